@@ -1,0 +1,27 @@
+/** PubSubClient's default buffer: an MQTT packet that is longer is dropped by the device without a word. */
+export const DEFAULT_PACKET_LIMIT_BYTES = 256;
+
+export interface Command {
+  readonly url: string;
+  /** SHA-256 of the image, 64 hex digits. */
+  readonly checksum: string;
+  readonly version: string;
+}
+
+/** Exactly the three fields that field devices read; every byte counts against their packet limit. */
+export const encodeCommand = ({ url, checksum, version }: Command): string =>
+  JSON.stringify({ url, checksum, version });
+
+/**
+ * The length of the QoS 1 PUBLISH packet that carries `payload`: fixed header, remaining length, topic with its length,
+ * packet identifier, payload (MQTT 3.1.1, sections 2.2 and 3.3).
+ */
+export function publishPacketBytes(topic: string, payload: string): number {
+  const remaining = 2 + Buffer.byteLength(topic) + 2 + Buffer.byteLength(payload);
+  return 1 + remainingLengthBytes(remaining) + remaining;
+}
+
+/** Seven bits a byte (MQTT 3.1.1, section 2.2.3). */
+function remainingLengthBytes(length: number): number {
+  return length < 128 ? 1 : 1 + remainingLengthBytes(Math.floor(length / 128));
+}

@@ -1,0 +1,139 @@
+import {
+  BeginTransactionCommand,
+  CommitTransactionCommand,
+  DatabaseResumingException,
+  ExecuteStatementCommand,
+  type Field,
+  type RDSDataClient,
+  RollbackTransactionCommand,
+  type SqlParameter,
+} from '@aws-sdk/client-rds-data';
+import { DatabaseUnavailableError, SqlError } from './errors.ts';
+
+/** A value bound to `:name`. Objects and arrays travel as one JSON text (the Data API has no array parameters). */
+export type SqlValue = string | number | boolean | null | Date | object;
+export type SqlValues = Readonly<Record<string, SqlValue>>;
+export type SqlRow = Record<string, unknown>;
+
+/** Runs one statement. Rows come keyed by column; timestamps as Date, json as its value, bigint and numeric as number. */
+export interface Sql {
+  query<Row = SqlRow>(sql: string, values?: SqlValues): Promise<Row[]>;
+}
+
+/** Only migrations open transactions: everything else is single statements that can be repeated. */
+export interface Database extends Sql {
+  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+}
+
+export interface DataApiTarget {
+  readonly resourceArn: string;
+  readonly secretArn: string;
+  readonly database: string;
+}
+
+export interface DataApiOptions {
+  /** How long a paused cluster is waited for. Aurora resumes in about 15 s, in 30 s or more after a day's pause. */
+  readonly resumeTimeoutMs?: number;
+  readonly sleep?: (ms: number) => Promise<void>;
+}
+
+/** Deadlock and serialization failure: the statement did nothing and may simply run again. */
+const RETRYABLE_SQLSTATES = new Set(['40P01', '40001']);
+const MAX_TRIES = 5;
+const RESUME_POLL_MS = 1_000;
+
+/**
+ * The RDS Data API as a {@link Database}.
+ * @throws SqlError with the SQLSTATE when PostgreSQL refuses a statement.
+ * @throws DatabaseUnavailableError when the cluster did not resume in time.
+ */
+export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, options: DataApiOptions = {}): Database {
+  const { resumeTimeoutMs = 40_000, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)) } = options;
+
+  async function awaitResume<T>(call: () => Promise<T>): Promise<T> {
+    for (let waited = 0; ; waited += RESUME_POLL_MS) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof DatabaseResumingException)) throw error;
+        if (waited >= resumeTimeoutMs) throw new DatabaseUnavailableError(resumeTimeoutMs, error);
+        await sleep(RESUME_POLL_MS);
+      }
+    }
+  }
+
+  async function execute<Row>(sql: string, values: SqlValues, transactionId?: string): Promise<Row[]> {
+    const command = new ExecuteStatementCommand({
+      ...target,
+      sql,
+      parameters: Object.entries(values).map(toParameter),
+      includeResultMetadata: true,
+      ...(transactionId === undefined ? {} : { transactionId }),
+    });
+    try {
+      const { records = [], columnMetadata = [] } = await awaitResume(() => client.send(command));
+      const columns = columnMetadata.map(({ label = '', typeName = '' }) => ({ label, typeName }));
+      return records.map((record) => toRow(record, columns) as Row);
+    } catch (error) {
+      throw SqlError.from(error, sql) ?? error;
+    }
+  }
+
+  async function query<Row>(sql: string, values: SqlValues = {}): Promise<Row[]> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await execute<Row>(sql, values);
+      } catch (error) {
+        const retryable = error instanceof SqlError && RETRYABLE_SQLSTATES.has(error.sqlState);
+        if (!retryable || tries === MAX_TRIES) throw error;
+        await sleep(10 * 2 ** tries * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  async function transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const { resourceArn, secretArn } = target;
+    const { transactionId } = await awaitResume(() => client.send(new BeginTransactionCommand(target)));
+    if (transactionId === undefined) throw new Error('The Data API began a transaction without naming it.');
+    try {
+      const result = await work({ query: (sql, values = {}) => execute(sql, values, transactionId) });
+      await client.send(new CommitTransactionCommand({ resourceArn, secretArn, transactionId }));
+      return result;
+    } catch (error) {
+      // The first error is the one to report; a lost transaction expires by itself after three minutes.
+      await client.send(new RollbackTransactionCommand({ resourceArn, secretArn, transactionId })).catch(() => {});
+      throw error;
+    }
+  }
+
+  return { query, transaction };
+}
+
+function toParameter([name, value]: [string, SqlValue]): SqlParameter {
+  return { name, value: toField(value) };
+}
+
+function toField(value: SqlValue): Field {
+  if (value === null) return { isNull: true };
+  if (typeof value === 'boolean') return { booleanValue: value };
+  if (typeof value === 'number') return Number.isInteger(value) ? { longValue: value } : { doubleValue: value };
+  if (value instanceof Date) return { stringValue: value.toISOString() };
+  return { stringValue: typeof value === 'string' ? value : JSON.stringify(value) };
+}
+
+function toRow(record: Field[], columns: readonly { label: string; typeName: string }[]): SqlRow {
+  return Object.fromEntries(columns.map(({ label, typeName }, i) => [label, fromField(record[i], typeName)]));
+}
+
+function fromField(field: Field | undefined, typeName: string): unknown {
+  if (field === undefined || field.isNull) return null;
+  if (field.stringValue !== undefined) return fromText(field.stringValue, typeName);
+  return field.longValue ?? field.doubleValue ?? field.booleanValue ?? field.blobValue ?? null;
+}
+
+function fromText(text: string, typeName: string): unknown {
+  if (typeName === 'timestamptz') return new Date(`${text.replace(' ', 'T')}Z`);
+  if (typeName === 'json' || typeName === 'jsonb') return JSON.parse(text);
+  if (typeName === 'numeric') return Number(text);
+  return text;
+}

@@ -1,0 +1,28 @@
+import type { Sql } from './database.ts';
+import type { LinkTarget } from './link.ts';
+
+/** What a download link stands for now. */
+export interface Download {
+  readonly device_id: string;
+  readonly device_model: string;
+  readonly rollout_id: number;
+  readonly attempt: number;
+  readonly object_key: string;
+  readonly file_size: number;
+  readonly is_open: boolean;
+}
+
+/** Undefined where no such update was ever sent. */
+export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
+  const [row] = await sql.query<Download>(
+    `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, f.object_key, f.file_size,
+       u.closed_at IS NULL AS is_open
+     FROM update_attempts AS a
+     JOIN device_update_status AS u ON u.id = a.update_id
+     JOIN devices AS d ON d.device_id = u.device_id
+     JOIN firmware_releases AS f ON f.id = u.release_id
+     WHERE a.update_id = :update AND a.attempt = :attempt`,
+    { update: updateId, attempt },
+  );
+  return row;
+}

@@ -1,0 +1,24 @@
+/** Environment variables of the functions: set by lib/, read by lambdas/. */
+export const ENV = {
+  /** ARN of the Aurora cluster. */
+  clusterArn: 'DATABASE_CLUSTER_ARN',
+  /** ARN of the secret of the database role that the function uses. */
+  databaseSecretArn: 'DATABASE_SECRET_ARN',
+  databaseName: 'DATABASE_NAME',
+  /** ARN of the application role's secret; only for the migration, which sets its password. */
+  appSecretArn: 'APP_SECRET_ARN',
+  /** ARN of the secret that signs download links. */
+  linkSecretArn: 'LINK_SECRET_ARN',
+  /** URL before the token of a download link, with its last slash. */
+  linkBaseUrl: 'LINK_BASE_URL',
+  firmwareBucket: 'FIRMWARE_BUCKET',
+  dispatchQueueUrl: 'DISPATCH_QUEUE_URL',
+  /** First segment of every topic. */
+  topicPrefix: 'TOPIC_PREFIX',
+  /** Topic family for a device that was never heard on either: `devices` or `edge`. */
+  commandFamily: 'COMMAND_FAMILY',
+  /** `direct` (SendDirectMessage) or `publish`. */
+  commandTransport: 'COMMAND_TRANSPORT',
+  /** JSON: settings by device model. */
+  models: 'MODELS',
+} as const;

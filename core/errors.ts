@@ -1,0 +1,46 @@
+/** A rule of this service was broken; `code` is stable and for programs, the message is for the person who must act. */
+export class OtaError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** PostgreSQL refused a statement. The Data API puts the SQLSTATE into the message text only. */
+export class SqlError extends OtaError {
+  readonly sqlState: string;
+
+  constructor(sqlState: string, message: string, options?: ErrorOptions) {
+    super('sql', message, options);
+    this.sqlState = sqlState;
+  }
+
+  /** Class 22 (data exception) or 23 (constraint violation): one of the rows is at fault, not the database. */
+  get isDataProblem(): boolean {
+    return this.sqlState.startsWith('22') || this.sqlState.startsWith('23');
+  }
+
+  static from(error: unknown, sql: string): SqlError | undefined {
+    if (!(error instanceof Error)) return undefined;
+    const sqlState = /SQLState: ([0-9A-Z]{5})/.exec(error.message)?.[1];
+    if (sqlState === undefined) return undefined;
+    const firstLine = sql.trim().split('\n', 1)[0] ?? '';
+    return new SqlError(sqlState, `${error.message} (in: ${firstLine.slice(0, 80)})`, { cause: error });
+  }
+}
+
+/** The paused cluster did not come back in time. The message stays in its queue and is tried again. */
+export class DatabaseUnavailableError extends OtaError {
+  constructor(waitedMs: number, cause: unknown) {
+    super(
+      'database-unavailable',
+      `The database did not resume within ${waitedMs / 1000} s; the work will be retried.`,
+      {
+        cause,
+      },
+    );
+  }
+}

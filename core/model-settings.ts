@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
+
+/** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */
+export const PRESIGNED_PACKET_LIMIT_BYTES = 4_096;
+
+/**
+ * How a device gets its image. `redirect`: the link answers 302 to S3. `direct`: the link answers with the bytes (images
+ * up to 4 MiB; for HTTP clients that choke on a long Location). `presigned`: the command carries the S3 URL itself.
+ */
+export const deliverySchema = z.enum(['redirect', 'direct', 'presigned']);
+export type Delivery = z.infer<typeof deliverySchema>;
+
+export const modelSettingsSchema = z
+  .strictObject({
+    /** Chip of the model where its name does not say it, as in the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … */
+    chip: z.string().optional(),
+    /** Size of the OTA partition; a larger image is rejected. */
+    otaPartitionBytes: z.number().int().positive().optional(),
+    /** Longest MQTT packet that the model's client takes. */
+    packetLimitBytes: z.number().int().min(128).default(DEFAULT_PACKET_LIMIT_BYTES),
+    delivery: deliverySchema.default('redirect'),
+    /** Accept images without an application descriptor (Arduino core 1.x, bare metal). */
+    allowWithoutDescriptor: z.boolean().default(false),
+  })
+  .refine((model) => model.delivery !== 'presigned' || model.packetLimitBytes >= PRESIGNED_PACKET_LIMIT_BYTES, {
+    path: ['delivery'],
+    message: `"presigned" needs packetLimitBytes of at least ${PRESIGNED_PACKET_LIMIT_BYTES}: such URLs are up to 3 KB long`,
+  });
+
+export type ModelSettings = z.infer<typeof modelSettingsSchema>;
+
+export const modelsSchema = z.record(z.string().min(1).max(64), modelSettingsSchema).default({});
+export type Models = z.infer<typeof modelsSchema>;
+
+/** The settings of a model; the defaults for one that has none. */
+export const settingsOf = (models: Models, deviceModel: string): ModelSettings =>
+  models[deviceModel] ?? modelSettingsSchema.parse({});

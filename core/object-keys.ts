@@ -1,0 +1,15 @@
+/** Where people put images: `firmware/{version}/{model}.bin`. */
+export const UPLOADS_PREFIX = 'firmware/';
+/** Where released images lie under their SHA-256; written once, never overwritten, served to devices. */
+export const RELEASES_PREFIX = 'releases/';
+
+export const UPLOAD_PATTERN = `${UPLOADS_PREFIX}{version}/{model}.bin`;
+
+export const releaseKey = (sha256: string): string => `${RELEASES_PREFIX}${sha256}.bin`;
+
+/** Version and model of an upload, or undefined for a key that is not of the expected form. */
+export function readUploadKey(key: string): { version: string; deviceModel: string } | undefined {
+  const match = /^firmware\/([A-Za-z0-9][A-Za-z0-9._+-]{0,63})\/([A-Za-z0-9][A-Za-z0-9._-]{0,63})\.bin$/.exec(key);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return { version: match[1], deviceModel: match[2] };
+}

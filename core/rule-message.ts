@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+
+/** `[A-Za-z0-9_:-]`, 1–64 characters: what an AWS IoT thing name may hold, cut at half its length. */
+export const DEVICE_ID = /^[A-Za-z0-9_:-]{1,64}$/;
+
+/** Real status messages are shallow; deeper nesting than this is an attack on whoever walks the value next. */
+const MAX_DEPTH = 16;
+
+/** What a topic rule puts on a queue: the payload untouched in base64, beside what the broker itself knows. */
+const envelope = z.object({
+  payload: z.string(),
+  topic: z.string().min(1).max(256),
+  /** Milliseconds since the epoch, when the rules engine saw the message. */
+  received_at: z.number().int().positive().max(8.64e15),
+  client_id: z.string().max(128).optional(),
+});
+
+export type JsonObject = Record<string, unknown>;
+
+/** One message of a device, as the broker saw it. The topic says who sent it, never the payload. */
+export interface RuleMessage {
+  readonly topic: string;
+  readonly deviceId: string;
+  readonly clientId: string | null;
+  readonly receivedAt: Date;
+  readonly payload: JsonObject;
+  /** SHA-256 of the payload's bytes, hex: with device, kind and time it names the message. */
+  readonly payloadHash: string;
+}
+
+/** A message that cannot be processed and never will be: recorded for the operator, then acknowledged. */
+export interface RejectedMessage {
+  readonly topic: string;
+  readonly clientId: string | null;
+  readonly receivedAt: Date;
+  readonly reason: string;
+  readonly payload: Uint8Array;
+  readonly payloadHash: string;
+}
+
+export type Decoded<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly rejected: RejectedMessage };
+
+/**
+ * Decodes a queue body into a message, whatever the bytes.
+ * @param deviceIdSegment which topic segment is the device id, counted from 0
+ */
+export function decodeRuleMessage(body: string, deviceIdSegment: number, now: Date): Decoded<RuleMessage> {
+  const parsed = envelope.safeParse(parseJson(body));
+  if (!parsed.success) return { ok: false, rejected: foreignBody(body, now) };
+
+  const { topic, client_id, received_at } = parsed.data;
+  const bytes = Buffer.from(parsed.data.payload, 'base64');
+  const origin = {
+    topic,
+    clientId: client_id === undefined || client_id === 'n/a' ? null : storable(client_id),
+    receivedAt: new Date(received_at),
+    payloadHash: sha256(bytes),
+  };
+  const reject = (reason: string) => ({ ok: false, rejected: { ...origin, reason, payload: bytes } }) as const;
+
+  const deviceId = topic.split('/')[deviceIdSegment] ?? '';
+  if (!DEVICE_ID.test(deviceId)) return reject(`topic names no valid device id: "${deviceId}"`);
+  const payload = parseJson(bytes.toString('utf8'));
+  if (!isObject(payload)) return reject('payload is not a JSON object');
+  if (depth(payload) > MAX_DEPTH) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
+  const claimed = payload.device_id;
+  if (claimed !== undefined && claimed !== deviceId) {
+    return reject(`payload says device_id ${JSON.stringify(claimed)?.slice(0, 80)}, the topic says ${deviceId}`);
+  }
+  return { ok: true, value: { ...origin, deviceId, payload: storable(payload) as JsonObject } };
+}
+
+/** A rejection of a decoded message, for a reason found later. */
+export function rejectMessage(
+  { topic, clientId, receivedAt, payload, payloadHash }: RuleMessage,
+  reason: string,
+): RejectedMessage {
+  return { topic, clientId, receivedAt, reason, payload: Buffer.from(JSON.stringify(payload)), payloadHash };
+}
+
+/**
+ * The value with what PostgreSQL cannot store replaced by U+FFFD: NUL (SQLSTATE 22P05 in jsonb, 22021 in text) and
+ * lone surrogates.
+ */
+export function storable<T>(value: T): T {
+  if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '\uFFFD') as T;
+  if (Array.isArray(value)) return value.map(storable) as T;
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)])) as T;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+
+function foreignBody(body: string, now: Date): RejectedMessage {
+  const payload = Buffer.from(body);
+  const reason = 'queue message was not put there by a topic rule of this service';
+  return { topic: '', clientId: null, receivedAt: now, reason, payload, payloadHash: sha256(payload) };
+}
+
+/** Walks without recursion, so that a hostile depth costs time in proportion to its bytes and no stack. */
+function depth(root: unknown): number {
+  let level = [root];
+  for (let levels = 0; ; levels++) {
+    if (level.length === 0 || levels > MAX_DEPTH) return levels;
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
+  }
+}

@@ -1,0 +1,150 @@
+import { isSameVersion } from './versions.ts';
+
+/** The states of a device update, in order; a report may only carry one forward. */
+export const UPDATE_STATES = [
+  'pending',
+  'sent',
+  'downloading',
+  'downloaded',
+  'installing',
+  'success',
+  'failed',
+  'rolled_back',
+  'timed_out',
+  'canceled',
+] as const;
+export type UpdateState = (typeof UPDATE_STATES)[number];
+
+/** What a device can say about a running update. */
+export type ReportedState = Extract<UpdateState, 'downloading' | 'downloaded' | 'installing'>;
+
+export const REPORTED_STATES: readonly ReportedState[] = ['downloading', 'downloaded', 'installing'];
+
+/** A status message of the device, as evidence of what runs. */
+export interface BootReport {
+  readonly version: string;
+  readonly receivedAt: Date;
+  readonly uptimeSeconds: number | null;
+}
+
+export interface ResultReport {
+  readonly receivedAt: Date;
+  readonly success: boolean;
+  readonly code: number | null;
+  readonly message: string | null;
+}
+
+/** Everything known about the current attempt of one update: sums over its events, in any order of arrival. */
+export interface AttemptFacts {
+  readonly targetVersion: string;
+  readonly sentAt: Date;
+  /** Null where nothing was heard. */
+  readonly acknowledgedAt: Date | null;
+  readonly lastReportAt: Date | null;
+  readonly furthestState: ReportedState | null;
+  readonly percent: number | null;
+  /** The earliest result of the attempt: later ones change nothing. */
+  readonly result: ResultReport | null;
+  /** In order of receipt. */
+  readonly boots: readonly BootReport[];
+}
+
+export interface UpdateTimes {
+  readonly attemptTimeoutMinutes: number;
+  readonly confirmTimeoutMinutes: number;
+  readonly survivalMinutes: number;
+}
+
+/** What the facts amount to. `closedAt` null means open, and then `deadlineAt` says when silence decides. */
+export interface Judgement {
+  readonly status: UpdateState;
+  readonly acknowledgedAt: Date | null;
+  readonly reportedAt: Date | null;
+  readonly percent: number | null;
+  readonly resultCode: number | null;
+  readonly errorMessage: string | null;
+  readonly writtenAt: Date | null;
+  readonly confirmedAt: Date | null;
+  readonly deadlineAt: Date | null;
+  readonly closedAt: Date | null;
+}
+
+/** The old image reports for about 3 s after its result, and the queues are unordered: earlier is no evidence. */
+const REBOOT_GRACE_SECONDS = 20;
+
+/**
+ * Judges one attempt at `now`. Pure and total: the same facts give the same verdict, however they arrived. `success` in
+ * a result means written; the target version in a later status means running; surviving makes it final.
+ */
+export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date): Judgement {
+  const { sentAt, acknowledgedAt, lastReportAt, furthestState, percent, result } = facts;
+  const base = {
+    acknowledgedAt,
+    reportedAt: lastReportAt,
+    percent,
+    resultCode: result?.code ?? null,
+    errorMessage: null,
+    writtenAt: null,
+    confirmedAt: null,
+    deadlineAt: null,
+    closedAt: null,
+  };
+  if (result !== null && !result.success) {
+    const errorMessage = result.message ?? `the device reported result code ${result.code ?? 'none'}`;
+    return { ...base, status: 'failed', errorMessage, closedAt: result.receivedAt };
+  }
+  const running = firstBoot(facts, result?.receivedAt ?? sentAt, true);
+  const writtenAt = result?.receivedAt ?? running?.receivedAt ?? null;
+  if (writtenAt !== null) return { ...base, writtenAt, ...judgeWritten(facts, writtenAt, running, times, now) };
+
+  const status = furthestState ?? 'sent';
+  const deadlineAt = plusMinutes(lastReportAt ?? sentAt, times.attemptTimeoutMinutes);
+  if (now < deadlineAt) return { ...base, status, deadlineAt };
+  const errorMessage =
+    acknowledgedAt === null
+      ? `no answer to the command within ${times.attemptTimeoutMinutes} min`
+      : `no progress for ${times.attemptTimeoutMinutes} min while ${status}`;
+  return { ...base, status: 'timed_out', errorMessage, closedAt: deadlineAt };
+}
+
+/** From written to running: confirmed by the target version, undone by proof that the old one booted. */
+function judgeWritten(
+  facts: AttemptFacts,
+  writtenAt: Date,
+  running: BootReport | undefined,
+  times: UpdateTimes,
+  now: Date,
+): Pick<Judgement, 'status' | 'confirmedAt' | 'errorMessage' | 'deadlineAt' | 'closedAt'> {
+  const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.survivalMinutes);
+  const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, writtenAt));
+  if (back !== undefined && (survivedAt === null || back.receivedAt < survivedAt)) {
+    const errorMessage = `reported ${back.version} again after a reboot: ${facts.targetVersion} did not ${running ? 'stay up' : 'boot'}`;
+    const confirmedAt = running !== undefined && running.receivedAt < back.receivedAt ? running.receivedAt : null;
+    return { status: 'rolled_back', confirmedAt, errorMessage, deadlineAt: null, closedAt: back.receivedAt };
+  }
+  if (running !== undefined && survivedAt !== null) {
+    const closedAt = now < survivedAt ? null : survivedAt;
+    const deadlineAt = closedAt === null ? survivedAt : null;
+    return { status: 'success', confirmedAt: running.receivedAt, errorMessage: null, deadlineAt, closedAt };
+  }
+  const deadlineAt = plusMinutes(writtenAt, times.confirmTimeoutMinutes);
+  if (now < deadlineAt) return { status: 'success', confirmedAt: null, errorMessage: null, deadlineAt, closedAt: null };
+  const errorMessage = `written, but ${facts.targetVersion} was not reported within ${times.confirmTimeoutMinutes} min`;
+  return { status: 'timed_out', confirmedAt: null, errorMessage, deadlineAt: null, closedAt: deadlineAt };
+}
+
+function firstBoot(facts: AttemptFacts, after: Date, onTarget: boolean): BootReport | undefined {
+  return facts.boots.find(
+    ({ version, receivedAt }) => receivedAt >= after && isSameVersion(version, facts.targetVersion) === onTarget,
+  );
+}
+
+/** Proof of a reboot into another image: late enough, and where it states an uptime, shorter than the time since. */
+function bootedBack(boot: BootReport, targetVersion: string, writtenAt: Date): boolean {
+  if (isSameVersion(boot.version, targetVersion)) return false;
+  const secondsSince = (boot.receivedAt.getTime() - writtenAt.getTime()) / 1000;
+  if (secondsSince < REBOOT_GRACE_SECONDS) return false;
+  return boot.uptimeSeconds === null || boot.uptimeSeconds < secondsSince;
+}
+
+const plusMinutes = (date: Date, minutes: number) => new Date(date.getTime() + minutes * 60_000);

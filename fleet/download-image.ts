@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { ImageDownload, OpenImage } from './install-image.ts';
+import { OtaFailure } from './ota-failure.ts';
+
+const MOST_REDIRECTS = 10;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+
+/** How a device fetches images. */
+export interface DownloadOptions {
+  /** PEM of the CA for https links. Without one no server is verified, as in some generations of the firmware. */
+  readonly imageCa?: string | undefined;
+  /** How long a silent server is waited for, in milliseconds of real time. */
+  readonly socketTimeoutMs: number;
+}
+
+/**
+ * Gives the download of the field firmware: one GET over http or https (TLS 1.2), no Range, at most 10 redirects, and
+ * only status 200 with a `Content-Length` above 0 will do.
+ */
+export function imageDownloader(options: DownloadOptions): OpenImage {
+  return async (url, signal) => {
+    let target = imageUrl(url);
+    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
+      const response = await get(target, options, signal);
+      const location = REDIRECTS.has(response.message.statusCode ?? 0) ? response.message.headers.location : undefined;
+      if (location === undefined) return accept(response, signal);
+      response.message.destroy();
+      target = imageUrl(location, target.href);
+    }
+    throw new OtaFailure(2, `more than ${MOST_REDIRECTS} redirects`);
+  };
+}
+
+function imageUrl(text: string, base?: string): URL {
+  const url = URL.canParse(text, base) ? new URL(text, base) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  // The link itself is a secret while it lasts, so the reason does not show it.
+  throw new OtaFailure(6, `the URL (${text.length} characters) is none for http or https`);
+}
+
+interface Response {
+  readonly message: IncomingMessage;
+  /** Says why the connection ended early. */
+  readonly explain: (error: unknown) => OtaFailure;
+}
+
+async function get(url: URL, options: DownloadOptions, signal: AbortSignal): Promise<Response> {
+  const request = open(url, options, signal);
+  let timedOut = false;
+  request.setTimeout(options.socketTimeoutMs, () => {
+    timedOut = true;
+    request.destroy();
+  });
+  // Without a listener, an error after the response has begun would end the process.
+  request.on('error', () => {});
+  const explain = (error: unknown) =>
+    timedOut
+      ? new OtaFailure(7, `${url.host} said nothing for ${options.socketTimeoutMs} ms`)
+      : new OtaFailure(2, `${url.host}: ${error instanceof Error ? error.message : String(error)}`);
+  try {
+    const [message] = (await once(request.end(), 'response')) as [IncomingMessage];
+    return { message, explain };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw explain(error);
+  }
+}
+
+function open(url: URL, options: DownloadOptions, signal: AbortSignal): ClientRequest {
+  const common = { agent: false, signal, headers: { 'user-agent': 'ESP32HTTPClient' } } as const;
+  if (url.protocol === 'http:') return http.request(url, common);
+  const trust = options.imageCa === undefined ? { rejectUnauthorized: false } : { ca: options.imageCa };
+  return https.request(url, { ...common, ...trust, maxVersion: 'TLSv1.2' });
+}
+
+function accept(response: Response, signal: AbortSignal): ImageDownload {
+  const { statusCode, headers } = response.message;
+  const contentLength = Number(headers['content-length'] ?? 0);
+  if (statusCode === 200 && contentLength > 0) return { contentLength, body: readBody(response, signal) };
+  response.message.destroy();
+  if (statusCode !== 200) throw new OtaFailure(2, `the server answered ${statusCode}, expected 200`);
+  throw new OtaFailure(2, 'the server sent no Content-Length above 0', 'Invalid content length');
+}
+
+async function* readBody({ message, explain }: Response, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* message;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw explain(error);
+  }
+}

@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { type Chip, checkChip, checkMagic, IMAGE_HEADER_BYTES } from './chips.ts';
+import type { Clock } from './clock.ts';
+import type { OtaCommand } from './command.ts';
+import { OtaFailure } from './ota-failure.ts';
+import { type OtaOutcome, type Progress, type ProgressState, WRITTEN } from './ota-payload.ts';
+
+/** An image on its way: how long it says it is, and its bytes. */
+export interface ImageDownload {
+  readonly contentLength: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Opens the download of an image; throws {@link OtaFailure} if it cannot be had, also while its body is read. */
+export type OpenImage = (url: string, signal: AbortSignal) => Promise<ImageDownload>;
+
+/** One update: what is to be installed, into what, and who is told how far it has come. */
+export interface InstallJob {
+  readonly command: OtaCommand;
+  readonly chip: Chip;
+  readonly otaPartitionBytes: number;
+  /** What radio and flash manage in a second; undefined: as fast as the server sends. */
+  readonly bytesPerSecond?: number | undefined;
+  readonly clock: Clock;
+  readonly open: OpenImage;
+  readonly report: (progress: Progress) => void;
+}
+
+const REPORT_EVERY_MS = 1000;
+
+/**
+ * Downloads, checks and writes an image in the order of the field firmware: the size before a byte is taken, the
+ * magic on the first, SHA-256 and chip after the last. Throws only what is no outcome of an update (an aborted signal).
+ */
+export async function installImage(job: InstallJob, signal: AbortSignal): Promise<OtaOutcome> {
+  const meter = new ProgressMeter(job);
+  try {
+    const image = await begin(job, meter, signal);
+    const written = await write(job, image, meter, signal);
+    verify(job, written, meter);
+    meter.enter('Complete');
+    return WRITTEN;
+  } catch (error) {
+    if (!(error instanceof OtaFailure)) throw error;
+    meter.enter('Failed');
+    return { code: error.code, message: error.sentMessage, why: error.message };
+  }
+}
+
+async function begin(job: InstallJob, meter: ProgressMeter, signal: AbortSignal): Promise<ImageDownload> {
+  meter.enter('Checking');
+  if (job.otaPartitionBytes === 0) throw new OtaFailure(5, 'there is no OTA partition');
+  meter.enter('Downloading');
+  const image = await job.open(job.command.url, signal);
+  if (image.contentLength > job.otaPartitionBytes) {
+    throw new OtaFailure(8, `the image has ${image.contentLength} bytes, the partition ${job.otaPartitionBytes}`);
+  }
+  meter.totalBytes = image.contentLength;
+  return image;
+}
+
+interface WrittenImage {
+  readonly sha256: string;
+  readonly header: Uint8Array;
+}
+
+async function write(
+  job: InstallJob,
+  image: ImageDownload,
+  meter: ProgressMeter,
+  signal: AbortSignal,
+): Promise<WrittenImage> {
+  const hash = createHash('sha256');
+  let header = Buffer.alloc(0);
+  for await (const chunk of image.body) {
+    if (meter.downloadedBytes === 0) checkMagic(chunk[0]);
+    if (header.length < IMAGE_HEADER_BYTES) header = Buffer.concat([header, chunk]).subarray(0, IMAGE_HEADER_BYTES);
+    hash.update(chunk);
+    if (job.bytesPerSecond) await job.clock.sleep((chunk.length * 1000) / job.bytesPerSecond, signal);
+    meter.add(chunk.length);
+  }
+  if (meter.downloadedBytes !== image.contentLength) {
+    throw new OtaFailure(2, `the server sent ${meter.downloadedBytes} of ${image.contentLength} bytes`);
+  }
+  return { sha256: hash.digest('hex'), header };
+}
+
+function verify({ command, chip }: InstallJob, written: WrittenImage, meter: ProgressMeter): void {
+  meter.enter('Verifying');
+  // The ESP8266 has no memory to hash a stream: its firmware skips the comparison.
+  const compares = chip !== 'ESP8266' && command.checksum !== '';
+  if (compares && command.checksum.toLowerCase() !== written.sha256) {
+    throw new OtaFailure(3, `the image's SHA-256 is ${written.sha256}, the command says ${command.checksum}`);
+  }
+  meter.enter('Installing');
+  checkChip(written.header, chip);
+}
+
+/** Reports each change of state at once, and bytes at most once a second. */
+class ProgressMeter {
+  downloadedBytes = 0;
+  totalBytes = 0;
+  private state: ProgressState = 'Checking';
+  private readonly startedAt: number;
+  private reportedAt = 0;
+
+  constructor(private readonly job: InstallJob) {
+    this.startedAt = job.clock.now();
+  }
+
+  enter(state: ProgressState): void {
+    this.state = state;
+    this.report();
+  }
+
+  add(bytes: number): void {
+    this.downloadedBytes += bytes;
+    if (this.job.clock.now() - this.reportedAt >= REPORT_EVERY_MS) this.report();
+  }
+
+  private report(): void {
+    this.reportedAt = this.job.clock.now();
+    const { state, downloadedBytes, totalBytes } = this;
+    const elapsedMs = Math.round(this.reportedAt - this.startedAt);
+    this.job.report({ state, downloadedBytes, totalBytes, elapsedMs });
+  }
+}

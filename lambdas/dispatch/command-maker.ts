@@ -1,0 +1,61 @@
+import { encodeCommand, publishPacketBytes } from '../../core/command.ts';
+import type { OwedUpdate, PlannedSend } from '../../core/dispatching.ts';
+import { linkToken } from '../../core/link.ts';
+import { type Models, settingsOf } from '../../core/model-settings.ts';
+import { type CommandFamily, commandTopic } from '../../core/topics.ts';
+import { presignImage } from '../shared/presign.ts';
+
+export interface CommandSettings {
+  readonly linkSecret: string;
+  readonly linkBaseUrl: string;
+  readonly topicPrefix: string;
+  readonly defaultFamily: CommandFamily;
+  readonly models: Models;
+  readonly bucket: string;
+}
+
+/** A command that fits its device's packet limit, ready to be sent once its slot is reserved. */
+export interface PlannedCommand extends PlannedSend {
+  readonly rolloutId: number;
+  /** The MQTT client id that the device was last seen with. */
+  readonly clientId: string;
+  readonly topic: string;
+  readonly payload: string;
+}
+
+export interface Plan {
+  readonly planned: readonly PlannedCommand[];
+  readonly unsendable: readonly { id: number; message: string }[];
+}
+
+export type CommandMaker = (updates: readonly OwedUpdate[]) => Promise<Plan>;
+
+/** Makes the commands of owed updates. One whose packet is longer than its device takes is said to be unsendable, and why. */
+export function commandMaker(settings: CommandSettings): CommandMaker {
+  return async (updates) => {
+    const made = await Promise.all(updates.map((update) => plan(update, settings)));
+    return {
+      planned: made.flatMap(({ command }) => command ?? []),
+      unsendable: made.flatMap(({ refusal }) => refusal ?? []),
+    };
+  };
+}
+
+async function plan(update: OwedUpdate, settings: CommandSettings) {
+  const { id, device_id, rollout_id, firmware_version, checksum_sha256 } = update;
+  const { delivery, packetLimitBytes } = settingsOf(settings.models, update.device_model);
+  const family = update.command_family ?? settings.defaultFamily;
+  const topic = commandTopic(settings.topicPrefix, family, device_id);
+  const url =
+    delivery === 'presigned'
+      ? await presignImage(settings.bucket, update.object_key)
+      : settings.linkBaseUrl + linkToken({ updateId: id, attempt: update.attempt + 1 }, settings.linkSecret);
+  const payload = encodeCommand({ url, checksum: checksum_sha256, version: firmware_version });
+  const bytes = publishPacketBytes(topic, payload);
+  if (bytes > packetLimitBytes) {
+    const message = `the command needs a packet of ${bytes} bytes, this model takes ${packetLimitBytes}: shorten the version or the host name, or raise the model's packetLimitBytes`;
+    return { refusal: { id, message } };
+  }
+  const clientId = update.client_id ?? device_id;
+  return { command: { id, family, delivery, rolloutId: rollout_id, clientId, topic, payload } };
+}

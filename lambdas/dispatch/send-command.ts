@@ -1,0 +1,71 @@
+import {
+  ForbiddenException,
+  GatewayTimeoutException,
+  InvalidRequestException,
+  IoTDataPlaneClient,
+  PublishCommand,
+  RequestEntityTooLargeException,
+  ResourceNotFoundException,
+  SendDirectMessageCommand,
+  UnauthorizedException,
+} from '@aws-sdk/client-iot-data-plane';
+import type { SendOutcome } from '../../core/dispatching.ts';
+import { ENV } from '../../core/env-names.ts';
+import { requireEnv } from '../shared/environment.ts';
+import type { PlannedCommand } from './command-maker.ts';
+
+/** SDK v3 counts 504 as transient and would send the command three times. */
+const client = new IoTDataPlaneClient({ maxAttempts: 1 });
+const transport = requireEnv(ENV.commandTransport);
+
+/** A connected device acknowledges in a second or two; one that fell asleep never does. */
+const CONFIRMATION_SECONDS = 5;
+/** When the orchestrator looks again at an absent device, should its waking go unnoticed. */
+const ABSENT_RETRY_MINUTES = 10;
+const THROTTLED_RETRY_MINUTES = 1;
+
+/** Sends one command, once, and says what became of it. Never throws: an unknown fate is `unconfirmed`, and waits. */
+export async function sendCommand(command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> {
+  const { id } = command;
+  try {
+    await (transport === 'publish' ? publish(command) : sendDirectly(command));
+    return { id, attempt, outcome: 'acknowledged', message: null, retryAt: null };
+  } catch (error) {
+    return { id, attempt, ...readFailure(error, now) };
+  }
+}
+
+function sendDirectly({ clientId, topic, payload }: PlannedCommand) {
+  return client.send(
+    new SendDirectMessageCommand({
+      clientId,
+      topic,
+      payload: Buffer.from(payload),
+      confirmation: true,
+      timeout: CONFIRMATION_SECONDS,
+    }),
+  );
+}
+
+const publish = ({ topic, payload }: PlannedCommand) =>
+  client.send(new PublishCommand({ topic, payload: Buffer.from(payload), qos: 1 }));
+
+function readFailure(error: unknown, now: Date): Pick<SendOutcome, 'outcome' | 'message' | 'retryAt'> {
+  if (error instanceof ResourceNotFoundException) {
+    return { outcome: 'absent', message: 'the device is not connected', retryAt: inMinutes(now, ABSENT_RETRY_MINUTES) };
+  }
+  // No PUBACK: typically asleep. It may have the command all the same, so it is not sent again in this attempt.
+  if (error instanceof GatewayTimeoutException) return { outcome: 'unconfirmed', message: null, retryAt: null };
+  if (error instanceof ForbiddenException || error instanceof UnauthorizedException) {
+    return { outcome: 'refused', message: `not permitted: ${error.message}`, retryAt: null };
+  }
+  if (error instanceof InvalidRequestException || error instanceof RequestEntityTooLargeException) {
+    return { outcome: 'refused', message: `AWS IoT refused the command: ${error.message}`, retryAt: null };
+  }
+  if (error instanceof Error && error.name === 'ThrottlingException') {
+    return { outcome: 'throttled', message: 'AWS IoT throttled', retryAt: inMinutes(now, THROTTLED_RETRY_MINUTES) };
+  }
+  return { outcome: 'unconfirmed', message: null, retryAt: null };
+}
+
+const inMinutes = (now: Date, minutes: number) => new Date(now.getTime() + minutes * 60_000);

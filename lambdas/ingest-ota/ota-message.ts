@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import type { Report } from '../../core/reports.ts';
+import type { RuleMessage } from '../../core/rule-message.ts';
+import type { OtaTopicKind } from '../../core/topics.ts';
+import type { ReportedState } from '../../core/update-policy.ts';
+
+const version = z.string().trim().min(1).max(64).nullish();
+
+const accepted = z.looseObject({ status: z.literal('accepted'), version, target_version: version });
+
+/** What a device calls its states; those that are not here (Idle, Complete, Failed …) move nothing, the result does. */
+const STATES: Readonly<Record<string, ReportedState>> = {
+  checking: 'downloading',
+  downloading: 'downloading',
+  verifying: 'downloaded',
+  installing: 'installing',
+};
+const progress = z.looseObject({
+  state: z.string().max(32),
+  percent: z.number().nullish(),
+  version,
+  target_version: version,
+});
+
+const result = z.looseObject({
+  success: z.boolean(),
+  result_code: z.number().nullish(),
+  message: z.string().nullish(),
+  version,
+  target_version: version,
+});
+
+/** Kept beside each event; a device says much less than this. */
+const KEPT_PAYLOAD_BYTES = 4 * 1024;
+const KEPT_TEXT = 500;
+
+export type OtaResult =
+  | { readonly ok: true; readonly report: Report }
+  | { readonly ok: false; readonly reason: string };
+
+/** Reads an OTA message of either firmware generation: the older says `version`, the newer `target_version`. */
+export function readOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
+  if (kind === 'status') return read(message, 'accepted', accepted, () => ({ state: null, facts: {} }));
+  if (kind === 'progress') {
+    return read(message, 'progress', progress, ({ state, percent }) => ({
+      state: STATES[state.toLowerCase()] ?? null,
+      facts: { percent: wholePercent(percent) },
+    }));
+  }
+  return read(message, 'result', result, (said) => ({
+    state: null,
+    facts: {
+      success: said.success,
+      code: wholeNumber(said.result_code),
+      message: said.message?.slice(0, KEPT_TEXT) ?? null,
+    },
+  }));
+}
+
+function read<T extends { version?: unknown; target_version?: unknown }>(
+  { deviceId, receivedAt, payloadHash, payload }: RuleMessage,
+  type: 'accepted' | 'progress' | 'result',
+  schema: z.ZodType<T>,
+  interpret: (said: T) => { state: ReportedState | null; facts: object },
+): OtaResult {
+  const parsed = schema.safeParse(payload);
+  if (!parsed.success) return { ok: false, reason: `not a valid ${type} message: ${z.prettifyError(parsed.error)}` };
+  const said = parsed.data;
+  const { state, facts } = interpret(said);
+  const kept = Buffer.byteLength(JSON.stringify(payload)) <= KEPT_PAYLOAD_BYTES ? payload : {};
+  const named = type === 'progress' ? null : ((said.target_version ?? said.version ?? null) as string | null);
+  return {
+    ok: true,
+    report: { deviceId, type, receivedAt, payloadHash, payload: { ...kept, ...facts }, version: named, state },
+  };
+}
+
+function wholeNumber(value: number | null | undefined): number | null {
+  if (value === null || value === undefined || !Number.isFinite(value)) return null;
+  return Math.max(-2_147_483_648, Math.min(2_147_483_647, Math.trunc(value)));
+}
+
+function wholePercent(value: number | null | undefined): number | null {
+  const whole = wholeNumber(value);
+  return whole === null ? null : Math.max(0, Math.min(100, whole));
+}

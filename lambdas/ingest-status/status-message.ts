@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import type { DeviceReport } from '../../core/devices.ts';
+import { normalizeMacAddress } from '../../core/mac-address.ts';
+import { isObject, type RuleMessage } from '../../core/rule-message.ts';
+
+/** Text a column can hold as it is: cutting it would make one version of two. */
+const word = z.string().trim().min(1).max(64);
+const text = (value: unknown) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : null);
+
+/** Unknown fields are kept beside a device, as long as they are no burden to every reader of its row. */
+const KEPT_STATUS_BYTES = 8 * 1024;
+
+export type StatusResult =
+  | { readonly ok: true; readonly report: DeviceReport }
+  | { readonly ok: false; readonly reason: string };
+
+/**
+ * Reads a status in any of the forms that field firmware sends. The device's own clock is not read: before NTP it says
+ * 1970, or a time of day, or nothing.
+ */
+export function readStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
+  const version = readWord(payload, 'firmware_version');
+  const model = readWord(payload, 'device_model');
+  if (!version.ok) return version;
+  if (!model.ok) return model;
+  const wifi = isObject(payload.wifi) ? payload.wifi : {};
+  const macAddress =
+    normalizeMacAddress(text(payload.mac) ?? text(payload.mac_address) ?? text(wifi.mac) ?? '') ?? null;
+  const isLastWill = payload.online === false;
+  return {
+    ok: true,
+    report: {
+      deviceId,
+      clientId,
+      macAddress,
+      macReceivedAt: macAddress === null ? null : receivedAt,
+      model: model.value,
+      modelReceivedAt: model.value === null ? null : receivedAt,
+      version: version.value,
+      versionReceivedAt: version.value === null ? null : receivedAt,
+      online: !isLastWill,
+      reachabilityReceivedAt: receivedAt,
+      lastSeen: isLastWill ? null : receivedAt,
+      uptimeSeconds: readInteger(payload.uptime_seconds ?? payload.uptime_s, 0, Number.MAX_SAFE_INTEGER),
+      signalStrengthDbm: readInteger(payload.signal_strength_dbm ?? wifi.rssi, -1000, 1000),
+      status: isLastWill ? null : keep(payload),
+    },
+  };
+}
+
+type Word = { readonly ok: true; readonly value: string | null } | { readonly ok: false; readonly reason: string };
+
+function readWord(payload: Record<string, unknown>, field: string): Word {
+  const value = payload[field];
+  if (value === undefined || value === null || value === '') return { ok: true, value: null };
+  const parsed = word.safeParse(value);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  const shown = JSON.stringify(value)?.slice(0, 80);
+  return { ok: false, reason: `${field} is ${shown}; expected text of 1 to 64 characters` };
+}
+
+function readInteger(value: unknown, min: number, max: number): number | null {
+  if (typeof value !== 'number' || !Number.isFinite(value)) return null;
+  const whole = Math.trunc(value);
+  return whole >= min && whole <= max ? whole : null;
+}
+
+function keep(payload: object): object {
+  return Buffer.byteLength(JSON.stringify(payload)) <= KEPT_STATUS_BYTES ? payload : {};
+}

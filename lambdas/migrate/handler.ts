@@ -1,0 +1,40 @@
+import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
+import { ENV } from '../../core/env-names.ts';
+import { migrate } from '../../core/migrations.ts';
+import { migrations } from '../../schema/index.ts';
+import { openDatabase } from '../shared/database.ts';
+import { requireEnv } from '../shared/environment.ts';
+import { logger } from '../shared/log.ts';
+import { readSecret } from '../shared/secrets.ts';
+
+/** A new cluster takes a while to answer, a paused one up to a minute: CloudFormation waits, a failed deployment is worse. */
+const RESUME_TIMEOUT_MS = 180_000;
+const PHYSICAL_ID = 'paku-ota-schema';
+
+/**
+ * The custom resource that brings the schema up to date. Delete does nothing; a schema that is newer than this bundle
+ * (CloudFormation rolling back) is left alone, since each migration works with the release before it. Whatever happens,
+ * CloudFormation is answered: an unanswered resource holds up a stack for an hour.
+ */
+export async function handler(event: CloudFormationCustomResourceEvent): Promise<void> {
+  const outcome = await run(event).then(
+    () => ({ Status: 'SUCCESS' as const }),
+    (error: unknown) => ({ Status: 'FAILED' as const, Reason: error instanceof Error ? error.message : String(error) }),
+  );
+  logger.info('migration answered', { ...outcome });
+  const { StackId, RequestId, LogicalResourceId } = event;
+  const answer = { ...outcome, PhysicalResourceId: PHYSICAL_ID, StackId, RequestId, LogicalResourceId };
+  const response = await fetch(event.ResponseURL, { method: 'PUT', body: JSON.stringify(answer) });
+  if (!response.ok) throw new Error(`CloudFormation did not take the answer: HTTP ${response.status}`);
+}
+
+async function run(event: CloudFormationCustomResourceEvent): Promise<void> {
+  if (event.RequestType === 'Delete') return;
+  const { password } = JSON.parse(await readSecret(requireEnv(ENV.appSecretArn))) as { password: string };
+  const database = openDatabase({ resumeTimeoutMs: RESUME_TIMEOUT_MS });
+  const { applied, schemaVersion } = await migrate(database, migrations, password);
+  const newest = migrations.at(-1)?.version ?? 0;
+  if (schemaVersion > newest)
+    logger.warn('schema is newer than this release; left as it is', { schemaVersion, newest });
+  else logger.info('schema is up to date', { applied, schemaVersion });
+}

@@ -1,0 +1,18 @@
+import { RDSDataClient } from '@aws-sdk/client-rds-data';
+import { type DataApiOptions, type Database, dataApiDatabase } from '../../core/database.ts';
+import { ENV } from '../../core/env-names.ts';
+import { requireEnv } from './environment.ts';
+
+/** Statements may take 45 s; a client that gave up earlier and tried again would run them twice. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/** The database as the role whose secret this function was given. */
+export function openDatabase(options: DataApiOptions = {}): Database {
+  const client = new RDSDataClient({ requestHandler: { requestTimeout: REQUEST_TIMEOUT_MS } });
+  const target = {
+    resourceArn: requireEnv(ENV.clusterArn),
+    secretArn: requireEnv(ENV.databaseSecretArn),
+    database: requireEnv(ENV.databaseName),
+  };
+  return dataApiDatabase(client, target, options);
+}

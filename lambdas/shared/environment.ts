@@ -1,0 +1,13 @@
+import { ENV } from '../../core/env-names.ts';
+import { type Models, modelsSchema } from '../../core/model-settings.ts';
+
+/** @throws Error naming the variable, when the template that made this function does not set it */
+export function requireEnv(name: (typeof ENV)[keyof typeof ENV]): string {
+  const value = process.env[name];
+  if (value === undefined || value === '') {
+    throw new Error(`Environment variable ${name} is not set; this function was deployed from a different template.`);
+  }
+  return value;
+}
+
+export const readModels = (): Models => modelsSchema.parse(JSON.parse(requireEnv(ENV.models)));

@@ -1,0 +1,11 @@
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+
+/** A presigned URL dies with the role session that signed it; an hour is safe to promise. */
+const EXPIRES_SECONDS = 3_600;
+
+const client = new S3Client({});
+
+/** A URL that serves the image for an hour to whoever holds it. */
+export const presignImage = (bucket: string, key: string): Promise<string> =>
+  getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: EXPIRES_SECONDS });

@@ -1,0 +1,47 @@
+import { Arn, ArnFormat, Stack } from 'aws-cdk-lib';
+import { CfnPolicy, CfnThingType } from 'aws-cdk-lib/aws-iot';
+import { Construct } from 'constructs';
+import type { Settings } from './settings.ts';
+
+const THING = '${iot:Connection.Thing.ThingName}';
+
+/**
+ * What a device may do with its certificate: connect as itself, use its own two subtrees of topics (firmware uses more of
+ * them than this service does, and AWS closes the connection of a client that goes elsewhere), retain its status.
+ */
+export class DeviceIdentity extends Construct {
+  readonly policy: CfnPolicy;
+  readonly thingType: CfnThingType;
+
+  constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
+    super(scope, id);
+    const { topicPrefix: prefix } = settings;
+    const own = [`${prefix}/edge/${THING}/*`, `${prefix}/devices/${THING}/*`];
+    const extra = settings.extraDeviceTopics.map((topic) => topic.replaceAll('{deviceId}', THING));
+    const topics = [...own, ...extra];
+    const arns = (resource: string, names: string[]) => names.map((name) => this.arn(resource, name));
+    this.policy = new CfnPolicy(this, 'Policy', {
+      policyDocument: {
+        Version: '2012-10-17',
+        Statement: [
+          { Effect: 'Allow', Action: 'iot:Connect', Resource: this.arn('client', THING) },
+          { Effect: 'Allow', Action: ['iot:Publish', 'iot:Receive'], Resource: arns('topic', topics) },
+          {
+            Effect: 'Allow',
+            Action: 'iot:RetainPublish',
+            Resource: this.arn('topic', `${prefix}/edge/${THING}/status`),
+          },
+          { Effect: 'Allow', Action: 'iot:Subscribe', Resource: arns('topicfilter', topics) },
+        ],
+      },
+    });
+    this.thingType = new CfnThingType(this, 'ThingType', {
+      thingTypeProperties: { thingTypeDescription: 'An ESP32 or ESP8266 that paku-ota updates' },
+    });
+  }
+
+  private arn(resource: string, resourceName: string): string {
+    const arnFormat = ArnFormat.SLASH_RESOURCE_NAME;
+    return Arn.format({ service: 'iot', resource, resourceName, arnFormat }, Stack.of(this));
+  }
+}

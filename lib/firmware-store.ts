@@ -1,0 +1,63 @@
+import { RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+import { ENV } from '../core/env-names.ts';
+import { RELEASES_PREFIX } from '../core/object-keys.ts';
+import { acknowledgeWildcard } from './acknowledge.ts';
+import type { Settings } from './settings.ts';
+
+/** How cdk-nag writes the bucket's ARN in the other stack; it changes only if the bucket's logical id does, and must not. */
+const BUCKET_ARN_EXPORT = 'PakuOtaData:ExportsOutputFnGetAttFirmwareBucket59E574FAArn70433906';
+
+/** The bucket of uploads and of released images: private, TLS only, versioned, with its events on EventBridge. */
+export class FirmwareStore extends Construct {
+  readonly bucket: Bucket;
+
+  constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
+    super(scope, id);
+    const retain = settings.dataRemovalPolicy === 'retain';
+    this.bucket = new Bucket(this, 'Bucket', {
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      encryption: BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      versioned: true,
+      removalPolicy: retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    });
+    // The L2's `eventBridgeEnabled` brings a custom resource with a function of its own; the property itself is enough.
+    const resource = this.bucket.node.defaultChild as CfnBucket;
+    resource.notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
+    Validations.of(this.bucket).acknowledge({
+      id: 'AwsSolutions-S1',
+      reason: 'Who was given which image is in ota_events; access logs would hold the signatures of presigned URLs.',
+    });
+  }
+
+  /** Lets a function presign and read released images. */
+  grantReadReleases(fn: LambdaFunction): void {
+    this.grant(
+      fn,
+      ['s3:GetObject'],
+      `${RELEASES_PREFIX}*`,
+      'Releases are named by their content; any may be asked for.',
+    );
+  }
+
+  /** Lets a function read any upload and write releases. */
+  grantRegister(fn: LambdaFunction): void {
+    this.grant(
+      fn,
+      ['s3:GetObject', 's3:GetObjectVersion'],
+      '*',
+      'People name uploads; a misnamed one is read to say so.',
+    );
+    this.grant(fn, ['s3:PutObject'], `${RELEASES_PREFIX}*`, 'Releases are named by their content.');
+  }
+
+  private grant(fn: LambdaFunction, actions: string[], keys: string, reason: string): void {
+    fn.addToRolePolicy(new PolicyStatement({ actions, resources: [this.bucket.arnForObjects(keys)] }));
+    if (fn.role !== undefined) acknowledgeWildcard(fn.role, `${BUCKET_ARN_EXPORT}/${keys}`, reason);
+    fn.addEnvironment(ENV.firmwareBucket, this.bucket.bucketName);
+  }
+}

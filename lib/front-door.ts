@@ -1,0 +1,77 @@
+import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { type CfnStage, DomainName, HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type { Settings } from './settings.ts';
+
+/** Requests a second, and in one burst: ten thousand devices that all follow their link at once are served in a minute. */
+const THROTTLE = { rateLimit: 200, burstLimit: 400 };
+
+/** The HTTP API that devices fetch their images from. */
+export class FrontDoor extends Construct {
+  /** URL before the token of a download link, with its last slash. */
+  readonly linkBaseUrl: string;
+  readonly api: HttpApi;
+
+  constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
+    super(scope, id);
+    const { customDomain } = settings;
+    this.api = new HttpApi(this, 'Api', {
+      createDefaultStage: false,
+      disableExecuteApiEndpoint: customDomain !== undefined,
+    });
+    const domain =
+      customDomain === undefined
+        ? undefined
+        : new DomainName(this, 'Domain', {
+            domainName: customDomain.domainName,
+            certificate: Certificate.fromCertificateArn(this, 'Certificate', customDomain.certificateArn),
+          });
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: this.api,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: THROTTLE,
+      ...(domain === undefined ? {} : { domainMapping: { domainName: domain } }),
+    });
+    this.logAccess(stage, settings);
+    this.linkBaseUrl = `${domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`}/d/`;
+  }
+
+  /** `GET /d/{token}`: public, since field devices carry no credentials for it; the token is the key. */
+  addDownloads(fn: LambdaFunction): void {
+    const [route] = this.api.addRoutes({
+      path: '/d/{token}',
+      methods: [HttpMethod.GET],
+      integration: new HttpLambdaIntegration('Download', fn, { timeout: Duration.seconds(29) }),
+    });
+    if (route === undefined) throw new Error('The API made no route.');
+    Validations.of(route).acknowledge({
+      id: 'AwsSolutions-APIG4',
+      reason: 'Field devices cannot sign requests; each link carries an HMAC and ends with its update.',
+    });
+  }
+
+  /** By route, never by path: a path holds a token. */
+  private logAccess(stage: HttpStage, settings: Settings): void {
+    const logs = new LogGroup(this, 'AccessLogs', {
+      retention: settings.logRetentionDays as RetentionDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const format = {
+      requestId: '$context.requestId',
+      time: '$context.requestTime',
+      route: '$context.routeKey',
+      status: '$context.status',
+      bytes: '$context.responseLength',
+      ip: '$context.identity.sourceIp',
+    };
+    (stage.node.defaultChild as CfnStage).accessLogSettings = {
+      destinationArn: logs.logGroupArn,
+      format: JSON.stringify(format),
+    };
+  }
+}

@@ -1,0 +1,181 @@
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { Rule } from 'aws-cdk-lib/aws-events';
+import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
+import { Schedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
+import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
+import type { Construct } from 'constructs';
+import { ENV } from '../core/env-names.ts';
+import { RELEASES_PREFIX } from '../core/object-keys.ts';
+import { acknowledgeWildcard } from './acknowledge.ts';
+import { Alarms } from './alarms.ts';
+import type { DataStack } from './data-stack.ts';
+import { DeviceIdentity } from './device-identity.ts';
+import { FrontDoor } from './front-door.ts';
+import { Migration } from './migration.ts';
+import { OtaFunction } from './ota-function.ts';
+import type { Settings } from './settings.ts';
+import { QueueRule } from './topic-rules.ts';
+import { WorkQueue } from './work-queue.ts';
+
+export interface ServiceStackProps {
+  readonly settings: Settings;
+  readonly data: DataStack;
+}
+
+/** Everything that can be made anew: rules, queues, functions, the front door, device identity. */
+export class ServiceStack extends Stack {
+  private readonly settings: Settings;
+  private readonly data: DataStack;
+  private readonly alarms: Alarms;
+  private readonly migration: Migration;
+
+  constructor(scope: Construct, id: string, { settings, data }: ServiceStackProps) {
+    super(scope, id, { description: 'paku-ota: firmware updates for ESP32 fleets' });
+    this.settings = settings;
+    this.data = data;
+    this.addStackDependency(data);
+    this.alarms = new Alarms(this, 'Alarms', { settings });
+    this.migration = new Migration(this, 'Migration', { settings, database: data.database });
+
+    const identity = new DeviceIdentity(this, 'DeviceIdentity', { settings });
+    const frontDoor = new FrontDoor(this, 'FrontDoor', { settings });
+    const dispatch = this.dispatch(frontDoor.linkBaseUrl);
+    this.download(frontDoor);
+    this.orchestrate(dispatch);
+    this.ingestStatus(dispatch);
+    this.ingestOta();
+    this.registerRelease();
+
+    new CfnOutput(this, 'FirmwareBucket', { value: data.firmware.bucket.bucketName });
+    new CfnOutput(this, 'ApiUrl', { value: frontDoor.api.apiEndpoint });
+    new CfnOutput(this, 'DevicePolicy', { value: identity.policy.ref });
+    new CfnOutput(this, 'DeviceThingType', { value: identity.thingType.ref });
+  }
+
+  private ingestStatus(dispatch: WorkQueue): void {
+    const fn = this.fn('IngestStatus', 'ingest-status', Duration.seconds(60));
+    dispatch.queue.grantSendMessages(fn);
+    fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
+    const work = new WorkQueue(this, 'StatusQueue', {
+      fn,
+      alarms: this.alarms,
+      batchSize: 500,
+      batchWindow: Duration.seconds(1),
+    });
+    this.route('StatusRules', work, [`${this.settings.topicPrefix}/edge/+/status`]);
+  }
+
+  private ingestOta(): void {
+    const fn = this.fn('IngestOta', 'ingest-ota', Duration.seconds(60));
+    const work = new WorkQueue(this, 'OtaQueue', {
+      fn,
+      alarms: this.alarms,
+      batchSize: 500,
+      batchWindow: Duration.seconds(1),
+    });
+    const { topicPrefix: prefix } = this.settings;
+    this.route('OtaRules', work, [`${prefix}/devices/+/ota/+`, `${prefix}/edge/+/ota/+`]);
+  }
+
+  private registerRelease(): void {
+    const fn = this.fn('RegisterRelease', 'register-release', Duration.minutes(2), 512);
+    fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
+    this.data.firmware.grantRegister(fn);
+    const work = new WorkQueue(this, 'UploadQueue', { fn, alarms: this.alarms, batchSize: 1 });
+    new Rule(this, 'Uploads', {
+      description: 'Each object that people put into the firmware bucket',
+      eventPattern: {
+        source: ['aws.s3'],
+        detailType: ['Object Created'],
+        detail: {
+          bucket: { name: [this.data.firmware.bucket.bucketName] },
+          object: { key: [{ 'anything-but': { prefix: RELEASES_PREFIX } }] },
+        },
+      },
+      targets: [new SqsQueue(work.queue, { deadLetterQueue: work.deadLetters })],
+    });
+  }
+
+  private dispatch(linkBaseUrl: string): WorkQueue {
+    const { settings } = this;
+    const fn = this.fn('Dispatch', 'dispatch', Duration.seconds(60));
+    this.data.linkSecret.grantRead(fn);
+    this.data.firmware.grantReadReleases(fn);
+    fn.addEnvironment(ENV.linkSecretArn, this.data.linkSecret.secretArn);
+    fn.addEnvironment(ENV.linkBaseUrl, linkBaseUrl);
+    fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
+    fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
+    fn.addEnvironment(ENV.commandTransport, settings.commandTransport);
+    fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
+    this.grantCommands(fn);
+    return new WorkQueue(this, 'DispatchQueue', {
+      fn,
+      alarms: this.alarms,
+      batchSize: 100,
+      batchWindow: Duration.seconds(1),
+    });
+  }
+
+  /** Devices are addressed by client id and topic; which of the two AWS asks for is not documented, so both are granted. */
+  private grantCommands(fn: OtaFunction): void {
+    const { commandTransport, topicPrefix } = this.settings;
+    const topics = ['devices', 'edge'].map((family) => `topic/${topicPrefix}/${family}/*/cmd/ota`);
+    const direct = commandTransport === 'direct';
+    const resources = direct ? ['client/*', ...topics] : topics;
+    fn.addToRolePolicy(
+      new PolicyStatement({
+        actions: [direct ? 'iot:SendDirectMessage' : 'iot:Publish'],
+        resources: resources.map((name) => this.formatArn({ service: 'iot', resource: name })),
+      }),
+    );
+    for (const name of resources) {
+      const arn = `arn:<AWS::Partition>:iot:<AWS::Region>:<AWS::AccountId>:${name}`;
+      acknowledgeWildcard(fn.role ?? fn, arn, 'Any registered device may be commanded; nothing but its command topic.');
+    }
+  }
+
+  private download(frontDoor: FrontDoor): void {
+    const fn = this.fn('Download', 'download', Duration.seconds(29), 512);
+    this.data.linkSecret.grantRead(fn);
+    this.data.firmware.grantReadReleases(fn);
+    fn.addEnvironment(ENV.linkSecretArn, this.data.linkSecret.secretArn);
+    fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
+    frontDoor.addDownloads(fn);
+  }
+
+  private orchestrate(dispatch: WorkQueue): void {
+    const fn = this.fn('Orchestrate', 'orchestrate', Duration.seconds(75));
+    dispatch.queue.grantSendMessages(fn);
+    fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
+    // A stale tick is worth nothing: the next one sees the same and more.
+    fn.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.seconds(60) });
+    new Schedule(this, 'Schedule', {
+      schedule: ScheduleExpression.rate(Duration.minutes(this.settings.scheduleMinutes)),
+      target: new LambdaInvoke(fn, { retryAttempts: 0, maxEventAge: Duration.seconds(60) }),
+    });
+    acknowledgeWildcard(
+      this,
+      `<${this.getLogicalId(fn.node.defaultChild as CfnFunction)}.Arn>:*`,
+      'The scheduler may invoke any version of this one function.',
+    );
+  }
+
+  private route(id: string, work: WorkQueue, topicFilters: string[]): void {
+    new QueueRule(this, id, { topicFilters, queue: work.queue, errorQueue: work.deadLetters });
+  }
+
+  private fn(id: string, name: string, timeout: Duration, memorySize?: number): OtaFunction {
+    const { settings } = this;
+    const fn = new OtaFunction(this, id, {
+      name,
+      settings,
+      timeout,
+      ...(memorySize === undefined ? {} : { memorySize }),
+    });
+    this.data.database.grantApp(fn);
+    fn.node.addDependency(this.migration);
+    return fn;
+  }
+}

@@ -1,0 +1,99 @@
+import type { Node } from 'constructs';
+import { z } from 'zod';
+import { encodeCommand, publishPacketBytes } from '../core/command.ts';
+import { TOKEN_LENGTH } from '../core/link.ts';
+import { modelsSchema } from '../core/model-settings.ts';
+import { commandTopic } from '../core/topics.ts';
+import { DEVICE_VERSION_LENGTH } from '../core/versions.ts';
+
+/** Longest id of today's field devices. */
+const DEVICE_ID_LENGTH = 20;
+/** `https://{10 characters}.execute-api.{region}.amazonaws.com`, with the longest region name (ap-southeast-N). */
+const LONGEST_API_HOST = `${'x'.repeat(10)}.execute-api.ap-southeast-9.amazonaws.com`;
+
+const topicSegment = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 of A-Z a-z 0-9 _ -');
+
+/** Everything that a deployment may choose: the `paku-ota` object in the context of cdk.json (or cdk.context.json). */
+const settingsSchema = z
+  .strictObject({
+    /** First segment of every topic. */
+    topicPrefix: topicSegment.default('paku'),
+    /** Where a device that was never heard on either family gets its command. */
+    commandFamily: z.enum(['devices', 'edge']).default('devices'),
+    /** `publish` for regions without SendDirectMessage. */
+    commandTransport: z.enum(['direct', 'publish']).default('direct'),
+    /** By device model. */
+    models: modelsSchema,
+    /** Topic filters that devices use beside their own two subtrees; `{deviceId}` stands for their id. */
+    extraDeviceTopics: z.array(z.string().min(1).max(128)).default([]),
+    database: z
+      .strictObject({
+        /** Aurora capacity units; 0 lets the cluster pause. */
+        minCapacity: z.number().min(0).max(256).multipleOf(0.5).default(0),
+        maxCapacity: z.number().min(1).max(256).multipleOf(0.5).default(2),
+        autoPauseMinutes: z.number().int().min(5).max(1440).default(5),
+      })
+      .prefault({}),
+    /** Minutes between two looks of the orchestrator. */
+    scheduleMinutes: z.number().int().min(1).max(60).default(1),
+    /** What `cdk destroy` does with the database and the firmware. */
+    dataRemovalPolicy: z.enum(['retain', 'destroy']).default('retain'),
+    logRetentionDays: z.union([z.literal(7), z.literal(14), z.literal(30), z.literal(90), z.literal(365)]).default(30),
+    /** Front door under a name of your own; the certificate must be in the deployment's region. */
+    customDomain: z
+      .strictObject({ domainName: z.string().min(4), certificateArn: z.string().startsWith('arn:') })
+      .optional(),
+    /** Put the database into a network that exists, with at least two isolated subnets in two zones. */
+    vpc: z
+      .strictObject({
+        vpcId: z.string().startsWith('vpc-'),
+        availabilityZones: z.array(z.string()).min(2),
+        isolatedSubnetIds: z.array(z.string().startsWith('subnet-')).min(2),
+      })
+      .optional(),
+    /** Gets every alarm. */
+    alarmEmail: z.email().optional(),
+  })
+  .superRefine((settings, context) => {
+    for (const [model, { packetLimitBytes, delivery }] of Object.entries({
+      default: defaultModel(),
+      ...settings.models,
+    })) {
+      const bytes = longestPacketBytes(settings);
+      if (delivery !== 'presigned' && bytes > packetLimitBytes) {
+        context.addIssue({
+          code: 'custom',
+          path: ['topicPrefix'],
+          message: `a command for a ${DEVICE_ID_LENGTH}-character device id and a ${DEVICE_VERSION_LENGTH}-character version is a packet of ${bytes} bytes, model "${model}" takes ${packetLimitBytes}: shorten topicPrefix or customDomain.domainName`,
+        });
+      }
+    }
+  });
+
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** @throws Error that names every wrong setting, what it is and what was expected */
+export function parseSettings(input: unknown): Settings {
+  const parsed = settingsSchema.safeParse(input ?? {});
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `  - ${path.join('.') || '(settings)'}: ${message}`);
+  throw new Error(`The "paku-ota" settings in the CDK context are not valid:\n${problems.join('\n')}`);
+}
+
+/** The only place that reads CDK context. */
+export const readSettings = (node: Node): Settings => parseSettings(node.tryGetContext('paku-ota'));
+
+function longestPacketBytes(settings: {
+  topicPrefix: string;
+  customDomain?: { domainName: string } | undefined;
+}): number {
+  const host = settings.customDomain?.domainName ?? LONGEST_API_HOST;
+  const payload = encodeCommand({
+    url: `https://${host}/d/${'t'.repeat(TOKEN_LENGTH)}`,
+    checksum: 'c'.repeat(64),
+    version: 'v'.repeat(DEVICE_VERSION_LENGTH),
+  });
+  return publishPacketBytes(commandTopic(settings.topicPrefix, 'devices', 'd'.repeat(DEVICE_ID_LENGTH)), payload);
+}
+
+const defaultModel = () => modelsSchema.parse({ default: {} }).default as NonNullable<Settings['models'][string]>;

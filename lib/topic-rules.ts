@@ -1,0 +1,47 @@
+import { Arn, Stack } from 'aws-cdk-lib';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnTopicRule } from 'aws-cdk-lib/aws-iot';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+
+export interface QueueRuleProps {
+  /** MQTT topic filters whose messages go to the queue. */
+  readonly topicFilters: readonly string[];
+  readonly queue: Queue;
+  /** Where a message goes that the queue did not take. */
+  readonly errorQueue: Queue;
+}
+
+/**
+ * Rules that put messages on a queue as they are. The SQL wraps and does not parse: a payload cannot spoof the device id,
+ * broken JSON arrives and is accounted for, and the order is the broker's receive time.
+ */
+export class QueueRule extends Construct {
+  constructor(scope: Construct, id: string, { topicFilters, queue, errorQueue }: QueueRuleProps) {
+    super(scope, id);
+    const role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('iot.amazonaws.com', {
+        conditions: {
+          StringEquals: { 'aws:SourceAccount': Stack.of(this).account },
+          ArnLike: {
+            'aws:SourceArn': Arn.format({ service: 'iot', resource: 'rule', resourceName: '*' }, Stack.of(this)),
+          },
+        },
+      }),
+    });
+    role.addToPolicy(
+      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, errorQueue.queueArn] }),
+    );
+    topicFilters.forEach((filter, index) => {
+      new CfnTopicRule(this, `Rule${index}`, {
+        topicRulePayload: {
+          // Without it CloudFormation takes the version of 2015, which has no encode().
+          awsIotSqlVersion: '2016-03-23',
+          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM '${filter}'`,
+          actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
+          errorAction: { sqs: { queueUrl: errorQueue.queueUrl, roleArn: role.roleArn, useBase64: false } },
+        },
+      }).node.addDependency(role);
+    });
+  }
+}

@@ -1,0 +1,57 @@
+import { Duration } from 'aws-cdk-lib';
+import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { Queue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { Alarms } from './alarms.ts';
+
+export interface WorkQueueProps {
+  readonly fn: LambdaFunction;
+  readonly alarms: Alarms;
+  readonly batchSize: number;
+  /** @default - no waiting: a message is handled as it comes */
+  readonly batchWindow?: Duration;
+  /** @default 10 */
+  readonly maxConcurrency?: number;
+}
+
+/** Only bugs and long outages should reach the dead-letter queue: a database that resumes costs a few receives. */
+const MAX_RECEIVE_COUNT = 50;
+const RETENTION = Duration.days(14);
+
+/** A queue before a function, with the dead-letter queue behind it and the alarm on that. */
+export class WorkQueue extends Construct {
+  readonly queue: Queue;
+  readonly deadLetters: Queue;
+
+  constructor(scope: Construct, id: string, props: WorkQueueProps) {
+    super(scope, id);
+    const { fn, alarms, batchSize, batchWindow, maxConcurrency = 10 } = props;
+    this.deadLetters = new Queue(this, 'DeadLetters', { enforceSSL: true, retentionPeriod: RETENTION });
+    this.queue = new Queue(this, 'Queue', {
+      enforceSSL: true,
+      retentionPeriod: RETENTION,
+      // AWS advises six times the function's timeout, plus the window.
+      visibilityTimeout: Duration.seconds(6 * (fn.timeout?.toSeconds() ?? 30) + (batchWindow?.toSeconds() ?? 0)),
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVE_COUNT },
+    });
+    fn.addEventSource(
+      new SqsEventSource(this.queue, {
+        batchSize,
+        maxConcurrency,
+        reportBatchItemFailures: true,
+        ...(batchWindow === undefined ? {} : { maxBatchingWindow: batchWindow }),
+      }),
+    );
+    alarms.notify(
+      this.deadLetters.metricApproximateNumberOfMessagesVisible().createAlarm(this, 'DeadLettersAlarm', {
+        alarmDescription: `Messages that ${id} could not handle wait in its dead-letter queue. See docs/runbook.md#dead-letters`,
+        threshold: 0,
+        comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+        evaluationPeriods: 1,
+        treatMissingData: TreatMissingData.NOT_BREACHING,
+      }),
+    );
+  }
+}

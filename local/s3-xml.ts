@@ -1,0 +1,35 @@
+/** Element contents: text, nested elements, or several elements of one name. */
+export type XmlContent = string | number | boolean | XmlFields | readonly XmlContent[];
+export interface XmlFields {
+  readonly [name: string]: XmlContent;
+}
+
+const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
+
+/** A document with one root element, as S3 writes them. Errors have no namespace. */
+export function xmlElement(name: string, content: XmlContent): string {
+  const attribute = name === 'Error' ? '' : ` xmlns="${NAMESPACE}"`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<${name}${attribute}>${inner(content)}</${name}>`;
+}
+
+function inner(content: XmlContent): string {
+  if (typeof content !== 'object') return escape(String(content));
+  return Object.entries(content)
+    .flatMap(([name, value]) =>
+      (Array.isArray(value) ? value : [value]).map((one: XmlContent) => `<${name}>${inner(one)}</${name}>`),
+    )
+    .join('');
+}
+
+/** Characters that XML cannot hold become references, as in S3's own listings. */
+function escape(text: string): string {
+  return text.replace(/[&<>"\r\p{Cc}]/gu, (c) => (c === '\n' || c === '\t' ? c : `&#${c.charCodeAt(0)};`));
+}
+
+/** The parts of a CompleteMultipartUpload document, in its order. The only XML that is read here. */
+export function parseParts(xml: string): { readonly number: number; readonly etag: string }[] {
+  return [...xml.matchAll(/<Part>(.*?)<\/Part>/gs)].map(([, part = '']) => ({
+    number: Number(/<PartNumber>\s*(\d+)/.exec(part)?.[1]),
+    etag: (/<ETag>(.*?)<\/ETag>/s.exec(part)?.[1] ?? '').replace(/&quot;|&#34;|"/g, '').trim(),
+  }));
+}

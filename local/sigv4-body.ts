@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Readable } from 'node:stream';
+import { crc32 } from 'node:zlib';
+import { AwsError } from './aws-error.ts';
+import { EMPTY_SHA256, sameText, type VerifiedSignature } from './sigv4.ts';
+import { headerText, splitOnce } from './sigv4-canonical.ts';
+
+const MAX_LINE_BYTES = 8192;
+const CRC32_HEADER = 'x-amz-checksum-crc32';
+
+/**
+ * The request's body without `aws-chunked` framing, checked while it streams: against the signed hash, the signatures
+ * of chunks, the announced length and a CRC32 from a header or trailer. A stream that does not match ends in an
+ * AwsError, so nothing may be published before the end was seen.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+ */
+export function verifiedBody(source: Readable, headers: IncomingHttpHeaders, signature: VerifiedSignature): Readable {
+  const trailers = new Map<string, string>();
+  const pieces = signature.payload.startsWith('STREAMING-')
+    ? decodeChunks(source, headers, signature, trailers)
+    : checkHash(source, signature.payload);
+  return Readable.from(checkCrc32(pieces, () => trailers.get(CRC32_HEADER) ?? headerText(headers[CRC32_HEADER])), {
+    objectMode: false,
+  });
+}
+
+async function* checkHash(source: Readable, expected: string): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  for await (const piece of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    if (expected !== 'UNSIGNED-PAYLOAD') hash.update(piece);
+    yield piece;
+  }
+  if (expected !== 'UNSIGNED-PAYLOAD' && !sameText(hash.digest('hex'), expected)) {
+    throw new AwsError(
+      'XAmzContentSHA256Mismatch',
+      400,
+      "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    );
+  }
+}
+
+async function* checkCrc32(pieces: AsyncIterable<Buffer>, expected: () => string | undefined): AsyncGenerator<Buffer> {
+  let sum = 0;
+  for await (const piece of pieces) {
+    sum = crc32(piece, sum);
+    yield piece;
+  }
+  const actual = Buffer.alloc(4);
+  actual.writeUInt32BE(sum);
+  if ((expected() ?? actual.toString('base64')) !== actual.toString('base64')) {
+    throw new AwsError('BadDigest', 400, 'The CRC32 you specified did not match what we received.');
+  }
+}
+
+/** `<hex size>[;chunk-signature=…] CRLF <bytes> CRLF`, a chunk of size 0, then trailers up to an empty line. */
+async function* decodeChunks(
+  source: Readable,
+  headers: IncomingHttpHeaders,
+  { payload, chain }: VerifiedSignature,
+  trailers: Map<string, string>,
+): AsyncGenerator<Buffer> {
+  const wire = new Wire(source);
+  const check = payload.startsWith('STREAMING-AWS4-HMAC-SHA256') ? chunkSignatures(chain) : () => {};
+  let total = 0;
+  for (let size = -1; size !== 0; ) {
+    const [hexSize, extension] = splitOnce(await wire.line(), ';');
+    size = /^[0-9a-fA-F]{1,12}$/.test(hexSize) ? Number.parseInt(hexSize, 16) : incomplete(`chunk size '${hexSize}'`);
+    const hash = createHash('sha256');
+    for await (const piece of wire.take(size)) {
+      hash.update(piece);
+      yield piece;
+    }
+    check(extension.replace('chunk-signature=', ''), 'PAYLOAD', `${EMPTY_SHA256}\n${hash.digest('hex')}`);
+    if (size > 0 && (await wire.line()) !== '') incomplete('a chunk longer than announced');
+    total += size;
+  }
+  const announced = Number(headers['x-amz-decoded-content-length']);
+  if (total !== announced) incomplete(`${total} bytes where x-amz-decoded-content-length says ${announced}`);
+  let canonical = '';
+  for (let line = await wire.line(); line !== ''; line = await wire.line()) {
+    const [name, value] = splitOnce(line, ':');
+    trailers.set(name.trim().toLowerCase(), value.trim());
+    if (name !== 'x-amz-trailer-signature') canonical += `${name.trim().toLowerCase()}:${value.trim()}\n`;
+  }
+  if (payload.endsWith('-TRAILER') && payload !== 'STREAMING-UNSIGNED-PAYLOAD-TRAILER') {
+    check(trailers.get('x-amz-trailer-signature') ?? '', 'TRAILER', createHash('sha256').update(canonical).digest('hex'));
+  }
+}
+
+/** Each signature covers the one before it, so that chunks can be neither changed nor reordered. */
+function chunkSignatures({ seedSignature, context, sign }: VerifiedSignature['chain']) {
+  let previous = seedSignature;
+  return (sent: string, kind: 'PAYLOAD' | 'TRAILER', content: string) => {
+    previous = sign([`AWS4-HMAC-SHA256-${kind}`, context, previous, content].join('\n'));
+    if (!sameText(previous, sent)) {
+      throw new AwsError('SignatureDoesNotMatch', 403, 'The signature of a chunk does not match its content.');
+    }
+  };
+}
+
+function incomplete(found: string): never {
+  throw new AwsError('IncompleteBody', 400, `The aws-chunked body is malformed: found ${found}.`);
+}
+
+/** Reads lines and counted bytes from a stream, holding no more than one of its pieces. */
+class Wire {
+  readonly #pieces: AsyncIterator<Buffer>;
+  #buffer: Buffer = Buffer.alloc(0);
+
+  constructor(source: Readable) {
+    this.#pieces = source.iterator({ destroyOnReturn: false });
+  }
+
+  /** Without its CRLF; empty at the end of the stream. */
+  async line(): Promise<string> {
+    let end = this.#buffer.indexOf('\r\n');
+    while (end < 0) {
+      if (this.#buffer.length > MAX_LINE_BYTES) incomplete(`a line of more than ${MAX_LINE_BYTES} bytes`);
+      const piece = await this.#next();
+      if (!piece) return '';
+      this.#buffer = Buffer.concat([this.#buffer, piece]);
+      end = this.#buffer.indexOf('\r\n');
+    }
+    const line = this.#buffer.toString('latin1', 0, end);
+    this.#buffer = this.#buffer.subarray(end + 2);
+    return line;
+  }
+
+  async *take(bytes: number): AsyncGenerator<Buffer> {
+    for (let left = bytes; left > 0; ) {
+      if (this.#buffer.length === 0) this.#buffer = (await this.#next()) ?? incomplete('the end inside of a chunk');
+      const piece = this.#buffer.subarray(0, left);
+      this.#buffer = this.#buffer.subarray(piece.length);
+      left -= piece.length;
+      yield piece;
+    }
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    const { value, done } = await this.#pieces.next();
+    return done ? undefined : value;
+  }
+}

@@ -1,0 +1,109 @@
+import { PGlite } from '@electric-sql/pglite';
+import pg from 'pg';
+
+/** A statement's result as PostgreSQL's text output; `undefined` columns mean that it returns no rows at all. */
+export interface SqlResult {
+  readonly columns: readonly { readonly name: string; readonly typeOid: number }[] | undefined;
+  readonly rows: readonly (readonly (string | null)[])[];
+  readonly affectedRows: number;
+}
+
+/** PostgreSQL refused a statement. */
+export interface PostgresError extends Error {
+  readonly code: string;
+  readonly severity: string;
+  readonly hint?: string | undefined;
+  readonly position?: string | undefined;
+}
+
+/** One connection, held until it is released. */
+export interface SqlSession {
+  /** Runs one statement; parameters are PostgreSQL text input. @throws PostgresError */
+  query(sql: string, parameters?: readonly string[]): Promise<SqlResult>;
+  release(): Promise<void>;
+}
+
+/** A PostgreSQL that statements can be run on. Output is ISO dates in UTC, bytea as hex. */
+export interface SqlEngine {
+  /**
+   * Waits for a free connection.
+   *
+   * @param statementTimeoutMs 0 for none. PGlite runs inside this process and cannot be interrupted: it ignores it.
+   */
+  acquire(statementTimeoutMs: number): Promise<SqlSession>;
+  close(): Promise<void>;
+}
+
+export function isPostgresError(error: unknown): error is PostgresError {
+  return error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string';
+}
+
+/** PGlite in a folder, or in memory without one. It has one connection, so sessions queue for it. */
+export async function openPglite(folder?: string): Promise<SqlEngine> {
+  const database = await PGlite.create(folder === undefined ? {} : { dataDir: folder });
+  for (const oid of Object.keys(database.parsers)) database.parsers[oid] = (value) => value;
+  for (const oid of Object.keys(database.serializers)) database.serializers[oid] = (value) => value;
+  await database.exec(`SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'`);
+  let free: Promise<void> = Promise.resolve();
+  return {
+    async acquire() {
+      const turn = free;
+      let release = () => {};
+      free = new Promise((resolve) => {
+        release = resolve;
+      });
+      await turn;
+      return { query: (sql, parameters) => queryPglite(database, sql, parameters), release: async () => release() };
+    },
+    close: () => database.close(),
+  };
+}
+
+async function queryPglite(database: PGlite, sql: string, parameters: readonly string[] = []): Promise<SqlResult> {
+  const { fields, rows, affectedRows = 0 } = await database.query<(string | null)[]>(sql, [...parameters], {
+    rowMode: 'array',
+  });
+  return { columns: columnsOf(fields), rows, affectedRows };
+}
+
+/**
+ * Any PostgreSQL server.
+ *
+ * @param url `postgresql://…`, of a user that may SET ROLE to the application's role
+ */
+export function openPostgres(url: string, connections = 20): SqlEngine {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    options: '-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex',
+  });
+  // A connection that breaks while idle is replaced at the next acquire; without a listener it would end the process.
+  pool.on('error', () => {});
+  return {
+    async acquire(statementTimeoutMs) {
+      const client = await pool.connect();
+      await client.query(`SET statement_timeout = ${statementTimeoutMs}`).catch((error: unknown) => {
+        client.release(true);
+        throw error;
+      });
+      return { query: (sql, parameters) => queryPostgres(client, sql, parameters), release: async () => client.release() };
+    },
+    close: () => pool.end(),
+  };
+}
+
+async function queryPostgres(client: pg.PoolClient, text: string, parameters: readonly string[] = []): Promise<SqlResult> {
+  const { fields, rows, rowCount, command } = await client.query<(string | null)[]>({
+    text,
+    values: [...parameters],
+    rowMode: 'array',
+    // Like PGlite and the Data API, the extended protocol takes one statement only.
+    queryMode: 'extended',
+    types: { getTypeParser: () => (value: string) => value },
+  });
+  return { columns: columnsOf(fields), rows, affectedRows: command === 'SELECT' ? 0 : (rowCount ?? 0) };
+}
+
+function columnsOf(fields: readonly { readonly name: string; readonly dataTypeID: number }[]): SqlResult['columns'] {
+  return fields.length === 0 ? undefined : fields.map(({ name, dataTypeID }) => ({ name, typeOid: dataTypeID }));
+}

@@ -1,0 +1,10 @@
+import initial from './000001_initial.sql';
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** Every migration in order. Append only: a released one is never edited. */
+export const migrations: readonly Migration[] = [{ version: 1, name: 'initial', sql: initial }];

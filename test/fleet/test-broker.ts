@@ -1,0 +1,97 @@
+import { EventEmitter, once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import { Aedes, type Client } from 'aedes';
+import type { TestAuthority } from '../support/certificates.ts';
+
+/** A message that came from a client, or was left behind by one. */
+export interface Heard {
+  readonly clientId: string;
+  readonly topic: string;
+  readonly qos: number;
+  readonly retain: boolean;
+  readonly payload: Record<string, unknown>;
+}
+
+/** An aedes broker over TLS with client certificates, which remembers what it heard. */
+export class TestBroker {
+  readonly heard: Heard[] = [];
+  /** The clients that acknowledged a QoS 1 message, once per message. */
+  readonly acknowledgements: string[] = [];
+  readonly clients = new Map<string, Client>();
+  /** Who said goodbye, lost the connection or was taken over, in order. */
+  readonly departures: string[] = [];
+  private readonly changes = new EventEmitter();
+
+  private constructor(
+    private readonly aedes: Aedes,
+    private readonly server: tls.Server,
+    private readonly authority: TestAuthority,
+  ) {
+    aedes.on('publish', (packet, client) => {
+      if (client === null) return;
+      const { topic, qos, retain } = packet;
+      this.note(() => {
+        this.heard.push({ clientId: client.id, topic, qos, retain, payload: JSON.parse(packet.payload.toString()) });
+      });
+    });
+    aedes.on('ack', (_packet, client) => this.note(() => this.acknowledgements.push(client.id)));
+    aedes.on('clientReady', (client) => this.note(() => this.clients.set(client.id, client)));
+    aedes.on('clientDisconnect', (client) => this.note(() => this.departures.push(client.id)));
+    this.changes.setMaxListeners(0);
+  }
+
+  static async start(authority: TestAuthority): Promise<TestBroker> {
+    const aedes = await Aedes.createBroker();
+    const trust = { ca: authority.ca, requestCert: true, rejectUnauthorized: true };
+    const server = tls.createServer({ ...(await authority.issueServer()), ...trust }, (socket) => aedes.handle(socket));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return new TestBroker(aedes, server, authority);
+  }
+
+  async connectionFor(deviceId: string) {
+    const { port } = this.server.address() as AddressInfo;
+    return { host: '127.0.0.1', port, ca: this.authority.ca, ...(await this.authority.issueDevice(deviceId)) };
+  }
+
+  /** Sends a QoS 1 message to one client as AWS IoT's direct message does: subscribed or not. */
+  send(clientId: string, topic: string, payload: string): void {
+    const client = this.clients.get(clientId);
+    if (client === undefined) throw new Error(`${clientId} is not connected`);
+    const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 1, retain: false, dup: false } as const;
+    client.publish(packet, () => {});
+  }
+
+  /** Publishes at QoS 1 to whoever subscribed. */
+  publish(topic: string, payload: string): void {
+    const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 1, retain: false, dup: false } as const;
+    this.aedes.publish(packet, () => {});
+  }
+
+  /** Everything heard from one device on the topics that end like this. */
+  from(deviceId: string, topicEnd: string): Heard[] {
+    return this.heard.filter(({ clientId, topic }) => clientId === deviceId && topic.endsWith(topicEnd));
+  }
+
+  /** Waits until what it knows makes this true. */
+  async until(fact: () => boolean): Promise<void> {
+    while (!fact()) await once(this.changes, 'change');
+  }
+
+  /** Waits for the nth message from a device on the topics that end like this. */
+  async message(deviceId: string, topicEnd: string, nth = 1): Promise<Record<string, unknown>> {
+    await this.until(() => this.from(deviceId, topicEnd).length >= nth);
+    return this.from(deviceId, topicEnd)[nth - 1]?.payload ?? {};
+  }
+
+  async stop(): Promise<void> {
+    await new Promise<void>((resolve) => this.aedes.close(() => resolve()));
+    this.server.close();
+    await once(this.server, 'close');
+  }
+
+  private note(change: () => void): void {
+    change();
+    this.changes.emit('change');
+  }
+}

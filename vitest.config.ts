@@ -1,0 +1,21 @@
+import { readFile } from 'node:fs/promises';
+import { defineConfig } from 'vitest/config';
+
+/** The bundles import migrations as text (esbuild's `text` loader); tests get the same through this plugin. */
+const sqlAsText = {
+  name: 'sql-as-text',
+  async load(id: string) {
+    if (!id.endsWith('.sql')) return null;
+    return `export default ${JSON.stringify(await readFile(id, 'utf8'))};`;
+  },
+};
+
+export default defineConfig({
+  plugins: [sqlAsText],
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+    restoreMocks: true,
+  },
+});
