@@ -89,7 +89,14 @@ async function answerOf(request: IncomingMessage, isS3: boolean, options: AwsSer
   const service = options.services[signature.service];
   if (!service) throw noSuchService(signature, options);
   const body = verifiedBody(buffered ? Readable.from([buffered]) : request, headers, signature);
-  return service.handle({ method, path, query: new URLSearchParams(rawQuery), headers, body, identity: signature.identity });
+  return service.handle({
+    method,
+    path,
+    query: new URLSearchParams(rawQuery),
+    headers,
+    body,
+    identity: signature.identity,
+  });
 }
 
 async function readAll(request: IncomingMessage): Promise<Buffer> {

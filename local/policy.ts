@@ -120,7 +120,11 @@ function matchesVariable(pattern: string, resource: string, values: ReadonlyMap<
 }
 
 /** Puts values for `${key}`; undefined when one is unknown, which makes the statement not match. */
-function fill(pattern: string, values: ReadonlyMap<string, string>, put: (value: string) => string): string | undefined {
+function fill(
+  pattern: string,
+  values: ReadonlyMap<string, string>,
+  put: (value: string) => string,
+): string | undefined {
   let complete = true;
   const filled = pattern.replace(/\$\{([^}]+)\}/g, (_, key: string) => {
     const value = values.get(key.toLowerCase());

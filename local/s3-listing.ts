@@ -44,7 +44,11 @@ export function listObjects({ authorize, store, bucket, request }: S3Request): A
 }
 
 /** Keys in order; those that share what comes before the delimiter are one entry without an object. */
-function group(objects: readonly StoredObject[], prefix: string, delimiter: string): Map<string, StoredObject | undefined> {
+function group(
+  objects: readonly StoredObject[],
+  prefix: string,
+  delimiter: string,
+): Map<string, StoredObject | undefined> {
   const entries = new Map<string, StoredObject | undefined>();
   for (const object of objects) {
     const end = delimiter === '' ? -1 : object.key.indexOf(delimiter, prefix.length);

@@ -31,7 +31,11 @@ export class MultipartUploads {
   async create(upload: Upload): Promise<string> {
     const uploadId = randomUUID();
     await mkdir(this.#path(uploadId));
-    await writeAtomically(this.#path(uploadId, 'upload.json'), this.#store.path('tmp', uploadId), JSON.stringify(upload));
+    await writeAtomically(
+      this.#path(uploadId, 'upload.json'),
+      this.#store.path('tmp', uploadId),
+      JSON.stringify(upload),
+    );
     return uploadId;
   }
 
@@ -90,7 +94,11 @@ export class MultipartUploads {
       : undefined;
     const upload = text === undefined ? undefined : (JSON.parse(text) as Upload);
     if (upload?.bucket === bucket && upload.key === key) return upload;
-    throw new AwsError('NoSuchUpload', 404, 'The specified multipart upload does not exist: aborted, completed or unknown.');
+    throw new AwsError(
+      'NoSuchUpload',
+      404,
+      'The specified multipart upload does not exist: aborted, completed or unknown.',
+    );
   }
 
   async #parts(uploadId: string): Promise<Part[]> {
@@ -106,7 +114,10 @@ export class MultipartUploads {
   }
 }
 
-function chooseParts(parts: readonly Part[], listed: readonly { readonly number: number; readonly etag: string }[]): Part[] {
+function chooseParts(
+  parts: readonly Part[],
+  listed: readonly { readonly number: number; readonly etag: string }[],
+): Part[] {
   if (listed.length === 0) throw new AwsError('MalformedXML', 400, 'The request lists no parts.');
   return listed.map(({ number, etag }, index) => {
     const part = parts.find((candidate) => candidate.number === number && candidate.etag === etag);
@@ -115,7 +126,11 @@ function chooseParts(parts: readonly Part[], listed: readonly { readonly number:
     }
     if (!part) throw new AwsError('InvalidPart', 400, `Part ${number} was not uploaded, or has another ETag.`);
     if (part.size < MIN_PART_BYTES && index < listed.length - 1) {
-      throw new AwsError('EntityTooSmall', 400, `Part ${number} has ${part.size} bytes; the minimum is ${MIN_PART_BYTES}.`);
+      throw new AwsError(
+        'EntityTooSmall',
+        400,
+        `Part ${number} has ${part.size} bytes; the minimum is ${MIN_PART_BYTES}.`,
+      );
     }
     return part;
   });

@@ -1,6 +1,5 @@
 import { AwsError } from './aws-error.ts';
 import type { AwsResponse } from './aws-service.ts';
-import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
 import {
   attributesOf,
   checkContentMd5,
@@ -10,6 +9,7 @@ import {
   publishConditions,
   versionHeaders,
 } from './s3-headers.ts';
+import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
 import type { ObjectVersion } from './s3-store.ts';
 import { decode, headerText, splitOnce } from './sigv4-canonical.ts';
 
@@ -48,10 +48,15 @@ export async function putObject(s3: S3Request): Promise<AwsResponse> {
   const conditions = publishConditions(headers);
   conditions(newest(s3));
   const content = await store.write(body);
-  const version = await store.publish({ bucket, key, reason: 'PutObject' }, content, attributesOf(headers), (current) => {
-    checkContentMd5(headers, content.md5);
-    conditions(current);
-  });
+  const version = await store.publish(
+    { bucket, key, reason: 'PutObject' },
+    content,
+    attributesOf(headers),
+    (current) => {
+      checkContentMd5(headers, content.md5);
+      conditions(current);
+    },
+  );
   return { status: 200, headers: { etag: `"${version.etag}"`, 'x-amz-version-id': version.versionId } };
 }
 
@@ -62,7 +67,8 @@ export async function copyObject(s3: S3Request): Promise<AwsResponse> {
   const ifMatch = headerText(headers['x-amz-copy-source-if-match']);
   s3.authorize('PutObject');
   const version = findReadable(s3, source.bucket, source.key, source.versionId);
-  if (ifMatch !== undefined && !namesEtag(ifMatch, version.etag)) throw preconditionFailed('x-amz-copy-source-If-Match');
+  if (ifMatch !== undefined && !namesEtag(ifMatch, version.etag))
+    throw preconditionFailed('x-amz-copy-source-If-Match');
 
   const attributes = headers['x-amz-metadata-directive'] === 'REPLACE' ? attributesOf(headers) : attributesIn(version);
   const content = await store.write(store.read(version));

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable, Transform } from 'node:stream';
+import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 /** Bytes that were written, not yet an object. */
@@ -165,7 +165,13 @@ export class S3Store {
       await this.discard(content);
       throw error;
     });
-    const event = { ...target, size, etag: version.etag, versionId: version.versionId, sequencer: this.#nextSequencer() };
+    const event = {
+      ...target,
+      size,
+      etag: version.etag,
+      versionId: version.versionId,
+      sequencer: this.#nextSequencer(),
+    };
     for (const listener of this.#listeners) listener(event);
     return version;
   }
@@ -176,7 +182,14 @@ export class S3Store {
       const versioned = this.#buckets.get(bucket)?.versioned === true;
       if (versionId === undefined && versioned) {
         const lastModified = new Date(this.#clock()).toISOString();
-        const marker = { versionId: this.#newVersionId(bucket), size: 0, etag: '', lastModified, contentType: '', metadata: {} };
+        const marker = {
+          versionId: this.#newVersionId(bucket),
+          size: 0,
+          etag: '',
+          lastModified,
+          contentType: '',
+          metadata: {},
+        };
         await this.#addVersion(bucket, key, marker);
         return marker;
       }

@@ -55,7 +55,7 @@ function chooseOperation({ method, query, headers }: AwsRequest, bucket: string,
   const target = bucket === '' ? 'service' : key === '' ? 'bucket' : 'object';
   const operation = unknown === undefined ? OPERATIONS[`${method} ${target} ${flags}${copy}`.trim()] : undefined;
   if (operation) return operation;
-  const wanted = `${method} ${target}${copy}${unknown ?? flags ? `?${unknown ?? flags}` : ''}`;
+  const wanted = `${method} ${target}${copy}${(unknown ?? flags) ? `?${unknown ?? flags}` : ''}`;
   throw new AwsError('NotImplemented', 501, `The local S3 does not imitate '${wanted}'.`);
 }
 
@@ -106,7 +106,12 @@ async function completeUpload(s3: S3Request): Promise<AwsResponse> {
   const version = await s3.uploads.complete(uploadTarget(s3), parts, publishConditions(request.headers));
   return xmlAnswer(
     'CompleteMultipartUploadResult',
-    { Location: `http://${headerText(request.headers.host)}${request.path}`, Bucket: bucket, Key: key, ETag: `"${version.etag}"` },
+    {
+      Location: `http://${headerText(request.headers.host)}${request.path}`,
+      Bucket: bucket,
+      Key: key,
+      ETag: `"${version.etag}"`,
+    },
     { 'x-amz-version-id': version.versionId },
   );
 }

@@ -44,9 +44,12 @@ function readJson(file: string): Record<string, Secret> {
     return JSON.parse(readFileSync(file, 'utf8')) as Record<string, Secret>;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
-    throw new Error(`The secrets in ${file} cannot be read. Repair the file, or remove it together with the database.`, {
-      cause: error,
-    });
+    throw new Error(
+      `The secrets in ${file} cannot be read. Repair the file, or remove it together with the database.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -56,7 +59,11 @@ export function secretsManagerService(secrets: Secrets): AwsService {
     async handle(request) {
       const operation = String(request.headers['x-amz-target']);
       if (operation !== 'secretsmanager.GetSecretValue') {
-        throw new AwsError('UnknownOperationException', 400, `The local Secrets Manager does not imitate '${operation}'.`);
+        throw new AwsError(
+          'UnknownOperationException',
+          400,
+          `The local Secrets Manager does not imitate '${operation}'.`,
+        );
       }
       return getSecretValue(request, secrets);
     },

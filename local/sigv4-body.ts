@@ -21,9 +21,12 @@ export function verifiedBody(source: Readable, headers: IncomingHttpHeaders, sig
   const pieces = signature.payload.startsWith('STREAMING-')
     ? decodeChunks(source, headers, signature, trailers)
     : checkHash(source, signature.payload);
-  return Readable.from(checkCrc32(pieces, () => trailers.get(CRC32_HEADER) ?? headerText(headers[CRC32_HEADER])), {
-    objectMode: false,
-  });
+  return Readable.from(
+    checkCrc32(pieces, () => trailers.get(CRC32_HEADER) ?? headerText(headers[CRC32_HEADER])),
+    {
+      objectMode: false,
+    },
+  );
 }
 
 async function* checkHash(source: Readable, expected: string): AsyncGenerator<Buffer> {
@@ -85,7 +88,11 @@ async function* decodeChunks(
     if (name !== 'x-amz-trailer-signature') canonical += `${name.trim().toLowerCase()}:${value.trim()}\n`;
   }
   if (payload.endsWith('-TRAILER') && payload !== 'STREAMING-UNSIGNED-PAYLOAD-TRAILER') {
-    check(trailers.get('x-amz-trailer-signature') ?? '', 'TRAILER', createHash('sha256').update(canonical).digest('hex'));
+    check(
+      trailers.get('x-amz-trailer-signature') ?? '',
+      'TRAILER',
+      createHash('sha256').update(canonical).digest('hex'),
+    );
   }
 }
 

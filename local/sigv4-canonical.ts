@@ -73,7 +73,11 @@ export function decode(value: string): string {
   try {
     return decodeURIComponent(value);
   } catch {
-    throw new AwsError('InvalidURI', 400, `Couldn't parse the specified URI: '${value}' is not valid percent-encoding.`);
+    throw new AwsError(
+      'InvalidURI',
+      400,
+      `Couldn't parse the specified URI: '${value}' is not valid percent-encoding.`,
+    );
   }
 }
 
@@ -90,4 +94,5 @@ export function splitOnce(value: string, separator: string): [string, string] {
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 /** A header's value; one that was sent several times is joined, as signatures do. */
-export const headerText = (header: string | string[] | undefined) => (Array.isArray(header) ? header.join(',') : header);
+export const headerText = (header: string | string[] | undefined) =>
+  Array.isArray(header) ? header.join(',') : header;

@@ -3,7 +3,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AwsError } from './aws-error.ts';
 import type { Identity } from './aws-service.ts';
 import type { Identities } from './identities.ts';
-import { canonicalRequest, headerText, parseQuery, type Query, type SignedRequest, splitOnce } from './sigv4-canonical.ts';
+import {
+  canonicalRequest,
+  headerText,
+  parseQuery,
+  type Query,
+  type SignedRequest,
+  splitOnce,
+} from './sigv4-canonical.ts';
 
 export type { SignedRequest } from './sigv4-canonical.ts';
 
@@ -144,12 +151,7 @@ function parseCredential(credential: string, presigned: boolean) {
 function malformed(presigned: boolean, reason: string, details: Record<string, string> = {}): AwsError {
   return presigned
     ? new AwsError('AuthorizationQueryParametersError', 400, `Error parsing the query parameters; ${reason}`, details)
-    : new AwsError(
-        'AuthorizationHeaderMalformed',
-        400,
-        `The authorization header is malformed; ${reason}`,
-        details,
-      );
+    : new AwsError('AuthorizationHeaderMalformed', 400, `The authorization header is malformed; ${reason}`, details);
 }
 
 /** `x-amz-date`, else `date` (which clients may send in HTTP's own form). */

@@ -60,7 +60,11 @@ export async function openPglite(folder?: string): Promise<SqlEngine> {
 }
 
 async function queryPglite(database: PGlite, sql: string, parameters: readonly string[] = []): Promise<SqlResult> {
-  const { fields, rows, affectedRows = 0 } = await database.query<(string | null)[]>(sql, [...parameters], {
+  const {
+    fields,
+    rows,
+    affectedRows = 0,
+  } = await database.query<(string | null)[]>(sql, [...parameters], {
     rowMode: 'array',
   });
   return { columns: columnsOf(fields), rows, affectedRows };
@@ -86,21 +90,29 @@ export function openPostgres(url: string, connections = 20): SqlEngine {
         client.release(true);
         throw error;
       });
-      return { query: (sql, parameters) => queryPostgres(client, sql, parameters), release: async () => client.release() };
+      return {
+        query: (sql, parameters) => queryPostgres(client, sql, parameters),
+        release: async () => client.release(),
+      };
     },
     close: () => pool.end(),
   };
 }
 
-async function queryPostgres(client: pg.PoolClient, text: string, parameters: readonly string[] = []): Promise<SqlResult> {
-  const { fields, rows, rowCount, command } = await client.query<(string | null)[]>({
+async function queryPostgres(
+  client: pg.PoolClient,
+  text: string,
+  parameters: readonly string[] = [],
+): Promise<SqlResult> {
+  const query: pg.QueryArrayConfig & { queryMode: 'extended' } = {
     text,
     values: [...parameters],
     rowMode: 'array',
     // Like PGlite and the Data API, the extended protocol takes one statement only.
     queryMode: 'extended',
     types: { getTypeParser: () => (value: string) => value },
-  });
+  };
+  const { fields, rows, rowCount, command } = await client.query<(string | null)[]>(query);
   return { columns: columnsOf(fields), rows, affectedRows: command === 'SELECT' ? 0 : (rowCount ?? 0) };
 }
 

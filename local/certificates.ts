@@ -1,0 +1,113 @@
+import 'reflect-metadata';
+import { randomBytes, webcrypto } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
+import { DEVICE_ID } from '../core/rule-message.ts';
+
+const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const A_DAY_MS = 24 * 3600 * 1000;
+const VALID_DAYS = 3_650;
+
+/** Where a key and its certificate lie, both PEM. */
+export interface CertificateFiles {
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+}
+
+/** A certificate authority in a folder: made once, it keeps its key, so that devices stay valid over restarts. */
+export class CertificateAuthority {
+  readonly caFile: string;
+  readonly #folder: string;
+  readonly #root: x509.X509Certificate;
+  readonly #key: webcrypto.CryptoKey;
+
+  private constructor(folder: string, root: x509.X509Certificate, key: webcrypto.CryptoKey) {
+    this.#folder = folder;
+    this.caFile = join(folder, 'ca.pem');
+    this.#root = root;
+    this.#key = key;
+  }
+
+  static async open(folder: string): Promise<CertificateAuthority> {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const [caFile, keyFile] = [join(folder, 'ca.pem'), join(folder, 'ca-key.pem')];
+    if (existsSync(keyFile)) {
+      const key = await importKey(readFileSync(keyFile, 'utf8'));
+      return new CertificateAuthority(folder, new x509.X509Certificate(readFileSync(caFile, 'utf8')), key);
+    }
+    const keys = await generateKeys();
+    const root = await x509.X509CertificateGenerator.createSelfSigned({
+      ...commonFields('CN=paku-ota local'),
+      keys,
+      extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+    });
+    writeFileSync(caFile, root.toString('pem'));
+    writeFileSync(keyFile, await exportKey(keys.privateKey), { mode: 0o600 });
+    return new CertificateAuthority(folder, root, keys.privateKey);
+  }
+
+  /** The broker's certificate, made anew at each start, for every name and address that this machine has now. */
+  async issueServer(hostnames: readonly string[]): Promise<{ cert: string; key: string }> {
+    const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+    const names: x509.JsonGeneralNames = [
+      ...['localhost', ...hostnames].map((value) => ({ type: 'dns' as const, value })),
+      ...addresses
+        .filter(({ family }) => family === 'IPv4')
+        .map(({ address }) => ({ type: 'ip' as const, value: address })),
+    ];
+    return this.#issue('CN=localhost', new x509.SubjectAlternativeNameExtension(names));
+  }
+
+  /**
+   * The key and certificate of a device, made unless it has them.
+   * @throws Error for an id that no device can have
+   */
+  async addDevice(deviceId: string): Promise<CertificateFiles> {
+    if (!DEVICE_ID.test(deviceId)) {
+      throw new Error(`"${deviceId}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`);
+    }
+    const folder = join(this.#folder, 'devices', deviceId.replaceAll(':', '+'));
+    const files = { certificateFile: join(folder, 'certificate.pem'), privateKeyFile: join(folder, 'private-key.pem') };
+    if (existsSync(files.certificateFile)) return files;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { cert, key } = await this.#issue(`CN=${deviceId}`);
+    writeFileSync(files.privateKeyFile, key, { mode: 0o600 });
+    writeFileSync(files.certificateFile, cert);
+    return files;
+  }
+
+  async #issue(subject: string, ...extensions: x509.Extension[]): Promise<{ cert: string; key: string }> {
+    const own = await generateKeys();
+    const certificate = await x509.X509CertificateGenerator.create({
+      ...commonFields(subject),
+      issuer: this.#root.subject,
+      publicKey: own.publicKey,
+      signingKey: this.#key,
+      extensions,
+    });
+    return { cert: certificate.toString('pem'), key: await exportKey(own.privateKey) };
+  }
+}
+
+function commonFields(subject: string) {
+  return {
+    serialNumber: randomBytes(8).toString('hex'),
+    name: subject,
+    subject,
+    notBefore: new Date(Date.now() - A_DAY_MS),
+    notAfter: new Date(Date.now() + VALID_DAYS * A_DAY_MS),
+    signingAlgorithm: CURVE,
+  };
+}
+
+const generateKeys = () => webcrypto.subtle.generateKey(CURVE, true, ['sign', 'verify']);
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
+}
+
+function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+  return webcrypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(pem), CURVE, true, ['sign']);
+}
