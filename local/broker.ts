@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { CertificateAuthority } from './certificates.ts';
+import { type DirectMessage, type DirectMessageResult, DirectMessages } from './direct-messages.ts';
+import { ConnectionPermissions } from './iot-policy.ts';
 import type { Policy } from './policy.ts';
 
 export interface BrokerOptions {
@@ -26,14 +28,12 @@ export interface BrokerMessage {
   readonly receivedAt: number;
 }
 
-export type DirectMessageResult = 'delivered' | 'not-connected' | 'not-permitted' | 'unconfirmed';
-
 /** What the rest of the runtime needs of the broker. */
 export interface Broker {
   readonly port: number;
   publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
-  /** Sends to one client, subscribed or not, and waits for its PUBACK. */
-  sendDirect(clientId: string, topic: string, payload: Buffer, timeoutMs: number): Promise<DirectMessageResult>;
+  /** Sends to one client, subscribed or not. */
+  sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
   close(): Promise<void>;
 }
 
@@ -44,9 +44,13 @@ export interface Broker {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { authority, log } = options;
   const aedes = await Aedes.createBroker();
-  restrict(aedes, options);
+  const permissions = new ConnectionPermissions(options.policy, options.arnPrefix);
+  const directMessages = new DirectMessages(aedes, permissions);
+  restrict(aedes, permissions);
+  let closing = false;
   aedes.on('publish', ({ topic, payload }, client) => {
-    if (topic.startsWith('$')) return;
+    // The last wills of a broker that shuts down say nothing about the devices.
+    if (topic.startsWith('$') || closing) return;
     const clientId = client?.id ?? 'n/a';
     options.onMessage({ topic, payload: Buffer.from(payload), clientId, receivedAt: Date.now() });
   });
@@ -73,9 +77,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
           error ? reject(error) : resolve(),
         ),
       ),
-    sendDirect: (clientId, topic, payload, timeoutMs) =>
-      sendDirect(aedes, options, { clientId, topic, payload, timeoutMs }),
+    sendDirect: (message) => directMessages.send(message),
     async close() {
+      closing = true;
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => aedes.close(resolve));
@@ -84,64 +88,29 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** The thing that a connection's certificate belongs to. */
-function thingOf(client: Client): string {
-  const { CN } = (client.conn as TLSSocket).getPeerCertificate().subject ?? {};
-  return typeof CN === 'string' ? CN : '';
-}
-
-function restrict(aedes: Aedes, { policy, arnPrefix }: BrokerOptions): void {
-  const things = new WeakMap<Client, string>();
-  const allows = (client: Client, action: string, resource: string) =>
-    policy.allows(action, arnPrefix + resource, { 'iot:Connection.Thing.ThingName': things.get(client) ?? '' });
-  const refusal = (client: Client, what: string) => new Error(`${things.get(client)} may not ${what}`);
+/** Authorizes by the policy. An error closes the connection, which is what AWS does instead of refusing politely. */
+function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
+  const refusal = (client: Client, what: string) => new Error(`${permissions.thingOf(client)} may not ${what}`);
 
   aedes.authenticate = (client, _username, _password, done) => {
-    things.set(client, thingOf(client));
-    if (allows(client, 'iot:Connect', `client/${client.id}`)) done(null, true);
-    else done(Object.assign(refusal(client, `connect as ${client.id}`), { returnCode: 5 }) as AuthenticateError, false);
+    if (permissions.allows(client, 'iot:Connect', `client/${client.id}`)) return done(null, true);
+    return done(
+      Object.assign(refusal(client, `connect as ${client.id}`), { returnCode: 5 }) as AuthenticateError,
+      false,
+    );
   };
-  aedes.authorizePublish = (client, { topic, retain }, done) => {
+  aedes.authorizePublish = (client, { topic, retain, qos }, done) => {
     if (client === null) return done(null);
-    const permitted =
-      allows(client, 'iot:Publish', `topic/${topic}`) &&
-      (!retain || allows(client, 'iot:RetainPublish', `topic/${topic}`));
-    return done(permitted ? null : refusal(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
+    if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
+    if (permissions.allowsPublish(client, topic, retain)) return done(null);
+    return done(refusal(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
   };
   aedes.authorizeSubscribe = (client, subscription, done) => {
-    if (allows(client, 'iot:Subscribe', `topicfilter/${subscription.topic}`)) done(null, subscription);
-    else done(refusal(client, `subscribe to ${subscription.topic}`));
+    const { topic, qos } = subscription;
+    if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
+    if (permissions.allows(client, 'iot:Subscribe', `topicfilter/${topic}`)) return done(null, subscription);
+    return done(refusal(client, `subscribe to ${topic}`));
   };
-  aedes.authorizeForward = (client, packet) => (allows(client, 'iot:Receive', `topic/${packet.topic}`) ? packet : null);
-}
-
-interface DirectMessage {
-  readonly clientId: string;
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly timeoutMs: number;
-}
-
-async function sendDirect(
-  aedes: Aedes,
-  { policy, arnPrefix }: BrokerOptions,
-  { clientId, topic, payload, timeoutMs }: DirectMessage,
-): Promise<DirectMessageResult> {
-  const client = (aedes as unknown as { clients: Record<string, Client | undefined> }).clients[clientId];
-  if (client === undefined || client.closed) return 'not-connected';
-  const thing = { 'iot:Connection.Thing.ThingName': thingOf(client) };
-  if (!policy.allows('iot:Receive', `${arnPrefix}topic/${topic}`, thing)) return 'not-permitted';
-  return new Promise((resolve) => {
-    const finish = (result: DirectMessageResult) => {
-      clearTimeout(timer);
-      aedes.off('ack', onAck);
-      resolve(result);
-    };
-    const onAck = (packet: { topic?: string } | undefined, from: Client) => {
-      if (from === client && packet?.topic === topic) finish('delivered');
-    };
-    const timer = setTimeout(() => finish('unconfirmed'), timeoutMs);
-    aedes.on('ack', onAck as never);
-    client.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false }, () => {});
-  });
+  aedes.authorizeForward = (client, packet) =>
+    permissions.allows(client, 'iot:Receive', `topic/${packet.topic}`) ? packet : null;
 }

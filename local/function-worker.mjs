@@ -3,20 +3,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 const { handler } = await import(workerData.module);
-parentPort.postMessage({ kind: 'ready' });
+if (typeof handler !== 'function') throw new Error(`${workerData.module} exports no function called handler`);
 
 parentPort.on('message', async ({ event, requestId, deadline }) => {
   const context = {
     awsRequestId: requestId,
     functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
     functionVersion: '$LATEST',
+    invokedFunctionArn: workerData.arn,
     memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
     callbackWaitsForEmptyEventLoop: true,
     getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
   };
   try {
-    parentPort.postMessage({ kind: 'result', value: await handler(event, context) });
+    // As on Lambda, what goes in and out is JSON.
+    parentPort.postMessage({ result: JSON.stringify(await handler(JSON.parse(event), context)) ?? 'null' });
   } catch (error) {
-    parentPort.postMessage({ kind: 'error', message: error?.message ?? String(error), stack: error?.stack });
+    parentPort.postMessage({ error: { message: error?.message ?? String(error), stack: error?.stack } });
   }
 });

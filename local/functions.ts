@@ -1,34 +1,23 @@
-import { randomUUID } from 'node:crypto';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { FunctionEnvironment, type FunctionOptions } from './function-environment.ts';
 
-export interface FunctionOptions {
-  readonly name: string;
-  /** Folder with index.mjs, as bundled for Lambda. */
-  readonly codeFolder: string;
-  /** The whole environment of the function: nothing of this process's own leaks in. */
-  readonly environment: Readonly<Record<string, string>>;
-  readonly timeoutSeconds: number;
-  /** Gets what the function writes to stdout and stderr. */
-  readonly logFile: string;
-}
-
-/** The function threw, as Lambda reports it. */
+/** An invocation failed: the handler threw, ran too long or took its environment down. */
 export class FunctionError extends Error {
   override readonly name = 'FunctionError';
 }
 
 interface Job {
-  readonly event: unknown;
-  readonly resolve: (value: unknown) => void;
+  readonly event: string;
+  readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** Environments that one function may have at once; a laptop has few cores. */
 const MAX_ENVIRONMENTS = 2;
-const WORKER = new URL('./function-worker.mjs', import.meta.url);
+/** How much of a function's output an error quotes. */
+const TAIL_LINES = 5;
+const TAIL_CHARACTERS = 4_000;
+const CLOSE_GRACE_MS = 10_000;
 
 /** One Lambda function: its bundle in worker threads, each with one event at a time, made as they are needed. */
 export class LocalFunction {
@@ -36,100 +25,80 @@ export class LocalFunction {
   readonly #options: FunctionOptions;
   readonly #log: WriteStream;
   readonly #waiting: Job[] = [];
-  readonly #idle: Worker[] = [];
-  readonly #all = new Set<Worker>();
-  readonly #finishing = new Set<Promise<unknown>>();
+  readonly #free: FunctionEnvironment[] = [];
+  readonly #running = new Map<FunctionEnvironment, Promise<void>>();
+  #tail = '';
+  #closed = false;
 
   constructor(options: FunctionOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#log = createWriteStream(options.logFile, { flags: 'a' });
+    this.#log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
   }
 
-  /** @throws FunctionError when the handler threw or ran longer than its timeout */
+  /** @throws FunctionError with the handler's message and the last lines of its output */
   invoke(event: unknown): Promise<unknown> {
-    const done = new Promise<unknown>((resolve, reject) => {
-      this.#waiting.push({ event, resolve, reject });
+    if (this.#closed) return Promise.reject(new FunctionError(`${this.name}: is shutting down`));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ event: JSON.stringify(event), resolve, reject });
+      this.#next();
     });
-    this.#finishing.add(done);
-    done.catch(() => {}).finally(() => this.#finishing.delete(done));
-    this.#next();
-    return done;
   }
 
+  /** No event waits and none is being handled. */
   get isIdle(): boolean {
-    return this.#finishing.size === 0;
+    return this.#waiting.length === 0 && this.#running.size === 0;
   }
 
-  /** Lets running invocations finish, then ends the environments. */
-  async close(): Promise<void> {
-    await Promise.allSettled(this.#finishing);
-    await Promise.all([...this.#all].map((worker) => worker.terminate()));
+  /** Refuses what waits, lets running invocations finish for `graceMs`, then ends the environments. */
+  async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
+    this.#closed = true;
+    for (const { reject } of this.#waiting.splice(0)) reject(new FunctionError(`${this.name}: is shutting down`));
+    const environments = [...this.#free, ...this.#running.keys()];
+    let timer: NodeJS.Timeout | undefined;
+    const graceIsOver = new Promise((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([Promise.all(this.#running.values()), graceIsOver]);
+    clearTimeout(timer);
+    await Promise.all(environments.map((environment) => environment.terminate()));
+    await Promise.all(this.#running.values());
     await new Promise<void>((resolve) => this.#log.end(resolve));
   }
 
   #next(): void {
     if (this.#waiting.length === 0) return;
-    const worker = this.#idle.pop() ?? (this.#all.size < MAX_ENVIRONMENTS ? this.#start() : undefined);
-    const job = worker === undefined ? undefined : this.#waiting.shift();
-    if (worker !== undefined && job !== undefined) this.#run(worker, job);
+    const environment = this.#takeEnvironment();
+    const job = environment && this.#waiting.shift();
+    if (environment && job) this.#running.set(environment, this.#run(environment, job));
   }
 
-  #start(): Worker {
-    const { codeFolder, environment } = this.#options;
-    const worker = new Worker(WORKER, {
-      env: { ...environment },
-      execArgv: ['--enable-source-maps'],
-      stdout: true,
-      stderr: true,
-      workerData: { module: pathToFileURL(join(codeFolder, 'index.mjs')).href },
-    });
-    worker.stdout.pipe(this.#log, { end: false });
-    worker.stderr.pipe(this.#log, { end: false });
-    this.#all.add(worker);
-    return worker;
+  #takeEnvironment(): FunctionEnvironment | undefined {
+    for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) if (free.usable) return free;
+    if (this.#running.size >= MAX_ENVIRONMENTS) return undefined;
+    return new FunctionEnvironment(this.#options, (output) => this.#write(output));
   }
 
-  #run(worker: Worker, job: Job): void {
-    const { timeoutSeconds } = this.#options;
-    const timer = setTimeout(() => {
-      finish(
-        () => job.reject(new FunctionError(`${this.name}: Task timed out after ${timeoutSeconds} seconds`)),
-        false,
-      );
-    }, timeoutSeconds * 1000);
-
-    const finish = (settle: () => void, reusable: boolean) => {
-      clearTimeout(timer);
-      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-      if (reusable) this.#idle.push(worker);
-      else this.#discard(worker);
-      settle();
-      this.#next();
-    };
-    const onMessage = (message: WorkerMessage) => {
-      if (message.kind === 'result') finish(() => job.resolve(message.value), true);
-      if (message.kind === 'error') finish(() => job.reject(this.#failure(message.message, message.stack)), true);
-    };
-    const onError = (error: Error) => finish(() => job.reject(this.#failure(error.message, error.stack)), false);
-    const onExit = () => finish(() => job.reject(new FunctionError(`${this.name}: its environment ended`)), false);
-    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-    worker.postMessage({ event: job.event, requestId: randomUUID(), deadline: Date.now() + timeoutSeconds * 1000 });
+  async #run(environment: FunctionEnvironment, { event, resolve, reject }: Job): Promise<void> {
+    const outcome = await environment.run(event).then(
+      (result) => () => resolve(JSON.parse(result)),
+      (error: Error) => () => reject(this.#failure(error)),
+    );
+    this.#running.delete(environment);
+    if (environment.usable) this.#free.push(environment);
+    outcome();
+    this.#next();
   }
 
-  #failure(message: string, stack: string | undefined): FunctionError {
-    this.#log.write(`${stack ?? message}\n`);
-    return new FunctionError(`${this.name}: ${message}`);
+  #failure(error: Error): FunctionError {
+    const tail = this.#tail.trim().split('\n').slice(-TAIL_LINES).join('\n');
+    this.#write(`${error.stack ?? error.message}\n`);
+    const output = tail === '' ? '' : `\nThe end of its output (${this.#options.logFile}):\n${tail}`;
+    return new FunctionError(`${this.name}: ${error.message}${output}`, { cause: error });
   }
 
-  #discard(worker: Worker): void {
-    this.#all.delete(worker);
-    worker.on('error', () => {});
-    void worker.terminate();
+  #write(output: string): void {
+    this.#tail = (this.#tail + output).slice(-TAIL_CHARACTERS);
+    if (!this.#log.writableEnded) this.#log.write(output);
   }
 }
-
-type WorkerMessage =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'result'; readonly value: unknown }
-  | { readonly kind: 'error'; readonly message: string; readonly stack?: string };

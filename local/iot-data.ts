@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { AwsError, accessDenied } from './aws-error.ts';
 import type { AwsRequest, AwsResponse, AwsService } from './aws-service.ts';
-import type { Broker, DirectMessageResult } from './broker.ts';
+import type { Broker } from './broker.ts';
+import type { DirectMessageResult } from './direct-messages.ts';
 
 /** What a payload may have (AWS IoT Core quotas). */
 const MAX_PAYLOAD_BYTES = 128 * 1024;
@@ -48,8 +49,8 @@ export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
   async function sendDirect(request: AwsRequest, clientId: string, payload: Buffer): Promise<AwsResponse> {
     const topic = request.query.get('topic') ?? '';
     permit(request, 'iot:SendDirectMessage', [`client/${clientId}`, `topic/${topic}`]);
-    const seconds = Number(request.query.get('timeout') ?? '5');
-    const result = await broker.sendDirect(clientId, topic, payload, seconds * 1000);
+    const confirmWithinMs = request.query.get('confirmation') === 'true' ? confirmationMs(request) : undefined;
+    const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs });
     if (result === 'delivered') return answer(200, { message: 'delivered', traceId: randomUUID() });
     const [code, status, message] = FAILURES[result];
     throw new AwsError(code, status, message);
@@ -58,10 +59,17 @@ export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
   /** AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there. */
   function permit({ identity }: AwsRequest, action: string, resources: readonly string[]): void {
     for (const resource of resources) {
-      if (!identity.allows(action, arnPrefix + resource))
-        throw accessDenied(identity.arn, action, arnPrefix + resource);
+      const arn = arnPrefix + resource;
+      if (!identity.allows(action, arn)) throw accessDenied(identity.arn, action, arn, 'ForbiddenException');
     }
   }
+}
+
+/** 1 to 15 seconds, 5 unless said otherwise (SendDirectMessage, API reference). */
+function confirmationMs({ query }: AwsRequest): number {
+  const seconds = Number(query.get('timeout') ?? '5');
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 15) return seconds * 1000;
+  throw new AwsError('InvalidRequestException', 400, `timeout is ${query.get('timeout')}, expected 1 to 15 seconds.`);
 }
 
 const answer = (status: number, body: object): AwsResponse => ({

@@ -289,8 +289,10 @@ function functionsOf(assembly: Assembly, surroundings: FunctionSurroundings): Ma
     );
     const { Variables } = (properties.Environment ?? {}) as { Variables?: Record<string, string> };
     const { NODE_OPTIONS: _, ...variables } = Variables ?? {};
+    const arn = `arn:aws:lambda:${region}:${ACCOUNT}:function:${logicalId}`;
     const local = new LocalFunction({
       name: logicalId,
+      arn,
       codeFolder: assembly.codeFolder(fn),
       timeoutSeconds: Number(properties.Timeout),
       logFile: home.path('logs', `${logicalId.replace(/[0-9A-F]{8}$/, '')}.log`),
@@ -305,7 +307,7 @@ function functionsOf(assembly: Assembly, surroundings: FunctionSurroundings): Ma
         AWS_SESSION_TOKEN: credentials.sessionToken ?? '',
       },
     });
-    functions.set(`arn:aws:lambda:${region}:${ACCOUNT}:function:${logicalId}`, local);
+    functions.set(arn, local);
   }
   return functions;
 }

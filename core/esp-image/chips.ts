@@ -1,0 +1,51 @@
+/** A chip as Espressif's image header names it. */
+export interface Chip {
+  readonly name: string;
+  /** `chip_id` of the header (esp_app_format.h, esptool targets); the ESP8266 has none. */
+  readonly id: number | null;
+  /** Load addresses that are mapped from flash, end exclusive (soc.h: SOC_DROM_*, SOC_IROM_*; esptool MEMORY_MAP). */
+  readonly flashWindows: readonly (readonly [start: number, end: number])[];
+  /** The smallest MMU page the chip can be built for, which a segment's offset must fit when the image does not say. */
+  readonly minPageBytes: number;
+}
+
+const KB = 1024;
+const chip = (id: number, name: string, minPageKb: number, ...flashWindows: [number, number][]): Chip => ({
+  id,
+  name,
+  flashWindows,
+  minPageBytes: minPageKb * KB,
+});
+
+export const CHIPS: readonly Chip[] = [
+  chip(0, 'ESP32', 64, [0x3f400000, 0x3f800000], [0x400d0000, 0x40400000]),
+  chip(2, 'ESP32-S2', 64, [0x3f000000, 0x3ff80000], [0x40080000, 0x40800000]),
+  chip(5, 'ESP32-C3', 64, [0x3c000000, 0x3c800000], [0x42000000, 0x42800000]),
+  chip(9, 'ESP32-S3', 64, [0x3c000000, 0x3e000000], [0x42000000, 0x44000000]),
+  chip(12, 'ESP32-C2', 16, [0x3c000000, 0x3c400000], [0x42000000, 0x42400000]),
+  chip(13, 'ESP32-C6', 8, [0x42000000, 0x43000000]),
+  chip(16, 'ESP32-H2', 8, [0x42000000, 0x43000000]),
+  chip(18, 'ESP32-P4', 64, [0x40000000, 0x4c000000]),
+  chip(20, 'ESP32-C61', 8, [0x42000000, 0x44000000]),
+  chip(23, 'ESP32-C5', 64, [0x42000000, 0x44000000]),
+  chip(25, 'ESP32-H21', 8, [0x42000000, 0x43000000]),
+  chip(28, 'ESP32-H4', 8, [0x42000000, 0x44000000]),
+  chip(31, 'ESP32-E22', 64, [0x3c000000, 0x40000000]),
+  chip(32, 'ESP32-S31', 32, [0x40000000, 0x54000000]),
+];
+
+export const ESP8266 = 'ESP8266';
+
+export const CHIP_NAMES: readonly string[] = [...CHIPS.map(({ name }) => name), ESP8266];
+
+export const chipById = (id: number): Chip | undefined => CHIPS.find((candidate) => candidate.id === id);
+
+/**
+ * The chip that a device model's name states by its first word: `esp32-s3`, `esp32s3-van`, `esp32`, `esp8266-wired`.
+ * Undefined for a name that states none (`lilygo-t-display-s3`).
+ */
+export function chipOfModelName(model: string): string | undefined {
+  const words = model.toUpperCase().split(/[-_. ]+/);
+  const [first = '', second = ''] = words;
+  return CHIP_NAMES.find((name) => name === `${first}-${second}` || name.replace('-', '') === first);
+}

@@ -1,0 +1,53 @@
+/** The application description (esp_app_desc_t), 256 bytes at offset 32 of the file. */
+export interface AppDescriptor {
+  readonly version: string;
+  readonly projectName: string;
+  readonly idfVersion: string;
+  /** Of the build; in Arduino builds of the core, not of the sketch. Empty where the build left it out. */
+  readonly date: string;
+  readonly time: string;
+  /** SHA-256 of the ELF file: the build's identity. */
+  readonly elfSha256: string;
+  readonly secureVersion: number;
+  readonly minEfuseBlockRevision: number;
+  readonly maxEfuseBlockRevision: number;
+  /** log2 of the MMU page; 0 where the build did not record it (before ESP-IDF 5.4). */
+  readonly mmuPageSize: number;
+  readonly spiFlashMode: number;
+}
+
+export const DESCRIPTOR_OFFSET = 32;
+export const DESCRIPTOR_BYTES = 256;
+const MAGIC = 0xabcd5432;
+
+/** @param bytes the first 256 bytes of segment 0; undefined where they are no description */
+export function readDescriptor(bytes: Buffer): AppDescriptor | undefined {
+  if (bytes.length < DESCRIPTOR_BYTES || bytes.readUInt32LE(0) !== MAGIC) return undefined;
+  return {
+    secureVersion: bytes.readUInt32LE(4),
+    version: text(bytes, 16, 32),
+    projectName: text(bytes, 48, 32),
+    time: text(bytes, 80, 16),
+    date: text(bytes, 96, 16),
+    idfVersion: text(bytes, 112, 32),
+    elfSha256: bytes.toString('hex', 144, 176),
+    minEfuseBlockRevision: bytes.readUInt16LE(176),
+    maxEfuseBlockRevision: bytes.readUInt16LE(178),
+    mmuPageSize: bytes.readUInt8(180),
+    spiFlashMode: bytes.readUInt8(181),
+  };
+}
+
+/** The ESP-IDF version of a bootloader that describes itself (esp_bootloader_desc_t, from ESP-IDF 5.2). */
+export function readBootloaderIdf(bytes: Buffer): string | undefined {
+  if (bytes.length < 80 || bytes[0] !== 0x50 || bytes.subarray(64, 80).some((byte) => byte !== 0 && byte !== 0xff)) return undefined;
+  const idf = text(bytes, 8, 32);
+  return /^v?\d/.test(idf) ? idf : undefined;
+}
+
+/** Ends at the first NUL, of which there may be none; whatever is not printable ASCII is shown as `?`. */
+function text(bytes: Buffer, offset: number, length: number): string {
+  const field = bytes.subarray(offset, offset + length);
+  const end = field.indexOf(0);
+  return field.toString('latin1', 0, end === -1 ? length : end).replaceAll(/[^\x20-\x7e]/g, '?');
+}

@@ -1,0 +1,54 @@
+/** What an upload turned out to be. Only ACCEPT may become a release. */
+export const VERDICTS = [
+  'ACCEPT',
+  'EMPTY',
+  'TOO_LARGE',
+  'ELF',
+  'UF2',
+  'GZIP',
+  'ZIP',
+  'INTEL_HEX',
+  'PARTITION_TABLE',
+  'OTADATA',
+  'LITTLEFS',
+  'NVS',
+  'BLANK',
+  'TEXT_MANGLED',
+  'WEB_PAGE',
+  'JSON',
+  'MERGED_FLASH_IMAGE',
+  'ESP8266_V1',
+  'ESP8266_V2',
+  'NOT_ESP_IMAGE',
+  'TRUNCATED_HEADER',
+  'UNKNOWN_CHIP_ID',
+  'BAD_HASH_FLAG',
+  'BAD_SEGMENT_COUNT',
+  'TRUNCATED_SEGMENT',
+  'SEGMENT_UNALIGNED',
+  'SEGMENT_TOO_LARGE',
+  'TRUNCATED_CHECKSUM',
+  'CHECKSUM_MISMATCH',
+  'TRUNCATED_HASH',
+  'HASH_MISMATCH',
+  'BOOTLOADER_IMAGE',
+  'NO_FLASH_SEGMENTS',
+  'SEGMENT_MISALIGNED',
+  'NO_APP_DESCRIPTOR',
+  'TRAILING_DATA',
+  'SIGNATURE_CRC',
+  'SIGNATURE_DIGEST',
+] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** Why an image is not accepted; caught where the inspection ends. The message is for the person who uploaded it. */
+export class Refusal extends Error {
+  readonly verdict: Exclude<Verdict, 'ACCEPT'>;
+
+  constructor(verdict: Exclude<Verdict, 'ACCEPT'>, message: string) {
+    super(message);
+    this.verdict = verdict;
+  }
+}
+
+export const hex = (value: number): string => `0x${value.toString(16)}`;

@@ -1,0 +1,73 @@
+import type { Aedes, Client } from 'aedes';
+import { type IPublishPacket, writeToStream } from 'mqtt-packet';
+import type { ConnectionPermissions } from './iot-policy.ts';
+
+export type DirectMessageResult = 'delivered' | 'not-connected' | 'not-permitted' | 'unconfirmed';
+
+export interface DirectMessage {
+  readonly clientId: string;
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** How long to wait for the PUBACK; without it the message goes out at QoS 0 and nothing is awaited. */
+  readonly confirmWithinMs?: number | undefined;
+}
+
+/** Parts of aedes 1.2 that its type declarations leave out. */
+interface AedesInternals {
+  readonly clients: Readonly<Record<string, (Client & { _nextId: number }) | undefined>>;
+  readonly persistence: {
+    outgoingClearMessageId(client: Client, packet: { readonly messageId: number }): Promise<unknown>;
+  };
+}
+
+const MAX_MESSAGE_ID = 65_535;
+
+/**
+ * Messages to one client, whether it subscribed or not. They are written past aedes' own queue: it tells that a client
+ * acknowledged something, but in clean sessions, which devices have, not what.
+ */
+export class DirectMessages {
+  readonly #clients: AedesInternals['clients'];
+  readonly #permissions: ConnectionPermissions;
+  readonly #awaited = new WeakMap<Client, Map<number, () => void>>();
+
+  constructor(aedes: Aedes, permissions: ConnectionPermissions) {
+    const { clients, persistence } = aedes as unknown as AedesInternals;
+    this.#clients = clients;
+    this.#permissions = permissions;
+    const clear = persistence.outgoingClearMessageId.bind(persistence);
+    persistence.outgoingClearMessageId = (client, packet) => {
+      this.#awaited.get(client)?.get(packet.messageId)?.();
+      return clear(client, packet);
+    };
+  }
+
+  async send({ clientId, topic, payload, confirmWithinMs }: DirectMessage): Promise<DirectMessageResult> {
+    const client = this.#clients[clientId];
+    if (client === undefined || !client.connected || client.closed) return 'not-connected';
+    if (!this.#permissions.allows(client, 'iot:Receive', `topic/${topic}`)) return 'not-permitted';
+    const packet: IPublishPacket = { cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false };
+    if (confirmWithinMs === undefined) {
+      writeToStream(packet, client.conn);
+      return 'delivered';
+    }
+    const messageId = client._nextId;
+    client._nextId = messageId >= MAX_MESSAGE_ID ? 1 : messageId + 1;
+    writeToStream({ ...packet, qos: 1, messageId }, client.conn);
+    return (await this.#acknowledged(client, messageId, confirmWithinMs)) ? 'delivered' : 'unconfirmed';
+  }
+
+  #acknowledged(client: Client, messageId: number, withinMs: number): Promise<boolean> {
+    const awaited = this.#awaited.get(client) ?? new Map<number, () => void>();
+    this.#awaited.set(client, awaited);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => finish(false), withinMs);
+      const finish = (acknowledged: boolean) => {
+        clearTimeout(timer);
+        awaited.delete(messageId);
+        resolve(acknowledged);
+      };
+      awaited.set(messageId, () => finish(true));
+    });
+  }
+}
