@@ -14,6 +14,7 @@ export default defineConfig({
   plugins: [sqlAsText],
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/synthesize.ts'],
     testTimeout: 30_000,
     hookTimeout: 120_000,
     restoreMocks: true,

@@ -40,7 +40,8 @@ export function readDescriptor(bytes: Buffer): AppDescriptor | undefined {
 
 /** The ESP-IDF version of a bootloader that describes itself (esp_bootloader_desc_t, from ESP-IDF 5.2). */
 export function readBootloaderIdf(bytes: Buffer): string | undefined {
-  if (bytes.length < 80 || bytes[0] !== 0x50 || bytes.subarray(64, 80).some((byte) => byte !== 0 && byte !== 0xff)) return undefined;
+  if (bytes.length < 80 || bytes[0] !== 0x50 || bytes.subarray(64, 80).some((byte) => byte !== 0 && byte !== 0xff))
+    return undefined;
   const idf = text(bytes, 8, 32);
   return /^v?\d/.test(idf) ? idf : undefined;
 }

@@ -38,18 +38,26 @@ export async function readEsp8266(reader: ByteReader, sizeBytes: number): Promis
   }
   const inRamOnly = first.segments.every(({ loadAddress }) => loadAddress < 0x40200000);
   if (inRamOnly) {
-    throw new Refusal('NO_FLASH_SEGMENTS', 'no segment lies in mapped flash: this is a boot loader or a RAM-only build');
+    throw new Refusal(
+      'NO_FLASH_SEGMENTS',
+      'no segment lies in mapped flash: this is a boot loader or a RAM-only build',
+    );
   }
   return { segmentCount: first.segments.length, imageBytes: first.checksumEnd, arduino: false };
 }
 
 async function readImage(reader: ByteReader, sizeBytes: number) {
   const header = await reader.take(HEADER_BYTES);
-  if (header.length < HEADER_BYTES) throw new Refusal('TRUNCATED_HEADER', `${header.length} bytes, the header needs ${HEADER_BYTES}`);
+  if (header.length < HEADER_BYTES)
+    throw new Refusal('TRUNCATED_HEADER', `${header.length} bytes, the header needs ${HEADER_BYTES}`);
   const count = header[1] ?? 0;
-  if (count < 1 || count > 16) throw new Refusal('BAD_SEGMENT_COUNT', `the header declares ${count} segments, 1 to 16 are possible`);
+  if (count < 1 || count > 16)
+    throw new Refusal('BAD_SEGMENT_COUNT', `the header declares ${count} segments, 1 to 16 are possible`);
   return readBody(reader, count, sizeBytes);
 }
 
 export const refuseEsp8266 = (address: number): Refusal =>
-  new Refusal('ESP8266_V1', `this is an ESP8266 image (first segment load ${hex(address)} at offset 8), the model has an ESP32`);
+  new Refusal(
+    'ESP8266_V1',
+    `this is an ESP8266 image (first segment load ${hex(address)} at offset 8), the model has an ESP32`,
+  );

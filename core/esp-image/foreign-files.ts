@@ -22,7 +22,8 @@ export function refuseForeignFile(head: Buffer, sizeBytes: number): void {
   }
   if (u16(head, 0) === 0x8b1f) throw new Refusal('GZIP', `this is gzip-compressed; unpack it and ${APP_BINARY}`);
   if (u32(head, 0) === 0x04034b50) throw new Refusal('ZIP', `this is a zip archive; unpack it and ${APP_BINARY}`);
-  if (/^:[0-9A-Fa-f]{10}/.test(ascii(head, 16))) throw new Refusal('INTEL_HEX', `this is an Intel HEX file; ${APP_BINARY}`);
+  if (/^:[0-9A-Fa-f]{10}/.test(ascii(head, 16)))
+    throw new Refusal('INTEL_HEX', `this is an Intel HEX file; ${APP_BINARY}`);
   refuseFlashParts(head, sizeBytes);
   refuseText(head);
 }
@@ -45,11 +46,16 @@ function refuseFlashParts(head: Buffer, sizeBytes: number): void {
 function refuseText(head: Buffer): void {
   const start = head.subarray(0, 3).toString('hex');
   if (start === 'efbfbd' || start === 'efbfbf') {
-    throw new Refusal('TEXT_MANGLED', 'the file was converted as text on its way, which destroyed it; transfer it as binary');
+    throw new Refusal(
+      'TEXT_MANGLED',
+      'the file was converted as text on its way, which destroyed it; transfer it as binary',
+    );
   }
   const text = ascii(head, 64).trimStart();
-  if (text.startsWith('<')) throw new Refusal('WEB_PAGE', `this is a web page, perhaps of a failed download; ${APP_BINARY}`);
-  if (text.startsWith('{')) throw new Refusal('JSON', `this is JSON, perhaps the error of a failed download; ${APP_BINARY}`);
+  if (text.startsWith('<'))
+    throw new Refusal('WEB_PAGE', `this is a web page, perhaps of a failed download; ${APP_BINARY}`);
+  if (text.startsWith('{'))
+    throw new Refusal('JSON', `this is JSON, perhaps the error of a failed download; ${APP_BINARY}`);
 }
 
 /** One entry of a partition table (gen_esp32part.py): magic AA 50, a known type, offset in whole sectors, some size. */

@@ -44,10 +44,16 @@ export async function readBody(reader: ByteReader, segmentCount: number, sizeByt
   const padding = await reader.take(checksumEnd - reader.offset);
   const stored = padding.at(-1);
   if (reader.offset < checksumEnd || stored === undefined) {
-    throw new Refusal('TRUNCATED_CHECKSUM', `the file ends at ${hex(reader.offset)}, before its checksum byte: the upload was cut short`);
+    throw new Refusal(
+      'TRUNCATED_CHECKSUM',
+      `the file ends at ${hex(reader.offset)}, before its checksum byte: the upload was cut short`,
+    );
   }
   if (stored !== checksum) {
-    throw new Refusal('CHECKSUM_MISMATCH', `the checksum is ${hex(stored)}, calculated ${hex(checksum)}: the file is damaged`);
+    throw new Refusal(
+      'CHECKSUM_MISMATCH',
+      `the checksum is ${hex(stored)}, calculated ${hex(checksum)}: the file is damaged`,
+    );
   }
   return { segments, firstBytes, checksumEnd };
 }
@@ -59,13 +65,19 @@ async function readSegmentHeader(reader: ByteReader, index: number, sizeBytes: n
   }
   const segment = { loadAddress: header.readUInt32LE(0), dataBytes: header.readUInt32LE(4), fileOffset: reader.offset };
   if (segment.dataBytes >= MAX_SEGMENT_BYTES) {
-    throw new Refusal('SEGMENT_TOO_LARGE', `segment ${index} declares ${segment.dataBytes} bytes, less than 16 MiB are allowed`);
+    throw new Refusal(
+      'SEGMENT_TOO_LARGE',
+      `segment ${index} declares ${segment.dataBytes} bytes, less than 16 MiB are allowed`,
+    );
   }
   // Never add first: the sum of two 32-bit numbers is what hostile headers are made for.
   const left = sizeBytes - reader.offset;
   if (segment.dataBytes > left) throw truncated(index, segment, left);
   if (segment.dataBytes % 4 !== 0) {
-    throw new Refusal('SEGMENT_UNALIGNED', `segment ${index} is ${segment.dataBytes} bytes long, which is no multiple of 4`);
+    throw new Refusal(
+      'SEGMENT_UNALIGNED',
+      `segment ${index} is ${segment.dataBytes} bytes long, which is no multiple of 4`,
+    );
   }
   return segment;
 }
@@ -81,10 +93,16 @@ export async function checkAppendedHash(reader: ByteReader, hash: Hash): Promise
   const calculated = hash.copy().digest('hex');
   const stored = await reader.take(32);
   if (stored.length < 32) {
-    throw new Refusal('TRUNCATED_HASH', `only ${stored.length} of the 32 bytes of the appended SHA-256 are there: the upload was cut short`);
+    throw new Refusal(
+      'TRUNCATED_HASH',
+      `only ${stored.length} of the 32 bytes of the appended SHA-256 are there: the upload was cut short`,
+    );
   }
   if (stored.toString('hex') !== calculated) {
-    throw new Refusal('HASH_MISMATCH', `the appended SHA-256 is ${stored.toString('hex')}, calculated ${calculated}: the file is damaged`);
+    throw new Refusal(
+      'HASH_MISMATCH',
+      `the appended SHA-256 is ${stored.toString('hex')}, calculated ${calculated}: the file is damaged`,
+    );
   }
   return calculated;
 }

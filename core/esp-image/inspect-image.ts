@@ -69,7 +69,13 @@ export async function inspectImage(chunks: AsyncIterable<Uint8Array>, options: I
     if (reader.offset !== options.sizeBytes) {
       throw new Refusal('TRUNCATED_SEGMENT', `${options.sizeBytes} bytes were announced, ${reader.offset} came`);
     }
-    return { verdict: 'ACCEPT', message: describe(image), sha256: sha256.digest('hex'), image, warnings: warningsOf(image) };
+    return {
+      verdict: 'ACCEPT',
+      message: describe(image),
+      sha256: sha256.digest('hex'),
+      image,
+      warnings: warningsOf(image),
+    };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { verdict: error.verdict, message: error.message, sha256: null, image: null, warnings: [] };
@@ -78,7 +84,8 @@ export async function inspectImage(chunks: AsyncIterable<Uint8Array>, options: I
 
 function refuseSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOptions): void {
   if (sizeBytes === 0) throw new Refusal('EMPTY', 'the file is empty');
-  if (sizeBytes > maxSizeBytes) throw new Refusal('TOO_LARGE', `the file is ${sizeBytes} bytes, at most ${maxSizeBytes} are possible`);
+  if (sizeBytes > maxSizeBytes)
+    throw new Refusal('TOO_LARGE', `the file is ${sizeBytes} bytes, at most ${maxSizeBytes} are possible`);
 }
 
 async function readImage(reader: ByteReader, options: InspectOptions): Promise<ParsedImage> {
@@ -117,7 +124,10 @@ async function refuseBlank(reader: ByteReader, head: Buffer): Promise<void> {
 function refuseMagic(head: Buffer): void {
   const magic = head[0] ?? 0;
   if (magic === 0xea && head[1] === 4) {
-    throw new Refusal('ESP8266_V2', 'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not know');
+    throw new Refusal(
+      'ESP8266_V2',
+      'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not know',
+    );
   }
   if (magic !== 0xe9) {
     const encrypted = head.length >= 4096 && entropy(head.subarray(0, 4096)) > 7.9 ? '; it looks encrypted' : '';
@@ -142,7 +152,10 @@ async function readEsp32(reader: ByteReader, options: InspectOptions): Promise<P
   const descriptor = readDescriptor(body.firstBytes);
   refuseMisaligned(body.segments, chip, descriptor);
   if (descriptor === undefined && !options.allowWithoutDescriptor) {
-    throw new Refusal('NO_APP_DESCRIPTOR', 'the image has no application description (Arduino core 1.x, ESP-IDF before 3.3 or a bare-metal build); the setting allowWithoutDescriptor of the model accepts it');
+    throw new Refusal(
+      'NO_APP_DESCRIPTOR',
+      'the image has no application description (Arduino core 1.x, ESP-IDF before 3.3 or a bare-metal build); the setting allowWithoutDescriptor of the model accepts it',
+    );
   }
   refuseTrailing(imageBytes, trailing);
   return {
@@ -163,7 +176,8 @@ async function readEsp32(reader: ByteReader, options: InspectOptions): Promise<P
 }
 
 function checkHeader(header: Buffer): { chip: Chip; segmentCount: number; hashAppended: boolean } {
-  if (header.length < HEADER_BYTES) throw new Refusal('TRUNCATED_HEADER', `${header.length} bytes, the header needs ${HEADER_BYTES}`);
+  if (header.length < HEADER_BYTES)
+    throw new Refusal('TRUNCATED_HEADER', `${header.length} bytes, the header needs ${HEADER_BYTES}`);
   const chipId = header.readUInt16LE(12);
   const chip = chipById(chipId);
   if (chip === undefined) throw new Refusal('UNKNOWN_CHIP_ID', `chip id ${chipId} is not a known Espressif chip`);
@@ -187,7 +201,10 @@ function mergedImage(start: string, { partitionTableAt, app }: PartsOfFlash): Re
   const table = partitionTableAt === null ? '' : `, partition table at ${hex(partitionTableAt)}`;
   const label = app === null ? '' : [app.project, app.version].filter(Boolean).join(' ');
   const inside = app === null ? '' : `; the application in it is at ${hex(app.offset)}${label && ` (${label})`}`;
-  return new Refusal('MERGED_FLASH_IMAGE', `this is a full flash image (${start}${table}); upload the application .bin alone${inside}`);
+  return new Refusal(
+    'MERGED_FLASH_IMAGE',
+    `this is a full flash image (${start}${table}); upload the application .bin alone${inside}`,
+  );
 }
 
 const isFlashMapped = (chip: Chip, { loadAddress }: Segment) =>
@@ -196,8 +213,15 @@ const isFlashMapped = (chip: Chip, { loadAddress }: Segment) =>
 function refuseKind({ segments, firstBytes }: ImageBody, chip: Chip): void {
   if (segments.some((segment) => isFlashMapped(chip, segment))) return;
   const idf = readBootloaderIdf(firstBytes);
-  if (idf !== undefined) throw new Refusal('BOOTLOADER_IMAGE', `this is a second-stage boot loader (descriptor, idf ${idf}); upload the application .bin`);
-  throw new Refusal('NO_FLASH_SEGMENTS', 'no segment lies in mapped flash: this is a boot loader or RAM-only build; upload the application .bin');
+  if (idf !== undefined)
+    throw new Refusal(
+      'BOOTLOADER_IMAGE',
+      `this is a second-stage boot loader (descriptor, idf ${idf}); upload the application .bin`,
+    );
+  throw new Refusal(
+    'NO_FLASH_SEGMENTS',
+    'no segment lies in mapped flash: this is a boot loader or RAM-only build; upload the application .bin',
+  );
 }
 
 function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: AppDescriptor | undefined): void {
@@ -206,7 +230,10 @@ function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: 
   segments.forEach((segment, index) => {
     const { fileOffset, loadAddress } = segment;
     if (!isFlashMapped(chip, segment) || fileOffset % page === loadAddress % page) return;
-    throw new Refusal('SEGMENT_MISALIGNED', `segment ${index} at file offset ${hex(fileOffset)} does not fit its load address ${hex(loadAddress)} in pages of ${page} bytes`);
+    throw new Refusal(
+      'SEGMENT_MISALIGNED',
+      `segment ${index} at file offset ${hex(fileOffset)} does not fit its load address ${hex(loadAddress)} in pages of ${page} bytes`,
+    );
   });
 }
 
@@ -234,7 +261,10 @@ function toEsp8266Image({ imageBytes }: { readonly imageBytes: number }): Parsed
 }
 
 function describe({ chip, descriptor }: ParsedImage): string {
-  const build = descriptor === null ? '' : `, ${descriptor.projectName || 'unnamed'} ${descriptor.version}, ESP-IDF ${descriptor.idfVersion}`;
+  const build =
+    descriptor === null
+      ? ''
+      : `, ${descriptor.projectName || 'unnamed'} ${descriptor.version}, ESP-IDF ${descriptor.idfVersion}`;
   return `application image for ${chip}${build}`;
 }
 
@@ -247,8 +277,10 @@ function warningsOf({ chip, appendedSha256, descriptor }: ParsedImage): Warning[
     warnings.push({ code: 'NO_APPENDED_HASH', message: 'only a one-byte checksum protects the image on the device' });
   }
   if (descriptor?.projectName === BUILDER_PROJECT) {
-    warnings.push({ code: 'ARDUINO_DESCRIPTOR', message: 'project and version in the image are those of the Arduino core' });
+    warnings.push({
+      code: 'ARDUINO_DESCRIPTOR',
+      message: 'project and version in the image are those of the Arduino core',
+    });
   }
   return warnings;
 }
-

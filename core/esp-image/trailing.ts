@@ -15,7 +15,12 @@ const SAMPLE_BYTES = 32 + 256;
 
 export interface PartsOfFlash {
   readonly partitionTableAt: number | null;
-  readonly app: { readonly offset: number; readonly chip: string; readonly project: string; readonly version: string } | null;
+  readonly app: {
+    readonly offset: number;
+    readonly chip: string;
+    readonly project: string;
+    readonly version: string;
+  } | null;
 }
 
 /** Watches the file go by for what only a whole flash image has: a partition table, and an application behind it. */
@@ -84,7 +89,11 @@ export async function readTrailing(reader: ByteReader, digests: RunningDigests):
   if (bytes === 0) return { ...base, kind: 'none' };
   if (signed) return { bytes, kind: 'secure-boot-v2', keyDigests };
   if (isUniform(uniform, rest)) return { ...base, kind: 'padding' };
-  const isV1 = bytes >= V1_BYTES && bytes <= V1_MAX_BYTES && head.readUInt32LE(0) === 0 && head.subarray(4, V1_BYTES).some(notBlank);
+  const isV1 =
+    bytes >= V1_BYTES &&
+    bytes <= V1_MAX_BYTES &&
+    head.readUInt32LE(0) === 0 &&
+    head.subarray(4, V1_BYTES).some(notBlank);
   return { ...base, kind: isV1 ? 'secure-boot-v1' : 'unexplained' };
 }
 
@@ -118,7 +127,10 @@ function checkSignatureSector(sector: Buffer): string[] {
     const stored = block.readUInt32LE(CRC_OFFSET);
     const calculated = crc32(block.subarray(0, CRC_OFFSET));
     if (stored !== calculated) {
-      throw new Refusal('SIGNATURE_CRC', `signature block ${index} has CRC ${hex(stored)}, calculated ${hex(calculated)}: the signature is damaged`);
+      throw new Refusal(
+        'SIGNATURE_CRC',
+        `signature block ${index} has CRC ${hex(stored)}, calculated ${hex(calculated)}: the signature is damaged`,
+      );
     }
     digests.push(createHash('sha256').update(publicKeyOf(block)).digest('hex'));
   }

@@ -1,1 +1,36 @@
-export async function handler(): Promise<void> {}
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { recordRejectedUpload } from '../../core/releases.ts';
+import { openDatabase } from '../shared/database.ts';
+import { readModels } from '../shared/environment.ts';
+import { logger } from '../shared/log.ts';
+import { registerUpload } from './register-upload.ts';
+import { readUploadEvent } from './upload-event.ts';
+
+const database = openDatabase();
+const models = readModels();
+
+/**
+ * An object in the bucket → a firmware release, or a rejection that says why. An exception (the database or S3 did not
+ * answer) puts the event back; what is wrong with the upload never does.
+ */
+export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
+  for (const { body } of event.Records) {
+    const upload = readUploadEvent(body);
+    const outcome = await registerUpload(database, upload, models, new Date());
+    if (outcome.kind === 'rejected') {
+      const { verdict, message, image } = outcome;
+      const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
+      await recordRejectedUpload(database, {
+        objectKey: key,
+        objectVersion: versionId,
+        sizeBytes,
+        verdict,
+        message,
+        image,
+        uploadedAt,
+      });
+    }
+    logger.info('upload', { key: upload.key, ...outcome, image: undefined });
+  }
+  return { batchItemFailures: [] };
+}

@@ -32,5 +32,5 @@ test('a token with any character changed is refused', () => {
 
 test('a token made with another secret, or any other text, is refused', () => {
   expect(readLinkToken(linkToken({ updateId: 1, attempt: 1 }, 'other'), SECRET)).toBeUndefined();
-  fc.assert(fc.property(fc.string(), (text) => expect(readLinkToken(text, SECRET)).toBeUndefined()));
+  fc.assert(fc.property(fc.string(), (text) => readLinkToken(text, SECRET) === undefined));
 });

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+
+export interface ImageOptions {
+  /** As in the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … @default ESP32-S3 */
+  readonly chip?: string;
+  readonly version?: string;
+  readonly project?: string;
+  /** Bytes of code; what they are follows from version and project. @default 64 KiB */
+  readonly codeBytes?: number;
+  /** @default true */
+  readonly descriptor?: boolean;
+  /** @default true */
+  readonly hash?: boolean;
+}
+
+/** Chip id of the header, and where each chip maps constants and code from flash. */
+const TARGETS: Readonly<Record<string, { readonly id: number; readonly drom: number; readonly irom: number }>> = {
+  ESP32: { id: 0, drom: 0x3f400000, irom: 0x400d0000 },
+  'ESP32-S2': { id: 2, drom: 0x3f000000, irom: 0x40080000 },
+  'ESP32-C3': { id: 5, drom: 0x3c000000, irom: 0x42000000 },
+  'ESP32-S3': { id: 9, drom: 0x3c000000, irom: 0x42000000 },
+  'ESP32-C2': { id: 12, drom: 0x3c000000, irom: 0x42000000 },
+  'ESP32-C6': { id: 13, drom: 0x42000000, irom: 0x42100000 },
+  'ESP32-H2': { id: 16, drom: 0x42000000, irom: 0x42100000 },
+  'ESP32-P4': { id: 18, drom: 0x40000000, irom: 0x40100000 },
+  'ESP32-C61': { id: 20, drom: 0x42000000, irom: 0x42100000 },
+  'ESP32-C5': { id: 23, drom: 0x42000000, irom: 0x42100000 },
+  'ESP32-H21': { id: 25, drom: 0x42000000, irom: 0x42100000 },
+  'ESP32-H4': { id: 28, drom: 0x42000000, irom: 0x42100000 },
+  'ESP32-E22': { id: 31, drom: 0x3c000000, irom: 0x3c100000 },
+  'ESP32-S31': { id: 32, drom: 0x40000000, irom: 0x40100000 },
+};
+
+const HEADER_BYTES = 24;
+const PAGE = 0x10000;
+
+/**
+ * A valid application image with meaningless code: whole, verifiable, with the descriptor that ESP-IDF writes. Different
+ * versions have different bytes, the same options always the same.
+ */
+export function buildImage(options: ImageOptions = {}): Buffer {
+  const { chip = 'ESP32-S3', version = '1.0.0', project = 'paku-core', codeBytes = 64 * 1024 } = options;
+  const code = filler(`${chip} ${project} ${version}`, codeBytes);
+  if (chip === 'ESP8266') return buildEsp8266(code);
+  const target = TARGETS[chip];
+  if (target === undefined) throw new Error(`There is no chip ${chip}.`);
+  const rodata =
+    options.descriptor === false
+      ? filler('rodata', 512)
+      : Buffer.concat([describe(version, project), filler('rodata', 256)]);
+  const codeOffset = HEADER_BYTES + 8 + rodata.length + 8;
+  const image = seal(header(target.id, 2, options.hash !== false), [
+    { address: target.drom + ((HEADER_BYTES + 8) % PAGE), data: rodata },
+    { address: target.irom + (codeOffset % PAGE), data: code },
+  ]);
+  return options.hash === false ? image : Buffer.concat([image, createHash('sha256').update(image).digest()]);
+}
+
+interface Segment {
+  readonly address: number;
+  readonly data: Buffer;
+}
+
+function header(chipId: number, segments: number, hash: boolean): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.writeUInt8(0xe9, 0);
+  bytes.writeUInt8(segments, 1);
+  bytes.writeUInt8(2, 2);
+  bytes.writeUInt8(0x30, 3);
+  bytes.writeUInt32LE(0x40080000, 4);
+  bytes.writeUInt8(0xee, 8);
+  bytes.writeUInt16LE(chipId, 12);
+  bytes.writeUInt16LE(0xffff, 17);
+  bytes.writeUInt8(hash ? 1 : 0, 23);
+  return bytes;
+}
+
+function buildEsp8266(code: Buffer): Buffer {
+  const start = Buffer.alloc(8);
+  start.writeUInt8(0xe9, 0);
+  start.writeUInt8(1, 1);
+  start.writeUInt32LE(0x40210010, 4);
+  return seal(start, [{ address: 0x40210010, data: code }]);
+}
+
+/** Header and segments, padded so that the checksum byte is the last of sixteen. */
+function seal(start: Buffer, segments: readonly Segment[]): Buffer {
+  const parts = [start];
+  let checksum = 0xef;
+  for (const { address, data } of segments) {
+    const segmentHeader = Buffer.alloc(8);
+    segmentHeader.writeUInt32LE(address, 0);
+    segmentHeader.writeUInt32LE(data.length, 4);
+    for (const byte of data) checksum ^= byte;
+    parts.push(segmentHeader, data);
+  }
+  const body = Buffer.concat(parts);
+  const padding = Buffer.alloc(16 - (body.length % 16));
+  padding.writeUInt8(checksum, padding.length - 1);
+  return Buffer.concat([body, padding]);
+}
+
+/** esp_app_desc_t. */
+function describe(version: string, project: string): Buffer {
+  const bytes = Buffer.alloc(256);
+  bytes.writeUInt32LE(0xabcd5432, 0);
+  bytes.write(version.slice(0, 31), 16, 'latin1');
+  bytes.write(project.slice(0, 31), 48, 'latin1');
+  bytes.write('12:00:00', 80);
+  bytes.write('Jan  1 2026', 96);
+  bytes.write('v5.5.1', 112);
+  createHash('sha256').update(`${project} ${version}`).digest().copy(bytes, 144);
+  return bytes;
+}
+
+/** Bytes that look like nothing in particular; a multiple of 4, as segments must be. */
+function filler(seed: string, length: number): Buffer {
+  const whole = Math.ceil(length / 4) * 4;
+  const blocks = Array.from({ length: Math.ceil(whole / 32) }, (_, i) =>
+    createHash('sha256').update(`${seed}/${i}`).digest(),
+  );
+  return Buffer.concat(blocks).subarray(0, whole);
+}

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { runCustomResource } from '../../local/custom-resources.ts';
+
+interface RequestEvent {
+  readonly RequestType: string;
+  readonly ResponseURL: string;
+  readonly ResourceProperties: object;
+}
+
+const resource = { logicalId: 'Migration', type: 'Custom::Sample', stackId: 'stack', properties: { schema: 'abc' } };
+
+/** A function that answers this. */
+const answering = (body: object) => async (event: object) => {
+  const { ResponseURL } = event as RequestEvent;
+  await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ PhysicalResourceId: 'id', ...body }) });
+};
+
+describe('a custom resource', () => {
+  it('is made when its function answers SUCCESS to the address in the event', async () => {
+    const events: RequestEvent[] = [];
+    await runCustomResource(resource, async (event) => {
+      events.push(event as RequestEvent);
+      await answering({ Status: 'SUCCESS' })(event);
+    });
+    expect(events).toMatchObject([
+      { RequestType: 'Create', LogicalResourceId: 'Migration', ResourceProperties: { schema: 'abc' } },
+    ]);
+  });
+
+  it('ends the start with the reason that its function gives', async () => {
+    const failing = runCustomResource(resource, answering({ Status: 'FAILED', Reason: 'no such role' }));
+    await expect(failing).rejects.toThrow('Migration (Custom::Sample) could not be made: no such role');
+  });
+
+  it('ends the start when its function fails, and when it forgets to answer', async () => {
+    const broken = () => Promise.reject(new Error('out of memory'));
+    await expect(runCustomResource(resource, broken)).rejects.toThrow('out of memory');
+    await expect(runCustomResource(resource, async () => {})).rejects.toThrow('ended without an answer');
+  });
+
+  it('ends the start when the answer is not one that CloudFormation takes', async () => {
+    await expect(runCustomResource(resource, answering({ Status: 'DONE' }))).rejects.toThrow('Status');
+  });
+});

@@ -1,0 +1,162 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { restoreQueues, saveQueues } from '../../local/queue-store.ts';
+import { type Consumer, LocalQueue } from '../../local/queues.ts';
+import { ManualClock } from './manual-clock.ts';
+
+const ARN = 'arn:aws:sqs:eu-west-1:000000000000:';
+const REDRIVE = { deadLetterArn: `${ARN}dead`, maxReceiveCount: 3 };
+
+let clock: ManualClock;
+let dead: LocalQueue;
+let queue: LocalQueue;
+/** Bodies of each batch, in the order of delivery. */
+let batches: string[][];
+
+beforeEach(() => {
+  clock = new ManualClock();
+  batches = [];
+  dead = new LocalQueue({ name: 'dead', arn: `${ARN}dead`, visibilityTimeoutSeconds: 30 }, () => undefined, clock);
+  queue = newQueue();
+});
+
+const newQueue = () =>
+  new LocalQueue(
+    { name: 'work', arn: `${ARN}work`, visibilityTimeoutSeconds: 60, redrive: REDRIVE },
+    (arn) => (arn === dead.settings.arn ? dead : undefined),
+    clock,
+  );
+
+/** Consumes batches; `outcome` says which bodies fail. */
+function attach(overrides: Partial<Omit<Consumer, 'consume'>>, outcome: (bodies: string[]) => string[] = () => []) {
+  queue.attach({
+    batchSize: 10,
+    windowSeconds: 0,
+    concurrency: 2,
+    ...overrides,
+    async consume(messages) {
+      const bodies = messages.map(({ body }) => body);
+      batches.push(bodies);
+      const failed = outcome(bodies);
+      return messages.filter(({ body }) => failed.includes(body)).map(({ id }) => id);
+    },
+  });
+}
+
+const throwing = () => {
+  throw new Error('the database is away');
+};
+
+describe('a queue with a consumer', () => {
+  it('delivers at once without a batching window, and forgets what succeeded', async () => {
+    attach({});
+    queue.send('a');
+    await clock.advance(0);
+    expect(batches).toEqual([['a']]);
+    expect(queue.messages).toEqual([]);
+    expect(queue.isIdle).toBe(true);
+  });
+
+  it('gathers messages until the window of the first is over', async () => {
+    attach({ windowSeconds: 5 });
+    queue.send('a');
+    await clock.advance(4_000);
+    queue.send('b');
+    expect(batches).toEqual([]);
+    expect(queue.isIdle).toBe(false);
+    await clock.advance(1_000);
+    expect(batches).toEqual([['a', 'b']]);
+  });
+
+  it('does not wait for the window when a batch is full', async () => {
+    attach({ windowSeconds: 5, batchSize: 2 });
+    for (const body of ['a', 'b', 'c']) queue.send(body);
+    await clock.advance(0);
+    expect(batches).toEqual([['a', 'b']]);
+  });
+
+  it('has no more batches under way than its concurrency', async () => {
+    let finish: (failed: string[]) => void = () => {};
+    const first = new Promise<string[]>((resolve) => {
+      finish = resolve;
+    });
+    const started: string[] = [];
+    queue.attach({
+      batchSize: 1,
+      windowSeconds: 0,
+      concurrency: 1,
+      consume: ([message]) => {
+        started.push(message?.body ?? '');
+        return started.length === 1 ? first : Promise.resolve([]);
+      },
+    });
+    queue.send('a');
+    queue.send('b');
+    expect(started).toEqual(['a']);
+    expect(queue.isIdle).toBe(false);
+    finish([]);
+    await clock.advance(0);
+    expect(started).toEqual(['a', 'b']);
+  });
+
+  it('shows the whole batch again after the visibility timeout when the consumer throws', async () => {
+    attach({}, (bodies) => (batches.length === 1 ? throwing() : bodies.slice(1)));
+    queue.send('a');
+    await clock.advance(59_999);
+    expect(batches).toEqual([['a']]);
+    await clock.advance(1);
+    expect(batches).toEqual([['a'], ['a']]);
+    expect(queue.messages).toEqual([]);
+  });
+
+  it('repeats only the messages that were reported as failed', async () => {
+    attach({ windowSeconds: 1 }, (bodies) => (batches.length === 1 ? bodies.filter((body) => body === 'b') : []));
+    queue.send('a');
+    queue.send('b');
+    await clock.advance(70_000);
+    expect(batches).toEqual([['a', 'b'], ['b']]);
+  });
+
+  it('buries a message in the dead-letter queue after its last receive', async () => {
+    attach({}, throwing);
+    queue.send('poison');
+    await clock.advance(10 * 60_000);
+    expect(batches).toHaveLength(3);
+    expect(queue.messages).toEqual([]);
+    expect(dead.messages.map(({ body }) => body)).toEqual(['poison']);
+  });
+
+  it('holds back a delayed message', async () => {
+    attach({});
+    queue.send('later', 10);
+    await clock.advance(9_999);
+    expect(batches).toEqual([]);
+    await clock.advance(1);
+    expect(batches).toEqual([['later']]);
+  });
+
+  it('delivers nothing after it was closed', async () => {
+    attach({ windowSeconds: 5 });
+    queue.send('a');
+    queue.close();
+    await clock.advance(60_000);
+    expect(batches).toEqual([]);
+    expect(queue.messages).toHaveLength(1);
+  });
+});
+
+it('messages that were not delivered before a restart are delivered after it, once', async () => {
+  const file = join(await mkdtemp(join(tmpdir(), 'paku-queues-')), 'queues.json');
+  queue.send('a');
+  queue.send('delayed', 600);
+  saveQueues(file, [queue, dead]);
+
+  queue = newQueue();
+  attach({ windowSeconds: 1 });
+  restoreQueues(file, [queue, dead]);
+  restoreQueues(file, [queue, dead]);
+  await clock.advance(1_000);
+  expect(batches).toEqual([['a', 'delayed']]);
+});

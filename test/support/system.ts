@@ -1,0 +1,105 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RDSDataClient } from '@aws-sdk/client-rds-data';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import pg from 'pg';
+import { type Database, dataApiDatabase } from '../../core/database.ts';
+import { VirtualDevice } from '../../fleet/virtual-device.ts';
+import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
+import { type LocalRuntime, startRuntime } from '../../local/runtime.ts';
+import { ASSEMBLY } from './assembly.ts';
+
+/** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
+export interface TestSystem {
+  readonly runtime: LocalRuntime;
+  /** The database as the application role, through the Data API. */
+  readonly database: Database;
+  upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
+  /** A virtual device with a certificate of its own, switched on. It is switched off with the system. */
+  device(options: Partial<VirtualDeviceOptions> & { readonly deviceId: string }): Promise<VirtualDevice>;
+  /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 20 s */
+  until<Row>(sql: string, condition?: (row: Row) => boolean): Promise<Row>;
+  close(): Promise<void>;
+}
+
+const WAIT_MS = 20_000;
+const POLL_MS = 50;
+
+/** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */
+export async function startTestSystem(): Promise<TestSystem> {
+  const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
+  const server = await ownDatabase();
+  const log: string[] = [];
+  const runtime = await startRuntime({
+    assembly: ASSEMBLY,
+    home,
+    databaseUrl: server?.url,
+    ports: { mqtt: 0, aws: 0, api: 0 },
+    log: (line) => log.push(line),
+  });
+  const { dataApi, s3: bucket, mqtt } = runtime.endpoints;
+  const client = { region: runtime.endpoints.region, endpoint: dataApi.endpoint, credentials: dataApi };
+  const database = dataApiDatabase(new RDSDataClient(client), dataApi);
+  const s3 = new S3Client(client);
+  const devices: VirtualDevice[] = [];
+
+  return {
+    runtime,
+    database,
+    async upload(key, image, metadata = {}) {
+      await s3.send(new PutObjectCommand({ Bucket: bucket.bucket, Key: key, Body: image, Metadata: metadata }));
+    },
+    async device(options) {
+      const { certificateFile, privateKeyFile } = await runtime.addDevice(options.deviceId);
+      const read = (file: string) => readFileSync(file, 'utf8');
+      const device = new VirtualDevice({
+        model: 'esp32-s3',
+        firmwareVersion: '1.0.0',
+        mac: 'A0:B7:65:20:E9:55',
+        chip: 'ESP32-S3',
+        topicFamily: 'devices',
+        statusForm: 'seed',
+        connection: { host: mqtt.host, port: mqtt.port, ca: read(mqtt.caFile), cert: read(certificateFile), key: read(privateKeyFile) },
+        ...options,
+      });
+      devices.push(device);
+      device.start();
+      return device;
+    },
+    async until<Row>(sql: string, condition: (row: Row) => boolean = () => true) {
+      const deadline = Date.now() + WAIT_MS;
+      for (;;) {
+        const rows = await database.query<Row>(sql);
+        const found = rows.find(condition);
+        if (found !== undefined) return found;
+        if (Date.now() > deadline) {
+          throw new Error(`waited ${WAIT_MS / 1000} s for: ${sql}\nlast: ${JSON.stringify(rows)}\nlog:\n${log.slice(-20).join('\n')}`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
+    },
+    async close() {
+      await Promise.all(devices.map((device) => device.stop()));
+      await runtime.close();
+      await server?.drop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A fresh database on the server of TEST_DATABASE_URL; undefined without one. */
+export async function ownDatabase(): Promise<{ url: string; drop(): Promise<void> } | undefined> {
+  const base = process.env.TEST_DATABASE_URL;
+  if (base === undefined || base === '') return undefined;
+  const name = `paku_test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
+  const run = async (sql: string) => {
+    const client = new pg.Client({ connectionString: base });
+    await client.connect();
+    await client.query(sql).finally(() => client.end());
+  };
+  await run(`CREATE DATABASE ${name}`);
+  const url = new URL(base);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => run(`DROP DATABASE ${name} WITH (FORCE)`) };
+}
