@@ -47,5 +47,8 @@ export const chipById = (id: number): Chip | undefined => CHIPS.find((candidate)
 export function chipOfModelName(model: string): string | undefined {
   const words = model.toUpperCase().split(/[-_. ]+/);
   const [first = '', second = ''] = words;
-  return CHIP_NAMES.find((name) => name === `${first}-${second}` || name.replace('-', '') === first);
+  return (
+    CHIP_NAMES.find((name) => name === `${first}-${second}`) ??
+    CHIP_NAMES.find((name) => name.replace('-', '') === first)
+  );
 }

@@ -30,7 +30,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         uploadedAt,
       });
     }
-    logger.info('upload', { key: upload.key, ...outcome, image: undefined });
+    logger.info('upload', { key: upload.key, outcome: { ...outcome, image: undefined } });
   }
   return { batchItemFailures: [] };
 }

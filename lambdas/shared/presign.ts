@@ -4,7 +4,11 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 /** A presigned URL dies with the role session that signed it; an hour is safe to promise. */
 const EXPIRES_SECONDS = 3_600;
 
-const client = new S3Client({});
+/** Devices verify SHA-256 themselves; without these the URL would carry other checksums, and be longer. */
+const client = new S3Client({
+  requestChecksumCalculation: 'WHEN_REQUIRED',
+  responseChecksumValidation: 'WHEN_REQUIRED',
+});
 
 /** A URL that serves the image for an hour to whoever holds it. */
 export const presignImage = (bucket: string, key: string): Promise<string> =>

@@ -5,8 +5,8 @@ import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import pg from 'pg';
 import { type Database, dataApiDatabase } from '../../core/database.ts';
-import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
+import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime.ts';
 import { ASSEMBLY } from './assembly.ts';
 
@@ -60,7 +60,13 @@ export async function startTestSystem(): Promise<TestSystem> {
         chip: 'ESP32-S3',
         topicFamily: 'devices',
         statusForm: 'seed',
-        connection: { host: mqtt.host, port: mqtt.port, ca: read(mqtt.caFile), cert: read(certificateFile), key: read(privateKeyFile) },
+        connection: {
+          host: mqtt.host,
+          port: mqtt.port,
+          ca: read(mqtt.caFile),
+          cert: read(certificateFile),
+          key: read(privateKeyFile),
+        },
         ...options,
       });
       devices.push(device);
@@ -74,7 +80,9 @@ export async function startTestSystem(): Promise<TestSystem> {
         const found = rows.find(condition);
         if (found !== undefined) return found;
         if (Date.now() > deadline) {
-          throw new Error(`waited ${WAIT_MS / 1000} s for: ${sql}\nlast: ${JSON.stringify(rows)}\nlog:\n${log.slice(-20).join('\n')}`);
+          throw new Error(
+            `waited ${WAIT_MS / 1000} s for: ${sql}\nlast: ${JSON.stringify(rows)}\nlog:\n${log.slice(-20).join('\n')}`,
+          );
         }
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
