@@ -198,3 +198,39 @@ export async function pickOwedUpdates(
   );
   return rows.map(({ id }) => id);
 }
+
+/** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
+const MAX_SENDS = 20;
+/** `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the command. */
+const CONFIRMATION_SECONDS = 5;
+
+/**
+ * Owes a command again that was sent into the void: nobody acknowledged it, nothing was heard of it, and its device has
+ * since been seen awake on another version. Uses no attempt.
+ */
+export async function oweUnconfirmedAgain(
+  sql: Sql,
+  sightings: readonly { deviceId: string; receivedAt: Date }[],
+  now: Date,
+): Promise<void> {
+  if (sightings.length === 0) return;
+  await sql.query(
+    `WITH owed AS (
+       UPDATE device_update_status AS u SET
+         status = 'pending', attempt = u.attempt - 1, slot_held = false, sent_at = NULL, enqueue_after = :now::timestamptz,
+         error_message = 'the device was asleep', deadline_at = u.created_at + make_interval(days => r.claim_deadline_days)
+       FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz),
+         rollout_configurations AS r, update_attempts AS a, devices AS d
+       WHERE u.device_id = s."deviceId" AND u.closed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
+         AND u.sends < ${MAX_SENDS} AND s."receivedAt" > u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'
+         AND r.id = u.rollout_id AND a.update_id = u.id AND a.attempt = u.attempt AND a.outcome = 'unconfirmed'
+         AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version
+       RETURNING u.rollout_id
+     ), freed AS (
+       SELECT rollout_id, count(*)::integer AS slots FROM owed GROUP BY rollout_id
+     )
+     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots
+     FROM freed WHERE p.rollout_id = freed.rollout_id`,
+    { sightings, now },
+  );
+}

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
+import { isLive } from './assembly-types.ts';
 import { resolve, type Scope } from './intrinsics.ts';
 
 /** There is one account and one region on a laptop. */
@@ -16,6 +17,8 @@ export interface Resource {
 export interface Assembly {
   /** All resources of a type, over all stacks, in the order of the templates. */
   ofType(type: string): readonly Resource[];
+  /** The `Custom::` resources. */
+  readonly customResources: readonly Resource[];
   /** The value of a stack's output. */
   output(stack: string, name: string): string;
   /** The folder with the code of a function. */
@@ -37,50 +40,6 @@ interface Template {
   readonly Outputs?: Record<string, { Value: unknown; Export?: { Name: string } }>;
 }
 
-/** Runs: the local runtime makes something of these. */
-const LIVE = [
-  'AWS::ApiGatewayV2::Api',
-  'AWS::ApiGatewayV2::Integration',
-  'AWS::ApiGatewayV2::Route',
-  'AWS::ApiGatewayV2::Stage',
-  'AWS::Events::Rule',
-  'AWS::IAM::Policy',
-  'AWS::IAM::Role',
-  'AWS::IoT::Policy',
-  'AWS::IoT::ThingType',
-  'AWS::IoT::TopicRule',
-  'AWS::Lambda::EventSourceMapping',
-  'AWS::Lambda::Function',
-  'AWS::RDS::DBCluster',
-  'AWS::S3::Bucket',
-  'AWS::SQS::Queue',
-  'AWS::Scheduler::Schedule',
-  'AWS::SecretsManager::Secret',
-  'AWS::SecretsManager::SecretTargetAttachment',
-  'Custom::PakuOtaMigration',
-];
-
-/** Means nothing on one machine: networks, alarms, log groups, and permissions between services of one account. */
-const INERT = [
-  'AWS::CDK::Metadata',
-  'AWS::CloudWatch::Alarm',
-  'AWS::EC2::RouteTable',
-  'AWS::EC2::SecurityGroup',
-  'AWS::EC2::Subnet',
-  'AWS::EC2::SubnetRouteTableAssociation',
-  'AWS::EC2::VPC',
-  'AWS::Lambda::EventInvokeConfig',
-  'AWS::Lambda::Permission',
-  'AWS::Logs::LogGroup',
-  'AWS::RDS::DBInstance',
-  'AWS::RDS::DBSubnetGroup',
-  'AWS::S3::BucketPolicy',
-  'AWS::SNS::Subscription',
-  'AWS::SNS::Topic',
-  'AWS::SNS::TopicPolicy',
-  'AWS::SQS::QueuePolicy',
-];
-
 /**
  * Reads the synthesized cloud assembly, all stacks of it.
  * @throws Error for a resource type or an intrinsic that the local runtime does not know, naming the resource
@@ -96,8 +55,10 @@ export function readAssembly(folder: string, options: AssemblyOptions): Assembly
   const resources = stacks.flatMap(({ name, template }) =>
     readResources(name, template, scopeOf(name, templates, options)),
   );
+  refuseSharedNames(resources);
   return {
     ofType: (type) => resources.filter((resource) => resource.type === type),
+    customResources: resources.filter(({ type }) => type.startsWith('Custom::')),
     output(stack, name) {
       const output = templates.get(stack)?.Outputs?.[name];
       if (output === undefined) throw new Error(`Stack ${stack} has no output ${name}.`);
@@ -118,14 +79,23 @@ interface Artifact {
 
 function readResources(stack: string, template: Template, scope: Scope): Resource[] {
   return Object.entries(template.Resources).flatMap(([logicalId, { Type: type, Properties = {} }]) => {
-    if (INERT.includes(type)) return [];
-    if (!LIVE.includes(type)) throw new Error(`${stack}/${logicalId}: the local runtime does not know ${type}.`);
     try {
+      if (!isLive(type, Properties)) return [];
       return [{ stack, logicalId, type, properties: resolve(Properties, scope) as Record<string, unknown> }];
     } catch (cause) {
       throw new Error(`${stack}/${logicalId} (${type}): ${(cause as Error).message}`, { cause });
     }
   });
+}
+
+/** Here a logical id is a name in the account, where CloudFormation would make one with the stack's name in it. */
+function refuseSharedNames(resources: readonly Resource[]): void {
+  const stacks = new Map<string, string>();
+  for (const { logicalId, stack } of resources) {
+    const other = stacks.get(logicalId);
+    if (other !== undefined) throw new Error(`${logicalId} is in ${other} and in ${stack}: rename one of them.`);
+    stacks.set(logicalId, stack);
+  }
 }
 
 function scopeOf(stack: string, templates: ReadonlyMap<string, Template>, options: AssemblyOptions): Scope {

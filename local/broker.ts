@@ -57,7 +57,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   aedes.on('clientError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));
   aedes.on('connectionError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));
 
-  const { cert, key } = await authority.issueServer([]);
+  const { cert, key } = await authority.issueServer();
   const ca = readFileSync(authority.caFile);
   const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, aedes.handle);
   server.on('tlsClientError', (error) => log(`mqtt TLS: ${error.message}`));

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { ACCOUNT, type Resource } from './assembly.ts';
 import type { ObjectCreated } from './s3-store.ts';
 
 export interface BusEvent {
@@ -8,62 +7,77 @@ export interface BusEvent {
   readonly detail: object;
 }
 
-/** Whether an EventBridge pattern takes an event: exact values and `anything-but` a prefix, which is what we use. */
-export function matchesPattern(pattern: unknown, value: unknown): boolean {
-  if (Array.isArray(pattern)) return pattern.some((candidate) => matchesValue(candidate, value));
-  if (typeof pattern !== 'object' || pattern === null || typeof value !== 'object' || value === null) return false;
-  return Object.entries(pattern).every(([key, inner]) =>
-    matchesPattern(inner, (value as Record<string, unknown>)[key]),
+/** A rule of the template, ready to deliver to its targets. */
+export interface BusRule {
+  readonly pattern: EventPattern;
+  deliver(event: string): void;
+}
+
+/** Which events a rule takes. */
+export type EventPattern = (value: unknown) => boolean;
+
+/**
+ * Compiles an EventBridge event pattern: exact values and `anything-but` a prefix, which is what our templates use.
+ * @throws Error for any other operator
+ * @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
+ */
+export function compileEventPattern(pattern: unknown): EventPattern {
+  if (Array.isArray(pattern)) {
+    const candidates = pattern.map(compileCandidate);
+    return (value) => candidates.some((matches) => matches(value));
+  }
+  if (typeof pattern !== 'object' || pattern === null) throw unknownPattern(pattern);
+  const fields = Object.entries(pattern).map(([key, inner]) => [key, compileEventPattern(inner)] as const);
+  return (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    fields.every(([key, matches]) => matches((value as Record<string, unknown>)[key]));
+}
+
+function compileCandidate(candidate: unknown): EventPattern {
+  if (typeof candidate !== 'object' || candidate === null) return (value) => candidate === value;
+  const [[operator, argument] = [], ...others] = Object.entries(candidate);
+  const [[kind, prefix] = [], ...more] = Object.entries((argument as object | undefined) ?? {});
+  const known = operator === 'anything-but' && kind === 'prefix' && typeof prefix === 'string';
+  if (!known || others.length + more.length > 0) throw unknownPattern(candidate);
+  return (value) => typeof value === 'string' && !value.startsWith(prefix);
+}
+
+function unknownPattern(pattern: unknown): Error {
+  return new Error(
+    `the local runtime does not know the event pattern ${JSON.stringify(pattern)}; it knows values and anything-but a prefix`,
   );
 }
 
-function matchesValue(candidate: unknown, value: unknown): boolean {
-  if (typeof candidate !== 'object' || candidate === null) return candidate === value;
-  const { 'anything-but': unwanted, ...others } = candidate as { 'anything-but'?: { prefix?: string } };
-  if (unwanted?.prefix === undefined || Object.keys(others).length > 0) {
-    throw new Error(`the local runtime does not know the event pattern ${JSON.stringify(candidate)}`);
-  }
-  return typeof value === 'string' && !value.startsWith(unwanted.prefix);
-}
-
-interface RuleProperties {
-  readonly EventPattern: unknown;
-  readonly Targets: readonly { readonly Arn: string }[];
-}
-
-/** Delivers events to the targets of the rules that match. */
+/** Hands events to the rules that match them. */
 export class EventBus {
-  readonly #rules: readonly RuleProperties[];
-  readonly #deliver: (targetArn: string, event: string) => void;
-  readonly #region: string;
+  readonly #rules: readonly BusRule[];
+  readonly #origin: { readonly region: string; readonly account: string };
+  readonly #now: () => number;
 
-  constructor(rules: readonly Resource[], region: string, deliver: (targetArn: string, event: string) => void) {
-    this.#rules = rules.map(({ properties }) => properties as unknown as RuleProperties);
-    this.#deliver = deliver;
-    this.#region = region;
+  /** @param now milliseconds since the epoch */
+  constructor(
+    rules: readonly BusRule[],
+    origin: { readonly region: string; readonly account: string },
+    now: () => number,
+  ) {
+    this.#rules = rules;
+    this.#origin = origin;
+    this.#now = now;
   }
 
   put(event: BusEvent): void {
-    const envelope = {
-      version: '0',
-      id: randomUUID(),
-      account: ACCOUNT,
-      time: now(),
-      region: this.#region,
-      resources: [],
-      ...event,
-    };
-    for (const { EventPattern, Targets } of this.#rules) {
-      if (!matchesPattern(EventPattern, envelope)) continue;
-      for (const { Arn } of Targets) this.#deliver(Arn, JSON.stringify(envelope));
-    }
+    // EventBridge states whole seconds.
+    const time = `${new Date(this.#now()).toISOString().slice(0, 19)}Z`;
+    const envelope = { version: '0', id: randomUUID(), time, resources: [], ...this.#origin, ...event };
+    for (const { pattern, deliver } of this.#rules) if (pattern(envelope)) deliver(JSON.stringify(envelope));
   }
 }
 
-/** EventBridge states whole seconds. */
-const now = () => `${new Date().toISOString().slice(0, 19)}Z`;
-
-/** S3's `Object Created`; the key is plain here, unlike in S3's own notifications. */
+/**
+ * S3's `Object Created`; the key is plain here, unlike in S3's own notifications.
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+ */
 export function objectCreatedEvent({ bucket, key, size, etag, versionId, sequencer, reason }: ObjectCreated): BusEvent {
   const object = { key, size, etag: etag.replaceAll('"', ''), 'version-id': versionId, sequencer };
   return {

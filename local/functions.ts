@@ -22,6 +22,7 @@ const CLOSE_GRACE_MS = 10_000;
 /** One Lambda function: its bundle in worker threads, each with one event at a time, made as they are needed. */
 export class LocalFunction {
   readonly name: string;
+  readonly arn: string;
   readonly #options: FunctionOptions;
   readonly #log: WriteStream;
   readonly #waiting: Job[] = [];
@@ -32,6 +33,7 @@ export class LocalFunction {
 
   constructor(options: FunctionOptions) {
     this.name = options.name;
+    this.arn = options.arn;
     this.#options = options;
     this.#log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
   }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What outside programs connect to; written when everything is up, removed at the end. */
@@ -45,7 +45,7 @@ export class Home {
       );
     }
     rmSync(lock, { force: true });
-    writeFileSync(openSync(lock, 'wx', 0o600), String(process.pid));
+    writeFileSync(lock, String(process.pid), { flag: 'wx', mode: 0o600 });
     rmSync(join(folder, ENDPOINTS_FILE), { force: true });
     return new Home(folder);
   }
@@ -54,8 +54,11 @@ export class Home {
     return join(this.folder, ...parts);
   }
 
+  /** Programs wait for the file, so it appears whole. It holds keys: only its owner may read it. */
   announce(endpoints: Endpoints): void {
-    writeFileSync(this.path(ENDPOINTS_FILE), `${JSON.stringify(endpoints, null, 2)}\n`, { mode: 0o600 });
+    const file = this.path(ENDPOINTS_FILE);
+    writeFileSync(`${file}.new`, `${JSON.stringify(endpoints, null, 2)}\n`, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
   }
 
   close(): void {

@@ -30,7 +30,9 @@ function intrinsic(name: string, argument: unknown, scope: Scope): unknown {
     }
     case 'Fn::Select': {
       const [index, items] = argument as [number | string, unknown];
-      return (resolve(items, scope) as unknown[])[Number(index)];
+      const list = resolve(items, scope) as unknown[];
+      if (!(Number(index) in list)) throw new Error(`Fn::Select asks for item ${index} of ${list.length}`);
+      return list[Number(index)];
     }
     case 'Fn::Split': {
       const [separator, text] = argument as [string, unknown];

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Clock } from './clock.ts';
 
 export interface QueueSettings {
   readonly name: string;
@@ -11,16 +11,18 @@ export interface QueueSettings {
 export interface Message {
   readonly id: string;
   readonly body: string;
+  /** Milliseconds since the epoch. */
   readonly sentAt: number;
   receives: number;
   visibleAt: number;
 }
 
-/** What an event source mapping asks of its queue. The consumer returns ids of messages that failed, or throws for all. */
+/** What an event source mapping asks of its queue. */
 export interface Consumer {
   readonly batchSize: number;
   readonly windowSeconds: number;
   readonly concurrency: number;
+  /** Returns the ids of messages that failed, or throws for all of them. */
   consume(messages: readonly Message[]): Promise<readonly string[]>;
 }
 
@@ -30,23 +32,38 @@ export interface Consumer {
  */
 export class LocalQueue {
   readonly settings: QueueSettings;
-  readonly #messages: Message[] = [];
+  readonly #messages = new Map<string, Message>();
   readonly #findQueue: (arn: string) => LocalQueue | undefined;
+  readonly #clock: Clock;
   #consumer: Consumer | undefined;
   #running = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTimer: () => void = () => {};
   #closed = false;
 
-  constructor(settings: QueueSettings, findQueue: (arn: string) => LocalQueue | undefined) {
+  constructor(settings: QueueSettings, findQueue: (arn: string) => LocalQueue | undefined, clock: Clock) {
     this.settings = settings;
     this.#findQueue = findQueue;
+    this.#clock = clock;
   }
 
-  send(body: string): string {
-    const message = { id: randomUUID(), body, sentAt: Date.now(), receives: 0, visibleAt: 0 };
-    this.#messages.push(message);
+  /** @returns the message's id */
+  send(body: string, delaySeconds = 0): string {
+    const now = this.#clock.now();
+    const message = { id: randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delaySeconds * 1000 };
+    this.#messages.set(message.id, message);
     this.#wake();
     return message.id;
+  }
+
+  /** Takes messages as a poller does: they are hidden until the visibility timeout, or for good once deleted. */
+  receive(count: number): Message[] {
+    const batch = this.#visible(count);
+    for (const message of batch) this.#hide(message);
+    return batch;
+  }
+
+  delete(id: string): void {
+    this.#messages.delete(id);
   }
 
   attach(consumer: Consumer): void {
@@ -56,91 +73,77 @@ export class LocalQueue {
 
   /** Messages that wait, those that are being handled and those that failed and come back later. */
   get messages(): readonly Message[] {
-    return this.#messages;
+    return [...this.#messages.values()];
   }
 
   /** Nothing waits that could be handled now, and nothing is being handled. */
   get isIdle(): boolean {
-    return (
-      this.#running === 0 &&
-      (this.#consumer === undefined || !this.#messages.some(({ visibleAt }) => visibleAt <= Date.now()))
-    );
+    return this.#running === 0 && (this.#consumer === undefined || this.#visible(1).length === 0);
   }
 
+  /** Delivers no more; what is being handled still comes to its end. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#stopTimer();
   }
 
-  /** Puts back what an earlier process left behind. */
+  /** Puts back what an earlier process left behind; all of it is visible at once. */
   restore(messages: readonly Message[]): void {
-    this.#messages.push(...messages.map((message) => ({ ...message, visibleAt: 0 })));
+    for (const message of messages) this.#messages.set(message.id, { ...message, visibleAt: 0 });
     this.#wake();
   }
 
+  /** Lets the consumer have a batch when one is full or its window is over, and sees to it that it is asked again. */
   #wake(): void {
     const consumer = this.#consumer;
+    this.#stopTimer();
     if (consumer === undefined || this.#closed || this.#running >= consumer.concurrency) return;
-    const now = Date.now();
-    const visible = this.#messages.filter(({ visibleAt }) => visibleAt <= now);
-    const oldest = visible[0];
-    const windowEnds =
-      oldest === undefined ? 0 : Math.max(oldest.sentAt, oldest.visibleAt) + consumer.windowSeconds * 1000;
-    if (visible.length >= consumer.batchSize || (oldest !== undefined && windowEnds <= now)) {
-      void this.#deliver(consumer, visible.slice(0, consumer.batchSize));
+    const now = this.#clock.now();
+    const batch = this.#visible(consumer.batchSize);
+    const windowEnds = Math.min(...batch.map((message) => arrival(message) + consumer.windowSeconds * 1000));
+    if (batch.length >= consumer.batchSize || windowEnds <= now) {
+      void this.#deliver(consumer, batch);
       this.#wake();
       return;
     }
-    const times = this.#messages.map(({ visibleAt }) => visibleAt).filter((at) => at > now);
-    if (oldest !== undefined) times.push(windowEnds);
-    this.#sleepUntil(Math.min(...times));
+    const hidden = this.messages.map(({ visibleAt }) => visibleAt).filter((at) => at > now);
+    const next = hidden.reduce((earliest, at) => Math.min(earliest, at), windowEnds);
+    if (next < Number.POSITIVE_INFINITY) this.#stopTimer = this.#clock.after(next - now, () => this.#wake());
   }
 
-  #sleepUntil(time: number): void {
-    clearTimeout(this.#timer);
-    if (!Number.isFinite(time)) return;
-    this.#timer = setTimeout(() => this.#wake(), Math.max(1, time - Date.now()));
+  #visible(count: number): Message[] {
+    const now = this.#clock.now();
+    const found: Message[] = [];
+    for (const message of this.#messages.values()) {
+      if (found.length === count) break;
+      if (message.visibleAt <= now) found.push(message);
+    }
+    return found;
+  }
+
+  #hide(message: Message): void {
+    message.receives++;
+    message.visibleAt = this.#clock.now() + this.settings.visibilityTimeoutSeconds * 1000;
   }
 
   async #deliver(consumer: Consumer, batch: readonly Message[]): Promise<void> {
     this.#running++;
+    for (const message of batch) this.#hide(message);
+    const failures = new Set(await consumer.consume(batch).catch(() => batch.map(({ id }) => id)));
     for (const message of batch) {
-      message.receives++;
-      message.visibleAt = Date.now() + this.settings.visibilityTimeoutSeconds * 1000;
-    }
-    const failed = await consumer.consume(batch).catch(() => batch.map(({ id }) => id));
-    const failures = new Set(failed);
-    for (const message of batch) {
-      if (failures.has(message.id)) this.#keepOrBury(message);
-      else this.#remove(message);
+      if (!failures.has(message.id)) this.delete(message.id);
+      else if (message.receives >= (this.settings.redrive?.maxReceiveCount ?? Number.POSITIVE_INFINITY))
+        this.#bury(message);
     }
     this.#running--;
     this.#wake();
   }
 
-  #keepOrBury(message: Message): void {
-    const { redrive } = this.settings;
-    if (redrive === undefined || message.receives < redrive.maxReceiveCount) return;
-    this.#remove(message);
-    this.#findQueue(redrive.deadLetterArn)?.send(message.body);
-  }
-
-  #remove(message: Message): void {
-    const index = this.#messages.indexOf(message);
-    if (index >= 0) this.#messages.splice(index, 1);
+  #bury({ id, body }: Message): void {
+    this.delete(id);
+    this.#findQueue(this.settings.redrive?.deadLetterArn ?? '')?.send(body);
   }
 }
 
-/** Writes what is still in the queues, for the next start. */
-export function saveQueues(file: string, queues: readonly LocalQueue[]): void {
-  const left = queues.map(({ settings, messages }) => [settings.name, messages]);
-  writeFileSync(file, JSON.stringify(Object.fromEntries(left)), { mode: 0o600 });
-}
-
-/** Reads it back, once: a message is in the file or in a queue, not in both. */
-export function restoreQueues(file: string, queues: readonly LocalQueue[]): void {
-  if (!existsSync(file)) return;
-  const left = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Message[]>;
-  rmSync(file);
-  for (const queue of queues) queue.restore(left[queue.settings.name] ?? []);
-}
+/** When a message became one that can be received. */
+const arrival = ({ sentAt, visibleAt }: Message) => Math.max(sentAt, visibleAt);

@@ -1,52 +1,92 @@
 import { createHash } from 'node:crypto';
 import { text } from 'node:stream/consumers';
+import { z } from 'zod';
 import { AwsError, accessDenied } from './aws-error.ts';
 import type { AwsService } from './aws-service.ts';
-import type { LocalQueue } from './queues.ts';
+import type { LocalQueue, Message } from './queues.ts';
 
-interface Entry {
-  readonly Id: string;
-  readonly MessageBody: string;
-}
+/** A batch holds at most this many (SQS quotas). */
+const MAX_BATCH = 10;
 
-/** SQS's SendMessage and SendMessageBatch (JSON protocol): what functions use. Consumers are attached, they do not poll. */
+const sending = { MessageBody: z.string().min(1), DelaySeconds: z.number().int().min(0).max(900).default(0) };
+const target = { QueueUrl: z.string() };
+
+/** What each operation takes; a parameter that is not here is refused, not ignored. */
+const OPERATIONS = {
+  SendMessage: operation({ ...target, ...sending }, (queue, message) => send(queue, message)),
+  SendMessageBatch: operation(
+    { ...target, Entries: z.array(z.strictObject({ Id: z.string(), ...sending })).max(MAX_BATCH) },
+    (queue, { Entries }) => ({
+      Successful: Entries.map((entry) => ({ Id: entry.Id, ...send(queue, entry) })),
+      Failed: [],
+    }),
+  ),
+  ReceiveMessage: operation(
+    { ...target, MaxNumberOfMessages: z.number().int().min(1).max(MAX_BATCH).default(1) },
+    (queue, { MaxNumberOfMessages }) => ({ Messages: queue.receive(MaxNumberOfMessages).map(received) }),
+  ),
+  DeleteMessage: operation({ ...target, ReceiptHandle: z.string() }, (queue, { ReceiptHandle }) => {
+    queue.delete(ReceiptHandle);
+    return {};
+  }),
+  GetQueueAttributes: operation({ ...target, AttributeNames: z.array(z.string()).optional() }, (queue) => ({
+    Attributes: attributesOf(queue),
+  })),
+};
+
+/** SQS in its JSON protocol, over the queues that the runtime feeds functions from. */
 export function sqsService(findQueue: (url: string) => LocalQueue | undefined): AwsService {
   return {
-    async handle(request) {
-      const operation = String(request.headers['x-amz-target']).replace('AmazonSQS.', '');
-      const input = JSON.parse(await text(request.body)) as { QueueUrl: string; MessageBody: string; Entries: Entry[] };
-      const queue = findQueue(input.QueueUrl);
+    async handle({ headers, body, identity }) {
+      const name = String(headers['x-amz-target']).replace('AmazonSQS.', '');
+      if (!(name in OPERATIONS)) {
+        throw new AwsError('InvalidAction', 400, `The local SQS does not imitate '${name}'.`);
+      }
+      const input = JSON.parse(await text(body)) as { QueueUrl?: string };
+      const queue = findQueue(String(input.QueueUrl));
       if (queue === undefined) {
-        throw new AwsError('AWS.SimpleQueueService.NonExistentQueue', 400, `There is no queue ${input.QueueUrl}.`);
+        throw new AwsError('com.amazonaws.sqs#QueueDoesNotExist', 400, `There is no queue ${input.QueueUrl}.`);
       }
-      if (!request.identity.allows('sqs:SendMessage', queue.settings.arn)) {
-        throw accessDenied(request.identity.arn, 'sqs:SendMessage', queue.settings.arn);
-      }
-      if (operation === 'SendMessage') return json(send(queue, input.MessageBody));
-      if (operation !== 'SendMessageBatch') {
-        throw new AwsError('InvalidAction', 400, `The local SQS does not imitate '${operation}'.`);
-      }
-      if (input.Entries.length > 10) {
-        throw new AwsError(
-          'TooManyEntriesInBatchRequest',
-          400,
-          `${input.Entries.length} entries, at most 10 are allowed.`,
-        );
-      }
-      const Successful = input.Entries.map(({ Id, MessageBody }) => ({ Id, ...send(queue, MessageBody) }));
-      return json({ Successful, Failed: [] });
+      const action = `sqs:${name.replace('Batch', '')}`;
+      if (!identity.allows(action, queue.settings.arn)) throw accessDenied(identity.arn, action, queue.settings.arn);
+      const answer = OPERATIONS[name as keyof typeof OPERATIONS](queue, input);
+      return { status: 200, headers: { 'content-type': 'application/x-amz-json-1.0' }, body: JSON.stringify(answer) };
     },
   };
 }
 
+function operation<T extends z.ZodRawShape>(
+  shape: T,
+  act: (queue: LocalQueue, input: z.infer<z.ZodObject<T, z.core.$strict>>) => object,
+): (queue: LocalQueue, input: unknown) => object {
+  const schema = z.strictObject(shape);
+  return (queue, input) => {
+    const parsed = schema.safeParse(input);
+    if (!parsed.success) throw new AwsError('InvalidParameterValue', 400, z.prettifyError(parsed.error));
+    return act(queue, parsed.data);
+  };
+}
+
 /** The SDK compares the digest with its own. */
-const send = (queue: LocalQueue, body: string) => ({
-  MessageId: queue.send(body),
-  MD5OfMessageBody: createHash('md5').update(body).digest('hex'),
+const send = (queue: LocalQueue, { MessageBody, DelaySeconds }: { MessageBody: string; DelaySeconds: number }) => ({
+  MessageId: queue.send(MessageBody, DelaySeconds),
+  MD5OfMessageBody: md5(MessageBody),
 });
 
-const json = (body: object) => ({
-  status: 200,
-  headers: { 'content-type': 'application/x-amz-json-1.0' },
-  body: JSON.stringify(body),
+const received = ({ id, body, receives }: Message) => ({
+  MessageId: id,
+  ReceiptHandle: id,
+  Body: body,
+  MD5OfBody: md5(body),
+  Attributes: { ApproximateReceiveCount: String(receives) },
 });
+
+function attributesOf({ settings, messages }: LocalQueue): Record<string, string> {
+  return {
+    QueueArn: settings.arn,
+    VisibilityTimeout: String(settings.visibilityTimeoutSeconds),
+    ApproximateNumberOfMessages: String(messages.length),
+  };
+}
+
+const md5 = (body: string) => createHash('md5').update(body).digest('hex');

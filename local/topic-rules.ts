@@ -7,10 +7,18 @@ export interface TopicRule {
   apply(message: BrokerMessage): string;
 }
 
-const SHAPE = /^SELECT (.+) FROM '([^']+)'$/;
+interface Column {
+  readonly alias: string;
+  readonly evaluate: (message: BrokerMessage) => unknown;
+}
+
+const STATEMENT = /^SELECT (.+) FROM '([^']+)'$/;
+const COLUMN = /^(.+) AS (\w+)$/;
+/** Between columns, not between the arguments of a function. */
+const COMMA = /,\s*(?![^(]*\))/;
 
 /** The functions of AWS IoT SQL that our rules call. */
-const FUNCTIONS: Readonly<Record<string, (message: BrokerMessage) => unknown>> = {
+const FUNCTIONS: Readonly<Record<string, Column['evaluate']>> = {
   "encode(*, 'base64')": ({ payload }) => payload.toString('base64'),
   'topic()': ({ topic }) => topic,
   'timestamp()': ({ receivedAt }) => receivedAt,
@@ -20,13 +28,9 @@ const FUNCTIONS: Readonly<Record<string, (message: BrokerMessage) => unknown>> =
 /** @throws Error for SQL of any other shape than `lib/` emits */
 export function compileTopicRule(sql: string, version: unknown): TopicRule {
   if (version !== '2016-03-23') throw new Error(`awsIotSqlVersion is ${String(version)}, expected 2016-03-23`);
-  const [, list = '', filter = ''] = SHAPE.exec(sql) ?? [];
-  const columns = [...list.matchAll(/\s*(.+?) AS (\w+)(?:,|$)/g)].map(([, call = '', alias = '']) => {
-    const evaluate = FUNCTIONS[call];
-    if (evaluate === undefined) throw new Error(`the local runtime does not know "${call}" in: ${sql}`);
-    return { alias, evaluate };
-  });
-  if (columns.length === 0) throw new Error(`the local runtime does not know this SQL: ${sql}`);
+  const [, list, filter] = STATEMENT.exec(sql) ?? [];
+  if (list === undefined || filter === undefined) throw unknownSql(sql, 'the statement');
+  const columns = list.split(COMMA).map((column) => compileColumn(column, sql));
   const pattern = filterPattern(filter);
   return {
     matches: (topic) => pattern.test(topic),
@@ -35,12 +39,24 @@ export function compileTopicRule(sql: string, version: unknown): TopicRule {
   };
 }
 
-/** MQTT 3.1.1, section 4.7: `+` is one level, `#` at the end all that follow. */
+function compileColumn(column: string, sql: string): Column {
+  const [, call = '', alias = ''] = COLUMN.exec(column) ?? [];
+  const evaluate = FUNCTIONS[call];
+  if (evaluate === undefined) throw unknownSql(sql, `"${column}"`);
+  return { alias, evaluate };
+}
+
+function unknownSql(sql: string, what: string): Error {
+  const known = Object.keys(FUNCTIONS).join(', ');
+  return new Error(`the local runtime does not know ${what} in: ${sql}. Expected SELECT … AS … FROM '…' with ${known}`);
+}
+
+/** MQTT 3.1.1, section 4.7: `+` is one level; `#` is its parent and all that follows. */
 function filterPattern(filter: string): RegExp {
-  const levels = filter.split('/').map((level) => {
-    if (level === '+') return '[^/]*';
-    if (level === '#') return '.*';
-    return level.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const [path, anything] = filter.endsWith('/#') ? [filter.slice(0, -2), '(/.*)?'] : [filter, ''];
+  const levels = path.split('/').map((level) => {
+    if (level.includes('#')) throw new Error(`the topic filter ${filter} has # before its end`);
+    return level === '+' ? '[^/]*' : level.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   });
-  return new RegExp(`^${levels.join('/')}$`, 's');
+  return new RegExp(`^${levels.join('/')}${anything}$`, 's');
 }

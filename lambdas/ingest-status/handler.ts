@@ -2,7 +2,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { inBatches, writeApart } from '../../core/batches.ts';
 import type { Database } from '../../core/database.ts';
 import { type DeviceReport, mergeReports, upsertDevices } from '../../core/devices.ts';
-import { findOwedTo } from '../../core/dispatching.ts';
+import { findOwedTo, oweUnconfirmedAgain } from '../../core/dispatching.ts';
 import { ENV } from '../../core/env-names.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
@@ -45,13 +45,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const stored = statuses.filter(({ report }) => !refusedReasons.has(report.deviceId));
   await recordProofOfBoot(database, stored, now);
   const awake = devices.filter(({ deviceId, online }) => online && !refusedReasons.has(deviceId));
-  const owed =
-    awake.length === 0
-      ? []
-      : await findOwedTo(
-          database,
-          awake.map(({ deviceId }) => deviceId),
-        );
+  const owed = await findOwed(awake, now);
   await enqueue(
     dispatchQueueUrl,
     owed.map((updateId) => ({ updateId })),
@@ -63,6 +57,17 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     owed: owed.length,
   });
   return { batchItemFailures: [] };
+}
+
+/** What the devices just seen are owed, with what they slept through. */
+async function findOwed(awake: readonly DeviceReport[], now: Date): Promise<number[]> {
+  if (awake.length === 0) return [];
+  const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
+  await oweUnconfirmedAgain(database, sightings, now);
+  return findOwedTo(
+    database,
+    awake.map(({ deviceId }) => deviceId),
+  );
 }
 
 function readBatch(event: SQSEvent, now: Date): { statuses: Status[]; rejected: RejectedMessage[] } {

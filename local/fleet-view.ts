@@ -1,0 +1,105 @@
+import pc from 'picocolors';
+import type { Database } from '../core/database.ts';
+
+interface DeviceLine {
+  readonly device_id: string;
+  readonly device_model: string;
+  readonly version: string;
+  readonly online: boolean;
+  readonly status: string | null;
+  readonly target: string | null;
+  readonly percent: number | null;
+  readonly confirmed: boolean;
+  readonly message: string | null;
+}
+
+interface RolloutLine {
+  readonly name: string;
+  readonly version: string;
+  readonly state: string;
+  readonly updates: number;
+  readonly running: number;
+  readonly failed: number;
+}
+
+/** The fleet as the service knows it. */
+export interface FleetSnapshot {
+  readonly devices: readonly DeviceLine[];
+  readonly rollouts: readonly RolloutLine[];
+  readonly releases: readonly { readonly device_model: string; readonly version: string; readonly file_size: number }[];
+  readonly rejected: readonly { readonly object_key: string; readonly verdict: string; readonly message: string }[];
+}
+
+/** More lines than this do not fit a terminal. */
+const SHOWN = 20;
+
+export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
+  const devices = await database.query<DeviceLine>(
+    `SELECT d.device_id, d.device_model, d.current_firmware_version AS version, d.online,
+       u.status, u.firmware_version AS target, u.progress_percent AS percent, u.confirmed_at IS NOT NULL AS confirmed,
+       u.error_message AS message
+     FROM devices AS d
+     LEFT JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id ORDER BY id DESC LIMIT 1) AS u
+       ON true
+     ORDER BY d.device_id LIMIT ${SHOWN}`,
+  );
+  const rollouts = await database.query<RolloutLine>(
+    `SELECT r.name, r.firmware_version AS version,
+       CASE WHEN r.completed_at IS NOT NULL THEN 'completed' WHEN r.paused_at IS NOT NULL THEN 'paused: ' || r.paused_reason
+         WHEN r.is_active THEN 'active' ELSE 'draft' END AS state,
+       count(u.id)::integer AS updates,
+       (count(*) FILTER (WHERE u.confirmed_at IS NOT NULL AND u.status = 'success'))::integer AS running,
+       (count(*) FILTER (WHERE u.status IN ('failed', 'rolled_back', 'timed_out')))::integer AS failed
+     FROM rollout_configurations AS r LEFT JOIN device_update_status AS u ON u.rollout_id = r.id
+     GROUP BY r.id ORDER BY r.id DESC LIMIT 5`,
+  );
+  const releases = await database.query<FleetSnapshot['releases'][number]>(
+    'SELECT device_model, version, file_size FROM firmware_releases ORDER BY id DESC LIMIT 5',
+  );
+  const rejected = await database.query<FleetSnapshot['rejected'][number]>(
+    'SELECT object_key, verdict, message FROM rejected_uploads ORDER BY id DESC LIMIT 3',
+  );
+  return { devices, rollouts, releases, rejected };
+}
+
+/** The snapshot as lines for a person. */
+export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetSnapshot): string[] {
+  return [
+    pc.bold('Releases'),
+    ...(releases.length === 0 ? [pc.dim('  none yet')] : []),
+    ...releases.map(
+      ({ device_model, version, file_size }) => `  ${device_model} ${version}, ${Math.ceil(file_size / 1024)} KiB`,
+    ),
+    ...rejected.map(({ object_key, verdict, message }) => pc.red(`  rejected ${object_key}: ${verdict}, ${message}`)),
+    pc.bold('Rollouts'),
+    ...(rollouts.length === 0 ? [pc.dim('  none yet')] : []),
+    ...rollouts.map(renderRollout),
+    pc.bold('Devices'),
+    ...(devices.length === 0 ? [pc.dim('  none yet: they register with their first status')] : []),
+    ...devices.map(renderDevice),
+  ];
+}
+
+function renderRollout({ name, version, state, updates, running, failed }: RolloutLine): string {
+  const failures = failed === 0 ? '' : pc.red(`, ${failed} failed`);
+  return `  ${name}: ${bar(updates === 0 ? 0 : running / updates)} ${running} of ${updates} run ${version}${failures}  ${pc.dim(state)}`;
+}
+
+function renderDevice(device: DeviceLine): string {
+  const { device_id, device_model, version, online } = device;
+  const presence = online ? pc.green('●') : pc.dim('○');
+  return `  ${presence} ${device_id.padEnd(18)} ${device_model.padEnd(10)} ${version.padEnd(8)} ${describeUpdate(device)}`;
+}
+
+function describeUpdate({ status, target, percent, confirmed, message }: DeviceLine): string {
+  if (status === null) return '';
+  if (status === 'success')
+    return confirmed ? pc.green(`✓ runs ${target}`) : pc.yellow(`${target} written, waiting for its first status`);
+  if (status === 'pending') return pc.yellow(`owed ${target}${message === null ? '' : `: ${message}`}`);
+  if (status === 'downloading') return pc.cyan(`→ ${target} ${bar((percent ?? 0) / 100)} ${percent ?? 0} %`);
+  if (['sent', 'downloaded', 'installing'].includes(status)) return pc.cyan(`→ ${target} ${status}`);
+  return pc.red(`✗ ${target} ${status.replace('_', ' ')}${message === null ? '' : `: ${message}`}`);
+}
+
+const BAR_WIDTH = 16;
+const bar = (share: number) => '█'.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, '░');

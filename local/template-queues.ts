@@ -1,0 +1,129 @@
+import { ACCOUNT, type Assembly } from './assembly.ts';
+import type { BrokerMessage } from './broker.ts';
+import type { Clock } from './clock.ts';
+import { type BusRule, compileEventPattern } from './event-bus.ts';
+import { type Consumer, LocalQueue, type Message } from './queues.ts';
+import { need, type Roles } from './roles.ts';
+import type { Invoke } from './template-functions.ts';
+import { compileTopicRule } from './topic-rules.ts';
+
+/** Queues by ARN. */
+export type Queues = ReadonlyMap<string, LocalQueue>;
+
+/** Batches of one mapping that are handled at once; functions have as many environments here. */
+const CONCURRENCY = 2;
+/** What a function's role needs for its queue, which Lambda checks when a mapping is made. */
+const CONSUMER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+
+export function queuesOf(assembly: Assembly, region: string, clock: Clock): Queues {
+  const queues = new Map<string, LocalQueue>();
+  for (const { logicalId, properties } of assembly.ofType('AWS::SQS::Queue')) {
+    const redrive = properties.RedrivePolicy as { deadLetterTargetArn: string; maxReceiveCount: number } | undefined;
+    const settings = {
+      name: logicalId,
+      arn: `arn:aws:sqs:${region}:${ACCOUNT}:${logicalId}`,
+      visibilityTimeoutSeconds: Number(properties.VisibilityTimeout ?? 30),
+      redrive: redrive && {
+        deadLetterArn: redrive.deadLetterTargetArn,
+        maxReceiveCount: Number(redrive.maxReceiveCount),
+      },
+    };
+    queues.set(settings.arn, new LocalQueue(settings, (arn) => queues.get(arn), clock));
+  }
+  return queues;
+}
+
+export const queueByUrl = (queues: Queues, url: string): LocalQueue | undefined =>
+  [...queues.values()].find(({ settings }) => url.endsWith(`/${settings.name}`));
+
+/** The event source mappings. @returns what lets them begin to feed their functions */
+export function consumersOf(assembly: Assembly, queues: Queues, roles: Roles, invoke: Invoke): () => void {
+  const functions = new Map(
+    assembly.ofType('AWS::Lambda::Function').map(({ logicalId, properties }) => [logicalId, properties]),
+  );
+  const mappings = assembly.ofType('AWS::Lambda::EventSourceMapping').map(({ logicalId, properties }) => {
+    const queue = need(queues.get(String(properties.EventSourceArn)), `queue ${properties.EventSourceArn}`);
+    const name = String(properties.FunctionName);
+    roles.require(logicalId, need(functions.get(name), `function ${name}`).Role, CONSUMER_ACTIONS, queue.settings.arn);
+    const arn = queue.settings.arn.replace(':sqs:', ':lambda:').replace(/[^:]+$/, `function:${name}`);
+    const partial = String(properties.FunctionResponseTypes ?? '').includes('ReportBatchItemFailures');
+    const consumer: Consumer = {
+      batchSize: Number(properties.BatchSize ?? 10),
+      windowSeconds: Number(properties.MaximumBatchingWindowInSeconds ?? 0),
+      concurrency: CONCURRENCY,
+      async consume(messages) {
+        const answer = await invoke(arn, { Records: messages.map((message) => toRecord(message, queue)) });
+        return partial ? failedIds(answer, messages) : [];
+      },
+    };
+    return { queue, consumer };
+  });
+  return () => {
+    for (const { queue, consumer } of mappings) queue.attach(consumer);
+  };
+}
+
+const toRecord = ({ id, body, receives, sentAt }: Message, { settings }: LocalQueue) => ({
+  messageId: id,
+  receiptHandle: id,
+  body,
+  attributes: { ApproximateReceiveCount: String(receives), SentTimestamp: String(sentAt) },
+  messageAttributes: {},
+  eventSource: 'aws:sqs',
+  eventSourceARN: settings.arn,
+});
+
+/** An answer that names a message which was not in the batch fails all of it, as on AWS. */
+function failedIds(answer: unknown, messages: readonly Message[]): string[] {
+  const { batchItemFailures } = (answer ?? {}) as { batchItemFailures?: readonly { itemIdentifier: string }[] | null };
+  const failed = (batchItemFailures ?? []).map(({ itemIdentifier }) => itemIdentifier);
+  const sent = messages.map(({ id }) => id);
+  return failed.every((id) => sent.includes(id)) ? failed : sent;
+}
+
+interface SqsAction {
+  readonly Sqs?: { readonly QueueUrl: string; readonly RoleArn: string; readonly UseBase64?: boolean };
+}
+
+/** Puts a message of the broker on the queues of the rules that take it. */
+export function topicRulesOf(assembly: Assembly, queues: Queues, roles: Roles): (message: BrokerMessage) => void {
+  const rules = assembly.ofType('AWS::IoT::TopicRule').map(({ logicalId, properties }) => {
+    const { Sql, AwsIotSqlVersion, Actions, ErrorAction } = properties.TopicRulePayload as {
+      Sql: string;
+      AwsIotSqlVersion?: string;
+      Actions: readonly SqsAction[];
+      ErrorAction?: SqsAction;
+    };
+    const [queue, ...others] = Actions.map((action) => actionQueue(logicalId, action, queues, roles));
+    if (queue === undefined || others.length > 0) throw new Error(`${logicalId}: expected exactly one action`);
+    if (ErrorAction !== undefined) actionQueue(logicalId, ErrorAction, queues, roles);
+    return { rule: compileTopicRule(Sql, AwsIotSqlVersion), queue };
+  });
+  return (message) => {
+    for (const { rule, queue } of rules) if (rule.matches(message.topic)) queue.send(rule.apply(message));
+  };
+}
+
+/** Once its grant was checked, a local action cannot fail; so error actions are checked, and have nothing to do. */
+function actionQueue(logicalId: string, { Sqs }: SqsAction, queues: Queues, roles: Roles): LocalQueue {
+  if (Sqs === undefined || Sqs.UseBase64 === true)
+    throw new Error(`${logicalId}: expected actions to SQS as plain text`);
+  const queue = need(queueByUrl(queues, Sqs.QueueUrl), `queue ${Sqs.QueueUrl}`);
+  roles.require(logicalId, Sqs.RoleArn, ['sqs:SendMessage'], queue.settings.arn);
+  return queue;
+}
+
+/** The EventBridge rules; their targets are queues. */
+export function busRulesOf(assembly: Assembly, queues: Queues): BusRule[] {
+  return assembly.ofType('AWS::Events::Rule').map(({ logicalId, properties }) => {
+    const targets = (properties.Targets as readonly { readonly Arn: string }[]).map(({ Arn }) =>
+      need(queues.get(Arn), `${Arn} as a target of ${logicalId}`),
+    );
+    return {
+      pattern: compileEventPattern(properties.EventPattern),
+      deliver: (event) => {
+        for (const queue of targets) queue.send(event);
+      },
+    };
+  });
+}
