@@ -3,6 +3,7 @@ import { CfnPolicy, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
 import type { Settings } from './settings.ts';
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: an IoT policy variable, which AWS fills in
 const THING = '${iot:Connection.Thing.ThingName}';
 
 /**

@@ -135,14 +135,14 @@ function fill(
 }
 
 function wildcard(pattern: string, literals: readonly string[] = []): RegExp {
-  const source = escape(pattern)
+  const source = escapePattern(pattern)
     .replaceAll('\\*', '.*')
     .replaceAll('\\?', '.')
-    .replace(/\0(\d+)\0/g, (_, index: string) => escape(literals[Number(index)] ?? ''));
+    .replace(/\0(\d+)\0/g, (_, index: string) => escapePattern(literals[Number(index)] ?? ''));
   return new RegExp(`^${source}$`, 's');
 }
 
-const escape = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+const escapePattern = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
 /** Each of the six parts is matched by itself: a wildcard in one does not reach over a colon. */
 function matchesArn(actual: string, pattern: string): boolean {

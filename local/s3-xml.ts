@@ -13,7 +13,7 @@ export function xmlElement(name: string, content: XmlContent): string {
 }
 
 function inner(content: XmlContent): string {
-  if (typeof content !== 'object') return escape(String(content));
+  if (typeof content !== 'object') return escapeXml(String(content));
   return Object.entries(content)
     .flatMap(([name, value]) =>
       (Array.isArray(value) ? value : [value]).map((one: XmlContent) => `<${name}>${inner(one)}</${name}>`),
@@ -22,7 +22,7 @@ function inner(content: XmlContent): string {
 }
 
 /** Characters that XML cannot hold become references, as in S3's own listings. */
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replace(/[&<>"\r\p{Cc}]/gu, (c) => (c === '\n' || c === '\t' ? c : `&#${c.charCodeAt(0)};`));
 }
 

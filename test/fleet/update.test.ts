@@ -77,7 +77,10 @@ describe('an update', () => {
   it('is heard on both topics by firmware 1.4.0', async () => {
     const subject = await bench.connected({ topicFamily: 'both' });
     for (const family of ['edge', 'devices']) {
-      bench.broker.publish(`paku/${family}/${subject.id}/cmd/ota`, '{"url":"ftp://x/y","checksum":"","version":"2.0.0"}');
+      bench.broker.publish(
+        `paku/${family}/${subject.id}/cmd/ota`,
+        '{"url":"ftp://x/y","checksum":"","version":"2.0.0"}',
+      );
     }
 
     await subject.event('failed', 2);
