@@ -23,7 +23,7 @@ export interface TestSystem {
   close(): Promise<void>;
 }
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 25_000;
 const POLL_MS = 50;
 
 /** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */

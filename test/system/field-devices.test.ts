@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildImage } from '../../fleet/build-image.ts';
+import { startTestSystem, type TestSystem } from '../support/system.ts';
+
+let system: TestSystem;
+
+interface Update {
+  readonly status: string;
+  readonly attempt: number;
+  readonly sends: number;
+  readonly error_message: string | null;
+  readonly result_code: number | null;
+  readonly confirmed_at: Date | null;
+}
+
+const outcomeOf = (deviceId: string, condition: (update: Update) => boolean = () => true) =>
+  system.until<Update>(`SELECT * FROM device_update_status WHERE device_id = '${deviceId}'`, condition);
+
+/** One rollout for a fleet in which something is odd with each device; the tests below look at one each. */
+beforeAll(async () => {
+  system = await startTestSystem();
+  const absent = await system.device({ deviceId: 'absent' });
+  const sleeper = await system.device({
+    deviceId: 'asleep',
+    behaviours: { sleep: { awakeSeconds: 5, asleepSeconds: 9 } },
+  });
+  await Promise.all([
+    system.device({ deviceId: 'boots-back', behaviours: { bootFails: () => true, slowRebootSeconds: 10 } }),
+    system.device({ deviceId: 'small-partition', otaPartitionBytes: 32 * 1024 }),
+    system.device({ deviceId: 'loses-results', behaviours: { loseMessages: 0.5 }, random: everyOther() }),
+    system.device({ deviceId: 'newer-family', topicFamily: 'edge', statusForm: '1.4.2' }),
+  ]);
+  await system.until('SELECT count(*)::integer AS devices FROM devices', ({ devices }: { devices: number }) => devices === 6);
+  await absent.stop();
+  // A device of the newer family is known by its first report under it.
+  await system.database.query(`UPDATE devices SET command_family = 'edge' WHERE device_id = 'newer-family'`);
+  await system.upload('firmware/1.1.0/esp32-s3.bin', buildImage({ version: '1.1.0' }));
+  await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
+  await system.database.query(`INSERT INTO rollout_configurations (name, firmware_version) VALUES ('odd ones', '1.1.0')`);
+  await new Promise<void>((resolve) => {
+    sleeper.on('state', ({ kind }) => kind === 'asleep' && resolve());
+  });
+  await system.runtime.tick();
+});
+afterAll(() => system?.close());
+
+/** Loses every second message, so that a test does not depend on luck. */
+function everyOther(): () => number {
+  let n = 0;
+  return () => (n++ % 2 === 0 ? 0.9 : 0.1);
+}
+
+describe('devices of the field', () => {
+  test('a device that is not connected stays owed and uses no attempt, and is served when it comes back', async () => {
+    const owed = await outcomeOf('absent', ({ error_message }) => error_message !== null);
+    expect(owed).toMatchObject({ status: 'pending', attempt: 0, error_message: 'the device is not connected' });
+    await system.device({ deviceId: 'absent' });
+    expect(await outcomeOf('absent', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({ status: 'success', attempt: 1 });
+  });
+
+  test('a device that sleeps through its command gets it again when it wakes, in the same attempt', async () => {
+    const update = await outcomeOf('asleep', ({ confirmed_at }) => confirmed_at !== null);
+    expect(update).toMatchObject({ status: 'success', attempt: 1 });
+    expect(update.sends).toBeGreaterThan(1);
+  });
+
+  test('an image that does not fit is refused by the device, with its reason', async () => {
+    const update = await outcomeOf('small-partition', ({ status }) => status === 'failed');
+    expect(update).toMatchObject({ result_code: 8, attempt: 1 });
+  });
+
+  test('a device whose reports are lost is confirmed by its status', async () => {
+    const update = await outcomeOf('loses-results', ({ confirmed_at }) => confirmed_at !== null);
+    expect(update.status).toBe('success');
+  });
+
+  test('a device of the newer generation is commanded on its own topic family', async () => {
+    expect(await outcomeOf('newer-family', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({ status: 'success' });
+    const [attempt] = await system.database.query(`SELECT command_family FROM update_attempts WHERE device_id = 'newer-family'`);
+    expect(attempt).toEqual({ command_family: 'edge' });
+  });
+
+  test('a device that boots back is rolled back, though it reported success', async () => {
+    const update = await outcomeOf('boots-back', ({ status }) => status === 'rolled_back');
+    expect(update).toMatchObject({ result_code: 0, error_message: 'reported 1.0.0 again after a reboot: 1.1.0 did not boot' });
+  });
+});
