@@ -37,7 +37,7 @@ const MAX_ROW_BYTES = 64 * 1024;
 const STATEMENT_TIMEOUT_MS = 45_000;
 const TRANSACTION_IDLE_MS = 3 * 60_000;
 
-/** The role whose secret this is; the local database has no other users, so that roles stand in for logins. */
+/** The role of the application's secret; every other secret is the owner's. */
 const APP_ROLE = 'paku_app';
 
 const bad = (message: string) => new AwsError('BadRequestException', 400, message);
@@ -91,25 +91,19 @@ export function dataApiService({ engine, secrets, clusterArns, clock = Date.now 
   }
 
   async function alone(input: Input, run: (session: SqlSession) => Promise<SqlResult>): Promise<SqlResult> {
-    const session = await engine.acquire(STATEMENT_TIMEOUT_MS);
-    try {
-      await assumeRole(session, input);
-      return await run(session);
-    } finally {
-      await session.query('RESET ROLE').catch(() => {});
-      await session.release();
-    }
+    const session = await open(input);
+    return run(session).finally(() => session.release());
   }
 
-  async function assumeRole(session: SqlSession, { secretArn }: Input): Promise<void> {
+  /** The local database has one user: the secret's role stands in for a login. */
+  async function open({ secretArn }: Input): Promise<SqlSession> {
     const { username } = JSON.parse(secrets.find(secretArn)?.value ?? '{}') as { username?: string };
-    if (username !== APP_ROLE) return;
-    await query(session, `SET ROLE ${APP_ROLE}`, []);
+    const role = username === APP_ROLE ? APP_ROLE : undefined;
+    return translated(engine.acquire({ role, statementTimeoutMs: STATEMENT_TIMEOUT_MS }));
   }
 
   async function begin(input: Input): Promise<string> {
-    const session = await engine.acquire(STATEMENT_TIMEOUT_MS);
-    await assumeRole(session, input);
+    const session = await open(input);
     await query(session, 'BEGIN', []);
     const id = Buffer.from(randomUUID()).toString('base64');
     transactions.set(id, { session, lastUsedAt: clock(), busy: false });
@@ -140,7 +134,6 @@ export function dataApiService({ engine, secrets, clusterArns, clock = Date.now 
 
   async function finish(id: string, transaction: Transaction | undefined): Promise<void> {
     transactions.delete(id);
-    await transaction?.session.query('RESET ROLE').catch(() => {});
     await transaction?.session.release();
   }
 
@@ -153,9 +146,12 @@ export function dataApiService({ engine, secrets, clusterArns, clock = Date.now 
   }
 }
 
-async function query(session: SqlSession, text: string, values: readonly string[]): Promise<SqlResult> {
+const query = (session: SqlSession, text: string, values: readonly string[]) => translated(session.query(text, values));
+
+/** PostgreSQL's errors as the Data API words them. */
+async function translated<T>(work: Promise<T>): Promise<T> {
   try {
-    return await session.query(text, values);
+    return await work;
   } catch (error) {
     if (!isPostgresError(error)) throw error;
     if (error.code === '57014') throw new AwsError('StatementTimeoutException', 400, 'Request timed out.');

@@ -16,6 +16,13 @@ export interface PostgresError extends Error {
   readonly position?: string | undefined;
 }
 
+export interface SessionOptions {
+  /** Statements run with this role's rights; undefined means the engine's own user, who owns everything. */
+  readonly role: string | undefined;
+  /** 0 for none. PGlite runs inside this process and cannot be interrupted: it ignores it. */
+  readonly statementTimeoutMs: number;
+}
+
 /** One connection, held until it is released. */
 export interface SqlSession {
   /** Runs one statement; parameters are PostgreSQL text input. @throws PostgresError */
@@ -28,9 +35,9 @@ export interface SqlEngine {
   /**
    * Waits for a free connection.
    *
-   * @param statementTimeoutMs 0 for none. PGlite runs inside this process and cannot be interrupted: it ignores it.
+   * @throws PostgresError when the role does not exist
    */
-  acquire(statementTimeoutMs: number): Promise<SqlSession>;
+  acquire(options: SessionOptions): Promise<SqlSession>;
   close(): Promise<void>;
 }
 
@@ -46,13 +53,17 @@ export async function openPglite(folder?: string): Promise<SqlEngine> {
   await database.exec(`SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'`);
   let free: Promise<void> = Promise.resolve();
   return {
-    async acquire() {
+    async acquire(options) {
       const turn = free;
       let release = () => {};
       free = new Promise((resolve) => {
         release = resolve;
       });
       await turn;
+      await database.exec(sessionSql(options)).catch((error: unknown) => {
+        release();
+        throw error;
+      });
       return { query: (sql, parameters) => queryPglite(database, sql, parameters), release: async () => release() };
     },
     close: () => database.close(),
@@ -81,13 +92,14 @@ export function openPostgres(url: string, connections = 20): SqlEngine {
     max: connections,
     options: '-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex',
   });
-  // A connection that breaks while idle is replaced at the next acquire; without a listener it would end the process.
+  // A broken connection fails its query, or is replaced at the next acquire; unheard, its event would end the process.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   return {
-    async acquire(statementTimeoutMs) {
+    async acquire(options) {
       const client = await pool.connect();
-      await client.query(`SET statement_timeout = ${statementTimeoutMs}`).catch((error: unknown) => {
-        client.release(true);
+      await client.query(sessionSql(options)).catch((error: unknown) => {
+        client.release();
         throw error;
       });
       return {
@@ -114,6 +126,11 @@ async function queryPostgres(
   };
   const { fields, rows, rowCount, command } = await client.query<(string | null)[]>(query);
   return { columns: columnsOf(fields), rows, affectedRows: command === 'SELECT' ? 0 : (rowCount ?? 0) };
+}
+
+function sessionSql({ role, statementTimeoutMs }: SessionOptions): string {
+  const setRole = role === undefined ? 'RESET ROLE' : `SET ROLE ${pg.escapeIdentifier(role)}`;
+  return `SET statement_timeout = ${statementTimeoutMs}; ${setRole}`;
 }
 
 function columnsOf(fields: readonly { readonly name: string; readonly dataTypeID: number }[]): SqlResult['columns'] {

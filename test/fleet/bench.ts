@@ -54,8 +54,20 @@ export class Bench {
   async connected(options: Partial<VirtualDeviceOptions> = {}): Promise<Subject> {
     const subject = await this.device(options);
     await subject.event('connected');
-    await this.broker.message(subject.id, '/status');
+    await this.status(subject);
     return subject;
+  }
+
+  /** Waits for the nth status of a device. */
+  status(subject: Subject, nth = 1): Promise<Record<string, unknown>> {
+    return this.broker.message(subject.id, `/edge/${subject.id}/status`, nth);
+  }
+
+  /** Lets the 3 s before and the 5 s of a reboot pass. */
+  async reboot(subject: Subject, nth = 1): Promise<void> {
+    await subject.clock.letPass(3000);
+    await subject.event('rebooting', nth);
+    await subject.clock.letPass(5000);
   }
 
   /** Sends a command on the topic of older firmware. */

@@ -24,7 +24,7 @@ describe('an update', () => {
     await subject.event('rebooting');
     expect(bench.broker.departures).toContain(subject.id);
     await subject.clock.letPass(5000);
-    const status = await bench.broker.message(subject.id, '/status', 2);
+    const status = await bench.status(subject, 2);
     expect(status).toMatchObject({ firmware_version: '1.1.0' });
     expect(subject.device.firmwareVersion).toBe('1.1.0');
   });
@@ -56,7 +56,7 @@ describe('an update', () => {
     await subject.event('written');
 
     await subject.clock.letPass(2000);
-    const status = await bench.broker.message(subject.id, '/status', 2);
+    const status = await bench.status(subject, 2);
 
     expect(status).toMatchObject({ firmware_version: '1.0.0' });
   });
@@ -88,7 +88,7 @@ describe('an update', () => {
     expect(bench.broker.from(subject.id, '/ota/result').every(({ payload }) => payload.result_code === 6)).toBe(true);
   });
 
-  it('waits in a queue, unacknowledged, while another one downloads, and runs after it', async () => {
+  it('waits, unread, while another one downloads, and runs after it', async () => {
     const subject = await bench.connected();
     let finish = () => {};
     const slow = bench.images.on('/slow.bin', (response) => {
@@ -102,9 +102,7 @@ describe('an update', () => {
     finish();
     await subject.event('written');
     await subject.event('accepted', 2);
-    await subject.clock.letPass(3000);
-    await subject.event('rebooting');
-    await subject.clock.letPass(5000);
+    await bench.reboot(subject);
     await subject.event('written', 2);
 
     const order = subject.events.filter(({ kind }) => ['accepted', 'written', 'running'].includes(kind));
@@ -126,9 +124,7 @@ describe('an update', () => {
     const subject = await bench.connected({ persist });
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.1.0');
     await subject.event('written');
-    await subject.clock.letPass(3000);
-    await subject.event('rebooting');
-    await subject.clock.letPass(5000);
+    await bench.reboot(subject);
     await subject.event('connected', 2);
     await subject.device.stop();
 

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Bench } from './bench.ts';
+import { makeImage, S3, sha256 } from './images.ts';
+
+const IMAGE = makeImage(S3);
+const DOZING = { behaviours: { sleep: { awakeSeconds: 30, asleepSeconds: 900 } } };
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await Bench.open();
+});
+afterAll(() => bench.close());
+
+describe('a device in deep sleep', () => {
+  it('is held for connected, and hears nothing of a command', async () => {
+    const subject = await bench.connected(DOZING);
+    await subject.clock.letPass(30_000);
+    await subject.event('asleep');
+
+    bench.command(subject, bench.images.serve('/good.bin', IMAGE), sha256(IMAGE), '1.1.0');
+    await subject.clock.letPass(900_000);
+    await subject.event('connected', 2);
+
+    // What the broker knew until the device came back: connected all the time, the command unacknowledged.
+    expect(bench.broker.departures.filter((id) => id === subject.id)).toHaveLength(1);
+    expect(bench.broker.acknowledgements).not.toContain(subject.id);
+    expect(subject.events.map(({ kind }) => kind)).toEqual(['connected', 'asleep', 'connected']);
+  });
+
+  it('leaves its connection open until it is back', async () => {
+    const subject = await bench.connected(DOZING);
+    const before = bench.broker.clients.get(subject.id);
+    await subject.clock.letPass(30_000);
+    await subject.event('asleep');
+    // Another device comes and goes, so that the broker had every chance to notice.
+    await (await bench.connected()).device.stop();
+
+    expect(before?.connected).toBe(true);
+    expect(bench.broker.departures).not.toContain(subject.id);
+  });
+
+  it('starts its uptime anew when it wakes, and obeys', async () => {
+    const subject = await bench.connected({ ...DOZING, statusForm: '1.2.3' });
+    await subject.clock.letPass(30_000);
+    await subject.event('asleep');
+    await subject.clock.letPass(900_000);
+    await subject.event('connected', 2);
+    bench.command(subject, bench.images.serve('/good.bin', IMAGE), sha256(IMAGE), '1.1.0');
+
+    expect(await bench.broker.message(subject.id, '/ota/result')).toMatchObject({ success: true });
+    const statuses = bench.broker.from(subject.id, `/edge/${subject.id}/status`).map(({ payload }) => payload);
+    expect(statuses.at(-1)).toMatchObject({ online: true, uptime_seconds: 0 });
+  });
+
+  it('does not fall asleep over an update', async () => {
+    const subject = await bench.connected(DOZING);
+    let finish = () => {};
+    const url = bench.images.on('/slow.bin', (response) => {
+      response.writeHead(200, { 'content-length': IMAGE.length }).write(IMAGE.subarray(0, 1000));
+      finish = () => response.end(IMAGE.subarray(1000));
+    });
+    bench.command(subject, url, sha256(IMAGE), '1.1.0');
+    while (bench.images.requests.length === 0 || bench.images.requests.at(-1)?.url !== '/slow.bin') {
+      await new Promise(setImmediate);
+    }
+
+    subject.clock.advance(40_000);
+    finish();
+    await subject.event('written');
+    await bench.reboot(subject);
+    await subject.event('running');
+
+    expect(subject.events.map(({ kind }) => kind)).not.toContain('asleep');
+  });
+});
