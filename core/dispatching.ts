@@ -77,7 +77,9 @@ export async function reserveSends(
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND NOT p.halted
        RETURNING p.granted
      ), chosen AS (
-       SELECT id, family, delivery FROM wanted ORDER BY id LIMIT (SELECT granted FROM pace)
+       SELECT id, family, delivery FROM wanted
+       -- A halted rollout has no pace row here, and LIMIT NULL would be no limit at all.
+       ORDER BY id LIMIT coalesce((SELECT granted FROM pace), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
          status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = :now::timestamptz, slot_held = true,

@@ -30,7 +30,8 @@ interface FactsRow {
 
 /**
  * Judges the current attempt of each open update anew from all its events and stores the verdict, unless a judgement
- * that saw more events was stored meanwhile: events are only ever added, so more means later.
+ * that saw more events was stored meanwhile: events are only ever added, so more means later. An outcome that is final
+ * stays; a message that comes late may still complete what is known of it.
  */
 export async function judgeUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   for (const ids of inBatches(updateIds, UPDATES_A_CALL)) {
@@ -63,8 +64,8 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
        coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
        coalesce(r.survival_minutes, 5) AS survival_minutes
      FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
-     JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.closed_at IS NULL AND u.sent_at IS NOT NULL
-       AND u.status <> 'pending'
+     JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.sent_at IS NOT NULL
+       AND (u.closed_at IS NULL AND u.status <> 'pending' OR u.status IN ('success', 'failed', 'rolled_back'))
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      CROSS JOIN LATERAL (
        SELECT count(*)::integer AS events,
@@ -135,7 +136,8 @@ async function storeJudgements(sql: Sql, judged: readonly { row: FactsRow; judge
      FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, events integer, status text,
        acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer, error_message text,
        written_at timestamptz, confirmed_at timestamptz, deadline_at timestamptz, closed_at timestamptz)
-     WHERE u.id = j.id AND u.attempt = j.attempt AND u.closed_at IS NULL AND u.folded_events <= j.events`,
+     WHERE u.id = j.id AND u.attempt = j.attempt AND u.folded_events <= j.events
+       AND (u.closed_at IS NULL OR u.status = j.status AND j.closed_at IS NOT NULL)`,
     { rows },
   );
 }

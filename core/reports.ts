@@ -69,7 +69,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
        ORDER BY sent_at DESC, update_id DESC LIMIT 1
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
-     WHERE r.event_type <> 'status' OR u.closed_at IS NULL AND u.id IS NOT NULL
+     WHERE r.event_type <> 'status' OR u.id IS NOT NULL AND (u.closed_at IS NULL OR r.received_at <= u.closed_at)
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
      ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),

@@ -43,6 +43,7 @@ export class MqttSession {
   private constructor(private readonly options: SessionOptions) {
     const { host, port, ca, cert, key } = options.connection;
     this.socket = connectTls({ host, port, ca, cert, key, maxVersion: 'TLSv1.2' });
+    this.socket.setNoDelay();
     [this.clientEnd, this.socketEnd] = duplexPair();
     this.plug();
     this.client = this.speakMqtt();

@@ -20,7 +20,7 @@ export const USAGE = `npm start -- [options]
   --firmware my.bin      update the fleet with your own image
     --model esp32-s3       its device model
     --version 2.0.0        the version it is released as
-  --host 0.0.0.0         listen for real boards in your network (default 127.0.0.1)
+  --host 192.168.1.10    this machine's address, to let real boards in (default 127.0.0.1)
   --ports 8883,8480,8481 MQTT, AWS endpoints, HTTP API
 
   PAKU_OTA_HOME=<folder> where state is kept (default .local)

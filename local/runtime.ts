@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { ACCOUNT, type Assembly, readAssembly } from './assembly.ts';
 import { type AwsServer, startAwsServer } from './aws-server.ts';
 import type { AwsService } from './aws-service.ts';
@@ -34,6 +35,7 @@ export interface RuntimeOptions {
   readonly databaseUrl?: string | undefined;
   /** How often the schedule fires; undefined leaves it to `tick()`. */
   readonly tickSeconds?: number | undefined;
+  /** An IPv4 address of this machine: what listens there, and what links and presigned URLs name. */
   readonly host?: string;
   /** 0 takes a free port. */
   readonly ports?: { readonly mqtt: number; readonly aws: number; readonly api: number };
@@ -85,6 +87,7 @@ class Boot {
       log: () => {},
     };
     this.#options = { ...defaults, ...options };
+    checkHost(this.#options.host);
     this.#closers = closers;
     this.#home = Home.open(options.home);
     closers.add(() => this.#home.close());
@@ -251,6 +254,13 @@ async function closeFunctions(functions: Functions): Promise<void> {
 async function idle(queues: Queues, functions: Functions): Promise<void> {
   const parts = [...queues.values(), ...functions.values()];
   while (parts.some(({ isIdle }) => !isIdle)) await new Promise((resolve) => setTimeout(resolve, IDLE_POLL_MS));
+}
+
+/** SDK clients put the bucket's name before a host name, where nobody would resolve it; and 0.0.0.0 is nobody's address. */
+function checkHost(host: string): void {
+  if (isIPv4(host) && host !== '0.0.0.0') return;
+  const example = 'npm start -- --host 192.168.1.20';
+  throw new Error(`host is "${host}", expected the IPv4 address by which devices reach this machine: ${example}`);
 }
 
 async function onPort<T>(what: string, port: number, start: (port: number) => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
+import { createTestAuthority } from '../support/certificates.ts';
 import { Bench } from './bench.ts';
 import { ImageServer } from './image-server.ts';
 import { makeImage, S3, sha256 } from './images.ts';
@@ -46,8 +47,7 @@ describe('a download', () => {
   });
 
   it('fails with code 2 on a chunked body', async () => {
-    const url = bench.images.on('/chunked', (response) => response.writeHead(200).end(IMAGE));
-    bench.images.on('/chunked', (response) => {
+    const url = bench.images.on('/chunked', (response) => {
       response.writeHead(200, { 'transfer-encoding': 'chunked' }).write(IMAGE.subarray(0, 100));
       response.end(IMAGE.subarray(100));
     });
@@ -120,7 +120,6 @@ describe('a download over https', () => {
   });
 
   it("fails with code 2 when the server's certificate is not of the CA that the build carries", async () => {
-    const { createTestAuthority } = await import('../support/certificates.ts');
     const stranger = await createTestAuthority();
     const server = await ImageServer.start(await stranger.issueServer());
 

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +7,7 @@ import type { TestIdentity } from '../support/certificates.ts';
 /** An HTTP or HTTPS server that answers each path as a test says. */
 export class ImageServer {
   readonly requests: IncomingMessage[] = [];
+  private readonly arrivals = new EventEmitter();
   private readonly answers = new Map<string, (response: ServerResponse) => void>();
 
   private constructor(
@@ -40,6 +41,20 @@ export class ImageServer {
     return this.on(path, (response) => response.writeHead(302, { location }).end());
   }
 
+  /** Announces an image and sends its beginning; the rest comes when the test calls `finish`. */
+  stall(path: string, image: Buffer): { url: string; begun: () => Promise<void>; finish: () => void } {
+    let rest = () => {};
+    const before = this.requests.length;
+    const url = this.on(path, (response) => {
+      response.writeHead(200, { 'content-length': image.length }).write(image.subarray(0, 1000));
+      rest = () => response.end(image.subarray(1000));
+    });
+    const begun = async () => {
+      while (!this.requests.slice(before).some((request) => request.url === path)) await once(this.arrivals, 'request');
+    };
+    return { url, begun, finish: () => rest() };
+  }
+
   async stop(): Promise<void> {
     this.server.close();
     this.server.closeAllConnections();
@@ -51,5 +66,6 @@ export class ImageServer {
     const answer = this.answers.get(request.url ?? '');
     if (answer) answer(response);
     else response.writeHead(404).end();
+    this.arrivals.emit('request');
   }
 }

@@ -54,18 +54,12 @@ describe('a device in deep sleep', () => {
 
   it('does not fall asleep over an update', async () => {
     const subject = await bench.connected(DOZING);
-    let finish = () => {};
-    const url = bench.images.on('/slow.bin', (response) => {
-      response.writeHead(200, { 'content-length': IMAGE.length }).write(IMAGE.subarray(0, 1000));
-      finish = () => response.end(IMAGE.subarray(1000));
-    });
-    bench.command(subject, url, sha256(IMAGE), '1.1.0');
-    while (bench.images.requests.length === 0 || bench.images.requests.at(-1)?.url !== '/slow.bin') {
-      await new Promise(setImmediate);
-    }
+    const slow = bench.images.stall('/slow.bin', IMAGE);
+    bench.command(subject, slow.url, sha256(IMAGE), '1.1.0');
+    await slow.begun();
 
     subject.clock.advance(40_000);
-    finish();
+    slow.finish();
     await subject.event('written');
     await bench.reboot(subject);
     await subject.event('running');

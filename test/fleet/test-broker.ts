@@ -43,7 +43,7 @@ export class TestBroker {
 
   static async start(authority: TestAuthority): Promise<TestBroker> {
     const aedes = await Aedes.createBroker();
-    const trust = { ca: authority.ca, requestCert: true, rejectUnauthorized: true };
+    const trust = { ca: authority.ca, requestCert: true, rejectUnauthorized: true, noDelay: true };
     const server = tls.createServer({ ...(await authority.issueServer()), ...trust }, (socket) => aedes.handle(socket));
     await once(server.listen(0, '127.0.0.1'), 'listening');
     return new TestBroker(aedes, server, authority);

@@ -90,16 +90,12 @@ describe('an update', () => {
 
   it('waits, unread, while another one downloads, and runs after it', async () => {
     const subject = await bench.connected();
-    let finish = () => {};
-    const slow = bench.images.on('/slow.bin', (response) => {
-      response.writeHead(200, { 'content-length': IMAGE.length }).write(IMAGE.subarray(0, 1000));
-      finish = () => response.end(makeImage(S3, IMAGE.length).subarray(1000));
-    });
-    bench.command(subject, slow, CHECKSUM, '1.1.0');
+    const slow = bench.images.stall('/slow.bin', IMAGE);
+    bench.command(subject, slow.url, CHECKSUM, '1.1.0');
     await bench.broker.until(() => bench.broker.acknowledgements.includes(subject.id));
-    await subject.event('downloading', 2);
+    await slow.begun();
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.2.0');
-    finish();
+    slow.finish();
     await subject.event('written');
     await subject.event('accepted', 2);
     await bench.reboot(subject);

@@ -135,6 +135,11 @@ describe('the local runtime does not start', () => {
     expect(existsSync(join(home, 'lock'))).toBe(false);
   });
 
+  it.each(['0.0.0.0', 'localhost'])('on the host %s, which links and buckets cannot be named by', async (host) => {
+    await expect(start(await smallAssembly(), { host })).rejects.toThrow('expected the IPv4 address');
+    expect(existsSync(join(home, 'lock'))).toBe(false);
+  });
+
   it('when the migration fails, and says why', async () => {
     const assembly = await smallAssembly({
       migrate: "export const handler = () => { throw new Error('no such role') }",

@@ -1,0 +1,130 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type PlannedSend, pickOwedUpdates, reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
+import { releaseSlots } from '../../core/judging.ts';
+import { type ActiveRollout, claimDevices, fixMemberThreshold, readActiveRollouts } from '../../core/rollouts.ts';
+import { readTarget } from '../../core/target-filter.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
+
+let db: TestDatabase;
+beforeEach(async () => {
+  db = await openTestDatabase();
+  await addRelease(db.app, '2.0.0');
+});
+afterEach(() => db.close());
+
+const now = new Date('2026-03-01T12:00:10Z');
+const anyone = readTarget('all', {}, 100);
+if (!anyone.ok) throw new Error(anyone.reason);
+const { target } = anyone;
+
+async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
+  const threshold = rollout.member_threshold ?? (await fixMemberThreshold(db.app, rollout, target)) ?? 'f'.repeat(32);
+  return claimDevices(db.app, { ...rollout, member_threshold: threshold }, target, ['1.0.0'], limit, now);
+}
+
+async function startRollout(
+  name: string,
+  columns: Record<string, number> = {},
+): Promise<{ id: number; owed: PlannedSend[] }> {
+  const id = await addRollout(db.app, name, '2.0.0', columns);
+  const rollout = (await readActiveRollouts(db.app)).find((active) => active.id === id);
+  if (rollout === undefined) throw new Error(`${name} is not active`);
+  await claim(rollout);
+  const ids = await pickOwedUpdates(db.app, id, 1_000, now, 60);
+  return { id, owed: ids.map((update) => ({ id: update, family: 'devices', delivery: 'redirect' })) };
+}
+
+const inParallel = <T>(count: number, work: () => Promise<T>) => Promise.all(Array.from({ length: count }, work));
+
+describe('several dispatchers at once', () => {
+  test('never have more in flight than the rollout allows', async () => {
+    await addDevices(db.app, 60);
+    const { id, owed } = await startRollout('narrow', { max_in_flight: 7 });
+    const granted = await inParallel(8, () => reserveSends(db.app, id, owed, now));
+    expect(granted.flat()).toHaveLength(7);
+    expect(new Set(granted.flat().map((send) => send.id)).size).toBe(7);
+    expect(await db.app.query('SELECT in_flight, sent_in_minute FROM rollout_pace')).toEqual([
+      { in_flight: 7, sent_in_minute: 7 },
+    ]);
+  });
+
+  test('never send more in a minute than the rollout allows, and go on in the next', async () => {
+    await addDevices(db.app, 60);
+    const { id, owed } = await startRollout('slow', { max_per_minute: 10 });
+    const first = await inParallel(6, () => reserveSends(db.app, id, owed, now));
+    expect(first.flat()).toHaveLength(10);
+    const later = new Date(now.getTime() + 60_000);
+    const second = await inParallel(6, () => reserveSends(db.app, id, owed, later));
+    expect(second.flat()).toHaveLength(10);
+  });
+
+  test('send each update once, whoever was asked to', async () => {
+    await addDevices(db.app, 40);
+    const { id, owed } = await startRollout('free');
+    const granted = (await inParallel(8, () => reserveSends(db.app, id, owed, now))).flat();
+    expect(granted.map((send) => send.id).sort()).toEqual(owed.map((send) => send.id).sort());
+    expect(granted.every(({ attempt }) => attempt === 1)).toBe(true);
+  });
+
+  test('leave slots exact while others give them back', async () => {
+    await addDevices(db.app, 50);
+    const { id, owed } = await startRollout('busy', { max_in_flight: 20 });
+    const [sent = []] = await inParallel(1, () => reserveSends(db.app, id, owed, now));
+    const gone = sent.slice(0, 8).map((send) => ({ ...send, outcome: 'absent' as const, message: null, retryAt: now }));
+    await db.app.query(
+      `UPDATE device_update_status SET status = 'failed', closed_at = now()
+       WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint)`,
+      { ids: sent.slice(8, 14).map((send) => send.id) },
+    );
+    await Promise.all([
+      storeSendOutcomes(db.app, gone, now),
+      ...Array.from({ length: 4 }, () => releaseSlots(db.app)),
+      ...Array.from({ length: 4 }, () => reserveSends(db.app, id, owed, now)),
+    ]);
+    const [pace] = await db.app.query<{ in_flight: number; held: number }>(
+      `SELECT in_flight, (SELECT count(*) FROM device_update_status WHERE slot_held)::integer AS held FROM rollout_pace`,
+    );
+    expect(pace?.in_flight).toBe(pace?.held);
+    expect(pace?.in_flight).toBeLessThanOrEqual(20);
+  });
+
+  test('send nothing of a halted rollout', async () => {
+    await addDevices(db.app, 5);
+    const { id, owed } = await startRollout('stopped');
+    await db.app.query('UPDATE rollout_pace SET halted = true');
+    expect(await reserveSends(db.app, id, owed, now)).toEqual([]);
+  });
+});
+
+describe('several orchestrators at once', () => {
+  test('never claim a device twice, within a rollout or between two', async () => {
+    await addDevices(db.app, 200);
+    await addRollout(db.app, 'one', '2.0.0');
+    await addRollout(db.app, 'two', '2.0.0');
+    const rollouts = await readActiveRollouts(db.app);
+    const claimed = await Promise.all([...rollouts, ...rollouts, ...rollouts].map((rollout) => claim(rollout)));
+    expect(claimed.reduce((sum, count) => sum + count, 0)).toBe(200);
+    const [row] = await db.app.query(
+      'SELECT count(*)::integer AS updates, count(DISTINCT device_id)::integer AS devices FROM device_update_status',
+    );
+    expect(row).toEqual({ updates: 200, devices: 200 });
+  });
+});
+
+describe('a percentage', () => {
+  test.each([
+    [1, 1],
+    [10, 3],
+    [50, 13],
+    [100, 25],
+  ])('of %i makes the right share of 25 members (%i), however often it is claimed', async (percentage, devices) => {
+    await addDevices(db.app, 25);
+    await addRollout(db.app, 'part', '2.0.0', { rollout_percentage: percentage });
+    for (let tick = 0; tick < 3; tick++) {
+      for (const rollout of await readActiveRollouts(db.app)) await claim(rollout);
+    }
+    const [row] = await db.app.query('SELECT count(*)::integer AS claimed FROM device_update_status');
+    expect(row).toEqual({ claimed: devices });
+  });
+});

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RDSDataClient } from '@aws-sdk/client-rds-data';
+import { type Database, dataApiDatabase } from '../../core/database.ts';
+import { migrate } from '../../core/migrations.ts';
+import { startAwsServer } from '../../local/aws-server.ts';
+import { dataApiService } from '../../local/data-api.ts';
+import { Identities } from '../../local/identities.ts';
+import { compilePolicy } from '../../local/policy.ts';
+import { Secrets } from '../../local/secrets.ts';
+import { openPglite, openPostgres } from '../../local/sql-engine.ts';
+import { migrations } from '../../schema/index.ts';
+import { ownDatabase } from './system.ts';
+
+/** A migrated database behind a Data API endpoint, as functions see it. */
+export interface TestDatabase {
+  /** As the role of the functions: rows only. */
+  readonly app: Database;
+  /** As the role of the migration. */
+  readonly owner: Database;
+  /** True where statements really run at the same time. */
+  readonly isConcurrent: boolean;
+  close(): Promise<void>;
+}
+
+const REGION = 'eu-west-1';
+const CLUSTER = 'arn:aws:rds:eu-west-1:000000000000:cluster:test';
+const ANYTHING = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
+
+/** PGlite in memory, or a database of its own on the server that TEST_DATABASE_URL names. */
+export async function openTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+  const folder = mkdtempSync(join(tmpdir(), 'paku-ota-sql-'));
+  const server = await ownDatabase();
+  const engine = server === undefined ? await openPglite() : openPostgres(server.url);
+  const secrets = new Secrets(join(folder, 'secrets.json'), { region: REGION, accountId: '000000000000' });
+  const secretOf = (username: string) =>
+    secrets.getOrCreate(username, () => JSON.stringify({ username, password: randomBytes(9).toString('hex') })).arn;
+  const identities = new Identities();
+  const credentials = identities.issueUser(
+    'tester',
+    'arn:aws:iam::000000000000:user/tester',
+    compilePolicy('tester', [ANYTHING]),
+  );
+  const services = { 'rds-data': dataApiService({ engine, secrets, clusterArns: [CLUSTER] }) };
+  const aws = await startAwsServer({
+    host: '127.0.0.1',
+    port: 0,
+    identities,
+    region: REGION,
+    services,
+    clock: Date.now,
+  });
+  const client = new RDSDataClient({ region: REGION, endpoint: aws.url, credentials });
+  const as = (username: string) =>
+    dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' });
+  const owner = as('paku_owner');
+  if (migrated) await migrate(owner, migrations, 'a-password');
+  return {
+    app: as('paku_app'),
+    owner,
+    isConcurrent: server !== undefined,
+    async close() {
+      client.destroy();
+      await aws.close();
+      await engine.close();
+      await server?.drop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
