@@ -1,189 +1,178 @@
-import { randomUUID } from 'node:crypto';
-import { text as readText } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
+import { z } from 'zod';
 import { AwsError, accessDenied } from './aws-error.ts';
 import type { AwsRequest, AwsService } from './aws-service.ts';
-import { type ApiField, type ApiParameter, bindParameters, columnType } from './data-api-values.ts';
+import { badRequest, bindParameters, parameterSchema } from './data-api-parameters.ts';
+import { executeAnswer } from './data-api-results.ts';
+import { DataApiSessions, run } from './data-api-sessions.ts';
 import type { Secrets } from './secrets.ts';
-import { isPostgresError, type SqlEngine, type SqlResult, type SqlSession } from './sql-engine.ts';
+import type { SessionOptions, SqlEngine, SqlSession } from './sql-engine.ts';
 
 export interface DataApiOptions {
   readonly engine: SqlEngine;
   readonly secrets: Secrets;
   readonly clusterArns: readonly string[];
+  /** The one database of the cluster; calls that name another fail. */
+  readonly database?: string;
   /** Milliseconds since the epoch. @default Date.now */
   readonly clock?: () => number;
+  /** @default 45,000, the service's own */
+  readonly statementTimeoutMs?: number;
+  /** Called before each permitted operation, `ExecuteStatement` and so on; what it throws is the answer. */
+  readonly before?: (operation: string) => Promise<void>;
 }
 
-interface Input {
-  readonly resourceArn: string;
-  readonly secretArn: string;
-  readonly sql?: string;
-  readonly schema?: string;
-  readonly parameters?: readonly ApiParameter[];
-  readonly includeResultMetadata?: boolean;
-  readonly formatRecordsAs?: string;
-  readonly transactionId?: string;
-}
+const inputSchema = z.strictObject({
+  resourceArn: z.string(),
+  secretArn: z.string(),
+  database: z.string().optional(),
+  schema: z.string().optional(),
+  sql: z.string().optional(),
+  parameters: z.array(parameterSchema).default([]),
+  parameterSets: z.array(z.array(parameterSchema)).default([]),
+  transactionId: z.string().optional(),
+  includeResultMetadata: z.boolean().default(false),
+  continueAfterTimeout: z.boolean().default(false),
+  formatRecordsAs: z.literal('NONE').optional(),
+});
 
-interface Transaction {
-  readonly session: SqlSession;
-  lastUsedAt: number;
-  busy: boolean;
+type Input = z.infer<typeof inputSchema>;
+type Operation = (input: Input, caller: Caller) => Promise<string>;
+
+/** What a call's secret stands for. */
+interface Caller {
+  readonly role: string | undefined;
 }
 
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
-const MAX_RESPONSE_BYTES = 1024 * 1024;
-const MAX_ROW_BYTES = 64 * 1024;
 const STATEMENT_TIMEOUT_MS = 45_000;
-const TRANSACTION_IDLE_MS = 3 * 60_000;
 
-/** The role of the application's secret; every other secret is the owner's. */
+/** The role that has a login of its own; every other secret is the owner's, and the engine's user is the owner. */
 const APP_ROLE = 'paku_app';
 
-const bad = (message: string) => new AwsError('BadRequestException', 400, message);
+/** Statements that would leave a shared connection inside of a transaction, or end one behind the Data API's back. */
+const TRANSACTION_CONTROL =
+  /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(BEGIN|START|COMMIT|END|ROLLBACK(?!\s+TO)|ABORT|PREPARE\s+TRANSACTION)\b/i;
 
-/** The RDS Data API over a PostgreSQL, with its real limits and its typed errors. */
-export function dataApiService({ engine, secrets, clusterArns, clock = Date.now }: DataApiOptions): AwsService {
-  const transactions = new Map<string, Transaction>();
-
+/**
+ * The RDS Data API over a PostgreSQL: its limits, its errors, its types, and the roles behind its secrets.
+ *
+ * Not imitated: `formatRecordsAs: JSON`, `resultSetOptions`, ExecuteSql. A statement with `continueAfterTimeout` is
+ * waited for.
+ */
+export function dataApiService(options: DataApiOptions): AwsService {
+  const { engine, clock = Date.now } = options;
+  const sessions = new DataApiSessions(engine, clock);
+  const operations = operationsOn(sessions, options);
   return {
     async handle(request) {
-      const body = await readText(request.body);
-      if (Buffer.byteLength(body) > MAX_REQUEST_BYTES) throw bad('Request size exceeds the limit of 4 MiB.');
-      const input = JSON.parse(body) as Input;
-      await endIdleTransactions();
-      switch (request.path) {
-        case '/Execute':
-          permit(request, 'rds-data:ExecuteStatement', input);
-          return json(await execute(input));
-        case '/BeginTransaction':
-          permit(request, 'rds-data:BeginTransaction', input);
-          return json({ transactionId: await begin(input) });
-        case '/CommitTransaction':
-          permit(request, 'rds-data:CommitTransaction', input);
-          return json({ transactionStatus: await end(input, 'COMMIT') });
-        case '/RollbackTransaction':
-          permit(request, 'rds-data:RollbackTransaction', input);
-          return json({ transactionStatus: await end(input, 'ROLLBACK') });
-        default:
-          throw bad(`The local Data API does not imitate ${request.path}.`);
-      }
+      const { operation, perform } = operations[request.path] ?? unknownOperation(request.path);
+      const input = parseInput(await buffer(request.body));
+      authorize(request, operation, input, options);
+      const caller = callerOf(input, options);
+      await options.before?.(operation);
+      await sessions.expire();
+      const body = await perform(input, caller);
+      return { status: 200, headers: { 'content-type': 'application/json' }, body };
     },
   };
-
-  function permit({ identity }: AwsRequest, action: string, { resourceArn, secretArn }: Input): void {
-    if (!clusterArns.includes(resourceArn)) throw bad(`There is no cluster ${resourceArn}.`);
-    if (!identity.allows(action, resourceArn)) throw accessDenied(identity.arn, action, resourceArn);
-    const read = 'secretsmanager:GetSecretValue';
-    if (!identity.allows(read, secretArn)) throw accessDenied(identity.arn, read, secretArn);
-    if (secrets.find(secretArn) === undefined) throw bad(`There is no secret ${secretArn}.`);
-  }
-
-  async function execute(input: Input): Promise<object> {
-    if (input.schema !== undefined)
-      throw new AwsError('ValidationException', 400, "The schema parameter isn't supported.");
-    if (input.formatRecordsAs === 'JSON') throw bad('The local Data API does not imitate formatRecordsAs JSON.');
-    const { text, values } = bindParameters(input.sql ?? '', input.parameters ?? []);
-    const run = (session: SqlSession) => query(session, text, values);
-    const result =
-      input.transactionId === undefined ? await alone(input, run) : await inTransaction(input.transactionId, run);
-    return toAnswer(result, input.includeResultMetadata === true);
-  }
-
-  async function alone(input: Input, run: (session: SqlSession) => Promise<SqlResult>): Promise<SqlResult> {
-    const session = await open(input);
-    return run(session).finally(() => session.release());
-  }
-
-  /** The local database has one user: the secret's role stands in for a login. */
-  async function open({ secretArn }: Input): Promise<SqlSession> {
-    const { username } = JSON.parse(secrets.find(secretArn)?.value ?? '{}') as { username?: string };
-    const role = username === APP_ROLE ? APP_ROLE : undefined;
-    return translated(engine.acquire({ role, statementTimeoutMs: STATEMENT_TIMEOUT_MS }));
-  }
-
-  async function begin(input: Input): Promise<string> {
-    const session = await open(input);
-    await query(session, 'BEGIN', []);
-    const id = Buffer.from(randomUUID()).toString('base64');
-    transactions.set(id, { session, lastUsedAt: clock(), busy: false });
-    return id;
-  }
-
-  async function inTransaction(id: string, run: (session: SqlSession) => Promise<SqlResult>): Promise<SqlResult> {
-    const transaction = transactions.get(id);
-    if (transaction === undefined)
-      throw new AwsError('TransactionNotFoundException', 404, `Transaction ${id} is not found.`);
-    if (transaction.busy) throw new AwsError('DatabaseErrorException', 400, 'Transaction is still running a query.');
-    transaction.busy = true;
-    try {
-      return await run(transaction.session);
-    } finally {
-      transaction.busy = false;
-      transaction.lastUsedAt = clock();
-    }
-  }
-
-  async function end({ transactionId = '' }: Input, how: 'COMMIT' | 'ROLLBACK'): Promise<string> {
-    const transaction = transactions.get(transactionId);
-    await inTransaction(transactionId, (session) => query(session, how, [])).finally(() =>
-      finish(transactionId, transaction),
-    );
-    return how === 'COMMIT' ? 'Transaction Committed' : 'Rollback Complete';
-  }
-
-  async function finish(id: string, transaction: Transaction | undefined): Promise<void> {
-    transactions.delete(id);
-    await transaction?.session.release();
-  }
-
-  async function endIdleTransactions(): Promise<void> {
-    for (const [id, transaction] of transactions) {
-      if (transaction.busy || clock() - transaction.lastUsedAt < TRANSACTION_IDLE_MS) continue;
-      await transaction.session.query('ROLLBACK').catch(() => {});
-      await finish(id, transaction);
-    }
-  }
 }
 
-const query = (session: SqlSession, text: string, values: readonly string[]) => translated(session.query(text, values));
+function operationsOn(
+  sessions: DataApiSessions,
+  { statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DataApiOptions,
+): Readonly<Record<string, { operation: string; perform: Operation }>> {
+  const sessionOptions = ({ continueAfterTimeout }: Input, { role }: Caller): SessionOptions => ({
+    role,
+    statementTimeoutMs: continueAfterTimeout ? 0 : statementTimeoutMs,
+  });
+  const onSession = <T>(input: Input, caller: Caller, work: (session: SqlSession) => Promise<T>): Promise<T> =>
+    input.transactionId === undefined
+      ? sessions.once(sessionOptions(input, caller), work)
+      : sessions.within(input.transactionId, input.secretArn, work);
 
-/** PostgreSQL's errors as the Data API words them. */
-async function translated<T>(work: Promise<T>): Promise<T> {
+  const execute: Operation = async (input, caller) => {
+    const statement = bindParameters(statementOf(input), input.parameters);
+    const result = await onSession(input, caller, (session) => run(session, statement));
+    return executeAnswer(result, input.includeResultMetadata);
+  };
+  const batchExecute: Operation = async (input, caller) => {
+    const sets = input.parameterSets.length === 0 ? [[]] : input.parameterSets;
+    const statements = sets.map((parameters) => bindParameters(statementOf(input), parameters));
+    await onSession(input, caller, async (session) => {
+      for (const statement of statements) await run(session, statement);
+    });
+    return JSON.stringify({ updateResults: statements.map(() => ({ generatedFields: [] })) });
+  };
+  const begin: Operation = async (input, caller) =>
+    JSON.stringify({ transactionId: await sessions.begin(sessionOptions(input, caller), input.secretArn) });
+  const commit: Operation = async (input) => {
+    await sessions.commit(input.transactionId ?? '', input.secretArn);
+    return JSON.stringify({ transactionStatus: 'Transaction Committed' });
+  };
+  const rollback: Operation = async (input) => {
+    await sessions.rollback(input.transactionId ?? '', input.secretArn);
+    return JSON.stringify({ transactionStatus: 'Rollback Complete' });
+  };
+
+  return {
+    '/Execute': { operation: 'ExecuteStatement', perform: execute },
+    '/BatchExecute': { operation: 'BatchExecuteStatement', perform: batchExecute },
+    '/BeginTransaction': { operation: 'BeginTransaction', perform: begin },
+    '/CommitTransaction': { operation: 'CommitTransaction', perform: commit },
+    '/RollbackTransaction': { operation: 'RollbackTransaction', perform: rollback },
+  };
+}
+
+function parseInput(body: Buffer): Input {
+  if (body.length > MAX_REQUEST_BYTES) {
+    throw badRequest(`The request has ${body.length} bytes; the Data API takes at most ${MAX_REQUEST_BYTES}.`);
+  }
+  const { success, data, error } = inputSchema.safeParse(JSON.parse(body.toString()));
+  if (!success) throw new AwsError('ValidationException', 400, z.prettifyError(error));
+  if (data.schema === undefined) return data;
+  throw new AwsError('ValidationException', 400, "The schema parameter isn't supported");
+}
+
+function authorize({ identity }: AwsRequest, operation: string, input: Input, { clusterArns }: DataApiOptions): void {
+  const needed = [
+    [`rds-data:${operation}`, input.resourceArn],
+    ['secretsmanager:GetSecretValue', input.secretArn],
+  ] as const;
+  for (const [action, resource] of needed) {
+    if (!identity.allows(action, resource)) throw accessDenied(identity.arn, action, resource);
+  }
+  if (clusterArns.includes(input.resourceArn)) return;
+  throw new AwsError('DatabaseNotFoundException', 404, `There is no DB cluster ${input.resourceArn}.`);
+}
+
+function callerOf({ secretArn, database: wanted }: Input, { secrets, database }: DataApiOptions): Caller {
+  const secret = secrets.find(secretArn);
+  if (!secret) throw new AwsError('SecretsErrorException', 400, `The secret ${secretArn} wasn't found.`);
+  if (wanted !== undefined && database !== undefined && wanted !== database) {
+    throw new AwsError('DatabaseErrorException', 400, `FATAL: database "${wanted}" does not exist; SQLState: 3D000`);
+  }
+  const username = usernameIn(secret.value);
+  if (username !== undefined) return { role: username === APP_ROLE ? APP_ROLE : undefined };
+  throw new AwsError('InvalidSecretException', 400, `The secret ${secretArn} is no JSON with username and password.`);
+}
+
+function usernameIn(secret: string): string | undefined {
   try {
-    return await work;
-  } catch (error) {
-    if (!isPostgresError(error)) throw error;
-    if (error.code === '57014') throw new AwsError('StatementTimeoutException', 400, 'Request timed out.');
-    throw new AwsError('DatabaseErrorException', 400, `${error.severity}: ${error.message}; SQLState: ${error.code}`);
+    return z.object({ username: z.string(), password: z.string() }).parse(JSON.parse(secret)).username;
+  } catch {
+    return undefined;
   }
 }
 
-function toAnswer({ columns, rows, affectedRows }: SqlResult, withMetadata: boolean): object {
-  if (columns === undefined) return { numberOfRecordsUpdated: affectedRows, generatedFields: [] };
-  const types = columns.map(({ name, typeOid }) => columnType(typeOid, name));
-  const records = rows.map((row) =>
-    row.map((text, i): ApiField => (text === null ? { isNull: true } : (types[i]?.read(text) ?? {}))),
+function statementOf({ sql = '' }: Input): string {
+  const [, keyword] = TRANSACTION_CONTROL.exec(sql) ?? [];
+  if (keyword === undefined) return sql;
+  throw badRequest(
+    `${keyword} is not taken as a statement; use BeginTransaction, CommitTransaction, RollbackTransaction.`,
   );
-  if (records.some((record) => Buffer.byteLength(JSON.stringify(record)) > MAX_ROW_BYTES)) {
-    throw new AwsError('DatabaseErrorException', 400, 'Database returned a row that exceeds the limit of 64 KB.');
-  }
-  const columnMetadata = columns.map(({ name }, i) => ({
-    name,
-    label: name,
-    typeName: types[i]?.name,
-    type: types[i]?.jdbc,
-    nullable: 1,
-  }));
-  const answer = { numberOfRecordsUpdated: affectedRows, records, ...(withMetadata ? { columnMetadata } : {}) };
-  if (Buffer.byteLength(JSON.stringify(records)) > MAX_RESPONSE_BYTES) {
-    throw new AwsError('DatabaseErrorException', 400, 'Database returned more than the allowed response size limit.');
-  }
-  return answer;
 }
 
-const json = (body: object) => ({
-  status: 200,
-  headers: { 'content-type': 'application/json' },
-  body: JSON.stringify(body),
-});
+function unknownOperation(path: string): never {
+  throw new AwsError('UnknownOperationException', 404, `The local Data API does not imitate ${path}.`);
+}

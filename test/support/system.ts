@@ -13,6 +13,8 @@ import { ASSEMBLY } from './assembly.ts';
 /** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
 export interface TestSystem {
   readonly runtime: LocalRuntime;
+  /** PAKU_OTA_HOME of the system. */
+  readonly home: string;
   /** The database as the application role, through the Data API. */
   readonly database: Database;
   upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
@@ -46,6 +48,7 @@ export async function startTestSystem(): Promise<TestSystem> {
 
   return {
     runtime,
+    home,
     database,
     async upload(key, image, metadata = {}) {
       await s3.send(new PutObjectCommand({ Bucket: bucket.bucket, Key: key, Body: image, Metadata: metadata }));

@@ -30,13 +30,18 @@ beforeAll(async () => {
     system.device({ deviceId: 'loses-results', behaviours: { loseMessages: 0.5 }, random: everyOther() }),
     system.device({ deviceId: 'newer-family', topicFamily: 'edge', statusForm: '1.4.2' }),
   ]);
-  await system.until('SELECT count(*)::integer AS devices FROM devices', ({ devices }: { devices: number }) => devices === 6);
+  await system.until(
+    'SELECT count(*)::integer AS devices FROM devices',
+    ({ devices }: { devices: number }) => devices === 6,
+  );
   await absent.stop();
   // A device of the newer family is known by its first report under it.
   await system.database.query(`UPDATE devices SET command_family = 'edge' WHERE device_id = 'newer-family'`);
   await system.upload('firmware/1.1.0/esp32-s3.bin', buildImage({ version: '1.1.0' }));
   await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
-  await system.database.query(`INSERT INTO rollout_configurations (name, firmware_version) VALUES ('odd ones', '1.1.0')`);
+  await system.database.query(
+    `INSERT INTO rollout_configurations (name, firmware_version) VALUES ('odd ones', '1.1.0')`,
+  );
   await new Promise<void>((resolve) => {
     sleeper.on('state', ({ kind }) => kind === 'asleep' && resolve());
   });
@@ -55,7 +60,10 @@ describe('devices of the field', () => {
     const owed = await outcomeOf('absent', ({ error_message }) => error_message !== null);
     expect(owed).toMatchObject({ status: 'pending', attempt: 0, error_message: 'the device is not connected' });
     await system.device({ deviceId: 'absent' });
-    expect(await outcomeOf('absent', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({ status: 'success', attempt: 1 });
+    expect(await outcomeOf('absent', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({
+      status: 'success',
+      attempt: 1,
+    });
   });
 
   test('a device that sleeps through its command gets it again when it wakes, in the same attempt', async () => {
@@ -75,13 +83,20 @@ describe('devices of the field', () => {
   });
 
   test('a device of the newer generation is commanded on its own topic family', async () => {
-    expect(await outcomeOf('newer-family', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({ status: 'success' });
-    const [attempt] = await system.database.query(`SELECT command_family FROM update_attempts WHERE device_id = 'newer-family'`);
+    expect(await outcomeOf('newer-family', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({
+      status: 'success',
+    });
+    const [attempt] = await system.database.query(
+      `SELECT command_family FROM update_attempts WHERE device_id = 'newer-family'`,
+    );
     expect(attempt).toEqual({ command_family: 'edge' });
   });
 
   test('a device that boots back is rolled back, though it reported success', async () => {
     const update = await outcomeOf('boots-back', ({ status }) => status === 'rolled_back');
-    expect(update).toMatchObject({ result_code: 0, error_message: 'reported 1.0.0 again after a reboot: 1.1.0 did not boot' });
+    expect(update).toMatchObject({
+      result_code: 0,
+      error_message: 'reported 1.0.0 again after a reboot: 1.1.0 did not boot',
+    });
   });
 });

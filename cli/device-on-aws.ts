@@ -1,0 +1,121 @@
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import {
+  AttachPolicyCommand,
+  AttachThingPrincipalCommand,
+  CreateCertificateFromCsrCommand,
+  CreateThingCommand,
+  DescribeEndpointCommand,
+  IoTClient,
+  ResourceAlreadyExistsException,
+} from '@aws-sdk/client-iot';
+import * as x509 from '@peculiar/x509';
+import { DEVICE_ID } from '../core/rule-message.ts';
+import { type DeviceConnection, writeSecret, writeSecretsHeader } from './device-files.ts';
+
+export interface AwsDeviceOptions {
+  readonly region?: string;
+  readonly profile?: string;
+  readonly stack: string;
+  readonly folder: string;
+}
+
+const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const MQTT_PORT = 8883;
+/** AWS IoT Core's servers present a chain to this root; see the IoT developer guide, "Server authentication". */
+const AMAZON_ROOT_CA_URL = 'https://www.amazontrust.com/repository/AmazonRootCA1.pem';
+
+/**
+ * Registers a device: thing, certificate from a request signed here, policy. The private key is made on this machine and
+ * never leaves it.
+ * @throws Error that says what was made before it failed
+ */
+export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions): Promise<DeviceConnection> {
+  if (!DEVICE_ID.test(deviceId))
+    throw new Error(`"${deviceId}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`);
+  const { region, profile, stack, folder } = options;
+  const client = { ...(region && { region }), ...(profile && { profile }) };
+  const iot = new IoTClient(client);
+  const outputs = await readOutputs(new CloudFormationClient(client), stack);
+  const { endpointAddress } = await iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
+  if (endpointAddress === undefined) throw new Error('AWS IoT named no endpoint for this account and region.');
+
+  const files = {
+    caFile: join(folder, 'ca.pem'),
+    certificateFile: join(folder, 'certificate.pem'),
+    privateKeyFile: join(folder, 'private-key.pem'),
+  };
+  const { csr, privateKey } = await requestCertificate(deviceId);
+  writeSecret(files.privateKeyFile, privateKey);
+  await createThing(iot, deviceId, outputs.DeviceThingType);
+  const { certificateArn, certificatePem } = await iot.send(
+    new CreateCertificateFromCsrCommand({ certificateSigningRequest: csr, setAsActive: true }),
+  );
+  if (certificateArn === undefined || certificatePem === undefined) throw new Error('AWS IoT made no certificate.');
+  writeSecret(files.certificateFile, certificatePem);
+  try {
+    await iot.send(new AttachPolicyCommand({ policyName: outputs.DevicePolicy, target: certificateArn }));
+    await iot.send(
+      new AttachThingPrincipalCommand({
+        thingName: deviceId,
+        principal: certificateArn,
+        thingPrincipalType: 'EXCLUSIVE_THING',
+      }),
+    );
+  } catch (cause) {
+    throw new Error(
+      `${(cause as Error).message}; the certificate ${certificateArn} was made and is not attached: delete it in the AWS IoT console and remove ${folder} before trying again`,
+      { cause },
+    );
+  }
+  await fetchRootCa(files.caFile);
+  const device = { deviceId, host: endpointAddress, port: MQTT_PORT, ...files };
+  writeSecretsHeader(device);
+  return device;
+}
+
+async function readOutputs(
+  client: CloudFormationClient,
+  stack: string,
+): Promise<{ DevicePolicy: string; DeviceThingType: string }> {
+  const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stack }));
+  const outputs = new Map(Stacks[0]?.Outputs?.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+  const [DevicePolicy, DeviceThingType] = [outputs.get('DevicePolicy'), outputs.get('DeviceThingType')];
+  if (DevicePolicy === undefined || DeviceThingType === undefined) {
+    throw new Error(
+      `stack ${stack} has no outputs DevicePolicy and DeviceThingType: name the service stack of paku-ota with --stack`,
+    );
+  }
+  return { DevicePolicy, DeviceThingType };
+}
+
+async function requestCertificate(deviceId: string): Promise<{ csr: string; privateKey: string }> {
+  const keys = await webcrypto.subtle.generateKey(CURVE, true, ['sign', 'verify']);
+  const csr = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: `CN=${deviceId}`,
+    keys,
+    signingAlgorithm: CURVE,
+  });
+  const exported = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { csr: csr.toString('pem'), privateKey: x509.PemConverter.encode(exported, 'PRIVATE KEY') };
+}
+
+/** A thing that is there already is a device that gets a further certificate. */
+async function createThing(iot: IoTClient, thingName: string, thingTypeName: string): Promise<void> {
+  try {
+    await iot.send(new CreateThingCommand({ thingName, thingTypeName }));
+  } catch (error) {
+    if (!(error instanceof ResourceAlreadyExistsException)) throw error;
+  }
+}
+
+async function fetchRootCa(file: string): Promise<void> {
+  if (existsSync(file)) return;
+  const response = await fetch(AMAZON_ROOT_CA_URL).catch(() => undefined);
+  if (!response?.ok)
+    throw new Error(`the device is registered, but its CA could not be fetched; save ${AMAZON_ROOT_CA_URL} as ${file}`);
+  writeSecret(file, await response.text());
+}

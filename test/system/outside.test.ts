@@ -1,0 +1,127 @@
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildImage } from '../../fleet/build-image.ts';
+import { startTestSystem, type TestSystem } from '../support/system.ts';
+
+const run = promisify(execFile);
+const CLI = new URL('../../cli/paku-ota.mjs', import.meta.url).pathname;
+
+const has = (program: string) => {
+  try {
+    execFileSync('which', [program]);
+    return true;
+  } catch {
+    return false;
+  }
+};
+const missing = ['mosquitto_pub', 'mosquitto_sub', 'curl'].filter((program) => !has(program));
+
+let system: TestSystem;
+beforeAll(async () => {
+  if (missing.length === 0) system = await startTestSystem();
+});
+afterAll(() => system?.close());
+
+interface Device {
+  readonly deviceId: string;
+  readonly host: string;
+  readonly port: number;
+  readonly caFile: string;
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+}
+
+async function addDevice(deviceId: string): Promise<Device> {
+  const { stdout } = await run('node', [CLI, 'device', 'add', deviceId, '--json'], {
+    env: { ...process.env, PAKU_OTA_HOME: system.home },
+  });
+  return JSON.parse(stdout) as Device;
+}
+
+const tlsOf = ({ caFile, certificateFile, privateKeyFile, host, port, deviceId }: Device) => [
+  ...['--cafile', caFile, '--cert', certificateFile, '--key', privateKeyFile],
+  ...['-h', host, '-p', String(port), '-i', deviceId],
+];
+
+const status = '{"firmware_version":"1.0.0","device_model":"esp32-s3"}';
+
+describe.skipIf(missing.length > 0)(
+  `programs of others${missing.length > 0 ? ` (not installed: ${missing.join(', ')})` : ''}`,
+  () => {
+    test('mosquitto_pub with the certificate of device add registers a device, retained status included', async () => {
+      const device = await addDevice('ESP32-OUTSIDE1');
+      await run('mosquitto_pub', [...tlsOf(device), '-t', `paku/edge/${device.deviceId}/status`, '-r', '-m', status]);
+      await system.until(
+        `SELECT 1 FROM devices WHERE device_id = 'ESP32-OUTSIDE1' AND current_firmware_version = '1.0.0'`,
+      );
+      expect(readFileSync(device.certificateFile.replace('certificate.pem', 'secrets.h'), 'utf8')).toContain(
+        '#define DEVICE_ID "ESP32-OUTSIDE1"',
+      );
+    });
+
+    test('a certificate that publishes as another device is disconnected, and nothing is stored', async () => {
+      const device = await addDevice('ESP32-OUTSIDE2');
+      const other = [...tlsOf(device), '-q', '1', '-t', 'paku/edge/ESP32-OTHER/status', '-m', status];
+      await expect(run('mosquitto_pub', other)).rejects.toThrow();
+      const asOther = [
+        ...tlsOf({ ...device, deviceId: 'ESP32-OTHER' }),
+        '-t',
+        'paku/edge/ESP32-OTHER/status',
+        '-m',
+        status,
+      ];
+      await expect(run('mosquitto_pub', asOther)).rejects.toThrow();
+      await system.runtime.idle();
+      expect(await system.database.query(`SELECT 1 FROM devices WHERE device_id = 'ESP32-OTHER'`)).toEqual([]);
+    });
+
+    test('an image uploaded with curl becomes a release, and its command reaches mosquitto_sub in one small packet', async () => {
+      const { s3, region } = system.runtime.endpoints;
+      const file = join(mkdtempSync(join(tmpdir(), 'paku-ota-image-')), 'firmware.bin');
+      writeFileSync(file, buildImage({ version: '1.3.0' }));
+      await run('curl', [
+        ...['--fail', '--silent', '--show-error', '--aws-sigv4', `aws:amz:${region}:s3`],
+        ...['-H', 'x-amz-content-sha256: UNSIGNED-PAYLOAD'],
+        ...['--user', `${s3.accessKeyId}:${s3.secretAccessKey}`, '-T', file],
+        `${s3.endpoint}/${s3.bucket}/firmware/1.3.0/esp32-s3.bin`,
+      ]);
+      await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.3.0'`);
+
+      const device = await addDevice('ESP32-OUTSIDE1');
+      const topic = `paku/devices/${device.deviceId}/cmd/ota`;
+      const subscriber = spawn('mosquitto_sub', [...tlsOf(device), '-t', topic, '-q', '1', '-C', '1', '-W', '20']);
+      const received = new Promise<string>((resolve) => {
+        let text = '';
+        subscriber.stdout.on('data', (chunk: Buffer) => {
+          text += chunk.toString();
+        });
+        subscriber.on('close', () => resolve(text));
+      });
+      await system.database.query(
+        `INSERT INTO rollout_configurations (name, firmware_version) VALUES ('outside', '1.3.0')`,
+      );
+      await system.runtime.tick();
+      const command = JSON.parse(await received) as { url: string; checksum: string; version: string };
+      expect(Object.keys(command)).toEqual(['url', 'checksum', 'version']);
+
+      const { stdout } = await run('curl', [
+        '--fail',
+        '--silent',
+        '--show-error',
+        '-L',
+        command.url,
+        '-w',
+        '%{size_download}',
+        '-o',
+        '/dev/null',
+      ]);
+      expect(Number(stdout)).toBe(buildImage({ version: '1.3.0' }).length);
+      const tampered = command.url.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+      await expect(run('curl', ['--fail', '--silent', '--show-error', tampered])).rejects.toThrow('404');
+    });
+  },
+);
