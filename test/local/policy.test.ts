@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import { compilePolicy } from '../../local/policy.ts';
+
+const OBJECT = 'arn:aws:s3:::firmware/releases/abc.bin';
+
+function policyOf(...statements: object[]) {
+  return compilePolicy('Role', [{ Version: '2012-10-17', Statement: statements }]);
+}
+
+describe('a policy', () => {
+  it('refuses what no statement allows', () => {
+    expect(policyOf().allows('s3:GetObject', OBJECT)).toBe(false);
+  });
+
+  it('allows an action on a resource, by name or by wildcards', () => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: ['s3:Get*', 'sqs:SendMessage'],
+      Resource: 'arn:aws:s3:::firm*/?*',
+    });
+    expect(policy.allows('s3:GetObject', OBJECT)).toBe(true);
+    expect(policy.allows('s3:PutObject', OBJECT)).toBe(false);
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::other/key')).toBe(false);
+  });
+
+  it('compares actions without case and resources with it', () => {
+    const policy = policyOf({ Effect: 'Allow', Action: 's3:getobject', Resource: OBJECT });
+    expect(policy.allows('S3:GetObject', OBJECT)).toBe(true);
+    expect(policy.allows('s3:GetObject', OBJECT.toUpperCase())).toBe(false);
+  });
+
+  it('takes dots and brackets of a resource literally', () => {
+    const policy = policyOf({ Effect: 'Allow', Action: '*', Resource: 'arn:aws:s3:::a.b[c]/*' });
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::a.b[c]/key\nwith a line')).toBe(true);
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::axbc/key')).toBe(false);
+  });
+
+  it('lets an explicit Deny win over every Allow', () => {
+    const policy = policyOf(
+      { Effect: 'Allow', Action: '*', Resource: '*' },
+      { Effect: 'Deny', Action: 's3:DeleteObject', Resource: '*' },
+    );
+    expect(policy.allows('s3:GetObject', OBJECT)).toBe(true);
+    expect(policy.allows('s3:DeleteObject', OBJECT)).toBe(false);
+  });
+
+  it('joins several documents', () => {
+    const documents = ['s3:GetObject', 's3:PutObject'].map((Action) => ({
+      Version: '2012-10-17',
+      Statement: { Effect: 'Allow', Action, Resource: '*' },
+    }));
+    const policy = compilePolicy('Role', documents);
+    expect(policy.allows('s3:GetObject', OBJECT) && policy.allows('s3:PutObject', OBJECT)).toBe(true);
+  });
+
+  it('fills variables from the context, where a wildcard is an ordinary character', () => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: 'iot:Publish',
+      Resource: `topic/edge/\${iot:Connection.Thing.ThingName}/*`,
+    });
+    const publish = (resource: string, thing: string) =>
+      policy.allows('iot:Publish', resource, { 'iot:Connection.Thing.ThingName': thing });
+    expect(publish('topic/edge/ESP32-1/status', 'ESP32-1')).toBe(true);
+    expect(publish('topic/edge/ESP32-2/status', 'ESP32-1')).toBe(false);
+    expect(publish('topic/edge/ESP32-2/status', '*')).toBe(false);
+    expect(policy.allows('iot:Publish', 'topic/edge//status')).toBe(false);
+  });
+});
+
+describe('a condition', () => {
+  it.each([
+    ['Bool', 'true', 'true', 'false'],
+    ['StringEquals', 'a', 'a', 'ab'],
+    ['StringLike', 'a*', 'ab', 'b'],
+    [
+      'ArnEquals',
+      'arn:aws:iot:eu-west-1:*:rule/x',
+      'arn:aws:iot:eu-west-1:000:rule/x',
+      'arn:aws:iot:eu-west-1:0:1:rule/x',
+    ],
+    ['ArnLike', 'arn:*:iot:*:*:rule/*', 'arn:aws:iot:eu-west-1:0:rule/x', 'arn:aws:sqs:eu-west-1:0:rule/x'],
+    ['NumericLessThan', '3600', '3599', '3600'],
+    ['NumericLessThanEquals', '3600', '3600', '3601'],
+  ])('%s compares with the context', (operator, expected, passes, fails) => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: '*',
+      Resource: '*',
+      Condition: { [operator]: { 'aws:Key': expected } },
+    });
+    expect(policy.allows('a:b', 'c', { 'AWS:key': passes })).toBe(true);
+    expect(policy.allows('a:b', 'c', { 'aws:Key': fails })).toBe(false);
+  });
+
+  it('fails when the context lacks its key', () => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: '*',
+      Resource: '*',
+      Condition: { StringLike: { 'aws:Key': '*' } },
+    });
+    expect(policy.allows('a:b', 'c')).toBe(false);
+  });
+
+  it('needs one of its values and all of its keys', () => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: '*',
+      Resource: '*',
+      Condition: { StringEquals: { a: ['1', '2'], b: '3' } },
+    });
+    expect(policy.allows('a:b', 'c', { a: '2', b: '3' })).toBe(true);
+    expect(policy.allows('a:b', 'c', { a: '2', b: '4' })).toBe(false);
+  });
+});
+
+describe('what is not evaluated here', () => {
+  it.each([
+    ['an element', { Effect: 'Allow', NotAction: 's3:*', Resource: '*' }],
+    [
+      'a condition operator',
+      { Effect: 'Allow', Action: '*', Resource: '*', Condition: { IpAddress: { 'aws:SourceIp': '::1' } } },
+    ],
+    ['a misspelt effect', { Effect: 'allow', Action: '*', Resource: '*' }],
+  ])('%s is an error at load time that names the statement', (_, statement) => {
+    const correct = { Effect: 'Allow', Action: 's3:GetObject', Resource: '*' };
+    expect(() => policyOf(correct, statement)).toThrow(/^Role, policy 0, statement 1 \{.*cannot be evaluated/s);
+  });
+
+  it('a document of an older language version is an error', () => {
+    expect(() => compilePolicy('Role', [{ Version: '2008-10-17', Statement: [] }])).toThrow('Role, policy 0');
+  });
+});
