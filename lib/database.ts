@@ -30,6 +30,7 @@ export class Database extends Construct {
   constructor(scope: Construct, id: string, { settings }: DatabaseProps) {
     super(scope, id);
     const { minCapacity, maxCapacity, autoPauseMinutes } = settings.database;
+    const removalPolicy = settings.dataRemovalPolicy === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     const { vpc, subnets } = this.network(settings);
     this.cluster = new DatabaseCluster(this, 'Cluster', {
       engine: DatabaseClusterEngine.auroraPostgres({ version: AuroraPostgresEngineVersion.VER_17_7 }),
@@ -45,13 +46,16 @@ export class Database extends Construct {
       storageEncrypted: true,
       backup: { retention: Duration.days(7) },
       deletionProtection: settings.dataRemovalPolicy === 'retain',
-      removalPolicy: settings.dataRemovalPolicy === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      removalPolicy,
     });
+    // A database that outlives its stack is worth little without its passwords.
+    (this.cluster.node.findChild('Secret') as Secret).applyRemovalPolicy(removalPolicy);
     const { secret } = this.cluster;
     if (secret === undefined) throw new Error('The cluster has no generated secret.');
     this.ownerSecret = secret;
     this.appSecret = new Secret(this, 'AppSecret', {
       description: 'The database role of every function: rows only, no schema',
+      removalPolicy,
       generateSecretString: {
         secretStringTemplate: JSON.stringify({ username: APP_ROLE }),
         generateStringKey: 'password',

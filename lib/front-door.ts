@@ -12,9 +12,11 @@ const THROTTLE = { rateLimit: 200, burstLimit: 400 };
 
 /** The HTTP API that devices fetch their images from. */
 export class FrontDoor extends Construct {
+  /** Of the API, without a last slash. */
+  readonly url: string;
   /** URL before the token of a download link, with its last slash. */
   readonly linkBaseUrl: string;
-  readonly api: HttpApi;
+  private readonly api: HttpApi;
 
   constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
     super(scope, id);
@@ -38,7 +40,8 @@ export class FrontDoor extends Construct {
       ...(domain === undefined ? {} : { domainMapping: { domainName: domain } }),
     });
     this.logAccess(stage, settings);
-    this.linkBaseUrl = `${domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`}/d/`;
+    this.url = domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`;
+    this.linkBaseUrl = `${this.url}/d/`;
   }
 
   /** `GET /d/{token}`: public, since field devices carry no credentials for it; the token is the key. */

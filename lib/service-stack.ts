@@ -49,7 +49,7 @@ export class ServiceStack extends Stack {
     this.registerRelease();
 
     new CfnOutput(this, 'FirmwareBucket', { value: data.firmware.bucket.bucketName });
-    new CfnOutput(this, 'ApiUrl', { value: frontDoor.api.apiEndpoint });
+    new CfnOutput(this, 'ApiUrl', { value: frontDoor.url });
     new CfnOutput(this, 'DevicePolicy', { value: identity.policy.ref });
     new CfnOutput(this, 'DeviceThingType', { value: identity.thingType.ref });
   }
