@@ -80,8 +80,11 @@ export function parseSettings(input: unknown): Settings {
   throw new Error(`The "paku-ota" settings in the CDK context are not valid:\n${problems.join('\n')}`);
 }
 
-/** The only place that reads CDK context. */
-export const readSettings = (node: Node): Settings => parseSettings(node.tryGetContext('paku-ota'));
+/** The only place that reads CDK context; `-c paku-ota='{…}'` on the command line gives text. */
+export function readSettings(node: Node): Settings {
+  const context: unknown = node.tryGetContext('paku-ota');
+  return parseSettings(typeof context === 'string' ? JSON.parse(context) : context);
+}
 
 function longestPacketBytes(settings: {
   topicPrefix: string;

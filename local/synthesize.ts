@@ -12,13 +12,15 @@ const FINGERPRINT_FILE = '.sources';
 /**
  * Runs `cdk synth` unless the sources are those of the last time.
  * @param folder the cloud assembly
+ * @param settings instead of those of cdk.json
  * @throws Error with what the CDK said
  */
-export async function synthesize(folder: string): Promise<void> {
+export async function synthesize(folder: string, settings?: object): Promise<void> {
   const fingerprint = fingerprintOf(SOURCES.map((name) => join(ROOT, name)));
+  const context = settings === undefined ? [] : ['-c', `paku-ota=${JSON.stringify(settings)}`];
   const file = join(folder, FINGERPRINT_FILE);
   if (existsSync(file) && readFileSync(file, 'utf8') === fingerprint) return;
-  await runCdk(['synth', '--quiet', '--output', folder]);
+  await runCdk(['synth', '--quiet', '--output', folder, ...context]);
   writeFileSync(file, fingerprint);
 }
 

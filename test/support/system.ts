@@ -29,12 +29,12 @@ const WAIT_MS = 25_000;
 const POLL_MS = 50;
 
 /** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */
-export async function startTestSystem(): Promise<TestSystem> {
+export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> {
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
   const server = await ownDatabase();
   const log: string[] = [];
   const runtime = await startRuntime({
-    assembly: ASSEMBLY,
+    assembly,
     home,
     databaseUrl: server?.url,
     ports: { mqtt: 0, aws: 0, api: 0 },
