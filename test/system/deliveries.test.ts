@@ -75,12 +75,12 @@ describe('a model can choose how its devices get images', () => {
 
 test('a command that would not fit the packet limit is a failed update with the reason, and is not sent', async () => {
   const version = `1.1.0-${'long'.repeat(14)}`;
-  const links = await rollOut('esp32-s3', version);
+  const links = await rollOut('esp32-s3-with-a-long-name', version);
   const { status, error_message, attempt } = await system.until<{
     status: string;
     error_message: string;
     attempt: number;
-  }>(`SELECT * FROM device_update_status WHERE device_id = 'dev-esp32-s3' AND closed_at IS NOT NULL`);
+  }>(`SELECT * FROM device_update_status WHERE device_id = 'dev-esp32-s3-with-a-long-name' AND closed_at IS NOT NULL`);
   expect({ status, attempt, links }).toEqual({ status: 'failed', attempt: 0, links: [] });
   expect(error_message).toMatch(/^the command needs a packet of \d+ bytes, this model takes 256/);
 });
