@@ -62,7 +62,9 @@ const TYPES = new Map<number, ColumnType>(
 );
 
 /** The 1-dimensional text[] parser: elements of every type stay text. */
-const parseArray = pg.types.getTypeParser(1009 as Parameters<typeof pg.types.getTypeParser>[0], 'text') as (text: string) => readonly unknown[];
+const parseArray = pg.types.getTypeParser(1009 as Parameters<typeof pg.types.getTypeParser>[0], 'text') as (
+  text: string,
+) => readonly unknown[];
 
 /**
  * The answer to ExecuteStatement, as JSON. Statements that return rows report no count, those without rows no records.

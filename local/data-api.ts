@@ -47,8 +47,8 @@ interface Caller {
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 const STATEMENT_TIMEOUT_MS = 45_000;
 
-/** The role that has a login of its own; every other secret is the owner's, and the engine's user is the owner. */
-const APP_ROLE = 'paku_app';
+/** The cluster's master user, which the engine's own user stands in for. Every other secret is of the role it names. */
+const OWNER = 'paku_owner';
 
 /** Statements that would leave a shared connection inside of a transaction, or end one behind the Data API's back. */
 const TRANSACTION_CONTROL =
@@ -153,7 +153,7 @@ function callerOf({ secretArn, database: wanted }: Input, { secrets, database }:
     throw new AwsError('DatabaseErrorException', 400, `FATAL: database "${wanted}" does not exist; SQLState: 3D000`);
   }
   const username = usernameIn(secret.value);
-  if (username !== undefined) return { role: username === APP_ROLE ? APP_ROLE : undefined };
+  if (username !== undefined) return { role: username === OWNER ? undefined : username };
   throw new AwsError('InvalidSecretException', 400, `The secret ${secretArn} is no JSON with username and password.`);
 }
 

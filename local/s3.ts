@@ -24,7 +24,8 @@ const MAX_XML_BYTES = 1024 * 1024;
 export function s3Service(store: S3Store, region: string): AwsService {
   const uploads = new MultipartUploads(store);
   return {
-    async handle(request) {
+    async handle(sent) {
+      const request = { ...sent, headers: { ...hoistedHeaders(sent.query), ...sent.headers } };
       const { bucket, key } = parseTarget(request.path);
       const authorize = (action: string, resource = `arn:aws:s3:::${bucket}/${key}`) => {
         if (request.identity.allows(`s3:${action}`, resource)) return;
@@ -39,6 +40,14 @@ export function s3Service(store: S3Store, region: string): AwsService {
   };
 }
 
+/** Presigned URLs carry `x-amz-` headers in the query. */
+const isHoisted = (name: string) => name.toLowerCase().startsWith('x-amz-');
+
+function hoistedHeaders(query: URLSearchParams): Record<string, string> {
+  const hoisted = [...query].filter(([name]) => isHoisted(name));
+  return Object.fromEntries(hoisted.map(([name, value]) => [name.toLowerCase(), value]));
+}
+
 function parseTarget(path: string): { bucket: string; key: string } {
   const [, bucket = '', ...rest] = path.split('/');
   const key = decode(rest.join('/'));
@@ -49,7 +58,7 @@ function parseTarget(path: string): { bucket: string; key: string } {
 }
 
 function chooseOperation({ method, query, headers }: AwsRequest, bucket: string, key: string): Operation {
-  const unknown = [...query.keys()].find((name) => !KNOWN_PARAMETERS.has(name) && !name.startsWith('X-Amz-'));
+  const unknown = [...query.keys()].find((name) => !KNOWN_PARAMETERS.has(name) && !isHoisted(name));
   const flags = ['uploads', 'uploadId', 'location'].filter((name) => query.has(name)).join();
   const copy = headers['x-amz-copy-source'] === undefined ? '' : ' copy';
   const target = bucket === '' ? 'service' : key === '' ? 'bucket' : 'object';

@@ -91,32 +91,35 @@ describe('the messages of an attempt', () => {
   });
 
   // A device sends one result. Should it ever send two, whichever is judged first is final.
-  test.each(stories.slice(0, 4))('%s: any order, any batches and any repetition give the same verdict', async (_, reports) => {
-    await sendUpdate();
-    await deliver(reports);
-    const clean = await updateOf();
-    await fc.assert(
-      fc.asyncProperty(
-        fc.shuffledSubarray([...reports, ...reports], { minLength: reports.length * 2 }),
-        fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 10, maxLength: 10 }),
-        async (deliveries, sizes) => {
-          await db.owner.query('TRUNCATE ota_events');
-          await db.owner.query(
-            `UPDATE device_update_status SET status = 'sent', closed_at = NULL, folded_events = 0, confirmed_at = NULL`,
-          );
-          let rest = deliveries;
-          for (const size of sizes) {
-            // Judged early enough that no deadline has passed: what is compared is the fold, not the clock.
-            await deliver(rest.slice(0, size), at(60));
-            rest = rest.slice(size);
-          }
-          await deliver(rest, at(60));
-          expect(await updateOf()).toEqual(clean);
-        },
-      ),
-      { numRuns: 12 },
-    );
-  });
+  test.each(stories.slice(0, 4))(
+    '%s: any order, any batches and any repetition give the same verdict',
+    async (_, reports) => {
+      await sendUpdate();
+      await deliver(reports);
+      const clean = await updateOf();
+      await fc.assert(
+        fc.asyncProperty(
+          fc.shuffledSubarray([...reports, ...reports], { minLength: reports.length * 2 }),
+          fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 10, maxLength: 10 }),
+          async (deliveries, sizes) => {
+            await db.owner.query('TRUNCATE ota_events');
+            await db.owner.query(
+              `UPDATE device_update_status SET status = 'sent', closed_at = NULL, folded_events = 0, confirmed_at = NULL`,
+            );
+            let rest = deliveries;
+            for (const size of sizes) {
+              // Judged early enough that no deadline has passed: what is compared is the fold, not the clock.
+              await deliver(rest.slice(0, size), at(60));
+              rest = rest.slice(size);
+            }
+            await deliver(rest, at(60));
+            expect(await updateOf()).toEqual(clean);
+          },
+        ),
+        { numRuns: 12 },
+      );
+    },
+  );
 
   test('a message that names another version belongs to no attempt', async () => {
     await sendUpdate();
