@@ -10,6 +10,9 @@ import { parseOptions, type StartOptions, USAGE } from './options.ts';
 import { DEFAULT_PORTS, startRuntime } from './runtime.ts';
 import { synthesize } from './synthesize.ts';
 
+// The SDK's notice about future Node versions is for maintainers, not for who watches a fleet.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REFRESH_MS = 1_000;
 const CLEAR = '\x1b[H\x1b[J';
@@ -77,9 +80,18 @@ function showFleet(database: Database, head: readonly string[]): { stop(): void 
   return { stop: () => clearInterval(timer) };
 }
 
+/** npm passes on the signal that the terminal sent already: only one that comes later is somebody losing patience. */
+const SAME_SIGNAL_MS = 1_000;
+
 function untilSignal(): Promise<void> {
+  let first: number | undefined;
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    const onSignal = () => {
+      if (first !== undefined && Date.now() - first > SAME_SIGNAL_MS) process.exit(130);
+      first ??= Date.now();
+      resolve();
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   });
 }
 
