@@ -50,7 +50,8 @@ describe('what field devices were seen to say, over MQTT into the database', () 
       statusOf(id, 'status-last-will.json'),
     ]);
     const device = await system.until<Record<string, unknown>>(
-      `SELECT * FROM devices WHERE device_id = '${id}' AND NOT online AND command_family IS NOT NULL`,
+      `SELECT * FROM devices WHERE device_id = '${id}' AND NOT online AND command_family IS NOT NULL
+         AND current_firmware_version = '1.2.3'`,
     );
     expect(device).toMatchObject({
       current_firmware_version: '1.2.3',
