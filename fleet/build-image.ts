@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 
 export interface ImageOptions {
   /** As in the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … @default ESP32-S3 */
@@ -9,8 +10,12 @@ export interface ImageOptions {
   readonly codeBytes?: number;
   /** @default true */
   readonly descriptor?: boolean;
-  /** @default true */
+  /** A SHA-256 after the image; of an ESP8266 only in the layout `rtos`. @default true */
   readonly hash?: boolean;
+  /** As Arduino lays an ESP8266 file out, with a boot loader and a CRC, or as the RTOS SDK does. @default arduino */
+  readonly esp8266?: 'arduino' | 'rtos';
+  /** The shape of a signature, which no key made. @default none */
+  readonly secureBoot?: 'v1' | 'v2';
 }
 
 /** Chip id of the header, and where each chip maps constants and code from flash. */
@@ -41,9 +46,9 @@ const PAGE = 0x10000;
 export function buildImage(options: ImageOptions = {}): Buffer {
   const { chip = 'ESP32-S3', version = '1.0.0', project = 'paku-core', codeBytes = 64 * 1024 } = options;
   const code = filler(`${chip} ${project} ${version}`, codeBytes);
-  if (chip === 'ESP8266') return buildEsp8266(code);
+  if (chip === 'ESP8266') return buildEsp8266(code, options);
   const target = TARGETS[chip];
-  if (target === undefined) throw new Error(`There is no chip ${chip}.`);
+  if (target === undefined) throw new Error(`There is no chip ${chip}; there are ${Object.keys(TARGETS).join(', ')}.`);
   const rodata =
     options.descriptor === false
       ? filler('rodata', 512)
@@ -53,8 +58,10 @@ export function buildImage(options: ImageOptions = {}): Buffer {
     { address: target.drom + ((HEADER_BYTES + 8) % PAGE), data: rodata },
     { address: target.irom + (codeOffset % PAGE), data: code },
   ]);
-  return options.hash === false ? image : Buffer.concat([image, createHash('sha256').update(image).digest()]);
+  return sign(options.hash === false ? image : withHash(image), options.secureBoot);
 }
+
+const withHash = (image: Buffer): Buffer => Buffer.concat([image, createHash('sha256').update(image).digest()]);
 
 interface Segment {
   readonly address: number;
@@ -75,12 +82,56 @@ function header(chipId: number, segments: number, hash: boolean): Buffer {
   return bytes;
 }
 
-function buildEsp8266(code: Buffer): Buffer {
-  const start = Buffer.alloc(8);
-  start.writeUInt8(0xe9, 0);
-  start.writeUInt8(1, 1);
-  start.writeUInt32LE(0x40210010, 4);
-  return seal(start, [{ address: 0x40210010, data: code }]);
+const EBOOT_BYTES = 0x1000;
+/** Where the Arduino core's elf2bin.py writes the file's length and CRC: the first bytes of the code. */
+const STAMP_AT = EBOOT_BYTES + 16;
+
+function buildEsp8266(code: Buffer, { esp8266 = 'arduino', hash }: ImageOptions): Buffer {
+  if (esp8266 === 'rtos') {
+    const image = seal(shortHeader(0x40210010), [{ address: 0x40210010, data: code }]);
+    return hash === false ? image : withHash(image);
+  }
+  const eboot = Buffer.alloc(EBOOT_BYTES, 0xaa);
+  seal(shortHeader(0x4010f29c), [{ address: 0x4010f000, data: filler('eboot', 1_264) }]).copy(eboot);
+  code.fill(0, 0, 8);
+  const file = Buffer.concat([eboot, seal(shortHeader(0x40201010), [{ address: 0x40201010, data: code }])]);
+  const crc = crc32Mpeg2(file);
+  file.writeUInt32LE(file.length, STAMP_AT);
+  file.writeUInt32LE(crc, STAMP_AT + 4);
+  return file;
+}
+
+/** Bit by bit: the most significant first, and no final inversion. */
+function crc32Mpeg2(bytes: Buffer): number {
+  let crc = -1;
+  for (const byte of bytes) {
+    crc ^= byte << 24;
+    for (let bit = 0; bit < 8; bit++) crc = crc < 0 ? (crc << 1) ^ 0x04c11db7 : crc << 1;
+  }
+  return crc >>> 0;
+}
+
+/** An ESP8266 header, which is the first third of the others'. */
+function shortHeader(entry: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.set([0xe9, 1, 2, 0x40]);
+  bytes.writeUInt32LE(entry, 4);
+  return bytes;
+}
+
+const SECTOR_BYTES = 4096;
+
+function sign(image: Buffer, secureBoot: ImageOptions['secureBoot']): Buffer {
+  if (secureBoot === undefined) return image;
+  if (secureBoot === 'v1') return Buffer.concat([image, Buffer.alloc(4), filler('signature', 64)]);
+  const padding = Buffer.alloc((SECTOR_BYTES - (image.length % SECTOR_BYTES)) % SECTOR_BYTES, 0xff);
+  const signed = Buffer.concat([image, padding]);
+  const block = Buffer.alloc(1_216);
+  block.set([0xe7, 2]);
+  createHash('sha256').update(signed).digest().copy(block, 4);
+  filler('key and signature', 1_160).copy(block, 36);
+  block.writeUInt32LE(crc32(block.subarray(0, 1_196)), 1_196);
+  return Buffer.concat([signed, block, Buffer.alloc(SECTOR_BYTES - block.length, 0xff)]);
 }
 
 /** Header and segments, padded so that the checksum byte is the last of sixteen. */

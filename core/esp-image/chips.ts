@@ -5,12 +5,15 @@ export interface Chip {
   readonly id: number | null;
   /** Load addresses that are mapped from flash, end exclusive (soc.h: SOC_DROM_*, SOC_IROM_*; esptool MEMORY_MAP). */
   readonly flashWindows: readonly (readonly [start: number, end: number])[];
-  /** The smallest MMU page the chip can be built for, which a segment's offset must fit when the image does not say. */
+  /** The smallest MMU page the chip can be built for (soc_caps.h, SOC_MMU_PAGE_SIZE_CONFIGURABLE); {@link MAX_PAGE_BYTES} where it is fixed. */
   readonly minPageBytes: number;
 }
 
 const KB = 1024;
-const chip = (id: number, name: string, minPageKb: number, ...flashWindows: [number, number][]): Chip => ({
+/** The MMU page of every chip by default, and of most chips always. */
+export const MAX_PAGE_BYTES = 64 * KB;
+
+const chip = (id: number | null, name: string, minPageKb: number, ...flashWindows: [number, number][]): Chip => ({
   id,
   name,
   flashWindows,
@@ -35,20 +38,44 @@ export const CHIPS: readonly Chip[] = [
 ];
 
 export const ESP8266 = 'ESP8266';
+export const ESP8266_CHIP = chip(null, ESP8266, 64, [0x40200000, 0x40300000]);
 
 export const CHIP_NAMES: readonly string[] = [...CHIPS.map(({ name }) => name), ESP8266];
 
 export const chipById = (id: number): Chip | undefined => CHIPS.find((candidate) => candidate.id === id);
 
+export const isFlashMapped = ({ flashWindows }: Chip, loadAddress: number): boolean =>
+  flashWindows.some(([start, end]) => loadAddress >= start && loadAddress < end);
+
+/** Where the ESP8266 loads segments to: RAM, IRAM (the Arduino boot loader's 4010F000 included) and mapped flash. */
+const ESP8266_LOAD_WINDOWS = [
+  [0x3ffe8000, 0x40000000],
+  [0x40100000, 0x40110000],
+  [0x40200000, 0x40300000],
+] as const;
+
 /**
- * The chip that a device model's name states by its first word: `esp32-s3`, `esp32s3-van`, `esp32`, `esp8266-wired`.
- * Undefined for a name that states none (`lilygo-t-display-s3`).
+ * Whether the 32 bits at offset 8 of an image make it one for the ESP8266: there they are the first segment's load
+ * address, on the ESP32 family the pins of the flash chip, which are never in these ranges.
+ */
+export const isEsp8266LoadAddress = (address: number): boolean =>
+  ESP8266_LOAD_WINDOWS.some(([start, end]) => address >= start && address < end);
+
+/** A word of the name that could be the variant of an ESP32, known to us or not: `s3`, `c61`, `h9`. */
+const VARIANT = /^[cehps]\d/;
+
+/**
+ * The chip that a device model's name states by one of its words: `esp32-s3`, `esp32s3-van`, `esp32`, `esp8266-wired`.
+ * Undefined for a name that states none (`lilygo-t-display-s3`), an unknown one (`esp32-s9`), or two.
  */
 export function chipOfModelName(model: string): string | undefined {
-  const words = model.toUpperCase().split(/[-_. ]+/);
-  const [first = '', second = ''] = words;
-  return (
-    CHIP_NAMES.find((name) => name === `${first}-${second}`) ??
-    CHIP_NAMES.find((name) => name.replace('-', '') === first)
-  );
+  const words = model.toLowerCase().split(/[^a-z0-9]+/);
+  const stated = words.flatMap((word, index) => (word.startsWith('esp') ? [chipOfWords(word, words[index + 1])] : []));
+  const [first] = stated;
+  return stated.every((name) => name === first) ? first : undefined;
+}
+
+function chipOfWords(word: string, next = ''): string | undefined {
+  const name = word === 'esp32' && VARIANT.test(next) ? `esp32${next}` : word;
+  return CHIP_NAMES.find((candidate) => candidate.toLowerCase().replace('-', '') === name);
 }

@@ -8,21 +8,33 @@ export interface AppDescriptor {
   readonly time: string;
   /** SHA-256 of the ELF file: the build's identity. */
   readonly elfSha256: string;
+  /** Anti-rollback counter. */
   readonly secureVersion: number;
   readonly minEfuseBlockRevision: number;
   readonly maxEfuseBlockRevision: number;
   /** log2 of the MMU page; 0 where the build did not record it (before ESP-IDF 5.4). */
   readonly mmuPageSize: number;
+  /** 0 where the build did not record it (before ESP-IDF 6.1). */
   readonly spiFlashMode: number;
+}
+
+/** What a second-stage boot loader says of itself (esp_bootloader_desc_t, from ESP-IDF 5.2). */
+export interface BootloaderDescriptor {
+  readonly secureVersion: number;
+  readonly version: number;
+  readonly idfVersion: string;
+  readonly dateTime: string;
 }
 
 export const DESCRIPTOR_OFFSET = 32;
 export const DESCRIPTOR_BYTES = 256;
 const MAGIC = 0xabcd5432;
+const BOOTLOADER_BYTES = 80;
+const BOOTLOADER_MAGIC = 0x50;
 
-/** @param bytes the first 256 bytes of segment 0; undefined where they are no description */
-export function readDescriptor(bytes: Buffer): AppDescriptor | undefined {
-  if (bytes.length < DESCRIPTOR_BYTES || bytes.readUInt32LE(0) !== MAGIC) return undefined;
+/** @param bytes the first 256 bytes of segment 0; null where they are no description */
+export function readDescriptor(bytes: Buffer): AppDescriptor | null {
+  if (bytes.length < DESCRIPTOR_BYTES || bytes.readUInt32LE(0) !== MAGIC) return null;
   return {
     secureVersion: bytes.readUInt32LE(4),
     version: text(bytes, 16, 32),
@@ -38,12 +50,17 @@ export function readDescriptor(bytes: Buffer): AppDescriptor | undefined {
   };
 }
 
-/** The ESP-IDF version of a bootloader that describes itself (esp_bootloader_desc_t, from ESP-IDF 5.2). */
-export function readBootloaderIdf(bytes: Buffer): string | undefined {
-  if (bytes.length < 80 || bytes[0] !== 0x50 || bytes.subarray(64, 80).some((byte) => byte !== 0 && byte !== 0xff))
-    return undefined;
-  const idf = text(bytes, 8, 32);
-  return /^v?\d/.test(idf) ? idf : undefined;
+/** Means something only where no segment is mapped from flash: its magic is a single byte. */
+export function readBootloaderDescriptor(bytes: Buffer): BootloaderDescriptor | null {
+  if (bytes.length < BOOTLOADER_BYTES || bytes[0] !== BOOTLOADER_MAGIC) return null;
+  const idfVersion = text(bytes, 8, 32);
+  if (!/^v?\d/.test(idfVersion)) return null;
+  return {
+    secureVersion: bytes.readUInt8(3),
+    version: bytes.readUInt32LE(4),
+    idfVersion,
+    dateTime: text(bytes, 40, 24),
+  };
 }
 
 /** Ends at the first NUL, of which there may be none; whatever is not printable ASCII is shown as `?`. */

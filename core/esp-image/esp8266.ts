@@ -1,63 +1,161 @@
+import type { Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { ByteReader } from './byte-reader.ts';
-import { readBody } from './image-body.ts';
-import { hex, Refusal } from './verdicts.ts';
-
-/** Where the ESP8266 loads segments to: RAM, IRAM (eboot at 4010F000 included) and mapped flash. */
-const LOAD_WINDOWS = [
-  [0x3ffe8000, 0x40000000],
-  [0x40100000, 0x40110000],
-  [0x40200000, 0x40300000],
-] as const;
+import { ESP8266, ESP8266_CHIP, isEsp8266LoadAddress } from './chips.ts';
+import { CRC32_MPEG2_START, crc32Mpeg2 } from './crc32-mpeg2.ts';
+import { refuseFlashImage, watchForFlashParts } from './flash-parts.ts';
+import { type ImageBody, readAppendedHash, readBody, refuseChecksum, truncatedHash, xorOf } from './image-body.ts';
+import { type CheckValue, type Reading, readCommonHeader, type Warning } from './parsed-image.ts';
+import { readTrailing, refuseTrailing, trailingWarnings } from './trailing.ts';
+import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
 
 const HEADER_BYTES = 8;
-/** Arduino files hold eboot first, padded with FF or AA, and the application here. */
+const SHA256_BYTES = 32;
+const KB = 1024;
+/** Arduino files hold the boot loader first, filled up with AA, and the application here. */
 const ARDUINO_APP_AT = 0x1000;
+/** The first eight bytes of its first segment: the file's length and its CRC, both zero when they were calculated. */
+const STAMP_AT = ARDUINO_APP_AT + HEADER_BYTES + 8;
+const STAMP_BYTES = 8;
 
-export const isEsp8266LoadAddress = (address: number): boolean =>
-  LOAD_WINDOWS.some(([start, end]) => address >= start && address < end);
+/** The size field of the header is no power of two here (esptool, targets/esp8266.py). */
+const FLASH_KB = [512, 256, 1024, 2048, 4096, 2048, 4096, undefined, 8192, 16384];
 
-export interface Esp8266Image {
-  readonly segmentCount: number;
-  readonly imageBytes: number;
-  readonly arduino: boolean;
+export function refuseEsp8266(loadAddress: number): Refusal {
+  return new Refusal(
+    'ESP8266_V1',
+    `this is an ESP8266 image (first segment load ${hex(loadAddress)} at offset 8), and the model is not known to have an ESP8266; upload the image that was built for the model's chip, or set the model's chip to ESP8266`,
+  );
 }
 
 /**
- * Reads an ESP8266 image: an 8-byte header, segments, a checksum; in Arduino files twice, the boot loader and then the
- * application. Bytes that follow (a SHA-256 of the RTOS SDK, padding) are not interpreted.
- * @throws Refusal
+ * Reads an ESP8266 image to the end of the file: an 8-byte header, segments, a checksum. The RTOS SDK appends a SHA-256
+ * that no flag announces; Arduino puts a boot loader before the application (tools/elf2bin.py of its core).
+ * @param sha256 of the file so far
+ * @throws Refusal where it is not whole
  */
-export async function readEsp8266(reader: ByteReader, sizeBytes: number): Promise<Esp8266Image> {
-  const first = await readImage(reader, sizeBytes);
-  if (first.checksumEnd < ARDUINO_APP_AT && sizeBytes > ARDUINO_APP_AT) {
-    await reader.each(ARDUINO_APP_AT - first.checksumEnd, () => {});
-    if ((await reader.peek(1))[0] === 0xe9) {
-      const app = await readImage(reader, sizeBytes);
-      return { segmentCount: app.segments.length, imageBytes: app.checksumEnd, arduino: true };
-    }
-  }
-  const inRamOnly = first.segments.every(({ loadAddress }) => loadAddress < 0x40200000);
-  if (inRamOnly) {
+export async function readEsp8266(reader: ByteReader, sha256: Hash, sizeBytes: number): Promise<Reading> {
+  const partsFrom = watchForFlashParts(reader);
+  const arduinoCrc = watchArduinoCrc(reader);
+  const first = await readPart(reader, sizeBytes);
+  const app = await readArduinoApp(reader, first, sizeBytes);
+  const { body, common } = app ?? first;
+  const stamp = app === undefined ? undefined : readStamp(body);
+  const checksum = stamp?.checksum ?? body.checksum;
+  refuseChecksum(app === undefined ? checksum : first.body.checksum);
+  refuseChecksum(checksum);
+  const crc = stamp === undefined ? null : { offset: STAMP_AT + 4, stored: stamp.crc, calculated: arduinoCrc() };
+  const appendedSha256 = app === undefined ? await readUnannouncedHash(reader, sha256) : null;
+  const trailing = await readTrailing(reader, { sha256, sha384: createHash('sha384') });
+  const { segmentCount: _, ...shared } = common;
+  const flashKb = FLASH_KB[common.spiSize];
+  return {
+    image: {
+      ...shared,
+      chip: ESP8266,
+      imageBytes: trailing.offset,
+      trailingBytes: trailing.bytes,
+      header: null,
+      segments: body.segments,
+      flashBytes: flashKb === undefined ? null : flashKb * KB,
+      minChipRevision: null,
+      maxChipRevision: null,
+      checksum,
+      appendedSha256,
+      arduinoCrc: crc,
+      descriptor: null,
+      bootloader: null,
+      signature: 'none',
+      signatureBlocks: [],
+    },
+    judge: () => {
+      refuseFlashImage(trailing.offset, partsFrom(trailing.offset), ESP8266);
+      refuseWithoutFlash(body);
+      refuseTrailing(trailing);
+      if (stamp !== undefined && crc !== null) refuseStamp(stamp.length, trailing.offset, crc);
+    },
+    warnings: [...(appendedSha256 === null && crc === null ? [UNPROTECTED] : []), ...trailingWarnings(trailing)],
+  };
+}
+
+const UNPROTECTED: Warning = { code: 'NO_APPENDED_HASH', message: 'only a one-byte checksum protects the image' };
+
+async function readPart(reader: ByteReader, sizeBytes: number) {
+  const header = await reader.take(HEADER_BYTES);
+  if (header.length < HEADER_BYTES) {
     throw new Refusal(
-      'NO_FLASH_SEGMENTS',
-      'no segment lies in mapped flash: this is a boot loader or a RAM-only build',
+      'TRUNCATED_HEADER',
+      `only ${header.length} of the ${HEADER_BYTES} bytes of the header at ${hex(reader.offset - header.length)} are there: the upload was cut short; upload it again`,
     );
   }
-  return { segmentCount: first.segments.length, imageBytes: first.checksumEnd, arduino: false };
+  const common = readCommonHeader(header);
+  const rules = { chip: ESP8266_CHIP, sizeBytes, wholeWords: false };
+  return { common, body: await readBody(reader, common.segmentCount, rules) };
 }
 
-async function readImage(reader: ByteReader, sizeBytes: number) {
-  const header = await reader.take(HEADER_BYTES);
-  if (header.length < HEADER_BYTES)
-    throw new Refusal('TRUNCATED_HEADER', `${header.length} bytes, the header needs ${HEADER_BYTES}`);
-  const count = header[1] ?? 0;
-  if (count < 1 || count > 16)
-    throw new Refusal('BAD_SEGMENT_COUNT', `the header declares ${count} segments, 1 to 16 are possible`);
-  return readBody(reader, count, sizeBytes);
+const hasFlash = ({ segments }: ImageBody) => segments.some(({ flashMapped }) => flashMapped);
+
+async function readArduinoApp(reader: ByteReader, { body }: { readonly body: ImageBody }, sizeBytes: number) {
+  const gap = ARDUINO_APP_AT - reader.offset;
+  if (hasFlash(body) || gap < 0) return undefined;
+  const next = (await reader.peek(gap + HEADER_BYTES + 4)).subarray(gap);
+  const loadAddress = next.length >= HEADER_BYTES + 4 ? next.readUInt32LE(HEADER_BYTES) : undefined;
+  if (next[0] !== 0xe9 || (loadAddress !== undefined && !isEsp8266LoadAddress(loadAddress))) return undefined;
+  await reader.each(gap, () => {});
+  return readPart(reader, sizeBytes);
 }
 
-export const refuseEsp8266 = (address: number): Refusal =>
-  new Refusal(
-    'ESP8266_V1',
-    `this is an ESP8266 image (first segment load ${hex(address)} at offset 8), the model has an ESP32`,
+/**
+ * Newer cores put the stamp over zeros after they have calculated the checksum; older ones have code there. Undefined
+ * for those.
+ */
+function readStamp({ firstBytes, checksum }: ImageBody) {
+  if (firstBytes.length < STAMP_BYTES) return undefined;
+  const { offset, stored } = checksum;
+  const calculated = checksum.calculated ^ xorOf(firstBytes.subarray(0, STAMP_BYTES));
+  const length = firstBytes.readUInt32LE(0);
+  const stamped = length === offset + 1 || (stored === calculated && stored !== checksum.calculated);
+  return stamped ? { checksum: { offset, stored, calculated }, length, crc: firstBytes.readUInt32LE(4) } : undefined;
+}
+
+/** CRC of the file so far, with the stamp as zeros. */
+function watchArduinoCrc(reader: ByteReader): () => number {
+  let crc = CRC32_MPEG2_START;
+  const zeros = Buffer.alloc(STAMP_BYTES);
+  reader.observe((chunk, offset) => {
+    const start = Math.min(Math.max(STAMP_AT - offset, 0), chunk.length);
+    const end = Math.min(Math.max(STAMP_AT + STAMP_BYTES - offset, 0), chunk.length);
+    crc = crc32Mpeg2(chunk.subarray(0, start), crc);
+    crc = crc32Mpeg2(zeros.subarray(0, end - start), crc);
+    crc = crc32Mpeg2(chunk.subarray(end), crc);
+  });
+  return () => crc;
+}
+
+/** The hash that the RTOS SDK appends shows only in that it fits, or in that nothing else is 32 bytes long. */
+async function readUnannouncedHash(reader: ByteReader, sha256: Hash): Promise<CheckValue<string> | null> {
+  const next = await reader.peek(SHA256_BYTES + 1);
+  const calculated = sha256.copy().digest();
+  if (next.subarray(0, SHA256_BYTES).equals(calculated)) return readAppendedHash(reader, sha256);
+  const blank = next.every((byte) => byte === 0xff) || next.every((byte) => byte === 0);
+  if (next.length === 0 || blank) return null;
+  if (next.length === SHA256_BYTES) return readAppendedHash(reader, sha256);
+  if (calculated.subarray(0, next.length).equals(next)) throw truncatedHash(next.length, reader.offset);
+  return null;
+}
+
+function refuseWithoutFlash(body: ImageBody): void {
+  if (hasFlash(body)) return;
+  throw new Refusal(
+    'NO_FLASH_SEGMENTS',
+    `no segment lies in mapped flash: this is an ESP8266 boot loader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
+}
+
+function refuseStamp(length: number, imageBytes: number, { stored, calculated }: CheckValue<number>): void {
+  if (length === imageBytes && stored === calculated) return;
+  throw new Refusal(
+    'CHECKSUM_MISMATCH',
+    `the file states ${length} bytes with CRC ${hex(stored)} at ${hex(STAMP_AT)}, calculated ${imageBytes} with ${hex(calculated)}: the file is damaged; upload it again`,
+  );
+}

@@ -1,126 +1,158 @@
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import type { ByteReader } from './byte-reader.ts';
+import { type Chip, isFlashMapped } from './chips.ts';
 import { DESCRIPTOR_BYTES } from './descriptor.ts';
+import type { CheckValue, Segment } from './parsed-image.ts';
 import { hex, Refusal } from './verdicts.ts';
-
-export interface Segment {
-  readonly loadAddress: number;
-  readonly dataBytes: number;
-  /** Where its data begins in the file. */
-  readonly fileOffset: number;
-}
 
 export interface ImageBody {
   readonly segments: readonly Segment[];
   /** The first bytes of segment 0, where a description would be. */
   readonly firstBytes: Buffer;
-  /** Where the checksum byte ends. */
-  readonly checksumEnd: number;
+  readonly checksum: CheckValue<number>;
 }
 
 const SEGMENT_HEADER_BYTES = 8;
+const MAX_SEGMENTS = 16;
 const MAX_SEGMENT_BYTES = 16 * 1024 * 1024;
 const CHECKSUM_SEED = 0xef;
+const SHA256_BYTES = 32;
+
+/** How the segments of a chip must be. */
+export interface BodyRules {
+  readonly chip: Chip;
+  readonly sizeBytes: number;
+  /** Lengths must be multiples of 4 (verify_segment_header); Arduino's for the ESP8266 are not. */
+  readonly wholeWords: boolean;
+}
 
 /**
  * Reads the segments and their checksum byte: XOR of 0xEF and every byte of segment data (esp_image_format.c,
- * process_segment_data and process_checksum).
+ * process_segment_data and process_checksum). Whether it is right, {@link refuseChecksum} says.
  * @throws Refusal
  */
-export async function readBody(reader: ByteReader, segmentCount: number, sizeBytes: number): Promise<ImageBody> {
+export async function readBody(reader: ByteReader, segmentCount: number, rules: BodyRules): Promise<ImageBody> {
+  refuseSegmentCount(segmentCount);
   const segments: Segment[] = [];
-  let firstBytes = Buffer.alloc(0);
-  let checksum = CHECKSUM_SEED;
+  let firstBytes: Buffer = Buffer.alloc(0);
+  let calculated = CHECKSUM_SEED;
   for (let index = 0; index < segmentCount; index++) {
-    const segment = await readSegmentHeader(reader, index, sizeBytes);
-    if (index === 0) firstBytes = Buffer.from((await reader.peek(DESCRIPTOR_BYTES)).subarray(0, segment.dataBytes));
+    const segment = await readSegmentHeader(reader, index, rules);
+    if (index === 0) firstBytes = await reader.peek(Math.min(DESCRIPTOR_BYTES, segment.dataBytes));
     const read = await reader.each(segment.dataBytes, (chunk) => {
-      checksum ^= xorOf(chunk);
+      calculated ^= xorOf(chunk);
     });
     if (read < segment.dataBytes) throw truncated(index, segment, read);
     segments.push(segment);
   }
-  const checksumEnd = (Math.floor(reader.offset / 16) + 1) * 16;
-  const padding = await reader.take(checksumEnd - reader.offset);
-  const stored = padding.at(-1);
-  if (reader.offset < checksumEnd || stored === undefined) {
-    throw new Refusal(
-      'TRUNCATED_CHECKSUM',
-      `the file ends at ${hex(reader.offset)}, before its checksum byte: the upload was cut short`,
-    );
-  }
-  if (stored !== checksum) {
-    throw new Refusal(
-      'CHECKSUM_MISMATCH',
-      `the checksum is ${hex(stored)}, calculated ${hex(checksum)}: the file is damaged`,
-    );
-  }
-  return { segments, firstBytes, checksumEnd };
+  return { segments, firstBytes, checksum: { ...(await readChecksum(reader)), calculated } };
 }
 
-async function readSegmentHeader(reader: ByteReader, index: number, sizeBytes: number): Promise<Segment> {
+function refuseSegmentCount(count: number): void {
+  if (count >= 1 && count <= MAX_SEGMENTS) return;
+  throw new Refusal(
+    'BAD_SEGMENT_COUNT',
+    `the header declares ${count} segments, 1 to ${MAX_SEGMENTS} are possible: the file is damaged; build and upload it again`,
+  );
+}
+
+async function readSegmentHeader(reader: ByteReader, index: number, rules: BodyRules): Promise<Segment> {
+  const headerOffset = reader.offset;
   const header = await reader.take(SEGMENT_HEADER_BYTES);
   if (header.length < SEGMENT_HEADER_BYTES) {
-    throw new Refusal('TRUNCATED_SEGMENT', `the file ends in the header of segment ${index}: the upload was cut short`);
-  }
-  const segment = { loadAddress: header.readUInt32LE(0), dataBytes: header.readUInt32LE(4), fileOffset: reader.offset };
-  if (segment.dataBytes >= MAX_SEGMENT_BYTES) {
     throw new Refusal(
-      'SEGMENT_TOO_LARGE',
-      `segment ${index} declares ${segment.dataBytes} bytes, less than 16 MiB are allowed`,
+      'TRUNCATED_SEGMENT',
+      `the file ends in the header of segment ${index} at ${hex(headerOffset)}: the upload was cut short; upload it again`,
     );
   }
-  // Never add first: the sum of two 32-bit numbers is what hostile headers are made for.
-  const left = sizeBytes - reader.offset;
-  if (segment.dataBytes > left) throw truncated(index, segment, left);
-  if (segment.dataBytes % 4 !== 0) {
-    throw new Refusal(
-      'SEGMENT_UNALIGNED',
-      `segment ${index} is ${segment.dataBytes} bytes long, which is no multiple of 4`,
-    );
-  }
+  const loadAddress = header.readUInt32LE(0);
+  const flashMapped = isFlashMapped(rules.chip, loadAddress);
+  const segment = { loadAddress, dataBytes: header.readUInt32LE(4), fileOffset: reader.offset, flashMapped };
+  refuseLength(index, segment, rules);
   return segment;
 }
 
-const truncated = (index: number, { loadAddress, dataBytes }: Segment, left: number) =>
+function refuseLength(index: number, segment: Segment, { sizeBytes, wholeWords }: BodyRules): void {
+  const { dataBytes, fileOffset } = segment;
+  if (dataBytes >= MAX_SEGMENT_BYTES) {
+    throw new Refusal(
+      'SEGMENT_TOO_LARGE',
+      `segment ${index} declares ${dataBytes} bytes, less than 16 MiB are possible: the file is damaged; build and upload it again`,
+    );
+  }
+  // Never add first: the sum of two 32-bit numbers is what hostile headers are made for.
+  const left = sizeBytes - fileOffset;
+  if (dataBytes > left) throw truncated(index, segment, left);
+  if (wholeWords && dataBytes % 4 !== 0) {
+    throw new Refusal(
+      'SEGMENT_UNALIGNED',
+      `segment ${index} is ${dataBytes} bytes long, which is no multiple of 4: the file is damaged; build and upload it again`,
+    );
+  }
+}
+
+const truncated = (index: number, { fileOffset, dataBytes }: Segment, left: number) =>
   new Refusal(
     'TRUNCATED_SEGMENT',
-    `segment ${index} at ${hex(loadAddress)} declares ${dataBytes} bytes, only ${left} remain: the upload was cut short`,
+    `segment ${index} at ${hex(fileOffset)} declares ${dataBytes} bytes, only ${left} remain: the upload was cut short; upload it again`,
   );
 
-/** Reads the appended SHA-256 and compares it with that of the bytes before. @throws Refusal */
-export async function checkAppendedHash(reader: ByteReader, hash: Hash): Promise<string> {
-  const calculated = hash.copy().digest('hex');
-  const stored = await reader.take(32);
-  if (stored.length < 32) {
+/** The checksum is the last byte of a block of sixteen, after zeros. */
+async function readChecksum(reader: ByteReader): Promise<{ offset: number; stored: number }> {
+  const offset = reader.offset | 15;
+  const padding = await reader.take(offset + 1 - reader.offset);
+  const stored = padding.at(-1);
+  if (reader.offset <= offset || stored === undefined) {
     throw new Refusal(
-      'TRUNCATED_HASH',
-      `only ${stored.length} of the 32 bytes of the appended SHA-256 are there: the upload was cut short`,
+      'TRUNCATED_CHECKSUM',
+      `the file ends at ${hex(reader.offset)}, its checksum byte belongs at ${hex(offset)}: the upload was cut short; upload it again`,
     );
   }
-  if (stored.toString('hex') !== calculated) {
+  return { offset, stored };
+}
+
+/** @throws Refusal */
+export function refuseChecksum({ offset, stored, calculated }: CheckValue<number>): void {
+  if (stored === calculated) return;
+  throw new Refusal(
+    'CHECKSUM_MISMATCH',
+    `the checksum at ${hex(offset)} is ${hex(stored)}, calculated ${hex(calculated)}: the file is damaged; upload it again`,
+  );
+}
+
+/** Reads the SHA-256 that follows the checksum and compares it with that of the bytes before. @throws Refusal */
+export async function readAppendedHash(reader: ByteReader, hash: Hash): Promise<CheckValue<string>> {
+  const calculated = hash.copy().digest('hex');
+  const offset = reader.offset;
+  const bytes = await reader.take(SHA256_BYTES);
+  if (bytes.length < SHA256_BYTES) throw truncatedHash(bytes.length, offset);
+  const stored = bytes.toString('hex');
+  if (stored !== calculated) {
     throw new Refusal(
       'HASH_MISMATCH',
-      `the appended SHA-256 is ${stored.toString('hex')}, calculated ${calculated}: the file is damaged`,
+      `the SHA-256 at ${hex(offset)} is ${stored}, calculated ${calculated}: the file is damaged; upload it again`,
     );
   }
-  return calculated;
+  return { offset, stored, calculated };
 }
 
-/** SHA-256 of everything that is read from here on. */
-export function hashFromHere(reader: ByteReader): Hash {
-  const hash = createHash('sha256');
-  reader.observe((chunk) => hash.update(chunk));
-  return hash;
-}
+export const truncatedHash = (bytes: number, offset: number): Refusal =>
+  new Refusal(
+    'TRUNCATED_HASH',
+    `only ${bytes} of the ${SHA256_BYTES} bytes of the appended SHA-256 at ${hex(offset)} are there: the upload was cut short; upload it again`,
+  );
 
-/** XOR of all bytes, four at a time. */
-function xorOf(chunk: Buffer): number {
-  const words = chunk.length >> 2;
+/** XOR of all bytes, most of them four at a time. */
+export function xorOf(chunk: Buffer): number {
+  const toBoundary = (4 - (chunk.byteOffset % 4)) % 4;
+  if (chunk.length < toBoundary + 4) return xorOfBytes(chunk);
+  const words = (chunk.length - toBoundary) >> 2;
   let folded = 0;
-  for (let i = 0; i < words; i++) folded ^= chunk.readInt32LE(i * 4);
+  for (const word of new Int32Array(chunk.buffer, chunk.byteOffset + toBoundary, words)) folded ^= word;
   folded ^= folded >>> 16;
   folded ^= folded >>> 8;
-  for (let i = words * 4; i < chunk.length; i++) folded ^= chunk[i] as number;
-  return folded & 0xff;
+  const edges = xorOfBytes(chunk.subarray(0, toBoundary)) ^ xorOfBytes(chunk.subarray(toBoundary + words * 4));
+  return (folded ^ edges) & 0xff;
 }
+
+const xorOfBytes = (bytes: Buffer): number => bytes.reduce((sum, byte) => sum ^ byte, 0);

@@ -3,6 +3,7 @@ export const VERDICTS = [
   'ACCEPT',
   'EMPTY',
   'TOO_LARGE',
+  'SIZE_MISMATCH',
   'ELF',
   'UF2',
   'GZIP',
@@ -52,3 +53,7 @@ export class Refusal extends Error {
 }
 
 export const hex = (value: number): string => `0x${value.toString(16)}`;
+
+/** What to do about most refusals. */
+export const UPLOAD_APP_BINARY =
+  'upload the application .bin of the build (build/<project>.bin of ESP-IDF, firmware.bin of PlatformIO, <sketch>.ino.bin of Arduino)';

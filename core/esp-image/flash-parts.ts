@@ -1,0 +1,112 @@
+import type { ByteReader } from './byte-reader.ts';
+import { chipById, ESP8266, isEsp8266LoadAddress } from './chips.ts';
+import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, readDescriptor } from './descriptor.ts';
+import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
+
+/** A partition table may lie at any sector below this; its offset is a build option (0x8000 by default). */
+const TABLE_SEARCH_END = 0x20000;
+const SECTOR = 0x1000;
+const APP_ALIGNMENT = 0x10000;
+const ENTRY_BYTES = 32;
+/** Enough of a place to see an image header with its description. */
+const SAMPLE_BYTES = DESCRIPTOR_OFFSET + DESCRIPTOR_BYTES;
+
+export interface AppInside {
+  readonly offset: number;
+  readonly chip: string;
+  readonly project: string;
+  readonly version: string;
+}
+
+/** What only a whole flash image has, behind its first image. */
+export interface FlashParts {
+  readonly partitionTableAt: number | undefined;
+  readonly app: AppInside | undefined;
+}
+
+/**
+ * Watches the file go by for a partition table and for applications: at most 32 + 256 places of a 16 MiB file, of each
+ * only its first bytes.
+ * @returns what was found from an offset on, to be asked at the end of the file
+ */
+export function watchForFlashParts(reader: ByteReader): (from: number) => FlashParts {
+  const tables: number[] = [];
+  const apps: AppInside[] = [];
+  let sample = Buffer.alloc(0);
+  let sampleAt = -1;
+  const look = () => {
+    if (sampleAt < TABLE_SEARCH_END && isPartitionEntry(sample)) tables.push(sampleAt);
+    const app = sampleAt % APP_ALIGNMENT === 0 ? readApp(sampleAt, sample) : undefined;
+    if (app !== undefined) apps.push(app);
+  };
+  reader.observe((chunk, offset) => {
+    for (const { at, bytes } of placesIn(chunk, offset)) {
+      sample = at === sampleAt ? Buffer.concat([sample, bytes]) : Buffer.from(bytes);
+      sampleAt = at;
+      if (sample.length === SAMPLE_BYTES) look();
+    }
+  });
+  return (from) => {
+    // The last place may have been cut short by the end of the file.
+    if (sample.length < SAMPLE_BYTES) look();
+    return {
+      partitionTableAt: tables.find((at) => at >= from),
+      app: apps.find(({ offset }) => offset >= from),
+    };
+  };
+}
+
+/** The parts of a chunk that lie at a place worth a look, in order. */
+function* placesIn(chunk: Buffer, offset: number): Generator<{ at: number; bytes: Buffer }> {
+  const end = offset + chunk.length;
+  let at = Math.floor(offset / SECTOR) * SECTOR;
+  while (at < end) {
+    const from = Math.max(at, offset);
+    const to = Math.min(at + SAMPLE_BYTES, end);
+    if (from < to) yield { at, bytes: chunk.subarray(from - offset, to - offset) };
+    const step = at + SECTOR < TABLE_SEARCH_END ? SECTOR : APP_ALIGNMENT;
+    at = (Math.floor(at / step) + 1) * step;
+  }
+}
+
+/** One entry of a partition table (gen_esp32part.py): magic AA 50, a known type, offset in whole sectors, some size. */
+export function isPartitionEntry(bytes: Buffer): boolean {
+  if (bytes.length < ENTRY_BYTES || bytes[0] !== 0xaa || bytes[1] !== 0x50) return false;
+  const type = bytes.readUInt8(2);
+  const knownType = type <= 3 || (type >= 0x40 && type <= 0xfe);
+  return knownType && bytes.readUInt32LE(4) % SECTOR === 0 && bytes.readUInt32LE(8) > 0;
+}
+
+function readApp(offset: number, bytes: Buffer): AppInside | undefined {
+  const chip = bytes.length < DESCRIPTOR_OFFSET ? undefined : chipOfImage(bytes);
+  if (chip === undefined) return undefined;
+  const descriptor = readDescriptor(bytes.subarray(DESCRIPTOR_OFFSET));
+  return { offset, chip, project: descriptor?.projectName ?? '', version: descriptor?.version ?? '' };
+}
+
+/** The chip that the header of an image names; undefined where the bytes are no header. */
+function chipOfImage(bytes: Buffer): string | undefined {
+  const segmentCount = bytes.readUInt8(1);
+  if (bytes[0] !== 0xe9 || segmentCount < 1 || segmentCount > 16) return undefined;
+  if (isEsp8266LoadAddress(bytes.readUInt32LE(8))) return ESP8266;
+  const plausible = bytes.readUInt8(23) <= 1 && bytes.readUInt32LE(28) % 4 === 0;
+  return plausible ? chipById(bytes.readUInt16LE(12))?.name : undefined;
+}
+
+/** @throws Refusal where an image for the chip is followed by the rest of a flash */
+export function refuseFlashImage(imageEnd: number, { partitionTableAt, app }: FlashParts, chip: string): void {
+  if (partitionTableAt === undefined && app?.chip !== chip) return;
+  throw mergedImage(`image at 0 ends ${hex(imageEnd)}`, { partitionTableAt, app });
+}
+
+/** Names the application inside: the uploader has the right firmware in the wrong wrapper. */
+export function mergedImage(start: string, { partitionTableAt, app }: FlashParts): Refusal {
+  const table = partitionTableAt === undefined ? '' : `, partition table at ${hex(partitionTableAt)}`;
+  const label = app === undefined ? '' : [app.project, app.version].filter(Boolean).join(' ');
+  const inside =
+    app === undefined ? '' : `; the application in it is at ${hex(app.offset)}${label === '' ? '' : ` (${label})`}`;
+  return new Refusal(
+    'MERGED_FLASH_IMAGE',
+    `this is a full flash image (${start}${table}), for a cable and not for an update${inside}; ${UPLOAD_APP_BINARY}`,
+  );
+}
