@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PlannedSend, pickOwedUpdates, reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
 import { releaseSlots } from '../../core/judging.ts';
 import { type ActiveRollout, claimDevices, fixMemberThreshold, readActiveRollouts } from '../../core/rollouts.ts';
@@ -7,11 +7,14 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 
 let db: TestDatabase;
-beforeEach(async () => {
+beforeAll(async () => {
   db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
   await addRelease(db.app, '2.0.0');
 });
-afterEach(() => db.close());
 
 const now = new Date('2026-03-01T12:00:10Z');
 const anyone = readTarget('all', {}, 100);

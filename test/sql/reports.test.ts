@@ -14,11 +14,7 @@ beforeAll(async () => {
   db = await openTestDatabase();
 });
 afterAll(() => db?.close());
-beforeEach(async () => {
-  await db.owner.query(
-    'TRUNCATE devices, firmware_releases, rollout_configurations, rollout_pace, device_update_status, update_attempts, ota_events RESTART IDENTITY CASCADE',
-  );
-});
+beforeEach(() => db.empty());
 
 const sentAt = new Date('2026-03-01T12:00:00Z');
 const at = (seconds: number) => new Date(sentAt.getTime() + seconds * 1000);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
-import { type Database, dataApiDatabase } from '../../core/database.ts';
+import { type Database, dataApiDatabase, type Sql } from '../../core/database.ts';
 import { migrate } from '../../core/migrations.ts';
 import { startAwsServer } from '../../local/aws-server.ts';
 import { dataApiService } from '../../local/data-api.ts';
@@ -22,6 +22,8 @@ export interface TestDatabase {
   readonly owner: Database;
   /** True where statements really run at the same time. */
   readonly isConcurrent: boolean;
+  /** Removes all rows, so that the tests of a file can share one database; ids begin at 1 again. */
+  empty(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,6 +63,7 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
     app: as('paku_app'),
     owner,
     isConcurrent: server !== undefined,
+    empty: () => emptyTables(owner),
     async close() {
       client.destroy();
       await aws.close();
@@ -69,4 +72,12 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function emptyTables(owner: Sql): Promise<void> {
+  const [row] = await owner.query<{ tables: string }>(
+    `SELECT string_agg(quote_ident(tablename), ', ') AS tables FROM pg_tables
+     WHERE schemaname = 'public' AND tablename <> 'schema_migrations'`,
+  );
+  await owner.query(`TRUNCATE ${row?.tables} RESTART IDENTITY`);
 }
