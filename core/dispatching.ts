@@ -1,46 +1,60 @@
 import type { Sql } from './database.ts';
+import type { Delivery } from './model-settings.ts';
 import type { CommandFamily } from './topics.ts';
+import type { UpdateState } from './update-policy.ts';
 
-/** An owed update with what its command needs. */
+/** An owed update with what its command needs, and what decides whether it is still wanted. */
 export interface OwedUpdate {
   readonly id: number;
   readonly device_id: string;
   readonly client_id: string | null;
-  readonly command_family: CommandFamily | null;
   readonly device_model: string;
+  readonly current_firmware_version: string;
+  /** Where the device was last heard on; null before its first report about an update. */
+  readonly command_family: CommandFamily | null;
   readonly rollout_id: number;
   readonly firmware_version: string;
+  readonly min_version: string | null;
+  readonly allow_downgrade: boolean;
+  readonly include_unknown: boolean;
   readonly attempt: number;
+  /** What a retry does differently; null: as the device and its model say. */
+  readonly next_family: CommandFamily | null;
+  readonly next_delivery: Delivery | null;
   readonly checksum_sha256: string;
   readonly object_key: string;
-  readonly file_size: number;
 }
 
-const OWED_COLUMNS = `u.id, u.device_id, d.client_id, d.command_family, d.device_model, u.rollout_id, u.firmware_version,
-  u.attempt, f.checksum_sha256, f.object_key, f.file_size`;
-
-/** Those of the given updates that are still owed a command, whose rollout may send. */
-export async function readOwedUpdates(sql: Sql, ids: readonly number[]): Promise<OwedUpdate[]> {
+/** Those of the given updates that are owed a command now, whose rollout may send. */
+export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
   return sql.query(
-    `SELECT ${OWED_COLUMNS}
+    `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
+       u.firmware_version, f.min_version, r.allow_downgrade, r.include_unknown, u.attempt, u.next_family,
+       u.next_delivery, f.checksum_sha256, f.object_key
      FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
      JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.status = 'pending'
+       AND coalesce(u.not_before, '-infinity') <= :now::timestamptz
      JOIN devices AS d USING (device_id)
      JOIN firmware_releases AS f ON f.id = u.release_id
-     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted
+     JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
      ORDER BY u.id`,
-    { ids },
+    { ids, now },
   );
 }
 
 export interface PlannedSend {
   readonly id: number;
   readonly family: CommandFamily;
-  readonly delivery: string;
+  readonly delivery: Delivery;
 }
 
-/** How many of the asked slots the pace row allows: what is left in flight and in this minute. */
-const GRANT = `greatest(0, least(asked.slots,
+/**
+ * How many of the asked slots the pace row allows: what is left in flight and in this minute, and for devices that have
+ * yet to begin, what is left of the window. Retries go first, since their devices have begun.
+ */
+const GRANT = `greatest(0, least(
+           asked.slots - asked.starts + least(asked.starts, coalesce(p.allowed_starts - p.starts, asked.starts)),
            coalesce(r.max_in_flight - p.in_flight, asked.slots),
            coalesce(r.max_per_minute - CASE WHEN p.minute = asked.minute THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
 
@@ -59,34 +73,41 @@ export async function reserveSends(
 ): Promise<{ id: number; attempt: number }[]> {
   return sql.query(
     `WITH wanted AS (
-       SELECT u.id, r.family, r.delivery
+       SELECT u.id, u.start_counted, r.family, r.delivery
        FROM device_update_status AS u
        JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
        WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.closed_at IS NULL
        ORDER BY u.id
        FOR UPDATE OF u SKIP LOCKED
      ), asked AS (
-       SELECT count(*)::integer AS slots, date_trunc('minute', :now::timestamptz) AS minute FROM wanted
+       SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT start_counted))::integer AS starts,
+         date_trunc('minute', :now::timestamptz) AS minute
+       FROM wanted
      ), pace AS (
        UPDATE rollout_pace AS p SET
          in_flight = p.in_flight + ${GRANT},
          sent_in_minute = CASE WHEN p.minute = asked.minute THEN p.sent_in_minute ELSE 0 END + ${GRANT},
+         starts = p.starts + greatest(0, ${GRANT} - (asked.slots - asked.starts)),
          granted = ${GRANT},
          minute = asked.minute
        FROM asked, rollout_configurations AS r
-       WHERE p.rollout_id = :rollout AND r.id = :rollout AND NOT p.halted
-       RETURNING p.granted
+       WHERE p.rollout_id = :rollout AND r.id = :rollout AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
+       RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start
      ), chosen AS (
        SELECT id, family, delivery FROM wanted
        -- A halted rollout has no pace row here, and LIMIT NULL would be no limit at all.
-       ORDER BY id LIMIT coalesce((SELECT granted FROM pace), 0)
+       ORDER BY start_counted DESC, id LIMIT coalesce((SELECT granted FROM pace), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
          status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = :now::timestamptz, slot_held = true,
-         reported_at = :now::timestamptz, folded_events = 0, error_message = NULL,
+         start_counted = true, reported_at = :now::timestamptz, folded_events = 0, error_message = NULL,
+         result_code = NULL, unreachable_since = NULL, not_before = NULL,
+         -- A slow start counts a device in the window in which it begins.
+         stage = CASE WHEN pace.is_slow_start AND NOT u.start_counted THEN pace.stage ELSE u.stage END,
+         previous_version = d.current_firmware_version,
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
-       FROM chosen, rollout_configurations AS r
-       WHERE u.id = chosen.id AND r.id = u.rollout_id
+       FROM chosen, pace, rollout_configurations AS r, devices AS d
+       WHERE u.id = chosen.id AND r.id = u.rollout_id AND d.device_id = u.device_id
        RETURNING u.id, u.attempt, u.device_id, u.firmware_version, chosen.family, chosen.delivery
      ), recorded AS (
        INSERT INTO update_attempts AS a (update_id, attempt, device_id, version, sent_at, command_family, delivery)
@@ -109,6 +130,16 @@ export interface SendOutcome {
   readonly retryAt: Date | null;
 }
 
+/**
+ * What an update gives back when its device turns out to be out of reach: its slot, and its place in the window, so that
+ * no sleeping device holds up a rollout. Reads `owed` (rollout_id, slot_held, start_counted as they were).
+ */
+const GIVE_BACK = `freed AS (
+       SELECT rollout_id, count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_counted) AS starts
+       FROM owed GROUP BY rollout_id
+     )
+     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots::integer, starts = p.starts - freed.starts::integer`;
+
 /** Stores what became of sends. Statements that find the update moved on (it answered meanwhile) change nothing. */
 export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome[], now: Date): Promise<void> {
   if (outcomes.length === 0) return;
@@ -118,27 +149,28 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
          AS o(id bigint, attempt integer, outcome text, message text, "retryAt" timestamptz)
      ), noted AS (
        UPDATE update_attempts AS a SET outcome = told.outcome
-       FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt
+       FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome NOT IN ('absent', 'throttled')
+     ), undone AS (
+       -- Nothing was delivered: no message can belong to this attempt.
+       DELETE FROM update_attempts AS a USING told
+       WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome IN ('absent', 'throttled')
      ), owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, sent_at = NULL,
+         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = false, sent_at = NULL,
          enqueue_after = told."retryAt", error_message = told.message,
-         deadline_at = u.created_at + make_interval(days => r.claim_deadline_days)
-       FROM told, rollout_configurations AS r
+         unreachable_since = CASE WHEN told.outcome = 'absent' THEN :now::timestamptz END,
+         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days), told."retryAt")
+       FROM told, rollout_configurations AS r, device_update_status AS before
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND r.id = u.rollout_id
-         AND told.outcome IN ('absent', 'throttled')
-       RETURNING u.rollout_id
+         AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
+       RETURNING u.rollout_id, before.slot_held, before.start_counted
      ), refused AS (
        UPDATE device_update_status AS u SET
          status = 'failed', error_message = told.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
          deadline_at = NULL
        FROM told
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND told.outcome = 'refused'
-     ), freed AS (
-       SELECT rollout_id, count(*)::integer AS slots FROM owed GROUP BY rollout_id
-     )
-     UPDATE rollout_pace AS p SET
-       in_flight = p.in_flight - freed.slots,
+     ), ${GIVE_BACK},
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
          THEN greatest(p.sent_in_minute - freed.slots, 0) ELSE p.sent_in_minute END
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
@@ -146,39 +178,58 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
   );
 }
 
-/** Ends owed updates that cannot be sent at all, each with its reason. */
-export async function failOwedUpdates(
-  sql: Sql,
-  failures: readonly { id: number; message: string }[],
-  now: Date,
-): Promise<void> {
-  if (failures.length === 0) return;
+/** An owed update that will not be sent, and why. */
+export interface OwedClosing {
+  readonly id: number;
+  readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
+  readonly message: string;
+}
+
+/** Ends updates that are still owed, each with its reason. */
+export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[], now: Date): Promise<void> {
+  if (closings.length === 0) return;
   await sql.query(
     `UPDATE device_update_status AS u SET
-       status = 'failed', error_message = f.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
-       deadline_at = NULL
-     FROM jsonb_to_recordset(:failures::jsonb) AS f(id bigint, message text)
-     WHERE u.id = f.id AND u.status = 'pending'`,
-    { failures, now },
+       status = c.status, error_message = c.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+       confirmed_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL
+     FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text)
+     WHERE u.id = c.id AND u.status = 'pending' AND u.closed_at IS NULL`,
+    { closings, now },
   );
 }
 
-/** What the devices just seen are owed. */
-export async function findOwedTo(sql: Sql, deviceIds: readonly string[]): Promise<number[]> {
+/**
+ * What the devices just seen are owed and may be sent now. One that was out of reach is within reach again, and if its
+ * rollout has no room for it now, the orchestrator looks at it as soon as there is.
+ */
+export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
-    `SELECT u.id
-     FROM device_update_status AS u
-     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted
-     WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
-       AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'`,
-    { devices: deviceIds },
+    `WITH owed AS (
+       SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
+           AND coalesce(p.sends_until > :now::timestamptz, true)
+           AND (u.start_counted OR p.starts < coalesce(p.allowed_starts, p.starts + 1))
+           AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
+       FROM device_update_status AS u
+       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted
+       JOIN rollout_configurations AS r ON r.id = u.rollout_id
+       WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
+         AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
+     ), back AS (
+       UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
+       FROM owed WHERE u.id = owed.id AND owed.unreachable_since IS NOT NULL AND u.status = 'pending'
+     )
+     SELECT id FROM owed WHERE may_go ORDER BY id`,
+    { devices: deviceIds, now },
   );
   return rows.map(({ id }) => id);
 }
 
+/** Candidates looked at for each that is picked, so that devices known to be away do not take the places of others. */
+const CANDIDATES_A_PICK = 4;
+
 /**
- * Picks owed updates of a rollout to be dispatched, and puts them off, so that the next tick does not pick them again
- * while they wait in the queue.
+ * Picks owed updates of a rollout to be dispatched, as many as its pace has room for and some more, those of connected
+ * devices first; and puts them off, so that the next tick does not pick them again while they wait in the queue.
  */
 export async function pickOwedUpdates(
   sql: Sql,
@@ -188,17 +239,23 @@ export async function pickOwedUpdates(
   putOffSeconds: number,
 ): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
-    `UPDATE device_update_status SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
-     WHERE id IN (
-       SELECT u.id FROM device_update_status AS u
-       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted
+    `WITH candidates AS (
+       SELECT u.id, u.device_id, u.start_counted, u.enqueue_after
+       FROM device_update_status AS u
+       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
        WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.enqueue_after <= :now::timestamptz
-       ORDER BY u.enqueue_after LIMIT :limit
-       FOR UPDATE OF u SKIP LOCKED)
-     RETURNING id`,
+       ORDER BY u.enqueue_after LIMIT ${CANDIDATES_A_PICK} * :limit::bigint
+       FOR UPDATE OF u SKIP LOCKED
+     ), picked AS (
+       SELECT c.id FROM candidates AS c JOIN devices AS d USING (device_id)
+       ORDER BY c.start_counted DESC, d.online DESC, c.enqueue_after, c.id LIMIT :limit
+     )
+     UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
+     FROM picked WHERE u.id = picked.id
+     RETURNING u.id`,
     { rollout: rolloutId, limit, now, seconds: putOffSeconds },
   );
-  return rows.map(({ id }) => id);
+  return rows.map(({ id }) => id).sort((a, b) => a - b);
 }
 
 /** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
@@ -219,19 +276,18 @@ export async function oweUnconfirmedAgain(
   await sql.query(
     `WITH owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, sent_at = NULL, enqueue_after = :now::timestamptz,
-         error_message = 'the device was asleep', deadline_at = u.created_at + make_interval(days => r.claim_deadline_days)
+         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = false, sent_at = NULL,
+         enqueue_after = :now::timestamptz, error_message = 'the device was asleep',
+         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
+           :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))
        FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz),
-         rollout_configurations AS r, update_attempts AS a, devices AS d
+         rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
        WHERE u.device_id = s."deviceId" AND u.closed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND s."receivedAt" > u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'
          AND r.id = u.rollout_id AND a.update_id = u.id AND a.attempt = u.attempt AND a.outcome = 'unconfirmed'
-         AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version
-       RETURNING u.rollout_id
-     ), freed AS (
-       SELECT rollout_id, count(*)::integer AS slots FROM owed GROUP BY rollout_id
-     )
-     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots
+         AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id
+       RETURNING u.rollout_id, before.slot_held, before.start_counted
+     ), ${GIVE_BACK}
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { sightings, now },
   );

@@ -1,9 +1,12 @@
 import type { Sql } from './database.ts';
 import type { LinkTarget } from './link.ts';
+import type { Delivery } from './model-settings.ts';
 
 /** What a download link stands for now. */
 export interface Download {
   readonly device_id: string;
+  /** How the command of this attempt was made; null of one sent by an older release. */
+  readonly delivery: Delivery | null;
   readonly device_model: string;
   readonly rollout_id: number;
   readonly attempt: number;
@@ -15,7 +18,7 @@ export interface Download {
 /** Undefined where no such update was ever sent. */
 export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
   const [row] = await sql.query<Download>(
-    `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, f.object_key, f.file_size,
+    `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
        u.closed_at IS NULL AS is_open
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id

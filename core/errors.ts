@@ -9,7 +9,10 @@ export class OtaError extends Error {
   }
 }
 
-/** PostgreSQL refused a statement. The Data API puts the SQLSTATE into the message text only. */
+/**
+ * PostgreSQL refused a statement. The Data API puts the SQLSTATE into the message text only. The SDK's error is not kept as
+ * the cause: the message says all, and it drags the whole HTTP exchange into the logs.
+ */
 export class SqlError extends OtaError {
   readonly sqlState: string;
 
@@ -28,7 +31,7 @@ export class SqlError extends OtaError {
     const sqlState = /SQLState: ([0-9A-Z]{5})/.exec(error.message)?.[1];
     if (sqlState === undefined) return undefined;
     const firstLine = sql.trim().split('\n', 1)[0] ?? '';
-    return new SqlError(sqlState, `${error.message} (in: ${firstLine.slice(0, 80)})`, { cause: error });
+    return new SqlError(sqlState, `${error.message} (in: ${firstLine.slice(0, 80)})`);
   }
 }
 

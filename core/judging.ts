@@ -1,12 +1,17 @@
 import { inBatches } from './batches.ts';
 import type { Sql } from './database.ts';
+import type { Delivery } from './model-settings.ts';
+import { planRetry, type Retry } from './retry-policy.ts';
+import type { CommandFamily } from './topics.ts';
 import {
   type AttemptFacts,
   type Judgement,
   judgeAttempt,
   REPORTED_STATES,
   type ReportedState,
+  type UpdateState,
 } from './update-policy.ts';
+import { UNKNOWN_VERSION } from './versions.ts';
 
 /** Each update's facts can hold a few dozen statuses: this many stay well under the Data API's 1 MiB answer. */
 const UPDATES_A_CALL = 100;
@@ -14,8 +19,17 @@ const UPDATES_A_CALL = 100;
 interface FactsRow {
   readonly id: number;
   readonly attempt: number;
+  readonly status: UpdateState;
+  readonly is_closed: boolean;
+  readonly rollout_id: number | null;
   readonly events: number;
   readonly firmware_version: string;
+  readonly previous_version: string | null;
+  readonly command_family: CommandFamily | null;
+  readonly delivery: Delivery | null;
+  readonly file_size: number;
+  readonly max_attempts: number;
+  readonly link_opened: boolean | null;
   readonly sent_at: Date;
   readonly acknowledged_at: Date | null;
   readonly last_report_at: Date | null;
@@ -28,29 +42,49 @@ interface FactsRow {
   readonly survival_minutes: number;
 }
 
+interface Judged {
+  readonly row: FactsRow;
+  readonly judgement: Judgement;
+  /** Undefined where the judgement stands; else the update is owed another attempt. */
+  readonly retry: Retry | undefined;
+}
+
 /**
- * Judges the current attempt of each open update anew from all its events and stores the verdict, unless a judgement
- * that saw more events was stored meanwhile: events are only ever added, so more means later. An outcome that is final
- * stays; a message that comes late may still complete what is known of it.
+ * Judges the newest attempt of each given update anew from all its events, and stores the verdict or owes the device
+ * another attempt, unless a judgement that saw more events was stored meanwhile: events are only ever added, so more
+ * means later. An outcome that is final stays; a message that comes late may still complete what is known of it.
  */
 export async function judgeUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   for (const ids of inBatches(updateIds, UPDATES_A_CALL)) {
-    const rows = await readFacts(sql, ids);
+    const judged = (await readFacts(sql, ids)).map((row) => judge(row, now)).filter(saysSomethingNew);
     await storeJudgements(
       sql,
-      rows.map((row) => ({ row, judgement: judgeAttempt(toFacts(row), toTimes(row), now) })),
+      judged.filter(({ retry }) => retry === undefined),
     );
+    await storeRetries(sql, judged);
   }
 }
+
+function judge(row: FactsRow, now: Date): Judged {
+  const judgement = judgeAttempt(toFacts(row), toTimes(row), now);
+  const mayRetry = row.rollout_id !== null && !row.is_closed;
+  const retry = mayRetry ? planRetry(judgement, toEndedAttempt(row)) : undefined;
+  return { row, judgement, retry };
+}
+
+/** An update that is owed an attempt is moved only by word of the attempt before: it did arrive after all. */
+const saysSomethingNew = ({ row, judgement, retry }: Judged) =>
+  row.status !== 'pending' ||
+  (retry === undefined && (judgement.acknowledgedAt !== null || judgement.writtenAt !== null));
 
 /** Open updates whose deadline has passed, the most overdue first; at most `limit`. */
 export async function findOverdueUpdates(
   sql: Sql,
   now: Date,
   limit: number,
-): Promise<{ id: number; status: string }[]> {
+): Promise<{ id: number; status: UpdateState; error_message: string | null }[]> {
   return sql.query(
-    `SELECT id, status FROM device_update_status
+    `SELECT id, status, error_message FROM device_update_status
      WHERE closed_at IS NULL AND deadline_at <= :now::timestamptz
      ORDER BY deadline_at LIMIT :limit`,
     { now, limit },
@@ -59,19 +93,27 @@ export async function findOverdueUpdates(
 
 function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
-    `SELECT u.id, u.attempt, u.firmware_version, u.sent_at, f.*,
+    `SELECT u.id, a.attempt, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id, u.firmware_version,
+       u.previous_version, a.sent_at, a.command_family, a.delivery, f.*,
+       coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
        coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
        coalesce(r.survival_minutes, 5) AS survival_minutes
      FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
-     JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.sent_at IS NOT NULL
-       AND (u.closed_at IS NULL AND u.status <> 'pending' OR u.status IN ('success', 'failed', 'rolled_back'))
+     JOIN device_update_status AS u ON u.id = wanted.id::bigint
+       AND (u.closed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
+     JOIN LATERAL (
+       SELECT attempt, sent_at, command_family, delivery FROM update_attempts
+       WHERE update_id = u.id ORDER BY attempt DESC LIMIT 1
+     ) AS a ON a.attempt = u.attempt OR u.status = 'pending'
+     LEFT JOIN firmware_releases AS i ON i.id = u.release_id
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      CROSS JOIN LATERAL (
        SELECT count(*)::integer AS events,
          min(e.received_at) FILTER (WHERE e.event_type <> 'status') AS acknowledged_at,
          max(e.received_at) FILTER (WHERE e.event_type <> 'status') AS last_report_at,
          max(array_position(string_to_array(:states, ','), e.state)) AS furthest,
+         bool_or(e.event_type = 'fetch') AS link_opened,
          max((e.payload ->> 'percent')::integer) FILTER (WHERE e.event_type = 'progress') AS percent,
          (jsonb_agg(jsonb_build_object('received_at', e.received_at, 'success', e.payload -> 'success',
              'code', e.payload -> 'code', 'message', e.payload -> 'message')
@@ -80,7 +122,7 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
              'uptime_seconds', e.payload -> 'uptimeSeconds')
            ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status') AS boots
        FROM ota_events AS e
-       WHERE e.update_id = u.id AND e.attempt = u.attempt
+       WHERE e.update_id = u.id AND e.attempt = a.attempt
      ) AS f`,
     { ids, states: REPORTED_STATES.join(',') },
   );
@@ -89,6 +131,7 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
 function toFacts(row: FactsRow): AttemptFacts {
   return {
     targetVersion: row.firmware_version,
+    previousVersion: row.previous_version === UNKNOWN_VERSION ? null : row.previous_version,
     sentAt: row.sent_at,
     acknowledgedAt: row.acknowledged_at,
     lastReportAt: row.last_report_at,
@@ -109,11 +152,22 @@ const toTimes = (row: FactsRow) => ({
   survivalMinutes: row.survival_minutes,
 });
 
-async function storeJudgements(sql: Sql, judged: readonly { row: FactsRow; judgement: Judgement }[]): Promise<void> {
+const toEndedAttempt = (row: FactsRow) => ({
+  updateId: row.id,
+  attempt: row.attempt,
+  maxAttempts: row.max_attempts,
+  family: row.command_family,
+  delivery: row.delivery,
+  linkOpened: row.link_opened ?? false,
+  imageBytes: row.file_size,
+});
+
+async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<void> {
   if (judged.length === 0) return;
   const rows = judged.map(({ row, judgement: j }) => ({
     id: row.id,
     attempt: row.attempt,
+    sent_at: row.sent_at,
     events: row.events,
     status: j.status,
     acknowledged_at: j.acknowledgedAt,
@@ -123,41 +177,78 @@ async function storeJudgements(sql: Sql, judged: readonly { row: FactsRow; judge
     error_message: j.errorMessage,
     written_at: j.writtenAt,
     confirmed_at: j.confirmedAt,
+    unexpected_version: j.unexpectedVersion,
     deadline_at: j.deadlineAt,
     closed_at: j.closedAt,
   }));
   await sql.query(
-    `UPDATE device_update_status AS u SET
-       status = j.status, folded_events = j.events, acknowledged_at = j.acknowledged_at,
-       started_at = coalesce(u.started_at, j.acknowledged_at), reported_at = coalesce(j.reported_at, u.reported_at),
-       progress_percent = j.percent, result_code = j.result_code, error_message = j.error_message,
-       written_at = j.written_at, confirmed_at = j.confirmed_at, deadline_at = j.deadline_at, closed_at = j.closed_at,
-       completed_at = j.closed_at
-     FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, events integer, status text,
-       acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer, error_message text,
-       written_at timestamptz, confirmed_at timestamptz, deadline_at timestamptz, closed_at timestamptz)
-     WHERE u.id = j.id AND u.attempt = j.attempt AND u.folded_events <= j.events
-       AND (u.closed_at IS NULL OR u.status = j.status AND j.closed_at IS NOT NULL)`,
+    `WITH judged AS (
+       UPDATE device_update_status AS u SET
+         status = j.status, attempt = j.attempt, sent_at = j.sent_at, folded_events = j.events,
+         acknowledged_at = j.acknowledged_at, started_at = coalesce(u.started_at, j.acknowledged_at),
+         reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
+         error_message = j.error_message, written_at = j.written_at, confirmed_at = j.confirmed_at,
+         unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
+         closed_at = j.closed_at, completed_at = j.closed_at
+       FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
+         status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,
+         error_message text, written_at timestamptz, confirmed_at timestamptz, unexpected_version text,
+         deadline_at timestamptz, closed_at timestamptz)
+       WHERE u.id = j.id AND u.folded_events <= j.events
+         AND (u.attempt = j.attempt OR u.status = 'pending' AND u.attempt = j.attempt - 1)
+         AND (u.closed_at IS NULL OR u.status = j.status AND j.closed_at IS NOT NULL)
+       RETURNING u.id, u.attempt, u.status, u.result_code, u.error_message, u.closed_at
+     )
+     UPDATE update_attempts AS a SET
+       ended_at = j.closed_at, status = j.status, result_code = j.result_code, reason = j.error_message
+     FROM judged AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.closed_at IS NOT NULL`,
     { rows },
   );
 }
 
-/**
- * Gives back the slots of updates that have ended. One statement, and repeatable: a slot is given back by whoever
- * clears `slot_held`, and only closed updates are touched, which no send ever waits for.
- */
-export async function releaseSlots(sql: Sql): Promise<void> {
+/** Owes the device another attempt; why this one failed stays with the attempt, and its slot is free at once. */
+async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> {
+  const rows = judged.flatMap(({ row, judgement: j, retry }) =>
+    retry === undefined
+      ? []
+      : {
+          id: row.id,
+          attempt: row.attempt,
+          events: row.events,
+          status: j.status,
+          ended_at: j.closedAt,
+          result_code: j.resultCode,
+          reason: j.errorMessage,
+          not_before: retry.notBefore,
+          family: retry.family,
+          delivery: retry.delivery,
+        },
+  );
+  if (rows.length === 0) return;
   await sql.query(
     `WITH ended AS (
-       UPDATE device_update_status SET slot_held = false
-       WHERE id IN (
-         SELECT id FROM device_update_status WHERE slot_held AND closed_at IS NOT NULL
-         ORDER BY id LIMIT 5000 FOR UPDATE SKIP LOCKED)
-       RETURNING rollout_id
+       SELECT * FROM jsonb_to_recordset(:rows::jsonb) AS e(id bigint, attempt integer, events integer, status text,
+         ended_at timestamptz, result_code integer, reason text, not_before timestamptz, family text, delivery text)
+     ), owed AS (
+       UPDATE device_update_status AS u SET
+         status = 'pending', slot_held = false, sent_at = NULL, folded_events = e.events, acknowledged_at = NULL,
+         progress_percent = NULL, result_code = e.result_code, error_message = e.reason, not_before = e.not_before,
+         enqueue_after = e.not_before, next_family = e.family, next_delivery = e.delivery,
+         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
+           e.not_before + make_interval(mins => r.attempt_timeout_minutes))
+       FROM ended AS e, rollout_configurations AS r, device_update_status AS before
+       WHERE u.id = e.id AND u.attempt = e.attempt AND u.status <> 'pending' AND u.closed_at IS NULL
+         AND u.folded_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
+       RETURNING u.id, u.rollout_id, before.slot_held
+     ), noted AS (
+       UPDATE update_attempts AS a SET
+         ended_at = e.ended_at, status = e.status, result_code = e.result_code, reason = e.reason
+       FROM owed JOIN ended AS e USING (id) WHERE a.update_id = e.id AND a.attempt = e.attempt
      ), freed AS (
-       SELECT rollout_id, count(*)::integer AS slots FROM ended GROUP BY rollout_id
+       SELECT rollout_id, count(*)::integer AS slots FROM owed WHERE slot_held GROUP BY rollout_id
      )
      UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
+    { rows },
   );
 }

@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import type { RegisteredRelease } from './stepping-stones.ts';
 
 /** A verified image as it is stored. */
 export interface NewRelease {
@@ -55,6 +56,14 @@ export async function insertRelease(sql: Sql, release: NewRelease, now: Date): P
     { release, now },
   );
   return rows.length > 0;
+}
+
+/** The releases of a model with what they ask of the version before. */
+export async function readRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
+  return sql.query(
+    'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model ORDER BY id DESC LIMIT 500',
+    { model: deviceModel },
+  );
 }
 
 export interface RejectedUpload {

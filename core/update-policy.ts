@@ -37,6 +37,8 @@ export interface ResultReport {
 /** Everything known about the current attempt of one update: sums over its events, in any order of arrival. */
 export interface AttemptFacts {
   readonly targetVersion: string;
+  /** What ran when the command was sent; null where that is not known. */
+  readonly previousVersion: string | null;
   readonly sentAt: Date;
   /** Null where nothing was heard. */
   readonly acknowledgedAt: Date | null;
@@ -65,6 +67,8 @@ export interface Judgement {
   readonly errorMessage: string | null;
   readonly writtenAt: Date | null;
   readonly confirmedAt: Date | null;
+  /** What the device calls itself after the reboot, where that is neither the new version nor the old one. */
+  readonly unexpectedVersion: string | null;
   readonly deadlineAt: Date | null;
   readonly closedAt: Date | null;
 }
@@ -86,6 +90,7 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
     errorMessage: null,
     writtenAt: null,
     confirmedAt: null,
+    unexpectedVersion: null,
     deadlineAt: null,
     closedAt: null,
   };
@@ -114,10 +119,15 @@ function judgeWritten(
   running: BootReport | undefined,
   times: UpdateTimes,
   now: Date,
-): Pick<Judgement, 'status' | 'confirmedAt' | 'errorMessage' | 'deadlineAt' | 'closedAt'> {
+): Pick<Judgement, 'status' | 'confirmedAt' | 'errorMessage' | 'deadlineAt' | 'closedAt'> & Partial<Judgement> {
   const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.survivalMinutes);
   const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, writtenAt));
   if (back !== undefined && (survivedAt === null || back.receivedAt < survivedAt)) {
+    if (facts.previousVersion !== null && !isSameVersion(back.version, facts.previousVersion)) {
+      const errorMessage = `${facts.targetVersion} was written, but after the reboot the device runs ${back.version}: is that what the image calls itself?`;
+      const unexpected = { unexpectedVersion: back.version, confirmedAt: null, deadlineAt: null };
+      return { status: 'failed', errorMessage, ...unexpected, closedAt: back.receivedAt };
+    }
     const errorMessage = `reported ${back.version} again after a reboot: ${facts.targetVersion} did not ${running ? 'stay up' : 'boot'}`;
     const confirmedAt = running !== undefined && running.receivedAt < back.receivedAt ? running.receivedAt : null;
     return { status: 'rolled_back', confirmedAt, errorMessage, deadlineAt: null, closedAt: back.receivedAt };

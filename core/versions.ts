@@ -12,6 +12,12 @@ export function isSameVersion(a: string, b: string): boolean {
   return parsedA !== null && parsedB !== null ? semver.eq(parsedA, parsedB) : a === b;
 }
 
+/** Negative, 0 or positive as semver orders them; undefined where one of them is not semver. */
+export function compareVersions(a: string, b: string): number | undefined {
+  const [parsedA, parsedB] = [parse(a), parse(b)];
+  return parsedA === null || parsedB === null ? undefined : semver.compare(parsedA, parsedB);
+}
+
 export interface VersionPolicy {
   readonly target: string;
   readonly minVersion: string | null;

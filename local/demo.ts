@@ -49,8 +49,8 @@ export async function startDemo(runtime: LocalRuntime, database: Database, optio
   await upload(runtime.endpoints, release);
   await database.query(
     `INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
-       rollout_percentage, is_active, survival_minutes)
-     VALUES (:name, :version, :model, 'all', '{}', 100, true, 1)
+       rollout_percentage, is_active, stages, survival_minutes)
+     VALUES (:name, :version, :model, 'all', '{}', 100, true, '[{"count": 2}]', 0)
      ON CONFLICT (name) DO NOTHING`,
     { name: `first rollout of ${release.version}`, version: release.version, model: release.model },
   );

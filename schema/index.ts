@@ -1,4 +1,5 @@
 import initial from './000001_initial.sql';
+import rollouts from './000002_rollouts.sql';
 
 export interface Migration {
   readonly version: number;
@@ -7,4 +8,7 @@ export interface Migration {
 }
 
 /** Every migration in order. Append only: a released one is never edited. */
-export const migrations: readonly Migration[] = [{ version: 1, name: 'initial', sql: initial }];
+export const migrations: readonly Migration[] = [
+  { version: 1, name: 'initial', sql: initial },
+  { version: 2, name: 'rollouts', sql: rollouts },
+];

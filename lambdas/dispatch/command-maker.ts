@@ -43,8 +43,10 @@ export function commandMaker(settings: CommandSettings): CommandMaker {
 
 async function plan(update: OwedUpdate, settings: CommandSettings) {
   const { id, device_id, rollout_id, firmware_version, checksum_sha256 } = update;
-  const { delivery, packetLimitBytes } = settingsOf(settings.models, update.device_model);
-  const family = update.command_family ?? settings.defaultFamily;
+  const model = settingsOf(settings.models, update.device_model);
+  const { packetLimitBytes } = model;
+  const delivery = update.next_delivery ?? model.delivery;
+  const family = update.next_family ?? update.command_family ?? settings.defaultFamily;
   const topic = commandTopic(settings.topicPrefix, family, device_id);
   const url =
     delivery === 'presigned'

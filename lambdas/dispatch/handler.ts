@@ -1,6 +1,4 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { groupBy } from '../../core/batches.ts';
-import { failOwedUpdates, readOwedUpdates, reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
 import { ENV } from '../../core/env-names.ts';
 import { parseJson } from '../../core/rule-message.ts';
 import type { CommandFamily } from '../../core/topics.ts';
@@ -8,41 +6,20 @@ import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { readSecret } from '../shared/secrets.ts';
-import { type CommandMaker, commandMaker, type PlannedCommand } from './command-maker.ts';
+import { type CommandMaker, commandMaker } from './command-maker.ts';
+import { dispatchUpdates } from './dispatch-updates.ts';
 import { sendCommand } from './send-command.ts';
 
 const database = openDatabase();
 let maker: Promise<CommandMaker> | undefined;
 
-/**
- * The only function that sends. Reserve first, send second, store the outcome third: what dies in between is never sent
- * twice in one attempt; its deadline ends the attempt.
- */
+/** The only function that sends. */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  const now = new Date();
   maker ??= makeCommandMaker();
-  const { planned, unsendable } = await (await maker)(await readOwedUpdates(database, readUpdateIds(event)));
-  await failOwedUpdates(database, unsendable, now);
-  for (const [rolloutId, commands] of groupBy(planned, ({ rolloutId }) => rolloutId)) {
-    await sendAll(rolloutId, commands, now);
-  }
+  const ids = readUpdateIds(event);
+  const outcomes = await dispatchUpdates(database, ids, new Date(), await maker, sendCommand);
+  logger.info('commands', { asked: ids.length, outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })) });
   return { batchItemFailures: [] };
-}
-
-async function sendAll(rolloutId: number, commands: readonly PlannedCommand[], now: Date): Promise<void> {
-  const reserved = await reserveSends(database, rolloutId, commands, now);
-  const attempts = new Map(reserved.map(({ id, attempt }) => [id, attempt]));
-  const sending = commands.flatMap((command) => {
-    const attempt = attempts.get(command.id);
-    return attempt === undefined ? [] : [sendCommand(command, attempt, now)];
-  });
-  const outcomes = await Promise.all(sending);
-  await storeSendOutcomes(database, outcomes, now);
-  logger.info('commands', {
-    rolloutId,
-    owed: commands.length,
-    outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })),
-  });
 }
 
 function readUpdateIds(event: SQSEvent): number[] {

@@ -20,8 +20,8 @@ const transport = requireEnv(ENV.commandTransport);
 
 /** A connected device acknowledges in a second or two; one that fell asleep never does. */
 const CONFIRMATION_SECONDS = 5;
-/** When the orchestrator looks again at an absent device, should its waking go unnoticed. */
-const ABSENT_RETRY_MINUTES = 10;
+/** When the orchestrator looks again at an absent device, should its waking go unnoticed; its next status comes first. */
+const ABSENT_RETRY_MINUTES = 60;
 const THROTTLED_RETRY_MINUTES = 1;
 
 /** Sends one command, once, and says what became of it. Never throws: an unknown fate is `unconfirmed`, and waits. */

@@ -1,9 +1,6 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 
-/** A function's answer may be 6 MB, and base64 makes 4 of 3. */
-export const DIRECT_MAX_BYTES = 4 * 1024 * 1024;
-
 const client = new S3Client({});
 
 /** The image itself, whole or the one range that was asked for; the gateway sets Content-Length from the body. */

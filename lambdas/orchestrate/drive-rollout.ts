@@ -1,55 +1,207 @@
 import type { Sql } from '../../core/database.ts';
 import { pickOwedUpdates } from '../../core/dispatching.ts';
+import { readRegisteredReleases } from '../../core/releases.ts';
+import { completeRollout, haltRollout } from '../../core/rollout-control.ts';
+import { type RolloutPlan, readPlan } from '../../core/rollout-plan.ts';
+import {
+  decideRollout,
+  holdsGate,
+  type RolloutDecision,
+  type RolloutNumbers,
+  type Tally,
+} from '../../core/rollout-policy.ts';
 import {
   type ActiveRollout,
+  beginStage,
+  type ClaimedRelease,
   claimDevices,
-  completeRollout,
   fixMemberThreshold,
-  pauseRollout,
+  hasClaimable,
+  noteGate,
   readVersionsInUse,
+  type StageBeginning,
+  setSendsUntil,
 } from '../../core/rollouts.ts';
-import { readTarget } from '../../core/target-filter.ts';
-import { judgeVersion } from '../../core/versions.ts';
+import { openUntil } from '../../core/send-window.ts';
+import { chooseReleases } from '../../core/stepping-stones.ts';
+import { readTarget, type Target } from '../../core/target-filter.ts';
 
 /** Devices claimed in one tick; a larger rollout goes on at the next. */
 const CLAIMS_A_TICK = 5_000;
 const DISPATCHES_A_TICK = 500;
 /** How long a picked update is left to the dispatch queue before a tick picks it again. */
 const PUT_OFF_SECONDS = 60;
+/** The orchestrator's name where operators stand with theirs. */
+const SELF = 'orchestrator';
 
 export interface RolloutTick {
   readonly claimed: number;
   /** Ids of updates to dispatch now. */
   readonly owed: readonly number[];
-  readonly state: 'waiting for its release' | 'waiting for devices' | 'paused' | 'active' | 'completed';
+  readonly state: string;
 }
 
-/** What one rollout does in one tick: claims the devices that may be updated, picks what is to be sent, ends when done. */
+/** A rollout whose columns have been read and found good. */
+interface Readied {
+  readonly rollout: ActiveRollout & { readonly member_threshold: string; readonly release_id: number };
+  readonly plan: RolloutPlan;
+  readonly target: Target;
+}
+
+/** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
 export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date): Promise<RolloutTick> {
-  const idle = { claimed: 0, owed: [] };
-  if (rollout.release_id === null) return { ...idle, state: 'waiting for its release' };
-  const read = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
-  if (!read.ok) {
-    await pauseRollout(sql, rollout.id, read.reason, 'orchestrator', now);
-    return { ...idle, state: 'paused' };
-  }
-  const threshold = rollout.member_threshold ?? (await fixMemberThreshold(sql, rollout, read.target));
-  if (threshold === null) return { ...idle, state: 'waiting for devices' };
-
-  const versions = (await readVersionsInUse(sql, rollout.device_model)).filter((current) =>
-    isEligible(current, rollout),
-  );
-  const member = { ...rollout, member_threshold: threshold };
-  const claimed = await claimDevices(sql, member, read.target, versions, CLAIMS_A_TICK, now);
-  const owed = await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
-  const completed = claimed === 0 && owed.length === 0 && (await completeRollout(sql, rollout.id, now));
-  return { claimed, owed, state: completed ? 'completed' : 'active' };
+  const ready = await makeReady(sql, rollout, now);
+  if (typeof ready === 'string') return { claimed: 0, owed: [], state: ready };
+  const begun = await beginFirstStage(sql, ready, now);
+  const releases = await chooseFor(sql, begun);
+  const claimed = await claim(sql, begun, releases, now);
+  const decision = decideRollout(toNumbers(begun.rollout, claimed), toGates(rollout), begun.plan.stages, now);
+  const furtherClaims = await carryOut(sql, begun, releases, decision, now);
+  const owed =
+    decision.kind === 'halt' ? [] : await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
+  const isIdle = claimed + furtherClaims + owed.length === 0;
+  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, begun, releases, now));
+  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describe(decision) };
 }
 
-const isEligible = (current: string, rollout: ActiveRollout) =>
-  judgeVersion(current, {
-    target: rollout.firmware_version,
-    minVersion: rollout.min_version,
-    allowDowngrade: rollout.allow_downgrade,
-    includeUnknown: rollout.include_unknown,
-  }) === 'eligible';
+/** Reads the rollout's columns, which anybody may have written by SQL; what is wrong halts it with the reason. */
+async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<Readied | string> {
+  if (rollout.start_at !== null && now < rollout.start_at) return `scheduled for ${rollout.start_at.toISOString()}`;
+  if (rollout.release_id === null) return 'waiting for its release';
+  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const plan = readPlan(rollout);
+  if (!target.ok || !plan.ok) {
+    const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
+    await haltRollout(sql, { rolloutId: rollout.id, reason, by: SELF }, now);
+    return `halted: ${reason}`;
+  }
+  const threshold = rollout.member_threshold ?? (await fixMemberThreshold(sql, rollout, target.target));
+  if (threshold === null) return 'waiting for devices';
+  const window = plan.plan.sendWindow;
+  await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
+  const ready = { ...rollout, member_threshold: threshold, release_id: rollout.release_id };
+  return { rollout: ready, plan: plan.plan, target: target.target };
+}
+
+async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied> {
+  if (ready.rollout.stage_threshold !== null) return ready;
+  return (await begin(sql, ready, 0, null, now)) ?? ready;
+}
+
+/** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
+async function begin(
+  sql: Sql,
+  ready: Readied,
+  stage: number,
+  size: number | null,
+  now: Date,
+): Promise<Readied | undefined> {
+  const { rollout, plan, target } = ready;
+  const reach = plan.stages?.[stage]?.reach;
+  const beginning: StageBeginning = reach === undefined ? { windowOf: size } : { reach };
+  const begun = await beginStage(sql, rollout, target, stage, beginning, now);
+  if (begun === undefined) return undefined;
+  const allowed = plan.stages === null ? rollout.starts + begun.size : null;
+  return {
+    ...ready,
+    rollout: {
+      ...rollout,
+      stage,
+      stage_threshold: begun.threshold,
+      stage_size: begun.size,
+      stage_began_at: now,
+      stage_tally: null,
+      gate_held_since: null,
+      allowed_starts: allowed,
+    },
+  };
+}
+
+async function chooseFor(sql: Sql, { rollout }: Readied): Promise<ClaimedRelease[]> {
+  const versions = await readVersionsInUse(sql, rollout.device_model);
+  const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
+  const registered = target.min_version === null ? [] : await readRegisteredReleases(sql, rollout.device_model);
+  const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
+  return chooseReleases(versions, target, registered, { allowDowngrade, includeUnknown });
+}
+
+async function claim(
+  sql: Sql,
+  { rollout, target }: Readied,
+  releases: readonly ClaimedRelease[],
+  now: Date,
+): Promise<number> {
+  let claimed = 0;
+  for (const release of releases) {
+    claimed += await claimDevices(sql, rollout, target, release, CLAIMS_A_TICK - claimed, now);
+  }
+  return claimed;
+}
+
+/** @returns how many more devices were claimed, of a stage that began */
+async function carryOut(
+  sql: Sql,
+  ready: Readied,
+  releases: readonly ClaimedRelease[],
+  decision: RolloutDecision,
+  now: Date,
+): Promise<number> {
+  const { rollout } = ready;
+  if (decision.kind === 'halt') {
+    await haltRollout(sql, { rolloutId: rollout.id, reason: decision.reason, by: SELF }, now);
+    return 0;
+  }
+  if (ready.plan.stages !== null)
+    await noteGate(sql, rollout, holdsGate(decision) ? (rollout.gate_held_since ?? now) : null);
+  if (decision.kind !== 'advance') return 0;
+  const next = await begin(sql, ready, decision.stage, decision.size, now);
+  return next === undefined ? 0 : claim(sql, next, releases, now);
+}
+
+/**
+ * Completes the rollout when nobody is left whom it may yet have to update; not before a device that registers just now
+ * had the time to say what it runs.
+ */
+async function finish(
+  sql: Sql,
+  { rollout, target }: Readied,
+  releases: readonly ClaimedRelease[],
+  now: Date,
+): Promise<boolean> {
+  if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
+  if (now.getTime() < rollout.stage_began_at.getTime() + rollout.survival_minutes * 60_000) return false;
+  for (const release of releases) if (await hasClaimable(sql, rollout, target, release)) return false;
+  return completeRollout(sql, rollout.id, now);
+}
+
+const NOTHING: Tally = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
+
+/** The numbers as they were read, and what this tick has claimed since. */
+function toNumbers(rollout: ActiveRollout, claimed: number): RolloutNumbers {
+  const plusClaimed = (tally: Tally): Tally => ({ ...tally, claimed: tally.claimed + claimed });
+  return {
+    stage: rollout.stage,
+    size: rollout.stage_size ?? 1,
+    gateHeldSince: rollout.gate_held_since,
+    ofStage: plusClaimed(rollout.stage_tally ?? NOTHING),
+    total: plusClaimed(rollout.total_tally),
+    isUnderWay: rollout.is_under_way || claimed > 0,
+    starts: rollout.starts,
+    endedStarts: rollout.ended_starts,
+    allowedStarts: rollout.allowed_starts,
+    unexpected: rollout.unexpected,
+  };
+}
+
+const toGates = ({ failure_threshold, failure_count, min_reports }: ActiveRollout) => ({
+  failureThreshold: failure_threshold,
+  failureCount: failure_count,
+  minReports: min_reports,
+});
+
+function describe(decision: RolloutDecision): string {
+  if (decision.kind === 'halt') return `halted: ${decision.reason}`;
+  if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
+  if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
+  return decision.kind === 'advance' ? `stage ${decision.stage + 1} began` : 'active';
+}

@@ -13,6 +13,7 @@ const boot = (seconds: number, version: string, uptimeSeconds: number | null = n
 
 const silent: AttemptFacts = {
   targetVersion: '2.0.0',
+  previousVersion: '1.0.0',
   sentAt,
   acknowledgedAt: null,
   lastReportAt: null,

@@ -51,7 +51,7 @@ describe('what becomes of a command', () => {
   });
 
   test.each([
-    ['404, not connected', failure(ResourceNotFoundException), 'absent', new Date('2026-03-01T12:10:00Z')],
+    ['404, not connected', failure(ResourceNotFoundException), 'absent', new Date('2026-03-01T13:00:00Z')],
     ['504, no PUBACK', failure(GatewayTimeoutException), 'unconfirmed', null],
     ['429', failure(ThrottlingException), 'throttled', new Date('2026-03-01T12:01:00Z')],
     ['403', failure(ForbiddenException), 'refused', null],

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PlannedSend, pickOwedUpdates, reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
-import { releaseSlots } from '../../core/judging.ts';
-import { type ActiveRollout, claimDevices, fixMemberThreshold, readActiveRollouts } from '../../core/rollouts.ts';
+import {
+  type ActiveRollout,
+  beginStage,
+  claimDevices,
+  fixMemberThreshold,
+  readActiveRollouts,
+} from '../../core/rollouts.ts';
+import { tallyEndedUpdates } from '../../core/tallying.ts';
 import { readTarget } from '../../core/target-filter.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -21,9 +27,19 @@ const anyone = readTarget('all', {}, 100);
 if (!anyone.ok) throw new Error(anyone.reason);
 const { target } = anyone;
 
+const everyone = { reach: { share: 1 } };
+
 async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
-  const threshold = rollout.member_threshold ?? (await fixMemberThreshold(db.app, rollout, target)) ?? 'f'.repeat(32);
-  return claimDevices(db.app, { ...rollout, member_threshold: threshold }, target, ['1.0.0'], limit, now);
+  const member_threshold =
+    rollout.member_threshold ?? (await fixMemberThreshold(db.app, rollout, target)) ?? 'f'.repeat(32);
+  await beginStage(db.app, { ...rollout, member_threshold }, target, 0, everyone, now);
+  const release = {
+    releaseId: rollout.release_id ?? 0,
+    version: '2.0.0',
+    isSteppingStone: false,
+    fromVersions: ['1.0.0'],
+  };
+  return claimDevices(db.app, { ...rollout, stage_threshold: member_threshold }, target, release, limit, now);
 }
 
 async function startRollout(
@@ -82,7 +98,7 @@ describe('several dispatchers at once', () => {
     );
     await Promise.all([
       storeSendOutcomes(db.app, gone, now),
-      ...Array.from({ length: 4 }, () => releaseSlots(db.app)),
+      ...Array.from({ length: 4 }, () => tallyEndedUpdates(db.app)),
       ...Array.from({ length: 4 }, () => reserveSends(db.app, id, owed, now)),
     ]);
     const [pace] = await db.app.query<{ in_flight: number; held: number }>(

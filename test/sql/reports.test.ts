@@ -19,12 +19,12 @@ beforeEach(() => db.empty());
 const sentAt = new Date('2026-03-01T12:00:00Z');
 const at = (seconds: number) => new Date(sentAt.getTime() + seconds * 1000);
 
-/** A device `d0` on 1.0.0 that was sent 2.0.0 at 12:00:00. */
+/** A device `d0` on 1.0.0 that was sent 2.0.0 at 12:00:00, its only attempt. */
 async function sendUpdate(): Promise<void> {
   await addDevices(db.app, 1);
   await addRelease(db.app, '2.0.0');
-  const rollout = await addRollout(db.app, 'r', '2.0.0');
-  await db.app.query(`INSERT INTO rollout_pace (rollout_id) VALUES (:rollout)`, { rollout });
+  const rollout = await addRollout(db.app, 'r', '2.0.0', { max_attempts: 1 });
+  await db.app.query(`INSERT INTO rollout_pace (rollout_id, allowed_starts) VALUES (:rollout, NULL)`, { rollout });
   await db.app.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, previous_version)
      VALUES ('d0', :rollout, 1, '2.0.0', '1.0.0')`,

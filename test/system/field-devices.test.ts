@@ -40,7 +40,7 @@ beforeAll(async () => {
   await system.upload('firmware/1.1.0/esp32-s3.bin', buildImage({ version: '1.1.0' }));
   await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
   await system.database.query(
-    `INSERT INTO rollout_configurations (name, firmware_version) VALUES ('odd ones', '1.1.0')`,
+    `INSERT INTO rollout_configurations (name, firmware_version, stages, failure_threshold) VALUES ('odd ones', '1.1.0', '[]', 1)`,
   );
   await new Promise<void>((resolve) => {
     sleeper.on('state', ({ kind }) => kind === 'asleep' && resolve());

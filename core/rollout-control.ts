@@ -1,0 +1,152 @@
+import type { Sql } from './database.ts';
+
+/** A change of a rollout: what happened, why, and by whom (`orchestrator`, or the identity of an operator). */
+export interface RolloutChange {
+  readonly rolloutId: number;
+  readonly reason: string;
+  readonly by: string;
+}
+
+/** What is noted with each change: the numbers at that moment. */
+const NUMBERS = `(SELECT jsonb_build_object('stage', max(stage), 'claimed', sum(claimed), 'succeeded', sum(succeeded),
+         'failed', sum(failed), 'canceled', sum(canceled)) FROM rollout_stages AS s WHERE s.rollout_id = changed.id)`;
+
+const EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+     SELECT id, :event, :now::timestamptz,
+       jsonb_build_object('reason', :reason::text, 'by', :by::text, 'numbers', ${NUMBERS}),
+       md5(id || ' ' || :event || ' ' || :now::timestamptz)
+     FROM changed
+     ON CONFLICT DO NOTHING`;
+
+/** Sets what the gates read to zero and begins a new generation; a slow start goes on with a window of its last size. */
+const BEGIN_ANEW = `stages AS (
+       UPDATE rollout_stages SET claimed = 0, succeeded = 0, failed = 0, failure_points = 0, canceled = 0,
+         gate_held_since = NULL
+       WHERE rollout_id IN (SELECT id FROM changed)
+     ), anew AS (
+       UPDATE rollout_pace AS p SET halted = false, generation = p.generation + 1,
+         allowed_starts = CASE WHEN p.allowed_starts IS NOT NULL THEN p.starts + (
+           SELECT size FROM rollout_stages AS s WHERE s.rollout_id = p.rollout_id AND s.stage = p.stage) END
+       WHERE p.rollout_id IN (SELECT id FROM changed)
+     )`;
+
+/**
+ * Stops a rollout at once: nothing more is claimed or sent until somebody resumes it. Its owed updates, and those sent
+ * but not fetched, are canceled by {@link cancelHalted}. @returns false where it was not running
+ */
+export async function haltRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_configurations SET
+         paused_at = :now::timestamptz, paused_reason = :reason, paused_by = :by, updated_at = :now::timestamptz
+       WHERE id = :rollout AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL
+       RETURNING id
+     ), stopped AS (
+       INSERT INTO rollout_pace (rollout_id, halted) SELECT id, true FROM changed
+       ON CONFLICT (rollout_id) DO UPDATE SET halted = true
+     )
+     ${EVENT} RETURNING id`,
+    { rollout: rolloutId, event: 'rollout_halted', reason, by, now },
+  );
+  return rows.length > 0;
+}
+
+/** Stops a rollout for good. @returns false where it had ended already */
+export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_configurations SET is_active = false, aborted_at = :now::timestamptz,
+         paused_at = coalesce(paused_at, :now::timestamptz), paused_reason = :reason, paused_by = :by,
+         updated_at = :now::timestamptz
+       WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL
+       RETURNING id
+     ), stopped AS (
+       INSERT INTO rollout_pace (rollout_id, halted) SELECT id, true FROM changed
+       ON CONFLICT (rollout_id) DO UPDATE SET halted = true
+     )
+     ${EVENT} RETURNING id`,
+    { rollout: rolloutId, event: 'rollout_aborted', reason, by, now },
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Lets a halted rollout go on. Its gates begin anew, or it would halt again at once; what the halt canceled is claimed
+ * again. A slow start goes on with the window that it had. @returns false where it was not halted
+ */
+export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_configurations SET
+         paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz
+       WHERE id = :rollout AND paused_at IS NOT NULL AND completed_at IS NULL AND aborted_at IS NULL
+       RETURNING id
+     ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
+     SELECT id FROM changed`,
+    { rollout: rolloutId, event: 'rollout_resumed', reason, by, now },
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Tries the devices of a rollout again that failed, with all attempts anew; also of one that is halted or complete, which
+ * it makes active again. @returns how many devices will be claimed again
+ */
+export async function retryFailed(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<number> {
+  const [row] = await sql.query<{ devices: number }>(
+    `WITH retried AS (
+       UPDATE device_update_status SET is_reclaimable = true
+       WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
+         AND late_success_at IS NULL AND is_tallied
+       RETURNING id
+     ), changed AS (
+       UPDATE rollout_configurations SET paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL,
+         updated_at = :now::timestamptz
+       WHERE id = :rollout AND aborted_at IS NULL AND EXISTS (SELECT FROM retried)
+       RETURNING id
+     ), event AS (${EVENT} RETURNING id)${BEGIN_ANEW} count(*)::integer AS devices FROM retried WHERE EXISTS (SELECT FROM changed)`,
+    { rollout: rolloutId, event: 'rollout_retried', reason, by, now },
+  );
+  return row?.devices ?? 0;
+}
+
+/** Ends a rollout that has nothing left to do: every claimed update has ended. @returns false where one is open */
+export async function completeRollout(sql: Sql, rolloutId: number, now: Date): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_configurations AS r SET completed_at = :now::timestamptz, updated_at = :now::timestamptz
+       WHERE id = :rollout AND completed_at IS NULL AND paused_at IS NULL
+         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NULL)
+       RETURNING id
+     )
+     ${EVENT} RETURNING id`,
+    { rollout: rolloutId, event: 'rollout_completed', reason: 'every member has ended', by: 'orchestrator', now },
+  );
+  return rows.length > 0;
+}
+
+/** Updates canceled by one statement. */
+const UPDATES_A_CALL = 5_000;
+
+/**
+ * Cancels what halted rollouts owe, and what they sent that was not fetched: those links answer 410 from now on. An
+ * update that is downloading keeps its link and ends as it ends. @returns how many were canceled; repeat until 0
+ */
+export async function cancelHalted(sql: Sql, now: Date): Promise<number> {
+  const [row] = await sql.query<{ canceled: number }>(
+    `WITH picked AS (
+       SELECT u.id FROM rollout_pace AS p JOIN device_update_status AS u USING (rollout_id)
+       WHERE p.halted AND u.closed_at IS NULL AND u.status IN ('pending', 'sent')
+       ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED
+     ), canceled AS (
+       UPDATE device_update_status AS u SET
+         status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+         deadline_at = NULL, error_message = 'the rollout was stopped before the device fetched its image'
+       FROM picked WHERE u.id = picked.id
+       RETURNING u.id
+     )
+     SELECT count(*)::integer AS canceled FROM canceled`,
+    { now },
+  );
+  return row?.canceled ?? 0;
+}

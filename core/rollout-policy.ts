@@ -1,0 +1,138 @@
+import type { Stage } from './rollout-plan.ts';
+
+/** What became of the device updates of a stage, or of all stages since the rollout began or was resumed. */
+export interface Tally {
+  readonly claimed: number;
+  readonly succeeded: number;
+  /** Failed, rolled back, timed out, silent. */
+  readonly failed: number;
+  /** As `failed`, a failed verification counted twice. */
+  readonly failurePoints: number;
+  /** What says nothing about the firmware: canceled, never reached, succeeded after all. */
+  readonly canceled: number;
+}
+
+export interface Gates {
+  /** Share of failure points that halts the rollout when exceeded, 0 to 1. */
+  readonly failureThreshold: number;
+  /** Failure points that halt it whatever their share; null: none do. */
+  readonly failureCount: number | null;
+  readonly minReports: number;
+}
+
+/** An active rollout at one instant. */
+export interface RolloutNumbers {
+  readonly stage: number;
+  /** Of a slow start: how many devices may begin in the present window. */
+  readonly size: number;
+  readonly gateHeldSince: Date | null;
+  readonly ofStage: Tally;
+  readonly total: Tally;
+  /** Devices within reach have yet to be sent to, or to end. */
+  readonly isUnderWay: boolean;
+  readonly starts: number;
+  readonly endedStarts: number;
+  /** Null: no limit. */
+  readonly allowedStarts: number | null;
+  /** The version that most devices reported after writing the image, where it is neither the new nor the old one. */
+  readonly unexpected: { readonly version: string; readonly devices: number } | null;
+}
+
+export type RolloutDecision =
+  | { readonly kind: 'halt'; readonly reason: string }
+  /** The next stage begins; of a slow start: with a window of `size` more devices. */
+  | { readonly kind: 'advance'; readonly stage: number; readonly size: number | null }
+  | { readonly kind: 'soak'; readonly until: Date }
+  | { readonly kind: 'hold'; readonly waitingFor: string }
+  /** Nothing of the plan is left: complete once every member has ended. */
+  | { readonly kind: 'finish' };
+
+/** Two devices that agree are no accident. */
+const AGREEING_DEVICES = 2;
+
+/** What an active rollout does next. Pure; the same numbers give the same decision. */
+export function decideRollout(
+  numbers: RolloutNumbers,
+  gates: Gates,
+  stages: readonly Stage[] | null,
+  now: Date,
+): RolloutDecision {
+  const reason = reasonToHalt(numbers, gates);
+  if (reason !== undefined) return { kind: 'halt', reason };
+  return stages === null ? decideSlowStart(numbers, gates) : decideStage(numbers, stages, now);
+}
+
+function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): string | undefined {
+  const { failureThreshold, failureCount, minReports } = gates;
+  if (unexpected !== null && unexpected.devices >= Math.min(AGREEING_DEVICES, countable(total))) {
+    return `the image calls itself ${unexpected.version}: ${unexpected.devices} devices wrote it and report that version`;
+  }
+  if (failureCount !== null && total.failurePoints >= failureCount) {
+    return `${describeFailures(total)}; the rollout allows fewer than ${failureCount}`;
+  }
+  if (reports(total) >= sampleOf(total, minReports) && failureShare(total) > failureThreshold) {
+    return `${describeFailures(total)}, which is ${percent(failureShare(total))}; the rollout allows ${percent(failureThreshold)}`;
+  }
+  return undefined;
+}
+
+/** Each window must have ended before the next begins; it grows only on evidence. */
+function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): RolloutDecision {
+  const { stage, size, starts, endedStarts, allowedStarts, total } = numbers;
+  if (allowedStarts === null || starts < allowedStarts) return { kind: 'finish' };
+  const running = starts - endedStarts;
+  if (running > 0) return { kind: 'hold', waitingFor: `${running} of ${size} devices of this window to end` };
+  const grows = reports(total) >= sampleOf(total, minReports);
+  return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
+}
+
+function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Date): RolloutDecision {
+  const { ofStage, isUnderWay, gateHeldSince } = numbers;
+  const index = Math.min(numbers.stage, stages.length - 1);
+  const stage = stages[index] as Stage;
+  const best = { ...ofStage, succeeded: Math.max(ofStage.succeeded, countable(ofStage) - ofStage.failed) };
+  if (successRate(best) < stage.minSuccessRate) {
+    return {
+      kind: 'halt',
+      reason: `${describeFailures(ofStage)}: stage ${index + 1} cannot reach ${percent(stage.minSuccessRate)} success`,
+    };
+  }
+  const sample = sampleOf(ofStage, stage.minReports);
+  if (reports(ofStage) < sample) return { kind: 'hold', waitingFor: `${sample - reports(ofStage)} more outcomes` };
+  if (isUnderWay) return { kind: 'hold', waitingFor: 'devices within reach to end' };
+  if (successRate(ofStage) < stage.minSuccessRate) {
+    return {
+      kind: 'hold',
+      waitingFor: `${percent(stage.minSuccessRate)} success; it is ${percent(successRate(ofStage))}`,
+    };
+  }
+  const until = new Date((gateHeldSince ?? now).getTime() + stage.soakMinutes * 60_000);
+  if (now < until) return { kind: 'soak', until };
+  return index === stages.length - 1 ? { kind: 'finish' } : { kind: 'advance', stage: index + 1, size: null };
+}
+
+/** Whether the soak of the present stage runs: from then on its gate has held. */
+export const holdsGate = ({ kind }: RolloutDecision): boolean =>
+  kind === 'soak' || kind === 'advance' || kind === 'finish';
+
+const reports = ({ succeeded, failed }: Tally) => succeeded + failed;
+
+/** Outcomes that can still be expected, with those that are in. */
+const countable = ({ claimed, canceled }: Tally) => claimed - canceled;
+
+/** A stage with fewer devices than the sample asks for is judged by those that it has. */
+const sampleOf = (tally: Tally, minReports: number) => Math.min(minReports, countable(tally));
+
+const failureShare = ({ succeeded, failurePoints }: Tally) =>
+  failurePoints === 0 ? 0 : failurePoints / (succeeded + failurePoints);
+
+const successRate = ({ succeeded, failurePoints }: Tally) =>
+  failurePoints === 0 ? 1 : succeeded / (succeeded + failurePoints);
+
+function describeFailures(tally: Tally): string {
+  const twice = tally.failurePoints - tally.failed;
+  const suspicious = twice === 0 ? '' : ` (${twice} failed verification and count twice)`;
+  return `${tally.failed} of ${reports(tally)} devices failed${suspicious}`;
+}
+
+const percent = (share: number) => `${Number((share * 100).toFixed(1))} %`;

@@ -1,0 +1,81 @@
+import { groupBy } from '../../core/batches.ts';
+import type { Sql } from '../../core/database.ts';
+import {
+  closeOwedUpdates,
+  type OwedClosing,
+  type OwedUpdate,
+  readOwedUpdates,
+  reserveSends,
+  type SendOutcome,
+  storeSendOutcomes,
+} from '../../core/dispatching.ts';
+import { judgeVersion } from '../../core/versions.ts';
+import type { CommandMaker, PlannedCommand } from './command-maker.ts';
+
+/** Sends one command, once, and says what became of it. */
+export type Send = (command: PlannedCommand, attempt: number, now: Date) => Promise<SendOutcome>;
+
+/**
+ * Sends what the given updates are owed. Reserve first, send second, store the outcome third: what dies in between is
+ * never sent twice in one attempt; its deadline ends the attempt. @returns the outcomes
+ */
+export async function dispatchUpdates(
+  sql: Sql,
+  updateIds: readonly number[],
+  now: Date,
+  makeCommands: CommandMaker,
+  send: Send,
+): Promise<SendOutcome[]> {
+  const owed = (await readOwedUpdates(sql, updateIds, now)).map((update) => ({ update, closing: overtaken(update) }));
+  const { planned, unsendable } = await makeCommands(
+    owed.filter(({ closing }) => closing === undefined).map(({ update }) => update),
+  );
+  await closeOwedUpdates(
+    sql,
+    [
+      ...owed.flatMap(({ closing }) => closing ?? []),
+      ...unsendable.map(({ id, message }): OwedClosing => ({ id, status: 'failed', message })),
+    ],
+    now,
+  );
+  const outcomes: SendOutcome[] = [];
+  for (const [rolloutId, commands] of groupBy(planned, (command) => command.rolloutId)) {
+    outcomes.push(...(await sendAll(sql, rolloutId, commands, now, send)));
+  }
+  return outcomes;
+}
+
+async function sendAll(
+  sql: Sql,
+  rolloutId: number,
+  commands: readonly PlannedCommand[],
+  now: Date,
+  send: Send,
+): Promise<SendOutcome[]> {
+  const reserved = await reserveSends(sql, rolloutId, commands, now);
+  const attempts = new Map(reserved.map(({ id, attempt }) => [id, attempt]));
+  const outcomes = await Promise.all(
+    commands.flatMap((command) => {
+      const attempt = attempts.get(command.id);
+      return attempt === undefined ? [] : send(command, attempt, now);
+    }),
+  );
+  await storeSendOutcomes(sql, outcomes, now);
+  return outcomes;
+}
+
+/** Between the claim and now the device may have been updated by other means: then there is nothing to send. */
+function overtaken(update: OwedUpdate): OwedClosing | undefined {
+  const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
+  const verdict = judgeVersion(current, {
+    target,
+    minVersion: update.min_version,
+    allowDowngrade: update.allow_downgrade,
+    includeUnknown: update.include_unknown,
+  });
+  if (verdict === 'eligible') return undefined;
+  if (verdict !== 'on-target') return { id, status: 'canceled', message: `not sent: the device now runs ${current}` };
+  return attempt === 0
+    ? { id, status: 'canceled', message: `not sent: the device runs ${target} already` }
+    : { id, status: 'success', message: `the device runs ${target}, though nothing was heard of the update` };
+}

@@ -1,0 +1,34 @@
+import type { Sql } from '../../core/database.ts';
+import { type Download, readDownload } from '../../core/downloads.ts';
+import { judgeUpdates } from '../../core/judging.ts';
+import type { LinkTarget } from '../../core/link.ts';
+import { recordReports } from '../../core/reports.ts';
+import { sha256 } from '../../core/rule-message.ts';
+
+export type OpenedLink =
+  | { readonly kind: 'open'; readonly download: Download }
+  /** No such update was sent. */
+  | { readonly kind: 'unknown' }
+  /** It has ended. */
+  | { readonly kind: 'over' };
+
+/** What is behind a link now. Opening it acknowledges the command: QoS 0 may have lost the acceptance. */
+export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
+  const download = await readDownload(sql, target);
+  if (download === undefined) return { kind: 'unknown' };
+  if (!download.is_open) return { kind: 'over' };
+  const { updateId, attempt } = target;
+  const updateIds = await recordReports(sql, [
+    {
+      deviceId: download.device_id,
+      type: 'fetch',
+      receivedAt: now,
+      payloadHash: sha256(`fetch ${updateId} ${attempt}`),
+      payload: { updateId, attempt },
+      version: null,
+      state: 'downloading',
+    },
+  ]);
+  await judgeUpdates(sql, updateIds, now);
+  return { kind: 'open', download };
+}

@@ -1,0 +1,73 @@
+import { inBatches, writeApart } from '../../core/batches.ts';
+import type { Sql } from '../../core/database.ts';
+import { type DeviceReport, mergeReports, upsertDevices } from '../../core/devices.ts';
+import { findOwedTo, oweUnconfirmedAgain } from '../../core/dispatching.ts';
+import { judgeUpdates } from '../../core/judging.ts';
+import { type Report, recordReports } from '../../core/reports.ts';
+import { recordLateSuccesses } from '../../core/tallying.ts';
+
+export interface Status {
+  readonly receivedAt: Date;
+  /** Names the message together with device and time: a second delivery is the same. */
+  readonly payloadHash: string;
+  readonly report: DeviceReport;
+}
+
+export interface StoredStatuses {
+  /** Ids of updates that the devices just seen are owed and may be sent now. */
+  readonly owed: readonly number[];
+  /** Why the database takes nothing from a device, by device id. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
+/** Statuses → devices; what they prove about running updates; what the devices just seen are owed. Can be repeated. */
+export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
+  const devices = mergeByDevice(statuses);
+  const outcome = await writeApart(devices, async (batch) => {
+    for (const rows of inBatches(batch)) await upsertDevices(sql, rows);
+    return [];
+  });
+  const refused = new Map(outcome.refused.map(({ row, error }) => [row.deviceId, `not storable: ${error.message}`]));
+  await recordProofOfBoot(
+    sql,
+    statuses.filter(({ report }) => !refused.has(report.deviceId)),
+    now,
+  );
+  const awake = devices.filter(({ deviceId, online }) => online && !refused.has(deviceId));
+  return { owed: await findOwed(sql, awake, now), refused };
+}
+
+function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
+  const merged = new Map<string, DeviceReport>();
+  for (const { report } of statuses) {
+    const known = merged.get(report.deviceId);
+    merged.set(report.deviceId, known === undefined ? report : mergeReports(known, report));
+  }
+  return [...merged.values()];
+}
+
+/** A status that names a version is evidence of what runs, for devices with an update under way. */
+async function recordProofOfBoot(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
+  const reports = statuses.filter(({ report }) => report.version !== null && report.online).map(toReport);
+  for (const batch of inBatches(reports)) await judgeUpdates(sql, await recordReports(sql, batch), now);
+}
+
+const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
+  deviceId: report.deviceId,
+  type: 'status',
+  receivedAt,
+  payloadHash,
+  payload: { version: report.version, uptimeSeconds: report.uptimeSeconds },
+  version: report.version,
+  state: null,
+});
+
+/** What the devices just seen are owed, with what they slept through. */
+async function findOwed(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
+  if (awake.length === 0) return [];
+  const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
+  await oweUnconfirmedAgain(sql, sightings, now);
+  const deviceIds = awake.map(({ deviceId }) => deviceId);
+  await recordLateSuccesses(sql, deviceIds, now);
+  return findOwedTo(sql, deviceIds, now);
+}

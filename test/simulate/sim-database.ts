@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { ExecuteStatementCommandInput, RDSDataClient } from '@aws-sdk/client-rds-data';
+import { type Database, dataApiDatabase } from '../../core/database.ts';
+import { migrate } from '../../core/migrations.ts';
+import { bindParameters, type Parameter } from '../../local/data-api-parameters.ts';
+import { executeAnswer } from '../../local/data-api-results.ts';
+import { run } from '../../local/data-api-sessions.ts';
+import { openPglite } from '../../local/sql-engine.ts';
+import type { Migration } from '../../schema/index.ts';
+
+/**
+ * The whole schema on PGlite in this process: the same SQL, parameters and answers as by the Data API, without the HTTP
+ * between, so that weeks can be simulated in seconds.
+ */
+export async function openSimDatabase(): Promise<{ database: Database; close(): Promise<void> }> {
+  const engine = await openPglite();
+  const session = await engine.acquire({ role: undefined, statementTimeoutMs: 0 });
+  const transactionId = 'simulated';
+  const execute = async ({ sql = '', parameters = [] }: ExecuteStatementCommandInput) =>
+    JSON.parse(executeAnswer(await run(session, bindParameters(sql, parameters as Parameter[])), true));
+  const statements: Record<string, string> = {
+    BeginTransactionCommand: 'BEGIN',
+    CommitTransactionCommand: 'COMMIT',
+    RollbackTransactionCommand: 'ROLLBACK',
+  };
+  const send = async (command: { constructor: { name: string }; input: ExecuteStatementCommandInput }) => {
+    const statement = statements[command.constructor.name];
+    if (statement === undefined) return execute(command.input);
+    await session.query(statement);
+    return { transactionId };
+  };
+  const client = { send } as unknown as RDSDataClient;
+  const database = dataApiDatabase(client, { resourceArn: '', secretArn: '', database: '' });
+  await migrate(database, readMigrations(), 'not-used');
+  return {
+    database,
+    async close() {
+      await session.release();
+      await engine.close();
+    },
+  };
+}
+
+const SCHEMA = new URL('../../schema/', import.meta.url);
+
+/** From the files: plain Node does not import SQL, as bundles and tests do. */
+function readMigrations(): Migration[] {
+  return readdirSync(SCHEMA)
+    .filter((file) => file.endsWith('.sql'))
+    .sort()
+    .map((file) => ({
+      version: Number.parseInt(file, 10),
+      name: file.slice(file.indexOf('_') + 1, -'.sql'.length),
+      sql: readFileSync(new URL(file, SCHEMA), 'utf8'),
+    }));
+}

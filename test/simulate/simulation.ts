@@ -1,0 +1,248 @@
+import type { Database } from '../../core/database.ts';
+import type { SendOutcome } from '../../core/dispatching.ts';
+import { readLinkToken } from '../../core/link.ts';
+import { sha256 } from '../../core/rule-message.ts';
+import { parseOtaTopic } from '../../core/topics.ts';
+import { type RandomSource, seededRandom } from '../../fleet/random.ts';
+import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
+import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
+import { openLink } from '../../lambdas/download/open-link.ts';
+import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
+import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
+import { runTick } from '../../lambdas/orchestrate/tick.ts';
+import { openSimDatabase } from './sim-database.ts';
+import { type SimAction, SimDevice, type SimDeviceOptions } from './sim-device.ts';
+
+/** Messages that fall into one step are delivered together, in any order of the queues. */
+const STEP_SECONDS = 15;
+const TICK_SECONDS = 60;
+/** Where nothing happens the orchestrator's looks are simulated this far apart. */
+const IDLE_TICK_SECONDS = 600;
+const SECRET = 'simulated';
+const EPOCH = Date.UTC(2026, 0, 5, 8);
+
+const makeCommands = commandMaker({
+  linkSecret: SECRET,
+  linkBaseUrl: 'https://x/d/',
+  topicPrefix: 'paku',
+  defaultFamily: 'devices',
+  models: {},
+  bucket: 'none',
+});
+
+/**
+ * The service's own policy and SQL on a fleet of message-level devices, with virtual time and a seed: the transport is
+ * simulated, nothing else.
+ */
+export class Simulation {
+  readonly sql: Database;
+  readonly devices = new Map<string, SimDevice>();
+  readonly close: () => Promise<void>;
+  readonly random: RandomSource;
+  /** Seconds since the simulation began. */
+  second = 0;
+  sends = 0;
+  readonly #agenda = new Map<number, [string, SimAction][]>();
+  #nextTick = 0;
+  #dispatchQueue = new Set<number>();
+
+  static async open(seed: number): Promise<Simulation> {
+    const { database, close } = await openSimDatabase();
+    return new Simulation(database, close, seededRandom(seed));
+  }
+
+  private constructor(sql: Database, close: () => Promise<void>, random: RandomSource) {
+    this.sql = sql;
+    this.close = close;
+    this.random = random;
+  }
+
+  get now(): Date {
+    return this.#at(this.second);
+  }
+
+  /** Devices that report once, as they are. */
+  async addDevices(options: readonly SimDeviceOptions[]): Promise<void> {
+    const added = options.map((each) => new SimDevice(each, this.random));
+    for (const device of added) this.devices.set(device.options.id, device);
+    for (let start = 0; start < added.length; start += 500) {
+      const statuses = added.slice(start, start + 500).map((device) => this.#status(device, this.second));
+      await storeStatuses(this.sql, statuses, this.now);
+    }
+    for (const device of added) this.#planWake(device);
+  }
+
+  async addRelease(version: string, minVersion: string | null = null): Promise<void> {
+    await this.sql.query(
+      `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip, min_version)
+       VALUES (:version, 'esp32-s3', 'releases/x.bin', 900000, :checksum, 'ESP32-S3', :minVersion)`,
+      { version, checksum: sha256(version), minVersion },
+    );
+  }
+
+  /** Goes on until the condition holds, asked every simulated minute. @returns false when time ran out */
+  async runUntil(condition: () => Promise<boolean>, limitSeconds: number): Promise<boolean> {
+    const end = this.second + limitSeconds;
+    for (; this.second < end; this.second += STEP_SECONDS) {
+      await this.step();
+      if (this.second % TICK_SECONDS === 0 && (await condition())) return true;
+    }
+    return false;
+  }
+
+  /** One step: what devices say is delivered, what is owed is sent, and when it is time the orchestrator looks. */
+  async step(): Promise<void> {
+    const due = this.#agenda.get(this.second) ?? [];
+    this.#agenda.delete(this.second);
+    const wasBusy = await this.#deliver(due);
+    await this.#dispatch();
+    if (this.second < this.#nextTick || this.second % TICK_SECONDS !== 0) {
+      if (wasBusy) this.#nextTick = Math.min(this.#nextTick, this.second);
+      return;
+    }
+    const { expired, rollouts } = await runTick(this.sql, this.now, async (ids) => {
+      for (const id of ids) this.#dispatchQueue.add(id);
+    });
+    const sent = await this.#dispatch();
+    const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { claimed }) => sum + claimed, 0) === 0;
+    this.#nextTick = this.second + (isIdle && this.#isQuiet() ? IDLE_TICK_SECONDS : TICK_SECONDS);
+  }
+
+  #isQuiet(): boolean {
+    return [...this.#agenda.values()].every((actions) => actions.every(([, { kind }]) => kind === 'status'));
+  }
+
+  async #deliver(due: readonly [string, SimAction][]): Promise<boolean> {
+    const statuses: Status[] = [];
+    const reports: FamilyReport[] = [];
+    let isBusy = false;
+    for (const [id, action] of due) {
+      const device = this.devices.get(id) as SimDevice;
+      if (device.isOff) continue;
+      if (action.kind === 'status') {
+        if (device.isAwake(this.second)) statuses.push(this.#status(device, this.second));
+        this.#planWake(device);
+        continue;
+      }
+      isBusy = true;
+      if (action.kind === 'fetch') await this.#fetch(device, action);
+      else if (action.kind === 'boot') {
+        device.version = action.version;
+        device.bootedAt = this.second;
+        statuses.push(this.#status(device, this.second));
+      } else if (!device.isLost()) reports.push(this.#report(device, action));
+    }
+    const deliveries = [() => this.#storeStatuses(statuses), () => storeReports(this.sql, reports, this.now)];
+    if (this.random() < 0.5) deliveries.reverse();
+    for (const deliver of deliveries) await deliver();
+    return isBusy;
+  }
+
+  async #storeStatuses(statuses: readonly Status[]): Promise<void> {
+    if (statuses.length === 0) return;
+    const { owed } = await storeStatuses(this.sql, statuses, this.now);
+    for (const id of owed) this.#dispatchQueue.add(id);
+  }
+
+  async #fetch(device: SimDevice, { token, version, attempt }: SimAction & { kind: 'fetch' }): Promise<void> {
+    const target = readLinkToken(token, SECRET);
+    const link = target === undefined ? undefined : await openLink(this.sql, target, this.now);
+    this.#plan(device, device.onDownload(this.second, link?.kind === 'open', version, attempt));
+  }
+
+  async #dispatch(): Promise<number> {
+    const ids = [...this.#dispatchQueue];
+    this.#dispatchQueue = new Set();
+    let sent = 0;
+    for (let start = 0; start < ids.length; start += 100) {
+      const batch = ids.slice(start, start + 100);
+      sent += (await dispatchUpdates(this.sql, batch, this.now, makeCommands, this.#send)).length;
+    }
+    return sent;
+  }
+
+  #send = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {
+    const { id } = command;
+    const device = this.devices.get(command.clientId) as SimDevice;
+    if (!device.looksConnected(this.second)) {
+      const retryAt = new Date(now.getTime() + 3_600_000);
+      return { id, attempt, outcome: 'absent', message: 'the device is not connected', retryAt };
+    }
+    if (!device.isAwake(this.second)) return { id, attempt, outcome: 'unconfirmed', message: null, retryAt: null };
+    this.sends++;
+    const family = parseOtaTopic(command.topic.replace('/cmd/ota', '/ota/status'))?.family ?? 'devices';
+    const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
+    const token = url.slice(url.lastIndexOf('/') + 1);
+    this.#plan(device, device.onCommand(this.second, { family, token, version }));
+    return { id, attempt, outcome: 'acknowledged', message: null, retryAt: null };
+  };
+
+  #plan(device: SimDevice, actions: readonly [number, SimAction][]): void {
+    for (const [second, action] of actions) {
+      const step = Math.max(Math.ceil(second / STEP_SECONDS) * STEP_SECONDS, this.second + STEP_SECONDS);
+      const planned = this.#agenda.get(step);
+      if (planned === undefined) this.#agenda.set(step, [[device.options.id, action]]);
+      else planned.push([device.options.id, action]);
+    }
+  }
+
+  /** A device that sleeps says so each time it wakes; the heartbeats of the others say nothing new, and are left out. */
+  #planWake(device: SimDevice): void {
+    const wake = device.nextWake(this.second);
+    if (wake !== undefined) this.#plan(device, [[wake + 1, { kind: 'status' }]]);
+  }
+
+  #status(device: SimDevice, second: number): Status {
+    const { id } = device.options;
+    const receivedAt = this.#at(second);
+    return {
+      receivedAt,
+      payloadHash: sha256(`${id} ${second} status`),
+      report: {
+        deviceId: id,
+        clientId: id,
+        macAddress: null,
+        macReceivedAt: null,
+        model: 'esp32-s3',
+        modelReceivedAt: receivedAt,
+        version: device.version,
+        versionReceivedAt: receivedAt,
+        online: true,
+        reachabilityReceivedAt: receivedAt,
+        lastSeen: receivedAt,
+        uptimeSeconds: second - device.bootedAt,
+        signalStrengthDbm: -60,
+        status: {},
+      },
+    };
+  }
+
+  #report(device: SimDevice, action: SimAction & { kind: 'accepted' | 'progress' | 'result' }): FamilyReport {
+    const { id, family } = device.options;
+    const said = {
+      accepted: { payload: { status: 'accepted' }, state: null },
+      progress: { payload: { percent: 50 }, state: 'downloading' as const },
+      result: {
+        payload:
+          'code' in action ? { success: action.code === 0, code: action.code, message: `code ${action.code}` } : {},
+        state: null,
+      },
+    }[action.kind];
+    return {
+      family: family === 'both' ? 'edge' : family,
+      clientId: id,
+      report: {
+        deviceId: id,
+        type: action.kind,
+        receivedAt: this.now,
+        payloadHash: sha256(`${id} ${this.second} ${action.kind}`),
+        version: 'version' in action ? action.version : null,
+        ...said,
+      },
+    };
+  }
+
+  #at(second: number): Date {
+    return new Date(EPOCH + second * 1000);
+  }
+}
