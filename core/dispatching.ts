@@ -132,10 +132,11 @@ export interface SendOutcome {
 
 /**
  * What an update gives back when its device turns out to be out of reach: its slot, and its place in the window, so that
- * no sleeping device holds up a rollout. Reads `owed` (rollout_id, slot_held, start_counted as they were).
+ * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
+ * Reads `owed` (rollout_id, slot_held as it was, start_returned).
  */
 const GIVE_BACK = `freed AS (
-       SELECT rollout_id, count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_counted) AS starts
+       SELECT rollout_id, count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_returned) AS starts
        FROM owed GROUP BY rollout_id
      )
      UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots::integer, starts = p.starts - freed.starts::integer`;
@@ -156,14 +157,15 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome IN ('absent', 'throttled')
      ), owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = false, sent_at = NULL,
+         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = u.started_at IS NOT NULL,
+         sent_at = NULL,
          enqueue_after = told."retryAt", error_message = told.message,
          unreachable_since = CASE WHEN told.outcome = 'absent' THEN :now::timestamptz END,
          deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days), told."retryAt")
        FROM told, rollout_configurations AS r, device_update_status AS before
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND r.id = u.rollout_id
          AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
-       RETURNING u.rollout_id, before.slot_held, before.start_counted
+       RETURNING u.rollout_id, before.slot_held, before.start_counted AND u.started_at IS NULL AS start_returned
      ), refused AS (
        UPDATE device_update_status AS u SET
          status = 'failed', error_message = told.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
@@ -224,12 +226,10 @@ export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Da
   return rows.map(({ id }) => id);
 }
 
-/** Candidates looked at for each that is picked, so that devices known to be away do not take the places of others. */
-const CANDIDATES_A_PICK = 4;
-
 /**
- * Picks owed updates of a rollout to be dispatched, as many as its pace has room for and some more, those of connected
- * devices first; and puts them off, so that the next tick does not pick them again while they wait in the queue.
+ * Picks owed updates of a rollout to be dispatched: every device that has begun, and of those that have not, twice as
+ * many as the pace has room for (some will be out of reach), connected devices first. Puts them off, so that the next
+ * tick does not pick them again while they wait in the queue.
  */
 export async function pickOwedUpdates(
   sql: Sql,
@@ -239,16 +239,26 @@ export async function pickOwedUpdates(
   putOffSeconds: number,
 ): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
-    `WITH candidates AS (
-       SELECT u.id, u.device_id, u.start_counted, u.enqueue_after
-       FROM device_update_status AS u
-       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
-       WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.enqueue_after <= :now::timestamptz
-       ORDER BY u.enqueue_after LIMIT ${CANDIDATES_A_PICK} * :limit::bigint
-       FOR UPDATE OF u SKIP LOCKED
+    `WITH pace AS (
+       SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.allowed_starts - p.starts,
+         r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
+       FROM rollout_pace AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
+       WHERE p.rollout_id = :rollout AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
+     ), begun AS (
+       SELECT u.id FROM device_update_status AS u
+       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND u.start_counted
+         AND u.enqueue_after <= :now::timestamptz
+       ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
+     ), fresh AS (
+       SELECT u.id, u.device_id, u.enqueue_after FROM device_update_status AS u
+       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND NOT u.start_counted
+         AND u.enqueue_after <= :now::timestamptz
+       ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM pace) FOR UPDATE SKIP LOCKED
      ), picked AS (
-       SELECT c.id FROM candidates AS c JOIN devices AS d USING (device_id)
-       ORDER BY c.start_counted DESC, d.online DESC, c.enqueue_after, c.id LIMIT :limit
+       SELECT id FROM begun
+       UNION ALL (
+         SELECT fresh.id FROM fresh JOIN devices AS d USING (device_id)
+         ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM pace))
      )
      UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
      FROM picked WHERE u.id = picked.id
@@ -276,7 +286,8 @@ export async function oweUnconfirmedAgain(
   await sql.query(
     `WITH owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = false, sent_at = NULL,
+         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = u.started_at IS NOT NULL,
+         sent_at = NULL,
          enqueue_after = :now::timestamptz, error_message = 'the device was asleep',
          deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))
@@ -286,7 +297,7 @@ export async function oweUnconfirmedAgain(
          AND u.sends < ${MAX_SENDS} AND s."receivedAt" > u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'
          AND r.id = u.rollout_id AND a.update_id = u.id AND a.attempt = u.attempt AND a.outcome = 'unconfirmed'
          AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id
-       RETURNING u.rollout_id, before.slot_held, before.start_counted
+       RETURNING u.rollout_id, before.slot_held, before.start_counted AND u.started_at IS NULL AS start_returned
      ), ${GIVE_BACK}
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { sightings, now },

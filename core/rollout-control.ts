@@ -9,7 +9,10 @@ export interface RolloutChange {
 
 /** What is noted with each change: the numbers at that moment. */
 const NUMBERS = `(SELECT jsonb_build_object('stage', max(stage), 'claimed', sum(claimed), 'succeeded', sum(succeeded),
-         'failed', sum(failed), 'canceled', sum(canceled)) FROM rollout_stages AS s WHERE s.rollout_id = changed.id)`;
+         'failed', sum(failed), 'canceled', sum(canceled), 'silent', (
+           SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.closed_at IS NULL
+             AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL))
+         FROM rollout_stages AS s WHERE s.rollout_id = changed.id)`;
 
 const EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
      SELECT id, :event, :now::timestamptz,
@@ -98,13 +101,15 @@ export async function retryFailed(sql: Sql, { rolloutId, reason, by }: RolloutCh
        UPDATE device_update_status SET is_reclaimable = true
        WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
          AND late_success_at IS NULL AND is_tallied
+         AND EXISTS (SELECT FROM rollout_configurations WHERE id = :rollout AND aborted_at IS NULL)
        RETURNING id
      ), changed AS (
        UPDATE rollout_configurations SET paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL,
          updated_at = :now::timestamptz
-       WHERE id = :rollout AND aborted_at IS NULL AND EXISTS (SELECT FROM retried)
+       WHERE id = :rollout AND EXISTS (SELECT FROM retried)
        RETURNING id
-     ), event AS (${EVENT} RETURNING id)${BEGIN_ANEW} count(*)::integer AS devices FROM retried WHERE EXISTS (SELECT FROM changed)`,
+     ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
+     SELECT count(*)::integer AS devices FROM retried`,
     { rollout: rolloutId, event: 'rollout_retried', reason, by, now },
   );
   return row?.devices ?? 0;

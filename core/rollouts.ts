@@ -42,6 +42,9 @@ export interface ActiveRollout {
   readonly stage_tally: Tally | null;
   /** Of all stages since the rollout began or was resumed. */
   readonly total_tally: Tally;
+  /** Devices that began, went quiet and are out of reach: in the present stage, and in all. */
+  readonly stage_silent: number;
+  readonly silent: number;
   readonly has_open: boolean;
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
@@ -73,7 +76,7 @@ export async function readActiveRollouts(sql: Sql): Promise<ActiveRollout[]> {
        EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NULL) AS has_open,
        EXISTS (SELECT FROM device_update_status AS u
          WHERE u.rollout_id = r.id AND u.closed_at IS NULL AND u.unreachable_since IS NULL) AS is_under_way,
-       x.unexpected
+       q.silent, q.stage_silent, x.unexpected
      FROM rollout_configurations AS r
      JOIN rollout_pace AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
@@ -88,6 +91,11 @@ export async function readActiveRollouts(sql: Sql): Promise<ActiveRollout[]> {
            coalesce(sum(canceled), 0) AS canceled
          FROM rollout_stages WHERE rollout_id = r.id) AS sums
      ) AS t
+     CROSS JOIN LATERAL (
+       SELECT count(*)::integer AS silent, (count(*) FILTER (WHERE u.stage = p.stage))::integer AS stage_silent
+       FROM device_update_status AS u
+       WHERE u.rollout_id = r.id AND u.closed_at IS NULL AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL
+     ) AS q
      LEFT JOIN LATERAL (
        SELECT jsonb_build_object('version', unexpected_version, 'devices', count(*)) AS unexpected
        FROM device_update_status

@@ -72,12 +72,22 @@ CREATE UNIQUE INDEX device_update_status_claim_idx ON device_update_status (roll
 
 DROP INDEX device_update_status_slot_idx;
 
+-- Devices that have begun are looked at apart from those that have not: retries must not wait behind a whole fleet.
+DROP INDEX device_update_status_owed_idx;
+
+CREATE INDEX device_update_status_owed_idx ON device_update_status (rollout_id, start_counted, enqueue_after)
+  WHERE status = 'pending';
+
 CREATE INDEX device_update_status_untallied_idx ON device_update_status (rollout_id)
   WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL;
 
 -- Open updates of devices within reach: while there is one, a stage is under way.
 CREATE INDEX device_update_status_reach_idx ON device_update_status (rollout_id)
   WHERE closed_at IS NULL AND unreachable_since IS NULL;
+
+-- Devices that began, went quiet and are out of reach: while they stay so, they count as failures.
+CREATE INDEX device_update_status_silent_idx ON device_update_status (rollout_id)
+  WHERE closed_at IS NULL AND unreachable_since IS NOT NULL AND started_at IS NOT NULL;
 
 CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id)
   WHERE closed_at IS NULL AND status IN ('pending', 'sent');

@@ -2,7 +2,7 @@ import type { Sql } from '../../core/database.ts';
 import { type Download, readDownload } from '../../core/downloads.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import type { LinkTarget } from '../../core/link.ts';
-import { recordReports } from '../../core/reports.ts';
+import { type Report, recordReports } from '../../core/reports.ts';
 import { sha256 } from '../../core/rule-message.ts';
 
 export type OpenedLink =
@@ -17,18 +17,26 @@ export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise
   const download = await readDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
   if (!download.is_open) return { kind: 'over' };
-  const { updateId, attempt } = target;
-  const updateIds = await recordReports(sql, [
-    {
-      deviceId: download.device_id,
+  await recordFetches(sql, [{ ...target, deviceId: download.device_id }], now);
+  return { kind: 'open', download };
+}
+
+/** Records that links were opened, each once however often it is. */
+export async function recordFetches(
+  sql: Sql,
+  fetches: readonly (LinkTarget & { readonly deviceId: string })[],
+  now: Date,
+): Promise<void> {
+  const reports = fetches.map(
+    ({ deviceId, updateId, attempt }): Report => ({
+      deviceId,
       type: 'fetch',
       receivedAt: now,
       payloadHash: sha256(`fetch ${updateId} ${attempt}`),
       payload: { updateId, attempt },
       version: null,
       state: 'downloading',
-    },
-  ]);
-  await judgeUpdates(sql, updateIds, now);
-  return { kind: 'open', download };
+    }),
+  );
+  await judgeUpdates(sql, await recordReports(sql, reports), now);
 }

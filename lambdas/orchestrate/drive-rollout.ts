@@ -176,18 +176,23 @@ async function finish(
 
 const NOTHING: Tally = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
 
-/** The numbers as they were read, and what this tick has claimed since. */
+/** The numbers as they were read, with what this tick has claimed since. A device that went quiet counts as failed. */
 function toNumbers(rollout: ActiveRollout, claimed: number): RolloutNumbers {
-  const plusClaimed = (tally: Tally): Tally => ({ ...tally, claimed: tally.claimed + claimed });
+  const withSilent = (tally: Tally, silent: number): Tally => ({
+    ...tally,
+    claimed: tally.claimed + claimed,
+    failed: tally.failed + silent,
+    failurePoints: tally.failurePoints + silent,
+  });
   return {
     stage: rollout.stage,
     size: rollout.stage_size ?? 1,
     gateHeldSince: rollout.gate_held_since,
-    ofStage: plusClaimed(rollout.stage_tally ?? NOTHING),
-    total: plusClaimed(rollout.total_tally),
+    ofStage: withSilent(rollout.stage_tally ?? NOTHING, rollout.stage_silent),
+    total: withSilent(rollout.total_tally, rollout.silent),
     isUnderWay: rollout.is_under_way || claimed > 0,
     starts: rollout.starts,
-    endedStarts: rollout.ended_starts,
+    endedStarts: rollout.ended_starts + rollout.silent,
     allowedStarts: rollout.allowed_starts,
     unexpected: rollout.unexpected,
   };

@@ -88,6 +88,20 @@ describe('written is not running', () => {
     expect(judgeAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', confirmedAt: at(75) });
   });
 
+  test('a version that was neither sent nor there before is what the image calls itself', () => {
+    const facts = { ...written, boots: [boot(100, '1.9.9', 20)] };
+    expect(judgeAttempt(facts, times, at(101))).toMatchObject({
+      status: 'failed',
+      unexpectedVersion: '1.9.9',
+      closedAt: at(100),
+    });
+  });
+
+  test('where it is not known what ran before, another version is a rollback', () => {
+    const facts = { ...written, previousVersion: null, boots: [boot(100, '1.9.9', 20)] };
+    expect(judgeAttempt(facts, times, at(101)).status).toBe('rolled_back');
+  });
+
   test('the old version long after the new one has survived changes nothing', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(5_000, '1.0.0', 3)] };
     expect(judgeAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', closedAt: at(375) });

@@ -1,12 +1,13 @@
 import type { Database } from '../../core/database.ts';
 import type { SendOutcome } from '../../core/dispatching.ts';
-import { readLinkToken } from '../../core/link.ts';
+import { readDownload } from '../../core/downloads.ts';
+import { type LinkTarget, readLinkToken } from '../../core/link.ts';
 import { sha256 } from '../../core/rule-message.ts';
 import { parseOtaTopic } from '../../core/topics.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
-import { openLink } from '../../lambdas/download/open-link.ts';
+import { recordFetches } from '../../lambdas/download/open-link.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 import { runTick } from '../../lambdas/orchestrate/tick.ts';
@@ -115,6 +116,7 @@ export class Simulation {
   async #deliver(due: readonly [string, SimAction][]): Promise<boolean> {
     const statuses: Status[] = [];
     const reports: FamilyReport[] = [];
+    const fetches: [SimDevice, SimAction & { kind: 'fetch' }][] = [];
     let isBusy = false;
     for (const [id, action] of due) {
       const device = this.devices.get(id) as SimDevice;
@@ -125,13 +127,14 @@ export class Simulation {
         continue;
       }
       isBusy = true;
-      if (action.kind === 'fetch') await this.#fetch(device, action);
+      if (action.kind === 'fetch') fetches.push([device, action]);
       else if (action.kind === 'boot') {
         device.version = action.version;
         device.bootedAt = this.second;
         statuses.push(this.#status(device, this.second));
       } else if (!device.isLost()) reports.push(this.#report(device, action));
     }
+    await this.#openLinks(fetches);
     const deliveries = [() => this.#storeStatuses(statuses), () => storeReports(this.sql, reports, this.now)];
     if (this.random() < 0.5) deliveries.reverse();
     for (const deliver of deliveries) await deliver();
@@ -144,10 +147,17 @@ export class Simulation {
     for (const id of owed) this.#dispatchQueue.add(id);
   }
 
-  async #fetch(device: SimDevice, { token, version, attempt }: SimAction & { kind: 'fetch' }): Promise<void> {
-    const target = readLinkToken(token, SECRET);
-    const link = target === undefined ? undefined : await openLink(this.sql, target, this.now);
-    this.#plan(device, device.onDownload(this.second, link?.kind === 'open', version, attempt));
+  /** As the download function does, but for many at once. */
+  async #openLinks(fetches: readonly [SimDevice, SimAction & { kind: 'fetch' }][]): Promise<void> {
+    const opened: (LinkTarget & { deviceId: string })[] = [];
+    for (const [device, { token, version, attempt }] of fetches) {
+      const target = readLinkToken(token, SECRET);
+      const download = target === undefined ? undefined : await readDownload(this.sql, target);
+      const isOpen = download?.is_open ?? false;
+      if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
+      this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));
+    }
+    await recordFetches(this.sql, opened, this.now);
   }
 
   async #dispatch(): Promise<number> {

@@ -25,19 +25,20 @@ export async function addRelease(
   );
 }
 
-/** A rollout as an operator's plain INSERT makes it. @returns its id */
+/** A rollout as an operator's plain INSERT makes it; columns that are not given have their defaults. @returns its id */
 export async function addRollout(
   sql: Sql,
   name: string,
   version: string,
-  columns: Record<string, string | number | boolean> = {},
+  columns: Record<string, unknown> = {},
 ): Promise<number> {
-  const names = Object.keys(columns);
+  const values = { name, firmware_version: version, ...columns };
+  const names = Object.keys(values).join(', ');
   const [row] = await sql.query<{ id: number }>(
-    `INSERT INTO rollout_configurations (name, firmware_version${names.map((column) => `, ${column}`).join('')})
-     VALUES (:name, :version${names.map((column) => `, :${column}${column === 'target_filter' ? '::jsonb' : ''}`).join('')})
+    `INSERT INTO rollout_configurations (${names})
+     SELECT ${names} FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)
      RETURNING id`,
-    { name, version, ...columns },
+    { values },
   );
   if (row === undefined) throw new Error('no rollout was made');
   return row.id;

@@ -1,0 +1,139 @@
+import type { BuildOutcome, SimDeviceOptions } from './sim-device.ts';
+import { Simulation } from './simulation.ts';
+
+export interface StoryOptions {
+  readonly seed: number;
+  readonly devices: number;
+  readonly build: keyof typeof BUILDS;
+  /** Shares of the fleet, 0 to 1. */
+  readonly sleepers: number;
+  readonly newerFamily: number;
+  /** Of an otherwise good build: installations that fail with a code, and devices on which it never works. */
+  readonly flaky: number;
+  readonly broken: number;
+  /** Messages of devices that get lost. */
+  readonly loss: number;
+  readonly days: number;
+}
+
+export const DEFAULT_STORY: StoryOptions = {
+  seed: 1,
+  devices: 10_000,
+  build: 'boots-back',
+  sleepers: 0.2,
+  newerFamily: 0.2,
+  flaky: 0.02,
+  broken: 0.005,
+  loss: 0.02,
+  days: 14,
+};
+
+/** How a build behaves on every device that installs it. */
+const BUILDS = {
+  good: () => 'runs',
+  'boots-back': () => 'boots back',
+  'dies-young': () => 'dies young',
+  'never-reboots': () => 'never reboots',
+  silent: () => 'silent',
+  'fails-verification': () => ({ failsWith: 3 }),
+  misnamed: (version: string) => ({ callsItself: `${version}-dev` }),
+} as const satisfies Record<string, (version: string) => BuildOutcome>;
+
+export const BUILD_NAMES = Object.keys(BUILDS) as StoryOptions['build'][];
+
+/** A rollout as a plain row makes it, from its first command to its end or its halt. */
+export interface Story {
+  readonly ended: 'completed' | 'halted' | 'still running';
+  readonly reason: string | null;
+  readonly hours: number;
+  /** Devices that were sent a command. */
+  readonly reached: number;
+  /** Updates by state; open ones by theirs. */
+  readonly states: Readonly<Record<string, number>>;
+  readonly onTarget: number;
+  readonly events: readonly { readonly minute: number; readonly type: string; readonly payload: object }[];
+  readonly reasons: readonly { readonly status: string; readonly reason: string; readonly devices: number }[];
+}
+
+const VERSION = '2.0.0';
+
+export async function playStory(options: StoryOptions): Promise<Story> {
+  const simulation = await Simulation.open(options.seed);
+  try {
+    await simulation.addDevices(makeFleet(options, simulation));
+    await simulation.addRelease(VERSION);
+    await simulation.sql.query(
+      `INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
+         rollout_percentage, is_active) VALUES ('story', :version, 'esp32-s3', 'all', '{}', 100, true)`,
+      { version: VERSION },
+    );
+    await simulation.runUntil(() => hasEnded(simulation), options.days * 86_400);
+    return await readStory(simulation);
+  } finally {
+    await simulation.close();
+  }
+}
+
+function makeFleet(options: StoryOptions, { random }: Simulation): SimDeviceOptions[] {
+  return Array.from({ length: options.devices }, (_, n) => {
+    const isBroken = random() < options.broken;
+    const sleeps = random() < options.sleepers;
+    return {
+      id: `van-${n}`,
+      version: '1.0.0',
+      family: random() < options.newerFamily ? 'edge' : 'devices',
+      sleep: sleeps ? { awake: 60, asleep: 60 * (1 + Math.floor(random() * 120)) } : undefined,
+      loss: options.loss,
+      install: (version): BuildOutcome => {
+        if (isBroken) return { failsWith: 4 };
+        return random() < options.flaky ? { failsWith: 2 } : BUILDS[options.build](version);
+      },
+    };
+  });
+}
+
+/** Also over when it was halted and what was downloading has ended. */
+async function hasEnded({ sql }: Simulation): Promise<boolean> {
+  const [row] = await sql.query<{ ended: boolean }>(
+    `SELECT completed_at IS NOT NULL OR paused_at IS NOT NULL AND NOT EXISTS (
+       SELECT FROM device_update_status WHERE closed_at IS NULL) AS ended FROM rollout_configurations`,
+  );
+  return row?.ended ?? false;
+}
+
+async function readStory({ sql, second, now }: Simulation): Promise<Story> {
+  const [rollout] = await sql.query<{
+    is_completed: boolean;
+    reason: string | null;
+    reached: number;
+    on_target: number;
+  }>(
+    `SELECT completed_at IS NOT NULL AS is_completed, paused_reason AS reason,
+       (SELECT count(DISTINCT device_id)::integer FROM update_attempts) AS reached,
+       (SELECT count(*)::integer FROM devices WHERE current_firmware_version = '${VERSION}') AS on_target
+     FROM rollout_configurations`,
+  );
+  const states = await sql.query<{ status: string; devices: number }>(
+    'SELECT status, count(*)::integer AS devices FROM device_update_status GROUP BY status ORDER BY status',
+  );
+  const events = await sql.query<{ seconds: number; type: string; payload: object }>(
+    `SELECT extract(epoch FROM received_at)::bigint AS seconds, event_type AS type, payload FROM ota_events
+     WHERE device_id IS NULL ORDER BY id LIMIT 200`,
+  );
+  const reasons = await sql.query<Story['reasons'][number]>(
+    `SELECT status, reason, count(*)::integer AS devices FROM update_attempts WHERE reason IS NOT NULL
+     GROUP BY status, reason ORDER BY devices DESC, reason LIMIT 8`,
+  );
+  const began = now.getTime() / 1000 - second;
+  const reason = rollout?.reason ?? null;
+  return {
+    ended: rollout?.is_completed ? 'completed' : reason === null ? 'still running' : 'halted',
+    reason,
+    hours: second / 3600,
+    reached: rollout?.reached ?? 0,
+    states: Object.fromEntries(states.map(({ status, devices }) => [status, devices])),
+    onTarget: rollout?.on_target ?? 0,
+    events: events.map(({ seconds, type, payload }) => ({ minute: Math.round((seconds - began) / 60), type, payload })),
+    reasons,
+  };
+}

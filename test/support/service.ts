@@ -1,0 +1,148 @@
+import type { Sql } from '../../core/database.ts';
+import type { SendOutcome } from '../../core/dispatching.ts';
+import { type LinkTarget, readLinkToken } from '../../core/link.ts';
+import type { Report } from '../../core/reports.ts';
+import { sha256 } from '../../core/rule-message.ts';
+import type { CommandFamily } from '../../core/topics.ts';
+import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
+import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
+import { openLink } from '../../lambdas/download/open-link.ts';
+import { storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
+import { storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
+import { runTick } from '../../lambdas/orchestrate/tick.ts';
+
+const SECRET = 'a-secret';
+const makeCommands = commandMaker({
+  linkSecret: SECRET,
+  linkBaseUrl: 'https://links.example/d/',
+  topicPrefix: 'paku',
+  defaultFamily: 'devices',
+  models: {},
+  bucket: 'none',
+});
+
+export interface SentCommand {
+  readonly deviceId: string;
+  readonly version: string;
+  readonly family: string;
+  readonly link: LinkTarget;
+}
+
+/** The functions' own work on a database, with a clock that the test moves and devices that the test speaks for. */
+export class TestService {
+  readonly sql: Sql;
+  now = new Date('2026-03-02T12:00:00Z');
+  /** Every command that was sent, oldest first. */
+  readonly sent: SentCommand[] = [];
+  /** Devices that are not connected. */
+  readonly absent = new Set<string>();
+
+  constructor(sql: Sql) {
+    this.sql = sql;
+  }
+
+  later(minutes: number): void {
+    this.now = new Date(this.now.getTime() + minutes * 60_000);
+  }
+
+  /** The orchestrator looks, and what it asks for is sent. @returns the devices that were sent a command */
+  async tick(): Promise<string[]> {
+    const before = this.sent.length;
+    await runTick(this.sql, this.now, (ids) => this.#dispatch(ids));
+    return this.sent.slice(before).map(({ deviceId }) => deviceId);
+  }
+
+  /** A status of the device; what it is owed is sent. */
+  async status(deviceId: string, version: string, uptimeSeconds = 30): Promise<void> {
+    const receivedAt = this.now;
+    const { owed } = await storeStatuses(
+      this.sql,
+      [
+        {
+          receivedAt,
+          payloadHash: sha256(`${deviceId} ${version} ${receivedAt.toISOString()}`),
+          report: {
+            deviceId,
+            clientId: deviceId,
+            macAddress: null,
+            macReceivedAt: null,
+            model: 'esp32-s3',
+            modelReceivedAt: receivedAt,
+            version,
+            versionReceivedAt: receivedAt,
+            online: true,
+            reachabilityReceivedAt: receivedAt,
+            lastSeen: receivedAt,
+            uptimeSeconds,
+            signalStrengthDbm: null,
+            status: {},
+          },
+        },
+      ],
+      this.now,
+    );
+    await this.#dispatch(owed);
+  }
+
+  accept(deviceId: string, family: CommandFamily = 'devices'): Promise<void> {
+    return this.#report(deviceId, 'accepted', { status: 'accepted' }, family);
+  }
+
+  result(deviceId: string, code: number): Promise<void> {
+    return this.#report(deviceId, 'result', { success: code === 0, code, message: `code ${code}` });
+  }
+
+  /** Opens the link of the newest command of a device. */
+  async fetch(deviceId: string): Promise<'open' | 'over' | 'unknown'> {
+    const link = this.sent.findLast((command) => command.deviceId === deviceId)?.link;
+    return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now)).kind;
+  }
+
+  /** The whole of a good update: fetched, written, running, survived. Moves the clock by six minutes and more. */
+  async succeed(...devices: string[]): Promise<void> {
+    for (const device of devices) {
+      await this.fetch(device);
+      await this.result(device, 0);
+    }
+    this.later(1);
+    for (const device of devices) {
+      await this.status(device, this.sent.findLast(({ deviceId }) => deviceId === device)?.version ?? '');
+    }
+    this.later(6);
+  }
+
+  async #report(
+    deviceId: string,
+    type: Report['type'],
+    payload: object,
+    family: CommandFamily = 'devices',
+  ): Promise<void> {
+    const report: Report = {
+      deviceId,
+      type,
+      receivedAt: this.now,
+      payloadHash: sha256(JSON.stringify(payload)),
+      payload,
+      version: null,
+      state: null,
+    };
+    await storeReports(this.sql, [{ family, clientId: deviceId, report }], this.now);
+  }
+
+  async #dispatch(ids: readonly number[]): Promise<void> {
+    if (ids.length > 0) await dispatchUpdates(this.sql, ids, this.now, makeCommands, this.#send);
+  }
+
+  #send = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {
+    const { id, clientId: deviceId } = command;
+    if (this.absent.has(deviceId)) {
+      const retryAt = new Date(now.getTime() + 3_600_000);
+      return { id, attempt, outcome: 'absent', message: 'the device is not connected', retryAt };
+    }
+    const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
+    const link = readLinkToken(url.slice(url.lastIndexOf('/') + 1), SECRET);
+    if (link === undefined) throw new Error(`no link in ${url}`);
+    this.sent.push({ deviceId, version, family: command.topic.split('/')[1] ?? '', link });
+    return { id, attempt, outcome: 'acknowledged', message: null, retryAt: null };
+  };
+}
