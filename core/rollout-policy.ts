@@ -115,6 +115,14 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
 export const holdsGate = ({ kind }: RolloutDecision): boolean =>
   kind === 'soak' || kind === 'advance' || kind === 'finish';
 
+/** The decision as a phrase, such as "waiting for 3 more outcomes". */
+export function describeDecision(decision: RolloutDecision): string {
+  if (decision.kind === 'halt') return `halted: ${decision.reason}`;
+  if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
+  if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
+  return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';
+}
+
 const reports = ({ succeeded, failed }: Tally) => succeeded + failed;
 
 /** Outcomes that can still be expected, with those that are in. */

@@ -1,4 +1,4 @@
-import type { ClaimedRelease } from './rollouts.ts';
+import type { ClaimedRelease } from './claiming.ts';
 import { compareVersions, judgeVersion, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */

@@ -1,28 +1,13 @@
+import { type ClaimedRelease, claimDevices, hasClaimable } from '../../core/claiming.ts';
 import type { Sql } from '../../core/database.ts';
 import { pickOwedUpdates } from '../../core/dispatching.ts';
 import { readRegisteredReleases } from '../../core/releases.ts';
 import { completeRollout, haltRollout } from '../../core/rollout-control.ts';
 import { type RolloutPlan, readPlan } from '../../core/rollout-plan.ts';
-import {
-  decideRollout,
-  holdsGate,
-  type RolloutDecision,
-  type RolloutNumbers,
-  type Tally,
-} from '../../core/rollout-policy.ts';
-import {
-  type ActiveRollout,
-  beginStage,
-  type ClaimedRelease,
-  claimDevices,
-  fixMemberThreshold,
-  hasClaimable,
-  noteGate,
-  readVersionsInUse,
-  type StageBeginning,
-  setSendsUntil,
-} from '../../core/rollouts.ts';
+import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from '../../core/rollout-policy.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, setSendsUntil } from '../../core/rollouts.ts';
 import { openUntil } from '../../core/send-window.ts';
+import { beginStage, fixMemberThreshold, noteGate, type StageBeginning } from '../../core/stages.ts';
 import { chooseReleases } from '../../core/stepping-stones.ts';
 import { readTarget, type Target } from '../../core/target-filter.ts';
 
@@ -55,13 +40,13 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
   const begun = await beginFirstStage(sql, ready, now);
   const releases = await chooseFor(sql, begun);
   const claimed = await claim(sql, begun, releases, now);
-  const decision = decideRollout(toNumbers(begun.rollout, claimed), toGates(rollout), begun.plan.stages, now);
+  const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
   const furtherClaims = await carryOut(sql, begun, releases, decision, now);
   const owed =
     decision.kind === 'halt' ? [] : await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
   const isIdle = claimed + furtherClaims + owed.length === 0;
   const completed = decision.kind === 'finish' && isIdle && (await finish(sql, begun, releases, now));
-  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describe(decision) };
+  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describeDecision(decision) };
 }
 
 /** Reads the rollout's columns, which anybody may have written by SQL; what is wrong halts it with the reason. */
@@ -172,41 +157,4 @@ async function finish(
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.survival_minutes * 60_000) return false;
   for (const release of releases) if (await hasClaimable(sql, rollout, target, release)) return false;
   return completeRollout(sql, rollout.id, now);
-}
-
-const NOTHING: Tally = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
-
-/** The numbers as they were read, with what this tick has claimed since. A device that went quiet counts as failed. */
-function toNumbers(rollout: ActiveRollout, claimed: number): RolloutNumbers {
-  const withSilent = (tally: Tally, silent: number): Tally => ({
-    ...tally,
-    claimed: tally.claimed + claimed,
-    failed: tally.failed + silent,
-    failurePoints: tally.failurePoints + silent,
-  });
-  return {
-    stage: rollout.stage,
-    size: rollout.stage_size ?? 1,
-    gateHeldSince: rollout.gate_held_since,
-    ofStage: withSilent(rollout.stage_tally ?? NOTHING, rollout.stage_silent),
-    total: withSilent(rollout.total_tally, rollout.silent),
-    isUnderWay: rollout.is_under_way || claimed > 0,
-    starts: rollout.starts,
-    endedStarts: rollout.ended_starts + rollout.silent,
-    allowedStarts: rollout.allowed_starts,
-    unexpected: rollout.unexpected,
-  };
-}
-
-const toGates = ({ failure_threshold, failure_count, min_reports }: ActiveRollout) => ({
-  failureThreshold: failure_threshold,
-  failureCount: failure_count,
-  minReports: min_reports,
-});
-
-function describe(decision: RolloutDecision): string {
-  if (decision.kind === 'halt') return `halted: ${decision.reason}`;
-  if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
-  if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
-  return decision.kind === 'advance' ? `stage ${decision.stage + 1} began` : 'active';
 }

@@ -1,4 +1,4 @@
-import type { Database } from '../../core/database.ts';
+import type { Database, SqlValues } from '../../core/database.ts';
 import type { SendOutcome } from '../../core/dispatching.ts';
 import { readDownload } from '../../core/downloads.ts';
 import { type LinkTarget, readLinkToken } from '../../core/link.ts';
@@ -22,6 +22,22 @@ const IDLE_TICK_SECONDS = 600;
 const SECRET = 'simulated';
 const EPOCH = Date.UTC(2026, 0, 5, 8);
 
+/** What goes wrong between the parts; nothing does by default. */
+export interface Chaos {
+  /** Share of messages that are delivered twice. */
+  readonly duplicates: number;
+  /** Messages are delivered up to this much later than they were received. */
+  readonly delaySeconds: number;
+  /** Share of statements at which the function dies, before or after the statement has worked. */
+  readonly crashes: number;
+  /** Seconds for which it goes wrong; afterwards all is well. */
+  readonly lastsSeconds: number;
+}
+
+const CALM: Chaos = { duplicates: 0, delaySeconds: 0, crashes: 0, lastsSeconds: 0 };
+
+class Crash extends Error {}
+
 const makeCommands = commandMaker({
   linkSecret: SECRET,
   linkBaseUrl: 'https://x/d/',
@@ -43,19 +59,57 @@ export class Simulation {
   /** Seconds since the simulation began. */
   second = 0;
   sends = 0;
+  /** What was delivered to devices, by update and attempt. */
+  readonly commands: {
+    readonly second: number;
+    readonly id: number;
+    readonly attempt: number;
+    readonly rolloutId: number;
+  }[] = [];
+  readonly #chaos: Chaos;
+  readonly #transit = new Map<number, (Status | FamilyReport)[]>();
   readonly #agenda = new Map<number, [string, SimAction][]>();
   #nextTick = 0;
   #dispatchQueue = new Set<number>();
 
-  static async open(seed: number): Promise<Simulation> {
+  static async open(seed: number, chaos = CALM): Promise<Simulation> {
     const { database, close } = await openSimDatabase();
-    return new Simulation(database, close, seededRandom(seed));
+    return new Simulation(database, close, seededRandom(seed), chaos);
   }
 
-  private constructor(sql: Database, close: () => Promise<void>, random: RandomSource) {
-    this.sql = sql;
+  private constructor(sql: Database, close: () => Promise<void>, random: RandomSource, chaos: Chaos) {
+    this.#chaos = chaos;
+    this.#calmSql = sql;
+    this.sql = { ...sql, query: (statement, values) => this.#query(statement, values) };
     this.close = close;
     this.random = random;
+  }
+
+  /** The database without crashes, for who looks on. */
+  get calmSql(): Database {
+    return this.#calmSql;
+  }
+
+  readonly #calmSql: Database;
+
+  async #query<Row>(statement: string, values?: SqlValues): Promise<Row[]> {
+    if (!this.#happens(this.#chaos.crashes)) return this.#calmSql.query<Row>(statement, values);
+    if (this.random() < 0.5) await this.#calmSql.query(statement, values);
+    throw new Crash(statement.slice(0, 60));
+  }
+
+  #happens(share: number): boolean {
+    return share > 0 && this.second > 0 && this.second < this.#chaos.lastsSeconds && this.random() < share;
+  }
+
+  /** Work that a crash may end anywhere. @returns undefined when it did */
+  async #survive<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof Crash) return undefined;
+      throw error;
+    }
   }
 
   get now(): Date {
@@ -101,10 +155,13 @@ export class Simulation {
       if (wasBusy) this.#nextTick = Math.min(this.#nextTick, this.second);
       return;
     }
-    const { expired, rollouts } = await runTick(this.sql, this.now, async (ids) => {
-      for (const id of ids) this.#dispatchQueue.add(id);
-    });
+    const tick = await this.#survive(() =>
+      runTick(this.sql, this.now, async (ids) => {
+        for (const id of ids) this.#dispatchQueue.add(id);
+      }),
+    );
     const sent = await this.#dispatch();
+    const { expired, rollouts } = tick ?? { expired: 1, rollouts: [] };
     const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { claimed }) => sum + claimed, 0) === 0;
     this.#nextTick = this.second + (isIdle && this.#isQuiet() ? IDLE_TICK_SECONDS : TICK_SECONDS);
   }
@@ -135,16 +192,41 @@ export class Simulation {
       } else if (!device.isLost()) reports.push(this.#report(device, action));
     }
     await this.#openLinks(fetches);
-    const deliveries = [() => this.#storeStatuses(statuses), () => storeReports(this.sql, reports, this.now)];
-    if (this.random() < 0.5) deliveries.reverse();
-    for (const deliver of deliveries) await deliver();
+    for (const message of [...statuses, ...reports]) this.#send(message);
+    const arrived = this.#transit.get(this.second) ?? [];
+    this.#transit.delete(this.second);
+    const queues = [arrived.filter(isStatus), arrived.filter((message) => !isStatus(message))];
+    if (this.random() < 0.5) queues.reverse();
+    for (const queue of queues) {
+      if ((await this.#survive(() => this.#store(queue))) === undefined) this.#redeliver(queue);
+    }
     return isBusy;
   }
 
-  async #storeStatuses(statuses: readonly Status[]): Promise<void> {
-    if (statuses.length === 0) return;
-    const { owed } = await storeStatuses(this.sql, statuses, this.now);
-    for (const id of owed) this.#dispatchQueue.add(id);
+  /** Into a queue, from which it comes at least once, later, in any order. */
+  #send(message: Status | FamilyReport): void {
+    const late = () => (this.#happens(1) ? Math.floor((this.random() * this.#chaos.delaySeconds) / STEP_SECONDS) : 0);
+    const copies = this.#happens(this.#chaos.duplicates) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) this.#arrive(message, this.second + late() * STEP_SECONDS);
+  }
+
+  #redeliver(messages: readonly (Status | FamilyReport)[]): void {
+    for (const message of messages) this.#arrive(message, this.second + STEP_SECONDS);
+  }
+
+  #arrive(message: Status | FamilyReport, second: number): void {
+    this.#transit.set(second, [...(this.#transit.get(second) ?? []), message]);
+  }
+
+  async #store(messages: readonly (Status | FamilyReport)[]): Promise<true> {
+    const statuses = messages.filter(isStatus);
+    if (statuses.length > 0) {
+      const { owed } = await storeStatuses(this.sql, statuses, this.now);
+      for (const id of owed) this.#dispatchQueue.add(id);
+    }
+    const reports = messages.filter((message): message is FamilyReport => !isStatus(message));
+    if (reports.length > 0) await storeReports(this.sql, reports, this.now);
+    return true;
   }
 
   /** As the download function does, but for many at once. */
@@ -152,12 +234,12 @@ export class Simulation {
     const opened: (LinkTarget & { deviceId: string })[] = [];
     for (const [device, { token, version, attempt }] of fetches) {
       const target = readLinkToken(token, SECRET);
-      const download = target === undefined ? undefined : await readDownload(this.sql, target);
+      const download = target === undefined ? undefined : await this.#survive(() => readDownload(this.sql, target));
       const isOpen = download?.is_open ?? false;
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
       this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));
     }
-    await recordFetches(this.sql, opened, this.now);
+    await this.#survive(() => recordFetches(this.sql, opened, this.now));
   }
 
   async #dispatch(): Promise<number> {
@@ -166,12 +248,15 @@ export class Simulation {
     let sent = 0;
     for (let start = 0; start < ids.length; start += 100) {
       const batch = ids.slice(start, start + 100);
-      sent += (await dispatchUpdates(this.sql, batch, this.now, makeCommands, this.#send)).length;
+      const outcomes = await this.#survive(() =>
+        dispatchUpdates(this.sql, batch, this.now, makeCommands, this.#command),
+      );
+      sent += outcomes?.length ?? 1;
     }
     return sent;
   }
 
-  #send = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {
+  #command = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {
     const { id } = command;
     const device = this.devices.get(command.clientId) as SimDevice;
     if (!device.looksConnected(this.second)) {
@@ -180,6 +265,7 @@ export class Simulation {
     }
     if (!device.isAwake(this.second)) return { id, attempt, outcome: 'unconfirmed', message: null, retryAt: null };
     this.sends++;
+    this.commands.push({ second: this.second, id, attempt, rolloutId: command.rolloutId });
     const family = parseOtaTopic(command.topic.replace('/cmd/ota', '/ota/status'))?.family ?? 'devices';
     const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
     const token = url.slice(url.lastIndexOf('/') + 1);
@@ -256,3 +342,5 @@ export class Simulation {
     return new Date(EPOCH + second * 1000);
   }
 }
+
+const isStatus = (message: Status | FamilyReport): message is Status => 'receivedAt' in message;

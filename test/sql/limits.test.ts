@@ -1,12 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { claimDevices } from '../../core/claiming.ts';
 import { type PlannedSend, pickOwedUpdates, reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
-import {
-  type ActiveRollout,
-  beginStage,
-  claimDevices,
-  fixMemberThreshold,
-  readActiveRollouts,
-} from '../../core/rollouts.ts';
+import { type ActiveRollout, readActiveRollouts } from '../../core/rollouts.ts';
+import { beginStage, fixMemberThreshold } from '../../core/stages.ts';
 import { tallyEndedUpdates } from '../../core/tallying.ts';
 import { readTarget } from '../../core/target-filter.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';

@@ -1,0 +1,392 @@
+import type { Sql } from './database.ts';
+import { readRegisteredReleases } from './releases.ts';
+import { readPlan } from './rollout-plan.ts';
+import { decideRollout, describeDecision } from './rollout-policy.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readRollout } from './rollouts.ts';
+import { nextOpening } from './send-window.ts';
+import { chooseReleases } from './stepping-stones.ts';
+import { readTarget, type Target } from './target-filter.ts';
+import {
+  MATCHES_GROUP,
+  MATCHES_LIST,
+  MATCHES_METADATA,
+  MATCHES_MODEL,
+  MATCHES_VERSION,
+  TARGET_CONDITION,
+  targetValues,
+} from './targeting.ts';
+import type { UpdateState } from './update-policy.ts';
+import { judgeVersion, type VersionVerdict } from './versions.ts';
+
+/** Why a device is, or is not, on a rollout's version: the rule that decided, since when, and what happens next. */
+export interface Explanation {
+  readonly rule: string;
+  readonly since: Date | null;
+  readonly next: string;
+}
+
+interface DeviceFacts {
+  readonly version: string;
+  readonly version_since: Date | null;
+  readonly last_seen: Date | null;
+  readonly matches_model: boolean;
+  readonly matches_list: boolean;
+  readonly matches_group: boolean;
+  readonly matches_version: boolean;
+  readonly matches_metadata: boolean;
+  readonly hash: string;
+  readonly update: UpdateFacts | null;
+  /** An open update of another rollout. */
+  readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
+  /** A rollout that wins over this one and has served the device. */
+  readonly won_by: { readonly rollout: string; readonly since: string } | null;
+}
+
+interface UpdateFacts {
+  readonly status: UpdateState;
+  readonly attempt: number;
+  readonly firmware_version: string;
+  readonly is_stepping_stone: boolean;
+  readonly error_message: string | null;
+  readonly created_at: string;
+  readonly sent_at: string | null;
+  readonly reported_at: string | null;
+  readonly confirmed_at: string | null;
+  readonly closed_at: string | null;
+  readonly deadline_at: string | null;
+  readonly not_before: string | null;
+  readonly unreachable_since: string | null;
+  readonly late_success_at: string | null;
+  readonly start_counted: boolean;
+  readonly max_attempts: number;
+}
+
+/** @returns undefined where there is no such rollout or device */
+export async function explainDevice(
+  sql: Sql,
+  rolloutId: number,
+  deviceId: string,
+  now: Date,
+): Promise<Explanation | undefined> {
+  const rollout = await readRollout(sql, rolloutId);
+  if (rollout === undefined) return undefined;
+  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  if (!target.ok) return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected' };
+  const device = await readDeviceFacts(sql, rollout, target.target, deviceId);
+  if (device === undefined) return undefined;
+  if (device.update !== null) return explainUpdate(device.update, rollout, now);
+  const outside = notMember(device, rollout) ?? (await wrongVersion(sql, device, rollout));
+  if (outside !== undefined) return { ...outside, since: outside.since ?? device.version_since };
+  return notYet(device, rollout, now);
+}
+
+async function readDeviceFacts(
+  sql: Sql,
+  rollout: ActiveRollout,
+  target: Target,
+  deviceId: string,
+): Promise<DeviceFacts | undefined> {
+  const [row] = await sql.query<DeviceFacts>(
+    `SELECT d.current_firmware_version AS version, d.version_received_at AS version_since, d.last_seen,
+       (${MATCHES_MODEL}) AS matches_model, ${MATCHES_LIST} AS matches_list, ${MATCHES_GROUP} AS matches_group,
+       ${MATCHES_VERSION} AS matches_version, ${MATCHES_METADATA} AS matches_metadata,
+       md5(:rollout::bigint || ':' || d.device_id) AS hash,
+       (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
+        FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
+        WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.halted)
+        ORDER BY u.id DESC LIMIT 1) AS update,
+       (SELECT jsonb_build_object('rollout', o.name, 'status', u.status, 'since', u.created_at)
+        FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
+        WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
+       (SELECT jsonb_build_object('rollout', o.name, 'since', u.created_at)
+        FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
+        WHERE u.device_id = d.device_id AND u.status <> 'canceled'
+          AND (o.weight, o.id) > (:weight::integer, :rollout::bigint) ORDER BY u.id DESC LIMIT 1) AS won_by
+     FROM devices AS d LEFT JOIN rollout_pace AS p ON p.rollout_id = :rollout
+     WHERE d.device_id = :device`,
+    { device: deviceId, rollout: rollout.id, weight: rollout.weight, ...targetValues(rollout.device_model, target) },
+  );
+  return row;
+}
+
+const day = (time: string | null) => (time === null ? null : new Date(time));
+const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
+
+function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: Date): Explanation {
+  const { status, firmware_version: version, error_message: reason, attempt } = update;
+  const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
+  if (update.late_success_at !== null) {
+    const rule = `${status.replace('_', ' ')} (${reason}), but it runs ${version} now: a late success`;
+    return { rule, since: day(update.late_success_at), next: 'nothing: it does not count as a failure' };
+  }
+  if (status === 'success' && update.closed_at !== null) {
+    return { rule: `runs ${what}`, since: day(update.confirmed_at ?? update.closed_at), next: 'nothing: done' };
+  }
+  if (update.closed_at !== null) {
+    const next =
+      status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
+    return { rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`, since: day(update.closed_at), next };
+  }
+  if (status === 'pending') return explainOwed(update, what, rollout, now);
+  const since = day(update.reported_at ?? update.sent_at);
+  if (status === 'success' && update.confirmed_at !== null) {
+    return {
+      rule: `runs ${what}`,
+      since: day(update.confirmed_at),
+      next: `final at ${at(update.deadline_at)}, if it stays up`,
+    };
+  }
+  if (status === 'success') {
+    const next = `it must report ${version} by ${at(update.deadline_at)}, or the update counts as failed`;
+    return { rule: `has written ${what} and must show that it boots`, since, next };
+  }
+  const doing = status === 'sent' ? `was sent ${what}` : `is ${status} ${what}`;
+  return {
+    rule: `${doing} (attempt ${attempt} of ${update.max_attempts})`,
+    since,
+    next: `without news the attempt ends at ${at(update.deadline_at)}`,
+  };
+}
+
+function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, now: Date): Explanation {
+  const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
+  const owed = attempt === 0 ? `is owed ${what}` : `is owed ${what} again: attempt ${attempt} ended with "${reason}"`;
+  if (not_before !== null && new Date(not_before) > now) {
+    return { rule: owed, since: day(created_at), next: `it is sent at ${at(not_before)} or soon after` };
+  }
+  if (unreachable_since !== null) {
+    const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;
+    return { rule: `${owed}, and is not connected`, since: day(unreachable_since), next };
+  }
+  return { rule: owed, since: day(created_at), next: whatHoldsSends(update, rollout, now) };
+}
+
+function whatHoldsSends({ start_counted }: UpdateFacts, rollout: ActiveRollout, now: Date): string {
+  const plan = readPlan(rollout);
+  if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
+    return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;
+  }
+  const { allowed_starts: allowed, starts } = rollout;
+  if (allowed !== null && !start_counted && starts >= allowed) {
+    return `it waits for its turn: the slow start has let ${starts} devices begin, and is ${stateOf(rollout, now)}`;
+  }
+  return 'it is sent at once, or as soon as the limits of the rollout leave room';
+}
+
+interface Barred {
+  readonly rule: string;
+  readonly since?: Date | null;
+  readonly next: string;
+}
+
+const STAYS = 'nothing: this rollout is not for it';
+
+function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefined {
+  const parts: [boolean, string][] = [
+    [
+      device.matches_model,
+      `is not of the model ${rollout.device_model}, or not of those that target_filter.models names`,
+    ],
+    [device.matches_list, 'is not among the devices that target_filter names'],
+    [device.matches_group, 'is in none of the groups that target_filter names'],
+    [device.matches_version, `is on ${device.version}, which target_filter.versions does not name`],
+    [device.matches_metadata, 'has not the metadata that target_filter asks for'],
+  ];
+  const part = parts.find(([matches]) => !matches);
+  if (part !== undefined) return { rule: part[1], next: STAYS };
+  if (rollout.member_threshold !== null && device.hash > rollout.member_threshold) {
+    return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: STAYS };
+  }
+  return undefined;
+}
+
+const VERSION_RULES: Readonly<
+  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: ActiveRollout) => Barred>
+> = {
+  'on-target': (version) => ({ rule: `runs ${version} already`, next: 'nothing: done' }),
+  newer: (version, { firmware_version }) => ({
+    rule: `is on ${version}, which is newer than ${firmware_version}`,
+    next: 'nothing, unless the rollout allows a downgrade',
+  }),
+  'below-minimum': (version, { firmware_version, min_version }) => ({
+    rule: `is on ${version}; ${firmware_version} needs at least ${min_version}, and no registered release leads there`,
+    next: 'nothing, until such a release is registered',
+  }),
+  unknown: () => ({
+    rule: 'has not said which version it runs',
+    next: 'nothing, until it does or the rollout includes unknown versions',
+  }),
+  'not-comparable': (version, { min_version }) => ({
+    rule: `is on ${version}, which cannot be compared with the minimum ${min_version}`,
+    next: 'nothing',
+  }),
+};
+
+async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: ActiveRollout): Promise<Barred | undefined> {
+  const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
+  const policy = { allowDowngrade, includeUnknown };
+  const verdict = judgeVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
+  if (verdict === 'eligible') return undefined;
+  if (verdict === 'below-minimum' && rollout.release_id !== null) {
+    const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: minVersion };
+    const registered = await readRegisteredReleases(sql, rollout.device_model);
+    if (chooseReleases([version], target, registered, policy).length > 0) return undefined;
+  }
+  return VERSION_RULES[verdict](version, rollout);
+}
+
+/** A member that may be updated and has not been claimed. */
+function notYet(device: DeviceFacts, rollout: ActiveRollout, now: Date): Explanation {
+  const { held_by: holder, won_by: winner } = device;
+  if (winner !== null) {
+    return {
+      rule: `was served by rollout "${winner.rollout}", which goes before this one`,
+      since: day(winner.since),
+      next: STAYS,
+    };
+  }
+  if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
+  if (rollout.completed_at !== null) {
+    return {
+      rule: 'joined when the rollout was complete',
+      since: rollout.completed_at,
+      next: 'nothing, unless it is kept open',
+    };
+  }
+  if (rollout.paused_at !== null) {
+    return {
+      rule: `the rollout was halted: ${rollout.paused_reason}`,
+      since: rollout.paused_at,
+      next: 'nothing, until it is resumed',
+    };
+  }
+  if (rollout.release_id === null) {
+    const rule = `no release ${rollout.firmware_version} is registered for ${rollout.device_model}`;
+    return { rule, since: null, next: 'it goes on when the release is registered' };
+  }
+  if (rollout.start_at !== null && now < rollout.start_at) {
+    return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
+  }
+  if (holder !== null) {
+    const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
+    return { rule, since: day(holder.since), next: 'it is claimed when that has ended' };
+  }
+  if (rollout.stage_threshold !== null && device.hash > rollout.stage_threshold) {
+    const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
+    return { rule, since: rollout.stage_began_at, next: `the stage is ${stateOf(rollout, now)}` };
+  }
+  return {
+    rule: 'may be updated',
+    since: device.version_since,
+    next: 'it is claimed when the orchestrator looks next',
+  };
+}
+
+function stateOf(rollout: ActiveRollout, now: Date): string {
+  const plan = readPlan(rollout);
+  if (!plan.ok) return plan.reason;
+  return describeDecision(decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now));
+}
+
+/** A rollout that may not exist yet. */
+export interface RolloutDraft
+  extends Pick<
+    ActiveRollout,
+    | 'firmware_version'
+    | 'device_model'
+    | 'target_type'
+    | 'target_filter'
+    | 'rollout_percentage'
+    | 'allow_downgrade'
+    | 'include_unknown'
+    | 'weight'
+  > {}
+
+export interface Preview {
+  /** Devices that the filter means. */
+  readonly members: number;
+  /** Of them: how many take part, by `rollout_percentage`. */
+  readonly participants: number;
+  /** Members that would be updated, those by way of another release included. */
+  readonly willBeUpdated: number;
+  readonly viaSteppingStone: number;
+  /** Why the others would not. */
+  readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
+}
+
+/** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
+export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
+
+/** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
+export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
+  const read = readTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
+  if (!read.ok) throw new Error(read.reason);
+  const registered = await readRegisteredReleases(sql, draft.device_model);
+  const release = registered.find(({ version }) => version === draft.firmware_version);
+  const groups = await sql.query<PreviewGroup>(
+    `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
+       w.name AS winner, count(*)::integer AS devices
+     FROM devices AS d
+     LEFT JOIN LATERAL (
+       SELECT o.name FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
+       WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND o.weight > :weight LIMIT 1) AS w ON true
+     WHERE ${TARGET_CONDITION}
+     GROUP BY version, id_length, family, winner ORDER BY devices DESC LIMIT 500`,
+    { weight: draft.weight, ...targetValues(draft.device_model, read.target) },
+  );
+  const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
+  const judged = groups.map((group) => {
+    const [choice] = release === undefined ? [] : chooseReleases([group.version], release, registered, policy);
+    const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined, fits);
+    return { ...group, reason, isStone: choice?.isSteppingStone ?? false };
+  });
+  const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
+  const members = count(groups);
+  const updated = judged.filter(({ reason }) => reason === undefined);
+  const reasons = new Map<string, number>();
+  for (const { reason, devices } of judged) {
+    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
+  }
+  return {
+    members,
+    participants: Math.ceil((members * draft.rollout_percentage) / 100),
+    willBeUpdated: count(updated),
+    viaSteppingStone: count(updated.filter(({ isStone }) => isStone)),
+    willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
+  };
+}
+
+interface PreviewGroup {
+  readonly version: string;
+  readonly id_length: number;
+  readonly family: 'devices' | 'edge' | null;
+  readonly winner: string | null;
+  readonly devices: number;
+}
+
+function whyNot(
+  { version, id_length, family, winner }: PreviewGroup,
+  draft: RolloutDraft,
+  minVersion: string | null,
+  hasRelease: boolean,
+  fits: FitsCheck,
+): string | undefined {
+  if (!hasRelease) {
+    const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
+    const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });
+    if (verdict === 'eligible') return `release ${draft.firmware_version} is not registered for ${draft.device_model}`;
+    return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
+  }
+  if (winner !== null) return `held by rollout "${winner}", which goes before this one`;
+  return fits(id_length, family);
+}
+
+const PREVIEW_REASONS: Readonly<
+  Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>
+> = {
+  'on-target': (target) => `on ${target} already`,
+  newer: (target) => `newer than ${target}`,
+  'below-minimum': (_, minimum) => `below ${minimum}, and no registered release leads there`,
+  unknown: () => 'version unknown',
+  'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
+};
