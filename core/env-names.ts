@@ -21,4 +21,8 @@ export const ENV = {
   commandTransport: 'COMMAND_TRANSPORT',
   /** JSON: settings by device model. */
   models: 'MODELS',
+  /** Name of the event bus that changes of rollouts are put on. */
+  eventBus: 'EVENT_BUS',
+  /** Days after which history is forgotten. */
+  historyDays: 'HISTORY_DAYS',
 } as const;

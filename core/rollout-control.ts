@@ -1,6 +1,9 @@
 import type { Sql } from './database.ts';
 
-/** A change of a rollout: what happened, why, and by whom (`orchestrator`, or the identity of an operator). */
+/** The orchestrator's name where operators stand with theirs. */
+export const ORCHESTRATOR = 'orchestrator';
+
+/** A change of a rollout: what happened, why, and by whom ({@link ORCHESTRATOR}, or the identity of an operator). */
 export interface RolloutChange {
   readonly rolloutId: number;
   readonly reason: string;
@@ -125,7 +128,7 @@ export async function completeRollout(sql: Sql, rolloutId: number, now: Date): P
        RETURNING id
      )
      ${EVENT} RETURNING id`,
-    { rollout: rolloutId, event: 'rollout_completed', reason: 'every member has ended', by: 'orchestrator', now },
+    { rollout: rolloutId, event: 'rollout_completed', reason: 'every member has ended', by: ORCHESTRATOR, now },
   );
   return rows.length > 0;
 }

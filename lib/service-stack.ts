@@ -1,5 +1,6 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
-import { Rule } from 'aws-cdk-lib/aws-events';
+import { Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { EventBus, Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
@@ -7,6 +8,7 @@ import { Schedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import type { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
+import { METRICS } from '../core/metric-names.ts';
 import { RELEASES_PREFIX } from '../core/object-keys.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import { Alarms } from './alarms.ts';
@@ -149,6 +151,8 @@ export class ServiceStack extends Stack {
     const fn = this.fn('Orchestrate', 'orchestrate', Duration.seconds(75));
     dispatch.queue.grantSendMessages(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
+    fn.addEnvironment(ENV.historyDays, String(this.settings.historyDays));
+    this.publishChanges(fn);
     // A stale tick is worth nothing: the next one sees the same and more.
     fn.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.seconds(60) });
     new Schedule(this, 'Schedule', {
@@ -159,6 +163,28 @@ export class ServiceStack extends Stack {
       this,
       `<${this.getLogicalId(fn.node.defaultChild as CfnFunction)}.Arn>:*`,
       'The scheduler may invoke any version of this one function.',
+    );
+  }
+
+  /** Changes of rollouts on the account's default bus, for whatever the user connects; an alarm for those that halt by themselves. */
+  private publishChanges(fn: OtaFunction): void {
+    const bus = EventBus.fromEventBusName(this, 'DefaultBus', 'default');
+    bus.grantPutEventsTo(fn);
+    fn.addEnvironment(ENV.eventBus, bus.eventBusName);
+    const halted = new Metric({
+      namespace: METRICS.namespace,
+      metricName: METRICS.rolloutsHalted,
+      dimensionsMap: { service: METRICS.service },
+      statistic: 'Sum',
+    });
+    this.alarms.notify(
+      halted.createAlarm(this, 'RolloutHaltedAlarm', {
+        alarmDescription:
+          'A rollout stopped itself: too many of its devices failed. See docs/runbook.md#rollout-halted',
+        threshold: 1,
+        evaluationPeriods: 1,
+        treatMissingData: TreatMissingData.NOT_BREACHING,
+      }),
     );
   }
 

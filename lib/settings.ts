@@ -38,6 +38,8 @@ const settingsSchema = z
     scheduleMinutes: z.number().int().min(1).max(60).default(1),
     /** What `cdk destroy` does with the database and the firmware. */
     dataRemovalPolicy: z.enum(['retain', 'destroy']).default('retain'),
+    /** Days for which events, ended updates, samples and rejected messages are kept. */
+    historyDays: z.number().int().min(7).max(3650).default(400),
     logRetentionDays: z.union([z.literal(7), z.literal(14), z.literal(30), z.literal(90), z.literal(365)]).default(30),
     /** Front door under a name of your own; the certificate must be in the deployment's region. */
     customDomain: z

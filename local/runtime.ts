@@ -9,6 +9,7 @@ import { Closers } from './closers.ts';
 import { runCustomResource } from './custom-resources.ts';
 import { dataApiService } from './data-api.ts';
 import { EventBus, objectCreatedEvent } from './event-bus.ts';
+import { eventsService } from './events.ts';
 import type { LocalFunction } from './functions.ts';
 import { type Endpoints, Home } from './home.ts';
 import { type HttpApi, startHttpApi } from './http-api.ts';
@@ -117,6 +118,7 @@ class Boot {
     const toRules = topicRulesOf(assembly, queues, roles);
     const routes = routesOf(assembly, region, invoke);
     const bus = new EventBus(busRulesOf(assembly, queues), { region, account: ACCOUNT }, clock.now);
+    this.#services.events = eventsService(bus, `arn:aws:events:${region}:${ACCOUNT}:event-bus/default`);
     const keys = operatorKeys(secrets, this.#identities);
 
     const store = await this.#openStores(assembly, secrets, queues, cluster.resourceArn);

@@ -1,5 +1,6 @@
 import initial from './000001_initial.sql';
 import rollouts from './000002_rollouts.sql';
+import operators from './000003_operators.sql';
 
 export interface Migration {
   readonly version: number;
@@ -11,4 +12,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, name: 'initial', sql: initial },
   { version: 2, name: 'rollouts', sql: rollouts },
+  { version: 3, name: 'operators', sql: operators },
 ];

@@ -2,7 +2,7 @@ import { type ClaimedRelease, claimDevices, hasClaimable } from '../../core/clai
 import type { Sql } from '../../core/database.ts';
 import { pickOwedUpdates } from '../../core/dispatching.ts';
 import { readRegisteredReleases } from '../../core/releases.ts';
-import { completeRollout, haltRollout } from '../../core/rollout-control.ts';
+import { completeRollout, haltRollout, ORCHESTRATOR } from '../../core/rollout-control.ts';
 import { type RolloutPlan, readPlan } from '../../core/rollout-plan.ts';
 import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from '../../core/rollout-policy.ts';
 import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, setSendsUntil } from '../../core/rollouts.ts';
@@ -16,8 +16,6 @@ const CLAIMS_A_TICK = 5_000;
 const DISPATCHES_A_TICK = 500;
 /** How long a picked update is left to the dispatch queue before a tick picks it again. */
 const PUT_OFF_SECONDS = 60;
-/** The orchestrator's name where operators stand with theirs. */
-const SELF = 'orchestrator';
 
 export interface RolloutTick {
   readonly claimed: number;
@@ -57,7 +55,7 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
   const plan = readPlan(rollout);
   if (!target.ok || !plan.ok) {
     const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
-    await haltRollout(sql, { rolloutId: rollout.id, reason, by: SELF }, now);
+    await haltRollout(sql, { rolloutId: rollout.id, reason, by: ORCHESTRATOR }, now);
     return `halted: ${reason}`;
   }
   const threshold = rollout.member_threshold ?? (await fixMemberThreshold(sql, rollout, target.target));
@@ -133,7 +131,7 @@ async function carryOut(
 ): Promise<number> {
   const { rollout } = ready;
   if (decision.kind === 'halt') {
-    await haltRollout(sql, { rolloutId: rollout.id, reason: decision.reason, by: SELF }, now);
+    await haltRollout(sql, { rolloutId: rollout.id, reason: decision.reason, by: ORCHESTRATOR }, now);
     return 0;
   }
   if (ready.plan.stages !== null)

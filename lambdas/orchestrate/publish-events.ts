@@ -1,0 +1,56 @@
+import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import type { Sql } from '../../core/database.ts';
+import { ENV } from '../../core/env-names.ts';
+import { detailType, markPublished, type RolloutEvent, readUnpublishedEvents } from '../../core/rollout-events.ts';
+import { requireEnv } from '../shared/environment.ts';
+
+const client = new EventBridgeClient({});
+const bus = requireEnv(ENV.eventBus);
+
+/** PutEvents takes ten entries. */
+const EVENTS_A_CALL = 10;
+const CALLS_A_TICK = 20;
+
+/**
+ * Puts changes of rollouts on the event bus, each at least once. What the bus does not take stays for the next tick.
+ * @returns what was published
+ */
+export async function publishRolloutEvents(sql: Sql, now: Date): Promise<RolloutEvent[]> {
+  const published: RolloutEvent[] = [];
+  for (let calls = 0; calls < CALLS_A_TICK; calls++) {
+    const events = await readUnpublishedEvents(sql, EVENTS_A_CALL);
+    const taken = await put(events);
+    await markPublished(
+      sql,
+      taken.map(({ event_id: id }) => id),
+      now,
+    );
+    published.push(...taken);
+    if (taken.length < EVENTS_A_CALL) break;
+  }
+  return published;
+}
+
+/** @returns those that the bus took */
+async function put(events: readonly RolloutEvent[]): Promise<RolloutEvent[]> {
+  if (events.length === 0) return [];
+  const { Entries = [] } = await client.send(new PutEventsCommand({ Entries: events.map(toEntry) }));
+  return events.filter((_, index) => Entries[index]?.ErrorCode === undefined);
+}
+
+const toEntry = (event: RolloutEvent) => ({
+  EventBusName: bus,
+  Source: 'paku-ota',
+  DetailType: detailType(event.event),
+  Time: event.at,
+  Detail: JSON.stringify({
+    rolloutId: event.rollout_id,
+    rollout: event.rollout_name,
+    firmwareVersion: event.firmware_version,
+    deviceModel: event.device_model,
+    reason: event.reason,
+    by: event.decided_by,
+    at: event.at,
+    ...event.detail,
+  }),
+});

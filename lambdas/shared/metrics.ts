@@ -1,0 +1,12 @@
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { METRICS } from '../../core/metric-names.ts';
+
+const metrics = new Metrics({ namespace: METRICS.namespace, serviceName: METRICS.service });
+
+/** Writes counts to the log, from where CloudWatch takes them. Zeros too: an alarm needs data to be quiet about. */
+export function count(counts: Partial<Record<Exclude<keyof typeof METRICS, 'namespace' | 'service'>, number>>): void {
+  for (const [name, value] of Object.entries(counts)) {
+    metrics.addMetric(METRICS[name as keyof typeof METRICS], MetricUnit.Count, value);
+  }
+  metrics.publishStoredMetrics();
+}

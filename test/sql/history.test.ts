@@ -1,0 +1,229 @@
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
+import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { EventBus } from '../../local/event-bus.ts';
+import { eventsService } from '../../local/events.ts';
+import { allow, REGION, startEndpoints, type TestEndpoints } from '../local/aws-endpoints.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+});
+
+const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
+const DAY = 24 * 60;
+
+describe('what dashboards read', () => {
+  test('a rollout has one row with its state and how far it is', async () => {
+    await addDevices(db.app, 3);
+    const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+    const overview = async () => {
+      const [row] = await db.app.query('SELECT * FROM rollout_overview WHERE rollout_id = :id', { id });
+      return row;
+    };
+    expect(await overview()).toMatchObject({ state: 'active', devices: 0 });
+    await service.tick();
+    expect(await overview()).toMatchObject({ state: 'active', devices: 3, in_progress: 3, owed: 0 });
+    await service.succeed('d0');
+    await service.fetch('d1');
+    await service.result('d1', 4);
+    expect(await overview()).toMatchObject({ devices: 3, in_progress: 2, failed: 1, succeeded: 0 });
+    await haltRollout(db.app, why(id), service.now);
+    await service.tick();
+    expect(await overview()).toMatchObject({ state: 'paused', succeeded: 1, failed: 1, canceled: 1, devices: 3 });
+    await abortRollout(db.app, why(id), service.now);
+    expect(await overview()).toMatchObject({ state: 'aborted' });
+  });
+
+  test.each([
+    [{ is_active: false }, 'draft'],
+    [{ start_at: '2999-01-01T00:00:00Z' }, 'scheduled'],
+  ])('a rollout with %j is %s', async (columns, state) => {
+    await addRollout(db.app, 'r', '2.0.0', columns);
+    expect(await db.app.query('SELECT state FROM rollout_overview')).toEqual([{ state }]);
+  });
+
+  test('a device has one row with its newest update', async () => {
+    await addDevices(db.app, 2);
+    await addRollout(db.app, 'r', '2.0.0', { stages: [], target_filter: { device_ids: ['d0'] } });
+    await service.tick();
+    const rows = await db.app.query(
+      'SELECT device_id, rollout_name, update_version, update_status, is_updating FROM device_overview ORDER BY device_id',
+    );
+    expect(rows).toEqual([
+      { device_id: 'd0', rollout_name: 'r', update_version: '2.0.0', update_status: 'sent', is_updating: true },
+      { device_id: 'd1', rollout_name: null, update_version: null, update_status: null, is_updating: false },
+    ]);
+  });
+
+  test('the story of a device is told from its claim to its outcome', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+    await service.tick();
+    await service.accept('d0');
+    await service.succeed('d0');
+    await service.tick();
+    const rows = await db.app.query<{ event: string }>(
+      `SELECT event FROM device_timeline WHERE device_id = 'd0' ORDER BY at, event`,
+    );
+    expect(rows.map(({ event }) => event)).toEqual([
+      'accepted',
+      'claimed',
+      'fetch',
+      'result',
+      'sent',
+      'status',
+      'attempt_ended',
+      'ended',
+    ]);
+  });
+
+  test('every decision about a rollout says why and by whom', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+    await service.tick();
+    await haltRollout(db.app, why(id), service.now);
+    service.later(1);
+    await resumeRollout(db.app, why(id), service.now);
+    expect(
+      await db.app.query('SELECT event, rollout_name, reason, decided_by FROM rollout_timeline ORDER BY event_id'),
+    ).toEqual([
+      { event: 'rollout_started', rollout_name: 'r', reason: null, decided_by: null },
+      { event: 'rollout_halted', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
+      { event: 'rollout_resumed', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
+    ]);
+  });
+
+  test('how many devices ran which version is remembered', async () => {
+    await addDevices(db.app, 2);
+    await sampleFleetVersions(db.app, service.now);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(5);
+    await db.app.query(`UPDATE devices SET current_firmware_version = '2.0.0' WHERE device_id = 'd0'`);
+    await sampleFleetVersions(db.app, service.now);
+    const rows = await db.app.query(
+      'SELECT firmware_version, devices FROM fleet_versions ORDER BY sampled_at, firmware_version',
+    );
+    expect(rows).toEqual([
+      { firmware_version: '1.0.0', devices: 2 },
+      { firmware_version: '1.0.0', devices: 1 },
+      { firmware_version: '2.0.0', devices: 1 },
+    ]);
+  });
+});
+
+describe('history that is no longer kept', () => {
+  const counts = async () => {
+    const [row] = await db.app.query(
+      `SELECT (SELECT count(*)::integer FROM ota_events) AS events,
+         (SELECT count(*)::integer FROM device_update_status) AS updates,
+         (SELECT count(*)::integer FROM update_attempts) AS attempts`,
+    );
+    return row;
+  };
+
+  test('is forgotten once its rollout has ended, and not before', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+    await service.tick();
+    await service.succeed('d0');
+    service.later(10);
+    await service.tick();
+    await service.tick();
+    expect(await db.app.query('SELECT state FROM rollout_overview')).toEqual([{ state: 'completed' }]);
+    service.later(9 * DAY);
+    await sweepHistory(db.app, 10, service.now);
+    expect(await counts()).toMatchObject({ updates: 1, attempts: 1 });
+    service.later(2 * DAY);
+    await sweepHistory(db.app, 10, service.now);
+    expect(await counts()).toEqual({ events: 0, updates: 0, attempts: 0 });
+  });
+
+  test('stays where an update is still open', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { stages: [], attempt_timeout_minutes: 60 * 24 * 90 });
+    await service.tick();
+    await service.fetch('d0');
+    service.later(30 * DAY);
+    await sweepHistory(db.app, 10, service.now);
+    expect(await counts()).toEqual({ events: 1, updates: 1, attempts: 1 });
+  });
+});
+
+describe('changes of rollouts on the event bus', () => {
+  const BUS = 'arn:aws:events:eu-west-1:000000000000:event-bus/default';
+  let endpoints: TestEndpoints;
+  let published: { 'detail-type': string; source: string; detail: Record<string, unknown> }[];
+  beforeAll(async () => {
+    const rule = { pattern: () => true, deliver: (event: string) => published.push(JSON.parse(event)) };
+    const bus = new EventBus([rule], { region: REGION, account: '000000000000' }, Date.now);
+    endpoints = await startEndpoints({ events: eventsService(bus, BUS) });
+    const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
+    vi.stubEnv('EVENT_BUS', 'default');
+    vi.stubEnv('AWS_REGION', REGION);
+    vi.stubEnv('AWS_ENDPOINT_URL', endpoints.aws.url);
+    vi.stubEnv('AWS_ACCESS_KEY_ID', accessKeyId);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', secretAccessKey);
+  });
+  beforeEach(() => {
+    published = [];
+  });
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await endpoints?.aws.close();
+  });
+
+  test('each is put there once, with its reason and its numbers', async () => {
+    const { publishRolloutEvents } = await import('../../lambdas/orchestrate/publish-events.ts');
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+    await service.tick();
+    await haltRollout(db.app, why(id), service.now);
+    await publishRolloutEvents(db.app, service.now);
+    await publishRolloutEvents(db.app, service.now);
+    expect(published.map((event) => [event.source, event['detail-type']])).toEqual([
+      ['paku-ota', 'RolloutStarted'],
+      ['paku-ota', 'RolloutHalted'],
+    ]);
+    expect(published[1]?.detail).toMatchObject({
+      rollout: 'r',
+      firmwareVersion: '2.0.0',
+      reason: 'because',
+      by: 'an operator',
+      numbers: { claimed: 1 },
+    });
+  });
+
+  test('more than one call holds are all published', async () => {
+    const { publishRolloutEvents } = await import('../../lambdas/orchestrate/publish-events.ts');
+    await addDevices(db.app, 1);
+    for (let n = 0; n < 12; n++) {
+      const id = await addRollout(db.app, `r${n}`, '2.0.0', { stages: [] });
+      await haltRollout(db.app, why(id), service.now);
+    }
+    await publishRolloutEvents(db.app, service.now);
+    expect(published).toHaveLength(12);
+  });
+
+  test('a role without the grant puts nothing there', async () => {
+    const client = new EventBridgeClient(endpoints.role(allow('events:PutEvents', 'arn:aws:events:::other')));
+    await expect(client.send(await anEvent())).rejects.toMatchObject({ name: 'AccessDeniedException' });
+    expect(published).toEqual([]);
+  });
+});
+
+async function anEvent() {
+  const { PutEventsCommand } = await import('@aws-sdk/client-eventbridge');
+  return new PutEventsCommand({ Entries: [{ EventBusName: 'default', Source: 's', DetailType: 't', Detail: '{}' }] });
+}
