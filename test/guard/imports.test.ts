@@ -9,12 +9,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAY_IMPORT: Record<string, readonly string[]> = {
   core: ['schema'],
   schema: [],
-  lambdas: ['core', 'schema'],
+  api: ['core'],
+  lambdas: ['api', 'core', 'schema'],
   lib: ['core'],
   bin: ['lib'],
   fleet: [],
-  local: ['core', 'fleet'],
-  cli: ['core', 'local'],
+  console: ['api'],
+  local: ['console', 'core', 'fleet'],
+  cli: ['api', 'console', 'core', 'local'],
 };
 
 function sourcesIn(folder: string): string[] {

@@ -1,0 +1,142 @@
+import type { Problem } from './common.ts';
+import type { Device, DeviceDetail, Explanation, Group, TimelineEntry } from './devices.ts';
+import type { RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
+import type {
+  Decision,
+  DeviceUpdate,
+  Preview,
+  Progress,
+  Rollout,
+  RolloutAction,
+  RolloutChange,
+  RolloutDraft,
+  RolloutSummary,
+} from './rollouts.ts';
+import type { DeadLetterQueue, Fleet, RejectedMessage, ServiceInfo, Tick, VersionHistory } from './service.ts';
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next_cursor: string | null;
+}
+
+/** The service refused a call; the message is its detail. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.errors?.map(({ field, message }) => `${field}: ${message}`).join('; ') || problem.detail);
+    this.problem = problem;
+  }
+}
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+/** As `fetch`, and signs where the other end wants it. The body is always text, so that it can be signed. */
+export type Fetch = (
+  url: string,
+  init: { readonly method: string; readonly headers: Record<string, string>; readonly body?: string },
+) => Promise<Response>;
+
+const segment = encodeURIComponent;
+
+/** The operator API as one call a route; docs/api.md says what each answers. Also runs in a browser. */
+export class ApiClient {
+  readonly #baseUrl: string;
+  readonly #fetch: Fetch;
+
+  /** @param baseUrl without a last slash */
+  constructor(baseUrl: string, fetch: Fetch) {
+    this.#baseUrl = baseUrl;
+    this.#fetch = fetch;
+  }
+
+  info = () => this.#get<ServiceInfo>('/v1/info');
+  fleet = () => this.#get<Fleet>('/v1/fleet');
+  fleetHistory = (hours: number) => this.#get<VersionHistory>('/v1/fleet/history', { hours });
+  tick = () => this.#send<Tick>('POST', '/v1/tick');
+  events = (query: { after?: number; limit?: number } = {}) => this.#get<{ items: Decision[] }>('/v1/events', query);
+  rejectedMessages = (query: Query = {}) => this.#get<Page<RejectedMessage>>('/v1/rejected-messages', query);
+  deadLetters = () => this.#get<{ items: DeadLetterQueue[] }>('/v1/dead-letters');
+  redriveDeadLetters = (queue: string) => this.#send<DeadLetterQueue>('POST', '/v1/dead-letters/redrive', { queue });
+
+  devices = (query: Query = {}) => this.#get<Page<Device>>('/v1/devices', query);
+  device = (id: string) => this.#get<DeviceDetail>(`/v1/devices/${segment(id)}`);
+  deviceTimeline = (id: string, query: Query = {}) =>
+    this.#get<{ items: TimelineEntry[] }>(`/v1/devices/${segment(id)}/timeline`, query);
+  explain = (id: string, query: { rollout?: string; version?: string } = {}) =>
+    this.#get<Explanation>(`/v1/devices/${segment(id)}/explain`, query);
+  setAttributes = (id: string, metadata: Record<string, string | number | boolean | null>) =>
+    this.#send<DeviceDetail>('PATCH', `/v1/devices/${segment(id)}`, { metadata });
+  setGroups = (id: string, groups: readonly string[]) =>
+    this.#send<DeviceDetail>('PUT', `/v1/devices/${segment(id)}/groups`, { groups });
+  updateDevice = (id: string, body: { firmware_version: string; allow_downgrade?: boolean }) =>
+    this.#send<Rollout>('POST', `/v1/devices/${segment(id)}/update`, body);
+  groups = () => this.#get<{ items: Group[] }>('/v1/groups');
+  changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>
+    this.#send<Group>('POST', `/v1/groups/${segment(group)}`, change);
+
+  releases = (query: Query = {}) => this.#get<Page<Release>>('/v1/releases', query);
+  release = (model: string, version: string) =>
+    this.#get<ReleaseDetail>(`/v1/releases/${segment(model)}/${segment(version)}`);
+  revokeRelease = (model: string, version: string, reason: string) =>
+    this.#send<ReleaseDetail>('POST', `/v1/releases/${segment(model)}/${segment(version)}/revoke`, { reason });
+  startUpload = (body: Record<string, string>) => this.#send<StartedUpload>('POST', '/v1/uploads', body);
+  uploadOutcome = (model: string, version: string, query: { since: string; sha256?: string }) =>
+    this.#get<UploadOutcome>(`/v1/uploads/${segment(model)}/${segment(version)}`, query);
+  rejectedUploads = (query: Query = {}) => this.#get<Page<RejectedUpload>>('/v1/rejected-uploads', query);
+  rescanUpload = (object_key: string) =>
+    this.#send<{ object_key: string }>('POST', '/v1/uploads/rescan', { object_key });
+
+  rollouts = (query: Query = {}) => this.#get<Page<RolloutSummary>>('/v1/rollouts', query);
+  rollout = (rollout: string | number) => this.#get<Rollout>(rolloutPath(rollout));
+  previewRollout = (draft: RolloutDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
+  createRollout = (draft: RolloutDraft) => this.#send<Rollout>('POST', '/v1/rollouts', draft);
+  /** @param updatedAt of the rollout as it was read; changed meanwhile, the call is refused (412) */
+  changeRollout = (rollout: string | number, updatedAt: string, change: RolloutChange) =>
+    this.#send<Rollout>('PATCH', rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
+  act = (rollout: string | number, action: RolloutAction, reason: string) =>
+    this.#send<Rollout>('POST', `${rolloutPath(rollout)}/${action}`, { reason });
+  progress = (rollout: string | number) => this.#get<Progress>(`${rolloutPath(rollout)}/progress`);
+  updates = (rollout: string | number, query: Query = {}) =>
+    this.#get<Page<DeviceUpdate>>(`${rolloutPath(rollout)}/updates`, query);
+  decisions = (rollout: string | number) => this.#get<{ items: Decision[] }>(`${rolloutPath(rollout)}/decisions`);
+
+  #get<T>(path: string, query: Query = {}): Promise<T> {
+    const pairs = Object.entries(query).flatMap(([key, value]) =>
+      value === undefined ? [] : `${segment(key)}=${segment(value)}`,
+    );
+    return this.#call<T>('GET', pairs.length === 0 ? path : `${path}?${pairs.join('&')}`, {});
+  }
+
+  #send<T>(method: string, path: string, body: object = {}, headers: Record<string, string> = {}): Promise<T> {
+    return this.#call<T>(method, path, {
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+  }
+
+  async #call<T>(
+    method: string,
+    path: string,
+    { headers = {}, body }: { headers?: Record<string, string>; body?: string },
+  ): Promise<T> {
+    const init = { method, headers: { accept: 'application/json', ...headers } };
+    const response = await this.#fetch(this.#baseUrl + path, body === undefined ? init : { ...init, body });
+    const text = await response.text();
+    if (response.ok) return JSON.parse(text) as T;
+    throw new ApiError(readProblem(response.status, text));
+  }
+}
+
+const rolloutPath = (rollout: string | number) => `/v1/rollouts/${segment(rollout)}`;
+
+/** API Gateway itself answers with a message only. */
+function readProblem(status: number, text: string): Problem {
+  const fallback = { type: 'about:blank', title: `HTTP ${status}`, status, detail: text.slice(0, 500) };
+  try {
+    const body = JSON.parse(text) as Partial<Problem> & { message?: string };
+    return typeof body.detail === 'string' ? { ...fallback, ...body } : { ...fallback, detail: body.message ?? text };
+  } catch {
+    return fallback;
+  }
+}

@@ -1,0 +1,59 @@
+import { z } from '@hono/zod-openapi';
+import { DEVICE_ID } from '../core/rule-message.ts';
+
+/** Problem details (RFC 9457); `errors` names each field that was refused. */
+export const problemSchema = z
+  .object({
+    type: z.string().describe('A stable name of the problem, as a URN: `urn:paku-ota:not-found`.'),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string().describe('What happened, with which value, what was expected, what to do.'),
+    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+  })
+  .openapi('Problem');
+export type Problem = z.infer<typeof problemSchema>;
+
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: problemSchema } },
+});
+
+/** The refusals that any call may be answered with. */
+export const REFUSALS = {
+  400: problem('A parameter or a field of the body is not valid; `errors` names it.'),
+  403: problem('The caller may not do this (IAM).'),
+  404: problem('There is no such thing.'),
+  409: problem('It is in another state than the call needs; `detail` says in which.'),
+  412: problem('It was changed since it was read: the ETag of `If-Match` is not that of now.'),
+  503: problem('The database is resuming; try again shortly.'),
+};
+
+export const answer = <T extends z.ZodType>(description: string, schema: T) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+export const jsonBody = <T extends z.ZodType>(schema: T) => ({
+  required: true as const,
+  content: { 'application/json': { schema } },
+});
+
+/** One page of a list: `next_cursor` is for the next call, null at the end. */
+export const pageOf = <T extends z.ZodType>(name: string, item: T) =>
+  z.object({ items: z.array(item), next_cursor: z.string().nullable() }).openapi(name);
+
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(500).optional().describe('`next_cursor` of the page before.'),
+};
+
+/** A flag in a query string: `true` or `false`. */
+export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+export const timestamp = z.iso.datetime().openapi({ example: '2026-03-02T12:00:00.000Z' });
+
+export const deviceId = z.string().regex(DEVICE_ID, 'expected 1 to 64 of A-Z a-z 0-9 _ : -');
+export const name = z.string().trim().min(1).max(64);
+
+/** Why something is done; it stays in the history with who did it. */
+export const reasonBody = z.object({ reason: z.string().trim().min(1).max(500) });

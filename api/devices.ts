@@ -1,0 +1,200 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { UPDATE_STATES } from '../core/update-policy.ts';
+import { answer, deviceId, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, timestamp } from './common.ts';
+import { rolloutSchema } from './rollouts.ts';
+
+const metadata = z.record(z.string().min(1).max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
+
+export const deviceSchema = z
+  .object({
+    device_id: z.string(),
+    mac_address: z.string().nullable(),
+    device_model: z.string(),
+    current_firmware_version: z.string(),
+    online: z.boolean().describe('What its last status or its last will said.'),
+    last_seen: timestamp.nullable(),
+    registered_at: timestamp,
+    signal_strength_dbm: z.number().int().nullable(),
+    uptime_seconds: z.number().int().nullable(),
+    groups: z.array(z.string()),
+    metadata: metadata.describe('Attributes that operators set.'),
+    update: z
+      .object({
+        rollout_name: z.string().nullable().describe('Null for an update that the device began by itself.'),
+        firmware_version: z.string(),
+        status: z.enum(UPDATE_STATES),
+        is_open: z.boolean(),
+        progress_percent: z.number().int().nullable(),
+        reason: z.string().nullable(),
+      })
+      .nullable()
+      .describe('The newest device update.'),
+  })
+  .openapi('Device');
+export type Device = z.infer<typeof deviceSchema>;
+
+export const deviceDetailSchema = deviceSchema
+  .extend({
+    client_id: z.string().nullable(),
+    command_family: z.enum(['devices', 'edge']).nullable(),
+    last_status: z.record(z.string(), z.unknown()).describe('The last status as the device sent it.'),
+  })
+  .openapi('DeviceDetail');
+export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
+
+export const timelineEntrySchema = z
+  .object({
+    at: timestamp,
+    event: z.string().describe('`claimed`, `sent`, `accepted`, `progress`, `fetch`, `result`, `status`, `ended`, …'),
+    rollout_id: z.number().int().nullable(),
+    update_id: z.number().int().nullable(),
+    attempt: z.number().int().nullable(),
+    firmware_version: z.string().nullable(),
+    detail: z.record(z.string(), z.unknown()),
+  })
+  .openapi('TimelineEntry');
+export type TimelineEntry = z.infer<typeof timelineEntrySchema>;
+
+export const explanationSchema = z
+  .object({
+    device_id: z.string(),
+    rollout_id: z.number().int(),
+    rollout_name: z.string(),
+    firmware_version: z.string(),
+    rule: z.string().describe('The rule that decided, as a sentence about the device.'),
+    since: timestamp.nullable(),
+    next: z.string().describe('What happens next, and when.'),
+  })
+  .openapi('Explanation');
+export type Explanation = z.infer<typeof explanationSchema>;
+
+export const groupSchema = z.object({ group_name: z.string(), devices: z.number().int() }).openapi('Group');
+export type Group = z.infer<typeof groupSchema>;
+
+const params = z.object({ device_id: deviceId });
+
+export const devicesQuery = z.object({
+  search: z
+    .string()
+    .trim()
+    .max(64)
+    .optional()
+    .describe('Beginning of an id, of what follows its last hyphen, or of a MAC address.'),
+  model: name.optional(),
+  version: name.optional(),
+  group: name.optional(),
+  online: flag.optional(),
+  updating: flag.optional().describe('Whether an update of it is open.'),
+  not_seen_since: timestamp.optional(),
+  ...pageQuery,
+});
+
+export const listDevices = createRoute({
+  method: 'get',
+  path: '/v1/devices',
+  tags: ['Devices'],
+  summary: 'Devices in the order of their ids',
+  request: { query: devicesQuery },
+  responses: { 200: answer('A page', pageOf('DevicePage', deviceSchema)), ...REFUSALS },
+});
+
+export const showDevice = createRoute({
+  method: 'get',
+  path: '/v1/devices/{device_id}',
+  tags: ['Devices'],
+  summary: 'One device',
+  request: { params },
+  responses: { 200: answer('The device', deviceDetailSchema), ...REFUSALS },
+});
+
+export const setAttributes = createRoute({
+  method: 'patch',
+  path: '/v1/devices/{device_id}',
+  tags: ['Devices'],
+  summary: 'Set attributes of a device; null removes one',
+  request: {
+    params,
+    body: jsonBody(
+      z.strictObject({
+        metadata: z.record(
+          z.string().min(1).max(64),
+          z.union([z.string().max(256), z.number(), z.boolean(), z.null()]),
+        ),
+      }),
+    ),
+  },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+});
+
+export const setGroups = createRoute({
+  method: 'put',
+  path: '/v1/devices/{device_id}/groups',
+  tags: ['Devices'],
+  summary: 'Set the groups of a device',
+  request: { params, body: jsonBody(z.strictObject({ groups: z.array(name).max(100) })) },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+});
+
+export const deviceTimeline = createRoute({
+  method: 'get',
+  path: '/v1/devices/{device_id}/timeline',
+  tags: ['Devices'],
+  summary: 'Everything that happened to a device, the newest first',
+  request: { params, query: z.object({ limit: pageQuery.limit, before: timestamp.optional() }) },
+  responses: {
+    200: answer('Entries', z.object({ items: z.array(timelineEntrySchema) }).openapi('Timeline')),
+    ...REFUSALS,
+  },
+});
+
+export const explainDevice = createRoute({
+  method: 'get',
+  path: '/v1/devices/{device_id}/explain',
+  tags: ['Devices'],
+  summary: 'Why a device is, or is not, on a version: the rule that decided, since when, and what happens next',
+  request: {
+    params,
+    query: z.object({
+      rollout: z.string().max(128).optional().describe('Id or name; else the newest that fits `version`.'),
+      version: name.optional().describe('Else the newest rollout for the model of the device.'),
+    }),
+  },
+  responses: { 200: answer('The explanation', explanationSchema), ...REFUSALS },
+});
+
+export const updateDevice = createRoute({
+  method: 'post',
+  path: '/v1/devices/{device_id}/update',
+  tags: ['Devices'],
+  summary: 'Send one device one release, before any other rollout',
+  request: {
+    params,
+    body: jsonBody(z.strictObject({ firmware_version: name, allow_downgrade: z.boolean().default(false) })),
+  },
+  responses: { 201: answer('The rollout that was made for it', rolloutSchema), ...REFUSALS },
+});
+
+export const listGroups = createRoute({
+  method: 'get',
+  path: '/v1/groups',
+  tags: ['Devices'],
+  summary: 'Groups with their number of devices',
+  responses: { 200: answer('Groups', z.object({ items: z.array(groupSchema) }).openapi('Groups')), ...REFUSALS },
+});
+
+export const changeGroup = createRoute({
+  method: 'post',
+  path: '/v1/groups/{group_name}',
+  tags: ['Devices'],
+  summary: 'Put devices into a group, or take them out; unknown devices are an error',
+  request: {
+    params: z.object({ group_name: name }),
+    body: jsonBody(
+      z.strictObject({
+        add: z.array(deviceId).max(5000).default([]),
+        remove: z.array(deviceId).max(5000).default([]),
+      }),
+    ),
+  },
+  responses: { 200: answer('The group as it is now', groupSchema), ...REFUSALS },
+});

@@ -1,0 +1,149 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { answer, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
+
+const warning = z.object({ code: z.string(), message: z.string() });
+
+export const releaseSchema = z
+  .object({
+    release_id: z.number().int(),
+    device_model: z.string(),
+    version: z.string(),
+    chip: z.string(),
+    file_size: z.number().int().describe('Bytes.'),
+    checksum_sha256: z.string(),
+    project_name: z.string().nullable(),
+    app_version: z.string().nullable().describe('What the image calls itself.'),
+    min_version: z.string().nullable(),
+    changelog: z.string().nullable(),
+    is_signed: z.boolean(),
+    warnings: z.array(warning),
+    created_at: timestamp,
+    revoked_at: timestamp.nullable(),
+    revoked_reason: z.string().nullable(),
+    devices: z.number().int().describe('Devices of the model that run it.'),
+  })
+  .openapi('Release');
+export type Release = z.infer<typeof releaseSchema>;
+
+export const releaseDetailSchema = releaseSchema
+  .extend({
+    release_notes: z.string().nullable(),
+    uploaded_key: z.string().nullable(),
+    revoked_by: z.string().nullable(),
+    image: z.record(z.string(), z.unknown()).describe('The image as it was parsed: header, segments, descriptor.'),
+  })
+  .openapi('ReleaseDetail');
+export type ReleaseDetail = z.infer<typeof releaseDetailSchema>;
+
+export const rejectedUploadSchema = z
+  .object({
+    object_key: z.string(),
+    object_version: z.string(),
+    file_size: z.number().int(),
+    verdict: z.string(),
+    message: z.string(),
+    image: z.record(z.string(), z.unknown()),
+    uploaded_at: timestamp,
+  })
+  .openapi('RejectedUpload');
+export type RejectedUpload = z.infer<typeof rejectedUploadSchema>;
+
+export const startedUploadSchema = z
+  .object({
+    upload_url: z.string().describe('Presigned: PUT the image there, with `headers`, within 15 minutes.'),
+    headers: z.record(z.string(), z.string()),
+    object_key: z.string(),
+  })
+  .openapi('StartedUpload');
+export type StartedUpload = z.infer<typeof startedUploadSchema>;
+
+export const uploadOutcomeSchema = z
+  .object({
+    state: z.enum(['waiting', 'registered', 'rejected']),
+    release: releaseSchema.nullable(),
+    rejection: rejectedUploadSchema.nullable(),
+  })
+  .openapi('UploadOutcome');
+export type UploadOutcome = z.infer<typeof uploadOutcomeSchema>;
+
+const params = z.object({ device_model: name, version: name });
+
+export const newUpload = z.strictObject({
+  device_model: name,
+  version: name,
+  min_version: name.optional(),
+  changelog: z.string().max(1000).optional(),
+  release_notes: z.string().max(1000).optional(),
+});
+
+export const listReleases = createRoute({
+  method: 'get',
+  path: '/v1/releases',
+  tags: ['Releases'],
+  summary: 'Releases, the newest first',
+  request: { query: z.object({ model: name.optional(), ...pageQuery }) },
+  responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...REFUSALS },
+});
+
+export const showRelease = createRoute({
+  method: 'get',
+  path: '/v1/releases/{device_model}/{version}',
+  tags: ['Releases'],
+  summary: 'One release with its parsed image',
+  request: { params },
+  responses: { 200: answer('The release', releaseDetailSchema), ...REFUSALS },
+});
+
+export const revokeRelease = createRoute({
+  method: 'post',
+  path: '/v1/releases/{device_model}/{version}/revoke',
+  tags: ['Releases'],
+  summary: 'Take a release back: it is sent to nobody more, its links end, its rollouts halt',
+  request: { params, body: jsonBody(reasonBody) },
+  responses: { 200: answer('The release as it is now', releaseDetailSchema), ...REFUSALS },
+});
+
+export const startUpload = createRoute({
+  method: 'post',
+  path: '/v1/uploads',
+  tags: ['Releases'],
+  summary: 'Get a URL to upload an image to',
+  request: { body: jsonBody(newUpload) },
+  responses: { 201: answer('Where to PUT the image', startedUploadSchema), ...REFUSALS },
+});
+
+export const uploadOutcome = createRoute({
+  method: 'get',
+  path: '/v1/uploads/{device_model}/{version}',
+  tags: ['Releases'],
+  summary: 'What became of an upload since a time: registered, rejected with its verdict, or neither yet',
+  request: {
+    params,
+    query: z.object({
+      since: timestamp,
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
+    }),
+  },
+  responses: { 200: answer('The outcome', uploadOutcomeSchema), ...REFUSALS },
+});
+
+export const listRejectedUploads = createRoute({
+  method: 'get',
+  path: '/v1/rejected-uploads',
+  tags: ['Releases'],
+  summary: 'Uploads that did not become a release, the newest first, with their verdicts',
+  request: { query: z.object(pageQuery) },
+  responses: { 200: answer('A page', pageOf('RejectedUploadPage', rejectedUploadSchema)), ...REFUSALS },
+});
+
+export const rescanUpload = createRoute({
+  method: 'post',
+  path: '/v1/uploads/rescan',
+  tags: ['Releases'],
+  summary: 'Verify an upload again, after the settings of its model changed',
+  request: { body: jsonBody(z.strictObject({ object_key: z.string().min(1).max(1024) })) },
+  responses: { 202: answer('It is being verified', z.object({ object_key: z.string() })), ...REFUSALS },
+});

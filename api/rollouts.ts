@@ -1,0 +1,300 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { stagesSchema } from '../core/rollout-plan.ts';
+import { sendWindow } from '../core/send-window.ts';
+import { TARGET_TYPES, targetFilter } from '../core/target-filter.ts';
+import { UPDATE_STATES } from '../core/update-policy.ts';
+import { answer, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
+
+const minutes = (max: number) => z.number().int().min(1).max(max);
+const rolloutName = z.string().trim().min(1).max(128).regex(/\D/, 'a name is not only digits, which would be an id');
+
+/** What may still be changed while a rollout runs. */
+const changeable = {
+  failure_threshold: z.number().min(0).max(1).default(0.1).describe('Share of failures that halts it when exceeded.'),
+  failure_count: z
+    .number()
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('Failures that halt it whatever their share.'),
+  min_reports: z.number().int().min(1).default(5).describe('Outcomes before a share is read.'),
+  max_in_flight: z.number().int().min(1).nullable().default(null),
+  max_per_minute: z.number().int().min(1).nullable().default(null),
+  send_window: sendWindow.nullable().default(null).describe('When it may send; null: always.'),
+  keep_open: z
+    .boolean()
+    .default(false)
+    .describe('Late joiners are taken in for as long as it runs; it never completes.'),
+};
+
+export const rolloutDraft = z
+  .strictObject({
+    name: rolloutName,
+    firmware_version: name,
+    device_model: name,
+    target_type: z.enum(TARGET_TYPES).default('all'),
+    target_filter: targetFilter.default({}),
+    rollout_percentage: z.number().int().min(1).max(100).default(100),
+    is_active: z.boolean().default(true).describe('false makes a draft.'),
+    stages: stagesSchema
+      .nullable()
+      .default(null)
+      .describe('null starts slowly by itself; [] means everyone at once; what the last leaves out follows after it.'),
+    ...changeable,
+    max_attempts: z.number().int().min(1).max(20).default(3),
+    attempt_timeout_minutes: minutes(1440).default(15),
+    confirm_timeout_minutes: minutes(1440).default(15),
+    survival_minutes: z.number().int().min(0).max(1440).default(5),
+    claim_deadline_days: minutes(365).default(30),
+    start_at: timestamp.nullable().default(null),
+    jitter_minutes: z.number().int().min(0).max(1440).default(0),
+    weight: z.number().int().min(-1000).max(1000).default(0).describe('Of two rollouts the heavier wins a device.'),
+    allow_downgrade: z.boolean().default(false),
+    include_unknown: z.boolean().default(false),
+  })
+  .openapi('RolloutDraft');
+export type RolloutDraft = z.input<typeof rolloutDraft>;
+
+const { failure_threshold, failure_count, min_reports, max_in_flight, max_per_minute, send_window, keep_open } =
+  changeable;
+export const rolloutChange = z
+  .strictObject({
+    failure_threshold: failure_threshold.removeDefault().optional(),
+    failure_count: failure_count.removeDefault().optional(),
+    min_reports: min_reports.removeDefault().optional(),
+    max_in_flight: max_in_flight.removeDefault().optional(),
+    max_per_minute: max_per_minute.removeDefault().optional(),
+    send_window: send_window.removeDefault().optional(),
+    keep_open: keep_open.removeDefault().optional(),
+    is_active: z.literal(true).optional().describe('Starts a draft.'),
+  })
+  .openapi('RolloutChange');
+export type RolloutChange = z.infer<typeof rolloutChange>;
+
+export const ROLLOUT_STATES = ['draft', 'scheduled', 'active', 'paused', 'completed', 'aborted'] as const;
+
+export const rolloutSchema = rolloutDraft
+  .extend({
+    rollout_id: z.number().int(),
+    state: z.enum(ROLLOUT_STATES),
+    paused_reason: z.string().nullable(),
+    paused_by: z.string().nullable(),
+    paused_at: timestamp.nullable(),
+    created_at: timestamp,
+    created_by: z.string().nullable(),
+    updated_at: timestamp,
+    completed_at: timestamp.nullable(),
+    aborted_at: timestamp.nullable(),
+    stage: z.number().int().nullable().describe('Counted from 0; null before the first.'),
+    waiting_for: z.string().nullable().describe('What an active rollout waits for, as a phrase.'),
+    devices: z.number().int().describe('Device updates so far; the next six add up to it.'),
+    owed: z.number().int(),
+    in_progress: z.number().int(),
+    succeeded: z.number().int(),
+    failed: z.number().int().describe('Failed, rolled back or timed out.'),
+    canceled: z.number().int(),
+  })
+  .openapi('Rollout');
+export type Rollout = z.infer<typeof rolloutSchema>;
+
+export const rolloutSummarySchema = rolloutSchema
+  .pick({
+    rollout_id: true,
+    name: true,
+    firmware_version: true,
+    device_model: true,
+    state: true,
+    paused_reason: true,
+    created_at: true,
+    updated_at: true,
+    stage: true,
+    devices: true,
+    owed: true,
+    in_progress: true,
+    succeeded: true,
+    failed: true,
+    canceled: true,
+  })
+  .openapi('RolloutSummary');
+export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
+
+export const previewSchema = z
+  .object({
+    members: z.number().int().describe('Devices that the filter means.'),
+    participants: z.number().int().describe('Of them: how many take part, by `rollout_percentage`.'),
+    will_be_updated: z.number().int().describe('Members that would be updated, were all of them to take part.'),
+    via_stepping_stone: z.number().int(),
+    will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
+  })
+  .openapi('Preview');
+export type Preview = z.infer<typeof previewSchema>;
+
+export const progressSchema = z
+  .object({
+    stages: z.array(
+      z.object({
+        stage: z.number().int(),
+        size: z.number().int(),
+        began_at: timestamp,
+        ended_at: timestamp.nullable(),
+        states: z.partialRecord(z.enum(UPDATE_STATES), z.number().int()),
+      }),
+    ),
+    failures: z
+      .array(z.object({ status: z.string(), reason: z.string(), devices: z.number().int() }))
+      .describe('Failed, rolled back and timed out by reason, the most frequent first.'),
+    outcomes: z
+      .array(z.object({ at: timestamp, succeeded: z.number().int(), failed: z.number().int() }))
+      .describe('Outcomes by time, in at most 200 steps.'),
+  })
+  .openapi('Progress');
+export type Progress = z.infer<typeof progressSchema>;
+
+export const deviceUpdateSchema = z
+  .object({
+    update_id: z.number().int(),
+    device_id: z.string(),
+    rollout_id: z.number().int().nullable(),
+    rollout_name: z.string().nullable(),
+    firmware_version: z.string(),
+    previous_version: z.string().nullable(),
+    current_firmware_version: z.string(),
+    status: z.enum(UPDATE_STATES),
+    is_stepping_stone: z.boolean(),
+    stage: z.number().int(),
+    attempt: z.number().int(),
+    progress_percent: z.number().int().nullable(),
+    result_code: z.number().int().nullable(),
+    reason: z.string().nullable(),
+    created_at: timestamp,
+    sent_at: timestamp.nullable(),
+    reported_at: timestamp.nullable(),
+    confirmed_at: timestamp.nullable(),
+    deadline_at: timestamp.nullable(),
+    closed_at: timestamp.nullable(),
+  })
+  .openapi('DeviceUpdate');
+export type DeviceUpdate = z.infer<typeof deviceUpdateSchema>;
+
+export const decisionSchema = z
+  .object({
+    event_id: z.number().int(),
+    rollout_id: z.number().int(),
+    rollout_name: z.string(),
+    firmware_version: z.string(),
+    device_model: z.string(),
+    at: timestamp,
+    event: z.string().describe('`rollout_created`, `rollout_started`, `rollout_halted`, …'),
+    reason: z.string().nullable(),
+    decided_by: z.string().nullable(),
+    detail: z.record(z.string(), z.unknown()),
+  })
+  .openapi('Decision');
+export type Decision = z.infer<typeof decisionSchema>;
+
+const params = z.object({ rollout: z.string().min(1).max(128).describe('Id or name.') });
+const etag = { etag: { schema: { type: 'string' as const }, description: 'For `If-Match`.' } };
+
+export const previewRollout = createRoute({
+  method: 'post',
+  path: '/v1/rollouts/preview',
+  tags: ['Rollouts'],
+  summary: 'Who would be updated, and who would not and why, before anything is sent',
+  request: { body: jsonBody(rolloutDraft) },
+  responses: { 200: answer('Counts', previewSchema), ...REFUSALS },
+});
+
+export const createRollout = createRoute({
+  method: 'post',
+  path: '/v1/rollouts',
+  tags: ['Rollouts'],
+  summary: 'Make a rollout; a repeated call answers the one that exists',
+  request: { body: jsonBody(rolloutDraft) },
+  responses: {
+    200: answer('It existed, with these values', rolloutSchema),
+    201: answer('It was made', rolloutSchema),
+    ...REFUSALS,
+  },
+});
+
+export const listRollouts = createRoute({
+  method: 'get',
+  path: '/v1/rollouts',
+  tags: ['Rollouts'],
+  summary: 'Rollouts, the newest first',
+  request: { query: z.object({ state: z.enum(ROLLOUT_STATES).optional(), model: name.optional(), ...pageQuery }) },
+  responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...REFUSALS },
+});
+
+export const showRollout = createRoute({
+  method: 'get',
+  path: '/v1/rollouts/{rollout}',
+  tags: ['Rollouts'],
+  summary: 'One rollout',
+  request: { params },
+  responses: { 200: { ...answer('The rollout', rolloutSchema), headers: etag }, ...REFUSALS },
+});
+
+export const changeRollout = createRoute({
+  method: 'patch',
+  path: '/v1/rollouts/{rollout}',
+  tags: ['Rollouts'],
+  summary: 'Change what is safe to change while it runs, or start a draft',
+  request: { params, headers: z.object({ 'if-match': z.string() }), body: jsonBody(rolloutChange) },
+  responses: { 200: { ...answer('The rollout as it is now', rolloutSchema), headers: etag }, ...REFUSALS },
+});
+
+const ACTIONS = {
+  pause: 'Stop sending at once; what was not fetched is canceled',
+  resume: 'Let a halted rollout go on; its gates begin anew',
+  abort: 'Stop a rollout for good',
+  advance: 'Begin the next stage now, whatever the gate says',
+  retry: 'Try the devices again that failed',
+} as const;
+export type RolloutAction = keyof typeof ACTIONS;
+
+export const rolloutActions = (Object.keys(ACTIONS) as RolloutAction[]).map(
+  (action) =>
+    [
+      action,
+      createRoute({
+        method: 'post',
+        path: `/v1/rollouts/{rollout}/${action}`,
+        tags: ['Rollouts'],
+        summary: ACTIONS[action],
+        request: { params, body: jsonBody(reasonBody) },
+        responses: { 200: answer('The rollout as it is now', rolloutSchema), ...REFUSALS },
+      }),
+    ] as const,
+);
+
+export const rolloutProgress = createRoute({
+  method: 'get',
+  path: '/v1/rollouts/{rollout}/progress',
+  tags: ['Rollouts'],
+  summary: 'Progress by stage, state and reason, and outcomes over time',
+  request: { params },
+  responses: { 200: answer('The progress', progressSchema), ...REFUSALS },
+});
+
+export const rolloutUpdates = createRoute({
+  method: 'get',
+  path: '/v1/rollouts/{rollout}/updates',
+  tags: ['Rollouts'],
+  summary: 'Device updates of a rollout, the newest first',
+  request: {
+    params,
+    query: z.object({ status: z.enum(UPDATE_STATES).optional(), open: flag.optional(), ...pageQuery }),
+  },
+  responses: { 200: answer('A page', pageOf('DeviceUpdatePage', deviceUpdateSchema)), ...REFUSALS },
+});
+
+export const rolloutDecisions = createRoute({
+  method: 'get',
+  path: '/v1/rollouts/{rollout}/decisions',
+  tags: ['Rollouts'],
+  summary: 'Every decision about a rollout: what, when, why, by whom, and the numbers at that moment',
+  request: { params },
+  responses: { 200: answer('Decisions, the oldest first', z.object({ items: z.array(decisionSchema) })), ...REFUSALS },
+});

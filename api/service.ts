@@ -1,0 +1,154 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { answer, jsonBody, pageOf, pageQuery, REFUSALS, timestamp } from './common.ts';
+import { decisionSchema, rolloutSummarySchema } from './rollouts.ts';
+
+export const fleetSchema = z
+  .object({
+    devices: z.number().int(),
+    seen: z.object({ last_hour: z.number().int(), last_day: z.number().int(), last_week: z.number().int() }),
+    versions: z.array(z.object({ device_model: z.string(), firmware_version: z.string(), devices: z.number().int() })),
+    rollouts: z.array(rolloutSummarySchema).describe('Those that are active, scheduled or paused.'),
+    attention: z
+      .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
+      .describe('What a person should look at: halted rollouts, rejected uploads and messages, dead letters.'),
+  })
+  .openapi('Fleet');
+export type Fleet = z.infer<typeof fleetSchema>;
+
+export const versionHistorySchema = z
+  .object({
+    items: z.array(
+      z.object({
+        at: timestamp,
+        device_model: z.string(),
+        firmware_version: z.string(),
+        devices: z.number().int(),
+      }),
+    ),
+  })
+  .openapi('VersionHistory');
+export type VersionHistory = z.infer<typeof versionHistorySchema>;
+
+export const rejectedMessageSchema = z
+  .object({
+    id: z.number().int(),
+    topic: z.string(),
+    client_id: z.string().nullable(),
+    reason: z.string(),
+    payload: z.string().describe('Base64; the first 16 KiB.'),
+    payload_bytes: z.number().int(),
+    received_at: timestamp,
+  })
+  .openapi('RejectedMessage');
+export type RejectedMessage = z.infer<typeof rejectedMessageSchema>;
+
+export const deadLetterQueueSchema = z
+  .object({
+    queue: z.string().describe('`status`, `ota`, `upload` or `dispatch`.'),
+    messages: z.number().int().describe('Approximately.'),
+  })
+  .openapi('DeadLetterQueue');
+export type DeadLetterQueue = z.infer<typeof deadLetterQueueSchema>;
+
+export const serviceInfoSchema = z
+  .object({
+    version: z.string(),
+    schema_version: z.number().int(),
+    database_time: timestamp,
+    topic_prefix: z.string(),
+    caller: z.string().describe('Who signed this call.'),
+  })
+  .openapi('ServiceInfo');
+export type ServiceInfo = z.infer<typeof serviceInfoSchema>;
+
+export const tickSchema = z
+  .object({
+    ran: z.boolean().describe('false when another tick was at work.'),
+    rollouts: z.array(
+      z.object({ rollout: z.string(), state: z.string(), claimed: z.number().int(), owed: z.number().int() }),
+    ),
+  })
+  .openapi('Tick');
+export type Tick = z.infer<typeof tickSchema>;
+
+export const showFleet = createRoute({
+  method: 'get',
+  path: '/v1/fleet',
+  tags: ['Service'],
+  summary: 'The fleet at a glance',
+  responses: { 200: answer('The fleet', fleetSchema), ...REFUSALS },
+});
+
+export const fleetHistory = createRoute({
+  method: 'get',
+  path: '/v1/fleet/history',
+  tags: ['Service'],
+  summary: 'How many devices ran which version over time',
+  request: {
+    query: z.object({
+      hours: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(24 * 365)
+        .default(24),
+    }),
+  },
+  responses: { 200: answer('Samples, the oldest first, at most 200 a series', versionHistorySchema), ...REFUSALS },
+});
+
+export const listEvents = createRoute({
+  method: 'get',
+  path: '/v1/events',
+  tags: ['Service'],
+  summary: 'Decisions about rollouts: the newest, or those after an event, to follow them',
+  request: {
+    query: z.object({
+      after: z.coerce.number().int().min(0).optional().describe('`event_id` of the last one that is known.'),
+      limit: pageQuery.limit,
+    }),
+  },
+  responses: { 200: answer('Events, the oldest first', z.object({ items: z.array(decisionSchema) })), ...REFUSALS },
+});
+
+export const listRejectedMessages = createRoute({
+  method: 'get',
+  path: '/v1/rejected-messages',
+  tags: ['Service'],
+  summary: 'Messages of devices that could not be processed, the newest first',
+  request: { query: z.object(pageQuery) },
+  responses: { 200: answer('A page', pageOf('RejectedMessagePage', rejectedMessageSchema)), ...REFUSALS },
+});
+
+export const listDeadLetters = createRoute({
+  method: 'get',
+  path: '/v1/dead-letters',
+  tags: ['Service'],
+  summary: 'Dead-letter queues with their number of messages',
+  responses: { 200: answer('Queues', z.object({ items: z.array(deadLetterQueueSchema) })), ...REFUSALS },
+});
+
+export const redriveDeadLetters = createRoute({
+  method: 'post',
+  path: '/v1/dead-letters/redrive',
+  tags: ['Service'],
+  summary: 'Give the messages of a dead-letter queue to their function once more',
+  request: { body: jsonBody(z.strictObject({ queue: z.string() })) },
+  responses: { 202: answer('They are being moved', deadLetterQueueSchema), ...REFUSALS },
+});
+
+export const serviceInfo = createRoute({
+  method: 'get',
+  path: '/v1/info',
+  tags: ['Service'],
+  summary: 'What is deployed',
+  responses: { 200: answer('The service', serviceInfoSchema), ...REFUSALS },
+});
+
+export const runTick = createRoute({
+  method: 'post',
+  path: '/v1/tick',
+  tags: ['Service'],
+  summary: 'Let the orchestrator look now instead of at its next minute',
+  responses: { 200: answer('What it did', tickSchema), ...REFUSALS },
+});
