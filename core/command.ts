@@ -21,6 +21,13 @@ export function publishPacketBytes(topic: string, payload: string): number {
   return 1 + remainingLengthBytes(remaining) + remaining;
 }
 
+/** Why a command does not fit what its model takes in one packet; undefined where it fits. */
+export function packetProblem(topic: string, payload: string, limitBytes: number): string | undefined {
+  const bytes = publishPacketBytes(topic, payload);
+  if (bytes <= limitBytes) return undefined;
+  return `the command needs a packet of ${bytes} bytes, this model takes ${limitBytes}: shorten the version or the host name, or raise the model's packetLimitBytes`;
+}
+
 /** Seven bits a byte (MQTT 3.1.1, section 2.2.3). */
 function remainingLengthBytes(length: number): number {
   return length < 128 ? 1 : 1 + remainingLengthBytes(Math.floor(length / 128));

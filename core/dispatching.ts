@@ -15,6 +15,7 @@ export interface OwedUpdate {
   readonly rollout_id: number;
   readonly firmware_version: string;
   readonly min_version: string | null;
+  readonly is_revoked: boolean;
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
   readonly attempt: number;
@@ -29,7 +30,7 @@ export interface OwedUpdate {
 export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
   return sql.query(
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
-       u.firmware_version, f.min_version, r.allow_downgrade, r.include_unknown, u.attempt, u.next_family,
+       u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown, u.attempt, u.next_family,
        u.next_delivery, f.checksum_sha256, f.object_key
      FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
      JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.status = 'pending'

@@ -19,7 +19,7 @@ export interface Download {
 export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
-       u.closed_at IS NULL AS is_open
+       u.closed_at IS NULL AND f.revoked_at IS NULL AS is_open
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id
      JOIN devices AS d ON d.device_id = u.device_id

@@ -23,6 +23,9 @@ export const ENV = {
   models: 'MODELS',
   /** Name of the event bus that changes of rollouts are put on. */
   eventBus: 'EVENT_BUS',
+  uploadQueueUrl: 'UPLOAD_QUEUE_URL',
+  /** JSON: URL and ARN of each dead-letter queue, by the name of its work. */
+  deadLetters: 'DEAD_LETTERS',
   /** Days after which history is forgotten. */
   historyDays: 'HISTORY_DAYS',
 } as const;

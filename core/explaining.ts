@@ -282,7 +282,17 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, now: Date): Explana
   };
 }
 
+/** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
+export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
+  const rollout = await readRollout(sql, rolloutId);
+  return rollout === undefined ? null : stateOf(rollout, now);
+}
+
 function stateOf(rollout: ActiveRollout, now: Date): string {
+  if (rollout.release_id === null)
+    return `waiting for a release ${rollout.firmware_version} of ${rollout.device_model}`;
+  if (rollout.stage_threshold === null) return 'about to begin';
+
   const plan = readPlan(rollout);
   if (!plan.ok) return plan.reason;
   return describeDecision(decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now));

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
 
 /** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */

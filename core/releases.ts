@@ -61,7 +61,7 @@ export async function insertRelease(sql: Sql, release: NewRelease, now: Date): P
 /** The releases of a model with what they ask of the version before. */
 export async function readRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
   return sql.query(
-    'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model ORDER BY id DESC LIMIT 500',
+    'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model AND revoked_at IS NULL ORDER BY id DESC LIMIT 500',
     { model: deviceModel },
   );
 }
@@ -76,14 +76,23 @@ export interface RejectedUpload {
   readonly uploadedAt: Date;
 }
 
-/** Records why an upload did not become a release. An event delivered twice is one row. */
+/** Records why an upload did not become a release. An event delivered twice is one row; verified again, the newest verdict stands. */
 export async function recordRejectedUpload(sql: Sql, upload: RejectedUpload): Promise<void> {
   await sql.query(
     `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, image, uploaded_at)
      SELECT "objectKey", "objectVersion", "sizeBytes", verdict, message, image, "uploadedAt"
      FROM jsonb_to_record(:upload::jsonb) AS r("objectKey" text, "objectVersion" text, "sizeBytes" bigint, verdict text,
        message text, image jsonb, "uploadedAt" timestamptz)
-     ON CONFLICT ON CONSTRAINT rejected_uploads_object_key DO NOTHING`,
+     ON CONFLICT ON CONSTRAINT rejected_uploads_object_key DO UPDATE SET
+       verdict = excluded.verdict, message = excluded.message, image = excluded.image`,
     { upload },
   );
+}
+
+/** An upload that was rejected once and has become a release since. */
+export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVersion: string): Promise<void> {
+  await sql.query('DELETE FROM rejected_uploads WHERE object_key = :key AND object_version = :version', {
+    key: objectKey,
+    version: objectVersion,
+  });
 }

@@ -118,6 +118,22 @@ export async function retryFailed(sql: Sql, { rolloutId, reason, by }: RolloutCh
   return row?.devices ?? 0;
 }
 
+/** Notes a decision that took effect elsewhere: that an operator began a stage. */
+export async function noteDecision(
+  sql: Sql,
+  event: string,
+  { rolloutId, reason, by }: RolloutChange,
+  now: Date,
+): Promise<void> {
+  await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_configurations SET updated_at = :now::timestamptz WHERE id = :rollout RETURNING id
+     )
+     ${EVENT} RETURNING id`,
+    { rollout: rolloutId, event, reason, by, now },
+  );
+}
+
 /** Ends a rollout that has nothing left to do: every claimed update has ended. @returns false where one is open */
 export async function completeRollout(sql: Sql, rolloutId: number, now: Date): Promise<boolean> {
   const rows = await sql.query(

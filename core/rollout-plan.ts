@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type SendWindow, sendWindow } from './send-window.ts';
 
 /** What a rollout must show before it goes on to more devices. */

@@ -32,6 +32,8 @@ export interface ActiveRollout {
   /** Null while that release is not registered. */
   readonly release_id: number | null;
   readonly min_version: string | null;
+  /** Why its release was taken back; null while it was not. */
+  readonly revoked_reason: string | null;
   readonly generation: number;
   readonly in_flight: number | null;
   /** Null: no end. */
@@ -66,7 +68,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        r.send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.completed_at,
-       f.id AS release_id, f.min_version, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,
+       f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,
        coalesce(p.ended_starts, 0) AS ended_starts, p.allowed_starts, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,
        s.threshold AS stage_threshold, s.size AS stage_size,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** `[A-Za-z0-9_:-]`, 1–64 characters: what an AWS IoT thing name may hold, cut at half its length. */
 export const DEVICE_ID = /^[A-Za-z0-9_:-]{1,64}$/;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { normalizeMacAddress } from './mac-address.ts';
 import { DEVICE_ID } from './rule-message.ts';
 

@@ -4,7 +4,7 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
-import { RELEASES_PREFIX } from '../core/object-keys.ts';
+import { RELEASES_PREFIX, UPLOADS_PREFIX } from '../core/object-keys.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import type { Settings } from './settings.ts';
 
@@ -53,6 +53,18 @@ export class FirmwareStore extends Construct {
       'People name uploads; a misnamed one is read to say so.',
     );
     this.grant(fn, ['s3:PutObject'], `${RELEASES_PREFIX}*`, 'Releases are named by their content.');
+  }
+
+  /** Lets a function presign uploads, and look at one. */
+  grantUpload(fn: LambdaFunction): void {
+    this.grant(
+      fn,
+      ['s3:GetObject', 's3:PutObject'],
+      `${UPLOADS_PREFIX}*`,
+      'Operators name uploads by version and model.',
+    );
+    // Without it S3 answers 403 instead of 404 for what is not there.
+    fn.addToRolePolicy(new PolicyStatement({ actions: ['s3:ListBucket'], resources: [this.bucket.bucketArn] }));
   }
 
   private grant(fn: LambdaFunction, actions: string[], keys: string, reason: string): void {

@@ -1,5 +1,6 @@
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { type CfnStage, DomainName, HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
@@ -55,6 +56,16 @@ export class FrontDoor extends Construct {
     Validations.of(route).acknowledge({
       id: 'AwsSolutions-APIG4',
       reason: 'Field devices cannot sign requests; each link carries an HMAC and ends with its update.',
+    });
+  }
+
+  /** `/v1/*`: requests signed by an identity that IAM lets invoke the API. */
+  addOperatorApi(fn: LambdaFunction): void {
+    this.api.addRoutes({
+      path: '/v1/{proxy+}',
+      methods: [HttpMethod.ANY],
+      integration: new HttpLambdaIntegration('Operator', fn, { timeout: Duration.seconds(29) }),
+      authorizer: new HttpIamAuthorizer(),
     });
   }
 

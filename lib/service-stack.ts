@@ -46,9 +46,10 @@ export class ServiceStack extends Stack {
     const dispatch = this.dispatch(frontDoor.linkBaseUrl);
     this.download(frontDoor);
     this.orchestrate(dispatch);
-    this.ingestStatus(dispatch);
-    this.ingestOta();
-    this.registerRelease();
+    const status = this.ingestStatus(dispatch);
+    const ota = this.ingestOta();
+    const upload = this.registerRelease();
+    this.operatorApi(frontDoor, { status, ota, upload, dispatch });
 
     new CfnOutput(this, 'FirmwareBucket', { value: data.firmware.bucket.bucketName });
     new CfnOutput(this, 'ApiUrl', { value: frontDoor.url });
@@ -56,7 +57,7 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, 'DeviceThingType', { value: identity.thingType.ref });
   }
 
-  private ingestStatus(dispatch: WorkQueue): void {
+  private ingestStatus(dispatch: WorkQueue): WorkQueue {
     const fn = this.fn('IngestStatus', 'ingest-status', Duration.seconds(60));
     dispatch.queue.grantSendMessages(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
@@ -67,9 +68,10 @@ export class ServiceStack extends Stack {
       batchWindow: Duration.seconds(1),
     });
     this.route('StatusRules', work, [`${this.settings.topicPrefix}/edge/+/status`]);
+    return work;
   }
 
-  private ingestOta(): void {
+  private ingestOta(): WorkQueue {
     const fn = this.fn('IngestOta', 'ingest-ota', Duration.seconds(60));
     const work = new WorkQueue(this, 'OtaQueue', {
       fn,
@@ -79,9 +81,10 @@ export class ServiceStack extends Stack {
     });
     const { topicPrefix: prefix } = this.settings;
     this.route('OtaRules', work, [`${prefix}/devices/+/ota/+`, `${prefix}/edge/+/ota/+`]);
+    return work;
   }
 
-  private registerRelease(): void {
+  private registerRelease(): WorkQueue {
     const fn = this.fn('RegisterRelease', 'register-release', Duration.minutes(2), 512);
     fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
     this.data.firmware.grantRegister(fn);
@@ -98,6 +101,7 @@ export class ServiceStack extends Stack {
       },
       targets: [new SqsQueue(work.queue, { deadLetterQueue: work.deadLetters })],
     });
+    return work;
   }
 
   private dispatch(linkBaseUrl: string): WorkQueue {
@@ -145,6 +149,27 @@ export class ServiceStack extends Stack {
     fn.addEnvironment(ENV.linkSecretArn, this.data.linkSecret.secretArn);
     fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
     frontDoor.addDownloads(fn);
+  }
+
+  /** `/v1/*` for the command line, the console and whoever has the IAM permission. */
+  private operatorApi(frontDoor: FrontDoor, queues: Record<'status' | 'ota' | 'upload' | 'dispatch', WorkQueue>): void {
+    const { settings } = this;
+    const fn = this.fn('OperatorApi', 'operator-api', Duration.seconds(29), 512);
+    this.data.firmware.grantUpload(fn);
+    const { upload, dispatch } = queues;
+    for (const work of Object.values(queues)) work.grantRedrive(fn);
+    const deadLetters = Object.entries(queues).map(([name, { deadLetters: queue }]) => [
+      name,
+      { url: queue.queueUrl, arn: queue.queueArn },
+    ]);
+    fn.addEnvironment(ENV.deadLetters, this.toJsonString(Object.fromEntries(deadLetters)));
+    fn.addEnvironment(ENV.uploadQueueUrl, upload.queue.queueUrl);
+    fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
+    fn.addEnvironment(ENV.linkBaseUrl, frontDoor.linkBaseUrl);
+    fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
+    fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
+    fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
+    frontDoor.addOperatorApi(fn);
   }
 
   private orchestrate(dispatch: WorkQueue): void {

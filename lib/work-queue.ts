@@ -1,5 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
@@ -53,5 +54,18 @@ export class WorkQueue extends Construct {
         treatMissingData: TreatMissingData.NOT_BREACHING,
       }),
     );
+  }
+
+  /** Lets a function look at the dead letters and move them back. */
+  grantRedrive(fn: IGrantable): void {
+    this.deadLetters.grant(
+      fn,
+      'sqs:GetQueueAttributes',
+      'sqs:StartMessageMoveTask',
+      // The move itself is done in the caller's name.
+      'sqs:ReceiveMessage',
+      'sqs:DeleteMessage',
+    );
+    this.queue.grant(fn, 'sqs:SendMessage');
   }
 }

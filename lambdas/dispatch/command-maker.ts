@@ -1,4 +1,4 @@
-import { encodeCommand, publishPacketBytes } from '../../core/command.ts';
+import { encodeCommand, packetProblem } from '../../core/command.ts';
 import type { OwedUpdate, PlannedSend } from '../../core/dispatching.ts';
 import { linkToken } from '../../core/link.ts';
 import { type Models, settingsOf } from '../../core/model-settings.ts';
@@ -53,11 +53,8 @@ async function plan(update: OwedUpdate, settings: CommandSettings) {
       ? await presignImage(settings.bucket, update.object_key)
       : settings.linkBaseUrl + linkToken({ updateId: id, attempt: update.attempt + 1 }, settings.linkSecret);
   const payload = encodeCommand({ url, checksum: checksum_sha256, version: firmware_version });
-  const bytes = publishPacketBytes(topic, payload);
-  if (bytes > packetLimitBytes) {
-    const message = `the command needs a packet of ${bytes} bytes, this model takes ${packetLimitBytes}: shorten the version or the host name, or raise the model's packetLimitBytes`;
-    return { refusal: { id, message } };
-  }
+  const message = packetProblem(topic, payload, packetLimitBytes);
+  if (message !== undefined) return { refusal: { id, message } };
   const clientId = update.client_id ?? device_id;
   return { command: { id, family, delivery, rolloutId: rollout_id, clientId, topic, payload } };
 }

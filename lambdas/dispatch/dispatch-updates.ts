@@ -67,6 +67,7 @@ async function sendAll(
 /** Between the claim and now the device may have been updated by other means: then there is nothing to send. */
 function overtaken(update: OwedUpdate): OwedClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
+  if (update.is_revoked) return { id, status: 'canceled', message: `not sent: release ${target} was revoked` };
   const verdict = judgeVersion(current, {
     target,
     minVersion: update.min_version,

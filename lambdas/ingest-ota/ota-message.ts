@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Report } from '../../core/reports.ts';
 import type { RuleMessage } from '../../core/rule-message.ts';
 import type { OtaTopicKind } from '../../core/topics.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeviceReport } from '../../core/devices.ts';
 import { normalizeMacAddress } from '../../core/mac-address.ts';
 import { isObject, type RuleMessage } from '../../core/rule-message.ts';

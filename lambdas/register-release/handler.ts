@@ -1,5 +1,5 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { recordRejectedUpload } from '../../core/releases.ts';
+import { forgetRejectedUpload, recordRejectedUpload } from '../../core/releases.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
@@ -17,9 +17,10 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   for (const { body } of event.Records) {
     const upload = readUploadEvent(body);
     const outcome = await registerUpload(database, upload, models, new Date());
+    const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
+    if (outcome.kind === 'registered') await forgetRejectedUpload(database, key, versionId);
     if (outcome.kind === 'rejected') {
       const { verdict, message, image } = outcome;
-      const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
       await recordRejectedUpload(database, {
         objectKey: key,
         objectVersion: versionId,
@@ -30,7 +31,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         uploadedAt,
       });
     }
-    logger.info('upload', { key: upload.key, outcome: { ...outcome, image: undefined } });
+    logger.info('upload', { key, outcome: { ...outcome, image: undefined } });
   }
   return { batchItemFailures: [] };
 }

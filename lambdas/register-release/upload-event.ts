@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** S3's `Object Created` as EventBridge delivers it; the key is plain there, not URL-encoded. */
 const objectCreated = z.looseObject({

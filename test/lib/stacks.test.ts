@@ -84,7 +84,7 @@ describe('functions', () => {
   const functions = resources(serviceTemplate, 'AWS::Lambda::Function');
 
   test('run on nodejs24.x, arm64, traced, each with a role and a log group of its own', () => {
-    expect(functions).toHaveLength(7);
+    expect(functions).toHaveLength(8);
     for (const [, { Properties }] of functions) {
       expect(Properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -150,6 +150,20 @@ describe('grants', () => {
     ['Download', [...everyone, 's3:GetObject']],
     ['RegisterRelease', [...everyone, ...consumer, 's3:GetObject', 's3:GetObjectVersion', 's3:PutObject']],
     [
+      'OperatorApi',
+      [
+        ...everyone,
+        's3:GetObject',
+        's3:ListBucket',
+        's3:PutObject',
+        'sqs:DeleteMessage',
+        'sqs:GetQueueAttributes',
+        'sqs:ReceiveMessage',
+        'sqs:SendMessage',
+        'sqs:StartMessageMoveTask',
+      ],
+    ],
+    [
       'MigrationFunction',
       [...everyone, 'rds-data:BeginTransaction', 'rds-data:CommitTransaction', 'rds-data:RollbackTransaction'],
     ],
@@ -166,6 +180,7 @@ describe('grants', () => {
         'Dispatch',
         'Download',
         'RegisterRelease',
+        'OperatorApi',
         'MigrationFunction',
       ].filter((role) => JSON.stringify(statements(role)).includes(secret));
     expect(readers('LinkSecret')).toEqual(['Dispatch', 'Download']);

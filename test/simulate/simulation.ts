@@ -3,6 +3,7 @@ import type { SendOutcome } from '../../core/dispatching.ts';
 import { readDownload } from '../../core/downloads.ts';
 import { type LinkTarget, readLinkToken } from '../../core/link.ts';
 import { sha256 } from '../../core/rule-message.ts';
+import { runTick } from '../../core/tick.ts';
 import { parseOtaTopic } from '../../core/topics.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
@@ -10,7 +11,6 @@ import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
 import { recordFetches } from '../../lambdas/download/open-link.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
-import { runTick } from '../../lambdas/orchestrate/tick.ts';
 import { openSimDatabase } from './sim-database.ts';
 import { type SimAction, SimDevice, type SimDeviceOptions } from './sim-device.ts';
 

@@ -3,13 +3,13 @@ import type { SendOutcome } from '../../core/dispatching.ts';
 import { type LinkTarget, readLinkToken } from '../../core/link.ts';
 import type { Report } from '../../core/reports.ts';
 import { sha256 } from '../../core/rule-message.ts';
+import { runTick } from '../../core/tick.ts';
 import type { CommandFamily } from '../../core/topics.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
 import { openLink } from '../../lambdas/download/open-link.ts';
 import { storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
-import { runTick } from '../../lambdas/orchestrate/tick.ts';
 
 const SECRET = 'a-secret';
 const makeCommands = commandMaker({

@@ -1,15 +1,39 @@
-import type { Sql } from '../../core/database.ts';
-import { expireUpdates } from '../../core/expiry.ts';
-import { cancelHalted } from '../../core/rollout-control.ts';
-import { readActiveRollouts } from '../../core/rollouts.ts';
-import { tallyEndedUpdates } from '../../core/tallying.ts';
+import type { Sql } from './database.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
+import { expireUpdates } from './expiry.ts';
+import { releaseLease, takeLease } from './leases.ts';
+import { cancelHalted } from './rollout-control.ts';
+import { readActiveRollouts } from './rollouts.ts';
+import { tallyEndedUpdates } from './tallying.ts';
 
 /** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
 const CANCELLATIONS_A_TICK = 20;
 
 export interface DrivenRollout extends RolloutTick {
   readonly rollout: string;
+}
+
+/** Longer than a tick may run: one that died gives way to the one after next. */
+const LEASE_SECONDS = 90;
+
+/** A tick, unless another is at work. @returns undefined then */
+export async function runTickAlone(
+  sql: Sql,
+  holder: string,
+  now: Date,
+  dispatch: (updateIds: readonly number[]) => Promise<void>,
+): Promise<Tick | undefined> {
+  if (!(await takeLease(sql, 'orchestrate', holder, now, LEASE_SECONDS))) return undefined;
+  try {
+    return await runTick(sql, now, dispatch);
+  } finally {
+    await releaseLease(sql, 'orchestrate', holder);
+  }
+}
+
+export interface Tick {
+  readonly expired: number;
+  readonly rollouts: readonly DrivenRollout[];
 }
 
 /**
@@ -20,7 +44,7 @@ export async function runTick(
   sql: Sql,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
-): Promise<{ expired: number; rollouts: DrivenRollout[] }> {
+): Promise<Tick> {
   const expired = await expireUpdates(sql, now);
   await cancelAllHalted(sql, now);
   await tallyEndedUpdates(sql);

@@ -1,15 +1,15 @@
-import { type ClaimedRelease, claimDevices, hasClaimable } from '../../core/claiming.ts';
-import type { Sql } from '../../core/database.ts';
-import { pickOwedUpdates } from '../../core/dispatching.ts';
-import { readRegisteredReleases } from '../../core/releases.ts';
-import { completeRollout, haltRollout, ORCHESTRATOR } from '../../core/rollout-control.ts';
-import { type RolloutPlan, readPlan } from '../../core/rollout-plan.ts';
-import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from '../../core/rollout-policy.ts';
-import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, setSendsUntil } from '../../core/rollouts.ts';
-import { openUntil } from '../../core/send-window.ts';
-import { beginStage, fixMemberThreshold, noteGate, type StageBeginning } from '../../core/stages.ts';
-import { chooseReleases } from '../../core/stepping-stones.ts';
-import { readTarget, type Target } from '../../core/target-filter.ts';
+import { type ClaimedRelease, claimDevices, hasClaimable } from './claiming.ts';
+import type { Sql } from './database.ts';
+import { pickOwedUpdates } from './dispatching.ts';
+import { readRegisteredReleases } from './releases.ts';
+import { completeRollout, haltRollout, ORCHESTRATOR } from './rollout-control.ts';
+import { type RolloutPlan, readPlan } from './rollout-plan.ts';
+import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from './rollout-policy.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, setSendsUntil } from './rollouts.ts';
+import { openUntil } from './send-window.ts';
+import { beginStage, fixMemberThreshold, noteGate, type StageBeginning } from './stages.ts';
+import { chooseReleases } from './stepping-stones.ts';
+import { readTarget, type Target } from './target-filter.ts';
 
 /** Devices claimed in one tick; a larger rollout goes on at the next. */
 const CLAIMS_A_TICK = 5_000;
@@ -51,12 +51,14 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
 async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<Readied | string> {
   if (rollout.start_at !== null && now < rollout.start_at) return `scheduled for ${rollout.start_at.toISOString()}`;
   if (rollout.release_id === null) return 'waiting for its release';
+  if (rollout.revoked_reason !== null) {
+    return halt(sql, rollout, `release ${rollout.firmware_version} was revoked: ${rollout.revoked_reason}`, now);
+  }
   const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   const plan = readPlan(rollout);
   if (!target.ok || !plan.ok) {
     const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
-    await haltRollout(sql, { rolloutId: rollout.id, reason, by: ORCHESTRATOR }, now);
-    return `halted: ${reason}`;
+    return halt(sql, rollout, reason, now);
   }
   const threshold = rollout.member_threshold ?? (await fixMemberThreshold(sql, rollout, target.target));
   if (threshold === null) return 'waiting for devices';
@@ -64,6 +66,11 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
   const ready = { ...rollout, member_threshold: threshold, release_id: rollout.release_id };
   return { rollout: ready, plan: plan.plan, target: target.target };
+}
+
+async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, now: Date): Promise<string> {
+  await haltRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
+  return `halted: ${reason}`;
 }
 
 async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied> {
@@ -131,7 +138,7 @@ async function carryOut(
 ): Promise<number> {
   const { rollout } = ready;
   if (decision.kind === 'halt') {
-    await haltRollout(sql, { rolloutId: rollout.id, reason: decision.reason, by: ORCHESTRATOR }, now);
+    await halt(sql, rollout, decision.reason, now);
     return 0;
   }
   if (ready.plan.stages !== null)

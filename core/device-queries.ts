@@ -1,0 +1,214 @@
+import type { Sql } from './database.ts';
+import type { CommandFamily } from './topics.ts';
+import type { UpdateState } from './update-policy.ts';
+
+/** A device as operators see it, with its groups and its newest update. */
+export interface DeviceRow {
+  readonly device_id: string;
+  readonly mac_address: string | null;
+  readonly device_model: string;
+  readonly current_firmware_version: string;
+  readonly online: boolean;
+  readonly last_seen: Date | null;
+  readonly registered_at: Date;
+  readonly signal_strength_dbm: number | null;
+  readonly uptime_seconds: number | null;
+  readonly groups: string[];
+  readonly metadata: Record<string, string | number | boolean>;
+  readonly update: {
+    readonly rollout_name: string | null;
+    readonly firmware_version: string;
+    readonly status: UpdateState;
+    readonly is_open: boolean;
+    readonly progress_percent: number | null;
+    readonly reason: string | null;
+  } | null;
+}
+
+export interface DeviceDetailRow extends DeviceRow {
+  readonly client_id: string | null;
+  readonly command_family: CommandFamily | null;
+  readonly last_status: Record<string, unknown>;
+}
+
+export interface DeviceFilter {
+  /** The beginning of an id, of what follows its last hyphen, or of a MAC address. */
+  readonly search?: string | undefined;
+  readonly model?: string | undefined;
+  readonly version?: string | undefined;
+  readonly group?: string | undefined;
+  readonly online?: boolean | undefined;
+  readonly updating?: boolean | undefined;
+  readonly not_seen_since?: string | undefined;
+}
+
+const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.online, o.last_seen, o.registered_at,
+       o.signal_strength_dbm, o.uptime_seconds, o.metadata,
+       (SELECT coalesce(jsonb_agg(g.group_name ORDER BY g.group_name), '[]') FROM device_groups AS g
+        WHERE g.device_id = o.device_id) AS groups,
+       CASE WHEN o.update_id IS NOT NULL THEN jsonb_build_object('rollout_name', o.rollout_name, 'firmware_version',
+         o.update_version, 'status', o.update_status, 'is_open', o.is_updating, 'progress_percent', o.progress_percent,
+         'reason', o.update_reason) END AS update`;
+
+/** Devices after an id, in the order of their ids; at most `limit`. */
+export async function listDevices(
+  sql: Sql,
+  filter: DeviceFilter,
+  after: string | null,
+  limit: number,
+): Promise<DeviceRow[]> {
+  const { search, model, version, group, online, updating, not_seen_since: notSeenSince } = filter;
+  return sql.query(
+    `SELECT ${COLUMNS} FROM device_overview AS o JOIN (
+       SELECT d.device_id FROM devices AS d
+       WHERE (:after::text IS NULL OR d.device_id > :after::text)
+         AND (:search::text IS NULL OR lower(d.device_id) LIKE :search
+           OR lower(regexp_replace(d.device_id, '^.*-', '')) LIKE :search OR d.mac_address LIKE :mac)
+         AND (:model::text IS NULL OR d.device_model = :model)
+         AND (:version::text IS NULL OR d.current_firmware_version = :version)
+         AND (:online::boolean IS NULL OR d.online = :online)
+         AND (:not_seen_since::timestamptz IS NULL OR coalesce(d.last_seen, '-infinity') < :not_seen_since::timestamptz)
+         AND (:group_name::text IS NULL OR EXISTS (
+           SELECT FROM device_groups AS g WHERE g.group_name = :group_name AND g.device_id = d.device_id))
+         AND (:updating::boolean IS NULL OR :updating = EXISTS (
+           SELECT FROM device_update_status AS u
+           WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL))
+       ORDER BY d.device_id LIMIT :limit
+     ) AS page USING (device_id)
+     ORDER BY o.device_id`,
+    {
+      after,
+      limit,
+      search: search === undefined ? null : `${escapeLike(search.toLowerCase())}%`,
+      mac: search === undefined ? null : `${escapeLike(asMacPrefix(search))}%`,
+      model: model ?? null,
+      version: version ?? null,
+      group_name: group ?? null,
+      online: online ?? null,
+      updating: updating ?? null,
+      not_seen_since: notSeenSince ?? null,
+    },
+  );
+}
+
+/** Undefined where there is no such device. */
+export async function showDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
+  const [row] = await sql.query<DeviceDetailRow>(
+    `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status
+     FROM device_overview AS o JOIN devices AS d USING (device_id) WHERE o.device_id = :device`,
+    { device: deviceId },
+  );
+  return row;
+}
+
+export interface TimelineRow {
+  readonly at: Date;
+  readonly event: string;
+  readonly rollout_id: number | null;
+  readonly update_id: number | null;
+  readonly attempt: number | null;
+  readonly firmware_version: string | null;
+  readonly detail: Record<string, unknown>;
+}
+
+/** What happened to a device before an instant, the newest first. */
+export async function deviceTimeline(
+  sql: Sql,
+  deviceId: string,
+  before: string | null,
+  limit: number,
+): Promise<TimelineRow[]> {
+  return sql.query(
+    `SELECT at, event, rollout_id, update_id, attempt, firmware_version, detail FROM device_timeline
+     WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
+     ORDER BY at DESC, update_id DESC, attempt DESC, event LIMIT :limit`,
+    { device: deviceId, before, limit },
+  );
+}
+
+/** Sets attributes of a device; null removes one. @returns false where there is no such device */
+export async function setAttributes(
+  sql: Sql,
+  deviceId: string,
+  changes: Readonly<Record<string, string | number | boolean | null>>,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `UPDATE devices SET metadata = jsonb_strip_nulls(metadata || :changes::jsonb) WHERE device_id = :device
+     RETURNING device_id`,
+    { device: deviceId, changes },
+  );
+  return rows.length > 0;
+}
+
+/** Makes these the groups of a device. @returns false where there is no such device */
+export async function setGroups(sql: Sql, deviceId: string, groups: readonly string[]): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH device AS (
+       SELECT device_id FROM devices WHERE device_id = :device
+     ), removed AS (
+       DELETE FROM device_groups WHERE device_id = :device
+         AND group_name NOT IN (SELECT jsonb_array_elements_text(:groups::jsonb))
+     ), added AS (
+       INSERT INTO device_groups (device_id, group_name)
+       SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
+       ON CONFLICT DO NOTHING
+     )
+     SELECT device_id FROM device`,
+    { device: deviceId, groups },
+  );
+  return rows.length > 0;
+}
+
+export interface GroupRow {
+  readonly group_name: string;
+  readonly devices: number;
+}
+
+export async function listGroups(sql: Sql): Promise<GroupRow[]> {
+  return sql.query(
+    'SELECT group_name, count(*)::integer AS devices FROM device_groups GROUP BY group_name ORDER BY group_name LIMIT 500',
+  );
+}
+
+/** Ids that are no registered device, at most ten of them. */
+export async function findUnknownDevices(sql: Sql, deviceIds: readonly string[]): Promise<string[]> {
+  const rows = await sql.query<{ id: string }>(
+    `SELECT w.id FROM jsonb_array_elements_text(:ids::jsonb) AS w(id)
+     LEFT JOIN devices AS d ON d.device_id = w.id WHERE d.device_id IS NULL ORDER BY w.id LIMIT 10`,
+    { ids: deviceIds },
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Puts devices into a group and takes others out. @returns the group as it is then */
+export async function changeGroup(
+  sql: Sql,
+  group: string,
+  { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
+): Promise<GroupRow> {
+  await sql.query(
+    `WITH removed AS (
+       DELETE FROM device_groups WHERE group_name = :group_name
+         AND device_id IN (SELECT jsonb_array_elements_text(:remove::jsonb))
+     )
+     INSERT INTO device_groups (device_id, group_name)
+     SELECT d.device_id, :group_name FROM devices AS d
+     WHERE d.device_id IN (SELECT jsonb_array_elements_text(:add::jsonb))
+     ORDER BY d.device_id
+     ON CONFLICT DO NOTHING`,
+    { group_name: group, add, remove },
+  );
+  const [row] = await sql.query<GroupRow>(
+    'SELECT :group_name AS group_name, count(*)::integer AS devices FROM device_groups WHERE group_name = :group_name',
+    { group_name: group },
+  );
+  return row ?? { group_name: group, devices: 0 };
+}
+
+const escapeLike = (text: string) => text.replace(/[\\%_]/g, '\\$&');
+
+/** `a0b7` and `a0-b7` mean the beginning `A0:B7`, as addresses are stored. */
+function asMacPrefix(text: string): string {
+  const digits = text.toUpperCase().replace(/[:-]/g, '');
+  return /^[0-9A-F]+$/.test(digits) ? (digits.match(/.{1,2}/g) ?? []).join(':') : '-';
+}

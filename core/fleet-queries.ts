@@ -1,0 +1,91 @@
+import type { Sql } from './database.ts';
+
+export interface VersionCount {
+  readonly device_model: string;
+  readonly firmware_version: string;
+  readonly devices: number;
+}
+
+/** How many devices run which version now. */
+export async function countVersions(sql: Sql): Promise<VersionCount[]> {
+  return sql.query(
+    `SELECT device_model, current_firmware_version AS firmware_version, count(*)::integer AS devices FROM devices
+     GROUP BY device_model, current_firmware_version ORDER BY device_model, devices DESC LIMIT 500`,
+  );
+}
+
+export interface SeenCounts {
+  readonly last_hour: number;
+  readonly last_day: number;
+  readonly last_week: number;
+}
+
+export async function countSeen(sql: Sql, now: Date): Promise<SeenCounts> {
+  const [row] = await sql.query<SeenCounts>(
+    `SELECT (count(*) FILTER (WHERE last_seen > :now::timestamptz - interval '1 hour'))::integer AS last_hour,
+       (count(*) FILTER (WHERE last_seen > :now::timestamptz - interval '1 day'))::integer AS last_day,
+       count(*)::integer AS last_week
+     FROM devices WHERE last_seen > :now::timestamptz - interval '7 days'`,
+    { now },
+  );
+  return row ?? { last_hour: 0, last_day: 0, last_week: 0 };
+}
+
+/** Steps of a series over time. */
+const STEPS = 200;
+
+/** The samples of the last hours, at most {@link STEPS} of each series, the oldest first. */
+export async function readVersionHistory(
+  sql: Sql,
+  hours: number,
+  now: Date,
+): Promise<(VersionCount & { readonly at: Date })[]> {
+  return sql.query(
+    `SELECT max(sampled_at) OVER (PARTITION BY step) AS at, device_model, firmware_version, devices FROM (
+       SELECT DISTINCT ON (step, device_model, firmware_version) step, sampled_at, device_model, firmware_version, devices
+       FROM fleet_versions, date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, :now::timestamptz) AS step
+       WHERE sampled_at > :now::timestamptz - make_interval(hours => :hours::integer)
+       ORDER BY step, device_model, firmware_version, sampled_at DESC
+     ) AS newest
+     ORDER BY at, device_model, firmware_version LIMIT 5000`,
+    { hours, now },
+  );
+}
+
+export interface RejectedMessageRow {
+  readonly id: number;
+  readonly topic: string;
+  readonly client_id: string | null;
+  readonly reason: string;
+  readonly payload: string;
+  readonly payload_bytes: number;
+  readonly received_at: Date;
+}
+
+/** Rejected messages before one, the newest first: at most 40, whose payloads stay under the Data API's 1 MiB. */
+export async function listRejectedMessages(
+  sql: Sql,
+  beforeId: number | null,
+  limit: number,
+): Promise<RejectedMessageRow[]> {
+  return sql.query(
+    `SELECT id, topic, client_id, reason, payload, payload_bytes, received_at FROM rejected_messages
+     WHERE (:before::bigint IS NULL OR id < :before::bigint) ORDER BY id DESC LIMIT least(:limit::integer, 40)`,
+    { before: beforeId, limit },
+  );
+}
+
+export interface Attention {
+  readonly rejected_messages: number;
+  readonly rejected_uploads: number;
+}
+
+/** What was rejected in the last day. */
+export async function countRejections(sql: Sql, now: Date): Promise<Attention> {
+  const [row] = await sql.query<Attention>(
+    `SELECT (SELECT count(*)::integer FROM rejected_messages WHERE received_at > :since::timestamptz) AS rejected_messages,
+       (SELECT count(*)::integer FROM rejected_uploads WHERE uploaded_at > :since::timestamptz) AS rejected_uploads`,
+    { since: new Date(now.getTime() - 86_400_000) },
+  );
+  return row ?? { rejected_messages: 0, rejected_uploads: 0 };
+}

@@ -1,0 +1,54 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Caller, Services } from './context.ts';
+import { addDeviceRoutes } from './device-routes.ts';
+import { problemOf, toProblem } from './problems.ts';
+import { addReleaseRoutes } from './release-routes.ts';
+import { addRolloutRoutes } from './rollout-routes.ts';
+import { addServiceRoutes } from './service-routes.ts';
+
+export type App = OpenAPIHono<Caller>;
+
+/** What the document of the API says of the whole. */
+export const OPENAPI = {
+  openapi: '3.1.0',
+  info: {
+    title: 'paku-ota operator API',
+    version: '1',
+    description:
+      'Devices, firmware releases and rollouts. Every call is signed with AWS Signature Version 4 for `execute-api`; IAM decides who may call. Names are those of the database.',
+    license: { name: 'MIT', identifier: 'MIT' },
+  },
+  servers: [{ url: '/' }],
+};
+
+/** The operator API over its services. */
+export function makeApp(services: Services): App {
+  const app: App = new OpenAPIHono<Caller>({
+    defaultHook(result, context) {
+      if (result.success) return undefined;
+      const errors = result.error.issues.map(({ path, message }) => ({ field: path.join('.') || '(body)', message }));
+      const detail = errors.map(({ field, message }) => `${field}: ${message}`).join('; ');
+      return context.json(problemOf(400, detail, errors), 400, PROBLEM_JSON);
+    },
+  });
+  app.onError((error, context) => {
+    // A body that is no JSON is refused by the framework itself.
+    const problem = 'getResponse' in error ? problemOf(400, error.message) : toProblem(error);
+    return context.json(problem, problem.status as 500, PROBLEM_JSON);
+  });
+  app.notFound((context) =>
+    context.json(problemOf(404, `There is no ${context.req.method} ${context.req.path}.`), 404, PROBLEM_JSON),
+  );
+  app.use(async (context, next) => {
+    context.set('caller', context.env.event.requestContext.authorizer.iam.userArn);
+    await next();
+    context.header('cache-control', 'no-store');
+  });
+  addDeviceRoutes(app, services);
+  addReleaseRoutes(app, services);
+  addRolloutRoutes(app, services);
+  addServiceRoutes(app, services);
+  return app;
+}
+
+const PROBLEM_JSON = { 'content-type': 'application/problem+json' };

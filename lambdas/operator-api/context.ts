@@ -1,0 +1,45 @@
+import type { Sql } from '../../core/database.ts';
+import type { Models } from '../../core/model-settings.ts';
+import type { CommandFamily } from '../../core/topics.ts';
+
+/** What the routes work with; each test or deployment gives its own. */
+export interface Services {
+  readonly sql: Sql;
+  now(): Date;
+  readonly settings: {
+    readonly topicPrefix: string;
+    readonly commandFamily: CommandFamily;
+    readonly linkBaseUrl: string;
+    readonly models: Models;
+  };
+  readonly uploads: {
+    /** A presigned PUT, with the headers that it signs. */
+    presign(
+      key: string,
+      metadata: Readonly<Record<string, string>>,
+    ): Promise<{ url: string; headers: Record<string, string> }>;
+    /** Has an object verified once more. @returns false where there is no such object */
+    rescan(key: string, now: Date): Promise<boolean>;
+  };
+  readonly deadLetters: {
+    list(): Promise<{ queue: string; messages: number }[]>;
+    /** @returns undefined where there is no such queue */
+    redrive(queue: string): Promise<{ queue: string; messages: number } | undefined>;
+  };
+  /** Puts updates on the dispatch queue. */
+  dispatch(updateIds: readonly number[]): Promise<void>;
+}
+
+/** Who calls: the ARN of the IAM identity that signed. */
+export interface Caller {
+  readonly Bindings: {
+    readonly event: {
+      readonly requestContext: { readonly authorizer: { readonly iam: { readonly userArn: string } } };
+    };
+  };
+  readonly Variables: { caller: string };
+}
+
+/** Values as JSON has them: a Date is its ISO text. */
+export type Json<T> = T extends Date ? string : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
+export const json = <T>(value: T): Json<T> => JSON.parse(JSON.stringify(value)) as Json<T>;

@@ -1,0 +1,29 @@
+import { GetQueueAttributesCommand, SQSClient, StartMessageMoveTaskCommand } from '@aws-sdk/client-sqs';
+import type { Services } from './context.ts';
+
+const client = new SQSClient({});
+
+export interface DeadLetterQueueAddress {
+  readonly url: string;
+  readonly arn: string;
+}
+
+/** @param queues by the name of the work that they hold */
+export function sqsDeadLetters(queues: Readonly<Record<string, DeadLetterQueueAddress>>): Services['deadLetters'] {
+  const look = async (queue: string, { url }: DeadLetterQueueAddress) => {
+    const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['ApproximateNumberOfMessages'] });
+    const { Attributes = {} } = await client.send(command);
+    return { queue, messages: Number(Attributes.ApproximateNumberOfMessages ?? 0) };
+  };
+  return {
+    list: () => Promise.all(Object.entries(queues).map(([name, address]) => look(name, address))),
+    async redrive(name) {
+      const address = queues[name];
+      if (address === undefined) return undefined;
+      const found = await look(name, address);
+      // Without a destination SQS moves each message back to where it came from.
+      if (found.messages > 0) await client.send(new StartMessageMoveTaskCommand({ SourceArn: address.arn }));
+      return found;
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import * as routes from '../../api/devices.ts';
+import {
+  changeGroup,
+  deviceTimeline,
+  findUnknownDevices,
+  listDevices,
+  listGroups,
+  setAttributes,
+  setGroups,
+  showDevice,
+} from '../../core/device-queries.ts';
+import { explainDevice } from '../../core/explaining.ts';
+import { findNewestRollout, findRollout } from '../../core/rollout-queries.ts';
+import type { App } from './app.ts';
+import { json, type Services } from './context.ts';
+import { decodeCursor, toPage } from './cursors.ts';
+import { makeRollout, showRollout } from './making-rollouts.ts';
+import { invalid, notFound, Refusal } from './problems.ts';
+
+/** Before every other rollout: an operator asked for this very device. */
+const ONE_DEVICE_WEIGHT = 1000;
+
+export function addDeviceRoutes(app: App, services: Services): void {
+  const { sql, now } = services;
+
+  const deviceOf = async (deviceId: string) => {
+    const device = await showDevice(sql, deviceId);
+    if (device === undefined) throw notFound(`device ${deviceId}`);
+    return json(device);
+  };
+
+  app.openapi(routes.listDevices, async (c) => {
+    const { limit, cursor, ...filter } = c.req.valid('query');
+    const rows = await listDevices(sql, filter, decodeCursor(cursor, 'string'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ device_id: id }) => id),
+      200,
+    );
+  });
+
+  app.openapi(routes.showDevice, async (c) => c.json(await deviceOf(c.req.valid('param').device_id), 200));
+
+  app.openapi(routes.setAttributes, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    if (!(await setAttributes(sql, deviceId, c.req.valid('json').metadata))) throw notFound(`device ${deviceId}`);
+    return c.json(await deviceOf(deviceId), 200);
+  });
+
+  app.openapi(routes.setGroups, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    if (!(await setGroups(sql, deviceId, c.req.valid('json').groups))) throw notFound(`device ${deviceId}`);
+    return c.json(await deviceOf(deviceId), 200);
+  });
+
+  app.openapi(routes.deviceTimeline, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    const { before, limit } = c.req.valid('query');
+    await deviceOf(deviceId);
+    return c.json({ items: json(await deviceTimeline(sql, deviceId, before ?? null, limit)) }, 200);
+  });
+
+  app.openapi(routes.explainDevice, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    const { rollout: named, version } = c.req.valid('query');
+    const { device_model: model } = await deviceOf(deviceId);
+    const id = named ?? (await findNewestRollout(sql, model, version ?? null))?.rollout_id.toString();
+    if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
+    const rollout = await findRollout(sql, id);
+    if (rollout === undefined) throw notFound(`rollout ${id}`);
+    const explanation = await explainDevice(sql, rollout.rollout_id, deviceId, now());
+    if (explanation === undefined) throw notFound(`device ${deviceId}`);
+    const { rollout_id, name: rollout_name, firmware_version } = rollout;
+    return c.json(json({ device_id: deviceId, rollout_id, rollout_name, firmware_version, ...explanation }), 200);
+  });
+
+  app.openapi(routes.updateDevice, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    const { firmware_version: version, allow_downgrade } = c.req.valid('json');
+    const device = await deviceOf(deviceId);
+    if (device.update?.is_open && device.update.rollout_name !== null && device.update.status !== 'pending') {
+      const { rollout_name: rollout, status } = device.update;
+      throw new Refusal(
+        409,
+        `${deviceId} is being updated by rollout "${rollout}" (${status}); wait until that has ended.`,
+      );
+    }
+    const { id } = await makeRollout(
+      services,
+      {
+        name: `${deviceId} to ${version}, ${now().toISOString()}`,
+        firmware_version: version,
+        device_model: device.device_model,
+        target_type: 'specific',
+        target_filter: { device_ids: [deviceId] },
+        stages: [],
+        weight: ONE_DEVICE_WEIGHT,
+        allow_downgrade,
+        include_unknown: true,
+      },
+      c.get('caller'),
+    );
+    return c.json(await showRollout(services, String(id)), 201);
+  });
+
+  app.openapi(routes.listGroups, async (c) => c.json({ items: await listGroups(sql) }, 200));
+
+  app.openapi(routes.changeGroup, async (c) => {
+    const change = c.req.valid('json');
+    const unknown = await findUnknownDevices(sql, change.add);
+    if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
+    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change), 200);
+  });
+}

@@ -1,0 +1,42 @@
+import type { APIGatewayProxyEventV2WithIAMAuthorizer } from 'aws-lambda';
+import { handle, type LambdaEvent } from 'hono/aws-lambda';
+import { ENV } from '../../core/env-names.ts';
+import type { CommandFamily } from '../../core/topics.ts';
+import { openDatabase } from '../shared/database.ts';
+import { readModels, requireEnv } from '../shared/environment.ts';
+import { logger } from '../shared/log.ts';
+import { enqueue } from '../shared/queue.ts';
+import { makeApp } from './app.ts';
+import { type DeadLetterQueueAddress, sqsDeadLetters } from './dead-letters.ts';
+import { bucketUploads } from './uploads.ts';
+
+const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
+
+/** The front door answers within 30 s; an operator is told to come back rather than left waiting. */
+const app = makeApp({
+  sql: openDatabase({ resumeTimeoutMs: 20_000 }),
+  now: () => new Date(),
+  settings: {
+    topicPrefix: requireEnv(ENV.topicPrefix),
+    commandFamily: requireEnv(ENV.commandFamily) as CommandFamily,
+    linkBaseUrl: requireEnv(ENV.linkBaseUrl),
+    models: readModels(),
+  },
+  uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
+  deadLetters: sqsDeadLetters(JSON.parse(requireEnv(ENV.deadLetters)) as Record<string, DeadLetterQueueAddress>),
+  dispatch: (updateIds) =>
+    enqueue(
+      dispatchQueueUrl,
+      updateIds.map((updateId) => ({ updateId })),
+    ),
+});
+
+const answer = handle(app);
+
+/** `/v1/*`: API Gateway has verified the signature and asked IAM; who it was goes into the history. */
+export async function handler(event: APIGatewayProxyEventV2WithIAMAuthorizer) {
+  const response = await answer(event as unknown as LambdaEvent);
+  const { authorizer, http } = event.requestContext;
+  logger.info('operator', { caller: authorizer.iam.userArn, method: http.method, path: event.rawPath });
+  return response;
+}

@@ -1,0 +1,121 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
+import { encodeCommand, packetProblem } from '../../core/command.ts';
+import { describeState, type FitsCheck, previewRollout } from '../../core/explaining.ts';
+import { TOKEN_LENGTH } from '../../core/link.ts';
+import { settingsOf } from '../../core/model-settings.ts';
+import { expectedChip } from '../../core/release-policy.ts';
+import { showRelease } from '../../core/release-queries.ts';
+import { findRollout, insertRollout, type RolloutRow, type RolloutValues } from '../../core/rollout-queries.ts';
+import { readTarget } from '../../core/target-filter.ts';
+import { commandTopic } from '../../core/topics.ts';
+import { json, type Services } from './context.ts';
+import { invalid, notFound, Refusal } from './problems.ts';
+
+/** A rollout as the API shows it. @throws Refusal where there is none */
+export async function showRollout({ sql, now }: Services, idOrName: string) {
+  const rollout = await findRollout(sql, idOrName);
+  if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
+  const waiting_for = rollout.state === 'active' ? await describeState(sql, rollout.rollout_id, now()) : null;
+  return json({ ...rollout, waiting_for });
+}
+
+/** Makes a rollout, or finds the same one that a call before made. @throws Refusal for what could never be rolled out */
+export async function makeRollout(
+  services: Services,
+  draft: RolloutDraft,
+  by: string,
+): Promise<{ id: number; isNew: boolean }> {
+  const { sql, now } = services;
+  const values = valuesOf(draft);
+  const known = await findRollout(sql, values.name);
+  if (known !== undefined) return sameRollout(known, values);
+  checkTarget(values);
+  await checkRelease(services, values);
+  const id = await insertRollout(sql, values, by, now());
+  if (id !== undefined) return { id, isNew: true };
+  const winner = await findRollout(sql, values.name);
+  if (winner === undefined) throw notFound(`rollout "${values.name}"`);
+  return sameRollout(winner, values);
+}
+
+/** What a draft would do now. */
+export async function previewDraft(services: Services, draft: RolloutDraft) {
+  const values = valuesOf(draft);
+  checkTarget(values);
+  const { members, participants, willBeUpdated, viaSteppingStone, willNot } = await previewRollout(
+    services.sql,
+    values,
+    fitsCheck(services, values),
+  );
+  return {
+    members,
+    participants,
+    will_be_updated: willBeUpdated,
+    via_stepping_stone: viaSteppingStone,
+    will_not: [...willNot],
+  };
+}
+
+const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft) as RolloutValues;
+
+function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; isNew: boolean } {
+  const keys = Object.keys(values) as (keyof RolloutValues)[];
+  const before = json(known);
+  const differing = keys.filter((key) => key !== 'is_active' && !isDeepStrictEqual(before[key], json(values)[key]));
+  if (differing.length === 0) return { id: known.rollout_id, isNew: false };
+  throw new Refusal(
+    409,
+    `There is a rollout "${values.name}" already, with another ${differing.join(', ')}; choose another name.`,
+  );
+}
+
+function checkTarget({
+  target_type: type,
+  target_filter: filter,
+  rollout_percentage: percentage,
+  device_model: model,
+}: RolloutValues): void {
+  const target = readTarget(type, filter, percentage);
+  if (!target.ok) throw invalid('target_filter', target.reason.replace(/^target_filter: /, ''));
+  if (target.target.models !== null && !target.target.models.includes(model)) {
+    throw invalid('target_filter.models', `leaves out ${model}, the model of the release: it would mean no device`);
+  }
+}
+
+/** A draft may wait for its release; what is to run now must have one, for the chip that the model has. */
+async function checkRelease({ sql, settings }: Services, values: RolloutValues): Promise<void> {
+  const { device_model: model, firmware_version: version } = values;
+  const release = await showRelease(sql, model, version);
+  if (release === undefined) {
+    if (!values.is_active) return;
+    throw invalid(
+      'firmware_version',
+      `no release ${version} is registered for ${model}: upload it first, or make a draft`,
+    );
+  }
+  if (release.revoked_at !== null)
+    throw invalid('firmware_version', `release ${version} was revoked: ${release.revoked_reason}`);
+  const chip = expectedChip(model, settingsOf(settings.models, model));
+  if (chip !== undefined && chip !== release.chip) {
+    throw invalid('firmware_version', `release ${version} is for ${release.chip}, model ${model} has ${chip}`);
+  }
+}
+
+/** By the very packet that dispatch would send, of ids as long as those of the devices. */
+function fitsCheck(
+  { settings }: Services,
+  { device_model: model, firmware_version: version }: RolloutValues,
+): FitsCheck {
+  const { delivery, packetLimitBytes } = settingsOf(settings.models, model);
+  const payload = encodeCommand({
+    url: settings.linkBaseUrl + 't'.repeat(TOKEN_LENGTH),
+    checksum: 'c'.repeat(64),
+    version,
+  });
+  return (idLength, family) => {
+    if (delivery === 'presigned') return undefined;
+    const topic = commandTopic(settings.topicPrefix, family ?? settings.commandFamily, 'd'.repeat(idLength));
+    return packetProblem(topic, payload, packetLimitBytes);
+  };
+}

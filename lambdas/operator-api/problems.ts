@@ -1,0 +1,50 @@
+import type { Problem } from '../../api/common.ts';
+import { DatabaseUnavailableError, SqlError } from '../../core/errors.ts';
+import { logger } from '../shared/log.ts';
+
+export type FieldError = { readonly field: string; readonly message: string };
+
+/** A call that is refused, and why; becomes problem details. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly status: 400 | 403 | 404 | 409 | 412;
+  readonly errors: readonly FieldError[] | undefined;
+
+  constructor(status: Refusal['status'], detail: string, errors?: readonly FieldError[]) {
+    super(detail);
+    this.status = status;
+    this.errors = errors;
+  }
+}
+
+export const notFound = (what: string) => new Refusal(404, `There is no ${what}.`);
+export const invalid = (field: string, message: string) =>
+  new Refusal(400, `${field}: ${message}`, [{ field, message }]);
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Not valid',
+  403: 'Not allowed',
+  404: 'Not found',
+  409: 'Not possible now',
+  412: 'Changed meanwhile',
+  500: 'Internal error',
+  503: 'Database resuming',
+};
+
+export function problemOf(status: number, detail: string, errors?: readonly FieldError[]): Problem {
+  const title = TITLES[status] ?? 'Refused';
+  const type = `urn:paku-ota:${title.toLowerCase().replaceAll(' ', '-')}`;
+  return { type, title, status, detail, ...(errors === undefined ? {} : { errors: [...errors] }) };
+}
+
+/** The answer to an error; what is not the caller's business stays in the log. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Refusal) return problemOf(error.status, error.message, error.errors);
+  if (error instanceof DatabaseUnavailableError) return problemOf(503, 'The database is resuming; try again in 30 s.');
+  if (error instanceof SqlError && error.isDataProblem) {
+    logger.warn('refused by the database', { sqlState: error.sqlState, message: error.message });
+    return problemOf(400, 'The database refuses a value of this call: it is too large, or not of the expected form.');
+  }
+  logger.error('operator-api', error as Error);
+  return problemOf(500, 'The service failed; its log says why.');
+}

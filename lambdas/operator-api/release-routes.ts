@@ -1,0 +1,93 @@
+import * as routes from '../../api/releases.ts';
+import { readUploadKey, UPLOADS_PREFIX } from '../../core/object-keys.ts';
+import {
+  findRejection,
+  listRejectedUploads,
+  listReleases,
+  revokeRelease,
+  showRelease,
+} from '../../core/release-queries.ts';
+import type { App } from './app.ts';
+import { json, type Services } from './context.ts';
+import { decodeCursor, toPage } from './cursors.ts';
+import { invalid, notFound } from './problems.ts';
+
+/** S3 keeps metadata as HTTP headers. */
+const HEADER_TEXT = /^[\x20-\x7e]*$/;
+
+export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): void {
+  const releaseOf = async (model: string, version: string) => {
+    const release = await showRelease(sql, model, version);
+    if (release === undefined) throw notFound(`release ${version} for ${model}`);
+    return json(release);
+  };
+
+  app.openapi(routes.listReleases, async (c) => {
+    const { limit, cursor, model } = c.req.valid('query');
+    const rows = await listReleases(sql, model, decodeCursor(cursor, 'number'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ release_id: id }) => id),
+      200,
+    );
+  });
+
+  app.openapi(routes.showRelease, async (c) => {
+    const { device_model: model, version } = c.req.valid('param');
+    return c.json(await releaseOf(model, version), 200);
+  });
+
+  app.openapi(routes.revokeRelease, async (c) => {
+    const { device_model: model, version } = c.req.valid('param');
+    const { reason } = c.req.valid('json');
+    await revokeRelease(sql, { model, version, reason, by: c.get('caller') }, now());
+    return c.json(await releaseOf(model, version), 200);
+  });
+
+  app.openapi(routes.startUpload, async (c) => {
+    const { device_model: model, version, ...notes } = c.req.valid('json');
+    const key = uploadKey(model, version);
+    if (readUploadKey(key) === undefined) {
+      throw invalid('version', `"${version}" for "${model}" makes no object key; use letters, digits and . _ + -`);
+    }
+    const metadata = Object.entries(notes).map(([field, value = '']) => {
+      if (!HEADER_TEXT.test(value)) throw invalid(field, 'S3 keeps it as a header: printable ASCII on one line');
+      return [field.replaceAll('_', '-'), value];
+    });
+    const { url, headers } = await uploads.presign(key, Object.fromEntries(metadata));
+    return c.json({ upload_url: url, headers, object_key: key }, 201);
+  });
+
+  app.openapi(routes.uploadOutcome, async (c) => {
+    const { device_model: model, version } = c.req.valid('param');
+    const { since, sha256 } = c.req.valid('query');
+    const rejection = await findRejection(sql, uploadKey(model, version), since);
+    if (rejection !== undefined)
+      return c.json({ state: 'rejected' as const, release: null, rejection: json(rejection) }, 200);
+    const release = await showRelease(sql, model, version);
+    const isIt =
+      sha256 === undefined
+        ? release !== undefined && release.created_at >= new Date(since)
+        : release?.checksum_sha256 === sha256;
+    const state = isIt ? ('registered' as const) : ('waiting' as const);
+    return c.json({ state, release: isIt && release !== undefined ? json(release) : null, rejection: null }, 200);
+  });
+
+  app.openapi(routes.listRejectedUploads, async (c) => {
+    const { limit, cursor } = c.req.valid('query');
+    const rows = await listRejectedUploads(sql, decodeCursor(cursor, 'number'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ id }) => id),
+      200,
+    );
+  });
+
+  app.openapi(routes.rescanUpload, async (c) => {
+    const { object_key: key } = c.req.valid('json');
+    if (readUploadKey(key) === undefined)
+      throw invalid('object_key', `"${key}" is not of the form firmware/{version}/{model}.bin`);
+    if (!(await uploads.rescan(key, now()))) throw notFound(`object ${key}`);
+    return c.json({ object_key: key }, 202);
+  });
+}
+
+const uploadKey = (model: string, version: string) => `${UPLOADS_PREFIX}${version}/${model}.bin`;

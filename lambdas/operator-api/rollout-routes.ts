@@ -1,0 +1,129 @@
+import * as routes from '../../api/rollouts.ts';
+import { advanceRollout } from '../../core/advancing.ts';
+import {
+  abortRollout,
+  haltRollout,
+  type RolloutChange,
+  resumeRollout,
+  retryFailed,
+} from '../../core/rollout-control.ts';
+import {
+  changeRollout,
+  listRollouts,
+  listUpdates,
+  type RolloutChanges,
+  readDecisions,
+  readFailures,
+  readOutcomes,
+  readStages,
+} from '../../core/rollout-queries.ts';
+import type { App } from './app.ts';
+import { json, type Services } from './context.ts';
+import { decodeCursor, toPage } from './cursors.ts';
+import { makeRollout, previewDraft, showRollout } from './making-rollouts.ts';
+import { Refusal } from './problems.ts';
+
+export function addRolloutRoutes(app: App, services: Services): void {
+  const { sql, now } = services;
+  const idOf = async (rollout: string) => (await showRollout(services, rollout)).rollout_id;
+
+  app.openapi(routes.previewRollout, async (c) => c.json(await previewDraft(services, c.req.valid('json')), 200));
+
+  app.openapi(routes.createRollout, async (c) => {
+    const { id, isNew } = await makeRollout(services, c.req.valid('json'), c.get('caller'));
+    return c.json(await showRollout(services, String(id)), isNew ? 201 : 200);
+  });
+
+  app.openapi(routes.listRollouts, async (c) => {
+    const { limit, cursor, state, model } = c.req.valid('query');
+    const filter = { model, states: state === undefined ? undefined : [state] };
+    const rows = await listRollouts(sql, filter, decodeCursor(cursor, 'number'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ rollout_id: id }) => id),
+      200,
+    );
+  });
+
+  app.openapi(routes.showRollout, async (c) => {
+    const rollout = await showRollout(services, c.req.valid('param').rollout);
+    c.header('etag', `"${rollout.updated_at}"`);
+    return c.json(rollout, 200);
+  });
+
+  app.openapi(routes.changeRollout, async (c) => {
+    const rollout = await showRollout(services, c.req.valid('param').rollout);
+    const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
+    if (rollout.completed_at !== null || rollout.aborted_at !== null) throw hasEnded(rollout);
+    const changes = c.req.valid('json') as RolloutChanges;
+    const isDone =
+      etag === rollout.updated_at &&
+      (await changeRollout(sql, rollout.rollout_id, changes, etag, c.get('caller'), now()));
+    if (!isDone)
+      throw new Refusal(412, `Rollout "${rollout.name}" was changed at ${rollout.updated_at}; read it again.`);
+    const changed = await showRollout(services, String(rollout.rollout_id));
+    c.header('etag', `"${changed.updated_at}"`);
+    return c.json(changed, 200);
+  });
+
+  for (const [action, route] of routes.rolloutActions) {
+    app.openapi(route, async (c) => {
+      const rollout = await showRollout(services, c.req.valid('param').rollout);
+      const { reason } = c.req.valid('json');
+      await act(services, action, { rolloutId: rollout.rollout_id, reason, by: c.get('caller') }, rollout);
+      return c.json(await showRollout(services, String(rollout.rollout_id)), 200);
+    });
+  }
+
+  app.openapi(routes.rolloutProgress, async (c) => {
+    const id = await idOf(c.req.valid('param').rollout);
+    const [stages, failures, outcomes] = await Promise.all([
+      readStages(sql, id),
+      readFailures(sql, id),
+      readOutcomes(sql, id),
+    ]);
+    return c.json(json({ stages, failures, outcomes }), 200);
+  });
+
+  app.openapi(routes.rolloutUpdates, async (c) => {
+    const id = await idOf(c.req.valid('param').rollout);
+    const { limit, cursor, status, open } = c.req.valid('query');
+    const rows = await listUpdates(sql, id, { status, open }, decodeCursor(cursor, 'number'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ update_id: updateId }) => updateId),
+      200,
+    );
+  });
+
+  app.openapi(routes.rolloutDecisions, async (c) => {
+    const id = await idOf(c.req.valid('param').rollout);
+    return c.json({ items: json(await readDecisions(sql, id)) }, 200);
+  });
+}
+
+interface Shown {
+  readonly name: string;
+  readonly state: string;
+  readonly paused_reason: string | null;
+}
+
+const hasEnded = ({ name, state }: Shown) => new Refusal(409, `Rollout "${name}" is ${state}.`);
+
+/** @throws Refusal where the rollout is in another state than the action needs */
+async function act(
+  { sql, now }: Services,
+  action: routes.RolloutAction,
+  change: RolloutChange,
+  rollout: Shown,
+): Promise<void> {
+  const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
+    pause: () => haltRollout(sql, change, now()),
+    resume: () => resumeRollout(sql, change, now()),
+    abort: () => abortRollout(sql, change, now()),
+    advance: () => advanceRollout(sql, change, now()),
+    retry: async () => (await retryFailed(sql, change, now())) > 0 || 'no device of it has failed for good',
+  };
+  const done = await ACTS[action]();
+  if (done === true) return;
+  const why = typeof done === 'string' ? done : `it is ${rollout.state}`;
+  throw new Refusal(409, `Rollout "${rollout.name}" cannot ${action}: ${why}.`);
+}

@@ -1,0 +1,122 @@
+import * as routes from '../../api/service.ts';
+import {
+  countRejections,
+  countSeen,
+  countVersions,
+  listRejectedMessages,
+  readVersionHistory,
+} from '../../core/fleet-queries.ts';
+import { schemaVersion } from '../../core/migrations.ts';
+import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollout-queries.ts';
+import { runTickAlone } from '../../core/tick.ts';
+import type { App } from './app.ts';
+import { json, type Services } from './context.ts';
+import { decodeCursor, toPage } from './cursors.ts';
+import { notFound } from './problems.ts';
+
+const VERSION = '1';
+/** What one statement of rejected messages can carry. */
+const MESSAGES_A_PAGE = 40;
+
+export function addServiceRoutes(app: App, services: Services): void {
+  const { sql, now, settings, deadLetters, dispatch } = services;
+
+  app.openapi(routes.showFleet, async (c) => {
+    const [versions, seen, rollouts, rejections, dead] = await Promise.all([
+      countVersions(sql),
+      countSeen(sql, now()),
+      listRollouts(sql, { states: ['active', 'scheduled', 'paused'] }, null, 50),
+      countRejections(sql, now()),
+      deadLetters.list(),
+    ]);
+    const devices = versions.reduce((sum, version) => sum + version.devices, 0);
+    const attention = [
+      ...rollouts.filter(({ state }) => state === 'paused').map(describeHalt),
+      ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
+      ...describeRejections(rejections),
+    ];
+    return c.json(json({ devices, seen, versions, rollouts, attention }), 200);
+  });
+
+  app.openapi(routes.fleetHistory, async (c) => {
+    const items = await readVersionHistory(sql, c.req.valid('query').hours, now());
+    return c.json({ items: json(items) }, 200);
+  });
+
+  app.openapi(routes.listEvents, async (c) => {
+    const { after, limit } = c.req.valid('query');
+    return c.json({ items: json(await listDecisions(sql, after, limit)) }, 200);
+  });
+
+  app.openapi(routes.listRejectedMessages, async (c) => {
+    const { limit: asked, cursor } = c.req.valid('query');
+    const limit = Math.min(asked, MESSAGES_A_PAGE);
+    const rows = await listRejectedMessages(sql, decodeCursor(cursor, 'number'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ id }) => id),
+      200,
+    );
+  });
+
+  app.openapi(routes.listDeadLetters, async (c) => c.json({ items: await deadLetters.list() }, 200));
+
+  app.openapi(routes.redriveDeadLetters, async (c) => {
+    const { queue } = c.req.valid('json');
+    const moved = await deadLetters.redrive(queue);
+    if (moved === undefined) throw notFound(`dead-letter queue "${queue}"`);
+    return c.json(moved, 202);
+  });
+
+  app.openapi(routes.serviceInfo, async (c) => {
+    const [database] = await sql.query<{ at: Date }>('SELECT now() AS at');
+    const info = {
+      version: VERSION,
+      schema_version: await schemaVersion(sql),
+      database_time: database?.at ?? now(),
+      topic_prefix: settings.topicPrefix,
+      caller: c.get('caller'),
+    };
+    return c.json(json(info), 200);
+  });
+
+  app.openapi(routes.runTick, async (c) => {
+    const tick = await runTickAlone(sql, `operator ${c.get('caller')}`, now(), dispatch);
+    const driven = tick?.rollouts.map(({ rollout, state, claimed, owed }) => ({
+      rollout,
+      state,
+      claimed,
+      owed: owed.length,
+    }));
+    return c.json({ ran: driven !== undefined, rollouts: driven ?? [] }, 200);
+  });
+}
+
+const describeHalt = ({ rollout_id: id, name, paused_reason: reason }: RolloutSummaryRow) => ({
+  kind: 'rollout_halted',
+  message: `Rollout "${name}" is halted${reason === null ? '' : `: ${reason}`}`,
+  link: `/rollouts/${id}`,
+});
+
+const describeDeadLetters = ({ queue, messages }: { queue: string; messages: number }) => ({
+  kind: 'dead_letters',
+  message: `${messages} messages of the ${queue} queue could not be handled`,
+  link: null,
+});
+
+function describeRejections(counts: { readonly rejected_messages: number; readonly rejected_uploads: number }) {
+  const { rejected_messages: messages, rejected_uploads: uploads } = counts;
+  return [
+    ...(uploads === 0
+      ? []
+      : [{ kind: 'rejected_uploads', message: `${uploads} uploads were rejected in the last day`, link: '/releases' }]),
+    ...(messages === 0
+      ? []
+      : [
+          {
+            kind: 'rejected_messages',
+            message: `${messages} messages of devices were rejected in the last day`,
+            link: null,
+          },
+        ]),
+  ];
+}

@@ -1,0 +1,448 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ApiError } from '../../api/client.ts';
+import type { RolloutDraft } from '../../api/rollouts.ts';
+import { sampleFleetVersions } from '../../core/housekeeping.ts';
+import { CALLER, TestApi } from '../support/api.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+let api: TestApi;
+let client: TestApi['client'];
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+  api = new TestApi(db.app, () => service.now);
+  client = api.client;
+});
+
+const DRAFT: RolloutDraft = { name: 'r', firmware_version: '2.0.0', device_model: 'esp32-s3', stages: [] };
+
+/** The problem that a refused call is answered with. */
+async function refusal(call: Promise<unknown>) {
+  const error = await call.then(
+    () => undefined,
+    (refused: unknown) => refused,
+  );
+  if (error instanceof ApiError) return error.problem;
+  throw new Error(`expected a refusal, got ${error}`);
+}
+
+describe('devices', () => {
+  test('come page by page in the order of their ids, each once', async () => {
+    await addDevices(db.app, 25);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await client.devices({ limit: 10, ...(cursor === undefined ? {} : { cursor }) });
+      seen.push(...page.items.map(({ device_id: id }) => id));
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+    expect(seen).toHaveLength(25);
+    expect(new Set(seen).size).toBe(25);
+  });
+
+  test.each([
+    ['the beginning of an id', 'esp32-20'],
+    ['what follows the hyphen', '20e9'],
+    ['a MAC address, however written', 'a0-b7-65'],
+  ])('are found by %s', async (_, search) => {
+    await addDevices(db.app, 3);
+    await db.app.query(`INSERT INTO devices (device_id, mac_address) VALUES ('ESP32-20E955A0', 'A0:B7:65:20:E9:55')`);
+    expect((await client.devices({ search })).items.map(({ device_id: id }) => id)).toEqual(['ESP32-20E955A0']);
+  });
+
+  test('a search is text, never a pattern', async () => {
+    await addDevices(db.app, 3);
+    expect((await client.devices({ search: '%' })).items).toEqual([]);
+    expect((await client.devices({ search: `' OR 1=1 --` })).items).toEqual([]);
+  });
+
+  test('are filtered by model, version, group and whether they are being updated', async () => {
+    await addDevices(db.app, 2);
+    await addDevices(db.app, 2, { prefix: 'c', model: 'esp32-c3', version: '1.1.0' });
+    await client.changeGroup('beta', { add: ['d1', 'c0'] });
+    await client.createRollout({ ...DRAFT, target_type: 'specific', target_filter: { device_ids: ['d0'] } });
+    await service.tick();
+    const ids = async (query: object) => (await client.devices({ ...query })).items.map(({ device_id: id }) => id);
+    expect(await ids({ model: 'esp32-c3' })).toEqual(['c0', 'c1']);
+    expect(await ids({ version: '1.1.0', group: 'beta' })).toEqual(['c0']);
+    expect(await ids({ updating: true })).toEqual(['d0']);
+    expect(await ids({ updating: false })).toEqual(['c0', 'c1', 'd1']);
+  });
+
+  test('have groups and attributes that operators set', async () => {
+    await addDevices(db.app, 1);
+    await client.setGroups('d0', ['vans', 'beta']);
+    await client.setAttributes('d0', { site: 'x', floor: 2 });
+    expect(await client.setAttributes('d0', { floor: null })).toMatchObject({
+      groups: ['beta', 'vans'],
+      metadata: { site: 'x' },
+    });
+    expect(await client.setGroups('d0', [])).toMatchObject({ groups: [] });
+  });
+
+  test('of a group must be registered', async () => {
+    expect(await refusal(client.changeGroup('beta', { add: ['nobody'] }))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'add', message: 'not registered: nobody' }],
+    });
+  });
+
+  test('tell their story, and why they are where they are', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await service.succeed('d0');
+    const { items } = await client.deviceTimeline('d0');
+    expect(items.map(({ event }) => event)).toContain('claimed');
+    expect(await client.explain('d0')).toMatchObject({ rollout_name: 'r', rule: 'runs 2.0.0' });
+    expect(await client.explain('d0', { rollout: 'r' })).toMatchObject({ rollout_name: 'r' });
+    expect(await refusal(client.explain('d0', { version: '9.9.9' }))).toMatchObject({ status: 404 });
+  });
+
+  test('one device is sent one release at an operator’s word, before any other rollout', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout({ ...DRAFT, name: 'all', is_active: true });
+    await service.tick();
+    await addRelease(db.app, '1.5.0');
+    const rollout = await client.updateDevice('d1', { firmware_version: '1.5.0' }).catch((error) => error);
+    expect(rollout).toMatchObject({ problem: { status: 409, detail: expect.stringContaining('is being updated by') } });
+    await service.succeed('d0', 'd1');
+    await service.tick();
+    expect(await client.updateDevice('d1', { firmware_version: '1.5.0', allow_downgrade: true })).toMatchObject({
+      target_filter: { device_ids: ['d1'] },
+      created_by: CALLER,
+    });
+    expect(await service.tick()).toEqual(['d1']);
+  });
+
+  test('that do not exist are not found', async () => {
+    for (const call of [
+      client.device('x'),
+      client.deviceTimeline('x'),
+      client.explain('x'),
+      client.setGroups('x', []),
+    ]) {
+      expect(await refusal(call)).toMatchObject({ status: 404, detail: 'There is no device x.' });
+    }
+  });
+});
+
+describe('releases', () => {
+  test('are listed with how many devices run them, and shown with their image', async () => {
+    await addDevices(db.app, 2, { version: '2.0.0' });
+    expect((await client.releases()).items).toMatchObject([{ version: '2.0.0', devices: 2, revoked_at: null }]);
+    expect(await client.release('esp32-s3', '2.0.0')).toMatchObject({ chip: 'ESP32-S3', image: {} });
+    expect(await refusal(client.release('esp32-s3', '9'))).toMatchObject({ status: 404 });
+  });
+
+  test('an upload begins with a URL, and its outcome is told', async () => {
+    const started = await client.startUpload({ device_model: 'esp32-s3', version: '3.0.0', min_version: '1.0.0' });
+    expect(started).toEqual({
+      upload_url: 'https://bucket.example/firmware/3.0.0/esp32-s3.bin?signed',
+      headers: { 'min-version': '1.0.0' },
+      object_key: 'firmware/3.0.0/esp32-s3.bin',
+    });
+    const since = '2026-03-01T00:00:00.000Z';
+    expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since })).toMatchObject({ state: 'waiting' });
+    await db.app.query(
+      `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, uploaded_at)
+       VALUES ('firmware/3.0.0/esp32-s3.bin', 'v1', 5, 'TRUNCATED', 'cut off', '2026-03-02T00:00:00Z')`,
+    );
+    expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since })).toMatchObject({
+      state: 'rejected',
+      rejection: { verdict: 'TRUNCATED' },
+    });
+    expect((await client.rejectedUploads()).items).toHaveLength(1);
+    await addRelease(db.app, '3.0.0');
+    const sha256 = 'a'.repeat(64);
+    expect(
+      await client.uploadOutcome('esp32-s3', '3.0.0', { since: '2026-03-03T00:00:00.000Z', sha256 }),
+    ).toMatchObject({ state: 'registered', release: { version: '3.0.0' } });
+  });
+
+  test('an upload under an impossible name is refused at once', async () => {
+    expect(await refusal(client.startUpload({ device_model: '../x', version: '3.0.0' }))).toMatchObject({
+      status: 400,
+    });
+    expect(
+      await refusal(client.startUpload({ device_model: 'esp32-s3', version: '3.0.0', changelog: 'a\nb' })),
+    ).toMatchObject({ errors: [{ field: 'changelog' }] });
+  });
+
+  test('an upload is verified once more on demand', async () => {
+    await client.rescanUpload('firmware/3.0.0/esp32-s3.bin');
+    expect(api.rescanned).toEqual(['firmware/3.0.0/esp32-s3.bin']);
+    expect(await refusal(client.rescanUpload('firmware/3.0.0/missing.bin'))).toMatchObject({ status: 404 });
+    expect(await refusal(client.rescanUpload('other'))).toMatchObject({ status: 400 });
+  });
+
+  test('one that is revoked goes to nobody more: its rollouts halt, its links end', async () => {
+    await addDevices(db.app, 3);
+    service.absent.add('d2');
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await client.revokeRelease('esp32-s3', '2.0.0', 'bricks');
+    expect(await service.fetch('d0')).toBe('over');
+    service.absent.clear();
+    await service.status('d2', '1.0.0');
+    expect(service.sent.map(({ deviceId }) => deviceId)).not.toContain('d2');
+    await service.tick();
+    expect(await client.rollout('r')).toMatchObject({
+      state: 'paused',
+      paused_reason: 'release 2.0.0 was revoked: bricks',
+    });
+    expect(await refusal(client.createRollout({ ...DRAFT, name: 'again' }))).toMatchObject({
+      errors: [{ field: 'firmware_version', message: 'release 2.0.0 was revoked: bricks' }],
+    });
+  });
+});
+
+describe('making rollouts', () => {
+  test('a repeated call finds the one that was made; other values under its name are refused', async () => {
+    const made = await client.createRollout(DRAFT);
+    expect(made).toMatchObject({ state: 'active', created_by: CALLER, max_attempts: 3, failure_threshold: 0.1 });
+    expect(await client.createRollout(DRAFT)).toMatchObject({ rollout_id: made.rollout_id });
+    expect(await refusal(client.createRollout({ ...DRAFT, rollout_percentage: 10 }))).toMatchObject({
+      status: 409,
+      detail: expect.stringContaining('rollout_percentage'),
+    });
+  });
+
+  test('what was made is what the table’s own defaults make, so that a plain INSERT and the API agree', async () => {
+    const { stages, ...plain } = DRAFT;
+    expect(stages).toEqual([]);
+    const byApi = await client.createRollout({ ...plain, name: 'api' });
+    const byRow = await client.rollout(await addRollout(db.app, 'row', '2.0.0'));
+    const omit = ({ rollout_id, name, created_at, updated_at, created_by, ...rest }: typeof byApi) => rest;
+    expect(omit(byRow)).toEqual(omit(byApi));
+  });
+
+  test.each([
+    [{ target_filter: { device_idz: ['d0'] } }, 'target_filter'],
+    [{ target_type: 'group' as const }, 'target_filter'],
+    [{ target_filter: { models: ['esp32-c3'] } }, 'target_filter.models'],
+    [{ rollout_percentage: 0 }, 'rollout_percentage'],
+    [{ stages: [{ percentage: 10, count: 3 }] }, 'stages.0'],
+    [{ send_window: { from: '25:00', to: '06:00' } }, 'send_window.from'],
+    [{ name: '42' }, 'name'],
+    [{ firmware_version: '9.9.9' }, 'firmware_version'],
+    [{ percentage: 5 }, '(body)'],
+  ])('%j is refused, and the field is named', async (wrong, field) => {
+    const problem = await refusal(client.createRollout({ ...DRAFT, ...(wrong as object) }));
+    expect(problem).toMatchObject({ status: 400, errors: [{ field }] });
+  });
+
+  test('a release for another chip than the model has is refused', async () => {
+    const models = {
+      'esp32-s3': {
+        chip: 'ESP32-C3',
+        packetLimitBytes: 256,
+        delivery: 'redirect' as const,
+        allowWithoutDescriptor: false,
+      },
+    };
+    const other = new TestApi(db.app, () => service.now, { models });
+    expect(await refusal(other.client.createRollout(DRAFT))).toMatchObject({
+      errors: [{ field: 'firmware_version', message: 'release 2.0.0 is for ESP32-S3, model esp32-s3 has ESP32-C3' }],
+    });
+  });
+
+  test('a preview says who and why not, by the packet that would be sent', async () => {
+    await addDevices(db.app, 4);
+    await addDevices(db.app, 2, { prefix: 'new', version: '3.0.0' });
+    await addDevices(db.app, 1, { prefix: 'x'.repeat(60) });
+    const preview = await client.previewRollout(DRAFT);
+    expect(preview).toMatchObject({ members: 7, will_be_updated: 4 });
+    expect(preview.will_not).toEqual([
+      { reason: 'newer than 2.0.0', devices: 2 },
+      { reason: expect.stringMatching(/needs a packet of \d+ bytes, this model takes 256/), devices: 1 },
+    ]);
+  });
+
+  test('a draft runs once it is started', async () => {
+    await addDevices(db.app, 1);
+    const draft = await client.createRollout({ ...DRAFT, is_active: false });
+    expect(draft.state).toBe('draft');
+    expect(await service.tick()).toEqual([]);
+    expect(await client.changeRollout('r', draft.updated_at, { is_active: true })).toMatchObject({ state: 'active' });
+    expect(await service.tick()).toEqual(['d0']);
+  });
+});
+
+describe('a rollout that runs', () => {
+  test('is changed only by who has read how it is', async () => {
+    const rollout = await client.createRollout(DRAFT);
+    const changed = await client.changeRollout('r', rollout.updated_at, { max_in_flight: 3, send_window: null });
+    expect(changed).toMatchObject({ max_in_flight: 3, failure_threshold: 0.1 });
+    expect(await refusal(client.changeRollout('r', rollout.updated_at, { max_in_flight: 5 }))).toMatchObject({
+      status: 412,
+    });
+    expect(await client.rollout('r')).toMatchObject({ max_in_flight: 3 });
+    const { items } = await client.decisions('r');
+    expect(items.at(-1)).toMatchObject({
+      event: 'rollout_changed',
+      decided_by: CALLER,
+      detail: { changes: { max_in_flight: 3, send_window: null } },
+    });
+  });
+
+  test('pauses, resumes, aborts; each with its reason, and not twice', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    expect(await client.act('r', 'pause', 'lunch')).toMatchObject({
+      state: 'paused',
+      paused_reason: 'lunch',
+      paused_by: CALLER,
+    });
+    expect(await refusal(client.act('r', 'pause', 'lunch'))).toMatchObject({
+      status: 409,
+      detail: 'Rollout "r" cannot pause: it is paused.',
+    });
+    await service.tick();
+    expect(await client.rollout('r')).toMatchObject({ canceled: 2 });
+    service.later(1);
+    expect(await client.act('r', 'resume', 'back')).toMatchObject({ state: 'active' });
+    expect(await service.tick()).toHaveLength(2);
+    expect(await client.act('r', 'abort', 'enough')).toMatchObject({ state: 'aborted' });
+    expect(await refusal(client.act('r', 'resume', 'no'))).toMatchObject({ status: 409 });
+  });
+
+  test('advances at an operator’s word, stage by stage, to the last', async () => {
+    await addDevices(db.app, 4);
+    await client.createRollout({ ...DRAFT, stages: [{ count: 1, soak_minutes: 600 }] });
+    expect(await service.tick()).toHaveLength(1);
+    expect(await client.act('r', 'advance', 'in a hurry')).toMatchObject({ stage: 1 });
+    expect(await service.tick()).toHaveLength(3);
+    expect(await refusal(client.act('r', 'advance', 'more'))).toMatchObject({
+      detail: 'Rollout "r" cannot advance: it is in its last stage.',
+    });
+  });
+
+  test('a slow start advances by a window twice as large', async () => {
+    await addDevices(db.app, 10);
+    await client.createRollout({ ...DRAFT, stages: null });
+    expect(await service.tick()).toHaveLength(1);
+    await client.act('r', 'advance', 'go on');
+    expect(await service.tick()).toHaveLength(2);
+  });
+
+  test('tries failed devices again', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout({ ...DRAFT, failure_threshold: 1 });
+    expect(await refusal(client.act('r', 'retry', 'why not'))).toMatchObject({ status: 409 });
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 4);
+    await service.tick();
+    expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ state: 'active' });
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
+  test('shows its progress by stage, state and reason, and its outcomes over time', async () => {
+    await addDevices(db.app, 3);
+    await client.createRollout({ ...DRAFT, failure_threshold: 1 });
+    await service.tick();
+    await service.fetch('d1');
+    await service.result('d1', 4);
+    await service.succeed('d0');
+    await service.tick();
+    const progress = await client.progress('r');
+    expect(progress.stages).toMatchObject([{ stage: 0, size: 3, states: { success: 1, failed: 1, sent: 1 } }]);
+    expect(progress.failures).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
+    expect(progress.outcomes.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)).toBe(2);
+    expect((await client.updates('r', { status: 'failed' })).items).toMatchObject([
+      { device_id: 'd1', result_code: 4 },
+    ]);
+    expect((await client.updates('r', { open: true })).items).toMatchObject([{ device_id: 'd2' }]);
+  });
+
+  test('says what it waits for', async () => {
+    await addDevices(db.app, 4);
+    await client.createRollout({ ...DRAFT, stages: [{ count: 2 }] });
+    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'about to begin' });
+    await service.tick();
+    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'waiting for 2 more outcomes' });
+  });
+});
+
+describe('the service', () => {
+  test('shows the fleet at a glance, and what needs attention', async () => {
+    await addDevices(db.app, 2);
+    await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
+    await client.createRollout(DRAFT);
+    await client.act('r', 'pause', 'lunch');
+    api.deadLetters = [{ queue: 'status', messages: 3 }];
+    expect(await client.fleet()).toMatchObject({
+      devices: 2,
+      seen: { last_hour: 2, last_day: 2, last_week: 2 },
+      versions: [{ device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 }],
+      rollouts: [{ name: 'r', state: 'paused' }],
+      attention: [
+        { kind: 'rollout_halted', message: 'Rollout "r" is halted: lunch' },
+        { kind: 'dead_letters', message: '3 messages of the status queue could not be handled' },
+      ],
+    });
+  });
+
+  test('shows the fleet over time', async () => {
+    await addDevices(db.app, 2);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(30);
+    await sampleFleetVersions(db.app, service.now);
+    const { items } = await client.fleetHistory(24);
+    expect(items.map(({ devices }) => devices)).toEqual([2, 2]);
+    service.later(48 * 60);
+    expect((await client.fleetHistory(24)).items).toEqual([]);
+  });
+
+  test('decisions can be followed', async () => {
+    await client.createRollout(DRAFT);
+    const [created] = (await client.events()).items;
+    expect(created).toMatchObject({ event: 'rollout_created', decided_by: CALLER });
+    await client.act('r', 'pause', 'lunch');
+    const { items } = await client.events({ after: created?.event_id ?? 0 });
+    expect(items.map(({ event }) => event)).toEqual(['rollout_halted']);
+  });
+
+  test('a tick lets the orchestrator look at once', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout(DRAFT);
+    expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', claimed: 2, owed: 2 }] });
+    expect(api.dispatched).toHaveLength(2);
+  });
+
+  test('dead letters are given back, those of a queue that exists', async () => {
+    api.deadLetters = [{ queue: 'ota', messages: 2 }];
+    expect(await client.redriveDeadLetters('ota')).toEqual({ queue: 'ota', messages: 2 });
+    expect(await refusal(client.redriveDeadLetters('nope'))).toMatchObject({ status: 404 });
+  });
+
+  test('says what is deployed, and who asks', async () => {
+    expect(await client.info()).toMatchObject({ schema_version: 3, caller: CALLER, topic_prefix: 'paku' });
+  });
+
+  test('refuses what is no call, no JSON, no cursor', async () => {
+    const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
+    const answer = await api.app.request('/v1/nothing', {}, { event });
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    const broken = await api.app.request(
+      '/v1/rollouts',
+      { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' },
+      { event },
+    );
+    expect(broken.status).toBe(400);
+    expect(await refusal(client.devices({ cursor: 'x' }))).toMatchObject({ errors: [{ field: 'cursor' }] });
+    expect(await refusal(client.devices({ limit: 1000 }))).toMatchObject({ errors: [{ field: 'limit' }] });
+  });
+});

@@ -1,0 +1,45 @@
+import { ApiClient } from '../../api/client.ts';
+import type { Sql } from '../../core/database.ts';
+import { type App, makeApp } from '../../lambdas/operator-api/app.ts';
+import type { Services } from '../../lambdas/operator-api/context.ts';
+
+export const CALLER = 'arn:aws:iam::000000000000:user/operator';
+
+/** The operator API in this process, as its client sees it; what lies beyond the database is noted down. */
+export class TestApi {
+  readonly app: App;
+  readonly client: ApiClient;
+  readonly dispatched: number[] = [];
+  readonly rescanned: string[] = [];
+  deadLetters = [{ queue: 'status', messages: 0 }];
+
+  constructor(sql: Sql, now: () => Date, settings: Partial<Services['settings']> = {}) {
+    this.app = makeApp({
+      sql,
+      now,
+      settings: {
+        topicPrefix: 'paku',
+        commandFamily: 'devices',
+        linkBaseUrl: 'https://abcdefghij.execute-api.eu-west-1.amazonaws.com/d/',
+        models: {},
+        ...settings,
+      },
+      uploads: {
+        presign: async (key, metadata) => ({ url: `https://bucket.example/${key}?signed`, headers: { ...metadata } }),
+        rescan: async (key) => {
+          this.rescanned.push(key);
+          return !key.includes('missing');
+        },
+      },
+      deadLetters: {
+        list: async () => this.deadLetters,
+        redrive: async (queue) => this.deadLetters.find((each) => each.queue === queue),
+      },
+      dispatch: async (ids) => {
+        this.dispatched.push(...ids);
+      },
+    });
+    const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
+    this.client = new ApiClient('http://api', async (url, init) => this.app.request(url, init, { event }));
+  }
+}
