@@ -12,7 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   api: ['core'],
   lambdas: ['api', 'core', 'schema'],
   lib: ['core'],
-  bin: ['lib'],
+  bin: ['lambdas', 'lib'],
   fleet: [],
   local: ['core', 'fleet'],
   cli: ['api', 'core', 'local'],
