@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { UPDATE_STATES } from '../core/update-policy.ts';
+import { UPDATE_STATES } from '../core/update-states.ts';
 import { answer, deviceId, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, timestamp } from './common.ts';
 import { rolloutSchema } from './rollouts.ts';
 

@@ -1,8 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { stagesSchema } from '../core/rollout-plan.ts';
+import { ROLLOUT_ACTIONS, ROLLOUT_STATES, type RolloutAction } from '../core/rollout-states.ts';
 import { sendWindow } from '../core/send-window.ts';
 import { TARGET_TYPES, targetFilter } from '../core/target-filter.ts';
-import { UPDATE_STATES } from '../core/update-policy.ts';
+import { UPDATE_STATES } from '../core/update-states.ts';
 import { answer, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
@@ -71,8 +72,6 @@ export const rolloutChange = z
   })
   .openapi('RolloutChange');
 export type RolloutChange = z.infer<typeof rolloutChange>;
-
-export const ROLLOUT_STATES = ['draft', 'scheduled', 'active', 'paused', 'completed', 'aborted'] as const;
 
 export const rolloutSchema = rolloutDraft
   .extend({
@@ -245,16 +244,17 @@ export const changeRollout = createRoute({
   responses: { 200: { ...answer('The rollout as it is now', rolloutSchema), headers: etag }, ...REFUSALS },
 });
 
-const ACTIONS = {
+const ACTIONS: Record<RolloutAction, string> = {
   pause: 'Stop sending at once; what was not fetched is canceled',
   resume: 'Let a halted rollout go on; its gates begin anew',
   abort: 'Stop a rollout for good',
   advance: 'Begin the next stage now, whatever the gate says',
   retry: 'Try the devices again that failed',
-} as const;
-export type RolloutAction = keyof typeof ACTIONS;
+};
 
-export const rolloutActions = (Object.keys(ACTIONS) as RolloutAction[]).map(
+export type { RolloutAction };
+
+export const rolloutActions = ROLLOUT_ACTIONS.map(
   (action) =>
     [
       action,

@@ -1,6 +1,6 @@
 import type { Sql } from './database.ts';
 import type { CommandFamily } from './topics.ts';
-import type { UpdateState } from './update-policy.ts';
+import type { UpdateState } from './update-states.ts';
 
 /** A device as operators see it, with its groups and its newest update. */
 export interface DeviceRow {

@@ -1,7 +1,7 @@
 import type { Sql } from './database.ts';
 import type { Delivery } from './model-settings.ts';
 import type { CommandFamily } from './topics.ts';
-import type { UpdateState } from './update-policy.ts';
+import type { UpdateState } from './update-states.ts';
 
 /** An owed update with what its command needs, and what decides whether it is still wanted. */
 export interface OwedUpdate {

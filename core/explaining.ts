@@ -15,7 +15,7 @@ import {
   TARGET_CONDITION,
   targetValues,
 } from './targeting.ts';
-import type { UpdateState } from './update-policy.ts';
+import type { UpdateState } from './update-states.ts';
 import { judgeVersion, type VersionVerdict } from './versions.ts';
 
 /** Why a device is, or is not, on a rollout's version: the rule that decided, since when, and what happens next. */

@@ -9,8 +9,8 @@ import {
   judgeAttempt,
   REPORTED_STATES,
   type ReportedState,
-  type UpdateState,
 } from './update-policy.ts';
+import { mayReach, type UpdateState } from './update-states.ts';
 import { UNKNOWN_VERSION } from './versions.ts';
 
 /** Each update's facts can hold a few dozen statuses: this many stay well under the Data API's 1 MiB answer. */
@@ -72,10 +72,14 @@ function judge(row: FactsRow, now: Date): Judged {
   return { row, judgement, retry };
 }
 
-/** An update that is owed an attempt is moved only by word of the attempt before: it did arrive after all. */
+/**
+ * A judgement moves an update along the table of its states or not at all. One that is owed an attempt is moved only by
+ * word of the attempt before: it did arrive after all.
+ */
 const saysSomethingNew = ({ row, judgement, retry }: Judged) =>
-  row.status !== 'pending' ||
-  (retry === undefined && (judgement.acknowledgedAt !== null || judgement.writtenAt !== null));
+  mayReach(row.status, judgement.status) &&
+  (row.status !== 'pending' ||
+    (retry === undefined && (judgement.acknowledgedAt !== null || judgement.writtenAt !== null)));
 
 /** Open updates whose deadline has passed, the most overdue first; at most `limit`. */
 export async function findOverdueUpdates(

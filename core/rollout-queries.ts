@@ -1,6 +1,7 @@
 import type { Sql } from './database.ts';
+import type { RolloutState } from './rollout-states.ts';
 import type { TargetType } from './target-filter.ts';
-import type { UpdateState } from './update-policy.ts';
+import type { UpdateState } from './update-states.ts';
 
 /** Every column of a rollout that its maker chooses, in the words of the table. */
 export interface RolloutValues {
@@ -30,8 +31,6 @@ export interface RolloutValues {
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
 }
-
-export type RolloutState = 'draft' | 'scheduled' | 'active' | 'paused' | 'completed' | 'aborted';
 
 export interface RolloutCounts {
   readonly devices: number;

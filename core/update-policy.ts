@@ -1,19 +1,5 @@
+import type { UpdateState } from './update-states.ts';
 import { isSameVersion } from './versions.ts';
-
-/** The states of a device update, in order; a report may only carry one forward. */
-export const UPDATE_STATES = [
-  'pending',
-  'sent',
-  'downloading',
-  'downloaded',
-  'installing',
-  'success',
-  'failed',
-  'rolled_back',
-  'timed_out',
-  'canceled',
-] as const;
-export type UpdateState = (typeof UPDATE_STATES)[number];
 
 /** What a device can say about a running update. */
 export type ReportedState = Extract<UpdateState, 'downloading' | 'downloaded' | 'installing'>;

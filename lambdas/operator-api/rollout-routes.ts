@@ -17,6 +17,7 @@ import {
   readOutcomes,
   readStages,
 } from '../../core/rollout-queries.ts';
+import { statesFor } from '../../core/rollout-states.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
@@ -106,6 +107,9 @@ interface Shown {
   readonly paused_reason: string | null;
 }
 
+const cannot = ({ name }: Shown, action: string, why: string) =>
+  new Refusal(409, `Rollout "${name}" cannot ${action}: ${why}.`);
+
 const hasEnded = ({ name, state }: Shown) => new Refusal(409, `Rollout "${name}" is ${state}.`);
 
 /** @throws Refusal where the rollout is in another state than the action needs */
@@ -115,6 +119,8 @@ async function act(
   change: RolloutChange,
   rollout: Shown,
 ): Promise<void> {
+  const allowed: readonly string[] = statesFor(action);
+  if (!allowed.includes(rollout.state)) throw cannot(rollout, action, `it is ${rollout.state}`);
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
     pause: () => haltRollout(sql, change, now()),
     resume: () => resumeRollout(sql, change, now()),
@@ -124,6 +130,5 @@ async function act(
   };
   const done = await ACTS[action]();
   if (done === true) return;
-  const why = typeof done === 'string' ? done : `it is ${rollout.state}`;
-  throw new Refusal(409, `Rollout "${rollout.name}" cannot ${action}: ${why}.`);
+  throw cannot(rollout, action, typeof done === 'string' ? done : 'it moved on meanwhile');
 }

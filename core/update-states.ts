@@ -1,0 +1,64 @@
+/** The states of a device update. */
+export const UPDATE_STATES = [
+  'pending',
+  'sent',
+  'downloading',
+  'downloaded',
+  'installing',
+  'success',
+  'failed',
+  'rolled_back',
+  'timed_out',
+  'canceled',
+] as const;
+export type UpdateState = (typeof UPDATE_STATES)[number];
+
+interface Move {
+  readonly from: readonly UpdateState[];
+  readonly to: UpdateState;
+  /** What makes it move, as a phrase for people. */
+  readonly on: string;
+}
+
+/**
+ * Every move of a device update. Reports of a device may be lost, so that it may seem to take several moves at once. The
+ * diagram of docs/rollouts.md is drawn from this table.
+ */
+export const UPDATE_MOVES: readonly Move[] = [
+  { from: ['pending'], to: 'sent', on: 'command sent' },
+  { from: ['sent'], to: 'pending', on: 'not connected, throttled, or seen awake without it' },
+  { from: ['sent'], to: 'downloading', on: 'link opened, progress' },
+  { from: ['downloading'], to: 'downloaded', on: 'verifying' },
+  { from: ['downloaded'], to: 'installing', on: 'installing' },
+  { from: ['installing'], to: 'success', on: 'result: written' },
+  { from: ['sent', 'downloading', 'downloaded', 'installing'], to: 'failed', on: 'result: failed, or refused' },
+  { from: ['sent', 'downloading', 'downloaded', 'installing'], to: 'pending', on: 'failed or silent, worth a retry' },
+  { from: ['success'], to: 'rolled_back', on: 'reboots into the old version' },
+  { from: ['success'], to: 'failed', on: 'calls itself another version' },
+  { from: ['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success'], to: 'timed_out', on: 'deadline' },
+  { from: ['pending'], to: 'success', on: 'runs it already' },
+  { from: ['pending'], to: 'failed', on: 'the command does not fit' },
+  { from: ['pending', 'sent'], to: 'canceled', on: 'halt, take-over, revoked release' },
+];
+
+/** Whether an update may get from one state to the other, in one move or several; true for staying where it is. */
+export function mayReach(from: UpdateState, to: UpdateState): boolean {
+  const reached = new Set<UpdateState>([from]);
+  for (const state of reached) {
+    for (const move of UPDATE_MOVES) if (move.from.includes(state)) reached.add(move.to);
+  }
+  return reached.has(to);
+}
+
+/** The table as a Mermaid state diagram. */
+export function drawUpdateStates(): string {
+  const arrows = UPDATE_MOVES.flatMap(({ from, to, on }) => from.map((state) => `  ${state} --> ${to}: ${on}`));
+  const ends = UPDATE_STATES.filter((state) => !UPDATE_MOVES.some(({ from }) => from.includes(state)));
+  return [
+    'stateDiagram-v2',
+    '  [*] --> pending: claimed',
+    ...arrows,
+    '  success --> [*]: survived',
+    ...ends.map((state) => `  ${state} --> [*]`),
+  ].join('\n');
+}
