@@ -150,23 +150,27 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        SELECT * FROM jsonb_to_recordset(:outcomes::jsonb)
          AS o(id bigint, attempt integer, outcome text, message text, "retryAt" timestamptz)
      ), noted AS (
-       UPDATE update_attempts AS a SET outcome = told.outcome
-       FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome NOT IN ('absent', 'throttled')
-     ), undone AS (
-       -- Nothing was delivered: no message can belong to this attempt.
-       DELETE FROM update_attempts AS a USING told
-       WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome IN ('absent', 'throttled')
+       UPDATE update_attempts AS a SET outcome = told.outcome,
+         ended_at = CASE WHEN told.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
+         status = CASE WHEN told.outcome = 'refused' THEN 'failed' ELSE a.status END,
+         reason = CASE WHEN told.outcome = 'refused' THEN told.message ELSE a.reason END
+       FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome <> 'absent'
      ), owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = u.started_at IS NOT NULL,
-         sent_at = NULL,
+         status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, slot_held = false,
+         start_counted = u.started_at IS NOT NULL, sent_at = NULL,
          enqueue_after = told."retryAt", error_message = told.message,
          unreachable_since = CASE WHEN told.outcome = 'absent' THEN :now::timestamptz END,
          deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days), told."retryAt")
        FROM told, rollout_configurations AS r, device_update_status AS before
-       WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND r.id = u.rollout_id
-         AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
-       RETURNING u.rollout_id, before.slot_held, before.start_counted AND u.started_at IS NULL AS start_returned
+       WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
+         AND r.id = u.rollout_id AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
+       RETURNING u.id, told.attempt, told.outcome, u.rollout_id, before.slot_held,
+         before.start_counted AND u.started_at IS NULL AS start_returned
+     ), undone AS (
+       -- Nothing was delivered: no message can belong to this attempt.
+       DELETE FROM update_attempts AS a USING owed
+       WHERE a.update_id = owed.id AND a.attempt = owed.attempt AND owed.outcome = 'absent'
      ), refused AS (
        UPDATE device_update_status AS u SET
          status = 'failed', error_message = told.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,

@@ -3,6 +3,7 @@ import {
   GatewayTimeoutException,
   InvalidRequestException,
   IoTDataPlaneClient,
+  IoTDataPlaneServiceException,
   PublishCommand,
   RequestEntityTooLargeException,
   ResourceNotFoundException,
@@ -24,12 +25,16 @@ const CONFIRMATION_SECONDS = 5;
 const ABSENT_RETRY_MINUTES = 60;
 const THROTTLED_RETRY_MINUTES = 1;
 
-/** Sends one command, once, and says what became of it. Never throws: an unknown fate is `unconfirmed`, and waits. */
+/**
+ * Sends one command, once, and says what became of it. Never throws: an unknown fate is `unconfirmed`, and waits. So is
+ * a publish: the broker takes it for whoever is connected, and says nothing about the device.
+ */
 export async function sendCommand(command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> {
   const { id } = command;
   try {
     await (transport === 'publish' ? publish(command) : sendDirectly(command));
-    return { id, attempt, outcome: 'acknowledged', message: null, retryAt: null };
+    const outcome = transport === 'publish' ? 'unconfirmed' : 'acknowledged';
+    return { id, attempt, outcome, message: null, retryAt: null };
   } catch (error) {
     return { id, attempt, ...readFailure(error, now) };
   }
@@ -62,10 +67,16 @@ function readFailure(error: unknown, now: Date): Pick<SendOutcome, 'outcome' | '
   if (error instanceof InvalidRequestException || error instanceof RequestEntityTooLargeException) {
     return { outcome: 'refused', message: `AWS IoT refused the command: ${error.message}`, retryAt: null };
   }
-  if (error instanceof Error && error.name === 'ThrottlingException') {
-    return { outcome: 'throttled', message: 'AWS IoT throttled', retryAt: inMinutes(now, THROTTLED_RETRY_MINUTES) };
+  if (error instanceof IoTDataPlaneServiceException && isBusy(error)) {
+    const message = `AWS IoT did not take the command: ${error.name}`;
+    return { outcome: 'throttled', message, retryAt: inMinutes(now, THROTTLED_RETRY_MINUTES) };
   }
   return { outcome: 'unconfirmed', message: null, retryAt: null };
+}
+
+/** 429 and 5xx, also those that the SDK's model does not name. */
+function isBusy({ name, $fault, $metadata: { httpStatusCode = 0 } }: IoTDataPlaneServiceException): boolean {
+  return name === 'ThrottlingException' || $fault === 'server' || httpStatusCode === 429 || httpStatusCode >= 500;
 }
 
 const inMinutes = (now: Date, minutes: number) => new Date(now.getTime() + minutes * 60_000);

@@ -4,11 +4,14 @@ import {
   InternalFailureException,
   InvalidRequestException,
   IoTDataPlaneClient,
+  IoTDataPlaneServiceException,
   PublishCommand,
   RequestEntityTooLargeException,
   ResourceNotFoundException,
   SendDirectMessageCommand,
+  ServiceUnavailableException,
   ThrottlingException,
+  UnauthorizedException,
 } from '@aws-sdk/client-iot-data-plane';
 import { mockClient } from 'aws-sdk-client-mock';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
@@ -41,6 +44,9 @@ beforeEach(() => {
 const failure = <T>(Exception: new (options: { $metadata: object; message: string }) => T) =>
   new Exception({ $metadata: {}, message: 'no' }) as Error;
 
+const unnamed = (httpStatusCode: number) =>
+  new IoTDataPlaneServiceException({ name: 'Other', $fault: 'client', $metadata: { httpStatusCode } });
+
 describe('what becomes of a command', () => {
   test('acknowledged: it was sent to the client id, with confirmation', async () => {
     const { sendCommand } = await load('direct');
@@ -57,7 +63,11 @@ describe('what becomes of a command', () => {
     ['403', failure(ForbiddenException), 'refused', null],
     ['400', failure(InvalidRequestException), 'refused', null],
     ['413', failure(RequestEntityTooLargeException), 'refused', null],
-    ['500, its fate unknown', failure(InternalFailureException), 'unconfirmed', null],
+    ['401', failure(UnauthorizedException), 'refused', null],
+    ['500', failure(InternalFailureException), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['503', failure(ServiceUnavailableException), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['502, which the model does not name', unnamed(502), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['429 under another name', unnamed(429), 'throttled', new Date('2026-03-01T12:01:00Z')],
     ['a broken connection, its fate unknown', new Error('socket hang up'), 'unconfirmed', null],
   ])('%s', async (_, error, outcome, retryAt) => {
     const { sendCommand } = await load('direct');
@@ -66,10 +76,10 @@ describe('what becomes of a command', () => {
     expect(iot.commandCalls(SendDirectMessageCommand)).toHaveLength(1);
   });
 
-  test('published at QoS 1 where the deployment has no direct messages', async () => {
+  test('published at QoS 1 where the deployment has no direct messages: the broker does not know whether it arrived', async () => {
     const { sendCommand } = await load('publish');
     iot.on(PublishCommand).resolves({});
-    expect(await sendCommand(command, 1, now)).toMatchObject({ outcome: 'acknowledged' });
+    expect(await sendCommand(command, 1, now)).toMatchObject({ outcome: 'unconfirmed' });
     expect(iot.commandCalls(PublishCommand)[0]?.args[0].input).toMatchObject({ topic: command.topic, qos: 1 });
   });
 });

@@ -36,6 +36,10 @@ export class TestService {
   readonly sent: SentCommand[] = [];
   /** Devices that are not connected. */
   readonly absent = new Set<string>();
+  /** Devices whose commands do not arrive, and what is said of them. */
+  readonly fates = new Map<string, 'unconfirmed' | 'throttled' | 'refused'>();
+  /** Commands that were handed over for delivery, those that did not arrive included. */
+  sends = 0;
 
   constructor(sql: Sql) {
     this.sql = sql;
@@ -135,6 +139,12 @@ export class TestService {
 
   #send = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {
     const { id, clientId: deviceId } = command;
+    this.sends++;
+    const fate = this.fates.get(deviceId);
+    if (fate !== undefined) {
+      const retryAt = fate === 'throttled' ? new Date(now.getTime() + 60_000) : null;
+      return { id, attempt, outcome: fate, message: fate === 'unconfirmed' ? null : fate, retryAt };
+    }
     if (this.absent.has(deviceId)) {
       const retryAt = new Date(now.getTime() + 3_600_000);
       return { id, attempt, outcome: 'absent', message: 'the device is not connected', retryAt };
