@@ -136,7 +136,7 @@ export interface SendOutcome {
  * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
  * Reads `owed` (rollout_id, slot_held as it was, start_returned).
  */
-const GIVE_BACK = `freed AS (
+export const GIVE_BACK = `freed AS (
        SELECT rollout_id, count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_returned) AS starts
        FROM owed GROUP BY rollout_id
      )
@@ -271,40 +271,4 @@ export async function pickOwedUpdates(
     { rollout: rolloutId, limit, now, seconds: putOffSeconds },
   );
   return rows.map(({ id }) => id).sort((a, b) => a - b);
-}
-
-/** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
-const MAX_SENDS = 20;
-/** `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the command. */
-const CONFIRMATION_SECONDS = 5;
-
-/**
- * Owes a command again that was sent into the void: nobody acknowledged it, nothing was heard of it, and its device has
- * since been seen awake on another version. Uses no attempt.
- */
-export async function oweUnconfirmedAgain(
-  sql: Sql,
-  sightings: readonly { deviceId: string; receivedAt: Date }[],
-  now: Date,
-): Promise<void> {
-  if (sightings.length === 0) return;
-  await sql.query(
-    `WITH owed AS (
-       UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = u.started_at IS NOT NULL,
-         sent_at = NULL,
-         enqueue_after = :now::timestamptz, error_message = 'the device was asleep',
-         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
-           :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))
-       FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz),
-         rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
-       WHERE u.device_id = s."deviceId" AND u.closed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
-         AND u.sends < ${MAX_SENDS} AND s."receivedAt" > u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'
-         AND r.id = u.rollout_id AND a.update_id = u.id AND a.attempt = u.attempt AND a.outcome = 'unconfirmed'
-         AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id
-       RETURNING u.rollout_id, before.slot_held, before.start_counted AND u.started_at IS NULL AS start_returned
-     ), ${GIVE_BACK}
-     FROM freed WHERE p.rollout_id = freed.rollout_id`,
-    { sightings, now },
-  );
 }

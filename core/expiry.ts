@@ -1,6 +1,7 @@
 import type { Sql } from './database.ts';
 import { closeOwedUpdates } from './dispatching.ts';
 import { findOverdueUpdates, judgeUpdates } from './judging.ts';
+import { oweUnseenAgain } from './unconfirmed.ts';
 
 /** Overdue updates that one tick closes; what is left over is done by the next. */
 const UPDATES_A_TICK = 2_000;
@@ -18,10 +19,8 @@ export async function expireUpdates(sql: Sql, now: Date): Promise<number> {
     })),
     now,
   );
-  await judgeUpdates(
-    sql,
-    overdue.filter(({ status }) => status !== 'pending').map(({ id }) => id),
-    now,
-  );
+  const sent = overdue.filter(({ status }) => status !== 'pending').map(({ id }) => id);
+  await oweUnseenAgain(sql, sent, now);
+  await judgeUpdates(sql, sent, now);
   return overdue.length;
 }

@@ -1,10 +1,11 @@
 import { inBatches, writeApart } from '../../core/batches.ts';
 import type { Sql } from '../../core/database.ts';
 import { type DeviceReport, mergeReports, upsertDevices } from '../../core/devices.ts';
-import { findOwedTo, oweUnconfirmedAgain } from '../../core/dispatching.ts';
+import { findOwedTo } from '../../core/dispatching.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
 import { recordLateSuccesses } from '../../core/tallying.ts';
+import { oweUnconfirmedAgain } from '../../core/unconfirmed.ts';
 
 export interface Status {
   readonly receivedAt: Date;

@@ -82,3 +82,61 @@ test('a device that answers before its command is said to be undeliverable keeps
   await service.tick();
   expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1 });
 });
+
+describe('a command that was slept through', () => {
+  beforeEach(async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
+    await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
+  });
+
+  test('waits for its device to wake, however long that takes, and uses no attempt', async () => {
+    service.fates.set('d0', 'unconfirmed');
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'sent', attempt: 1 });
+    for (let hour = 0; hour < 30; hour++) {
+      service.later(60);
+      await service.tick();
+    }
+    expect(service.sends).toBe(1);
+    expect(await updateOf('d0')).toMatchObject({
+      status: 'pending',
+      attempt: 0,
+      error_message: 'the device was asleep',
+    });
+    expect(await paceOf()).toEqual({ in_flight: 0, starts: 0, ended_starts: 0 });
+    service.fates.clear();
+    await service.status('d0', '1.0.0');
+    await service.succeed('d0');
+    await service.tick();
+    expect(service.sent).toMatchObject([{ family: 'devices', link: { attempt: 1 } }]);
+    expect(await updateOf('d0')).toMatchObject({ status: 'success' });
+  });
+
+  test('is sent again at once when its device wakes before the deadline, at most twenty times', async () => {
+    service.fates.set('d0', 'unconfirmed');
+    await service.tick();
+    for (let minute = 0; minute < 25; minute++) {
+      service.later(1);
+      await service.status('d0', '1.0.0');
+    }
+    expect(service.sends).toBe(20);
+    service.later(9.5);
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1 });
+  });
+
+  test('counts as a failure while it lasts, where the device had begun', async () => {
+    await service.tick();
+    await service.fetch('d0');
+    service.fates.set('d0', 'unconfirmed');
+    service.later(16);
+    await service.tick();
+    service.later(4);
+    await service.tick();
+    service.later(16);
+    await service.tick();
+    const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
+    expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+  });
+});
