@@ -26,6 +26,10 @@ export interface OwedUpdate {
   readonly object_key: string;
 }
 
+/** Whether the rollout `r` with its pace row `p` runs: anybody may stop it, by SQL too, and then it sends nothing more. */
+export const IS_RUNNING = 'NOT p.halted AND r.is_active AND r.paused_at IS NULL';
+const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)`;
+
 /** Those of the given updates that are owed a command now, whose rollout may send. */
 export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
   return sql.query(
@@ -38,7 +42,7 @@ export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Dat
      JOIN devices AS d USING (device_id)
      JOIN firmware_releases AS f ON f.id = u.release_id
      JOIN rollout_configurations AS r ON r.id = u.rollout_id
-     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
+     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND ${MAY_SEND}
      ORDER BY u.id`,
     { ids, now },
   );
@@ -92,7 +96,7 @@ export async function reserveSends(
          granted = ${GRANT},
          minute = asked.minute
        FROM asked, rollout_configurations AS r
-       WHERE p.rollout_id = :rollout AND r.id = :rollout AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
+       WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
        RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start
      ), chosen AS (
        SELECT id, family, delivery FROM wanted
@@ -217,8 +221,8 @@ export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Da
            AND (u.start_counted OR p.starts < coalesce(p.allowed_starts, p.starts + 1))
            AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
        FROM device_update_status AS u
-       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND NOT p.halted
        JOIN rollout_configurations AS r ON r.id = u.rollout_id
+       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
        WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
          AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
      ), back AS (
@@ -248,7 +252,7 @@ export async function pickOwedUpdates(
        SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.allowed_starts - p.starts,
          r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
        FROM rollout_pace AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
-       WHERE p.rollout_id = :rollout AND NOT p.halted AND coalesce(p.sends_until > :now::timestamptz, true)
+       WHERE p.rollout_id = :rollout AND ${MAY_SEND}
      ), begun AS (
        SELECT u.id FROM device_update_status AS u
        WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND u.start_counted

@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { IS_RUNNING } from './dispatching.ts';
 import type { LinkTarget } from './link.ts';
 import type { Delivery } from './model-settings.ts';
 
@@ -13,17 +14,22 @@ export interface Download {
   readonly object_key: string;
   readonly file_size: number;
   readonly is_open: boolean;
+  /** Its rollout was stopped before the image was fetched. */
+  readonly is_stopped: boolean;
 }
 
 /** Undefined where no such update was ever sent. */
 export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
-       u.closed_at IS NULL AND f.revoked_at IS NULL AS is_open
+       u.closed_at IS NULL AND f.revoked_at IS NULL AS is_open,
+       NOT (${IS_RUNNING}) AND u.status IN ('pending', 'sent') AS is_stopped
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id
      JOIN devices AS d ON d.device_id = u.device_id
      JOIN firmware_releases AS f ON f.id = u.release_id
+     JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id
      WHERE a.update_id = :update AND a.attempt = :attempt`,
     { update: updateId, attempt },
   );

@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { IS_RUNNING } from './dispatching.ts';
 
 /** The orchestrator's name where operators stand with theirs. */
 export const ORCHESTRATOR = 'orchestrator';
@@ -83,9 +84,10 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
 export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
-       UPDATE rollout_configurations SET
+       UPDATE rollout_configurations AS r SET is_active = r.is_active OR r.paused_at IS NULL,
          paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz
-       WHERE id = :rollout AND paused_at IS NOT NULL AND completed_at IS NULL AND aborted_at IS NULL
+       WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
+         OR NOT is_active AND EXISTS (SELECT FROM rollout_pace AS p WHERE p.rollout_id = r.id))
        RETURNING id
      ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
      SELECT id FROM changed`,
@@ -107,8 +109,8 @@ export async function retryFailed(sql: Sql, { rolloutId, reason, by }: RolloutCh
          AND EXISTS (SELECT FROM rollout_configurations WHERE id = :rollout AND aborted_at IS NULL)
        RETURNING id
      ), changed AS (
-       UPDATE rollout_configurations SET paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL,
-         updated_at = :now::timestamptz
+       UPDATE rollout_configurations SET is_active = true,
+         paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL, updated_at = :now::timestamptz
        WHERE id = :rollout AND EXISTS (SELECT FROM retried)
        RETURNING id
      ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
@@ -149,18 +151,48 @@ export async function completeRollout(sql: Sql, rolloutId: number, now: Date): P
   return rows.length > 0;
 }
 
+/**
+ * Follows what was done to rollouts by SQL alone: `is_active = false`, or a `paused_at`, stops one as a halt does; taking
+ * it back resumes it.
+ */
+export async function followSql(sql: Sql, now: Date): Promise<void> {
+  const by = { by: 'SQL', now };
+  await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_pace AS p SET halted = true FROM rollout_configurations AS r
+       WHERE r.id = p.rollout_id AND r.completed_at IS NULL AND NOT p.halted AND NOT (${IS_RUNNING})
+       RETURNING r.id
+     )
+     ${EVENT}`,
+    { event: 'rollout_halted', reason: 'is_active or paused_at was set by SQL', ...by },
+  );
+  await sql.query(
+    `WITH changed AS (
+       SELECT r.id FROM rollout_configurations AS r JOIN rollout_pace AS p ON p.rollout_id = r.id AND p.halted
+       WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+       FOR UPDATE OF r
+     ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
+     SELECT id FROM changed`,
+    { event: 'rollout_resumed', reason: 'is_active or paused_at was set by SQL', ...by },
+  );
+}
+
 /** Updates canceled by one statement. */
 const UPDATES_A_CALL = 5_000;
 
 /**
  * Cancels what halted rollouts owe, and what they sent that was not fetched: those links answer 410 from now on. An
- * update that is downloading keeps its link and ends as it ends. @returns how many were canceled; repeat until 0
+ * update that is downloading keeps its link and ends as it ends.
+ * @param updateId the only one to cancel; null: all
+ * @returns how many were canceled; repeat until 0
  */
-export async function cancelHalted(sql: Sql, now: Date): Promise<number> {
+export async function cancelHalted(sql: Sql, now: Date, updateId: number | null = null): Promise<number> {
   const [row] = await sql.query<{ canceled: number }>(
     `WITH picked AS (
-       SELECT u.id FROM rollout_pace AS p JOIN device_update_status AS u USING (rollout_id)
-       WHERE p.halted AND u.closed_at IS NULL AND u.status IN ('pending', 'sent')
+       SELECT u.id FROM rollout_pace AS p
+       JOIN rollout_configurations AS r ON r.id = p.rollout_id AND NOT (${IS_RUNNING})
+       JOIN device_update_status AS u ON u.rollout_id = p.rollout_id
+       WHERE u.closed_at IS NULL AND u.status IN ('pending', 'sent') AND u.id = coalesce(:update::bigint, u.id)
        ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED
      ), canceled AS (
        UPDATE device_update_status AS u SET
@@ -170,7 +202,7 @@ export async function cancelHalted(sql: Sql, now: Date): Promise<number> {
        RETURNING u.id
      )
      SELECT count(*)::integer AS canceled FROM canceled`,
-    { now },
+    { now, update: updateId },
   );
   return row?.canceled ?? 0;
 }

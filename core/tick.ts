@@ -2,7 +2,7 @@ import type { Sql } from './database.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 import { expireUpdates } from './expiry.ts';
 import { releaseLease, takeLease } from './leases.ts';
-import { cancelHalted } from './rollout-control.ts';
+import { cancelHalted, followSql } from './rollout-control.ts';
 import { readActiveRollouts } from './rollouts.ts';
 import { tallyEndedUpdates } from './tallying.ts';
 
@@ -45,6 +45,7 @@ export async function runTick(
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
 ): Promise<Tick> {
+  await followSql(sql, now);
   const expired = await expireUpdates(sql, now);
   await cancelAllHalted(sql, now);
   await tallyEndedUpdates(sql);

@@ -3,6 +3,7 @@ import { type Download, readDownload } from '../../core/downloads.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import type { LinkTarget } from '../../core/link.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
+import { cancelHalted } from '../../core/rollout-control.ts';
 import { sha256 } from '../../core/rule-message.ts';
 
 export type OpenedLink =
@@ -14,11 +15,17 @@ export type OpenedLink =
 
 /** What is behind a link now. Opening it acknowledges the command: QoS 0 may have lost the acceptance. */
 export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
+  const link = await readLink(sql, target, now);
+  if (link.kind === 'open') await recordFetches(sql, [{ ...target, deviceId: link.download.device_id }], now);
+  return link;
+}
+
+/** A halt stops downloads that have not begun at once: what fails behind the refusal must not count. */
+export async function readLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
   const download = await readDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
-  if (!download.is_open) return { kind: 'over' };
-  await recordFetches(sql, [{ ...target, deviceId: download.device_id }], now);
-  return { kind: 'open', download };
+  if (download.is_stopped) await cancelHalted(sql, now, target.updateId);
+  return download.is_open && !download.is_stopped ? { kind: 'open', download } : { kind: 'over' };
 }
 
 /** Records that links were opened, each once however often it is. */

@@ -1,6 +1,5 @@
 import type { Database, SqlValues } from '../../core/database.ts';
 import type { SendOutcome } from '../../core/dispatching.ts';
-import { readDownload } from '../../core/downloads.ts';
 import { type LinkTarget, readLinkToken } from '../../core/link.ts';
 import { sha256 } from '../../core/rule-message.ts';
 import { runTick } from '../../core/tick.ts';
@@ -8,7 +7,7 @@ import { parseOtaTopic } from '../../core/topics.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
-import { recordFetches } from '../../lambdas/download/open-link.ts';
+import { readLink, recordFetches } from '../../lambdas/download/open-link.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 import { openSimDatabase } from './sim-database.ts';
@@ -234,8 +233,8 @@ export class Simulation {
     const opened: (LinkTarget & { deviceId: string })[] = [];
     for (const [device, { token, version, attempt }] of fetches) {
       const target = readLinkToken(token, SECRET);
-      const download = target === undefined ? undefined : await this.#survive(() => readDownload(this.sql, target));
-      const isOpen = download?.is_open ?? false;
+      const link = target === undefined ? undefined : await this.#survive(() => readLink(this.sql, target, this.now));
+      const isOpen = link?.kind === 'open';
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
       this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));
     }

@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+});
+
+const AT_ONCE = { stages: [] };
+const set = (assignments: string) => db.app.query(`UPDATE rollout_configurations SET ${assignments}`);
+const countByStatus = async () => {
+  const rows = await db.app.query<{ status: string; n: number }>(
+    'SELECT status, count(*)::integer AS n FROM device_update_status GROUP BY status',
+  );
+  return Object.fromEntries(rows.map(({ status, n }) => [status, n]));
+};
+const why = { rolloutId: 1, reason: 'because', by: 'an operator' };
+
+describe.each([
+  ['is_active = false', 'is_active = true'],
+  ['paused_at = now()', 'paused_at = NULL'],
+])('a running rollout with %s', (stop, go) => {
+  beforeEach(async () => {
+    await addDevices(db.app, 4);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    service.absent.add('d2');
+    service.absent.add('d3');
+    await service.tick();
+    await service.fetch('d0');
+    await set(stop);
+  });
+
+  test('sends nothing more at once, to a device that wakes neither', async () => {
+    service.absent.clear();
+    await service.status('d2', '1.0.0');
+    await service.tick();
+    await service.status('d3', '1.0.0');
+    expect(service.sent.map(({ deviceId }) => deviceId)).toEqual(['d0', 'd1']);
+  });
+
+  test('refuses at once what was not fetched, and a failure after that is not counted', async () => {
+    expect(await service.fetch('d1')).toBe('over');
+    await service.result('d1', 4);
+    expect(await service.fetch('d0')).toBe('open');
+    await service.tick();
+    expect(await countByStatus()).toEqual({ canceled: 3, downloading: 1 });
+  });
+
+  test('leaves its devices to others', async () => {
+    await service.tick();
+    await addRollout(db.app, 'other', '2.0.0', { ...AT_ONCE, weight: -1 });
+    service.absent.clear();
+    expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);
+  });
+
+  test(`goes on with ${go}`, async () => {
+    await service.tick();
+    service.absent.clear();
+    await set(go);
+    expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);
+    const events = await db.app.query('SELECT event, decided_by FROM rollout_timeline ORDER BY event_id');
+    expect(events).toEqual([
+      { event: 'rollout_started', decided_by: null },
+      { event: 'rollout_halted', decided_by: 'SQL' },
+      { event: 'rollout_resumed', decided_by: 'SQL' },
+    ]);
+  });
+
+  test('is resumed by an operator too', async () => {
+    await service.tick();
+    expect(await resumeRollout(db.app, why, service.now)).toBe(true);
+    service.absent.clear();
+    expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);
+  });
+});
+
+test('a draft that was paused is a draft again when it is resumed', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, is_active: false });
+  await haltRollout(db.app, why, service.now);
+  await resumeRollout(db.app, why, service.now);
+  expect(await service.tick()).toEqual([]);
+  await set('is_active = true');
+  expect(await service.tick()).toEqual(['d0']);
+});
+
+test('the link of a halted rollout is over before the orchestrator looks', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_attempts: 1 });
+  await service.tick();
+  await haltRollout(db.app, why, service.now);
+  expect(await service.fetch('d0')).toBe('over');
+  await service.result('d0', 2);
+  expect(await countByStatus()).toEqual({ canceled: 1 });
+});
