@@ -36,6 +36,7 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
   const ready = await makeReady(sql, rollout, now);
   if (typeof ready === 'string') return { claimed: 0, owed: [], state: ready };
   const begun = await beginFirstStage(sql, ready, now);
+  if (begun === undefined) return { claimed: 0, owed: [], state: 'stopped, or begun by another, just now' };
   const releases = await chooseFor(sql, begun);
   const claimed = await claim(sql, begun, releases, now);
   const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
@@ -73,9 +74,8 @@ async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, 
   return `halted: ${reason}`;
 }
 
-async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied> {
-  if (ready.rollout.stage_threshold !== null) return ready;
-  return (await begin(sql, ready, 0, null, now)) ?? ready;
+async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied | undefined> {
+  return ready.rollout.stage_threshold === null ? begin(sql, ready, 0, null, now) : ready;
 }
 
 /** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
@@ -87,7 +87,7 @@ async function begin(
   now: Date,
 ): Promise<Readied | undefined> {
   const { rollout, plan, target } = ready;
-  const reach = plan.stages?.[stage]?.reach;
+  const reach = plan.stages?.[Math.min(stage, plan.stages.length - 1)]?.reach;
   const beginning: StageBeginning = reach === undefined ? { windowOf: size } : { reach };
   const begun = await beginStage(sql, rollout, target, stage, beginning, now);
   if (begun === undefined) return undefined;

@@ -23,6 +23,8 @@ export interface Gates {
 /** An active rollout at one instant. */
 export interface RolloutNumbers {
   readonly stage: number;
+  /** Whether the present stage reaches every member. */
+  readonly reachesAll: boolean;
   /** Of a slow start: how many devices may begin in the present window. */
   readonly size: number;
   readonly gateHeldSince: Date | null;
@@ -32,7 +34,7 @@ export interface RolloutNumbers {
   readonly isUnderWay: boolean;
   readonly starts: number;
   readonly endedStarts: number;
-  /** Null: no limit. */
+  /** Null: no limit, since it is no slow start. */
   readonly allowedStarts: number | null;
   /** The version that most devices reported after writing the image, where it is neither the new nor the old one. */
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
@@ -40,7 +42,7 @@ export interface RolloutNumbers {
 
 export type RolloutDecision =
   | { readonly kind: 'halt'; readonly reason: string }
-  /** The next stage begins; of a slow start: with a window of `size` more devices. */
+  /** The next stage begins; of a slow start: with a window of `size` more devices, null for the first. */
   | { readonly kind: 'advance'; readonly stage: number; readonly size: number | null }
   | { readonly kind: 'soak'; readonly until: Date }
   | { readonly kind: 'hold'; readonly waitingFor: string }
@@ -79,7 +81,9 @@ function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): stri
 /** Each window must have ended before the next begins; it grows only on evidence. */
 function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): RolloutDecision {
   const { stage, size, starts, endedStarts, allowedStarts, total } = numbers;
-  if (allowedStarts === null || starts < allowedStarts) return { kind: 'finish' };
+  // Its stages were taken away while it ran.
+  if (allowedStarts === null) return { kind: 'advance', stage: stage + 1, size: null };
+  if (starts < allowedStarts) return { kind: 'finish' };
   const running = starts - endedStarts;
   if (running > 0) return { kind: 'hold', waitingFor: `${running} of ${size} devices of this window to end` };
   const grows = reports(total) >= sampleOf(total, minReports);
@@ -88,6 +92,7 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
 
 function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Date): RolloutDecision {
   const { ofStage, isUnderWay, gateHeldSince } = numbers;
+  if (numbers.allowedStarts !== null) return endSlowStart(numbers, stages);
   const index = Math.min(numbers.stage, stages.length - 1);
   const stage = stages[index] as Stage;
   const best = { ...ofStage, succeeded: Math.max(ofStage.succeeded, countable(ofStage) - ofStage.failed) };
@@ -108,7 +113,16 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
   }
   const until = new Date((gateHeldSince ?? now).getTime() + stage.soakMinutes * 60_000);
   if (now < until) return { kind: 'soak', until };
-  return index === stages.length - 1 ? { kind: 'finish' } : { kind: 'advance', stage: index + 1, size: null };
+  // Stages may have been taken away while it ran: the last of them may not have begun.
+  const isLast = index === stages.length - 1 && numbers.reachesAll;
+  return isLast ? { kind: 'finish' } : { kind: 'advance', stage: numbers.stage + 1, size: null };
+}
+
+/** A slow start that was given stages while it ran. Its windows have claimed every member: there is no smaller stage now. */
+function endSlowStart({ stage }: RolloutNumbers, stages: readonly Stage[]): RolloutDecision {
+  if (stages.length === 1) return { kind: 'advance', stage: stage + 1, size: null };
+  const reason = 'a rollout that started slowly cannot be given stages; [] lets everyone begin, null goes on slowly';
+  return { kind: 'halt', reason };
 }
 
 /** Whether the soak of the present stage runs: from then on its gate has held. */

@@ -166,6 +166,7 @@ export function numbersOf(rollout: ActiveRollout, claimed: number): RolloutNumbe
   });
   return {
     stage: rollout.stage,
+    reachesAll: (rollout.stage_threshold ?? '') >= (rollout.member_threshold ?? ''),
     size: rollout.stage_size ?? 1,
     gateHeldSince: rollout.gate_held_since,
     ofStage: withSilent(rollout.stage_tally ?? NOTHING, rollout.stage_silent),
@@ -173,7 +174,7 @@ export function numbersOf(rollout: ActiveRollout, claimed: number): RolloutNumbe
     isUnderWay: rollout.is_under_way || claimed > 0,
     starts: rollout.starts,
     endedStarts: rollout.ended_starts + rollout.silent,
-    allowedStarts: rollout.allowed_starts,
+    allowedStarts: rollout.stage_threshold === null ? null : rollout.allowed_starts,
     unexpected: rollout.unexpected,
   };
 }

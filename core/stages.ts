@@ -33,6 +33,9 @@ export type StageBeginning = { readonly reach: Reach } | { readonly windowOf: nu
 /** A slow start begins with this share of the members. */
 const FIRST_WINDOW_SHARE = 0.01;
 
+/** In binary, 7 % of 100 is a little more than 7, and must not be 8. */
+const SHARE_OF_MEMBERS = 'ceil(round((:share::double precision * members)::numeric, 6))::integer';
+
 /**
  * Begins a stage: fixes whom it reaches, exactly and for good (in the order of their hashes the first ceil(share ×
  * members), at least one; later joiners fall in or out by their hash), and lets them be claimed. A window without a
@@ -60,13 +63,14 @@ export async function beginStage(
        SELECT count(*)::integer AS members FROM members
      ), reached AS (
        SELECT members, coalesce(:window::integer,
-         least(members, greatest(1, coalesce(:count::integer, ceil(:share::double precision * members)::integer)))) AS size
+         least(members, greatest(1, coalesce(:count::integer, ${SHARE_OF_MEMBERS})))) AS size
        FROM counted
      ), begun AS (
        INSERT INTO rollout_stages (rollout_id, stage, threshold, size, began_at)
        SELECT fence.rollout_id, :stage,
-         CASE WHEN :slow::boolean OR size >= members THEN :members_up_to
-           ELSE greatest((SELECT hash FROM members ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
+         CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :members_up_to
+           -- Where nobody is a member now, nobody is reached: an empty text is before every hash.
+           ELSE greatest('', (SELECT hash FROM members ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
              (SELECT max(threshold) FROM rollout_stages WHERE rollout_id = :rollout)) END,
          greatest(size, 1), :now::timestamptz
        FROM fence, reached

@@ -17,6 +17,7 @@ const tally = (given: Partial<Tally> = {}): Tally => ({
 function numbers(ofStage: Partial<Tally>, given: Partial<RolloutNumbers> = {}): RolloutNumbers {
   return {
     stage: 0,
+    reachesAll: false,
     size: 10,
     gateHeldSince: null,
     ofStage: tally(ofStage),
@@ -107,7 +108,9 @@ describe('stages', () => {
   });
   if (!plan.ok) throw new Error(plan.reason);
   const stages = plan.plan.stages as readonly Stage[];
-  const decide = (given: RolloutNumbers) => decideRollout(given, { ...gates, failureThreshold: 0.5 }, stages, now);
+  const staged = (given: RolloutNumbers) => ({ ...given, allowedStarts: null });
+  const decide = (given: RolloutNumbers) =>
+    decideRollout(staged(given), { ...gates, failureThreshold: 0.5 }, stages, now);
   const stage = { claimed: 10 };
 
   const cases: [string, RolloutNumbers, object][] = [
@@ -154,12 +157,24 @@ describe('stages', () => {
     ],
     [
       'of the rest of the members is the last',
-      numbers({ claimed: 50, succeeded: 50 }, { stage: 2 }),
+      numbers({ claimed: 50, succeeded: 50 }, { stage: 2, reachesAll: true }),
       { kind: 'finish' },
     ],
   ];
   test.each(cases)('a stage %s', (_, given, expected) => {
     expect(decide(given)).toMatchObject(expected);
+  });
+
+  test('that were taken away while it ran leave the rest of the members', () => {
+    const decision = decide(numbers({ claimed: 50, succeeded: 50 }, { stage: 5 }));
+    expect(decision).toEqual({ kind: 'advance', stage: 6, size: null });
+    expect(decideRollout(staged(numbers({})), gates, null, now)).toEqual({ kind: 'advance', stage: 1, size: null });
+  });
+
+  test('given to a slow start let everyone begin, or cannot be given', () => {
+    const slow = numbers({ claimed: 50 }, { allowedStarts: 10, starts: 3 });
+    expect(decideRollout(slow, gates, stages.slice(-1), now)).toEqual({ kind: 'advance', stage: 1, size: null });
+    expect(decideRollout(slow, gates, stages, now)).toMatchObject({ kind: 'halt' });
   });
 });
 

@@ -103,3 +103,43 @@ test('the link of a halted rollout is over before the orchestrator looks', async
   await service.result('d0', 2);
   expect(await countByStatus()).toEqual({ canceled: 1 });
 });
+
+describe('stages that are edited while a rollout runs', () => {
+  /** Everything that is sent succeeds, for as long as the rollout goes on. */
+  async function playOut(): Promise<unknown> {
+    let succeeded = 0;
+    for (let looks = 0; looks < 60; looks++) {
+      await service.tick();
+      await service.succeed(...service.sent.slice(succeeded).map(({ deviceId }) => deviceId));
+      succeeded = service.sent.length;
+    }
+    const [rollout] = await db.app.query(
+      'SELECT paused_reason, completed_at IS NOT NULL AS is_completed FROM rollout_configurations',
+    );
+    return { ...rollout, ...(await countByStatus()) };
+  }
+  const STAGES = [{ percentage: 10 }, { percentage: 50 }];
+
+  test.each([
+    ['taken away for everyone at once', STAGES, "'[]'"],
+    ['taken away for a slow start', STAGES, 'NULL'],
+    ['cut down', [{ percentage: 10 }, { percentage: 20 }, { percentage: 30 }], `'[{"percentage": 10}]'`],
+    ['given up by a slow start for everyone at once', null, "'[]'"],
+  ])('%s: every member is updated all the same', async (_, stages, edited) => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0', { stages });
+    await service.tick();
+    await set(`stages = ${edited}`);
+    expect(await playOut()).toEqual({ paused_reason: null, is_completed: true, success: 20 });
+  });
+
+  test('given to a slow start, which has claimed everyone already, halt it with the reason', async () => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0');
+    await service.tick();
+    await set(`stages = '[{"percentage": 50}]'`);
+    await service.tick();
+    const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
+    expect(rollout?.paused_reason).toMatch(/cannot be given stages/);
+  });
+});

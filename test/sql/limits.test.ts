@@ -127,6 +127,33 @@ describe('several orchestrators at once', () => {
   });
 });
 
+describe('a stage', () => {
+  async function begin(share: number, members: number): Promise<{ threshold: string; size: number } | undefined> {
+    await addDevices(db.app, members);
+    await addRollout(db.app, 'staged', '2.0.0');
+    const [rollout] = await readActiveRollouts(db.app);
+    if (rollout === undefined) throw new Error('not active');
+    const all = { ...rollout, member_threshold: 'f'.repeat(32) };
+    return beginStage(db.app, all, target, 0, { reach: { share } }, now);
+  }
+
+  test.each([
+    [0.01, 100, 1],
+    [0.07, 100, 7],
+    [0.14, 50, 7],
+    [0.29, 100, 29],
+    [0.07, 101, 8],
+    [0.001, 10, 1],
+  ])('of %d of %i members holds exactly %i', async (share, members, size) => {
+    expect((await begin(share, members))?.size).toBe(size);
+  });
+
+  test('that reaches the only member there is does not reach all who join later', async () => {
+    const begun = await begin(0.1, 1);
+    expect(begun?.threshold).not.toBe('f'.repeat(32));
+  });
+});
+
 describe('a percentage', () => {
   test.each([
     [1, 1],
