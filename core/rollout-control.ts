@@ -25,11 +25,15 @@ const EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payl
      FROM changed
      ON CONFLICT DO NOTHING`;
 
-/** Sets what the gates read to zero and begins a new generation; a slow start goes on with a window of its last size. */
+/**
+ * Sets what the gates read to what has yet to end, and begins a new generation; a slow start goes on with a window of
+ * its last size.
+ */
 const BEGIN_ANEW = `stages AS (
-       UPDATE rollout_stages SET claimed = 0, succeeded = 0, failed = 0, failure_points = 0, canceled = 0,
-         gate_held_since = NULL
-       WHERE rollout_id IN (SELECT id FROM changed)
+       UPDATE rollout_stages AS s SET succeeded = 0, failed = 0, failure_points = 0, canceled = 0, gate_held_since = NULL,
+         claimed = (SELECT count(*) FROM device_update_status AS u
+           WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_tallied)
+       WHERE s.rollout_id IN (SELECT id FROM changed)
      ), anew AS (
        UPDATE rollout_pace AS p SET halted = false, generation = p.generation + 1,
          allowed_starts = CASE WHEN p.allowed_starts IS NOT NULL THEN p.starts + (

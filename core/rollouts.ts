@@ -62,6 +62,11 @@ export interface ActiveRollout {
 const TALLY = `jsonb_build_object('claimed', claimed, 'succeeded', succeeded, 'failed', failed,
            'failurePoints', failure_points, 'canceled', canceled)`;
 
+/** When the gates of the rollout of an update `u` last began anew: what ended before says nothing to them. */
+export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events AS e
+         WHERE e.rollout_id = u.rollout_id AND e.device_id IS NULL
+           AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
+
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold, r.stages,
@@ -99,8 +104,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      ) AS q
      LEFT JOIN LATERAL (
        SELECT jsonb_build_object('version', unexpected_version, 'devices', count(*)) AS unexpected
-       FROM device_update_status
-       WHERE rollout_id = r.id AND unexpected_version IS NOT NULL AND NOT is_reclaimable
+       FROM device_update_status AS u
+       WHERE u.rollout_id = r.id AND unexpected_version IS NOT NULL AND u.closed_at > ${GATES_SINCE}
        GROUP BY unexpected_version ORDER BY count(*) DESC, unexpected_version LIMIT 1
      ) AS x ON true`;
 

@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { GATES_SINCE } from './rollouts.ts';
 import { isSameVersion } from './versions.ts';
 
 /** Ended updates counted by one statement; the rest is left to the next call. */
@@ -45,7 +46,7 @@ export async function tallyEndedUpdates(sql: Sql): Promise<void> {
 
 /**
  * Notices devices that run the version which their last update failed to bring them: a late success is shown, and no
- * longer counts as a failure. Nothing is re-opened.
+ * longer counts as a failure. Nothing is re-opened; what is tried again is no late success.
  */
 export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;
@@ -54,7 +55,7 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[]
      FROM device_update_status AS u JOIN devices AS d USING (device_id)
      WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb)) AND u.rollout_id IS NOT NULL
        AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.is_tallied
-       AND d.version_received_at > u.closed_at
+       AND NOT u.is_reclaimable AND d.version_received_at > u.closed_at
      LIMIT 500`,
     { devices: deviceIds },
   );
@@ -62,9 +63,9 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[]
   if (late.length === 0) return;
   await sql.query(
     `WITH late AS (
-       UPDATE device_update_status SET late_success_at = :now::timestamptz
+       UPDATE device_update_status AS u SET late_success_at = :now::timestamptz
        WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint) AND late_success_at IS NULL AND is_tallied
-       RETURNING rollout_id, stage, ${FAILURE_POINTS} AS points
+       RETURNING rollout_id, stage, CASE WHEN u.closed_at > ${GATES_SINCE} THEN ${FAILURE_POINTS} ELSE 0 END AS points
      ), counted AS (
        SELECT rollout_id, stage, count(*) AS failed, sum(points) AS points FROM late WHERE points > 0 GROUP BY rollout_id, stage
      )
