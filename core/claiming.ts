@@ -13,6 +13,13 @@ export interface ClaimedRelease {
 }
 
 /**
+ * Whether an update `u` of a rollout `w` bars its device from the rollout of the parameters: `w` wins and runs, or is
+ * newer and has brought the device where it wanted it.
+ */
+export const BARS = `u.status <> 'canceled' AND (w.weight, w.id) > (:weight::integer, :rollout::bigint)
+           AND (w.is_active AND w.completed_at IS NULL AND w.aborted_at IS NULL OR w.id > :rollout::bigint AND u.status = 'success')`;
+
+/**
  * Devices `d` that the rollout may claim, over the parameters of {@link claimValues}: members by filter and hash, on a
  * version that may be updated, that this rollout has not claimed before and no rollout that wins over it has served.
  */
@@ -22,7 +29,7 @@ const CLAIMABLE = `${TARGET_CONDITION}
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = :rollout AND u.device_id = d.device_id
            AND u.firmware_version = :version AND NOT u.is_reclaimable)
          AND NOT EXISTS (SELECT FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-           WHERE u.device_id = d.device_id AND u.status <> 'canceled' AND (w.weight, w.id) > (:weight::integer, :rollout::bigint))`;
+           WHERE u.device_id = d.device_id AND ${BARS})`;
 
 const claimValues = (rollout: ActiveRollout, target: Target, release: ClaimedRelease) => ({
   rollout: rollout.id,
@@ -91,7 +98,10 @@ export async function claimDevices(
   return row?.claimed ?? 0;
 }
 
-/** Cancels claims of rollouts that this one wins over, of devices that it may claim and that were sent nothing yet. */
+/**
+ * Cancels claims of rollouts that this one wins over, of devices that it may claim and that were sent nothing yet. Should
+ * it be stopped before it sends, the other may claim them again.
+ */
 async function takeOverClaims(
   sql: Sql,
   rollout: ActiveRollout,
@@ -107,10 +117,10 @@ async function takeOverClaims(
        JOIN devices AS d ON d.device_id = o.device_id
        WHERE o.status = 'pending' AND o.closed_at IS NULL AND o.attempt = 0 AND o.rollout_id <> :rollout
          AND ${CLAIMABLE}
-       ORDER BY o.id LIMIT :limit FOR UPDATE OF o SKIP LOCKED
+       ORDER BY o.device_id LIMIT :limit FOR UPDATE OF o SKIP LOCKED
      )
      UPDATE device_update_status AS u SET
-       status = 'canceled', closed_at = :now::timestamptz, completed_at = :now::timestamptz, deadline_at = NULL,
+       status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz, deadline_at = NULL,
        error_message = 'rollout "' || :name || '" took over'
      FROM lost WHERE u.id = lost.id`,
     { ...claimValues(rollout, target, release), name: rollout.name, limit, now },

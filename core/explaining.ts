@@ -1,3 +1,4 @@
+import { BARS } from './claiming.ts';
 import type { Sql } from './database.ts';
 import { readRegisteredReleases } from './releases.ts';
 import { readPlan } from './rollout-plan.ts';
@@ -98,10 +99,9 @@ async function readDeviceFacts(
        (SELECT jsonb_build_object('rollout', o.name, 'status', u.status, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
         WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
-       (SELECT jsonb_build_object('rollout', o.name, 'since', u.created_at)
-        FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND u.status <> 'canceled'
-          AND (o.weight, o.id) > (:weight::integer, :rollout::bigint) ORDER BY u.id DESC LIMIT 1) AS won_by
+       (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
+        FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
+        WHERE u.device_id = d.device_id AND ${BARS} ORDER BY u.id DESC LIMIT 1) AS won_by
      FROM devices AS d LEFT JOIN rollout_pace AS p ON p.rollout_id = :rollout
      WHERE d.device_id = :device`,
     { device: deviceId, rollout: rollout.id, weight: rollout.weight, ...targetValues(rollout.device_model, target) },
@@ -327,6 +327,9 @@ export interface Preview {
 /** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
 export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
 
+/** The id of a rollout that does not exist yet, for who compares ages. */
+const NEWEST = Number.MAX_SAFE_INTEGER;
+
 /** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
 export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
   const read = readTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
@@ -338,11 +341,11 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
        w.name AS winner, count(*)::integer AS devices
      FROM devices AS d
      LEFT JOIN LATERAL (
-       SELECT o.name FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
-       WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND o.weight > :weight LIMIT 1) AS w ON true
+       SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
+       WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
      WHERE ${TARGET_CONDITION}
      GROUP BY version, id_length, family, winner ORDER BY devices DESC LIMIT 500`,
-    { weight: draft.weight, ...targetValues(draft.device_model, read.target) },
+    { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
   const judged = groups.map((group) => {
