@@ -1,7 +1,14 @@
 import type { Sql } from './database.ts';
 import type { ActiveRollout } from './rollouts.ts';
 import type { Target } from './target-filter.ts';
-import { TARGET_CONDITION, targetValues } from './targeting.ts';
+import { IS_KEPT, TARGET_CONDITION, targetValues, type Winner } from './targeting.ts';
+
+/** A rollout that claims, and those that go before it. */
+export interface Claimer {
+  readonly rollout: ActiveRollout;
+  readonly target: Target;
+  readonly winners: readonly Winner[];
+}
 
 /** What is claimed for: the rollout's own release, or one that leads to it. */
 export interface ClaimedRelease {
@@ -21,7 +28,8 @@ export const BARS = `u.status <> 'canceled' AND (w.weight, w.id) > (:weight::int
 
 /**
  * Devices `d` that the rollout may claim, over the parameters of {@link claimValues}: members by filter and hash, on a
- * version that may be updated, that this rollout has not claimed before and no rollout that wins over it has served.
+ * version that may be updated, that this rollout has not claimed before and no rollout that wins over it has served or
+ * keeps.
  */
 const CLAIMABLE = `${TARGET_CONDITION}
          AND d.current_firmware_version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))
@@ -29,14 +37,19 @@ const CLAIMABLE = `${TARGET_CONDITION}
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = :rollout AND u.device_id = d.device_id
            AND u.firmware_version = :version AND NOT u.is_reclaimable)
          AND NOT EXISTS (SELECT FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-           WHERE u.device_id = d.device_id AND ${BARS})`;
+           WHERE u.device_id = d.device_id AND ${BARS})
+         AND NOT ${IS_KEPT}`;
 
-const claimValues = (rollout: ActiveRollout, target: Target, release: ClaimedRelease) => ({
+const claimValues = (
+  { rollout, target, winners }: Claimer,
+  release: Pick<ClaimedRelease, 'version' | 'fromVersions'>,
+) => ({
   rollout: rollout.id,
   weight: rollout.weight,
   threshold: rollout.stage_threshold,
   version: release.version,
   eligible: release.fromVersions,
+  winners,
   ...targetValues(rollout.device_model, target),
 });
 
@@ -48,14 +61,14 @@ const claimValues = (rollout: ActiveRollout, target: Target, release: ClaimedRel
  */
 export async function claimDevices(
   sql: Sql,
-  rollout: ActiveRollout,
-  target: Target,
+  claimer: Claimer,
   release: ClaimedRelease,
   limit: number,
   now: Date,
 ): Promise<number> {
   if (release.fromVersions.length === 0) return 0;
-  await takeOverClaims(sql, rollout, target, release, limit, now);
+  const { rollout } = claimer;
+  await takeOverClaims(sql, claimer, release, limit, now);
   const [row] = await sql.query<{ claimed: number }>(
     `WITH fence AS (
        SELECT stage FROM rollout_pace WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR SHARE
@@ -85,7 +98,7 @@ export async function claimDevices(
      )
      SELECT coalesce(sum(claimed), 0)::integer AS claimed FROM counted`,
     {
-      ...claimValues(rollout, target, release),
+      ...claimValues(claimer, release),
       generation: rollout.generation,
       release: release.releaseId,
       stone: release.isSteppingStone,
@@ -99,17 +112,17 @@ export async function claimDevices(
 }
 
 /**
- * Cancels claims of rollouts that this one wins over, of devices that it may claim and that were sent nothing yet. Should
- * it be stopped before it sends, the other may claim them again.
+ * Cancels claims of rollouts that this one wins over, of devices on the given versions that it may claim, or that are
+ * where it wants them, and that were sent nothing yet. Should it be stopped before it sends, the other may claim them again.
  */
-async function takeOverClaims(
+export async function takeOverClaims(
   sql: Sql,
-  rollout: ActiveRollout,
-  target: Target,
-  release: ClaimedRelease,
+  claimer: Claimer,
+  release: Pick<ClaimedRelease, 'version' | 'fromVersions'>,
   limit: number,
   now: Date,
 ): Promise<void> {
+  if (release.fromVersions.length === 0) return;
   await sql.query(
     `WITH lost AS (
        SELECT o.id FROM device_update_status AS o
@@ -123,21 +136,16 @@ async function takeOverClaims(
        status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz, deadline_at = NULL,
        error_message = 'rollout "' || :name || '" took over'
      FROM lost WHERE u.id = lost.id`,
-    { ...claimValues(rollout, target, release), name: rollout.name, limit, now },
+    { ...claimValues(claimer, release), name: claimer.rollout.name, limit, now },
   );
 }
 
 /** Whether a member is left that this rollout may still have to claim: not claimed yet, or held by another rollout. */
-export async function hasClaimable(
-  sql: Sql,
-  rollout: ActiveRollout,
-  target: Target,
-  release: ClaimedRelease,
-): Promise<boolean> {
+export async function hasClaimable(sql: Sql, claimer: Claimer, release: ClaimedRelease): Promise<boolean> {
   if (release.fromVersions.length === 0) return false;
   const [row] = await sql.query<{ found: boolean }>(
     `SELECT EXISTS (SELECT FROM devices AS d WHERE ${CLAIMABLE}) AS found`,
-    claimValues(rollout, target, release),
+    claimValues(claimer, release),
   );
   return row?.found ?? false;
 }

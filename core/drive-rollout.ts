@@ -1,15 +1,17 @@
-import { type ClaimedRelease, claimDevices, hasClaimable } from './claiming.ts';
+import { type ClaimedRelease, claimDevices, hasClaimable, takeOverClaims } from './claiming.ts';
 import type { Sql } from './database.ts';
 import { pickOwedUpdates } from './dispatching.ts';
 import { readRegisteredReleases } from './releases.ts';
 import { completeRollout, haltRollout, ORCHESTRATOR } from './rollout-control.ts';
 import { type RolloutPlan, readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from './rollout-policy.ts';
-import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, setSendsUntil } from './rollouts.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, readWinners, setSendsUntil } from './rollouts.ts';
 import { openUntil } from './send-window.ts';
 import { beginStage, fixMemberThreshold, noteGate, type StageBeginning } from './stages.ts';
 import { chooseReleases } from './stepping-stones.ts';
 import { readTarget, type Target } from './target-filter.ts';
+import type { Winner } from './targeting.ts';
+import { isSameVersion } from './versions.ts';
 
 /** Devices claimed in one tick; a larger rollout goes on at the next. */
 const CLAIMS_A_TICK = 5_000;
@@ -29,6 +31,8 @@ interface Readied {
   readonly rollout: ActiveRollout & { readonly member_threshold: string; readonly release_id: number };
   readonly plan: RolloutPlan;
   readonly target: Target;
+  readonly versionsInUse: readonly string[];
+  readonly winners: readonly Winner[];
 }
 
 /** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
@@ -66,7 +70,9 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
   const ready = { ...rollout, member_threshold: threshold, release_id: rollout.release_id };
-  return { rollout: ready, plan: plan.plan, target: target.target };
+  const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
+  const winners = await readWinners(sql, rollout, versionsInUse);
+  return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners };
 }
 
 async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, now: Date): Promise<string> {
@@ -107,23 +113,20 @@ async function begin(
   };
 }
 
-async function chooseFor(sql: Sql, { rollout }: Readied): Promise<ClaimedRelease[]> {
-  const versions = await readVersionsInUse(sql, rollout.device_model);
+async function chooseFor(sql: Sql, { rollout, versionsInUse }: Readied): Promise<ClaimedRelease[]> {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const registered = target.min_version === null ? [] : await readRegisteredReleases(sql, rollout.device_model);
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
-  return chooseReleases(versions, target, registered, { allowDowngrade, includeUnknown });
+  return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
 }
 
-async function claim(
-  sql: Sql,
-  { rollout, target }: Readied,
-  releases: readonly ClaimedRelease[],
-  now: Date,
-): Promise<number> {
+async function claim(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<number> {
+  const { firmware_version: version } = ready.rollout;
+  const onTarget = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, version));
+  await takeOverClaims(sql, ready, { version, fromVersions: onTarget }, CLAIMS_A_TICK, now);
   let claimed = 0;
   for (const release of releases) {
-    claimed += await claimDevices(sql, rollout, target, release, CLAIMS_A_TICK - claimed, now);
+    claimed += await claimDevices(sql, ready, release, CLAIMS_A_TICK - claimed, now);
   }
   return claimed;
 }
@@ -152,14 +155,10 @@ async function carryOut(
  * Completes the rollout when nobody is left whom it may yet have to update; not before a device that registers just now
  * had the time to say what it runs.
  */
-async function finish(
-  sql: Sql,
-  { rollout, target }: Readied,
-  releases: readonly ClaimedRelease[],
-  now: Date,
-): Promise<boolean> {
+async function finish(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<boolean> {
+  const { rollout } = ready;
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.survival_minutes * 60_000) return false;
-  for (const release of releases) if (await hasClaimable(sql, rollout, target, release)) return false;
+  for (const release of releases) if (await hasClaimable(sql, ready, release)) return false;
   return completeRollout(sql, rollout.id, now);
 }

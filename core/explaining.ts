@@ -3,11 +3,12 @@ import type { Sql } from './database.ts';
 import { readRegisteredReleases } from './releases.ts';
 import { readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision } from './rollout-policy.ts';
-import { type ActiveRollout, gatesOf, numbersOf, readRollout } from './rollouts.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readRollout, readWinners } from './rollouts.ts';
 import { nextOpening } from './send-window.ts';
 import { chooseReleases } from './stepping-stones.ts';
 import { readTarget, type Target } from './target-filter.ts';
 import {
+  IS_KEPT,
   MATCHES_GROUP,
   MATCHES_LIST,
   MATCHES_METADATA,
@@ -78,7 +79,23 @@ export async function explainDevice(
   if (device.update !== null) return explainUpdate(device.update, rollout, now);
   const outside = notMember(device, rollout) ?? (await wrongVersion(sql, device, rollout));
   if (outside !== undefined) return { ...outside, since: outside.since ?? device.version_since };
+  if (await isKept(sql, rollout, deviceId, device)) {
+    const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
+    return { rule, since: device.version_since, next: STAYS };
+  }
   return notYet(device, rollout, now);
+}
+
+async function isKept(sql: Sql, rollout: ActiveRollout, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
+  const winners = await readWinners(sql, rollout, [version]);
+  const [row] = await sql.query<{ kept: boolean }>(
+    `SELECT ${IS_KEPT} AS kept FROM devices AS d WHERE device_id = :id`,
+    {
+      id: deviceId,
+      winners,
+    },
+  );
+  return row?.kept ?? false;
 }
 
 async function readDeviceFacts(

@@ -1,6 +1,8 @@
 import type { Sql } from './database.ts';
 import type { Gates, RolloutNumbers, Tally } from './rollout-policy.ts';
-import type { TargetType } from './target-filter.ts';
+import { readTarget, type TargetType } from './target-filter.ts';
+import { toWinner, type Winner } from './targeting.ts';
+import { isSameVersion } from './versions.ts';
 
 /** An active rollout with the release it rolls out and the numbers that its gates read. */
 export interface ActiveRollout {
@@ -157,6 +159,41 @@ export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | n
      WHERE rollout_id = :rollout AND sends_until IS DISTINCT FROM :until::timestamptz`,
     { rollout: rolloutId, until },
   );
+}
+
+/**
+ * The rollouts that keep devices from the given one: those that win over it and run, and newer ones that are complete.
+ * Only devices on their versions are kept; a rollout whose version nobody uses is left out.
+ */
+export async function readWinners(
+  sql: Sql,
+  rollout: ActiveRollout,
+  versionsInUse: readonly string[],
+): Promise<Winner[]> {
+  const rows = await sql.query<
+    Pick<ActiveRollout, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
+      readonly member_threshold: string;
+    }
+  >(
+    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, w.target_filter, w.rollout_percentage
+     FROM rollout_configurations AS w
+     WHERE w.device_model = :model AND (w.weight, w.id) > (:weight::integer, :rollout::bigint)
+       AND w.member_threshold IS NOT NULL AND w.is_active AND w.paused_at IS NULL
+       AND (w.completed_at IS NULL OR w.id > :rollout::bigint)
+       AND w.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
+     ORDER BY w.id DESC LIMIT 200`,
+    {
+      model: rollout.device_model,
+      weight: rollout.weight,
+      rollout: rollout.id,
+      versions: versionsInUse.flatMap((version) => [version, `v${version}`, version.replace(/^v/i, '')]),
+    },
+  );
+  return rows.flatMap((winner) => {
+    const target = readTarget(winner.target_type, winner.target_filter, winner.rollout_percentage);
+    const onTarget = versionsInUse.filter((version) => isSameVersion(version, winner.firmware_version));
+    return target.ok ? toWinner(winner.id, winner.member_threshold, onTarget, target.target) : [];
+  });
 }
 
 const NOTHING: Tally = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };

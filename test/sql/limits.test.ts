@@ -35,7 +35,8 @@ async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
     isSteppingStone: false,
     fromVersions: ['1.0.0'],
   };
-  return claimDevices(db.app, { ...rollout, stage_threshold: member_threshold }, target, release, limit, now);
+  const claimer = { rollout: { ...rollout, stage_threshold: member_threshold }, target, winners: [] };
+  return claimDevices(db.app, claimer, release, limit, now);
 }
 
 async function startRollout(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { previewRollout } from '../../core/explaining.ts';
+import { explainDevice, previewRollout } from '../../core/explaining.ts';
 import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -105,4 +105,60 @@ test('a device on which an aborted newer rollout failed is served by the older o
   await abortRollout(db.app, why(newer), service.now);
   await service.tick();
   expect(sent()).toEqual(['d0 3.0.0', 'd0 2.0.0']);
+});
+
+describe('a newer rollout that takes devices back to an older version', () => {
+  const BACK = { ...AT_ONCE, allow_downgrade: true };
+
+  test('keeps those where they are that the older has not sent to yet', async () => {
+    await addDevices(db.app, 3, { version: '2.0.0' });
+    service.absent.add('d1');
+    service.absent.add('d2');
+    await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
+    await service.succeed(...(await service.tick()));
+    await addDevices(db.app, 1, { version: '2.0.0', prefix: 'late' });
+    await addRollout(db.app, 'back', '2.0.0', BACK);
+    service.sent.length = 0;
+    await service.succeed(...(await service.tick()));
+    service.absent.clear();
+    for (const device of ['d1', 'd2', 'late0']) await service.status(device, '2.0.0');
+    await playOut();
+    expect(sent()).toEqual(['d0 2.0.0']);
+    expect(await db.app.query('SELECT state FROM rollout_overview ORDER BY rollout_id')).toEqual([
+      { state: 'completed' },
+      { state: 'completed' },
+    ]);
+  });
+
+  test('leaves those alone that it is not for', async () => {
+    await addDevices(db.app, 2, { version: '2.0.0' });
+    await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
+    const filter = { target_type: 'specific', target_filter: { device_ids: ['d0'] } };
+    await addRollout(db.app, 'back', '2.0.0', { ...BACK, ...filter });
+    await playOut();
+    expect(sent()).toEqual(['d1 3.0.0']);
+  });
+
+  test('keeps nothing any more once it is aborted', async () => {
+    await addDevices(db.app, 1, { version: '2.0.0' });
+    await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
+    const back = await addRollout(db.app, 'back', '2.0.0', BACK);
+    await service.tick();
+    await service.tick();
+    expect(sent()).toEqual([]);
+    await abortRollout(db.app, why(back), service.now);
+    await service.tick();
+    expect(sent()).toEqual(['d0 3.0.0']);
+  });
+});
+
+test('a device that came with the version of the newer rollout is not taken back by the older one', async () => {
+  await addDevices(db.app, 1, { version: '3.0.0' });
+  const older = await addRollout(db.app, 'older', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
+  await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
+  await service.tick();
+  expect(sent()).toEqual([]);
+  expect(await explainDevice(db.app, older, 'd0', service.now)).toMatchObject({
+    rule: 'is on 3.0.0, where a rollout that goes before this one wants it',
+  });
 });
