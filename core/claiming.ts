@@ -1,7 +1,7 @@
 import type { Sql } from './database.ts';
 import type { ActiveRollout } from './rollouts.ts';
 import type { Target } from './target-filter.ts';
-import { IS_KEPT, TARGET_CONDITION, targetValues, type Winner } from './targeting.ts';
+import { IS_KEPT, MEMBER_CONDITION, targetValues, type Winner } from './targeting.ts';
 
 /** A rollout that claims, and those that go before it. */
 export interface Claimer {
@@ -31,7 +31,7 @@ export const BARS = `u.status <> 'canceled' AND (w.weight, w.id) > (:weight::int
  * version that may be updated, that this rollout has not claimed before and no rollout that wins over it has served or
  * keeps.
  */
-const CLAIMABLE = `${TARGET_CONDITION}
+const CLAIMABLE = `${MEMBER_CONDITION}
          AND d.current_firmware_version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))
          AND md5(:rollout::bigint || ':' || d.device_id) <= :threshold
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = :rollout AND u.device_id = d.device_id

@@ -18,6 +18,7 @@ export interface OwedUpdate {
   readonly is_revoked: boolean;
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
+  readonly is_stepping_stone: boolean;
   readonly attempt: number;
   /** What a retry does differently; null: as the device and its model say. */
   readonly next_family: CommandFamily | null;
@@ -34,8 +35,8 @@ const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, 
 export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
   return sql.query(
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
-       u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown, u.attempt, u.next_family,
-       u.next_delivery, f.checksum_sha256, f.object_key
+       u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
+       u.is_stepping_stone, u.attempt, u.next_family, u.next_delivery, f.checksum_sha256, f.object_key
      FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
      JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.status = 'pending'
        AND coalesce(u.not_before, '-infinity') <= :now::timestamptz

@@ -137,7 +137,8 @@ function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: Date): 
     return { rule, since: day(update.late_success_at), next: 'nothing: it does not count as a failure' };
   }
   if (status === 'success' && update.closed_at !== null) {
-    return { rule: `runs ${what}`, since: day(update.confirmed_at ?? update.closed_at), next: 'nothing: done' };
+    const next = update.is_stepping_stone ? `it goes on to ${rollout.firmware_version}` : 'nothing: done';
+    return { rule: `runs ${what}`, since: day(update.confirmed_at ?? update.closed_at), next };
   }
   if (update.closed_at !== null) {
     const next =

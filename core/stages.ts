@@ -2,7 +2,7 @@ import type { Sql } from './database.ts';
 import type { Reach } from './rollout-plan.ts';
 import type { ActiveRollout } from './rollouts.ts';
 import type { Target } from './target-filter.ts';
-import { TARGET_CONDITION, targetValues } from './targeting.ts';
+import { MEMBER_CONDITION, TARGET_CONDITION, targetValues } from './targeting.ts';
 
 /**
  * Fixes which share of the members takes part: in the order of md5(rollout_id:device_id), the first
@@ -58,7 +58,7 @@ export async function beginStage(
        WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR UPDATE
      ), members AS (
        SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
-       WHERE ${TARGET_CONDITION} AND md5(:rollout::bigint || ':' || d.device_id) <= :members_up_to
+       WHERE ${MEMBER_CONDITION} AND md5(:rollout::bigint || ':' || d.device_id) <= :members_up_to
      ), counted AS (
        SELECT count(*)::integer AS members FROM members
      ), reached AS (

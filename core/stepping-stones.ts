@@ -18,9 +18,10 @@ export function chooseReleases(
   registered: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
 ): ClaimedRelease[] {
+  const nextOf = pathFinder(target, registered, policy);
   const from = new Map<RegisteredRelease, string[]>();
   for (const version of versionsInUse) {
-    const next = nextRelease(version, target, registered, policy);
+    const next = nextOf(version);
     if (next !== undefined) from.set(next, [...(from.get(next) ?? []), version]);
   }
   return [...from].map(([release, fromVersions]) => ({
@@ -31,25 +32,33 @@ export function chooseReleases(
   }));
 }
 
-function nextRelease(
-  current: string,
+/** Remembers where each version leads: chains that end nowhere would else be walked in every combination. */
+function pathFinder(
   target: RegisteredRelease,
   registered: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
-): RegisteredRelease | undefined {
-  const verdict = judgeVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
-  if (verdict === 'eligible') return target;
-  if (verdict !== 'below-minimum') return undefined;
-  const between = registered
-    .filter(({ version }) => isBetween(current, version, target.version))
+): (current: string) => RegisteredRelease | undefined {
+  const stones = registered
+    .filter(({ version }) => isBelow(version, target.version))
     .sort((a, b) => compareVersions(b.version, a.version) ?? 0);
-  return between.find((stone) => {
-    const reachable = judgeVersion(current, { ...UPWARDS, target: stone.version, minVersion: stone.min_version });
-    return reachable === 'eligible' && nextRelease(stone.version, target, between, policy) !== undefined;
-  });
+  const known = new Map<string, RegisteredRelease | undefined>();
+
+  function find(current: string): RegisteredRelease | undefined {
+    const verdict = judgeVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
+    if (verdict === 'eligible') return target;
+    if (verdict !== 'below-minimum') return undefined;
+    return stones.find(({ version, min_version: minVersion }) => {
+      const reachable = judgeVersion(current, { ...UPWARDS, target: version, minVersion });
+      return isBelow(current, version) && reachable === 'eligible' && nextOf(version) !== undefined;
+    });
+  }
+  function nextOf(current: string): RegisteredRelease | undefined {
+    if (!known.has(current)) known.set(current, find(current));
+    return known.get(current);
+  }
+  return nextOf;
 }
 
 const UPWARDS = { allowDowngrade: false, includeUnknown: false };
 
-const isBetween = (low: string, version: string, high: string) =>
-  (compareVersions(version, low) ?? 0) > 0 && (compareVersions(version, high) ?? 0) < 0;
+const isBelow = (low: string, high: string) => (compareVersions(low, high) ?? 0) < 0;

@@ -27,6 +27,14 @@ export const TARGET_CONDITION = `${MATCHES_MODEL}
   AND ${MATCHES_VERSION}
   AND ${MATCHES_METADATA}`;
 
+/** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
+export const MEMBER_CONDITION = `${MATCHES_MODEL}
+  AND ${MATCHES_LIST}
+  AND ${MATCHES_GROUP}
+  AND (${MATCHES_VERSION} OR EXISTS (
+    SELECT FROM device_update_status AS begun WHERE begun.rollout_id = :rollout::bigint AND begun.device_id = d.device_id))
+  AND ${MATCHES_METADATA}`;
+
 export const targetValues = (model: string, target: Target) => ({
   model,
   versions: target.versions,

@@ -64,14 +64,17 @@ async function sendAll(
   return outcomes;
 }
 
-/** Between the claim and now the device may have been updated by other means: then there is nothing to send. */
+/**
+ * Between the claim and now the device may have been updated by other means: then there is nothing to send. No rollout
+ * takes a device back to a stepping stone.
+ */
 function overtaken(update: OwedUpdate): OwedClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
   if (update.is_revoked) return { id, status: 'canceled', message: `not sent: release ${target} was revoked` };
   const verdict = judgeVersion(current, {
     target,
     minVersion: update.min_version,
-    allowDowngrade: update.allow_downgrade,
+    allowDowngrade: update.allow_downgrade && !update.is_stepping_stone,
     includeUnknown: update.include_unknown,
   });
   if (verdict === 'eligible') return undefined;

@@ -29,6 +29,14 @@ test('a stone that leads nowhere is not given', () => {
   const known = [release(1, '1.5.0'), release(4, '3.0.0', '2.0.0')];
   expect(choose(['1.0.0'], known[1], known)).toEqual({});
 });
+test('many releases that lead nowhere are no burden', () => {
+  const known = Array.from({ length: 400 }, (_, n) => release(n, `1.${n}.0`));
+  expect(choose(['1.0.0', '1.7.0'], release(999, '9.0.0', '8.0.0'), known)).toEqual({});
+});
+test('a long chain is walked to its end', () => {
+  const known = Array.from({ length: 300 }, (_, n) => release(n, `1.${n + 1}.0`, `1.${n}.0`));
+  expect(choose(['1.0.0'], release(999, '1.301.0', '1.300.0'), known)).toEqual({ '1.0.0': '1.1.0' });
+});
 test('no stone goes past the target or back', () => {
   expect(choose(['3.0.0', '3.1.0', 'unknown'])).toEqual({});
 });
