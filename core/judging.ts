@@ -16,6 +16,13 @@ import { UNKNOWN_VERSION } from './versions.ts';
 /** Each update's facts can hold a few dozen statuses: this many stay well under the Data API's 1 MiB answer. */
 const UPDATES_A_CALL = 100;
 
+/**
+ * Statuses `e` that may be evidence. Heartbeats of the old version before anything else was heard (`since`), or of a
+ * device that was up before that, are none, and there may be a day of them.
+ */
+const MAY_PROVE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
+           AND coalesce((e.payload ->> 'uptimeSeconds')::bigint < extract(epoch FROM e.received_at - w.since), true))`;
+
 interface FactsRow {
   readonly id: number;
   readonly attempt: number;
@@ -113,6 +120,11 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
      LEFT JOIN firmware_releases AS i ON i.id = u.release_id
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      CROSS JOIN LATERAL (
+       SELECT min(e.received_at) AS since FROM ota_events AS e
+       WHERE e.update_id = u.id AND e.attempt = a.attempt AND (e.event_type = 'result'
+         OR e.event_type = 'status' AND e.payload ->> 'version' IS DISTINCT FROM u.previous_version)
+     ) AS w
+     CROSS JOIN LATERAL (
        SELECT count(*)::integer AS events,
          min(e.received_at) FILTER (WHERE e.event_type <> 'status') AS acknowledged_at,
          max(e.received_at) FILTER (WHERE e.event_type <> 'status') AS last_report_at,
@@ -124,7 +136,7 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
            ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result')) -> 0 AS result,
          jsonb_agg(jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
              'uptime_seconds', e.payload -> 'uptimeSeconds')
-           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status') AS boots
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${MAY_PROVE}) AS boots
        FROM ota_events AS e
        WHERE e.update_id = u.id AND e.attempt = a.attempt
      ) AS f`,

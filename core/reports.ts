@@ -51,6 +51,13 @@ export async function recordReports(sql: Sql, reports: readonly Report[]): Promi
 const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(({ update_id: id }) => id ?? []))];
 
 /**
+ * Statuses `r` that prove nothing about the update `u`, and come every minute for as long as it is open: the old version
+ * while a retry is owed, the new one after it was confirmed.
+ */
+const SAYS_NOTHING = `coalesce(u.status = 'pending' AND r.version = u.previous_version
+       OR r.received_at > u.confirmed_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
+
+/**
  * A repeated message rewrites its row, so that its update is returned again: the first delivery may have died between
  * the recording and the judging.
  */
@@ -69,7 +76,8 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
        ORDER BY sent_at DESC, update_id DESC LIMIT 1
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
-     WHERE r.event_type <> 'status' OR u.id IS NOT NULL AND (u.closed_at IS NULL OR r.received_at <= u.closed_at)
+     WHERE r.event_type <> 'status' OR u.id IS NOT NULL
+       AND CASE WHEN u.closed_at IS NULL THEN NOT ${SAYS_NOTHING} ELSE r.received_at <= u.closed_at END
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
      ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),
