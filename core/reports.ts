@@ -20,6 +20,8 @@ interface RecordedReport {
   readonly device_id: string;
   readonly update_id: number | null;
   readonly event_type: ReportType;
+  readonly received_at: Date;
+  readonly payload_hash: string;
 }
 
 /** A device names no attempt, and broker and database clocks differ a little: what is this much early still belongs. */
@@ -29,23 +31,28 @@ const UNSOLICITED_MINUTES = 30;
 
 /**
  * Records reports, each once, under the attempt it belongs to: the newest of its device that was sent before it was
- * received. An acceptance or a result that belongs to none opens an unsolicited update.
+ * received; of a fetch, the newest of the update that the link names. An acceptance or a result that belongs to none opens
+ * an unsolicited update.
  * @returns ids of the updates whose facts may have changed, those of repeated deliveries included
  */
 export async function recordReports(sql: Sql, reports: readonly Report[]): Promise<number[]> {
   const recorded = await insertReports(sql, reports);
-  const opening = reports.filter(({ type }) => type === 'accepted' || type === 'result');
-  const orphans = new Set(recorded.filter((r) => r.update_id === null).map((r) => r.device_id));
-  const unsolicited = opening.filter(({ deviceId }) => orphans.has(deviceId));
+  const orphans = findOrphans(reports, recorded);
+  const unsolicited = orphans.filter(({ type }) => type === 'accepted' || type === 'result');
   if (unsolicited.length === 0) return updateIds(recorded);
   await openUnsolicitedUpdates(sql, unsolicited);
-  return updateIds([
-    ...recorded,
-    ...(await insertReports(
-      sql,
-      reports.filter((r) => orphans.has(r.deviceId)),
-    )),
-  ]);
+  return updateIds([...recorded, ...(await insertReports(sql, orphans))]);
+}
+
+/** Those that were recorded under no update. */
+function findOrphans(reports: readonly Report[], recorded: readonly RecordedReport[]): Report[] {
+  const key = (...parts: [string, ReportType, Date, string]) => JSON.stringify(parts);
+  const lost = new Set(
+    recorded
+      .filter(({ update_id }) => update_id === null)
+      .map((r) => key(r.device_id, r.event_type, r.received_at, r.payload_hash)),
+  );
+  return reports.filter((r) => lost.has(key(r.deviceId, r.type, r.receivedAt, r.payloadHash)));
 }
 
 const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(({ update_id: id }) => id ?? []))];
@@ -73,6 +80,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
      LEFT JOIN LATERAL (
        SELECT update_id, attempt, version FROM update_attempts
        WHERE device_id = r.device_id AND sent_at <= r.received_at + interval '${CLOCK_TOLERANCE}'
+         AND (r.event_type <> 'fetch' OR update_id = (r.payload ->> 'updateId')::bigint)
        ORDER BY sent_at DESC, update_id DESC LIMIT 1
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
@@ -83,7 +91,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),
        update_id = coalesce(e.update_id, excluded.update_id),
        attempt = coalesce(e.attempt, excluded.attempt)
-     RETURNING device_id, update_id, event_type`,
+     RETURNING device_id, update_id, event_type, received_at, payload_hash`,
     { rows: reports.map(toRow) },
   );
 }

@@ -6,6 +6,7 @@ import { expireUpdates } from '../../core/expiry.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
 import { sha256 } from '../../core/rule-message.ts';
+import { recordFetches } from '../../lambdas/download/open-link.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 
@@ -127,6 +128,29 @@ describe('the messages of an attempt', () => {
       { firmware_version: '2.0.0', status: 'sent', rollout_id: 1 },
       { firmware_version: '9.9.9', status: 'success', rollout_id: null },
     ]);
+  });
+
+  test('a message of another update in the same batch takes none away from it', async () => {
+    await sendUpdate();
+    const other = say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' });
+    await deliver([accepted, other]);
+    const rows = await db.app.query('SELECT firmware_version, sent_at FROM device_update_status ORDER BY id');
+    expect(rows).toEqual([
+      { firmware_version: '2.0.0', sent_at: at(0) },
+      { firmware_version: '9.9.9', sent_at: at(3) },
+    ]);
+    expect(await db.app.query('SELECT event_type, update_id FROM ota_events ORDER BY received_at')).toEqual([
+      { event_type: 'accepted', update_id: 1 },
+      { event_type: 'result', update_id: 2 },
+    ]);
+  });
+
+  test('a link belongs to the update that it names, whatever the device began since', async () => {
+    await sendUpdate();
+    await deliver([say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' })]);
+    await recordFetches(db.app, [{ deviceId: 'd0', updateId: 1, attempt: 1 }], at(5));
+    const [update] = await db.app.query('SELECT status FROM device_update_status WHERE id = 1');
+    expect(update).toEqual({ status: 'downloading' });
   });
 
   test('a message from before the command does not belong to it', async () => {
