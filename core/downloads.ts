@@ -14,7 +14,7 @@ export interface Download {
   readonly object_key: string;
   readonly file_size: number;
   readonly is_open: boolean;
-  /** Its rollout was stopped before the image was fetched. */
+  /** Its rollout was stopped, or the release revoked, before the image was fetched. */
   readonly is_stopped: boolean;
 }
 
@@ -23,7 +23,7 @@ export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget):
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
        u.closed_at IS NULL AND f.revoked_at IS NULL AS is_open,
-       NOT (${IS_RUNNING}) AND u.status IN ('pending', 'sent') AS is_stopped
+       (f.revoked_at IS NOT NULL OR NOT (${IS_RUNNING})) AND u.status IN ('pending', 'sent') AS is_stopped
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id
      JOIN devices AS d ON d.device_id = u.device_id

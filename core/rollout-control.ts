@@ -187,14 +187,14 @@ const UPDATES_A_CALL = 5_000;
 /**
  * Cancels what halted rollouts owe, and what they sent that was not fetched: those links answer 410 from now on. An
  * update that is downloading keeps its link and ends as it ends.
- * @param updateId the only one to cancel; null: all
+ * @param updateId the only one to cancel, halted or not; null: all of halted rollouts
  * @returns how many were canceled; repeat until 0
  */
 export async function cancelHalted(sql: Sql, now: Date, updateId: number | null = null): Promise<number> {
   const [row] = await sql.query<{ canceled: number }>(
     `WITH picked AS (
        SELECT u.id FROM rollout_pace AS p
-       JOIN rollout_configurations AS r ON r.id = p.rollout_id AND NOT (${IS_RUNNING})
+       JOIN rollout_configurations AS r ON r.id = p.rollout_id AND (:update::bigint IS NOT NULL OR NOT (${IS_RUNNING}))
        JOIN device_update_status AS u ON u.rollout_id = p.rollout_id
        WHERE u.closed_at IS NULL AND u.status IN ('pending', 'sent') AND u.id = coalesce(:update::bigint, u.id)
        ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED

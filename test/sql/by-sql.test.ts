@@ -104,6 +104,16 @@ test('the link of a halted rollout is over before the orchestrator looks', async
   expect(await countByStatus()).toEqual({ canceled: 1 });
 });
 
+test('the link of a revoked release is over, and what fails behind it is not counted', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_attempts: 1 });
+  await service.tick();
+  await db.app.query(`UPDATE firmware_releases SET revoked_at = now(), revoked_reason = 'bad'`);
+  expect(await service.fetch('d0')).toBe('over');
+  await service.result('d0', 2);
+  expect(await countByStatus()).toEqual({ canceled: 1 });
+});
+
 describe('stages that are edited while a rollout runs', () => {
   /** Everything that is sent succeeds, for as long as the rollout goes on. */
   async function playOut(): Promise<unknown> {
