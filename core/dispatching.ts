@@ -195,6 +195,8 @@ export interface OwedClosing {
   readonly id: number;
   readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
   readonly message: string;
+  /** The rollout may claim the device again, should it want it again. */
+  readonly mayReturn?: boolean;
 }
 
 /** Ends updates that are still owed, each with its reason. */
@@ -203,8 +205,9 @@ export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[
   await sql.query(
     `UPDATE device_update_status AS u SET
        status = c.status, error_message = c.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
-       confirmed_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL
-     FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text)
+       confirmed_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
+       is_reclaimable = coalesce(c."mayReturn", false)
+     FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text, "mayReturn" boolean)
      WHERE u.id = c.id AND u.status = 'pending' AND u.closed_at IS NULL`,
     { closings, now },
   );

@@ -27,6 +27,12 @@ export const TARGET_CONDITION = `${MATCHES_MODEL}
   AND ${MATCHES_VERSION}
   AND ${MATCHES_METADATA}`;
 
+/** Whether it means the device still, whatever that runs by now. */
+export const STILL_MEANT = `${MATCHES_MODEL}
+  AND ${MATCHES_LIST}
+  AND ${MATCHES_GROUP}
+  AND ${MATCHES_METADATA}`;
+
 /** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
 export const MEMBER_CONDITION = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}

@@ -9,6 +9,7 @@ import {
   type SendOutcome,
   storeSendOutcomes,
 } from '../../core/dispatching.ts';
+import { findUnwanted } from '../../core/still-meant.ts';
 import { judgeVersion } from '../../core/versions.ts';
 import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 
@@ -26,7 +27,9 @@ export async function dispatchUpdates(
   makeCommands: CommandMaker,
   send: Send,
 ): Promise<SendOutcome[]> {
-  const owed = (await readOwedUpdates(sql, updateIds, now)).map((update) => ({ update, closing: overtaken(update) }));
+  const updates = await readOwedUpdates(sql, updateIds, now);
+  const unwanted = await findAllUnwanted(sql, updates);
+  const owed = updates.map((update) => ({ update, closing: unwanted.get(update.id) ?? overtaken(update) }));
   const { planned, unsendable } = await makeCommands(
     owed.filter(({ closing }) => closing === undefined).map(({ update }) => update),
   );
@@ -43,6 +46,17 @@ export async function dispatchUpdates(
     outcomes.push(...(await sendAll(sql, rolloutId, commands, now, send)));
   }
   return outcomes;
+}
+
+async function findAllUnwanted(sql: Sql, updates: readonly OwedUpdate[]): Promise<Map<number, OwedClosing>> {
+  const message = 'not sent: the rollout was changed, or the device, and it is no longer for this device';
+  const unwanted = new Map<number, OwedClosing>();
+  for (const [rolloutId, owed] of groupBy(updates, (update) => update.rollout_id)) {
+    for (const id of await findUnwanted(sql, rolloutId, owed)) {
+      unwanted.set(id, { id, status: 'canceled', message, mayReturn: true });
+    }
+  }
+  return unwanted;
 }
 
 async function sendAll(

@@ -114,6 +114,57 @@ test('the link of a revoked release is over, and what fails behind it is not cou
   expect(await countByStatus()).toEqual({ canceled: 1 });
 });
 
+describe('a rollout that is edited after it claimed', () => {
+  beforeEach(async () => {
+    await addRelease(db.app, '2.0.1');
+    await addDevices(db.app, 3);
+    await db.app.query(`INSERT INTO device_groups SELECT device_id, 'vans' FROM devices`);
+    for (const device of ['d0', 'd1', 'd2']) service.absent.add(device);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, target_type: 'group', target_filter: { groups: ['vans'] } });
+    await service.tick();
+    service.absent.clear();
+  });
+  async function wakeAll(): Promise<string[]> {
+    for (const device of ['d0', 'd1', 'd2']) await service.status(device, '1.0.0');
+    return service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
+  }
+
+  test('sends to nobody whom its filter no longer means', async () => {
+    await set(`target_filter = '{"groups": ["vans"], "device_ids": ["d1"]}'`);
+    expect(await wakeAll()).toEqual(['d1 2.0.0']);
+    expect(await countByStatus()).toEqual({ canceled: 2, sent: 1 });
+  });
+
+  test('sends to no device that left its group, until it is back', async () => {
+    await db.app.query(`DELETE FROM device_groups WHERE device_id = 'd2'`);
+    expect(await wakeAll()).toEqual(['d0 2.0.0', 'd1 2.0.0']);
+    await db.app.query(`INSERT INTO device_groups VALUES ('d2', 'vans')`);
+    expect(await service.tick()).toEqual(['d2']);
+  });
+
+  test('sends no command for the version that it had before', async () => {
+    await set(`firmware_version = '2.0.1'`);
+    expect(await wakeAll()).toEqual([]);
+    await service.tick();
+    expect(await wakeAll()).toEqual(['d0 2.0.1', 'd1 2.0.1', 'd2 2.0.1']);
+  });
+
+  test('sends no image to a device that turned out to be of another model', async () => {
+    await db.app.query(
+      `UPDATE devices SET device_model = 'esp32-c3', model_received_at = '2030-01-01' WHERE device_id = 'd0'`,
+    );
+    expect(await wakeAll()).toEqual(['d1 2.0.0', 'd2 2.0.0']);
+  });
+
+  test('sends nothing while its filter cannot be read', async () => {
+    await set(`target_filter = '{"gruops": ["vans"]}'`);
+    expect(await wakeAll()).toEqual([]);
+    await service.tick();
+    const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
+    expect(rollout?.paused_reason).toMatch(/gruops/);
+  });
+});
+
 describe('stages that are edited while a rollout runs', () => {
   /** Everything that is sent succeeds, for as long as the rollout goes on. */
   async function playOut(): Promise<unknown> {
