@@ -65,7 +65,7 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
     const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
     return halt(sql, rollout, reason, now);
   }
-  const threshold = rollout.member_threshold ?? (await fixMemberThreshold(sql, rollout, target.target));
+  const threshold = await fixMemberThreshold(sql, rollout, target.target);
   if (threshold === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));

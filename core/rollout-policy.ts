@@ -80,10 +80,13 @@ function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): stri
 
 /** Each window must have ended before the next begins; it grows only on evidence. */
 function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): RolloutDecision {
-  const { stage, size, starts, endedStarts, allowedStarts, total } = numbers;
+  const { stage, size, starts, endedStarts, allowedStarts, reachesAll, total } = numbers;
   // Its stages were taken away while it ran.
   if (allowedStarts === null) return { kind: 'advance', stage: stage + 1, size: null };
-  if (starts < allowedStarts) return { kind: 'finish' };
+  if (starts < allowedStarts) {
+    // More members take part than when the window began.
+    return reachesAll ? { kind: 'finish' } : { kind: 'advance', stage: stage + 1, size: allowedStarts - starts };
+  }
   const running = starts - endedStarts;
   if (running > 0) return { kind: 'hold', waitingFor: `${running} of ${size} devices of this window to end` };
   const grows = reports(total) >= sampleOf(total, minReports);

@@ -18,6 +18,8 @@ export interface ActiveRollout {
   readonly claim_deadline_days: number;
   readonly survival_minutes: number;
   readonly member_threshold: string | null;
+  /** The percentage that the threshold was fixed for. */
+  readonly member_percentage: number | null;
   readonly stages: unknown;
   readonly send_window: unknown;
   readonly start_at: Date | null;
@@ -71,7 +73,8 @@ export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events 
 
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter, r.rollout_percentage,
-       r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold, r.stages,
+       r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold,
+       r.member_percentage, r.stages,
        r.send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.completed_at,

@@ -2,29 +2,34 @@ import type { Sql } from './database.ts';
 import type { Reach } from './rollout-plan.ts';
 import type { ActiveRollout } from './rollouts.ts';
 import type { Target } from './target-filter.ts';
-import { MEMBER_CONDITION, TARGET_CONDITION, targetValues } from './targeting.ts';
+import { MEMBER_CONDITION, targetValues } from './targeting.ts';
 
 /**
  * Fixes which share of the members takes part: in the order of md5(rollout_id:device_id), the first
- * ceil(percentage × members). Stored once, so that the set is stable; devices that join later fall in or out by their hash.
+ * ceil(percentage × members). Stored once, so that the set is stable; devices that join later fall in or out by their
+ * hash. A percentage that was raised since lets more take part; one that was lowered changes nothing.
  * @returns the threshold, or null while there is no member yet
  */
 export async function fixMemberThreshold(sql: Sql, rollout: ActiveRollout, target: Target): Promise<string | null> {
+  if (rollout.member_threshold !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
+    return rollout.member_threshold;
+  }
   const [row] = await sql.query<{ member_threshold: string | null }>(
     `WITH members AS (
-       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${TARGET_CONDITION}
+       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${MEMBER_CONDITION}
      ), threshold AS (
        SELECT CASE WHEN :percentage = 100 THEN repeat('f', 32) ELSE (
          SELECT hash FROM members ORDER BY hash
          OFFSET (SELECT greatest(ceil(:percentage * count(*) / 100.0), 1)::bigint - 1 FROM members) LIMIT 1) END AS hash
        WHERE :percentage > 0 AND EXISTS (SELECT FROM members)
      )
-     UPDATE rollout_configurations AS r SET member_threshold = threshold.hash
-     FROM threshold WHERE r.id = :rollout AND r.member_threshold IS NULL
+     UPDATE rollout_configurations AS r SET
+       member_threshold = greatest(r.member_threshold, threshold.hash), member_percentage = :percentage
+     FROM threshold WHERE r.id = :rollout AND (r.member_threshold IS NULL OR coalesce(r.member_percentage, 0) < :percentage)
      RETURNING r.member_threshold`,
     { rollout: rollout.id, percentage: rollout.rollout_percentage, ...targetValues(rollout.device_model, target) },
   );
-  return row?.member_threshold ?? null;
+  return row?.member_threshold ?? rollout.member_threshold;
 }
 
 /** How a stage begins: whom it reaches, or of a slow start how many devices may begin in its window. */

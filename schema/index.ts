@@ -1,6 +1,7 @@
 import initial from './000001_initial.sql';
 import rollouts from './000002_rollouts.sql';
 import operators from './000003_operators.sql';
+import percentage from './000004_percentage.sql';
 
 export interface Migration {
   readonly version: number;
@@ -13,4 +14,5 @@ export const migrations: readonly Migration[] = [
   { version: 1, name: 'initial', sql: initial },
   { version: 2, name: 'rollouts', sql: rollouts },
   { version: 3, name: 'operators', sql: operators },
+  { version: 4, name: 'percentage', sql: percentage },
 ];

@@ -86,7 +86,10 @@ describe('a slow start', () => {
   const decide = (given: RolloutNumbers) => decideRollout(given, gates, null, now);
 
   test('lets those begin that may', () => {
-    expect(decide(numbers({}, { starts: 3, endedStarts: 0 }))).toEqual({ kind: 'finish' });
+    expect(decide(numbers({}, { starts: 3, endedStarts: 0, reachesAll: true }))).toEqual({ kind: 'finish' });
+  });
+  test('goes on with the rest of its window when more members take part', () => {
+    expect(decide(numbers({}, { starts: 3, endedStarts: 0 }))).toEqual({ kind: 'advance', stage: 1, size: 7 });
   });
   test('waits for the window to end', () => {
     expect(decide(numbers({ succeeded: 9 }, { endedStarts: 9 }))).toMatchObject({ kind: 'hold' });

@@ -165,6 +165,37 @@ describe('a rollout that is edited after it claimed', () => {
   });
 });
 
+describe('a percentage that is edited while a rollout runs', () => {
+  test.each([
+    ['of a slow start', null],
+    ['with stages', [{ percentage: 50 }]],
+    ['with everyone at once', []],
+  ])('%s lets more devices take part when it is raised, and those chosen stay chosen', async (_, stages) => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0', { stages, rollout_percentage: 20 });
+    const first = await service.tick();
+    await service.succeed(...first);
+    await set('rollout_percentage = 60');
+    let succeeded = first.length;
+    for (let looks = 0; looks < 30; looks++) {
+      await service.tick();
+      await service.succeed(...service.sent.slice(succeeded).map(({ deviceId }) => deviceId));
+      succeeded = service.sent.length;
+    }
+    expect(await countByStatus()).toEqual({ success: 12 });
+    expect(await db.app.query('SELECT state FROM rollout_overview')).toEqual([{ state: 'completed' }]);
+  });
+
+  test('changes nothing when it is lowered', async () => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, rollout_percentage: 50 });
+    await service.tick();
+    await set('rollout_percentage = 10');
+    await service.tick();
+    expect(await countByStatus()).toEqual({ sent: 10 });
+  });
+});
+
 describe('stages that are edited while a rollout runs', () => {
   /** Everything that is sent succeeds, for as long as the rollout goes on. */
   async function playOut(): Promise<unknown> {
