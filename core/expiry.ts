@@ -1,14 +1,25 @@
 import type { Sql } from './database.ts';
 import { closeOwedUpdates } from './dispatching.ts';
-import { findOverdueUpdates, judgeUpdates } from './judging.ts';
+import { findOverdueUpdates, judgeUpdates, type OverdueUpdate } from './judging.ts';
 import { oweUnseenAgain } from './unconfirmed.ts';
 
-/** Overdue updates that one tick closes; what is left over is done by the next. */
-const UPDATES_A_TICK = 2_000;
+/** Overdue updates that one statement reads, and how often one tick looks: what is left over is done by the next. */
+const UPDATES_A_CALL = 500;
+const CALLS_A_TICK = 4;
 
 /** Lets silence decide: every open update whose deadline has passed. @returns how many were overdue */
 export async function expireUpdates(sql: Sql, now: Date): Promise<number> {
-  const overdue = await findOverdueUpdates(sql, now, UPDATES_A_TICK);
+  let expired = 0;
+  for (let calls = 0; calls < CALLS_A_TICK; calls++) {
+    const overdue = await findOverdueUpdates(sql, now, UPDATES_A_CALL);
+    await expire(sql, overdue, now);
+    expired += overdue.length;
+    if (overdue.length < UPDATES_A_CALL) break;
+  }
+  return expired;
+}
+
+async function expire(sql: Sql, overdue: readonly OverdueUpdate[], now: Date): Promise<void> {
   const owed = overdue.filter(({ status }) => status === 'pending');
   await closeOwedUpdates(
     sql,
@@ -22,5 +33,4 @@ export async function expireUpdates(sql: Sql, now: Date): Promise<number> {
   const sent = overdue.filter(({ status }) => status !== 'pending').map(({ id }) => id);
   await oweUnseenAgain(sql, sent, now);
   await judgeUpdates(sql, sent, now);
-  return overdue.length;
 }

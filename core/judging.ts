@@ -88,12 +88,14 @@ const saysSomethingNew = ({ row, judgement, retry }: Judged) =>
   (row.status !== 'pending' ||
     (retry === undefined && (judgement.acknowledgedAt !== null || judgement.writtenAt !== null)));
 
+export interface OverdueUpdate {
+  readonly id: number;
+  readonly status: UpdateState;
+  readonly error_message: string | null;
+}
+
 /** Open updates whose deadline has passed, the most overdue first; at most `limit`. */
-export async function findOverdueUpdates(
-  sql: Sql,
-  now: Date,
-  limit: number,
-): Promise<{ id: number; status: UpdateState; error_message: string | null }[]> {
+export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Promise<OverdueUpdate[]> {
   return sql.query(
     `SELECT id, status, error_message FROM device_update_status
      WHERE closed_at IS NULL AND deadline_at <= :now::timestamptz

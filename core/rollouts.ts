@@ -1,6 +1,6 @@
 import type { Sql } from './database.ts';
 import type { Gates, RolloutNumbers, Tally } from './rollout-policy.ts';
-import { readTarget, type TargetType } from './target-filter.ts';
+import { readableFilter, readTarget, type TargetType } from './target-filter.ts';
 import { toWinner, type Winner } from './targeting.ts';
 import { isSameVersion } from './versions.ts';
 
@@ -72,7 +72,7 @@ export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events 
            AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
 
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
-const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter, r.rollout_percentage,
+const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold,
        r.member_percentage, r.stages,
        r.send_window, r.start_at,
@@ -115,20 +115,20 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      ) AS x ON true`;
 
 /**
- * Rollouts that may claim devices now: the heaviest first, of equals the newest, which is the order in which they win a
- * device. A rollout row made by plain SQL gets its pace row here.
+ * Ids of rollouts that may claim devices now: the heaviest first, of equals the newest, which is the order in which they
+ * win a device. A rollout row made by plain SQL gets its pace row here.
  */
-export async function readActiveRollouts(sql: Sql): Promise<ActiveRollout[]> {
+export async function findActiveRollouts(sql: Sql): Promise<number[]> {
   await sql.query(
     `INSERT INTO rollout_pace (rollout_id)
      SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
-  return sql.query(
-    `${ROLLOUT}
-     WHERE r.is_active AND r.completed_at IS NULL AND r.paused_at IS NULL
-     ORDER BY r.weight DESC, r.id DESC LIMIT 200`,
+  const rows = await sql.query<{ id: number }>(
+    `SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL AND paused_at IS NULL
+     ORDER BY weight DESC, id DESC LIMIT 500`,
   );
+  return rows.map(({ id }) => id);
 }
 
 /** One rollout, running or not; undefined where there is none of that id. */
@@ -178,13 +178,14 @@ export async function readWinners(
       readonly member_threshold: string;
     }
   >(
-    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, w.target_filter, w.rollout_percentage
+    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, ${readableFilter('w')},
+       w.rollout_percentage
      FROM rollout_configurations AS w
      WHERE w.device_model = :model AND (w.weight, w.id) > (:weight::integer, :rollout::bigint)
        AND w.member_threshold IS NOT NULL AND w.is_active AND w.paused_at IS NULL
        AND (w.completed_at IS NULL OR w.id > :rollout::bigint)
        AND w.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
-     ORDER BY w.id DESC LIMIT 200`,
+     ORDER BY w.id DESC LIMIT 15`,
     {
       model: rollout.device_model,
       weight: rollout.weight,

@@ -1,6 +1,6 @@
 import type { Sql } from './database.ts';
 import type { OwedUpdate } from './dispatching.ts';
-import { readTarget, type TargetType } from './target-filter.ts';
+import { readableFilter, readTarget, type TargetType } from './target-filter.ts';
 import { STILL_MEANT, targetValues } from './targeting.ts';
 
 interface RolloutColumns {
@@ -17,8 +17,8 @@ interface RolloutColumns {
  */
 export async function findUnwanted(sql: Sql, rolloutId: number, updates: readonly OwedUpdate[]): Promise<Set<number>> {
   const [rollout] = await sql.query<RolloutColumns>(
-    `SELECT firmware_version, device_model, target_type, target_filter, rollout_percentage
-     FROM rollout_configurations WHERE id = :rollout`,
+    `SELECT r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage
+     FROM rollout_configurations AS r WHERE r.id = :rollout`,
     { rollout: rolloutId },
   );
   if (rollout === undefined) return new Set();

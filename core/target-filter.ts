@@ -37,6 +37,14 @@ export interface Target {
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** A row of the Data API's answer holds 64 KB, with the rest of the rollout. */
+const MAX_FILTER_BYTES = 48 * 1024;
+
+/** Column `target_filter` of the rollouts `alias`; where it is too large to be read, its length. */
+export const readableFilter = (alias: string) =>
+  `CASE WHEN octet_length(${alias}.target_filter::text) <= 56 * 1024 THEN ${alias}.target_filter
+         ELSE to_jsonb(octet_length(${alias}.target_filter::text)) END AS target_filter`;
+
 export type TargetResult =
   | { readonly ok: true; readonly target: Target }
   | { readonly ok: false; readonly reason: string };
@@ -46,6 +54,11 @@ export type TargetResult =
  * percentage; with both ids and MAC addresses a device may match by either.
  */
 export function readTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
+  const bytes = typeof filter === 'number' ? filter : Buffer.byteLength(JSON.stringify(filter));
+  if (bytes > MAX_FILTER_BYTES) {
+    const reason = `target_filter: ${bytes} bytes of JSON, at most ${MAX_FILTER_BYTES} can be read; put the devices into a group`;
+    return { ok: false, reason };
+  }
   const parsed = targetFilter.safeParse(filter);
   if (!parsed.success) return { ok: false, reason: `target_filter: ${describe(parsed.error)}` };
   const { device_ids, mac_addresses, groups, group, models, versions, metadata } = parsed.data;

@@ -1,9 +1,10 @@
 import type { Sql } from './database.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
+import { SqlError } from './errors.ts';
 import { expireUpdates } from './expiry.ts';
 import { releaseLease, takeLease } from './leases.ts';
-import { cancelHalted, followSql } from './rollout-control.ts';
-import { readActiveRollouts } from './rollouts.ts';
+import { cancelHalted, followSql, haltRollout, ORCHESTRATOR } from './rollout-control.ts';
+import { findActiveRollouts, readRollout } from './rollouts.ts';
 import { tallyEndedUpdates } from './tallying.ts';
 
 /** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
@@ -50,13 +51,34 @@ export async function runTick(
   await cancelAllHalted(sql, now);
   await tallyEndedUpdates(sql);
   const rollouts: DrivenRollout[] = [];
-  for (const rollout of await readActiveRollouts(sql)) {
-    const tick = await driveRollout(sql, rollout, now);
-    await dispatch(tick.owed);
-    rollouts.push({ rollout: rollout.name, ...tick });
+  const problems: unknown[] = [];
+  for (const id of await findActiveRollouts(sql)) {
+    try {
+      const tick = await driveById(sql, id, now);
+      await dispatch(tick?.owed ?? []);
+      if (tick !== undefined) rollouts.push(tick);
+    } catch (problem) {
+      // The others go on; the tick fails in the end.
+      problems.push(problem);
+    }
   }
   await cancelAllHalted(sql, now);
+  if (problems.length > 0) throw problems[0];
   return { expired, rollouts };
+}
+
+/** @returns undefined where it was stopped meanwhile */
+async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout | undefined> {
+  const rollout = await readRollout(sql, id);
+  if (!rollout?.is_active || rollout.paused_at !== null || rollout.completed_at !== null) return undefined;
+  try {
+    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now)) };
+  } catch (error) {
+    if (!(error instanceof SqlError && error.isDataProblem)) throw error;
+    const reason = `the database refuses a value of its row: ${error.message}`;
+    await haltRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
+    return { rollout: rollout.name, claimed: 0, owed: [], state: `halted: ${reason}` };
+  }
 }
 
 async function cancelAllHalted(sql: Sql, now: Date): Promise<void> {

@@ -235,3 +235,25 @@ describe('stages that are edited while a rollout runs', () => {
     expect(rollout?.paused_reason).toMatch(/cannot be given stages/);
   });
 });
+
+describe('a row that cannot be carried out halts its rollout, with the reason, and no other', () => {
+  test.each([
+    [
+      'a filter that is too large to be read',
+      { target_filter: { device_ids: Array.from({ length: 4_000 }, (_, n) => `ESP32-${String(n).padStart(8, '0')}`) } },
+      /bytes of JSON, at most 49152 can be read; put the devices into a group$/,
+    ],
+    ['a deadline after the end of time', { claim_deadline_days: 2_000_000_000 }, /out of range/],
+  ])('%s', async (_, columns, reason) => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'good', '2.0.0', { ...AT_ONCE });
+    const bad = await addRollout(db.app, 'bad', '2.0.0', { ...AT_ONCE, ...columns });
+    await service.tick();
+    await service.tick();
+    expect(service.sent).toHaveLength(1);
+    const [row] = await db.app.query('SELECT paused_reason, paused_by FROM rollout_configurations WHERE id = :bad', {
+      bad,
+    });
+    expect(row).toEqual({ paused_reason: expect.stringMatching(reason), paused_by: 'orchestrator' });
+  });
+});

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { claimDevices } from '../../core/claiming.ts';
 import { type PlannedSend, pickOwedUpdates, reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
-import { type ActiveRollout, readActiveRollouts } from '../../core/rollouts.ts';
+import { type ActiveRollout, findActiveRollouts, readRollout } from '../../core/rollouts.ts';
 import { beginStage, fixMemberThreshold } from '../../core/stages.ts';
 import { tallyEndedUpdates } from '../../core/tallying.ts';
 import { readTarget } from '../../core/target-filter.ts';
@@ -22,6 +22,11 @@ const now = new Date('2026-03-01T12:00:10Z');
 const anyone = readTarget('all', {}, 100);
 if (!anyone.ok) throw new Error(anyone.reason);
 const { target } = anyone;
+
+async function readActive(): Promise<ActiveRollout[]> {
+  const rollouts = await Promise.all((await findActiveRollouts(db.app)).map((id) => readRollout(db.app, id)));
+  return rollouts.flatMap((rollout) => rollout ?? []);
+}
 
 const everyone = { reach: { share: 1 } };
 
@@ -44,7 +49,7 @@ async function startRollout(
   columns: Record<string, number> = {},
 ): Promise<{ id: number; owed: PlannedSend[] }> {
   const id = await addRollout(db.app, name, '2.0.0', columns);
-  const rollout = (await readActiveRollouts(db.app)).find((active) => active.id === id);
+  const rollout = (await readActive()).find((active) => active.id === id);
   if (rollout === undefined) throw new Error(`${name} is not active`);
   await claim(rollout);
   const ids = await pickOwedUpdates(db.app, id, 1_000, now, 60);
@@ -118,7 +123,7 @@ describe('several orchestrators at once', () => {
     await addDevices(db.app, 200);
     await addRollout(db.app, 'one', '2.0.0');
     await addRollout(db.app, 'two', '2.0.0');
-    const rollouts = await readActiveRollouts(db.app);
+    const rollouts = await readActive();
     const claimed = await Promise.all([...rollouts, ...rollouts, ...rollouts].map((rollout) => claim(rollout)));
     expect(claimed.reduce((sum, count) => sum + count, 0)).toBe(200);
     const [row] = await db.app.query(
@@ -132,7 +137,7 @@ describe('a stage', () => {
   async function begin(share: number, members: number): Promise<{ threshold: string; size: number } | undefined> {
     await addDevices(db.app, members);
     await addRollout(db.app, 'staged', '2.0.0');
-    const [rollout] = await readActiveRollouts(db.app);
+    const [rollout] = await readActive();
     if (rollout === undefined) throw new Error('not active');
     const all = { ...rollout, member_threshold: 'f'.repeat(32) };
     return beginStage(db.app, all, target, 0, { reach: { share } }, now);
@@ -165,7 +170,7 @@ describe('a percentage', () => {
     await addDevices(db.app, 25);
     await addRollout(db.app, 'part', '2.0.0', { rollout_percentage: percentage });
     for (let tick = 0; tick < 3; tick++) {
-      for (const rollout of await readActiveRollouts(db.app)) await claim(rollout);
+      for (const rollout of await readActive()) await claim(rollout);
     }
     const [row] = await db.app.query('SELECT count(*)::integer AS claimed FROM device_update_status');
     expect(row).toEqual({ claimed: devices });
