@@ -18,6 +18,8 @@ export interface BrokerOptions {
   readonly arnPrefix: string;
   readonly onMessage: (message: BrokerMessage) => void;
   readonly log: (line: string) => void;
+  /** Milliseconds since the epoch. @default Date.now */
+  readonly clock?: () => number;
 }
 
 export interface BrokerMessage {
@@ -42,7 +44,7 @@ export interface Broker {
  * template; as on AWS, a client that does what its policy does not allow is disconnected.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
-  const { authority, log } = options;
+  const { authority, log, clock = Date.now } = options;
   const aedes = await Aedes.createBroker();
   const permissions = new ConnectionPermissions(options.policy, options.arnPrefix);
   const directMessages = new DirectMessages(aedes, permissions);
@@ -52,7 +54,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     // The last wills of a broker that shuts down say nothing about the devices.
     if (topic.startsWith('$') || closing) return;
     const clientId = client?.id ?? 'n/a';
-    options.onMessage({ topic, payload: Buffer.from(payload), clientId, receivedAt: Date.now() });
+    options.onMessage({ topic, payload: Buffer.from(payload), clientId, receivedAt: clock() });
   });
   aedes.on('clientError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));
   aedes.on('connectionError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));

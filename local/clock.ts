@@ -4,6 +4,8 @@ export interface Clock {
   now(): number;
   /** Calls back once, after that many milliseconds. @returns what calls it off */
   after(ms: number, callback: () => void): () => void;
+  /** One Int32, shared with the threads of functions: seconds that this clock is ahead of the machine's. Absent: none. */
+  readonly ahead?: SharedArrayBuffer;
 }
 
 /** Above this, `setTimeout` fires at once. */

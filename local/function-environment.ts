@@ -13,6 +13,8 @@ export interface FunctionOptions {
   readonly timeoutSeconds: number;
   /** Gets what the function writes to stdout and stderr. */
   readonly logFile: string;
+  /** How far its `Date` is ahead, see `Clock`. */
+  readonly ahead?: SharedArrayBuffer | undefined;
 }
 
 interface Answer {
@@ -37,7 +39,11 @@ export class FunctionEnvironment {
       execArgv: ['--enable-source-maps'],
       stdout: true,
       stderr: true,
-      workerData: { module: pathToFileURL(join(options.codeFolder, 'index.mjs')).href, arn: options.arn },
+      workerData: {
+        module: pathToFileURL(join(options.codeFolder, 'index.mjs')).href,
+        arn: options.arn,
+        ahead: options.ahead,
+      },
     });
     this.#worker.stdout.setEncoding('utf8').on('data', write);
     this.#worker.stderr.setEncoding('utf8').on('data', write);

@@ -41,7 +41,7 @@ export interface RuntimeOptions {
   /** 0 takes a free port. */
   readonly ports?: { readonly mqtt: number; readonly aws: number; readonly api: number };
   readonly region?: string;
-  /** Moves the queues; everything else lives in real time. */
+  /** The time of everything but the database, TLS certificates and time-outs. @default - the machine's */
   readonly clock?: Clock;
   readonly log?: (line: string) => void;
 }
@@ -110,7 +110,7 @@ class Boot {
     const roles = new Roles(assembly);
     const cluster = clusterOf(assembly, region, secrets);
     const queues = queuesOf(assembly, region, clock);
-    const around = { home: this.#home, region, awsUrl: aws.url, identities: this.#identities, roles };
+    const around = { home: this.#home, region, awsUrl: aws.url, identities: this.#identities, roles, clock };
     const functions = functionsOf(assembly, around);
     const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
     const startConsumers = consumersOf(assembly, queues, roles, (arn, event) => this.#reported(invoke(arn, event)));
@@ -152,8 +152,8 @@ class Boot {
   }
 
   async #startAws(): Promise<AwsServer> {
-    const { host, region, ports } = this.#options;
-    const shared = { host, region, identities: this.#identities, services: this.#services, clock: Date.now };
+    const { host, region, ports, clock } = this.#options;
+    const shared = { host, region, identities: this.#identities, services: this.#services, clock: clock.now };
     const aws = await onPort('AWS endpoints', ports.aws, (port) =>
       startAwsServer({ ...shared, port, onError: (error) => this.#report(error) }),
     );
@@ -162,19 +162,19 @@ class Boot {
   }
 
   async #startApi(): Promise<HttpApi> {
-    const { host, region, ports, log } = this.#options;
-    const shared = { host, region, identities: this.#identities, log, clock: Date.now };
+    const { host, region, ports, log, clock } = this.#options;
+    const shared = { host, region, identities: this.#identities, log, clock: clock.now };
     const api = await onPort('HTTP API', ports.api, (port) => startHttpApi({ ...shared, port }));
     this.#closers.add(() => api.close());
     return api;
   }
 
   async #openStores(assembly: Assembly, secrets: Secrets, queues: Queues, clusterArn: string): Promise<S3Store> {
-    const { databaseUrl, region } = this.#options;
+    const { databaseUrl, region, clock } = this.#options;
     const pglite = () => openPglite(this.#home.path('postgres'));
     const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
     this.#closers.add(() => engine.close());
-    const store = await S3Store.open(this.#home.path('s3'), bucketsOf(assembly));
+    const store = await S3Store.open(this.#home.path('s3'), bucketsOf(assembly), clock.now);
     Object.assign(this.#services, {
       'rds-data': dataApiService({ engine, secrets, clusterArns: [clusterArn] }),
       s3: s3Service(store, region),
@@ -196,11 +196,11 @@ class Boot {
     authority: CertificateAuthority,
     onMessage: (message: BrokerMessage) => void,
   ): Promise<Broker> {
-    const { host, region, ports, log } = this.#options;
+    const { host, region, ports, log, clock } = this.#options;
     const arnPrefix = `arn:aws:iot:${region}:${ACCOUNT}:`;
     const documents = assembly.ofType('AWS::IoT::Policy').map(({ properties }) => properties.PolicyDocument);
     const policy = compilePolicy('the device policy', documents);
-    const shared = { host, authority, policy, arnPrefix, onMessage, log };
+    const shared = { host, authority, policy, arnPrefix, onMessage, log, clock: clock.now };
     const broker = await onPort('MQTT', ports.mqtt, (port) => startBroker({ ...shared, port }));
     this.#closers.add(() => broker.close());
     this.#services.iotdata = iotDataService(broker, arnPrefix);

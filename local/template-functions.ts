@@ -1,4 +1,5 @@
 import { ACCOUNT, type Assembly } from './assembly.ts';
+import type { Clock } from './clock.ts';
 import { LocalFunction } from './functions.ts';
 import type { Home } from './home.ts';
 import type { HttpRoute } from './http-api.ts';
@@ -14,11 +15,12 @@ export interface FunctionSurroundings {
   readonly awsUrl: string;
   readonly identities: Identities;
   readonly roles: Roles;
+  readonly clock: Clock;
 }
 
 /** The template's functions by ARN, each with credentials of its own role. */
 export function functionsOf(assembly: Assembly, around: FunctionSurroundings): Map<string, LocalFunction> {
-  const { home, region, awsUrl, identities, roles } = around;
+  const { home, region, awsUrl, identities, roles, clock } = around;
   const functions = assembly.ofType('AWS::Lambda::Function').map((resource) => {
     const { logicalId, properties } = resource;
     if (properties.Handler !== 'index.handler') {
@@ -34,6 +36,7 @@ export function functionsOf(assembly: Assembly, around: FunctionSurroundings): M
       arn: `arn:aws:lambda:${region}:${ACCOUNT}:function:${logicalId}`,
       codeFolder: assembly.codeFolder(resource),
       timeoutSeconds: Number(properties.Timeout ?? 3),
+      ahead: clock.ahead,
       // CloudFormation's ids end in a hash, which nobody looks for.
       logFile: home.path('logs', `${logicalId.replace(/[0-9A-F]{8}$/, '')}.log`),
       environment: {

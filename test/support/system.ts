@@ -9,6 +9,7 @@ import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime.ts';
 import { ASSEMBLY } from './assembly.ts';
+import { MovableClock } from './movable-clock.ts';
 
 /** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
 export interface TestSystem {
@@ -20,6 +21,10 @@ export interface TestSystem {
   upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
   /** A virtual device with a certificate of its own, switched on. It is switched off with the system. */
   device(options: Partial<VirtualDeviceOptions> & { readonly deviceId: string }): Promise<VirtualDevice>;
+  /** The present of the system, its functions and its devices. */
+  now(): Date;
+  /** Moves that present, once nothing is under way in queues and functions. Timeouts and the database's own clock stay. */
+  advance(by: { minutes?: number; seconds?: number }): Promise<void>;
   /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 20 s */
   until<Row>(sql: string, condition?: (row: Row) => boolean): Promise<Row>;
   close(): Promise<void>;
@@ -33,11 +38,13 @@ export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> 
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
   const server = await ownDatabase();
   const log: string[] = [];
+  const clock = new MovableClock();
   const runtime = await startRuntime({
     assembly,
     home,
     databaseUrl: server?.url,
     ports: { mqtt: 0, aws: 0, api: 0 },
+    clock,
     log: (line) => log.push(line),
   });
   const { dataApi, s3: bucket, mqtt } = runtime.endpoints;
@@ -70,11 +77,17 @@ export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> 
           cert: read(certificateFile),
           key: read(privateKeyFile),
         },
+        clock,
         ...options,
       });
       devices.push(device);
       device.start();
       return device;
+    },
+    now: () => new Date(clock.now()),
+    async advance({ minutes = 0, seconds = 0 }) {
+      await runtime.idle();
+      await clock.advance(minutes * 60 + seconds);
     },
     async until<Row>(sql: string, condition: (row: Row) => boolean = () => true) {
       const deadline = Date.now() + WAIT_MS;
