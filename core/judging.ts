@@ -1,5 +1,6 @@
 import { inBatches } from './batches.ts';
 import type { Sql } from './database.ts';
+import type { SendOutcome } from './dispatching.ts';
 import type { Delivery } from './model-settings.ts';
 import { planRetry, type Retry } from './retry-policy.ts';
 import type { CommandFamily } from './topics.ts';
@@ -33,6 +34,7 @@ interface FactsRow {
   readonly firmware_version: string;
   readonly previous_version: string | null;
   readonly command_family: CommandFamily | null;
+  readonly outcome: SendOutcome['outcome'] | null;
   readonly delivery: Delivery | null;
   readonly file_size: number;
   readonly max_attempts: number;
@@ -107,7 +109,7 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
 function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
     `SELECT u.id, a.attempt, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id, u.firmware_version,
-       u.previous_version, a.sent_at, a.command_family, a.delivery, f.*,
+       u.previous_version, a.sent_at, a.command_family, a.outcome, a.delivery, f.*,
        coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
        coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
@@ -116,7 +118,7 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
      JOIN device_update_status AS u ON u.id = wanted.id::bigint
        AND (u.closed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
      JOIN LATERAL (
-       SELECT attempt, sent_at, command_family, delivery FROM update_attempts
+       SELECT attempt, sent_at, command_family, outcome, delivery FROM update_attempts
        WHERE update_id = u.id ORDER BY attempt DESC LIMIT 1
      ) AS a ON a.attempt = u.attempt OR u.status = 'pending'
      LEFT JOIN firmware_releases AS i ON i.id = u.release_id
@@ -175,6 +177,7 @@ const toEndedAttempt = (row: FactsRow) => ({
   attempt: row.attempt,
   maxAttempts: row.max_attempts,
   family: row.command_family,
+  isDelivered: row.outcome === 'acknowledged',
   delivery: row.delivery,
   linkOpened: row.link_opened ?? false,
   imageBytes: row.file_size,

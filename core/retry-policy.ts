@@ -17,6 +17,8 @@ export interface EndedAttempt {
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly family: CommandFamily | null;
+  /** Its client took the command (PUBACK), whatever the device made of it. One that slept took nothing. */
+  readonly isDelivered: boolean;
   readonly delivery: Delivery | null;
   readonly linkOpened: boolean;
   readonly imageBytes: number;
@@ -30,8 +32,8 @@ export interface Retry {
 }
 
 /**
- * Whether another attempt may help, when, and how it differs. A command that nobody acknowledged goes to the other topic
- * family; a download that failed behind a redirect is answered directly. What was written is never sent again: only
+ * Whether another attempt may help, when, and how it differs. A command that was delivered and not heeded goes to the
+ * other topic family; a download that failed behind a redirect is answered directly. What was written is never sent again: only
  * the device can say whether it boots. @returns undefined when the outcome is final
  */
 export function planRetry(judgement: Judgement, ended: EndedAttempt): Retry | undefined {
@@ -40,7 +42,7 @@ export function planRetry(judgement: Judgement, ended: EndedAttempt): Retry | un
   const wait = waitMinutes(ended.updateId, ended.attempt);
   return {
     notBefore: new Date(closedAt.getTime() + wait * 60_000),
-    family: judgement.acknowledgedAt === null ? otherFamily(ended.family) : ended.family,
+    family: judgement.acknowledgedAt === null && ended.isDelivered ? otherFamily(ended.family) : ended.family,
     delivery:
       ended.linkOpened && ended.imageBytes <= DIRECT_MAX_BYTES && ended.delivery === 'redirect'
         ? 'direct'

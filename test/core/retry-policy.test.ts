@@ -22,6 +22,7 @@ const attempt: EndedAttempt = {
   attempt: 1,
   maxAttempts: 3,
   family: 'devices',
+  isDelivered: true,
   delivery: 'redirect',
   linkOpened: false,
   imageBytes: 900_000,
@@ -53,9 +54,12 @@ describe('another attempt', () => {
   });
 
   const silent = judgement({ status: 'timed_out', acknowledgedAt: null });
-  test('goes to the other topic family when nobody acknowledged', () => {
+  test('goes to the other topic family when the command was delivered and nobody heeded it', () => {
     expect(planRetry(silent, attempt)?.family).toBe('edge');
     expect(planRetry(silent, { ...attempt, family: 'edge' })?.family).toBe('devices');
+  });
+  test('stays on the family when the device was asleep: it never had the command', () => {
+    expect(planRetry(silent, { ...attempt, isDelivered: false })?.family).toBe('devices');
   });
   test('stays on the family that was acknowledged', () => {
     expect(planRetry(judgement({ status: 'timed_out' }), attempt)?.family).toBe('devices');
