@@ -25,6 +25,8 @@ export interface TestSystem {
   now(): Date;
   /** Moves that present, once nothing is under way in queues and functions. Timeouts and the database's own clock stay. */
   advance(by: { minutes?: number; seconds?: number }): Promise<void>;
+  /** So many minutes later the orchestrator looks, and what it sends is sent. */
+  later(minutes: number): Promise<void>;
   /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 20 s */
   until<Row>(sql: string, condition?: (row: Row) => boolean): Promise<Row>;
   close(): Promise<void>;
@@ -32,6 +34,8 @@ export interface TestSystem {
 
 const WAIT_MS = 25_000;
 const POLL_MS = 50;
+/** How long the dispatch queue gathers messages; nobody need wait for that. */
+const GATHERING_SECONDS = 1;
 
 /** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */
 export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> {
@@ -52,6 +56,10 @@ export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> 
   const database = dataApiDatabase(new RDSDataClient(client), dataApi);
   const s3 = new S3Client(client);
   const devices: VirtualDevice[] = [];
+  const advance = async ({ minutes = 0, seconds = 0 }) => {
+    await runtime.idle();
+    await clock.advance(minutes * 60 + seconds);
+  };
 
   return {
     runtime,
@@ -85,9 +93,12 @@ export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> 
       return device;
     },
     now: () => new Date(clock.now()),
-    async advance({ minutes = 0, seconds = 0 }) {
+    advance,
+    async later(minutes) {
+      await advance({ minutes });
+      await runtime.tick();
+      await clock.advance(GATHERING_SECONDS);
       await runtime.idle();
-      await clock.advance(minutes * 60 + seconds);
     },
     async until<Row>(sql: string, condition: (row: Row) => boolean = () => true) {
       const deadline = Date.now() + WAIT_MS;
