@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Database } from '../core/database.ts';
 import { buildImage } from '../fleet/build-image.ts';
@@ -24,8 +25,11 @@ const VANS: readonly MemberKind[] = [
 
 const FIRST_VERSION = '1.0.0';
 const NEXT_VERSION = '1.1.0';
+/** The build that does not boot, on any van. */
+const BAD_VERSION = '1.2.0';
 /** Slow enough for progress to be seen. */
 const RADIO = { bytesPerSecond: 100_000 };
+const LOOK_MS = 1_000;
 
 /** What the demonstration rolls out. */
 interface DemoRelease {
@@ -34,34 +38,79 @@ interface DemoRelease {
   readonly image: Buffer;
 }
 
-/** Plays a release day: a fleet that reports, an uploaded image, a rollout. Everything from outside: MQTT, S3, one row of SQL. */
-export async function startDemo(runtime: LocalRuntime, database: Database, options: StartOptions): Promise<Fleet> {
-  const release = readRelease(options);
-  const fleet = new Fleet({
-    size: options.devices,
+/**
+ * Plays a release day: a fleet that reports, an uploaded image, a rollout; and unless the image is the reader's own, the
+ * next build, which does not boot and is halted. Everything from outside: MQTT, S3, rows of SQL. @returns what ends it
+ */
+export async function startDemo(
+  runtime: LocalRuntime,
+  database: Database,
+  { firmware, devices }: StartOptions,
+): Promise<() => Promise<void>> {
+  const release = firmware === undefined ? built(NEXT_VERSION) : { ...firmware, image: readFileSync(firmware.file) };
+  const bootFails = (version: string) => firmware === undefined && version === BAD_VERSION;
+  const fleet = makeFleet(runtime, database, devices, release.model, bootFails);
+  await fleet.start();
+  await rollOut(runtime.endpoints, database, release);
+  const ending = new AbortController();
+  const { signal } = ending;
+  const goesOn = firmware === undefined ? rollOutBadBuild(runtime.endpoints, database, signal) : undefined;
+  const ended = goesOn?.catch((error: Error) => signal.aborted || console.error(`demonstration: ${error.message}`));
+  return async () => {
+    ending.abort();
+    await ended;
+    await fleet.stop();
+  };
+}
+
+function makeFleet(
+  runtime: LocalRuntime,
+  database: Database,
+  size: number,
+  model: string,
+  bootFails: (version: string) => boolean,
+): Fleet {
+  return new Fleet({
+    size,
     firmwareVersion: FIRST_VERSION,
-    mix: VANS.map((kind) => ({ ...kind, model: release.model, behaviours: { ...kind.behaviours, ...RADIO } })),
-    persist: versionsIn(database),
+    mix: VANS.map((kind) => ({ ...kind, model, behaviours: { ...kind.behaviours, ...RADIO, bootFails } })),
+    persist: versionsIn(database, bootFails),
     common: { heartbeatSeconds: 15 },
     connectionFor: (deviceId) => connect(runtime, deviceId),
   });
-  await fleet.start();
-  await upload(runtime.endpoints, release);
-  await database.query(
-    `INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
-       rollout_percentage, is_active, stages, survival_minutes)
-     VALUES (:name, :version, :model, 'all', '{}', 100, true, '[{"count": 2}]', 0)
-     ON CONFLICT (name) DO NOTHING`,
-    { name: `first rollout of ${release.version}`, version: release.version, model: release.model },
-  );
-  return fleet;
 }
 
-function readRelease({ firmware }: StartOptions): DemoRelease {
-  if (firmware !== undefined) return { ...firmware, image: readFileSync(firmware.file) };
-  const image = buildImage({ chip: 'ESP32-S3', version: NEXT_VERSION, codeBytes: 600_000 });
-  return { model: 'esp32-s3', version: NEXT_VERSION, image };
+function built(version: string): DemoRelease {
+  return { model: 'esp32-s3', version, image: buildImage({ chip: 'ESP32-S3', version, codeBytes: 600_000 }) };
 }
+
+/** Once every van runs the good one. After a restart it finds what it did before, and that is not done again. */
+async function rollOutBadBuild(endpoints: Endpoints, database: Database, signal: AbortSignal): Promise<void> {
+  const isDone = async () => {
+    const rows = await database.query(
+      'SELECT 1 FROM rollout_configurations WHERE name = :name AND completed_at IS NOT NULL',
+      { name: nameOf(NEXT_VERSION) },
+    );
+    return rows.length > 0;
+  };
+  while (!(await isDone())) await delay(LOOK_MS, undefined, { signal });
+  await rollOut(endpoints, database, built(BAD_VERSION));
+}
+
+/** Two vans, then the rest. Nobody wants to watch for the minutes that a rollout takes its time with by itself. */
+async function rollOut(endpoints: Endpoints, database: Database, release: DemoRelease): Promise<void> {
+  const { version, model } = release;
+  await upload(endpoints, release);
+  await database.query(
+    `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, survival_minutes,
+       attempt_timeout_minutes)
+     VALUES (:name, :version, :model, '[{"count": 2}]', 0, 1)
+     ON CONFLICT (name) DO NOTHING`,
+    { name: nameOf(version), version, model },
+  );
+}
+
+const nameOf = (version: string) => `rollout of ${version}`;
 
 async function upload({ region, s3 }: Endpoints, { model, version, image }: DemoRelease): Promise<void> {
   const client = new S3Client({ region, endpoint: s3.endpoint, credentials: s3 });
@@ -81,16 +130,18 @@ async function connect({ endpoints: { mqtt }, addDevice }: LocalRuntime, deviceI
   };
 }
 
-/** A fleet that was switched off comes back on the firmware that it had, as boards do. */
-function versionsIn(database: Database) {
+/** A fleet that was switched off comes back on the firmware that it had, or had just written, as boards do. */
+function versionsIn(database: Database, bootFails: (version: string) => boolean) {
   return {
     async get(deviceId: string): Promise<string | undefined> {
-      const [row] = await database.query<{ version: string }>(
-        `SELECT current_firmware_version AS version FROM devices
-         WHERE device_id = :deviceId AND current_firmware_version <> 'unknown'`,
+      const [row] = await database.query<{ current: string; written: string | null }>(
+        `SELECT d.current_firmware_version AS current, u.firmware_version AS written
+         FROM devices AS d LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.closed_at IS NULL
+           AND u.written_at IS NOT NULL AND u.rollout_id IS NOT NULL
+         WHERE d.device_id = :deviceId AND d.current_firmware_version <> 'unknown'`,
         { deviceId },
       );
-      return row?.version;
+      return row?.written == null || bootFails(row.written) ? row?.current : row.written;
     },
     set(): void {},
   };

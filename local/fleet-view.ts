@@ -11,6 +11,10 @@ interface DeviceLine {
   readonly percent: number | null;
   readonly confirmed: boolean;
   readonly message: string | null;
+  /** When the update ended. */
+  readonly ended_at: Date | null;
+  /** Why the rollout of the update was stopped. */
+  readonly stopped: string | null;
 }
 
 interface RolloutLine {
@@ -37,15 +41,18 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
   const devices = await database.query<DeviceLine>(
     `SELECT d.device_id, d.device_model, d.current_firmware_version AS version, d.online,
        u.status, u.firmware_version AS target, u.progress_percent AS percent, u.confirmed_at IS NOT NULL AS confirmed,
-       u.error_message AS message
+       u.error_message AS message, u.closed_at AS ended_at, r.paused_reason AS stopped
      FROM devices AS d
      LEFT JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id ORDER BY id DESC LIMIT 1) AS u
        ON true
+     LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      ORDER BY d.device_id LIMIT ${SHOWN}`,
   );
   const rollouts = await database.query<RolloutLine>(
     `SELECT r.name, r.firmware_version AS version,
-       CASE WHEN r.completed_at IS NOT NULL THEN 'completed' WHEN r.paused_at IS NOT NULL THEN 'paused: ' || r.paused_reason
+       CASE WHEN r.completed_at IS NOT NULL THEN 'completed' WHEN r.aborted_at IS NOT NULL THEN 'aborted'
+         WHEN r.paused_by = 'orchestrator' THEN 'halted by itself'
+         WHEN r.paused_at IS NOT NULL THEN 'paused: ' || r.paused_reason
          WHEN r.is_active THEN 'active' ELSE 'draft' END AS state,
        count(u.id)::integer AS updates,
        (count(*) FILTER (WHERE u.confirmed_at IS NOT NULL AND u.status = 'success'))::integer AS running,
@@ -77,6 +84,21 @@ export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetS
     pc.bold('Devices'),
     ...(devices.length === 0 ? [pc.dim('  none yet: they register with their first status')] : []),
     ...devices.map(renderDevice),
+    ...devices.filter(wasStopped).slice(0, 1).flatMap(explain),
+  ];
+}
+
+const wasStopped = ({ status, stopped }: DeviceLine) =>
+  stopped !== null && ['failed', 'rolled_back', 'timed_out'].includes(status ?? '');
+
+/** Why a device that a stopped rollout reached is not on its version: what happened to it, to the rollout, and what next. */
+function explain({ device_id, version, target, status, message, ended_at, stopped }: DeviceLine): string[] {
+  const when = ended_at === null ? '' : ` at ${ended_at.toISOString().slice(11, 19)} UTC`;
+  return [
+    pc.bold(`Why does ${device_id} run ${version}, not ${target}?`),
+    `  It ${status === 'rolled_back' ? 'was rolled back' : status?.replace('_', ' ')}${when}: ${message}.`,
+    `  Its rollout was halted: ${stopped}.`,
+    '  Nothing more is sent to any device until somebody resumes it.',
   ];
 }
 

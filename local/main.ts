@@ -33,13 +33,13 @@ async function main(options: StartOptions): Promise<void> {
     ports: options.ports,
   });
   const database = openDatabase(runtime.endpoints);
-  const fleet = options.empty ? undefined : await startDemo(runtime, database, options);
+  const endDemo = options.empty ? undefined : await startDemo(runtime, database, options);
   const view = showFleet(database, headOf(runtime.endpoints, home));
 
   await untilSignal();
   console.log('\nStopping …');
   view.stop();
-  await fleet?.stop();
+  await endDemo?.();
   await runtime.close();
 }
 
