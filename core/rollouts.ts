@@ -164,6 +164,8 @@ export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | n
   );
 }
 
+const WINNERS_FILTER = readableFilter('w');
+
 /**
  * The rollouts that keep devices from the given one: those that win over it and run, and newer ones that are complete.
  * Only devices on their versions are kept; a rollout whose version nobody uses is left out.
@@ -178,7 +180,7 @@ export async function readWinners(
       readonly member_threshold: string;
     }
   >(
-    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, ${readableFilter('w')},
+    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, ${WINNERS_FILTER},
        w.rollout_percentage
      FROM rollout_configurations AS w
      WHERE w.device_model = :model AND (w.weight, w.id) > (:weight::integer, :rollout::bigint)

@@ -3,6 +3,8 @@ import type { OwedUpdate } from './dispatching.ts';
 import { readableFilter, readTarget, type TargetType } from './target-filter.ts';
 import { STILL_MEANT, targetValues } from './targeting.ts';
 
+const FILTER = readableFilter('r');
+
 interface RolloutColumns {
   readonly firmware_version: string;
   readonly device_model: string;
@@ -17,7 +19,7 @@ interface RolloutColumns {
  */
 export async function findUnwanted(sql: Sql, rolloutId: number, updates: readonly OwedUpdate[]): Promise<Set<number>> {
   const [rollout] = await sql.query<RolloutColumns>(
-    `SELECT r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage
+    `SELECT r.firmware_version, r.device_model, r.target_type, ${FILTER}, r.rollout_percentage
      FROM rollout_configurations AS r WHERE r.id = :rollout`,
     { rollout: rolloutId },
   );
