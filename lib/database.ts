@@ -1,4 +1,5 @@
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { GraphWidget, type IWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import { type ISubnet, type IVpc, Subnet, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
@@ -13,9 +14,12 @@ import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
 import { APP_ROLE } from '../core/migrations.ts';
+import type { Alarms } from './alarms.ts';
 import type { Settings } from './settings.ts';
 
 const DATABASE_NAME = 'paku_ota';
+
+const AT_CAPACITY_PERCENT = 90;
 
 export interface DatabaseProps {
   readonly settings: Settings;
@@ -81,6 +85,25 @@ export class Database extends Construct {
         resources: [this.cluster.clusterArn],
       }),
     );
+  }
+
+  /** Made in the stack of the alarms: it depends on the data's, not the other way round. */
+  alarmAtCapacity(scope: Construct, alarms: Alarms): void {
+    alarms.add(scope, 'DatabaseAtCapacityAlarm', {
+      metric: this.cluster.metricACUUtilization({ statistic: 'Average', period: Duration.minutes(5) }),
+      description: 'The database works at the most capacity that it may have: everything waits for it.',
+      section: 'database-at-its-capacity',
+      threshold: AT_CAPACITY_PERCENT,
+      evaluationPeriods: 3,
+    });
+  }
+
+  graph(): IWidget {
+    return new GraphWidget({
+      title: 'Database: capacity units, connections',
+      left: [this.cluster.metricServerlessDatabaseCapacity({ statistic: 'Average' })],
+      right: [this.cluster.metricDatabaseConnections({ statistic: 'Average' })],
+    });
   }
 
   private grant(fn: LambdaFunction, secret: Pick<ISecret, 'secretArn' | 'grantRead'>): void {

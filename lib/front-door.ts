@@ -3,13 +3,21 @@ import { type CfnStage, DomainName, HttpApi, HttpMethod, HttpStage } from 'aws-c
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import { GraphWidget, type IWidget, type Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { FilterPattern, LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { METRICS } from '../core/metric-names.ts';
+import type { Alarms } from './alarms.ts';
 import type { Settings } from './settings.ts';
 
 /** Requests a second, and in one burst: ten thousand devices that all follow their link at once are served in a minute. */
 const THROTTLE = { rateLimit: 200, burstLimit: 400 };
+
+export interface FrontDoorProps {
+  readonly settings: Settings;
+  readonly alarms: Alarms;
+}
 
 /** The HTTP API that devices fetch their images from. */
 export class FrontDoor extends Construct {
@@ -18,8 +26,9 @@ export class FrontDoor extends Construct {
   /** URL before the token of a download link, with its last slash. */
   readonly linkBaseUrl: string;
   private readonly api: HttpApi;
+  private readonly throttled: Metric;
 
-  constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
+  constructor(scope: Construct, id: string, { settings, alarms }: FrontDoorProps) {
     super(scope, id);
     const { customDomain } = settings;
     this.api = new HttpApi(this, 'Api', {
@@ -40,7 +49,8 @@ export class FrontDoor extends Construct {
       throttle: THROTTLE,
       ...(domain === undefined ? {} : { domainMapping: { domainName: domain } }),
     });
-    this.logAccess(stage, settings);
+    this.throttled = countThrottled(this.logAccess(stage, settings));
+    this.watch(alarms);
     this.url = domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`;
     this.linkBaseUrl = `${this.url}/d/`;
   }
@@ -69,8 +79,33 @@ export class FrontDoor extends Construct {
     });
   }
 
+  /** Requests and their failures, for a dashboard. */
+  graph(): IWidget {
+    return new GraphWidget({
+      title: 'Front door: requests',
+      left: [this.api.metricCount(), this.api.metricClientError(), this.api.metricServerError(), this.throttled].map(
+        (metric) => metric.with({ statistic: 'Sum' }),
+      ),
+      right: [this.api.metricLatency({ statistic: 'p95' })],
+    });
+  }
+
+  private watch(alarms: Alarms): void {
+    alarms.add(this, 'FailingAlarm', {
+      metric: this.api.metricServerError({ statistic: 'Sum' }),
+      description: 'The front door answered requests with 5xx: downloads of images and calls of operators fail.',
+      section: 'front-door-failing',
+      threshold: 5,
+    });
+    alarms.add(this, 'ThrottledAlarm', {
+      metric: this.throttled,
+      description: 'The front door refused requests with 429: more devices fetch at once than it lets through.',
+      section: 'front-door-throttled',
+    });
+  }
+
   /** By route, never by path: a path holds a token. */
-  private logAccess(stage: HttpStage, settings: Settings): void {
+  private logAccess(stage: HttpStage, settings: Settings): LogGroup {
     const logs = new LogGroup(this, 'AccessLogs', {
       retention: settings.logRetentionDays as RetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
@@ -87,5 +122,16 @@ export class FrontDoor extends Construct {
       destinationArn: logs.logGroupArn,
       format: JSON.stringify(format),
     };
+    return logs;
   }
+}
+
+/** An HTTP API counts its 429 among the other 4xx; the access log tells them apart. */
+function countThrottled(logs: LogGroup): Metric {
+  const filter = logs.addMetricFilter('Throttled', {
+    filterPattern: FilterPattern.stringValue('$.status', '=', '429'),
+    metricNamespace: METRICS.namespace,
+    metricName: 'ThrottledRequests',
+  });
+  return filter.metric({ statistic: 'Sum' });
 }

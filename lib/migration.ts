@@ -2,19 +2,26 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { CustomResource, Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import type { Alarms } from './alarms.ts';
 import type { Database } from './database.ts';
 import { OtaFunction } from './ota-function.ts';
 import type { Settings } from './settings.ts';
 
 const schemaFolder = new URL('../schema/', import.meta.url);
 
+export interface MigrationProps {
+  readonly settings: Settings;
+  readonly alarms: Alarms;
+  readonly database: Database;
+}
+
 /** Brings the schema up to date in each deployment, before any function that relies on it. */
 export class Migration extends Construct {
-  constructor(scope: Construct, id: string, props: { readonly settings: Settings; readonly database: Database }) {
+  constructor(scope: Construct, id: string, { settings, alarms, database }: MigrationProps) {
     super(scope, id);
     const timeout = Duration.minutes(10);
-    const fn = new OtaFunction(this, 'Function', { name: 'migrate', settings: props.settings, timeout });
-    props.database.grantOwner(fn);
+    const fn = new OtaFunction(this, 'Function', { name: 'migrate', settings, alarms, timeout });
+    database.grantOwner(fn);
     const resource = new CustomResource(this, 'Resource', {
       resourceType: 'Custom::PakuOtaMigration',
       serviceToken: fn.functionArn,

@@ -1,14 +1,9 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
-import { Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
-import { EventBus, Rule } from 'aws-cdk-lib/aws-events';
+import { Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
-import { Schedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import type { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
-import { METRICS } from '../core/metric-names.ts';
 import { RELEASES_PREFIX } from '../core/object-keys.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import { Alarms } from './alarms.ts';
@@ -16,7 +11,10 @@ import type { DataStack } from './data-stack.ts';
 import { DeviceIdentity } from './device-identity.ts';
 import { FrontDoor } from './front-door.ts';
 import { Migration } from './migration.ts';
+import { OperationsDashboard } from './operations-dashboard.ts';
+import { Orchestration } from './orchestration.ts';
 import { OtaFunction } from './ota-function.ts';
+import { ownMetric } from './own-metric.ts';
 import type { Settings } from './settings.ts';
 import { QueueRule } from './topic-rules.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -32,6 +30,7 @@ export class ServiceStack extends Stack {
   private readonly data: DataStack;
   private readonly alarms: Alarms;
   private readonly migration: Migration;
+  private readonly functions: OtaFunction[] = [];
 
   constructor(scope: Construct, id: string, { settings, data }: ServiceStackProps) {
     super(scope, id, { description: 'paku-ota: firmware updates for ESP32 fleets' });
@@ -39,20 +38,29 @@ export class ServiceStack extends Stack {
     this.data = data;
     this.addStackDependency(data);
     this.alarms = new Alarms(this, 'Alarms', { settings });
-    this.migration = new Migration(this, 'Migration', { settings, database: data.database });
+    this.migration = new Migration(this, 'Migration', { settings, alarms: this.alarms, database: data.database });
 
     const identity = new DeviceIdentity(this, 'DeviceIdentity', { settings });
-    const frontDoor = new FrontDoor(this, 'FrontDoor', { settings });
+    const frontDoor = new FrontDoor(this, 'FrontDoor', { settings, alarms: this.alarms });
     const dispatch = this.dispatch(frontDoor.linkBaseUrl);
     this.download(frontDoor);
     this.orchestrate(dispatch);
     const status = this.ingestStatus(dispatch);
     const ota = this.ingestOta();
     const upload = this.registerRelease();
-    this.operatorApi(frontDoor, { status, ota, upload, dispatch });
+    const queues = { status, ota, upload, dispatch };
+    this.operatorApi(frontDoor, queues);
+    this.alarmRejections();
+    data.database.alarmAtCapacity(this, this.alarms);
+    const dashboard = new OperationsDashboard(this, 'Dashboard', {
+      alarms: this.alarms,
+      functions: this.functions,
+      graphs: [Object.values(queues).map((work) => work.graph()), [frontDoor.graph(), data.database.graph()]],
+    });
 
     new CfnOutput(this, 'FirmwareBucket', { value: data.firmware.bucket.bucketName });
     new CfnOutput(this, 'ApiUrl', { value: frontDoor.url });
+    new CfnOutput(this, 'DashboardName', { value: dashboard.dashboardName });
     new CfnOutput(this, 'DevicePolicy', { value: identity.policy.ref });
     new CfnOutput(this, 'DeviceThingType', { value: identity.thingType.ref });
   }
@@ -176,41 +184,21 @@ export class ServiceStack extends Stack {
     const fn = this.fn('Orchestrate', 'orchestrate', Duration.seconds(75));
     dispatch.queue.grantSendMessages(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
-    fn.addEnvironment(ENV.historyDays, String(this.settings.historyDays));
-    this.publishChanges(fn);
-    // A stale tick is worth nothing: the next one sees the same and more.
-    fn.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.seconds(60) });
-    new Schedule(this, 'Schedule', {
-      schedule: ScheduleExpression.rate(Duration.minutes(this.settings.scheduleMinutes)),
-      target: new LambdaInvoke(fn, { retryAttempts: 0, maxEventAge: Duration.seconds(60) }),
-    });
-    acknowledgeWildcard(
-      this,
-      `<${this.getLogicalId(fn.node.defaultChild as CfnFunction)}.Arn>:*`,
-      'The scheduler may invoke any version of this one function.',
-    );
+    new Orchestration(this, 'Orchestration', { fn, alarms: this.alarms, settings: this.settings });
   }
 
-  /** Changes of rollouts on the account's default bus, for whatever the user connects; an alarm for those that halt by themselves. */
-  private publishChanges(fn: OtaFunction): void {
-    const bus = EventBus.fromEventBusName(this, 'DefaultBus', 'default');
-    bus.grantPutEventsTo(fn);
-    fn.addEnvironment(ENV.eventBus, bus.eventBusName);
-    const halted = new Metric({
-      namespace: METRICS.namespace,
-      metricName: METRICS.rolloutsHalted,
-      dimensionsMap: { service: METRICS.service },
-      statistic: 'Sum',
+  /** A device that is wrong is so with each message: an hour is long enough for one mail instead of many. */
+  private alarmRejections(): void {
+    this.alarms.add(this, 'RejectedMessagesAlarm', {
+      metric: ownMetric('rejectedMessages', Duration.hours(1)),
+      description: 'Devices sent messages that could not be taken.',
+      section: 'rejected-messages',
     });
-    this.alarms.notify(
-      halted.createAlarm(this, 'RolloutHaltedAlarm', {
-        alarmDescription:
-          'A rollout stopped itself: too many of its devices failed. See docs/runbook.md#rollout-halted',
-        threshold: 1,
-        evaluationPeriods: 1,
-        treatMissingData: TreatMissingData.NOT_BREACHING,
-      }),
-    );
+    this.alarms.add(this, 'RejectedUploadsAlarm', {
+      metric: ownMetric('rejectedUploads', Duration.minutes(5)),
+      description: 'An upload did not become a release.',
+      section: 'rejected-uploads',
+    });
   }
 
   private route(id: string, work: WorkQueue, topicFilters: string[]): void {
@@ -222,11 +210,13 @@ export class ServiceStack extends Stack {
     const fn = new OtaFunction(this, id, {
       name,
       settings,
+      alarms: this.alarms,
       timeout,
       ...(memorySize === undefined ? {} : { memorySize }),
     });
     this.data.database.grantApp(fn);
     fn.node.addDependency(this.migration);
+    this.functions.push(fn);
     return fn;
   }
 }

@@ -1,5 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
-import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { GraphWidget, type IWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
@@ -45,15 +45,22 @@ export class WorkQueue extends Construct {
         ...(batchWindow === undefined ? {} : { maxBatchingWindow: batchWindow }),
       }),
     );
-    alarms.notify(
-      this.deadLetters.metricApproximateNumberOfMessagesVisible().createAlarm(this, 'DeadLettersAlarm', {
-        alarmDescription: `Messages that ${id} could not handle wait in its dead-letter queue. See docs/runbook.md#dead-letters`,
-        threshold: 0,
-        comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluationPeriods: 1,
-        treatMissingData: TreatMissingData.NOT_BREACHING,
-      }),
-    );
+    alarms.add(this, 'DeadLettersAlarm', {
+      metric: this.deadLetters.metricApproximateNumberOfMessagesVisible(),
+      description: `Messages that ${id} could not handle wait in its dead-letter queue.`,
+      section: 'dead-letters',
+    });
+  }
+
+  graph(): IWidget {
+    return new GraphWidget({
+      title: `${this.node.id}: waiting, dead`,
+      left: [
+        this.queue.metricApproximateNumberOfMessagesVisible({ label: 'waiting' }),
+        this.deadLetters.metricApproximateNumberOfMessagesVisible({ label: 'dead letters' }),
+      ],
+      right: [this.queue.metricApproximateAgeOfOldestMessage({ label: 'oldest, seconds' })],
+    });
   }
 
   /** Lets a function look at the dead letters and move them back. */

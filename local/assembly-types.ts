@@ -26,10 +26,11 @@ const LIVE: Readonly<Record<string, string>> = {
   'AWS::SecretsManager::SecretTargetAttachment': 'SecretId TargetId TargetType',
 };
 
-/** Networks, alarms, log groups, and permissions between services of one account. */
+/** Networks, alarms, dashboards, log groups, and permissions between services of one account. */
 const INERT = [
   'AWS::CDK::Metadata',
   'AWS::CloudWatch::Alarm',
+  'AWS::CloudWatch::Dashboard',
   'AWS::EC2::RouteTable',
   'AWS::EC2::SecurityGroup',
   'AWS::EC2::Subnet',
@@ -39,6 +40,7 @@ const INERT = [
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Lambda::Permission',
   'AWS::Logs::LogGroup',
+  'AWS::Logs::MetricFilter',
   'AWS::RDS::DBInstance',
   'AWS::RDS::DBSubnetGroup',
   'AWS::S3::BucketPolicy',

@@ -4,6 +4,7 @@ import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessag
 import { DEVICE_ID_SEGMENT, parseOtaTopic } from '../../core/topics.ts';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
+import { count } from '../shared/metrics.ts';
 import { readOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
@@ -20,6 +21,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const { updates, refused } = await storeReports(database, messages, now);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
   await recordRejectedMessages(database, rejected);
+  count({ rejectedMessages: rejected.length });
   logger.info('ota reports', { messages: event.Records.length, updates, rejected: rejected.length });
   return { batchItemFailures: [] };
 }

@@ -7,6 +7,7 @@ import { DEVICE_ID_SEGMENT } from '../../core/topics.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
+import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
 import { readStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
@@ -40,6 +41,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     dispatchQueueUrl,
     owed.map((updateId) => ({ updateId })),
   );
+  count({ rejectedMessages: rejected.length });
   logger.info('statuses', { messages: event.Records.length, rejected: rejected.length, owed: owed.length });
   return { batchItemFailures: [] };
 }

@@ -3,6 +3,7 @@ import { forgetRejectedUpload, recordRejectedUpload } from '../../core/releases.
 import { openDatabase } from '../shared/database.ts';
 import { readModels } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
+import { count } from '../shared/metrics.ts';
 import { registerUpload } from './register-upload.ts';
 import { readUploadEvent } from './upload-event.ts';
 
@@ -31,6 +32,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         uploadedAt,
       });
     }
+    count({ rejectedUploads: outcome.kind === 'rejected' ? 1 : 0 });
     logger.info('upload', { key, outcome: { ...outcome, image: undefined } });
   }
   return { batchItemFailures: [] };

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { metricValues, sum } from '../support/metrics.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 let system: TestSystem;
@@ -125,5 +126,8 @@ describe('what field devices were seen to say, over MQTT into the database', () 
     expect(await system.until(`SELECT * FROM devices WHERE device_id = '${id}'`)).toMatchObject({
       current_firmware_version: '1.0.0\uFFFD',
     });
+    const rejectedBy = (fn: string) => sum(metricValues(system.home, fn, 'RejectedMessages'));
+    await expect.poll(() => rejectedBy('IngestStatus')).toBe(3);
+    await expect.poll(() => rejectedBy('IngestOta')).toBe(1);
   });
 });

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
+import { metricValues } from '../support/metrics.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 let system: TestSystem;
@@ -18,6 +19,16 @@ const release = (model: string, version: string) =>
   system.until<Record<string, unknown>>(
     `SELECT * FROM firmware_releases WHERE device_model = '${model}' AND version = '${version}'`,
   );
+
+test('each upload is counted as rejected or as not, so that an alarm hears of both', async () => {
+  const counted = () => metricValues(system.home, 'RegisterRelease', 'RejectedUploads');
+  await system.upload('firmware/1.0.0/counted.bin', Buffer.from('<html>'));
+  await rejection('firmware/1.0.0/counted.bin');
+  await expect.poll(counted).toEqual([1]);
+  await system.upload('firmware/1.0.0/counted.bin', buildImage());
+  await release('counted', '1.0.0');
+  await expect.poll(counted).toEqual([1, 0]);
+});
 
 describe('an upload', () => {
   test('becomes a release with what the image says and what the uploader stated', async () => {

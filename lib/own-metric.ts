@@ -1,0 +1,14 @@
+import type { Duration } from 'aws-cdk-lib';
+import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import { METRICS } from '../core/metric-names.ts';
+
+/** The sum, over each period, of a metric that the functions write. */
+export function ownMetric(name: Exclude<keyof typeof METRICS, 'namespace' | 'service'>, period: Duration): Metric {
+  return new Metric({
+    namespace: METRICS.namespace,
+    metricName: METRICS[name],
+    dimensionsMap: { service: METRICS.service },
+    statistic: 'Sum',
+    period,
+  });
+}

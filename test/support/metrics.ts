@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Values of a metric that a function has written to its log so far, in CloudWatch's embedded format. */
+export function metricValues(home: string, functionName: string, metric: string): number[] {
+  const lines = readFileSync(join(home, 'logs', `${functionName}.log`), 'utf8').split('\n');
+  return lines
+    .filter((line) => line.startsWith('{"_aws":'))
+    .map((line) => (JSON.parse(line) as Record<string, unknown>)[metric])
+    .filter((value) => typeof value === 'number');
+}
+
+export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
