@@ -1,6 +1,6 @@
-import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { GraphWidget, type IWidget } from 'aws-cdk-lib/aws-cloudwatch';
-import { type ISubnet, type IVpc, Subnet, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
+import { type ISubnet, type IVpc, SecurityGroup, Subnet, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import {
@@ -66,6 +66,7 @@ export class Database extends Construct {
         excludePunctuation: true,
       },
     });
+    if (settings.database.allowedSecurityGroupId !== undefined) this.letIn(settings.database.allowedSecurityGroupId);
     this.acknowledge(settings);
   }
 
@@ -116,6 +117,14 @@ export class Database extends Construct {
     fn.addEnvironment(ENV.databaseName, DATABASE_NAME);
   }
 
+  private letIn(securityGroupId: string): void {
+    // Not ours: what it may send to is not changed here.
+    const group = SecurityGroup.fromSecurityGroupId(this, 'Allowed', securityGroupId, { mutable: false });
+    this.cluster.connections.allowDefaultPortFrom(group, 'Dashboards that read the database');
+    const { socketAddress } = this.cluster.clusterEndpoint;
+    new CfnOutput(Stack.of(this), 'DatabaseHost', { value: socketAddress });
+  }
+
   /** Isolated subnets suffice: the Data API reaches the cluster from outside of the network. */
   private network(settings: Settings): { vpc: IVpc; subnets: ISubnet[] } {
     if (settings.vpc !== undefined) {
@@ -131,7 +140,8 @@ export class Database extends Construct {
     });
     Validations.of(vpc).acknowledge({
       id: 'AwsSolutions-VPC7',
-      reason: 'The network has no route out and holds one cluster that nothing connects to; there is no flow to log.',
+      reason:
+        'The network has no route out and holds one cluster; the settings name the one group that may connect, if any.',
     });
     // exactOptionalPropertyTypes and the CDK's own declarations disagree about an optional property.
     return { vpc: vpc as IVpc, subnets: vpc.isolatedSubnets };

@@ -32,6 +32,11 @@ const settingsSchema = z
         minCapacity: z.number().min(0).max(256).multipleOf(0.5).default(0),
         maxCapacity: z.number().min(1).max(256).multipleOf(0.5).default(2),
         autoPauseMinutes: z.number().int().min(5).max(1440).default(5),
+        /** A security group of the cluster's network that may connect to the cluster itself, such as Grafana's. */
+        allowedSecurityGroupId: z
+          .string()
+          .regex(/^sg-[0-9a-f]{8,17}$/, 'expected sg- and 8 to 17 hexadecimal digits')
+          .optional(),
       })
       .prefault({}),
     /** Minutes between two looks of the orchestrator. */

@@ -14,6 +14,7 @@ test.each([
   [{ topicPrefix: 'a/b' }, 'topicPrefix: expected 1 to 32'],
   [{ commandTransport: 'carrier-pigeon' }, 'commandTransport'],
   [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
+  [{ database: { allowedSecurityGroupId: 'grafana' } }, 'database.allowedSecurityGroupId'],
   [{ scheduleMinutes: 0 }, 'scheduleMinutes'],
   [
     { models: { van: { delivery: 'presigned' } } },

@@ -63,6 +63,27 @@ describe('what must never be lost', () => {
   });
 });
 
+describe('the database', () => {
+  const ingress = (template: typeof dataTemplate) => resources(template, 'AWS::EC2::SecurityGroupIngress');
+  const text = (template: typeof dataTemplate) => JSON.stringify(template.findResources('AWS::EC2::SecurityGroup'));
+
+  test('is reached by the Data API alone', () => {
+    expect(ingress(dataTemplate)).toEqual([]);
+    expect(text(dataTemplate)).not.toContain('SecurityGroupIngress');
+  });
+
+  test('lets the one security group in that the settings name, and says where it listens', () => {
+    const { dataTemplate: opened } = synthesize({ database: { allowedSecurityGroupId: 'sg-0123456789abcdef0' } });
+    const rules = ingress(opened).map(([, { Properties }]) => Properties);
+    const port = { 'Fn::GetAtt': ['DatabaseCluster5B53A178', 'Endpoint.Port'] };
+    expect(rules).toMatchObject([
+      { IpProtocol: 'tcp', FromPort: port, ToPort: port, SourceSecurityGroupId: 'sg-0123456789abcdef0' },
+    ]);
+    opened.resourceCountIs('AWS::EC2::SecurityGroupEgress', 0);
+    opened.hasOutput('DatabaseHost', {});
+  });
+});
+
 describe('functions', () => {
   const functions = resources(serviceTemplate, 'AWS::Lambda::Function');
 

@@ -20,6 +20,8 @@ export interface TestDatabase {
   readonly app: Database;
   /** As the role of the migration. */
   readonly owner: Database;
+  /** As another role, which the test has made. */
+  as(role: string): Database;
   /** True where statements really run at the same time. */
   readonly isConcurrent: boolean;
   /** Removes all rows, so that the tests of a file can share one database; ids begin at 1 again. */
@@ -62,6 +64,7 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
   return {
     app: as('paku_app'),
     owner,
+    as,
     isConcurrent: server !== undefined,
     empty: () => emptyTables(owner),
     async close() {
