@@ -1,4 +1,5 @@
 import type { Context } from 'aws-lambda';
+import { hasWork } from '../../core/agenda.ts';
 import type { Sql } from '../../core/database.ts';
 import { ENV } from '../../core/env-names.ts';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
@@ -23,6 +24,10 @@ const HOUSEKEEPING_SECONDS = 300;
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const now = new Date();
   const holder = context.awsRequestId;
+  if (!(await hasWork(database, now))) {
+    count({ ticks: 1, rolloutsHalted: 0 });
+    return;
+  }
   const tick = await runTickAlone(database, holder, now, (updateIds) =>
     enqueue(
       dispatchQueueUrl,
