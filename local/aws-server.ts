@@ -8,7 +8,7 @@ import type { AwsResponse, AwsService } from './aws-service.ts';
 import { xmlElement } from './s3-xml.ts';
 import { type SigV4Options, type VerifiedSignature, verifySigV4 } from './sigv4.ts';
 import { verifiedBody } from './sigv4-body.ts';
-import { splitOnce } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 export interface AwsServerOptions extends SigV4Options {
   readonly host: string;

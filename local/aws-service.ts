@@ -7,7 +7,7 @@ export interface Identity {
   readonly name: string;
   readonly arn: string;
   /** Evaluates the identity's policies as IAM would: an explicit Deny wins, no match is a refusal. */
-  allows(action: string, resource: string, context?: Readonly<Record<string, string>>): boolean;
+  allows(action: string, resource: string): boolean;
 }
 
 /** A request whose SigV4 signature was verified. */

@@ -9,7 +9,7 @@ import { toEvent, writeJson, writeResult } from './http-event.ts';
 import { bySpecificity, compileRoute, type RoutePattern } from './http-routes.ts';
 import { type SigV4Options, verifySigV4 } from './sigv4.ts';
 import { verifiedBody } from './sigv4-body.ts';
-import { splitOnce } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 export interface HttpRoute {
   /** `GET /d/{token}` */

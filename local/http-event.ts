@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Identity } from './aws-service.ts';
-import { splitOnce } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 /** Bodies of these types reach a function as text, others as base64. */
 const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded))/;

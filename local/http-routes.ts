@@ -1,3 +1,5 @@
+import { escapeRegExp } from './text.ts';
+
 /** A route key of an HTTP API, such as `GET /d/{token}`. */
 export interface RoutePattern {
   readonly routeKey: string;
@@ -17,7 +19,7 @@ export function compileRoute(routeKey: string): RoutePattern {
     .split(/(\{\w+\+?\})/)
     .map((part) => {
       const [, name, greedy] = /^\{(\w+)(\+?)\}$/.exec(part) ?? [];
-      if (name === undefined) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+      if (name === undefined) return escapeRegExp(part);
       return `(?<${name}>${greedy ? '.+' : '[^/]+'})`;
     })
     .join('');

@@ -41,7 +41,7 @@ export class Identities {
 }
 
 function identityOf(name: string, arn: string, policy: Policy): Identity {
-  return { name, arn, allows: (action, resource, context) => policy.allows(action, resource, context) };
+  return { name, arn, allows: (action, resource) => policy.allows(action, resource) };
 }
 
 /** Key ids begin with AKIA (long-term) or ASIA (temporary) and have 20 characters; secrets have 40. */

@@ -11,7 +11,8 @@ import {
 } from './s3-headers.ts';
 import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
 import type { ObjectVersion } from './s3-store.ts';
-import { decode, headerText, splitOnce } from './sigv4-canonical.ts';
+import { decode, headerText } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 /** A version that has bytes. */
 type Readable = ObjectVersion & { readonly contentId: string };

@@ -4,7 +4,8 @@ import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import { AwsError } from './aws-error.ts';
 import { EMPTY_SHA256, sameText, type VerifiedSignature } from './sigv4.ts';
-import { headerText, splitOnce } from './sigv4-canonical.ts';
+import { headerText } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 const MAX_LINE_BYTES = 8192;
 const CRC32_HEADER = 'x-amz-checksum-crc32';

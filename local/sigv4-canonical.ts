@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { AwsError } from './aws-error.ts';
+import { splitOnce } from './text.ts';
 
 /** The parts of an HTTP request that a signature covers. */
 export interface SignedRequest {
@@ -83,12 +84,6 @@ export function decode(value: string): string {
 
 function encode(value: string): string {
   return encodeURIComponent(value).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
-/** Cuts at the first separator; all of it comes first when there is none. */
-export function splitOnce(value: string, separator: string): [string, string] {
-  const at = value.indexOf(separator);
-  return at < 0 ? [value, ''] : [value.slice(0, at), value.slice(at + separator.length)];
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

@@ -3,14 +3,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { AwsError } from './aws-error.ts';
 import type { Identity } from './aws-service.ts';
 import type { Identities } from './identities.ts';
-import {
-  canonicalRequest,
-  headerText,
-  parseQuery,
-  type Query,
-  type SignedRequest,
-  splitOnce,
-} from './sigv4-canonical.ts';
+import { canonicalRequest, headerText, parseQuery, type Query, type SignedRequest } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 export type { SignedRequest } from './sigv4-canonical.ts';
 

@@ -1,4 +1,5 @@
 import type { BrokerMessage } from './broker.ts';
+import { escapeRegExp } from './text.ts';
 
 /** A topic rule: which messages it takes, and what it makes of one. */
 export interface TopicRule {
@@ -56,7 +57,7 @@ function filterPattern(filter: string): RegExp {
   const [path, anything] = filter.endsWith('/#') ? [filter.slice(0, -2), '(/.*)?'] : [filter, ''];
   const levels = path.split('/').map((level) => {
     if (level.includes('#')) throw new Error(`the topic filter ${filter} has # before its end`);
-    return level === '+' ? '[^/]*' : level.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return level === '+' ? '[^/]*' : escapeRegExp(level);
   });
   return new RegExp(`^${levels.join('/')}${anything}$`, 's');
 }
