@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AwsError } from './aws-error.ts';
+import { AwsError } from './aws-service.ts';
 
 const fieldSchema = z.strictObject({
   isNull: z.boolean().optional(),

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { AwsError } from './aws-error.ts';
+import { AwsError } from './aws-service.ts';
 import type { SqlResult } from './sql-engine.ts';
 
 /** https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.limitations.html */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { AwsError } from './aws-error.ts';
+import { AwsError } from './aws-service.ts';
 import type { BoundStatement } from './data-api-parameters.ts';
 import {
   isPostgresError,

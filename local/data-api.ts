@@ -1,7 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsRequest, AwsService } from './aws-service.ts';
+import { AwsError, type AwsRequest, type AwsService, permit } from './aws-service.ts';
 import { badRequest, bindParameters, parameterSchema } from './data-api-parameters.ts';
 import { executeAnswer } from './data-api-results.ts';
 import { DataApiSessions, run } from './data-api-sessions.ts';
@@ -135,13 +134,8 @@ function parseInput(body: Buffer): Input {
 }
 
 function authorize({ identity }: AwsRequest, operation: string, input: Input, { clusterArns }: DataApiOptions): void {
-  const needed = [
-    [`rds-data:${operation}`, input.resourceArn],
-    ['secretsmanager:GetSecretValue', input.secretArn],
-  ] as const;
-  for (const [action, resource] of needed) {
-    if (!identity.allows(action, resource)) throw accessDenied(identity.arn, action, resource);
-  }
+  permit(identity, `rds-data:${operation}`, input.resourceArn);
+  permit(identity, 'secretsmanager:GetSecretValue', input.secretArn);
   if (clusterArns.includes(input.resourceArn)) return;
   throw new AwsError('DatabaseNotFoundException', 404, `There is no DB cluster ${input.resourceArn}.`);
 }

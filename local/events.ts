@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsService } from './aws-service.ts';
+import { AwsError, type AwsService, permit } from './aws-service.ts';
 import type { EventBus } from './event-bus.ts';
 
 /** One call takes ten entries (EventBridge quotas); a parameter that is not here is refused, not ignored. */
@@ -28,7 +27,7 @@ export function eventsService(bus: EventBus, busArn: string): AwsService {
       if (headers['x-amz-target'] !== 'AWSEvents.PutEvents') {
         throw new AwsError('UnknownOperationException', 400, `The local EventBridge does not imitate this operation.`);
       }
-      if (!identity.allows('events:PutEvents', busArn)) throw accessDenied(identity.arn, 'events:PutEvents', busArn);
+      permit(identity, 'events:PutEvents', busArn);
       const input = putEvents.safeParse(JSON.parse(await text(body)));
       if (!input.success) throw new AwsError('ValidationException', 400, z.prettifyError(input.error));
       for (const { Source: source, DetailType, Detail } of input.data.Entries) {

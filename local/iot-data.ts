@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsRequest, AwsResponse, AwsService } from './aws-service.ts';
+import { AwsError, type AwsRequest, type AwsService, permit } from './aws-service.ts';
 import type { Broker } from './broker.ts';
 import type { DirectMessageResult } from './direct-messages.ts';
+import type { Answer } from './http-server.ts';
 
 /** What a payload may have (AWS IoT Core quotas). */
 const MAX_PAYLOAD_BYTES = 128 * 1024;
@@ -40,15 +40,15 @@ export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
     },
   };
 
-  async function publish(request: AwsRequest, topic: string, payload: Buffer): Promise<AwsResponse> {
-    permit(request, 'iot:Publish', [`topic/${topic}`]);
+  async function publish(request: AwsRequest, topic: string, payload: Buffer): Promise<Answer> {
+    permitAll(request, 'iot:Publish', [`topic/${topic}`]);
     await broker.publish(topic, payload, request.query.get('qos') === '1' ? 1 : 0);
     return answer(200, {});
   }
 
-  async function sendDirect(request: AwsRequest, clientId: string, payload: Buffer): Promise<AwsResponse> {
+  async function sendDirect(request: AwsRequest, clientId: string, payload: Buffer): Promise<Answer> {
     const topic = request.query.get('topic') ?? '';
-    permit(request, 'iot:SendDirectMessage', [`client/${clientId}`, `topic/${topic}`]);
+    permitAll(request, 'iot:SendDirectMessage', [`client/${clientId}`, `topic/${topic}`]);
     const confirmWithinMs = request.query.get('confirmation') === 'true' ? confirmationMs(request) : undefined;
     const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs });
     if (result === 'delivered') return answer(200, { message: 'delivered', traceId: randomUUID() });
@@ -57,11 +57,8 @@ export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
   }
 
   /** AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there. */
-  function permit({ identity }: AwsRequest, action: string, resources: readonly string[]): void {
-    for (const resource of resources) {
-      const arn = arnPrefix + resource;
-      if (!identity.allows(action, arn)) throw accessDenied(identity.arn, action, arn, 'ForbiddenException');
-    }
+  function permitAll({ identity }: AwsRequest, action: string, resources: readonly string[]): void {
+    for (const resource of resources) permit(identity, action, arnPrefix + resource, 'ForbiddenException');
   }
 }
 
@@ -72,7 +69,7 @@ function confirmationMs({ query }: AwsRequest): number {
   throw new AwsError('InvalidRequestException', 400, `timeout is ${query.get('timeout')}, expected 1 to 15 seconds.`);
 }
 
-const answer = (status: number, body: object): AwsResponse => ({
+const answer = (status: number, body: object): Answer => ({
   status,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(body),

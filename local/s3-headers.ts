@@ -1,15 +1,13 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import { AwsError } from './aws-error.ts';
+import { AwsError, type Headers } from './aws-service.ts';
 import type { ObjectAttributes, ObjectVersion, Range } from './s3-store.ts';
-import { headerText } from './sigv4-canonical.ts';
 
 const METADATA_PREFIX = 'x-amz-meta-';
 
 /** Content type and user metadata of a request that writes an object. */
-export function attributesOf(headers: IncomingHttpHeaders): ObjectAttributes {
+export function attributesOf(headers: Headers): ObjectAttributes {
   const metadata = Object.entries(headers)
     .filter(([name]) => name.startsWith(METADATA_PREFIX))
-    .map(([name, value]) => [name.slice(METADATA_PREFIX.length), headerText(value) ?? '']);
+    .map(([name, value]) => [name.slice(METADATA_PREFIX.length), value ?? '']);
   return { contentType: headers['content-type'] ?? 'binary/octet-stream', metadata: Object.fromEntries(metadata) };
 }
 
@@ -37,7 +35,7 @@ export function preconditionFailed(condition: string): AwsError {
 }
 
 /** Conditional writes: `If-None-Match: *` creates only, `If-Match` replaces only what was seen. */
-export function publishConditions(headers: IncomingHttpHeaders): (current: ObjectVersion | undefined) => void {
+export function publishConditions(headers: Headers): (current: ObjectVersion | undefined) => void {
   const ifNoneMatch = headers['if-none-match'];
   const ifMatch = headers['if-match'];
   if (ifNoneMatch !== undefined && ifNoneMatch !== '*') {
@@ -51,8 +49,8 @@ export function publishConditions(headers: IncomingHttpHeaders): (current: Objec
   };
 }
 
-export function checkContentMd5(headers: IncomingHttpHeaders, md5: string): void {
-  const expected = headerText(headers['content-md5']);
+export function checkContentMd5(headers: Headers, md5: string): void {
+  const expected = headers['content-md5'];
   if (expected === undefined || Buffer.from(expected, 'base64').toString('hex') === md5) return;
   throw new AwsError('BadDigest', 400, 'The Content-MD5 you specified did not match what we received.');
 }

@@ -1,11 +1,11 @@
-import { AwsError } from './aws-error.ts';
-import type { AwsResponse } from './aws-service.ts';
+import { AwsError } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
 import type { StoredObject } from './s3-store.ts';
 
 const MAX_KEYS = 1000;
 
-export function listBuckets({ authorize, store, request }: S3Request): AwsResponse {
+export function listBuckets({ authorize, store, request }: S3Request): Answer {
   authorize('ListAllMyBuckets', '*');
   const owner = { ID: request.identity.name, DisplayName: request.identity.name };
   const buckets = store.buckets.map((Name) => ({ Name, CreationDate: new Date(0).toISOString() }));
@@ -13,7 +13,7 @@ export function listBuckets({ authorize, store, request }: S3Request): AwsRespon
 }
 
 /** ListObjectsV2, and version 1 (`marker`), which clients of other makes still ask for. */
-export function listObjects({ authorize, store, bucket, request }: S3Request): AwsResponse {
+export function listObjects({ authorize, store, bucket, request }: S3Request): Answer {
   authorize('ListBucket', bucketArn(bucket));
   const { query } = request;
   const v2 = query.get('list-type') === '2';

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { AwsError } from './aws-error.ts';
+import { AwsError } from './aws-service.ts';
 import { type ObjectAttributes, type ObjectVersion, type S3Store, writeAtomically } from './s3-store.ts';
 
 /** The last part may be smaller. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */

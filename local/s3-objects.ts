@@ -1,5 +1,5 @@
-import { AwsError } from './aws-error.ts';
-import type { AwsResponse } from './aws-service.ts';
+import { AwsError, decodeUri } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 import {
   attributesOf,
   checkContentMd5,
@@ -11,14 +11,13 @@ import {
 } from './s3-headers.ts';
 import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
 import type { ObjectVersion } from './s3-store.ts';
-import { decode, headerText } from './sigv4-canonical.ts';
 import { splitOnce } from './text.ts';
 
 /** A version that has bytes. */
 type Readable = ObjectVersion & { readonly contentId: string };
 
 /** GetObject and HeadObject. */
-export function getObject(s3: S3Request): AwsResponse {
+export function getObject(s3: S3Request): Answer {
   const { request, store, bucket, key } = s3;
   const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
   const version = findReadable(s3, bucket, key, request.query.get('versionId') ?? undefined);
@@ -39,7 +38,7 @@ export function getObject(s3: S3Request): AwsResponse {
   };
 }
 
-export async function putObject(s3: S3Request): Promise<AwsResponse> {
+export async function putObject(s3: S3Request): Promise<Answer> {
   const { request, store, bucket, key } = s3;
   const { headers, body } = request;
   s3.authorize('PutObject');
@@ -61,11 +60,11 @@ export async function putObject(s3: S3Request): Promise<AwsResponse> {
   return { status: 200, headers: { etag: `"${version.etag}"`, 'x-amz-version-id': version.versionId } };
 }
 
-export async function copyObject(s3: S3Request): Promise<AwsResponse> {
+export async function copyObject(s3: S3Request): Promise<Answer> {
   const { store, bucket, key } = s3;
   const { headers } = s3.request;
-  const source = parseCopySource(headerText(headers['x-amz-copy-source']) ?? '');
-  const ifMatch = headerText(headers['x-amz-copy-source-if-match']);
+  const source = parseCopySource(headers['x-amz-copy-source'] ?? '');
+  const ifMatch = headers['x-amz-copy-source-if-match'];
   s3.authorize('PutObject');
   const version = findReadable(s3, source.bucket, source.key, source.versionId);
   if (ifMatch !== undefined && !namesEtag(ifMatch, version.etag))
@@ -82,7 +81,7 @@ export async function copyObject(s3: S3Request): Promise<AwsResponse> {
   );
 }
 
-export async function deleteObject(s3: S3Request): Promise<AwsResponse> {
+export async function deleteObject(s3: S3Request): Promise<Answer> {
   const versionId = s3.request.query.get('versionId') ?? undefined;
   s3.authorize(versionId === undefined ? 'DeleteObject' : 'DeleteObjectVersion');
   const removed = await s3.store.delete(s3.bucket, s3.key, versionId);
@@ -124,7 +123,7 @@ function findReadable(s3: S3Request, bucket: string, key: string, versionId: str
 /** `[/]bucket/key[?versionId=…]`, percent-encoded. */
 function parseCopySource(header: string): { bucket: string; key: string; versionId: string | undefined } {
   const [path, query] = splitOnce(header, '?');
-  const [bucket, key] = splitOnce(decode(path).replace(/^\//, ''), '/');
+  const [bucket, key] = splitOnce(decodeUri(path).replace(/^\//, ''), '/');
   if (bucket === '' || key === '') {
     throw new AwsError('InvalidArgument', 400, `Copy source must be <bucket>/<key>, got '${header}'.`);
   }

@@ -1,4 +1,5 @@
-import type { AwsRequest, AwsResponse } from './aws-service.ts';
+import type { AwsRequest } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 import type { MultipartUploads } from './s3-multipart.ts';
 import type { S3Store } from './s3-store.ts';
 import { type XmlContent, xmlElement } from './s3-xml.ts';
@@ -18,10 +19,6 @@ export interface S3Request {
 
 export const bucketArn = (bucket: string) => `arn:aws:s3:::${bucket}`;
 
-export function xmlAnswer(
-  name: string,
-  content: XmlContent,
-  headers: Readonly<Record<string, string>> = {},
-): AwsResponse {
+export function xmlAnswer(name: string, content: XmlContent, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status: 200, headers: { 'content-type': 'application/xml', ...headers }, body: xmlElement(name, content) };
 }

@@ -1,5 +1,5 @@
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsRequest, AwsResponse, AwsService } from './aws-service.ts';
+import { AwsError, type AwsRequest, type AwsService, decodeUri, permit } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 import { attributesOf, checkContentMd5, publishConditions } from './s3-headers.ts';
 import { listBuckets, listObjects } from './s3-listing.ts';
 import { MultipartUploads } from './s3-multipart.ts';
@@ -7,9 +7,8 @@ import { copyObject, deleteObject, getObject, putObject } from './s3-objects.ts'
 import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
 import type { S3Store } from './s3-store.ts';
 import { parseParts } from './s3-xml.ts';
-import { decode, headerText } from './sigv4-canonical.ts';
 
-type Operation = (s3: S3Request) => Promise<AwsResponse> | AwsResponse;
+type Operation = (s3: S3Request) => Promise<Answer> | Answer;
 
 /** Query parameters that are understood; any other asks for something that is not imitated. */
 const KNOWN_PARAMETERS = new Set(
@@ -27,10 +26,8 @@ export function s3Service(store: S3Store, region: string): AwsService {
     async handle(sent) {
       const request = { ...sent, headers: { ...hoistedHeaders(sent.query), ...sent.headers } };
       const { bucket, key } = parseTarget(request.path);
-      const authorize = (action: string, resource = `arn:aws:s3:::${bucket}/${key}`) => {
-        if (request.identity.allows(`s3:${action}`, resource)) return;
-        throw accessDenied(request.identity.arn, `s3:${action}`, resource, 'AccessDenied');
-      };
+      const authorize = (action: string, resource = `arn:aws:s3:::${bucket}/${key}`) =>
+        permit(request.identity, `s3:${action}`, resource, 'AccessDenied');
       const operation = chooseOperation(request, bucket, key);
       if (bucket !== '' && !store.has(bucket)) {
         throw new AwsError('NoSuchBucket', 404, 'The specified bucket does not exist', { BucketName: bucket });
@@ -50,11 +47,11 @@ function hoistedHeaders(query: URLSearchParams): Record<string, string> {
 
 function parseTarget(path: string): { bucket: string; key: string } {
   const [, bucket = '', ...rest] = path.split('/');
-  const key = decode(rest.join('/'));
+  const key = decodeUri(rest.join('/'));
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
     throw new AwsError('KeyTooLongError', 400, `Your key is too long: more than ${MAX_KEY_BYTES} bytes.`);
   }
-  return { bucket: decode(bucket), key };
+  return { bucket: decodeUri(bucket), key };
 }
 
 function chooseOperation({ method, query, headers }: AwsRequest, bucket: string, key: string): Operation {
@@ -94,13 +91,13 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
 };
 
-async function createUpload({ authorize, uploads, bucket, key, request }: S3Request): Promise<AwsResponse> {
+async function createUpload({ authorize, uploads, bucket, key, request }: S3Request): Promise<Answer> {
   authorize('PutObject');
   const uploadId = await uploads.create({ bucket, key, ...attributesOf(request.headers) });
   return xmlAnswer('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId: uploadId });
 }
 
-async function uploadPart(s3: S3Request): Promise<AwsResponse> {
+async function uploadPart(s3: S3Request): Promise<Answer> {
   const { headers, query, body } = s3.request;
   s3.authorize('PutObject');
   const part = { ...uploadTarget(s3), number: Number(query.get('partNumber')) };
@@ -108,7 +105,7 @@ async function uploadPart(s3: S3Request): Promise<AwsResponse> {
   return { status: 200, headers: { etag: `"${etag}"` } };
 }
 
-async function completeUpload(s3: S3Request): Promise<AwsResponse> {
+async function completeUpload(s3: S3Request): Promise<Answer> {
   const { bucket, key, request } = s3;
   s3.authorize('PutObject');
   const parts = parseParts(await readText(request.body));
@@ -116,7 +113,7 @@ async function completeUpload(s3: S3Request): Promise<AwsResponse> {
   return xmlAnswer(
     'CompleteMultipartUploadResult',
     {
-      Location: `http://${headerText(request.headers.host)}${request.path}`,
+      Location: `http://${request.headers.host}${request.path}`,
       Bucket: bucket,
       Key: key,
       ETag: `"${version.etag}"`,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsRequest, AwsResponse, AwsService } from './aws-service.ts';
+import { AwsError, type AwsRequest, type AwsService, permit } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 
 export interface Secret {
   readonly arn: string;
@@ -70,12 +70,10 @@ export function secretsManagerService(secrets: Secrets): AwsService {
   };
 }
 
-async function getSecretValue({ body, identity }: AwsRequest, secrets: Secrets): Promise<AwsResponse> {
+async function getSecretValue({ body, identity }: AwsRequest, secrets: Secrets): Promise<Answer> {
   const { SecretId: arn } = JSON.parse(Buffer.concat(await body.toArray()).toString()) as { SecretId?: string };
   if (arn === undefined) throw new AwsError('InvalidParameterException', 400, 'SecretId is missing.');
-  if (!identity.allows('secretsmanager:GetSecretValue', arn)) {
-    throw accessDenied(identity.arn, 'secretsmanager:GetSecretValue', arn);
-  }
+  permit(identity, 'secretsmanager:GetSecretValue', arn);
   const secret = secrets.find(arn);
   if (!secret) {
     throw new AwsError('ResourceNotFoundException', 400, "Secrets Manager can't find the specified secret.");

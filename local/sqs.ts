@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsService } from './aws-service.ts';
+import { AwsError, type AwsService, permit } from './aws-service.ts';
 import type { LocalQueue, Message } from './queues.ts';
 
 /** A batch holds at most this many (SQS quotas). */
@@ -47,8 +46,7 @@ export function sqsService(findQueue: (url: string) => LocalQueue | undefined): 
       if (queue === undefined) {
         throw new AwsError('com.amazonaws.sqs#QueueDoesNotExist', 400, `There is no queue ${input.QueueUrl}.`);
       }
-      const action = `sqs:${name.replace('Batch', '')}`;
-      if (!identity.allows(action, queue.settings.arn)) throw accessDenied(identity.arn, action, queue.settings.arn);
+      permit(identity, `sqs:${name.replace('Batch', '')}`, queue.settings.arn);
       const answer = OPERATIONS[name as keyof typeof OPERATIONS](queue, input);
       return { status: 200, headers: { 'content-type': 'application/x-amz-json-1.0' }, body: JSON.stringify(answer) };
     },

@@ -66,7 +66,6 @@ export function routesOf(assembly: Assembly, region: string, invoke: Invoke): Ht
     return {
       routeKey: String(RouteKey),
       signedArn: AuthorizationType === 'AWS_IAM' ? api : undefined,
-      timeoutMs: Number(integration.TimeoutInMillis ?? 30_000),
       invoke: (event) => invoke(String(integration.IntegrationUri), event),
     };
   });
