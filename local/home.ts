@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from './files.ts';
 
 /** What outside programs connect to; written when everything is up, removed at the end. */
 export interface Endpoints {
@@ -54,11 +55,8 @@ export class Home {
     return join(this.folder, ...parts);
   }
 
-  /** Programs wait for the file, so it appears whole. It holds keys: only its owner may read it. */
   announce(endpoints: Endpoints): void {
-    const file = this.path(ENDPOINTS_FILE);
-    writeFileSync(`${file}.new`, `${JSON.stringify(endpoints, null, 2)}\n`, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    writeWhole(this.path(ENDPOINTS_FILE), `${JSON.stringify(endpoints, null, 2)}\n`);
   }
 
   close(): void {

@@ -23,7 +23,7 @@ import { S3Store } from './s3-store.ts';
 import { Secrets, secretsManagerService } from './secrets.ts';
 import { openPglite, openPostgres } from './sql-engine.ts';
 import { sqsService } from './sqs.ts';
-import { announcingBuckets, bucketsOf, clusterOf, newSecret, operatorKeys } from './template-data.ts';
+import { bucketsOf, clusterOf, newSecret, operatorKeys } from './template-data.ts';
 import { functionsOf, type Invoke, routesOf, schedulesOf } from './template-functions.ts';
 import { busRulesOf, consumersOf, type Queues, queueByUrl, queuesOf, topicRulesOf } from './template-queues.ts';
 
@@ -121,12 +121,14 @@ class Boot {
     this.#services.events = eventsService(bus, `arn:aws:events:${region}:${ACCOUNT}:event-bus/default`);
     const keys = operatorKeys(secrets, this.#identities);
 
-    const store = await this.#openStores(assembly, secrets, queues, cluster.resourceArn);
+    const buckets = bucketsOf(assembly);
+    const store = await this.#openStores(buckets.all, secrets, queues, cluster.resourceArn);
     this.#closers.add(() => closeFunctions(functions));
     await this.#makeCustomResources(assembly, invoke);
 
-    const buckets = announcingBuckets(assembly);
-    store.onObjectCreated((event) => buckets.has(event.bucket) && bus.put(objectCreatedEvent(event)));
+    store.onObjectCreated((event) => {
+      if (buckets.announcing.includes(event.bucket)) bus.put(objectCreatedEvent(event));
+    });
     startConsumers();
     this.#restoreQueues(queues, functions);
     api.serve(routes);
@@ -137,7 +139,7 @@ class Boot {
     const endpoints: Endpoints = {
       region,
       mqtt: { host, port: broker.port, caFile: authority.caFile },
-      s3: { endpoint: aws.url, bucket: [...buckets][0] ?? '', ...keys },
+      s3: { endpoint: aws.url, bucket: buckets.announcing[0] ?? '', ...keys },
       api: { url: apiUrl },
       dataApi: { endpoint: aws.url, ...cluster, ...keys },
     };
@@ -169,12 +171,17 @@ class Boot {
     return api;
   }
 
-  async #openStores(assembly: Assembly, secrets: Secrets, queues: Queues, clusterArn: string): Promise<S3Store> {
+  async #openStores(
+    buckets: readonly string[],
+    secrets: Secrets,
+    queues: Queues,
+    clusterArn: string,
+  ): Promise<S3Store> {
     const { databaseUrl, region } = this.#options;
     const pglite = () => openPglite(this.#home.path('postgres'));
     const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
     this.#closers.add(() => engine.close());
-    const store = await S3Store.open(this.#home.path('s3'), bucketsOf(assembly));
+    const store = new S3Store(this.#home.path('s3'), buckets);
     Object.assign(this.#services, {
       'rds-data': dataApiService({ engine, secrets, clusterArns: [clusterArn] }),
       s3: s3Service(store, region),

@@ -1,6 +1,5 @@
 import type { AwsRequest } from './aws-service.ts';
 import type { Answer } from './http-server.ts';
-import type { MultipartUploads } from './s3-multipart.ts';
 import type { S3Store } from './s3-store.ts';
 import { type XmlContent, xmlElement } from './s3-xml.ts';
 
@@ -8,12 +7,10 @@ import { type XmlContent, xmlElement } from './s3-xml.ts';
 export interface S3Request {
   readonly request: AwsRequest;
   readonly store: S3Store;
-  readonly uploads: MultipartUploads;
-  readonly region: string;
   readonly bucket: string;
   /** Empty when the bucket itself is meant. */
   readonly key: string;
-  /** @throws AwsError `AccessDenied` unless the caller may do `s3:<action>` on the object, or on what is named. */
+  /** @throws AwsError `AccessDenied` unless the caller may do `s3:<action>` on the object, or on what is named */
   authorize(action: string, resource?: string): void;
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { AwsError, type AwsRequest, type AwsService, permit } from './aws-service.ts';
+import { writeWhole } from './files.ts';
 import type { Answer } from './http-server.ts';
 
 export interface Secret {
@@ -29,8 +30,7 @@ export class Secrets {
     const suffix = randomBytes(6).toString('base64url').replace(/[-_]/g, 'x').slice(0, 6);
     const secret = { arn: `${this.#arnPrefix}${logicalId}-${suffix}`, value: create() };
     this.#byLogicalId[logicalId] = secret;
-    writeFileSync(`${this.#file}.new`, JSON.stringify(this.#byLogicalId, null, 2), { mode: 0o600 });
-    renameSync(`${this.#file}.new`, this.#file);
+    writeWhole(this.#file, JSON.stringify(this.#byLogicalId, null, 2));
     return secret;
   }
 

@@ -27,24 +27,23 @@ export function newSecret({ SecretStringTemplate, GenerateStringKey, PasswordLen
   return JSON.stringify({ ...JSON.parse(SecretStringTemplate), [GenerateStringKey ?? 'password']: password });
 }
 
-/** Buckets by name, for the S3 store. */
-export function bucketsOf(assembly: Assembly): Record<string, { versioned: boolean }> {
+/** The buckets, each of which must keep versions, and those whose events go to EventBridge. */
+export function bucketsOf(assembly: Assembly): { readonly all: string[]; readonly announcing: string[] } {
   const buckets = assembly.ofType('AWS::S3::Bucket').map(({ logicalId, properties }) => {
-    const { Status } = (properties.VersioningConfiguration ?? {}) as { Status?: string };
-    return [logicalId.toLowerCase(), { versioned: Status === 'Enabled' }] as const;
+    const { VersioningConfiguration, NotificationConfiguration } = properties as BucketProperties;
+    if (VersioningConfiguration?.Status !== 'Enabled') throw new Error(`${logicalId}: expected a bucket with versions`);
+    const announces = NotificationConfiguration?.EventBridgeConfiguration?.EventBridgeEnabled === true;
+    return { name: logicalId.toLowerCase(), announces };
   });
-  return Object.fromEntries(buckets);
+  const named = (some: typeof buckets) => some.map(({ name }) => name);
+  return { all: named(buckets), announcing: named(buckets.filter(({ announces }) => announces)) };
 }
 
-/** Buckets whose events go to EventBridge. */
-export function announcingBuckets(assembly: Assembly): ReadonlySet<string> {
-  const announcing = assembly.ofType('AWS::S3::Bucket').filter(({ properties }) => {
-    const { EventBridgeConfiguration } = (properties.NotificationConfiguration ?? {}) as {
-      EventBridgeConfiguration?: { EventBridgeEnabled?: boolean };
-    };
-    return EventBridgeConfiguration?.EventBridgeEnabled === true;
-  });
-  return new Set(announcing.map(({ logicalId }) => logicalId.toLowerCase()));
+interface BucketProperties {
+  readonly VersioningConfiguration?: { readonly Status?: string };
+  readonly NotificationConfiguration?: {
+    readonly EventBridgeConfiguration?: { readonly EventBridgeEnabled?: boolean };
+  };
 }
 
 export interface ClusterTarget {

@@ -44,7 +44,10 @@ const DATA = {
   },
   Firmware: {
     Type: 'AWS::S3::Bucket',
-    Properties: { NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } } },
+    Properties: {
+      VersioningConfiguration: { Status: 'Enabled' },
+      NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
+    },
   },
 };
 
