@@ -47,23 +47,12 @@ export class LocalQueue {
   }
 
   /** @returns the message's id */
-  send(body: string, delaySeconds = 0): string {
+  send(body: string): string {
     const now = this.#clock.now();
-    const message = { id: randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delaySeconds * 1000 };
+    const message = { id: randomUUID(), body, sentAt: now, receives: 0, visibleAt: now };
     this.#messages.set(message.id, message);
     this.#wake();
     return message.id;
-  }
-
-  /** Takes messages as a poller does: they are hidden until the visibility timeout, or for good once deleted. */
-  receive(count: number): Message[] {
-    const batch = this.#visible(count);
-    for (const message of batch) this.#hide(message);
-    return batch;
-  }
-
-  delete(id: string): void {
-    this.#messages.delete(id);
   }
 
   attach(consumer: Consumer): void {
@@ -131,7 +120,7 @@ export class LocalQueue {
     for (const message of batch) this.#hide(message);
     const failures = new Set(await consumer.consume(batch).catch(() => batch.map(({ id }) => id)));
     for (const message of batch) {
-      if (!failures.has(message.id)) this.delete(message.id);
+      if (!failures.has(message.id)) this.#messages.delete(message.id);
       else if (message.receives >= (this.settings.redrive?.maxReceiveCount ?? Number.POSITIVE_INFINITY))
         this.#bury(message);
     }
@@ -140,7 +129,7 @@ export class LocalQueue {
   }
 
   #bury({ id, body }: Message): void {
-    this.delete(id);
+    this.#messages.delete(id);
     this.#findQueue(this.settings.redrive?.deadLetterArn ?? '')?.send(body);
   }
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { AwsError, type AwsRequest, type AwsService, permit } from './aws-service.ts';
+import { z } from 'zod';
+import { AwsError, type AwsService, permit } from './aws-service.ts';
 import { writeWhole } from './files.ts';
-import type { Answer } from './http-server.ts';
+import { jsonService, operation } from './json-service.ts';
 
 export interface Secret {
   readonly arn: string;
@@ -53,34 +54,15 @@ function readJson(file: string): Record<string, Secret> {
   }
 }
 
-/** Secrets Manager's GetSecretValue, by ARN. */
+/** Secrets Manager: GetSecretValue, by ARN. */
 export function secretsManagerService(secrets: Secrets): AwsService {
-  return {
-    async handle(request) {
-      const operation = String(request.headers['x-amz-target']);
-      if (operation !== 'secretsmanager.GetSecretValue') {
-        throw new AwsError(
-          'UnknownOperationException',
-          400,
-          `The local Secrets Manager does not imitate '${operation}'.`,
-        );
-      }
-      return getSecretValue(request, secrets);
-    },
-  };
-}
-
-async function getSecretValue({ body, identity }: AwsRequest, secrets: Secrets): Promise<Answer> {
-  const { SecretId: arn } = JSON.parse(Buffer.concat(await body.toArray()).toString()) as { SecretId?: string };
-  if (arn === undefined) throw new AwsError('InvalidParameterException', 400, 'SecretId is missing.');
-  permit(identity, 'secretsmanager:GetSecretValue', arn);
-  const secret = secrets.find(arn);
-  if (!secret) {
-    throw new AwsError('ResourceNotFoundException', 400, "Secrets Manager can't find the specified secret.");
-  }
-  return {
-    status: 200,
-    headers: { 'content-type': 'application/x-amz-json-1.1' },
-    body: JSON.stringify({ ARN: arn, Name: arn.split(':').at(-1)?.slice(0, -7), SecretString: secret.value }),
-  };
+  const getSecretValue = operation({ SecretId: z.string() }, ({ SecretId: arn }, identity) => {
+    permit(identity, 'secretsmanager:GetSecretValue', arn);
+    const secret = secrets.find(arn);
+    if (!secret) {
+      throw new AwsError('ResourceNotFoundException', 400, "Secrets Manager can't find the specified secret.");
+    }
+    return { ARN: arn, Name: arn.split(':').at(-1)?.slice(0, -7), SecretString: secret.value };
+  });
+  return jsonService({ 'secretsmanager.GetSecretValue': getSecretValue });
 }

@@ -58,6 +58,6 @@ it('a secret that does not exist, and any other operation, are errors', async ()
     name: 'ResourceNotFoundException',
   });
   await expect(client.send(new ListSecretsCommand({}))).rejects.toThrow(
-    "does not imitate 'secretsmanager.ListSecrets'",
+    "'secretsmanager.ListSecrets' is not imitated here",
   );
 });
