@@ -1,16 +1,13 @@
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { CertificateAuthority } from './certificates.ts';
 import { type DirectMessage, type DirectMessageResult, DirectMessages } from './direct-messages.ts';
+import { type Address, listen } from './http-server.ts';
 import { ConnectionPermissions } from './iot-policy.ts';
 import type { Policy } from './policy.ts';
 
-export interface BrokerOptions {
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
+export interface BrokerOptions extends Address {
   readonly authority: CertificateAuthority;
   /** The IoT policy of the template, attached to every device's certificate. */
   readonly policy: Policy;
@@ -61,16 +58,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const ca = readFileSync(authority.caFile);
   const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, aedes.handle);
   server.on('tlsClientError', (error) => log(`mqtt TLS: ${error.message}`));
-  await new Promise<void>((resolve, reject) =>
-    server.once('error', reject).listen(options.port, options.host, resolve),
-  );
+  const port = await listen(server, options);
   const sockets = new Set<TLSSocket>();
   server.on('secureConnection', (socket) => {
     sockets.add(socket.once('close', () => sockets.delete(socket)));
   });
 
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     publish: (topic, payload, qos) =>
       new Promise((resolve, reject) =>
         aedes.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, (error) =>
@@ -102,7 +97,8 @@ function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
   aedes.authorizePublish = (client, { topic, retain, qos }, done) => {
     if (client === null) return done(null);
     if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
-    if (permissions.allowsPublish(client, topic, retain)) return done(null);
+    const actions = ['iot:Publish', ...(retain ? ['iot:RetainPublish'] : [])];
+    if (actions.every((action) => permissions.allows(client, action, `topic/${topic}`))) return done(null);
     return done(refusal(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
   };
   aedes.authorizeSubscribe = (client, subscription, done) => {

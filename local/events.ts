@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type AwsService, permit } from './aws-service.ts';
-import type { EventBus } from './event-bus.ts';
+import type { BusEvent } from './event-bus.ts';
 import { jsonService, operation } from './json-service.ts';
 
 /** One call takes this many entries (EventBridge quotas). */
@@ -16,11 +16,11 @@ const entrySchema = z.strictObject({
 });
 
 /** EventBridge, onto the bus that the template's rules listen to: PutEvents. */
-export function eventsService(bus: EventBus, busArn: string): AwsService {
+export function eventsService(putEvent: (event: BusEvent) => void, busArn: string): AwsService {
   const putEvents = operation({ Entries: z.array(entrySchema).min(1).max(MAX_ENTRIES) }, ({ Entries }, identity) => {
     permit(identity, 'events:PutEvents', busArn);
     for (const { Source: source, DetailType, Detail } of Entries) {
-      bus.put({ source, 'detail-type': DetailType, detail: JSON.parse(Detail) as object });
+      putEvent({ source, 'detail-type': DetailType, detail: JSON.parse(Detail) as object });
     }
     return { FailedEntryCount: 0, Entries: Entries.map(() => ({ EventId: randomUUID() })) };
   });

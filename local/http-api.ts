@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { AwsError, type Headers, type Identity } from './aws-service.ts';
 import { toAnswer, toEvent } from './http-event.ts';
-import { bySpecificity, compileRoute, type RoutePattern } from './http-routes.ts';
+import { compileRoute, type RoutePattern } from './http-routes.ts';
 import { type Address, type Answer, type HttpServer, readBody, startHttpServer } from './http-server.ts';
 import { type SigV4Options, verifySigV4 } from './sigv4.ts';
 import { verifiedBody } from './sigv4-body.ts';
@@ -46,7 +46,9 @@ export async function startHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   return {
     ...server,
     serve(given) {
-      routes = given.map((route) => ({ ...route, ...compileRoute(route.routeKey) })).sort(bySpecificity);
+      routes = given
+        .map((route) => ({ ...route, ...compileRoute(route.routeKey) }))
+        .sort((a, b) => (a.rank < b.rank ? -1 : 1));
     },
   };
 }

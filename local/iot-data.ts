@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { AwsError, type AwsRequest, type AwsService, permit } from './aws-service.ts';
+import { AwsError, type AwsRequest, type AwsService, decodeUri, permit } from './aws-service.ts';
 import type { Broker } from './broker.ts';
 import type { DirectMessageResult } from './direct-messages.ts';
-import type { Answer } from './http-server.ts';
 
 /** What a payload may have (AWS IoT Core quotas). */
 const MAX_PAYLOAD_BYTES = 128 * 1024;
@@ -20,57 +19,41 @@ const FAILURES: Readonly<
 export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
   return {
     async handle(request) {
-      const payload = await buffer(request.body);
+      const { method, path, body } = request;
+      const payload = await buffer(body);
       if (payload.length > MAX_PAYLOAD_BYTES) {
-        throw new AwsError(
-          'RequestEntityTooLargeException',
-          413,
-          `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`,
-        );
+        const message = `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`;
+        throw new AwsError('RequestEntityTooLargeException', 413, message);
       }
-      const topic = /^\/topics\/([^/]+)$/.exec(request.path)?.[1];
-      if (topic !== undefined) return publish(request, decodeURIComponent(topic), payload);
-      const clientId = /^\/connections\/([^/]+)\/messages$/.exec(request.path)?.[1];
-      if (clientId !== undefined) return sendDirect(request, decodeURIComponent(clientId), payload);
-      throw new AwsError(
-        'MethodNotAllowedException',
-        405,
-        `The local IoT data plane does not imitate ${request.method} ${request.path}.`,
-      );
+      const [, topic, clientId] = /^\/(?:topics\/([^/]+)|connections\/([^/]+)\/messages)$/.exec(path) ?? [];
+      if (topic !== undefined) await publish(request, decodeUri(topic), payload);
+      else if (clientId !== undefined) await sendDirect(request, decodeUri(clientId), payload);
+      else throw new AwsError('MethodNotAllowedException', 405, `${method} ${path} is not imitated here.`);
+      const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
     },
   };
 
-  async function publish(request: AwsRequest, topic: string, payload: Buffer): Promise<Answer> {
-    permitAll(request, 'iot:Publish', [`topic/${topic}`]);
-    await broker.publish(topic, payload, request.query.get('qos') === '1' ? 1 : 0);
-    return answer(200, {});
+  async function publish({ identity, query }: AwsRequest, topic: string, payload: Buffer): Promise<void> {
+    permit(identity, 'iot:Publish', `${arnPrefix}topic/${topic}`, 'ForbiddenException');
+    await broker.publish(topic, payload, query.get('qos') === '1' ? 1 : 0);
   }
 
-  async function sendDirect(request: AwsRequest, clientId: string, payload: Buffer): Promise<Answer> {
-    const topic = request.query.get('topic') ?? '';
-    permitAll(request, 'iot:SendDirectMessage', [`client/${clientId}`, `topic/${topic}`]);
-    const confirmWithinMs = request.query.get('confirmation') === 'true' ? confirmationMs(request) : undefined;
+  async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {
+    const topic = query.get('topic') ?? '';
+    // AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there.
+    for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
+      permit(identity, 'iot:SendDirectMessage', arnPrefix + resource, 'ForbiddenException');
+    }
+    const confirmWithinMs = query.get('confirmation') === 'true' ? confirmationMs(query) : undefined;
     const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs });
-    if (result === 'delivered') return answer(200, { message: 'delivered', traceId: randomUUID() });
-    const [code, status, message] = FAILURES[result];
-    throw new AwsError(code, status, message);
-  }
-
-  /** AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there. */
-  function permitAll({ identity }: AwsRequest, action: string, resources: readonly string[]): void {
-    for (const resource of resources) permit(identity, action, arnPrefix + resource, 'ForbiddenException');
+    if (result !== 'delivered') throw new AwsError(...FAILURES[result]);
   }
 }
 
 /** 1 to 15 seconds, 5 unless said otherwise (SendDirectMessage, API reference). */
-function confirmationMs({ query }: AwsRequest): number {
+function confirmationMs(query: URLSearchParams): number {
   const seconds = Number(query.get('timeout') ?? '5');
   if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 15) return seconds * 1000;
   throw new AwsError('InvalidRequestException', 400, `timeout is ${query.get('timeout')}, expected 1 to 15 seconds.`);
 }
-
-const answer = (status: number, body: object): Answer => ({
-  status,
-  headers: { 'content-type': 'application/json' },
-  body: JSON.stringify(body),
-});

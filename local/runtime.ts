@@ -8,7 +8,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { Closers } from './closers.ts';
 import { runCustomResource } from './custom-resources.ts';
 import { dataApiService } from './data-api.ts';
-import { EventBus, objectCreatedEvent } from './event-bus.ts';
+import { eventBus, objectCreatedEvent } from './event-bus.ts';
 import { eventsService } from './events.ts';
 import type { LocalFunction } from './functions.ts';
 import { type Endpoints, Home } from './home.ts';
@@ -117,8 +117,8 @@ class Boot {
     const tick = schedulesOf(assembly, roles, invoke);
     const toRules = topicRulesOf(assembly, queues, roles);
     const routes = routesOf(assembly, region, invoke);
-    const bus = new EventBus(busRulesOf(assembly, queues), { region, account: ACCOUNT }, clock.now);
-    this.#services.events = eventsService(bus, `arn:aws:events:${region}:${ACCOUNT}:event-bus/default`);
+    const putEvent = eventBus(busRulesOf(assembly, queues), { region, account: ACCOUNT }, clock.now);
+    this.#services.events = eventsService(putEvent, `arn:aws:events:${region}:${ACCOUNT}:event-bus/default`);
     const keys = operatorKeys(secrets, this.#identities);
 
     const buckets = bucketsOf(assembly);
@@ -127,7 +127,7 @@ class Boot {
     await this.#makeCustomResources(assembly, invoke);
 
     store.onObjectCreated((event) => {
-      if (buckets.announcing.includes(event.bucket)) bus.put(objectCreatedEvent(event));
+      if (buckets.announcing.includes(event.bucket)) putEvent(objectCreatedEvent(event));
     });
     startConsumers();
     this.#restoreQueues(queues, functions);

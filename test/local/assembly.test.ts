@@ -62,13 +62,16 @@ describe('the cloud assembly', () => {
 
   it('follows exports from one stack to the other', async () => {
     const exported = { Value: { Ref: 'Bucket' }, Export: { Name: 'Data:Bucket' } };
-    const Resources = { Bucket: { Type: 'AWS::S3::Bucket' } };
-    const Outputs = { FirmwareBucket: { Value: { 'Fn::ImportValue': 'Data:Bucket' } } };
+    const fn = {
+      Type: 'AWS::Lambda::Function',
+      Properties: { Environment: { Variables: { BUCKET: { 'Fn::ImportValue': 'Data:Bucket' } } } },
+    };
     const assembly = await read({
-      Data: { Resources, Outputs: { Bucket: exported } },
-      Service: { Resources: {}, Outputs },
+      Data: { Resources: { Bucket: { Type: 'AWS::S3::Bucket' } }, Outputs: { Bucket: exported } },
+      Service: { Resources: { Fn: fn } },
     });
-    expect(assembly.output('Service', 'FirmwareBucket')).toBe('bucket');
+    const [{ properties } = {}] = assembly.ofType('AWS::Lambda::Function');
+    expect(properties?.Environment).toEqual({ Variables: { BUCKET: 'bucket' } });
   });
 
   it("finds a function's code among the assets", async () => {

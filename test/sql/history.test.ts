@@ -2,7 +2,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
 import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
-import { EventBus } from '../../local/event-bus.ts';
+import { eventBus } from '../../local/event-bus.ts';
 import { eventsService } from '../../local/events.ts';
 import { allow, REGION, startEndpoints, type TestEndpoints } from '../local/aws-endpoints.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -167,8 +167,8 @@ describe('changes of rollouts on the event bus', () => {
   let published: { 'detail-type': string; source: string; detail: Record<string, unknown> }[];
   beforeAll(async () => {
     const rule = { pattern: () => true, deliver: (event: string) => published.push(JSON.parse(event)) };
-    const bus = new EventBus([rule], { region: REGION, account: '000000000000' }, Date.now);
-    endpoints = await startEndpoints({ events: eventsService(bus, BUS) });
+    const putEvent = eventBus([rule], { region: REGION, account: '000000000000' }, Date.now);
+    endpoints = await startEndpoints({ events: eventsService(putEvent, BUS) });
     const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
     vi.stubEnv('EVENT_BUS', 'default');
     vi.stubEnv('AWS_REGION', REGION);
