@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ACCOUNT, arnOf, REGION } from './account.ts';
 import { isLive } from './assembly-types.ts';
 import { resolve, type Scope } from './intrinsics.ts';
-
-/** There is one account on a laptop. */
-export const ACCOUNT = '000000000000';
+import type { SecretGeneration } from './secrets.ts';
 
 export interface Resource {
   readonly stack: string;
@@ -24,13 +23,12 @@ export interface Assembly {
 }
 
 export interface AssemblyOptions {
-  readonly region: string;
   /** What GetAtt ApiEndpoint means here. */
   readonly apiEndpoint: string;
   /** URL of a queue, from its name. */
   queueUrl(name: string): string;
   /** ARN of a secret, from its logical id and what the template wants generated. */
-  secretArn(logicalId: string, generate: { readonly SecretStringTemplate?: string }): string;
+  secretArn(logicalId: string, generation: SecretGeneration): string;
 }
 
 interface Template {
@@ -110,7 +108,7 @@ function scopeOf(
     return found;
   };
   const scope: Scope = {
-    ref: (name) => pseudoParameters(stack, options.region)[name] ?? refOf(find(name), scope, options),
+    ref: (name) => pseudoParameters(stack)[name] ?? refOf(find(name), scope, options),
     getAtt: (name, attribute) => attributeOf(find(name), attribute, options),
     importValue(name) {
       if (exports.has(name)) return resolve(exports.get(name), scope);
@@ -120,33 +118,32 @@ function scopeOf(
   return scope;
 }
 
-const pseudoParameters = (stack: string, region: string): Readonly<Record<string, string>> => ({
+const pseudoParameters = (stack: string): Readonly<Record<string, string>> => ({
   'AWS::AccountId': ACCOUNT,
   'AWS::Partition': 'aws',
-  'AWS::Region': region,
+  'AWS::Region': REGION,
   'AWS::StackName': stack,
 });
 
 function refOf({ logicalId, type, properties }: Resource, scope: Scope, options: AssemblyOptions): unknown {
   if (type === 'AWS::SQS::Queue') return options.queueUrl(logicalId);
   if (type === 'AWS::SecretsManager::Secret') {
-    return options.secretArn(logicalId, (properties.GenerateSecretString ?? {}) as object);
+    return options.secretArn(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration);
   }
   if (type === 'AWS::SecretsManager::SecretTargetAttachment') return resolve(properties.SecretId, scope);
   if (type === 'AWS::S3::Bucket' || type === 'AWS::RDS::DBCluster') return logicalId.toLowerCase();
   return logicalId;
 }
 
-function attributeOf({ logicalId, type }: Resource, attribute: string, options: AssemblyOptions): string {
-  const { region, apiEndpoint } = options;
+function attributeOf({ logicalId, type }: Resource, attribute: string, { apiEndpoint }: AssemblyOptions): string {
   const attributes: Record<string, string> = {
     'AWS::ApiGatewayV2::Api.ApiEndpoint': apiEndpoint,
     'AWS::EC2::SecurityGroup.GroupId': logicalId,
     'AWS::IAM::Role.Arn': `arn:aws:iam::${ACCOUNT}:role/${logicalId}`,
-    'AWS::Lambda::Function.Arn': `arn:aws:lambda:${region}:${ACCOUNT}:function:${logicalId}`,
-    'AWS::Logs::LogGroup.Arn': `arn:aws:logs:${region}:${ACCOUNT}:log-group:${logicalId}:*`,
+    'AWS::Lambda::Function.Arn': arnOf('lambda', `function:${logicalId}`),
+    'AWS::Logs::LogGroup.Arn': arnOf('logs', `log-group:${logicalId}:*`),
     'AWS::S3::Bucket.Arn': `arn:aws:s3:::${logicalId.toLowerCase()}`,
-    'AWS::SQS::Queue.Arn': `arn:aws:sqs:${region}:${ACCOUNT}:${logicalId}`,
+    'AWS::SQS::Queue.Arn': arnOf('sqs', logicalId),
   };
   const value = attributes[`${type}.${attribute}`];
   if (value === undefined) throw new Error(`attribute ${attribute} of ${logicalId} (${type}) is not known`);

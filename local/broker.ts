@@ -11,8 +11,6 @@ export interface BrokerOptions extends Address {
   readonly authority: CertificateAuthority;
   /** The IoT policy of the template, attached to every device's certificate. */
   readonly policy: Policy;
-  /** `arn:aws:iot:{region}:{account}:` */
-  readonly arnPrefix: string;
   readonly onMessage: (message: BrokerMessage) => void;
   readonly log: (line: string) => void;
 }
@@ -41,7 +39,7 @@ export interface Broker {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { authority, log } = options;
   const aedes = await Aedes.createBroker();
-  const permissions = new ConnectionPermissions(options.policy, options.arnPrefix);
+  const permissions = new ConnectionPermissions(options.policy);
   const directMessages = new DirectMessages(aedes, permissions);
   restrict(aedes, permissions);
   let closing = false;

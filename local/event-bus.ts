@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { ACCOUNT, REGION } from './account.ts';
 import type { ObjectCreated } from './s3-store.ts';
 
 export interface BusEvent {
@@ -19,18 +20,21 @@ export type EventPattern = (value: unknown) => boolean;
 
 /**
  * What hands events to the rules that match them.
- * @param origin what they say they come from
  * @param now milliseconds since the epoch
  */
-export function eventBus(
-  rules: readonly BusRule[],
-  origin: { readonly region: string; readonly account: string },
-  now: () => number,
-): (event: BusEvent) => void {
+export function eventBus(rules: readonly BusRule[], now: () => number): (event: BusEvent) => void {
   return (event) => {
     // EventBridge states whole seconds.
     const time = `${new Date(now()).toISOString().slice(0, 19)}Z`;
-    const envelope = { version: '0', id: randomUUID(), time, resources: [], ...origin, ...event };
+    const envelope = {
+      version: '0',
+      id: randomUUID(),
+      time,
+      account: ACCOUNT,
+      region: REGION,
+      resources: [],
+      ...event,
+    };
     for (const { pattern, deliver } of rules) if (pattern(envelope)) deliver(JSON.stringify(envelope));
   };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { arnOf } from './account.ts';
 import { type AwsService, permit } from './aws-service.ts';
 import type { BusEvent } from './event-bus.ts';
 import { jsonService, operation } from './json-service.ts';
@@ -16,9 +17,9 @@ const entrySchema = z.strictObject({
 });
 
 /** EventBridge, onto the bus that the template's rules listen to: PutEvents. */
-export function eventsService(putEvent: (event: BusEvent) => void, busArn: string): AwsService {
+export function eventsService(putEvent: (event: BusEvent) => void): AwsService {
   const putEvents = operation({ Entries: z.array(entrySchema).min(1).max(MAX_ENTRIES) }, ({ Entries }, identity) => {
-    permit(identity, 'events:PutEvents', busArn);
+    permit(identity, 'events:PutEvents', arnOf('events', 'event-bus/default'));
     for (const { Source: source, DetailType, Detail } of Entries) {
       putEvent({ source, 'detail-type': DetailType, detail: JSON.parse(Detail) as object });
     }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
+import { arnOf } from './account.ts';
 import { AwsError, type AwsRequest, type AwsService, decodeUri, permit } from './aws-service.ts';
 import type { Broker } from './broker.ts';
 import type { DirectMessageResult } from './direct-messages.ts';
@@ -16,7 +17,7 @@ const FAILURES: Readonly<
 };
 
 /** The AWS IoT data plane: Publish and SendDirectMessage, in the shapes of the SDK's model. */
-export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
+export function iotDataService(broker: Broker): AwsService {
   return {
     async handle(request) {
       const { method, path, body } = request;
@@ -35,7 +36,7 @@ export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
   };
 
   async function publish({ identity, query }: AwsRequest, topic: string, payload: Buffer): Promise<void> {
-    permit(identity, 'iot:Publish', `${arnPrefix}topic/${topic}`, 'ForbiddenException');
+    permit(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
     await broker.publish(topic, payload, query.get('qos') === '1' ? 1 : 0);
   }
 
@@ -43,7 +44,7 @@ export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
     const topic = query.get('topic') ?? '';
     // AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there.
     for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
-      permit(identity, 'iot:SendDirectMessage', arnPrefix + resource, 'ForbiddenException');
+      permit(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
     }
     const confirmWithinMs = query.get('confirmation') === 'true' ? confirmationMs(query) : undefined;
     const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs });

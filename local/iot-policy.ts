@@ -1,20 +1,16 @@
 import type { TLSSocket } from 'node:tls';
 import type { Client } from 'aedes';
+import { arnOf } from './account.ts';
 import type { Policy } from './policy.ts';
 
 /** What the devices' IoT policy lets each connection do. */
 export class ConnectionPermissions {
   readonly #policy: Policy;
-  readonly #arnPrefix: string;
   readonly #things = new WeakMap<Client, string>();
 
-  /**
-   * @param policy the template's IoT policy, which is attached to every device's certificate
-   * @param arnPrefix `arn:aws:iot:{region}:{account}:`
-   */
-  constructor(policy: Policy, arnPrefix: string) {
+  /** @param policy the template's IoT policy, which is attached to every device's certificate */
+  constructor(policy: Policy) {
     this.#policy = policy;
-    this.#arnPrefix = arnPrefix;
   }
 
   /** The thing that the connection's certificate belongs to: its common name, which the local authority vouches for. */
@@ -28,6 +24,6 @@ export class ConnectionPermissions {
   /** @param resource without the ARN's first part: `client/…`, `topic/…`, `topicfilter/…` */
   allows(client: Client, action: string, resource: string): boolean {
     const context = { 'iot:Connection.Thing.ThingName': this.thingOf(client) };
-    return this.#policy.allows(action, this.#arnPrefix + resource, context);
+    return this.#policy.allows(action, arnOf('iot', resource), context);
   }
 }

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { Clock } from './clock.ts';
+import { writeWhole } from './files.ts';
 
 export interface QueueSettings {
   readonly name: string;
@@ -136,3 +138,19 @@ export class LocalQueue {
 
 /** When a message became one that can be received. */
 const arrival = ({ sentAt, visibleAt }: Message) => Math.max(sentAt, visibleAt);
+
+/** Writes what is still in the queues, for the next start. */
+export function saveQueues(file: string, queues: readonly LocalQueue[]): void {
+  writeWhole(
+    file,
+    JSON.stringify(Object.fromEntries(queues.map(({ settings, messages }) => [settings.name, messages]))),
+  );
+}
+
+/** Reads it back, once: a message is in the file or in a queue, not in both. */
+export function restoreQueues(file: string, queues: readonly LocalQueue[]): void {
+  if (!existsSync(file)) return;
+  const left = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Message[]>;
+  rmSync(file);
+  for (const queue of queues) queue.restore(left[queue.settings.name] ?? []);
+}

@@ -1,3 +1,4 @@
+import { REGION } from './account.ts';
 import { AwsError, type AwsRequest, type AwsService, decodeUri, permit } from './aws-service.ts';
 import type { Answer } from './http-server.ts';
 import { listObjects } from './s3-listing.ts';
@@ -17,8 +18,8 @@ const KNOWN_PARAMETERS = new Set(
 );
 
 /** The S3 operations that releases, downloads and uploads by common clients need, over a folder. */
-export function s3Service(store: S3Store, region: string): AwsService {
-  const operations = operationsOn(new MultipartUploads(store), region);
+export function s3Service(store: S3Store): AwsService {
+  const operations = operationsOn(new MultipartUploads(store));
   return {
     async handle(sent) {
       const request = { ...sent, headers: { ...hoistedHeaders(sent.query), ...sent.headers } };
@@ -42,16 +43,16 @@ function hoistedHeaders(query: URLSearchParams): Record<string, string> {
   return Object.fromEntries(hoisted.map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-function operationsOn(uploads: MultipartUploads, region: string): Operations {
+function operationsOn(uploads: MultipartUploads): Operations {
   return {
     'HEAD bucket': ({ authorize, bucket }) => {
       authorize('ListBucket', bucketArn(bucket));
-      return { status: 200, headers: { 'x-amz-bucket-region': region } };
+      return { status: 200, headers: { 'x-amz-bucket-region': REGION } };
     },
     'GET bucket': listObjects,
     'GET bucket?location': ({ authorize, bucket }) => {
       authorize('GetBucketLocation', bucketArn(bucket));
-      return xmlAnswer('LocationConstraint', region === 'us-east-1' ? '' : region);
+      return xmlAnswer('LocationConstraint', REGION);
     },
     'GET object': getObject,
     'HEAD object': getObject,

@@ -4,7 +4,6 @@ import { readAssembly } from '../../local/assembly.ts';
 import { type TestStack, writeCloudAssembly } from './cloud-assembly.ts';
 
 const options = {
-  region: 'eu-north-1',
   apiEndpoint: 'http://127.0.0.1:1234',
   queueUrl: (name: string) => `http://sqs/${name}`,
   secretArn: (logicalId: string) => `arn:secret:${logicalId}`,
@@ -50,12 +49,12 @@ describe('the cloud assembly', () => {
     expect(await resolved(variables, resources)).toEqual({
       Variables: {
         QUEUE: 'http://sqs/Work',
-        QUEUE_ARN: 'arn:aws:sqs:eu-north-1:000000000000:Work',
+        QUEUE_ARN: 'arn:aws:sqs:eu-west-1:000000000000:Work',
         API: 'http://127.0.0.1:1234',
         SECRET: 'arn:secret:Secret',
         ROLE: 'arn:aws:iam::000000000000:role/Role',
         BUCKET: 'bucket',
-        REGION: 'eu-north-1',
+        REGION: 'eu-west-1',
       },
     });
   });

@@ -17,7 +17,7 @@ import { DataApiSessions } from '../../local/data-api-sessions.ts';
 import { Secrets } from '../../local/secrets.ts';
 import { openPglite, openPostgres, type SqlEngine } from '../../local/sql-engine.ts';
 import { ownDatabase } from '../support/system.ts';
-import { allow, REGION, startEndpoints, type TestEndpoints } from './aws-endpoints.ts';
+import { allow, startEndpoints, type TestEndpoints } from './aws-endpoints.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const CLUSTER = 'arn:aws:rds:eu-west-1:000000000000:cluster:test';
@@ -36,7 +36,7 @@ const folder = mkdtempSync(join(tmpdir(), 'paku-ota-data-api-'));
 beforeAll(async () => {
   server = await ownDatabase();
   engine = server === undefined ? await openPglite() : openPostgres(server.url);
-  secrets = new Secrets(join(folder, 'secrets.json'), { region: REGION, accountId: '000000000000' });
+  secrets = new Secrets(join(folder, 'secrets.json'));
   const options = { engine, secrets, clusterArns: [CLUSTER], clock };
   const service = dataApiService({ ...options, statementTimeoutMs: 500 });
   endpoints = await startEndpoints({ 'rds-data': service });

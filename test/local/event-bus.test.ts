@@ -22,7 +22,7 @@ const created = (key: string, bucket = 'firmware') =>
 function deliveries(...events: ReturnType<typeof created>[]) {
   const delivered: { time: string; region: string; detail: { object: { key: string } } }[] = [];
   const rule = { pattern: compileEventPattern(UPLOADS), deliver: (event: string) => delivered.push(JSON.parse(event)) };
-  const put = eventBus([rule], { region: 'eu-west-1', account: '000000000000' }, () => 1_767_225_600_999);
+  const put = eventBus([rule], () => 1_767_225_600_999);
   for (const event of events) put(event);
   return delivered;
 }

@@ -24,7 +24,7 @@ beforeEach(async () => {
     },
   ]);
   const credentials = identities.issueRole('dispatch', 'arn:aws:iam::000000000000:role/dispatch', policy);
-  const services = { iotdata: iotDataService(broker.broker, ARN_PREFIX) };
+  const services = { iotdata: iotDataService(broker.broker) };
   aws = await startAwsServer({ host: '127.0.0.1', port: 0, identities, region, services, clock: Date.now });
   client = new IoTDataPlaneClient({ region, endpoint: aws.url, credentials, maxAttempts: 1 });
 });

@@ -2,8 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { restoreQueues, saveQueues } from '../../local/queue-store.ts';
-import { type Consumer, LocalQueue } from '../../local/queues.ts';
+import { type Consumer, LocalQueue, restoreQueues, saveQueues } from '../../local/queues.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const ARN = 'arn:aws:sqs:eu-west-1:000000000000:';

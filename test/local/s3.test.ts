@@ -37,7 +37,7 @@ let created: ObjectCreated[] = [];
 beforeAll(async () => {
   store = new S3Store(folder, BUCKETS);
   store.onObjectCreated((event) => created.push(event));
-  endpoints = await startEndpoints({ s3: s3Service(store, REGION) });
+  endpoints = await startEndpoints({ s3: s3Service(store) });
   client = new S3Client(endpoints.operator);
 });
 beforeEach(() => {

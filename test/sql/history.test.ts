@@ -162,13 +162,12 @@ describe('history that is no longer kept', () => {
 });
 
 describe('changes of rollouts on the event bus', () => {
-  const BUS = 'arn:aws:events:eu-west-1:000000000000:event-bus/default';
   let endpoints: TestEndpoints;
   let published: { 'detail-type': string; source: string; detail: Record<string, unknown> }[];
   beforeAll(async () => {
     const rule = { pattern: () => true, deliver: (event: string) => published.push(JSON.parse(event)) };
-    const putEvent = eventBus([rule], { region: REGION, account: '000000000000' }, Date.now);
-    endpoints = await startEndpoints({ events: eventsService(putEvent, BUS) });
+    const putEvent = eventBus([rule], Date.now);
+    endpoints = await startEndpoints({ events: eventsService(putEvent) });
     const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
     vi.stubEnv('EVENT_BUS', 'default');
     vi.stubEnv('AWS_REGION', REGION);
