@@ -57,8 +57,8 @@ export async function startDemo(runtime: LocalRuntime, database: Database, optio
   return fleet;
 }
 
-function readRelease({ firmware }: StartOptions): DemoRelease {
-  if (firmware !== undefined) return { ...firmware, image: readFileSync(firmware.file) };
+function readRelease({ firmware, model, version }: StartOptions): DemoRelease {
+  if (firmware !== undefined) return { model, version, image: readFileSync(firmware) };
   const image = buildImage({ chip: 'ESP32-S3', version: NEXT_VERSION, codeBytes: 600_000 });
   return { model: 'esp32-s3', version: NEXT_VERSION, image };
 }
