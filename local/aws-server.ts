@@ -1,12 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
-import { AwsError, type AwsService, type Headers } from './aws-service.ts';
+import { AwsError, type AwsService } from './aws-service.ts';
 import { type Address, type Answer, type HttpServer, readBody, startHttpServer } from './http-server.ts';
 import { xmlElement } from './s3-xml.ts';
-import { type SigV4Options, verifySigV4 } from './sigv4.ts';
-import { verifiedBody } from './sigv4-body.ts';
-import { splitOnce } from './text.ts';
+import { receiveSigned } from './signed-request.ts';
+import type { SigV4Options } from './sigv4.ts';
 
 export interface AwsServerOptions extends SigV4Options, Address {
   /** By the name in the credential scope: `s3`, `rds-data`, `secretsmanager`, `sqs`, … */
@@ -61,21 +59,12 @@ async function serve(
 }
 
 async function answerOf(request: IncomingMessage, isS3: boolean, options: AwsServerOptions): Promise<Answer> {
-  const { method = 'GET', url = '/' } = request;
-  // Node makes a list of `set-cookie` alone.
-  const headers = request.headers as Headers;
-  const [path, query] = splitOnce(url, '?');
-  const received = { method, path, query: new URLSearchParams(query), headers };
   const buffered = isS3 ? undefined : await bufferBody(request);
-  const signature = await verifySigV4({ ...received, ...(buffered && { bodySha256: sha256(buffered) }) }, options);
-  const { identity, service: name } = signature;
+  const { service: name, ...received } = await receiveSigned(request, options, buffered);
   const service = options.services[name];
-  if (!service) {
-    const known = Object.keys(options.services).sort().join(', ');
-    throw new AwsError('UnknownService', 404, `There is no local endpoint for '${name}'; there are ${known}.`);
-  }
-  const body = verifiedBody(buffered ? Readable.from([buffered]) : request, headers, signature);
-  return service.handle({ ...received, body, identity });
+  if (service) return service.handle(received);
+  const known = Object.keys(options.services).sort().join(', ');
+  throw new AwsError('UnknownService', 404, `There is no local endpoint for '${name}'; there are ${known}.`);
 }
 
 async function bufferBody(request: IncomingMessage): Promise<Buffer> {
@@ -100,5 +89,3 @@ function errorAnswer(error: Error, isS3: boolean): Answer {
     body: JSON.stringify({ __type: type, message }),
   };
 }
-
-const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');

@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { AwsError, type Headers, type Identity } from './aws-service.ts';
+import { AwsError, type Identity } from './aws-service.ts';
 import { toAnswer, toEvent } from './http-event.ts';
 import { compileRoute, type RoutePattern } from './http-routes.ts';
 import { type Address, type Answer, type HttpServer, readBody, startHttpServer } from './http-server.ts';
-import { type SigV4Options, verifySigV4 } from './sigv4.ts';
-import { verifiedBody } from './sigv4-body.ts';
+import { receiveSigned } from './signed-request.ts';
+import type { SigV4Options } from './sigv4.ts';
 import { splitOnce } from './text.ts';
 
 export interface HttpRoute {
@@ -79,21 +77,15 @@ function findRoute(routes: readonly Route[], method: string, path: string) {
 /** Who signed a request, or null where nobody did who may call the route. */
 async function signer(
   request: IncomingMessage,
-  body: Buffer,
+  sent: Buffer,
   signedArn: string,
   options: SigV4Options,
 ): Promise<Identity | null> {
-  const [path, query] = splitOnce(request.url ?? '/', '?');
-  const headers = request.headers as Headers;
-  const method = request.method ?? '';
-  const bodySha256 = createHash('sha256').update(body).digest('hex');
   try {
-    const signed = { method, path, query: new URLSearchParams(query), headers, bodySha256 };
-    const signature = await verifySigV4(signed, options);
-    if (signature.service !== 'execute-api') return null;
-    await buffer(verifiedBody(Readable.from([body]), headers, signature));
-    const { identity } = signature;
-    return identity.allows('execute-api:Invoke', `${signedArn}/${method}${path}`) ? identity : null;
+    const { service, identity, method, path, body } = await receiveSigned(request, options, sent);
+    await buffer(body);
+    const mayCall = service === 'execute-api' && identity.allows('execute-api:Invoke', `${signedArn}/${method}${path}`);
+    return mayCall ? identity : null;
   } catch (error) {
     if (error instanceof AwsError) return null;
     throw error;

@@ -54,11 +54,12 @@ async function* checkCrc32(pieces: AsyncIterable<Buffer>, expected: () => string
 async function* decodeChunks(
   source: Readable,
   headers: Headers,
-  { payload, chain }: VerifiedSignature,
+  signature: VerifiedSignature,
   trailers: Map<string, string>,
 ): AsyncGenerator<Buffer> {
   const wire = new Wire(source);
-  const check = payload.startsWith('STREAMING-AWS4-HMAC-SHA256') ? chunkSignatures(chain) : async () => {};
+  const { payload } = signature;
+  const check = payload.startsWith('STREAMING-AWS4-HMAC-SHA256') ? chunkSignatures(signature) : async () => {};
   let total = 0;
   for (let size = -1; size !== 0; ) {
     const [hexSize, extension] = splitOnce(await wire.line(), ';');
@@ -86,8 +87,8 @@ async function* decodeChunks(
 }
 
 /** Each signature covers the one before it, so that chunks can be neither changed nor reordered. */
-function chunkSignatures({ seedSignature, context, sign }: VerifiedSignature['chain']) {
-  let previous = seedSignature;
+function chunkSignatures({ signature, context, sign }: VerifiedSignature) {
+  let previous = signature;
   return async (sent: string, kind: 'PAYLOAD' | 'TRAILER', content: string) => {
     previous = await sign([`AWS4-HMAC-SHA256-${kind}`, context, previous, content].join('\n'));
     if (sameText(previous, sent)) return;

@@ -15,7 +15,7 @@ export interface SignedRequest {
   readonly query: URLSearchParams;
   readonly headers: Headers;
   /** Hex SHA-256 of the body; used when the request names no hash of its own in `x-amz-content-sha256`. */
-  readonly bodySha256?: string;
+  readonly bodySha256?: string | undefined;
 }
 
 export interface SigV4Options {
@@ -31,14 +31,10 @@ export interface VerifiedSignature {
   readonly service: string;
   /** Hex SHA-256 that the body must have, or one of the markers such as `UNSIGNED-PAYLOAD`. */
   readonly payload: string;
-  readonly chain: SigningChain;
-}
-
-/** What signatures of single chunks continue from. */
-export interface SigningChain {
-  readonly seedSignature: string;
+  readonly signature: string;
   /** `timestamp \n scope`, the middle of every string to sign. */
   readonly context: string;
+  /** Signs as who signed the request did: the signatures of its chunks go on from its own. */
   sign(stringToSign: string): Promise<string>;
 }
 
@@ -47,18 +43,28 @@ const PAYLOAD_HEADER = 'x-amz-content-sha256';
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_PRESIGNED_SECONDS = 7 * 24 * 3600;
 
-/** What a signature says about itself. Presigned URLs name it so; an `Authorization` header is read into the same names. */
+/** What a signature says about itself: the parameters of a presigned URL without `X-Amz-`, the fields of a header. */
 const claimSchema = z.object({
-  'X-Amz-Algorithm': z.literal('AWS4-HMAC-SHA256'),
-  'X-Amz-Credential': z.string().regex(/^[^/]+\/\d{8}\/[^/]+\/[^/]+\/aws4_request$/),
-  'X-Amz-Date': z.string().regex(/^\d{8}T\d{6}Z$/),
-  'X-Amz-SignedHeaders': z.string(),
-  'X-Amz-Signature': z.string(),
-  'X-Amz-Security-Token': z.string().default(''),
-  'X-Amz-Expires': z.coerce.number().int().min(0).max(MAX_PRESIGNED_SECONDS).default(0),
+  Algorithm: z.literal('AWS4-HMAC-SHA256'),
+  Credential: z
+    .string()
+    .regex(/^[^/]+\/\d{8}\/[^/]+\/[^/]+\/aws4_request$/)
+    .transform((text) => {
+      const [accessKeyId, scope] = splitOnce(text, '/');
+      const [, region = '', service = ''] = scope.split('/');
+      return { accessKeyId, scope, region, service };
+    }),
+  Date: z
+    .string()
+    .regex(/^\d{8}T\d{6}Z$/)
+    .refine((text) => !Number.isNaN(timeOf(text).getTime())),
+  SignedHeaders: z.string().transform((names) => names.split(';')),
+  Signature: z.string(),
+  'Security-Token': z.string().default(''),
+  Expires: z.coerce.number().int().min(0).max(MAX_PRESIGNED_SECONDS).default(0),
 });
 
-type Claim = ReturnType<typeof readClaim>;
+type Claim = z.infer<typeof claimSchema> & { readonly presigned: boolean };
 
 /**
  * Checks an AWS Signature Version 4, in the `Authorization` header or in a presigned query: who claims to have signed the
@@ -70,71 +76,54 @@ type Claim = ReturnType<typeof readClaim>;
  */
 export async function verifySigV4(request: SignedRequest, options: SigV4Options): Promise<VerifiedSignature> {
   const claim = readClaim(request);
-  const { accessKeyId, region, service, timestamp, signature, signedAt } = claim;
+  const { accessKeyId, scope, region, service } = claim.Credential;
   const known = options.identities.find(accessKeyId);
   if (!known) {
     throw new AwsError('InvalidAccessKeyId', 403, 'The AWS Access Key Id you provided does not exist in our records.');
   }
   const { credentials, identity } = known;
   checkTime(claim, options.clock());
-  checkToken(claim, credentials.sessionToken);
-  checkRegion(claim, options.region);
+  if (!sameText(claim['Security-Token'], credentials.sessionToken ?? '')) {
+    throw new AwsError('InvalidToken', 400, 'The provided token is malformed or otherwise invalid.');
+  }
+  if (region !== options.region) throw wrongRegion(claim, options.region);
   checkSignedHeaders(claim, request.headers);
 
   const payload = payloadOf(claim, request);
   const signer = new SignatureV4({ credentials, region, service, sha256: Sha256, uriEscapePath: service !== 's3' });
-  if (!sameText(await signAgain(signer, claim, request, payload), signature)) {
-    throw new AwsError(
-      'SignatureDoesNotMatch',
-      403,
-      'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
-    );
+  if (!sameText(await signAgain(signer, claim, request, payload), claim.Signature)) {
+    const message = 'The request signature we calculated does not match the signature you provided.';
+    throw new AwsError('SignatureDoesNotMatch', 403, `${message} Check your key and signing method.`);
   }
-  const chain = {
-    seedSignature: signature,
-    context: `${timestamp}\n${claim.scope}`,
-    sign: (stringToSign: string) => signer.sign(stringToSign, { signingDate: signedAt }),
-  };
-  return { identity, service, payload, chain };
+  const context = `${claim.Date}\n${scope}`;
+  const sign = (stringToSign: string) => signer.sign(stringToSign, { signingDate: timeOf(claim.Date) });
+  return { identity, service, payload, signature: claim.Signature, context, sign };
 }
 
-function readClaim({ headers, query }: SignedRequest) {
+function readClaim({ headers, query }: SignedRequest): Claim {
   const { authorization } = headers;
   const presigned = authorization === undefined;
   if (presigned && !query.has('X-Amz-Signature')) {
     throw new AwsError('AccessDenied', 403, 'Access Denied: the request is not signed.');
   }
-  const parameters = presigned ? Object.fromEntries(query) : headerParameters(authorization, headers);
-  const { data, error } = claimSchema.safeParse(parameters);
-  if (!data) throw malformed(presigned, z.prettifyError(error));
-  const [accessKeyId, scope] = splitOnce(data['X-Amz-Credential'], '/');
-  const [, region = '', service = ''] = scope.split('/');
-  const timestamp = data['X-Amz-Date'];
-  const signedAt = new Date(timestamp.replace(/(....)(..)(..T..)(..)(..Z)/, '$1-$2-$3:$4:$5'));
-  if (Number.isNaN(signedAt.getTime())) throw malformed(presigned, `there is no time ${timestamp}`);
-  return {
-    presigned,
-    accessKeyId,
-    scope,
-    region,
-    service,
-    timestamp,
-    signedAt,
-    expiresSeconds: data['X-Amz-Expires'],
-    signedHeaders: data['X-Amz-SignedHeaders'].split(';'),
-    signature: data['X-Amz-Signature'],
-    sessionToken: data['X-Amz-Security-Token'],
-  };
+  const fields = presigned ? queryFields(query) : headerFields(authorization, headers);
+  const { data, error } = claimSchema.safeParse(fields);
+  if (data) return { ...data, presigned };
+  throw malformed(presigned, z.prettifyError(error));
+}
+
+function queryFields(query: URLSearchParams): Record<string, string> {
+  return Object.fromEntries([...query].map(([name, value]) => [name.replace(/^X-Amz-/, ''), value]));
 }
 
 /** `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…` */
-function headerParameters(authorization: string, headers: Headers): Record<string, string | undefined> {
-  const [algorithm, fields] = splitOnce(authorization, ' ');
+function headerFields(authorization: string, headers: Headers): Record<string, string | undefined> {
+  const [Algorithm, fields] = splitOnce(authorization, ' ');
   return {
-    ...Object.fromEntries(fields.split(',').map((field) => splitOnce(`X-Amz-${field.trim()}`, '='))),
-    'X-Amz-Algorithm': algorithm,
-    'X-Amz-Date': headers['x-amz-date'],
-    'X-Amz-Security-Token': headers['x-amz-security-token'],
+    ...Object.fromEntries(fields.split(',').map((field) => splitOnce(field.trim(), '='))),
+    Algorithm,
+    Date: headers['x-amz-date'],
+    'Security-Token': headers['x-amz-security-token'],
   };
 }
 
@@ -144,42 +133,32 @@ function malformed(presigned: boolean, reason: string, details: Record<string, s
     : new AwsError('AuthorizationHeaderMalformed', 400, `The authorization header is malformed: ${reason}`, details);
 }
 
-function checkTime({ signedAt, presigned, expiresSeconds }: Claim, now: number): void {
-  const age = now - signedAt.getTime();
+/** `20260102T030405Z` */
+const timeOf = (text: string) => new Date(text.replace(/(....)(..)(..T..)(..)(..Z)/, '$1-$2-$3:$4:$5'));
+
+function checkTime({ Date: signedAt, presigned, Expires }: Claim, now: number): void {
+  const age = now - timeOf(signedAt).getTime();
   if (presigned && age < -MAX_SKEW_MS) throw new AwsError('AccessDenied', 403, 'Request is not yet valid');
-  if (presigned && age > expiresSeconds * 1000) throw new AwsError('AccessDenied', 403, 'Request has expired');
-  if (!presigned && Math.abs(age) > MAX_SKEW_MS) {
-    throw new AwsError(
-      'RequestTimeTooSkewed',
-      403,
-      'The difference between the request time and the current time is too large.',
-    );
-  }
+  if (presigned && age > Expires * 1000) throw new AwsError('AccessDenied', 403, 'Request has expired');
+  if (presigned || Math.abs(age) <= MAX_SKEW_MS) return;
+  const message = 'The difference between the request time and the current time is too large.';
+  throw new AwsError('RequestTimeTooSkewed', 403, message);
 }
 
-function checkToken({ sessionToken }: Claim, expected = ''): void {
-  if (sameText(sessionToken, expected)) return;
-  throw new AwsError('InvalidToken', 400, 'The provided token is malformed or otherwise invalid.');
+/** The right region is named in `Region`: S3 clients read it there and try again. */
+function wrongRegion({ Credential: { region }, presigned }: Claim, expected: string): AwsError {
+  return malformed(presigned, `the region '${region}' is wrong; expecting '${expected}'`, { Region: expected });
 }
 
-/** The other region is named in `Region`: S3 clients read it there and try again. */
-function checkRegion({ region, presigned }: Claim, expected: string): void {
-  if (region === expected) return;
-  throw malformed(presigned, `the region '${region}' is wrong; expecting '${expected}'`, { Region: expected });
-}
-
-function checkSignedHeaders({ signedHeaders, service }: Claim, headers: Headers): void {
-  const required = Object.keys(headers).filter(
-    (name) => name === 'host' || (service === 's3' && name.startsWith('x-amz-')),
-  );
-  const missing = required.filter((name) => !signedHeaders.includes(name));
+function checkSignedHeaders({ SignedHeaders, Credential: { service } }: Claim, headers: Headers): void {
+  const isRequired = (name: string) => name === 'host' || (service === 's3' && name.startsWith('x-amz-'));
+  const missing = Object.keys(headers).filter((name) => isRequired(name) && !SignedHeaders.includes(name));
   if (missing.length === 0) return;
-  throw new AwsError('AccessDenied', 403, 'There were headers present in the request which were not signed', {
-    HeadersNotSigned: missing.join(', '),
-  });
+  const message = 'There were headers present in the request which were not signed';
+  throw new AwsError('AccessDenied', 403, message, { HeadersNotSigned: missing.join(', ') });
 }
 
-function payloadOf({ presigned, service }: Claim, { headers, bodySha256 }: SignedRequest): string {
+function payloadOf({ presigned, Credential: { service } }: Claim, { headers, bodySha256 }: SignedRequest): string {
   const own = headers[PAYLOAD_HEADER];
   if (own !== undefined) return own;
   if (service !== 's3') return bodySha256 ?? EMPTY_SHA256;
@@ -189,26 +168,26 @@ function payloadOf({ presigned, service }: Claim, { headers, bodySha256 }: Signe
 
 /** The signature that the request has if who claims to have signed it did. */
 async function signAgain(signer: SignatureV4, claim: Claim, request: SignedRequest, payload: string): Promise<string> {
-  const { presigned, service, signedAt, signedHeaders, expiresSeconds } = claim;
+  const { presigned, SignedHeaders, Credential, Expires } = claim;
   // Node reads headers as Latin-1; what was signed are the bytes of the wire.
-  const signed = signedHeaders.map((name) => [name, Buffer.from(request.headers[name] ?? '', 'latin1').toString()]);
+  const signed = SignedHeaders.map((name) => [name, Buffer.from(request.headers[name] ?? '', 'latin1').toString()]);
   const again = {
     method: request.method,
     protocol: 'http:',
     hostname: '',
-    path: service === 's3' ? reencode(request.path) : request.path,
+    path: Credential.service === 's3' ? reencode(request.path) : request.path,
     query: Object.fromEntries([...request.query.keys()].map((name) => [name, request.query.getAll(name)])),
     headers: { ...Object.fromEntries(signed), [PAYLOAD_HEADER]: payload },
   };
   // The signer takes the body's hash from its header, which is signed only where the client did so.
   const options = {
-    signingDate: signedAt,
-    signableHeaders: new Set(signedHeaders),
+    signingDate: timeOf(claim.Date),
+    signableHeaders: new Set(SignedHeaders),
     unsignableHeaders: new Set([PAYLOAD_HEADER]),
   };
   if (!presigned) return (await signer.sign(again, options)).headers.authorization?.split('Signature=')[1] ?? '';
   const unhoistableHeaders = new Set(Object.keys(again.headers));
-  const { query } = await signer.presign(again, { ...options, expiresIn: expiresSeconds, unhoistableHeaders });
+  const { query } = await signer.presign(again, { ...options, expiresIn: Expires, unhoistableHeaders });
   return String(query?.['X-Amz-Signature']);
 }
 
