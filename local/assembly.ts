@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ACCOUNT, arnOf, REGION } from './account.ts';
 import { isLive } from './assembly-types.ts';
 import { resolve, type Scope } from './intrinsics.ts';
-import type { SecretGeneration } from './secrets.ts';
+import type { SecretGeneration, Secrets } from './secrets.ts';
 
 export interface Resource {
   readonly stack: string;
@@ -22,13 +22,11 @@ export interface Assembly {
   codeFolder(functionResource: Resource): string;
 }
 
-export interface AssemblyOptions {
-  /** What GetAtt ApiEndpoint means here. */
-  readonly apiEndpoint: string;
-  /** URL of a queue, from its name. */
-  queueUrl(name: string): string;
-  /** ARN of a secret, from its logical id and what the template wants generated. */
-  secretArn(logicalId: string, generation: SecretGeneration): string;
+/** What templates refer to that is not in them. */
+export interface AssemblySurroundings {
+  readonly apiUrl: string;
+  readonly awsUrl: string;
+  readonly secrets: Secrets;
 }
 
 interface Template {
@@ -45,7 +43,7 @@ interface Artifact {
  * Reads the synthesized cloud assembly, all stacks of it.
  * @throws Error for a resource type or an intrinsic that the local runtime does not know, naming the resource
  */
-export function readAssembly(folder: string, options: AssemblyOptions): Assembly {
+export function readAssembly(folder: string, around: AssemblySurroundings): Assembly {
   const stacks = readStacks(folder);
   const all = stacks.flatMap(({ stack, template }) =>
     Object.entries(template.Resources).map(([logicalId, { Type: type, Properties: properties = {} }]) => {
@@ -54,7 +52,7 @@ export function readAssembly(folder: string, options: AssemblyOptions): Assembly
   );
   const outputs = stacks.flatMap(({ template }) => Object.values(template.Outputs ?? {}));
   const exports = new Map(outputs.map(({ Export, Value }) => [Export?.Name, Value]));
-  const live = all.flatMap((resource) => resolveLive(resource, scopeOf(resource.stack, all, exports, options)));
+  const live = all.flatMap((resource) => resolveLive(resource, scopeOf(resource.stack, all, exports, around)));
   refuseSharedNames(live);
   return {
     ofType: (type) => live.filter((resource) => resource.type === type),
@@ -100,7 +98,7 @@ function scopeOf(
   stack: string,
   resources: readonly Resource[],
   exports: ReadonlyMap<unknown, unknown>,
-  options: AssemblyOptions,
+  around: AssemblySurroundings,
 ): Scope {
   const find = (name: string): Resource => {
     const found = resources.find(({ logicalId }) => logicalId === name);
@@ -108,8 +106,8 @@ function scopeOf(
     return found;
   };
   const scope: Scope = {
-    ref: (name) => pseudoParameters(stack)[name] ?? refOf(find(name), scope, options),
-    getAtt: (name, attribute) => attributeOf(find(name), attribute, options),
+    ref: (name) => pseudoParameters(stack)[name] ?? refOf(find(name), scope, around),
+    getAtt: (name, attribute) => attributeOf(find(name), attribute, around),
     importValue(name) {
       if (exports.has(name)) return resolve(exports.get(name), scope);
       throw new Error(`no stack exports ${name}`);
@@ -125,19 +123,19 @@ const pseudoParameters = (stack: string): Readonly<Record<string, string>> => ({
   'AWS::StackName': stack,
 });
 
-function refOf({ logicalId, type, properties }: Resource, scope: Scope, options: AssemblyOptions): unknown {
-  if (type === 'AWS::SQS::Queue') return options.queueUrl(logicalId);
+function refOf({ logicalId, type, properties }: Resource, scope: Scope, around: AssemblySurroundings): unknown {
+  if (type === 'AWS::SQS::Queue') return `${around.awsUrl}/${ACCOUNT}/${logicalId}`;
   if (type === 'AWS::SecretsManager::Secret') {
-    return options.secretArn(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration);
+    return around.secrets.generate(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration).arn;
   }
   if (type === 'AWS::SecretsManager::SecretTargetAttachment') return resolve(properties.SecretId, scope);
   if (type === 'AWS::S3::Bucket' || type === 'AWS::RDS::DBCluster') return logicalId.toLowerCase();
   return logicalId;
 }
 
-function attributeOf({ logicalId, type }: Resource, attribute: string, { apiEndpoint }: AssemblyOptions): string {
+function attributeOf({ logicalId, type }: Resource, attribute: string, { apiUrl }: AssemblySurroundings): string {
   const attributes: Record<string, string> = {
-    'AWS::ApiGatewayV2::Api.ApiEndpoint': apiEndpoint,
+    'AWS::ApiGatewayV2::Api.ApiEndpoint': apiUrl,
     'AWS::EC2::SecurityGroup.GroupId': logicalId,
     'AWS::IAM::Role.Arn': `arn:aws:iam::${ACCOUNT}:role/${logicalId}`,
     'AWS::Lambda::Function.Arn': arnOf('lambda', `function:${logicalId}`),

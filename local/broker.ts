@@ -26,7 +26,8 @@ export interface BrokerMessage {
 /** What the rest of the runtime needs of the broker. */
 export interface Broker {
   readonly port: number;
-  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
+  /** At QoS 1. */
+  publish(topic: string, payload: Buffer): Promise<void>;
   /** Sends to one client, subscribed or not. */
   sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
   close(): Promise<void>;
@@ -64,9 +65,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
   return {
     port,
-    publish: (topic, payload, qos) =>
+    publish: (topic, payload) =>
       new Promise((resolve, reject) =>
-        aedes.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, (error) =>
+        aedes.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false }, (error) =>
           error ? reject(error) : resolve(),
         ),
       ),

@@ -29,7 +29,7 @@ export function iotDataService(broker: Broker): AwsService {
       const [, topic, clientId] = /^\/(?:topics\/([^/]+)|connections\/([^/]+)\/messages)$/.exec(path) ?? [];
       if (topic !== undefined) await publish(request, decodeUri(topic), payload);
       else if (clientId !== undefined) await sendDirect(request, decodeUri(clientId), payload);
-      else throw new AwsError('MethodNotAllowedException', 405, `${method} ${path} is not imitated here.`);
+      else throw notImitated(`${method} ${path}`);
       const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
       return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
     },
@@ -37,7 +37,8 @@ export function iotDataService(broker: Broker): AwsService {
 
   async function publish({ identity, query }: AwsRequest, topic: string, payload: Buffer): Promise<void> {
     permit(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
-    await broker.publish(topic, payload, query.get('qos') === '1' ? 1 : 0);
+    if (query.get('qos') !== '1') throw notImitated('Publish at QoS 0');
+    await broker.publish(topic, payload);
   }
 
   async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {
@@ -46,11 +47,13 @@ export function iotDataService(broker: Broker): AwsService {
     for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
       permit(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
     }
-    const confirmWithinMs = query.get('confirmation') === 'true' ? confirmationMs(query) : undefined;
-    const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs });
+    if (query.get('confirmation') !== 'true') throw notImitated('SendDirectMessage without confirmation');
+    const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs: confirmationMs(query) });
     if (result !== 'delivered') throw new AwsError(...FAILURES[result]);
   }
 }
+
+const notImitated = (what: string) => new AwsError('MethodNotAllowedException', 405, `${what} is not imitated here.`);
 
 /** 1 to 15 seconds, 5 unless said otherwise (SendDirectMessage, API reference). */
 function confirmationMs(query: URLSearchParams): number {

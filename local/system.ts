@@ -1,4 +1,3 @@
-import { ACCOUNT } from './account.ts';
 import { readAssembly } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import { eventBus } from './event-bus.ts';
@@ -27,14 +26,10 @@ export type System = ReturnType<typeof readSystem>;
 export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
   const { home, identities, clock, awsUrl, apiUrl, onFailure } = around;
   const secrets = new Secrets(home.path('secrets.json'));
-  const assembly = readAssembly(assemblyFolder, {
-    apiEndpoint: apiUrl,
-    queueUrl: (name) => `${awsUrl}/${ACCOUNT}/${name}`,
-    secretArn: (logicalId, generation) => secrets.generate(logicalId, generation).arn,
-  });
+  const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
   const roles = new Roles(assembly);
   const queues = queuesOf(assembly, clock);
-  const functions = functionsOf(assembly, { home, awsUrl, identities, roles });
+  const functions = functionsOf(assembly, roles, around);
   const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
   const invokeForQueue: Invoke = (arn, event) => {
     const result = invoke(arn, event);

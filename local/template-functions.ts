@@ -13,12 +13,14 @@ export interface FunctionSurroundings {
   readonly home: Home;
   readonly awsUrl: string;
   readonly identities: Identities;
-  readonly roles: Roles;
 }
 
 /** The template's functions by ARN, each with credentials of its own role. */
-export function functionsOf(assembly: Assembly, around: FunctionSurroundings): Map<string, LocalFunction> {
-  const { home, awsUrl, identities, roles } = around;
+export function functionsOf(
+  assembly: Assembly,
+  roles: Roles,
+  { home, awsUrl, identities }: FunctionSurroundings,
+): Map<string, LocalFunction> {
   const functions = assembly.ofType('AWS::Lambda::Function').map((resource) => {
     const { logicalId, properties } = resource;
     if (properties.Handler !== 'index.handler') {

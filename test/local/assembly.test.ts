@@ -1,12 +1,15 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readAssembly } from '../../local/assembly.ts';
+import { Secrets } from '../../local/secrets.ts';
 import { type TestStack, writeCloudAssembly } from './cloud-assembly.ts';
 
 const options = {
-  apiEndpoint: 'http://127.0.0.1:1234',
-  queueUrl: (name: string) => `http://sqs/${name}`,
-  secretArn: (logicalId: string) => `arn:secret:${logicalId}`,
+  apiUrl: 'http://127.0.0.1:1234',
+  awsUrl: 'http://aws',
+  secrets: new Secrets(join(mkdtempSync(join(tmpdir(), 'paku-assembly-')), 'secrets.json')),
 };
 
 const read = async (stacks: Readonly<Record<string, TestStack>>) =>
@@ -48,10 +51,10 @@ describe('the cloud assembly', () => {
     };
     expect(await resolved(variables, resources)).toEqual({
       Variables: {
-        QUEUE: 'http://sqs/Work',
+        QUEUE: 'http://aws/000000000000/Work',
         QUEUE_ARN: 'arn:aws:sqs:eu-west-1:000000000000:Work',
         API: 'http://127.0.0.1:1234',
-        SECRET: 'arn:secret:Secret',
+        SECRET: expect.stringMatching(/:secret:Secret-\w{6}$/),
         ROLE: 'arn:aws:iam::000000000000:role/Role',
         BUCKET: 'bucket',
         REGION: 'eu-west-1',
