@@ -8,10 +8,10 @@ import { type Clock, systemClock } from './clock.ts';
 import { Closers } from './closers.ts';
 import { runCustomResource } from './custom-resources.ts';
 import { dataApiService } from './data-api.ts';
-import { objectCreatedEvent } from './event-bus.ts';
-import { eventsService } from './events.ts';
+import { eventsService, objectCreatedEvent } from './event-bus.ts';
 import { type Endpoints, Home } from './home.ts';
 import { startHttpApi } from './http-api.ts';
+import type { HttpServer } from './http-server.ts';
 import { Identities } from './identities.ts';
 import { iotDataService } from './iot-data.ts';
 import { restoreQueues, saveQueues } from './queues.ts';
@@ -57,132 +57,123 @@ const IDLE_POLL_MS = 20;
 
 /** Boots the whole system from its templates, on this machine. @throws Error that says what to do about it */
 export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntime> {
+  const settled = { host: '127.0.0.1', ports: DEFAULT_PORTS, clock: systemClock, log: () => {}, ...options };
+  checkHost(settled.host);
   const closers = new Closers();
   try {
-    return await new Boot(options, closers).run();
+    return await boot(settled, closers);
   } catch (error) {
     await closers.close();
     throw error;
   }
 }
 
+type Settled = RuntimeOptions & Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'log'>>;
+
 /** One start, in its order: addresses, since the templates name them; templates; data; and last, what brings work. */
-class Boot {
-  readonly #options: Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'log'>> & RuntimeOptions;
-  readonly #closers: Closers;
-  readonly #home: Home;
-  readonly #identities = new Identities();
-  readonly #services: Record<string, AwsService> = {};
-  readonly #report = (error: Error) => this.#options.log(error.message);
-
-  constructor(options: RuntimeOptions, closers: Closers) {
-    this.#options = { host: '127.0.0.1', ports: DEFAULT_PORTS, clock: systemClock, log: () => {}, ...options };
-    checkHost(this.#options.host);
-    this.#closers = closers;
-    this.#home = Home.open(options.home);
-    closers.add(() => this.#home.close());
-  }
-
-  async run(): Promise<LocalRuntime> {
-    const { host, ports, clock, log } = this.#options;
-    const signing = { host, region: REGION, identities: this.#identities, clock: Date.now };
-    const aws = await this.#listen('AWS endpoints', ports.aws, (port) =>
-      startAwsServer({ ...signing, port, services: this.#services, onError: this.#report }),
-    );
-    const api = await this.#listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
-    const apiUrl = `http://${host}:${api.port}`;
-    const around = { home: this.#home, identities: this.#identities, clock, awsUrl: aws.url, apiUrl };
-    const system = readSystem(this.#options.assembly, { ...around, onFailure: this.#report });
-
-    await this.#openData(system);
-    this.#closers.add(() => closeFunctions(system));
-    await makeCustomResources(system);
-
-    system.startConsumers();
-    this.#restoreQueues(system);
-    api.serve(system.routes);
-    const authority = await CertificateAuthority.open(this.#home.path('certificates'));
-    const { devicePolicy: policy, onMessage } = system;
-    const broker = await this.#listen('MQTT', ports.mqtt, (port) =>
-      startBroker({ host, port, authority, policy, onMessage, log }),
-    );
-    this.#services.iotdata = iotDataService(broker);
-    this.#startTimer(system.tick);
-
-    const { bucket, cluster, keys, tick } = system;
-    const endpoints: Endpoints = {
-      region: REGION,
-      mqtt: { host, port: broker.port, caFile: authority.caFile },
-      s3: { endpoint: aws.url, bucket, ...keys },
-      api: { url: apiUrl },
-      dataApi: { endpoint: aws.url, ...cluster, ...keys },
-    };
-    this.#home.announce(endpoints);
-    return {
-      endpoints,
-      tick,
-      idle: () => idle([...system.queues.values(), ...system.functions.values()]),
-      addDevice: (deviceId) => authority.addDevice(deviceId),
-      close: () => this.#closers.close(),
-    };
-  }
-
-  async #openData({ secrets, bucket, cluster, queues, putEvent }: System): Promise<void> {
-    const { databaseUrl } = this.#options;
-    const pglite = () => openPglite(this.#home.path('postgres'));
-    const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
-    this.#closers.add(() => engine.close());
-    const store = new S3Store(this.#home.path('s3'), [bucket]);
-    store.onObjectCreated((event) => putEvent(objectCreatedEvent(event)));
-    Object.assign(this.#services, {
-      events: eventsService(putEvent),
-      'rds-data': dataApiService({ engine, secrets, clusterArns: [cluster.resourceArn] }),
-      s3: s3Service(store),
-      secretsmanager: secretsManagerService(secrets),
-      sqs: sqsService((url) => queueByUrl(queues, url)),
-    });
-  }
-
-  async #listen<T extends { close(): Promise<void> }>(
-    what: string,
-    port: number,
-    start: (port: number) => Promise<T>,
-  ): Promise<T> {
-    const server = await start(port).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') throw error;
-      throw new Error(
-        `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481`,
-      );
-    });
-    this.#closers.add(() => server.close());
+async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
+  const { host, ports, clock, log } = options;
+  const report = (error: Error) => log(error.message);
+  const home = new Home(options.home);
+  closers.add(() => home.close());
+  const listen = async <T extends HttpServer>(what: string, port: number, start: (port: number) => Promise<T>) => {
+    const server = await start(port).catch((error) => refusePort(what, port, error));
+    closers.add(() => server.close());
     return server;
-  }
+  };
+  const identities = new Identities();
+  const services: Record<string, AwsService> = {};
+  const signing = { host, region: REGION, identities, clock: Date.now };
+  const aws = await listen('AWS endpoints', ports.aws, (port) =>
+    startAwsServer({ ...signing, port, services, onError: report }),
+  );
+  const api = await listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
+  const apiUrl = `http://${host}:${api.port}`;
 
-  /** From here on, what the queues hold at the end is written down, once the functions have finished what they began. */
-  #restoreQueues(system: System): void {
-    const file = this.#home.path('queues.json');
-    const all = [...system.queues.values()];
-    restoreQueues(file, all);
-    this.#closers.add(async () => {
-      for (const queue of all) queue.close();
-      await closeFunctions(system);
-      saveQueues(file, all);
-    });
-  }
+  const around = { home, identities, clock, awsUrl: aws.url, apiUrl, onFailure: report };
+  const system = readSystem(options.assembly, around);
+  Object.assign(services, await openData(system, home, options.databaseUrl, closers));
+  closers.add(() => closeFunctions(system));
+  await makeCustomResources(system);
 
-  /** A tick that takes longer than the interval is not overtaken by the next. */
-  #startTimer(tick: () => Promise<void>): void {
-    const { tickSeconds } = this.#options;
-    if (tickSeconds === undefined) return;
-    let running = false;
-    const timer = setInterval(async () => {
-      if (running) return;
-      running = true;
-      await tick().catch(this.#report);
-      running = false;
-    }, tickSeconds * 1000);
-    this.#closers.add(() => clearInterval(timer));
-  }
+  system.startConsumers();
+  resumeQueues(system, home.path('queues.json'), closers);
+  api.serve(system.routes);
+  const authority = await CertificateAuthority.open(home.path('certificates'));
+  const { devicePolicy: policy, onMessage, tick } = system;
+  const broker = await listen('MQTT', ports.mqtt, (port) =>
+    startBroker({ host, port, authority, policy, onMessage, log }),
+  );
+  services.iotdata = iotDataService(broker);
+  if (options.tickSeconds !== undefined) closers.add(repeat(tick, options.tickSeconds, report));
+
+  const { bucket, cluster, keys } = system;
+  const endpoints: Endpoints = {
+    region: REGION,
+    mqtt: { host, port: broker.port, caFile: authority.caFile },
+    s3: { endpoint: aws.url, bucket, ...keys },
+    api: { url: apiUrl },
+    dataApi: { endpoint: aws.url, ...cluster, ...keys },
+  };
+  home.announce(endpoints);
+  return {
+    endpoints,
+    tick,
+    idle: () => idle([...system.queues.values(), ...system.functions.values()]),
+    addDevice: (deviceId) => authority.addDevice(deviceId),
+    close: () => closers.close(),
+  };
+}
+
+function refusePort(what: string, port: number, error: NodeJS.ErrnoException): never {
+  if (error.code !== 'EADDRINUSE') throw error;
+  throw new Error(
+    `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481`,
+  );
+}
+
+/** @returns the services that keep data, by name */
+async function openData(
+  { secrets, bucket, cluster, queues, putEvent }: System,
+  home: Home,
+  databaseUrl: string | undefined,
+  closers: Closers,
+): Promise<Record<string, AwsService>> {
+  const pglite = () => openPglite(home.path('postgres'));
+  const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
+  closers.add(() => engine.close());
+  const store = new S3Store(home.path('s3'), [bucket]);
+  store.onObjectCreated((event) => putEvent(objectCreatedEvent(event)));
+  return {
+    events: eventsService(putEvent),
+    'rds-data': dataApiService({ engine, secrets, clusterArns: [cluster.resourceArn] }),
+    s3: s3Service(store),
+    secretsmanager: secretsManagerService(secrets),
+    sqs: sqsService((url) => queueByUrl(queues, url)),
+  };
+}
+
+/** From here on, what the queues hold at the end is written down, once the functions have finished what they began. */
+function resumeQueues(system: System, file: string, closers: Closers): void {
+  const queues = [...system.queues.values()];
+  restoreQueues(file, queues);
+  closers.add(async () => {
+    for (const queue of queues) queue.close();
+    await closeFunctions(system);
+    saveQueues(file, queues);
+  });
+}
+
+/** A tick that takes longer than the interval is not overtaken by the next. @returns what ends it */
+function repeat(tick: () => Promise<void>, seconds: number, onFailure: (error: Error) => void): () => void {
+  let running = false;
+  const timer = setInterval(async () => {
+    if (running) return;
+    running = true;
+    await tick().catch(onFailure);
+    running = false;
+  }, seconds * 1000);
+  return () => clearInterval(timer);
 }
 
 async function makeCustomResources({ customResources, invoke }: System): Promise<void> {
