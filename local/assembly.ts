@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { join, resolve as resolvePath } from 'node:path';
+import { join } from 'node:path';
+import { ACCOUNT, arnOf, REGION } from './account.ts';
 import { isLive } from './assembly-types.ts';
 import { resolve, type Scope } from './intrinsics.ts';
-
-/** There is one account and one region on a laptop. */
-export const ACCOUNT = '000000000000';
+import type { SecretGeneration, Secrets } from './secrets.ts';
 
 export interface Resource {
   readonly stack: string;
@@ -19,20 +18,15 @@ export interface Assembly {
   ofType(type: string): readonly Resource[];
   /** The `Custom::` resources. */
   readonly customResources: readonly Resource[];
-  /** The value of a stack's output. */
-  output(stack: string, name: string): string;
   /** The folder with the code of a function. */
   codeFolder(functionResource: Resource): string;
 }
 
-export interface AssemblyOptions {
-  readonly region: string;
-  /** What GetAtt ApiEndpoint means here. */
-  readonly apiEndpoint: string;
-  /** URL of a queue, from its name. */
-  queueUrl(name: string): string;
-  /** ARN of a secret, from its logical id and what the template wants generated. */
-  secretArn(logicalId: string, generate: { readonly SecretStringTemplate?: string }): string;
+/** What templates refer to that is not in them. */
+export interface AssemblySurroundings {
+  readonly apiUrl: string;
+  readonly awsUrl: string;
+  readonly secrets: Secrets;
 }
 
 interface Template {
@@ -40,52 +34,54 @@ interface Template {
   readonly Outputs?: Record<string, { Value: unknown; Export?: { Name: string } }>;
 }
 
-/**
- * Reads the synthesized cloud assembly, all stacks of it.
- * @throws Error for a resource type or an intrinsic that the local runtime does not know, naming the resource
- */
-export function readAssembly(folder: string, options: AssemblyOptions): Assembly {
-  const manifest = readJson<{ artifacts: Record<string, Artifact> }>(join(folder, 'manifest.json'));
-  const stacks = Object.entries(manifest.artifacts).flatMap(([name, { type, properties }]) =>
-    type === 'aws:cloudformation:stack'
-      ? [{ name, template: readJson<Template>(join(folder, properties.templateFile)) }]
-      : [],
-  );
-  const templates = new Map(stacks.map(({ name, template }) => [name, template]));
-  const resources = stacks.flatMap(({ name, template }) =>
-    readResources(name, template, scopeOf(name, templates, options)),
-  );
-  refuseSharedNames(resources);
-  return {
-    ofType: (type) => resources.filter((resource) => resource.type === type),
-    customResources: resources.filter(({ type }) => type.startsWith('Custom::')),
-    output(stack, name) {
-      const output = templates.get(stack)?.Outputs?.[name];
-      if (output === undefined) throw new Error(`Stack ${stack} has no output ${name}.`);
-      return String(resolve(output.Value, scopeOf(stack, templates, options)));
-    },
-    codeFolder({ logicalId, properties }) {
-      const { S3Key } = properties.Code as { S3Key?: string };
-      if (S3Key === undefined) throw new Error(`${logicalId}: its code is not an asset.`);
-      return resolvePath(folder, `asset.${S3Key.replace(/\.zip$/, '')}`);
-    },
-  };
-}
-
 interface Artifact {
   readonly type: string;
   readonly properties: { readonly templateFile: string };
 }
 
-function readResources(stack: string, template: Template, scope: Scope): Resource[] {
-  return Object.entries(template.Resources).flatMap(([logicalId, { Type: type, Properties = {} }]) => {
-    try {
-      if (!isLive(type, Properties)) return [];
-      return [{ stack, logicalId, type, properties: resolve(Properties, scope) as Record<string, unknown> }];
-    } catch (cause) {
-      throw new Error(`${stack}/${logicalId} (${type}): ${(cause as Error).message}`, { cause });
-    }
-  });
+/**
+ * Reads the synthesized cloud assembly, all stacks of it.
+ * @throws Error for a resource type or an intrinsic that the local runtime does not know, naming the resource
+ */
+export function readAssembly(folder: string, around: AssemblySurroundings): Assembly {
+  const stacks = readStacks(folder);
+  const all = stacks.flatMap(({ stack, template }) =>
+    Object.entries(template.Resources).map(([logicalId, { Type: type, Properties: properties = {} }]) => {
+      return { stack, logicalId, type, properties };
+    }),
+  );
+  const outputs = stacks.flatMap(({ template }) => Object.values(template.Outputs ?? {}));
+  const exports = new Map(outputs.map(({ Export, Value }) => [Export?.Name, Value]));
+  const live = all.flatMap((resource) => resolveLive(resource, scopeOf(resource.stack, all, exports, around)));
+  refuseSharedNames(live);
+  return {
+    ofType: (type) => live.filter((resource) => resource.type === type),
+    customResources: live.filter(({ type }) => type.startsWith('Custom::')),
+    codeFolder({ logicalId, properties }) {
+      const { S3Key } = properties.Code as { S3Key?: string };
+      if (S3Key === undefined) throw new Error(`${logicalId}: its code is not an asset.`);
+      return join(folder, `asset.${S3Key.replace(/\.zip$/, '')}`);
+    },
+  };
+}
+
+function readStacks(folder: string): { readonly stack: string; readonly template: Template }[] {
+  const read = (file: string) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as unknown;
+  const { artifacts } = read('manifest.json') as { artifacts: Record<string, Artifact> };
+  return Object.entries(artifacts)
+    .filter(([, { type }]) => type === 'aws:cloudformation:stack')
+    .map(([stack, { properties }]) => ({ stack, template: read(properties.templateFile) as Template }));
+}
+
+/** @returns nothing for a resource that means nothing on one machine */
+function resolveLive(resource: Resource, scope: Scope): Resource[] {
+  const { stack, logicalId, type, properties } = resource;
+  try {
+    if (!isLive(type, properties)) return [];
+    return [{ ...resource, properties: resolve(properties, scope) as Resource['properties'] }];
+  } catch (cause) {
+    throw new Error(`${stack}/${logicalId} (${type}): ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Here a logical id is a name in the account, where CloudFormation would make one with the stack's name in it. */
@@ -98,72 +94,56 @@ function refuseSharedNames(resources: readonly Resource[]): void {
   }
 }
 
-function scopeOf(stack: string, templates: ReadonlyMap<string, Template>, options: AssemblyOptions): Scope {
-  const template = templates.get(stack);
-  const find = (logicalId: string) => {
-    const resource = template?.Resources[logicalId];
-    if (resource === undefined) throw new Error(`nothing in stack ${stack} is called ${logicalId}`);
-    return resource;
+function scopeOf(
+  stack: string,
+  resources: readonly Resource[],
+  exports: ReadonlyMap<unknown, unknown>,
+  around: AssemblySurroundings,
+): Scope {
+  const find = (name: string): Resource => {
+    const found = resources.find(({ logicalId }) => logicalId === name);
+    if (found === undefined) throw new Error(`nothing is called ${name}`);
+    return found;
   };
   const scope: Scope = {
-    ref: (name) => pseudoParameter(name, stack, options.region) ?? refOf(name, find(name), scope, options),
-    getAtt: (name, attribute) => attributeOf(name, find(name).Type, attribute, options),
-    importValue(exportName) {
-      for (const [exporter, { Outputs = {} }] of templates) {
-        const output = Object.values(Outputs).find(({ Export }) => Export?.Name === exportName);
-        if (output !== undefined) return resolve(output.Value, scopeOf(exporter, templates, options));
-      }
-      throw new Error(`no stack exports ${exportName}`);
+    ref: (name) => pseudoParameters(stack)[name] ?? refOf(find(name), scope, around),
+    getAtt: (name, attribute) => attributeOf(find(name), attribute, around),
+    importValue(name) {
+      if (exports.has(name)) return resolve(exports.get(name), scope);
+      throw new Error(`no stack exports ${name}`);
     },
   };
   return scope;
 }
 
-function pseudoParameter(name: string, stack: string, region: string): string | undefined {
-  const values: Record<string, string> = {
-    'AWS::AccountId': ACCOUNT,
-    'AWS::Partition': 'aws',
-    'AWS::Region': region,
-    'AWS::StackId': `arn:aws:cloudformation:${region}:${ACCOUNT}:stack/${stack}/local`,
-    'AWS::StackName': stack,
-    'AWS::URLSuffix': 'amazonaws.com',
-  };
-  return values[name];
-}
+const pseudoParameters = (stack: string): Readonly<Record<string, string>> => ({
+  'AWS::AccountId': ACCOUNT,
+  'AWS::Partition': 'aws',
+  'AWS::Region': REGION,
+  'AWS::StackName': stack,
+});
 
-function refOf(
-  logicalId: string,
-  { Type, Properties = {} }: Template['Resources'][string],
-  scope: Scope,
-  options: AssemblyOptions,
-): unknown {
-  if (Type === 'AWS::SQS::Queue') return options.queueUrl(logicalId);
-  if (Type === 'AWS::SecretsManager::Secret')
-    return options.secretArn(logicalId, (Properties.GenerateSecretString ?? {}) as object);
-  if (Type === 'AWS::SecretsManager::SecretTargetAttachment') return resolve(Properties.SecretId, scope);
-  if (Type === 'AWS::S3::Bucket' || Type === 'AWS::RDS::DBCluster') return logicalId.toLowerCase();
+function refOf({ logicalId, type, properties }: Resource, scope: Scope, around: AssemblySurroundings): unknown {
+  if (type === 'AWS::SQS::Queue') return `${around.awsUrl}/${ACCOUNT}/${logicalId}`;
+  if (type === 'AWS::SecretsManager::Secret') {
+    return around.secrets.generate(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration).arn;
+  }
+  if (type === 'AWS::SecretsManager::SecretTargetAttachment') return resolve(properties.SecretId, scope);
+  if (type === 'AWS::S3::Bucket' || type === 'AWS::RDS::DBCluster') return logicalId.toLowerCase();
   return logicalId;
 }
 
-function attributeOf(
-  logicalId: string,
-  type: string,
-  attribute: string,
-  { region, apiEndpoint }: AssemblyOptions,
-): string {
-  if (type === 'AWS::ApiGatewayV2::Api' && attribute === 'ApiEndpoint') return apiEndpoint;
-  if (type === 'AWS::EC2::SecurityGroup' && attribute === 'GroupId') return logicalId;
-  const arns: Record<string, string> = {
-    'AWS::IAM::Role': `arn:aws:iam::${ACCOUNT}:role/${logicalId}`,
-    'AWS::Lambda::Function': `arn:aws:lambda:${region}:${ACCOUNT}:function:${logicalId}`,
-    'AWS::Logs::LogGroup': `arn:aws:logs:${region}:${ACCOUNT}:log-group:${logicalId}:*`,
-    'AWS::S3::Bucket': `arn:aws:s3:::${logicalId.toLowerCase()}`,
-    'AWS::SQS::Queue': `arn:aws:sqs:${region}:${ACCOUNT}:${logicalId}`,
+function attributeOf({ logicalId, type }: Resource, attribute: string, { apiUrl }: AssemblySurroundings): string {
+  const attributes: Record<string, string> = {
+    'AWS::ApiGatewayV2::Api.ApiEndpoint': apiUrl,
+    'AWS::EC2::SecurityGroup.GroupId': logicalId,
+    'AWS::IAM::Role.Arn': `arn:aws:iam::${ACCOUNT}:role/${logicalId}`,
+    'AWS::Lambda::Function.Arn': arnOf('lambda', `function:${logicalId}`),
+    'AWS::Logs::LogGroup.Arn': arnOf('logs', `log-group:${logicalId}:*`),
+    'AWS::S3::Bucket.Arn': `arn:aws:s3:::${logicalId.toLowerCase()}`,
+    'AWS::SQS::Queue.Arn': arnOf('sqs', logicalId),
   };
-  const arn = arns[type];
-  if (attribute !== 'Arn' || arn === undefined)
-    throw new Error(`attribute ${attribute} of ${logicalId} (${type}) is not known`);
-  return arn;
+  const value = attributes[`${type}.${attribute}`];
+  if (value === undefined) throw new Error(`attribute ${attribute} of ${logicalId} (${type}) is not known`);
+  return value;
 }
-
-const readJson = <T>(file: string): T => JSON.parse(readFileSync(file, 'utf8')) as T;

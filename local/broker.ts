@@ -1,21 +1,16 @@
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { CertificateAuthority } from './certificates.ts';
 import { type DirectMessage, type DirectMessageResult, DirectMessages } from './direct-messages.ts';
+import { type Address, listen } from './http-server.ts';
 import { ConnectionPermissions } from './iot-policy.ts';
 import type { Policy } from './policy.ts';
 
-export interface BrokerOptions {
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
+export interface BrokerOptions extends Address {
   readonly authority: CertificateAuthority;
   /** The IoT policy of the template, attached to every device's certificate. */
   readonly policy: Policy;
-  /** `arn:aws:iot:{region}:{account}:` */
-  readonly arnPrefix: string;
   readonly onMessage: (message: BrokerMessage) => void;
   readonly log: (line: string) => void;
   /** Milliseconds since the epoch. @default Date.now */
@@ -33,7 +28,8 @@ export interface BrokerMessage {
 /** What the rest of the runtime needs of the broker. */
 export interface Broker {
   readonly port: number;
-  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
+  /** At QoS 1. */
+  publish(topic: string, payload: Buffer): Promise<void>;
   /** Sends to one client, subscribed or not. */
   sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
   close(): Promise<void>;
@@ -46,7 +42,7 @@ export interface Broker {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { authority, log, clock = Date.now } = options;
   const aedes = await Aedes.createBroker();
-  const permissions = new ConnectionPermissions(options.policy, options.arnPrefix);
+  const permissions = new ConnectionPermissions(options.policy);
   const directMessages = new DirectMessages(aedes, permissions);
   restrict(aedes, permissions);
   let closing = false;
@@ -63,19 +59,17 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const ca = readFileSync(authority.caFile);
   const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, aedes.handle);
   server.on('tlsClientError', (error) => log(`mqtt TLS: ${error.message}`));
-  await new Promise<void>((resolve, reject) =>
-    server.once('error', reject).listen(options.port, options.host, resolve),
-  );
+  const port = await listen(server, options);
   const sockets = new Set<TLSSocket>();
   server.on('secureConnection', (socket) => {
     sockets.add(socket.once('close', () => sockets.delete(socket)));
   });
 
   return {
-    port: (server.address() as AddressInfo).port,
-    publish: (topic, payload, qos) =>
+    port,
+    publish: (topic, payload) =>
       new Promise((resolve, reject) =>
-        aedes.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, (error) =>
+        aedes.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false }, (error) =>
           error ? reject(error) : resolve(),
         ),
       ),
@@ -104,7 +98,8 @@ function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
   aedes.authorizePublish = (client, { topic, retain, qos }, done) => {
     if (client === null) return done(null);
     if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
-    if (permissions.allowsPublish(client, topic, retain)) return done(null);
+    const actions = ['iot:Publish', ...(retain ? ['iot:RetainPublish'] : [])];
+    if (actions.every((action) => permissions.allows(client, action, `topic/${topic}`))) return done(null);
     return done(refusal(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
   };
   aedes.authorizeSubscribe = (client, subscription, done) => {

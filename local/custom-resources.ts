@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
+import { startHttpServer } from './http-server.ts';
 
 export interface CustomResource {
   readonly logicalId: string;
@@ -18,7 +18,6 @@ const answerSchema = z.object({
   Reason: z.string().optional(),
   PhysicalResourceId: z.string().min(1),
 });
-type Answer = z.infer<typeof answerSchema>;
 
 /**
  * Makes a custom resource as CloudFormation does: invokes its function with a URL that takes one answer. Each start
@@ -30,7 +29,12 @@ export async function runCustomResource(
   { logicalId, type, stackId, properties }: CustomResource,
   invoke: (event: object) => Promise<unknown>,
 ): Promise<void> {
-  const listener = await listenForAnswer();
+  let answer: string | undefined;
+  const takeAnswer = async (request: IncomingMessage) => {
+    answer = await text(request);
+    return { status: 200 };
+  };
+  const listener = await startHttpServer({ host: '127.0.0.1', port: 0 }, takeAnswer, () => {});
   try {
     await invoke({
       RequestType: 'Create',
@@ -40,34 +44,15 @@ export async function runCustomResource(
       ResourceType: type,
       ServiceToken: properties.ServiceToken,
       ResourceProperties: properties,
-      ResponseURL: listener.url,
+      ResponseURL: `http://127.0.0.1:${listener.port}/`,
     });
-    const { Status, Reason } = listener.answer();
+    // Functions answer before they return.
+    if (answer === undefined) throw new Error('its function ended without an answer');
+    const { Status, Reason } = answerSchema.parse(JSON.parse(answer));
     if (Status === 'FAILED') throw new Error(Reason ?? 'its function answered FAILED without a reason');
   } catch (cause) {
     throw new Error(`${logicalId} (${type}) could not be made: ${(cause as Error).message}`, { cause });
   } finally {
-    listener.close();
+    await listener.close();
   }
-}
-
-/** An address that takes what a custom resource's function answers. Functions answer before they return. */
-async function listenForAnswer(): Promise<{ readonly url: string; answer(): Answer; close(): void }> {
-  let body: string | undefined;
-  const server = createServer(async (request, response) => {
-    body = await text(request).catch(() => undefined);
-    response.end();
-  });
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    answer() {
-      if (body === undefined) throw new Error('its function ended without an answer');
-      return answerSchema.parse(JSON.parse(body));
-    },
-    close() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
 }

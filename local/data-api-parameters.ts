@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AwsError } from './aws-error.ts';
+import { AwsError } from './aws-service.ts';
 
 const fieldSchema = z.strictObject({
   isNull: z.boolean().optional(),
@@ -9,14 +9,10 @@ const fieldSchema = z.strictObject({
   booleanValue: z.boolean().optional(),
   /** Base64. */
   blobValue: z.string().optional(),
-  arrayValue: z.unknown().optional(),
 });
 
-export const parameterSchema = z.strictObject({
-  name: z.string(),
-  value: fieldSchema,
-  typeHint: z.enum(['DATE', 'DECIMAL', 'JSON', 'TIME', 'TIMESTAMP', 'UUID']).optional(),
-});
+/** Type hints and arrays are not imitated, and so refused; SQL can cast. */
+export const parameterSchema = z.strictObject({ name: z.string(), value: fieldSchema });
 
 export type Parameter = z.infer<typeof parameterSchema>;
 
@@ -32,20 +28,10 @@ export const badRequest = (message: string) => new AwsError('BadRequestException
 const TOKEN =
   /\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$(?:[A-Za-z_]\w*)?\$)[\s\S]*?\1|--[^\n]*|\/\*[\s\S]*?\*\/|::|(\$\d+)|:([A-Za-z_]\w*)/g;
 
-/** Each hint's type, and the only form that the Data API takes for it. */
-const HINTS: Readonly<Record<NonNullable<Parameter['typeHint']>, readonly [type: string, form: RegExp]>> = {
-  DATE: ['date', /^\d{4}-\d\d-\d\d$/],
-  DECIMAL: ['numeric', /^[-+]?\d*\.?\d+$/],
-  JSON: ['jsonb', /^/],
-  TIME: ['time', /^\d\d:\d\d:\d\d(\.\d+)?$/],
-  TIMESTAMP: ['timestamp', /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?$/],
-  UUID: ['uuid', /^[0-9a-fA-F-]{36}$/],
-};
-
 /**
  * Rewrites each `:name` to `$n` with the cast that the value's type amounts to; a null becomes NULL, of no type.
  *
- * @throws AwsError for a name without a parameter, an array, or a value that does not fit its type hint
+ * @throws AwsError for a name without a parameter
  */
 export function bindParameters(sql: string, parameters: readonly Parameter[]): BoundStatement {
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
@@ -67,22 +53,12 @@ export function bindParameters(sql: string, parameters: readonly Parameter[]): B
   return { text, values };
 }
 
-function typedValue({ name, value, typeHint }: Parameter): { type: string; value: string } | undefined {
+function typedValue({ name, value }: Parameter): { type: string; value: string } | undefined {
   if (value.isNull) return undefined;
-  if (value.arrayValue !== undefined) throw badRequest(`Array parameters are not supported, as in parameter ${name}.`);
-  if (value.stringValue !== undefined) return typedText(name, value.stringValue, typeHint);
-  if (typeHint !== undefined)
-    throw badRequest(`Parameter ${name} has type hint ${typeHint}, which needs a stringValue.`);
+  if (value.stringValue !== undefined) return { type: 'text', value: value.stringValue };
   if (value.longValue !== undefined) return { type: 'bigint', value: String(value.longValue) };
   if (value.doubleValue !== undefined) return { type: 'double precision', value: String(value.doubleValue) };
   if (value.booleanValue !== undefined) return { type: 'boolean', value: String(value.booleanValue) };
   if (value.blobValue === undefined) throw badRequest(`Parameter ${name} has no value.`);
   return { type: 'bytea', value: `\\x${Buffer.from(value.blobValue, 'base64').toString('hex')}` };
-}
-
-function typedText(name: string, value: string, typeHint: Parameter['typeHint']): { type: string; value: string } {
-  if (typeHint === undefined) return { type: 'text', value };
-  const [type, form] = HINTS[typeHint];
-  if (!form.test(value)) throw badRequest(`Parameter ${name} is no ${typeHint}: expected a text like ${form.source}.`);
-  return { type, value };
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { AwsError } from './aws-error.ts';
+import { AwsError } from './aws-service.ts';
+import type { Clock } from './clock.ts';
 import type { BoundStatement } from './data-api-parameters.ts';
 import {
   isPostgresError,
@@ -12,24 +13,22 @@ import {
 
 /** A transaction ends when no call has used it for three minutes. */
 const TRANSACTION_IDLE_MS = 3 * 60_000;
-const EXPIRY_POLL_MS = 1_000;
 
 interface Transaction {
   readonly session: SqlSession;
   /** Only the secret that began it may use it. */
   readonly secretArn: string;
-  lastUsedAt: number;
   busy: boolean;
+  cancelExpiry(): void;
 }
 
 /** Connections of the Data API's callers: one for a statement, or one held by a transaction. */
 export class DataApiSessions {
   readonly #engine: SqlEngine;
-  readonly #clock: () => number;
+  readonly #clock: Clock;
   readonly #transactions = new Map<string, Transaction>();
-  #expiry: NodeJS.Timeout | undefined;
 
-  constructor(engine: SqlEngine, clock: () => number) {
+  constructor(engine: SqlEngine, clock: Clock) {
     this.#engine = engine;
     this.#clock = clock;
   }
@@ -54,9 +53,7 @@ export class DataApiSessions {
       throw error;
     }
     const id = randomBytes(96).toString('base64');
-    this.#transactions.set(id, { session, secretArn, lastUsedAt: this.#clock(), busy: false });
-    // Whoever waits for the connection of a forgotten transaction makes no call that could notice it.
-    this.#expiry ??= setInterval(() => void this.expire(), EXPIRY_POLL_MS).unref();
+    this.#transactions.set(id, { session, secretArn, busy: false, cancelExpiry: this.#expireLater(id) });
     return id;
   }
 
@@ -64,50 +61,42 @@ export class DataApiSessions {
   async within<T>(id: string, secretArn: string, work: (session: SqlSession) => Promise<T>): Promise<T> {
     const transaction = this.#transactions.get(id);
     if (transaction?.secretArn !== secretArn) {
-      throw new AwsError(
-        'TransactionNotFoundException',
-        404,
-        `Transaction ${id} is not found. Transaction may be expired.`,
-      );
+      const message = `Transaction ${id} is not found. Transaction may be expired.`;
+      throw new AwsError('TransactionNotFoundException', 404, message);
     }
     if (transaction.busy) throw databaseError('Transaction is still running a query');
     transaction.busy = true;
+    transaction.cancelExpiry();
     try {
       return await work(transaction.session);
     } finally {
       transaction.busy = false;
-      transaction.lastUsedAt = this.#clock();
+      if (this.#transactions.has(id)) transaction.cancelExpiry = this.#expireLater(id);
     }
   }
 
   /** @throws AwsError when an earlier statement failed: PostgreSQL would roll back and call it a commit */
   async commit(id: string, secretArn: string): Promise<void> {
-    await this.within(id, secretArn, async (session) => {
+    const work = async (session: SqlSession) => {
       await run(session, { text: 'SELECT 1', values: [] });
       await run(session, { text: 'COMMIT', values: [] });
-    }).finally(() => this.#end(id, secretArn));
+    };
+    await this.within(id, secretArn, (session) => work(session).finally(() => this.#end(id)));
   }
 
   async rollback(id: string, secretArn: string): Promise<void> {
-    await this.within(id, secretArn, async () => {});
-    await this.#end(id, secretArn);
+    await this.within(id, secretArn, () => this.#end(id));
   }
 
-  /** Rolls back the transactions that were idle for too long. */
-  async expire(): Promise<void> {
-    for (const [id, { busy, lastUsedAt, secretArn }] of this.#transactions) {
-      if (!busy && this.#clock() - lastUsedAt > TRANSACTION_IDLE_MS) await this.#end(id, secretArn);
-    }
+  /** A function that died within a transaction makes no call that would end it. */
+  #expireLater(id: string): () => void {
+    return this.#clock.after(TRANSACTION_IDLE_MS, () => void this.#end(id));
   }
 
-  async #end(id: string, secretArn: string): Promise<void> {
+  async #end(id: string): Promise<void> {
     const transaction = this.#transactions.get(id);
-    if (!transaction || transaction.busy || transaction.secretArn !== secretArn) return;
+    if (!transaction) return;
     this.#transactions.delete(id);
-    if (this.#transactions.size === 0) {
-      clearInterval(this.#expiry);
-      this.#expiry = undefined;
-    }
     // After a commit this does nothing. It fails only with the connection, which took the transaction with it.
     await transaction.session.query('ROLLBACK').catch(() => {});
     await transaction.session.release();

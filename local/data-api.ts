@@ -1,10 +1,10 @@
-import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsRequest, AwsService } from './aws-service.ts';
+import { AwsError, type AwsService, type Identity, permit } from './aws-service.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { badRequest, bindParameters, parameterSchema } from './data-api-parameters.ts';
 import { executeAnswer } from './data-api-results.ts';
 import { DataApiSessions, run } from './data-api-sessions.ts';
+import { jsonService, operation } from './json-service.ts';
 import type { Secrets } from './secrets.ts';
 import type { SessionOptions, SqlEngine, SqlSession } from './sql-engine.ts';
 
@@ -12,36 +12,10 @@ export interface DataApiOptions {
   readonly engine: SqlEngine;
   readonly secrets: Secrets;
   readonly clusterArns: readonly string[];
-  /** The one database of the cluster; calls that name another fail. */
-  readonly database?: string;
-  /** Milliseconds since the epoch. @default Date.now */
-  readonly clock?: () => number;
+  /** Ends forgotten transactions. @default systemClock */
+  readonly clock?: Clock;
   /** @default 45,000, the service's own */
   readonly statementTimeoutMs?: number;
-  /** Called before each permitted operation, `ExecuteStatement` and so on; what it throws is the answer. */
-  readonly before?: (operation: string) => Promise<void>;
-}
-
-const inputSchema = z.strictObject({
-  resourceArn: z.string(),
-  secretArn: z.string(),
-  database: z.string().optional(),
-  schema: z.string().optional(),
-  sql: z.string().optional(),
-  parameters: z.array(parameterSchema).default([]),
-  parameterSets: z.array(z.array(parameterSchema)).default([]),
-  transactionId: z.string().optional(),
-  includeResultMetadata: z.boolean().default(false),
-  continueAfterTimeout: z.boolean().default(false),
-  formatRecordsAs: z.literal('NONE').optional(),
-});
-
-type Input = z.infer<typeof inputSchema>;
-type Operation = (input: Input, caller: Caller) => Promise<string>;
-
-/** What a call's secret stands for. */
-interface Caller {
-  readonly role: string | undefined;
 }
 
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -54,110 +28,84 @@ const OWNER = 'paku_owner';
 const TRANSACTION_CONTROL =
   /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(BEGIN|START|COMMIT|END|ROLLBACK(?!\s+TO)|ABORT|PREPARE\s+TRANSACTION)\b/i;
 
-/**
- * The RDS Data API over a PostgreSQL: its limits, its errors, its types, and the roles behind its secrets.
- *
- * Not imitated: `formatRecordsAs: JSON`, `resultSetOptions`, ExecuteSql. A statement with `continueAfterTimeout` is
- * waited for.
- */
+/** What every call names: the cluster, and the secret of the role it acts as. */
+const target = { resourceArn: z.string(), secretArn: z.string() };
+const database = z.string().optional();
+
+const statement = {
+  ...target,
+  database,
+  sql: z.string(),
+  parameters: z.array(parameterSchema).default([]),
+  transactionId: z.string().optional(),
+  includeResultMetadata: z.boolean().default(false),
+};
+
+interface Call {
+  readonly resourceArn: string;
+  readonly secretArn: string;
+}
+
+/** The RDS Data API over a PostgreSQL: its limits, its errors, its types, and the roles behind its secrets. */
 export function dataApiService(options: DataApiOptions): AwsService {
-  const { engine, clock = Date.now } = options;
+  const { engine, clock = systemClock } = options;
   const sessions = new DataApiSessions(engine, clock);
-  const operations = operationsOn(sessions, options);
-  return {
-    async handle(request) {
-      const { operation, perform } = operations[request.path] ?? unknownOperation(request.path);
-      const input = parseInput(await buffer(request.body));
-      authorize(request, operation, input, options);
-      const caller = callerOf(input, options);
-      await options.before?.(operation);
-      await sessions.expire();
-      const body = await perform(input, caller);
-      return { status: 200, headers: { 'content-type': 'application/json' }, body };
-    },
-  };
-}
 
-function operationsOn(
-  sessions: DataApiSessions,
-  { statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DataApiOptions,
-): Readonly<Record<string, { operation: string; perform: Operation }>> {
-  const sessionOptions = ({ continueAfterTimeout }: Input, { role }: Caller): SessionOptions => ({
-    role,
-    statementTimeoutMs: continueAfterTimeout ? 0 : statementTimeoutMs,
-  });
-  const onSession = <T>(input: Input, caller: Caller, work: (session: SqlSession) => Promise<T>): Promise<T> =>
-    input.transactionId === undefined
-      ? sessions.once(sessionOptions(input, caller), work)
-      : sessions.within(input.transactionId, input.secretArn, work);
-
-  const execute: Operation = async (input, caller) => {
-    const statement = bindParameters(statementOf(input), input.parameters);
-    const result = await onSession(input, caller, (session) => run(session, statement));
+  const execute = operation(statement, async (input, identity) => {
+    const session = admit('ExecuteStatement', input, identity, options);
+    const bound = bindParameters(refuseTransactionControl(input.sql), input.parameters);
+    const work = (connection: SqlSession) => run(connection, bound);
+    const { transactionId, secretArn } = input;
+    const result = await (transactionId === undefined
+      ? sessions.once(session, work)
+      : sessions.within(transactionId, secretArn, work));
     return executeAnswer(result, input.includeResultMetadata);
-  };
-  const batchExecute: Operation = async (input, caller) => {
-    const sets = input.parameterSets.length === 0 ? [[]] : input.parameterSets;
-    const statements = sets.map((parameters) => bindParameters(statementOf(input), parameters));
-    await onSession(input, caller, async (session) => {
-      for (const statement of statements) await run(session, statement);
-    });
-    return JSON.stringify({ updateResults: statements.map(() => ({ generatedFields: [] })) });
-  };
-  const begin: Operation = async (input, caller) =>
-    JSON.stringify({ transactionId: await sessions.begin(sessionOptions(input, caller), input.secretArn) });
-  const commit: Operation = async (input) => {
-    await sessions.commit(input.transactionId ?? '', input.secretArn);
-    return JSON.stringify({ transactionStatus: 'Transaction Committed' });
-  };
-  const rollback: Operation = async (input) => {
-    await sessions.rollback(input.transactionId ?? '', input.secretArn);
-    return JSON.stringify({ transactionStatus: 'Rollback Complete' });
-  };
-
-  return {
-    '/Execute': { operation: 'ExecuteStatement', perform: execute },
-    '/BatchExecute': { operation: 'BatchExecuteStatement', perform: batchExecute },
-    '/BeginTransaction': { operation: 'BeginTransaction', perform: begin },
-    '/CommitTransaction': { operation: 'CommitTransaction', perform: commit },
-    '/RollbackTransaction': { operation: 'RollbackTransaction', perform: rollback },
-  };
+  });
+  const begin = operation({ ...target, database }, async (input, identity) => {
+    const session = admit('BeginTransaction', input, identity, options);
+    return { transactionId: await sessions.begin(session, input.secretArn) };
+  });
+  const commit = operation({ ...target, transactionId: z.string() }, async (input, identity) => {
+    admit('CommitTransaction', input, identity, options);
+    await sessions.commit(input.transactionId, input.secretArn);
+    return { transactionStatus: 'Transaction Committed' };
+  });
+  const rollback = operation({ ...target, transactionId: z.string() }, async (input, identity) => {
+    admit('RollbackTransaction', input, identity, options);
+    await sessions.rollback(input.transactionId, input.secretArn);
+    return { transactionStatus: 'Rollback Complete' };
+  });
+  return jsonService(
+    {
+      '/Execute': execute,
+      '/BeginTransaction': begin,
+      '/CommitTransaction': commit,
+      '/RollbackTransaction': rollback,
+    },
+    { maxBytes: MAX_REQUEST_BYTES },
+  );
 }
 
-function parseInput(body: Buffer): Input {
-  if (body.length > MAX_REQUEST_BYTES) {
-    throw badRequest(`The request has ${body.length} bytes; the Data API takes at most ${MAX_REQUEST_BYTES}.`);
+/** Admits a call to the connection that it may have. @throws AwsError for a call that its identity or its secret does not allow */
+function admit(
+  action: string,
+  { resourceArn, secretArn }: Call,
+  identity: Identity,
+  { clusterArns, secrets, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DataApiOptions,
+): SessionOptions {
+  permit(identity, `rds-data:${action}`, resourceArn);
+  permit(identity, 'secretsmanager:GetSecretValue', secretArn);
+  if (!clusterArns.includes(resourceArn)) {
+    throw new AwsError('DatabaseNotFoundException', 404, `There is no DB cluster ${resourceArn}.`);
   }
-  const { success, data, error } = inputSchema.safeParse(JSON.parse(body.toString()));
-  if (!success) throw new AwsError('ValidationException', 400, z.prettifyError(error));
-  if (data.schema === undefined) return data;
-  throw new AwsError('ValidationException', 400, "The schema parameter isn't supported");
-}
-
-function authorize({ identity }: AwsRequest, operation: string, input: Input, { clusterArns }: DataApiOptions): void {
-  const needed = [
-    [`rds-data:${operation}`, input.resourceArn],
-    ['secretsmanager:GetSecretValue', input.secretArn],
-  ] as const;
-  for (const [action, resource] of needed) {
-    if (!identity.allows(action, resource)) throw accessDenied(identity.arn, action, resource);
-  }
-  if (clusterArns.includes(input.resourceArn)) return;
-  throw new AwsError('DatabaseNotFoundException', 404, `There is no DB cluster ${input.resourceArn}.`);
-}
-
-function callerOf({ secretArn, database: wanted }: Input, { secrets, database }: DataApiOptions): Caller {
   const secret = secrets.find(secretArn);
   if (!secret) throw new AwsError('SecretsErrorException', 400, `The secret ${secretArn} wasn't found.`);
-  if (wanted !== undefined && database !== undefined && wanted !== database) {
-    throw new AwsError('DatabaseErrorException', 400, `FATAL: database "${wanted}" does not exist; SQLState: 3D000`);
-  }
-  const username = usernameIn(secret.value);
-  if (username !== undefined) return { role: username === OWNER ? undefined : username };
+  const role = roleIn(secret.value);
+  if (role !== undefined) return { role: role === OWNER ? undefined : role, statementTimeoutMs };
   throw new AwsError('InvalidSecretException', 400, `The secret ${secretArn} is no JSON with username and password.`);
 }
 
-function usernameIn(secret: string): string | undefined {
+function roleIn(secret: string): string | undefined {
   try {
     return z.object({ username: z.string(), password: z.string() }).parse(JSON.parse(secret)).username;
   } catch {
@@ -165,14 +113,10 @@ function usernameIn(secret: string): string | undefined {
   }
 }
 
-function statementOf({ sql = '' }: Input): string {
+function refuseTransactionControl(sql: string): string {
   const [, keyword] = TRANSACTION_CONTROL.exec(sql) ?? [];
   if (keyword === undefined) return sql;
   throw badRequest(
     `${keyword} is not taken as a statement; use BeginTransaction, CommitTransaction, RollbackTransaction.`,
   );
-}
-
-function unknownOperation(path: string): never {
-  throw new AwsError('UnknownOperationException', 404, `The local Data API does not imitate ${path}.`);
 }

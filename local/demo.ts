@@ -45,9 +45,9 @@ interface DemoRelease {
 export async function startDemo(
   runtime: LocalRuntime,
   database: Database,
-  { firmware, devices }: StartOptions,
+  { firmware, model, version, devices }: StartOptions,
 ): Promise<() => Promise<void>> {
-  const release = firmware === undefined ? built(NEXT_VERSION) : { ...firmware, image: readFileSync(firmware.file) };
+  const release = firmware === undefined ? built(NEXT_VERSION) : { model, version, image: readFileSync(firmware) };
   const bootFails = (version: string) => firmware === undefined && version === BAD_VERSION;
   const fleet = makeFleet(runtime, database, devices, release.model, bootFails);
   await fleet.start();

@@ -1,5 +1,5 @@
 import type { Aedes, Client } from 'aedes';
-import { type IPublishPacket, writeToStream } from 'mqtt-packet';
+import { writeToStream } from 'mqtt-packet';
 import type { ConnectionPermissions } from './iot-policy.ts';
 
 export type DirectMessageResult = 'delivered' | 'not-connected' | 'not-permitted' | 'unconfirmed';
@@ -8,8 +8,8 @@ export interface DirectMessage {
   readonly clientId: string;
   readonly topic: string;
   readonly payload: Buffer;
-  /** How long to wait for the PUBACK; without it the message goes out at QoS 0 and nothing is awaited. */
-  readonly confirmWithinMs?: number | undefined;
+  /** How long to wait for the PUBACK. */
+  readonly confirmWithinMs: number;
 }
 
 /** Parts of aedes 1.2 that its type declarations leave out. */
@@ -46,14 +46,9 @@ export class DirectMessages {
     const client = this.#clients[clientId];
     if (client === undefined || !client.connected || client.closed) return 'not-connected';
     if (!this.#permissions.allows(client, 'iot:Receive', `topic/${topic}`)) return 'not-permitted';
-    const packet: IPublishPacket = { cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false };
-    if (confirmWithinMs === undefined) {
-      writeToStream(packet, client.conn);
-      return 'delivered';
-    }
     const messageId = client._nextId;
     client._nextId = messageId >= MAX_MESSAGE_ID ? 1 : messageId + 1;
-    writeToStream({ ...packet, qos: 1, messageId }, client.conn);
+    writeToStream({ cmd: 'publish', topic, payload, qos: 1, messageId, retain: false, dup: false }, client.conn);
     return (await this.#acknowledged(client, messageId, confirmWithinMs)) ? 'delivered' : 'unconfirmed';
   }
 

@@ -1,4 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { ACCOUNT, arnOf, REGION } from './account.ts';
+import { type AwsService, permit } from './aws-service.ts';
+import { jsonService, operation } from './json-service.ts';
 import type { ObjectCreated } from './s3-store.ts';
 
 export interface BusEvent {
@@ -17,6 +21,27 @@ export interface BusRule {
 export type EventPattern = (value: unknown) => boolean;
 
 /**
+ * What hands events to the rules that match them.
+ * @param now milliseconds since the epoch
+ */
+export function eventBus(rules: readonly BusRule[], now: () => number): (event: BusEvent) => void {
+  return (event) => {
+    // EventBridge states whole seconds.
+    const time = `${new Date(now()).toISOString().slice(0, 19)}Z`;
+    const envelope = {
+      version: '0',
+      id: randomUUID(),
+      time,
+      account: ACCOUNT,
+      region: REGION,
+      resources: [],
+      ...event,
+    };
+    for (const { pattern, deliver } of rules) if (pattern(envelope)) deliver(JSON.stringify(envelope));
+  };
+}
+
+/**
  * Compiles an EventBridge event pattern: exact values and `anything-but` a prefix, which is what our templates use.
  * @throws Error for any other operator
  * @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
@@ -28,19 +53,19 @@ export function compileEventPattern(pattern: unknown): EventPattern {
   }
   if (typeof pattern !== 'object' || pattern === null) throw unknownPattern(pattern);
   const fields = Object.entries(pattern).map(([key, inner]) => [key, compileEventPattern(inner)] as const);
-  return (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    fields.every(([key, matches]) => matches((value as Record<string, unknown>)[key]));
+  return (value) => {
+    const values = Object(value) as Record<string, unknown>;
+    return fields.every(([key, matches]) => matches(values[key]));
+  };
 }
 
+const anythingBut = z.strictObject({ 'anything-but': z.strictObject({ prefix: z.string() }) });
+
 function compileCandidate(candidate: unknown): EventPattern {
-  if (typeof candidate !== 'object' || candidate === null) return (value) => candidate === value;
-  const [[operator, argument] = [], ...others] = Object.entries(candidate);
-  const [[kind, prefix] = [], ...more] = Object.entries((argument as object | undefined) ?? {});
-  const known = operator === 'anything-but' && kind === 'prefix' && typeof prefix === 'string';
-  if (!known || others.length + more.length > 0) throw unknownPattern(candidate);
-  return (value) => typeof value === 'string' && !value.startsWith(prefix);
+  if (typeof candidate === 'string') return (value) => candidate === value;
+  const { data } = anythingBut.safeParse(candidate);
+  if (!data) throw unknownPattern(candidate);
+  return (value) => typeof value === 'string' && !value.startsWith(data['anything-but'].prefix);
 }
 
 function unknownPattern(pattern: unknown): Error {
@@ -49,40 +74,38 @@ function unknownPattern(pattern: unknown): Error {
   );
 }
 
-/** Hands events to the rules that match them. */
-export class EventBus {
-  readonly #rules: readonly BusRule[];
-  readonly #origin: { readonly region: string; readonly account: string };
-  readonly #now: () => number;
-
-  /** @param now milliseconds since the epoch */
-  constructor(
-    rules: readonly BusRule[],
-    origin: { readonly region: string; readonly account: string },
-    now: () => number,
-  ) {
-    this.#rules = rules;
-    this.#origin = origin;
-    this.#now = now;
-  }
-
-  put(event: BusEvent): void {
-    // EventBridge states whole seconds.
-    const time = `${new Date(this.#now()).toISOString().slice(0, 19)}Z`;
-    const envelope = { version: '0', id: randomUUID(), time, resources: [], ...this.#origin, ...event };
-    for (const { pattern, deliver } of this.#rules) if (pattern(envelope)) deliver(JSON.stringify(envelope));
-  }
-}
-
 /**
  * S3's `Object Created`; the key is plain here, unlike in S3's own notifications.
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
  */
 export function objectCreatedEvent({ bucket, key, size, etag, versionId, sequencer, reason }: ObjectCreated): BusEvent {
-  const object = { key, size, etag: etag.replaceAll('"', ''), 'version-id': versionId, sequencer };
+  const object = { key, size, etag, 'version-id': versionId, sequencer };
   return {
     source: 'aws.s3',
     'detail-type': 'Object Created',
     detail: { version: '0', bucket: { name: bucket }, object, reason },
   };
+}
+
+/** One call takes this many entries (EventBridge quotas). */
+const MAX_ENTRIES = 10;
+
+const entrySchema = z.strictObject({
+  EventBusName: z.literal('default'),
+  Source: z.string().min(1),
+  DetailType: z.string().min(1),
+  Detail: z.string(),
+  Time: z.number().optional(),
+});
+
+/** EventBridge, onto the bus that the template's rules listen to: PutEvents. */
+export function eventsService(putEvent: (event: BusEvent) => void): AwsService {
+  const putEvents = operation({ Entries: z.array(entrySchema).min(1).max(MAX_ENTRIES) }, ({ Entries }, identity) => {
+    permit(identity, 'events:PutEvents', arnOf('events', 'event-bus/default'));
+    for (const { Source: source, DetailType, Detail } of Entries) {
+      putEvent({ source, 'detail-type': DetailType, detail: JSON.parse(Detail) as object });
+    }
+    return { FailedEntryCount: 0, Entries: Entries.map(() => ({ EventId: randomUUID() })) };
+  });
+  return jsonService({ 'AWSEvents.PutEvents': putEvents });
 }

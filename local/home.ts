@@ -1,64 +1,51 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from './files.ts';
+import type { Credentials } from './identities.ts';
+import type { ClusterTarget } from './template-data.ts';
 
 /** What outside programs connect to; written when everything is up, removed at the end. */
 export interface Endpoints {
   readonly region: string;
   readonly mqtt: { readonly host: string; readonly port: number; readonly caFile: string };
-  readonly s3: {
-    readonly endpoint: string;
-    readonly bucket: string;
-    readonly accessKeyId: string;
-    readonly secretAccessKey: string;
-  };
+  readonly s3: AwsEndpoint & { readonly bucket: string };
   readonly api: { readonly url: string };
-  readonly dataApi: {
-    readonly endpoint: string;
-    readonly resourceArn: string;
-    readonly secretArn: string;
-    readonly database: string;
-    readonly accessKeyId: string;
-    readonly secretAccessKey: string;
-  };
+  readonly dataApi: AwsEndpoint & ClusterTarget;
 }
 
-export const ENDPOINTS_FILE = 'endpoints.json';
+interface AwsEndpoint extends Credentials {
+  readonly endpoint: string;
+}
+
+const ENDPOINTS_FILE = 'endpoints.json';
 const LOCK_FILE = 'lock';
 
 /** The folder that holds everything that survives a restart. Two runtimes never share one. */
 export class Home {
-  readonly folder: string;
-
-  private constructor(folder: string) {
-    this.folder = folder;
-  }
+  readonly #folder: string;
 
   /** @throws Error when a running process has the folder */
-  static open(folder: string): Home {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    for (const part of ['logs', 's3', 'certificates']) mkdirSync(join(folder, part), { recursive: true, mode: 0o700 });
-    const lock = join(folder, LOCK_FILE);
-    const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : undefined;
-    if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
+  constructor(folder: string) {
+    this.#folder = folder;
+    mkdirSync(this.path('logs'), { recursive: true, mode: 0o700 });
+    const lock = this.path(LOCK_FILE);
+    const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : process.pid;
+    if (holder !== process.pid && isAlive(holder)) {
       throw new Error(
         `${folder} is in use by process ${holder}. Stop that one, or start this one elsewhere with PAKU_OTA_HOME=<folder>.`,
       );
     }
     rmSync(lock, { force: true });
     writeFileSync(lock, String(process.pid), { flag: 'wx', mode: 0o600 });
-    rmSync(join(folder, ENDPOINTS_FILE), { force: true });
-    return new Home(folder);
+    rmSync(this.path(ENDPOINTS_FILE), { force: true });
   }
 
   path(...parts: string[]): string {
-    return join(this.folder, ...parts);
+    return join(this.#folder, ...parts);
   }
 
-  /** Programs wait for the file, so it appears whole. It holds keys: only its owner may read it. */
   announce(endpoints: Endpoints): void {
-    const file = this.path(ENDPOINTS_FILE);
-    writeFileSync(`${file}.new`, `${JSON.stringify(endpoints, null, 2)}\n`, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    writeWhole(this.path(ENDPOINTS_FILE), `${JSON.stringify(endpoints, null, 2)}\n`);
   }
 
   close(): void {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Identity } from './aws-service.ts';
-import { splitOnce } from './sigv4-canonical.ts';
+import type { Answer } from './http-server.ts';
+import { splitOnce } from './text.ts';
 
 /** Bodies of these types reach a function as text, others as base64. */
 const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded))/;
@@ -59,20 +60,14 @@ function bodyOf(body: Buffer, contentType: string): { body?: string; isBase64Enc
   return { body: body.toString('base64'), isBase64Encoded: true };
 }
 
-/** Writes what a function returned; without a status code, the whole of it is the JSON body. */
-export function writeResult(response: ServerResponse, result: unknown): void {
+/** What a function returned as an answer; without a status code, the whole of it is the JSON body. */
+export function toAnswer(result: unknown): Answer {
   const structured = typeof result === 'object' && result !== null && 'statusCode' in result;
   if (!structured) {
-    writeJson(response, 200, result);
-    return;
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(result ?? null) };
   }
   const { statusCode = 200, headers = {}, body = '', isBase64Encoded } = result as APIGatewayProxyStructuredResultV2;
-  const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
   const texts = Object.entries(headers).map(([name, value]) => [name, String(value)]);
-  response.writeHead(statusCode, { ...Object.fromEntries(texts), 'content-length': bytes.length }).end(bytes);
-}
-
-export function writeJson(response: ServerResponse, status: number, value: unknown): void {
-  const bytes = Buffer.from(JSON.stringify(value ?? null));
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length }).end(bytes);
+  const bytes = Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
+  return { status: statusCode, headers: Object.fromEntries(texts), body: bytes };
 }

@@ -1,32 +1,33 @@
+import { escapeRegExp } from './text.ts';
+
 /** A route key of an HTTP API, such as `GET /d/{token}`. */
 export interface RoutePattern {
-  readonly routeKey: string;
+  /** Sorts the most specific route first. */
+  readonly rank: string;
   /** The decoded path parameters, or undefined where the route is not this request's. */
   match(method: string, path: string): Readonly<Record<string, string>> | undefined;
 }
 
-const ROUTE_KEY = /^(ANY|[A-Z]+) (\/\S*)$/;
-
 /** @throws Error for anything else than a method and a path */
 export function compileRoute(routeKey: string): RoutePattern {
-  const [, routeMethod, template] = ROUTE_KEY.exec(routeKey) ?? [];
+  const [, routeMethod, template] = /^([A-Z]+) (\/\S*)$/.exec(routeKey) ?? [];
   if (routeMethod === undefined || template === undefined) {
     throw new Error(`the local runtime does not know the route "${routeKey}"; expected a method and a path`);
   }
   const pattern = template
-    .split(/(\{\w+\+?\})/)
-    .map((part) => {
-      const [, name, greedy] = /^\{(\w+)(\+?)\}$/.exec(part) ?? [];
-      if (name === undefined) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-      return `(?<${name}>${greedy ? '.+' : '[^/]+'})`;
+    .split(/\{(\w+\+?)\}/)
+    .map((part, index) => {
+      if (index % 2 === 0) return escapeRegExp(part);
+      return part.endsWith('+') ? `(?<${part.slice(0, -1)}>.+)` : `(?<${part}>[^/]+)`;
     })
     .join('');
   const regex = new RegExp(`^${pattern}$`);
+  // API Gateway prefers plain segments, then parameters, then greedy ones, then ANY; `~` sorts after all of a segment.
+  const segments = template.replaceAll(/\{\w+\+\}/g, '~~').replaceAll(/\{\w+\}/g, '~');
   return {
-    routeKey,
+    rank: `${segments} ${routeMethod === 'ANY' ? '~' : routeMethod}`,
     match(method, path) {
-      if (routeMethod !== 'ANY' && routeMethod !== method) return undefined;
-      const found = regex.exec(path);
+      const found = routeMethod === 'ANY' || routeMethod === method ? regex.exec(path) : null;
       return found === null ? undefined : decodeAll(found.groups ?? {});
     },
   };
@@ -38,17 +39,4 @@ function decodeAll(groups: Readonly<Record<string, string>>): Record<string, str
   } catch {
     return undefined;
   }
-}
-
-/** Puts the most specific first, as API Gateway chooses: plain segments, then parameters, then greedy ones, then ANY. */
-export function bySpecificity(a: { readonly routeKey: string }, b: { readonly routeKey: string }): number {
-  const [keyA, keyB] = [sortKey(a.routeKey), sortKey(b.routeKey)];
-  return keyA < keyB ? -1 : Number(keyA > keyB);
-}
-
-/** `~` sorts after every character of a plain segment. */
-function sortKey(routeKey: string): string {
-  const [method = '', path = ''] = routeKey.split(' ');
-  const segments = path.replaceAll(/\{\w+\+\}/g, '~~').replaceAll(/\{\w+\}/g, '~');
-  return `${segments} ${method === 'ANY' ? '~' : method}`;
 }

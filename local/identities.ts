@@ -11,7 +11,6 @@ export interface Credentials {
 
 /** Real tokens have no fixed length; those of Lambda roles are around a thousand characters, which makes URLs long. */
 const SESSION_TOKEN_BYTES = 600;
-const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /** Everyone who may sign requests, by access key. */
 export class Identities {
@@ -19,33 +18,23 @@ export class Identities {
 
   /** Issues temporary credentials, as a function gets them for its role. */
   issueRole(name: string, arn: string, policy: Policy): Credentials {
-    return this.#add(identityOf(name, arn, policy), {
-      ...newKeys('ASIA'),
-      sessionToken: randomBytes(SESSION_TOKEN_BYTES).toString('base64'),
-    });
+    const sessionToken = randomBytes(SESSION_TOKEN_BYTES).toString('base64');
+    return this.issueUser(name, arn, policy, { ...newKeys('ASIA'), sessionToken });
   }
 
   /** Issues keys without a session token. Keys that were given out before are passed in to stay valid. */
-  issueUser(name: string, arn: string, policy: Policy, keys: Credentials = newKeys('AKIA')): Credentials {
-    return this.#add(identityOf(name, arn, policy), keys);
+  issueUser(name: string, arn: string, { allows }: Policy, credentials: Credentials = newKeys('AKIA')): Credentials {
+    this.#byAccessKey.set(credentials.accessKeyId, { identity: { name, arn, allows }, credentials });
+    return credentials;
   }
 
   find(accessKeyId: string): { readonly identity: Identity; readonly credentials: Credentials } | undefined {
     return this.#byAccessKey.get(accessKeyId);
   }
-
-  #add(identity: Identity, credentials: Credentials): Credentials {
-    this.#byAccessKey.set(credentials.accessKeyId, { identity, credentials });
-    return credentials;
-  }
-}
-
-function identityOf(name: string, arn: string, policy: Policy): Identity {
-  return { name, arn, allows: (action, resource, context) => policy.allows(action, resource, context) };
 }
 
 /** Key ids begin with AKIA (long-term) or ASIA (temporary) and have 20 characters; secrets have 40. */
-function newKeys(prefix: 'AKIA' | 'ASIA'): Credentials {
-  const id = [...randomBytes(16)].map((byte) => BASE32[byte % BASE32.length]).join('');
-  return { accessKeyId: prefix + id, secretAccessKey: randomBytes(30).toString('base64') };
+export function newKeys(prefix: 'AKIA' | 'ASIA'): Credentials {
+  const accessKeyId = prefix + randomBytes(8).toString('hex').toUpperCase();
+  return { accessKeyId, secretAccessKey: randomBytes(30).toString('base64url') };
 }

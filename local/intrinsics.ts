@@ -15,43 +15,19 @@ export function resolve(value: unknown, scope: Scope): unknown {
 }
 
 function intrinsic(name: string, argument: unknown, scope: Scope): unknown {
-  switch (name) {
-    case 'Ref':
-      return scope.ref(String(argument));
-    case 'Fn::GetAtt': {
-      const [logicalId, attribute] = typeof argument === 'string' ? argument.split('.') : (argument as string[]);
-      return scope.getAtt(String(logicalId), String(attribute));
-    }
-    case 'Fn::ImportValue':
-      return scope.importValue(String(resolve(argument, scope)));
-    case 'Fn::Join': {
-      const [separator, items] = argument as [string, unknown];
-      return (resolve(items, scope) as unknown[]).join(separator);
-    }
-    case 'Fn::Select': {
-      const [index, items] = argument as [number | string, unknown];
-      const list = resolve(items, scope) as unknown[];
-      if (!(Number(index) in list)) throw new Error(`Fn::Select asks for item ${index} of ${list.length}`);
-      return list[Number(index)];
-    }
-    case 'Fn::Split': {
-      const [separator, text] = argument as [string, unknown];
-      return String(resolve(text, scope)).split(separator);
-    }
-    case 'Fn::Sub':
-      return substitute(argument, scope);
-    default:
-      throw new Error(`The template uses ${name}, which the local runtime does not know.`);
+  if (name === 'Ref') return scope.ref(String(argument));
+  if (name === 'Fn::ImportValue') return scope.importValue(String(argument));
+  if (name === 'Fn::GetAtt') {
+    const [logicalId = '', attribute = ''] = argument as string[];
+    return scope.getAtt(logicalId, attribute);
   }
-}
-
-function substitute(argument: unknown, scope: Scope): string {
-  const [text, variables] = Array.isArray(argument) ? argument : [argument, {}];
-  return String(text).replaceAll(/\$\{(!?)([^}]+)\}/g, (_whole, literal: string, name: string) => {
-    if (literal !== '') return `\${${name}}`;
-    const given = (variables as Record<string, unknown>)[name];
-    if (given !== undefined) return String(resolve(given, scope));
-    const [logicalId = '', attribute] = name.split('.');
-    return String(attribute === undefined ? scope.ref(logicalId) : scope.getAtt(logicalId, attribute));
-  });
+  if (name === 'Fn::Join') {
+    const [separator, items] = argument as [string, unknown[]];
+    return items.map((item) => resolve(item, scope)).join(separator);
+  }
+  if (name === 'Fn::Sub' && typeof argument === 'string' && !/\$\{(!|[^}]*\.)/.test(argument)) {
+    return argument.replaceAll(/\$\{([^}]+)\}/g, (_, reference: string) => String(scope.ref(reference)));
+  }
+  const example = JSON.stringify({ [name]: argument });
+  throw new Error(`the local runtime does not know ${example}; it knows Ref, GetAtt, ImportValue, Join and plain Sub`);
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { AwsError, accessDenied } from './aws-error.ts';
-import type { AwsRequest, AwsResponse, AwsService } from './aws-service.ts';
+import { arnOf } from './account.ts';
+import { AwsError, type AwsRequest, type AwsService, decodeUri, permit } from './aws-service.ts';
 import type { Broker } from './broker.ts';
 import type { DirectMessageResult } from './direct-messages.ts';
 
@@ -17,63 +17,47 @@ const FAILURES: Readonly<
 };
 
 /** The AWS IoT data plane: Publish and SendDirectMessage, in the shapes of the SDK's model. */
-export function iotDataService(broker: Broker, arnPrefix: string): AwsService {
+export function iotDataService(broker: Broker): AwsService {
   return {
     async handle(request) {
-      const payload = await buffer(request.body);
+      const { method, path, body } = request;
+      const payload = await buffer(body);
       if (payload.length > MAX_PAYLOAD_BYTES) {
-        throw new AwsError(
-          'RequestEntityTooLargeException',
-          413,
-          `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`,
-        );
+        const message = `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`;
+        throw new AwsError('RequestEntityTooLargeException', 413, message);
       }
-      const topic = /^\/topics\/([^/]+)$/.exec(request.path)?.[1];
-      if (topic !== undefined) return publish(request, decodeURIComponent(topic), payload);
-      const clientId = /^\/connections\/([^/]+)\/messages$/.exec(request.path)?.[1];
-      if (clientId !== undefined) return sendDirect(request, decodeURIComponent(clientId), payload);
-      throw new AwsError(
-        'MethodNotAllowedException',
-        405,
-        `The local IoT data plane does not imitate ${request.method} ${request.path}.`,
-      );
+      const [, topic, clientId] = /^\/(?:topics\/([^/]+)|connections\/([^/]+)\/messages)$/.exec(path) ?? [];
+      if (topic !== undefined) await publish(request, decodeUri(topic), payload);
+      else if (clientId !== undefined) await sendDirect(request, decodeUri(clientId), payload);
+      else throw notImitated(`${method} ${path}`);
+      const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
     },
   };
 
-  async function publish(request: AwsRequest, topic: string, payload: Buffer): Promise<AwsResponse> {
-    permit(request, 'iot:Publish', [`topic/${topic}`]);
-    await broker.publish(topic, payload, request.query.get('qos') === '1' ? 1 : 0);
-    return answer(200, {});
+  async function publish({ identity, query }: AwsRequest, topic: string, payload: Buffer): Promise<void> {
+    permit(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
+    if (query.get('qos') !== '1') throw notImitated('Publish at QoS 0');
+    await broker.publish(topic, payload);
   }
 
-  async function sendDirect(request: AwsRequest, clientId: string, payload: Buffer): Promise<AwsResponse> {
-    const topic = request.query.get('topic') ?? '';
-    permit(request, 'iot:SendDirectMessage', [`client/${clientId}`, `topic/${topic}`]);
-    const confirmWithinMs = request.query.get('confirmation') === 'true' ? confirmationMs(request) : undefined;
-    const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs });
-    if (result === 'delivered') return answer(200, { message: 'delivered', traceId: randomUUID() });
-    const [code, status, message] = FAILURES[result];
-    throw new AwsError(code, status, message);
-  }
-
-  /** AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there. */
-  function permit({ identity }: AwsRequest, action: string, resources: readonly string[]): void {
-    for (const resource of resources) {
-      const arn = arnPrefix + resource;
-      if (!identity.allows(action, arn)) throw accessDenied(identity.arn, action, arn, 'ForbiddenException');
+  async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {
+    const topic = query.get('topic') ?? '';
+    // AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there.
+    for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
+      permit(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
     }
+    if (query.get('confirmation') !== 'true') throw notImitated('SendDirectMessage without confirmation');
+    const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs: confirmationMs(query) });
+    if (result !== 'delivered') throw new AwsError(...FAILURES[result]);
   }
 }
 
+const notImitated = (what: string) => new AwsError('MethodNotAllowedException', 405, `${what} is not imitated here.`);
+
 /** 1 to 15 seconds, 5 unless said otherwise (SendDirectMessage, API reference). */
-function confirmationMs({ query }: AwsRequest): number {
+function confirmationMs(query: URLSearchParams): number {
   const seconds = Number(query.get('timeout') ?? '5');
   if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 15) return seconds * 1000;
   throw new AwsError('InvalidRequestException', 400, `timeout is ${query.get('timeout')}, expected 1 to 15 seconds.`);
 }
-
-const answer = (status: number, body: object): AwsResponse => ({
-  status,
-  headers: { 'content-type': 'application/json' },
-  body: JSON.stringify(body),
-});

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import pc from 'picocolors';
@@ -6,7 +7,7 @@ import { type Database, dataApiDatabase } from '../core/database.ts';
 import { startDemo } from './demo.ts';
 import { readSnapshot, renderSnapshot } from './fleet-view.ts';
 import type { Endpoints } from './home.ts';
-import { parseOptions, type StartOptions, USAGE } from './options.ts';
+import { parseOptions, type StartOptions } from './options.ts';
 import { DEFAULT_PORTS, startRuntime } from './runtime.ts';
 import { synthesize } from './synthesize.ts';
 
@@ -28,17 +29,17 @@ async function main(options: StartOptions): Promise<void> {
     assembly,
     home,
     databaseUrl: process.env.DATABASE_URL,
-    tickSeconds: options.tickSeconds,
+    tickSeconds: options.tick,
     host: options.host,
     ports: options.ports,
   });
   const database = openDatabase(runtime.endpoints);
   const endDemo = options.empty ? undefined : await startDemo(runtime, database, options);
-  const view = showFleet(database, headOf(runtime.endpoints, home));
+  const stopView = showFleet(database, headOf(runtime.endpoints, home));
 
   await untilSignal();
   console.log('\nStopping …');
-  view.stop();
+  stopView();
   await endDemo?.();
   await runtime.close();
 }
@@ -57,27 +58,28 @@ function headOf({ mqtt, s3, api }: Endpoints, home: string): string[] {
   ];
 }
 
-/** On a terminal a picture that is drawn anew, else the lines that changed. */
-function showFleet(database: Database, head: readonly string[]): { stop(): void } {
-  let shown = new Set<string>();
-  let busy = false;
+/** On a terminal a picture that is drawn anew, else the lines that changed. @returns what ends it */
+function showFleet(database: Database, head: readonly string[]): () => void {
+  const { isTTY } = process.stdout;
+  if (!isTTY) console.log(head.join('\n'));
+  let shown: readonly string[] = [];
+  let stopped = false;
   const refresh = async () => {
     const lines = renderSnapshot(await readSnapshot(database));
-    if (process.stdout.isTTY) process.stdout.write(`${CLEAR}${[...head, ...lines].join('\n')}\n`);
-    else for (const line of lines) if (!shown.has(line)) console.log(line);
-    shown = new Set(lines);
+    if (isTTY) process.stdout.write(`${CLEAR}${[...head, ...lines].join('\n')}\n`);
+    else for (const line of lines) if (!shown.includes(line)) console.log(line);
+    shown = lines;
   };
-  if (!process.stdout.isTTY) for (const line of head) console.log(line);
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    refresh()
-      .catch((error: Error) => console.error(`view: ${error.message}`))
-      .finally(() => {
-        busy = false;
-      });
-  }, REFRESH_MS);
-  return { stop: () => clearInterval(timer) };
+  const keepRefreshing = async () => {
+    while (!stopped) {
+      await refresh().catch((error: Error) => console.error(`view: ${error.message}`));
+      await sleep(REFRESH_MS);
+    }
+  };
+  void keepRefreshing();
+  return () => {
+    stopped = true;
+  };
 }
 
 /** npm passes on the signal that the terminal sent already: only one that comes later is somebody losing patience. */
@@ -95,14 +97,10 @@ function untilSignal(): Promise<void> {
   });
 }
 
-if (process.argv.includes('--help')) {
-  console.log(USAGE);
-} else {
-  try {
-    await main(parseOptions(process.argv.slice(2), DEFAULT_PORTS));
-    process.exit(0);
-  } catch (error) {
-    console.error(pc.red(error instanceof Error ? error.message : String(error)));
-    process.exit(1);
-  }
+try {
+  await main(parseOptions(process.argv.slice(2), DEFAULT_PORTS));
+  process.exit(0);
+} catch (error) {
+  console.error(pc.red((error as Error).message));
+  process.exit(1);
 }

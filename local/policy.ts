@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { escapeRegExp } from './text.ts';
 
-/** Values that conditions and `${…}` variables read, such as `aws:SourceArn`. Keys are compared without case. */
+/** Values of the `${…}` variables in policies, such as `iot:Connection.Thing.ThingName`. */
 export type PolicyContext = Readonly<Record<string, string>>;
 
 /** Statements of one principal, ready to be asked. */
@@ -10,62 +11,27 @@ export interface Policy {
 }
 
 const oneOrMany = z.union([z.string(), z.array(z.string())]).transform((value) => [value].flat());
-const conditionValue = z.union([z.string(), z.boolean(), z.number()]).transform(String);
-const conditionValues = z.union([conditionValue, z.array(conditionValue)]).transform((value) => [value].flat());
-const comparison = z.record(z.string(), conditionValues);
 
-const statementSchema = z.strictObject({
-  Sid: z.string().optional(),
-  Effect: z.enum(['Allow', 'Deny']),
-  Action: oneOrMany,
-  Resource: oneOrMany,
-  Condition: z
-    .strictObject({
-      Bool: comparison,
-      StringEquals: comparison,
-      StringLike: comparison,
-      ArnEquals: comparison,
-      ArnLike: comparison,
-      NumericLessThan: comparison,
-      NumericLessThanEquals: comparison,
-    })
-    .partial()
-    .default({}),
-});
-
+/** The elements that `lib/` emits. Any other, a Condition too, is an error: what is not understood must not be granted. */
 const documentSchema = z.strictObject({
   Version: z.literal('2012-10-17'),
-  Id: z.string().optional(),
-  Statement: z.union([z.unknown().array(), z.record(z.string(), z.unknown()).transform((one) => [one])]),
+  Statement: z.array(z.strictObject({ Effect: z.enum(['Allow', 'Deny']), Action: oneOrMany, Resource: oneOrMany })),
 });
 
-type Statement = z.infer<typeof statementSchema>;
-type Operator = keyof Statement['Condition'];
-
-const OPERATORS: Record<Operator, (actual: string, expected: string) => boolean> = {
-  Bool: (actual, expected) => actual.toLowerCase() === expected.toLowerCase(),
-  StringEquals: (actual, expected) => actual === expected,
-  StringLike: (actual, expected) => wildcard(expected).test(actual),
-  ArnEquals: matchesArn,
-  ArnLike: matchesArn,
-  NumericLessThan: (actual, expected) => Number(actual) < Number(expected),
-  NumericLessThanEquals: (actual, expected) => Number(actual) <= Number(expected),
-};
+type Statement = z.infer<typeof documentSchema>['Statement'][number];
 
 /**
  * Compiles policy documents of the form that `lib/` emits.
  *
  * @param name whose documents they are, for the error message
- * @throws Error that names the statement, for any element or condition operator that is not evaluated here: what is
- *   not understood must not be granted by accident.
+ * @throws Error that names the statement with any element that is not evaluated here
  */
 export function compilePolicy(name: string, documents: readonly unknown[]): Policy {
-  const statements = documents.flatMap((document, index) => parseDocument(`${name}, policy ${index}`, document));
+  const statements = documents.flatMap((document) => parseDocument(name, document));
   return {
     allows(action, resource, context = {}) {
-      const values = new Map(Object.entries(context).map(([key, value]) => [key.toLowerCase(), value]));
       const effects = statements
-        .filter((statement) => matches(statement, action, resource, values))
+        .filter((statement) => matches(statement, action, resource, context))
         .map(({ Effect }) => Effect);
       return effects.includes('Allow') && !effects.includes('Deny');
     },
@@ -73,84 +39,27 @@ export function compilePolicy(name: string, documents: readonly unknown[]): Poli
 }
 
 function parseDocument(name: string, document: unknown): Statement[] {
-  return parse(documentSchema, document, name).Statement.map((statement, index) =>
-    parse(statementSchema, statement, `${name}, statement ${index} ${JSON.stringify(statement)}`),
-  );
-}
-
-function parse<T extends z.ZodType>(schema: T, value: unknown, where: string): z.infer<T> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
+  const { data, error } = documentSchema.safeParse(document);
+  if (data) return data.Statement;
   throw new Error(
-    `${where}: cannot be evaluated. ${z.prettifyError(result.error)}. Use the elements and operators of local/policy.ts.`,
+    `${name}: its policy cannot be evaluated here. ${z.prettifyError(error)}: ${JSON.stringify(document)}`,
   );
 }
 
-function matches(statement: Statement, action: string, resource: string, values: ReadonlyMap<string, string>): boolean {
+function matches({ Action, Resource }: Statement, action: string, resource: string, context: PolicyContext): boolean {
   return (
-    statement.Action.some((pattern) => wildcard(pattern.toLowerCase()).test(action.toLowerCase())) &&
-    statement.Resource.some((pattern) => matchesVariable(pattern, resource, values)) &&
-    Object.entries(statement.Condition).every(([operator, tests]) =>
-      Object.entries(tests ?? {}).every(([key, expected]) =>
-        meets(OPERATORS[operator as Operator], values.get(key.toLowerCase()), expected, values),
-      ),
-    )
+    Action.some((pattern) => matchesPattern(pattern.toLowerCase(), action.toLowerCase(), {})) &&
+    Resource.some((pattern) => matchesPattern(pattern, resource, context))
   );
 }
 
-/** A key that is absent from the context fails its condition, as with every operator without `IfExists`. */
-function meets(
-  operator: (actual: string, expected: string) => boolean,
-  actual: string | undefined,
-  expected: readonly string[],
-  values: ReadonlyMap<string, string>,
-): boolean {
-  if (actual === undefined) return false;
-  return expected.some((pattern) => {
-    const filled = fill(pattern, values, (value) => value);
-    return filled !== undefined && operator(actual, filled);
+/** A wildcard that comes out of a variable is an ordinary character; a variable without a value matches nothing. */
+function matchesPattern(pattern: string, value: string, context: PolicyContext): boolean {
+  const parts = pattern.split(/\$\{([^}]+)\}/).map((part, index) => {
+    const isVariable = index % 2 === 1;
+    return isVariable ? context[part] && escapeRegExp(context[part]) : wildcards(part);
   });
+  return !parts.includes(undefined) && new RegExp(`^${parts.join('')}$`, 's').test(value);
 }
 
-function matchesVariable(pattern: string, resource: string, values: ReadonlyMap<string, string>): boolean {
-  // A wildcard that comes out of a variable is an ordinary character, so variables are matched after the pattern.
-  const literals: string[] = [];
-  const filled = fill(pattern, values, (value) => `\u0000${literals.push(value) - 1}\u0000`);
-  return filled !== undefined && wildcard(filled, literals).test(resource);
-}
-
-/** Puts values for `${key}`; undefined when one is unknown, which makes the statement not match. */
-function fill(
-  pattern: string,
-  values: ReadonlyMap<string, string>,
-  put: (value: string) => string,
-): string | undefined {
-  let complete = true;
-  const filled = pattern.replace(/\$\{([^}]+)\}/g, (_, key: string) => {
-    const value = values.get(key.toLowerCase());
-    if (value === undefined) complete = false;
-    return put(value ?? '');
-  });
-  return complete ? filled : undefined;
-}
-
-function wildcard(pattern: string, literals: readonly string[] = []): RegExp {
-  const source = escapePattern(pattern)
-    .replaceAll('\\*', '.*')
-    .replaceAll('\\?', '.')
-    .replace(/\0(\d+)\0/g, (_, index: string) => escapePattern(literals[Number(index)] ?? ''));
-  return new RegExp(`^${source}$`, 's');
-}
-
-const escapePattern = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-
-/** Each of the six parts is matched by itself: a wildcard in one does not reach over a colon. */
-function matchesArn(actual: string, pattern: string): boolean {
-  const parts = arnParts(actual);
-  return arnParts(pattern).every((part, index) => wildcard(part).test(parts[index] ?? ''));
-}
-
-function arnParts(arn: string): string[] {
-  const parts = arn.split(':');
-  return [...parts.slice(0, 5), parts.slice(5).join(':')];
-}
+const wildcards = (text: string) => escapeRegExp(text).replaceAll('\\*', '.*').replaceAll('\\?', '.');

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { Clock } from './clock.ts';
+import { writeWhole } from './files.ts';
 
 export interface QueueSettings {
   readonly name: string;
@@ -47,23 +49,12 @@ export class LocalQueue {
   }
 
   /** @returns the message's id */
-  send(body: string, delaySeconds = 0): string {
+  send(body: string): string {
     const now = this.#clock.now();
-    const message = { id: randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delaySeconds * 1000 };
+    const message = { id: randomUUID(), body, sentAt: now, receives: 0, visibleAt: now };
     this.#messages.set(message.id, message);
     this.#wake();
     return message.id;
-  }
-
-  /** Takes messages as a poller does: they are hidden until the visibility timeout, or for good once deleted. */
-  receive(count: number): Message[] {
-    const batch = this.#visible(count);
-    for (const message of batch) this.#hide(message);
-    return batch;
-  }
-
-  delete(id: string): void {
-    this.#messages.delete(id);
   }
 
   attach(consumer: Consumer): void {
@@ -131,7 +122,7 @@ export class LocalQueue {
     for (const message of batch) this.#hide(message);
     const failures = new Set(await consumer.consume(batch).catch(() => batch.map(({ id }) => id)));
     for (const message of batch) {
-      if (!failures.has(message.id)) this.delete(message.id);
+      if (!failures.has(message.id)) this.#messages.delete(message.id);
       else if (message.receives >= (this.settings.redrive?.maxReceiveCount ?? Number.POSITIVE_INFINITY))
         this.#bury(message);
     }
@@ -140,10 +131,26 @@ export class LocalQueue {
   }
 
   #bury({ id, body }: Message): void {
-    this.delete(id);
+    this.#messages.delete(id);
     this.#findQueue(this.settings.redrive?.deadLetterArn ?? '')?.send(body);
   }
 }
 
 /** When a message became one that can be received. */
 const arrival = ({ sentAt, visibleAt }: Message) => Math.max(sentAt, visibleAt);
+
+/** Writes what is still in the queues, for the next start. */
+export function saveQueues(file: string, queues: readonly LocalQueue[]): void {
+  writeWhole(
+    file,
+    JSON.stringify(Object.fromEntries(queues.map(({ settings, messages }) => [settings.name, messages]))),
+  );
+}
+
+/** Reads it back, once: a message is in the file or in a queue, not in both. */
+export function restoreQueues(file: string, queues: readonly LocalQueue[]): void {
+  if (!existsSync(file)) return;
+  const left = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Message[]>;
+  rmSync(file);
+  for (const queue of queues) queue.restore(left[queue.settings.name] ?? []);
+}

@@ -1,31 +1,27 @@
 import { isIPv4 } from 'node:net';
-import { ACCOUNT, type Assembly, readAssembly } from './assembly.ts';
-import { type AwsServer, startAwsServer } from './aws-server.ts';
+import { REGION } from './account.ts';
+import { startAwsServer } from './aws-server.ts';
 import type { AwsService } from './aws-service.ts';
-import { type Broker, type BrokerMessage, startBroker } from './broker.ts';
+import { startBroker } from './broker.ts';
 import { CertificateAuthority, type CertificateFiles } from './certificates.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Closers } from './closers.ts';
 import { runCustomResource } from './custom-resources.ts';
 import { dataApiService } from './data-api.ts';
-import { EventBus, objectCreatedEvent } from './event-bus.ts';
-import { eventsService } from './events.ts';
-import type { LocalFunction } from './functions.ts';
+import { eventsService, objectCreatedEvent } from './event-bus.ts';
 import { type Endpoints, Home } from './home.ts';
-import { type HttpApi, startHttpApi } from './http-api.ts';
+import { startHttpApi } from './http-api.ts';
+import type { HttpServer } from './http-server.ts';
 import { Identities } from './identities.ts';
 import { iotDataService } from './iot-data.ts';
-import { compilePolicy } from './policy.ts';
-import { restoreQueues, saveQueues } from './queue-store.ts';
-import { need, Roles } from './roles.ts';
+import { restoreQueues, saveQueues } from './queues.ts';
 import { s3Service } from './s3.ts';
 import { S3Store } from './s3-store.ts';
-import { Secrets, secretsManagerService } from './secrets.ts';
+import { secretsManagerService } from './secrets.ts';
 import { openPglite, openPostgres } from './sql-engine.ts';
 import { sqsService } from './sqs.ts';
-import { announcingBuckets, bucketsOf, clusterOf, newSecret, operatorKeys } from './template-data.ts';
-import { functionsOf, type Invoke, routesOf, schedulesOf } from './template-functions.ts';
-import { busRulesOf, consumersOf, type Queues, queueByUrl, queuesOf, topicRulesOf } from './template-queues.ts';
+import { readSystem, type System } from './system.ts';
+import { queueByUrl } from './template-queues.ts';
 
 export interface RuntimeOptions {
   /** The synthesized cloud assembly. */
@@ -40,7 +36,6 @@ export interface RuntimeOptions {
   readonly host?: string;
   /** 0 takes a free port. */
   readonly ports?: { readonly mqtt: number; readonly aws: number; readonly api: number };
-  readonly region?: string;
   /** The time of everything but the database, TLS certificates and time-outs. @default - the machine's */
   readonly clock?: Clock;
   readonly log?: (line: string) => void;
@@ -62,199 +57,137 @@ const IDLE_POLL_MS = 20;
 
 /** Boots the whole system from its templates, on this machine. @throws Error that says what to do about it */
 export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntime> {
+  const settled = { host: '127.0.0.1', ports: DEFAULT_PORTS, clock: systemClock, log: () => {}, ...options };
+  checkHost(settled.host);
   const closers = new Closers();
   try {
-    return await new Boot(options, closers).run();
+    return await boot(settled, closers);
   } catch (error) {
     await closers.close();
     throw error;
   }
 }
 
+type Settled = RuntimeOptions & Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'log'>>;
+
 /** One start, in its order: addresses, since the templates name them; templates; data; and last, what brings work. */
-class Boot {
-  readonly #options: Required<Pick<RuntimeOptions, 'host' | 'ports' | 'region' | 'clock' | 'log'>> & RuntimeOptions;
-  readonly #closers: Closers;
-  readonly #home: Home;
-  readonly #identities = new Identities();
-  readonly #services: Record<string, AwsService> = {};
+async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
+  const { host, ports, clock, log } = options;
+  const report = (error: Error) => log(error.message);
+  const home = new Home(options.home);
+  closers.add(() => home.close());
+  const listen = async <T extends HttpServer>(what: string, port: number, start: (port: number) => Promise<T>) => {
+    const server = await start(port).catch((error) => refusePort(what, port, error));
+    closers.add(() => server.close());
+    return server;
+  };
+  const identities = new Identities();
+  const services: Record<string, AwsService> = {};
+  const signing = { host, region: REGION, identities, clock: clock.now };
+  const aws = await listen('AWS endpoints', ports.aws, (port) =>
+    startAwsServer({ ...signing, port, services, onError: report }),
+  );
+  const api = await listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
+  const apiUrl = `http://${host}:${api.port}`;
 
-  constructor(options: RuntimeOptions, closers: Closers) {
-    const defaults = {
-      host: '127.0.0.1',
-      ports: DEFAULT_PORTS,
-      region: 'eu-west-1',
-      clock: systemClock,
-      log: () => {},
-    };
-    this.#options = { ...defaults, ...options };
-    checkHost(this.#options.host);
-    this.#closers = closers;
-    this.#home = Home.open(options.home);
-    closers.add(() => this.#home.close());
-  }
+  const around = { home, identities, clock, awsUrl: aws.url, apiUrl, onFailure: report };
+  const system = readSystem(options.assembly, around);
+  Object.assign(services, await openData(system, home, options, closers));
+  closers.add(() => closeFunctions(system));
+  await makeCustomResources(system);
 
-  async run(): Promise<LocalRuntime> {
-    const { region, clock, host } = this.#options;
-    const aws = await this.#startAws();
-    const api = await this.#startApi();
-    const apiUrl = `http://${host}:${api.port}`;
-    const secrets = new Secrets(this.#home.path('secrets.json'), { region, accountId: ACCOUNT });
-    const assembly = readAssembly(this.#options.assembly, {
-      region,
-      apiEndpoint: apiUrl,
-      queueUrl: (name) => `${aws.url}/${ACCOUNT}/${name}`,
-      secretArn: (logicalId, generate) => secrets.getOrCreate(logicalId, () => newSecret(generate)).arn,
-    });
+  system.startConsumers();
+  resumeQueues(system, home.path('queues.json'), closers);
+  api.serve(system.routes);
+  const authority = await CertificateAuthority.open(home.path('certificates'));
+  const { devicePolicy: policy, onMessage, tick } = system;
+  const broker = await listen('MQTT', ports.mqtt, (port) =>
+    startBroker({ host, port, authority, policy, onMessage, log, clock: clock.now }),
+  );
+  services.iotdata = iotDataService(broker);
+  if (options.tickSeconds !== undefined) closers.add(repeat(tick, options.tickSeconds, report));
 
-    const roles = new Roles(assembly);
-    const cluster = clusterOf(assembly, region, secrets);
-    const queues = queuesOf(assembly, region, clock);
-    const around = { home: this.#home, region, awsUrl: aws.url, identities: this.#identities, roles, clock };
-    const functions = functionsOf(assembly, around);
-    const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
-    const startConsumers = consumersOf(assembly, queues, roles, (arn, event) => this.#reported(invoke(arn, event)));
-    const tick = schedulesOf(assembly, roles, invoke);
-    const toRules = topicRulesOf(assembly, queues, roles);
-    const routes = routesOf(assembly, region, invoke);
-    const bus = new EventBus(busRulesOf(assembly, queues), { region, account: ACCOUNT }, clock.now);
-    this.#services.events = eventsService(bus, `arn:aws:events:${region}:${ACCOUNT}:event-bus/default`);
-    const keys = operatorKeys(secrets, this.#identities);
+  const { bucket, cluster, keys } = system;
+  const endpoints: Endpoints = {
+    region: REGION,
+    mqtt: { host, port: broker.port, caFile: authority.caFile },
+    s3: { endpoint: aws.url, bucket, ...keys },
+    api: { url: apiUrl },
+    dataApi: { endpoint: aws.url, ...cluster, ...keys },
+  };
+  home.announce(endpoints);
+  return {
+    endpoints,
+    tick,
+    idle: () => idle([...system.queues.values(), ...system.functions.values()]),
+    addDevice: (deviceId) => authority.addDevice(deviceId),
+    close: () => closers.close(),
+  };
+}
 
-    const store = await this.#openStores(assembly, secrets, queues, cluster.resourceArn);
-    this.#closers.add(() => closeFunctions(functions));
-    await this.#makeCustomResources(assembly, invoke);
+function refusePort(what: string, port: number, error: NodeJS.ErrnoException): never {
+  if (error.code !== 'EADDRINUSE') throw error;
+  throw new Error(
+    `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481`,
+  );
+}
 
-    const buckets = announcingBuckets(assembly);
-    store.onObjectCreated((event) => buckets.has(event.bucket) && bus.put(objectCreatedEvent(event)));
-    startConsumers();
-    this.#restoreQueues(queues, functions);
-    api.serve(routes);
-    const authority = await CertificateAuthority.open(this.#home.path('certificates'));
-    const broker = await this.#startBroker(assembly, authority, toRules);
-    this.#startTimer(tick);
+/** @returns the services that keep data, by name */
+async function openData(
+  { secrets, bucket, cluster, queues, putEvent }: System,
+  home: Home,
+  { databaseUrl, clock }: Settled,
+  closers: Closers,
+): Promise<Record<string, AwsService>> {
+  const pglite = () => openPglite(home.path('postgres'));
+  const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
+  closers.add(() => engine.close());
+  const store = new S3Store(home.path('s3'), [bucket], clock.now);
+  store.onObjectCreated((event) => putEvent(objectCreatedEvent(event)));
+  return {
+    events: eventsService(putEvent),
+    'rds-data': dataApiService({ engine, secrets, clusterArns: [cluster.resourceArn] }),
+    s3: s3Service(store),
+    secretsmanager: secretsManagerService(secrets),
+    sqs: sqsService((url) => queueByUrl(queues, url)),
+  };
+}
 
-    const endpoints: Endpoints = {
-      region,
-      mqtt: { host, port: broker.port, caFile: authority.caFile },
-      s3: { endpoint: aws.url, bucket: [...buckets][0] ?? '', ...keys },
-      api: { url: apiUrl },
-      dataApi: { endpoint: aws.url, ...cluster, ...keys },
-    };
-    this.#home.announce(endpoints);
-    return {
-      endpoints,
-      tick,
-      idle: () => idle(queues, functions),
-      addDevice: (deviceId) => authority.addDevice(deviceId),
-      close: () => this.#closers.close(),
-    };
-  }
+/** From here on, what the queues hold at the end is written down, once the functions have finished what they began. */
+function resumeQueues(system: System, file: string, closers: Closers): void {
+  const queues = [...system.queues.values()];
+  restoreQueues(file, queues);
+  closers.add(async () => {
+    for (const queue of queues) queue.close();
+    await closeFunctions(system);
+    saveQueues(file, queues);
+  });
+}
 
-  async #startAws(): Promise<AwsServer> {
-    const { host, region, ports, clock } = this.#options;
-    const shared = { host, region, identities: this.#identities, services: this.#services, clock: clock.now };
-    const aws = await onPort('AWS endpoints', ports.aws, (port) =>
-      startAwsServer({ ...shared, port, onError: (error) => this.#report(error) }),
-    );
-    this.#closers.add(() => aws.close());
-    return aws;
-  }
+/** A tick that takes longer than the interval is not overtaken by the next. @returns what ends it */
+function repeat(tick: () => Promise<void>, seconds: number, onFailure: (error: Error) => void): () => void {
+  let running = false;
+  const timer = setInterval(async () => {
+    if (running) return;
+    running = true;
+    await tick().catch(onFailure);
+    running = false;
+  }, seconds * 1000);
+  return () => clearInterval(timer);
+}
 
-  async #startApi(): Promise<HttpApi> {
-    const { host, region, ports, log, clock } = this.#options;
-    const shared = { host, region, identities: this.#identities, log, clock: clock.now };
-    const api = await onPort('HTTP API', ports.api, (port) => startHttpApi({ ...shared, port }));
-    this.#closers.add(() => api.close());
-    return api;
-  }
-
-  async #openStores(assembly: Assembly, secrets: Secrets, queues: Queues, clusterArn: string): Promise<S3Store> {
-    const { databaseUrl, region, clock } = this.#options;
-    const pglite = () => openPglite(this.#home.path('postgres'));
-    const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
-    this.#closers.add(() => engine.close());
-    const store = await S3Store.open(this.#home.path('s3'), bucketsOf(assembly), clock.now);
-    Object.assign(this.#services, {
-      'rds-data': dataApiService({ engine, secrets, clusterArns: [clusterArn] }),
-      s3: s3Service(store, region),
-      secretsmanager: secretsManagerService(secrets),
-      sqs: sqsService((url) => queueByUrl(queues, url)),
-    });
-    return store;
-  }
-
-  async #makeCustomResources(assembly: Assembly, invoke: Invoke): Promise<void> {
-    for (const { logicalId, type, stack, properties } of assembly.customResources) {
-      const resource = { logicalId, type, stackId: stack, properties };
-      await runCustomResource(resource, (event) => invoke(String(properties.ServiceToken), event));
-    }
-  }
-
-  async #startBroker(
-    assembly: Assembly,
-    authority: CertificateAuthority,
-    onMessage: (message: BrokerMessage) => void,
-  ): Promise<Broker> {
-    const { host, region, ports, log, clock } = this.#options;
-    const arnPrefix = `arn:aws:iot:${region}:${ACCOUNT}:`;
-    const documents = assembly.ofType('AWS::IoT::Policy').map(({ properties }) => properties.PolicyDocument);
-    const policy = compilePolicy('the device policy', documents);
-    const shared = { host, authority, policy, arnPrefix, onMessage, log, clock: clock.now };
-    const broker = await onPort('MQTT', ports.mqtt, (port) => startBroker({ ...shared, port }));
-    this.#closers.add(() => broker.close());
-    this.#services.iotdata = iotDataService(broker, arnPrefix);
-    return broker;
-  }
-
-  /** From here on, what the queues hold at the end is written down, once the functions have finished what they began. */
-  #restoreQueues(queues: Queues, functions: Functions): void {
-    const file = this.#home.path('queues.json');
-    const all = [...queues.values()];
-    restoreQueues(file, all);
-    this.#closers.add(async () => {
-      for (const queue of all) queue.close();
-      await closeFunctions(functions);
-      saveQueues(file, all);
-    });
-  }
-
-  /** A tick that takes longer than the interval is not overtaken by the next. */
-  #startTimer(tick: () => Promise<void>): void {
-    const { tickSeconds } = this.#options;
-    if (tickSeconds === undefined) return;
-    let running = false;
-    const timer = setInterval(async () => {
-      if (running) return;
-      running = true;
-      await this.#reported(tick()).catch(() => {});
-      running = false;
-    }, tickSeconds * 1000);
-    this.#closers.add(() => clearInterval(timer));
-  }
-
-  async #reported<T>(result: Promise<T>): Promise<T> {
-    try {
-      return await result;
-    } catch (error) {
-      this.#report(error);
-      throw error;
-    }
-  }
-
-  #report(error: unknown): void {
-    this.#options.log(error instanceof Error ? error.message : String(error));
+async function makeCustomResources({ customResources, invoke }: System): Promise<void> {
+  for (const { logicalId, type, stack, properties } of customResources) {
+    const resource = { logicalId, type, stackId: stack, properties };
+    await runCustomResource(resource, (event) => invoke(String(properties.ServiceToken), event));
   }
 }
 
-type Functions = ReadonlyMap<string, LocalFunction>;
-
-async function closeFunctions(functions: Functions): Promise<void> {
+async function closeFunctions({ functions }: System): Promise<void> {
   await Promise.all([...functions.values()].map((fn) => fn.close()));
 }
 
-async function idle(queues: Queues, functions: Functions): Promise<void> {
-  const parts = [...queues.values(), ...functions.values()];
+async function idle(parts: readonly { readonly isIdle: boolean }[]): Promise<void> {
   while (parts.some(({ isIdle }) => !isIdle)) await new Promise((resolve) => setTimeout(resolve, IDLE_POLL_MS));
 }
 
@@ -263,15 +196,4 @@ function checkHost(host: string): void {
   if (isIPv4(host) && host !== '0.0.0.0') return;
   const example = 'npm start -- --host 192.168.1.20';
   throw new Error(`host is "${host}", expected the IPv4 address by which devices reach this machine: ${example}`);
-}
-
-async function onPort<T>(what: string, port: number, start: (port: number) => Promise<T>): Promise<T> {
-  try {
-    return await start(port);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new Error(
-      `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481`,
-    );
-  }
 }

@@ -1,141 +1,106 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { AwsError } from './aws-error.ts';
-import { type ObjectAttributes, type ObjectVersion, type S3Store, writeAtomically } from './s3-store.ts';
+import { buffer } from 'node:stream/consumers';
+import { AwsError } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
+import { attributesOf } from './s3-objects.ts';
+import { type S3Request, xmlAnswer } from './s3-request.ts';
+import type { Content, ObjectAttributes, S3Store } from './s3-store.ts';
+import { parseParts } from './s3-xml.ts';
 
 /** The last part may be smaller. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PARTS = 10_000;
 
-interface Upload extends ObjectAttributes {
+interface Upload {
   readonly bucket: string;
   readonly key: string;
+  readonly attributes: ObjectAttributes;
+  readonly parts: Map<number, Content>;
 }
 
-interface Part {
-  readonly number: number;
-  readonly file: string;
-  readonly size: number;
-  readonly etag: string;
-}
-
-/** Uploads in parts. A part lies in its upload's folder as `<number>-<size>-<etag>`, so a restart forgets nothing. */
+/** Uploads in parts. They live as long as this process: after a restart, clients begin an unfinished one again. */
 export class MultipartUploads {
   readonly #store: S3Store;
+  readonly #uploads = new Map<string, Upload>();
 
   constructor(store: S3Store) {
     this.#store = store;
   }
 
-  async create(upload: Upload): Promise<string> {
+  create({ bucket, key, request, authorize }: S3Request): Answer {
+    authorize('PutObject');
     const uploadId = randomUUID();
-    await mkdir(this.#path(uploadId));
-    await writeAtomically(
-      this.#path(uploadId, 'upload.json'),
-      this.#store.path('tmp', uploadId),
-      JSON.stringify(upload),
-    );
-    return uploadId;
+    this.#uploads.set(uploadId, { bucket, key, attributes: attributesOf(request.headers), parts: new Map() });
+    return xmlAnswer('InitiateMultipartUploadResult', { Bucket: bucket, Key: key, UploadId: uploadId });
   }
 
-  /** @returns the part's ETag */
-  async addPart(
-    upload: { readonly bucket: string; readonly key: string; readonly uploadId: string; readonly number: number },
-    body: AsyncIterable<Uint8Array>,
-    check: (md5: string) => void,
-  ): Promise<string> {
-    const { uploadId, number } = upload;
+  async addPart(s3: S3Request): Promise<Answer> {
+    s3.authorize('PutObject');
+    const { parts } = this.#find(s3);
+    const number = Number(s3.request.query.get('partNumber'));
     if (!Number.isInteger(number) || number < 1 || number > MAX_PARTS) {
       throw new AwsError('InvalidArgument', 400, `Part number must be an integer between 1 and ${MAX_PARTS}.`);
     }
-    await this.#find(upload);
-    const { contentId, size, md5 } = await this.#store.write(body);
-    const written = this.#store.path('content', contentId);
-    try {
-      check(md5);
-      const replaced = (await this.#parts(uploadId)).filter((part) => part.number === number);
-      await rename(written, this.#path(uploadId, `${number}-${size}-${md5}`));
-      for (const part of replaced.filter(({ etag }) => etag !== md5)) await rm(part.file, { force: true });
-    } catch (error) {
-      await rm(written, { force: true });
-      throw error;
-    }
-    return md5;
+    const content = await this.#store.write(s3.request.body);
+    const replaced = parts.get(number);
+    parts.set(number, content);
+    if (replaced) this.#store.discard(replaced);
+    return { status: 200, headers: { etag: `"${content.md5}"` } };
   }
 
-  async complete(
-    target: { readonly bucket: string; readonly key: string; readonly uploadId: string },
-    listed: readonly { readonly number: number; readonly etag: string }[],
-    check: (current: ObjectVersion | undefined) => void,
-  ): Promise<ObjectVersion> {
-    const { bucket, key, uploadId } = target;
-    const { contentType, metadata } = await this.#find(target);
-    const parts = chooseParts(await this.#parts(uploadId), listed);
-    const content = await this.#store.write(concatenate(parts));
-    const digests = parts.map(({ etag }) => Buffer.from(etag, 'hex'));
+  async complete(s3: S3Request): Promise<Answer> {
+    const { bucket, key, request, authorize } = s3;
+    authorize('PutObject');
+    const upload = this.#find(s3);
+    const listed = parseParts((await buffer(request.body)).toString());
+    const parts = chooseParts(upload.parts, listed);
+    const content = await this.#store.write(this.#joined(parts));
+    const digests = parts.map(({ md5 }) => Buffer.from(md5, 'hex'));
     const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${parts.length}`;
-    const reason = 'CompleteMultipartUpload';
-    const version = await this.#store.publish({ bucket, key, reason }, content, { contentType, metadata, etag }, check);
-    await rm(this.#path(uploadId), { recursive: true, force: true });
-    return version;
+    const target = { bucket, key, reason: 'CompleteMultipartUpload' } as const;
+    const { versionId } = this.#store.publish(target, content, { ...upload.attributes, etag });
+    this.#forget(s3);
+    const result = { Bucket: bucket, Key: key, ETag: `"${etag}"` };
+    return xmlAnswer('CompleteMultipartUploadResult', result, { 'x-amz-version-id': versionId });
   }
 
-  async abort(target: { readonly bucket: string; readonly key: string; readonly uploadId: string }): Promise<void> {
-    await this.#find(target);
-    await rm(this.#path(target.uploadId), { recursive: true, force: true });
+  abort(s3: S3Request): Answer {
+    s3.authorize('AbortMultipartUpload');
+    this.#forget(s3);
+    return { status: 204 };
   }
 
-  async #find(target: { readonly bucket: string; readonly key: string; readonly uploadId: string }): Promise<Upload> {
-    const { bucket, key, uploadId } = target;
-    // The id becomes a path below, so only ids of the form that is made here are looked up.
-    const text = /^[0-9a-f-]{36}$/.test(uploadId)
-      ? await readFile(this.#path(uploadId, 'upload.json'), 'utf8').catch(() => undefined)
-      : undefined;
-    const upload = text === undefined ? undefined : (JSON.parse(text) as Upload);
+  #find({ bucket, key, request }: S3Request): Upload {
+    const upload = this.#uploads.get(request.query.get('uploadId') ?? '');
     if (upload?.bucket === bucket && upload.key === key) return upload;
-    throw new AwsError(
-      'NoSuchUpload',
-      404,
-      'The specified multipart upload does not exist: aborted, completed or unknown.',
-    );
+    const message = 'The specified multipart upload does not exist: aborted, completed or unknown.';
+    throw new AwsError('NoSuchUpload', 404, message);
   }
 
-  async #parts(uploadId: string): Promise<Part[]> {
-    const names = (await readdir(this.#path(uploadId))).filter((name) => name !== 'upload.json');
-    return names.map((name) => {
-      const [number = '', size = '', etag = ''] = name.split('-');
-      return { number: Number(number), size: Number(size), etag, file: this.#path(uploadId, name) };
-    });
+  #forget(s3: S3Request): void {
+    for (const part of this.#find(s3).parts.values()) this.#store.discard(part);
+    this.#uploads.delete(s3.request.query.get('uploadId') ?? '');
   }
 
-  #path(uploadId: string, ...names: string[]): string {
-    return this.#store.path('uploads', uploadId, ...names);
+  async *#joined(parts: readonly Content[]): AsyncGenerator<Uint8Array> {
+    for (const part of parts) yield* this.#store.read(part);
   }
 }
 
-function chooseParts(
-  parts: readonly Part[],
-  listed: readonly { readonly number: number; readonly etag: string }[],
-): Part[] {
+function chooseParts(parts: ReadonlyMap<number, Content>, listed: ReturnType<typeof parseParts>): Content[] {
   if (listed.length === 0) throw new AwsError('MalformedXML', 400, 'The request lists no parts.');
   return listed.map(({ number, etag }, index) => {
-    const part = parts.find((candidate) => candidate.number === number && candidate.etag === etag);
+    const part = parts.get(number);
     if (number <= (listed[index - 1]?.number ?? 0)) {
       throw new AwsError('InvalidPartOrder', 400, 'The list of parts was not in ascending order.');
     }
-    if (!part) throw new AwsError('InvalidPart', 400, `Part ${number} was not uploaded, or has another ETag.`);
+    if (part?.md5 !== etag) {
+      throw new AwsError('InvalidPart', 400, `Part ${number} was not uploaded, or has another ETag.`);
+    }
     if (part.size < MIN_PART_BYTES && index < listed.length - 1) {
-      throw new AwsError(
-        'EntityTooSmall',
-        400,
-        `Part ${number} has ${part.size} bytes; the minimum is ${MIN_PART_BYTES}.`,
-      );
+      const message = `Part ${number} has ${part.size} bytes; the minimum is ${MIN_PART_BYTES}.`;
+      throw new AwsError('EntityTooSmall', 400, message);
     }
     return part;
   });
-}
-
-async function* concatenate(parts: readonly Part[]): AsyncGenerator<Uint8Array> {
-  for (const { file } of parts) yield* createReadStream(file) as AsyncIterable<Uint8Array>;
 }

@@ -1,79 +1,56 @@
-import { AwsError } from './aws-error.ts';
-import type { AwsResponse } from './aws-service.ts';
-import {
-  attributesOf,
-  checkContentMd5,
-  namesEtag,
-  parseRange,
-  preconditionFailed,
-  publishConditions,
-  versionHeaders,
-} from './s3-headers.ts';
+import { AwsError, decodeUri, type Headers } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
-import type { ObjectVersion } from './s3-store.ts';
-import { decode, headerText, splitOnce } from './sigv4-canonical.ts';
+import type { ObjectAttributes, ObjectVersion, Range } from './s3-store.ts';
+import { splitOnce } from './text.ts';
 
-/** A version that has bytes. */
-type Readable = ObjectVersion & { readonly contentId: string };
+const METADATA_PREFIX = 'x-amz-meta-';
 
 /** GetObject and HeadObject. */
-export function getObject(s3: S3Request): AwsResponse {
+export function getObject(s3: S3Request): Answer {
   const { request, store, bucket, key } = s3;
-  const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
   const version = findReadable(s3, bucket, key, request.query.get('versionId') ?? undefined);
-  if (ifMatch !== undefined && !namesEtag(ifMatch, version.etag)) throw preconditionFailed('If-Match');
-  const headers = versionHeaders(version);
-  if (ifNoneMatch !== undefined && namesEtag(ifNoneMatch, version.etag)) return { status: 304, headers };
-
+  checkEtag('If-Match', request.headers['if-match'], version);
   const range = parseRange(request.headers.range, version.size);
   const { start, end } = range ?? { start: 0, end: version.size - 1 };
+  const metadata = Object.entries(version.metadata).map(([name, value]) => [METADATA_PREFIX + name, value]);
   return {
     status: range ? 206 : 200,
     headers: {
-      ...headers,
+      ...Object.fromEntries(metadata),
+      etag: `"${version.etag}"`,
+      'content-type': version.contentType,
       'content-length': String(end - start + 1),
+      'last-modified': new Date(version.lastModified).toUTCString(),
+      'accept-ranges': 'bytes',
+      'x-amz-version-id': version.versionId,
       ...(range && { 'content-range': `bytes ${start}-${end}/${version.size}` }),
     },
     ...(request.method === 'GET' && version.size > 0 && { body: store.read(version, { start, end }) }),
   };
 }
 
-export async function putObject(s3: S3Request): Promise<AwsResponse> {
-  const { request, store, bucket, key } = s3;
+export async function putObject({ request, store, bucket, key, authorize }: S3Request): Promise<Answer> {
   const { headers, body } = request;
-  s3.authorize('PutObject');
+  authorize('PutObject');
   if (headers['content-length'] === undefined && headers['x-amz-decoded-content-length'] === undefined) {
     throw new AwsError('MissingContentLength', 411, 'You must provide the Content-Length HTTP header.');
   }
-  const conditions = publishConditions(headers);
-  conditions(newest(s3));
   const content = await store.write(body);
-  const version = await store.publish(
-    { bucket, key, reason: 'PutObject' },
-    content,
-    attributesOf(headers),
-    (current) => {
-      checkContentMd5(headers, content.md5);
-      conditions(current);
-    },
-  );
-  return { status: 200, headers: { etag: `"${version.etag}"`, 'x-amz-version-id': version.versionId } };
+  const { etag, versionId } = store.publish({ bucket, key, reason: 'PutObject' }, content, attributesOf(headers));
+  return { status: 200, headers: { etag: `"${etag}"`, 'x-amz-version-id': versionId } };
 }
 
-export async function copyObject(s3: S3Request): Promise<AwsResponse> {
-  const { store, bucket, key } = s3;
+export async function copyObject(s3: S3Request): Promise<Answer> {
+  const { store, bucket, key, authorize } = s3;
   const { headers } = s3.request;
-  const source = parseCopySource(headerText(headers['x-amz-copy-source']) ?? '');
-  const ifMatch = headerText(headers['x-amz-copy-source-if-match']);
-  s3.authorize('PutObject');
+  authorize('PutObject');
+  const source = parseCopySource(headers['x-amz-copy-source'] ?? '');
   const version = findReadable(s3, source.bucket, source.key, source.versionId);
-  if (ifMatch !== undefined && !namesEtag(ifMatch, version.etag))
-    throw preconditionFailed('x-amz-copy-source-If-Match');
-
-  const attributes = headers['x-amz-metadata-directive'] === 'REPLACE' ? attributesOf(headers) : attributesIn(version);
+  checkEtag('x-amz-copy-source-If-Match', headers['x-amz-copy-source-if-match'], version);
+  const { contentType, metadata } = headers['x-amz-metadata-directive'] === 'REPLACE' ? attributesOf(headers) : version;
   const content = await store.write(store.read(version));
-  const target = { bucket, key, reason: 'CopyObject' } as const;
-  const copy = await store.publish(target, content, attributes, publishConditions(headers));
+  const copy = store.publish({ bucket, key, reason: 'CopyObject' }, content, { contentType, metadata });
   return xmlAnswer(
     'CopyObjectResult',
     { ETag: `"${copy.etag}"`, LastModified: copy.lastModified },
@@ -81,51 +58,55 @@ export async function copyObject(s3: S3Request): Promise<AwsResponse> {
   );
 }
 
-export async function deleteObject(s3: S3Request): Promise<AwsResponse> {
-  const versionId = s3.request.query.get('versionId') ?? undefined;
-  s3.authorize(versionId === undefined ? 'DeleteObject' : 'DeleteObjectVersion');
-  const removed = await s3.store.delete(s3.bucket, s3.key, versionId);
-  const marker = removed !== undefined && removed.contentId === undefined;
-  return {
-    status: 204,
-    headers: {
-      ...(removed && { 'x-amz-version-id': removed.versionId }),
-      ...(marker && { 'x-amz-delete-marker': 'true' }),
-    },
-  };
-}
-
-function newest({ store, bucket, key }: S3Request): ObjectVersion | undefined {
-  const version = store.find(bucket, key);
-  return version?.contentId === undefined ? undefined : version;
-}
-
-function attributesIn({ contentType, metadata }: ObjectVersion) {
-  return { contentType, metadata };
+/** Content type and user metadata of a request that writes an object. */
+export function attributesOf(headers: Headers): ObjectAttributes {
+  const metadata = Object.entries(headers)
+    .filter(([name]) => name.startsWith(METADATA_PREFIX))
+    .map(([name, value = '']) => [name.slice(METADATA_PREFIX.length), value]);
+  return { contentType: headers['content-type'] ?? 'binary/octet-stream', metadata: Object.fromEntries(metadata) };
 }
 
 /** The version to read, once the caller was found to be allowed to. */
-function findReadable(s3: S3Request, bucket: string, key: string, versionId: string | undefined): Readable {
-  s3.authorize(versionId === undefined ? 'GetObject' : 'GetObjectVersion', `${bucketArn(bucket)}/${key}`);
-  const version = s3.store.find(bucket, key, versionId);
-  if (version?.contentId !== undefined) return version as Readable;
+function findReadable({ authorize, store }: S3Request, bucket: string, key: string, versionId?: string): ObjectVersion {
+  authorize(versionId === undefined ? 'GetObject' : 'GetObjectVersion', `${bucketArn(bucket)}/${key}`);
+  const version = store.find(bucket, key, versionId);
+  if (version) return version;
   // Without s3:ListBucket, what does not exist cannot be told from what may not be read.
   // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-  s3.authorize('ListBucket', bucketArn(bucket));
-  if (version && versionId !== undefined) {
-    throw new AwsError('MethodNotAllowed', 405, 'The specified method is not allowed against a delete marker.');
-  }
+  authorize('ListBucket', bucketArn(bucket));
   throw versionId === undefined
     ? new AwsError('NoSuchKey', 404, 'The specified key does not exist.', { Key: key })
     : new AwsError('NoSuchVersion', 404, 'The specified version does not exist.', { Key: key, VersionId: versionId });
 }
 
+function checkEtag(condition: string, expected: string | undefined, { etag }: ObjectVersion): void {
+  if (expected === undefined || expected.replaceAll('"', '') === etag) return;
+  const message = 'At least one of the pre-conditions you specified did not hold';
+  throw new AwsError('PreconditionFailed', 412, message, { Condition: condition });
+}
+
 /** `[/]bucket/key[?versionId=…]`, percent-encoded. */
 function parseCopySource(header: string): { bucket: string; key: string; versionId: string | undefined } {
   const [path, query] = splitOnce(header, '?');
-  const [bucket, key] = splitOnce(decode(path).replace(/^\//, ''), '/');
+  const [bucket, key] = splitOnce(decodeUri(path).replace(/^\//, ''), '/');
   if (bucket === '' || key === '') {
     throw new AwsError('InvalidArgument', 400, `Copy source must be <bucket>/<key>, got '${header}'.`);
   }
   return { bucket, key, versionId: new URLSearchParams(query).get('versionId') ?? undefined };
+}
+
+/**
+ * The one range that is asked for; undefined for the whole object, which is also the answer to a range that cannot be
+ * read and to several at once, as in S3.
+ *
+ * @throws AwsError `InvalidRange` (416) when it lies outside
+ */
+function parseRange(header: string | undefined, size: number): Range | undefined {
+  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
+  if (first === '' && last === '') return undefined;
+  if (first !== '' && last !== '' && Number(first) > Number(last)) return undefined;
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  if (start <= end) return { start, end };
+  throw new AwsError('InvalidRange', 416, 'The requested range is not satisfiable');
 }

@@ -1,5 +1,5 @@
-import type { AwsRequest, AwsResponse } from './aws-service.ts';
-import type { MultipartUploads } from './s3-multipart.ts';
+import type { AwsRequest } from './aws-service.ts';
+import type { Answer } from './http-server.ts';
 import type { S3Store } from './s3-store.ts';
 import { type XmlContent, xmlElement } from './s3-xml.ts';
 
@@ -7,21 +7,15 @@ import { type XmlContent, xmlElement } from './s3-xml.ts';
 export interface S3Request {
   readonly request: AwsRequest;
   readonly store: S3Store;
-  readonly uploads: MultipartUploads;
-  readonly region: string;
   readonly bucket: string;
   /** Empty when the bucket itself is meant. */
   readonly key: string;
-  /** @throws AwsError `AccessDenied` unless the caller may do `s3:<action>` on the object, or on what is named. */
+  /** @throws AwsError `AccessDenied` unless the caller may do `s3:<action>` on the object, or on what is named */
   authorize(action: string, resource?: string): void;
 }
 
 export const bucketArn = (bucket: string) => `arn:aws:s3:::${bucket}`;
 
-export function xmlAnswer(
-  name: string,
-  content: XmlContent,
-  headers: Readonly<Record<string, string>> = {},
-): AwsResponse {
+export function xmlAnswer(name: string, content: XmlContent, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status: 200, headers: { 'content-type': 'application/xml', ...headers }, body: xmlElement(name, content) };
 }

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
-import { AwsError } from './aws-error.ts';
+import { AwsError, type Headers } from './aws-service.ts';
 import { EMPTY_SHA256, sameText, type VerifiedSignature } from './sigv4.ts';
-import { headerText, splitOnce } from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
 const MAX_LINE_BYTES = 8192;
 const CRC32_HEADER = 'x-amz-checksum-crc32';
@@ -16,32 +15,27 @@ const CRC32_HEADER = 'x-amz-checksum-crc32';
  *
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
  */
-export function verifiedBody(source: Readable, headers: IncomingHttpHeaders, signature: VerifiedSignature): Readable {
+export function verifiedBody(source: Readable, headers: Headers, signature: VerifiedSignature): Readable {
   const trailers = new Map<string, string>();
   const pieces = signature.payload.startsWith('STREAMING-')
     ? decodeChunks(source, headers, signature, trailers)
     : checkHash(source, signature.payload);
-  return Readable.from(
-    checkCrc32(pieces, () => trailers.get(CRC32_HEADER) ?? headerText(headers[CRC32_HEADER])),
-    {
-      objectMode: false,
-    },
-  );
+  const checked = checkCrc32(pieces, () => trailers.get(CRC32_HEADER) ?? headers[CRC32_HEADER]);
+  return Readable.from(checked, { objectMode: false });
 }
 
 async function* checkHash(source: Readable, expected: string): AsyncGenerator<Buffer> {
   const hash = createHash('sha256');
   for await (const piece of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    if (expected !== 'UNSIGNED-PAYLOAD') hash.update(piece);
+    hash.update(piece);
     yield piece;
   }
-  if (expected !== 'UNSIGNED-PAYLOAD' && !sameText(hash.digest('hex'), expected)) {
-    throw new AwsError(
-      'XAmzContentSHA256Mismatch',
-      400,
-      "The provided 'x-amz-content-sha256' header does not match what was computed.",
-    );
-  }
+  if (expected === 'UNSIGNED-PAYLOAD' || sameText(hash.digest('hex'), expected)) return;
+  throw new AwsError(
+    'XAmzContentSHA256Mismatch',
+    400,
+    "The provided 'x-amz-content-sha256' header does not match what was computed.",
+  );
 }
 
 async function* checkCrc32(pieces: AsyncIterable<Buffer>, expected: () => string | undefined): AsyncGenerator<Buffer> {
@@ -52,20 +46,20 @@ async function* checkCrc32(pieces: AsyncIterable<Buffer>, expected: () => string
   }
   const actual = Buffer.alloc(4);
   actual.writeUInt32BE(sum);
-  if ((expected() ?? actual.toString('base64')) !== actual.toString('base64')) {
-    throw new AwsError('BadDigest', 400, 'The CRC32 you specified did not match what we received.');
-  }
+  if ((expected() ?? actual.toString('base64')) === actual.toString('base64')) return;
+  throw new AwsError('BadDigest', 400, 'The CRC32 you specified did not match what we received.');
 }
 
 /** `<hex size>[;chunk-signature=…] CRLF <bytes> CRLF`, a chunk of size 0, then trailers up to an empty line. */
 async function* decodeChunks(
   source: Readable,
-  headers: IncomingHttpHeaders,
-  { payload, chain }: VerifiedSignature,
+  headers: Headers,
+  signature: VerifiedSignature,
   trailers: Map<string, string>,
 ): AsyncGenerator<Buffer> {
   const wire = new Wire(source);
-  const check = payload.startsWith('STREAMING-AWS4-HMAC-SHA256') ? chunkSignatures(chain) : () => {};
+  const { payload } = signature;
+  const check = payload.startsWith('STREAMING-AWS4-HMAC-SHA256') ? chunkSignatures(signature) : async () => {};
   let total = 0;
   for (let size = -1; size !== 0; ) {
     const [hexSize, extension] = splitOnce(await wire.line(), ';');
@@ -75,35 +69,30 @@ async function* decodeChunks(
       hash.update(piece);
       yield piece;
     }
-    check(extension.replace('chunk-signature=', ''), 'PAYLOAD', `${EMPTY_SHA256}\n${hash.digest('hex')}`);
+    await check(extension.replace('chunk-signature=', ''), 'PAYLOAD', `${EMPTY_SHA256}\n${hash.digest('hex')}`);
     if (size > 0 && (await wire.line()) !== '') incomplete('a chunk longer than announced');
     total += size;
   }
   const announced = Number(headers['x-amz-decoded-content-length']);
   if (total !== announced) incomplete(`${total} bytes where x-amz-decoded-content-length says ${announced}`);
-  let canonical = '';
+  const canonical = createHash('sha256');
   for (let line = await wire.line(); line !== ''; line = await wire.line()) {
-    const [name, value] = splitOnce(line, ':');
-    trailers.set(name.trim().toLowerCase(), value.trim());
-    if (name !== 'x-amz-trailer-signature') canonical += `${name.trim().toLowerCase()}:${value.trim()}\n`;
+    const [name, value] = splitOnce(line, ':').map((part) => part.trim()) as [string, string];
+    trailers.set(name.toLowerCase(), value);
+    if (name !== 'x-amz-trailer-signature') canonical.update(`${name.toLowerCase()}:${value}\n`);
   }
-  if (payload.endsWith('-TRAILER') && payload !== 'STREAMING-UNSIGNED-PAYLOAD-TRAILER') {
-    check(
-      trailers.get('x-amz-trailer-signature') ?? '',
-      'TRAILER',
-      createHash('sha256').update(canonical).digest('hex'),
-    );
+  if (payload.endsWith('-TRAILER')) {
+    await check(trailers.get('x-amz-trailer-signature') ?? '', 'TRAILER', canonical.digest('hex'));
   }
 }
 
 /** Each signature covers the one before it, so that chunks can be neither changed nor reordered. */
-function chunkSignatures({ seedSignature, context, sign }: VerifiedSignature['chain']) {
-  let previous = seedSignature;
-  return (sent: string, kind: 'PAYLOAD' | 'TRAILER', content: string) => {
-    previous = sign([`AWS4-HMAC-SHA256-${kind}`, context, previous, content].join('\n'));
-    if (!sameText(previous, sent)) {
-      throw new AwsError('SignatureDoesNotMatch', 403, 'The signature of a chunk does not match its content.');
-    }
+function chunkSignatures({ signature, context, sign }: VerifiedSignature) {
+  let previous = signature;
+  return async (sent: string, kind: 'PAYLOAD' | 'TRAILER', content: string) => {
+    previous = await sign([`AWS4-HMAC-SHA256-${kind}`, context, previous, content].join('\n'));
+    if (sameText(previous, sent)) return;
+    throw new AwsError('SignatureDoesNotMatch', 403, 'The signature of a chunk does not match its content.');
   };
 }
 

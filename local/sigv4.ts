@@ -1,18 +1,22 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
-import { AwsError } from './aws-error.ts';
-import type { Identity } from './aws-service.ts';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Sha256 } from '@aws-crypto/sha256-js';
+import { SignatureV4 } from '@smithy/signature-v4';
+import { z } from 'zod';
+import type { Headers, Identity } from './aws-service.ts';
+import { AwsError, decodeUri } from './aws-service.ts';
 import type { Identities } from './identities.ts';
-import {
-  canonicalRequest,
-  headerText,
-  parseQuery,
-  type Query,
-  type SignedRequest,
-  splitOnce,
-} from './sigv4-canonical.ts';
+import { splitOnce } from './text.ts';
 
-export type { SignedRequest } from './sigv4-canonical.ts';
+/** The parts of an HTTP request that a signature covers. */
+export interface SignedRequest {
+  readonly method: string;
+  /** Percent-encoded, as it was sent, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: Headers;
+  /** Hex SHA-256 of the body; used when the request names no hash of its own in `x-amz-content-sha256`. */
+  readonly bodySha256?: string | undefined;
+}
 
 export interface SigV4Options {
   readonly identities: Identities;
@@ -27,208 +31,175 @@ export interface VerifiedSignature {
   readonly service: string;
   /** Hex SHA-256 that the body must have, or one of the markers such as `UNSIGNED-PAYLOAD`. */
   readonly payload: string;
-  readonly chain: SigningChain;
-}
-
-/** What signatures of single chunks continue from. */
-export interface SigningChain {
-  readonly seedSignature: string;
+  readonly signature: string;
   /** `timestamp \n scope`, the middle of every string to sign. */
   readonly context: string;
-  sign(stringToSign: string): string;
+  /** Signs as who signed the request did: the signatures of its chunks go on from its own. */
+  sign(stringToSign: string): Promise<string>;
 }
 
 export const EMPTY_SHA256 = createHash('sha256').digest('hex');
-const ALGORITHM = 'AWS4-HMAC-SHA256';
+const PAYLOAD_HEADER = 'x-amz-content-sha256';
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_PRESIGNED_SECONDS = 7 * 24 * 3600;
 
-/** The signature's parameters, whether they came in the `Authorization` header or in the query. */
-interface Claim {
-  readonly presigned: boolean;
-  readonly accessKeyId: string;
-  readonly date: string;
-  readonly region: string;
-  readonly service: string;
-  readonly signedHeaders: readonly string[];
-  readonly signature: string;
-  readonly timestamp: string;
-  readonly expiresSeconds: number | undefined;
-  readonly sessionToken: string | undefined;
-}
+/** What a signature says about itself: the parameters of a presigned URL without `X-Amz-`, the fields of a header. */
+const claimSchema = z.object({
+  Algorithm: z.literal('AWS4-HMAC-SHA256'),
+  Credential: z
+    .string()
+    .regex(/^[^/]+\/\d{8}\/[^/]+\/[^/]+\/aws4_request$/)
+    .transform((text) => {
+      const [accessKeyId, scope] = splitOnce(text, '/');
+      const [, region = '', service = ''] = scope.split('/');
+      return { accessKeyId, scope, region, service };
+    }),
+  Date: z
+    .string()
+    .regex(/^\d{8}T\d{6}Z$/)
+    .refine((text) => !Number.isNaN(timeOf(text).getTime())),
+  SignedHeaders: z.string().transform((names) => names.split(';')),
+  Signature: z.string(),
+  'Security-Token': z.string().default(''),
+  Expires: z.coerce.number().int().min(0).max(MAX_PRESIGNED_SECONDS).default(0),
+});
+
+type Claim = z.infer<typeof claimSchema> & { readonly presigned: boolean };
 
 /**
- * Checks an AWS Signature Version 4, in the `Authorization` header or in a presigned query.
+ * Checks an AWS Signature Version 4, in the `Authorization` header or in a presigned query: who claims to have signed the
+ * request signs it again.
  *
  * The body itself is not looked at: compare it with `payload` of the result.
  *
  * @throws AwsError with S3's code (`SignatureDoesNotMatch`, `InvalidAccessKeyId`, `AccessDenied`, …) and 400 or 403.
- * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
-export function verifySigV4(request: SignedRequest, options: SigV4Options): VerifiedSignature {
-  const query = parseQuery(request.rawQuery);
-  const claim = readClaim(request, query);
-  const known = options.identities.find(claim.accessKeyId);
+export async function verifySigV4(request: SignedRequest, options: SigV4Options): Promise<VerifiedSignature> {
+  const claim = readClaim(request);
+  const { accessKeyId, scope, region, service } = claim.Credential;
+  const known = options.identities.find(accessKeyId);
   if (!known) {
     throw new AwsError('InvalidAccessKeyId', 403, 'The AWS Access Key Id you provided does not exist in our records.');
   }
   const { credentials, identity } = known;
   checkTime(claim, options.clock());
-  checkToken(claim.sessionToken, credentials.sessionToken);
-  checkScope(claim, options.region);
+  if (!sameText(claim['Security-Token'], credentials.sessionToken ?? '')) {
+    throw new AwsError('InvalidToken', 400, 'The provided token is malformed or otherwise invalid.');
+  }
+  if (region !== options.region) throw wrongRegion(claim, options.region);
   checkSignedHeaders(claim, request.headers);
 
   const payload = payloadOf(claim, request);
-  const chain = signingChain(claim, credentials.secretAccessKey);
-  const expected = chain.sign(
-    [ALGORITHM, chain.context, sha256(canonicalRequest(request, claim, query, payload))].join('\n'),
-  );
-  if (!sameText(expected, claim.signature)) {
-    throw new AwsError(
-      'SignatureDoesNotMatch',
-      403,
-      'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
-    );
+  const signer = new SignatureV4({ credentials, region, service, sha256: Sha256, uriEscapePath: service !== 's3' });
+  if (!sameText(await signAgain(signer, claim, request, payload), claim.Signature)) {
+    const message = 'The request signature we calculated does not match the signature you provided.';
+    throw new AwsError('SignatureDoesNotMatch', 403, `${message} Check your key and signing method.`);
   }
-  return { identity, service: claim.service, payload, chain };
+  const context = `${claim.Date}\n${scope}`;
+  const sign = (stringToSign: string) => signer.sign(stringToSign, { signingDate: timeOf(claim.Date) });
+  return { identity, service, payload, signature: claim.Signature, context, sign };
 }
 
-function readClaim(request: SignedRequest, query: Query): Claim {
-  const authorization = request.headers.authorization;
-  if (authorization !== undefined) return headerClaim(authorization, request.headers);
-  const parameters = new Map(query);
-  if (parameters.has('X-Amz-Signature')) return queryClaim(parameters);
-  throw new AwsError('AccessDenied', 403, 'Access Denied: the request is not signed.');
+function readClaim({ headers, query }: SignedRequest): Claim {
+  const { authorization } = headers;
+  const presigned = authorization === undefined;
+  if (presigned && !query.has('X-Amz-Signature')) {
+    throw new AwsError('AccessDenied', 403, 'Access Denied: the request is not signed.');
+  }
+  const fields = presigned ? queryFields(query) : headerFields(authorization, headers);
+  const { data, error } = claimSchema.safeParse(fields);
+  if (data) return { ...data, presigned };
+  throw malformed(presigned, z.prettifyError(error));
 }
 
-function headerClaim(authorization: string, headers: IncomingHttpHeaders): Claim {
-  const fields = new Map(
-    authorization
-      .slice(ALGORITHM.length)
-      .split(',')
-      .map((field) => splitOnce(field.trim(), '=')),
-  );
-  const [credential, signedHeaders, signature] = ['Credential', 'SignedHeaders', 'Signature'].map((k) => fields.get(k));
-  if (!authorization.startsWith(`${ALGORITHM} `) || !credential || !signedHeaders || !signature) {
-    throw malformed(false, `expected ${ALGORITHM} with Credential, SignedHeaders and Signature`);
-  }
+function queryFields(query: URLSearchParams): Record<string, string> {
+  return Object.fromEntries([...query].map(([name, value]) => [name.replace(/^X-Amz-/, ''), value]));
+}
+
+/** `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…` */
+function headerFields(authorization: string, headers: Headers): Record<string, string | undefined> {
+  const [Algorithm, fields] = splitOnce(authorization, ' ');
   return {
-    presigned: false,
-    ...parseCredential(credential, false),
-    signedHeaders: signedHeaders.split(';'),
-    signature,
-    timestamp: timestampOf(headers),
-    expiresSeconds: undefined,
-    sessionToken: headerText(headers['x-amz-security-token']),
+    ...Object.fromEntries(fields.split(',').map((field) => splitOnce(field.trim(), '='))),
+    Algorithm,
+    Date: headers['x-amz-date'],
+    'Security-Token': headers['x-amz-security-token'],
   };
-}
-
-function queryClaim(parameters: ReadonlyMap<string, string>): Claim {
-  const expiresSeconds = Number(parameters.get('X-Amz-Expires') ?? Number.NaN);
-  if (parameters.get('X-Amz-Algorithm') !== ALGORITHM) throw malformed(true, `X-Amz-Algorithm must be ${ALGORITHM}`);
-  if (!Number.isInteger(expiresSeconds) || expiresSeconds < 0 || expiresSeconds > MAX_PRESIGNED_SECONDS) {
-    throw malformed(true, `X-Amz-Expires must be a number of seconds between 0 and ${MAX_PRESIGNED_SECONDS}`);
-  }
-  return {
-    presigned: true,
-    ...parseCredential(parameters.get('X-Amz-Credential') ?? '', true),
-    signedHeaders: (parameters.get('X-Amz-SignedHeaders') ?? '').split(';'),
-    signature: parameters.get('X-Amz-Signature') ?? '',
-    timestamp: parameters.get('X-Amz-Date') ?? '',
-    expiresSeconds,
-    sessionToken: parameters.get('X-Amz-Security-Token'),
-  };
-}
-
-function parseCredential(credential: string, presigned: boolean) {
-  const [accessKeyId, date, region, service, terminator, ...rest] = credential.split('/');
-  if (!accessKeyId || !date || !region || !service || terminator !== 'aws4_request' || rest.length > 0) {
-    throw malformed(presigned, 'the credential must be <key id>/<date>/<region>/<service>/aws4_request');
-  }
-  return { accessKeyId, date, region, service };
 }
 
 function malformed(presigned: boolean, reason: string, details: Record<string, string> = {}): AwsError {
   return presigned
-    ? new AwsError('AuthorizationQueryParametersError', 400, `Error parsing the query parameters; ${reason}`, details)
-    : new AwsError('AuthorizationHeaderMalformed', 400, `The authorization header is malformed; ${reason}`, details);
+    ? new AwsError('AuthorizationQueryParametersError', 400, `Error parsing the query parameters: ${reason}`, details)
+    : new AwsError('AuthorizationHeaderMalformed', 400, `The authorization header is malformed: ${reason}`, details);
 }
 
-/** `x-amz-date`, else `date` (which clients may send in HTTP's own form). */
-function timestampOf(headers: IncomingHttpHeaders): string {
-  const own = headerText(headers['x-amz-date']);
-  if (own !== undefined) return own;
-  const date = Date.parse(headers.date ?? '');
-  return Number.isNaN(date) ? '' : new Date(date).toISOString().replace(/[-:]|\.\d+/g, '');
+/** `20260102T030405Z` */
+const timeOf = (text: string) => new Date(text.replace(/(....)(..)(..T..)(..)(..Z)/, '$1-$2-$3:$4:$5'));
+
+function checkTime({ Date: signedAt, presigned, Expires }: Claim, now: number): void {
+  const age = now - timeOf(signedAt).getTime();
+  if (presigned && age < -MAX_SKEW_MS) throw new AwsError('AccessDenied', 403, 'Request is not yet valid');
+  if (presigned && age > Expires * 1000) throw new AwsError('AccessDenied', 403, 'Request has expired');
+  if (presigned || Math.abs(age) <= MAX_SKEW_MS) return;
+  const message = 'The difference between the request time and the current time is too large.';
+  throw new AwsError('RequestTimeTooSkewed', 403, message);
 }
 
-function checkTime({ timestamp, date, presigned, expiresSeconds = 0 }: Claim, now: number): void {
-  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(timestamp);
-  if (!match || !timestamp.startsWith(date)) {
-    throw malformed(presigned, `the date '${timestamp}' must be YYYYMMDDTHHMMSSZ on the day of the credential`);
-  }
-  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [number, number, ...number[]];
-  const signedAt = Date.UTC(year, month - 1, day, hour, minute, second);
-  if (presigned) {
-    if (signedAt - now > MAX_SKEW_MS) throw new AwsError('AccessDenied', 403, 'Request is not yet valid');
-    if (now > signedAt + expiresSeconds * 1000) {
-      throw new AwsError('AccessDenied', 403, 'Request has expired', { 'X-Amz-Expires': String(expiresSeconds) });
-    }
-  } else if (Math.abs(now - signedAt) > MAX_SKEW_MS) {
-    throw new AwsError(
-      'RequestTimeTooSkewed',
-      403,
-      'The difference between the request time and the current time is too large.',
-      { RequestTime: timestamp, ServerTime: new Date(now).toISOString() },
-    );
-  }
+/** The right region is named in `Region`: S3 clients read it there and try again. */
+function wrongRegion({ Credential: { region }, presigned }: Claim, expected: string): AwsError {
+  return malformed(presigned, `the region '${region}' is wrong; expecting '${expected}'`, { Region: expected });
 }
 
-function checkToken(sent: string | undefined, expected: string | undefined): void {
-  if (sameText(sent ?? '', expected ?? '')) return;
-  throw new AwsError('InvalidToken', 400, 'The provided token is malformed or otherwise invalid.');
-}
-
-/** The other region is named in `Region`: S3 clients read it there and try again. */
-function checkScope({ region, presigned }: Claim, expected: string): void {
-  if (region === expected) return;
-  throw malformed(presigned, `the region '${region}' is wrong; expecting '${expected}'`, { Region: expected });
-}
-
-function checkSignedHeaders({ signedHeaders, service }: Claim, headers: IncomingHttpHeaders): void {
-  const required = Object.keys(headers).filter(
-    (name) => name === 'host' || (service === 's3' && name.startsWith('x-amz-')),
-  );
-  const missing = required.filter((name) => !signedHeaders.includes(name));
+function checkSignedHeaders({ SignedHeaders, Credential: { service } }: Claim, headers: Headers): void {
+  const isRequired = (name: string) => name === 'host' || (service === 's3' && name.startsWith('x-amz-'));
+  const missing = Object.keys(headers).filter((name) => isRequired(name) && !SignedHeaders.includes(name));
   if (missing.length === 0) return;
-  throw new AwsError('AccessDenied', 403, 'There were headers present in the request which were not signed', {
-    HeadersNotSigned: missing.join(', '),
-  });
+  const message = 'There were headers present in the request which were not signed';
+  throw new AwsError('AccessDenied', 403, message, { HeadersNotSigned: missing.join(', ') });
 }
 
-function payloadOf({ presigned, service }: Claim, { headers, bodySha256 }: SignedRequest): string {
-  const own = headerText(headers['x-amz-content-sha256']);
+function payloadOf({ presigned, Credential: { service } }: Claim, { headers, bodySha256 }: SignedRequest): string {
+  const own = headers[PAYLOAD_HEADER];
   if (own !== undefined) return own;
   if (service !== 's3') return bodySha256 ?? EMPTY_SHA256;
   if (presigned) return 'UNSIGNED-PAYLOAD';
-  throw new AwsError('InvalidRequest', 400, 'Missing required header for this request: x-amz-content-sha256');
+  throw new AwsError('InvalidRequest', 400, `Missing required header for this request: ${PAYLOAD_HEADER}`);
 }
 
-function signingChain({ date, region, service, timestamp, signature }: Claim, secret: string): SigningChain {
-  const scope = [date, region, service, 'aws4_request'];
-  const key = scope.reduce((parent: string | Buffer, part) => hmac(parent, part).digest(), `AWS4${secret}`);
-  return {
-    seedSignature: signature,
-    context: `${timestamp}\n${scope.join('/')}`,
-    sign: (stringToSign) => hmac(key, stringToSign).digest('hex'),
+/** The signature that the request has if who claims to have signed it did. */
+async function signAgain(signer: SignatureV4, claim: Claim, request: SignedRequest, payload: string): Promise<string> {
+  const { presigned, SignedHeaders, Credential, Expires } = claim;
+  // Node reads headers as Latin-1; what was signed are the bytes of the wire.
+  const signed = SignedHeaders.map((name) => [name, Buffer.from(request.headers[name] ?? '', 'latin1').toString()]);
+  const again = {
+    method: request.method,
+    protocol: 'http:',
+    hostname: '',
+    path: Credential.service === 's3' ? reencode(request.path) : request.path,
+    query: Object.fromEntries([...request.query.keys()].map((name) => [name, request.query.getAll(name)])),
+    headers: { ...Object.fromEntries(signed), [PAYLOAD_HEADER]: payload },
   };
+  // The signer takes the body's hash from its header, which is signed only where the client did so.
+  const options = {
+    signingDate: timeOf(claim.Date),
+    signableHeaders: new Set(SignedHeaders),
+    unsignableHeaders: new Set([PAYLOAD_HEADER]),
+  };
+  if (!presigned) return (await signer.sign(again, options)).headers.authorization?.split('Signature=')[1] ?? '';
+  const unhoistableHeaders = new Set(Object.keys(again.headers));
+  const { query } = await signer.presign(again, { ...options, expiresIn: Expires, unhoistableHeaders });
+  return String(query?.['X-Amz-Signature']);
 }
+
+/** S3 signs the path with each of its characters encoded in the one way, however the client sent it. */
+function reencode(path: string): string {
+  const encode = (part: string) => encodeURIComponent(decodeUri(part)).replace(/[!'()*]/g, hexadecimal);
+  return path.split('/').map(encode).join('/');
+}
+
+const hexadecimal = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 
 /** Compares in constant time. */
 export function sameText(a: string, b: string): boolean {
   return timingSafeEqual(createHash('sha256').update(a).digest(), createHash('sha256').update(b).digest());
 }
-
-const hmac = (key: string | Buffer, value: string) => createHmac('sha256', key).update(value);
-/** Node reads headers as Latin-1; written back the same way, the bytes are those of the wire. */
-const sha256 = (value: string) => createHash('sha256').update(value, 'latin1').digest('hex');

@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const CDK = join(ROOT, 'node_modules', 'aws-cdk', 'bin', 'cdk');
 /** What the templates and bundles are made from. */
 const SOURCES = ['bin', 'lib', 'lambdas', 'core', 'schema', 'cdk.json', 'package-lock.json', 'tsconfig.json'];
 const FINGERPRINT_FILE = '.sources';
@@ -16,45 +18,26 @@ const FINGERPRINT_FILE = '.sources';
  * @throws Error with what the CDK said
  */
 export async function synthesize(folder: string, settings?: object): Promise<void> {
-  const fingerprint = fingerprintOf(SOURCES.map((name) => join(ROOT, name)));
-  const context = settings === undefined ? [] : ['-c', `paku-ota=${JSON.stringify(settings)}`];
+  const fingerprint = fingerprintOf(SOURCES.flatMap(filesIn));
   const file = join(folder, FINGERPRINT_FILE);
   if (existsSync(file) && readFileSync(file, 'utf8') === fingerprint) return;
-  await runCdk(['synth', '--quiet', '--output', folder, ...context]);
+  const context = settings === undefined ? [] : ['-c', `paku-ota=${JSON.stringify(settings)}`];
+  const args = [CDK, 'synth', '--quiet', '--output', folder, ...context];
+  await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch(({ stdout, stderr }) => {
+    throw new Error(`cdk synth failed:\n${stdout}${stderr}`);
+  });
   writeFileSync(file, fingerprint);
 }
 
 function fingerprintOf(paths: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const path of paths.flatMap(filesIn).sort()) hash.update(path.slice(ROOT.length)).update(readFileSync(path));
+  for (const path of [...paths].sort()) hash.update(path).update(readFileSync(join(ROOT, path)));
   return hash.digest('hex');
 }
 
-function filesIn(path: string): string[] {
-  if (!existsSync(path)) return [];
-  const entries = readdirSyncOrFile(path);
-  return entries === undefined ? [path] : entries.flatMap((name) => filesIn(join(path, name)));
-}
-
-function readdirSyncOrFile(path: string): string[] | undefined {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
-    throw error;
-  }
-}
-
-function runCdk(args: readonly string[]): Promise<void> {
-  const cdk = join(ROOT, 'node_modules', 'aws-cdk', 'bin', 'cdk');
-  const child = spawn(process.execPath, [cdk, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-  const output: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
-  return new Promise((resolve, reject) => {
-    child.on('error', reject).on('close', (code) => {
-      if (code === 0) resolve();
-      else reject(new Error(`cdk ${args.join(' ')} failed:\n${Buffer.concat(output).toString()}`));
-    });
-  });
+/** @param name of a file or folder, relative to the root, as the results are */
+function filesIn(name: string): string[] {
+  if (!existsSync(join(ROOT, name))) return [];
+  if (statSync(join(ROOT, name)).isFile()) return [name];
+  return readdirSync(join(ROOT, name)).flatMap((entry) => filesIn(join(name, entry)));
 }

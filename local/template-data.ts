@@ -1,50 +1,27 @@
-import { randomBytes } from 'node:crypto';
-import { ACCOUNT, type Assembly } from './assembly.ts';
-import type { Identities } from './identities.ts';
+import { ACCOUNT, arnOf } from './account.ts';
+import type { Assembly } from './assembly.ts';
+import { type Credentials, type Identities, newKeys } from './identities.ts';
 import { compilePolicy } from './policy.ts';
-import type { Secrets } from './secrets.ts';
+import type { SecretGeneration, Secrets } from './secrets.ts';
 
-/** What the template wants generated for a secret. */
-export interface SecretGeneration {
-  readonly SecretStringTemplate?: string;
-  readonly GenerateStringKey?: string;
-  readonly PasswordLength?: number;
-}
-
-export interface AccessKeys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-}
-
-const DEFAULT_PASSWORD_LENGTH = 32;
 const OPERATOR_POLICY = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
 
-/** A random text, or the template's JSON with one under the key that it names. Hexadecimal, so no character is excluded. */
-export function newSecret({ SecretStringTemplate, GenerateStringKey, PasswordLength }: SecretGeneration): string {
-  const length = PasswordLength ?? DEFAULT_PASSWORD_LENGTH;
-  const password = randomBytes(length).toString('hex').slice(0, length);
-  if (SecretStringTemplate === undefined) return password;
-  return JSON.stringify({ ...JSON.parse(SecretStringTemplate), [GenerateStringKey ?? 'password']: password });
+interface BucketProperties {
+  readonly VersioningConfiguration?: { readonly Status?: string };
+  readonly NotificationConfiguration?: {
+    readonly EventBridgeConfiguration?: { readonly EventBridgeEnabled?: boolean };
+  };
 }
 
-/** Buckets by name, for the S3 store. */
-export function bucketsOf(assembly: Assembly): Record<string, { versioned: boolean }> {
-  const buckets = assembly.ofType('AWS::S3::Bucket').map(({ logicalId, properties }) => {
-    const { Status } = (properties.VersioningConfiguration ?? {}) as { Status?: string };
-    return [logicalId.toLowerCase(), { versioned: Status === 'Enabled' }] as const;
-  });
-  return Object.fromEntries(buckets);
-}
-
-/** Buckets whose events go to EventBridge. */
-export function announcingBuckets(assembly: Assembly): ReadonlySet<string> {
-  const announcing = assembly.ofType('AWS::S3::Bucket').filter(({ properties }) => {
-    const { EventBridgeConfiguration } = (properties.NotificationConfiguration ?? {}) as {
-      EventBridgeConfiguration?: { EventBridgeEnabled?: boolean };
-    };
-    return EventBridgeConfiguration?.EventBridgeEnabled === true;
-  });
-  return new Set(announcing.map(({ logicalId }) => logicalId.toLowerCase()));
+/** The one bucket. @throws Error unless there is exactly one, which keeps versions and puts its events on EventBridge */
+export function bucketOf(assembly: Assembly): string {
+  const [bucket, ...others] = assembly.ofType('AWS::S3::Bucket');
+  const { VersioningConfiguration, NotificationConfiguration } = (bucket?.properties ?? {}) as BucketProperties;
+  const announces = NotificationConfiguration?.EventBridgeConfiguration?.EventBridgeEnabled === true;
+  if (bucket && others.length === 0 && announces && VersioningConfiguration?.Status === 'Enabled') {
+    return bucket.logicalId.toLowerCase();
+  }
+  throw new Error('The local runtime needs one bucket, with versions and with its events on EventBridge.');
 }
 
 export interface ClusterTarget {
@@ -55,34 +32,31 @@ export interface ClusterTarget {
 }
 
 /** The one database cluster, as clients of the Data API name it. @throws Error unless there is exactly one */
-export function clusterOf(assembly: Assembly, region: string, secrets: Secrets): ClusterTarget {
+export function clusterOf(assembly: Assembly, secrets: Secrets): ClusterTarget {
   const [cluster, ...others] = assembly.ofType('AWS::RDS::DBCluster');
   const owner = JSON.stringify(cluster?.properties.MasterUserPassword ?? '');
   const app = assembly
     .ofType('AWS::SecretsManager::Secret')
     .map(({ logicalId, properties }) => ({
-      secret: secrets.getOrCreate(logicalId, () => newSecret(properties.GenerateSecretString as SecretGeneration)),
-      generation: (properties.GenerateSecretString ?? {}) as SecretGeneration,
+      logicalId,
+      generation: properties.GenerateSecretString as SecretGeneration,
     }))
-    .find(({ secret, generation }) => generation.SecretStringTemplate !== undefined && !owner.includes(secret.arn));
+    .filter(({ generation }) => generation.SecretStringTemplate !== undefined)
+    .map(({ logicalId, generation }) => secrets.generate(logicalId, generation))
+    .find(({ arn }) => !owner.includes(arn));
   if (cluster === undefined || others.length > 0 || app === undefined) {
     throw new Error('The local runtime needs one database cluster with an owner and an application secret.');
   }
   return {
-    resourceArn: `arn:aws:rds:${region}:${ACCOUNT}:cluster:${cluster.logicalId.toLowerCase()}`,
+    resourceArn: arnOf('rds', `cluster:${cluster.logicalId.toLowerCase()}`),
     database: String(cluster.properties.DatabaseName),
-    secretArn: app.secret.arn,
+    secretArn: app.arn,
   };
 }
 
 /** Keys that may do everything, for the person at this machine; they stay the same over restarts. */
-export function operatorKeys(secrets: Secrets, identities: Identities): AccessKeys {
-  const arn = `arn:aws:iam::${ACCOUNT}:user/operator`;
-  const made = () => ({
-    accessKeyId: `AKIA${randomBytes(8).toString('hex').toUpperCase()}`,
-    secretAccessKey: randomBytes(30).toString('base64url'),
-  });
-  const keys = JSON.parse(secrets.getOrCreate('LocalOperatorKeys', () => JSON.stringify(made())).value) as AccessKeys;
-  identities.issueUser('operator', arn, compilePolicy('operator', [OPERATOR_POLICY]), keys);
-  return keys;
+export function operatorKeys(secrets: Secrets, identities: Identities): Credentials {
+  const { value } = secrets.getOrCreate('LocalOperatorKeys', () => JSON.stringify(newKeys('AKIA')));
+  const policy = compilePolicy('operator', [OPERATOR_POLICY]);
+  return identities.issueUser('operator', `arn:aws:iam::${ACCOUNT}:user/operator`, policy, JSON.parse(value));
 }

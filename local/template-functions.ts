@@ -1,4 +1,5 @@
-import { ACCOUNT, type Assembly } from './assembly.ts';
+import { arnOf, REGION } from './account.ts';
+import type { Assembly } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import { LocalFunction } from './functions.ts';
 import type { Home } from './home.ts';
@@ -11,16 +12,17 @@ export type Invoke = (arn: string, event: unknown) => Promise<unknown>;
 
 export interface FunctionSurroundings {
   readonly home: Home;
-  readonly region: string;
   readonly awsUrl: string;
   readonly identities: Identities;
-  readonly roles: Roles;
   readonly clock: Clock;
 }
 
 /** The template's functions by ARN, each with credentials of its own role. */
-export function functionsOf(assembly: Assembly, around: FunctionSurroundings): Map<string, LocalFunction> {
-  const { home, region, awsUrl, identities, roles, clock } = around;
+export function functionsOf(
+  assembly: Assembly,
+  roles: Roles,
+  { home, awsUrl, identities, clock }: FunctionSurroundings,
+): Map<string, LocalFunction> {
   const functions = assembly.ofType('AWS::Lambda::Function').map((resource) => {
     const { logicalId, properties } = resource;
     if (properties.Handler !== 'index.handler') {
@@ -33,7 +35,7 @@ export function functionsOf(assembly: Assembly, around: FunctionSurroundings): M
     const { NODE_OPTIONS: _, ...variables } = Variables;
     return new LocalFunction({
       name: logicalId,
-      arn: `arn:aws:lambda:${region}:${ACCOUNT}:function:${logicalId}`,
+      arn: arnOf('lambda', `function:${logicalId}`),
       codeFolder: assembly.codeFolder(resource),
       timeoutSeconds: Number(properties.Timeout ?? 3),
       ahead: clock.ahead,
@@ -41,7 +43,7 @@ export function functionsOf(assembly: Assembly, around: FunctionSurroundings): M
       logFile: home.path('logs', `${logicalId.replace(/[0-9A-F]{8}$/, '')}.log`),
       environment: {
         ...variables,
-        AWS_REGION: region,
+        AWS_REGION: REGION,
         AWS_LAMBDA_FUNCTION_NAME: logicalId,
         AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(properties.MemorySize ?? 128),
         AWS_ENDPOINT_URL: awsUrl,
@@ -55,7 +57,7 @@ export function functionsOf(assembly: Assembly, around: FunctionSurroundings): M
 }
 
 /** The routes of the HTTP API. */
-export function routesOf(assembly: Assembly, region: string, invoke: Invoke): HttpRoute[] {
+export function routesOf(assembly: Assembly, invoke: Invoke): HttpRoute[] {
   const integrations = new Map(
     assembly.ofType('AWS::ApiGatewayV2::Integration').map(({ logicalId, properties }) => [logicalId, properties]),
   );
@@ -65,11 +67,9 @@ export function routesOf(assembly: Assembly, region: string, invoke: Invoke): Ht
     if (integration.PayloadFormatVersion !== '2.0' || !['NONE', 'AWS_IAM'].includes(String(AuthorizationType))) {
       throw new Error(`${logicalId}: expected payload format 2.0 and authorization by NONE or AWS_IAM`);
     }
-    const api = `arn:aws:execute-api:${region}:${ACCOUNT}:${ApiId}/$default`;
     return {
       routeKey: String(RouteKey),
-      signedArn: AuthorizationType === 'AWS_IAM' ? api : undefined,
-      timeoutMs: Number(integration.TimeoutInMillis ?? 30_000),
+      signedArn: AuthorizationType === 'AWS_IAM' ? arnOf('execute-api', `${ApiId}/$default`) : undefined,
       invoke: (event) => invoke(String(integration.IntegrationUri), event),
     };
   });

@@ -1,4 +1,5 @@
-import { ACCOUNT, type Assembly } from './assembly.ts';
+import { arnOf } from './account.ts';
+import type { Assembly } from './assembly.ts';
 import type { BrokerMessage } from './broker.ts';
 import type { Clock } from './clock.ts';
 import { type BusRule, compileEventPattern } from './event-bus.ts';
@@ -15,13 +16,13 @@ const CONCURRENCY = 2;
 /** What a function's role needs for its queue, which Lambda checks when a mapping is made. */
 const CONSUMER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
-export function queuesOf(assembly: Assembly, region: string, clock: Clock): Queues {
+export function queuesOf(assembly: Assembly, clock: Clock): Queues {
   const queues = new Map<string, LocalQueue>();
   for (const { logicalId, properties } of assembly.ofType('AWS::SQS::Queue')) {
     const redrive = properties.RedrivePolicy as { deadLetterTargetArn: string; maxReceiveCount: number } | undefined;
     const settings = {
       name: logicalId,
-      arn: `arn:aws:sqs:${region}:${ACCOUNT}:${logicalId}`,
+      arn: arnOf('sqs', logicalId),
       visibilityTimeoutSeconds: Number(properties.VisibilityTimeout ?? 30),
       redrive: redrive && {
         deadLetterArn: redrive.deadLetterTargetArn,
@@ -45,14 +46,15 @@ export function consumersOf(assembly: Assembly, queues: Queues, roles: Roles, in
     const queue = need(queues.get(String(properties.EventSourceArn)), `queue ${properties.EventSourceArn}`);
     const name = String(properties.FunctionName);
     roles.require(logicalId, need(functions.get(name), `function ${name}`).Role, CONSUMER_ACTIONS, queue.settings.arn);
-    const arn = queue.settings.arn.replace(':sqs:', ':lambda:').replace(/[^:]+$/, `function:${name}`);
     const partial = String(properties.FunctionResponseTypes ?? '').includes('ReportBatchItemFailures');
     const consumer: Consumer = {
       batchSize: Number(properties.BatchSize ?? 10),
       windowSeconds: Number(properties.MaximumBatchingWindowInSeconds ?? 0),
       concurrency: CONCURRENCY,
       async consume(messages) {
-        const answer = await invoke(arn, { Records: messages.map((message) => toRecord(message, queue)) });
+        const answer = await invoke(arnOf('lambda', `function:${name}`), {
+          Records: messages.map((message) => toRecord(message, queue)),
+        });
         return partial ? failedIds(answer, messages) : [];
       },
     };

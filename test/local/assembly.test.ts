@@ -1,13 +1,15 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readAssembly } from '../../local/assembly.ts';
+import { Secrets } from '../../local/secrets.ts';
 import { type TestStack, writeCloudAssembly } from './cloud-assembly.ts';
 
 const options = {
-  region: 'eu-north-1',
-  apiEndpoint: 'http://127.0.0.1:1234',
-  queueUrl: (name: string) => `http://sqs/${name}`,
-  secretArn: (logicalId: string) => `arn:secret:${logicalId}`,
+  apiUrl: 'http://127.0.0.1:1234',
+  awsUrl: 'http://aws',
+  secrets: new Secrets(join(mkdtempSync(join(tmpdir(), 'paku-assembly-')), 'secrets.json')),
 };
 
 const read = async (stacks: Readonly<Record<string, TestStack>>) =>
@@ -49,26 +51,29 @@ describe('the cloud assembly', () => {
     };
     expect(await resolved(variables, resources)).toEqual({
       Variables: {
-        QUEUE: 'http://sqs/Work',
-        QUEUE_ARN: 'arn:aws:sqs:eu-north-1:000000000000:Work',
+        QUEUE: 'http://aws/000000000000/Work',
+        QUEUE_ARN: 'arn:aws:sqs:eu-west-1:000000000000:Work',
         API: 'http://127.0.0.1:1234',
-        SECRET: 'arn:secret:Secret',
+        SECRET: expect.stringMatching(/:secret:Secret-\w{6}$/),
         ROLE: 'arn:aws:iam::000000000000:role/Role',
         BUCKET: 'bucket',
-        REGION: 'eu-north-1',
+        REGION: 'eu-west-1',
       },
     });
   });
 
   it('follows exports from one stack to the other', async () => {
     const exported = { Value: { Ref: 'Bucket' }, Export: { Name: 'Data:Bucket' } };
-    const Resources = { Bucket: { Type: 'AWS::S3::Bucket' } };
-    const Outputs = { FirmwareBucket: { Value: { 'Fn::ImportValue': 'Data:Bucket' } } };
+    const fn = {
+      Type: 'AWS::Lambda::Function',
+      Properties: { Environment: { Variables: { BUCKET: { 'Fn::ImportValue': 'Data:Bucket' } } } },
+    };
     const assembly = await read({
-      Data: { Resources, Outputs: { Bucket: exported } },
-      Service: { Resources: {}, Outputs },
+      Data: { Resources: { Bucket: { Type: 'AWS::S3::Bucket' } }, Outputs: { Bucket: exported } },
+      Service: { Resources: { Fn: fn } },
     });
-    expect(assembly.output('Service', 'FirmwareBucket')).toBe('bucket');
+    const [{ properties } = {}] = assembly.ofType('AWS::Lambda::Function');
+    expect(properties?.Environment).toEqual({ Variables: { BUCKET: 'bucket' } });
   });
 
   it("finds a function's code among the assets", async () => {

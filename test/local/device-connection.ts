@@ -53,7 +53,6 @@ export async function startBrokerUnderTest(): Promise<BrokerUnderTest> {
     port: 0,
     authority,
     policy,
-    arnPrefix: ARN_PREFIX,
     onMessage,
     log: (line) => log.push(line),
   });

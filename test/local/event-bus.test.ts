@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compileEventPattern, EventBus, objectCreatedEvent } from '../../local/event-bus.ts';
+import { compileEventPattern, eventBus, objectCreatedEvent } from '../../local/event-bus.ts';
 
 const UPLOADS = {
   source: ['aws.s3'],
@@ -12,7 +12,7 @@ const created = (key: string, bucket = 'firmware') =>
     bucket,
     key,
     size: 3,
-    etag: '"abc"',
+    etag: 'abc',
     versionId: 'v1',
     sequencer: '01',
     reason: 'PutObject',
@@ -22,8 +22,8 @@ const created = (key: string, bucket = 'firmware') =>
 function deliveries(...events: ReturnType<typeof created>[]) {
   const delivered: { time: string; region: string; detail: { object: { key: string } } }[] = [];
   const rule = { pattern: compileEventPattern(UPLOADS), deliver: (event: string) => delivered.push(JSON.parse(event)) };
-  const bus = new EventBus([rule], { region: 'eu-west-1', account: '000000000000' }, () => 1_767_225_600_999);
-  for (const event of events) bus.put(event);
+  const put = eventBus([rule], () => 1_767_225_600_999);
+  for (const event of events) put(event);
   return delivered;
 }
 

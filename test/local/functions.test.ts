@@ -93,13 +93,15 @@ describe('a function in its worker threads', () => {
   });
 
   it('survives what goes wrong between two events', async () => {
-    const fn = await deploy(`export async function handler() {
-      setImmediate(() => setImmediate(() => { throw new Error('too late') }));
-      return 'fine';
-    }`);
-    expect(await fn.invoke({})).toBe('fine');
-    const again = await fn.invoke({}).catch((error: Error) => error.message);
-    expect(again).toMatch(/fine|too late/);
+    const fn = await deploy(`let calls = 0;
+      export async function handler({ late }) {
+        if (late) setTimeout(() => { throw new Error('too late') }, 20);
+        return ++calls;
+      }`);
+    expect(await fn.invoke({ late: true })).toBe(1);
+    const outcomes: unknown[] = [];
+    while (outcomes.at(-1) !== 1) outcomes.push(await fn.invoke({}).catch((error: Error) => error.message));
+    for (const outcome of outcomes) expect(String(outcome)).toMatch(/^\d+$|too late/);
   });
 
   it('says why its bundle cannot be loaded', async () => {

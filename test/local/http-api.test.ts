@@ -33,7 +33,6 @@ const route = (routeKey: string, invoke: (event: object) => Promise<unknown>, si
   routeKey,
   invoke,
   signedArn,
-  timeoutMs: 10_000,
 });
 
 /** A route that answers with its own event. */
@@ -102,11 +101,6 @@ describe('the local HTTP API', () => {
     expect([response.status, await response.text()]).toEqual([500, '{"message":"Internal Server Error"}']);
     expect(log.join()).toContain('database password');
     expect(log.join()).not.toContain('sesame');
-  });
-
-  it('answers 503 when the function takes longer than its integration waits', async () => {
-    api.serve([{ ...route('GET /x', () => new Promise(() => {})), timeoutMs: 20 }]);
-    expect((await fetch(`${url}/x`)).status).toBe(503);
   });
 
   it('takes bodies up to 10 MB', async () => {

@@ -2,8 +2,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { restoreQueues, saveQueues } from '../../local/queue-store.ts';
-import { type Consumer, LocalQueue } from '../../local/queues.ts';
+import { type Consumer, LocalQueue, restoreQueues, saveQueues } from '../../local/queues.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const ARN = 'arn:aws:sqs:eu-west-1:000000000000:';
@@ -128,15 +127,6 @@ describe('a queue with a consumer', () => {
     expect(dead.messages.map(({ body }) => body)).toEqual(['poison']);
   });
 
-  it('holds back a delayed message', async () => {
-    attach({});
-    queue.send('later', 10);
-    await clock.advance(9_999);
-    expect(batches).toEqual([]);
-    await clock.advance(1);
-    expect(batches).toEqual([['later']]);
-  });
-
   it('delivers nothing after it was closed', async () => {
     attach({ windowSeconds: 5 });
     queue.send('a');
@@ -150,7 +140,6 @@ describe('a queue with a consumer', () => {
 it('messages that were not delivered before a restart are delivered after it, once', async () => {
   const file = join(await mkdtemp(join(tmpdir(), 'paku-queues-')), 'queues.json');
   queue.send('a');
-  queue.send('delayed', 600);
   saveQueues(file, [queue, dead]);
 
   queue = newQueue();
@@ -158,5 +147,5 @@ it('messages that were not delivered before a restart are delivered after it, on
   restoreQueues(file, [queue, dead]);
   restoreQueues(file, [queue, dead]);
   await clock.advance(1_000);
-  expect(batches).toEqual([['a', 'delayed']]);
+  expect(batches).toEqual([['a']]);
 });

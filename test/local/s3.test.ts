@@ -8,13 +8,11 @@ import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
   CreateMultipartUploadCommand,
-  DeleteObjectCommand,
   GetBucketAclCommand,
   GetBucketLocationCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
-  ListBucketsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   type PutObjectCommandInput,
@@ -28,7 +26,7 @@ import { type ObjectCreated, S3Store } from '../../local/s3-store.ts';
 import { allow, REGION, startEndpoints, type TestEndpoints } from './aws-endpoints.ts';
 
 const MIB = 1024 * 1024;
-const BUCKETS = { firmware: { versioned: true }, plain: { versioned: false } };
+const BUCKETS = ['firmware'];
 const folder = mkdtempSync(join(tmpdir(), 'paku-ota-s3-'));
 
 let endpoints: TestEndpoints;
@@ -37,9 +35,9 @@ let client: S3Client;
 let created: ObjectCreated[] = [];
 
 beforeAll(async () => {
-  store = await S3Store.open(folder, BUCKETS);
+  store = new S3Store(folder, BUCKETS);
   store.onObjectCreated((event) => created.push(event));
-  endpoints = await startEndpoints({ s3: s3Service(store, REGION) });
+  endpoints = await startEndpoints({ s3: s3Service(store) });
   client = new S3Client(endpoints.operator);
 });
 beforeEach(() => {
@@ -103,33 +101,27 @@ describe('an object', () => {
     'größe/\u{1f600}',
     '.',
     'x'.repeat(1024),
-  ])('may have any key of up to 1,024 bytes: %j', async (key) => {
+  ])('may have any key: %j', async (key) => {
     await put(key, key);
     expect(await get(key)).toBe(key);
     const { Contents } = await client.send(
       new ListObjectsV2Command({ Bucket: 'firmware', Prefix: key, EncodingType: 'url' }),
     );
     expect(Contents?.map(({ Key }) => decodeURIComponent(Key ?? ''))).toContain(key);
-    expect(readdirSync(folder).sort()).toEqual(['buckets', 'content', 'tmp', 'uploads']);
-  });
-
-  it('must not have a longer key', async () => {
-    await expect(put('x'.repeat(1025), 'x')).rejects.toMatchObject({ name: 'KeyTooLongError' });
+    expect(readdirSync(folder).sort()).toEqual(['buckets', 'content']);
   });
 
   it('appears whole or not at all: a body that is not what was announced leaves nothing', async () => {
-    await expect(put('broken', 'body', { ContentMD5: 'AAAAAAAAAAAAAAAAAAAAAA==' })).rejects.toMatchObject({
-      name: 'BadDigest',
-    });
+    const before = readdirSync(join(folder, 'content'));
     await expect(put('broken', 'body', { ChecksumCRC32: 'AAAAAA==' })).rejects.toMatchObject({ name: 'BadDigest' });
     await expect(get('broken')).rejects.toMatchObject({ name: 'NoSuchKey' });
-    expect([created, readdirSync(join(folder, 'tmp'))]).toEqual([[], []]);
+    expect([created, readdirSync(join(folder, 'content'))]).toEqual([[], before]);
   });
 
   it('survives a restart, and what an interrupted write left does not', async () => {
     const { VersionId } = await put('kept', 'content');
     const { contentId } = await store.write(Readable.from([Buffer.from('never published')]));
-    const reopened = await S3Store.open(folder, BUCKETS);
+    const reopened = new S3Store(folder, BUCKETS);
     expect(reopened.find('firmware', 'kept')).toMatchObject({ versionId: VersionId, size: 7 });
     expect(readdirSync(join(folder, 'content'))).not.toContain(contentId);
   });
@@ -173,14 +165,9 @@ describe('conditions', () => {
     await expect(get('seen', { IfMatch: ETag })).rejects.toMatchObject({ name: 'PreconditionFailed' });
   });
 
-  it('If-None-Match: * lets one of several writers win', async () => {
-    const writes = ['a', 'b', 'c'].map((body) => put('first', body, { IfNoneMatch: '*' }));
-    const results = await Promise.allSettled(writes);
-    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(results.find(({ status }) => status === 'rejected')).toMatchObject({
-      reason: { name: 'PreconditionFailed' },
-    });
-    expect(created).toHaveLength(1);
+  it('that are not imitated are refused, not ignored', async () => {
+    await expect(put('first', 'a', { IfNoneMatch: '*' })).rejects.toMatchObject({ name: 'NotImplemented' });
+    await expect(put('seen', 'a', { IfMatch: '"b"' })).rejects.toThrow("'PUT object with if-match'");
   });
 });
 
@@ -191,28 +178,6 @@ describe('versions', () => {
     expect(await get('v', { VersionId: one.VersionId })).toBe('one');
     expect(two.VersionId).not.toBe(one.VersionId);
     await expect(get('v', { VersionId: 'unknown' })).rejects.toMatchObject({ name: 'NoSuchVersion' });
-  });
-
-  it('outlive a delete, which only covers them, unless one is deleted by its id', async () => {
-    const { VersionId } = await put('deleted', 'bytes');
-    const removal = { Bucket: 'firmware', Key: 'deleted' };
-    const { DeleteMarker, VersionId: marker } = await client.send(new DeleteObjectCommand(removal));
-    expect(DeleteMarker).toBe(true);
-    await expect(get('deleted')).rejects.toMatchObject({ name: 'NoSuchKey' });
-    expect(await get('deleted', { VersionId })).toBe('bytes');
-    await client.send(new DeleteObjectCommand({ ...removal, VersionId: marker }));
-    expect(await get('deleted')).toBe('bytes');
-    await client.send(new DeleteObjectCommand({ ...removal, VersionId }));
-    await expect(get('deleted', { VersionId })).rejects.toMatchObject({ name: 'NoSuchVersion' });
-  });
-
-  it('are not kept in a bucket without versioning', async () => {
-    const Bucket = 'plain';
-    await put('p', 'one', { Bucket });
-    expect((await put('p', 'two', { Bucket })).VersionId).toBe('null');
-    expect(await get('p', { Bucket })).toBe('two');
-    await client.send(new DeleteObjectCommand({ Bucket, Key: 'p' }));
-    await expect(get('p', { Bucket })).rejects.toMatchObject({ name: 'NoSuchKey' });
   });
 });
 
@@ -276,9 +241,11 @@ describe('a multipart upload', () => {
     await expect(complete([{ PartNumber: 1, ETag: '"0"' }])).rejects.toMatchObject({ name: 'InvalidPart' });
   });
 
-  it('can be given up', async () => {
+  it('can be given up, and leaves nothing', async () => {
+    const before = readdirSync(join(folder, 'content'));
     const { UploadId, complete } = await upload([10]);
     await client.send(new AbortMultipartUploadCommand({ ...target, UploadId }));
+    expect(readdirSync(join(folder, 'content'))).toEqual(before);
     await expect(complete()).rejects.toMatchObject({ name: 'NoSuchUpload' });
   });
 });
@@ -298,7 +265,6 @@ describe('a listing', () => {
 
   it('has the keys under a prefix, in order', async () => {
     expect((await list({})).keys).toEqual(['list/a', 'list/b/1', 'list/b/2', 'list/c-', 'list/c/1', 'list/d']);
-    expect((await list({ StartAfter: 'list/c-' })).keys).toEqual(['list/c/1', 'list/d']);
   });
 
   it('joins keys up to a delimiter', async () => {
@@ -317,9 +283,7 @@ describe('a listing', () => {
 });
 
 describe('buckets', () => {
-  it('are listed, found and located, but not made', async () => {
-    const { Buckets } = await client.send(new ListBucketsCommand({}));
-    expect(Buckets?.map(({ Name }) => Name)).toEqual(['firmware', 'plain']);
+  it('are found and located, but not made', async () => {
     expect(await client.send(new HeadBucketCommand({ Bucket: 'firmware' }))).toMatchObject({ BucketRegion: REGION });
     expect(await client.send(new GetBucketLocationCommand({ Bucket: 'firmware' }))).toMatchObject({
       LocationConstraint: REGION,
@@ -359,9 +323,6 @@ describe('a role', () => {
     await write('releases/1');
     await expect(write('inbox/1')).rejects.toMatchObject(denied);
     await expect(role.send(new GetObjectCommand({ Bucket: 'firmware', Key: 'releases/1' }))).rejects.toMatchObject(
-      denied,
-    );
-    await expect(role.send(new DeleteObjectCommand({ Bucket: 'firmware', Key: 'releases/1' }))).rejects.toMatchObject(
       denied,
     );
     await expect(role.send(new ListObjectsV2Command({ Bucket: 'firmware' }))).rejects.toMatchObject(denied);

@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import { GetSecretValueCommand, ListSecretsCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Secrets, secretsManagerService } from '../../local/secrets.ts';
-import { allow, REGION, startEndpoints, type TestEndpoints } from './aws-endpoints.ts';
-
-const ACCOUNT = { region: REGION, accountId: '000000000000' };
+import { allow, startEndpoints, type TestEndpoints } from './aws-endpoints.ts';
 
 let folder: string;
 let file: string;
@@ -16,7 +14,7 @@ let endpoints: TestEndpoints;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'paku-ota-secrets-'));
   file = join(folder, 'secrets.json');
-  secrets = new Secrets(file, ACCOUNT);
+  secrets = new Secrets(file);
   endpoints = await startEndpoints({ secretsmanager: secretsManagerService(secrets) });
 });
 
@@ -27,7 +25,7 @@ afterEach(async () => {
 
 it('a secret keeps its name and value over restarts, in a file for its owner only', () => {
   const made = secrets.getOrCreate('LinkSecret', () => 'value');
-  const again = new Secrets(file, ACCOUNT).getOrCreate('LinkSecret', () => 'another');
+  const again = new Secrets(file).getOrCreate('LinkSecret', () => 'another');
   expect(again).toEqual(made);
   expect(made.arn).toMatch(/^arn:aws:secretsmanager:eu-west-1:000000000000:secret:LinkSecret-\w{6}$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -35,7 +33,7 @@ it('a secret keeps its name and value over restarts, in a file for its owner onl
 
 it('a damaged file is an error that names it, not a set of new secrets', () => {
   writeFileSync(file, '{"cut');
-  expect(() => new Secrets(file, ACCOUNT)).toThrow(file);
+  expect(() => new Secrets(file)).toThrow(file);
 });
 
 it('a role that is allowed to reads the value by ARN, any other is told that it may not', async () => {
@@ -58,6 +56,6 @@ it('a secret that does not exist, and any other operation, are errors', async ()
     name: 'ResourceNotFoundException',
   });
   await expect(client.send(new ListSecretsCommand({}))).rejects.toThrow(
-    "does not imitate 'secretsmanager.ListSecrets'",
+    "'secretsmanager.ListSecrets' is not imitated here",
   );
 });

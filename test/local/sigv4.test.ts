@@ -6,7 +6,8 @@ import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-sec
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AwsRequest, AwsResponse } from '../../local/aws-service.ts';
+import type { AwsRequest } from '../../local/aws-service.ts';
+import type { Answer } from '../../local/http-server.ts';
 import { Identities } from '../../local/identities.ts';
 import { compilePolicy } from '../../local/policy.ts';
 import { verifySigV4 } from '../../local/sigv4.ts';
@@ -22,7 +23,7 @@ let now = START;
 let seen: { body: string; name: string; path: string; query: string };
 
 const remember = {
-  async handle({ body, identity, path, query }: AwsRequest): Promise<AwsResponse> {
+  async handle({ body, identity, path, query }: AwsRequest): Promise<Answer> {
     const pieces = await body.toArray();
     seen = { body: Buffer.concat(pieces).toString(), name: identity.name, path, query: query.toString() };
     return { status: 200, body: '{}' };
@@ -178,8 +179,8 @@ describe('signed chunks', () => {
     '0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n\r\n',
   ];
   const read = async (filler: string) => {
-    const signature = verifySigV4(
-      { method: 'PUT', path: '/examplebucket/chunkObject.txt', rawQuery: '', headers },
+    const signature = await verifySigV4(
+      { method: 'PUT', path: '/examplebucket/chunkObject.txt', query: new URLSearchParams(), headers },
       { identities, region: 'us-east-1', clock: () => Date.UTC(2013, 4, 24) },
     );
     const body = verifiedBody(Readable.from(chunks(filler).map((chunk) => Buffer.from(chunk))), headers, signature);

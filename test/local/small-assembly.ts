@@ -44,7 +44,10 @@ const DATA = {
   },
   Firmware: {
     Type: 'AWS::S3::Bucket',
-    Properties: { NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } } },
+    Properties: {
+      VersioningConfiguration: { Status: 'Enabled' },
+      NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
+    },
   },
 };
 
@@ -58,7 +61,7 @@ const MESSAGING = {
     Type: 'AWS::IoT::TopicRule',
     Properties: {
       TopicRulePayload: {
-        Sql: "SELECT topic() AS topic FROM 'paku/edge/+/status'",
+        Sql: "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM 'paku/edge/+/status'",
         AwsIotSqlVersion: '2016-03-23',
         Actions: [{ Sqs: { QueueUrl: { Ref: 'Queue' }, RoleArn: att('Role'), UseBase64: false } }],
       },

@@ -10,7 +10,7 @@ const message = {
   receivedAt: 1_767_225_600_123,
 };
 
-const rule = (filter: string, columns = COLUMNS) => compileTopicRule(`SELECT ${columns} FROM '${filter}'`, VERSION);
+const rule = (filter: string) => compileTopicRule(`SELECT ${COLUMNS} FROM '${filter}'`, VERSION);
 
 describe('a topic rule', () => {
   it('wraps the payload, whatever its bytes, beside what the broker knows', () => {
@@ -29,25 +29,20 @@ describe('a topic rule', () => {
     ['paku/edge/+/status', 'paku/edge/status', false],
     ['paku/edge/+/status', 'paku/edge/van-1/status/more', false],
     ['paku/edge/+/ota/+', 'paku/edge/van-1/ota/result', true],
-    ['paku/edge/#', 'paku/edge/van-1/status', true],
-    ['paku/edge/#', 'paku/edge', true],
-    ['paku/edge/#', 'paku/edges', false],
     ['paku.edge/+', 'pakuXedge/a', false],
   ])('with the filter %s and the topic %s: %s', (filter, topic, expected) => {
     expect(rule(filter).matches(topic)).toBe(expected);
   });
 
   it.each([
-    ['SELECT * FROM', "SELECT * FROM 'a'"],
-    ['another function', "SELECT topic() AS t, newuuid() AS id FROM 'a'"],
-    ['a column without an alias', "SELECT topic() AS t, timestamp() FROM 'a'"],
-    ['a condition', "SELECT topic() AS t FROM 'a' WHERE qos() = 1"],
-    ['# before the end', "SELECT topic() AS t FROM 'a/#/b'"],
+    ['other columns', "SELECT * FROM 'a'"],
+    ['a condition', `SELECT ${COLUMNS} FROM 'a' WHERE qos() = 1`],
+    ['# in the filter', `SELECT ${COLUMNS} FROM 'a/#'`],
   ])('is an error at start with %s', (_, sql) => {
-    expect(() => compileTopicRule(sql, VERSION)).toThrow(/a/);
+    expect(() => compileTopicRule(sql, VERSION)).toThrow(`does not know the SQL: ${sql}`);
   });
 
   it('is an error at start with another version of the SQL', () => {
-    expect(() => compileTopicRule("SELECT topic() AS t FROM 'a'", '2015-10-08')).toThrow('expected 2016-03-23');
+    expect(() => compileTopicRule(`SELECT ${COLUMNS} FROM 'a'`, '2015-10-08')).toThrow('expected 2016-03-23');
   });
 });

@@ -2,8 +2,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
 import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
-import { EventBus } from '../../local/event-bus.ts';
-import { eventsService } from '../../local/events.ts';
+import { eventBus, eventsService } from '../../local/event-bus.ts';
 import { allow, REGION, startEndpoints, type TestEndpoints } from '../local/aws-endpoints.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -162,13 +161,12 @@ describe('history that is no longer kept', () => {
 });
 
 describe('changes of rollouts on the event bus', () => {
-  const BUS = 'arn:aws:events:eu-west-1:000000000000:event-bus/default';
   let endpoints: TestEndpoints;
   let published: { 'detail-type': string; source: string; detail: Record<string, unknown> }[];
   beforeAll(async () => {
     const rule = { pattern: () => true, deliver: (event: string) => published.push(JSON.parse(event)) };
-    const bus = new EventBus([rule], { region: REGION, account: '000000000000' }, Date.now);
-    endpoints = await startEndpoints({ events: eventsService(bus, BUS) });
+    const putEvent = eventBus([rule], Date.now);
+    endpoints = await startEndpoints({ events: eventsService(putEvent) });
     const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
     vi.stubEnv('EVENT_BUS', 'default');
     vi.stubEnv('AWS_REGION', REGION);

@@ -38,7 +38,7 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
   const folder = mkdtempSync(join(tmpdir(), 'paku-ota-sql-'));
   const server = await ownDatabase();
   const engine = server === undefined ? await openPglite() : openPostgres(server.url);
-  const secrets = new Secrets(join(folder, 'secrets.json'), { region: REGION, accountId: '000000000000' });
+  const secrets = new Secrets(join(folder, 'secrets.json'));
   const secretOf = (username: string) =>
     secrets.getOrCreate(username, () => JSON.stringify({ username, password: randomBytes(9).toString('hex') })).arn;
   const identities = new Identities();

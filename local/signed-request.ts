@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import type { AwsRequest, Headers } from './aws-service.ts';
+import { type SigV4Options, verifySigV4 } from './sigv4.ts';
+import { verifiedBody } from './sigv4-body.ts';
+import { splitOnce } from './text.ts';
+
+/**
+ * A request whose signature was verified, and the service that it is signed for. Its body is verified while it is read.
+ * @param buffered the body, where it was read already: clients of other services than S3 may leave out its hash
+ * @throws AwsError as {@link verifySigV4} does
+ */
+export async function receiveSigned(
+  request: IncomingMessage,
+  options: SigV4Options,
+  buffered?: Buffer,
+): Promise<AwsRequest & { readonly service: string }> {
+  const { method = 'GET', url = '/' } = request;
+  // Node makes a list of `set-cookie` alone.
+  const headers = request.headers as Headers;
+  const [path, query] = splitOnce(url, '?');
+  const received = { method, path, query: new URLSearchParams(query), headers };
+  const bodySha256 = buffered && createHash('sha256').update(buffered).digest('hex');
+  const signature = await verifySigV4({ ...received, bodySha256 }, options);
+  const body = verifiedBody(buffered ? Readable.from([buffered]) : request, headers, signature);
+  return { ...received, body, identity: signature.identity, service: signature.service };
+}

@@ -1,0 +1,56 @@
+import { readAssembly } from './assembly.ts';
+import type { Clock } from './clock.ts';
+import { eventBus } from './event-bus.ts';
+import type { Home } from './home.ts';
+import type { Identities } from './identities.ts';
+import { compilePolicy } from './policy.ts';
+import { need, Roles } from './roles.ts';
+import { Secrets } from './secrets.ts';
+import { bucketOf, clusterOf, operatorKeys } from './template-data.ts';
+import { functionsOf, type Invoke, routesOf, schedulesOf } from './template-functions.ts';
+import { busRulesOf, consumersOf, queuesOf, topicRulesOf } from './template-queues.ts';
+
+export interface SystemSurroundings {
+  readonly home: Home;
+  readonly identities: Identities;
+  readonly clock: Clock;
+  readonly awsUrl: string;
+  readonly apiUrl: string;
+  /** Told of what functions throw that queues invoke: nobody else is. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export type System = ReturnType<typeof readSystem>;
+
+/** What the templates say, ready to run on this machine. @throws Error for what is not known here, or not granted */
+export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
+  const { home, identities, clock, awsUrl, apiUrl, onFailure } = around;
+  const secrets = new Secrets(home.path('secrets.json'));
+  const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
+  const roles = new Roles(assembly);
+  const queues = queuesOf(assembly, clock);
+  const functions = functionsOf(assembly, roles, around);
+  const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
+  const invokeForQueue: Invoke = (arn, event) => {
+    const result = invoke(arn, event);
+    result.catch(onFailure);
+    return result;
+  };
+  const policies = assembly.ofType('AWS::IoT::Policy').map(({ properties }) => properties.PolicyDocument);
+  return {
+    secrets,
+    queues,
+    functions,
+    invoke,
+    bucket: bucketOf(assembly),
+    cluster: clusterOf(assembly, secrets),
+    keys: operatorKeys(secrets, identities),
+    customResources: assembly.customResources,
+    devicePolicy: compilePolicy('the device policy', policies),
+    onMessage: topicRulesOf(assembly, queues, roles),
+    startConsumers: consumersOf(assembly, queues, roles, invokeForQueue),
+    tick: schedulesOf(assembly, roles, invoke),
+    routes: routesOf(assembly, invoke),
+    putEvent: eventBus(busRulesOf(assembly, queues), clock.now),
+  };
+}
