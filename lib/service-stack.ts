@@ -166,9 +166,9 @@ export class ServiceStack extends Stack {
     this.data.firmware.grantUpload(fn);
     const { upload, dispatch } = queues;
     for (const work of Object.values(queues)) work.grantRedrive(fn);
-    const deadLetters = Object.entries(queues).map(([name, { deadLetters: queue }]) => [
+    const deadLetters = Object.entries(queues).map(([name, { deadLetters, queue }]) => [
       name,
-      { url: queue.queueUrl, arn: queue.queueArn },
+      { url: deadLetters.queueUrl, arn: deadLetters.queueArn, sourceArn: queue.queueArn },
     ]);
     fn.addEnvironment(ENV.deadLetters, this.toJsonString(Object.fromEntries(deadLetters)));
     fn.addEnvironment(ENV.uploadQueueUrl, upload.queue.queueUrl);

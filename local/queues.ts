@@ -57,6 +57,13 @@ export class LocalQueue {
     return message.id;
   }
 
+  /** Empties the queue. @returns what it held */
+  takeAll(): readonly Message[] {
+    const all = this.messages;
+    this.#messages.clear();
+    return all;
+  }
+
   attach(consumer: Consumer): void {
     this.#consumer = consumer;
     this.#wake();

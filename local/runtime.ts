@@ -21,7 +21,6 @@ import { secretsManagerService } from './secrets.ts';
 import { openPglite, openPostgres } from './sql-engine.ts';
 import { sqsService } from './sqs.ts';
 import { readSystem, type System } from './system.ts';
-import { queueByUrl } from './template-queues.ts';
 
 export interface RuntimeOptions {
   /** The synthesized cloud assembly. */
@@ -149,7 +148,7 @@ async function openData(
     'rds-data': dataApiService({ engine, secrets, clusterArns: [cluster.resourceArn] }),
     s3: s3Service(store),
     secretsmanager: secretsManagerService(secrets),
-    sqs: sqsService((url) => queueByUrl(queues, url)),
+    sqs: sqsService(queues),
   };
 }
 

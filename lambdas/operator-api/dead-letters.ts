@@ -6,6 +6,8 @@ const client = new SQSClient({});
 export interface DeadLetterQueueAddress {
   readonly url: string;
   readonly arn: string;
+  /** The queue whose messages they were. */
+  readonly sourceArn: string;
 }
 
 /** @param queues by the name of the work that they hold */
@@ -21,8 +23,9 @@ export function sqsDeadLetters(queues: Readonly<Record<string, DeadLetterQueueAd
       const address = queues[name];
       if (address === undefined) return undefined;
       const found = await look(name, address);
-      // Without a destination SQS moves each message back to where it came from.
-      if (found.messages > 0) await client.send(new StartMessageMoveTaskCommand({ SourceArn: address.arn }));
+      // Named, since SQS knows no origin of what a rule put there itself.
+      const move = { SourceArn: address.arn, DestinationArn: address.sourceArn };
+      if (found.messages > 0) await client.send(new StartMessageMoveTaskCommand(move));
       return found;
     },
   };

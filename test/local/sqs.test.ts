@@ -3,6 +3,7 @@ import {
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SQSClient,
+  StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AwsServer, startAwsServer } from '../../local/aws-server.ts';
@@ -16,15 +17,27 @@ const region = 'eu-west-1';
 const arn = 'arn:aws:sqs:eu-west-1:000000000000:work';
 const statement = (Action: string, Resource: string) => ({ Effect: 'Allow', Action, Resource });
 
+const deadArn = `${arn}-dead`;
+
 let queue: LocalQueue;
+let dead: LocalQueue;
 let aws: AwsServer;
 let url: string;
 let identities: Identities;
 let client: SQSClient;
 
 beforeEach(async () => {
-  queue = new LocalQueue({ name: 'work', arn, visibilityTimeoutSeconds: 30 }, () => undefined, systemClock);
-  const services = { sqs: sqsService((wanted) => (wanted.endsWith('/work') ? queue : undefined)) };
+  const redrive = { deadLetterArn: deadArn, maxReceiveCount: 1 };
+  queue = new LocalQueue({ name: 'work', arn, visibilityTimeoutSeconds: 30, redrive }, () => dead, systemClock);
+  dead = new LocalQueue({ name: 'dead', arn: deadArn, visibilityTimeoutSeconds: 30 }, () => undefined, systemClock);
+  const services = {
+    sqs: sqsService(
+      new Map([
+        [arn, queue],
+        [deadArn, dead],
+      ]),
+    ),
+  };
   identities = new Identities();
   aws = await startAwsServer({ host: '127.0.0.1', port: 0, identities, region, services, clock: Date.now });
   url = `${aws.url}/000000000000/work`;
@@ -34,7 +47,7 @@ beforeEach(async () => {
 afterEach(() => aws.close());
 
 function newClient(action: string): SQSClient {
-  const policy = compilePolicy('role', [{ Version: '2012-10-17', Statement: [statement(action, arn)] }]);
+  const policy = compilePolicy('role', [{ Version: '2012-10-17', Statement: [statement(action, `${arn}*`)] }]);
   const credentials = identities.issueRole('role', 'arn:aws:iam::000000000000:role/role', policy);
   return new SQSClient({ region, endpoint: aws.url, credentials, maxAttempts: 1 });
 }
@@ -54,6 +67,21 @@ describe('the local SQS endpoint', () => {
     await client.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: batchOf('a', 'b') }));
     const look = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['ApproximateNumberOfMessages'] });
     expect((await client.send(look)).Attributes).toEqual({ ApproximateNumberOfMessages: '2' });
+  });
+
+  it('moves dead letters back to the queue that they were for, and to no other', async () => {
+    dead.send('a');
+    dead.send('b');
+    await client.send(new StartMessageMoveTaskCommand({ SourceArn: deadArn, DestinationArn: arn }));
+    expect(dead.messages).toEqual([]);
+    expect(queue.messages.map(({ body }) => body)).toEqual(['a', 'b']);
+    const wrong = client.send(new StartMessageMoveTaskCommand({ SourceArn: arn, DestinationArn: deadArn }));
+    await expect(wrong).rejects.toThrow('holds no dead letters of');
+  });
+
+  it('moves nothing for a role that may not read the dead letters', async () => {
+    const move = new StartMessageMoveTaskCommand({ SourceArn: deadArn, DestinationArn: arn });
+    await expect(newClient('sqs:StartMessageMoveTask').send(move)).rejects.toThrow('sqs:ReceiveMessage');
   });
 
   it('refuses a role that was not granted the action', async () => {
