@@ -33,6 +33,9 @@ export interface Chaos {
   readonly lastsSeconds: number;
 }
 
+/** `publish`: the broker takes every command, and says nothing about its device. */
+export type Transport = 'direct' | 'publish';
+
 const CALM: Chaos = { duplicates: 0, delaySeconds: 0, crashes: 0, lastsSeconds: 0 };
 
 class Crash extends Error {}
@@ -64,20 +67,29 @@ export class Simulation {
     readonly id: number;
     readonly attempt: number;
     readonly rolloutId: number;
+    readonly deviceId: string;
   }[] = [];
   readonly #chaos: Chaos;
+  readonly #transport: Transport;
   readonly #transit = new Map<number, (Status | FamilyReport)[]>();
   readonly #agenda = new Map<number, [string, SimAction][]>();
   #nextTick = 0;
   #dispatchQueue = new Set<number>();
 
-  static async open(seed: number, chaos = CALM): Promise<Simulation> {
+  static async open(seed: number, chaos = CALM, transport: Transport = 'direct'): Promise<Simulation> {
     const { database, close } = await openSimDatabase();
-    return new Simulation(database, close, seededRandom(seed), chaos);
+    return new Simulation(database, close, seededRandom(seed), chaos, transport);
   }
 
-  private constructor(sql: Database, close: () => Promise<void>, random: RandomSource, chaos: Chaos) {
+  private constructor(
+    sql: Database,
+    close: () => Promise<void>,
+    random: RandomSource,
+    chaos: Chaos,
+    transport: Transport,
+  ) {
     this.#chaos = chaos;
+    this.#transport = transport;
     this.#calmSql = sql;
     this.sql = { ...sql, query: (statement, values) => this.#query(statement, values) };
     this.close = close;
@@ -258,18 +270,20 @@ export class Simulation {
   #command = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {
     const { id } = command;
     const device = this.devices.get(command.clientId) as SimDevice;
-    if (!device.looksConnected(this.second)) {
+    const unconfirmed = { id, attempt, outcome: 'unconfirmed', message: null, retryAt: null } as const;
+    if (this.#transport === 'direct' && !device.looksConnected(this.second)) {
       const retryAt = new Date(now.getTime() + 3_600_000);
       return { id, attempt, outcome: 'absent', message: 'the device is not connected', retryAt };
     }
-    if (!device.isAwake(this.second)) return { id, attempt, outcome: 'unconfirmed', message: null, retryAt: null };
+    if (!device.isAwake(this.second)) return unconfirmed;
     this.sends++;
-    this.commands.push({ second: this.second, id, attempt, rolloutId: command.rolloutId });
+    const { rolloutId, clientId: deviceId } = command;
+    this.commands.push({ second: this.second, id, attempt, rolloutId, deviceId });
     const family = parseOtaTopic(command.topic.replace('/cmd/ota', '/ota/status'))?.family ?? 'devices';
     const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
     const token = url.slice(url.lastIndexOf('/') + 1);
     this.#plan(device, device.onCommand(this.second, { family, token, version }));
-    return { id, attempt, outcome: 'acknowledged', message: null, retryAt: null };
+    return this.#transport === 'publish' ? unconfirmed : { ...unconfirmed, outcome: 'acknowledged' };
   };
 
   #plan(device: SimDevice, actions: readonly [number, SimAction][]): void {

@@ -5,6 +5,7 @@ import type { Report } from '../../core/reports.ts';
 import { sha256 } from '../../core/rule-message.ts';
 import { runTick } from '../../core/tick.ts';
 import type { CommandFamily } from '../../core/topics.ts';
+import type { ReportedState } from '../../core/update-policy.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
 import { openLink } from '../../lambdas/download/open-link.ts';
@@ -92,6 +93,10 @@ export class TestService {
     return this.#report(deviceId, 'accepted', { status: 'accepted' }, family);
   }
 
+  progress(deviceId: string, state: ReportedState): Promise<void> {
+    return this.#report(deviceId, 'progress', { percent: 50, state }, 'devices', state);
+  }
+
   result(deviceId: string, code: number): Promise<void> {
     return this.#report(deviceId, 'result', { success: code === 0, code, message: `code ${code}` });
   }
@@ -120,6 +125,7 @@ export class TestService {
     type: Report['type'],
     payload: object,
     family: CommandFamily = 'devices',
+    state: ReportedState | null = null,
   ): Promise<void> {
     const report: Report = {
       deviceId,
@@ -128,7 +134,7 @@ export class TestService {
       payloadHash: sha256(JSON.stringify(payload)),
       payload,
       version: null,
-      state: null,
+      state,
     };
     await storeReports(this.sql, [{ family, clientId: deviceId, report }], this.now);
   }
