@@ -57,11 +57,15 @@ function findOrphans(reports: readonly Report[], recorded: readonly RecordedRepo
 
 const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(({ update_id: id }) => id ?? []))];
 
+/** Until then after its command, a report may still be on its way that makes evidence of an earlier status. */
+const LATE_REPORTS = '30 minutes';
+
 /**
  * Statuses `r` that prove nothing about the update `u`, and come every minute for as long as it is open: the old version
  * while a retry is owed, the new one after it was confirmed.
  */
 const SAYS_NOTHING = `coalesce(u.status = 'pending' AND r.version = u.previous_version
+       AND r.received_at > a.sent_at + interval '${LATE_REPORTS}'
        OR r.received_at > u.confirmed_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
 
 /**
@@ -78,7 +82,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
      FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, event_type text, received_at timestamptz,
        payload_hash text, payload jsonb, version text, state text)
      LEFT JOIN LATERAL (
-       SELECT update_id, attempt, version FROM update_attempts
+       SELECT update_id, attempt, version, sent_at FROM update_attempts
        WHERE device_id = r.device_id AND sent_at <= r.received_at + interval '${CLOCK_TOLERANCE}'
          AND (r.event_type <> 'fetch' OR update_id = (r.payload ->> 'updateId')::bigint)
        ORDER BY sent_at DESC, update_id DESC LIMIT 1

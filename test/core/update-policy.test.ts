@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AttemptFacts, type BootReport, judgeAttempt } from '../../core/update-policy.ts';
+import {
+  type AttemptFacts,
+  type BootReport,
+  judgeAttempt,
+  REPORTED_STATES,
+  type ReportedState,
+  type ResultReport,
+} from '../../core/update-policy.ts';
+import { UPDATE_STATES, type UpdateState } from '../../core/update-states.ts';
 
 const times = { attemptTimeoutMinutes: 15, confirmTimeoutMinutes: 15, survivalMinutes: 5 };
 const sentAt = new Date('2026-01-01T12:00:00Z');
@@ -128,6 +136,151 @@ describe('written is not running', () => {
       confirmedAt: at(80),
     });
   });
+});
+
+/** What was said in each state that a judgement can give, at most five minutes after the command. */
+const SAID = {
+  sent: silent,
+  downloading: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'downloading' },
+  downloaded: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'downloaded' },
+  installing: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'installing' },
+  success: written,
+  confirmed: { ...written, boots: [boot(100, '2.0.0', 5)] },
+  failed: { ...written, result: { receivedAt: at(60), success: false, code: 4, message: 'no' } },
+  rolled_back: { ...written, boots: [boot(100, '1.0.0', 5)] },
+} as const satisfies Partial<Record<UpdateState | 'confirmed', AttemptFacts>>;
+type Said = keyof typeof SAID;
+
+/** What is heard next, at 300 s. */
+const heard = (facts: AttemptFacts, given: Partial<AttemptFacts>): AttemptFacts => ({
+  ...facts,
+  acknowledgedAt: facts.acknowledgedAt ?? at(300),
+  lastReportAt: at(300),
+  ...given,
+});
+const furthest = (facts: AttemptFacts, state: ReportedState): ReportedState =>
+  REPORTED_STATES.findLast((each) => each === state || each === facts.furthestState) ?? state;
+const result = (facts: AttemptFacts, code: number): ResultReport =>
+  facts.result ?? { receivedAt: at(300), success: code === 0, code, message: null };
+const seen = (facts: AttemptFacts, report: BootReport): AttemptFacts => ({ ...facts, boots: [...facts.boots, report] });
+
+const EVENTS = {
+  accepted: (facts) => heard(facts, {}),
+  downloading: (facts) => heard(facts, { furthestState: furthest(facts, 'downloading') }),
+  verifying: (facts) => heard(facts, { furthestState: furthest(facts, 'downloaded') }),
+  installing: (facts) => heard(facts, { furthestState: furthest(facts, 'installing') }),
+  written: (facts) => heard(facts, { result: result(facts, 0) }),
+  failed: (facts) => heard(facts, { result: result(facts, 2) }),
+  'new version': (facts) => seen(facts, boot(300, '2.0.0', 5)),
+  'old version': (facts) => seen(facts, boot(300, '1.0.0', 90_000)),
+  'old version, booted': (facts) => seen(facts, boot(300, '1.0.0', 5)),
+  'another version, booted': (facts) => seen(facts, boot(300, '1.9.9', 5)),
+  silence: (facts) => facts,
+} satisfies Record<string, (facts: AttemptFacts) => AttemptFacts>;
+type Event = keyof typeof EVENTS;
+const events = Object.keys(EVENTS) as Event[];
+
+const OPEN = ['sent', 'downloading', 'downloaded', 'installing', 'success', 'confirmed'];
+const STAYS = <S extends Said>(state: S) =>
+  Object.fromEntries(events.map((event) => [event, state])) as Record<Event, S>;
+const UNDER_WAY = { written: 'success', failed: 'failed', 'new version': 'confirmed', silence: 'timed_out' } as const;
+
+const TABLE: Readonly<Record<Said, Readonly<Record<Event, Said | 'timed_out' | 'survived'>>>> = {
+  sent: {
+    ...STAYS('sent'),
+    ...UNDER_WAY,
+    downloading: 'downloading',
+    verifying: 'downloaded',
+    installing: 'installing',
+  },
+  downloading: { ...STAYS('downloading'), ...UNDER_WAY, verifying: 'downloaded', installing: 'installing' },
+  downloaded: { ...STAYS('downloaded'), ...UNDER_WAY, installing: 'installing' },
+  installing: { ...STAYS('installing'), ...UNDER_WAY },
+  success: {
+    ...STAYS('success'),
+    'new version': 'confirmed',
+    'old version, booted': 'rolled_back',
+    'another version, booted': 'failed',
+    silence: 'timed_out',
+  },
+  confirmed: {
+    ...STAYS('confirmed'),
+    'old version, booted': 'rolled_back',
+    'another version, booted': 'failed',
+    silence: 'survived',
+  },
+  failed: STAYS('failed'),
+  rolled_back: STAYS('rolled_back'),
+};
+
+describe('every state and every event', () => {
+  test('are in the table; a judgement never gives pending or canceled', () => {
+    const given = new Set<string>([...Object.keys(SAID), ...Object.values(TABLE).flatMap((row) => Object.values(row))]);
+    expect(UPDATE_STATES.filter((state) => !given.has(state))).toEqual(['pending', 'canceled']);
+  });
+
+  const cells = Object.keys(SAID).flatMap((state) => events.map((event) => [state as Said, event] as const));
+  test.each(cells)('%s, then %s', (state, event) => {
+    const now = event === 'silence' ? at(100_000) : at(301);
+    const { status, confirmedAt, closedAt, deadlineAt } = judgeAttempt(EVENTS[event](SAID[state]), times, now);
+    const became = status !== 'success' || confirmedAt === null ? status : closedAt === null ? 'confirmed' : 'survived';
+    expect(became).toBe(TABLE[state][event]);
+    expect({ isOpen: closedAt === null, hasDeadline: deadlineAt !== null }).toEqual({
+      isOpen: OPEN.includes(became),
+      hasDeadline: OPEN.includes(became),
+    });
+    expect(judgeAttempt(SAID[state], times, at(299)).status).toBe(state === 'confirmed' ? 'success' : state);
+  });
+});
+
+/** What a device says about one attempt, with when: a status at any time, reports at most once each. */
+const histories = fc.record({
+  accepted: fc.option(fc.integer({ min: 0, max: 30 })),
+  progress: fc.array(
+    fc.record({ second: fc.integer({ min: 5, max: 200 }), state: fc.constantFrom(...REPORTED_STATES) }),
+  ),
+  result: fc.option(
+    fc.record({
+      second: fc.integer({ min: 10, max: 250 }),
+      success: fc.boolean(),
+      code: fc.constantFrom(0, 2, 3, 4),
+    }),
+  ),
+  boots: fc.array(
+    fc.record({
+      second: fc.integer({ min: 0, max: 900 }),
+      version: fc.constantFrom('1.0.0', '2.0.0', '1.9.9'),
+      uptime: fc.option(fc.integer({ min: 0, max: 1_000 })),
+    }),
+    { maxLength: 8 },
+  ),
+});
+
+test('a judgement is the same however often it is made, and an outcome stays once its time has come', () => {
+  fc.assert(
+    fc.property(histories, fc.integer({ min: 0, max: 3_000 }), fc.integer({ min: 0, max: 3_000 }), (said, a, b) => {
+      const heardAt = [
+        ...(said.accepted === null ? [] : [said.accepted]),
+        ...said.progress.map(({ second }) => second),
+        ...(said.result === null ? [] : [said.result.second]),
+      ].sort((x, y) => x - y);
+      const facts: AttemptFacts = {
+        ...silent,
+        acknowledgedAt: heardAt[0] === undefined ? null : at(heardAt[0]),
+        lastReportAt: heardAt.length === 0 ? null : at(heardAt.at(-1) as number),
+        furthestState: REPORTED_STATES.findLast((state) => said.progress.some((each) => each.state === state)) ?? null,
+        result: said.result === null ? null : { ...said.result, receivedAt: at(said.result.second), message: null },
+        boots: said.boots
+          .map(({ second, version, uptime }) => boot(second, version, uptime))
+          .sort((x, y) => x.receivedAt.getTime() - y.receivedAt.getTime()),
+      };
+      const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => judgeAttempt(facts, times, at(second)));
+      expect(judgeAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
+      if (early?.closedAt) expect(late).toEqual(early);
+      else expect(early?.deadlineAt).not.toBeNull();
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test('a device that is slow to reboot is never rolled back', () => {
