@@ -27,6 +27,8 @@ const MAY_PROVE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version 
 interface FactsRow {
   readonly id: number;
   readonly attempt: number;
+  /** One less than `attempt` where that was sent into the void, as it seemed, and is owed again. */
+  readonly used_attempts: number;
   readonly status: UpdateState;
   readonly is_closed: boolean;
   readonly rollout_id: number | null;
@@ -85,10 +87,11 @@ function judge(row: FactsRow, now: Date): Judged {
  * A judgement moves an update along the table of its states or not at all. One that is owed an attempt is moved only by
  * word of the attempt before: it did arrive after all.
  */
-const saysSomethingNew = ({ row, judgement, retry }: Judged) =>
-  mayReach(row.status, judgement.status) &&
-  (row.status !== 'pending' ||
-    (retry === undefined && (judgement.acknowledgedAt !== null || judgement.writtenAt !== null)));
+function saysSomethingNew({ row, judgement, retry }: Judged): boolean {
+  if (!mayReach(row.status, judgement.status)) return false;
+  const wasHeard = judgement.acknowledgedAt !== null || judgement.writtenAt !== null;
+  return row.status !== 'pending' || (wasHeard && (retry === undefined || row.used_attempts < row.attempt));
+}
 
 export interface OverdueUpdate {
   readonly id: number;
@@ -108,8 +111,8 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
 
 function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
-    `SELECT u.id, a.attempt, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id, u.firmware_version,
-       u.previous_version, a.sent_at, a.command_family, a.outcome, a.delivery, f.*,
+    `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id,
+       u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.outcome, a.delivery, f.*,
        coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
        coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
@@ -237,6 +240,7 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
           attempt: row.attempt,
           events: row.events,
           status: j.status,
+          acknowledged_at: j.acknowledgedAt,
           ended_at: j.closedAt,
           result_code: j.resultCode,
           reason: j.errorMessage,
@@ -249,17 +253,19 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
   await sql.query(
     `WITH ended AS (
        SELECT * FROM jsonb_to_recordset(:rows::jsonb) AS e(id bigint, attempt integer, events integer, status text,
-         ended_at timestamptz, result_code integer, reason text, not_before timestamptz, family text, delivery text)
+         acknowledged_at timestamptz, ended_at timestamptz, result_code integer, reason text, not_before timestamptz,
+         family text, delivery text)
      ), owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', slot_held = false, sent_at = NULL, folded_events = e.events, acknowledged_at = NULL,
+         status = 'pending', attempt = e.attempt, slot_held = false, sent_at = NULL, folded_events = e.events,
+         acknowledged_at = NULL, started_at = coalesce(u.started_at, e.acknowledged_at),
          progress_percent = NULL, result_code = e.result_code, error_message = e.reason, not_before = e.not_before,
          enqueue_after = e.not_before, next_family = e.family, next_delivery = e.delivery,
          deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
            e.not_before + make_interval(mins => r.attempt_timeout_minutes))
        FROM ended AS e, rollout_configurations AS r, device_update_status AS before
-       WHERE u.id = e.id AND u.attempt = e.attempt AND u.status <> 'pending' AND u.closed_at IS NULL
-         AND u.folded_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
+       WHERE u.id = e.id AND u.attempt = CASE WHEN u.status = 'pending' THEN e.attempt - 1 ELSE e.attempt END
+         AND u.closed_at IS NULL AND u.folded_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
        RETURNING u.id, u.rollout_id, before.slot_held
      ), noted AS (
        UPDATE update_attempts AS a SET

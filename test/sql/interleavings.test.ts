@@ -185,7 +185,7 @@ test(
           }
         },
       ),
-      { numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 30) },
+      { numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 24) },
     );
   },
   10 * 60_000,

@@ -140,3 +140,31 @@ describe('a command that was slept through', () => {
     expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
   });
 });
+
+test('word of a command that seemed slept through uses its attempt', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.fates.set('d0', 'unconfirmed');
+  await service.tick();
+  service.later(1);
+  await service.status('d0', '1.0.0');
+  service.fates.set('d0', 'throttled');
+  await service.result('d0', 2);
+  expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1, error_message: 'code 2' });
+  expect(await db.app.query('SELECT attempt, status, reason FROM update_attempts')).toEqual([
+    { attempt: 1, status: 'failed', reason: 'code 2' },
+  ]);
+});
+
+test('a device that failed with its first word, and went quiet, has begun', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
+  await service.tick();
+  await service.result('d0', 2);
+  service.absent.add('d0');
+  service.later(4);
+  await service.tick();
+  await service.tick();
+  const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
+  expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+});
