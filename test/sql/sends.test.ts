@@ -147,8 +147,9 @@ test('word of a command that seemed slept through uses its attempt', async () =>
   service.fates.set('d0', 'unconfirmed');
   await service.tick();
   service.later(1);
-  await service.status('d0', '1.0.0');
   service.fates.set('d0', 'throttled');
+  await service.status('d0', '1.0.0');
+  expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 0 });
   await service.result('d0', 2);
   expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1, error_message: 'code 2' });
   expect(await db.app.query('SELECT attempt, status, reason FROM update_attempts')).toEqual([
