@@ -1,52 +1,48 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { describeDevice } from './device-files.ts';
-import { addDeviceOnAws } from './device-on-aws.ts';
-import { addLocalDevice } from './local-device.ts';
+import { addDeadLetters } from './dead-letters.ts';
+import { addDeviceCommands } from './device.ts';
+import { addDoctor } from './doctor.ts';
+import { addEvents } from './events.ts';
+import { describeFailure, EXIT, exitCodeOf } from './failure.ts';
+import { addReleaseCommands } from './release.ts';
+import { addRolloutCommands } from './rollout.ts';
+import { addServiceCommands } from './service.ts';
+import { ROOT } from './target.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+// The SDK's notice about future Node versions is for maintainers, not for operators.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
-interface AddOptions {
-  readonly json?: boolean;
-  readonly aws?: boolean;
-  readonly region?: string;
-  readonly profile?: string;
-  readonly stack: string;
-  readonly out?: string;
-}
+const HELP = `
+Acts on the local system that runs here (npm start; PAKU_OTA_HOME names its folder), else on a deployment in
+AWS: stack PakuOta, with the credentials and region that other AWS tools use. --local, --aws, --profile, --region
+and --stack of each command say otherwise.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`;
+
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
 const program = new Command('paku-ota')
   .description('Firmware updates for ESP32 fleets')
-  .configureOutput({ writeErr: (text) => process.stderr.write(text) })
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+  .version(version)
+  .enablePositionalOptions()
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT.usage))
+  .showHelpAfterError('(--help shows the options)')
+  .addHelpText('after', HELP);
 
-program
-  .command('device')
-  .description('devices and their certificates')
-  .command('add')
-  .description('make a key and a certificate for a device')
-  .argument('<deviceId>', '1 to 64 of A-Z a-z 0-9 _ : -; also its MQTT client id')
-  .option('--json', 'print JSON for programs')
-  .option('--aws', 'register the device in the AWS account; its private key never leaves this machine')
-  .option('--region <region>', 'AWS region (default: of the profile)')
-  .option('--profile <profile>', 'AWS profile')
-  .option('--stack <name>', 'CloudFormation stack', 'PakuOta')
-  .option('--out <folder>', 'folder for the files (default with --aws: devices/<deviceId>)')
-  .addHelpText(
-    'after',
-    '\nExamples:\n  paku-ota device add ESP32-20E955A0\n  paku-ota device add ESP32-20E955A0 --aws --profile vans',
-  )
-  .action(async (deviceId: string, options: AddOptions) => {
-    const device = options.aws
-      ? await addDeviceOnAws(deviceId, { ...options, folder: options.out ?? join('devices', deviceId) })
-      : await addLocalDevice(deviceId, process.env.PAKU_OTA_HOME ?? join(ROOT, '.local'));
-    console.log(options.json ? JSON.stringify(device) : describeDevice(device));
-  });
+addReleaseCommands(program);
+addDeviceCommands(program);
+addRolloutCommands(program);
+addServiceCommands(program);
+addEvents(program);
+addDeadLetters(program);
+addDoctor(program);
 
 try {
   await program.parseAsync();
 } catch (error) {
-  console.error(`paku-ota: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  const [first = '', ...more] = describeFailure(error);
+  console.error([`paku-ota: ${first}`, ...more.map((line) => `  ${line}`)].join('\n'));
+  process.exitCode = exitCodeOf(error);
 }

@@ -1,0 +1,18 @@
+import { confirm, isCancel } from '@clack/prompts';
+import { CliError, EXIT } from './failure.ts';
+
+/**
+ * Asks before something that cannot be undone. On standard error, since standard output is for data.
+ * @throws CliError when the answer is no, or when nobody is there to answer
+ */
+export async function confirmOrStop(question: string, isYes: boolean): Promise<void> {
+  if (isYes) return;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new CliError(
+      `this needs a confirmation, and there is no terminal to ask on: add --yes (${question})`,
+      EXIT.usage,
+    );
+  }
+  const answer = await confirm({ message: question, initialValue: false, output: process.stderr, withGuide: false });
+  if (isCancel(answer) || !answer) throw new CliError('nothing was done');
+}

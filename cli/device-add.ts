@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { addCommand } from './command.ts';
+import { describeDevice } from './device-files.ts';
+import { addLocalDevice } from './local-device.ts';
+import { ROOT } from './target.ts';
+
+interface AddOptions {
+  readonly json?: boolean;
+  readonly aws?: boolean;
+  readonly region?: string;
+  readonly profile?: string;
+  readonly stack: string;
+  readonly out?: string;
+}
+
+/** The one command that needs no API: it makes keys. */
+export function addDeviceAdd(group: Command): void {
+  addCommand(group, 'add', 'make a key and a certificate for a device', [
+    'paku-ota device add ESP32-20E955A0',
+    'paku-ota device add ESP32-20E955A0 --aws --profile vans',
+  ])
+    .argument('<deviceId>', '1 to 64 of A-Z a-z 0-9 _ : -; also its MQTT client id')
+    .option('--json', 'print JSON for programs')
+    .option('--aws', 'register the device in the AWS account; its private key never leaves this machine')
+    .option('--region <region>', 'AWS region (default: of the profile)')
+    .option('--profile <profile>', 'AWS profile')
+    .option('--stack <name>', 'CloudFormation stack', 'PakuOta')
+    .option('--out <folder>', 'folder for the files (default with --aws: devices/<deviceId>)')
+    .action(async (deviceId: string, options: AddOptions) => {
+      const device = await addDevice(deviceId, options);
+      console.log(options.json ? JSON.stringify(device) : describeDevice(device));
+    });
+}
+
+async function addDevice(deviceId: string, options: AddOptions) {
+  if (!options.aws) return addLocalDevice(deviceId, process.env.PAKU_OTA_HOME ?? join(ROOT, '.local'));
+  const { addDeviceOnAws } = await import('./device-on-aws.ts');
+  return addDeviceOnAws(deviceId, { ...options, folder: options.out ?? join('devices', deviceId) });
+}

@@ -1,0 +1,174 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { RolloutAction, RolloutChange } from '../api/rollouts.ts';
+import { confirmOrStop } from './ask.ts';
+import { acts, addCommand, addGroup, whole } from './command.ts';
+import { CliError, EXIT } from './failure.ts';
+import { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts';
+import { addCreate, addPreview } from './rollout-create.ts';
+import { parseShare, parseWindow } from './rollout-flags.ts';
+import { addWatch } from './rollout-watch.ts';
+import { printable } from './text/printable.ts';
+import { historyTable, progressText, rolloutTable, rolloutText, updateTable } from './text/rollout-text.ts';
+
+export function addRolloutCommands(program: Command): void {
+  const group = addGroup(program, 'rollout', 'rollouts: preview, make, watch, control');
+  addPreview(group);
+  addCreate(group);
+  addList(group);
+  addShow(group);
+  addProgress(group);
+  addDevices(group);
+  addHistory(group);
+  addWatch(group);
+  addChange(group);
+  addAction(group, 'pause', 'stop sending at once; what was not fetched is canceled');
+  addAction(group, 'resume', 'let a halted rollout go on; its gates begin anew');
+  addAction(group, 'abort', 'stop a rollout for good', (name) => `Abort "${name}"? It cannot be resumed.`);
+  addAction(group, 'advance', 'begin the next stage now, whatever the gate says');
+  addAction(group, 'retry', 'try the devices again that failed');
+}
+
+function addList(group: Command): void {
+  const command = addCommand(group, 'list', 'rollouts, the newest first', ['paku-ota rollout list --state active'])
+    .option('--state <state>', 'draft, scheduled, active, paused, completed or aborted')
+    .option('--model <model>', 'of one device model');
+  acts<PagingOptions & { state?: string; model?: string }, []>(addPaging(command), async (session, options) => {
+    const { state, model } = options;
+    const page = await readPages(options, (query) => session.api.rollouts({ ...query, state, model }));
+    session.show(page, ({ items }) => rolloutTable(items, new Date()));
+    noteMore(session, page);
+  });
+}
+
+const oneRollout = (group: Command, name: string, summary: string, ...examples: string[]) =>
+  addCommand(group, name, summary, examples).argument('<rollout>', 'id or name');
+
+function addShow(group: Command): void {
+  const command = oneRollout(group, 'show', 'one rollout with its progress', 'paku-ota rollout show "vans to 2.1"');
+  acts<object, [string]>(command, async (session, _, name) => {
+    const rollout = await session.api.rollout(name);
+    session.show(rollout, (shown) => rolloutText(shown, new Date()));
+    if (session.json) return;
+    const progress = printable(await session.api.progress(rollout.rollout_id));
+    console.log(`\n${progressText(progress).join('\n')}`);
+  });
+}
+
+function addProgress(group: Command): void {
+  const command = oneRollout(group, 'progress', 'by stage, state and reason', 'paku-ota rollout progress 7 --json');
+  acts<object, [string]>(command, async (session, _, name) => {
+    session.show(await session.api.progress(name), progressText);
+  });
+}
+
+function addDevices(group: Command): void {
+  const command = oneRollout(
+    group,
+    'devices',
+    'what the devices of a rollout do, the newest first',
+    'paku-ota rollout devices "vans to 2.1" --status failed',
+    'paku-ota rollout devices 7 --open',
+  )
+    .option('--status <status>', 'pending, sent, downloading, …, failed, rolled_back, timed_out or canceled')
+    .option('--open', 'those that have not ended');
+  acts<PagingOptions & { status?: string; open?: boolean }, [string]>(
+    addPaging(command),
+    async (session, options, name) => {
+      const { status, open } = options;
+      const page = await readPages(options, (query) => session.api.updates(name, { ...query, status, open }));
+      session.show(page, ({ items }) => updateTable(items, new Date()));
+      noteMore(session, page);
+    },
+  );
+}
+
+function addHistory(group: Command): void {
+  const command = oneRollout(
+    group,
+    'history',
+    'every decision: what, when, why, by whom',
+    'paku-ota rollout history 7',
+  );
+  acts<object, [string]>(command, async (session, _, name) => {
+    session.show(await session.api.decisions(name), ({ items }) => historyTable(items, false));
+  });
+}
+
+interface ChangeFlags {
+  readonly start?: true;
+  readonly failureThreshold?: number;
+  readonly failureCount?: number | null;
+  readonly minReports?: number;
+  readonly maxInFlight?: number | null;
+  readonly maxPerMinute?: number | null;
+  readonly window?: RolloutChange['send_window'];
+  readonly keepOpen?: boolean;
+}
+
+/** `none` takes a limit away. */
+const orNone =
+  <T>(parse: (text: string) => T) =>
+  (text: string): T | null =>
+    text === 'none' ? null : parse(text);
+
+function addChange(group: Command): void {
+  const limit = orNone(whole(1, 1_000_000));
+  const command = oneRollout(
+    group,
+    'change',
+    'start a draft, or change limits while a rollout runs',
+    'paku-ota rollout change "vans to 2.1" --start',
+    'paku-ota rollout change 7 --max-in-flight 200 --window none',
+  )
+    .option('--start', 'start a draft')
+    .option('--max-in-flight <n>', 'devices that may update at once, or none', limit)
+    .option('--max-per-minute <n>', 'commands a minute, or none', limit)
+    .option('--failure-threshold <share>', 'failures that halt it, such as 10%', parseShare)
+    .option('--failure-count <n>', 'as a number of devices, or none', limit)
+    .option('--min-reports <n>', 'outcomes before a share is read', whole(1, 1_000_000))
+    .option('--window <window>', "send only then: 'mon-fri 22:00-05:00 Europe/Rome', or none", orNone(parseWindow))
+    .option('--keep-open', 'take in devices that appear later')
+    .option('--no-keep-open', 'complete when every member has ended');
+  acts<ChangeFlags, [string]>(command, async (session, flags, name) => {
+    const change = readChange(flags);
+    if (Object.keys(change).length === 0) throw new CliError('say what to change: see --help', EXIT.usage);
+    const { updated_at } = await session.api.rollout(name);
+    session.show(await session.api.changeRollout(name, updated_at, change), (rollout) =>
+      rolloutText(rollout, new Date()),
+    );
+  });
+}
+
+function readChange(flags: ChangeFlags): RolloutChange {
+  const values = {
+    is_active: flags.start,
+    failure_threshold: flags.failureThreshold,
+    failure_count: flags.failureCount,
+    min_reports: flags.minReports,
+    max_in_flight: flags.maxInFlight,
+    max_per_minute: flags.maxPerMinute,
+    send_window: flags.window,
+    keep_open: flags.keepOpen,
+  };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+const text = (value: string) => {
+  if (value.trim() === '') throw new InvalidArgumentError('Expected a reason.');
+  return value;
+};
+
+function addAction(group: Command, action: RolloutAction, summary: string, question?: (name: string) => string): void {
+  const command = oneRollout(group, action, summary, `paku-ota rollout ${action} "vans to 2.1" --reason "…"`).option(
+    '--reason <text>',
+    'kept in the history',
+    text,
+    'no reason given',
+  );
+  if (question !== undefined) command.option('--yes', 'do not ask');
+  acts<{ reason: string; yes?: boolean }, [string]>(command, async (session, { reason, yes = false }, name) => {
+    const rollout = await session.api.rollout(name);
+    if (question !== undefined) await confirmOrStop(`${question(rollout.name)} (${session.target.name})`, yes);
+    session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
+  });
+}

@@ -1,0 +1,87 @@
+import type { Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
+import { bold, dim, green, red } from '../style.ts';
+import { facts, table } from './table.ts';
+import { ago, duration, instant, instantAgo, words } from './units.ts';
+
+export function deviceTable(devices: readonly Device[], now: Date): string[] {
+  if (devices.length === 0) return ['No devices. A device appears with its first status message.'];
+  return table(devices, [
+    { head: 'DEVICE', value: ({ device_id, online }) => `${online ? green('●') : dim('○')} ${device_id}` },
+    { head: 'MODEL', value: ({ device_model }) => device_model },
+    { head: 'VERSION', value: ({ current_firmware_version }) => current_firmware_version },
+    { head: 'SEEN', value: ({ last_seen }) => ago(last_seen, now) },
+    { head: 'GROUPS', value: ({ groups }) => groups.join(', ') },
+    { head: 'UPDATE', value: updateText },
+  ]);
+}
+
+/** The newest update, as one phrase. */
+export function updateText({ update }: Pick<Device, 'update'>): string | null {
+  if (update === null) return null;
+  const { firmware_version: version, status, is_open: isOpen, progress_percent: percent, reason } = update;
+  if (status === 'success') return isOpen ? `${version} written, must boot` : green(`✓ ${version}`);
+  if (!isOpen) return red(`✗ ${version} ${words(status)}${reason === null ? '' : `: ${reason}`}`);
+  const doing = status === 'pending' ? 'owed' : words(status);
+  return `→ ${version} ${doing}${percent === null ? '' : ` ${percent} %`}${reason === null ? '' : `: ${reason}`}`;
+}
+
+export function deviceText(device: DeviceDetail, now: Date): string[] {
+  const { uptime_seconds: uptime, signal_strength_dbm: signal, metadata } = device;
+  const attributes = Object.entries(metadata).map(([key, value]) => `${key}=${value}`);
+  return [
+    `${bold(device.device_id)}  ${device.online ? green('● online') : dim('○ offline')}`,
+    ...facts([
+      ['model', device.device_model],
+      ['runs', device.current_firmware_version],
+      ['update', updateText(device)],
+      ['rollout', device.update?.rollout_name ?? null],
+      ['seen', instantAgo(device.last_seen, now) ?? 'never'],
+      ['registered', instantAgo(device.registered_at, now)],
+      ['MAC', device.mac_address],
+      ['signal', signal === null ? null : `${signal} dBm`],
+      ['uptime', uptime === null ? null : duration(uptime)],
+      ['groups', device.groups.join(', ')],
+      ['attributes', attributes.join(', ')],
+      ['MQTT client', device.client_id === device.device_id ? null : device.client_id],
+      ['commands on', device.command_family && `…/${device.command_family}/${device.device_id}/cmd/ota`],
+    ]),
+  ];
+}
+
+export function timelineTable(entries: readonly TimelineEntry[]): string[] {
+  if (entries.length === 0) return ['Nothing happened to it yet.'];
+  return table(entries, [
+    { head: 'AT', value: ({ at }) => instant(at) },
+    { head: 'EVENT', value: ({ event }) => words(event) },
+    { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
+    { head: 'ATTEMPT', value: ({ attempt }) => attempt, align: 'right' },
+    { head: 'DETAIL', value: ({ detail }) => detailText(detail) },
+  ]);
+}
+
+/** `state: Downloading, percent: 45`; what is nested as JSON. */
+export const detailText = (detail: Readonly<Record<string, unknown>>): string =>
+  Object.entries(detail)
+    .filter(([, value]) => value !== null && value !== '')
+    .map(([key, value]) => `${words(key)}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join(', ');
+
+export function explanationText(explanation: Explanation, now: Date): string[] {
+  const { device_id, rule, since, next, rollout_name, firmware_version } = explanation;
+  return [
+    `${bold(device_id)} ${rule}`,
+    ...facts([
+      ['since', instantAgo(since, now)],
+      ['next', next],
+      ['rollout', `${rollout_name} (${firmware_version})`],
+    ]),
+  ];
+}
+
+export function groupTable(groups: readonly Group[]): string[] {
+  if (groups.length === 0) return ['No groups. Make one: paku-ota device group add <group> <device>…'];
+  return table(groups, [
+    { head: 'GROUP', value: ({ group_name }) => group_name },
+    { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+  ]);
+}

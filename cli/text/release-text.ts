@@ -1,0 +1,74 @@
+import type { RejectedUpload, Release, ReleaseDetail } from '../../api/releases.ts';
+import { bold, green, red, yellow } from '../style.ts';
+import { facts, table } from './table.ts';
+import { ago, bytes, count, instantAgo } from './units.ts';
+
+export function releaseTable(releases: readonly Release[], now: Date): string[] {
+  if (releases.length === 0) return ['No releases. Add one: paku-ota release add build/firmware.bin --model esp32-s3'];
+  return table(releases, [
+    { head: 'MODEL', value: ({ device_model }) => device_model },
+    { head: 'VERSION', value: ({ version }) => version },
+    { head: 'CHIP', value: ({ chip }) => chip },
+    { head: 'SIZE', value: ({ file_size }) => bytes(file_size), align: 'right' },
+    { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+    { head: 'REGISTERED', value: ({ created_at }) => ago(created_at, now) },
+    { head: 'REMARKS', value: remarks },
+  ]);
+}
+
+function remarks({ revoked_at, revoked_reason, warnings, changelog }: Release): string {
+  if (revoked_at !== null) return red(`revoked: ${revoked_reason}`);
+  return [warnings.length === 0 ? '' : yellow(count(warnings.length, 'warning')), changelog ?? '']
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+export function releaseText(release: ReleaseDetail, now: Date): string[] {
+  const { image } = release;
+  const descriptor = (image.descriptor ?? {}) as Record<string, unknown>;
+  const text = (value: unknown) => (value === undefined || value === '' ? null : String(value));
+  return [
+    bold(`${release.device_model} ${release.version}`),
+    ...facts([
+      ['revoked', release.revoked_at && `${instantAgo(release.revoked_at, now)} by ${release.revoked_by}`],
+      ['because', release.revoked_reason],
+      ['registered', instantAgo(release.created_at, now)],
+      ['runs on', count(release.devices, 'device')],
+      ['chip', release.chip],
+      ['size', bytes(release.file_size)],
+      ['SHA-256', release.checksum_sha256],
+      ['calls itself', [release.project_name, release.app_version].filter(Boolean).join(' ')],
+      ['ESP-IDF', text(descriptor.idfVersion)],
+      ['built', text([descriptor.date, descriptor.time].filter(Boolean).join(' '))],
+      ['needs at least', release.min_version],
+      ['changelog', release.changelog],
+      ['notes', release.release_notes],
+      ['uploaded as', release.uploaded_key],
+    ]),
+    ...warningLines(release),
+  ];
+}
+
+export const warningLines = ({ warnings }: Release): string[] =>
+  warnings.map(({ message }) => `${yellow('warning')}  ${message}`);
+
+export const registeredText = (release: Release): string[] => [
+  `${green('registered')}  ${release.device_model} ${release.version}, ${release.chip}, ${bytes(release.file_size)}`,
+  ...warningLines(release),
+];
+
+export const rejectedText = ({ verdict, message, object_key }: RejectedUpload): string[] => [
+  `${red('rejected')}  ${object_key}: ${verdict}`,
+  `  ${message}`,
+];
+
+export function rejectedTable(uploads: readonly RejectedUpload[], now: Date): string[] {
+  if (uploads.length === 0) return ['No upload was rejected.'];
+  return table(uploads, [
+    { head: 'UPLOADED', value: ({ uploaded_at }) => ago(uploaded_at, now) },
+    { head: 'KEY', value: ({ object_key }) => object_key },
+    { head: 'SIZE', value: ({ file_size }) => bytes(file_size), align: 'right' },
+    { head: 'VERDICT', value: ({ verdict }) => verdict },
+    { head: 'WHY', value: ({ message }) => message },
+  ]);
+}

@@ -1,0 +1,190 @@
+import type {
+  Decision,
+  DeviceUpdate,
+  Preview,
+  Progress,
+  Rollout,
+  RolloutDraft,
+  RolloutSummary,
+} from '../../api/rollouts.ts';
+import { bold, cyan, dim, green, red, yellow } from '../style.ts';
+import { detailText } from './device-text.ts';
+import { facts, pad, table } from './table.ts';
+import { ago, bar, count, instant, instantAgo, number, percent, words } from './units.ts';
+
+const STATE_COLORS: Readonly<Record<Rollout['state'], (text: string) => string>> = {
+  draft: dim,
+  scheduled: cyan,
+  active: cyan,
+  paused: yellow,
+  completed: green,
+  aborted: red,
+};
+
+export const stateText = (state: Rollout['state']): string => STATE_COLORS[state](state);
+
+export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): string[] {
+  if (rollouts.length === 0) return ['No rollouts. Make one: paku-ota rollout create --model esp32-s3 --version 2.1.0'];
+  return table(rollouts, [
+    { head: 'ID', value: ({ rollout_id }) => rollout_id, align: 'right' },
+    { head: 'NAME', value: ({ name }) => name },
+    { head: 'MODEL', value: ({ device_model }) => device_model },
+    { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
+    { head: 'STATE', value: ({ state }) => stateText(state) },
+    { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+    { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
+    { head: 'OPEN', value: ({ owed, in_progress }) => owed + in_progress, align: 'right' },
+    { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },
+    { head: 'CREATED', value: ({ created_at }) => ago(created_at, now) },
+    { head: 'REMARKS', value: ({ paused_reason }) => paused_reason ?? '' },
+  ]);
+}
+
+/** What a rollout would do: how many, how many not, and why. */
+export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
+  const { members, participants, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
+  if (members === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
+  const share = draft.rollout_percentage ?? 100;
+  const not = members - updated;
+  const would = share === 100 ? 'will be updated' : 'would be updated';
+  return [
+    ...(share === 100
+      ? []
+      : [`${share} % take part: ${number(participants)} of ${count(members, 'device')}. Of all of them:`]),
+    `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
+    ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
+    ...(stones === 0 ? [] : [`${number(stones)} of those that will go by way of another release first.`]),
+  ];
+}
+
+/** How a rollout goes on, by what its author decided. */
+export function planText(draft: RolloutDraft): string[] {
+  const { stages, send_window: window, start_at, max_in_flight, max_per_minute, failure_count } = draft;
+  const threshold = Math.round((draft.failure_threshold ?? 0.1) * 1000) / 10;
+  const limits = [
+    max_in_flight ? `${number(max_in_flight)} at once` : '',
+    max_per_minute ? `${number(max_per_minute)} a minute` : '',
+  ].filter((part) => part !== '');
+  return facts([
+    ['stages', stagesText(stages ?? null)],
+    ['at most', limits.join(', ')],
+    ['halts', `above ${threshold} % failures${failure_count ? `, or at ${count(failure_count, 'failure')}` : ''}`],
+    ['starts', draft.is_active === false ? 'not yet: a draft' : start_at ? instant(start_at) : null],
+    [
+      'sends',
+      window ? `${window.days?.join(',') ?? 'daily'} ${window.from}–${window.to} ${window.time_zone ?? 'UTC'}` : null,
+    ],
+  ]);
+}
+
+function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): string {
+  if (!stages) return 'slowly at first, faster while devices succeed';
+  if (stages.length === 0) return 'everyone at once';
+  return stages
+    .map(({ percentage, count: devices, soak_minutes: soak }) => {
+      const reach = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
+      return soak ? `${reach} (soaks ${soak} min)` : reach;
+    })
+    .join(', ');
+}
+
+export function rolloutText(rollout: Rollout, now: Date): string[] {
+  const { firmware_version: version, device_model: model, target_type, target_filter } = rollout;
+  const filter = detailText(target_filter);
+  const share = rollout.rollout_percentage === 100 ? '' : `, ${rollout.rollout_percentage} % of them`;
+  return [
+    `${bold(rollout.name)}  ${stateText(rollout.state)}  ${dim(`#${rollout.rollout_id}`)}`,
+    ...facts([
+      ['paused', rollout.paused_at && `${instantAgo(rollout.paused_at, now)} by ${rollout.paused_by}`],
+      ['because', rollout.paused_reason],
+      ['now', rollout.waiting_for],
+      ['updates', `${model} to ${version}`],
+      ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
+      ['so far', talliesText(rollout)],
+      ['created', `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${rollout.created_by}` : ''}`],
+      ['completed', instantAgo(rollout.completed_at, now)],
+      ['aborted', instantAgo(rollout.aborted_at, now)],
+    ]),
+    ...planText(rollout),
+  ];
+}
+
+/** `4 of 6 succeeded, 1 failed, 1 under way`. */
+export function talliesText(rollout: RolloutSummary): string {
+  const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
+  const parts = [
+    `${number(succeeded)} of ${number(devices)} succeeded`,
+    ...(failed > 0 ? [red(`${number(failed)} failed`)] : []),
+    ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
+    ...(in_progress > 0 ? [`${number(in_progress)} under way`] : []),
+    ...(owed > 0 ? [`${number(owed)} owed`] : []),
+  ];
+  return parts.join(', ');
+}
+
+const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
+const IN_PROGRESS = ['sent', 'downloading', 'downloaded', 'installing'] as const;
+
+/** A bar a stage. */
+export function stageLines({ stages }: Progress): string[] {
+  const digits = String(stages.at(-1)?.stage ?? 0).length + 1;
+  return stages.map(({ stage, size, states, ended_at }) => {
+    const sum = (names: readonly (keyof typeof states)[]) =>
+      names.reduce((total, name) => total + (states[name] ?? 0), 0);
+    const [succeeded, failed, underWay] = [sum(['success']), sum(FAILED), sum(IN_PROGRESS)];
+    const ended = succeeded + failed + sum(['canceled']);
+    const tallies = [
+      green(`${number(succeeded)} ✓`),
+      ...(failed > 0 ? [red(`${number(failed)} ✗`)] : []),
+      ...(underWay > 0 ? [`${number(underWay)} under way`] : []),
+      ...(sum(['pending']) > 0 ? [`${number(sum(['pending']))} owed`] : []),
+      ...(sum(['canceled']) > 0 ? [`${number(sum(['canceled']))} canceled`] : []),
+    ];
+    const share = `${bar(size === 0 ? 1 : ended / size)} ${pad(percent(ended, size), 5, 'right')}`;
+    const name = `stage ${pad(String(stage + 1), digits)}`;
+    return `${ended_at === null ? name : dim(name)}  ${share}  of ${number(size)}:  ${tallies.join('  ')}`;
+  });
+}
+
+export function progressText(progress: Progress): string[] {
+  if (progress.stages.length === 0) return ['No stage has begun.'];
+  const { failures } = progress;
+  const reasons = failures.map(
+    ({ status, reason, devices }) => `${pad(number(devices), 8, 'right')}  ${words(status)}: ${reason}`,
+  );
+  return [...stageLines(progress), ...(failures.length === 0 ? [] : ['', 'Failures by reason', ...reasons])];
+}
+
+export function historyTable(decisions: readonly Decision[], withRollout: boolean): string[] {
+  if (decisions.length === 0) return ['Nothing was decided yet.'];
+  return table(decisions, [
+    { head: 'AT', value: ({ at }) => instant(at) },
+    ...(withRollout ? [{ head: 'ROLLOUT', value: ({ rollout_name }: Decision) => rollout_name }] : []),
+    { head: 'EVENT', value: ({ event }) => words(event.replace(/^rollout_/, '')) },
+    { head: 'BY', value: ({ decided_by }) => decided_by },
+    { head: 'WHY', value: ({ reason }) => reason },
+  ]);
+}
+
+export function updateTable(updates: readonly DeviceUpdate[], now: Date): string[] {
+  if (updates.length === 0) return ['No device updates.'];
+  return table(updates, [
+    { head: 'DEVICE', value: ({ device_id }) => device_id },
+    { head: 'STATE', value: ({ status, progress_percent }) => updateState(status, progress_percent) },
+    { head: 'STAGE', value: ({ stage }) => stage + 1, align: 'right' },
+    { head: 'ATTEMPT', value: ({ attempt }) => attempt, align: 'right' },
+    { head: 'RUNS', value: ({ current_firmware_version }) => current_firmware_version },
+    { head: 'CHANGED', value: (update) => ago(lastChange(update), now) },
+    { head: 'WHY', value: ({ reason }) => reason },
+  ]);
+}
+
+function updateState(status: DeviceUpdate['status'], progress: number | null): string {
+  if (status === 'success') return green('success');
+  if (FAILED.some((failed) => failed === status)) return red(words(status));
+  if (status === 'pending') return 'owed';
+  return progress === null ? words(status) : `${words(status)} ${progress} %`;
+}
+
+export const lastChange = ({ closed_at, confirmed_at, reported_at, sent_at, created_at }: DeviceUpdate): string =>
+  closed_at ?? confirmed_at ?? reported_at ?? sent_at ?? created_at;

@@ -1,0 +1,53 @@
+import type { DeadLetterQueue, Fleet, RejectedMessage, Tick } from '../../api/service.ts';
+import { bold, dim, green, yellow } from '../style.ts';
+import { rolloutTable } from './rollout-text.ts';
+import { table } from './table.ts';
+import { ago, bytes, count, number } from './units.ts';
+
+export function tickText({ ran, rollouts }: Tick): string[] {
+  if (!ran) return ['Another tick is at work; it looks at the same rollouts.'];
+  if (rollouts.length === 0) return ['The orchestrator looked: no rollout is active.'];
+  return table(rollouts, [
+    { head: 'ROLLOUT', value: ({ rollout }) => rollout },
+    { head: 'STATE', value: ({ state }) => state },
+    { head: 'CLAIMED', value: ({ claimed }) => claimed, align: 'right' },
+    { head: 'OWED', value: ({ owed }) => owed, align: 'right' },
+  ]);
+}
+
+export function deadLetterTable(queues: readonly DeadLetterQueue[]): string[] {
+  return table(queues, [
+    { head: 'QUEUE', value: ({ queue }) => queue },
+    { head: 'MESSAGES', value: ({ messages }) => (messages > 0 ? yellow(number(messages)) : messages), align: 'right' },
+  ]);
+}
+
+export function rejectedMessageTable(messages: readonly RejectedMessage[], now: Date): string[] {
+  if (messages.length === 0) return ['No message was rejected.'];
+  return table(messages, [
+    { head: 'RECEIVED', value: ({ received_at }) => ago(received_at, now) },
+    { head: 'TOPIC', value: ({ topic }) => topic },
+    { head: 'SIZE', value: ({ payload_bytes }) => bytes(payload_bytes), align: 'right' },
+    { head: 'WHY', value: ({ reason }) => reason },
+  ]);
+}
+
+export function fleetText({ devices, seen, versions, rollouts, attention }: Fleet, now: Date): string[] {
+  return [
+    `${bold(count(devices, 'device'))}  ${dim(`seen in the last hour ${number(seen.last_hour)}, day ${number(seen.last_day)}, week ${number(seen.last_week)}`)}`,
+    ...(versions.length === 0 ? [] : ['', ...versionTable(versions)]),
+    '',
+    ...(rollouts.length === 0 ? ['No rollout is under way.'] : rolloutTable(rollouts, now)),
+    '',
+    ...(attention.length === 0
+      ? [green('Nothing needs attention.')]
+      : attention.map(({ message }) => `${yellow('!')} ${message}`)),
+  ];
+}
+
+const versionTable = (versions: Fleet['versions']) =>
+  table(versions, [
+    { head: 'MODEL', value: ({ device_model }) => device_model },
+    { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
+    { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+  ]);

@@ -1,0 +1,72 @@
+import type { DeviceUpdate, Preview, Progress, Rollout } from '../../api/rollouts.ts';
+import { bold, dim, red } from '../style.ts';
+import { stageLines, stateText, talliesText } from './rollout-text.ts';
+import { ago, duration, number, words } from './units.ts';
+
+/** A rollout at one instant, as `rollout watch` shows it. */
+export interface Snapshot {
+  readonly rollout: Rollout;
+  readonly progress: Progress;
+  readonly failures: readonly DeviceUpdate[];
+  /** What the rollout would do now; null where it was not asked. */
+  readonly preview: Preview | null;
+}
+
+/** The live view. */
+export function watchLines(snapshot: Snapshot, now: Date): string[] {
+  const { rollout, progress, failures } = snapshot;
+  return [
+    `${bold(rollout.name)}  ${rollout.device_model} to ${rollout.firmware_version}  ${stateText(rollout.state)}${phase(rollout)}`,
+    '',
+    ...(progress.stages.length === 0 ? [dim('no stage has begun')] : stageLines(progress)),
+    '',
+    `${talliesText(rollout)}${paceText(snapshot, now)}`,
+    ...(failures.length === 0 ? [] : ['', 'Latest failures', ...failures.map((update) => failureLine(update, now))]),
+  ];
+}
+
+const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollout): string => {
+  if (state === 'paused') return ` by ${paused_by}: ${paused_reason}`;
+  if (state === 'scheduled' && start_at !== null) return `, starts ${start_at}`;
+  return state === 'active' && waiting_for !== null ? `, ${waiting_for}` : '';
+};
+
+/** Where no terminal is: one line, printed when it changes. */
+export function watchLine({ rollout }: Snapshot): string {
+  const stage = rollout.stage === null ? '' : `stage ${rollout.stage + 1}: `;
+  return `${rollout.state}${phase(rollout)}; ${stage}${talliesText(rollout)}`;
+}
+
+export const failureLine = ({ device_id, status, attempt, reason, ...update }: DeviceUpdate, now: Date): string =>
+  `  ${red('✗')} ${device_id}  ${words(status)} in attempt ${attempt}${reason === null ? '' : `: ${reason}`}  ${dim(ago(update.closed_at, now))}`;
+
+const RATE_MINUTES = 10;
+
+/** Outcomes a minute over the last ten, or since the first where that is less; null before there is one. */
+export function ratePerMinute({ outcomes }: Progress, now: Date): number | null {
+  const since = now.getTime() - RATE_MINUTES * 60_000;
+  const recent = outcomes.filter(({ at }) => Date.parse(at) >= since);
+  const total = recent.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0);
+  if (total === 0) return null;
+  const first = Date.parse(recent[0]?.at ?? '');
+  const minutes = recent.length < outcomes.length ? RATE_MINUTES : Math.max(1, (now.getTime() - first) / 60_000);
+  return total / minutes;
+}
+
+/** Devices that have yet to end: open ones, and members that no stage has reached. Not exact with a percentage. */
+export function remaining({ rollout, preview }: Pick<Snapshot, 'rollout' | 'preview'>): number {
+  const { owed, in_progress, failed, canceled, rollout_percentage } = rollout;
+  const open = owed + in_progress;
+  if (preview === null) return open;
+  const wanted = Math.ceil((preview.will_be_updated * rollout_percentage) / 100);
+  return open + Math.max(0, wanted - open - failed - canceled);
+}
+
+function paceText(snapshot: Snapshot, now: Date): string {
+  const rate = ratePerMinute(snapshot.progress, now);
+  const left = remaining(snapshot);
+  if (snapshot.rollout.state !== 'active' || left === 0) return '';
+  if (rate === null) return dim(`   ${number(left)} to go`);
+  const speed = rate >= 1 ? `${number(Math.round(rate))} a minute` : `${number(Math.round(rate * 60))} an hour`;
+  return dim(`   ${speed}, ${number(left)} to go: about ${duration((left / rate) * 60)} at this rate`);
+}

@@ -1,0 +1,253 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { DeviceUpdate, Progress, Rollout } from '../../api/rollouts.ts';
+import { updateText } from '../../cli/text/device-text.ts';
+import { printable } from '../../cli/text/printable.ts';
+import { planText, previewText, progressText } from '../../cli/text/rollout-text.ts';
+import { facts, shorten, table } from '../../cli/text/table.ts';
+import { ago, bar, bytes, count, percent } from '../../cli/text/units.ts';
+import { ratePerMinute, remaining, watchLine, watchLines } from '../../cli/text/watch-text.ts';
+
+const NOW = new Date('2026-03-02T12:00:00Z');
+const before = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
+
+describe('a table', () => {
+  test('is aligned, numbers by their last digit', () => {
+    const rows = [
+      { name: 'vans', devices: 4312 },
+      { name: 'a longer name', devices: 9 },
+      { name: '', devices: 0 },
+    ];
+    const lines = table(rows, [
+      { head: 'GROUP', value: ({ name }) => name },
+      { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+      { head: 'END', value: () => null },
+    ]);
+    expect(lines).toEqual([
+      'GROUP          DEVICES  END',
+      'vans             4,312  –',
+      'a longer name        9  –',
+      '–                    0  –',
+    ]);
+  });
+
+  test('begins each column at one place, whatever the cells hold', () => {
+    const cell = fc.string({ maxLength: 12 }).map((text) => printable(text).replaceAll('|', '').trim());
+    fc.assert(
+      fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1 }), (rows) => {
+        const lines = table(rows, [
+          { head: 'A', value: ([a]) => a },
+          { head: 'B', value: () => '|' },
+          { head: 'C', value: ([, c]) => c },
+        ]);
+        const columns = lines.slice(1).map((line) => [...line].indexOf('|'));
+        expect(new Set(columns).size).toBe(1);
+      }),
+    );
+  });
+
+  test('of facts leaves out what is not known', () => {
+    expect(
+      facts([
+        ['chip', 'ESP32-S3'],
+        ['notes', null],
+        ['size', 3],
+      ]),
+    ).toEqual(['chip  ESP32-S3', 'size  3']);
+  });
+});
+
+test('what does not fit a line ends with an ellipsis', () => {
+  expect([shorten('abcdef', 6), shorten('abcdefg', 6)]).toEqual(['abcdef', 'abcde…']);
+});
+
+test('text of devices cannot command the terminal', () => {
+  expect(printable({ 'a\x1b[31m': ['\u0007x\u009b2J', 3, null], b: { c: 'caffè ✓' } })).toEqual({
+    'a [31m': [' x 2J', 3, null],
+    b: { c: 'caffè ✓' },
+  });
+});
+
+test('times, sizes and shares are said as people say them', () => {
+  expect([3, 45, 600, 7200, 90_000, 900_000].map((s) => ago(before(s), NOW))).toEqual([
+    'just now',
+    '45 s ago',
+    '10 min ago',
+    '2 h ago',
+    '25 h ago',
+    '10 days ago',
+  ]);
+  expect([ago(before(-7200), NOW), ago(null, NOW)]).toEqual(['in 2 h', 'never']);
+  expect([bytes(900), bytes(600_000), bytes(1_887_436)]).toEqual(['900 bytes', '586 KiB', '1.8 MiB']);
+  expect([count(1, 'device'), count(4312, 'device')]).toEqual(['1 device', '4,312 devices']);
+  expect([percent(999, 1000), percent(1000, 1000), percent(0, 0)]).toEqual(['99 %', '100 %', '100 %']);
+  expect([bar(0, 4), bar(0.99, 4), bar(1, 4), bar(2, 4)]).toEqual(['░░░░', '███░', '████', '████']);
+});
+
+describe('a preview', () => {
+  const preview = {
+    members: 4373,
+    participants: 4373,
+    will_be_updated: 4312,
+    via_stepping_stone: 12,
+    will_not: [
+      { reason: 'on 2.1.0 already', devices: 52 },
+      { reason: 'newer than 2.1.0', devices: 9 },
+    ],
+  };
+
+  test('says how many, how many not, and why', () => {
+    expect(previewText(preview, {})).toEqual([
+      '4,312 will be updated; 61 will not:',
+      '      52  on 2.1.0 already',
+      '       9  newer than 2.1.0',
+      '12 of those that will go by way of another release first.',
+    ]);
+  });
+
+  test('of a share says who takes part', () => {
+    const lines = previewText({ ...preview, participants: 1094 }, { rollout_percentage: 25 });
+    expect(lines.slice(0, 2)).toEqual([
+      '25 % take part: 1,094 of 4,373 devices. Of all of them:',
+      '4,312 would be updated; 61 will not:',
+    ]);
+  });
+
+  test('of nothing says so', () => {
+    const none = { members: 0, participants: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
+    expect(previewText(none, {})[0]).toContain('No device matches');
+  });
+
+  test('is followed by how it would go on', () => {
+    const draft = { name: 'x', firmware_version: '2.1.0', device_model: 'esp32-s3' };
+    expect(planText(draft)).toEqual([
+      'stages  slowly at first, faster while devices succeed',
+      'halts   above 10 % failures',
+    ]);
+    expect(
+      planText({
+        ...draft,
+        stages: [{ count: 3 }, { percentage: 25, soak_minutes: 60 }],
+        max_in_flight: 200,
+        failure_threshold: 0.05,
+        failure_count: 1,
+        start_at: '2026-03-02T22:00:00.000Z',
+        send_window: { from: '22:00', to: '05:00', time_zone: 'Europe/Rome' },
+      }),
+    ).toEqual([
+      'stages   3 devices, 25 % (soaks 60 min)',
+      'at most  200 at once',
+      'halts    above 5 % failures, or at 1 failure',
+      'starts   2026-03-02 22:00:00Z',
+      'sends    daily 22:00–05:00 Europe/Rome',
+    ]);
+  });
+});
+
+test('the newest update of a device is one phrase', () => {
+  const update = {
+    rollout_name: 'x',
+    firmware_version: '2.1.0',
+    status: 'downloading' as const,
+    is_open: true,
+    progress_percent: 45,
+    reason: null,
+  };
+  expect(updateText({ update })).toBe('→ 2.1.0 downloading 45 %');
+  expect(updateText({ update: { ...update, status: 'pending', progress_percent: null, reason: 'asleep' } })).toBe(
+    '→ 2.1.0 owed: asleep',
+  );
+  expect(updateText({ update: { ...update, status: 'success', is_open: false } })).toBe('✓ 2.1.0');
+  expect(updateText({ update: { ...update, status: 'rolled_back', is_open: false, reason: 'back on 2.0.0' } })).toBe(
+    '✗ 2.1.0 rolled back: back on 2.0.0',
+  );
+  expect(updateText({ update: null })).toBeNull();
+});
+
+const rollout = {
+  rollout_id: 7,
+  name: 'vans to 2.1',
+  firmware_version: '2.1.0',
+  device_model: 'esp32-s3',
+  state: 'active',
+  waiting_for: 'waiting for 3 more outcomes',
+  paused_by: null,
+  paused_reason: null,
+  start_at: null,
+  rollout_percentage: 100,
+  stage: 1,
+  devices: 25,
+  owed: 8,
+  in_progress: 4,
+  succeeded: 11,
+  failed: 1,
+  canceled: 1,
+} as Rollout;
+
+const progress: Progress = {
+  stages: [
+    { stage: 0, size: 5, began_at: before(900), ended_at: before(600), states: { success: 5 } },
+    {
+      stage: 1,
+      size: 20,
+      began_at: before(600),
+      ended_at: null,
+      states: { success: 6, failed: 1, canceled: 1, downloading: 3, sent: 1, pending: 8 },
+    },
+  ],
+  failures: [{ status: 'failed', reason: 'download failed', devices: 1 }],
+  outcomes: [
+    { at: before(900), succeeded: 5, failed: 0 },
+    { at: before(300), succeeded: 6, failed: 1 },
+  ],
+};
+
+const failure = {
+  device_id: 'ESP32-1',
+  status: 'failed',
+  attempt: 3,
+  reason: 'download failed',
+  closed_at: before(120),
+} as DeviceUpdate;
+
+const preview = { members: 100, participants: 100, will_be_updated: 83, via_stepping_stone: 0, will_not: [] };
+
+describe('the live view', () => {
+  test('has a bar a stage, the pace, an estimated end and the latest failures', () => {
+    expect(watchLines({ rollout, progress, failures: [failure], preview }, NOW)).toEqual([
+      'vans to 2.1  esp32-s3 to 2.1.0  active, waiting for 3 more outcomes',
+      '',
+      'stage 1   ████████████████████████ 100 %  of 5:  5 ✓',
+      'stage 2   █████████░░░░░░░░░░░░░░░  40 %  of 20:  6 ✓  1 ✗  4 under way  8 owed  1 canceled',
+      '',
+      '11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed   42 an hour, 81 to go: about 2 h at this rate',
+      '',
+      'Latest failures',
+      '  ✗ ESP32-1  failed in attempt 3: download failed  2 min ago',
+    ]);
+  });
+
+  test('says why a rollout was paused, and by whom', () => {
+    const paused: Rollout = { ...rollout, state: 'paused', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
+    expect(watchLine({ rollout: paused, progress, failures: [], preview: null })).toBe(
+      'paused by orchestrator: 3 of 5 failed; stage 2: 11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
+    );
+  });
+
+  test('the rate is of the last ten minutes, or of the time since the first outcome', () => {
+    expect(ratePerMinute(progress, NOW)).toBeCloseTo(0.7);
+    const begun = { ...progress, outcomes: [{ at: before(120), succeeded: 9, failed: 1 }] };
+    expect(ratePerMinute(begun, NOW)).toBeCloseTo(5);
+    expect(ratePerMinute({ ...progress, outcomes: [] }, NOW)).toBeNull();
+  });
+
+  test('what remains is open or not reached yet, and never negative', () => {
+    expect(remaining({ rollout, preview: null })).toBe(12);
+    expect(remaining({ rollout, preview })).toBe(81);
+    expect(remaining({ rollout, preview: { ...preview, will_be_updated: 0 } })).toBe(12);
+  });
+});
+
+test('progress lists failures by reason', () => {
+  expect(progressText(progress).slice(-2)).toEqual(['Failures by reason', '       1  failed: download failed']);
+});
