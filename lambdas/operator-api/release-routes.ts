@@ -60,16 +60,21 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
   app.openapi(routes.uploadOutcome, async (c) => {
     const { device_model: model, version } = c.req.valid('param');
     const { since, sha256 } = c.req.valid('query');
-    const rejection = await findRejection(sql, uploadKey(model, version), since);
+    const [release, rejection] = await Promise.all([
+      showRelease(sql, model, version),
+      findRejection(sql, uploadKey(model, version), since),
+    ]);
+    const registered = {
+      state: 'registered' as const,
+      release: release === undefined ? null : json(release),
+      rejection: null,
+    };
+    // First: a try before this one, within the same second, may have been rejected.
+    if (sha256 !== undefined && release?.checksum_sha256 === sha256) return c.json(registered, 200);
     if (rejection !== undefined)
       return c.json({ state: 'rejected' as const, release: null, rejection: json(rejection) }, 200);
-    const release = await showRelease(sql, model, version);
-    const isIt =
-      sha256 === undefined
-        ? release !== undefined && release.created_at >= new Date(since)
-        : release?.checksum_sha256 === sha256;
-    const state = isIt ? ('registered' as const) : ('waiting' as const);
-    return c.json({ state, release: isIt && release !== undefined ? json(release) : null, rejection: null }, 200);
+    const isNew = sha256 === undefined && release !== undefined && release.created_at >= new Date(since);
+    return c.json(isNew ? registered : { state: 'waiting' as const, release: null, rejection: null }, 200);
   });
 
   app.openapi(routes.listRejectedUploads, async (c) => {

@@ -168,6 +168,11 @@ describe('releases', () => {
     expect(
       await client.uploadOutcome('esp32-s3', '3.0.0', { since: '2026-03-03T00:00:00.000Z', sha256 }),
     ).toMatchObject({ state: 'registered', release: { version: '3.0.0' } });
+    // The next try came within the same second as the rejected one.
+    expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since, sha256 })).toMatchObject({ state: 'registered' });
+    expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since, sha256: 'b'.repeat(64) })).toMatchObject({
+      state: 'rejected',
+    });
   });
 
   test('an upload under an impossible name is refused at once', async () => {
