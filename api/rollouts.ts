@@ -134,10 +134,15 @@ export const progressSchema = z
     stages: z.array(
       z.object({
         stage: z.number().int(),
-        size: z.number().int(),
+        size: z
+          .number()
+          .int()
+          .describe('Members up to and with this stage; of a slow start: how many may begin in its window.'),
         began_at: timestamp,
         ended_at: timestamp.nullable(),
-        states: z.partialRecord(z.enum(UPDATE_STATES), z.number().int()),
+        states: z
+          .partialRecord(z.enum(UPDATE_STATES), z.number().int())
+          .describe('What is written and not confirmed yet counts as `installing`.'),
       }),
     ),
     failures: z

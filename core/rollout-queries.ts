@@ -202,7 +202,7 @@ export interface StageRow {
   readonly size: number;
   readonly began_at: Date;
   readonly ended_at: Date | null;
-  /** Device updates by state. */
+  /** Device updates by state; what is written and not confirmed yet counts as installing. */
   readonly states: Partial<Record<UpdateState, number>>;
 }
 
@@ -212,8 +212,9 @@ export async function readStages(sql: Sql, rolloutId: number): Promise<StageRow[
     `SELECT s.stage, s.size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
        SELECT stage, jsonb_object_agg(status, devices) AS states FROM (
-         SELECT stage, status, count(*) AS devices FROM device_update_status
-         WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY stage, status) AS counted
+         SELECT stage, count(*) AS devices,
+           CASE WHEN status = 'success' AND closed_at IS NULL THEN 'installing' ELSE status END AS status
+         FROM device_update_status WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY 1, 3) AS counted
        GROUP BY stage
      ) AS c ON c.stage = s.stage
      WHERE s.rollout_id = :rollout ORDER BY s.stage`,

@@ -372,6 +372,16 @@ describe('a rollout that runs', () => {
     expect((await client.updates('r', { open: true })).items).toMatchObject([{ device_id: 'd2' }]);
   });
 
+  test('counts what is written and must show that it boots as under way, stages and totals alike', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 0);
+    expect(await client.rollout('r')).toMatchObject({ succeeded: 0, in_progress: 1 });
+    expect((await client.progress('r')).stages).toMatchObject([{ states: { installing: 1 } }]);
+  });
+
   test('says what it waits for', async () => {
     await addDevices(db.app, 4);
     await client.createRollout({ ...DRAFT, stages: [{ count: 2 }] });
