@@ -127,12 +127,12 @@ describe('devices', () => {
 
   test('that do not exist are not found', async () => {
     for (const call of [
-      client.device('x'),
-      client.deviceTimeline('x'),
-      client.explain('x'),
-      client.setGroups('x', []),
+      () => client.device('x'),
+      () => client.deviceTimeline('x'),
+      () => client.explain('x'),
+      () => client.setGroups('x', []),
     ]) {
-      expect(await refusal(call)).toMatchObject({ status: 404, detail: 'There is no device x.' });
+      expect(await refusal(call())).toMatchObject({ status: 404, detail: 'There is no device x.' });
     }
   });
 });
