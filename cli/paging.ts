@@ -34,5 +34,5 @@ export async function readPages<T>(
 
 /** Says that a list goes on. */
 export function noteMore(session: Session, { items, next_cursor }: Page<unknown>): void {
-  if (next_cursor !== null) session.note(`The first ${items.length}; there are more: --limit ${items.length * 10}`);
+  if (next_cursor !== null) session.note(`The first ${items.length}. For more: --limit ${items.length * 10}`);
 }

@@ -36,7 +36,7 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
     await putImage(image, started, meter.sent);
     meter.waiting();
     const awaited = { model, version, sha256: image.sha256, since, timeoutSeconds: options.timeout };
-    showOutcome(session, await awaitOutcome(api, awaited, before));
+    showOutcome(session, await awaitOutcome(api, awaited, before), since);
   } finally {
     meter.done();
   }
@@ -56,9 +56,9 @@ function versionOf({ path, appVersion }: ImageFile): string {
 /** S3 tells the time of an upload in whole seconds. */
 const aBitBefore = (time: string) => new Date(Math.floor(Date.parse(time) / 1000) * 1000 - 1000).toISOString();
 
-function showOutcome(session: Session, outcome: UploadOutcome): void {
+function showOutcome(session: Session, outcome: UploadOutcome, since: string): void {
   session.show(outcome, ({ release, rejection }) => {
-    if (release !== null) return registeredText(release);
+    if (release !== null) return registeredText(release, since, new Date());
     return rejection === null ? [] : rejectedText(rejection);
   });
   if (outcome.state === 'rejected') process.exitCode = EXIT.failed;

@@ -50,14 +50,15 @@ function addShow(group: Command): void {
     session.show(rollout, (shown) => rolloutText(shown, new Date()));
     if (session.json) return;
     const progress = printable(await session.api.progress(rollout.rollout_id));
-    console.log(`\n${progressText(progress).join('\n')}`);
+    console.log(`\n${progressText(progress, rollout).join('\n')}`);
   });
 }
 
 function addProgress(group: Command): void {
   const command = oneRollout(group, 'progress', 'by stage, state and reason', 'paku-ota rollout progress 7 --json');
   acts<object, [string]>(command, async (session, _, name) => {
-    session.show(await session.api.progress(name), progressText);
+    const [progress, rollout] = await Promise.all([session.api.progress(name), session.api.rollout(name)]);
+    session.show(progress, (shown) => progressText(shown, rollout));
   });
 }
 

@@ -52,10 +52,15 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
 export const warningLines = ({ warnings }: Release): string[] =>
   warnings.map(({ message }) => `${yellow('warning')}  ${message}`);
 
-export const registeredText = (release: Release): string[] => [
-  `${green('registered')}  ${release.device_model} ${release.version}, ${release.chip}, ${bytes(release.file_size)}`,
-  ...warningLines(release),
-];
+/** @param since when the upload began: what is older was there before, with the same bytes */
+export function registeredText(release: Release, since: string, now: Date): string[] {
+  const { device_model, version, chip, file_size, created_at } = release;
+  const isOld = Date.parse(created_at) < Date.parse(since);
+  return [
+    `${green('registered')}  ${device_model} ${version}, ${chip}, ${bytes(file_size)}${isOld ? `, already ${ago(created_at, now)} with the same bytes` : ''}`,
+    ...warningLines(release),
+  ];
+}
 
 export const rejectedText = ({ verdict, message, object_key }: RejectedUpload): string[] => [
   `${red('rejected')}  ${object_key}: ${verdict}`,

@@ -9,8 +9,9 @@ import type {
 } from '../../api/rollouts.ts';
 import { bold, cyan, dim, green, red, yellow } from '../style.ts';
 import { detailText } from './device-text.ts';
+import { type StagedRollout, stageLines } from './stage-text.ts';
 import { facts, pad, table } from './table.ts';
-import { ago, bar, count, instant, instantAgo, number, percent, words } from './units.ts';
+import { ago, count, instant, instantAgo, number, words } from './units.ts';
 
 const STATE_COLORS: Readonly<Record<Rollout['state'], (text: string) => string>> = {
   draft: dim,
@@ -123,36 +124,13 @@ export function talliesText(rollout: RolloutSummary): string {
 }
 
 const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
-const IN_PROGRESS = ['sent', 'downloading', 'downloaded', 'installing'] as const;
-
-/** A bar a stage. */
-export function stageLines({ stages }: Progress): string[] {
-  const digits = String(stages.at(-1)?.stage ?? 0).length + 1;
-  return stages.map(({ stage, size, states, ended_at }) => {
-    const sum = (names: readonly (keyof typeof states)[]) =>
-      names.reduce((total, name) => total + (states[name] ?? 0), 0);
-    const [succeeded, failed, underWay] = [sum(['success']), sum(FAILED), sum(IN_PROGRESS)];
-    const ended = succeeded + failed + sum(['canceled']);
-    const tallies = [
-      green(`${number(succeeded)} ✓`),
-      ...(failed > 0 ? [red(`${number(failed)} ✗`)] : []),
-      ...(underWay > 0 ? [`${number(underWay)} under way`] : []),
-      ...(sum(['pending']) > 0 ? [`${number(sum(['pending']))} owed`] : []),
-      ...(sum(['canceled']) > 0 ? [`${number(sum(['canceled']))} canceled`] : []),
-    ];
-    const share = `${bar(size === 0 ? 1 : ended / size)} ${pad(percent(ended, size), 5, 'right')}`;
-    const name = `stage ${pad(String(stage + 1), digits)}`;
-    return `${ended_at === null ? name : dim(name)}  ${share}  of ${number(size)}:  ${tallies.join('  ')}`;
-  });
-}
-
-export function progressText(progress: Progress): string[] {
+export function progressText(progress: Progress, rollout: StagedRollout): string[] {
   if (progress.stages.length === 0) return ['No stage has begun.'];
   const { failures } = progress;
   const reasons = failures.map(
     ({ status, reason, devices }) => `${pad(number(devices), 8, 'right')}  ${words(status)}: ${reason}`,
   );
-  return [...stageLines(progress), ...(failures.length === 0 ? [] : ['', 'Failures by reason', ...reasons])];
+  return [...stageLines(progress, rollout), ...(failures.length === 0 ? [] : ['', 'Failures by reason', ...reasons])];
 }
 
 export function historyTable(decisions: readonly Decision[], withRollout: boolean): string[] {

@@ -8,9 +8,10 @@ export interface Column<Row> {
   readonly align?: 'right';
 }
 
-/** Aligned columns, two spaces apart, without trailing blanks. */
+/** Aligned columns, two spaces apart, without trailing blanks; a dash where nothing is, so that columns can be told. */
 export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string[] {
-  const cells = rows.map((row) => columns.map(({ value }) => cellText(value(row))));
+  const last = columns.length - 1;
+  const cells = rows.map((row) => columns.map(({ value }, i) => cellText(value(row), i === last ? '' : '–')));
   const heads = columns.map(({ head }) => head);
   const widths = heads.map((head, i) => Math.max(width(head), ...cells.map((row) => width(row[i] ?? ''))));
   const line = (row: readonly string[]) =>
@@ -40,5 +41,5 @@ export function pad(text: string, to: number, align?: 'right'): string {
 export const shorten = (text: string, to: number): string =>
   width(text) <= to ? text : `${[...text].slice(0, Math.max(0, to - 1)).join('')}…`;
 
-const cellText = (value: string | number | null) =>
-  value === null || value === '' ? '–' : typeof value === 'number' ? value.toLocaleString('en-US') : value;
+const cellText = (value: string | number | null, nothing: string) =>
+  value === null || value === '' ? nothing : typeof value === 'number' ? value.toLocaleString('en-US') : value;

@@ -1,6 +1,7 @@
 import type { DeviceUpdate, Preview, Progress, Rollout } from '../../api/rollouts.ts';
 import { bold, dim, red } from '../style.ts';
-import { stageLines, stateText, talliesText } from './rollout-text.ts';
+import { stateText, talliesText } from './rollout-text.ts';
+import { stageLines } from './stage-text.ts';
 import { ago, duration, number, words } from './units.ts';
 
 /** A rollout at one instant, as `rollout watch` shows it. */
@@ -18,7 +19,7 @@ export function watchLines(snapshot: Snapshot, now: Date): string[] {
   return [
     `${bold(rollout.name)}  ${rollout.device_model} to ${rollout.firmware_version}  ${stateText(rollout.state)}${phase(rollout)}`,
     '',
-    ...(progress.stages.length === 0 ? [dim('no stage has begun')] : stageLines(progress)),
+    ...(progress.stages.length === 0 ? [dim('no stage has begun')] : stageLines(progress, rollout)),
     '',
     `${talliesText(rollout)}${paceText(snapshot, now)}`,
     ...(failures.length === 0 ? [] : ['', 'Latest failures', ...failures.map((update) => failureLine(update, now))]),
@@ -28,13 +29,14 @@ export function watchLines(snapshot: Snapshot, now: Date): string[] {
 const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollout): string => {
   if (state === 'paused') return ` by ${paused_by}: ${paused_reason}`;
   if (state === 'scheduled' && start_at !== null) return `, starts ${start_at}`;
-  return state === 'active' && waiting_for !== null ? `, ${waiting_for}` : '';
+  return state === 'active' && waiting_for !== null && waiting_for !== state ? `, ${waiting_for}` : '';
 };
 
 /** Where no terminal is: one line, printed when it changes. */
 export function watchLine({ rollout }: Snapshot): string {
-  const stage = rollout.stage === null ? '' : `stage ${rollout.stage + 1}: `;
-  return `${rollout.state}${phase(rollout)}; ${stage}${talliesText(rollout)}`;
+  const stage =
+    rollout.stage === null ? '' : ` in ${rollout.stages === null ? 'window' : 'stage'} ${rollout.stage + 1}`;
+  return `${rollout.state}${stage}${phase(rollout)}: ${talliesText(rollout)}`;
 }
 
 export const failureLine = ({ device_id, status, attempt, reason, ...update }: DeviceUpdate, now: Date): string =>

@@ -4,12 +4,13 @@ import type { DeviceUpdate, Progress, Rollout } from '../../api/rollouts.ts';
 import { updateText } from '../../cli/text/device-text.ts';
 import { printable } from '../../cli/text/printable.ts';
 import { planText, previewText, progressText } from '../../cli/text/rollout-text.ts';
+import { stageLines } from '../../cli/text/stage-text.ts';
 import { facts, shorten, table } from '../../cli/text/table.ts';
 import { ago, bar, bytes, count, percent } from '../../cli/text/units.ts';
 import { ratePerMinute, remaining, watchLine, watchLines } from '../../cli/text/watch-text.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
-const before = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
+const earlier = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
 
 describe('a table', () => {
   test('is aligned, numbers by their last digit', () => {
@@ -25,9 +26,9 @@ describe('a table', () => {
     ]);
     expect(lines).toEqual([
       'GROUP          DEVICES  END',
-      'vans             4,312  –',
-      'a longer name        9  –',
-      '–                    0  –',
+      'vans             4,312',
+      'a longer name        9',
+      '–                    0',
     ]);
   });
 
@@ -69,7 +70,7 @@ test('text of devices cannot command the terminal', () => {
 });
 
 test('times, sizes and shares are said as people say them', () => {
-  expect([3, 45, 600, 7200, 90_000, 900_000].map((s) => ago(before(s), NOW))).toEqual([
+  expect([3, 45, 600, 7200, 90_000, 900_000].map((s) => ago(earlier(s), NOW))).toEqual([
     'just now',
     '45 s ago',
     '10 min ago',
@@ -77,7 +78,7 @@ test('times, sizes and shares are said as people say them', () => {
     '25 h ago',
     '10 days ago',
   ]);
-  expect([ago(before(-7200), NOW), ago(null, NOW)]).toEqual(['in 2 h', 'never']);
+  expect([ago(earlier(-7200), NOW), ago(null, NOW)]).toEqual(['in 2 h', 'never']);
   expect([bytes(900), bytes(600_000), bytes(1_887_436)]).toEqual(['900 bytes', '586 KiB', '1.8 MiB']);
   expect([count(1, 'device'), count(4312, 'device')]).toEqual(['1 device', '4,312 devices']);
   expect([percent(999, 1000), percent(1000, 1000), percent(0, 0)]).toEqual(['99 %', '100 %', '100 %']);
@@ -175,6 +176,12 @@ const rollout = {
   paused_reason: null,
   start_at: null,
   rollout_percentage: 100,
+  stages: [
+    { percentage: 5, soak_minutes: 0 },
+    { percentage: 25, soak_minutes: 0 },
+  ],
+  completed_at: null,
+  aborted_at: null,
   stage: 1,
   devices: 25,
   owed: 8,
@@ -186,19 +193,19 @@ const rollout = {
 
 const progress: Progress = {
   stages: [
-    { stage: 0, size: 5, began_at: before(900), ended_at: before(600), states: { success: 5 } },
+    { stage: 0, size: 5, began_at: earlier(900), ended_at: earlier(600), states: { success: 5 } },
     {
       stage: 1,
-      size: 20,
-      began_at: before(600),
+      size: 25,
+      began_at: earlier(600),
       ended_at: null,
       states: { success: 6, failed: 1, canceled: 1, downloading: 3, sent: 1, pending: 8 },
     },
   ],
   failures: [{ status: 'failed', reason: 'download failed', devices: 1 }],
   outcomes: [
-    { at: before(900), succeeded: 5, failed: 0 },
-    { at: before(300), succeeded: 6, failed: 1 },
+    { at: earlier(900), succeeded: 5, failed: 0 },
+    { at: earlier(300), succeeded: 6, failed: 1 },
   ],
 };
 
@@ -207,7 +214,7 @@ const failure = {
   status: 'failed',
   attempt: 3,
   reason: 'download failed',
-  closed_at: before(120),
+  closed_at: earlier(120),
 } as DeviceUpdate;
 
 const preview = { members: 100, participants: 100, will_be_updated: 83, via_stepping_stone: 0, will_not: [] };
@@ -217,8 +224,8 @@ describe('the live view', () => {
     expect(watchLines({ rollout, progress, failures: [failure], preview }, NOW)).toEqual([
       'vans to 2.1  esp32-s3 to 2.1.0  active, waiting for 3 more outcomes',
       '',
-      'stage 1   ████████████████████████ 100 %  of 5:  5 ✓',
-      'stage 2   █████████░░░░░░░░░░░░░░░  40 %  of 20:  6 ✓  1 ✗  4 under way  8 owed  1 canceled',
+      'stage 1  ████████████████████████ 100 %  of 5:  5 ✓',
+      'stage 2  █████████░░░░░░░░░░░░░░░  40 %  of 20:  6 ✓  1 ✗  4 under way  8 owed  1 canceled',
       '',
       '11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed   42 an hour, 81 to go: about 2 h at this rate',
       '',
@@ -230,13 +237,13 @@ describe('the live view', () => {
   test('says why a rollout was paused, and by whom', () => {
     const paused: Rollout = { ...rollout, state: 'paused', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
     expect(watchLine({ rollout: paused, progress, failures: [], preview: null })).toBe(
-      'paused by orchestrator: 3 of 5 failed; stage 2: 11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
+      'paused in stage 2 by orchestrator: 3 of 5 failed: 11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
     );
   });
 
   test('the rate is of the last ten minutes, or of the time since the first outcome', () => {
     expect(ratePerMinute(progress, NOW)).toBeCloseTo(0.7);
-    const begun = { ...progress, outcomes: [{ at: before(120), succeeded: 9, failed: 1 }] };
+    const begun = { ...progress, outcomes: [{ at: earlier(120), succeeded: 9, failed: 1 }] };
     expect(ratePerMinute(begun, NOW)).toBeCloseTo(5);
     expect(ratePerMinute({ ...progress, outcomes: [] }, NOW)).toBeNull();
   });
@@ -248,6 +255,43 @@ describe('the live view', () => {
   });
 });
 
+describe('the bar of a stage', () => {
+  const ended = earlier(600);
+  const stage = (
+    number: number,
+    size: number,
+    states: Progress['stages'][number]['states'],
+    ended_at: string | null,
+  ) => ({
+    stage: number,
+    size,
+    began_at: earlier(900),
+    ended_at,
+    states,
+  });
+  const bars = (stages: Progress['stages'], of: Partial<Rollout>) =>
+    stageLines({ stages, failures: [], outcomes: [] }, { ...rollout, ...of });
+
+  test('is full when the stage is over, though members ran the target before it', () => {
+    expect(bars([stage(0, 5, { success: 3 }, ended), stage(1, 20, {}, ended)], {})).toEqual([
+      'stage 1  ████████████████████████ 100 %  of 3:  3 ✓',
+      'stage 2  ████████████████████████ 100 %  of 0',
+    ]);
+  });
+
+  test('of a slow start is of its window; what is owed has none yet', () => {
+    expect(
+      bars([stage(0, 1, { success: 1, pending: 3 }, ended), stage(1, 2, { installing: 1 }, null)], { stages: null }),
+    ).toEqual([
+      'window 1  ████████████████████████ 100 %  of 1:  1 ✓',
+      'window 2  ░░░░░░░░░░░░░░░░░░░░░░░░   0 %  of 2:  1 under way',
+    ]);
+  });
+});
+
 test('progress lists failures by reason', () => {
-  expect(progressText(progress).slice(-2)).toEqual(['Failures by reason', '       1  failed: download failed']);
+  expect(progressText(progress, rollout).slice(-2)).toEqual([
+    'Failures by reason',
+    '       1  failed: download failed',
+  ]);
 });

@@ -1,0 +1,61 @@
+import type { Progress, Rollout } from '../../api/rollouts.ts';
+import { dim, green, red } from '../style.ts';
+import { pad } from './table.ts';
+import { bar, number, percent } from './units.ts';
+
+/** What tells how the sizes of stages are to be read. */
+export type StagedRollout = Pick<Rollout, 'stages' | 'completed_at' | 'aborted_at'>;
+
+type Stage = Progress['stages'][number];
+
+const UNDER_WAY = ['sent', 'downloading', 'downloaded', 'installing'] as const;
+const FAILURES = ['failed', 'rolled_back', 'timed_out'] as const;
+
+/** A bar a stage; of a slow start a bar a window. */
+export function stageLines({ stages }: Progress, rollout: StagedRollout): string[] {
+  const isSlowStart = rollout.stages === null;
+  const name = isSlowStart ? 'window' : 'stage';
+  const digits = String(stages.length).length;
+  return stages.map((stage, i) => {
+    const counts = countsOf(stage, isSlowStart);
+    const reached = stage.size - (isSlowStart ? 0 : (stages[i - 1]?.size ?? 0));
+    const isOver = stage.ended_at !== null || rollout.completed_at !== null || rollout.aborted_at !== null;
+    // Members that ran the target already were never claimed: a stage that is over had no more than it claimed.
+    const size = isOver ? counts.claimed : Math.max(reached, counts.claimed);
+    const label = `${name} ${pad(String(stage.stage + 1), digits)}`;
+    const share = `${bar(size === 0 ? 1 : counts.ended / size)} ${pad(percent(counts.ended, size), 5, 'right')}`;
+    return `${isOver ? dim(label) : label}  ${share}  of ${number(size)}${tallies(counts)}`;
+  });
+}
+
+interface Counts {
+  readonly claimed: number;
+  readonly ended: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly underWay: number;
+  readonly owed: number;
+  readonly canceled: number;
+}
+
+/** A device that is owed its command has no window yet: it gets one when it begins. */
+function countsOf({ states }: Stage, isSlowStart: boolean): Counts {
+  const sum = (names: readonly (keyof typeof states)[]) =>
+    names.reduce((total, each) => total + (states[each] ?? 0), 0);
+  const [succeeded, failed, canceled] = [sum(['success']), sum(FAILURES), sum(['canceled'])];
+  const owed = isSlowStart ? 0 : sum(['pending']);
+  const underWay = sum(UNDER_WAY);
+  const ended = succeeded + failed + canceled;
+  return { claimed: ended + underWay + owed, ended, succeeded, failed, underWay, owed, canceled };
+}
+
+function tallies({ succeeded, failed, underWay, owed, canceled }: Counts): string {
+  const parts = [
+    ...(succeeded > 0 ? [green(`${number(succeeded)} ✓`)] : []),
+    ...(failed > 0 ? [red(`${number(failed)} ✗`)] : []),
+    ...(underWay > 0 ? [`${number(underWay)} under way`] : []),
+    ...(owed > 0 ? [`${number(owed)} owed`] : []),
+    ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
+  ];
+  return parts.length === 0 ? '' : `:  ${parts.join('  ')}`;
+}
