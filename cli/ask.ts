@@ -8,10 +8,7 @@ import { CliError, EXIT } from './failure.ts';
 export async function confirmOrStop(question: string, isYes: boolean): Promise<void> {
   if (isYes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new CliError(
-      `this needs a confirmation, and there is no terminal to ask on: add --yes (${question})`,
-      EXIT.usage,
-    );
+    throw new CliError(`${question} There is no terminal to answer on: add --yes.`, EXIT.usage);
   }
   const answer = await confirm({ message: question, initialValue: false, output: process.stderr, withGuide: false });
   if (isCancel(answer) || !answer) throw new CliError('nothing was done');

@@ -16,7 +16,9 @@ export function addDeadLetters(program: Command): void {
   ]).argument('<queue>', 'as dead-letters list names it');
   acts<object, [string]>(redrive, async (session, _, queue) => {
     session.show(await session.api.redriveDeadLetters(queue), (moved) => [
-      `${moved.queue}: ${count(moved.messages, 'message')} being moved back`,
+      moved.messages === 0
+        ? `${moved.queue}: there is nothing to move back`
+        : `${moved.queue}: moving back ${count(moved.messages, 'message')}`,
     ]);
   });
 }

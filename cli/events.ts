@@ -4,8 +4,8 @@ import { acts, addCommand, whole } from './command.ts';
 import type { Session } from './session.ts';
 import { dim } from './style.ts';
 import { printable } from './text/printable.ts';
-import { historyTable } from './text/rollout-text.ts';
-import { instant, words } from './text/units.ts';
+import { historyTable, whyDecided } from './text/rollout-text.ts';
+import { caller, instant, words } from './text/units.ts';
 
 interface EventOptions {
   readonly follow?: boolean;
@@ -42,11 +42,15 @@ async function followEvents(session: Session, first: readonly Decision[], after:
 }
 
 /** Of its own, not a row of a table: what comes later is not known. */
-export const eventLine = ({ at, event, rollout_name, reason, decided_by }: Decision): string =>
-  [
+export function eventLine(decision: Decision): string {
+  const { at, event, rollout_name, decided_by } = decision;
+  const by = decided_by === null ? '' : dim(`by ${caller(decided_by)}`);
+  const parts = [
     dim(instant(at)),
     `"${rollout_name}"`,
     words(event.replace(/^rollout_/, '')),
-    ...(decided_by === null ? [] : [dim(`by ${decided_by}`)]),
-    ...(reason === null ? [] : [`– ${reason}`]),
-  ].join('  ');
+    by,
+    whyDecided(decision),
+  ];
+  return parts.filter((part) => part !== '').join('  ');
+}

@@ -6,7 +6,7 @@ import { acts, addCommand } from './command.ts';
 import { addDraftFlags, type DraftFlags, readDraft } from './rollout-flags.ts';
 import type { Session } from './session.ts';
 import { printable } from './text/printable.ts';
-import { planText, previewText, rolloutText } from './text/rollout-text.ts';
+import { madeText, planText, previewText } from './text/rollout-text.ts';
 
 export function addPreview(group: Command): void {
   const command = addCommand(group, 'preview', 'who would be updated, who would not and why; nothing is sent', [
@@ -33,9 +33,8 @@ async function createRollout(session: Session, flags: DraftFlags & { yes?: boole
   if (before === undefined) await previewAndAsk(session, draft, flags.yes === true);
   // A repeated call answers the rollout that exists, or says what differs.
   const rollout = await session.api.createRollout(draft);
-  session.show(rollout, (created) => rolloutText(created, new Date()));
-  if (before !== undefined) session.note('\nIt existed already: nothing was made.');
-  session.note(`\nWatch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
+  session.show(rollout, (made) => [madeText(made, before === undefined)]);
+  session.note(`Watch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
 }
 
 async function findRollout({ api }: Session, name: string): Promise<Rollout | undefined> {

@@ -7,6 +7,7 @@ import { changingLines, liveScreen } from './screen.ts';
 import type { Session } from './session.ts';
 import { printable } from './text/printable.ts';
 import { lastChange } from './text/rollout-text.ts';
+import { caller } from './text/units.ts';
 import { failureLine, type Snapshot, watchLine, watchLines } from './text/watch-text.ts';
 
 interface WatchOptions {
@@ -64,7 +65,7 @@ function drawer({ json }: Session): (snapshot: Snapshot) => void {
 export function endOf({ name, state, paused_by, paused_reason }: Rollout): string | undefined {
   if (state === 'completed') return state;
   if (state === 'aborted') return `"${name}" was aborted`;
-  if (state === 'paused') return `"${name}" was paused by ${paused_by}: ${paused_reason}`;
+  if (state === 'paused') return `"${name}" was paused by ${caller(paused_by ?? '')}: ${paused_reason}`;
   return state === 'draft'
     ? `"${name}" is a draft: start it with paku-ota rollout change "${name}" --start`
     : undefined;

@@ -23,7 +23,12 @@ export function addRolloutCommands(program: Command): void {
   addChange(group);
   addAction(group, 'pause', 'stop sending at once; what was not fetched is canceled');
   addAction(group, 'resume', 'let a halted rollout go on; its gates begin anew');
-  addAction(group, 'abort', 'stop a rollout for good', (name) => `Abort "${name}"? It cannot be resumed.`);
+  addAction(
+    group,
+    'abort',
+    'stop a rollout for good',
+    (name, where) => `Abort "${name}" on ${where}? It cannot be resumed.`,
+  );
   addAction(group, 'advance', 'begin the next stage now, whatever the gate says');
   addAction(group, 'retry', 'try the devices again that failed');
 }
@@ -159,7 +164,12 @@ const text = (value: string) => {
   return value;
 };
 
-function addAction(group: Command, action: RolloutAction, summary: string, question?: (name: string) => string): void {
+function addAction(
+  group: Command,
+  action: RolloutAction,
+  summary: string,
+  question?: (name: string, where: string) => string,
+): void {
   const command = oneRollout(group, action, summary, `paku-ota rollout ${action} "vans to 2.1" --reason "…"`).option(
     '--reason <text>',
     'kept in the history',
@@ -169,7 +179,7 @@ function addAction(group: Command, action: RolloutAction, summary: string, quest
   if (question !== undefined) command.option('--yes', 'do not ask');
   acts<{ reason: string; yes?: boolean }, [string]>(command, async (session, { reason, yes = false }, name) => {
     const rollout = await session.api.rollout(name);
-    if (question !== undefined) await confirmOrStop(`${question(rollout.name)} (${session.target.name})`, yes);
+    if (question !== undefined) await confirmOrStop(question(rollout.name, session.target.name), yes);
     session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
   });
 }

@@ -16,10 +16,15 @@ export function deviceTable(devices: readonly Device[], now: Date): string[] {
 }
 
 /** The newest update, as one phrase. */
-export function updateText({ update }: Pick<Device, 'update'>): string | null {
+export function updateText({
+  update,
+  current_firmware_version: current,
+}: Pick<Device, 'update' | 'current_firmware_version'>): string | null {
   if (update === null) return null;
   const { firmware_version: version, status, is_open: isOpen, progress_percent: percent, reason } = update;
-  if (status === 'success') return isOpen ? `${version} written, must boot` : green(`✓ ${version}`);
+  if (status === 'success' && isOpen)
+    return version === current ? `runs ${version}, not final yet` : `${version} written, must boot`;
+  if (status === 'success') return green(`✓ ${version}`);
   if (!isOpen) return red(`✗ ${version} ${words(status)}${reason === null ? '' : `: ${reason}`}`);
   const doing = status === 'pending' ? 'owed' : words(status);
   return `→ ${version} ${doing}${percent === null ? '' : ` ${percent} %`}${reason === null ? '' : `: ${reason}`}`;
@@ -59,12 +64,21 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
   ]);
 }
 
-/** `state: Downloading, percent: 45`; what is nested as JSON. */
+/** Shown elsewhere, or by a device's clock, which nobody trusts. */
+const NOT_SHOWN = ['timestamp', 'updateId', 'attempt', 'by', 'reason'];
+
+/** `state: Downloading, percent: 45, groups: vans boats`; what is nested deeper as JSON. */
 export const detailText = (detail: Readonly<Record<string, unknown>>): string =>
   Object.entries(detail)
-    .filter(([, value]) => value !== null && value !== '')
-    .map(([key, value]) => `${words(key)}: ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .filter(([key, value]) => value !== null && value !== '' && !NOT_SHOWN.includes(key))
+    .map(([key, value]) => `${words(key)}: ${valueText(value)}`)
     .join(', ');
+
+function valueText(value: unknown): string {
+  if (typeof value !== 'object') return String(value);
+  const isFlat = Array.isArray(value) && value.every((each) => typeof each !== 'object');
+  return isFlat ? value.join(' ') : JSON.stringify(value);
+}
 
 export function explanationText(explanation: Explanation, now: Date): string[] {
   const { device_id, rule, since, next, rollout_name, firmware_version } = explanation;

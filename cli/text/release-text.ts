@@ -1,7 +1,7 @@
 import type { RejectedUpload, Release, ReleaseDetail } from '../../api/releases.ts';
 import { bold, green, red, yellow } from '../style.ts';
 import { facts, table } from './table.ts';
-import { ago, bytes, count, instantAgo } from './units.ts';
+import { ago, bytes, caller, count, instantAgo } from './units.ts';
 
 export function releaseTable(releases: readonly Release[], now: Date): string[] {
   if (releases.length === 0) return ['No releases. Add one: paku-ota release add build/firmware.bin --model esp32-s3'];
@@ -28,9 +28,12 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
   const descriptor = (image.descriptor ?? {}) as Record<string, unknown>;
   const text = (value: unknown) => (value === undefined || value === '' ? null : String(value));
   return [
-    bold(`${release.device_model} ${release.version}`),
+    `${bold(`${release.device_model} ${release.version}`)}${release.revoked_at === null ? '' : red('  revoked')}`,
     ...facts([
-      ['revoked', release.revoked_at && `${instantAgo(release.revoked_at, now)} by ${release.revoked_by}`],
+      [
+        'revoked',
+        release.revoked_at && `${instantAgo(release.revoked_at, now)} by ${caller(release.revoked_by ?? '')}`,
+      ],
       ['because', release.revoked_reason],
       ['registered', instantAgo(release.created_at, now)],
       ['runs on', count(release.devices, 'device')],

@@ -11,7 +11,7 @@ import { bold, cyan, dim, green, red, yellow } from '../style.ts';
 import { detailText } from './device-text.ts';
 import { type StagedRollout, stageLines } from './stage-text.ts';
 import { facts, pad, table } from './table.ts';
-import { ago, count, instant, instantAgo, number, words } from './units.ts';
+import { ago, caller, count, instant, instantAgo, number, words } from './units.ts';
 
 const STATE_COLORS: Readonly<Record<Rollout['state'], (text: string) => string>> = {
   draft: dim,
@@ -59,14 +59,16 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
 }
 
 /** How a rollout goes on, by what its author decided. */
-export function planText(draft: RolloutDraft): string[] {
+export const planText = (draft: RolloutDraft): string[] => facts(planFacts(draft));
+
+function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
   const { stages, send_window: window, start_at, max_in_flight, max_per_minute, failure_count } = draft;
   const threshold = Math.round((draft.failure_threshold ?? 0.1) * 1000) / 10;
   const limits = [
     max_in_flight ? `${number(max_in_flight)} at once` : '',
     max_per_minute ? `${number(max_per_minute)} a minute` : '',
   ].filter((part) => part !== '');
-  return facts([
+  return [
     ['stages', stagesText(stages ?? null)],
     ['at most', limits.join(', ')],
     ['halts', `above ${threshold} % failures${failure_count ? `, or at ${count(failure_count, 'failure')}` : ''}`],
@@ -75,19 +77,23 @@ export function planText(draft: RolloutDraft): string[] {
       'sends',
       window ? `${window.days?.join(',') ?? 'daily'} ${window.from}–${window.to} ${window.time_zone ?? 'UTC'}` : null,
     ],
-  ]);
+  ];
 }
 
 function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): string {
   if (!stages) return 'slowly at first, faster while devices succeed';
   if (stages.length === 0) return 'everyone at once';
-  return stages
-    .map(({ percentage, count: devices, soak_minutes: soak }) => {
-      const reach = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
-      return soak ? `${reach} (soaks ${soak} min)` : reach;
-    })
-    .join(', ');
+  const parts = stages.map(({ percentage, count: devices, soak_minutes: soak }) => {
+    const reach = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
+    return soak ? `${reach} (soaks ${soak} min)` : reach;
+  });
+  const isWhole = stages.at(-1)?.percentage === 100;
+  return [...parts, ...(isWhole ? [] : ['everyone'])].join(', then ');
 }
+
+/** The one line that says that a rollout is there. */
+export const madeText = ({ name, state, rollout_id }: Rollout, isNew: boolean): string =>
+  `${isNew ? green('made') : 'existed already'}  ${bold(name)}  ${stateText(state)}  ${dim(`#${rollout_id}`)}`;
 
 export function rolloutText(rollout: Rollout, now: Date): string[] {
   const { firmware_version: version, device_model: model, target_type, target_filter } = rollout;
@@ -96,23 +102,27 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
   return [
     `${bold(rollout.name)}  ${stateText(rollout.state)}  ${dim(`#${rollout.rollout_id}`)}`,
     ...facts([
-      ['paused', rollout.paused_at && `${instantAgo(rollout.paused_at, now)} by ${rollout.paused_by}`],
+      ['paused', rollout.paused_at && `${instantAgo(rollout.paused_at, now)} by ${caller(rollout.paused_by ?? '')}`],
       ['because', rollout.paused_reason],
       ['now', rollout.waiting_for],
       ['updates', `${model} to ${version}`],
       ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
       ['so far', talliesText(rollout)],
-      ['created', `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${rollout.created_by}` : ''}`],
+      [
+        'created',
+        `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${caller(rollout.created_by)}` : ''}`,
+      ],
       ['completed', instantAgo(rollout.completed_at, now)],
       ['aborted', instantAgo(rollout.aborted_at, now)],
+      ...planFacts({ ...rollout, is_active: rollout.state !== 'draft' }),
     ]),
-    ...planText(rollout),
   ];
 }
 
 /** `4 of 6 succeeded, 1 failed, 1 under way`. */
 export function talliesText(rollout: RolloutSummary): string {
   const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
+  if (devices === 0) return 'no device yet';
   const parts = [
     `${number(succeeded)} of ${number(devices)} succeeded`,
     ...(failed > 0 ? [red(`${number(failed)} failed`)] : []),
@@ -139,9 +149,15 @@ export function historyTable(decisions: readonly Decision[], withRollout: boolea
     { head: 'AT', value: ({ at }) => instant(at) },
     ...(withRollout ? [{ head: 'ROLLOUT', value: ({ rollout_name }: Decision) => rollout_name }] : []),
     { head: 'EVENT', value: ({ event }) => words(event.replace(/^rollout_/, '')) },
-    { head: 'BY', value: ({ decided_by }) => decided_by },
-    { head: 'WHY', value: ({ reason }) => reason },
+    { head: 'BY', value: ({ decided_by }) => decided_by && caller(decided_by) },
+    { head: 'WHY', value: whyDecided },
   ]);
+}
+
+/** The reason, or what changed. */
+export function whyDecided({ reason, detail }: Decision): string {
+  const stage = typeof detail.stage === 'number' ? { stage: detail.stage + 1 } : {};
+  return reason ?? detailText({ ...detail, ...stage });
 }
 
 export function updateTable(updates: readonly DeviceUpdate[], now: Date): string[] {

@@ -36,8 +36,12 @@ export const number = (value: number): string => value.toLocaleString('en-US');
 /** `1 device`, `4,312 devices`. */
 export const count = (value: number, noun: string): string => `${number(value)} ${noun}${value === 1 ? '' : 's'}`;
 
-/** `rolled_back` is `rolled back`. */
-export const words = (name: string): string => name.replaceAll('_', ' ');
+/** `rolled_back` and `rolledBack` are `rolled back`. */
+export const words = (name: string): string =>
+  name.replaceAll('_', ' ').replace(/[a-z][A-Z]/g, ([low = '', high = '']) => `${low} ${high.toLowerCase()}`);
+
+/** `user/ada` of an ARN: the account is known. What is no ARN stays as it is. */
+export const caller = (arn: string): string => arn.replace(/^arn:[^:]*:(?:iam|sts)::\d*:/, '');
 
 const FULL = '█';
 const EMPTY = '░';

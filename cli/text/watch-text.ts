@@ -2,7 +2,7 @@ import type { DeviceUpdate, Preview, Progress, Rollout } from '../../api/rollout
 import { bold, dim, red } from '../style.ts';
 import { stateText, talliesText } from './rollout-text.ts';
 import { stageLines } from './stage-text.ts';
-import { ago, duration, number, words } from './units.ts';
+import { ago, caller, duration, number, words } from './units.ts';
 
 /** A rollout at one instant, as `rollout watch` shows it. */
 export interface Snapshot {
@@ -27,16 +27,17 @@ export function watchLines(snapshot: Snapshot, now: Date): string[] {
 }
 
 const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollout): string => {
-  if (state === 'paused') return ` by ${paused_by}: ${paused_reason}`;
+  if (state === 'paused') return ` by ${caller(paused_by ?? '')}: ${paused_reason}`;
   if (state === 'scheduled' && start_at !== null) return `, starts ${start_at}`;
   return state === 'active' && waiting_for !== null && waiting_for !== state ? `, ${waiting_for}` : '';
 };
 
 /** Where no terminal is: one line, printed when it changes. */
 export function watchLine({ rollout }: Snapshot): string {
-  const stage =
-    rollout.stage === null ? '' : ` in ${rollout.stages === null ? 'window' : 'stage'} ${rollout.stage + 1}`;
-  return `${rollout.state}${stage}${phase(rollout)}: ${talliesText(rollout)}`;
+  const { state, stage, stages } = rollout;
+  const where =
+    stage === null || state === 'completed' ? '' : ` in ${stages === null ? 'window' : 'stage'} ${stage + 1}`;
+  return `${state}${where}${phase(rollout)}: ${talliesText(rollout)}`;
 }
 
 export const failureLine = ({ device_id, status, attempt, reason, ...update }: DeviceUpdate, now: Date): string =>
@@ -55,7 +56,7 @@ export function ratePerMinute({ outcomes }: Progress, now: Date): number | null 
   return total / minutes;
 }
 
-/** Devices that have yet to end: open ones, and members that no stage has reached. Not exact with a percentage. */
+/** About how many devices have yet to end: open ones, and members that no stage has reached. */
 export function remaining({ rollout, preview }: Pick<Snapshot, 'rollout' | 'preview'>): number {
   const { owed, in_progress, failed, canceled, rollout_percentage } = rollout;
   const open = owed + in_progress;

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DeviceUpdate, Progress, Rollout } from '../../api/rollouts.ts';
-import { updateText } from '../../cli/text/device-text.ts';
+import { detailText, updateText } from '../../cli/text/device-text.ts';
 import { printable } from '../../cli/text/printable.ts';
 import { planText, previewText, progressText } from '../../cli/text/rollout-text.ts';
 import { stageLines } from '../../cli/text/stage-text.ts';
 import { facts, shorten, table } from '../../cli/text/table.ts';
-import { ago, bar, bytes, count, percent } from '../../cli/text/units.ts';
+import { ago, bar, bytes, caller, count, percent } from '../../cli/text/units.ts';
 import { ratePerMinute, remaining, watchLine, watchLines } from '../../cli/text/watch-text.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
@@ -136,7 +136,7 @@ describe('a preview', () => {
         send_window: { from: '22:00', to: '05:00', time_zone: 'Europe/Rome' },
       }),
     ).toEqual([
-      'stages   3 devices, 25 % (soaks 60 min)',
+      'stages   3 devices, then 25 % (soaks 60 min), then everyone',
       'at most  200 at once',
       'halts    above 5 % failures, or at 1 failure',
       'starts   2026-03-02 22:00:00Z',
@@ -149,20 +149,22 @@ test('the newest update of a device is one phrase', () => {
   const update = {
     rollout_name: 'x',
     firmware_version: '2.1.0',
-    status: 'downloading' as const,
+    status: 'downloading' as DeviceUpdate['status'],
     is_open: true,
-    progress_percent: 45,
-    reason: null,
+    progress_percent: 45 as number | null,
+    reason: null as string | null,
   };
-  expect(updateText({ update })).toBe('→ 2.1.0 downloading 45 %');
-  expect(updateText({ update: { ...update, status: 'pending', progress_percent: null, reason: 'asleep' } })).toBe(
-    '→ 2.1.0 owed: asleep',
-  );
-  expect(updateText({ update: { ...update, status: 'success', is_open: false } })).toBe('✓ 2.1.0');
-  expect(updateText({ update: { ...update, status: 'rolled_back', is_open: false, reason: 'back on 2.0.0' } })).toBe(
+  const text = (change: Partial<typeof update>, current = '2.0.0') =>
+    updateText({ update: { ...update, ...change }, current_firmware_version: current });
+  expect(text({})).toBe('→ 2.1.0 downloading 45 %');
+  expect(text({ status: 'pending', progress_percent: null, reason: 'asleep' })).toBe('→ 2.1.0 owed: asleep');
+  expect(text({ status: 'success' })).toBe('2.1.0 written, must boot');
+  expect(text({ status: 'success' }, '2.1.0')).toBe('runs 2.1.0, not final yet');
+  expect(text({ status: 'success', is_open: false }, '2.1.0')).toBe('✓ 2.1.0');
+  expect(text({ status: 'rolled_back', is_open: false, reason: 'back on 2.0.0' })).toBe(
     '✗ 2.1.0 rolled back: back on 2.0.0',
   );
-  expect(updateText({ update: null })).toBeNull();
+  expect(updateText({ update: null, current_firmware_version: '2.0.0' })).toBeNull();
 });
 
 const rollout = {
@@ -287,6 +289,19 @@ describe('the bar of a stage', () => {
       'window 2  ░░░░░░░░░░░░░░░░░░░░░░░░   0 %  of 2:  1 under way',
     ]);
   });
+});
+
+test('details are said in words, without what a device says of the time', () => {
+  expect(
+    detailText({ state: 'Installing', elapsedMs: 3, timestamp: '1970', groups: ['a', 'b'], x: { y: 1 }, z: null }),
+  ).toBe('state: Installing, elapsed ms: 3, groups: a b, x: {"y":1}');
+});
+
+test('who did it is said without the account', () => {
+  expect(['arn:aws:sts::123456789012:assumed-role/ops/ada', 'orchestrator'].map(caller)).toEqual([
+    'assumed-role/ops/ada',
+    'orchestrator',
+  ]);
 });
 
 test('progress lists failures by reason', () => {
