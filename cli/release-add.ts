@@ -32,14 +32,14 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
     ...(notes !== undefined && { release_notes: notes }),
   });
   const meter = session.json ? SILENT : meterFor(image, `${model} ${version}`);
-  try {
+  const upload = async () => {
     await putImage(image, started, meter.sent);
     meter.waiting();
     const awaited = { model, version, sha256: image.sha256, since, timeoutSeconds: options.timeout };
-    showOutcome(session, await awaitOutcome(api, awaited, before), since);
-  } finally {
-    meter.done();
-  }
+    return awaitOutcome(api, awaited, before);
+  };
+  // The meter draws over what stands below it: it goes before anything else is printed.
+  showOutcome(session, await upload().finally(meter.done), since);
 }
 
 function versionOf({ path, appVersion }: ImageFile): string {
