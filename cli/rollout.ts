@@ -100,22 +100,25 @@ function addHistory(group: Command): void {
   });
 }
 
+/** Takes a limit away; commander itself makes something else of null. */
+const NONE = 'none';
+type None = typeof NONE;
+
 interface ChangeFlags {
   readonly start?: true;
   readonly failureThreshold?: number;
-  readonly failureCount?: number | null;
+  readonly failureCount?: number | None;
   readonly minReports?: number;
-  readonly maxInFlight?: number | null;
-  readonly maxPerMinute?: number | null;
-  readonly window?: RolloutChange['send_window'];
+  readonly maxInFlight?: number | None;
+  readonly maxPerMinute?: number | None;
+  readonly window?: NonNullable<RolloutChange['send_window']> | None;
   readonly keepOpen?: boolean;
 }
 
-/** `none` takes a limit away. */
 const orNone =
   <T>(parse: (text: string) => T) =>
-  (text: string): T | null =>
-    text === 'none' ? null : parse(text);
+  (text: string): T | None =>
+    text === NONE ? NONE : parse(text);
 
 function addChange(group: Command): void {
   const limit = orNone(whole(1, 1_000_000));
@@ -156,7 +159,8 @@ function readChange(flags: ChangeFlags): RolloutChange {
     send_window: flags.window,
     keep_open: flags.keepOpen,
   };
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([key, value]) => [key, value === NONE ? null : value]));
 }
 
 const text = (value: string) => {

@@ -1,0 +1,271 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Diagnosis } from '../../cli/doctor.ts';
+import { buildImage } from '../../fleet/build-image.ts';
+import { scaledClock } from '../../fleet/clock.ts';
+import { Cli, ended } from '../support/cli.ts';
+import { startTestSystem, type TestSystem } from '../support/system.ts';
+
+let system: TestSystem;
+let cli: Cli;
+beforeAll(async () => {
+  system = await startTestSystem();
+  cli = new Cli(system.home);
+  await system.device({ deviceId: 'ESP32-VAN1', clock: scaledClock(10) });
+  await system.device({ deviceId: 'ESP32-VAN2', clock: scaledClock(10) });
+  await system.device({ deviceId: 'ESP32-SMALL', clock: scaledClock(10), otaPartitionBytes: 1024 });
+  await system.until<{ n: number }>('SELECT count(*)::integer AS n FROM devices', ({ n }) => n === 3);
+});
+afterAll(() => system?.close());
+
+function image(name: string, bytes: Uint8Array | string): string {
+  const file = join(system.home, name);
+  writeFileSync(file, bytes);
+  return file;
+}
+
+/** A rollout that need not wait minutes for what it would wait for on vans. */
+function rolloutFile(name: string, version: string, more: object = {}): string {
+  const draft = { name, device_model: 'esp32-s3', firmware_version: version, survival_minutes: 0, ...more };
+  return image(`${version}.json`, JSON.stringify(draft));
+}
+
+/** Lets the orchestrator look again and again until a command has ended. */
+async function whileTicking<T>(work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = work.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await system.runtime.tick();
+    await system.runtime.idle();
+    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, 200))]);
+  }
+  return over;
+}
+
+describe('releases', () => {
+  test('an image is uploaded under the version that it calls itself, and its verdict printed', async () => {
+    const file = image('v1.1.bin', buildImage({ version: '1.1.0' }));
+    const added = await cli.run('release', 'add', file, '--model', 'esp32-s3', '--changelog', 'Heater fixed');
+    expect(added).toEqual({
+      code: 0,
+      stdout: 'registered  esp32-s3 1.1.0, ESP32-S3, 65 KiB\n',
+      stderr: 'Uploading esp32-s3 1.1.0, 65 KiB\nUploaded. Waiting for the verdict\n',
+    });
+    expect(await cli.print('release', 'list')).toMatch(
+      /^MODEL +VERSION +CHIP +SIZE +DEVICES +REGISTERED +REMARKS\nesp32-s3 +1\.1\.0 +ESP32-S3 +65 KiB +0 +.* +Heater fixed\n$/,
+    );
+    expect(await cli.print('release', 'show', 'esp32-s3', '1.1.0')).toContain('calls itself  paku-core 1.1.0');
+    expect((await cli.run('release', 'add', file, '--model', 'esp32-s3')).stdout).toContain('with the same bytes');
+  });
+
+  test('a rejected one ends with 1 and says why, and the next try is not confused with it', async () => {
+    const wrong = image('c3.bin', buildImage({ chip: 'ESP32-C3', version: '1.2.0' }));
+    const rejected = await cli.run('release', 'add', wrong, '--model', 'esp32-s3');
+    expect(rejected).toMatchObject({
+      code: 1,
+      stdout:
+        'rejected  firmware/1.2.0/esp32-s3.bin: WRONG_CHIP\n  the image is for ESP32-C3, model esp32-s3 has ESP32-S3\n',
+    });
+    const right = image('v1.2.bin', buildImage({ version: '1.2.0' }));
+    expect(await cli.json('release', 'add', right, '--model', 'esp32-s3')).toMatchObject({
+      state: 'registered',
+      release: { version: '1.2.0' },
+    });
+    expect(await cli.print('release', 'list', '--rejected')).toContain('WRONG_CHIP');
+    expect(await cli.print('release', 'rescan', 'firmware/1.2.0/esp32-s3.bin')).toContain('is being verified again');
+  });
+
+  test('what has no version of its own is not guessed at', async () => {
+    const text = image('notes.bin', 'no image at all');
+    expect(await cli.run('release', 'add', text, '--model', 'esp32-s3')).toMatchObject({
+      code: 2,
+      stderr: `paku-ota: ${text} does not say its version: give it with --version\n`,
+    });
+    const arduino = image('sketch.bin', buildImage({ version: 'esp-idf: v4.4.5 ac5d805d0e' }));
+    expect((await cli.run('release', 'add', arduino, '--model', 'esp32-s3')).stderr).toContain('calls itself "esp-idf');
+    expect(await cli.run('release', 'add', join(system.home, 'none.bin'), '--model', 'x')).toMatchObject({ code: 1 });
+  });
+
+  test('one is revoked only by who says yes', async () => {
+    const file = image('v1.0.1.bin', buildImage({ version: '1.0.1' }));
+    await cli.print('release', 'add', file, '--model', 'esp32-s3');
+    const revoke = ['release', 'revoke', 'esp32-s3', '1.0.1', '--reason', 'bricks vans'];
+    const asked = await cli.run(...revoke);
+    expect(asked).toMatchObject({ code: 2, stdout: '' });
+    expect(asked.stderr).toContain('This cannot be undone. There is no terminal to answer on: add --yes.');
+    expect(await cli.json('release', 'show', 'esp32-s3', '1.0.1')).toMatchObject({ revoked_at: null });
+    expect(await cli.print(...revoke, '--yes')).toContain('esp32-s3 1.0.1  revoked');
+    expect(await cli.print('release', 'list')).toContain('revoked: bricks vans');
+  });
+});
+
+describe('devices', () => {
+  test('are listed, shown, grouped and given attributes', async () => {
+    expect(await cli.print('device', 'group', 'add', 'vans', 'ESP32-VAN1', 'ESP32-VAN2')).toBe('vans: 2 devices\n');
+    expect(await cli.run('device', 'group', 'add', 'vans', 'nobody')).toMatchObject({
+      code: 1,
+      stderr: 'paku-ota: add: not registered: nobody\n',
+    });
+    expect(await cli.print('device', 'list', '--group', 'vans')).toMatch(
+      /^DEVICE +MODEL +VERSION +SEEN +GROUPS +UPDATE\n● ESP32-VAN1 +esp32-s3 +1\.0\.0 .* +vans\n● ESP32-VAN2 /,
+    );
+    expect(await cli.json('device', 'list', '--limit', '1')).toMatchObject({
+      items: [{ device_id: 'ESP32-SMALL' }],
+      next_cursor: expect.any(String),
+    });
+    expect(await cli.print('device', 'attributes', 'ESP32-VAN1', 'site=rome')).toContain('site=rome');
+    expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(/^ESP32-VAN1 {2}● online\nmodel +esp32-s3\n/);
+    expect(await cli.print('device', 'timeline', 'ESP32-VAN1')).toBe('Nothing happened to it yet.\n');
+    expect(await cli.print('device', 'group', 'list')).toBe('GROUP  DEVICES\nvans         2\n');
+    expect(await cli.print('device', 'group', 'remove', 'vans', 'ESP32-VAN2')).toBe('vans: 1 device\n');
+  });
+
+  test('one gets one release, and it is explained where it stands', async () => {
+    const owed = await cli.print('device', 'update', 'ESP32-VAN2', '--version', '1.1.0');
+    expect(owed).toContain('ESP32-VAN2 is owed 1.1.0, by rollout "ESP32-VAN2 to 1.1.0');
+    await system.runtime.tick();
+    await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-VAN2' AND current_firmware_version = '1.1.0'`);
+    expect(await cli.print('device', 'explain', 'ESP32-VAN2', '--version', '1.1.0')).toMatch(
+      /^ESP32-VAN2 runs 1\.1\.0\nsince +\d{4}-.*\nnext +final at .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
+    );
+    expect(await cli.print('device', 'timeline', 'ESP32-VAN2')).toMatch(/^AT +EVENT +VERSION +ATTEMPT +DETAIL\n/);
+    expect(await cli.run('device', 'explain', 'nobody')).toMatchObject({
+      code: 1,
+      stderr: 'paku-ota: There is no device nobody.\n',
+    });
+  });
+});
+
+describe('a rollout', () => {
+  test('is previewed, made by who says yes, made once, and watched until it has completed', async () => {
+    const file = rolloutFile('van 1 to 1.2', '1.2.0', { stages: [{ count: 1 }] });
+    const flags = ['--file', file, '--device', 'ESP32-VAN1'];
+    expect(await cli.print('rollout', 'preview', ...flags)).toBe('1 will be updated; 0 will not.\n');
+    expect(await cli.print('rollout', 'preview', '--model', 'esp32-s3', '--version', '1.0.0')).toBe(
+      '0 will be updated; 3 will not:\n       2  on 1.0.0 already\n       1  newer than 1.0.0\n',
+    );
+
+    const asked = await cli.run('rollout', 'create', ...flags);
+    expect(asked).toMatchObject({ code: 2, stdout: '' });
+    expect(asked.stderr).toContain('1 will be updated; 0 will not.\nstages  1 device, then everyone\n');
+    const made = await cli.run('rollout', 'create', ...flags, '--yes');
+    expect(made).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^made {2}van 1 to 1\.2 {2}active {2}#\d+\n$/),
+    });
+    expect(await cli.print('rollout', 'create', ...flags, '--yes')).toMatch(/^existed already {2}van 1 to 1\.2 /);
+
+    const watched = await whileTicking(cli.run('rollout', 'watch', 'van 1 to 1.2', '--interval', '1'));
+    expect(watched).toMatchObject({ code: 0, stderr: '' });
+    expect(watched.stdout).toMatch(/completed: 1 of 1 succeeded\n$/);
+    expect(await cli.print('rollout', 'list')).toMatch(/van 1 to 1\.2 +esp32-s3 +1\.2\.0 +completed +1 +1 +0 +0 /);
+    expect(await cli.print('rollout', 'show', 'van 1 to 1.2')).toContain(
+      'stage 1  ████████████████████████ 100 %  of 1:  1 ✓',
+    );
+    expect(await cli.print('rollout', 'history', 'van 1 to 1.2')).toContain('completed');
+    expect(await cli.print('rollout', 'devices', 'van 1 to 1.2', '--status', 'success')).toContain('ESP32-VAN1');
+  });
+
+  test('that a bad build halts ends the watch with 1 and says which device failed, and why', async () => {
+    const file = rolloutFile('too big', '1.2.0', { stages: [], max_attempts: 1, failure_count: 1 });
+    await cli.print('rollout', 'create', '--file', file, '--device', 'ESP32-SMALL', '--yes');
+    const watched = await whileTicking(cli.run('rollout', 'watch', 'too big', '--interval', '1'));
+    expect(watched.code).toBe(1);
+    expect(watched.stdout).toMatch(/✗ ESP32-SMALL {2}failed in attempt 1: .+/);
+    expect(watched.stderr).toContain('paku-ota: "too big" was paused by');
+    expect(await cli.print('rollout', 'progress', 'too big')).toContain('Failures by reason\n       1  failed: ');
+    expect(await cli.print('fleet')).toContain('! Rollout "too big" is halted');
+    expect(await cli.print('rollout', 'retry', 'too big', '--reason', 'a larger partition')).toContain('active');
+    await cli.print('rollout', 'abort', 'too big', '--yes');
+  });
+
+  test('is paused, resumed, advanced and aborted, each only where that can be', async () => {
+    const file = rolloutFile('held', '1.2.0', { stages: [{ percentage: 50 }], target_filter: { versions: ['0.1'] } });
+    await cli.print('rollout', 'create', '--file', file, '--draft', '--yes');
+    expect(await cli.run('rollout', 'watch', 'held')).toMatchObject({
+      code: 1,
+      stderr: 'paku-ota: "held" is a draft: start it with paku-ota rollout change "held" --start\n',
+    });
+    expect(await cli.run('rollout', 'change', 'held')).toMatchObject({ code: 2 });
+    expect(await cli.json('rollout', 'change', 'held', '--start', '--max-in-flight', '3')).toMatchObject({
+      state: 'active',
+      max_in_flight: 3,
+    });
+    expect(await cli.json('rollout', 'change', 'held', '--max-in-flight', 'none')).toMatchObject({
+      max_in_flight: null,
+    });
+    expect(await cli.run('rollout', 'advance', 'held')).toMatchObject({
+      code: 1,
+      stderr: 'paku-ota: Rollout "held" cannot advance: it has not begun.\n',
+    });
+    expect(await cli.print('rollout', 'pause', 'held', '--reason', 'lunch')).toMatch(
+      /held {2}paused.*\n.*\nbecause +lunch\n/,
+    );
+    expect(await cli.print('rollout', 'resume', 'held')).toMatch(/^held {2}active/);
+    expect(await cli.run('rollout', 'abort', 'held')).toMatchObject({ code: 2 });
+    expect(await cli.print('rollout', 'abort', 'held', '--yes')).toMatch(/^held {2}aborted/);
+    expect(await cli.run('rollout', 'watch', 'held')).toMatchObject({ code: 1 });
+  });
+
+  test('that the API refuses names the fields', async () => {
+    const create = ['rollout', 'create', '--model', 'esp32-s3', '--version', '1.2.0', '--yes', '--name', 'refused'];
+    expect(await cli.run(...create, '--stages', '20%,10%')).toMatchObject({
+      code: 1,
+      stderr: 'paku-ota: stages: each stage must be larger than the one before\n',
+    });
+    const usage = await cli.run(...create, '--stages', 'some');
+    expect(usage.code).toBe(2);
+    expect(usage.stderr).toContain('"some" is no stage; expected a form like 5%, 25%:60m or 10:1h.');
+  });
+});
+
+describe('the service', () => {
+  test('tells what was decided, and goes on telling', async () => {
+    const { items } = await cli.json<{ items: { event_id: number }[] }>('events', '--limit', '1');
+    const follower = cli.start('events', '--follow', '--json', '--after', String(items[0]?.event_id));
+    const over = ended(follower);
+    const lines = createInterface({ input: follower.stdout as NodeJS.ReadableStream });
+    await cli.print('rollout', 'create', '--file', rolloutFile('news', '1.2.0'), '--draft', '--yes');
+    const [line] = (await once(lines, 'line')) as [string];
+    expect(JSON.parse(line)).toMatchObject({ rollout_name: 'news', event: 'rollout_created' });
+    follower.kill();
+    await over;
+    expect(await cli.print('events')).toMatch(/^AT +ROLLOUT +EVENT +BY +WHY\n/);
+  });
+
+  test('looks when it is told to, and has no dead letters', async () => {
+    expect(await cli.json('tick')).toMatchObject({ ran: true });
+    expect(await cli.print('dead-letters', 'list')).toBe(
+      'QUEUE     MESSAGES\nstatus           0\nota              0\nupload           0\ndispatch         0\n',
+    );
+    expect(await cli.print('dead-letters', 'redrive', 'status')).toBe('status: there is nothing to move back\n');
+    expect(await cli.run('dead-letters', 'redrive', 'x')).toMatchObject({ code: 1 });
+    expect(await cli.print('rejected-messages')).toBe('No message was rejected.\n');
+  });
+
+  test('is examined without a finding, and what AWS does is not called tested', async () => {
+    const { code, stdout } = await cli.run('doctor');
+    expect(stdout).toMatch(/pass +identity +arn:aws:iam::/);
+    expect(stdout).toContain('Nothing is wrong that can be seen from here.');
+    expect(code).toBe(0);
+    const { checks, assumptions } = await cli.json<Diagnosis>('doctor');
+    expect(checks.map(({ check, outcome }) => [check, outcome])).toEqual(
+      ['API', 'clock', 'identity', 'round trip', 'schema', 'device links', 'dead letters', 'broker'].map((check) => [
+        check,
+        'pass',
+      ]),
+    );
+    expect(new Set(assumptions.map(({ outcome }) => outcome))).toEqual(new Set(['imitated']));
+  });
+});
+
+test('colours nothing in a pipe, and everything where that is insisted on', async () => {
+  expect(await cli.print('device', 'list')).not.toContain('\x1b');
+  expect(await new Cli(system.home, { FORCE_COLOR: '1' }).print('device', 'list')).toContain('\x1b[32m●');
+  expect(await new Cli(system.home, { FORCE_COLOR: '1', NO_COLOR: '1' }).print('device', 'list')).not.toContain('\x1b');
+});
