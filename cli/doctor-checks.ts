@@ -38,7 +38,7 @@ export async function checkSystem(session: Session): Promise<{ checks: Check[]; 
   const checks = [
     front.check,
     checkClock(front.skewSeconds),
-    ...checkInfo(info, tookMs),
+    ...checkInfo(info, tookMs, target.kind),
     await attempt('device links', () => checkLinks(target.apiUrl)),
     await attempt('dead letters', () => checkDeadLetters(session)),
     await attempt('broker', async () => (extras ? (await extras).checkBroker(target) : checkLocalBroker(session))),
@@ -94,22 +94,23 @@ export function checkClock(skewSeconds: number | null): Check {
   return { check, outcome: 'fail', detail: `${detail}; signatures are refused from 5 min on: set its clock` };
 }
 
-function checkInfo(info: ServiceInfo | string, tookMs: number): Check[] {
+const UPDATE = { local: 'stop it, and npm start', aws: 'npm run deploy' };
+
+function checkInfo(info: ServiceInfo | string, tookMs: number, kind: 'local' | 'aws'): Check[] {
   if (typeof info === 'string') return [{ check: 'signed call', outcome: 'fail', detail: info }];
   return [
     { check: 'identity', outcome: 'pass', detail: info.caller },
     { check: 'round trip', outcome: 'pass', detail: `API, function and database answered in ${tookMs} ms` },
-    checkSchema(info.schema_version, newestMigration(), `service ${info.version}`),
+    checkSchema(info.schema_version, newestMigration(), `service ${info.version}`, UPDATE[kind]),
   ];
 }
 
-export function checkSchema(deployed: number, known: number, service: string): Check {
+/** @param update how the other side is brought up to date */
+export function checkSchema(deployed: number, known: number, service: string, update: string): Check {
   const check = 'schema';
   if (deployed === known) return { check, outcome: 'pass', detail: `version ${deployed}, ${service}` };
   const act =
-    deployed < known
-      ? 'the deployment is older than this paku-ota: npm run deploy'
-      : 'this paku-ota is older than the deployment: update it';
+    deployed < known ? `it is older than this paku-ota: ${update}` : 'this paku-ota is older than it: update paku-ota';
   return { check, outcome: 'fail', detail: `version ${deployed}, expected ${known}; ${act}` };
 }
 

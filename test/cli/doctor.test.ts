@@ -94,9 +94,9 @@ test('a clock that no signature survives is a failure, one that is a little off 
 });
 
 test('a schema of another version says which side to update', () => {
-  expect(checkSchema(3, 3, 'service 0.1.0')).toMatchObject({ outcome: 'pass' });
-  expect(checkSchema(2, 3, '').detail).toContain('npm run deploy');
-  expect(checkSchema(4, 3, '').detail).toContain('this paku-ota is older');
+  expect(checkSchema(3, 3, 'service 1', 'npm run deploy')).toMatchObject({ outcome: 'pass' });
+  expect(checkSchema(2, 3, 'service 1', 'npm run deploy').detail).toContain('npm run deploy');
+  expect(checkSchema(4, 3, 'service 1', 'npm run deploy').detail).toContain('this paku-ota is older');
 });
 
 describe('a bucket', () => {
