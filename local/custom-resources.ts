@@ -2,15 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
+import { arnOf } from './account.ts';
+import type { Resource } from './assembly.ts';
 import { startHttpServer } from './http-server.ts';
-
-export interface CustomResource {
-  readonly logicalId: string;
-  /** `Custom::…` */
-  readonly type: string;
-  readonly stackId: string;
-  readonly properties: Readonly<Record<string, unknown>>;
-}
+import type { Invoke } from './template-functions.ts';
 
 /** @see https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html */
 const answerSchema = z.object({
@@ -26,8 +21,8 @@ const answerSchema = z.object({
  * @throws Error with the function's own reason when it answers FAILED, fails, or ends without an answer
  */
 export async function runCustomResource(
-  { logicalId, type, stackId, properties }: CustomResource,
-  invoke: (event: object) => Promise<unknown>,
+  { logicalId, type, stack, properties }: Resource,
+  invoke: Invoke,
 ): Promise<void> {
   let answer: string | undefined;
   const takeAnswer = async (request: IncomingMessage) => {
@@ -36,10 +31,10 @@ export async function runCustomResource(
   };
   const listener = await startHttpServer({ host: '127.0.0.1', port: 0 }, takeAnswer, () => {});
   try {
-    await invoke({
+    await invoke(String(properties.ServiceToken), {
       RequestType: 'Create',
       RequestId: randomUUID(),
-      StackId: stackId,
+      StackId: arnOf('cloudformation', `stack/${stack}/local`),
       LogicalResourceId: logicalId,
       ResourceType: type,
       ServiceToken: properties.ServiceToken,

@@ -6,7 +6,7 @@ import { executeAnswer } from './data-api-results.ts';
 import { DataApiSessions, run } from './data-api-sessions.ts';
 import { jsonService, operation } from './json-service.ts';
 import type { Secrets } from './secrets.ts';
-import type { SessionOptions, SqlEngine, SqlSession } from './sql-engine.ts';
+import type { Query, SessionOptions, SqlEngine } from './sql-engine.ts';
 
 export interface DataApiOptions {
   readonly engine: SqlEngine;
@@ -54,7 +54,7 @@ export function dataApiService(options: DataApiOptions): AwsService {
   const execute = operation(statement, async (input, identity) => {
     const session = admit('ExecuteStatement', input, identity, options);
     const bound = bindParameters(refuseTransactionControl(input.sql), input.parameters);
-    const work = (connection: SqlSession) => run(connection, bound);
+    const work = (query: Query) => run(query, bound);
     const { transactionId, secretArn } = input;
     const result = await (transactionId === undefined
       ? sessions.once(session, work)

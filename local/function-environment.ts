@@ -29,7 +29,8 @@ export class FunctionEnvironment {
   readonly #options: FunctionOptions;
   readonly #worker: Worker;
   #settle: { resolve(result: string): void; reject(error: Error): void } | undefined;
-  #usable = true;
+  /** False after a crash or a timeout. */
+  usable = true;
 
   /** @param write gets the function's output as it comes */
   constructor(options: FunctionOptions, write: (output: string) => void) {
@@ -51,11 +52,6 @@ export class FunctionEnvironment {
     // These may come between two events as well, from what a handler left behind.
     this.#worker.on('error', (error: Error) => this.#fail(error));
     this.#worker.on('exit', (code) => this.#fail(new Error(`its environment ended with exit code ${code}`)));
-  }
-
-  /** False after a crash or a timeout. */
-  get usable(): boolean {
-    return this.#usable;
   }
 
   /**
@@ -81,7 +77,7 @@ export class FunctionEnvironment {
   }
 
   async terminate(): Promise<void> {
-    this.#usable = false;
+    this.usable = false;
     await this.#worker.terminate();
   }
 
@@ -92,7 +88,7 @@ export class FunctionEnvironment {
   }
 
   #fail(error: Error): void {
-    this.#usable = false;
+    this.usable = false;
     this.#settle?.reject(error);
     this.#settle = undefined;
   }

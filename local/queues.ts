@@ -119,14 +119,13 @@ export class LocalQueue {
     return found;
   }
 
-  #hide(message: Message): void {
-    message.receives++;
-    message.visibleAt = this.#clock.now() + this.settings.visibilityTimeoutSeconds * 1000;
-  }
-
   async #deliver(consumer: Consumer, batch: readonly Message[]): Promise<void> {
     this.#running++;
-    for (const message of batch) this.#hide(message);
+    const visibleAt = this.#clock.now() + this.settings.visibilityTimeoutSeconds * 1000;
+    for (const message of batch) {
+      message.receives++;
+      message.visibleAt = visibleAt;
+    }
     const failures = new Set(await consumer.consume(batch).catch(() => batch.map(({ id }) => id)));
     for (const message of batch) {
       if (!failures.has(message.id)) this.#messages.delete(message.id);

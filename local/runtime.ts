@@ -93,7 +93,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const system = readSystem(options.assembly, around);
   Object.assign(services, await openData(system, home, options, closers));
   closers.add(() => closeFunctions(system));
-  await makeCustomResources(system);
+  for (const resource of system.customResources) await runCustomResource(resource, system.invoke);
 
   system.startConsumers();
   resumeQueues(system, home.path('queues.json'), closers);
@@ -173,13 +173,6 @@ function repeat(tick: () => Promise<void>, seconds: number, onFailure: (error: E
     running = false;
   }, seconds * 1000);
   return () => clearInterval(timer);
-}
-
-async function makeCustomResources({ customResources, invoke }: System): Promise<void> {
-  for (const { logicalId, type, stack, properties } of customResources) {
-    const resource = { logicalId, type, stackId: stack, properties };
-    await runCustomResource(resource, (event) => invoke(String(properties.ServiceToken), event));
-  }
 }
 
 async function closeFunctions({ functions }: System): Promise<void> {

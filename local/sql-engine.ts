@@ -23,21 +23,16 @@ export interface SessionOptions {
   readonly statementTimeoutMs: number;
 }
 
-/** One connection, held until it is released. */
-export interface SqlSession {
-  /** Runs one statement; parameters are PostgreSQL text input. @throws PostgresError */
-  query(sql: string, parameters?: readonly string[]): Promise<SqlResult>;
-  release(): Promise<void>;
-}
+/** Runs one statement; parameters are PostgreSQL text input. @throws PostgresError */
+export type Query = (sql: string, parameters?: readonly string[]) => Promise<SqlResult>;
 
 /** A PostgreSQL that statements can be run on. Output is ISO dates in UTC, bytea as hex. */
 export interface SqlEngine {
   /**
-   * Waits for a free connection.
-   *
+   * Waits for a free connection, and keeps it for as long as `work` takes.
    * @throws PostgresError when the role does not exist
    */
-  acquire(options: SessionOptions): Promise<SqlSession>;
+  use<T>(options: SessionOptions, work: (query: Query) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -51,34 +46,21 @@ export async function openPglite(folder?: string): Promise<SqlEngine> {
   for (const oid of Object.keys(database.parsers)) database.parsers[oid] = (value) => value;
   for (const oid of Object.keys(database.serializers)) database.serializers[oid] = (value) => value;
   await database.exec(`SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'`);
-  let free: Promise<void> = Promise.resolve();
+  const query: Query = (sql, parameters = []) => queryPglite(database, sql, parameters);
+  let last: Promise<unknown> = Promise.resolve();
   return {
-    async acquire(options) {
-      const turn = free;
-      let release = () => {};
-      free = new Promise((resolve) => {
-        release = resolve;
-      });
-      await turn;
-      await database.exec(sessionSql(options)).catch((error: unknown) => {
-        release();
-        throw error;
-      });
-      return { query: (sql, parameters) => queryPglite(database, sql, parameters), release: async () => release() };
+    use(options, work) {
+      const result = last.then(() => database.exec(sessionSql(options))).then(() => work(query));
+      last = result.catch(() => {});
+      return result;
     },
     close: () => database.close(),
   };
 }
 
-async function queryPglite(database: PGlite, sql: string, parameters: readonly string[] = []): Promise<SqlResult> {
-  const {
-    fields,
-    rows,
-    affectedRows = 0,
-  } = await database.query<(string | null)[]>(sql, [...parameters], {
-    rowMode: 'array',
-  });
-  return { columns: columnsOf(fields), rows, affectedRows };
+async function queryPglite(database: PGlite, sql: string, parameters: readonly string[]): Promise<SqlResult> {
+  const answer = await database.query<(string | null)[]>(sql, [...parameters], { rowMode: 'array' });
+  return { columns: columnsOf(answer.fields), rows: answer.rows, affectedRows: answer.affectedRows ?? 0 };
 }
 
 /**
@@ -96,26 +78,20 @@ export function openPostgres(url: string, connections = 20): SqlEngine {
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return {
-    async acquire(options) {
+    async use(options, work) {
       const client = await pool.connect();
-      await client.query(sessionSql(options)).catch((error: unknown) => {
+      try {
+        await client.query(sessionSql(options));
+        return await work((sql, parameters = []) => queryPostgres(client, sql, parameters));
+      } finally {
         client.release();
-        throw error;
-      });
-      return {
-        query: (sql, parameters) => queryPostgres(client, sql, parameters),
-        release: async () => client.release(),
-      };
+      }
     },
     close: () => pool.end(),
   };
 }
 
-async function queryPostgres(
-  client: pg.PoolClient,
-  text: string,
-  parameters: readonly string[] = [],
-): Promise<SqlResult> {
+async function queryPostgres(client: pg.PoolClient, text: string, parameters: readonly string[]): Promise<SqlResult> {
   const query: pg.QueryArrayConfig & { queryMode: 'extended' } = {
     text,
     values: [...parameters],

@@ -7,10 +7,11 @@ interface RequestEvent {
   readonly ResourceProperties: object;
 }
 
-const resource = { logicalId: 'Migration', type: 'Custom::Sample', stackId: 'stack', properties: { schema: 'abc' } };
+const properties = { ServiceToken: 'arn:function', schema: 'abc' };
+const resource = { logicalId: 'Migration', type: 'Custom::Sample', stack: 'Sample', properties };
 
 /** A function that answers this. */
-const answering = (body: object) => async (event: object) => {
+const answering = (body: object) => async (_arn: string, event: unknown) => {
   const { ResponseURL } = event as RequestEvent;
   await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ PhysicalResourceId: 'id', ...body }) });
 };
@@ -18,9 +19,9 @@ const answering = (body: object) => async (event: object) => {
 describe('a custom resource', () => {
   it('is made when its function answers SUCCESS to the address in the event', async () => {
     const events: RequestEvent[] = [];
-    await runCustomResource(resource, async (event) => {
+    await runCustomResource(resource, async (arn, event) => {
       events.push(event as RequestEvent);
-      await answering({ Status: 'SUCCESS' })(event);
+      await answering({ Status: 'SUCCESS' })(arn, event);
     });
     expect(events).toMatchObject([
       { RequestType: 'Create', LogicalResourceId: 'Migration', ResourceProperties: { schema: 'abc' } },

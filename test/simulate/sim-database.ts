@@ -5,7 +5,7 @@ import { migrate } from '../../core/migrations.ts';
 import { bindParameters, type Parameter } from '../../local/data-api-parameters.ts';
 import { executeAnswer } from '../../local/data-api-results.ts';
 import { run } from '../../local/data-api-sessions.ts';
-import { openPglite } from '../../local/sql-engine.ts';
+import { openPglite, type Query } from '../../local/sql-engine.ts';
 import type { Migration } from '../../schema/index.ts';
 
 /**
@@ -14,10 +14,18 @@ import type { Migration } from '../../schema/index.ts';
  */
 export async function openSimDatabase(): Promise<{ database: Database; close(): Promise<void> }> {
   const engine = await openPglite();
-  const session = await engine.acquire({ role: undefined, statementTimeoutMs: 0 });
+  let release = () => {};
+  const query = await new Promise<Query>((resolve) => {
+    void engine.use({ role: undefined, statementTimeoutMs: 0 }, (given) => {
+      resolve(given);
+      return new Promise<void>((end) => {
+        release = end;
+      });
+    });
+  });
   const transactionId = 'simulated';
   const execute = async ({ sql = '', parameters = [] }: ExecuteStatementCommandInput) =>
-    JSON.parse(executeAnswer(await run(session, bindParameters(sql, parameters as Parameter[])), true));
+    JSON.parse(executeAnswer(await run(query, bindParameters(sql, parameters as Parameter[])), true));
   const statements: Record<string, string> = {
     BeginTransactionCommand: 'BEGIN',
     CommitTransactionCommand: 'COMMIT',
@@ -26,7 +34,7 @@ export async function openSimDatabase(): Promise<{ database: Database; close(): 
   const send = async (command: { constructor: { name: string }; input: ExecuteStatementCommandInput }) => {
     const statement = statements[command.constructor.name];
     if (statement === undefined) return execute(command.input);
-    await session.query(statement);
+    await query(statement);
     return { transactionId };
   };
   const client = { send } as unknown as RDSDataClient;
@@ -35,7 +43,7 @@ export async function openSimDatabase(): Promise<{ database: Database; close(): 
   return {
     database,
     async close() {
-      await session.release();
+      release();
       await engine.close();
     },
   };
