@@ -31,6 +31,7 @@ const TRANSACTION_CONTROL =
 /** What every call names: the cluster, and the secret of the role it acts as. */
 const target = { resourceArn: z.string(), secretArn: z.string() };
 const database = z.string().optional();
+const transaction = { ...target, transactionId: z.string() };
 
 const statement = {
   ...target,
@@ -41,55 +42,44 @@ const statement = {
   includeResultMetadata: z.boolean().default(false),
 };
 
-interface Call {
-  readonly resourceArn: string;
-  readonly secretArn: string;
-}
-
 /** The RDS Data API over a PostgreSQL: its limits, its errors, its types, and the roles behind its secrets. */
 export function dataApiService(options: DataApiOptions): AwsService {
   const { engine, clock = systemClock } = options;
   const sessions = new DataApiSessions(engine, clock);
 
-  const execute = operation(statement, async (input, identity) => {
-    const session = admit('ExecuteStatement', input, identity, options);
-    const bound = bindParameters(refuseTransactionControl(input.sql), input.parameters);
-    const work = (query: Query) => run(query, bound);
-    const { transactionId, secretArn } = input;
-    const result = await (transactionId === undefined
-      ? sessions.once(session, work)
-      : sessions.within(transactionId, secretArn, work));
-    return executeAnswer(result, input.includeResultMetadata);
-  });
-  const begin = operation({ ...target, database }, async (input, identity) => {
-    const session = admit('BeginTransaction', input, identity, options);
-    return { transactionId: await sessions.begin(session, input.secretArn) };
-  });
-  const commit = operation({ ...target, transactionId: z.string() }, async (input, identity) => {
-    admit('CommitTransaction', input, identity, options);
-    await sessions.commit(input.transactionId, input.secretArn);
-    return { transactionStatus: 'Transaction Committed' };
-  });
-  const rollback = operation({ ...target, transactionId: z.string() }, async (input, identity) => {
-    admit('RollbackTransaction', input, identity, options);
-    await sessions.rollback(input.transactionId, input.secretArn);
-    return { transactionStatus: 'Rollback Complete' };
-  });
-  return jsonService(
-    {
-      '/Execute': execute,
-      '/BeginTransaction': begin,
-      '/CommitTransaction': commit,
-      '/RollbackTransaction': rollback,
-    },
-    { maxBytes: MAX_REQUEST_BYTES },
-  );
+  const operations = {
+    '/Execute': operation(statement, async (input, identity) => {
+      const session = admit('ExecuteStatement', input, identity, options);
+      const bound = bindParameters(refuseTransactionControl(input.sql), input.parameters);
+      const work = (query: Query) => run(query, bound);
+      const { transactionId, secretArn } = input;
+      const result = await (transactionId === undefined
+        ? sessions.once(session, work)
+        : sessions.within(transactionId, secretArn, work));
+      return executeAnswer(result, input.includeResultMetadata);
+    }),
+    '/BeginTransaction': operation({ ...target, database }, async (input, identity) => {
+      const session = admit('BeginTransaction', input, identity, options);
+      return { transactionId: await sessions.begin(session, input.secretArn) };
+    }),
+    '/CommitTransaction': operation(transaction, async (input, identity) => {
+      admit('CommitTransaction', input, identity, options);
+      await sessions.commit(input.transactionId, input.secretArn);
+      return { transactionStatus: 'Transaction Committed' };
+    }),
+    '/RollbackTransaction': operation(transaction, async (input, identity) => {
+      admit('RollbackTransaction', input, identity, options);
+      await sessions.rollback(input.transactionId, input.secretArn);
+      return { transactionStatus: 'Rollback Complete' };
+    }),
+  };
+  return jsonService(operations, { maxBytes: MAX_REQUEST_BYTES });
 }
 
 /** Admits a call to the connection that it may have. @throws AwsError for a call that its identity or its secret does not allow */
 function admit(
   action: string,
-  { resourceArn, secretArn }: Call,
+  { resourceArn, secretArn }: { readonly resourceArn: string; readonly secretArn: string },
   identity: Identity,
   { clusterArns, secrets, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DataApiOptions,
 ): SessionOptions {
