@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
+import { createHash, type KeyObject } from 'node:crypto';
+import { signImage } from './sign-image.ts';
 
 export interface ImageOptions {
   /** As in the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … @default ESP32-S3 */
@@ -14,8 +14,12 @@ export interface ImageOptions {
   readonly hash?: boolean;
   /** As Arduino lays an ESP8266 file out, with a boot loader and a CRC, or as the RTOS SDK does. @default arduino */
   readonly esp8266?: 'arduino' | 'rtos';
-  /** The shape of a signature, which no key made. @default none */
-  readonly secureBoot?: 'v1' | 'v2';
+  /** Private keys that sign it for secure boot v2: RSA-3072, P-192, P-256 or P-384. @default none */
+  readonly signWith?: readonly KeyObject[];
+  /** The shape of a signature of secure boot v1, which no key made. */
+  readonly secureBootV1?: boolean;
+  /** Anti-rollback counter. @default 0 */
+  readonly secureVersion?: number;
 }
 
 /** Chip id of the header, and where each chip maps constants and code from flash. */
@@ -52,13 +56,15 @@ export function buildImage(options: ImageOptions = {}): Buffer {
   const rodata =
     options.descriptor === false
       ? filler('rodata', 512)
-      : Buffer.concat([describe(version, project), filler('rodata', 256)]);
+      : Buffer.concat([describe(version, project, options.secureVersion), filler('rodata', 256)]);
   const codeOffset = HEADER_BYTES + 8 + rodata.length + 8;
   const image = seal(header(target.id, 2, options.hash !== false), [
     { address: target.drom + ((HEADER_BYTES + 8) % PAGE), data: rodata },
     { address: target.irom + (codeOffset % PAGE), data: code },
   ]);
-  return sign(options.hash === false ? image : withHash(image), options.secureBoot);
+  const whole = options.hash === false ? image : withHash(image);
+  if (options.secureBootV1) return Buffer.concat([whole, Buffer.alloc(4), filler('signature', 64)]);
+  return options.signWith === undefined ? whole : signImage(whole, options.signWith);
 }
 
 const withHash = (image: Buffer): Buffer => Buffer.concat([image, createHash('sha256').update(image).digest()]);
@@ -119,21 +125,6 @@ function shortHeader(entry: number): Buffer {
   return bytes;
 }
 
-const SECTOR_BYTES = 4096;
-
-function sign(image: Buffer, secureBoot: ImageOptions['secureBoot']): Buffer {
-  if (secureBoot === undefined) return image;
-  if (secureBoot === 'v1') return Buffer.concat([image, Buffer.alloc(4), filler('signature', 64)]);
-  const padding = Buffer.alloc((SECTOR_BYTES - (image.length % SECTOR_BYTES)) % SECTOR_BYTES, 0xff);
-  const signed = Buffer.concat([image, padding]);
-  const block = Buffer.alloc(1_216);
-  block.set([0xe7, 2]);
-  createHash('sha256').update(signed).digest().copy(block, 4);
-  filler('key and signature', 1_160).copy(block, 36);
-  block.writeUInt32LE(crc32(block.subarray(0, 1_196)), 1_196);
-  return Buffer.concat([signed, block, Buffer.alloc(SECTOR_BYTES - block.length, 0xff)]);
-}
-
 /** Header and segments, padded so that the checksum byte is the last of sixteen. */
 function seal(start: Buffer, segments: readonly Segment[]): Buffer {
   const parts = [start];
@@ -152,9 +143,10 @@ function seal(start: Buffer, segments: readonly Segment[]): Buffer {
 }
 
 /** esp_app_desc_t. */
-function describe(version: string, project: string): Buffer {
+function describe(version: string, project: string, secureVersion = 0): Buffer {
   const bytes = Buffer.alloc(256);
   bytes.writeUInt32LE(0xabcd5432, 0);
+  bytes.writeUInt32LE(secureVersion, 4);
   bytes.write(version.slice(0, 31), 16, 'latin1');
   bytes.write(project.slice(0, 31), 48, 'latin1');
   bytes.write('12:00:00', 80);

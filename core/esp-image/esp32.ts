@@ -1,5 +1,4 @@
 import type { Hash } from 'node:crypto';
-import { createHash } from 'node:crypto';
 import type { ByteReader } from './byte-reader.ts';
 import { type Chip, chipById, MAX_PAGE_BYTES } from './chips.ts';
 import { type AppDescriptor, readBootloaderDescriptor, readDescriptor } from './descriptor.ts';
@@ -13,7 +12,8 @@ import {
   type Segment,
   type Warning,
 } from './parsed-image.ts';
-import { isSignatureSector, readSignatureSector, type SignatureBlock } from './signature-blocks.ts';
+import { BLOCKS, isSignatureSector, readSignatureSector, type SignatureBlock } from './signature-blocks.ts';
+import { SignedBytes } from './signed-bytes.ts';
 import { isV1Signature, readTrailing, refuseTrailing, type Trailing, trailingWarnings } from './trailing.ts';
 import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
 
@@ -33,8 +33,7 @@ export interface Esp32Options {
  */
 export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32Options): Promise<Reading> {
   const partsFrom = watchForFlashParts(reader);
-  const sha384 = createHash('sha384');
-  reader.observe((chunk) => sha384.update(chunk));
+  const signed = new SignedBytes(reader, BLOCKS);
   const bytes = await reader.take(HEADER_BYTES);
   const { chip, ...header } = readHeader(bytes);
   const common = readCommonHeader(bytes);
@@ -42,8 +41,8 @@ export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32
   const { segments, firstBytes, checksum } = await readBody(reader, common.segmentCount, rules);
   refuseChecksum(checksum);
   const appendedSha256 = header.hashAppended ? await readAppendedHash(reader, sha256) : null;
-  const trailing = await readTrailing(reader, { sha256, sha384 });
-  const signature = readSignature(trailing, chip);
+  const trailing = await readTrailing(reader, signed);
+  const signature = readSignature(trailing, signed, chip);
   const { segmentCount: _, ...shared } = common;
   const image: ParsedImage = {
     ...shared,
@@ -109,14 +108,14 @@ interface Signature {
 }
 
 /** The refusal of a damaged signature waits: what kind of image it is comes first. */
-function readSignature(trailing: Trailing, chip: Chip): Signature {
-  const { sector, digests } = trailing;
-  if (sector === undefined || digests === undefined || !isSignatureSector(sector)) {
+function readSignature(trailing: Trailing, signed: SignedBytes, chip: Chip): Signature {
+  const { sector } = trailing;
+  if (sector === undefined || !isSignatureSector(sector)) {
     // Only the first ESP32 has secure boot v1.
     return { kind: chip.name === 'ESP32' && isV1Signature(trailing) ? 'secure-boot-v1' : 'none', blocks: [] };
   }
   try {
-    return { kind: 'secure-boot-v2', blocks: readSignatureSector(sector, digests) };
+    return { kind: 'secure-boot-v2', blocks: readSignatureSector(sector, signed) };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { kind: 'secure-boot-v2', blocks: [], refusal: error };

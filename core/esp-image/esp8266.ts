@@ -1,5 +1,4 @@
 import type { Hash } from 'node:crypto';
-import { createHash } from 'node:crypto';
 import type { ByteReader } from './byte-reader.ts';
 import { ESP8266, ESP8266_CHIP, isEsp8266LoadAddress } from './chips.ts';
 import { CRC32_MPEG2_START, crc32Mpeg2 } from './crc32-mpeg2.ts';
@@ -46,7 +45,7 @@ export async function readEsp8266(reader: ByteReader, sha256: Hash, sizeBytes: n
   refuseChecksum(checksum);
   const crc = stamp === undefined ? null : { offset: STAMP_AT + 4, stored: stamp.crc, calculated: arduinoCrc() };
   const appendedSha256 = app === undefined ? await readUnannouncedHash(reader, sha256) : null;
-  const trailing = await readTrailing(reader, { sha256, sha384: createHash('sha384') });
+  const trailing = await readTrailing(reader);
   const { segmentCount: _, ...shared } = common;
   const flashKb = FLASH_KB[common.spiSize];
   return {

@@ -58,8 +58,9 @@ export interface ParsedImage {
   readonly descriptor: AppDescriptor | null;
   /** Only of a boot loader, which is never accepted. */
   readonly bootloader: BootloaderDescriptor | null;
-  /** By its shape: that the key is one the devices trust is for them to verify. */
+  /** v1 by its shape only: the key is not in the image. */
   readonly signature: 'none' | 'secure-boot-v1' | 'secure-boot-v2';
+  /** Each verified under the key that it holds; whether that key is trusted is not for the image to say. */
   readonly signatureBlocks: readonly SignatureBlock[];
 }
 

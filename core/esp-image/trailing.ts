@@ -1,7 +1,7 @@
-import type { Hash } from 'node:crypto';
 import type { ByteReader } from './byte-reader.ts';
 import type { Warning } from './parsed-image.ts';
-import { type FileDigests, SECTOR_BYTES } from './signature-blocks.ts';
+import { SECTOR_BYTES } from './signature-blocks.ts';
+import type { SignedBytes } from './signed-bytes.ts';
 import { hex, Refusal } from './verdicts.ts';
 
 /** What follows an image. */
@@ -14,21 +14,16 @@ export interface Trailing {
   readonly blank: boolean;
   /** The last sector of the file, where a secure boot v2 signature would be; undefined where the length forbids one. */
   readonly sector: Buffer | undefined;
-  /** Of the file before that sector. */
-  readonly digests: FileDigests | undefined;
-}
-
-/** Digests of the file so far. */
-export interface RunningDigests {
-  readonly sha256: Hash;
-  readonly sha384: Hash;
 }
 
 const V1_BYTES = 68;
 const V1_MAX_BYTES = 80;
 
-/** Reads the file to its end. Holds one sector of what follows the image, however much there is. */
-export async function readTrailing(reader: ByteReader, { sha256, sha384 }: RunningDigests): Promise<Trailing> {
+/**
+ * Reads the file to its end. Holds one sector of what follows the image, however much there is.
+ * @param signed is closed where that sector would begin
+ */
+export async function readTrailing(reader: ByteReader, signed?: SignedBytes): Promise<Trailing> {
   const offset = reader.offset;
   const head = await reader.peek(V1_MAX_BYTES + 1);
   const fill = head[0];
@@ -38,16 +33,14 @@ export async function readTrailing(reader: ByteReader, { sha256, sha384 }: Runni
   };
   await reader.each(Math.ceil(offset / SECTOR_BYTES) * SECTOR_BYTES - offset, pass);
   const sector = await reader.peek(SECTOR_BYTES + 1);
-  const digests = { sha256: sha256.copy().digest(), sha384: sha384.copy().digest() };
+  signed?.close();
   await reader.each(Number.POSITIVE_INFINITY, pass);
-  const fits = sector.length === SECTOR_BYTES;
   return {
     offset,
     bytes: reader.offset - offset,
     head,
     blank,
-    sector: fits ? sector : undefined,
-    digests: fits ? digests : undefined,
+    sector: sector.length === SECTOR_BYTES ? sector : undefined,
   };
 }
 

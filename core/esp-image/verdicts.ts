@@ -39,6 +39,7 @@ export const VERDICTS = [
   'TRAILING_DATA',
   'SIGNATURE_CRC',
   'SIGNATURE_DIGEST',
+  'SIGNATURE_INVALID',
 ] as const;
 export type Verdict = (typeof VERDICTS)[number];
 

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CHIPS } from '../../core/esp-image/chips.ts';
@@ -143,38 +142,6 @@ describe('what is wrong is named', () => {
     buildImage({ chip: 'ESP32', codeBytes: 4_000 }).copy(classic, 0x1000);
     table.copy(classic, 0x8000);
     expect((await inspect(Buffer.concat([classic, image]))).message).toContain('boot loader at 0x1000');
-  });
-});
-
-describe('a signature', () => {
-  const padded = Buffer.concat([image, Buffer.alloc((4096 - (image.length % 4096)) % 4096, 0xff)]);
-
-  function sector(digest: Buffer): Buffer {
-    const bytes = Buffer.alloc(4096, 0xff);
-    const block = Buffer.alloc(1216);
-    block.set([0xe7, 0x02]);
-    digest.copy(block, 4);
-    block.writeUInt32LE(crc32(block.subarray(0, 1196)), 1196);
-    block.copy(bytes);
-    return bytes;
-  }
-  const digest = createHash('sha256').update(padded).digest();
-
-  test('of secure boot v2 is recognised by its block, CRC and digest', async () => {
-    const { verdict, image: parsed } = await inspect(Buffer.concat([padded, sector(digest)]));
-    expect([verdict, parsed?.signature, parsed?.signatureBlocks.length]).toEqual(['ACCEPT', 'secure-boot-v2', 1]);
-  });
-
-  test('made for another image, or damaged, is named', async () => {
-    expect(await verdictOf(Buffer.concat([padded, sector(Buffer.alloc(32, 7))]))).toBe('SIGNATURE_DIGEST');
-    const damaged = sector(digest);
-    damaged.writeUInt8(1, 500);
-    expect(await verdictOf(Buffer.concat([padded, damaged]))).toBe('SIGNATURE_CRC');
-  });
-
-  test('of secure boot v1 is recognised by its shape', async () => {
-    const signed = await inspect(buildImage({ chip: 'ESP32', secureBoot: 'v1' }));
-    expect([signed.verdict, signed.image?.signature]).toEqual(['ACCEPT', 'secure-boot-v1']);
   });
 });
 
