@@ -21,6 +21,8 @@ export const ENV = {
   commandTransport: 'COMMAND_TRANSPORT',
   /** JSON: settings by device model. */
   models: 'MODELS',
+  /** JSON: what may sign firmware, unless the model's settings say otherwise. */
+  signing: 'SIGNING',
   /** Name of the event bus that changes of rollouts are put on. */
   eventBus: 'EVENT_BUS',
   uploadQueueUrl: 'UPLOAD_QUEUE_URL',

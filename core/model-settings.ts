@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
+import { modelSigningFields } from './signing-settings.ts';
 
 /** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */
 export const PRESIGNED_PACKET_LIMIT_BYTES = 4_096;
@@ -22,6 +23,7 @@ export const modelSettingsSchema = z
     delivery: deliverySchema.default('redirect'),
     /** Accept images without an application descriptor (Arduino core 1.x, bare metal). */
     allowWithoutDescriptor: z.boolean().default(false),
+    ...modelSigningFields,
   })
   .refine((model) => model.delivery !== 'presigned' || model.packetLimitBytes >= PRESIGNED_PACKET_LIMIT_BYTES, {
     path: ['delivery'],

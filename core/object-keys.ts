@@ -13,3 +13,13 @@ export function readUploadKey(key: string): { version: string; deviceModel: stri
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
   return { version: match[1], deviceModel: match[2] };
 }
+
+const SIGNATURE_SUFFIX = '.sig';
+
+/** Where the detached signature of an upload lies. */
+export const signatureKey = (uploadKey: string): string => `${uploadKey}${SIGNATURE_SUFFIX}`;
+
+/** The key of the upload that a detached signature belongs to, or undefined for any other key. */
+export function signedUploadKey(key: string): string | undefined {
+  return key.endsWith(SIGNATURE_SUFFIX) ? key.slice(0, -SIGNATURE_SUFFIX.length) : undefined;
+}

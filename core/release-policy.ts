@@ -50,6 +50,26 @@ export function judgeFit(
   return undefined;
 }
 
+/** The release of a model with the highest anti-rollback counter. */
+export interface HighestSecureVersion {
+  readonly version: string;
+  readonly secureVersion: number;
+}
+
+/** A device whose eFuse counts further boots nothing lower again (ESP-IDF, ota.rst, "Anti-rollback"). */
+export function judgeSecureVersion(
+  image: ParsedImage,
+  deviceModel: string,
+  highest: HighestSecureVersion | undefined,
+): ReleaseRefusal | undefined {
+  const secureVersion = image.descriptor?.secureVersion ?? 0;
+  if (highest === undefined || secureVersion >= highest.secureVersion) return undefined;
+  return {
+    verdict: 'LOWER_SECURE_VERSION',
+    message: `secure_version of the image is ${secureVersion}, of release ${highest.version} for ${deviceModel} it is ${highest.secureVersion}: a device with anti-rollback that ran that one never boots this one; raise it, or set allowLowerSecureVersion where it is meant`,
+  };
+}
+
 /** What is odd about a version, but no reason to refuse it. */
 export function versionWarnings(version: string, image: ParsedImage): Warning[] {
   const warnings: Warning[] = [];

@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import type { HighestSecureVersion } from './release-policy.ts';
 import type { RegisteredRelease } from './stepping-stones.ts';
 
 /** A verified image as it is stored. */
@@ -54,6 +55,35 @@ export async function insertRelease(sql: Sql, release: NewRelease, now: Date): P
      ON CONFLICT (device_model, version) DO NOTHING
      RETURNING id`,
     { release, now },
+  );
+  return rows.length > 0;
+}
+
+/** Which release of a model has the highest anti-rollback counter; a revoked one may have burned it into a device too. */
+export async function findHighestSecureVersion(
+  sql: Sql,
+  deviceModel: string,
+): Promise<HighestSecureVersion | undefined> {
+  const [row] = await sql.query<HighestSecureVersion>(
+    `SELECT version, (image #>> '{descriptor,secureVersion}')::bigint AS "secureVersion" FROM firmware_releases
+     WHERE device_model = :model AND image #>> '{descriptor,secureVersion}' IS NOT NULL
+     ORDER BY "secureVersion" DESC, id LIMIT 1`,
+    { model: deviceModel },
+  );
+  return row;
+}
+
+/** Notes a signature that came after its image. @returns false where the release is known as signed, or has other bytes */
+export async function markReleaseSigned(
+  sql: Sql,
+  release: Pick<NewRelease, 'deviceModel' | 'version' | 'sha256' | 'image' | 'warnings'>,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `UPDATE firmware_releases AS f SET is_signed = true, image = r.image, warnings = r.warnings
+     FROM jsonb_to_record(:release::jsonb) AS r("deviceModel" text, version text, sha256 text, image jsonb, warnings jsonb)
+     WHERE f.device_model = r."deviceModel" AND f.version = r.version AND f.checksum_sha256 = r.sha256 AND NOT f.is_signed
+     RETURNING f.id`,
+    { release },
   );
   return rows.length > 0;
 }
