@@ -44,15 +44,16 @@ export class FirmwareStore extends Construct {
     );
   }
 
-  /** Lets a function read any upload and write releases. */
+  /** Lets a function read uploads and the signatures beside them, and write releases. */
   grantRegister(fn: LambdaFunction): void {
     this.grant(
       fn,
       ['s3:GetObject', 's3:GetObjectVersion'],
-      '*',
-      'People name uploads; a misnamed one is read to say so.',
+      `${UPLOADS_PREFIX}*`,
+      'People name uploads by version and model; a signature lies beside its upload.',
     );
     this.grant(fn, ['s3:PutObject'], `${RELEASES_PREFIX}*`, 'Releases are named by their content.');
+    this.grantTellAbsent(fn);
   }
 
   /** Lets a function presign uploads, and look at one. */
@@ -63,7 +64,11 @@ export class FirmwareStore extends Construct {
       `${UPLOADS_PREFIX}*`,
       'Operators name uploads by version and model.',
     );
-    // Without it S3 answers 403 instead of 404 for what is not there.
+    this.grantTellAbsent(fn);
+  }
+
+  /** Without it S3 answers 403 instead of 404 for what is not there. */
+  private grantTellAbsent(fn: LambdaFunction): void {
     fn.addToRolePolicy(new PolicyStatement({ actions: ['s3:ListBucket'], resources: [this.bucket.bucketArn] }));
   }
 

@@ -15,7 +15,7 @@ import { OperationsDashboard } from './operations-dashboard.ts';
 import { Orchestration } from './orchestration.ts';
 import { OtaFunction } from './ota-function.ts';
 import { ownMetric } from './own-metric.ts';
-import type { Settings } from './settings.ts';
+import { type Settings, signingSettings } from './settings.ts';
 import { QueueRule } from './topic-rules.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -95,6 +95,7 @@ export class ServiceStack extends Stack {
   private registerRelease(): WorkQueue {
     const fn = this.fn('RegisterRelease', 'register-release', Duration.minutes(2), 512);
     fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
+    fn.addEnvironment(ENV.signing, signingSettings(this.settings));
     this.data.firmware.grantRegister(fn);
     const work = new WorkQueue(this, 'UploadQueue', { fn, alarms: this.alarms, batchSize: 1 });
     new Rule(this, 'Uploads', {

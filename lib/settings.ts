@@ -2,7 +2,8 @@ import type { Node } from 'constructs';
 import { z } from 'zod';
 import { encodeCommand, publishPacketBytes } from '../core/command.ts';
 import { TOKEN_LENGTH } from '../core/link.ts';
-import { modelsSchema } from '../core/model-settings.ts';
+import { type Models, modelsSchema } from '../core/model-settings.ts';
+import { type Signing, signingFields, signingOf } from '../core/signing-settings.ts';
 import { commandTopic } from '../core/topics.ts';
 import { DEVICE_VERSION_LENGTH } from '../core/versions.ts';
 
@@ -12,6 +13,9 @@ const DEVICE_ID_LENGTH = 20;
 const LONGEST_API_HOST = `${'x'.repeat(10)}.execute-api.ap-southeast-9.amazonaws.com`;
 
 const topicSegment = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 of A-Z a-z 0-9 _ -');
+
+/** AWS gives the environment of a function 4 KiB in all; the rest of it is ARNs and URLs. */
+const MODELS_AND_KEYS_BYTES = 2_048;
 
 /** Everything that a deployment may choose: the `paku-ota` object in the context of cdk.json (or cdk.context.json). */
 const settingsSchema = z
@@ -24,6 +28,7 @@ const settingsSchema = z
     commandTransport: z.enum(['direct', 'publish']).default('direct'),
     /** By device model. */
     models: modelsSchema,
+    ...signingFields,
     /** Topic filters that devices use beside their own two subtrees; `{deviceId}` stands for their id. */
     extraDeviceTopics: z.array(z.string().min(1).max(128)).default([]),
     database: z
@@ -75,6 +80,7 @@ const settingsSchema = z
         });
       }
     }
+    for (const [path, message] of signingProblems(settings)) context.addIssue({ code: 'custom', path, message });
   });
 
 export type Settings = z.infer<typeof settingsSchema>;
@@ -104,6 +110,29 @@ function longestPacketBytes(settings: {
     version: 'v'.repeat(DEVICE_VERSION_LENGTH),
   });
   return publishPacketBytes(commandTopic(settings.topicPrefix, 'devices', 'd'.repeat(DEVICE_ID_LENGTH)), payload);
+}
+
+/** What holds for models that say nothing else, as the functions read it. */
+export const signingSettings = (settings: Signing): string => JSON.stringify(signingOf(settings, {}));
+
+function signingProblems(settings: Signing & { readonly models: Models }): [path: string[], message: string][] {
+  const problems: [string[], string][] = [];
+  const named = Object.entries(settings.models).map(([name, model]) => [['models', name], model] as const);
+  for (const [path, model] of [[[], {}] as const, ...named]) {
+    const { requireSignedFirmware, trustedKeyDigests, trustedPublicKeys } = signingOf(settings, model);
+    if (requireSignedFirmware && trustedKeyDigests.length + trustedPublicKeys.length === 0)
+      problems.push([
+        [...path, 'requireSignedFirmware'],
+        'no key is trusted, so that no firmware could be registered: set trustedKeyDigests or trustedPublicKeys',
+      ]);
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(settings.models) + signingSettings(settings));
+  if (bytes > MODELS_AND_KEYS_BYTES)
+    problems.push([
+      ['models'],
+      `with the trusted keys they are ${bytes} bytes as JSON, the environment of a function has room for ${MODELS_AND_KEYS_BYTES}: trust fewer keys, for the whole deployment rather than model by model`,
+    ]);
+  return problems;
 }
 
 const defaultModel = () => modelsSchema.parse({ default: {} }).default as NonNullable<Settings['models'][string]>;

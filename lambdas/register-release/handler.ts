@@ -1,14 +1,15 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { forgetRejectedUpload, recordRejectedUpload } from '../../core/releases.ts';
 import { openDatabase } from '../shared/database.ts';
-import { readModels } from '../shared/environment.ts';
+import { readModels, readSigning } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { registerUpload } from './register-upload.ts';
+import { uploadMeant } from './signed-upload.ts';
 import { readUploadEvent } from './upload-event.ts';
 
 const database = openDatabase();
-const models = readModels();
+const settings = { models: readModels(), signing: readSigning() };
 
 /**
  * An object in the bucket → a firmware release, or a rejection that says why. An exception (the database or S3 did not
@@ -16,10 +17,16 @@ const models = readModels();
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   for (const { body } of event.Records) {
-    const upload = readUploadEvent(body);
-    const outcome = await registerUpload(database, upload, models, new Date());
+    const object = readUploadEvent(body);
+    const upload = await uploadMeant(object, settings);
+    if (upload === undefined) {
+      logger.info('signature without an upload that waits for it', { key: object.key });
+      continue;
+    }
+    const outcome = await registerUpload(database, upload, settings, new Date());
     const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
-    if (outcome.kind === 'registered') await forgetRejectedUpload(database, key, versionId);
+    // Whatever was said of these bytes before: they are a release.
+    if (outcome.kind !== 'ignored' && outcome.kind !== 'rejected') await forgetRejectedUpload(database, key, versionId);
     if (outcome.kind === 'rejected') {
       const { verdict, message, image } = outcome;
       await recordRejectedUpload(database, {

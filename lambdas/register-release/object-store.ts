@@ -1,4 +1,13 @@
-import { CopyObjectCommand, GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CopyObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  NoSuchKey,
+  NotFound,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { MAX_SIGNATURE_BYTES } from '../../core/detached-signature.ts';
+import { signatureKey } from '../../core/object-keys.ts';
 import type { Upload } from './upload-event.ts';
 
 const client = new S3Client({});
@@ -19,6 +28,30 @@ export async function openUpload({ bucket, key, versionId, etag }: Upload): Prom
   if (body === undefined) throw new Error(`S3 answered ${key} without a body.`);
   const stream = body as NodeJS.ReadableStream & AsyncIterable<Uint8Array> & { destroy(): void };
   return { chunks: stream, metadata: object.Metadata ?? {}, close: () => stream.destroy() };
+}
+
+/** The newest version of an upload; undefined where there is none. */
+export async function findUpload(bucket: string, key: string): Promise<Upload | undefined> {
+  const object = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch((error: unknown) => {
+    if (error instanceof NotFound) return undefined;
+    throw error;
+  });
+  if (object === undefined) return undefined;
+  const { ContentLength: sizeBytes = 0, ETag = '', VersionId: versionId, LastModified = new Date(0) } = object;
+  return { bucket, key, sizeBytes, etag: ETag.replaceAll('"', ''), versionId, uploadedAt: LastModified };
+}
+
+/** The signature beside an upload; undefined where there is none, empty for a file that is too long to be one. */
+export async function readSignature({ bucket, key }: Upload): Promise<Uint8Array | undefined> {
+  const command = new GetObjectCommand({ Bucket: bucket, Key: signatureKey(key) });
+  const object = await client.send(command).catch((error: unknown) => {
+    if (error instanceof NoSuchKey) return undefined;
+    throw error;
+  });
+  if (object?.Body === undefined) return undefined;
+  if ((object.ContentLength ?? 0) <= MAX_SIGNATURE_BYTES) return object.Body.transformToByteArray();
+  (object.Body as unknown as { destroy(): void }).destroy();
+  return new Uint8Array();
 }
 
 /** Copies the bytes that were verified, and no others: a version that changed meanwhile fails on its ETag. */

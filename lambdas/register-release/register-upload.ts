@@ -1,22 +1,34 @@
 import type { Sql } from '../../core/database.ts';
 import { ESP8266 } from '../../core/esp-image/chips.ts';
-import { FORMAT_MAX_BYTES, type Inspection, inspectImage } from '../../core/esp-image/inspect-image.ts';
+import type { Inspection, ParsedImage } from '../../core/esp-image/inspect-image.ts';
 import { type Models, settingsOf } from '../../core/model-settings.ts';
 import { readUploadKey, releaseKey, UPLOAD_PATTERN } from '../../core/object-keys.ts';
 import {
   expectedChip,
   judgeFit,
+  judgeSecureVersion,
+  type ReleaseNotes,
   type ReleaseRefusal,
   readReleaseNotes,
   versionWarnings,
 } from '../../core/release-policy.ts';
-import { claimModelChip, findReleaseChecksum, insertRelease } from '../../core/releases.ts';
-import { copyToReleases, openUpload } from './object-store.ts';
+import {
+  claimModelChip,
+  findHighestSecureVersion,
+  findReleaseChecksum,
+  insertRelease,
+  markReleaseSigned,
+  type NewRelease,
+} from '../../core/releases.ts';
+import { judgeSignature, type SignatureFinding } from '../../core/signature-policy.ts';
+import { type Signing, signingOf } from '../../core/signing-settings.ts';
+import { copyToReleases } from './object-store.ts';
+import { readUpload } from './read-upload.ts';
 import type { Upload } from './upload-event.ts';
 
 export type RegistrationOutcome =
   | {
-      readonly kind: 'registered' | 'already-registered';
+      readonly kind: 'registered' | 'already-registered' | 'now-signed';
       readonly version: string;
       readonly deviceModel: string;
       readonly sha256: string;
@@ -31,21 +43,30 @@ const reject = ({ verdict, message }: ReleaseRefusal, image: object = {}): Regis
   image,
 });
 
+/** What the deployment says of its models, and of who may sign. */
+export interface RegistrationSettings {
+  readonly models: Models;
+  readonly signing: Signing;
+}
+
 /** Verifies an upload, copies what it verified to its content address, and makes it a release. Can be repeated. */
 export async function registerUpload(
   sql: Sql,
   upload: Upload,
-  models: Models,
+  deployment: RegistrationSettings,
   now: Date,
 ): Promise<RegistrationOutcome> {
   const named = readUploadKey(upload.key);
   if (named === undefined)
     return upload.key.toLowerCase().endsWith('.bin') ? reject(misplaced(upload.key)) : { kind: 'ignored' };
   const { version, deviceModel } = named;
-  const settings = settingsOf(models, deviceModel);
+  const settings = settingsOf(deployment.models, deviceModel);
+  const signing = signingOf(deployment.signing, settings);
   const knownChip = expectedChip(deviceModel, settings);
+  const { allowWithoutDescriptor } = settings;
 
-  const { inspection, metadata } = await inspectUpload(upload, settings.allowWithoutDescriptor, knownChip === ESP8266);
+  const kinds = { allowWithoutDescriptor, acceptEsp8266: knownChip === ESP8266 };
+  const { inspection, metadata, detached } = await readUpload(upload, kinds, signing.trustedPublicKeys);
   const { image, sha256 } = inspection;
   if (inspection.verdict !== 'ACCEPT' || image === null || sha256 === null) return reject(inspection);
   const notes = readReleaseNotes(metadata);
@@ -53,60 +74,64 @@ export async function registerUpload(
   const misfit = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? image.chip, settings);
   if (misfit !== undefined) return reject(misfit, image);
 
+  const signature = judgeSignature(image, detached, deviceModel, signing);
+  const release = newRelease(named, upload, { ...inspection, image, sha256 }, notes, signature);
   const known = await findReleaseChecksum(sql, deviceModel, version);
-  if (known !== undefined) return repeated(known, sha256, version, deviceModel);
+  if (known !== undefined) return repeated(sql, known, release);
+  const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
+  if (refusal !== undefined) return reject(refusal, image);
   const chip = await claimModelChip(sql, deviceModel, image.chip);
   const firstWasOther = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? chip, settings);
   if (firstWasOther !== undefined) return reject(firstWasOther, image);
 
-  const objectKey = releaseKey(sha256);
-  await copyToReleases(upload, objectKey);
-  const inserted = await insertRelease(
-    sql,
-    {
-      version,
-      deviceModel,
-      objectKey,
-      sizeBytes: upload.sizeBytes,
-      sha256,
-      chip: image.chip,
-      projectName: image.descriptor?.projectName ?? null,
-      appVersion: image.descriptor?.version ?? null,
-      ...notes,
-      // A signature block was seen; that it is a trusted key's is not verified, so nothing is claimed.
-      isSigned: false,
-      image,
-      warnings: [...inspection.warnings, ...versionWarnings(version, image)],
-      uploadedKey: upload.key,
-    },
-    now,
-  );
-  if (inserted) return { kind: 'registered', version, deviceModel, sha256 };
-  return repeated((await findReleaseChecksum(sql, deviceModel, version)) ?? sha256, sha256, version, deviceModel);
+  await copyToReleases(upload, release.objectKey);
+  if (await insertRelease(sql, release, now)) return { kind: 'registered', version, deviceModel, sha256 };
+  return repeated(sql, (await findReleaseChecksum(sql, deviceModel, version)) ?? sha256, release);
 }
 
-/** What is over the limit is not even opened. */
-async function inspectUpload(
+function newRelease(
+  { version, deviceModel }: { readonly version: string; readonly deviceModel: string },
   upload: Upload,
-  allowWithoutDescriptor: boolean,
-  acceptEsp8266: boolean,
-): Promise<{ inspection: Inspection; metadata: Readonly<Record<string, string>> }> {
-  const options = { sizeBytes: upload.sizeBytes, allowWithoutDescriptor, acceptEsp8266 };
-  if (upload.sizeBytes > FORMAT_MAX_BYTES) return { inspection: await inspectImage(nothing(), options), metadata: {} };
-  const { chunks, metadata, close } = await openUpload(upload);
-  try {
-    return { inspection: await inspectImage(chunks, options), metadata };
-  } finally {
-    close();
-  }
+  { image, sha256, warnings }: Inspection & { readonly image: ParsedImage; readonly sha256: string },
+  notes: ReleaseNotes,
+  { signedBy, warnings: signatureWarnings }: SignatureFinding,
+): NewRelease {
+  return {
+    version,
+    deviceModel,
+    objectKey: releaseKey(sha256),
+    sizeBytes: upload.sizeBytes,
+    sha256,
+    chip: image.chip,
+    projectName: image.descriptor?.projectName ?? null,
+    appVersion: image.descriptor?.version ?? null,
+    ...notes,
+    isSigned: signedBy !== null,
+    image: { ...image, signedBy },
+    warnings: [...warnings, ...versionWarnings(version, image), ...signatureWarnings],
+    uploadedKey: upload.key,
+  };
 }
 
-async function* nothing(): AsyncGenerator<Uint8Array> {}
+async function refuseLower(
+  sql: Sql,
+  image: ParsedImage,
+  deviceModel: string,
+  { allowLowerSecureVersion }: Signing,
+): Promise<ReleaseRefusal | undefined> {
+  if (allowLowerSecureVersion) return undefined;
+  return judgeSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
+}
 
-function repeated(known: string, sha256: string, version: string, deviceModel: string): RegistrationOutcome {
-  if (known === sha256) return { kind: 'already-registered', version, deviceModel, sha256 };
-  const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known}, this one ${sha256}); a release never changes: upload it under a new version`;
-  return reject({ verdict: 'VERSION_EXISTS', message });
+/** A release never changes, except that a signature may come after its image. */
+async function repeated(sql: Sql, known: string, release: NewRelease): Promise<RegistrationOutcome> {
+  const { version, deviceModel, sha256 } = release;
+  if (known !== sha256) {
+    const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known}, this one ${sha256}); a release never changes: upload it under a new version`;
+    return reject({ verdict: 'VERSION_EXISTS', message });
+  }
+  const isSignedNow = release.isSigned && (await markReleaseSigned(sql, release));
+  return { kind: isSignedNow ? 'now-signed' : 'already-registered', version, deviceModel, sha256 };
 }
 
 function misplaced(key: string): ReleaseRefusal {

@@ -1,5 +1,6 @@
 import { ENV } from '../../core/env-names.ts';
 import { type Models, modelsSchema } from '../../core/model-settings.ts';
+import { type Signing, signingSchema } from '../../core/signing-settings.ts';
 
 /** @throws Error naming the variable, when the template that made this function does not set it */
 export function requireEnv(name: (typeof ENV)[keyof typeof ENV]): string {
@@ -11,3 +12,5 @@ export function requireEnv(name: (typeof ENV)[keyof typeof ENV]): string {
 }
 
 export const readModels = (): Models => modelsSchema.parse(JSON.parse(requireEnv(ENV.models)));
+
+export const readSigning = (): Signing => signingSchema.parse(JSON.parse(requireEnv(ENV.signing)));

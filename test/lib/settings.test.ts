@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
-import { parseSettings } from '../../lib/settings.ts';
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { parseSettings, signingSettings } from '../../lib/settings.ts';
 
 test('nothing needs to be set', () => {
   expect(parseSettings(undefined)).toMatchObject({
@@ -40,4 +41,50 @@ test('names so long that the worst command would not fit 256 bytes are refused, 
   expect(parseSettings({ topicPrefix: 'our-company-vans', customDomain: ownName }).topicPrefix).toBe(
     'our-company-vans',
   );
+});
+
+describe('who may sign', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const digest = 'AB'.repeat(32);
+
+  test('is nobody, and nobody needs to, unless the settings say so', () => {
+    expect(JSON.parse(signingSettings(parseSettings({})))).toEqual({
+      requireSignedFirmware: false,
+      trustedKeyDigests: [],
+      trustedPublicKeys: [],
+      allowLowerSecureVersion: false,
+    });
+  });
+
+  test('is stated for the deployment, and for a model that has keys of its own', () => {
+    const settings = parseSettings({
+      requireSignedFirmware: true,
+      trustedKeyDigests: [digest],
+      models: { van: { trustedPublicKeys: [pem] } },
+    });
+    expect(settings.trustedKeyDigests).toEqual([digest.toLowerCase()]);
+    expect(settings.models.van).toMatchObject({ trustedPublicKeys: [pem] });
+  });
+
+  test.each([
+    [{ trustedKeyDigests: ['abcd'] }, 'trustedKeyDigests.0: expected the SHA-256 of a secure boot key, 64 hex digits'],
+    [{ trustedPublicKeys: ['release.pem'] }, 'trustedPublicKeys.0: expected one P-256 or Ed25519 public key in PEM'],
+    [{ requireSignedFirmware: true }, '- requireSignedFirmware: no key is trusted'],
+    [{ models: { van: { requireSignedFirmware: true } } }, '- models.van.requireSignedFirmware: no key is trusted'],
+    [
+      { requireSignedFirmware: true, trustedKeyDigests: [digest], models: { van: { trustedKeyDigests: [] } } },
+      '- models.van.requireSignedFirmware: no key is trusted',
+    ],
+    [{ trustedKeyDigests: Array(32).fill(digest) }, 'the environment of a function has room for 2048'],
+  ])('%j is refused, and the error names the setting', (settings, message) => {
+    expect(() => parseSettings(settings)).toThrow(message);
+  });
+
+  test('is never a private key, which the error does not repeat', () => {
+    const secret = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const parse = () => parseSettings({ models: { van: { trustedPublicKeys: [secret] } } });
+    expect(parse).toThrow('models.van.trustedPublicKeys.0: this is a private key');
+    expect(parse).not.toThrow(secret.split('\n')[1] ?? '');
+  });
 });

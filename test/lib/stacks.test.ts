@@ -152,7 +152,10 @@ describe('grants', () => {
     ['Orchestrate', [...everyone, ...producer, 'events:PutEvents']],
     ['Dispatch', [...everyone, ...consumer, 'iot:SendDirectMessage', 's3:GetObject']],
     ['Download', [...everyone, 's3:GetObject']],
-    ['RegisterRelease', [...everyone, ...consumer, 's3:GetObject', 's3:GetObjectVersion', 's3:PutObject']],
+    [
+      'RegisterRelease',
+      [...everyone, ...consumer, 's3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:PutObject'],
+    ],
     [
       'OperatorApi',
       [
@@ -189,6 +192,12 @@ describe('grants', () => {
       ].filter((role) => JSON.stringify(statements(role)).includes(secret));
     expect(readers('LinkSecret')).toEqual(['Dispatch', 'Download']);
     expect(readers('ClusterSecretAttachment')).toEqual(['MigrationFunction']);
+  });
+
+  test('an upload may be read where uploads are, and nothing else in the bucket', () => {
+    const readable = statements('RegisterRelease').filter(({ Action }) => Action.includes('s3:GetObject'));
+    expect(JSON.stringify(readable)).toContain('/firmware/*"');
+    expect(readable).toHaveLength(1);
   });
 
   test('publishing is granted instead of direct messages where the settings say so', () => {
