@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import pc from 'picocolors';
 import { type Database, dataApiDatabase } from '../core/database.ts';
+import { buildConsole, CONSOLE_PORT, startLocalConsole } from './console.ts';
 import { startDemo } from './demo.ts';
 import { readSnapshot, renderSnapshot } from './fleet-view.ts';
 import type { Endpoints } from './home.ts';
@@ -24,6 +25,7 @@ async function main(options: StartOptions): Promise<void> {
   const assembly = join(ROOT, 'cdk.out');
   console.log('Synthesizing the templates and bundles (only when sources changed) …');
   await synthesize(assembly);
+  const pages = await buildConsole();
   console.log('Starting …');
   const runtime = await startRuntime({
     assembly,
@@ -33,14 +35,16 @@ async function main(options: StartOptions): Promise<void> {
     host: options.host,
     ports: options.ports,
   });
+  const web = await startLocalConsole(pages, runtime.endpoints, options.ports.console);
   const database = openDatabase(runtime.endpoints);
   const endDemo = options.empty ? undefined : await startDemo(runtime, database, options);
-  const stopView = showFleet(database, headOf(runtime.endpoints, home));
+  const stopView = showFleet(database, headOf(runtime.endpoints, home, web.url));
 
   await untilSignal();
   console.log('\nStopping …');
   stopView();
   await endDemo?.();
+  await web.close();
   await runtime.close();
 }
 
@@ -49,9 +53,10 @@ function openDatabase({ region, dataApi }: Endpoints): Database {
   return dataApiDatabase(client, dataApi);
 }
 
-function headOf({ mqtt, s3, api }: Endpoints, home: string): string[] {
+function headOf({ mqtt, s3, api }: Endpoints, home: string, consoleUrl: string): string[] {
   return [
     `${pc.bold('paku-ota')} on this machine. Ctrl-C stops it; the next start goes on from here.`,
+    `  console ${pc.cyan(consoleUrl)}`,
     pc.dim(`  MQTT mqtts://${mqtt.host}:${mqtt.port}   links ${api.url}/d/   S3 ${s3.endpoint} bucket ${s3.bucket}`),
     pc.dim(`  state ${home}   logs ${join(home, 'logs')}   credentials ${join(home, 'endpoints.json')}`),
     '',
@@ -98,7 +103,7 @@ function untilSignal(): Promise<void> {
 }
 
 try {
-  await main(parseOptions(process.argv.slice(2), DEFAULT_PORTS));
+  await main(parseOptions(process.argv.slice(2), { ...DEFAULT_PORTS, console: CONSOLE_PORT }));
   process.exit(0);
 } catch (error) {
   console.error(pc.red((error as Error).message));

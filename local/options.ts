@@ -4,6 +4,7 @@ interface Ports {
   readonly mqtt: number;
   readonly aws: number;
   readonly api: number;
+  readonly console: number;
 }
 
 export interface StartOptions {
@@ -35,7 +36,7 @@ export function parseOptions(args: readonly string[], defaultPorts: Ports): Star
     .option('--model <name>', '  its device model', 'esp32-s3')
     .option('--version <version>', '  the version it is released as', '2.0.0')
     .option('--host <address>', "this machine's address, to let real boards in", '127.0.0.1')
-    .option('--ports <three>', 'MQTT, AWS endpoints, HTTP API: 8883,8480,8481', readPorts, defaultPorts)
+    .option('--ports <four>', 'MQTT, AWS endpoints, HTTP API, console: 8883,8480,8481,8482', readPorts, defaultPorts)
     .addHelpText('after', ENVIRONMENT)
     .parse(args, { from: 'user' })
     .opts<StartOptions>();
@@ -49,9 +50,11 @@ function seconds(text: string): number {
 }
 
 function readPorts(text: string): Ports {
-  const [mqtt, aws, api, ...others] = text.split(',').map((port) => whole(port, 0, 65_535));
-  if (mqtt !== undefined && aws !== undefined && api !== undefined && others.length === 0) return { mqtt, aws, api };
-  throw new InvalidArgumentError('Expected three numbers: MQTT, AWS endpoints, HTTP API.');
+  const [mqtt, aws, api, console, ...others] = text.split(',').map((port) => whole(port, 0, 65_535));
+  if (mqtt === undefined || aws === undefined || api === undefined || console === undefined || others.length > 0) {
+    throw new InvalidArgumentError('Expected four numbers: MQTT, AWS endpoints, HTTP API, console.');
+  }
+  return { mqtt, aws, api, console };
 }
 
 function whole(text: string, min: number, max: number): number {

@@ -29,7 +29,8 @@ export async function synthesize(folder: string, settings?: object): Promise<voi
   writeFileSync(file, fingerprint);
 }
 
-function fingerprintOf(paths: readonly string[]): string {
+/** One for each content of the files, and of the folders with all that is in them. */
+export function fingerprintOf(paths: readonly string[]): string {
   const hash = createHash('sha256');
   for (const path of [...paths].sort()) hash.update(path).update(readFileSync(join(ROOT, path)));
   return hash.digest('hex');

@@ -14,13 +14,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: ['core'],
   bin: ['lambdas', 'lib'],
   fleet: [],
-  local: ['core', 'fleet'],
-  cli: ['api', 'core', 'local'],
+  console: ['api'],
+  local: ['api', 'console', 'core', 'fleet'],
+  cli: ['api', 'console', 'core', 'local'],
 };
 
 function sourcesIn(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => /\.tsx?$/.test(file))
     .map((file) => join(ROOT, folder, file));
 }
 
@@ -37,6 +38,15 @@ test.each(Object.entries(MAY_IMPORT))('%s imports from itself and from [%s] only
     importsOf(file)
       .filter((path) => ![folder, ...allowed].includes(path.split('/')[0] ?? ''))
       .map((path) => `${relative(ROOT, file)} imports ${path}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test('the console takes of the API its types and its client alone', () => {
+  const wrong = sourcesIn('console').filter((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/^import (type )?[^;]*? from '([./]+api\/[^']+)'/gms)].some(
+      ([, isType, path]) => isType === undefined && !path?.endsWith('/api/client.ts'),
+    ),
   );
   expect(wrong).toEqual([]);
 });

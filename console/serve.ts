@@ -1,0 +1,92 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Fetch } from '../api/client.ts';
+import { checkLoopback, Gate } from './server/admission.ts';
+import { send, sendProblem } from './server/answer.ts';
+import { PassOn } from './server/pass-on.ts';
+import { readStaticFiles, type StaticFile } from './server/static-files.ts';
+
+export interface ConsoleOptions {
+  /** Folder of the built pages. */
+  readonly files: string;
+  /** The operator API, without a last slash. */
+  readonly apiUrl: string;
+  /** Signs what is passed on to the API with the operator's credentials. */
+  readonly fetch: Fetch;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** A loopback address. @default 127.0.0.1 */
+  readonly host?: string;
+}
+
+export interface RunningConsole {
+  /** What the operator opens; it carries the token of this run. */
+  readonly url: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the console to browsers on this machine, and passes their calls on with the operator's credentials, which never
+ * reach the browser. There is nothing to log in to: who started it has the address with the token.
+ */
+export async function startConsole(options: ConsoleOptions): Promise<RunningConsole> {
+  const { apiUrl, fetch, port, host = '127.0.0.1' } = options;
+  checkLoopback(host);
+  const files = readStaticFiles(options.files);
+  const passOn = new PassOn(apiUrl, fetch);
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  const { port: opened } = server.address() as AddressInfo;
+  const gate = new Gate(opened);
+  server.on('request', (request, response) => {
+    answer(request, response, { gate, files, passOn }).catch((error: Error) => {
+      if (response.headersSent) response.destroy();
+      else sendProblem(response, 500, 'The console failed', error.message);
+    });
+  });
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${opened}/?token=${gate.token}`,
+    port: opened,
+    close() {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+interface Parts {
+  readonly gate: Gate;
+  readonly files: ReadonlyMap<string, StaticFile>;
+  readonly passOn: PassOn;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, parts: Parts): Promise<void> {
+  const admission = parts.gate.admit(request);
+  if (admission.kind === 'refused') {
+    return send(response, 403, { 'content-type': 'text/plain; charset=utf-8' }, `${admission.reason}\n`);
+  }
+  if (admission.kind === 'signed-in') {
+    return send(response, 303, { location: '/', 'set-cookie': admission.setCookie });
+  }
+  // Resolved as `fetch` will resolve it: what looks like the API's must be.
+  const { pathname, search } = new URL(request.url ?? '/', 'http://console');
+  if (pathname.startsWith('/v1/')) return parts.passOn.call(request, pathname + search, response);
+  if (pathname.startsWith('/upload/') && request.method === 'PUT') {
+    return parts.passOn.upload(request, pathname.slice('/upload/'.length), response);
+  }
+  serveFile(request, response, pathname, parts.files);
+}
+
+/** Every other path is a page, which the application finds by its address. */
+function serveFile({ method }: IncomingMessage, response: ServerResponse, path: string, files: Parts['files']): void {
+  const page = path.startsWith('/assets/') ? undefined : files.get('/index.html');
+  const file = files.get(path) ?? page;
+  if (method !== 'GET' && method !== 'HEAD') {
+    sendProblem(response, 405, 'Method not allowed', `${method} ${path} is nothing of the console's.`);
+  } else if (file === undefined) {
+    sendProblem(response, 404, 'Not found', `There is no file ${path}.`);
+  } else {
+    send(response, 200, file.headers, file.body);
+  }
+}

@@ -1,0 +1,79 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+/** What becomes of a request before it reaches anything that acts. */
+export type Admission =
+  | { readonly kind: 'admitted' }
+  /** The token was right: the browser gets its cookie, and an address without the token. */
+  | { readonly kind: 'signed-in'; readonly setCookie: string }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+const LOOPBACK = ['127.0.0.1', 'localhost', '::1'];
+const SAFE_METHODS = ['GET', 'HEAD'];
+
+const refused = (reason: string): Admission => ({ kind: 'refused', reason });
+
+/** @throws Error for an address that other machines reach: whoever gets there acts with the operator's credentials */
+export function checkLoopback(host: string): void {
+  if (LOOPBACK.includes(host)) return;
+  throw new Error(
+    `the console's host is "${host}", expected one of ${LOOPBACK.join(', ')}: it acts with your credentials`,
+  );
+}
+
+/**
+ * Who may use the console of this run: a browser on this machine that came with the token once. Host is checked against
+ * names that an attacker points at 127.0.0.1 (DNS rebinding), Origin and Sec-Fetch-Site against pages of other sites and
+ * of other programs on this machine, which are same-site whatever their port.
+ */
+export class Gate {
+  readonly token = randomBytes(24).toString('base64url');
+  readonly #session = randomBytes(24).toString('base64url');
+  readonly #cookie: string;
+  readonly #hosts: readonly string[];
+
+  constructor(port: number) {
+    // Cookies are shared by all ports of a host: one of another console must not be taken for ours.
+    this.#cookie = `paku_ota_${port}`;
+    this.#hosts = LOOPBACK.map((host) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`));
+  }
+
+  admit({ method = '', url = '', headers }: IncomingMessage): Admission {
+    const { host = '', origin } = headers;
+    if (!this.#hosts.includes(host)) return refused(`Host is "${host}", expected ${this.#hosts[0]}.`);
+    const safe = SAFE_METHODS.includes(method);
+    if (origin === undefined ? !safe : origin !== `http://${host}`) return refused('Origin is another page.');
+    if (isForeignFetch(headers)) return refused('The request was made by another page.');
+    const token = tokenOf(method, url);
+    if (token !== undefined && isSame(token, this.token)) return { kind: 'signed-in', setCookie: this.#setCookie() };
+    if (isSame(this.#cookieOf(headers.cookie), this.#session)) return { kind: 'admitted' };
+    return refused('Open the console by the address that was printed when it started; it carries the key of this run.');
+  }
+
+  #setCookie(): string {
+    return `${this.#cookie}=${this.#session}; Path=/; HttpOnly; SameSite=Strict`;
+  }
+
+  #cookieOf(header = ''): string {
+    const pairs = header.split(';').map((pair) => pair.trim().split('='));
+    return pairs.find(([name]) => name === this.#cookie)?.[1] ?? '';
+  }
+}
+
+/** Links to the console may be followed from anywhere; the browser keeps a Strict cookie back from those of other sites. */
+function isForeignFetch(headers: IncomingMessage['headers']): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  return headers['sec-fetch-mode'] !== 'navigate' || headers['sec-fetch-dest'] !== 'document';
+}
+
+function tokenOf(method: string, url: string): string | undefined {
+  if (method !== 'GET' || !url.startsWith('/?')) return undefined;
+  return new URLSearchParams(url.slice(2)).get('token') ?? undefined;
+}
+
+/** In the same time wherever they differ. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}

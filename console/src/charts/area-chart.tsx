@@ -1,0 +1,124 @@
+import 'uplot/dist/uPlot.min.css';
+import { useEffect, useRef, useState } from 'react';
+import uPlot from 'uplot';
+import { formatTick } from './ticks.ts';
+
+export interface Series {
+  readonly label: string;
+  /** A custom property of the stylesheet. */
+  readonly colour: string;
+  readonly values: readonly number[];
+}
+
+export interface AreaChartProps {
+  /** What it shows, for those who do not see it. */
+  readonly label: string;
+  /** Seconds since 1970, rising. */
+  readonly times: readonly number[];
+  /** Stacked in this order, the first at the bottom. */
+  readonly series: readonly Series[];
+  readonly height: number;
+  /** The point under the pointer; null: none. */
+  readonly onPoint?: (index: number | null) => void;
+}
+
+/** Stacked areas over time. Loaded with uPlot once a page shows one. */
+export default function AreaChart({ label, times, series, height, onPoint }: AreaChartProps) {
+  const frame = useRef<HTMLDivElement>(null);
+  const chart = useRef<uPlot>(undefined);
+  const scheme = useColourScheme();
+  const shape = series.map((each) => `${each.label} ${each.colour}`).join('\n');
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: made anew for other series or colours, not for other values
+  useEffect(() => {
+    const parent = frame.current;
+    if (parent === null) return;
+    const width = parent.clientWidth;
+    const made = new uPlot(optionsOf(parent, series, { width, height }, onPoint), stack(times, series), parent);
+    chart.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: parent.clientWidth, height }));
+    observer.observe(parent);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+    };
+  }, [shape, scheme, height]);
+
+  useEffect(() => chart.current?.setData(stack(times, series)), [times, series]);
+
+  return <div ref={frame} className="chart" role="img" aria-label={label} style={{ height }} />;
+}
+
+function useColourScheme(): boolean {
+  const query = '(prefers-color-scheme: dark)';
+  const [isDark, setDark] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const list = matchMedia(query);
+    const update = () => setDark(list.matches);
+    list.addEventListener('change', update);
+    return () => list.removeEventListener('change', update);
+  }, []);
+  return isDark;
+}
+
+/** The highest sum first: each area is painted over the one before, down to the axis. */
+function stack(times: readonly number[], series: readonly Series[]): uPlot.AlignedData {
+  const sums = times.map(() => 0);
+  const layers = series.map(({ values }) =>
+    times.map((_, point) => {
+      sums[point] = (sums[point] ?? 0) + (values[point] ?? 0);
+      return sums[point];
+    }),
+  );
+  return [[...times], ...layers.reverse()];
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+function optionsOf(
+  parent: HTMLElement,
+  series: readonly Series[],
+  size: Size,
+  onPoint?: (index: number | null) => void,
+): uPlot.Options {
+  const style = getComputedStyle(parent);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const axis = {
+    stroke: colour('--muted'),
+    grid: { stroke: colour('--line'), width: 1 },
+    ticks: { show: false },
+    font: `12px ${style.fontFamily}`,
+  };
+  return {
+    ...size,
+    padding: [10, 4, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+    scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] } },
+    axes: [
+      {
+        ...axis,
+        grid: { show: false },
+        values: (_, ticks, __, ___, step) => ticks.map((each) => formatTick(each, step)),
+      },
+      { ...axis, size: 44, incrs: WHOLE_STEPS },
+    ],
+    series: [
+      {},
+      ...[...series].reverse().map(({ label, colour: name }) => ({
+        label,
+        fill: colour(name),
+        stroke: colour('--surface'),
+        width: 1,
+        points: { show: false },
+      })),
+    ],
+    hooks: { setCursor: [({ cursor }) => onPoint?.(cursor.idx ?? null)] },
+  };
+}
+
+/** Devices are counted in whole numbers. */
+const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6];

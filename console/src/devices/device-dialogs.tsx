@@ -1,0 +1,55 @@
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { useLocation } from 'wouter';
+import type { DeviceDetail } from '../../../api/devices.ts';
+import { api } from '../api.ts';
+import { ActionDialog } from '../parts/dialog.tsx';
+import { CheckField, SelectField, TextField } from '../parts/form.tsx';
+
+interface DialogProps {
+  readonly device: DeviceDetail;
+  readonly onClose: () => void;
+}
+
+const listOf = (text: string) => [...new Set(text.split(',').map((name) => name.trim()))].filter((name) => name !== '');
+
+export function GroupsDialog({ device, onClose }: DialogProps) {
+  const [groups, setGroups] = useState(device.groups.join(', '));
+  return (
+    <ActionDialog
+      title={`Groups of ${device.device_id}`}
+      button="Save"
+      act={() => api.setGroups(device.device_id, listOf(groups))}
+      onClose={onClose}
+    >
+      <TextField label="Groups" name="groups" value={groups} onChange={setGroups} hint="Names, with commas between." />
+    </ActionDialog>
+  );
+}
+
+/** One device, one release: what an operator does to try a build, or to help one device out. */
+export function SendDialog({ device, onClose }: DialogProps) {
+  const { device_id: id, device_model: model, current_firmware_version: current } = device;
+  const [, navigate] = useLocation();
+  const releases = useQuery({ queryKey: ['releases', model], queryFn: () => api.releases({ model, limit: 200 }) });
+  const [chosen, choose] = useState('');
+  const [downgrade, allowDowngrade] = useState(false);
+  const usable = releases.data?.items.filter(({ revoked_at: revoked }) => revoked === null) ?? [];
+  const send = async () => {
+    const rollout = await api.updateDevice(id, { firmware_version: chosen, allow_downgrade: downgrade });
+    navigate(`/rollouts/${rollout.rollout_id}`);
+  };
+  return (
+    <ActionDialog title={`Send one release to ${id}`} button="Send" ready={chosen !== ''} act={send} onClose={onClose}>
+      <p>It runs {current}. This makes a rollout for it alone, which goes before every other.</p>
+      <SelectField
+        label="Release"
+        name="firmware_version"
+        value={chosen}
+        onChange={choose}
+        options={[['', `choose one for ${model}`], ...usable.map(({ version }) => [version, version] as const)]}
+      />
+      <CheckField label="Also where it is older than what runs" checked={downgrade} onChange={allowDowngrade} />
+    </ActionDialog>
+  );
+}

@@ -1,0 +1,106 @@
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'wouter';
+import type { DeviceDetail } from '../../../api/devices.ts';
+import { api } from '../api.ts';
+import { duration } from '../format.ts';
+import { Ago, Facts, Pill, UpdatePill } from '../parts/bits.tsx';
+import { Loaded } from '../parts/loaded.tsx';
+import { Page, Panel } from '../parts/page.tsx';
+import { GroupsDialog, SendDialog } from './device-dialogs.tsx';
+import { Explain } from './explain.tsx';
+import { Timeline } from './timeline.tsx';
+
+const PARENT = { name: 'Devices', href: '/devices' };
+
+export function DevicePage({ id }: { readonly id: string }) {
+  const device = useQuery({ queryKey: ['device', id], queryFn: () => api.device(id) });
+  return (
+    <Page
+      title={id}
+      parent={PARENT}
+      aside={
+        device.data && (
+          <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.online ? 'online' : 'offline'}</Pill>
+        )
+      }
+      actions={device.data && <Actions device={device.data} />}
+    >
+      <Loaded of={device} lines={10}>
+        {(data) => (
+          <div className="two-columns">
+            <div>
+              <Explain device={data} />
+              <Timeline id={id} />
+            </div>
+            <DeviceFacts device={data} />
+          </div>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Actions({ device }: { readonly device: DeviceDetail }) {
+  const [open, setOpen] = useState<'groups' | 'send'>();
+  const close = () => setOpen(undefined);
+  return (
+    <>
+      <button type="button" onClick={() => setOpen('groups')}>
+        Change groups …
+      </button>
+      <button type="button" onClick={() => setOpen('send')}>
+        Send a release …
+      </button>
+      {open === 'groups' && <GroupsDialog device={device} onClose={close} />}
+      {open === 'send' && <SendDialog device={device} onClose={close} />}
+    </>
+  );
+}
+
+function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
+  const { update, signal_strength_dbm: signal, uptime_seconds: uptime } = device;
+  const attributes = Object.entries(device.metadata).map(([name, value]) => `${name} = ${value}`);
+  return (
+    <Panel title="What is known of it" className="facts-panel">
+      <Facts
+        of={[
+          { name: 'Runs', value: device.current_firmware_version },
+          { name: 'Model', value: device.device_model },
+          { name: 'Newest update', value: update ? <NewestUpdate update={update} /> : 'none' },
+          { name: 'Last seen', value: <Ago at={device.last_seen} /> },
+          { name: 'Up for', value: uptime === null ? '–' : duration(uptime) },
+          { name: 'Signal', value: signal === null ? '–' : `${signal} dBm` },
+          { name: 'MAC address', value: device.mac_address ?? '–' },
+          { name: 'MQTT client', value: device.client_id ?? '–' },
+          {
+            name: 'Listens on',
+            value: device.command_family === null ? 'not known yet' : `${device.command_family}/…`,
+          },
+          { name: 'Groups', value: device.groups.join(', ') || 'none' },
+          { name: 'Attributes', value: attributes.join(', ') || 'none' },
+          { name: 'Registered', value: <Ago at={device.registered_at} /> },
+        ]}
+      />
+      <details>
+        <summary>Last status, as it was sent</summary>
+        <pre>{JSON.stringify(device.last_status, null, 2)}</pre>
+      </details>
+    </Panel>
+  );
+}
+
+function NewestUpdate({ update }: { readonly update: NonNullable<DeviceDetail['update']> }) {
+  const { rollout_name: rollout } = update;
+  return (
+    <>
+      <UpdatePill status={update.status} percent={update.progress_percent} /> {update.firmware_version}
+      <br />
+      {rollout === null ? (
+        'begun by the device itself'
+      ) : (
+        <Link href={`/rollouts/${encodeURIComponent(rollout)}`}>{rollout}</Link>
+      )}
+    </>
+  );
+}

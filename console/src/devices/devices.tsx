@@ -1,0 +1,201 @@
+import { useQuery } from '@tanstack/react-query';
+import { useEffect, useState } from 'react';
+import { Link, useSearchParams } from 'wouter';
+import type { Device } from '../../../api/devices.ts';
+import { api } from '../api.ts';
+import { byVersion } from '../format.ts';
+import { itemsOf, usePages } from '../pages.ts';
+import { Ago, MoreButton, Presence, TableFrame, UpdatePill } from '../parts/bits.tsx';
+import { useDebounced } from '../parts/debounced.ts';
+import { type Options, SelectField, TextField } from '../parts/form.tsx';
+import { Empty, Loaded } from '../parts/loaded.tsx';
+import { Page } from '../parts/page.tsx';
+
+const FILTERS = ['search', 'model', 'version', 'group', 'online', 'updating', 'unseen'] as const;
+type Filter = (typeof FILTERS)[number];
+
+/** The filters are part of the address: a list can be linked to, and "back" leads to it. */
+function useFilters() {
+  const [params, setParams] = useSearchParams();
+  const values = Object.fromEntries(FILTERS.map((name) => [name, params.get(name) ?? ''])) as Record<Filter, string>;
+  const set = (name: Filter, value: string) =>
+    setParams(
+      (before) => {
+        const after = new URLSearchParams(before);
+        if (value === '') after.delete(name);
+        else after.set(name, value);
+        return after;
+      },
+      { replace: true },
+    );
+  return { values, set, clear: () => setParams({}, { replace: true }) };
+}
+
+export function DevicesPage() {
+  const { values, set, clear } = useFilters();
+  const { search, model, version, group, online, updating, unseen } = values;
+  const devices = usePages(['devices', values], (page) =>
+    api.devices({
+      ...page,
+      search: search || undefined,
+      model: model || undefined,
+      version: version || undefined,
+      group: group || undefined,
+      online: online || undefined,
+      updating: updating || undefined,
+      not_seen_since: unseen === '' ? undefined : new Date(Date.now() - Number(unseen) * 3_600_000).toISOString(),
+    }),
+  );
+  const isFiltered = Object.values(values).some((value) => value !== '');
+  return (
+    <Page title="Devices">
+      <search className="filters">
+        <SearchField value={search} onChange={(value) => set('search', value)} />
+        <FilterFields values={values} set={set} />
+      </search>
+      <Loaded of={devices} lines={10}>
+        {(data) => <DeviceList devices={itemsOf(data)} clear={isFiltered ? clear : undefined} />}
+      </Loaded>
+      <MoreButton query={devices} />
+    </Page>
+  );
+}
+
+interface SearchFieldProps {
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+}
+
+function SearchField({ value, onChange }: SearchFieldProps) {
+  const [text, setText] = useState(value);
+  const rested = useDebounced(text.trim());
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only what was typed changes the address, not what it says already
+  useEffect(() => {
+    if (rested !== value) onChange(rested);
+  }, [rested]);
+  return (
+    <TextField
+      className="grow"
+      label="Search"
+      type="search"
+      placeholder="Beginning of an id, of its last part, or of a MAC address"
+      value={text}
+      onChange={setText}
+    />
+  );
+}
+
+const YES_OR_NO: Options = [
+  ['', 'any'],
+  ['true', 'yes'],
+  ['false', 'no'],
+];
+const UNSEEN: Options = [
+  ['', 'any time'],
+  ['1', 'not for 1 hour'],
+  ['24', 'not for 1 day'],
+  ['168', 'not for 1 week'],
+];
+
+interface FilterFieldsProps {
+  readonly values: Readonly<Record<Filter, string>>;
+  readonly set: (name: Filter, value: string) => void;
+}
+
+function FilterFields({ values, set }: FilterFieldsProps) {
+  const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
+  const groups = useQuery({ queryKey: ['groups'], queryFn: api.groups, refetchInterval: 30_000 });
+  const known = fleet.data?.versions ?? [];
+  const ofModel = known.filter(({ device_model: model }) => values.model === '' || model === values.model);
+  const choices = (name: Filter, given: readonly string[]): Options => {
+    // What the address asks for can be chosen, whether or not a device has it.
+    const all = [...new Set([...given, values[name]])].filter((each) => each !== '');
+    return [['', 'any'], ...all.map((each) => [each, each] as const)];
+  };
+  const models = choices('model', known.map(({ device_model: each }) => each).sort());
+  const versions = choices('version', ofModel.map(({ firmware_version: each }) => each).sort(byVersion));
+  const named = choices('group', groups.data?.items.map(({ group_name: each }) => each) ?? []);
+  const field = (name: Filter, label: string, options: Options) => (
+    <SelectField label={label} value={values[name]} onChange={(value) => set(name, value)} options={options} />
+  );
+  return (
+    <>
+      {field('model', 'Model', models)}
+      {field('version', 'Version', versions)}
+      {field('group', 'Group', named)}
+      {field('online', 'Online', YES_OR_NO)}
+      {field('updating', 'Updating', YES_OR_NO)}
+      {field('unseen', 'Last seen', UNSEEN)}
+    </>
+  );
+}
+
+interface DeviceListProps {
+  readonly devices: readonly Device[];
+  /** Takes the filters away, where there are any. */
+  readonly clear: (() => void) | undefined;
+}
+
+function DeviceList({ devices, clear }: DeviceListProps) {
+  if (devices.length === 0 && clear !== undefined) {
+    return (
+      <Empty title="No device matches">
+        <button type="button" onClick={clear}>
+          Show all devices
+        </button>
+      </Empty>
+    );
+  }
+  if (devices.length === 0) {
+    return (
+      <Empty title="No devices yet">
+        <p>A device registers itself with its first status message, once it has a certificate.</p>
+        <pre>paku-ota device add ESP32-20E955A0</pre>
+      </Empty>
+    );
+  }
+  return (
+    <TableFrame label="Devices">
+      <table className="list">
+        <thead>
+          <tr>
+            <th>Device</th>
+            <th>Model</th>
+            <th>Runs</th>
+            <th>Newest update</th>
+            <th>Groups</th>
+            <th>Last seen</th>
+          </tr>
+        </thead>
+        <tbody>
+          {devices.map((device) => (
+            <DeviceRow key={device.device_id} device={device} />
+          ))}
+        </tbody>
+      </table>
+    </TableFrame>
+  );
+}
+
+function DeviceRow({ device: { device_id: id, update, ...device } }: { readonly device: Device }) {
+  return (
+    <tr>
+      <th scope="row">
+        <Presence online={device.online} /> <Link href={`/devices/${encodeURIComponent(id)}`}>{id}</Link>
+      </th>
+      <td>{device.device_model}</td>
+      <td>{device.current_firmware_version}</td>
+      <td>
+        {update && (
+          <>
+            <UpdatePill status={update.status} percent={update.progress_percent} /> {update.firmware_version}
+          </>
+        )}
+      </td>
+      <td>{device.groups.join(', ')}</td>
+      <td>
+        <Ago at={device.last_seen} />
+      </td>
+    </tr>
+  );
+}

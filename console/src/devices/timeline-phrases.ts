@@ -1,0 +1,98 @@
+import type { TimelineEntry } from '../../../api/devices.ts';
+import { words } from '../format.ts';
+import { type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
+
+/** One line of a timeline: an entry, or several of progress that say little each. */
+export interface TimelineLine {
+  readonly key: string;
+  readonly at: string;
+  readonly tone: Tone;
+  readonly text: string;
+  readonly note: string;
+  readonly rollout: number | null;
+  readonly attempt: number | null;
+}
+
+/** Lines of entries, the newest first; progress messages that follow each other are one line. */
+export function linesOf(entries: readonly TimelineEntry[]): TimelineLine[] {
+  const runs: TimelineEntry[][] = [];
+  for (const entry of entries) {
+    const run = runs.at(-1);
+    const [first] = run ?? [];
+    const joins = entry.event === 'progress' && first?.event === 'progress' && first.update_id === entry.update_id;
+    if (joins) run?.push(entry);
+    else runs.push([entry]);
+  }
+  return runs.flatMap((run, index) => toLine(run, runs.length - index));
+}
+
+function toLine(run: readonly TimelineEntry[], fromTheEnd: number): TimelineLine[] {
+  const [newest] = run;
+  if (newest === undefined) return [];
+  const { at, event, rollout_id: rollout, attempt, update_id: update } = newest;
+  const { tone, text, note = '' } = event === 'progress' ? describeProgress(run) : describe(newest);
+  return [{ key: `${at} ${event} ${update} ${attempt} ${fromTheEnd}`, at, tone, text, note, rollout, attempt }];
+}
+
+interface Phrase {
+  readonly tone: Tone;
+  readonly text: string;
+  readonly note?: string;
+}
+
+const textOf = (value: unknown) => (typeof value === 'string' || typeof value === 'number' ? String(value) : '');
+
+function describeProgress(run: readonly TimelineEntry[]): Phrase {
+  const percents = run.map(({ detail }) => detail.percent).filter((value) => typeof value === 'number');
+  const newest = textOf(run[0]?.detail.state).toLowerCase() || 'working';
+  const [last, first] = [percents[0], percents.at(-1)];
+  const range = last === undefined ? '' : first === last ? ` ${last} %` : ` ${first} to ${last} %`;
+  return { tone: 'busy', text: `${newest}${range}`, note: run.length === 1 ? '' : `${run.length} messages` };
+}
+
+/** How the broker took a command. */
+const SEND_OUTCOMES: Readonly<Record<string, string>> = {
+  acknowledged: 'the device has the packet',
+  unconfirmed: 'not acknowledged: it may be asleep',
+  refused: 'refused by AWS IoT',
+};
+
+function describe({ event, detail, firmware_version: version }: TimelineEntry): Phrase {
+  const reason = textOf(detail.reason);
+  switch (event) {
+    case 'claimed':
+      return { tone: 'idle', text: `owed ${version}`, note: detail.isSteppingStone ? 'a stepping stone' : '' };
+    case 'began_by_itself':
+      return { tone: 'idle', text: `began ${version ?? 'an update'} by itself` };
+    case 'sent':
+      return { tone: 'busy', text: `command sent for ${version}`, note: SEND_OUTCOMES[textOf(detail.outcome)] ?? '' };
+    case 'accepted':
+      return { tone: 'busy', text: 'accepted the command' };
+    case 'fetch':
+      return { tone: 'busy', text: 'fetches the image' };
+    case 'result':
+      return describeResult(detail);
+    case 'status':
+      return { tone: 'idle', text: `reports ${textOf(detail.version) || 'its status'}` };
+    case 'attempt_ended':
+      return { tone: toneOf(detail.status), text: `attempt ended: ${words(textOf(detail.status))}`, note: reason };
+    case 'ended':
+      return {
+        tone: toneOf(detail.status),
+        text: `update to ${version} ended: ${words(textOf(detail.status))}`,
+        note: reason,
+      };
+    case 'late_success':
+      return { tone: 'ok', text: `runs ${version} after all`, note: 'a late success' };
+    default:
+      return { tone: 'idle', text: words(event) };
+  }
+}
+
+function describeResult({ success, code, message }: TimelineEntry['detail']): Phrase {
+  if (success === true) return { tone: 'busy', text: 'wrote the image, reboots' };
+  const text = code === null || code === undefined ? 'failed' : `failed with code ${textOf(code)}`;
+  return { tone: 'bad', text, note: textOf(message) };
+}
+
+const toneOf = (status: unknown): Tone => UPDATE_LABELS[status as UpdateState]?.tone ?? 'idle';

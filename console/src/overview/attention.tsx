@@ -1,0 +1,90 @@
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'wouter';
+import type { Fleet } from '../../../api/service.ts';
+import { api } from '../api.ts';
+import { sentence } from '../format.ts';
+import { ActionDialog, Dialog } from '../parts/dialog.tsx';
+import { Loaded } from '../parts/loaded.tsx';
+import { Panel } from '../parts/page.tsx';
+import { RejectedMessages } from './rejected-messages.tsx';
+
+type Concern = Fleet['attention'][number];
+
+export function Attention({ of }: { readonly of: readonly Concern[] }) {
+  return (
+    <Panel title="Needs attention" className="attention">
+      {of.length === 0 ? (
+        <p className="calm">Nothing. No rollout is halted, nothing was rejected in the last day.</p>
+      ) : (
+        <ul>
+          {of.map((concern) => (
+            <li key={concern.message} className={concern.kind === 'rollout_halted' ? 'bad' : 'warn'}>
+              <p className="kind">{sentence(concern.kind)}</p>
+              <p>{concern.message}</p>
+              <Remedy concern={concern} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}
+
+function Remedy({ concern: { kind, link } }: { readonly concern: Concern }) {
+  const [isOpen, setOpen] = useState(false);
+  const close = () => setOpen(false);
+  if (link !== null) return <Link href={link}>Look at it</Link>;
+  return (
+    <>
+      <button type="button" className="link" onClick={() => setOpen(true)}>
+        Look at {kind === 'dead_letters' ? 'the queues' : 'them'}
+      </button>
+      {isOpen && (kind === 'dead_letters' ? <DeadLetters onClose={close} /> : <RejectedMessages onClose={close} />)}
+    </>
+  );
+}
+
+function DeadLetters({ onClose }: { readonly onClose: () => void }) {
+  const queues = useQuery({ queryKey: ['dead-letters'], queryFn: api.deadLetters });
+  const [redriven, redrive] = useState<string>();
+  if (redriven !== undefined) {
+    return (
+      <ActionDialog
+        title={`Give the messages of the ${redriven} queue to their function again?`}
+        button="Give them again"
+        act={() => api.redriveDeadLetters(redriven)}
+        onClose={onClose}
+      >
+        <p>It could not handle them before: do this once the cause is gone. What was recorded already stays one row.</p>
+      </ActionDialog>
+    );
+  }
+  return (
+    <Dialog title="Messages that could not be handled" onClose={onClose}>
+      <Loaded of={queues}>
+        {({ items }) => (
+          <ul className="queues">
+            {items.map(({ queue, messages }) => (
+              <li key={queue}>
+                <span>
+                  {queue}: about {messages}
+                </span>
+                {messages > 0 && (
+                  <button type="button" onClick={() => redrive(queue)}>
+                    Give again …
+                  </button>
+                )}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Loaded>
+      <div className="actions">
+        <button type="button" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,66 @@
+import { useQuery } from '@tanstack/react-query';
+import { Link } from 'wouter';
+import type { Fleet } from '../../../api/service.ts';
+import { api } from '../api.ts';
+import { count, percent } from '../format.ts';
+import { Empty, Loaded } from '../parts/loaded.tsx';
+import { Page, Panel } from '../parts/page.tsx';
+import { RolloutTable } from '../rollouts/rollout-table.tsx';
+import { Attention } from './attention.tsx';
+import { Versions } from './versions.tsx';
+
+export function OverviewPage() {
+  const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
+  return (
+    <Page title="Overview">
+      <Loaded of={fleet} lines={12}>
+        {(data) => (
+          <>
+            <Figures fleet={data} />
+            <div className="overview-grid">
+              <Versions fleet={data} />
+              <Attention of={data.attention} />
+            </div>
+            <Panel title="Rollouts under way" aside={<Link href="/rollouts">All rollouts</Link>}>
+              {data.rollouts.length === 0 ? (
+                <Empty title="No rollout is under way">
+                  <Link href="/rollouts/new">Make one</Link>
+                </Empty>
+              ) : (
+                <RolloutTable rollouts={data.rollouts} />
+              )}
+            </Panel>
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Figures({ fleet: { devices, seen, rollouts, attention } }: { readonly fleet: Fleet }) {
+  const seenIn = (span: string, value: number) => ({
+    name: `seen in the last ${span}`,
+    value: count(value),
+    note: devices === 0 ? '' : percent(value, devices),
+  });
+  const figures = [
+    { name: 'devices', value: count(devices), note: '' },
+    seenIn('hour', seen.last_hour),
+    seenIn('day', seen.last_day),
+    seenIn('week', seen.last_week),
+    { name: 'rollouts under way', value: count(rollouts.length), note: '' },
+    { name: 'to look at', value: count(attention.length), note: '' },
+  ];
+  return (
+    <dl className="figures">
+      {figures.map(({ name, value, note }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            {value} {note && <small>{note}</small>}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,52 @@
+import type { RejectedMessage } from '../../../api/service.ts';
+import { api } from '../api.ts';
+import { counted } from '../format.ts';
+import { itemsOf, usePages } from '../pages.ts';
+import { Ago, MoreButton } from '../parts/bits.tsx';
+import { Dialog } from '../parts/dialog.tsx';
+import { Loaded } from '../parts/loaded.tsx';
+
+export function RejectedMessages({ onClose }: { readonly onClose: () => void }) {
+  const messages = usePages(['rejected-messages'], api.rejectedMessages);
+  return (
+    <Dialog title="Messages that were rejected" onClose={onClose}>
+      <Loaded of={messages}>
+        {(data) => (
+          <ol className="messages">
+            {itemsOf(data).map((message) => (
+              <Message key={message.id} message={message} />
+            ))}
+          </ol>
+        )}
+      </Loaded>
+      <MoreButton query={messages} />
+      <div className="actions">
+        <button type="button" onClick={onClose}>
+          Close
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+function Message({ message }: { readonly message: RejectedMessage }) {
+  const { topic, reason, payload, payload_bytes: size, received_at: at } = message;
+  return (
+    <li>
+      <p>
+        <code>{topic}</code>, <Ago at={at} />
+      </p>
+      <p>{reason}</p>
+      <details>
+        <summary>{counted(size, 'byte')}</summary>
+        <pre>{readable(payload)}</pre>
+      </details>
+    </li>
+  );
+}
+
+/** Messages are text unless they are broken. */
+function readable(base64: string): string {
+  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  return new TextDecoder().decode(bytes);
+}

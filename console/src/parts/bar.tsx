@@ -1,0 +1,66 @@
+import { count } from '../format.ts';
+import { UPDATE_LABELS, type UpdateState } from '../labels.ts';
+
+/** The parts of a bar from left to right. */
+const PARTS = ['succeeded', 'in_progress', 'owed', 'canceled', 'failed'] as const;
+type Part = (typeof PARTS)[number];
+export type Counts = Readonly<Record<Part, number>>;
+
+const NAMES: Readonly<Record<Part, string>> = {
+  succeeded: 'succeeded',
+  in_progress: 'in progress',
+  owed: 'owed',
+  canceled: 'canceled',
+  failed: 'failed',
+};
+
+const PART_OF_TONE = { ok: 'succeeded', busy: 'in_progress', warn: 'owed', bad: 'failed' } as const;
+
+/** Counts by update state as the parts of a bar. */
+export function countsOf(states: Readonly<Partial<Record<UpdateState, number>>>): Counts {
+  const counts = { succeeded: 0, in_progress: 0, owed: 0, canceled: 0, failed: 0 };
+  for (const [state, devices = 0] of Object.entries(states) as [UpdateState, number | undefined][]) {
+    const { tone } = UPDATE_LABELS[state];
+    const idle = state === 'canceled' ? 'canceled' : 'owed';
+    counts[tone === 'idle' ? idle : PART_OF_TONE[tone]] += devices;
+  }
+  return counts;
+}
+
+interface BarProps {
+  readonly counts: Counts;
+  /** What fills the bar; at least what is counted. */
+  readonly of: number;
+  /** The counts in words below it. */
+  readonly legend?: boolean;
+}
+
+/** What became of devices, as shares of one bar. */
+export function OutcomeBar({ counts, of, legend = false }: BarProps) {
+  const parts = PARTS.filter((part) => counts[part] > 0);
+  const whole = Math.max(
+    of,
+    parts.reduce((sum, part) => sum + counts[part], 0),
+  );
+  const text = parts.map((part) => `${count(counts[part])} ${NAMES[part]}`).join(', ') || 'nothing yet';
+  return (
+    <div className="outcome">
+      <div className="bar" role="img" aria-label={`Of ${count(whole)} devices: ${text}`}>
+        {parts.map((part) => (
+          <span key={part} className={part} style={{ flexGrow: counts[part] / whole }} />
+        ))}
+        <span className="rest" style={{ flexGrow: 1 - parts.reduce((sum, part) => sum + counts[part] / whole, 0) }} />
+      </div>
+      {legend && (
+        <ul className="legend" aria-hidden="true">
+          {parts.map((part) => (
+            <li key={part}>
+              <i className={part} />
+              {count(counts[part])} {NAMES[part]}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,91 @@
+import type { ReactNode } from 'react';
+import { ago, dateTime } from '../format.ts';
+import { ROLLOUT_TONES, type RolloutState, type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
+import { useNow } from '../now.ts';
+
+export function Pill({ tone, children }: { readonly tone: Tone; readonly children: ReactNode }) {
+  return <span className={`pill ${tone}`}>{children}</span>;
+}
+
+export const RolloutPill = ({ state }: { readonly state: RolloutState }) => (
+  <Pill tone={ROLLOUT_TONES[state]}>{state}</Pill>
+);
+
+interface UpdatePillProps {
+  readonly status: UpdateState;
+  readonly percent?: number | null;
+}
+
+export function UpdatePill({ status, percent = null }: UpdatePillProps) {
+  const { text, tone } = UPDATE_LABELS[status];
+  return (
+    <Pill tone={tone}>
+      {text}
+      {status === 'downloading' && percent !== null && ` ${percent} %`}
+    </Pill>
+  );
+}
+
+export function Ago({ at, never = 'never' }: { readonly at: string | null; readonly never?: string }) {
+  const now = useNow();
+  if (at === null) return <>{never}</>;
+  return (
+    <time dateTime={at} title={dateTime(at)}>
+      {ago(at, now)}
+    </time>
+  );
+}
+
+/** Online or not, by more than the colour. */
+export function Presence({ online }: { readonly online: boolean }) {
+  return <span className={online ? 'presence on' : 'presence'} role="img" aria-label={online ? 'online' : 'offline'} />;
+}
+
+export interface Fact {
+  readonly name: string;
+  readonly value: ReactNode;
+}
+
+/** Names with their values, as a list that reads as one. */
+export function Facts({ of }: { readonly of: readonly Fact[] }) {
+  return (
+    <dl className="facts">
+      {of.map(({ name, value }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** A table wider than a phone moves inside its frame; the frame can be reached by keyboard. */
+export function TableFrame({ label, children }: { readonly label: string; readonly children: ReactNode }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable without a mouse
+    <section className="table-frame" aria-label={label} tabIndex={0}>
+      {children}
+    </section>
+  );
+}
+
+export function MoreButton({ query }: { readonly query: MoreQuery }) {
+  if (!query.hasNextPage) return null;
+  return (
+    <button
+      type="button"
+      className="more"
+      onClick={() => void query.fetchNextPage()}
+      disabled={query.isFetchingNextPage}
+    >
+      {query.isFetchingNextPage ? 'Loading …' : 'Show more'}
+    </button>
+  );
+}
+
+interface MoreQuery {
+  readonly hasNextPage: boolean;
+  readonly isFetchingNextPage: boolean;
+  fetchNextPage(): Promise<unknown>;
+}

@@ -1,0 +1,92 @@
+import { useMutation } from '@tanstack/react-query';
+import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { refresh } from '../api.ts';
+import { CheckField, FormErrors, fieldErrorsOf, TextField } from './form.tsx';
+import { Failure } from './loaded.tsx';
+
+interface DialogProps {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ReactNode;
+}
+
+/** Modal: the browser keeps the focus inside, closes it with Escape and gives the focus back. */
+export function Dialog({ title, onClose, children }: DialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+      <h2 id={id}>{title}</h2>
+      {children}
+    </dialog>
+  );
+}
+
+interface ActionDialogProps {
+  readonly title: string;
+  /** What will happen. */
+  readonly children?: ReactNode;
+  readonly button: string;
+  readonly danger?: boolean;
+  /** What must be ticked first, for what cannot be undone. */
+  readonly confirmation?: string;
+  readonly ready?: boolean;
+  readonly act: () => Promise<unknown>;
+  readonly onClose: () => void;
+}
+
+/** Asks before it acts, shows what the service says when it refuses, and closes once it is done. */
+export function ActionDialog({ title, children, button, act, onClose, ...rest }: ActionDialogProps) {
+  const { danger = false, confirmation, ready = true } = rest;
+  const [confirmed, setConfirmed] = useState(confirmation === undefined);
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: act,
+    onSuccess: () => {
+      void refresh();
+      onClose();
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    mutate();
+  };
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form onSubmit={submit}>
+        <FormErrors value={fieldErrorsOf(error)}>{children}</FormErrors>
+        {confirmation && <CheckField label={confirmation} checked={confirmed} onChange={setConfirmed} />}
+        {error && <Failure error={error} />}
+        <div className="actions">
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" className={danger ? 'danger' : 'primary'} disabled={isPending || !confirmed || !ready}>
+            {isPending ? 'Working …' : button}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+interface ReasonDialogProps extends Omit<ActionDialogProps, 'act' | 'ready'> {
+  readonly act: (reason: string) => Promise<unknown>;
+}
+
+/** An action that the history keeps a reason for. */
+export function ReasonDialog({ children, act, ...rest }: ReasonDialogProps) {
+  const [reason, setReason] = useState('');
+  return (
+    <ActionDialog {...rest} ready={reason.trim() !== ''} act={() => act(reason.trim())}>
+      {children}
+      <TextField
+        label="Reason"
+        name="reason"
+        value={reason}
+        onChange={setReason}
+        hint="Stays in the history, with who did it."
+      />
+    </ActionDialog>
+  );
+}

@@ -1,0 +1,46 @@
+import type { ReactNode } from 'react';
+import { messageOf } from '../api.ts';
+
+interface LoadedProps<T> {
+  readonly of: { readonly data: T | undefined; readonly error: Error | null; refetch(): unknown };
+  /** Lines of the place that the content will take, so that nothing jumps. */
+  readonly lines?: number;
+  readonly children: (data: T) => ReactNode;
+}
+
+/** What a query gives, or that it is on its way, or why there is none. Once there is something, it stays. */
+export function Loaded<T>({ of: { data, error, refetch }, lines = 4, children }: LoadedProps<T>) {
+  if (data !== undefined) return children(data);
+  if (error !== null) return <Failure error={error} retry={() => void refetch()} />;
+  return (
+    <div className="skeleton" role="status" aria-label="Loading">
+      {Array.from({ length: lines }, (_, line) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the lines have nothing else
+        <span key={line} />
+      ))}
+    </div>
+  );
+}
+
+export function Failure({ error, retry }: { readonly error: unknown; readonly retry?: () => void }) {
+  return (
+    <div className="notice bad" role="alert">
+      <p>{messageOf(error)}</p>
+      {retry && (
+        <button type="button" onClick={retry}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** A place where something would be, and how it comes there. */
+export function Empty({ title, children }: { readonly title: string; readonly children?: ReactNode }) {
+  return (
+    <div className="empty">
+      <p className="empty-title">{title}</p>
+      {children}
+    </div>
+  );
+}

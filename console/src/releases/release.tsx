@@ -1,0 +1,104 @@
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'wouter';
+import type { ReleaseDetail } from '../../../api/releases.ts';
+import { api } from '../api.ts';
+import { bytes, count, counted, dateTime } from '../format.ts';
+import { Ago, Facts, Pill } from '../parts/bits.tsx';
+import { ReasonDialog } from '../parts/dialog.tsx';
+import { Loaded } from '../parts/loaded.tsx';
+import { Page, Panel } from '../parts/page.tsx';
+import { isParsed, type ParsedImage } from './image.ts';
+import { Warnings } from './verdict.tsx';
+import { XRay } from './x-ray.tsx';
+
+const PARENT = { name: 'Releases', href: '/releases' };
+
+interface ReleasePageProps {
+  readonly model: string;
+  readonly version: string;
+}
+
+export function ReleasePage({ model, version }: ReleasePageProps) {
+  const release = useQuery({ queryKey: ['release', model, version], queryFn: () => api.release(model, version) });
+  return (
+    <Page
+      title={`${model} ${version}`}
+      parent={PARENT}
+      aside={release.data?.revoked_at && <Pill tone="bad">revoked</Pill>}
+      actions={release.data?.revoked_at === null && <Actions release={release.data} />}
+    >
+      <Loaded of={release} lines={10}>
+        {(data) => (
+          <>
+            {data.revoked_at !== null && (
+              <div className="notice bad">
+                <p>
+                  Revoked {dateTime(data.revoked_at)} by {data.revoked_by}: {data.revoked_reason}. It is sent to nobody
+                  more.
+                </p>
+              </div>
+            )}
+            <Warnings of={data.warnings} />
+            <Panel title="Release">
+              <ReleaseFacts release={data} />
+            </Panel>
+            <Panel title="X-ray of the image">
+              {isParsed(data.image as ParsedImage) ? (
+                <XRay image={data.image as ParsedImage} />
+              ) : (
+                <p className="calm">It was registered without being parsed.</p>
+              )}
+            </Panel>
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
+  const { device_model: model, version, devices } = release;
+  const query = new URLSearchParams({ model, version });
+  return (
+    <Facts
+      of={[
+        { name: 'Runs on', value: <Link href={`/devices?${query}`}>{counted(devices, 'device')}</Link> },
+        { name: 'Chip', value: release.chip },
+        { name: 'Size', value: `${bytes(release.file_size)} (${count(release.file_size)} bytes)` },
+        { name: 'Registered', value: <Ago at={release.created_at} /> },
+        { name: 'Needs at least', value: release.min_version ?? 'any version' },
+        { name: 'Uploaded as', value: <code>{release.uploaded_key ?? '–'}</code> },
+        { name: 'What is new', value: release.changelog ?? '–' },
+        { name: 'Notes', value: release.release_notes ?? '–' },
+        { name: 'SHA-256', value: <code>{release.checksum_sha256}</code> },
+      ]}
+    />
+  );
+}
+
+function Actions({ release: { device_model: model, version } }: { readonly release: ReleaseDetail }) {
+  const [isRevoking, setRevoking] = useState(false);
+  return (
+    <>
+      <button type="button" className="danger quiet" onClick={() => setRevoking(true)}>
+        Revoke …
+      </button>
+      <Link className="button primary" href={`/rollouts/new?${new URLSearchParams({ model, version })}`}>
+        Roll out …
+      </Link>
+      {isRevoking && (
+        <ReasonDialog
+          title={`Revoke ${model} ${version}?`}
+          button="Revoke"
+          danger
+          confirmation="I know that this cannot be undone"
+          act={(reason) => api.revokeRelease(model, version, reason)}
+          onClose={() => setRevoking(false)}
+        >
+          <p>It is sent to nobody more, its links end, and its rollouts halt. Devices that run it keep it.</p>
+        </ReasonDialog>
+      )}
+    </>
+  );
+}

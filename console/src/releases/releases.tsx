@@ -1,0 +1,148 @@
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'wouter';
+import type { RejectedUpload, Release } from '../../../api/releases.ts';
+import { api } from '../api.ts';
+import { bytes, count, sentence } from '../format.ts';
+import { itemsOf, usePages } from '../pages.ts';
+import { Ago, MoreButton, Pill, TableFrame } from '../parts/bits.tsx';
+import { ActionDialog } from '../parts/dialog.tsx';
+import { Empty, Loaded } from '../parts/loaded.tsx';
+import { Page, Panel } from '../parts/page.tsx';
+import { releasePath } from './release-path.ts';
+import { Upload } from './upload.tsx';
+
+export function ReleasesPage() {
+  const [model, setModel] = useState('');
+  const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
+  const models = [...new Set(fleet.data?.versions.map((version) => version.device_model))].sort();
+  const releases = usePages(['releases', 'pages', model], (page) =>
+    api.releases({ ...page, model: model || undefined }),
+  );
+  const filter = models.length > 1 && (
+    <select aria-label="Model" value={model} onChange={(event) => setModel(event.target.value)}>
+      <option value="">all models</option>
+      {models.map((each) => (
+        <option key={each}>{each}</option>
+      ))}
+    </select>
+  );
+  return (
+    <Page title="Releases">
+      <Upload />
+      <Panel title="Registered" aside={filter}>
+        <Loaded of={releases} lines={6}>
+          {(data) => <ReleaseTable releases={itemsOf(data)} />}
+        </Loaded>
+        <MoreButton query={releases} />
+      </Panel>
+      <Rejections />
+    </Page>
+  );
+}
+
+function ReleaseTable({ releases }: { readonly releases: readonly Release[] }) {
+  if (releases.length === 0)
+    return <Empty title="No release yet">The first image that is uploaded and accepted is one.</Empty>;
+  return (
+    <TableFrame label="Releases">
+      <table className="list">
+        <thead>
+          <tr>
+            <th>Release</th>
+            <th>Chip</th>
+            <th className="number">Size</th>
+            <th className="number">Devices</th>
+            <th>Calls itself</th>
+            <th>Registered</th>
+            <th>Remarks</th>
+          </tr>
+        </thead>
+        <tbody>
+          {releases.map((release) => (
+            <tr key={release.release_id}>
+              <th scope="row">
+                <Link href={releasePath(release)}>
+                  {release.device_model} {release.version}
+                </Link>
+              </th>
+              <td>{release.chip}</td>
+              <td className="number">{bytes(release.file_size)}</td>
+              <td className="number">{count(release.devices)}</td>
+              <td>{[release.project_name, release.app_version].filter(Boolean).join(' ') || '–'}</td>
+              <td>
+                <Ago at={release.created_at} />
+              </td>
+              <td>
+                {release.revoked_at !== null && <Pill tone="bad">revoked</Pill>}{' '}
+                {release.warnings.length > 0 && (
+                  <Pill tone="warn">
+                    {release.warnings.length} warning{release.warnings.length > 1 && 's'}
+                  </Pill>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </TableFrame>
+  );
+}
+
+function Rejections() {
+  const rejected = usePages(['rejected-uploads'], api.rejectedUploads);
+  return (
+    <Panel title="Rejected">
+      <Loaded of={rejected} lines={3}>
+        {(data) => {
+          const items = itemsOf(data);
+          if (items.length === 0) return <p className="calm">Nothing was rejected.</p>;
+          return (
+            <ul className="rejections">
+              {items.map((rejection) => (
+                <Rejection
+                  key={`${rejection.object_key} ${rejection.object_version} ${rejection.uploaded_at}`}
+                  of={rejection}
+                />
+              ))}
+            </ul>
+          );
+        }}
+      </Loaded>
+      <MoreButton query={rejected} />
+    </Panel>
+  );
+}
+
+function Rejection({ of: rejection }: { readonly of: RejectedUpload }) {
+  const [isOpen, setOpen] = useState(false);
+  const { object_key: key, verdict, message, file_size: size, uploaded_at: at } = rejection;
+  return (
+    <li>
+      <p>
+        <Pill tone="bad">{sentence(verdict)}</Pill> <code>{key}</code>{' '}
+        <span className="muted">
+          {bytes(size)}, <Ago at={at} />
+        </span>
+      </p>
+      <p>
+        {message}.{' '}
+        <button type="button" className="link" onClick={() => setOpen(true)}>
+          Verify again …
+        </button>
+      </p>
+      {isOpen && (
+        <ActionDialog
+          title="Verify this upload again?"
+          button="Verify again"
+          act={() => api.rescanUpload(key)}
+          onClose={() => setOpen(false)}
+        >
+          <p>
+            The same bytes get the same verdict, unless the settings of the model have changed since. <code>{key}</code>
+          </p>
+        </ActionDialog>
+      )}
+    </li>
+  );
+}

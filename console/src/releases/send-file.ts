@@ -1,0 +1,71 @@
+import type { StartedUpload, UploadOutcome } from '../../../api/releases.ts';
+import { api } from '../api.ts';
+import { sha256 } from './image.ts';
+
+export interface UploadForm {
+  readonly file: File;
+  readonly model: string;
+  readonly version: string;
+  readonly minVersion: string;
+  readonly changelog: string;
+}
+
+export type UploadStep =
+  | { readonly kind: 'sending'; readonly share: number }
+  /** Sent; the service reads and verifies it. */
+  | { readonly kind: 'verifying' };
+
+const ASK_EVERY_MS = 1_000;
+const VERDICT_WITHIN_MS = 120_000;
+
+/** Uploads a file and waits for its verdict. @throws Error that says what to do */
+export async function uploadRelease(form: UploadForm, onStep: (step: UploadStep) => void): Promise<UploadOutcome> {
+  const { file, model, version } = form;
+  onStep({ kind: 'sending', share: 0 });
+  const digest = await sha256(file);
+  // By the service's clock: that of this machine may differ.
+  const { database_time: since } = await api.info();
+  const upload = await api.startUpload(bodyOf(form));
+  await put(upload, file, (share) => onStep({ kind: 'sending', share }));
+  onStep({ kind: 'verifying' });
+  const deadline = Date.now() + VERDICT_WITHIN_MS;
+  while (Date.now() < deadline) {
+    const outcome = await api.uploadOutcome(model, version, { since, sha256: digest });
+    if (outcome.state !== 'waiting') return outcome;
+    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+  }
+  throw new Error(
+    `${upload.object_key} is uploaded, but there is no verdict after ${VERDICT_WITHIN_MS / 60_000} min. It comes as soon as the service has read it; see the list below.`,
+  );
+}
+
+function bodyOf({ model, version, minVersion, changelog }: UploadForm): Record<string, string> {
+  return {
+    device_model: model,
+    version,
+    ...(minVersion === '' ? {} : { min_version: minVersion }),
+    ...(changelog === '' ? {} : { changelog }),
+  };
+}
+
+/** `fetch` tells nothing about how much of a body has been sent. */
+function put({ upload_url: url, headers }: StartedUpload, file: File, onShare: (share: number) => void): Promise<void> {
+  const request = new XMLHttpRequest();
+  request.open('PUT', url);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  request.upload.onprogress = ({ loaded, total }) => onShare(total === 0 ? 1 : loaded / total);
+  return new Promise((resolve, reject) => {
+    request.onload = () => (request.status < 300 ? resolve() : reject(new Error(detailOf(request))));
+    request.onerror = () => reject(new Error('The upload broke off. Begin it again.'));
+    request.send(file);
+  });
+}
+
+function detailOf({ status, responseText }: XMLHttpRequest): string {
+  try {
+    const { detail } = JSON.parse(responseText) as { detail?: string };
+    return detail ?? `The upload was refused (${status}).`;
+  } catch {
+    return `The upload was refused (${status}).`;
+  }
+}

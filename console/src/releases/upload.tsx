@@ -1,0 +1,165 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { type DragEvent, type FormEvent, useState } from 'react';
+import type { UploadOutcome } from '../../../api/releases.ts';
+import { api, refresh } from '../api.ts';
+import { bytes } from '../format.ts';
+import { FormErrors, fieldErrorsOf, TextField } from '../parts/form.tsx';
+import { Failure } from '../parts/loaded.tsx';
+import { Panel } from '../parts/page.tsx';
+import { peek } from './image.ts';
+import { type UploadForm, type UploadStep, uploadRelease } from './send-file.ts';
+import { Verdict } from './verdict.tsx';
+
+/** From a file to its verdict. */
+export function Upload() {
+  const [file, setFile] = useState<File>();
+  const [outcome, setOutcome] = useState<UploadOutcome>();
+  const again = () => {
+    setFile(undefined);
+    setOutcome(undefined);
+  };
+  if (outcome !== undefined) return <Verdict outcome={outcome} again={again} />;
+  if (file === undefined) return <DropZone onFile={setFile} />;
+  return <Details file={file} onOutcome={setOutcome} onCancel={again} />;
+}
+
+function DropZone({ onFile }: { readonly onFile: (file: File) => void }) {
+  const [isOver, setOver] = useState(false);
+  const drop = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(false);
+    const [file] = event.dataTransfer.files;
+    if (file !== undefined) onFile(file);
+  };
+  const over = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(true);
+  };
+  return (
+    <section
+      className={isOver ? 'drop over' : 'drop'}
+      aria-label="Upload an image"
+      onDragOver={over}
+      onDragLeave={() => setOver(false)}
+      onDrop={drop}
+    >
+      <p>
+        <strong>Drop an application image here</strong>, or{' '}
+        <label className="file-button">
+          choose a file
+          <input
+            type="file"
+            accept=".bin"
+            onChange={({ target: { files } }) => files?.[0] !== undefined && onFile(files[0])}
+          />
+        </label>
+      </p>
+      <p className="muted">
+        <code>build/&lt;project&gt;.bin</code> of ESP-IDF, <code>firmware.bin</code> of PlatformIO. It is verified
+        before any device sees it.
+      </p>
+    </section>
+  );
+}
+
+interface DetailsProps {
+  readonly file: File;
+  readonly onOutcome: (outcome: UploadOutcome) => void;
+  readonly onCancel: () => void;
+}
+
+function Details({ file, onOutcome, onCancel }: DetailsProps) {
+  const [typed, setTyped] = useState<Partial<Omit<UploadForm, 'file'>>>({});
+  const [step, setStep] = useState<UploadStep>();
+  const inside = useQuery({
+    queryKey: ['peek', file],
+    queryFn: async () => (await peek(file)) ?? null,
+    refetchInterval: false,
+  });
+  const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
+  const models = [...new Set(fleet.data?.versions.map((version) => version.device_model))].sort();
+  const form: UploadForm = {
+    file,
+    model: typed.model ?? (models.length === 1 ? (models[0] ?? '') : ''),
+    version: typed.version ?? inside.data?.version ?? '',
+    minVersion: typed.minVersion ?? '',
+    changelog: typed.changelog ?? '',
+  };
+  const upload = useMutation({
+    mutationFn: () => uploadRelease(form, setStep),
+    onSuccess: (outcome) => {
+      void refresh();
+      onOutcome(outcome);
+    },
+  });
+  const field = (name: keyof typeof typed) => ({
+    value: form[name as 'model'],
+    onChange: (value: string) => setTyped({ ...typed, [name]: value }),
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    upload.mutate();
+  };
+  return (
+    <Panel title="Upload an image">
+      <p>
+        <strong>{file.name}</strong>, {bytes(file.size)}. <Inside of={inside.data} />
+      </p>
+      <form onSubmit={submit}>
+        <FormErrors value={fieldErrorsOf(upload.error)}>
+          <div className="fields">
+            <TextField label="Device model" name="device_model" required suggestions={models} {...field('model')} />
+            <TextField label="Version" name="version" required {...field('version')} />
+            <TextField
+              label="Needs at least version (optional)"
+              name="min_version"
+              hint="Older devices are left alone."
+              {...field('minVersion')}
+            />
+            <TextField label="What is new (optional)" name="changelog" className="grow" {...field('changelog')} />
+          </div>
+        </FormErrors>
+        {upload.error && <Failure error={upload.error} />}
+        {upload.isPending && step && <Progress step={step} />}
+        <div className="actions">
+          <button type="button" onClick={onCancel} disabled={upload.isPending}>
+            Cancel
+          </button>
+          <button
+            type="submit"
+            className="primary"
+            disabled={upload.isPending || form.model === '' || form.version === ''}
+          >
+            Upload
+          </button>
+        </div>
+      </form>
+    </Panel>
+  );
+}
+
+function Inside({ of }: { readonly of: { version: string; project: string } | null | undefined }) {
+  if (of === undefined) return null;
+  if (of === null) return <>It has no application description, so it does not say what it is.</>;
+  return (
+    <>
+      It calls itself {of.project} {of.version}.
+    </>
+  );
+}
+
+function Progress({ step }: { readonly step: UploadStep }) {
+  return (
+    <div className="upload-progress" role="status">
+      {step.kind === 'sending' ? (
+        <>
+          <progress value={step.share} aria-label="Uploaded" /> Uploading, {Math.round(step.share * 100)} %
+        </>
+      ) : (
+        <>
+          <progress aria-label="Verifying" /> Uploaded. It is being verified …
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,110 @@
+import { useState } from 'react';
+import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
+import { api } from '../api.ts';
+import type { RolloutState } from '../labels.ts';
+import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
+import { LimitsDialog } from './limits-dialog.tsx';
+
+interface Control {
+  readonly name: string;
+  readonly explanation: string;
+  readonly confirmation?: string;
+}
+
+const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
+  pause: {
+    name: 'Pause',
+    explanation:
+      'Nothing more is sent. What is owed, or was sent and not fetched yet, is canceled; a device that is downloading goes on.',
+  },
+  resume: {
+    name: 'Resume',
+    explanation: 'It goes on where it was. Its gates begin anew, and what the halt canceled is owed again.',
+  },
+  advance: {
+    name: 'Advance',
+    explanation: 'The next stage begins now, whatever the gate says. The failure threshold still holds.',
+  },
+  retry: {
+    name: 'Retry failed',
+    explanation: 'Devices that failed, rolled back or timed out are owed the release again, with all attempts anew.',
+  },
+  abort: {
+    name: 'Abort',
+    explanation: 'It stops as if paused, and can never go on. Devices that run the release keep it.',
+    confirmation: 'I know that this rollout cannot be resumed',
+  },
+};
+
+const OF_STATE: Readonly<Record<RolloutState, readonly RolloutAction[]>> = {
+  draft: ['abort'],
+  scheduled: ['pause', 'abort'],
+  active: ['pause', 'advance', 'retry', 'abort'],
+  paused: ['resume', 'retry', 'abort'],
+  completed: ['retry'],
+  aborted: [],
+};
+
+const CHANGEABLE: readonly RolloutState[] = ['draft', 'scheduled', 'active', 'paused'];
+
+/** What may be done to a rollout in its state. */
+export function Controls({ rollout }: { readonly rollout: Rollout }) {
+  const { rollout_id: id, name, state } = rollout;
+  const [open, setOpen] = useState<RolloutAction | 'start' | 'limits'>();
+  const close = () => setOpen(undefined);
+  const actions = OF_STATE[state].filter((action) => action !== 'retry' || rollout.failed > 0);
+  const control = open === undefined || open === 'start' || open === 'limits' ? undefined : CONTROLS[open];
+  return (
+    <>
+      {CHANGEABLE.includes(state) && (
+        <button type="button" onClick={() => setOpen('limits')}>
+          Change limits …
+        </button>
+      )}
+      {actions.map((action) => (
+        <button
+          key={action}
+          type="button"
+          className={action === 'abort' ? 'danger quiet' : action === 'resume' ? 'primary' : ''}
+          onClick={() => setOpen(action)}
+        >
+          {CONTROLS[action].name} …
+        </button>
+      ))}
+      {state === 'draft' && (
+        <button type="button" className="primary" onClick={() => setOpen('start')}>
+          Start …
+        </button>
+      )}
+      {control && (
+        <ReasonDialog
+          title={`${control.name}: ${name}`}
+          button={control.name}
+          danger={open === 'abort'}
+          {...(control.confirmation === undefined ? {} : { confirmation: control.confirmation })}
+          act={(reason) => api.act(id, open as RolloutAction, reason)}
+          onClose={close}
+        >
+          <p>{control.explanation}</p>
+        </ReasonDialog>
+      )}
+      {open === 'start' && <StartDialog rollout={rollout} onClose={close} />}
+      {open === 'limits' && <LimitsDialog rollout={rollout} onClose={close} />}
+    </>
+  );
+}
+
+function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
+  // As it was when the dialog opened: what changed since then is refused.
+  const [{ rollout_id: id, name, updated_at: readAt }] = useState(rollout);
+  return (
+    <ActionDialog
+      title={`Start: ${name}`}
+      button="Start"
+      act={() => api.changeRollout(id, readAt, { is_active: true })}
+      onClose={onClose}
+    >
+      <p>The first devices are sent their command within a minute.</p>
+    </ActionDialog>
+  );
+}

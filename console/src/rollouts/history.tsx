@@ -1,0 +1,78 @@
+import { useQuery } from '@tanstack/react-query';
+import type { Decision, Progress } from '../../../api/rollouts.ts';
+import { api } from '../api.ts';
+import { capital, count, counted, dateTime, words } from '../format.ts';
+import type { Tone, UpdateState } from '../labels.ts';
+import { Ago, UpdatePill } from '../parts/bits.tsx';
+import { Loaded } from '../parts/loaded.tsx';
+
+/** Failures grouped by reason, the most frequent first. */
+export function Failures({ of }: { readonly of: Progress['failures'] }) {
+  if (of.length === 0) return <p className="calm">None.</p>;
+  const most = Math.max(...of.map(({ devices }) => devices));
+  return (
+    <ul className="reasons">
+      {of.map(({ status, reason, devices }) => (
+        <li key={`${status} ${reason}`}>
+          <span className="reason-bar bad" style={{ width: `${(devices / most) * 100}%` }} aria-hidden="true" />
+          <span>
+            <UpdatePill status={status as UpdateState} /> {reason || 'no reason given'}
+          </span>
+          <span className="number">{count(devices)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const TONES: Readonly<Record<string, Tone>> = {
+  rollout_halted: 'warn',
+  rollout_aborted: 'bad',
+  rollout_completed: 'ok',
+  rollout_started: 'busy',
+  rollout_resumed: 'busy',
+  rollout_stage_began: 'busy',
+};
+
+export function Decisions({ id }: { readonly id: number }) {
+  const decisions = useQuery({ queryKey: ['decisions', id], queryFn: () => api.decisions(id) });
+  return (
+    <Loaded of={decisions} lines={4}>
+      {({ items }) => (
+        <ol className="timeline">
+          {items.toReversed().map((decision) => (
+            <DecisionLine key={decision.event_id} decision={decision} />
+          ))}
+        </ol>
+      )}
+    </Loaded>
+  );
+}
+
+function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } }: { readonly decision: Decision }) {
+  return (
+    <li className={TONES[event] ?? 'idle'}>
+      <p>
+        <strong>{capital(words(event.replace('rollout_', '')))}</strong>
+        {by !== null && <span className="muted"> by {by.slice(by.lastIndexOf('/') + 1)}</span>}
+      </p>
+      {reason !== null && <p>{capital(reason)}</p>}
+      <p className="muted">{numbersOf(detail)}</p>
+      <p className="when">
+        {dateTime(at)}, <Ago at={at} />
+      </p>
+    </li>
+  );
+}
+
+/** The numbers at that moment. */
+function numbersOf({ numbers, devices, members, stage }: Decision['detail']): string {
+  if (typeof devices === 'number' && typeof members === 'number' && typeof stage === 'number') {
+    return `stage ${stage + 1}: ${count(devices)} of ${counted(members, 'device')}`;
+  }
+  if (typeof numbers !== 'object' || numbers === null) return '';
+  const named = Object.entries(numbers).filter(
+    (pair): pair is [string, number] => typeof pair[1] === 'number' && pair[1] > 0 && pair[0] !== 'stage',
+  );
+  return named.map(([name, value]) => `${count(value)} ${name}`).join(', ');
+}

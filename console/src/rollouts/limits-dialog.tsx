@@ -1,0 +1,55 @@
+import { useState } from 'react';
+import type { Rollout, RolloutChange } from '../../../api/rollouts.ts';
+import { api } from '../api.ts';
+import { ActionDialog } from '../parts/dialog.tsx';
+import { TextField } from '../parts/form.tsx';
+import { shareOf } from './draft.ts';
+
+const text = (value: number | null) => (value === null ? '' : String(value));
+const orNull = (value: string) => (value.trim() === '' ? null : Number(value));
+
+/** What may be changed while a rollout runs. Changed by somebody else meanwhile, it is refused. */
+export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
+  const [before] = useState(rollout);
+  const [typed, setTyped] = useState({
+    failurePercent: String(Number((before.failure_threshold * 100).toFixed(4))),
+    failureCount: text(before.failure_count),
+    minReports: String(before.min_reports),
+    maxInFlight: text(before.max_in_flight),
+    maxPerMinute: text(before.max_per_minute),
+  });
+  const change: RolloutChange = {
+    failure_threshold: shareOf(typed.failurePercent) ?? before.failure_threshold,
+    failure_count: orNull(typed.failureCount),
+    min_reports: orNull(typed.minReports) ?? before.min_reports,
+    max_in_flight: orNull(typed.maxInFlight),
+    max_per_minute: orNull(typed.maxPerMinute),
+  };
+  const field = (label: string, name: keyof RolloutChange, key: keyof typeof typed) => (
+    <TextField
+      label={label}
+      name={name}
+      type="number"
+      min={0}
+      value={typed[key]}
+      onChange={(value) => setTyped({ ...typed, [key]: value })}
+    />
+  );
+  return (
+    <ActionDialog
+      title={`Limits of ${before.name}`}
+      button="Change"
+      act={() => api.changeRollout(before.rollout_id, before.updated_at, change)}
+      onClose={onClose}
+    >
+      <div className="fields">
+        {field('Halts above (% failed)', 'failure_threshold', 'failurePercent')}
+        {field('Once so many ended', 'min_reports', 'minReports')}
+        {field('Or at so many failures', 'failure_count', 'failureCount')}
+        {field('At most at the same time', 'max_in_flight', 'maxInFlight')}
+        {field('At most in a minute', 'max_per_minute', 'maxPerMinute')}
+      </div>
+      <p className="hint">Empty means no limit.</p>
+    </ActionDialog>
+  );
+}

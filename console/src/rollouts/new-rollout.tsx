@@ -1,0 +1,98 @@
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { type FormEvent, useState } from 'react';
+import { useLocation, useSearchParams } from 'wouter';
+import { api, messageOf, refresh } from '../api.ts';
+import { counted } from '../format.ts';
+import { useDebounced } from '../parts/debounced.ts';
+import { FormErrors, fieldErrorsOf } from '../parts/form.tsx';
+import { Failure } from '../parts/loaded.tsx';
+import { Page, Panel } from '../parts/page.tsx';
+import { type DraftForm, EMPTY_FORM, toDraft } from './draft.ts';
+import { WhatFields, WhoFields } from './draft-fields.tsx';
+import { PaceFields } from './pace-fields.tsx';
+import { PreviewResult } from './preview.tsx';
+
+const PARENT = { name: 'Rollouts', href: '/rollouts' };
+
+/** What the service says about the form as it stands: nothing while that is out of date. */
+function usePreview(form: DraftForm) {
+  const text = JSON.stringify(toDraft(form));
+  const rested = useDebounced(text);
+  const isReady = form.model !== '' && form.version !== '';
+  const preview = useQuery({
+    queryKey: ['preview', rested],
+    queryFn: () => api.previewRollout(JSON.parse(rested)),
+    enabled: isReady && rested === text,
+    placeholderData: (previous) => previous,
+    refetchInterval: 10_000,
+  });
+  const isCurrent = isReady && rested === text && !preview.isPlaceholderData && preview.error === null;
+  return { isReady, data: preview.data, error: preview.error, isCurrent: isCurrent && preview.data !== undefined };
+}
+
+export function NewRolloutPage() {
+  const [params] = useSearchParams();
+  const [, navigate] = useLocation();
+  const [form, setForm] = useState<DraftForm>({
+    ...EMPTY_FORM,
+    model: params.get('model') ?? '',
+    version: params.get('version') ?? '',
+  });
+  const preview = usePreview(form);
+  const create = useMutation({
+    mutationFn: (isActive: boolean) => api.createRollout({ ...toDraft(form), is_active: isActive }),
+    onSuccess: (rollout) => {
+      void refresh();
+      navigate(`/rollouts/${rollout.rollout_id}`);
+    },
+  });
+  const change = (part: Partial<DraftForm>) => {
+    create.reset();
+    setForm((before) => ({ ...before, ...part }));
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    create.mutate(true);
+  };
+  const error = create.error ?? preview.error;
+  return (
+    <Page title="New rollout" parent={PARENT}>
+      <form className="two-columns new-rollout" onSubmit={submit}>
+        <FormErrors value={fieldErrorsOf(error)}>
+          <div className="panel draft">
+            <WhatFields form={form} change={change} />
+            <WhoFields form={form} change={change} />
+            <PaceFields form={form} change={change} />
+          </div>
+        </FormErrors>
+        <Panel title="Preview" className="preview">
+          <div role="status" className={preview.isCurrent ? '' : 'stale'}>
+            {!preview.isReady && <p className="calm">Choose a release: who would get it appears here.</p>}
+            {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
+            {preview.isReady && !preview.error && preview.data && (
+              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} />
+            )}
+          </div>
+          {create.error && <Failure error={create.error} />}
+          <p className="hint">Nothing is sent before you start it.</p>
+          <div className="actions">
+            <button
+              type="button"
+              disabled={!preview.isCurrent || create.isPending}
+              onClick={() => create.mutate(false)}
+            >
+              Save as draft
+            </button>
+            <button type="submit" className="primary" disabled={!preview.isCurrent || create.isPending}>
+              {preview.isCurrent && preview.data ? `Start for ${counted(whoBegins(preview.data), 'device')}` : 'Start'}
+            </button>
+          </div>
+        </Panel>
+      </form>
+    </Page>
+  );
+}
+
+/** At most so many: who takes part is drawn when it starts. */
+const whoBegins = (preview: { readonly will_be_updated: number; readonly participants: number }) =>
+  Math.min(preview.will_be_updated, preview.participants);

@@ -1,0 +1,36 @@
+import type { Preview } from '../../../api/rollouts.ts';
+import { count, counted } from '../format.ts';
+
+/** Who would be updated, and who would not and why. */
+export function PreviewResult({ preview, percentage }: { readonly preview: Preview; readonly percentage: number }) {
+  const { members, participants, will_be_updated: updated, via_stepping_stone: stone, will_not: not } = preview;
+  if (members === 0) return <p className="preview-figure">No device matches.</p>;
+  return (
+    <>
+      <p className="preview-figure">
+        <strong>{count(updated)}</strong> of {counted(members, 'device')} would be updated
+      </p>
+      {percentage < 100 && (
+        <p>
+          {counted(participants, 'device')} take part ({percentage} %), chosen by their ids; how many of them are among
+          those that would be updated shows when it starts.
+        </p>
+      )}
+      {stone > 0 && <p>{counted(stone, 'device')} by way of a release in between.</p>}
+      {not.length > 0 && (
+        <>
+          <h3>Would not, and why</h3>
+          <ul className="reasons">
+            {not.map(({ reason, devices }) => (
+              <li key={reason}>
+                <span className="reason-bar" style={{ width: `${(devices / members) * 100}%` }} aria-hidden="true" />
+                <span>{reason}</span>
+                <span className="number">{count(devices)}</span>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </>
+  );
+}

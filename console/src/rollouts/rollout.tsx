@@ -1,0 +1,116 @@
+import { useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { Link } from 'wouter';
+import type { Rollout } from '../../../api/rollouts.ts';
+import { api } from '../api.ts';
+import { capital, dateTime } from '../format.ts';
+import { Ago, RolloutPill } from '../parts/bits.tsx';
+import { Loaded } from '../parts/loaded.tsx';
+import { Page, Panel } from '../parts/page.tsx';
+import { releasePath } from '../releases/release-path.ts';
+import { Controls } from './controls.tsx';
+import { Decisions, Failures } from './history.tsx';
+import { Outcomes } from './outcomes.tsx';
+import { Stages } from './stages.tsx';
+import { Updates } from './updates.tsx';
+
+const PARENT = { name: 'Rollouts', href: '/rollouts' };
+
+/** @param id or name, as the API takes either */
+export function RolloutPage({ id }: { readonly id: string }) {
+  const rollout = useQuery({ queryKey: ['rollout', id], queryFn: () => api.rollout(id) });
+  const progress = useQuery({ queryKey: ['progress', id], queryFn: () => api.progress(id) });
+  const { data } = rollout;
+  return (
+    <Page
+      title={data?.name ?? `Rollout ${id}`}
+      parent={PARENT}
+      aside={data && <RolloutPill state={data.state} />}
+      actions={data && <Controls rollout={data} />}
+    >
+      <Loaded of={rollout} lines={10}>
+        {(shown) => (
+          <>
+            <Summary rollout={shown} />
+            <Situation rollout={shown} />
+            <Loaded of={progress} lines={6}>
+              {(numbers) => (
+                <>
+                  <Panel title="Stages">
+                    <Stages rollout={shown} progress={numbers} />
+                  </Panel>
+                  <div className="halves">
+                    <Panel title="Outcomes over time">
+                      <Outcomes rollout={shown} progress={numbers} />
+                    </Panel>
+                    <Panel title="Failures by reason">
+                      <Failures of={numbers.failures} />
+                    </Panel>
+                  </div>
+                </>
+              )}
+            </Loaded>
+            <Updates rollout={shown} />
+            <Panel title="Decisions">
+              <Decisions id={shown.rollout_id} />
+            </Panel>
+          </>
+        )}
+      </Loaded>
+    </Page>
+  );
+}
+
+function Summary({ rollout }: { readonly rollout: Rollout }) {
+  const { device_model, firmware_version: version, created_by: by, created_at: at } = rollout;
+  return (
+    <p className="summary">
+      <Link href={releasePath({ device_model, version })}>
+        {device_model} {version}
+      </Link>{' '}
+      for {targetOf(rollout)}; made <Ago at={at} />
+      {by !== null && ` by ${by.slice(by.lastIndexOf('/') + 1)}`}.
+    </p>
+  );
+}
+
+function targetOf({ target_filter: filter, rollout_percentage: share }: Rollout): string {
+  const { device_ids: ids = [], mac_addresses: macs = [], groups = [], group, versions = [] } = filter;
+  const named = [...groups, ...(group === undefined ? [] : [group])];
+  const listed = [...ids, ...macs];
+  const who = listed.length > 3 ? `${listed.length} devices` : listed.join(', ');
+  const parts = [
+    who || (named.length > 0 ? `the groups ${named.join(', ')}` : 'all devices'),
+    versions.length > 0 && `on ${versions.join(', ')}`,
+    share < 100 && `(${share} % of them)`,
+  ];
+  return parts.filter(Boolean).join(' ');
+}
+
+/** Why it does what it does, in a sentence. */
+function Situation({ rollout }: { readonly rollout: Rollout }) {
+  const { state, paused_reason: reason, paused_by: by, paused_at: at, waiting_for: waiting } = rollout;
+  if (state === 'paused' || state === 'aborted') {
+    const who = by === null ? '' : ` by ${by.slice(by.lastIndexOf('/') + 1)}`;
+    return (
+      <Notice tone={state === 'paused' ? 'warn' : 'bad'}>
+        <strong>{state === 'paused' ? 'Halted' : 'Aborted'}</strong>
+        {who}
+        {at !== null && `, ${dateTime(at)}`}: {reason ?? 'no reason given'}.
+      </Notice>
+    );
+  }
+  if (state === 'draft') return <Notice tone="idle">A draft: nothing is sent before it is started.</Notice>;
+  if (state === 'scheduled' && rollout.start_at !== null) {
+    return <Notice tone="idle">Starts {dateTime(rollout.start_at)}.</Notice>;
+  }
+  return waiting === null ? null : <Notice tone="busy">{capital(waiting)}.</Notice>;
+}
+
+function Notice({ tone, children }: { readonly tone: string; readonly children: ReactNode }) {
+  return (
+    <div className={`notice ${tone}`}>
+      <p>{children}</p>
+    </div>
+  );
+}

@@ -1,0 +1,51 @@
+import { Link, useSearchParams } from 'wouter';
+import { api } from '../api.ts';
+import { ROLLOUT_TONES, type RolloutState } from '../labels.ts';
+import { itemsOf, usePages } from '../pages.ts';
+import { MoreButton } from '../parts/bits.tsx';
+import { Empty, Loaded } from '../parts/loaded.tsx';
+import { Page } from '../parts/page.tsx';
+import { RolloutTable } from './rollout-table.tsx';
+
+const STATES = Object.keys(ROLLOUT_TONES) as RolloutState[];
+
+export function RolloutsPage() {
+  const [params, setParams] = useSearchParams();
+  const state = params.get('state') ?? '';
+  const rollouts = usePages(['rollouts', state], (page) => api.rollouts({ ...page, state: state || undefined }));
+  return (
+    <Page
+      title="Rollouts"
+      actions={
+        <Link className="button primary" href="/rollouts/new">
+          New rollout …
+        </Link>
+      }
+    >
+      <fieldset className="segments" aria-label="State">
+        {['', ...STATES].map((each) => (
+          <button
+            key={each}
+            type="button"
+            aria-pressed={each === state}
+            onClick={() => setParams(each === '' ? {} : { state: each }, { replace: true })}
+          >
+            {each || 'all'}
+          </button>
+        ))}
+      </fieldset>
+      <Loaded of={rollouts} lines={8}>
+        {(data) => {
+          const items = itemsOf(data);
+          if (items.length > 0) return <RolloutTable rollouts={items} />;
+          return (
+            <Empty title={state === '' ? 'No rollout yet' : `No rollout is ${state}`}>
+              {state === '' && <p>A rollout says which devices get which release, and how carefully.</p>}
+            </Empty>
+          );
+        }}
+      </Loaded>
+      <MoreButton query={rollouts} />
+    </Page>
+  );
+}

@@ -1,0 +1,45 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { signedFetch } from '../api/signed-fetch.ts';
+import { type RunningConsole, startConsole } from '../console/serve.ts';
+import type { Endpoints } from './home.ts';
+import { fingerprintOf } from './synthesize.ts';
+
+export const CONSOLE_PORT = 8482;
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PAGES = join(ROOT, 'console', 'dist');
+/** What the pages are made from. */
+const SOURCES = [
+  'console/src',
+  'console/public',
+  'console/index.html',
+  'console/vite.config.ts',
+  'api',
+  'package-lock.json',
+];
+const FINGERPRINT_FILE = join(PAGES, '.sources');
+
+/** Builds the pages of the console unless the sources are those of the last time. @returns their folder */
+export async function buildConsole(): Promise<string> {
+  const fingerprint = fingerprintOf(SOURCES.map((name) => join(ROOT, name)));
+  if (existsSync(FINGERPRINT_FILE) && readFileSync(FINGERPRINT_FILE, 'utf8') === fingerprint) return PAGES;
+  const { build } = await import('vite');
+  await build({ configFile: join(ROOT, 'console', 'vite.config.ts'), logLevel: 'error' });
+  writeFileSync(FINGERPRINT_FILE, fingerprint);
+  return PAGES;
+}
+
+/** The console for the system on this machine, with the credentials that it made for its operator. */
+export async function startLocalConsole(files: string, endpoints: Endpoints, port: number): Promise<RunningConsole> {
+  const { region, api, dataApi } = endpoints;
+  try {
+    return await startConsole({ files, apiUrl: api.url, fetch: signedFetch(region, dataApi), port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new Error(
+      `Port ${port} (console) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481,9482`,
+    );
+  }
+}
