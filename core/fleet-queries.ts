@@ -41,12 +41,12 @@ export async function readVersionHistory(
   now: Date,
 ): Promise<(VersionCount & { readonly at: Date })[]> {
   return sql.query(
-    `SELECT max(sampled_at) OVER (PARTITION BY step) AS at, device_model, firmware_version, devices FROM (
-       SELECT DISTINCT ON (step, device_model, firmware_version) step, sampled_at, device_model, firmware_version, devices
-       FROM fleet_versions, date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, :now::timestamptz) AS step
+    `SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
+     WHERE sampled_at IN (
+       -- A sample counts every device once; parts of several would count some twice.
+       SELECT max(sampled_at) FROM fleet_versions
        WHERE sampled_at > :now::timestamptz - make_interval(hours => :hours::integer)
-       ORDER BY step, device_model, firmware_version, sampled_at DESC
-     ) AS newest
+       GROUP BY date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, :now::timestamptz))
      ORDER BY at, device_model, firmware_version LIMIT 5000`,
     { hours, now },
   );

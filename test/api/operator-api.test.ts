@@ -421,6 +421,17 @@ describe('the service', () => {
     expect((await client.fleetHistory(24)).items).toEqual([]);
   });
 
+  test('counts each device once at each moment of the history, also while it changes its version', async () => {
+    await addDevices(db.app, 2);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(1);
+    await db.app.query(`UPDATE devices SET current_firmware_version = '1.1.0'`);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(1);
+    const { items } = await client.fleetHistory(24 * 7);
+    expect(items.map(({ firmware_version: version, devices }) => [version, devices])).toEqual([['1.1.0', 2]]);
+  });
+
   test('decisions can be followed', async () => {
     await client.createRollout(DRAFT);
     const [created] = (await client.events()).items;
