@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { signedFetch } from '../api/signed-fetch.ts';
+import { promisify } from 'node:util';
+import { type Credentials, signedFetch } from '../api/signed-fetch.ts';
 import { type RunningConsole, startConsole } from '../console/serve.ts';
 import type { Endpoints } from './home.ts';
 import { fingerprintOf } from './synthesize.ts';
@@ -25,14 +27,23 @@ const FINGERPRINT_FILE = join(PAGES, '.sources');
 export async function buildConsole(): Promise<string> {
   const fingerprint = fingerprintOf(SOURCES.map((name) => join(ROOT, name)));
   if (existsSync(FINGERPRINT_FILE) && readFileSync(FINGERPRINT_FILE, 'utf8') === fingerprint) return PAGES;
-  const { build } = await import('vite');
-  await build({ configFile: join(ROOT, 'console', 'vite.config.ts'), logLevel: 'error' });
+  const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
+  const config = join(ROOT, 'console', 'vite.config.ts');
+  // A NODE_ENV of our own process would give pages with the checks of development in them.
+  const env = { ...process.env, NODE_ENV: 'production' };
+  await promisify(execFile)(process.execPath, [vite, 'build', '-c', config, '--logLevel', 'warn'], { cwd: ROOT, env });
   writeFileSync(FINGERPRINT_FILE, fingerprint);
   return PAGES;
 }
 
+type ConsoleEndpoints = Pick<Endpoints, 'region' | 'api'> & { readonly dataApi: Credentials };
+
 /** The console for the system on this machine, with the credentials that it made for its operator. */
-export async function startLocalConsole(files: string, endpoints: Endpoints, port: number): Promise<RunningConsole> {
+export async function startLocalConsole(
+  files: string,
+  endpoints: ConsoleEndpoints,
+  port: number,
+): Promise<RunningConsole> {
   const { region, api, dataApi } = endpoints;
   try {
     return await startConsole({ files, apiUrl: api.url, fetch: signedFetch(region, dataApi), port });

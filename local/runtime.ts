@@ -127,7 +127,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
 function refusePort(what: string, port: number, error: NodeJS.ErrnoException): never {
   if (error.code !== 'EADDRINUSE') throw error;
   throw new Error(
-    `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481`,
+    `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481,9482`,
   );
 }
 

@@ -56,3 +56,7 @@ export const sentence = (name: string) => capital(words(name));
 
 /** The newest version first, as people read version numbers. */
 export const byVersion = (a: string, b: string) => b.localeCompare(a, 'en', { numeric: true });
+
+/** Sentences of the service name times for any reader; here they are of the reader's zone. */
+export const withLocalTimes = (text: string) =>
+  text.replaceAll(/\d{4}-\d\d-\d\dT[\d:]+(?:\.\d+)?Z/g, (time) => dateTime(time));

@@ -27,8 +27,8 @@ export interface TestSystem {
   advance(by: { minutes?: number; seconds?: number }): Promise<void>;
   /** So many minutes later the orchestrator looks, and what it sends is sent. */
   later(minutes: number): Promise<void>;
-  /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 20 s */
-  until<Row>(sql: string, condition?: (row: Row) => boolean): Promise<Row>;
+  /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 25 s, or `waitMs` */
+  until<Row>(sql: string, condition?: (row: Row) => boolean, waitMs?: number): Promise<Row>;
   close(): Promise<void>;
 }
 
@@ -100,15 +100,15 @@ export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> 
       await clock.advance(GATHERING_SECONDS);
       await runtime.idle();
     },
-    async until<Row>(sql: string, condition: (row: Row) => boolean = () => true) {
-      const deadline = Date.now() + WAIT_MS;
+    async until<Row>(sql: string, condition: (row: Row) => boolean = () => true, waitMs = WAIT_MS) {
+      const deadline = Date.now() + waitMs;
       for (;;) {
         const rows = await database.query<Row>(sql);
         const found = rows.find(condition);
         if (found !== undefined) return found;
         if (Date.now() > deadline) {
           throw new Error(
-            `waited ${WAIT_MS / 1000} s for: ${sql}\nlast: ${JSON.stringify(rows)}\nlog:\n${log.slice(-20).join('\n')}`,
+            `waited ${waitMs / 1000} s for: ${sql}\nlast: ${JSON.stringify(rows)}\nlog:\n${log.slice(-20).join('\n')}`,
           );
         }
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));

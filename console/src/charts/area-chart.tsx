@@ -94,7 +94,7 @@ function optionsOf(
   };
   return {
     ...size,
-    padding: [10, 4, 0, 0],
+    padding: [10, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] } },
@@ -102,6 +102,9 @@ function optionsOf(
       {
         ...axis,
         grid: { show: false },
+        size: 24,
+        space: 76,
+        incrs: TIME_STEPS,
         values: (_, ticks, __, ___, step) => ticks.map((each) => formatTick(each, step)),
       },
       { ...axis, size: 44, incrs: WHOLE_STEPS },
@@ -119,6 +122,14 @@ function optionsOf(
     hooks: { setCursor: [({ cursor }) => onPoint?.(cursor.idx ?? null)] },
   };
 }
+
+/** Seconds; nothing here is known more exactly. */
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
+  ...[1, 2, 3, 6, 12].map((hours) => hours * 3_600),
+  ...[1, 2, 5, 7, 14, 30].map((days) => days * 86_400),
+];
 
 /** Devices are counted in whole numbers. */
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6];

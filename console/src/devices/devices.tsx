@@ -78,7 +78,7 @@ function SearchField({ value, onChange }: SearchFieldProps) {
       className="grow"
       label="Search"
       type="search"
-      placeholder="Beginning of an id, of its last part, or of a MAC address"
+      placeholder="Id, its last part, or MAC address"
       value={text}
       onChange={setText}
     />

@@ -3,13 +3,14 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceDetail, Explanation } from '../../../api/devices.ts';
 import { api, isNotFound, messageOf } from '../api.ts';
-import { capital, dateTime } from '../format.ts';
+import { capital, withLocalTimes } from '../format.ts';
 import { Ago } from '../parts/bits.tsx';
+import { useLastError } from '../parts/last-error.ts';
 import { Loaded } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
 
 /** Why is it not on 2.4? */
-export function Explain({ device: { device_id: id, device_model: model } }: { readonly device: DeviceDetail }) {
+export function Explain({ device }: { readonly device: DeviceDetail }) {
+  const { device_id: id, device_model: model, current_firmware_version: current } = device;
   const releases = useQuery({ queryKey: ['releases', model], queryFn: () => api.releases({ model, limit: 200 }) });
   const [asked, ask] = useState<string>();
   const versions = releases.data?.items.map(({ version }) => version) ?? [];
@@ -19,42 +20,39 @@ export function Explain({ device: { device_id: id, device_model: model } }: { re
     queryFn: () => api.explain(id, version === undefined ? {} : { version }),
     enabled: releases.data !== undefined,
   });
+  const error = useLastError(explanation, version);
+  const isOn = version === current;
   return (
-    <Panel
-      title="Why, or why not"
-      className="explain"
-      aside={
-        versions.length > 0 && (
-          <label className="inline">
-            version{' '}
-            <select value={version} onChange={(event) => ask(event.target.value)}>
-              {versions.map((each) => (
-                <option key={each}>{each}</option>
-              ))}
-            </select>
-          </label>
-        )
-      }
-    >
-      {isNotFound(explanation.error) ? (
-        <p className="calm">{messageOf(explanation.error)} Nobody has asked for it to be sent.</p>
+    <section className="panel explain" aria-label="Why it runs what it runs">
+      <h2>
+        Why is it {isOn ? 'on' : 'not on'}{' '}
+        {versions.length === 0 ? (
+          'a release'
+        ) : (
+          <select aria-label="Version" value={version} onChange={(event) => ask(event.target.value)}>
+            {versions.map((each) => (
+              <option key={each}>{each}</option>
+            ))}
+          </select>
+        )}
+        ?
+      </h2>
+      {isNotFound(error) ? (
+        <p className="calm">{messageOf(error)} Nobody has asked for it to be sent.</p>
       ) : (
         <Loaded of={explanation} lines={3}>
-          {(data) => <Answer id={id} explanation={data} />}
+          {(data) => <Answer explanation={data} />}
         </Loaded>
       )}
-    </Panel>
+    </section>
   );
 }
 
-function Answer({ id, explanation }: { readonly id: string; readonly explanation: Explanation }) {
+function Answer({ explanation }: { readonly explanation: Explanation }) {
   const { rule, since, next, rollout_id: rollout, rollout_name: name } = explanation;
   return (
     <div className="answer">
-      <p className="rule">
-        {id} {readable(rule)}
-        {/[.!?]$/.test(rule) ? '' : '.'}
-      </p>
+      <p className="rule">{asSentence(rule)}</p>
       <dl className="facts">
         <div>
           <dt>Since</dt>
@@ -64,7 +62,7 @@ function Answer({ id, explanation }: { readonly id: string; readonly explanation
         </div>
         <div>
           <dt>Next</dt>
-          <dd>{capital(readable(next))}</dd>
+          <dd>{capital(withLocalTimes(next))}</dd>
         </div>
         <div>
           <dt>By rollout</dt>
@@ -77,5 +75,9 @@ function Answer({ id, explanation }: { readonly id: string; readonly explanation
   );
 }
 
-/** Times within sentences are meant for any reader; here they are of the reader's zone. */
-const readable = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\dT[\d:]+(?:\.\d+)?Z/g, (time) => dateTime(time));
+/** Rules speak of the device, unless they name what they speak of. */
+function asSentence(rule: string): string {
+  const text = withLocalTimes(rule);
+  if (/^(the|no|rollout) |^target_/.test(text)) return `${capital(text)}.`;
+  return text.startsWith('canceled') ? `Its update was ${text}.` : `It ${text}.`;
+}

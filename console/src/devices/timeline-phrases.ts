@@ -9,14 +9,20 @@ export interface TimelineLine {
   readonly tone: Tone;
   readonly text: string;
   readonly note: string;
+  /** Where an update begins; what follows is of the same. */
   readonly rollout: number | null;
   readonly attempt: number | null;
 }
 
-/** Lines of entries, the newest first; progress messages that follow each other are one line. */
+/**
+ * Lines of entries, the newest first. Progress messages that follow each other are one line, and the end of an attempt
+ * that ended the update is not told twice.
+ */
 export function linesOf(entries: readonly TimelineEntry[]): TimelineLine[] {
+  const ends = new Set(entries.filter(({ event }) => event === 'ended').map(attemptOf));
   const runs: TimelineEntry[][] = [];
   for (const entry of entries) {
+    if (entry.event === 'attempt_ended' && ends.has(attemptOf(entry))) continue;
     const run = runs.at(-1);
     const [first] = run ?? [];
     const joins = entry.event === 'progress' && first?.event === 'progress' && first.update_id === entry.update_id;
@@ -26,10 +32,13 @@ export function linesOf(entries: readonly TimelineEntry[]): TimelineLine[] {
   return runs.flatMap((run, index) => toLine(run, runs.length - index));
 }
 
+const attemptOf = ({ update_id: update, attempt }: TimelineEntry) => `${update} ${attempt}`;
+
 function toLine(run: readonly TimelineEntry[], fromTheEnd: number): TimelineLine[] {
   const [newest] = run;
   if (newest === undefined) return [];
-  const { at, event, rollout_id: rollout, attempt, update_id: update } = newest;
+  const { at, event, rollout_id, attempt, update_id: update } = newest;
+  const rollout = event === 'claimed' ? rollout_id : null;
   const { tone, text, note = '' } = event === 'progress' ? describeProgress(run) : describe(newest);
   return [{ key: `${at} ${event} ${update} ${attempt} ${fromTheEnd}`, at, tone, text, note, rollout, attempt }];
 }
@@ -45,9 +54,11 @@ const textOf = (value: unknown) => (typeof value === 'string' || typeof value ==
 function describeProgress(run: readonly TimelineEntry[]): Phrase {
   const percents = run.map(({ detail }) => detail.percent).filter((value) => typeof value === 'number');
   const newest = textOf(run[0]?.detail.state).toLowerCase() || 'working';
+  const note = run.length === 1 ? '' : `${run.length} messages`;
+  if (newest === 'failed' || newest === 'rolled back') return { tone: 'bad', text: `says ${newest}`, note };
   const [last, first] = [percents[0], percents.at(-1)];
   const range = last === undefined ? '' : first === last ? ` ${last} %` : ` ${first} to ${last} %`;
-  return { tone: 'busy', text: `${newest}${range}`, note: run.length === 1 ? '' : `${run.length} messages` };
+  return { tone: 'busy', text: `${newest}${range}`, note };
 }
 
 /** How the broker took a command. */

@@ -43,17 +43,15 @@ function Line({ line: { at, tone, text, note, rollout, attempt } }: { readonly l
     <li className={tone}>
       <p>
         <strong>{text}</strong>
-        {attempt !== null && attempt > 1 && <span className="muted"> (attempt {attempt})</span>}
+        {attempt !== null && attempt > 1 && ` (attempt ${attempt})`}
         {rollout !== null && (
           <>
-            {' '}
-            <Link href={`/rollouts/${rollout}`} className="quiet">
-              rollout {rollout}
-            </Link>
+            {' by '}
+            <Link href={`/rollouts/${rollout}`}>rollout {rollout}</Link>
           </>
         )}
+        {note && <span className="muted"> {note}</span>}
       </p>
-      {note && <p className="muted">{note}</p>}
       <p className="when">
         {dateTime(at)}, <Ago at={at} />
       </p>

@@ -38,10 +38,8 @@ interface BarProps {
 /** What became of devices, as shares of one bar. */
 export function OutcomeBar({ counts, of, legend = false }: BarProps) {
   const parts = PARTS.filter((part) => counts[part] > 0);
-  const whole = Math.max(
-    of,
-    parts.reduce((sum, part) => sum + counts[part], 0),
-  );
+  const counted = parts.reduce((sum, part) => sum + counts[part], 0);
+  const whole = Math.max(of, counted);
   const text = parts.map((part) => `${count(counts[part])} ${NAMES[part]}`).join(', ') || 'nothing yet';
   return (
     <div className="outcome">
@@ -49,7 +47,7 @@ export function OutcomeBar({ counts, of, legend = false }: BarProps) {
         {parts.map((part) => (
           <span key={part} className={part} style={{ flexGrow: counts[part] / whole }} />
         ))}
-        <span className="rest" style={{ flexGrow: 1 - parts.reduce((sum, part) => sum + counts[part] / whole, 0) }} />
+        <span className="rest" style={{ flexGrow: whole === 0 ? 1 : (whole - counted) / whole }} />
       </div>
       {legend && (
         <ul className="legend" aria-hidden="true">
@@ -59,6 +57,12 @@ export function OutcomeBar({ counts, of, legend = false }: BarProps) {
               {count(counts[part])} {NAMES[part]}
             </li>
           ))}
+          {whole > counted && (
+            <li>
+              <i className="rest" />
+              {count(whole - counted)} not claimed
+            </li>
+          )}
         </ul>
       )}
     </div>

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import { messageOf } from '../api.ts';
+import { useLastError } from './last-error.ts';
 
 interface LoadedProps<T> {
   readonly of: { readonly data: T | undefined; readonly error: Error | null; refetch(): unknown };
@@ -9,7 +10,9 @@ interface LoadedProps<T> {
 }
 
 /** What a query gives, or that it is on its way, or why there is none. Once there is something, it stays. */
-export function Loaded<T>({ of: { data, error, refetch }, lines = 4, children }: LoadedProps<T>) {
+export function Loaded<T>({ of, lines = 4, children }: LoadedProps<T>) {
+  const { data, refetch } = of;
+  const error = useLastError(of);
   if (data !== undefined) return children(data);
   if (error !== null) return <Failure error={error} retry={() => void refetch()} />;
   return (

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 import { api, messageOf } from '../api.ts';
+import { useLastError } from './last-error.ts';
 
 const PAGES = [
   { name: 'Overview', href: '/' },
@@ -45,11 +46,14 @@ export function Shell({ children }: { readonly children: ReactNode }) {
 
 /** Whether what is shown is of now, and as whom one acts. */
 function Connection() {
-  const { data, error } = useQuery({ queryKey: ['info'], queryFn: api.info, refetchInterval: 10_000 });
+  const info = useQuery({ queryKey: ['info'], queryFn: api.info, refetchInterval: 10_000 });
+  const { data } = info;
+  const error = useLastError(info);
   if (error !== null) {
     return (
       <p className="connection lost" role="alert">
-        <span className="dot" aria-hidden="true" /> No answer: {messageOf(error)}
+        <span className="dot" aria-hidden="true" />
+        No answer: {messageOf(error)}
       </p>
     );
   }

@@ -40,7 +40,7 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
               </div>
             )}
             <Warnings of={data.warnings} />
-            <Panel title="Release">
+            <Panel title="Release" className="columned">
               <ReleaseFacts release={data} />
             </Panel>
             <Panel title="X-ray of the image">

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import type { RejectedUpload, Release } from '../../../api/releases.ts';
 import { api } from '../api.ts';
-import { bytes, count, sentence } from '../format.ts';
+import { bytes, capital, count, sentence } from '../format.ts';
 import { itemsOf, usePages } from '../pages.ts';
 import { Ago, MoreButton, Pill, TableFrame } from '../parts/bits.tsx';
 import { ActionDialog } from '../parts/dialog.tsx';
@@ -126,7 +126,7 @@ function Rejection({ of: rejection }: { readonly of: RejectedUpload }) {
         </span>
       </p>
       <p>
-        {message}.{' '}
+        {capital(message)}.{' '}
         <button type="button" className="link" onClick={() => setOpen(true)}>
           Verify again …
         </button>

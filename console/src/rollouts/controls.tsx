@@ -1,8 +1,8 @@
 import { useState } from 'react';
 import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
 import { api } from '../api.ts';
-import type { RolloutState } from '../labels.ts';
 import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
+import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
 import { LimitsDialog } from './limits-dialog.tsx';
 
 interface Control {
@@ -36,23 +36,12 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
 };
 
-const OF_STATE: Readonly<Record<RolloutState, readonly RolloutAction[]>> = {
-  draft: ['abort'],
-  scheduled: ['pause', 'abort'],
-  active: ['pause', 'advance', 'retry', 'abort'],
-  paused: ['resume', 'retry', 'abort'],
-  completed: ['retry'],
-  aborted: [],
-};
-
-const CHANGEABLE: readonly RolloutState[] = ['draft', 'scheduled', 'active', 'paused'];
-
 /** What may be done to a rollout in its state. */
 export function Controls({ rollout }: { readonly rollout: Rollout }) {
   const { rollout_id: id, name, state } = rollout;
   const [open, setOpen] = useState<RolloutAction | 'start' | 'limits'>();
   const close = () => setOpen(undefined);
-  const actions = OF_STATE[state].filter((action) => action !== 'retry' || rollout.failed > 0);
+  const actions = ACTIONS_OF[state].filter((action) => action !== 'retry' || rollout.failed > 0);
   const control = open === undefined || open === 'start' || open === 'limits' ? undefined : CONTROLS[open];
   return (
     <>

@@ -1,4 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
 import type { Decision, Progress } from '../../../api/rollouts.ts';
 import { api } from '../api.ts';
 import { capital, count, counted, dateTime, words } from '../format.ts';
@@ -34,16 +35,30 @@ const TONES: Readonly<Record<string, Tone>> = {
   rollout_stage_began: 'busy',
 };
 
+/** The newest; the others on demand. */
+const SHOWN = 10;
+
 export function Decisions({ id }: { readonly id: number }) {
+  const [isWhole, showAll] = useState(false);
   const decisions = useQuery({ queryKey: ['decisions', id], queryFn: () => api.decisions(id) });
   return (
     <Loaded of={decisions} lines={4}>
       {({ items }) => (
-        <ol className="timeline">
-          {items.toReversed().map((decision) => (
-            <DecisionLine key={decision.event_id} decision={decision} />
-          ))}
-        </ol>
+        <>
+          <ol className="timeline">
+            {items
+              .toReversed()
+              .slice(0, isWhole ? items.length : SHOWN)
+              .map((decision) => (
+                <DecisionLine key={decision.event_id} decision={decision} />
+              ))}
+          </ol>
+          {!isWhole && items.length > SHOWN && (
+            <button type="button" className="more" onClick={() => showAll(true)}>
+              Show all {items.length}
+            </button>
+          )}
+        </>
       )}
     </Loaded>
   );
@@ -58,8 +73,8 @@ function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } 
       </p>
       {reason !== null && <p>{capital(reason)}</p>}
       <p className="muted">{numbersOf(detail)}</p>
-      <p className="when">
-        {dateTime(at)}, <Ago at={at} />
+      <p className="when" title={dateTime(at)}>
+        <Ago at={at} />
       </p>
     </li>
   );

@@ -24,7 +24,8 @@ function usePreview(form: DraftForm) {
     queryFn: () => api.previewRollout(JSON.parse(rested)),
     enabled: isReady && rested === text,
     placeholderData: (previous) => previous,
-    refetchInterval: 10_000,
+    // A refusal stands until something is typed.
+    refetchInterval: ({ state }) => (state.error === null ? 10_000 : false),
   });
   const isCurrent = isReady && rested === text && !preview.isPlaceholderData && preview.error === null;
   return { isReady, data: preview.data, error: preview.error, isCurrent: isCurrent && preview.data !== undefined };
@@ -66,7 +67,7 @@ export function NewRolloutPage() {
           </div>
         </FormErrors>
         <Panel title="Preview" className="preview">
-          <div role="status" className={preview.isCurrent ? '' : 'stale'}>
+          <div role="status" className={preview.isReady && !preview.isCurrent ? 'stale' : ''}>
             {!preview.isReady && <p className="calm">Choose a release: who would get it appears here.</p>}
             {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
             {preview.isReady && !preview.error && preview.data && (

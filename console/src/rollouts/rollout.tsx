@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
-import type { Rollout } from '../../../api/rollouts.ts';
+import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { api } from '../api.ts';
-import { capital, dateTime } from '../format.ts';
+import { capital, dateTime, withLocalTimes } from '../format.ts';
 import { Ago, RolloutPill } from '../parts/bits.tsx';
 import { Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
@@ -34,30 +34,43 @@ export function RolloutPage({ id }: { readonly id: string }) {
             <Summary rollout={shown} />
             <Situation rollout={shown} />
             <Loaded of={progress} lines={6}>
-              {(numbers) => (
-                <>
-                  <Panel title="Stages">
-                    <Stages rollout={shown} progress={numbers} />
-                  </Panel>
-                  <div className="halves">
-                    <Panel title="Outcomes over time">
-                      <Outcomes rollout={shown} progress={numbers} />
-                    </Panel>
-                    <Panel title="Failures by reason">
-                      <Failures of={numbers.failures} />
-                    </Panel>
-                  </div>
-                </>
-              )}
+              {(numbers) => <Body rollout={shown} progress={numbers} />}
             </Loaded>
-            <Updates rollout={shown} />
-            <Panel title="Decisions">
-              <Decisions id={shown.rollout_id} />
-            </Panel>
           </>
         )}
       </Loaded>
     </Page>
+  );
+}
+
+function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progress: Progress }) {
+  const hasBegun = rollout.devices > 0 || progress.stages.length > 0;
+  return (
+    <>
+      <div className="two-columns">
+        <div>
+          <Panel title="Stages">
+            <Stages rollout={rollout} progress={progress} />
+          </Panel>
+          {hasBegun && (
+            <Panel title="Outcomes over time">
+              <Outcomes rollout={rollout} progress={progress} />
+            </Panel>
+          )}
+        </div>
+        <div>
+          {hasBegun && (
+            <Panel title="Failures by reason">
+              <Failures of={progress.failures} />
+            </Panel>
+          )}
+          <Panel title="Decisions">
+            <Decisions id={rollout.rollout_id} />
+          </Panel>
+        </div>
+      </div>
+      {hasBegun && <Updates rollout={rollout} />}
+    </>
   );
 }
 
@@ -104,7 +117,9 @@ function Situation({ rollout }: { readonly rollout: Rollout }) {
   if (state === 'scheduled' && rollout.start_at !== null) {
     return <Notice tone="idle">Starts {dateTime(rollout.start_at)}.</Notice>;
   }
-  return waiting === null ? null : <Notice tone="busy">{capital(waiting)}.</Notice>;
+  return waiting === null || waiting === 'active' ? null : (
+    <Notice tone="busy">{capital(withLocalTimes(waiting))}.</Notice>
+  );
 }
 
 function Notice({ tone, children }: { readonly tone: string; readonly children: ReactNode }) {

@@ -48,8 +48,8 @@ function UpdateTable({ updates }: { readonly updates: readonly DeviceUpdate[] })
           <tr>
             <th>Device</th>
             <th>State</th>
-            <th>From</th>
-            <th>Runs now</th>
+            <th>Before</th>
+            <th>Now</th>
             <th className="number">Stage</th>
             <th className="number">Attempt</th>
             <th>Reason</th>
@@ -68,7 +68,7 @@ function UpdateTable({ updates }: { readonly updates: readonly DeviceUpdate[] })
               </td>
               <td>{update.previous_version ?? '–'}</td>
               <td>{update.current_firmware_version}</td>
-              <td className="number">{update.stage + 1}</td>
+              <td className="number">{update.attempt === 0 ? '–' : update.stage + 1}</td>
               <td className="number">{update.attempt}</td>
               <td className="wide">{update.reason ?? ''}</td>
               <td>
