@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { addConsole } from './console.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addDeviceCommands } from './device.ts';
 import { addDoctor } from './doctor.ts';
@@ -36,6 +37,7 @@ export function makeProgram(): Command {
   addServiceCommands(program);
   addEvents(program);
   addDeadLetters(program);
+  addConsole(program);
   addDoctor(program);
 
   return program;

@@ -251,6 +251,25 @@ describe('the service', () => {
     expect(await cli.print('rejected-messages')).toBe('No message was rejected.\n');
   });
 
+  test('has a console that this machine alone may open, until it is told to stop', async () => {
+    const serving = cli.start('console', '--json');
+    const over = ended(serving);
+    let printed = '';
+    for await (const chunk of serving.stdout as AsyncIterable<string>) {
+      printed += chunk;
+      if (printed.trimEnd().endsWith('}')) break;
+    }
+    const { url } = JSON.parse(printed) as { url: string };
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=/);
+    expect((await fetch(new URL('/v1/fleet', url))).status).toBe(403);
+    const welcome = await fetch(url, { redirect: 'manual' });
+    const cookie = String(welcome.headers.get('set-cookie')).split(';', 1)[0] ?? '';
+    const fleet = await fetch(new URL('/v1/fleet', url), { headers: { cookie } });
+    expect(await fleet.json()).toMatchObject({ devices: 3 });
+    serving.kill('SIGINT');
+    expect(await over).toMatchObject({ code: 0 });
+  });
+
   test('is examined without a finding, and what AWS does is not called tested', async () => {
     const { code, stdout } = await cli.run('doctor');
     expect(stdout).toMatch(/pass +identity +arn:aws:iam::/);
