@@ -23,15 +23,21 @@ const SOURCES = [
 ];
 const FINGERPRINT_FILE = join(PAGES, '.sources');
 
-/** Builds the pages of the console unless the sources are those of the last time. @returns their folder */
+/**
+ * Builds the pages of the console unless the sources are those of the last time.
+ * @returns their folder @throws Error with what Vite said
+ */
 export async function buildConsole(): Promise<string> {
-  const fingerprint = fingerprintOf(SOURCES.map((name) => join(ROOT, name)));
+  const fingerprint = fingerprintOf(SOURCES);
   if (existsSync(FINGERPRINT_FILE) && readFileSync(FINGERPRINT_FILE, 'utf8') === fingerprint) return PAGES;
   const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
   const config = join(ROOT, 'console', 'vite.config.ts');
   // A NODE_ENV of our own process would give pages with the checks of development in them.
   const env = { ...process.env, NODE_ENV: 'production' };
-  await promisify(execFile)(process.execPath, [vite, 'build', '-c', config, '--logLevel', 'warn'], { cwd: ROOT, env });
+  const args = [vite, 'build', '-c', config, '--logLevel', 'warn'];
+  await promisify(execFile)(process.execPath, args, { cwd: ROOT, env }).catch(({ stdout, stderr }) => {
+    throw new Error(`vite build failed:\n${stdout}${stderr}`);
+  });
   writeFileSync(FINGERPRINT_FILE, fingerprint);
   return PAGES;
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CDK = join(ROOT, 'node_modules', 'aws-cdk', 'bin', 'cdk');
 /** What the templates and bundles are made from. */
-const SOURCES = ['bin', 'lib', 'lambdas', 'core', 'schema', 'cdk.json', 'package-lock.json', 'tsconfig.json'];
+const SOURCES = ['bin', 'lib', 'lambdas', 'api', 'core', 'schema', 'cdk.json', 'package-lock.json', 'tsconfig.json'];
 const FINGERPRINT_FILE = '.sources';
 
 /**
@@ -18,7 +18,7 @@ const FINGERPRINT_FILE = '.sources';
  * @throws Error with what the CDK said
  */
 export async function synthesize(folder: string, settings?: object): Promise<void> {
-  const fingerprint = fingerprintOf(SOURCES.flatMap(filesIn));
+  const fingerprint = fingerprintOf(SOURCES);
   const file = join(folder, FINGERPRINT_FILE);
   if (existsSync(file) && readFileSync(file, 'utf8') === fingerprint) return;
   const context = settings === undefined ? [] : ['-c', `paku-ota=${JSON.stringify(settings)}`];
@@ -29,10 +29,10 @@ export async function synthesize(folder: string, settings?: object): Promise<voi
   writeFileSync(file, fingerprint);
 }
 
-/** One for each content of the files, and of the folders with all that is in them. */
-export function fingerprintOf(paths: readonly string[]): string {
+/** @param names of files, and of folders with all that is in them, relative to the root */
+export function fingerprintOf(names: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const path of [...paths].sort()) hash.update(path).update(readFileSync(join(ROOT, path)));
+  for (const path of names.flatMap(filesIn).sort()) hash.update(path).update(readFileSync(join(ROOT, path)));
   return hash.digest('hex');
 }
 
