@@ -4,6 +4,7 @@ import type { SendOutcome } from './dispatching.ts';
 import type { Delivery } from './model-settings.ts';
 import { planRetry, type Retry } from './retry-policy.ts';
 import type { CommandFamily } from './topics.ts';
+import { MAX_SENDS } from './unconfirmed.ts';
 import {
   type AttemptFacts,
   type Judgement,
@@ -37,6 +38,7 @@ interface FactsRow {
   readonly previous_version: string | null;
   readonly command_family: CommandFamily | null;
   readonly outcome: SendOutcome['outcome'] | null;
+  readonly sends: number;
   readonly delivery: Delivery | null;
   readonly file_size: number;
   readonly max_attempts: number;
@@ -112,7 +114,7 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
 function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
     `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id,
-       u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.outcome, a.delivery, f.*,
+       u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.outcome, u.sends, a.delivery, f.*,
        coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
        coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
@@ -180,7 +182,8 @@ const toEndedAttempt = (row: FactsRow) => ({
   attempt: row.attempt,
   maxAttempts: row.max_attempts,
   family: row.command_family,
-  isDelivered: row.outcome === 'acknowledged',
+  // A publish is never confirmed; a device that was seen awake after each of so many sends heard none of them.
+  isDelivered: row.outcome === 'acknowledged' || row.sends >= MAX_SENDS,
   delivery: row.delivery,
   linkOpened: row.link_opened ?? false,
   imageBytes: row.file_size,

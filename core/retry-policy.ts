@@ -17,7 +17,7 @@ export interface EndedAttempt {
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly family: CommandFamily | null;
-  /** Its client took the command (PUBACK), whatever the device made of it. One that slept took nothing. */
+  /** Its client must have had the command (PUBACK), whatever the device made of it. One that slept had nothing. */
   readonly isDelivered: boolean;
   readonly delivery: Delivery | null;
   readonly linkOpened: boolean;

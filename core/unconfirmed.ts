@@ -2,7 +2,7 @@ import type { Sql } from './database.ts';
 import { GIVE_BACK } from './dispatching.ts';
 
 /** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
-const MAX_SENDS = 20;
+export const MAX_SENDS = 20;
 /** `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the command. */
 const CONFIRMATION_SECONDS = 5;
 

@@ -141,6 +141,24 @@ describe('a command that was slept through', () => {
   });
 });
 
+test('a device that is awake and heeds none of twenty commands is tried on the other topic family', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.fates.set('d0', 'unconfirmed');
+  await service.tick();
+  for (let sends = 1; sends < 20; sends++) {
+    service.later(1);
+    await service.status('d0', '1.0.0');
+  }
+  expect(await updateOf('d0')).toMatchObject({ status: 'sent', sends: 20, attempt: 1 });
+  service.fates.clear();
+  service.later(16);
+  await service.tick();
+  service.later(5);
+  await service.tick();
+  expect(service.sent.at(-1)).toMatchObject({ deviceId: 'd0', family: 'edge' });
+});
+
 test('word of a command that seemed slept through uses its attempt', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
