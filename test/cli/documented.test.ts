@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { expect, test } from 'vitest';
+import { makeProgram } from '../../cli/program.ts';
+
+/** Commands as pages show them: `paku-ota …` in backticks, or at the beginning of a line of a block. */
+const shown = ['operating', 'runbook', 'ci-upload', 'connect-a-device', 'deploy', 'local'].flatMap((page) => {
+  const text = readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8').replaceAll(/\\\n\s*/g, '');
+  const found = text.matchAll(
+    /(?:`|^|\s)(?:npm run --silent )?(?:node paku-ota\/cli\/)?paku-ota(?:\.mjs)?(?: --)? ([a-z][^`\n#]*)/gm,
+  );
+  return [...found].map(([, words = '']) => [page, words.trim()] as const);
+});
+
+test('pages show commands', () => {
+  expect(shown.length).toBeGreaterThan(20);
+});
+
+test.each(shown)('%s: paku-ota %s', (_, words) => {
+  let command: Command = makeProgram();
+  const rest = words.split(/\s+/);
+  for (;;) {
+    const next = command.commands.find((child) => child.name() === rest[0]);
+    if (next === undefined) break;
+    command = next;
+    rest.shift();
+  }
+  expect(command.commands, `${command.name()} is a group of commands`).toEqual([]);
+  const known = command.options.map(({ long }) => long);
+  for (const flag of rest.filter((word) => word.startsWith('--'))) expect(known).toContain(flag);
+});
