@@ -65,7 +65,7 @@ function print(options: StoryOptions, story: Story): void {
     console.log(`${time}  ${type.replaceAll('_', ' ')}  ${JSON.stringify(payload)}`);
   }
   console.log(`${story.ended} after ${story.hours.toFixed(1)} h${story.reason === null ? '' : `: ${story.reason}`}`);
-  console.log(`sent to ${share(story.reached)}; on the new version ${share(story.onTarget)}`);
+  console.log(`reached ${share(story.reached)}; on the new version ${share(story.onTarget)}`);
   console.log(
     Object.entries(story.states)
       .map(([state, devices]) => `${state} ${devices}`)

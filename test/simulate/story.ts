@@ -46,7 +46,7 @@ export interface Story {
   readonly ended: 'completed' | 'halted' | 'still running';
   readonly reason: string | null;
   readonly hours: number;
-  /** Devices that were sent a command. */
+  /** Devices that heard a command: not those that slept through it, or listen elsewhere. */
   readonly reached: number;
   /** Updates by state; open ones by theirs. */
   readonly states: Readonly<Record<string, number>>;
@@ -101,15 +101,13 @@ async function hasEnded({ sql }: Simulation): Promise<boolean> {
   return row?.ended ?? false;
 }
 
-async function readStory({ sql, second, now }: Simulation): Promise<Story> {
+async function readStory({ sql, second, now, devices }: Simulation): Promise<Story> {
   const [rollout] = await sql.query<{
     is_completed: boolean;
     reason: string | null;
-    reached: number;
     on_target: number;
   }>(
     `SELECT completed_at IS NOT NULL AS is_completed, paused_reason AS reason,
-       (SELECT count(DISTINCT device_id)::integer FROM update_attempts) AS reached,
        (SELECT count(*)::integer FROM devices WHERE current_firmware_version = '${VERSION}') AS on_target
      FROM rollout_configurations`,
   );
@@ -130,7 +128,7 @@ async function readStory({ sql, second, now }: Simulation): Promise<Story> {
     ended: rollout?.is_completed ? 'completed' : reason === null ? 'still running' : 'halted',
     reason,
     hours: second / 3600,
-    reached: rollout?.reached ?? 0,
+    reached: [...devices.values()].filter(({ commands }) => commands > 0).length,
     states: Object.fromEntries(states.map(({ status, devices }) => [status, devices])),
     onTarget: rollout?.on_target ?? 0,
     events: events.map(({ seconds, type, payload }) => ({ minute: Math.round((seconds - began) / 60), type, payload })),
