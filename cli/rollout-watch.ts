@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
-import type { DeviceUpdate, Preview, Rollout } from '../api/rollouts.ts';
+import type { DeviceUpdate, Rollout } from '../api/rollouts.ts';
 import { acts, addCommand, whole } from './command.ts';
 import { CliError, describeFailure } from './failure.ts';
 import { changingLines, liveScreen } from './screen.ts';
@@ -8,7 +8,7 @@ import type { Session } from './session.ts';
 import { printable } from './text/printable.ts';
 import { lastChange } from './text/rollout-text.ts';
 import { caller } from './text/units.ts';
-import { failureLine, type Snapshot, watchLine, watchLines } from './text/watch-text.ts';
+import { expectedDevices, failureLine, type Snapshot, watchLine, watchLines } from './text/watch-text.ts';
 
 interface WatchOptions {
   readonly interval: number;
@@ -72,7 +72,7 @@ export function endOf({ name, state, paused_by, paused_reason }: Rollout): strin
 }
 
 function snapshotReader(api: ApiClient, name: string): () => Promise<Snapshot> {
-  let preview: Preview | null = null;
+  let expected: number | null = null;
   let previewedAt = 0;
   return async () => {
     const rollout = await api.rollout(name);
@@ -82,10 +82,12 @@ function snapshotReader(api: ApiClient, name: string): () => Promise<Snapshot> {
       rollout.failed > 0 ? latestFailures(api, id) : [],
     ]);
     if (rollout.state === 'active' && Date.now() - previewedAt > PREVIEW_EVERY_MS) {
-      preview = await api.previewRollout(draftOf(rollout));
+      const now = expectedDevices(rollout, await api.previewRollout(draftOf(rollout)));
+      // Never less than before: what has just been updated is not counted by a preview, and still open here.
+      expected = Math.max(expected ?? 0, now);
       previewedAt = Date.now();
     }
-    return { rollout, progress, failures, preview };
+    return { rollout, progress, failures, expected };
   };
 }
 

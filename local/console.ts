@@ -31,6 +31,11 @@ export async function buildConsole(): Promise<string> {
   const fingerprint = fingerprintOf(SOURCES);
   if (existsSync(FINGERPRINT_FILE) && readFileSync(FINGERPRINT_FILE, 'utf8') === fingerprint) return PAGES;
   const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
+  if (!existsSync(vite)) {
+    throw new Error(
+      `the pages of the console are not built in ${ROOT}, nor is Vite there to build them: run it in a clone, after npm ci`,
+    );
+  }
   const config = join(ROOT, 'console', 'vite.config.ts');
   // A NODE_ENV of our own process would give pages with the checks of development in them.
   const env = { ...process.env, NODE_ENV: 'production' };

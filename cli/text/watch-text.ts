@@ -9,8 +9,8 @@ export interface Snapshot {
   readonly rollout: Rollout;
   readonly progress: Progress;
   readonly failures: readonly DeviceUpdate[];
-  /** What the rollout would do now; null where it was not asked. */
-  readonly preview: Preview | null;
+  /** About how many devices it will have come to when it is over; null where that was not asked. */
+  readonly expected: number | null;
 }
 
 /** The live view. */
@@ -56,13 +56,18 @@ export function ratePerMinute({ outcomes }: Progress, now: Date): number | null 
   return total / minutes;
 }
 
-/** About how many devices have yet to end: open ones, and members that no stage has reached. */
-export function remaining({ rollout, preview }: Pick<Snapshot, 'rollout' | 'preview'>): number {
-  const { owed, in_progress, failed, canceled, rollout_percentage } = rollout;
-  const open = owed + in_progress;
-  if (preview === null) return open;
-  const wanted = Math.ceil((preview.will_be_updated * rollout_percentage) / 100);
-  return open + Math.max(0, wanted - open - failed - canceled);
+/** Devices that it has come to, and members that it would update and no stage has reached. Not exact with a percentage. */
+export function expectedDevices(rollout: Rollout, { will_be_updated }: Preview): number {
+  const { devices, owed, in_progress, failed, canceled, rollout_percentage } = rollout;
+  const wanted = Math.ceil((will_be_updated * rollout_percentage) / 100);
+  return devices + Math.max(0, wanted - owed - in_progress - failed - canceled);
+}
+
+/** Devices that have yet to end. */
+export function remaining({ rollout, expected }: Pick<Snapshot, 'rollout' | 'expected'>): number {
+  const open = rollout.owed + rollout.in_progress;
+  const ended = rollout.devices - open;
+  return Math.max(open, (expected ?? 0) - ended);
 }
 
 function paceText(snapshot: Snapshot, now: Date): string {

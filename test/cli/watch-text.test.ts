@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { DeviceUpdate, Progress, Rollout } from '../../api/rollouts.ts';
 import { progressText } from '../../cli/text/rollout-text.ts';
 import { stageLines } from '../../cli/text/stage-text.ts';
-import { ratePerMinute, remaining, watchLine, watchLines } from '../../cli/text/watch-text.ts';
+import { expectedDevices, ratePerMinute, remaining, watchLine, watchLines } from '../../cli/text/watch-text.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
 const earlier = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
@@ -63,7 +63,7 @@ const preview = { members: 100, participants: 100, will_be_updated: 83, via_step
 
 describe('the live view', () => {
   test('has a bar a stage, the pace, an estimated end and the latest failures', () => {
-    expect(watchLines({ rollout, progress, failures: [failure], preview }, NOW)).toEqual([
+    expect(watchLines({ rollout, progress, failures: [failure], expected: 94 }, NOW)).toEqual([
       'vans to 2.1  esp32-s3 to 2.1.0  active, waiting for 3 more outcomes',
       '',
       'stage 1  ████████████████████████ 100 %  of 5:  5 ✓',
@@ -78,7 +78,7 @@ describe('the live view', () => {
 
   test('says why a rollout was paused, and by whom', () => {
     const paused: Rollout = { ...rollout, state: 'paused', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
-    expect(watchLine({ rollout: paused, progress, failures: [], preview: null })).toBe(
+    expect(watchLine({ rollout: paused, progress, failures: [], expected: null })).toBe(
       'paused in stage 2 by orchestrator: 3 of 5 failed: 11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
     );
   });
@@ -90,10 +90,12 @@ describe('the live view', () => {
     expect(ratePerMinute({ ...progress, outcomes: [] }, NOW)).toBeNull();
   });
 
-  test('what remains is open or not reached yet, and never negative', () => {
-    expect(remaining({ rollout, preview: null })).toBe(12);
-    expect(remaining({ rollout, preview })).toBe(81);
-    expect(remaining({ rollout, preview: { ...preview, will_be_updated: 0 } })).toBe(12);
+  test('what remains is open or not reached yet, and never less than what is open', () => {
+    expect(expectedDevices(rollout, preview)).toBe(94);
+    expect(expectedDevices({ ...rollout, rollout_percentage: 50 }, preview)).toBe(53);
+    expect(remaining({ rollout, expected: 94 })).toBe(81);
+    expect(remaining({ rollout, expected: null })).toBe(12);
+    expect(remaining({ rollout, expected: 20 })).toBe(12);
   });
 });
 
