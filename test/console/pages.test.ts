@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   BROWSER_NOTE,
   type BrowserSession,
@@ -18,6 +18,9 @@ const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 const keepsScreenshots = process.env.UPDATE_SCREENSHOTS === '1';
 const PHONE = 360;
 const MAX_HEIGHT = 820;
+
+// A browser is slow where many tests share a machine.
+vi.setConfig({ testTimeout: 90_000 });
 
 let system: TestSystem;
 let browser: BrowserSession;

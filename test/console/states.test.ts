@@ -1,5 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   BROWSER_NOTE,
   type BrowserSession,
@@ -7,6 +7,9 @@ import {
   seriousViolations,
   startBrowser,
 } from '../support/browser.ts';
+
+// A browser is slow where many tests share a machine.
+vi.setConfig({ testTimeout: 90_000 });
 
 let browser: BrowserSession;
 beforeAll(async () => {

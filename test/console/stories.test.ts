@@ -2,14 +2,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
 import { scaledClock } from '../../fleet/clock.ts';
 import { buildConsole } from '../../local/console.ts';
 import { BROWSER_NOTE, type BrowserSession, isBrowserMissing, keepTicking, startBrowser } from '../support/browser.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
-const SLOW = 60_000;
+// A rollout takes a while where many tests share a machine.
+const A_WHILE = 80_000;
+vi.setConfig({ testTimeout: 2 * A_WHILE });
 const SMALL_PARTITION = 40_000;
 
 let system: TestSystem;
@@ -57,39 +59,35 @@ async function upload(page: Page, model: string): Promise<void> {
 const state = (page: Page, name: string) => page.locator('.page-head .pill', { hasText: name });
 
 describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, () => {
-  test(
-    'drops an image, sees who would get it before anything is sent, starts the rollout and watches it complete',
-    async () => {
-      const page = await browser.open('/releases');
-      await drop(page, buildImage({ version: '1.2.0', project: 'van' }));
-      await page.getByText('It calls itself van 1.2.0.').waitFor();
-      expect(await page.getByLabel('Version', { exact: true }).inputValue()).toBe('1.2.0');
-      await upload(page, 'esp32-s3');
-      await page.getByRole('heading', { name: 'Registered' }).first().waitFor();
-      await page.getByRole('link', { name: 'Roll it out' }).click();
+  test('drops an image, sees who would get it before anything is sent, starts the rollout and watches it complete', async () => {
+    const page = await browser.open('/releases');
+    await drop(page, buildImage({ version: '1.2.0', project: 'van' }));
+    await page.getByText('It calls itself van 1.2.0.').waitFor();
+    expect(await page.getByLabel('Version', { exact: true }).inputValue()).toBe('1.2.0');
+    await upload(page, 'esp32-s3');
+    await page.getByRole('heading', { name: 'Registered' }).first().waitFor();
+    await page.getByRole('link', { name: 'Roll it out' }).click();
 
-      const preview = page.getByRole('region', { name: 'Preview' });
-      await preview.getByText('3 of 4 devices would be updated').waitFor();
-      expect(await preview.getByRole('listitem').allInnerTexts()).toEqual([
-        expect.stringMatching(/^newer than 1\.2\.0\s+1$/),
-      ]);
-      expect(await system.database.query('SELECT 1 FROM rollout_configurations')).toEqual([]);
+    const preview = page.getByRole('region', { name: 'Preview' });
+    await preview.getByText('3 of 4 devices would be updated').waitFor();
+    expect(await preview.getByRole('listitem').allInnerTexts()).toEqual([
+      expect.stringMatching(/^newer than 1\.2\.0\s+1$/),
+    ]);
+    expect(await system.database.query('SELECT 1 FROM rollout_configurations')).toEqual([]);
 
-      await page.getByText('Limits, times and exceptions').click();
-      await page.getByLabel('Minutes it must stay up').fill('0');
-      await page.getByRole('button', { name: 'Start for 3 devices' }).click();
-      await page.getByRole('heading', { level: 1, name: 'esp32-s3 to 1.2.0' }).waitFor();
-      await state(page, 'completed').waitFor({ timeout: SLOW });
-      await page.getByRole('img', { name: 'Of 3 devices: 3 succeeded' }).first().waitFor();
-      await page.getByText('Every member has ended').waitFor();
+    await page.getByText('Limits, times and exceptions').click();
+    await page.getByLabel('Minutes it must stay up').fill('0');
+    await page.getByRole('button', { name: 'Start for 3 devices' }).click();
+    await page.getByRole('heading', { level: 1, name: 'esp32-s3 to 1.2.0' }).waitFor();
+    await state(page, 'completed').waitFor({ timeout: A_WHILE });
+    await page.getByRole('img', { name: 'Of 3 devices: 3 succeeded' }).first().waitFor();
+    await page.getByText('Every member has ended').waitFor();
 
-      await page.getByRole('link', { name: 'VAN-1' }).click();
-      await page.getByRole('heading', { name: 'Why is it on' }).waitFor();
-      await page.getByText('It runs 1.2.0.').waitFor();
-      await page.getByText('wrote the image, reboots').waitFor();
-    },
-    SLOW,
-  );
+    await page.getByRole('link', { name: 'VAN-1' }).click();
+    await page.getByRole('heading', { name: 'Why is it on' }).waitFor();
+    await page.getByText('It runs 1.2.0.').waitFor();
+    await page.getByText('wrote the image, reboots').waitFor();
+  });
 
   test('asks why a device is not on a version, and gets the rule', async () => {
     const page = await browser.open('/devices');
@@ -122,41 +120,38 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await rejected.getByText('firmware/1.3.0/esp32-s3.bin').waitFor();
   });
 
-  test(
-    'sees a bad build halt by itself, with the reason, and aborts it',
-    async () => {
-      await system.upload('firmware/1.1.0/small-s3.bin', buildImage({ version: '1.1.0' }));
-      await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = 'small-s3'`);
-      const page = await browser.open('/rollouts/new?model=small-s3&version=1.1.0');
-      await page.getByLabel('Name of the rollout').fill('too large');
-      await page.getByLabel('Or at so many failures').fill('1');
-      await page.getByText('Limits, times and exceptions').click();
-      await page.getByLabel('Attempts a device').fill('1');
-      await page.getByRole('button', { name: 'Start for 2 devices' }).click();
-      await state(page, 'paused').waitFor({ timeout: SLOW });
-      await page
-        .getByText(/^Halted by orchestrator, .*1 of 1 devices failed; the rollout allows fewer than 1\.$/)
-        .waitFor();
-      const failures = page.getByRole('region', { name: 'Failures by reason' });
-      expect(await failures.getByRole('listitem').allInnerTexts()).toEqual([expect.stringMatching(/^failed .*\s+1$/s)]);
+  test('sees a bad build halt by itself, with the reason, and aborts it', async () => {
+    await system.upload('firmware/1.1.0/small-s3.bin', buildImage({ version: '1.1.0' }));
+    await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = 'small-s3'`);
+    const page = await browser.open('/rollouts/new?model=small-s3&version=1.1.0');
+    await page.getByLabel('Name of the rollout').fill('too large');
+    await page.getByLabel('Or at so many failures').fill('1');
+    await page.getByText('Limits, times and exceptions').click();
+    await page.getByLabel('Attempts a device').fill('1');
+    await page.getByRole('button', { name: 'Start for 2 devices' }).click();
+    await state(page, 'paused').waitFor({ timeout: A_WHILE });
+    await page
+      .getByText(/^Halted by orchestrator, .*1 of 1 devices failed; the rollout allows fewer than 1\.$/)
+      .waitFor();
+    const failures = page.getByRole('region', { name: 'Failures by reason' });
+    await failures.getByRole('listitem').first().waitFor();
+    expect(await failures.getByRole('listitem').allInnerTexts()).toEqual([expect.stringMatching(/^failed .*\s+1$/s)]);
 
-      await page.getByRole('link', { name: 'Overview', exact: true }).click();
-      await page.getByText('Rollout "too large" is halted').waitFor();
-      await page.getByRole('link', { name: 'Look at it' }).first().click();
+    await page.getByRole('link', { name: 'Overview', exact: true }).click();
+    await page.getByText('Rollout "too large" is halted').waitFor();
+    await page.getByRole('link', { name: 'Look at it' }).first().click();
 
-      await page.getByRole('button', { name: 'Abort' }).click();
-      const dialog = page.getByRole('dialog');
-      const confirm = dialog.getByRole('button', { name: 'Abort' });
-      await dialog.getByLabel('Reason').fill('the partition is too small');
-      expect(await confirm.isDisabled()).toBe(true);
-      await dialog.getByLabel('I know that this rollout cannot be resumed').check();
-      await confirm.click();
-      await state(page, 'aborted').waitFor();
-      await page.getByText(/^Aborted by operator, .*: the partition is too small\.$/).waitFor();
-      expect(await page.getByRole('button', { name: /Resume|Retry|Abort/ }).count()).toBe(0);
-    },
-    SLOW,
-  );
+    await page.getByRole('button', { name: 'Abort' }).click();
+    const dialog = page.getByRole('dialog');
+    const confirm = dialog.getByRole('button', { name: 'Abort' });
+    await dialog.getByLabel('Reason').fill('the partition is too small');
+    expect(await confirm.isDisabled()).toBe(true);
+    await dialog.getByLabel('I know that this rollout cannot be resumed').check();
+    await confirm.click();
+    await state(page, 'aborted').waitFor();
+    await page.getByText(/^Aborted by operator, .*: the partition is too small\.$/).waitFor();
+    expect(await page.getByRole('button', { name: /Resume|Retry|Abort/ }).count()).toBe(0);
+  });
 
   test('is told which field the service refuses, and by what name a rollout exists already', async () => {
     const page = await browser.open('/rollouts/new?model=esp32-s3&version=1.2.0');

@@ -67,6 +67,7 @@ function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
         { name: 'Chip', value: release.chip },
         { name: 'Size', value: `${bytes(release.file_size)} (${count(release.file_size)} bytes)` },
         { name: 'Registered', value: <Ago at={release.created_at} /> },
+        { name: 'Signed', value: release.is_signed ? 'under a key that is trusted' : 'under no key that is trusted' },
         { name: 'Needs at least', value: release.min_version ?? 'any version' },
         { name: 'Uploaded as', value: <code>{release.uploaded_key ?? '–'}</code> },
         { name: 'What is new', value: release.changelog ?? '–' },
