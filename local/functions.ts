@@ -52,6 +52,11 @@ export class LocalFunction {
     return this.#waiting.length === 0 && this.#running.size === 0;
   }
 
+  /** Ends the environments that handle events now, in the middle of what they do. */
+  async kill(): Promise<void> {
+    await Promise.all([...this.#running.keys()].map((environment) => environment.terminate()));
+  }
+
   /** Refuses what waits, lets running invocations finish for `graceMs`, then ends the environments. */
   async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
     this.#closed = true;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { Clock } from './clock.ts';
+import type { Faults } from './faults.ts';
 import { writeWhole } from './files.ts';
 
 export interface QueueSettings {
@@ -37,24 +38,34 @@ export class LocalQueue {
   readonly #messages = new Map<string, Message>();
   readonly #findQueue: (arn: string) => LocalQueue | undefined;
   readonly #clock: Clock;
+  readonly #onSend: NonNullable<Faults['onSend']>;
   #consumer: Consumer | undefined;
   #running = 0;
   #stopTimer: () => void = () => {};
   #closed = false;
 
-  constructor(settings: QueueSettings, findQueue: (arn: string) => LocalQueue | undefined, clock: Clock) {
+  constructor(
+    settings: QueueSettings,
+    findQueue: (arn: string) => LocalQueue | undefined,
+    clock: Clock,
+    onSend: Faults['onSend'] = () => [0],
+  ) {
     this.settings = settings;
     this.#findQueue = findQueue;
     this.#clock = clock;
+    this.#onSend = onSend;
   }
 
   /** @returns the message's id */
   send(body: string): string {
+    const id = randomUUID();
     const now = this.#clock.now();
-    const message = { id: randomUUID(), body, sentAt: now, receives: 0, visibleAt: now };
-    this.#messages.set(message.id, message);
+    for (const [copy, delayMs] of this.#onSend(this.settings.name, body).entries()) {
+      const message = { id: copy === 0 ? id : randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delayMs };
+      this.#messages.set(message.id, message);
+    }
     this.#wake();
-    return message.id;
+    return id;
   }
 
   /** Empties the queue. @returns what it held */

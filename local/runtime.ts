@@ -9,6 +9,7 @@ import { Closers } from './closers.ts';
 import { runCustomResource } from './custom-resources.ts';
 import { dataApiService } from './data-api.ts';
 import { eventsService, objectCreatedEvent } from './event-bus.ts';
+import { type Faults, faultyService } from './faults.ts';
 import { type Endpoints, Home } from './home.ts';
 import { startHttpApi } from './http-api.ts';
 import type { HttpServer } from './http-server.ts';
@@ -37,6 +38,8 @@ export interface RuntimeOptions {
   readonly ports?: { readonly mqtt: number; readonly aws: number; readonly api: number };
   /** The time of everything but the database, TLS certificates and time-outs. @default - the machine's */
   readonly clock?: Clock;
+  /** What is to go wrong. For tests. @default - nothing */
+  readonly faults?: Faults;
   readonly log?: (line: string) => void;
 }
 
@@ -56,7 +59,14 @@ const IDLE_POLL_MS = 20;
 
 /** Boots the whole system from its templates, on this machine. @throws Error that says what to do about it */
 export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntime> {
-  const settled = { host: '127.0.0.1', ports: DEFAULT_PORTS, clock: systemClock, log: () => {}, ...options };
+  const settled = {
+    host: '127.0.0.1',
+    ports: DEFAULT_PORTS,
+    clock: systemClock,
+    faults: {},
+    log: () => {},
+    ...options,
+  };
   checkHost(settled.host);
   const closers = new Closers();
   try {
@@ -67,11 +77,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntim
   }
 }
 
-type Settled = RuntimeOptions & Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'log'>>;
+type Settled = RuntimeOptions & Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'faults' | 'log'>>;
 
 /** One start, in its order: addresses, since the templates name them; templates; data; and last, what brings work. */
 async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
-  const { host, ports, clock, log } = options;
+  const { host, ports, clock, faults, log } = options;
   const report = (error: Error) => log(error.message);
   const home = new Home(options.home);
   closers.add(() => home.close());
@@ -89,9 +99,10 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const api = await listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
   const apiUrl = `http://${host}:${api.port}`;
 
-  const around = { home, identities, clock, awsUrl: aws.url, apiUrl, onFailure: report };
+  const around = { home, identities, clock, faults, awsUrl: aws.url, apiUrl, onFailure: report };
   const system = readSystem(options.assembly, around);
-  Object.assign(services, await openData(system, home, options, closers));
+  const provide = (more: Record<string, AwsService>) => Object.assign(services, withFaults(more, system, faults));
+  provide(await openData(system, home, options, closers));
   closers.add(() => closeFunctions(system));
   for (const resource of system.customResources) await runCustomResource(resource, system.invoke);
 
@@ -103,7 +114,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const broker = await listen('MQTT', ports.mqtt, (port) =>
     startBroker({ host, port, authority, policy, onMessage, log, clock: clock.now }),
   );
-  services.iotdata = iotDataService(broker);
+  provide({ iotdata: iotDataService(broker) });
   if (options.tickSeconds !== undefined) closers.add(repeat(tick, options.tickSeconds, report));
 
   const { bucket, cluster, keys } = system;
@@ -150,6 +161,14 @@ async function openData(
     secretsmanager: secretsManagerService(secrets),
     sqs: sqsService(queues),
   };
+}
+
+function withFaults(services: Record<string, AwsService>, { functions }: System, { onCall }: Faults) {
+  if (onCall === undefined) return services;
+  const kill = async (name: string) => [...functions.values()].find((fn) => fn.name === name)?.kill();
+  return Object.fromEntries(
+    Object.entries(services).map(([name, service]) => [name, faultyService(name, service, onCall, kill)]),
+  );
 }
 
 /** From here on, what the queues hold at the end is written down, once the functions have finished what they began. */

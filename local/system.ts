@@ -1,6 +1,7 @@
 import { readAssembly } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import { eventBus } from './event-bus.ts';
+import type { Faults } from './faults.ts';
 import type { Home } from './home.ts';
 import type { Identities } from './identities.ts';
 import { compilePolicy } from './policy.ts';
@@ -14,6 +15,7 @@ export interface SystemSurroundings {
   readonly home: Home;
   readonly identities: Identities;
   readonly clock: Clock;
+  readonly faults: Faults;
   readonly awsUrl: string;
   readonly apiUrl: string;
   /** Told of what functions throw that queues invoke: nobody else is. */
@@ -24,11 +26,11 @@ export type System = ReturnType<typeof readSystem>;
 
 /** What the templates say, ready to run on this machine. @throws Error for what is not known here, or not granted */
 export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
-  const { home, identities, clock, awsUrl, apiUrl, onFailure } = around;
+  const { home, identities, clock, faults, awsUrl, apiUrl, onFailure } = around;
   const secrets = new Secrets(home.path('secrets.json'));
   const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
   const roles = new Roles(assembly);
-  const queues = queuesOf(assembly, clock);
+  const queues = queuesOf(assembly, clock, faults);
   const functions = functionsOf(assembly, roles, around);
   const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
   const invokeForQueue: Invoke = (arn, event) => {

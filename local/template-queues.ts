@@ -3,6 +3,7 @@ import type { Assembly } from './assembly.ts';
 import type { BrokerMessage } from './broker.ts';
 import type { Clock } from './clock.ts';
 import { type BusRule, compileEventPattern } from './event-bus.ts';
+import type { Faults } from './faults.ts';
 import { type Consumer, LocalQueue, type Message } from './queues.ts';
 import { need, type Roles } from './roles.ts';
 import type { Invoke } from './template-functions.ts';
@@ -16,7 +17,7 @@ const CONCURRENCY = 2;
 /** What a function's role needs for its queue, which Lambda checks when a mapping is made. */
 const CONSUMER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
-export function queuesOf(assembly: Assembly, clock: Clock): Queues {
+export function queuesOf(assembly: Assembly, clock: Clock, { onSend }: Faults): Queues {
   const queues = new Map<string, LocalQueue>();
   for (const { logicalId, properties } of assembly.ofType('AWS::SQS::Queue')) {
     const redrive = properties.RedrivePolicy as { deadLetterTargetArn: string; maxReceiveCount: number } | undefined;
@@ -29,7 +30,7 @@ export function queuesOf(assembly: Assembly, clock: Clock): Queues {
         maxReceiveCount: Number(redrive.maxReceiveCount),
       },
     };
-    queues.set(settings.arn, new LocalQueue(settings, (arn) => queues.get(arn), clock));
+    queues.set(settings.arn, new LocalQueue(settings, (arn) => queues.get(arn), clock, onSend));
   }
   return queues;
 }

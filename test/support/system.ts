@@ -7,6 +7,7 @@ import pg from 'pg';
 import { type Database, dataApiDatabase } from '../../core/database.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
+import type { Faults } from '../../local/faults.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime.ts';
 import { ASSEMBLY } from './assembly.ts';
 import { MovableClock } from './movable-clock.ts';
@@ -38,7 +39,7 @@ const POLL_MS = 50;
 const GATHERING_SECONDS = 1;
 
 /** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */
-export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> {
+export async function startTestSystem(assembly = ASSEMBLY, faults: Faults = {}): Promise<TestSystem> {
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
   const server = await ownDatabase();
   const log: string[] = [];
@@ -49,6 +50,7 @@ export async function startTestSystem(assembly = ASSEMBLY): Promise<TestSystem> 
     databaseUrl: server?.url,
     ports: { mqtt: 0, aws: 0, api: 0 },
     clock,
+    faults,
     log: (line) => log.push(line),
   });
   const { dataApi, s3: bucket, mqtt } = runtime.endpoints;
