@@ -1,0 +1,78 @@
+import type { Call, Fault, Faults } from '../../local/faults.ts';
+
+/** Decides about the next call of one function; made anew for each function and each phase. */
+export type Mishap = () => () => Fault | undefined;
+
+/** The first calls fail that way. */
+export const first =
+  (count: number, fault: Fault): Mishap =>
+  () => {
+    let calls = 0;
+    return () => (calls++ < count ? fault : undefined);
+  };
+
+/** Every other call: what is repeated succeeds, and the next fails again. */
+export const everyOther =
+  (fault: Fault): Mishap =>
+  () => {
+    let calls = 0;
+    return () => (calls++ % 2 === 0 ? fault : undefined);
+  };
+
+/** The function dies at its first call, then at its second, and so on: once at each of its awaits. */
+export const killedInTurn =
+  (when: 'before' | 'after', times = 12): Mishap =>
+  () => {
+    let deaths = 0;
+    let calls = 0;
+    return () => {
+      if (deaths === times || ++calls <= deaths) return undefined;
+      deaths++;
+      calls = 0;
+      return { kind: 'killed', when };
+    };
+  };
+
+/** What goes wrong now in a system, and a ledger of what its topic rules took. */
+export class FaultPlan implements Faults {
+  /** Bodies that topic rules put on queues. */
+  readonly taken: string[] = [];
+  /** How many faults there were, by the function that met them. */
+  readonly met = new Map<string, number>();
+  #mishap: Mishap | undefined;
+  #services: readonly string[] = [];
+  #delays: () => readonly number[] = () => [0];
+  readonly #perFunction = new Map<string, () => Fault | undefined>();
+
+  /** From now on each function meets this with each of these services, from its beginning. */
+  begin(mishap: Mishap, services: readonly string[]): void {
+    this.#mishap = mishap;
+    this.#services = services;
+    this.#perFunction.clear();
+  }
+
+  /** From now on queues give messages so often and so late. */
+  deliver(delays: () => readonly number[]): void {
+    this.#delays = delays;
+  }
+
+  /** From now on all is well. */
+  end(): void {
+    this.#mishap = undefined;
+    this.#delays = () => [0];
+  }
+
+  onCall = ({ service, caller }: Call): Fault | undefined => {
+    if (this.#mishap === undefined || caller === 'operator' || !this.#services.includes(service)) return undefined;
+    const decide = this.#perFunction.get(caller) ?? this.#mishap();
+    this.#perFunction.set(caller, decide);
+    const fault = decide();
+    if (fault !== undefined) this.met.set(caller, (this.met.get(caller) ?? 0) + 1);
+    return fault;
+  };
+
+  onSend = (queue: string, body: string): readonly number[] => {
+    if (body.includes('"received_at"') && !queue.includes('DeadLetters')) this.taken.push(body);
+    return this.#delays();
+  };
+}
