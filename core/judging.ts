@@ -212,7 +212,7 @@ async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<voi
     `WITH judged AS (
        UPDATE device_update_status AS u SET
          status = j.status, attempt = j.attempt, sent_at = j.sent_at, folded_events = j.events,
-         acknowledged_at = j.acknowledged_at, started_at = coalesce(u.started_at, j.acknowledged_at),
+         acknowledged_at = j.acknowledged_at, started_at = least(u.started_at, j.acknowledged_at),
          reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
          error_message = j.error_message, written_at = j.written_at, confirmed_at = j.confirmed_at,
          unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
@@ -261,7 +261,7 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
      ), owed AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = e.attempt, slot_held = false, sent_at = NULL, folded_events = e.events,
-         acknowledged_at = NULL, started_at = coalesce(u.started_at, e.acknowledged_at),
+         acknowledged_at = NULL, started_at = least(u.started_at, e.acknowledged_at),
          progress_percent = NULL, result_code = e.result_code, error_message = e.reason, not_before = e.not_before,
          enqueue_after = e.not_before, next_family = e.family, next_delivery = e.delivery,
          deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
