@@ -16,6 +16,21 @@ const envelope = z.object({
   client_id: z.string().max(128).optional(),
 });
 
+/**
+ * What a rule's error action puts on the dead-letter queue instead, and a redrive then on the queue ("Error handling
+ * (error action)", AWS IoT developer guide). It says who and what, but not when; and SQS gives a message that is moved
+ * the time of the move.
+ */
+const undelivered = z.object({
+  ruleName: z.string(),
+  topic: z.string().min(1).max(256),
+  clientId: z.string().max(128).optional(),
+  base64OriginalPayload: z.string(),
+  failures: z.array(z.object({ errorMessage: z.string().optional() })).optional(),
+});
+
+const KEPT_FAILURE = 200;
+
 export type JsonObject = Record<string, unknown>;
 
 /** One message of a device, as the broker saw it. The topic says who sent it, never the payload. */
@@ -48,8 +63,9 @@ export type Decoded<T> =
  * @param deviceIdSegment which topic segment is the device id, counted from 0
  */
 export function decodeRuleMessage(body: string, deviceIdSegment: number, now: Date): Decoded<RuleMessage> {
-  const parsed = envelope.safeParse(parseJson(body));
-  if (!parsed.success) return { ok: false, rejected: foreignBody(body, now) };
+  const queued = parseJson(body);
+  const parsed = envelope.safeParse(queued);
+  if (!parsed.success) return { ok: false, rejected: undatedMessage(queued, now) ?? foreignBody(body, now) };
 
   const { topic, client_id, received_at } = parsed.data;
   const bytes = Buffer.from(parsed.data.payload, 'base64');
@@ -105,6 +121,25 @@ export function parseJson(text: string): unknown {
 }
 
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+
+/**
+ * A message without a time is kept and not believed: taken for newer than it is, an old status would undo an update and
+ * an old failure end the wrong attempt. What the device says next is known to be newer.
+ */
+function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined {
+  const { success, data } = undelivered.safeParse(queued);
+  if (!success) return undefined;
+  const payload = Buffer.from(data.base64OriginalPayload, 'base64');
+  const failure = storable(data.failures?.[0]?.errorMessage ?? 'no reason given').slice(0, KEPT_FAILURE);
+  return {
+    topic: storable(data.topic),
+    clientId: data.clientId === undefined ? null : storable(data.clientId),
+    receivedAt: now,
+    reason: `its rule could not put it on the queue, and nobody noted when it came; what the device says next counts. The rule: ${failure}`,
+    payload,
+    payloadHash: sha256(payload),
+  };
+}
 
 function foreignBody(body: string, now: Date): RejectedMessage {
   const payload = Buffer.from(body);

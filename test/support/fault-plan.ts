@@ -11,6 +11,14 @@ export const first =
     return () => (calls++ < count ? fault : undefined);
   };
 
+/** The first calls fail, each in its own way. */
+export const oneOfEach =
+  (...faults: readonly Fault[]): Mishap =>
+  () => {
+    const left = [...faults];
+    return () => left.shift();
+  };
+
 /** Every other call: what is repeated succeeds, and the next fails again. */
 export const everyOther =
   (fault: Fault): Mishap =>
