@@ -113,7 +113,7 @@ class Story {
   }
 
   async #arrive(deviceId: string): Promise<void> {
-    const quiet = { heartbeatSeconds: 24 * 3600, keepaliveSeconds: 60, behaviours: { slowRebootSeconds: 0.2 } };
+    const quiet = { heartbeatSeconds: 1_800, keepaliveSeconds: 60, behaviours: { slowRebootSeconds: 0.2 } };
     const device = await system.device({ deviceId, model: this.#model, ...quiet });
     device.on('state', (event) => {
       if (event.kind === 'command') {
