@@ -160,7 +160,7 @@ describe('a detached signature', () => {
     await upload('free', '9.0.0');
     await upload('free', '9.0.1');
     await release('free', '9.0.1');
-    expect(await system.database.query(`SELECT 1 FROM rejected_uploads WHERE object_key LIKE '%.sig'`)).toEqual([]);
+    expect(await system.database.query(`SELECT 1 FROM rejected_uploads WHERE object_key LIKE '%.sig%'`)).toEqual([]);
   });
 });
 
