@@ -29,8 +29,7 @@ beforeAll(async () => {
   if (isBrowserMissing) return;
   system = await startTestSystem();
   const stopTicking = keepTicking(system.runtime);
-  day = await playReleaseDay(system);
-  await stopTicking();
+  day = await playReleaseDay(system).finally(stopTicking);
   browser = await startBrowser(system.runtime.endpoints);
 });
 afterAll(async () => {
