@@ -149,3 +149,16 @@ it('messages that were not delivered before a restart are delivered after it, on
   await clock.advance(1_000);
   expect(batches).toEqual([['a']]);
 });
+
+describe('a queue that a test makes unruly', () => {
+  it('gives copies, and later ones first', async () => {
+    const settings = { name: 'work', arn: `${ARN}work`, visibilityTimeoutSeconds: 60 };
+    const onSend = (_: string, body: string) => (body === 'a' ? [5_000, 9_000] : [0]);
+    queue = new LocalQueue(settings, () => undefined, clock, onSend);
+    attach({});
+    queue.send('a');
+    queue.send('b');
+    await clock.advance(10_000);
+    expect(batches).toEqual([['b'], ['a'], ['a']]);
+  });
+});
