@@ -101,6 +101,7 @@ async function rollOutBadBuild(endpoints: Endpoints, database: Database, signal:
 async function rollOut(endpoints: Endpoints, database: Database, release: DemoRelease): Promise<void> {
   const { version, model } = release;
   await upload(endpoints, release);
+  if (!(await isRegistered(database, release))) return;
   await database.query(
     `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, survival_minutes,
        attempt_timeout_minutes)
@@ -108,6 +109,21 @@ async function rollOut(endpoints: Endpoints, database: Database, release: DemoRe
      ON CONFLICT (name) DO NOTHING`,
     { name: nameOf(version), version, model },
   );
+}
+
+/** Waits for the verdict. What was rejected is not rolled out; the view says why. */
+async function isRegistered(database: Database, { model, version }: DemoRelease): Promise<boolean> {
+  const key = `firmware/${version}/${model}.bin`;
+  for (;;) {
+    const [row] = await database.query<{ registered: boolean; rejected: boolean }>(
+      `SELECT EXISTS (SELECT FROM firmware_releases WHERE device_model = :model AND version = :version) AS registered,
+         EXISTS (SELECT FROM rejected_uploads WHERE object_key = :key) AS rejected`,
+      { model, version, key },
+    );
+    if (row?.registered) return true;
+    if (row?.rejected) return false;
+    await delay(LOOK_MS);
+  }
 }
 
 const nameOf = (version: string) => `rollout of ${version}`;
