@@ -2,6 +2,7 @@ import initial from './000001_initial.sql';
 import rollouts from './000002_rollouts.sql';
 import operators from './000003_operators.sql';
 import percentage from './000004_percentage.sql';
+import history from './000005_history.sql';
 
 export interface Migration {
   readonly version: number;
@@ -15,4 +16,5 @@ export const migrations: readonly Migration[] = [
   { version: 2, name: 'rollouts', sql: rollouts },
   { version: 3, name: 'operators', sql: operators },
   { version: 4, name: 'percentage', sql: percentage },
+  { version: 5, name: 'history', sql: history },
 ];

@@ -56,8 +56,10 @@ describe.each([
     expect(await countByStatus()).toEqual({ canceled: 3, downloading: 1 });
   });
 
-  test('leaves its devices to others', async () => {
+  test('leaves its devices to others, and is shown as paused', async () => {
     await service.tick();
+    const shown = await db.app.query('SELECT state, devices, canceled FROM rollout_overview');
+    expect(shown).toEqual([{ state: 'paused', devices: 4, canceled: 3 }]);
     await addRollout(db.app, 'other', '2.0.0', { ...AT_ONCE, weight: -1 });
     service.absent.clear();
     expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);

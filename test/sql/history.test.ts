@@ -156,7 +156,48 @@ describe('history that is no longer kept', () => {
     await service.fetch('d0');
     service.later(30 * DAY);
     await sweepHistory(db.app, 10, service.now);
-    expect(await counts()).toEqual({ events: 1, updates: 1, attempts: 1 });
+    expect(await counts()).toEqual({ events: 2, updates: 1, attempts: 1 });
+  });
+
+  test('does not wait behind a rollout that never ends', async () => {
+    await db.app.query(
+      `INSERT INTO devices (device_id, current_firmware_version) SELECT 'open' || n, '2.0.0' FROM generate_series(1, 10000) AS n`,
+    );
+    await addDevices(db.app, 1);
+    const open = await addRollout(db.app, 'open', '2.0.0', { keep_open: true });
+    await db.app.query(
+      `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, closed_at, is_tallied)
+       SELECT device_id, :open, '2.0.0', 'success', :now::timestamptz, true FROM devices WHERE device_id LIKE 'open%'`,
+      { open, now: service.now },
+    );
+    const ended = await addRollout(db.app, 'ended', '2.0.0');
+    await db.app.query('UPDATE rollout_configurations SET completed_at = now() WHERE id = :ended', { ended });
+    await db.app.query(
+      `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, closed_at, is_tallied)
+       VALUES ('d0', :ended, '2.0.0', 'success', :now::timestamptz, true)`,
+      { ended, now: service.now },
+    );
+    service.later(11 * DAY);
+    await sweepHistory(db.app, 10, service.now);
+    expect(await counts()).toMatchObject({ updates: 10_000 });
+  });
+
+  test('stays where the gates of a rollout are read by it', async () => {
+    await addDevices(db.app, 3);
+    const id = await addRollout(db.app, 'r', '2.0.0', { stages: [], failure_threshold: 1, keep_open: true });
+    await service.tick();
+    for (const device of ['d0', 'd1']) {
+      await service.fetch(device);
+      await service.result(device, 0);
+    }
+    service.later(1);
+    for (const device of ['d0', 'd1']) await service.status(device, '2.0.0-rc1');
+    await service.tick();
+    await resumeRollout(db.app, { rolloutId: id, reason: 'because', by: 'an operator' }, service.now);
+    service.later(30 * DAY);
+    await sweepHistory(db.app, 10, service.now);
+    await service.tick();
+    expect(await db.app.query('SELECT paused_reason FROM rollout_configurations')).toEqual([{ paused_reason: null }]);
   });
 });
 
