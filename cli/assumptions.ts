@@ -89,6 +89,7 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
     outcome: 'partly',
     detail: `${releaseName(release)} was copied; the refusal needs an upload that is overwritten meanwhile`,
   })),
+  '`GetObject` and `HeadObject` of a key': untested('your rights are not those of the functions'),
   'A URL presigned by': seen('update', ({ device_id, firmware_version }) => ({
     outcome: 'partly',
     detail: `${device_id} downloaded ${firmware_version}; its end needs a download that outlives the session`,

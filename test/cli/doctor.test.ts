@@ -25,12 +25,13 @@ const target = {
   outputs: new Map([['FirmwareBucket', 'the-bucket']]),
 };
 
-test('each judgement is about exactly one line of docs/aws-assumptions.md', () => {
+test('each line of docs/aws-assumptions.md has one judgement, and each judgement one line', () => {
   const behaviours = behavioursOf(DOCUMENT);
   expect(behaviours.length).toBeGreaterThan(10);
   for (const beginning of Object.keys(JUDGES)) {
     expect([beginning, behaviours.filter((text) => text.startsWith(beginning)).length]).toEqual([beginning, 1]);
   }
+  expect(Object.keys(JUDGES)).toHaveLength(behaviours.length);
 });
 
 describe('what AWS is trusted to do', () => {
