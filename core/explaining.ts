@@ -143,7 +143,11 @@ function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: Date): 
   if (update.closed_at !== null) {
     const next =
       status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
-    return { rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`, since: day(update.closed_at), next };
+    return {
+      rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`,
+      since: day(update.closed_at),
+      next: rollout.aborted_at === null ? next : ENDED,
+    };
   }
   if (status === 'pending') return explainOwed(update, what, rollout, now);
   const since = day(update.reported_at ?? update.sent_at);
@@ -197,6 +201,7 @@ interface Barred {
   readonly next: string;
 }
 
+const ENDED = 'nothing: an aborted rollout does not go on';
 const STAYS = 'nothing: this rollout is not for it';
 
 function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefined {
@@ -262,6 +267,9 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, now: Date): Explana
       since: day(winner.since),
       next: STAYS,
     };
+  }
+  if (rollout.aborted_at !== null) {
+    return { rule: `the rollout was aborted: ${rollout.paused_reason}`, since: rollout.aborted_at, next: ENDED };
   }
   if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
   if (rollout.completed_at !== null) {

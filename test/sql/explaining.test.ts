@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice, previewRollout, type RolloutDraft } from '../../core/explaining.ts';
-import { haltRollout } from '../../core/rollout-control.ts';
+import { abortRollout, haltRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -93,6 +93,22 @@ describe('why a device is not on the version', () => {
     await haltRollout(db.app, { rolloutId: id, reason: 'no good', by: 'me' }, service.now);
     await service.tick();
     expect((await explain(id))?.rule).toContain('the rollout was stopped before the device fetched its image');
+  });
+
+  test('aborted: nothing can come after it, be the device in a later stage or canceled', async () => {
+    await addDevices(db.app, 3);
+    const id = await addRollout(db.app, 'r', '2.0.0', { stages: [{ count: 1 }] });
+    const [first = ''] = await service.tick();
+    await abortRollout(db.app, { rolloutId: id, reason: 'the wrong build', by: 'me' }, service.now);
+    await service.tick();
+    const other = first === 'd0' ? 'd1' : 'd0';
+    const next = 'nothing: an aborted rollout does not go on';
+    expect(await explain(id, other)).toEqual({
+      rule: 'the rollout was aborted: the wrong build',
+      since: service.now,
+      next,
+    });
+    expect(await explain(id, first)).toMatchObject({ rule: expect.stringContaining('canceled in attempt 1'), next });
   });
 
   test('each step of an update', async () => {

@@ -152,5 +152,7 @@ test('an aborted rollout is over for good', async () => {
   await system.later(24 * 60);
   expect(Object.keys(vans.commands())).toHaveLength(1);
   expect(Object.values(await vans.versions()).sort()).toEqual(['1.0.0', '1.0.0', '1.1.0']);
+  const spared = numbered('aborted', 3).find((name) => !(name in vans.commands())) ?? '';
+  expect(await explain(id, spared)).toMatchObject({ rule: 'the rollout was aborted: the wrong build' });
   expect(await historyOf(system, id)).toEqual(['rollout_started', 'rollout_aborted']);
 });
