@@ -1,6 +1,6 @@
 import type { Problem } from './common.ts';
 import type { Device, DeviceDetail, Explanation, Group, TimelineEntry } from './devices.ts';
-import type { RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
+import type { NewUpload, RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
 import type {
   Decision,
   DeviceUpdate,
@@ -80,7 +80,7 @@ export class ApiClient {
     this.#get<ReleaseDetail>(`/v1/releases/${segment(model)}/${segment(version)}`);
   revokeRelease = (model: string, version: string, reason: string) =>
     this.#send<ReleaseDetail>('POST', `/v1/releases/${segment(model)}/${segment(version)}/revoke`, { reason });
-  startUpload = (body: Record<string, string>) => this.#send<StartedUpload>('POST', '/v1/uploads', body);
+  startUpload = (body: NewUpload) => this.#send<StartedUpload>('POST', '/v1/uploads', body);
   uploadOutcome = (model: string, version: string, query: { since: string; sha256?: string }) =>
     this.#get<UploadOutcome>(`/v1/uploads/${segment(model)}/${segment(version)}`, query);
   rejectedUploads = (query: Query = {}) => this.#get<Page<RejectedUpload>>('/v1/rejected-uploads', query);

@@ -50,7 +50,7 @@ export type RejectedUpload = z.infer<typeof rejectedUploadSchema>;
 
 export const startedUploadSchema = z
   .object({
-    upload_url: z.string().describe('Presigned: PUT the image there, with `headers`, within 15 minutes.'),
+    upload_url: z.string().describe('Presigned: PUT the file there, with `headers`, within 15 minutes.'),
     headers: z.record(z.string(), z.string()),
     object_key: z.string(),
   })
@@ -71,10 +71,16 @@ const params = z.object({ device_model: name, version: name });
 export const newUpload = z.strictObject({
   device_model: name,
   version: name,
+  file: z
+    .enum(['image', 'signature'])
+    .default('image')
+    .describe('`signature`: a detached one, which goes before its image.'),
   min_version: name.optional(),
   changelog: z.string().max(1000).optional(),
   release_notes: z.string().max(1000).optional(),
 });
+
+export type NewUpload = z.input<typeof newUpload>;
 
 export const listReleases = createRoute({
   method: 'get',
@@ -107,9 +113,9 @@ export const startUpload = createRoute({
   method: 'post',
   path: '/v1/uploads',
   tags: ['Releases'],
-  summary: 'Get a URL to upload an image to',
+  summary: 'Get a URL to upload an image, or its detached signature, to',
   request: { body: jsonBody(newUpload) },
-  responses: { 201: answer('Where to PUT the image', startedUploadSchema), ...REFUSALS },
+  responses: { 201: answer('Where to PUT the file', startedUploadSchema), ...REFUSALS },
 });
 
 export const uploadOutcome = createRoute({

@@ -24,6 +24,8 @@ export function describeFailure(error: unknown): string[] {
 function describeProblem({ problem }: ApiError): string[] {
   const { status, detail, errors = [] } = printable(problem);
   if (status === 403) return [`refused: ${detail}`, 'paku-ota doctor says who you are and whether your clock is right'];
+  const [, kind] = /^There is no (device|release|rollout) /.exec(detail) ?? [];
+  if (kind !== undefined) return [detail, `paku-ota ${kind} list shows those there are`];
   const fields = errors.map(({ field, message }) => `${field}: ${message}`);
   return [detail === '' ? problem.title : detail, ...fields.filter((line) => !detail.includes(line))];
 }

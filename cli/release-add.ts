@@ -1,15 +1,18 @@
 import { progress, spinner } from '@clack/prompts';
 import type { UploadOutcome } from '../api/releases.ts';
+import { MAX_SIGNATURE_BYTES } from '../core/detached-signature.ts';
 import { compareVersions, DEVICE_VERSION_LENGTH } from '../core/versions.ts';
 import { CliError, EXIT } from './failure.ts';
 import type { Session } from './session.ts';
 import { registeredText, rejectedText } from './text/release-text.ts';
 import { bytes } from './text/units.ts';
-import { awaitOutcome, type ImageFile, putImage, readImageFile } from './upload.ts';
+import { awaitOutcome, type ImageFile, putFile, readImageFile, readUploadFile } from './upload.ts';
 
 export interface AddReleaseOptions {
   readonly model: string;
   readonly version?: string;
+  /** File of a detached signature. */
+  readonly signature?: string;
   readonly minVersion?: string;
   readonly changelog?: string;
   readonly notes?: string;
@@ -19,10 +22,14 @@ export interface AddReleaseOptions {
 /** Uploads an image, waits for its verdict and shows it. */
 export async function addRelease(session: Session, options: AddReleaseOptions, path: string): Promise<void> {
   const { api } = session;
-  const { model, minVersion, changelog, notes } = options;
+  const { model, signature, minVersion, changelog, notes } = options;
   const image = await readImageFile(path);
+  const beside = signature === undefined ? undefined : await readUploadFile(signature, MAX_SIGNATURE_BYTES);
   const version = options.version ?? versionOf(image);
   const since = aBitBefore((await api.info()).database_time);
+  if (beside !== undefined) {
+    await putFile(beside, await api.startUpload({ device_model: model, version, file: 'signature' }));
+  }
   const before = await api.uploadOutcome(model, version, { since, sha256: image.sha256 });
   const started = await api.startUpload({
     device_model: model,
@@ -33,7 +40,7 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
   });
   const meter = session.json ? SILENT : meterFor(image, `${model} ${version}`);
   const upload = async () => {
-    await putImage(image, started, meter.sent);
+    await putFile(image, started, meter.sent);
     meter.waiting();
     const awaited = { model, version, sha256: image.sha256, since, timeoutSeconds: options.timeout };
     return awaitOutcome(api, awaited, before);

@@ -23,10 +23,12 @@ function addAdd(group: Command): void {
   const command = addCommand(group, 'add', 'upload an image, wait for its verdict and print it', [
     'paku-ota release add build/firmware.bin --model esp32-s3',
     'paku-ota release add firmware.bin --model esp32-s3 --version 2.1.0 --min-version 1.5.0 --changelog "Heater fixed"',
+    'paku-ota release add firmware.bin --model esp32-s3 --signature firmware.bin.sig',
   ])
     .argument('<file>', 'application image of a build (.bin)')
     .requiredOption('--model <model>', 'device model that it is for')
     .option('--version <version>', 'version that devices will report (default: what the image calls itself)')
+    .option('--signature <file>', 'detached signature of the image, uploaded before it')
     .option('--min-version <version>', 'oldest version that may go to it directly')
     .option('--changelog <text>', 'one line for operators')
     .option('--notes <text>', 'release notes')

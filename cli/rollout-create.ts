@@ -55,6 +55,7 @@ async function previewAndAsk(session: Session, draft: RolloutDraft, isYes: boole
       ...planText(draft),
     ].join('\n'),
   );
-  await confirmOrStop(draft.is_active === false ? 'Make the draft?' : 'Start it?', isYes);
+  const start = preview.will_be_updated === 0 ? 'No device would be updated now. Start it all the same?' : 'Start it?';
+  await confirmOrStop(draft.is_active === false ? 'Make the draft?' : start, isYes);
   session.note('');
 }

@@ -6,7 +6,7 @@ import type { Place, Target } from './target.ts';
 type Deployment = Extract<Place, { kind: 'aws' }>;
 
 const NEITHER =
-  'no local system runs here and no AWS deployment could be found: start the local one with npm start, or name a deployment with --profile, --region and --stack';
+  'no local system runs here and no AWS deployment could be found: start the local one with npm start (in another folder: name its state folder with PAKU_OTA_HOME), or name a deployment with --profile, --region and --stack';
 
 /**
  * The deployment, by the outputs of its stack, with the credentials that every AWS tool would use.

@@ -10,9 +10,12 @@ import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, readDescriptor } from '../core/esp
 import { FORMAT_MAX_BYTES } from '../core/esp-image/inspect-image.ts';
 import { CliError } from './failure.ts';
 
-export interface ImageFile {
+export interface UploadFile {
   readonly path: string;
   readonly sizeBytes: number;
+}
+
+export interface ImageFile extends UploadFile {
   readonly sha256: string;
   /** What the image calls itself; undefined where it does not say so. */
   readonly appVersion: string | undefined;
@@ -20,18 +23,22 @@ export interface ImageFile {
 
 /** @throws CliError for what cannot be an image at all; what it is, the service decides */
 export async function readImageFile(path: string): Promise<ImageFile> {
+  const file = await readUploadFile(path, FORMAT_MAX_BYTES);
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return { ...file, sha256: hash.digest('hex'), appVersion: await readAppVersion(path) };
+}
+
+/** @throws CliError for what is no file, or larger than a file of its kind can be */
+export async function readUploadFile(path: string, maxBytes: number): Promise<UploadFile> {
   const found = await stat(path).catch((error: Error) => {
     throw new CliError(`${path} cannot be read: ${error.message}`);
   });
-  if (!found.isFile()) throw new CliError(`${path} is not a file; expected the application .bin of a build`);
-  if (found.size > FORMAT_MAX_BYTES) {
-    throw new CliError(
-      `${path} has ${found.size} bytes, an image has at most ${FORMAT_MAX_BYTES}: is it of the whole flash?`,
-    );
+  if (!found.isFile()) throw new CliError(`${path} is not a file`);
+  if (found.size > maxBytes) {
+    throw new CliError(`${path} has ${found.size} bytes, at most ${maxBytes} are possible: is it the right file?`);
   }
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return { path, sizeBytes: found.size, sha256: hash.digest('hex'), appVersion: await readAppVersion(path) };
+  return { path, sizeBytes: found.size };
 }
 
 async function readAppVersion(path: string): Promise<string | undefined> {
@@ -53,10 +60,10 @@ async function readAppVersion(path: string): Promise<string | undefined> {
  * PUTs the file to where an upload may go.
  * @param onProgress gets the bytes that were handed to the connection so far
  */
-export async function putImage(
-  { path, sizeBytes }: ImageFile,
+export async function putFile(
+  { path, sizeBytes }: UploadFile,
   { upload_url, headers }: StartedUpload,
-  onProgress: (sent: number) => void,
+  onProgress: (sent: number) => void = () => {},
 ): Promise<void> {
   const request = upload_url.startsWith('https:') ? httpsRequest : httpRequest;
   // S3 takes no chunked body: the length goes before it, which fetch does not do for a stream.

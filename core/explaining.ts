@@ -1,5 +1,7 @@
 import { BARS } from './claiming.ts';
 import type { Sql } from './database.ts';
+import { uploadKey } from './object-keys.ts';
+import { findRejection } from './release-queries.ts';
 import { readRegisteredReleases } from './releases.ts';
 import { readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision } from './rollout-policy.ts';
@@ -14,7 +16,6 @@ import {
   MATCHES_METADATA,
   MATCHES_MODEL,
   MATCHES_VERSION,
-  TARGET_CONDITION,
   targetValues,
 } from './targeting.ts';
 import type { UpdateState } from './update-states.ts';
@@ -83,7 +84,8 @@ export async function explainDevice(
     const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
     return { rule, since: device.version_since, next: STAYS };
   }
-  return notYet(device, rollout, now);
+  const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
+  return notYet(device, rollout, missing, now);
 }
 
 async function isKept(sql: Sql, rollout: ActiveRollout, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
@@ -201,6 +203,9 @@ interface Barred {
   readonly next: string;
 }
 
+/** Uploads of all times. */
+const EVER = '-infinity';
+
 const ENDED = 'nothing: an aborted rollout does not go on';
 const STAYS = 'nothing: this rollout is not for it';
 
@@ -258,8 +263,18 @@ async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: ActiveR
   return VERSION_RULES[verdict](version, rollout);
 }
 
-/** A member that may be updated and has not been claimed. */
-function notYet(device: DeviceFacts, rollout: ActiveRollout, now: Date): Explanation {
+/** Why the release of a rollout is not there, as far as is known. */
+async function describeMissing(sql: Sql, rollout: ActiveRollout): Promise<string> {
+  const { firmware_version: version, device_model: model } = rollout;
+  const rejection = await findRejection(sql, uploadKey(version, model), EVER);
+  const missing = `no release ${version} is registered for ${model}`;
+  return rejection === undefined
+    ? missing
+    : `${missing}; its upload was rejected: ${rejection.verdict}, ${rejection.message}`;
+}
+
+/** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
+function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, now: Date): Explanation {
   const { held_by: holder, won_by: winner } = device;
   if (winner !== null) {
     return {
@@ -287,8 +302,7 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, now: Date): Explana
     };
   }
   if (rollout.release_id === null) {
-    const rule = `no release ${rollout.firmware_version} is registered for ${rollout.device_model}`;
-    return { rule, since: null, next: 'it goes on when the release is registered' };
+    return { rule: missing, since: null, next: 'it goes on when the release is registered' };
   }
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
@@ -311,121 +325,14 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, now: Date): Explana
 /** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
 export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
   const rollout = await readRollout(sql, rolloutId);
-  return rollout === undefined ? null : stateOf(rollout, now);
+  if (rollout === undefined) return null;
+  return rollout.release_id === null ? `waiting: ${await describeMissing(sql, rollout)}` : stateOf(rollout, now);
 }
 
 function stateOf(rollout: ActiveRollout, now: Date): string {
-  if (rollout.release_id === null)
-    return `waiting for a release ${rollout.firmware_version} of ${rollout.device_model}`;
   if (rollout.stage_threshold === null) return 'about to begin';
 
   const plan = readPlan(rollout);
   if (!plan.ok) return plan.reason;
   return describeDecision(decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now));
 }
-
-/** A rollout that may not exist yet. */
-export interface RolloutDraft
-  extends Pick<
-    ActiveRollout,
-    | 'firmware_version'
-    | 'device_model'
-    | 'target_type'
-    | 'target_filter'
-    | 'rollout_percentage'
-    | 'allow_downgrade'
-    | 'include_unknown'
-    | 'weight'
-  > {}
-
-export interface Preview {
-  /** Devices that the filter means. */
-  readonly members: number;
-  /** Of them: how many take part, by `rollout_percentage`. */
-  readonly participants: number;
-  /** Members that would be updated, those by way of another release included. */
-  readonly willBeUpdated: number;
-  readonly viaSteppingStone: number;
-  /** Why the others would not. */
-  readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
-}
-
-/** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
-export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
-
-/** The id of a rollout that does not exist yet, for who compares ages. */
-const NEWEST = Number.MAX_SAFE_INTEGER;
-
-/** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
-export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
-  const read = readTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
-  if (!read.ok) throw new Error(read.reason);
-  const registered = await readRegisteredReleases(sql, draft.device_model);
-  const release = registered.find(({ version }) => version === draft.firmware_version);
-  const groups = await sql.query<PreviewGroup>(
-    `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
-       w.name AS winner, count(*)::integer AS devices
-     FROM devices AS d
-     LEFT JOIN LATERAL (
-       SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-       WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
-     WHERE ${TARGET_CONDITION}
-     GROUP BY version, id_length, family, winner ORDER BY devices DESC LIMIT 500`,
-    { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
-  );
-  const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
-  const judged = groups.map((group) => {
-    const [choice] = release === undefined ? [] : chooseReleases([group.version], release, registered, policy);
-    const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined, fits);
-    return { ...group, reason, isStone: choice?.isSteppingStone ?? false };
-  });
-  const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
-  const members = count(groups);
-  const updated = judged.filter(({ reason }) => reason === undefined);
-  const reasons = new Map<string, number>();
-  for (const { reason, devices } of judged) {
-    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
-  }
-  return {
-    members,
-    participants: Math.ceil((members * draft.rollout_percentage) / 100),
-    willBeUpdated: count(updated),
-    viaSteppingStone: count(updated.filter(({ isStone }) => isStone)),
-    willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
-  };
-}
-
-interface PreviewGroup {
-  readonly version: string;
-  readonly id_length: number;
-  readonly family: 'devices' | 'edge' | null;
-  readonly winner: string | null;
-  readonly devices: number;
-}
-
-function whyNot(
-  { version, id_length, family, winner }: PreviewGroup,
-  draft: RolloutDraft,
-  minVersion: string | null,
-  hasRelease: boolean,
-  fits: FitsCheck,
-): string | undefined {
-  if (!hasRelease) {
-    const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
-    const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });
-    if (verdict === 'eligible') return `release ${draft.firmware_version} is not registered for ${draft.device_model}`;
-    return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
-  }
-  if (winner !== null) return `held by rollout "${winner}", which goes before this one`;
-  return fits(id_length, family);
-}
-
-const PREVIEW_REASONS: Readonly<
-  Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>
-> = {
-  'on-target': (target) => `on ${target} already`,
-  newer: (target) => `newer than ${target}`,
-  'below-minimum': (_, minimum) => `below ${minimum}, and no registered release leads there`,
-  unknown: () => 'version unknown',
-  'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
-};

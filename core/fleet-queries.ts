@@ -41,13 +41,16 @@ export async function readVersionHistory(
   now: Date,
 ): Promise<(VersionCount & { readonly at: Date })[]> {
   return sql.query(
-    `SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
+    `SELECT * FROM (
+     SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
      WHERE sampled_at IN (
        -- A sample counts every device once; parts of several would count some twice.
        SELECT max(sampled_at) FROM fleet_versions
        WHERE sampled_at > :now::timestamptz - make_interval(hours => :hours::integer)
        GROUP BY date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, :now::timestamptz))
-     ORDER BY at, device_model, firmware_version LIMIT 5000`,
+     -- With very many versions the oldest samples are left out, not the newest.
+     ORDER BY at DESC, devices DESC LIMIT 5000) AS newest
+     ORDER BY at, device_model, firmware_version`,
     { hours, now },
   );
 }

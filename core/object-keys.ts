@@ -3,7 +3,9 @@ export const UPLOADS_PREFIX = 'firmware/';
 /** Where released images lie under their SHA-256; written once, never overwritten, served to devices. */
 export const RELEASES_PREFIX = 'releases/';
 
-export const UPLOAD_PATTERN = `${UPLOADS_PREFIX}{version}/{model}.bin`;
+export const uploadKey = (version: string, model: string): string => `${UPLOADS_PREFIX}${version}/${model}.bin`;
+
+export const UPLOAD_PATTERN = uploadKey('{version}', '{model}');
 
 export const releaseKey = (sha256: string): string => `${RELEASES_PREFIX}${sha256}.bin`;
 

@@ -30,7 +30,12 @@ interface RolloutLine {
 export interface FleetSnapshot {
   readonly devices: readonly DeviceLine[];
   readonly rollouts: readonly RolloutLine[];
-  readonly releases: readonly { readonly device_model: string; readonly version: string; readonly file_size: number }[];
+  readonly releases: readonly {
+    readonly device_model: string;
+    readonly version: string;
+    readonly file_size: number;
+    readonly warnings: readonly { readonly message: string }[];
+  }[];
   readonly rejected: readonly { readonly object_key: string; readonly verdict: string; readonly message: string }[];
 }
 
@@ -61,7 +66,7 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
      GROUP BY r.id ORDER BY r.id DESC LIMIT 5`,
   );
   const releases = await database.query<FleetSnapshot['releases'][number]>(
-    'SELECT device_model, version, file_size FROM firmware_releases ORDER BY id DESC LIMIT 5',
+    'SELECT device_model, version, file_size, warnings FROM firmware_releases ORDER BY id DESC LIMIT 5',
   );
   const rejected = await database.query<FleetSnapshot['rejected'][number]>(
     'SELECT object_key, verdict, message FROM rejected_uploads ORDER BY id DESC LIMIT 3',
@@ -74,9 +79,10 @@ export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetS
   return [
     pc.bold('Releases'),
     ...(releases.length === 0 ? [pc.dim('  none yet')] : []),
-    ...releases.map(
-      ({ device_model, version, file_size }) => `  ${device_model} ${version}, ${Math.ceil(file_size / 1024)} KiB`,
-    ),
+    ...releases.flatMap(({ device_model, version, file_size, warnings }) => [
+      `  ${device_model} ${version}, ${Math.ceil(file_size / 1024)} KiB`,
+      ...warnings.map(({ message }) => pc.yellow(`    warning: ${message}`)),
+    ]),
     ...rejected.map(({ object_key, verdict, message }) => pc.red(`  rejected ${object_key}: ${verdict}, ${message}`)),
     pc.bold('Rollouts'),
     ...(rollouts.length === 0 ? [pc.dim('  none yet')] : []),

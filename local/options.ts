@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
 interface Ports {
   readonly mqtt: number;
@@ -36,7 +36,11 @@ export function parseOptions(args: readonly string[], defaultPorts: Ports): Star
     .option('--model <name>', '  its device model', 'esp32-s3')
     .option('--version <version>', '  the version it is released as', '2.0.0')
     .option('--host <address>', "this machine's address, to let real boards in", '127.0.0.1')
-    .option('--ports <four>', 'MQTT, AWS endpoints, HTTP API, console: 8883,8480,8481,8482', readPorts, defaultPorts)
+    .addOption(
+      new Option('--ports <four>', 'MQTT, AWS endpoints, HTTP API, console')
+        .argParser(readPorts)
+        .default(defaultPorts, Object.values(defaultPorts).join(',')),
+    )
     .addHelpText('after', ENVIRONMENT)
     .parse(args, { from: 'user' })
     .opts<StartOptions>();

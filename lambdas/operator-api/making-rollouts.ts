@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import { encodeCommand, packetProblem } from '../../core/command.ts';
-import { describeState, type FitsCheck, previewRollout } from '../../core/explaining.ts';
+import { describeState } from '../../core/explaining.ts';
 import { TOKEN_LENGTH } from '../../core/link.ts';
 import { settingsOf } from '../../core/model-settings.ts';
+import { type FitsCheck, previewRollout } from '../../core/preview.ts';
 import { expectedChip } from '../../core/release-policy.ts';
 import { showRelease } from '../../core/release-queries.ts';
 import { findRollout, insertRollout, type RolloutRow, type RolloutValues } from '../../core/rollout-queries.ts';

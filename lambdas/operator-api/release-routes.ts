@@ -1,5 +1,5 @@
 import * as routes from '../../api/releases.ts';
-import { readUploadKey, UPLOADS_PREFIX } from '../../core/object-keys.ts';
+import { readUploadKey, signatureKey, uploadKey } from '../../core/object-keys.ts';
 import {
   findRejection,
   listRejectedUploads,
@@ -44,9 +44,10 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
   });
 
   app.openapi(routes.startUpload, async (c) => {
-    const { device_model: model, version, ...notes } = c.req.valid('json');
-    const key = uploadKey(model, version);
-    if (readUploadKey(key) === undefined) {
+    const { device_model: model, version, file, ...notes } = c.req.valid('json');
+    const imageKey = uploadKey(version, model);
+    const key = file === 'signature' ? signatureKey(imageKey) : imageKey;
+    if (readUploadKey(imageKey) === undefined) {
       throw invalid('version', `"${version}" for "${model}" makes no object key; use letters, digits and . _ + -`);
     }
     const metadata = Object.entries(notes).map(([field, value = '']) => {
@@ -62,7 +63,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const { since, sha256 } = c.req.valid('query');
     const [release, rejection] = await Promise.all([
       showRelease(sql, model, version),
-      findRejection(sql, uploadKey(model, version), since),
+      findRejection(sql, uploadKey(version, model), since),
     ]);
     const registered = {
       state: 'registered' as const,
@@ -94,5 +95,3 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     return c.json({ object_key: key }, 202);
   });
 }
-
-const uploadKey = (model: string, version: string) => `${UPLOADS_PREFIX}${version}/${model}.bin`;

@@ -152,6 +152,9 @@ describe('releases', () => {
       headers: { 'min-version': '1.0.0' },
       object_key: 'firmware/3.0.0/esp32-s3.bin',
     });
+    expect(await client.startUpload({ device_model: 'esp32-s3', version: '3.0.0', file: 'signature' })).toMatchObject({
+      object_key: 'firmware/3.0.0/esp32-s3.bin.sig',
+    });
     const since = '2026-03-01T00:00:00.000Z';
     expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since })).toMatchObject({ state: 'waiting' });
     await db.app.query(

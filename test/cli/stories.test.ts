@@ -139,7 +139,7 @@ describe('devices', () => {
     expect(await cli.print('device', 'timeline', 'ESP32-VAN2')).toMatch(/^AT +EVENT +VERSION +ATTEMPT +DETAIL\n/);
     expect(await cli.run('device', 'explain', 'nobody')).toMatchObject({
       code: 1,
-      stderr: 'paku-ota: There is no device nobody.\n',
+      stderr: 'paku-ota: There is no device nobody.\n  paku-ota device list shows those there are\n',
     });
   });
 });

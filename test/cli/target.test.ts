@@ -127,7 +127,7 @@ describe('a deployment', () => {
       .on(DescribeStacksCommand)
       .rejects(Object.assign(new Error('none'), { name: 'CredentialsProviderError' }));
     await expect(findTarget({}, {}, folder)).rejects.toThrow(
-      /no local system runs here and no AWS deployment could be found: start the local one with npm start, or name a deployment/,
+      /no local system runs here and no AWS deployment could be found: start the local one with npm start .*PAKU_OTA_HOME.*, or name a deployment/,
     );
   });
 });

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { explainDevice, previewRollout, type RolloutDraft } from '../../core/explaining.ts';
+import { describeState, explainDevice } from '../../core/explaining.ts';
+import { previewRollout, type RolloutDraft } from '../../core/preview.ts';
+import { recordRejectedUpload } from '../../core/releases.ts';
 import { abortRollout, haltRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -19,6 +21,25 @@ beforeEach(async () => {
 
 const AT_ONCE = { stages: [] };
 const explain = (rollout: number, device = 'd0') => explainDevice(db.app, rollout, device, service.now);
+
+test('a release that is missing since its upload was rejected is explained by the verdict', async () => {
+  await addDevices(db.app, 1);
+  const id = await addRollout(db.app, 'r', '3.0.0', {});
+  const missing = 'no release 3.0.0 is registered for esp32-s3';
+  expect(await describeState(db.app, id, service.now)).toBe(`waiting: ${missing}`);
+  await recordRejectedUpload(db.app, {
+    objectKey: 'firmware/3.0.0/esp32-s3.bin',
+    objectVersion: 'v1',
+    sizeBytes: 5,
+    verdict: 'TRUNCATED',
+    message: 'the file ends in segment 2',
+    image: {},
+    uploadedAt: service.now,
+  });
+  const because = `${missing}; its upload was rejected: TRUNCATED, the file ends in segment 2`;
+  expect(await describeState(db.app, id, service.now)).toBe(`waiting: ${because}`);
+  expect(await explain(id)).toMatchObject({ rule: because, next: 'it goes on when the release is registered' });
+});
 
 describe('why a device is not on the version', () => {
   const barred: [string, object, object, string, string][] = [

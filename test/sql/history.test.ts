@@ -1,5 +1,6 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { readVersionHistory } from '../../core/fleet-queries.ts';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
 import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
 import { eventBus, eventsService } from '../../local/event-bus.ts';
@@ -18,6 +19,18 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
   service = new TestService(db.app);
+});
+
+test('of a history with very many versions the newest samples are told', async () => {
+  await db.app.query(
+    `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)
+     SELECT :now::timestamptz - make_interval(mins => 15 * step), 'esp32-s3', '1.' || version, 1
+     FROM generate_series(0, 95) AS step, generate_series(1, 60) AS version`,
+    { now: service.now },
+  );
+  const samples = await readVersionHistory(db.app, 24, service.now);
+  expect(samples).toHaveLength(5_000);
+  expect(samples.at(-1)?.at).toEqual(service.now);
 });
 
 const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });

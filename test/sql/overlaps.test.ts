@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { explainDevice, previewRollout } from '../../core/explaining.ts';
+import { explainDevice } from '../../core/explaining.ts';
+import { previewRollout } from '../../core/preview.ts';
 import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';

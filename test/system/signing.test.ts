@@ -1,10 +1,11 @@
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/synthesize.ts';
+import { Cli } from '../support/cli.ts';
 import { signingKeys } from '../support/signing-keys.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -67,6 +68,25 @@ const release = (model: string, version: string, condition?: (row: Release) => b
   );
 
 describe('a model that requires signed firmware', () => {
+  test('takes an image that an operator adds together with its signature', async () => {
+    const image = buildImage({ version: '1.5.0', codeBytes: 4_000 });
+    const [file, beside] = ['firmware.bin', 'firmware.bin.sig'].map((name) => join(system.home, name)) as [
+      string,
+      string,
+    ];
+    writeFileSync(file, image);
+    writeFileSync(beside, sign('sha256', image, p256.privateKey));
+    const cli = new Cli(system.home);
+    expect(await cli.print('release', 'add', file, '--model', 'van', '--signature', beside)).toBe(
+      'registered  van 1.5.0, ESP32-S3, 4 KiB\n',
+    );
+    expect(await cli.json('release', 'show', 'van', '1.5.0')).toMatchObject({ is_signed: true });
+    expect(await cli.run('release', 'add', file, '--model', 'van', '--signature', file)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('at most 1024 are possible: is it the right file?'),
+    });
+  });
+
   test('refuses an image that is not signed, and says which keys are trusted', async () => {
     await upload('boot', '1.0.0');
     const { message } = await rejection('boot', '1.0.0', 'UNSIGNED');

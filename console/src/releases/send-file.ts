@@ -1,4 +1,4 @@
-import type { StartedUpload, UploadOutcome } from '../../../api/releases.ts';
+import type { NewUpload, StartedUpload, UploadOutcome } from '../../../api/releases.ts';
 import { api } from '../api.ts';
 import { sha256 } from './image.ts';
 
@@ -8,6 +8,8 @@ export interface UploadForm {
   readonly version: string;
   readonly minVersion: string;
   readonly changelog: string;
+  /** A detached signature, which goes before its image. */
+  readonly signature?: File | undefined;
 }
 
 export type UploadStep =
@@ -20,11 +22,14 @@ const VERDICT_WITHIN_MS = 120_000;
 
 /** Uploads a file and waits for its verdict. @throws Error that says what to do */
 export async function uploadRelease(form: UploadForm, onStep: (step: UploadStep) => void): Promise<UploadOutcome> {
-  const { file, model, version } = form;
+  const { file, model, version, signature } = form;
   onStep({ kind: 'sending', share: 0 });
   const digest = await sha256(file);
   // By the service's clock: that of this machine may differ.
   const { database_time: since } = await api.info();
+  if (signature !== undefined) {
+    await put(await api.startUpload({ device_model: model, version, file: 'signature' }), signature, () => {});
+  }
   const upload = await api.startUpload(bodyOf(form));
   await put(upload, file, (share) => onStep({ kind: 'sending', share }));
   onStep({ kind: 'verifying' });
@@ -39,7 +44,7 @@ export async function uploadRelease(form: UploadForm, onStep: (step: UploadStep)
   );
 }
 
-function bodyOf({ model, version, minVersion, changelog }: UploadForm): Record<string, string> {
+function bodyOf({ model, version, minVersion, changelog }: UploadForm): NewUpload {
   return {
     device_model: model,
     version,

@@ -3,7 +3,7 @@ import { type DragEvent, type FormEvent, useState } from 'react';
 import type { UploadOutcome } from '../../../api/releases.ts';
 import { api, refresh } from '../api.ts';
 import { bytes } from '../format.ts';
-import { FormErrors, fieldErrorsOf, TextField } from '../parts/form.tsx';
+import { Field, FormErrors, fieldErrorsOf, TextField } from '../parts/form.tsx';
 import { Failure } from '../parts/loaded.tsx';
 import { Panel } from '../parts/page.tsx';
 import { peek } from './image.ts';
@@ -69,7 +69,8 @@ interface DetailsProps {
 }
 
 function Details({ file, onOutcome, onCancel }: DetailsProps) {
-  const [typed, setTyped] = useState<Partial<Omit<UploadForm, 'file'>>>({});
+  const [typed, setTyped] = useState<Partial<Omit<UploadForm, 'file' | 'signature'>>>({});
+  const [signature, setSignature] = useState<File>();
   const [step, setStep] = useState<UploadStep>();
   const inside = useQuery({
     queryKey: ['peek', file],
@@ -84,6 +85,7 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
     version: typed.version ?? inside.data?.version ?? '',
     minVersion: typed.minVersion ?? '',
     changelog: typed.changelog ?? '',
+    signature,
   };
   const upload = useMutation({
     mutationFn: () => uploadRelease(form, setStep),
@@ -117,6 +119,16 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
               {...field('minVersion')}
             />
             <TextField label="What is new (optional)" name="changelog" className="grow" {...field('changelog')} />
+            <Field label="Signature beside it (optional)" hint="A detached one, .sig; uploaded first.">
+              {(labelling) => (
+                <input
+                  {...labelling}
+                  type="file"
+                  accept=".sig"
+                  onChange={({ target: { files } }) => setSignature(files?.[0])}
+                />
+              )}
+            </Field>
           </div>
         </FormErrors>
         {upload.error && <Failure error={upload.error} />}

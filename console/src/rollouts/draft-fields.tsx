@@ -97,7 +97,7 @@ export function WhoFields({ form, change }: DraftProps) {
         />
       )}
       {form.target === 'specific' && (
-        <Field label="Device ids" name="target_filter" hint="With spaces, commas or lines between.">
+        <Field label="Device ids or MAC addresses" name="target_filter" hint="With spaces, commas or lines between.">
           {(labelling) => (
             <textarea
               {...labelling}
@@ -116,6 +116,16 @@ export function WhoFields({ form, change }: DraftProps) {
         onChange={(chosen) => change({ versions: chosen })}
         none={form.model === '' ? 'Choose a release first.' : `No device of model ${form.model} is registered.`}
       />
+      <Field label="Only those with these attributes" name="target_filter.metadata" hint="name=value, one a line.">
+        {(labelling) => (
+          <textarea
+            {...labelling}
+            rows={2}
+            value={form.attributes}
+            onChange={(event) => change({ attributes: event.target.value })}
+          />
+        )}
+      </Field>
     </fieldset>
   );
 }
@@ -123,13 +133,15 @@ export function WhoFields({ form, change }: DraftProps) {
 interface ChoicesProps {
   readonly label: string;
   readonly name: string;
-  readonly of: readonly { readonly name: string; readonly devices: number }[];
+  readonly of: readonly { readonly name: string; readonly devices?: number }[];
   readonly chosen: readonly string[];
   readonly onChange: (chosen: readonly string[]) => void;
-  readonly none: string;
+  /** What is said where there is nothing to choose. */
+  readonly none?: string;
 }
 
-function Choices({ label, name, of, chosen, onChange, none }: ChoicesProps) {
+/** Any of several names. */
+export function Choices({ label, name, of, chosen, onChange, none }: ChoicesProps) {
   const toggle = (each: string) =>
     onChange(chosen.includes(each) ? chosen.filter((other) => other !== each) : [...chosen, each]);
   return (
@@ -140,7 +152,7 @@ function Choices({ label, name, of, chosen, onChange, none }: ChoicesProps) {
           {of.map((each) => (
             <label key={each.name} className="choice">
               <input type="checkbox" checked={chosen.includes(each.name)} onChange={() => toggle(each.name)} />
-              {each.name} <span className="muted">{count(each.devices)}</span>
+              {each.name} {each.devices !== undefined && <span className="muted">{count(each.devices)}</span>}
             </label>
           ))}
         </fieldset>

@@ -1,5 +1,10 @@
 import type { RolloutDraft } from '../../../api/rollouts.ts';
 
+type TargetFilter = NonNullable<RolloutDraft['target_filter']>;
+
+export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+type Day = (typeof DAYS)[number];
+
 /** What the form holds: what was typed, as it was typed. Empty means the default. */
 export interface DraftForm {
   readonly name: string;
@@ -7,7 +12,10 @@ export interface DraftForm {
   readonly version: string;
   readonly target: 'all' | 'group' | 'specific';
   readonly groups: readonly string[];
+  /** Ids and MAC addresses. */
   readonly devices: string;
+  /** `name=value`, one a line. */
+  readonly attributes: string;
   /** Only devices that run one of these; none: whatever they run. */
   readonly versions: readonly string[];
   readonly percentage: string;
@@ -22,7 +30,12 @@ export interface DraftForm {
   readonly attemptTimeout: string;
   readonly confirmTimeout: string;
   readonly survival: string;
+  readonly claimDeadline: string;
+  readonly jitter: string;
+  readonly weight: string;
   readonly startAt: string;
+  /** None: every day. */
+  readonly windowDays: readonly Day[];
   readonly windowFrom: string;
   readonly windowTo: string;
   readonly keepOpen: boolean;
@@ -46,6 +59,7 @@ export const EMPTY_FORM: DraftForm = {
   target: 'all',
   groups: [],
   devices: '',
+  attributes: '',
   versions: [],
   percentage: '100',
   pace: 'slow-start',
@@ -62,7 +76,11 @@ export const EMPTY_FORM: DraftForm = {
   attemptTimeout: '15',
   confirmTimeout: '15',
   survival: '5',
+  claimDeadline: '30',
+  jitter: '',
+  weight: '',
   startAt: '',
+  windowDays: [],
   windowFrom: '',
   windowTo: '',
   keepOpen: false,
@@ -92,6 +110,9 @@ export function toDraft(form: DraftForm): RolloutDraft {
       attempt_timeout_minutes: numberOf(form.attemptTimeout),
       confirm_timeout_minutes: numberOf(form.confirmTimeout),
       survival_minutes: numberOf(form.survival),
+      claim_deadline_days: numberOf(form.claimDeadline),
+      jitter_minutes: numberOf(form.jitter),
+      weight: numberOf(form.weight),
       start_at: form.startAt === '' ? undefined : new Date(form.startAt).toISOString(),
       send_window: windowOf(form),
     }),
@@ -110,12 +131,38 @@ export function shareOf(percent: string): number | undefined {
   return value === undefined ? undefined : Number((value / 100).toFixed(6));
 }
 
-function filterOf({ target, groups, devices, versions }: DraftForm): NonNullable<RolloutDraft['target_filter']> {
+const MAC_ADDRESS = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
+
+function filterOf({ target, groups, devices, versions, attributes }: DraftForm): TargetFilter {
+  const metadata = readAttributes(attributes);
   return {
     ...(target === 'group' ? { groups: [...groups] } : {}),
-    ...(target === 'specific' ? { device_ids: devices.split(/[\s,;]+/).filter((id) => id !== '') } : {}),
+    ...(target === 'specific' ? devicesOf(devices) : {}),
     ...(versions.length > 0 ? { versions: [...versions] } : {}),
+    ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
   };
+}
+
+function devicesOf(text: string): TargetFilter {
+  const names = text.split(/[\s,;]+/).filter((name) => name !== '');
+  const addresses = names.filter((name) => MAC_ADDRESS.test(name));
+  const ids = names.filter((name) => !MAC_ADDRESS.test(name));
+  return {
+    ...(ids.length > 0 || addresses.length === 0 ? { device_ids: ids } : {}),
+    ...(addresses.length > 0 ? { mac_addresses: addresses } : {}),
+  };
+}
+
+/** Numbers and true or false are what they look like. A line without a value becomes null, which the service refuses. */
+function readAttributes(text: string): Record<string, string> {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const pairs = lines.map((line) => line.split(/=(.*)/s, 2).map((part) => part.trim()));
+  return Object.fromEntries(pairs.map(([name = '', value]) => [name, attributeValue(value)]));
+}
+
+function attributeValue(text: string | undefined) {
+  if (text === undefined || text === '') return null;
+  return text === 'true' || text === 'false' || /^-?\d+(\.\d+)?$/.test(text) ? JSON.parse(text) : text;
 }
 
 function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {
@@ -127,9 +174,18 @@ function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {
   }));
 }
 
-function windowOf({ windowFrom: from, windowTo: to }: DraftForm): RolloutDraft['send_window'] | undefined {
+function windowOf({
+  windowDays: days,
+  windowFrom: from,
+  windowTo: to,
+}: DraftForm): RolloutDraft['send_window'] | undefined {
   if (from === '' || to === '') return undefined;
-  return { from, to, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+  return {
+    ...(days.length > 0 ? { days: [...days] } : {}),
+    from,
+    to,
+    time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  };
 }
 
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

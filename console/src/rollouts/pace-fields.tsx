@@ -1,6 +1,6 @@
 import { CheckField, type Options, SelectField, TextField } from '../parts/form.tsx';
-import type { DraftForm, StageForm } from './draft.ts';
-import type { DraftProps } from './draft-fields.tsx';
+import { DAYS, type DraftForm, type StageForm } from './draft.ts';
+import { Choices, type DraftProps } from './draft-fields.tsx';
 
 const PACES: Options = [
   ['slow-start', 'slow start: 1 %, then twice as many each time'],
@@ -47,6 +47,9 @@ export function PaceFields({ form, change }: DraftProps) {
           {number('Minutes without news that end an attempt', 'attempt_timeout_minutes', 'attemptTimeout')}
           {number('Minutes to show that it boots', 'confirm_timeout_minutes', 'confirmTimeout')}
           {number('Minutes it must stay up', 'survival_minutes', 'survival')}
+          {number('Days that an absent device is waited for', 'claim_deadline_days', 'claimDeadline')}
+          {number('Spread each send over minutes', 'jitter_minutes', 'jitter', 'Empty: as soon as may be.')}
+          {number('Weight', 'weight', 'weight', 'Of two rollouts the heavier wins a device. Empty: 0.')}
           <TextField
             label="Starts at"
             name="start_at"
@@ -70,6 +73,13 @@ export function PaceFields({ form, change }: DraftProps) {
             onChange={(windowTo) => change({ windowTo })}
           />
         </div>
+        <Choices
+          label="Only on these days (none chosen: daily)"
+          name="send_window.days"
+          of={DAYS.map((name) => ({ name }))}
+          chosen={form.windowDays}
+          onChange={(chosen) => change({ windowDays: DAYS.filter((day) => chosen.includes(day)) })}
+        />
         <CheckField
           label="Devices that join later are taken in; it never completes"
           checked={form.keepOpen}

@@ -1,0 +1,114 @@
+import { BARS } from './claiming.ts';
+import type { Sql } from './database.ts';
+import { readRegisteredReleases } from './releases.ts';
+import type { ActiveRollout } from './rollouts.ts';
+import { chooseReleases } from './stepping-stones.ts';
+import { readTarget } from './target-filter.ts';
+import { TARGET_CONDITION, targetValues } from './targeting.ts';
+import { judgeVersion, type VersionVerdict } from './versions.ts';
+
+/** A rollout that may not exist yet. */
+export interface RolloutDraft
+  extends Pick<
+    ActiveRollout,
+    | 'firmware_version'
+    | 'device_model'
+    | 'target_type'
+    | 'target_filter'
+    | 'rollout_percentage'
+    | 'allow_downgrade'
+    | 'include_unknown'
+    | 'weight'
+  > {}
+
+export interface Preview {
+  /** Devices that the filter means. */
+  readonly members: number;
+  /** Of them: how many take part, by `rollout_percentage`. */
+  readonly participants: number;
+  /** Members that would be updated, those by way of another release included. */
+  readonly willBeUpdated: number;
+  readonly viaSteppingStone: number;
+  /** Why the others would not. */
+  readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
+}
+
+/** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
+export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
+
+/** The id of a rollout that does not exist yet, for who compares ages. */
+const NEWEST = Number.MAX_SAFE_INTEGER;
+
+/** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
+export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
+  const read = readTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
+  if (!read.ok) throw new Error(read.reason);
+  const registered = await readRegisteredReleases(sql, draft.device_model);
+  const release = registered.find(({ version }) => version === draft.firmware_version);
+  const groups = await sql.query<PreviewGroup>(
+    `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
+       w.name AS winner, count(*)::integer AS devices
+     FROM devices AS d
+     LEFT JOIN LATERAL (
+       SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
+       WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
+     WHERE ${TARGET_CONDITION}
+     GROUP BY version, id_length, family, winner ORDER BY devices DESC LIMIT 500`,
+    { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
+  );
+  const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
+  const judged = groups.map((group) => {
+    const [choice] = release === undefined ? [] : chooseReleases([group.version], release, registered, policy);
+    const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined, fits);
+    return { ...group, reason, isStone: choice?.isSteppingStone ?? false };
+  });
+  const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
+  const members = count(groups);
+  const updated = judged.filter(({ reason }) => reason === undefined);
+  const reasons = new Map<string, number>();
+  for (const { reason, devices } of judged) {
+    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
+  }
+  return {
+    members,
+    participants: Math.ceil((members * draft.rollout_percentage) / 100),
+    willBeUpdated: count(updated),
+    viaSteppingStone: count(updated.filter(({ isStone }) => isStone)),
+    willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
+  };
+}
+
+interface PreviewGroup {
+  readonly version: string;
+  readonly id_length: number;
+  readonly family: 'devices' | 'edge' | null;
+  readonly winner: string | null;
+  readonly devices: number;
+}
+
+function whyNot(
+  { version, id_length, family, winner }: PreviewGroup,
+  draft: RolloutDraft,
+  minVersion: string | null,
+  hasRelease: boolean,
+  fits: FitsCheck,
+): string | undefined {
+  if (!hasRelease) {
+    const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
+    const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });
+    if (verdict === 'eligible') return `release ${draft.firmware_version} is not registered for ${draft.device_model}`;
+    return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
+  }
+  if (winner !== null) return `held by rollout "${winner}", which goes before this one`;
+  return fits(id_length, family);
+}
+
+const PREVIEW_REASONS: Readonly<
+  Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>
+> = {
+  'on-target': (target) => `on ${target} already`,
+  newer: (target) => `newer than ${target}`,
+  'below-minimum': (_, minimum) => `below ${minimum}, and no registered release leads there`,
+  unknown: () => 'version unknown',
+  'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
+};
