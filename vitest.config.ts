@@ -15,7 +15,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/synthesize.ts'],
-    testTimeout: 30_000,
+    // A limit for what hangs, not a measure: a busy machine is no failure.
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     restoreMocks: true,
   },

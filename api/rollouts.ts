@@ -105,6 +105,7 @@ export const rolloutSummarySchema = rolloutSchema
     device_model: true,
     state: true,
     paused_reason: true,
+    paused_by: true,
     created_at: true,
     updated_at: true,
     stage: true,
@@ -125,6 +126,11 @@ export const previewSchema = z
     will_be_updated: z.number().int().describe('Members that would be updated, were all of them to take part.'),
     via_stepping_stone: z.number().int(),
     will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
+    held_by_others: z
+      .array(z.object({ rollout: z.string(), status: z.enum(['owed', 'under way']), devices: z.number().int() }))
+      .describe(
+        'Of those that will be updated: whom another rollout has claimed. Who is owed is taken over, who is under way is waited for.',
+      ),
   })
   .openapi('Preview');
 export type Preview = z.infer<typeof previewSchema>;

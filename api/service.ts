@@ -5,6 +5,11 @@ import { decisionSchema, rolloutSummarySchema } from './rollouts.ts';
 export const fleetSchema = z
   .object({
     devices: z.number().int(),
+    resting_since: timestamp
+      .nullable()
+      .describe(
+        'While nothing goes on, heartbeats that say nothing new are not written down: `last_seen` is as of then.',
+      ),
     seen: z.object({ last_hour: z.number().int(), last_day: z.number().int(), last_week: z.number().int() }),
     versions: z.array(z.object({ device_model: z.string(), firmware_version: z.string(), devices: z.number().int() })),
     rollouts: z.array(rolloutSummarySchema).describe('Those that are active, scheduled or paused.'),

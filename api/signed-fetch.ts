@@ -8,15 +8,22 @@ export interface Credentials {
   readonly sessionToken?: string;
 }
 
-/** `fetch` that signs each call with SigV4 for API Gateway (`execute-api`). For Node: a browser holds no credentials. */
-export function signedFetch(region: string, credentials: Credentials | (() => Promise<Credentials>)): Fetch {
+/**
+ * `fetch` that signs each call with SigV4 for API Gateway (`execute-api`). For Node: a browser holds no credentials.
+ * @param now by which the signatures are dated
+ */
+export function signedFetch(
+  region: string,
+  credentials: Credentials | (() => Promise<Credentials>),
+  now = () => new Date(),
+): Fetch {
   const signer = new SignatureV4({ service: 'execute-api', region, credentials, sha256: Sha256 });
   return async (url, { method, headers, body }) => {
     const { hostname, port, protocol, pathname, searchParams } = new URL(url);
     const query = Object.fromEntries([...new Set(searchParams.keys())].map((key) => [key, searchParams.getAll(key)]));
     const host = port === '' ? hostname : `${hostname}:${port}`;
     const request = { method, protocol, hostname, path: pathname, query, headers: { ...headers, host } };
-    const signed = await signer.sign(body === undefined ? request : { ...request, body });
+    const signed = await signer.sign(body === undefined ? request : { ...request, body }, { signingDate: now() });
     const { host: _, ...sent } = signed.headers;
     return fetch(url, { method, headers: sent, ...(body === undefined ? {} : { body }) });
   };

@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
+import { ApiError } from '../api/client.ts';
 import { acts, addCommand, addGroup, time, whole } from './command.ts';
 import { addDeviceAdd } from './device-add.ts';
 import { addDeviceGroup } from './device-group.ts';
 import { CliError, EXIT } from './failure.ts';
 import { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts';
+import type { Session } from './session.ts';
 import { deviceTable, deviceText, explanationText, timelineTable } from './text/device-text.ts';
 
 export function addDeviceCommands(program: Command): void {
@@ -56,9 +58,21 @@ function addList(group: Command): void {
 function addShow(group: Command): void {
   const command = addCommand(group, 'show', 'one device', ['paku-ota device show ESP32-20E955A0']).argument('<device>');
   acts<object, [string]>(command, async (session, _, id) => {
-    session.show(await session.api.device(id), (device) => deviceText(device, new Date()));
+    session.show(await orSuggest(session, id, session.api.device(id)), (device) => deviceText(device, new Date()));
     session.note(`\nWhat happened to it: paku-ota device timeline ${id}. Why: paku-ota device explain ${id}`);
   });
+}
+
+/** Ids are long: of one that is not there, but in part, the whole is told. */
+async function orSuggest<T>({ api }: Session, id: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.problem.detail === `There is no device ${id}.`)) throw error;
+    const [found, ...more] = (await api.devices({ search: id, limit: 2 })).items;
+    if (found === undefined || more.length > 0) throw error;
+    throw new CliError(`there is no device ${id}; did you mean ${found.device_id}?`);
+  }
 }
 
 function addTimeline(group: Command): void {
@@ -69,7 +83,8 @@ function addTimeline(group: Command): void {
     .option('--limit <n>', 'at most so many', whole(1, 200), 50)
     .option('--before <time>', 'what happened before that', time);
   acts<{ limit: number; before?: string }, [string]>(command, async (session, { limit, before }, id) => {
-    session.show(await session.api.deviceTimeline(id, { limit, before }), ({ items }) => timelineTable(items));
+    const timeline = session.api.deviceTimeline(id, { limit, before });
+    session.show(await orSuggest(session, id, timeline), ({ items }) => timelineTable(items));
   });
 }
 
@@ -79,11 +94,12 @@ function addExplain(group: Command): void {
     'paku-ota device explain ESP32-20E955A0 --version 2.4.0',
   ])
     .argument('<device>')
-    .option('--rollout <rollout>', 'id or name (default: the newest that fits)')
+    .option('--rollout <rollout>', 'id or name (default: the one that updates it, else the newest that means it)')
     .option('--version <version>', 'of the newest rollout of this version');
   acts<{ rollout?: string; version?: string }, [string]>(command, async (session, { rollout, version }, id) => {
     const question = { ...(rollout !== undefined && { rollout }), ...(version !== undefined && { version }) };
-    session.show(await session.api.explain(id, question), (answer) => explanationText(answer, new Date()));
+    const explained = orSuggest(session, id, session.api.explain(id, question));
+    session.show(await explained, (answer) => explanationText(answer, new Date()));
   });
 }
 

@@ -54,8 +54,12 @@ function versionOf({ path, appVersion }: ImageFile): string {
     throw new CliError(`${path} does not say its version: give it with --version`, EXIT.usage);
   if (compareVersions(appVersion, appVersion) !== undefined && appVersion.length <= DEVICE_VERSION_LENGTH)
     return appVersion;
+  const why =
+    appVersion.length > DEVICE_VERSION_LENGTH
+      ? `which is ${appVersion.length} characters long; devices read ${DEVICE_VERSION_LENGTH}`
+      : 'which is no semantic version';
   throw new CliError(
-    `${path} calls itself "${appVersion}", which is no version to release it as: give one with --version`,
+    `${path} calls itself "${appVersion}", ${why}: build it with another (PROJECT_VER in ESP-IDF), or name it with --version; a device then reports what the image calls itself`,
     EXIT.usage,
   );
 }

@@ -26,6 +26,7 @@ export interface DraftFlags {
   readonly failureCount?: number;
   readonly minReports?: number;
   readonly maxAttempts?: number;
+  readonly survival?: number;
   readonly startAt?: string;
   readonly window?: SendWindow;
   readonly weight?: number;
@@ -53,13 +54,14 @@ export const addDraftFlags = (command: Command): Command =>
     .optionsGroup('How it goes on (default: slowly at first, faster while devices succeed):')
     .option(
       '--stages <stages>',
-      "'5%,25%:60m,100%': shares, or numbers of devices, and how long each soaks",
+      "'5%,25%:60m,100%': shares, or numbers of devices, and how long each soaks; 'all': everyone at once",
       parseStages,
     )
     .option('--failure-threshold <share>', 'failures that halt it, such as 10% (the default)', parseShare)
     .option('--failure-count <n>', 'as a number of devices', whole(1, 1_000_000))
     .option('--min-reports <n>', 'outcomes before a share is read (default: 5)', whole(1, 1_000_000))
     .option('--max-attempts <n>', 'tries a device (default: 3)', whole(1, 20))
+    .option('--survival <minutes>', 'how long the new version must stay up to count (default: 5)', whole(0, 1440))
     .option('--keep-open', 'take in devices that appear later; it never completes')
     .optionsGroup('When and how fast:')
     .option('--draft', 'do not start: rollout change --start does')
@@ -102,6 +104,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     failure_count: flags.failureCount,
     min_reports: flags.minReports,
     max_attempts: flags.maxAttempts,
+    survival_minutes: flags.survival,
     start_at: flags.startAt,
     send_window: flags.window,
     weight: flags.weight,
@@ -144,6 +147,7 @@ const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 24 * 60 };
 
 /** `5%,25%:60m,100%`: each a share or a number of devices, and how long it soaks. @throws InvalidArgumentError */
 export function parseStages(text: string): Stages {
+  if (text === 'all') return [];
   return text.split(',').map((part) => {
     const [, size, percent, soak, unit = 'm'] =
       /^(\d+(?:\.\d+)?)(%?)(?::(\d+(?:\.\d+)?)([mhd]))?$/.exec(part.trim()) ?? [];

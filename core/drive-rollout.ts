@@ -24,6 +24,8 @@ export interface RolloutTick {
   /** Ids of updates to dispatch now. */
   readonly owed: readonly number[];
   readonly state: string;
+  /** When it has something to do even if no device says anything; null: never. */
+  readonly dueAt: Date | null;
 }
 
 /** A rollout whose columns have been read and found good. */
@@ -37,10 +39,13 @@ interface Readied {
 
 /** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
 export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date): Promise<RolloutTick> {
+  if (rollout.start_at !== null && now < rollout.start_at) {
+    return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
+  }
   const ready = await makeReady(sql, rollout, now);
-  if (typeof ready === 'string') return { claimed: 0, owed: [], state: ready };
+  if (typeof ready === 'string') return { ...NOTHING, state: ready, dueAt: null };
   const begun = await beginFirstStage(sql, ready, now);
-  if (begun === undefined) return { claimed: 0, owed: [], state: 'stopped, or begun by another, just now' };
+  if (begun === undefined) return { ...NOTHING, state: 'stopped, or begun by another, just now', dueAt: now };
   const releases = await chooseFor(sql, begun);
   const claimed = await claim(sql, begun, releases, now);
   const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
@@ -49,12 +54,21 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
     decision.kind === 'halt' ? [] : await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
   const isIdle = claimed + furtherClaims + owed.length === 0;
   const completed = decision.kind === 'finish' && isIdle && (await finish(sql, begun, releases, now));
-  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describeDecision(decision) };
+  const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
+  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describeDecision(decision), dueAt };
+}
+
+const NOTHING = { claimed: 0, owed: [] };
+
+/** Open updates have deadlines of their own. */
+function dueAfter(decision: RolloutDecision, { has_open, keep_open }: ActiveRollout, now: Date): Date | null {
+  if (decision.kind === 'soak') return decision.until;
+  if (decision.kind === 'hold') return null;
+  return decision.kind === 'finish' && (has_open || keep_open) ? null : now;
 }
 
 /** Reads the rollout's columns, which anybody may have written by SQL; what is wrong halts it with the reason. */
 async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<Readied | string> {
-  if (rollout.start_at !== null && now < rollout.start_at) return `scheduled for ${rollout.start_at.toISOString()}`;
   if (rollout.release_id === null) return 'waiting for its release';
   if (rollout.revoked_reason !== null) {
     return halt(sql, rollout, `release ${rollout.firmware_version} was revoked: ${rollout.revoked_reason}`, now);
@@ -113,7 +127,22 @@ async function begin(
   };
 }
 
-async function chooseFor(sql: Sql, { rollout, versionsInUse }: Readied): Promise<ClaimedRelease[]> {
+/** The versions from which devices may be updated by a rollout; none where it has no release. */
+export async function eligibleVersions(sql: Sql, rollout: ActiveRollout): Promise<string[]> {
+  const { release_id } = rollout;
+  if (release_id === null) return [];
+  const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
+  const releases = await chooseFor(sql, { rollout: { ...rollout, release_id }, versionsInUse });
+  return releases.flatMap(({ fromVersions }) => fromVersions);
+}
+
+async function chooseFor(
+  sql: Sql,
+  {
+    rollout,
+    versionsInUse,
+  }: { rollout: ActiveRollout & { readonly release_id: number }; versionsInUse: readonly string[] },
+): Promise<ClaimedRelease[]> {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const registered = target.min_version === null ? [] : await readRegisteredReleases(sql, rollout.device_model);
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;

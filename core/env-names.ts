@@ -30,4 +30,6 @@ export const ENV = {
   deadLetters: 'DEAD_LETTERS',
   /** Days after which history is forgotten. */
   historyDays: 'HISTORY_DAYS',
+  /** Minutes between two looks at a database that rests; 0: it never rests. */
+  idleSweepMinutes: 'IDLE_SWEEP_MINUTES',
 } as const;

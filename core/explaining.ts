@@ -28,8 +28,14 @@ export interface Explanation {
   readonly next: string;
 }
 
+/** An explanation, and whether the rollout is for the device at all. */
+interface Judged extends Explanation {
+  readonly isMeant: boolean;
+}
+
 interface DeviceFacts {
   readonly version: string;
+  /** Null where no update brought it there. */
   readonly version_since: Date | null;
   readonly last_seen: Date | null;
   readonly matches_model: boolean;
@@ -71,15 +77,67 @@ export async function explainDevice(
   deviceId: string,
   now: Date,
 ): Promise<Explanation | undefined> {
+  const judged = await judge(sql, rolloutId, deviceId, now);
+  if (judged === undefined) return undefined;
+  const { isMeant: _, ...explanation } = judged;
+  return explanation;
+}
+
+/** Rollouts that are looked at for one that means a device. */
+const CANDIDATES = 10;
+
+/**
+ * Explains a device by the rollout that is updating it, else by the newest that means it, else by the newest.
+ * @param version only of rollouts of this version; null: of any
+ * @returns undefined where there is no such rollout
+ */
+export async function explainByItsRollout(
+  sql: Sql,
+  deviceId: string,
+  version: string | null,
+  now: Date,
+): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
+  const candidates = await sql.query<{ id: number }>(
+    `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
+     LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.closed_at IS NULL
+     WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
+     ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT ${CANDIDATES}`,
+    { device: deviceId, version },
+  );
+  let newest: (Judged & { readonly rolloutId: number }) | undefined;
+  for (const { id: rolloutId } of candidates) {
+    const judged = await judge(sql, rolloutId, deviceId, now);
+    if (judged === undefined) continue;
+    if (judged.isMeant) return { ...judged, rolloutId };
+    newest ??= { ...judged, rolloutId };
+  }
+  return newest;
+}
+
+async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): Promise<Judged | undefined> {
   const rollout = await readRollout(sql, rolloutId);
   if (rollout === undefined) return undefined;
   const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
-  if (!target.ok) return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected' };
+  if (!target.ok) {
+    return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isMeant: false };
+  }
   const device = await readDeviceFacts(sql, rollout, target.target, deviceId);
   if (device === undefined) return undefined;
-  if (device.update !== null) return explainUpdate(device.update, rollout, now);
-  const outside = notMember(device, rollout) ?? (await wrongVersion(sql, device, rollout));
-  if (outside !== undefined) return { ...outside, since: outside.since ?? device.version_since };
+  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isMeant: true };
+  const outside = notMember(device, rollout);
+  if (outside !== undefined) return { ...outside, since: null, isMeant: false };
+  return { ...(await explainMember(sql, rollout, deviceId, device, now)), isMeant: true };
+}
+
+async function explainMember(
+  sql: Sql,
+  rollout: ActiveRollout,
+  deviceId: string,
+  device: DeviceFacts,
+  now: Date,
+): Promise<Explanation> {
+  const barred = await wrongVersion(sql, device, rollout);
+  if (barred !== undefined) return { ...barred, since: device.version_since };
   if (await isKept(sql, rollout, deviceId, device)) {
     const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
     return { rule, since: device.version_since, next: STAYS };
@@ -107,7 +165,9 @@ async function readDeviceFacts(
   deviceId: string,
 ): Promise<DeviceFacts | undefined> {
   const [row] = await sql.query<DeviceFacts>(
-    `SELECT d.current_firmware_version AS version, d.version_received_at AS version_since, d.last_seen,
+    `SELECT d.current_firmware_version AS version, d.last_seen,
+       (SELECT max(u.confirmed_at) FROM device_update_status AS u
+        WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        (${MATCHES_MODEL}) AS matches_model, ${MATCHES_LIST} AS matches_list, ${MATCHES_GROUP} AS matches_group,
        ${MATCHES_VERSION} AS matches_version, ${MATCHES_METADATA} AS matches_metadata,
        md5(:rollout::bigint || ':' || d.device_id) AS hash,
@@ -199,7 +259,6 @@ function whatHoldsSends({ start_counted }: UpdateFacts, rollout: ActiveRollout, 
 
 interface Barred {
   readonly rule: string;
-  readonly since?: Date | null;
   readonly next: string;
 }
 
@@ -326,7 +385,19 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
 export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
   const rollout = await readRollout(sql, rolloutId);
   if (rollout === undefined) return null;
-  return rollout.release_id === null ? `waiting: ${await describeMissing(sql, rollout)}` : stateOf(rollout, now);
+  if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
+  return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
+}
+
+/** What is up already and is only waited for. */
+async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
+  const [row] = await sql.query<{ devices: number; first: Date | null }>(
+    `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
+     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL`,
+    { rollout: rolloutId },
+  );
+  if (!row?.first) return '';
+  return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
 }
 
 function stateOf(rollout: ActiveRollout, now: Date): string {
@@ -334,5 +405,10 @@ function stateOf(rollout: ActiveRollout, now: Date): string {
 
   const plan = readPlan(rollout);
   if (!plan.ok) return plan.reason;
-  return describeDecision(decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now));
+  const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
+  if (decision.kind !== 'finish') return describeDecision(decision);
+  if (rollout.has_open) return 'waiting for the last devices to end';
+  return rollout.keep_open
+    ? 'open for devices that join'
+    : 'about to complete, unless another rollout holds a device of it';
 }

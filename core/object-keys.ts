@@ -7,6 +7,9 @@ export const uploadKey = (version: string, model: string): string => `${UPLOADS_
 
 export const UPLOAD_PATTERN = uploadKey('{version}', '{model}');
 
+/** Under the prefix of what the service itself writes: nobody takes events of it for uploads. */
+export const REST_MARKER_KEY = `${RELEASES_PREFIX}rest-marker.json`;
+
 export const releaseKey = (sha256: string): string => `${RELEASES_PREFIX}${sha256}.bin`;
 
 /** Version and model of an upload, or undefined for a key that is not of the expected form. */

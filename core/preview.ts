@@ -31,6 +31,15 @@ export interface Preview {
   readonly viaSteppingStone: number;
   /** Why the others would not. */
   readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
+  /** Of those that would be updated: whom another rollout has claimed. */
+  readonly heldByOthers: readonly HeldDevices[];
+}
+
+export interface HeldDevices {
+  readonly rollout: string;
+  /** Owed: this rollout takes them over; under way: it waits for them. */
+  readonly status: 'owed' | 'under way';
+  readonly devices: number;
 }
 
 /** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
@@ -47,13 +56,15 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   const release = registered.find(({ version }) => version === draft.firmware_version);
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
-       w.name AS winner, count(*)::integer AS devices
+       w.name AS winner, o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS begun, count(*)::integer AS devices
      FROM devices AS d
      LEFT JOIN LATERAL (
        SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
        WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
+     LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL
+     LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
      WHERE ${TARGET_CONDITION}
-     GROUP BY version, id_length, family, winner ORDER BY devices DESC LIMIT 500`,
+     GROUP BY version, id_length, family, winner, holder, begun ORDER BY devices DESC LIMIT 500`,
     { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
@@ -74,8 +85,20 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
     participants: Math.ceil((members * draft.rollout_percentage) / 100),
     willBeUpdated: count(updated),
     viaSteppingStone: count(updated.filter(({ isStone }) => isStone)),
+    heldByOthers: heldAmong(updated),
     willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
   };
+}
+
+function heldAmong(groups: readonly PreviewGroup[]): HeldDevices[] {
+  const held = new Map<string, HeldDevices>();
+  for (const { holder, begun, devices } of groups) {
+    if (holder === null) continue;
+    const status = begun ? 'under way' : 'owed';
+    const before = held.get(`${status} ${holder}`)?.devices ?? 0;
+    held.set(`${status} ${holder}`, { rollout: holder, status, devices: before + devices });
+  }
+  return [...held.values()].sort((a, b) => b.devices - a.devices);
 }
 
 interface PreviewGroup {
@@ -83,6 +106,9 @@ interface PreviewGroup {
   readonly id_length: number;
   readonly family: 'devices' | 'edge' | null;
   readonly winner: string | null;
+  /** The rollout of its open update, and whether that has begun. */
+  readonly holder: string | null;
+  readonly begun: boolean | null;
   readonly devices: number;
 }
 

@@ -101,15 +101,24 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
 }
 
 /**
- * Tries the devices of a rollout again that failed, with all attempts anew; also of one that is halted or complete, which
- * it makes active again. @returns how many devices will be claimed again
+ * Tries the devices of a rollout again that failed and may still be updated, with all attempts anew; also of one that is
+ * halted or complete, which it makes active again.
+ * @param versions from which a device may be updated
+ * @returns how many devices will be claimed again
  */
-export async function retryFailed(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<number> {
+export async function retryFailed(
+  sql: Sql,
+  { rolloutId, reason, by }: RolloutChange,
+  versions: readonly string[],
+  now: Date,
+): Promise<number> {
   const [row] = await sql.query<{ devices: number }>(
     `WITH retried AS (
        UPDATE device_update_status SET is_reclaimable = true
        WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
          AND late_success_at IS NULL AND is_tallied
+         AND device_id IN (SELECT d.device_id FROM devices AS d
+           WHERE d.current_firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb)))
          AND EXISTS (SELECT FROM rollout_configurations WHERE id = :rollout AND aborted_at IS NULL)
        RETURNING id
      ), changed AS (
@@ -119,7 +128,7 @@ export async function retryFailed(sql: Sql, { rolloutId, reason, by }: RolloutCh
        RETURNING id
      ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
      SELECT count(*)::integer AS devices FROM retried`,
-    { rollout: rolloutId, event: 'rollout_retried', reason, by, now },
+    { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now },
   );
   return row?.devices ?? 0;
 }

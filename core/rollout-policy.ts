@@ -88,7 +88,9 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
     return reachesAll ? { kind: 'finish' } : { kind: 'advance', stage: stage + 1, size: allowedStarts - starts };
   }
   const running = starts - endedStarts;
-  if (running > 0) return { kind: 'hold', waitingFor: `${running} of ${size} devices of this window to end` };
+  // Those of windows before that are tried again are among them.
+  const of = running <= size ? `${running} of ${size}` : running;
+  if (running > 0) return { kind: 'hold', waitingFor: `${of} devices of this window to end` };
   const grows = reports(total) >= sampleOf(total, minReports);
   return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
 }

@@ -48,6 +48,7 @@ export interface RolloutSummaryRow extends RolloutCounts {
   readonly device_model: string;
   readonly state: RolloutState;
   readonly paused_reason: string | null;
+  readonly paused_by: string | null;
   readonly created_at: Date;
   readonly updated_at: Date;
   readonly stage: number | null;
@@ -72,7 +73,7 @@ export async function listRollouts(
   limit: number,
 ): Promise<RolloutSummaryRow[]> {
   return sql.query(
-    `SELECT o.rollout_id, o.name, o.firmware_version, o.device_model, o.state, o.paused_reason, o.created_at, o.updated_at,
+    `SELECT o.rollout_id, o.name, o.firmware_version, o.device_model, o.state, o.paused_reason, o.paused_by, o.created_at, o.updated_at,
        o.stage, ${COUNTS}
      FROM rollout_overview AS o
      WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
@@ -95,20 +96,6 @@ export async function findRollout(sql: Sql, idOrName: string): Promise<RolloutRo
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
      WHERE CASE WHEN :is_id::boolean THEN r.id = :id::bigint ELSE r.name = :name END`,
     { is_id: isId, id: isId ? idOrName : '0', name: idOrName },
-  );
-  return row;
-}
-
-/** The newest rollout for a model, of a version where one is given. */
-export async function findNewestRollout(
-  sql: Sql,
-  model: string,
-  version: string | null,
-): Promise<{ rollout_id: number } | undefined> {
-  const [row] = await sql.query<{ rollout_id: number }>(
-    `SELECT id AS rollout_id FROM rollout_configurations
-     WHERE device_model = :model AND (:version::text IS NULL OR firmware_version = :version) ORDER BY id DESC LIMIT 1`,
-    { model, version },
   );
   return row;
 }

@@ -77,7 +77,7 @@ async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     const reason = `the database refuses a value of its row: ${error.message}`;
     await haltRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
-    return { rollout: rollout.name, claimed: 0, owed: [], state: `halted: ${reason}` };
+    return { rollout: rollout.name, claimed: 0, owed: [], state: `halted: ${reason}`, dueAt: null };
   }
 }
 

@@ -31,6 +31,13 @@ export function checkMagic(firstByte: number | undefined): void {
   throw new OtaFailure(9, `the image starts with ${found}, expected 0xe9`);
 }
 
+/** The chip that an application image is for; undefined where it does not say (an ESP8266's, or no image at all). */
+export function chipOf(image: Uint8Array): Chip | undefined {
+  if (image.length < IMAGE_HEADER_BYTES || image[0] !== IMAGE_MAGIC) return undefined;
+  const id = Buffer.from(image).readUInt16LE(CHIP_ID_OFFSET);
+  return (Object.keys(CHIP_IDS) as Chip[]).find((chip) => CHIP_IDS[chip] === id);
+}
+
 /** Refuses a written image for another chip, as ESP-IDF does when the boot partition is to be set. */
 export function checkChip(header: Uint8Array, chip: Chip): void {
   const expected = CHIP_IDS[chip];

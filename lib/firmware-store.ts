@@ -1,10 +1,10 @@
-import { RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
-import { RELEASES_PREFIX, UPLOADS_PREFIX } from '../core/object-keys.ts';
+import { RELEASES_PREFIX, REST_MARKER_KEY, UPLOADS_PREFIX } from '../core/object-keys.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import type { Settings } from './settings.ts';
 
@@ -23,6 +23,8 @@ export class FirmwareStore extends Construct {
       encryption: BucketEncryption.S3_MANAGED,
       enforceSSL: true,
       versioned: true,
+      // The marker is the one object that is written over and over.
+      lifecycleRules: [{ prefix: REST_MARKER_KEY, noncurrentVersionExpiration: Duration.days(1) }],
       removalPolicy: retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
     });
     // The L2's `eventBridgeEnabled` brings a custom resource with a function of its own; the property itself is enough.
@@ -65,6 +67,17 @@ export class FirmwareStore extends Construct {
       'Operators name uploads by version and model.',
     );
     this.grantTellAbsent(fn);
+  }
+
+  /** Lets a function see whether the system rests, and wake it or have it rest. */
+  grantRestMarker(fn: LambdaFunction): void {
+    fn.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['s3:GetObject', 's3:PutObject'],
+        resources: [this.bucket.arnForObjects(REST_MARKER_KEY)],
+      }),
+    );
+    fn.addEnvironment(ENV.firmwareBucket, this.bucket.bucketName);
   }
 
   /** Without it S3 answers 403 instead of 404 for what is not there. */

@@ -67,6 +67,7 @@ export class ServiceStack extends Stack {
 
   private ingestStatus(dispatch: WorkQueue): WorkQueue {
     const fn = this.fn('IngestStatus', 'ingest-status', Duration.seconds(60));
+    this.followRest(fn);
     dispatch.queue.grantSendMessages(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
     const work = new WorkQueue(this, 'StatusQueue', {
@@ -97,6 +98,7 @@ export class ServiceStack extends Stack {
     fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
     fn.addEnvironment(ENV.signing, signingSettings(this.settings));
     this.data.firmware.grantRegister(fn);
+    this.followRest(fn);
     const work = new WorkQueue(this, 'UploadQueue', { fn, alarms: this.alarms, batchSize: 1 });
     new Rule(this, 'Uploads', {
       description: 'Each object that people put into the firmware bucket',
@@ -165,6 +167,7 @@ export class ServiceStack extends Stack {
     const { settings } = this;
     const fn = this.fn('OperatorApi', 'operator-api', Duration.seconds(29), 512);
     this.data.firmware.grantUpload(fn);
+    this.followRest(fn);
     const { upload, dispatch } = queues;
     for (const work of Object.values(queues)) work.grantRedrive(fn);
     const deadLetters = Object.entries(queues).map(([name, { deadLetters, queue }]) => [
@@ -183,9 +186,15 @@ export class ServiceStack extends Stack {
 
   private orchestrate(dispatch: WorkQueue): void {
     const fn = this.fn('Orchestrate', 'orchestrate', Duration.seconds(75));
+    this.followRest(fn);
     dispatch.queue.grantSendMessages(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
     new Orchestration(this, 'Orchestration', { fn, alarms: this.alarms, settings: this.settings });
+  }
+
+  private followRest(fn: OtaFunction): void {
+    this.data.firmware.grantRestMarker(fn);
+    fn.addEnvironment(ENV.idleSweepMinutes, String(this.settings.idleSweepMinutes));
   }
 
   /** A device that is wrong is so with each message: an hour is long enough for one mail instead of many. */

@@ -46,6 +46,8 @@ const settingsSchema = z
       .prefault({}),
     /** Minutes between two looks of the orchestrator. */
     scheduleMinutes: z.number().int().min(1).max(60).default(1),
+    /** Minutes between two looks of the orchestrator while nothing goes on; 0 keeps the database awake. */
+    idleSweepMinutes: z.number().int().min(0).max(1440).default(60),
     /** What `cdk destroy` does with the database and the firmware. */
     dataRemovalPolicy: z.enum(['retain', 'destroy']).default('retain'),
     /** Days for which events, ended updates, samples and rejected messages are kept. */

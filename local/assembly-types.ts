@@ -18,7 +18,7 @@ const LIVE: Readonly<Record<string, string>> = {
     'DeletionProtection EnableHttpEndpoint Engine EngineVersion MasterUserPassword MasterUsername Port ' +
     'ServerlessV2ScalingConfiguration StorageEncrypted VpcSecurityGroupIds',
   'AWS::S3::Bucket':
-    'BucketEncryption NotificationConfiguration PublicAccessBlockConfiguration VersioningConfiguration',
+    'BucketEncryption LifecycleConfiguration NotificationConfiguration PublicAccessBlockConfiguration VersioningConfiguration',
   'AWS::SQS::Queue': 'MessageRetentionPeriod RedrivePolicy VisibilityTimeout',
   'AWS::Scheduler::Schedule':
     'Description FlexibleTimeWindow ScheduleExpression ScheduleExpressionTimezone State Target',

@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Database } from '../core/database.ts';
 import { buildImage } from '../fleet/build-image.ts';
+import { type Chip, chipOf } from '../fleet/chips.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import type { MemberKind } from '../fleet/fleet-mix.ts';
 import type { Endpoints } from './home.ts';
@@ -38,6 +40,37 @@ interface DemoRelease {
   readonly image: Buffer;
 }
 
+/** An image of the reader's own, and the chip that it is for. */
+export interface OwnImage extends DemoRelease {
+  readonly chip: Chip;
+}
+
+/** What is remembered of it in the home folder: the next start goes on with the same fleet. */
+type OwnFleet = Pick<OwnImage, 'model' | 'chip'>;
+const OWN_FLEET_FILE = 'own-fleet.json';
+
+/** @throws Error for a file that no virtual device could run */
+export function readOwnImage({ firmware, model, version }: StartOptions): OwnImage | undefined {
+  if (firmware === undefined) return undefined;
+  if (!existsSync(firmware)) throw new Error(`--firmware ${firmware}: there is no such file`);
+  const image = readFileSync(firmware);
+  const chip = /^esp8266/i.test(model) ? 'ESP8266' : chipOf(image);
+  if (chip === undefined) {
+    throw new Error(
+      `--firmware ${firmware} is no application image of a known chip: expected the build's .bin, beginning with 0xe9; not the merged one, an ELF or a UF2 file`,
+    );
+  }
+  return { model, version, image, chip };
+}
+
+function ownFleet(home: string, own: OwnImage | undefined): OwnFleet | undefined {
+  const file = join(home, OWN_FLEET_FILE);
+  if (own === undefined) return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as OwnFleet) : undefined;
+  const { model, chip } = own;
+  writeFileSync(file, JSON.stringify({ model, chip }));
+  return { model, chip };
+}
+
 /**
  * Plays a release day: a fleet that reports, an uploaded image, a rollout; and unless the image is the reader's own, the
  * next build, which does not boot and is halted. Everything from outside: MQTT, S3, rows of SQL. @returns what ends it
@@ -45,16 +78,20 @@ interface DemoRelease {
 export async function startDemo(
   runtime: LocalRuntime,
   database: Database,
-  { firmware, model, version, devices }: StartOptions,
+  home: string,
+  own: OwnImage | undefined,
+  devices: number,
 ): Promise<() => Promise<void>> {
-  const release = firmware === undefined ? built(NEXT_VERSION) : { model, version, image: readFileSync(firmware) };
-  const bootFails = (version: string) => firmware === undefined && version === BAD_VERSION;
-  const fleet = makeFleet(runtime, database, devices, release.model, bootFails);
+  const fleetOf = ownFleet(home, own);
+  const bootFails = (version: string) => fleetOf === undefined && version === BAD_VERSION;
+  const fleet = makeFleet(runtime, database, devices, fleetOf, bootFails);
   await fleet.start();
-  await rollOut(runtime.endpoints, database, release);
+  // A fleet of the reader's own image, started again without it, goes on with what it was told.
+  if (own !== undefined || fleetOf === undefined)
+    await rollOut(runtime.endpoints, database, own ?? built(NEXT_VERSION));
   const ending = new AbortController();
   const { signal } = ending;
-  const goesOn = firmware === undefined ? rollOutBadBuild(runtime.endpoints, database, signal) : undefined;
+  const goesOn = fleetOf === undefined ? rollOutBadBuild(runtime.endpoints, database, signal) : undefined;
   const ended = goesOn?.catch((error: Error) => signal.aborted || console.error(`demonstration: ${error.message}`));
   return async () => {
     ending.abort();
@@ -67,13 +104,15 @@ function makeFleet(
   runtime: LocalRuntime,
   database: Database,
   size: number,
-  model: string,
+  own: OwnFleet | undefined,
   bootFails: (version: string) => boolean,
 ): Fleet {
+  // Older firmware does not say its model: it is taken for an esp32-s3.
+  const kinds = own === undefined ? VANS : VANS.map((kind) => ({ ...kind, ...own, statusForm: '1.4.2' as const }));
   return new Fleet({
     size,
     firmwareVersion: FIRST_VERSION,
-    mix: VANS.map((kind) => ({ ...kind, model, behaviours: { ...kind.behaviours, ...RADIO, bootFails } })),
+    mix: kinds.map((kind) => ({ ...kind, behaviours: { ...kind.behaviours, ...RADIO, bootFails } })),
     persist: versionsIn(database, bootFails),
     common: { heartbeatSeconds: 15 },
     connectionFor: (deviceId) => connect(runtime, deviceId),

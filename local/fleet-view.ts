@@ -34,6 +34,7 @@ export interface FleetSnapshot {
     readonly device_model: string;
     readonly version: string;
     readonly file_size: number;
+    readonly revoked_reason: string | null;
     readonly warnings: readonly { readonly message: string }[];
   }[];
   readonly rejected: readonly { readonly object_key: string; readonly verdict: string; readonly message: string }[];
@@ -59,14 +60,14 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
          WHEN r.paused_by = 'orchestrator' THEN 'halted by itself'
          WHEN r.paused_at IS NOT NULL THEN 'paused: ' || r.paused_reason
          WHEN r.is_active THEN 'active' ELSE 'draft' END AS state,
-       count(u.id)::integer AS updates,
+       (count(u.id) FILTER (WHERE u.status <> 'canceled'))::integer AS updates,
        (count(*) FILTER (WHERE u.confirmed_at IS NOT NULL AND u.status = 'success'))::integer AS running,
        (count(*) FILTER (WHERE u.status IN ('failed', 'rolled_back', 'timed_out')))::integer AS failed
      FROM rollout_configurations AS r LEFT JOIN device_update_status AS u ON u.rollout_id = r.id
      GROUP BY r.id ORDER BY r.id DESC LIMIT 5`,
   );
   const releases = await database.query<FleetSnapshot['releases'][number]>(
-    'SELECT device_model, version, file_size, warnings FROM firmware_releases ORDER BY id DESC LIMIT 5',
+    'SELECT device_model, version, file_size, warnings, revoked_reason FROM firmware_releases ORDER BY id DESC LIMIT 5',
   );
   const rejected = await database.query<FleetSnapshot['rejected'][number]>(
     'SELECT object_key, verdict, message FROM rejected_uploads ORDER BY id DESC LIMIT 3',
@@ -79,8 +80,8 @@ export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetS
   return [
     pc.bold('Releases'),
     ...(releases.length === 0 ? [pc.dim('  none yet')] : []),
-    ...releases.flatMap(({ device_model, version, file_size, warnings }) => [
-      `  ${device_model} ${version}, ${Math.ceil(file_size / 1024)} KiB`,
+    ...releases.flatMap(({ device_model, version, file_size, revoked_reason: revoked, warnings }) => [
+      `  ${device_model} ${version}, ${Math.ceil(file_size / 1024)} KiB${revoked === null ? '' : pc.red(`, revoked: ${revoked}`)}`,
       ...warnings.map(({ message }) => pc.yellow(`    warning: ${message}`)),
     ]),
     ...rejected.map(({ object_key, verdict, message }) => pc.red(`  rejected ${object_key}: ${verdict}, ${message}`)),

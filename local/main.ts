@@ -5,7 +5,7 @@ import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import pc from 'picocolors';
 import { type Database, dataApiDatabase } from '../core/database.ts';
 import { buildConsole, CONSOLE_PORT, startLocalConsole } from './console.ts';
-import { startDemo } from './demo.ts';
+import { readOwnImage, startDemo } from './demo.ts';
 import { readSnapshot, renderSnapshot } from './fleet-view.ts';
 import type { Endpoints } from './home.ts';
 import { parseOptions, type StartOptions } from './options.ts';
@@ -17,12 +17,15 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REFRESH_MS = 1_000;
+/** A database on this machine costs nothing while it is awake, and rows that are written by hand are found at once. */
+const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
 const CLEAR = '\x1b[H\x1b[J';
 
 /** `npm start`: the whole system on this machine, with a fleet to watch, until Ctrl-C. */
 async function main(options: StartOptions): Promise<void> {
   const home = process.env.PAKU_OTA_HOME ?? join(ROOT, '.local');
   const assembly = join(ROOT, 'cdk.out');
+  const own = readOwnImage(options);
   console.log('Synthesizing the templates and bundles (only when sources changed) …');
   await synthesize(assembly);
   const pages = await buildConsole();
@@ -32,12 +35,13 @@ async function main(options: StartOptions): Promise<void> {
     home,
     databaseUrl: process.env.DATABASE_URL,
     tickSeconds: options.tick,
+    variables: AWAKE,
     host: options.host,
     ports: options.ports,
   });
   const web = await startLocalConsole(pages, runtime.endpoints, options.ports.console);
   const database = openDatabase(runtime.endpoints);
-  const endDemo = options.empty ? undefined : await startDemo(runtime, database, options);
+  const endDemo = options.empty ? undefined : await startDemo(runtime, database, home, own, options.devices);
   const stopView = showFleet(database, headOf(runtime.endpoints, home, web.url));
 
   await untilSignal();

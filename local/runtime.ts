@@ -38,6 +38,8 @@ export interface RuntimeOptions {
   readonly ports?: { readonly mqtt: number; readonly aws: number; readonly api: number };
   /** The time of everything but the database, TLS certificates and time-outs. @default - the machine's */
   readonly clock?: Clock;
+  /** Environment variables of every function, over those of the templates. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** What is to go wrong. For tests. @default - nothing */
   readonly faults?: Faults;
   readonly log?: (line: string) => void;
@@ -64,6 +66,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntim
     ports: DEFAULT_PORTS,
     clock: systemClock,
     faults: {},
+    variables: {},
     log: () => {},
     ...options,
   };
@@ -77,11 +80,12 @@ export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntim
   }
 }
 
-type Settled = RuntimeOptions & Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'faults' | 'log'>>;
+type Settled = RuntimeOptions &
+  Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'variables' | 'faults' | 'log'>>;
 
 /** One start, in its order: addresses, since the templates name them; templates; data; and last, what brings work. */
 async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
-  const { host, ports, clock, faults, log } = options;
+  const { host, ports, clock, variables, faults, log } = options;
   const report = (error: Error) => log(error.message);
   const home = new Home(options.home);
   closers.add(() => home.close());
@@ -99,7 +103,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const api = await listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
   const apiUrl = `http://${host}:${api.port}`;
 
-  const around = { home, identities, clock, faults, awsUrl: aws.url, apiUrl, onFailure: report };
+  const around = { home, identities, clock, variables, faults, awsUrl: aws.url, apiUrl, onFailure: report };
   const system = readSystem(options.assembly, around);
   const provide = (more: Record<string, AwsService>) => Object.assign(services, withFaults(more, system, faults));
   provide(await openData(system, home, options, closers));

@@ -15,6 +15,7 @@ export interface SystemSurroundings {
   readonly home: Home;
   readonly identities: Identities;
   readonly clock: Clock;
+  readonly variables: Readonly<Record<string, string>>;
   readonly faults: Faults;
   readonly awsUrl: string;
   readonly apiUrl: string;

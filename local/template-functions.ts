@@ -15,13 +15,15 @@ export interface FunctionSurroundings {
   readonly awsUrl: string;
   readonly identities: Identities;
   readonly clock: Clock;
+  /** Of the environment of each, over the template's. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 /** The template's functions by ARN, each with credentials of its own role. */
 export function functionsOf(
   assembly: Assembly,
   roles: Roles,
-  { home, awsUrl, identities, clock }: FunctionSurroundings,
+  { home, awsUrl, identities, clock, variables: overrides }: FunctionSurroundings,
 ): Map<string, LocalFunction> {
   const functions = assembly.ofType('AWS::Lambda::Function').map((resource) => {
     const { logicalId, properties } = resource;
@@ -43,6 +45,7 @@ export function functionsOf(
       logFile: home.path('logs', `${logicalId.replace(/[0-9A-F]{8}$/, '')}.log`),
       environment: {
         ...variables,
+        ...overrides,
         AWS_REGION: REGION,
         AWS_LAMBDA_FUNCTION_NAME: logicalId,
         AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(properties.MemorySize ?? 128),

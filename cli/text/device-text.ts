@@ -83,7 +83,7 @@ function valueText(value: unknown): string {
 export function explanationText(explanation: Explanation, now: Date): string[] {
   const { device_id, rule, since, next, rollout_name, firmware_version } = explanation;
   return [
-    `${bold(device_id)} ${rule}`,
+    `${bold(device_id)}: ${rule}`,
     ...facts([
       ['since', instantAgo(since, now)],
       ['next', next],

@@ -22,7 +22,9 @@ const STATE_COLORS: Readonly<Record<Rollout['state'], (text: string) => string>>
   aborted: red,
 };
 
-export const stateText = (state: Rollout['state']): string => STATE_COLORS[state](state);
+/** The orchestrator halts, people pause. */
+export const stateText = ({ state, paused_by: by }: Pick<RolloutSummary, 'state' | 'paused_by'>): string =>
+  STATE_COLORS[state](state === 'paused' && by === 'orchestrator' ? 'halted' : state);
 
 export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): string[] {
   if (rollouts.length === 0) return ['No rollouts. Make one: paku-ota rollout create --model esp32-s3 --version 2.1.0'];
@@ -31,7 +33,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'NAME', value: ({ name }) => name },
     { head: 'MODEL', value: ({ device_model }) => device_model },
     { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
-    { head: 'STATE', value: ({ state }) => stateText(state) },
+    { head: 'STATE', value: (rollout) => stateText(rollout) },
     { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
     { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
     { head: 'OPEN', value: ({ owed, in_progress }) => owed + in_progress, align: 'right' },
@@ -54,8 +56,15 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
       : [`${share} % take part: ${number(participants)} of ${count(members, 'device')}. Of all of them:`]),
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
+    ...preview.held_by_others.map(heldText),
     ...(stones === 0 ? [] : [`${number(stones)} of those that will go by way of another release first.`]),
   ];
+}
+
+function heldText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
+  const what = status === 'owed' ? 'owed an update by rollout' : 'being updated by rollout';
+  const then = status === 'owed' ? 'this one takes them over' : 'this one waits for them';
+  return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
 }
 
 /** How a rollout goes on, by what its author decided. */
@@ -92,18 +101,19 @@ function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): 
 }
 
 /** The one line that says that a rollout is there. */
-export const madeText = ({ name, state, rollout_id }: Rollout, isNew: boolean): string =>
-  `${isNew ? green('made') : 'existed already'}  ${bold(name)}  ${stateText(state)}  ${dim(`#${rollout_id}`)}`;
+export const madeText = (rollout: Rollout, isNew: boolean): string =>
+  `${isNew ? green('made') : 'existed already'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
 
 export function rolloutText(rollout: Rollout, now: Date): string[] {
   const { firmware_version: version, device_model: model, target_type, target_filter } = rollout;
   const filter = detailText(target_filter);
+  const stopped = rollout.aborted_at ?? rollout.paused_at;
   const share = rollout.rollout_percentage === 100 ? '' : `, ${rollout.rollout_percentage} % of them`;
   return [
-    `${bold(rollout.name)}  ${stateText(rollout.state)}  ${dim(`#${rollout.rollout_id}`)}`,
+    `${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`,
     ...facts([
-      ['paused', rollout.paused_at && `${instantAgo(rollout.paused_at, now)} by ${caller(rollout.paused_by ?? '')}`],
-      ['because', rollout.paused_reason],
+      ['stopped', stopped && `${instantAgo(stopped, now)} by ${caller(rollout.paused_by ?? '')}`],
+      ['because', stopped && rollout.paused_reason],
       ['now', rollout.waiting_for],
       ['updates', `${model} to ${version}`],
       ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
@@ -113,7 +123,6 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
         `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${caller(rollout.created_by)}` : ''}`,
       ],
       ['completed', instantAgo(rollout.completed_at, now)],
-      ['aborted', instantAgo(rollout.aborted_at, now)],
       ...planFacts({ ...rollout, is_active: rollout.state !== 'draft' }),
     ]),
   ];

@@ -32,9 +32,15 @@ export function rejectedMessageTable(messages: readonly RejectedMessage[], now: 
   ]);
 }
 
-export function fleetText({ devices, seen, versions, rollouts, attention }: Fleet, now: Date): string[] {
+export function fleetText(
+  { devices, resting_since: resting, seen, versions, rollouts, attention }: Fleet,
+  now: Date,
+): string[] {
   return [
     `${bold(count(devices, 'device'))}  ${dim(`seen in the last hour ${number(seen.last_hour)}, day ${number(seen.last_day)}, week ${number(seen.last_week)}`)}`,
+    ...(resting === null
+      ? []
+      : [dim(`at rest since ${ago(resting, now)}: who had nothing new to say since was not written down`)]),
     ...(versions.length === 0 ? [] : ['', ...versionTable(versions)]),
     '',
     ...(rollouts.length === 0 ? ['No rollout is under way.'] : rolloutTable(rollouts, now)),

@@ -23,6 +23,7 @@ export function stageLines({ stages }: Progress, rollout: StagedRollout): string
     // Members that ran the target already were never claimed: a stage that is over had no more than it claimed.
     const size = isOver ? counts.claimed : Math.max(reached, counts.claimed);
     const label = `${name} ${pad(String(stage.stage + 1), digits)}`;
+    if (isOver && size === 0) return `${dim(label)}  nobody`;
     const share = `${bar(size === 0 ? 1 : counts.ended / size)} ${pad(percent(counts.ended, size), 5, 'right')}`;
     return `${isOver ? dim(label) : label}  ${share}  of ${number(size)}${tallies(counts)}`;
   });

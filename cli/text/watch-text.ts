@@ -17,7 +17,7 @@ export interface Snapshot {
 export function watchLines(snapshot: Snapshot, now: Date): string[] {
   const { rollout, progress, failures } = snapshot;
   return [
-    `${bold(rollout.name)}  ${rollout.device_model} to ${rollout.firmware_version}  ${stateText(rollout.state)}${phase(rollout)}`,
+    `${bold(rollout.name)}  ${rollout.device_model} to ${rollout.firmware_version}  ${stateText(rollout)}${phase(rollout)}`,
     '',
     ...(progress.stages.length === 0 ? [dim('no stage has begun')] : stageLines(progress, rollout)),
     '',

@@ -2,6 +2,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { DeviceReport } from '../../core/devices.ts';
 import { ENV } from '../../core/env-names.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
+import { type Resting, saysNothingNew } from '../../core/resting.ts';
 import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
 import { DEVICE_ID_SEGMENT } from '../../core/topics.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -9,6 +10,7 @@ import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
+import { resting, wake } from '../shared/rest-marker.ts';
 import { readStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
@@ -22,11 +24,14 @@ interface StatusMessage {
 
 /**
  * Status messages → devices; what they prove about running updates; what the devices just seen are owed → dispatch.
+ * While the system rests, what says nothing new goes no further.
  * An exception puts the whole batch back: every step can be repeated.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const now = new Date();
-  const { statuses, rejected } = readBatch(event, now);
+  const { statuses: said, rejected } = readBatch(event, now);
+  const rest = await resting(now);
+  const statuses = rest === undefined ? said : withNews(said, rest);
   const { owed, refused } = await storeStatuses(
     database,
     statuses.map(({ message, report }) => ({ ...message, report })),
@@ -41,9 +46,18 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     dispatchQueueUrl,
     owed.map((updateId) => ({ updateId })),
   );
+  // What has changed is no longer what the marker says.
+  if (rest !== undefined && statuses.length > 0) await wake(now);
+  const absorbed = said.length - statuses.length;
   count({ rejectedMessages: rejected.length });
-  logger.info('statuses', { messages: event.Records.length, rejected: rejected.length, owed: owed.length });
+  logger.info('statuses', { messages: event.Records.length, absorbed, rejected: rejected.length, owed: owed.length });
   return { batchItemFailures: [] };
+}
+
+/** While the system rests, the heartbeats that say nothing new are not written down. */
+function withNews(statuses: StatusMessage[], { known }: Resting): StatusMessage[] {
+  const byId = new Map(known.map((device) => [device.device_id, device]));
+  return statuses.filter(({ report }) => !saysNothingNew(report, byId));
 }
 
 function readBatch(event: SQSEvent, now: Date): { statuses: StatusMessage[]; rejected: RejectedMessage[] } {

@@ -42,6 +42,7 @@ export function makeApp(services: Services): App {
   app.use(async (context, next) => {
     context.set('caller', context.env.event.requestContext.authorizer.iam.userArn);
     await next();
+    if (context.req.method !== 'GET' && context.res.ok) await services.wake();
     context.header('cache-control', 'no-store');
   });
   addDeviceRoutes(app, services);

@@ -26,6 +26,10 @@ export interface Services {
     /** @returns undefined where there is no such queue */
     redrive(queue: string): Promise<{ queue: string; messages: number } | undefined>;
   };
+  /** Since when the system rests; undefined while it is awake. */
+  restingSince(): Promise<string | undefined>;
+  /** Has the orchestrator look at its next tick. */
+  wake(): Promise<void>;
   /** Puts updates on the dispatch queue. */
   dispatch(updateIds: readonly number[]): Promise<void>;
 }

@@ -9,8 +9,8 @@ import {
   setGroups,
   showDevice,
 } from '../../core/device-queries.ts';
-import { explainDevice } from '../../core/explaining.ts';
-import { findNewestRollout, findRollout } from '../../core/rollout-queries.ts';
+import { explainByItsRollout, explainDevice } from '../../core/explaining.ts';
+import { findRollout } from '../../core/rollout-queries.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
@@ -63,14 +63,16 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_id: deviceId } = c.req.valid('param');
     const { rollout: named, version } = c.req.valid('query');
     const { device_model: model } = await deviceOf(deviceId);
-    const id = named ?? (await findNewestRollout(sql, model, version ?? null))?.rollout_id.toString();
+    const found = named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now()) : undefined;
+    const id = named ?? found?.rolloutId.toString();
     if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
     const rollout = await findRollout(sql, id);
     if (rollout === undefined) throw notFound(`rollout ${id}`);
-    const explanation = await explainDevice(sql, rollout.rollout_id, deviceId, now());
+    const explanation = found ?? (await explainDevice(sql, rollout.rollout_id, deviceId, now()));
     if (explanation === undefined) throw notFound(`device ${deviceId}`);
+    const { rule, since, next } = explanation;
     const { rollout_id, name: rollout_name, firmware_version } = rollout;
-    return c.json(json({ device_id: deviceId, rollout_id, rollout_name, firmware_version, ...explanation }), 200);
+    return c.json(json({ device_id: deviceId, rollout_id, rollout_name, firmware_version, rule, since, next }), 200);
   });
 
   app.openapi(routes.updateDevice, async (c) => {

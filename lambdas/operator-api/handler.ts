@@ -1,11 +1,13 @@
 import type { APIGatewayProxyEventV2WithIAMAuthorizer } from 'aws-lambda';
 import { handle, type LambdaEvent } from 'hono/aws-lambda';
 import { ENV } from '../../core/env-names.ts';
+import { isResting } from '../../core/resting.ts';
 import type { CommandFamily } from '../../core/topics.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { enqueue } from '../shared/queue.ts';
+import { readRestMarker, wake } from '../shared/rest-marker.ts';
 import { makeApp } from './app.ts';
 import { type DeadLetterQueueAddress, sqsDeadLetters } from './dead-letters.ts';
 import { bucketUploads } from './uploads.ts';
@@ -24,6 +26,11 @@ const app = makeApp({
   },
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
   deadLetters: sqsDeadLetters(JSON.parse(requireEnv(ENV.deadLetters)) as Record<string, DeadLetterQueueAddress>),
+  restingSince: async () => {
+    const marker = await readRestMarker();
+    return isResting(marker, new Date()) ? marker.since : undefined;
+  },
+  wake: () => wake(new Date()),
   dispatch: (updateIds) =>
     enqueue(
       dispatchQueueUrl,

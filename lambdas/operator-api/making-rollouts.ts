@@ -44,7 +44,7 @@ export async function makeRollout(
 export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);
   checkTarget(values);
-  const { members, participants, willBeUpdated, viaSteppingStone, willNot } = await previewRollout(
+  const { members, participants, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
     services.sql,
     values,
     fitsCheck(services, values),
@@ -55,6 +55,7 @@ export async function previewDraft(services: Services, draft: RolloutDraft) {
     will_be_updated: willBeUpdated,
     via_stepping_stone: viaSteppingStone,
     will_not: [...willNot],
+    held_by_others: [...heldByOthers],
   };
 }
 

@@ -48,7 +48,8 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const imageKey = uploadKey(version, model);
     const key = file === 'signature' ? signatureKey(imageKey) : imageKey;
     if (readUploadKey(imageKey) === undefined) {
-      throw invalid('version', `"${version}" for "${model}" makes no object key; use letters, digits and . _ + -`);
+      const [field, value] = readUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
+      throw invalid(field, `"${value}" makes no object key; use letters, digits and . _ + -`);
     }
     const metadata = Object.entries(notes).map(([field, value = '']) => {
       if (!HEADER_TEXT.test(value)) throw invalid(field, 'S3 keeps it as a header: printable ASCII on one line');

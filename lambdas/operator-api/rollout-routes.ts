@@ -1,5 +1,6 @@
 import * as routes from '../../api/rollouts.ts';
 import { advanceRollout } from '../../core/advancing.ts';
+import { eligibleVersions } from '../../core/drive-rollout.ts';
 import {
   abortRollout,
   haltRollout,
@@ -18,6 +19,7 @@ import {
   readStages,
 } from '../../core/rollout-queries.ts';
 import { statesFor } from '../../core/rollout-states.ts';
+import { readRollout } from '../../core/rollouts.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
@@ -126,7 +128,12 @@ async function act(
     resume: () => resumeRollout(sql, change, now()),
     abort: () => abortRollout(sql, change, now()),
     advance: () => advanceRollout(sql, change, now()),
-    retry: async () => (await retryFailed(sql, change, now())) > 0 || 'no device of it has failed for good',
+    retry: async () => {
+      const active = await readRollout(sql, change.rolloutId);
+      const versions = active === undefined ? [] : await eligibleVersions(sql, active);
+      const devices = await retryFailed(sql, change, versions, now());
+      return devices > 0 || 'no device that failed in it may still be updated by it';
+    },
   };
   const done = await ACTS[action]();
   if (done === true) return;

@@ -22,7 +22,8 @@ export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
   app.openapi(routes.showFleet, async (c) => {
-    const [versions, seen, rollouts, rejections, dead] = await Promise.all([
+    const [restingSince, versions, seen, rollouts, rejections, dead] = await Promise.all([
+      services.restingSince(),
       countVersions(sql),
       countSeen(sql, now()),
       listRollouts(sql, { states: ['active', 'scheduled', 'paused'] }, null, 50),
@@ -35,7 +36,7 @@ export function addServiceRoutes(app: App, services: Services): void {
       ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
       ...describeRejections(rejections),
     ];
-    return c.json(json({ devices, seen, versions, rollouts, attention }), 200);
+    return c.json(json({ devices, resting_since: restingSince ?? null, seen, versions, rollouts, attention }), 200);
   });
 
   app.openapi(routes.fleetHistory, async (c) => {

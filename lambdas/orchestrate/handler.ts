@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Context } from 'aws-lambda';
 import { hasWork } from '../../core/agenda.ts';
 import type { Sql } from '../../core/database.ts';
 import { ENV } from '../../core/env-names.ts';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
 import { takeLease } from '../../core/leases.ts';
+import { isResting, mayRest, type Outlook, readOutlook, restUntil } from '../../core/resting.ts';
 import { ORCHESTRATOR } from '../../core/rollout-control.ts';
 import { runTickAlone } from '../../core/tick.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -11,6 +13,7 @@ import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
+import { idleSweepMinutes, readRestMarker, wake, writeRestMarker } from '../shared/rest-marker.ts';
 import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
@@ -20,13 +23,24 @@ const historyDays = Number(requireEnv(ENV.historyDays));
 /** Between two samples of the fleet, and two sweeps of its history. */
 const HOUSEKEEPING_SECONDS = 300;
 
-/** The schedule's tick; one at a time. */
+/** The schedule's tick; one at a time. While the system rests it leaves the database alone. */
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const now = new Date();
-  const holder = context.awsRequestId;
+  const marker = await readRestMarker();
+  if (isResting(marker, now)) return quiet();
+  const outlook = idleSweepMinutes > 0 && mayRest(marker, now) ? await readOutlook(database, now) : undefined;
+  const dueAts = await look(context.awsRequestId, now);
+  if (outlook !== undefined && dueAts !== undefined) await rest(outlook, dueAts, now);
+}
+
+/** Zeros too: an alarm needs data to be quiet about. */
+const quiet = () => count({ ticks: 1, rolloutsHalted: 0 });
+
+/** @returns when each rollout has something to do next; undefined while another tick is at work */
+async function look(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
   if (!(await hasWork(database, now))) {
-    count({ ticks: 1, rolloutsHalted: 0 });
-    return;
+    quiet();
+    return [];
   }
   const tick = await runTickAlone(database, holder, now, (updateIds) =>
     enqueue(
@@ -36,7 +50,7 @@ export async function handler(_event: unknown, context: Context): Promise<void> 
   );
   if (tick === undefined) {
     logger.info('another tick is still at work');
-    return;
+    return undefined;
   }
   const published = await publishRolloutEvents(database, now);
   await keepHouse(database, holder, now);
@@ -44,6 +58,16 @@ export async function handler(_event: unknown, context: Context): Promise<void> 
   logger.info('tick', { expired: tick.expired, published: published.length });
   const halted = published.filter((change) => change.event === 'rollout_halted' && change.decided_by === ORCHESTRATOR);
   count({ ticks: 1, rolloutsHalted: halted.length });
+  return tick.rollouts.map(({ dueAt }) => dueAt);
+}
+
+/** What was written between the look and the marker was woken for before there was a rest: the second look finds it. */
+async function rest(outlook: Outlook, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
+  const until = restUntil(outlook, dueAts, idleSweepMinutes, now);
+  if (until === undefined || outlook.known === null) return;
+  const { known } = outlook;
+  await writeRestMarker({ state: 'resting', since: now.toISOString(), until: until.toISOString(), known });
+  if (!isDeepStrictEqual(await readOutlook(database, now), outlook)) await wake(now);
 }
 
 /** The lease is left to expire: that is the interval. */

@@ -4,6 +4,7 @@ import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
+import { wake } from '../shared/rest-marker.ts';
 import { registerUpload } from './register-upload.ts';
 import { uploadMeant } from './signed-upload.ts';
 import { readUploadEvent } from './upload-event.ts';
@@ -39,6 +40,8 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         uploadedAt,
       });
     }
+    // A rollout may have waited for it.
+    if (outcome.kind === 'registered') await wake(new Date());
     count({ rejectedUploads: outcome.kind === 'rejected' ? 1 : 0 });
     logger.info('upload', { key, outcome: { ...outcome, image: undefined } });
   }

@@ -93,6 +93,7 @@ describe('a preview', () => {
       { reason: 'on 2.1.0 already', devices: 52 },
       { reason: 'newer than 2.1.0', devices: 9 },
     ],
+    held_by_others: [],
   };
 
   test('says how many, how many not, and why', () => {
@@ -101,6 +102,17 @@ describe('a preview', () => {
       '      52  on 2.1.0 already',
       '       9  newer than 2.1.0',
       '12 of those that will go by way of another release first.',
+    ]);
+  });
+
+  test('says whom another rollout has claimed', () => {
+    const held_by_others = [
+      { rollout: 'vans', status: 'owed' as const, devices: 4 },
+      { rollout: 'vans', status: 'under way' as const, devices: 1 },
+    ];
+    expect(previewText({ ...preview, held_by_others }, {}).slice(3, 5)).toEqual([
+      '4 devices of those that will are owed an update by rollout "vans": this one takes them over.',
+      '1 device of those that will is being updated by rollout "vans": this one waits for them.',
     ]);
   });
 
@@ -113,7 +125,14 @@ describe('a preview', () => {
   });
 
   test('of nothing says so', () => {
-    const none = { members: 0, participants: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
+    const none = {
+      members: 0,
+      participants: 0,
+      will_be_updated: 0,
+      via_stepping_stone: 0,
+      will_not: [],
+      held_by_others: [],
+    };
     expect(previewText(none, {})[0]).toContain('No device matches');
   });
 

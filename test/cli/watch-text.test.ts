@@ -59,7 +59,14 @@ const failure = {
   closed_at: earlier(120),
 } as DeviceUpdate;
 
-const preview = { members: 100, participants: 100, will_be_updated: 83, via_stepping_stone: 0, will_not: [] };
+const preview = {
+  members: 100,
+  participants: 100,
+  will_be_updated: 83,
+  via_stepping_stone: 0,
+  will_not: [],
+  held_by_others: [],
+};
 
 describe('the live view', () => {
   test('has a bar a stage, the pace, an estimated end and the latest failures', () => {
@@ -119,7 +126,7 @@ describe('the bar of a stage', () => {
   test('is full when the stage is over, though members ran the target before it', () => {
     expect(bars([stage(0, 5, { success: 3 }, ended), stage(1, 20, {}, ended)], {})).toEqual([
       'stage 1  ████████████████████████ 100 %  of 3:  3 ✓',
-      'stage 2  ████████████████████████ 100 %  of 0',
+      'stage 2  nobody',
     ]);
   });
 

@@ -43,6 +43,7 @@ const EMPTY = {
   },
   '/v1/fleet': {
     devices: 0,
+    resting_since: null,
     seen: { last_hour: 0, last_day: 0, last_week: 0 },
     versions: [],
     rollouts: [],

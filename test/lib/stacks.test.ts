@@ -148,8 +148,8 @@ describe('grants', () => {
 
   test.each([
     ['IngestOta', [...everyone, ...consumer]],
-    ['IngestStatus', [...everyone, ...consumer, ...producer]],
-    ['Orchestrate', [...everyone, ...producer, 'events:PutEvents']],
+    ['IngestStatus', [...everyone, ...consumer, ...producer, 's3:GetObject', 's3:PutObject']],
+    ['Orchestrate', [...everyone, ...producer, 'events:PutEvents', 's3:GetObject', 's3:PutObject']],
     ['Dispatch', [...everyone, ...consumer, 'iot:SendDirectMessage', 's3:GetObject']],
     ['Download', [...everyone, 's3:GetObject']],
     [
@@ -194,10 +194,11 @@ describe('grants', () => {
     expect(readers('ClusterSecretAttachment')).toEqual(['MigrationFunction']);
   });
 
-  test('an upload may be read where uploads are, and nothing else in the bucket', () => {
+  test('uploads and the rest marker may be read where they are, and nothing else in the bucket', () => {
     const readable = statements('RegisterRelease').filter(({ Action }) => Action.includes('s3:GetObject'));
-    expect(JSON.stringify(readable)).toContain('/firmware/*"');
-    expect(readable).toHaveLength(1);
+    expect(JSON.stringify(readable[0])).toContain('/firmware/*"');
+    expect(JSON.stringify(readable[1])).toContain('/releases/rest-marker.json"');
+    expect(readable).toHaveLength(2);
   });
 
   test('publishing is granted instead of direct messages where the settings say so', () => {

@@ -163,7 +163,7 @@ class Operator {
     const { halts, retries } = this.#given;
     if (second === halts && (await this.#halt())) this.#haltedAt = second;
     if (this.#haltedAt !== undefined && second === this.#haltedAt + 600) await this.#goOn(this.#haltedAt);
-    if (second === retries) await retryFailed(calmSql, { ...this.#why, rolloutId: 1 }, now);
+    if (second === retries) await retryFailed(calmSql, { ...this.#why, rolloutId: 1 }, ['1.0.0'], now);
   }
 
   async #halt(): Promise<boolean> {

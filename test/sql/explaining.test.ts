@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { describeState, explainDevice } from '../../core/explaining.ts';
+import { describeState, explainByItsRollout, explainDevice } from '../../core/explaining.ts';
 import { previewRollout, type RolloutDraft } from '../../core/preview.ts';
 import { recordRejectedUpload } from '../../core/releases.ts';
 import { abortRollout, haltRollout } from '../../core/rollout-control.ts';
@@ -150,6 +150,24 @@ describe('why a device is not on the version', () => {
     });
   });
 
+  test('which rollout: the one that updates the device, else the newest that means it', async () => {
+    await addDevices(db.app, 2);
+    const first = await addRollout(db.app, 'first', '2.0.0', AT_ONCE);
+    const which = async (version: string | null = null) =>
+      (await explainByItsRollout(db.app, 'd0', version, service.now))?.rolloutId;
+    const others = await addRollout(db.app, 'others', '2.0.0', { target_filter: { groups: ['others'] } });
+    expect(await which()).toBe(first);
+    await service.tick();
+    expect(await which()).toBe(first);
+    const held = await addRollout(db.app, 'lighter', '2.0.0', { ...AT_ONCE, weight: -1 });
+    expect(await which()).toBe(first);
+    await service.succeed('d0');
+    await abortRollout(db.app, { rolloutId: held, reason: 'no', by: 'me' }, service.now);
+    expect(await which()).toBe(first);
+    expect(await which('9.9.9')).toBeUndefined();
+    expect(others).toBeGreaterThan(first);
+  });
+
   test('no such device, no such rollout', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0');
     expect(await explain(id)).toBeUndefined();
@@ -183,6 +201,7 @@ describe('a preview', () => {
       participants: 26,
       willBeUpdated: 30,
       viaSteppingStone: 0,
+      heldByOthers: [],
       willNot: [
         { reason: 'below 1.0.0, and no registered release leads there', devices: 9 },
         { reason: 'newer than 2.0.0', devices: 5 },
@@ -190,6 +209,20 @@ describe('a preview', () => {
         { reason: 'version unknown', devices: 3 },
       ],
     });
+  });
+
+  test('says whom another rollout has claimed: who is owed is taken over, who is under way is waited for', async () => {
+    await addDevices(db.app, 3);
+    service.absent.add('d0');
+    await addRollout(db.app, 'first', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
+    await service.tick();
+    await addRelease(db.app, '3.0.0');
+    const preview = await previewRollout(db.app, { ...draft, firmware_version: '3.0.0' }, () => undefined);
+    expect(preview.willBeUpdated).toBe(3);
+    expect(preview.heldByOthers).toEqual([
+      { rollout: 'first', status: 'under way', devices: 2 },
+      { rollout: 'first', status: 'owed', devices: 1 },
+    ]);
   });
 
   test('counts those that go by way of another release', async () => {

@@ -97,7 +97,7 @@ test('a device that succeeds when it is tried again is no late success', async (
   for (const device of ['d0', 'd1']) await service.result(device, 4);
   await service.tick();
   service.later(1);
-  expect(await retryFailed(db.app, why, service.now)).toBe(2);
+  expect(await retryFailed(db.app, why, ['1.0.0'], service.now)).toBe(2);
   await service.tick();
   await service.succeed('d0');
   await service.result('d1', 4);

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { eligibleVersions } from '../../core/drive-rollout.ts';
 import { abortRollout, haltRollout, resumeRollout, retryFailed } from '../../core/rollout-control.ts';
+import { readRollout } from '../../core/rollouts.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -202,12 +204,26 @@ describe('an operator', () => {
     await service.succeed('d1', 'd2', 'd3');
     for (let n = 0; n < 3; n++) await service.tick();
     expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
-    expect(await retryFailed(db.app, why(id), service.now)).toBe(1);
+    expect(await retryFailed(db.app, why(id), ['1.0.0'], service.now)).toBe(1);
     expect(await service.tick()).toEqual(['d0']);
     await service.succeed('d0');
     for (let n = 0; n < 3; n++) await service.tick();
     expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
     expect(await countByStatus()).toEqual({ failed: 1, success: 4 });
+  });
+
+  test('retries nobody who may not be updated by it any more, and so does not undo a halt for nothing', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_count: 1 });
+    await service.tick();
+    await service.result('d0', 4);
+    await service.tick();
+    const rollout = await readRollout(db.app, id);
+    await service.status('d0', '3.0.0');
+    const versions = rollout === undefined ? [] : await eligibleVersions(db.app, rollout);
+    expect(versions).toEqual([]);
+    expect(await retryFailed(db.app, why(id), versions, service.now)).toBe(0);
+    expect((await rolloutOf('r'))?.paused_reason).not.toBeNull();
   });
 
   test('of a rollout made by SQL alone leaves every decision in the history, with the numbers of the moment', async () => {

@@ -11,6 +11,9 @@ export class TestApi {
   readonly client: ApiClient;
   readonly dispatched: number[] = [];
   readonly rescanned: string[] = [];
+  /** How often the orchestrator was woken. */
+  woken = 0;
+  restingSince: string | undefined;
   deadLetters = [{ queue: 'status', messages: 0 }];
 
   constructor(sql: Sql, now: () => Date, settings: Partial<Services['settings']> = {}) {
@@ -34,6 +37,10 @@ export class TestApi {
       deadLetters: {
         list: async () => this.deadLetters,
         redrive: async (queue) => this.deadLetters.find((each) => each.queue === queue),
+      },
+      restingSince: async () => this.restingSince,
+      wake: async () => {
+        this.woken++;
       },
       dispatch: async (ids) => {
         this.dispatched.push(...ids);

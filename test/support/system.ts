@@ -28,18 +28,24 @@ export interface TestSystem {
   advance(by: { minutes?: number; seconds?: number }): Promise<void>;
   /** So many minutes later the orchestrator looks, and what it sends is sent. */
   later(minutes: number): Promise<void>;
-  /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 25 s, or `waitMs` */
+  /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 50 s, or `waitMs` */
   until<Row>(sql: string, condition?: (row: Row) => boolean, waitMs?: number): Promise<Row>;
   close(): Promise<void>;
 }
 
-const WAIT_MS = 25_000;
+/** Stories that write rows by SQL do not wait for the next sweep. */
+const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
+const WAIT_MS = 50_000;
 const POLL_MS = 50;
 /** How long the dispatch queue gathers messages; nobody need wait for that. */
 const GATHERING_SECONDS = 1;
 
 /** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */
-export async function startTestSystem(assembly = ASSEMBLY, faults: Faults = {}): Promise<TestSystem> {
+export async function startTestSystem(
+  assembly = ASSEMBLY,
+  faults: Faults = {},
+  variables: Readonly<Record<string, string>> = AWAKE,
+): Promise<TestSystem> {
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
   const server = await ownDatabase();
   const log: string[] = [];
@@ -50,6 +56,7 @@ export async function startTestSystem(assembly = ASSEMBLY, faults: Faults = {}):
     databaseUrl: server?.url,
     ports: { mqtt: 0, aws: 0, api: 0 },
     clock,
+    variables,
     faults,
     log: (line) => log.push(line),
   });

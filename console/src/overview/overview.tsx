@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
 import { api } from '../api.ts';
-import { count, percent } from '../format.ts';
+import { count, dateTime, percent } from '../format.ts';
 import { Empty, Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
 import { RolloutTable } from '../rollouts/rollout-table.tsx';
@@ -17,6 +17,12 @@ export function OverviewPage() {
         {(data) => (
           <>
             <Figures fleet={data} />
+            {data.resting_since !== null && (
+              <p className="hint">
+                At rest since {dateTime(data.resting_since)}: devices with nothing new to say since then were not
+                written down, so “seen” is as of then.
+              </p>
+            )}
             <div className="overview-grid">
               <Versions fleet={data} />
               <Attention of={data.attention} />

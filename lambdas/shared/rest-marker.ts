@@ -1,0 +1,57 @@
+import { AccessDenied, GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { ENV } from '../../core/env-names.ts';
+import { REST_MARKER_KEY } from '../../core/object-keys.ts';
+import { isResting, type Resting, type RestMarker } from '../../core/resting.ts';
+import { requireEnv } from './environment.ts';
+import { logger } from './log.ts';
+
+/** A hint is not worth waiting for. */
+const client = new S3Client({ maxAttempts: 2, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } });
+const object = { Bucket: requireEnv(ENV.firmwareBucket), Key: REST_MARKER_KEY };
+
+/** Minutes between two looks of a resting system; 0: it never rests, and nobody asks. */
+export const idleSweepMinutes = Number(requireEnv(ENV.idleSweepMinutes));
+
+/** @returns undefined before the first was written, and where S3 does not answer: the system is awake then */
+export async function readRestMarker(): Promise<RestMarker | undefined> {
+  if (idleSweepMinutes === 0) return undefined;
+  try {
+    const { Body } = await client.send(new GetObjectCommand(object));
+    return JSON.parse((await Body?.transformToString()) ?? '') as RestMarker;
+  } catch (error) {
+    // S3 says "access denied" of an object that is not there to whoever may not list the bucket.
+    const isAbsent = error instanceof NoSuchKey || error instanceof AccessDenied;
+    if (!isAbsent) logger.warn('the rest marker cannot be read', error as Error);
+    return undefined;
+  }
+}
+
+export async function writeRestMarker(marker: RestMarker): Promise<void> {
+  await client.send(new PutObjectCommand({ ...object, Body: JSON.stringify(marker), ContentType: 'application/json' }));
+  logger.info('rest marker', { ...marker, known: marker.state === 'resting' ? marker.known.length : undefined });
+}
+
+/**
+ * Has the orchestrator look at its next tick. To be called after work was written: what comes before may be overlooked.
+ * Where S3 does not answer, the work is found by the next sweep.
+ */
+export async function wake(now: Date): Promise<void> {
+  if (idleSweepMinutes === 0) return;
+  await writeRestMarker({ state: 'awake', since: now.toISOString() }).catch((error: Error) =>
+    logger.error('the rest marker cannot be written: what was asked for begins with the next sweep', error),
+  );
+}
+
+/** For how long a marker is gone by that was read. */
+const TRUSTED_MS = 15_000;
+let readAt = Number.NEGATIVE_INFINITY;
+let marker: RestMarker | undefined;
+
+/** The marker while the system rests; for functions that are called often, read at most every {@link TRUSTED_MS}. */
+export async function resting(now: Date): Promise<Resting | undefined> {
+  if (Math.abs(now.getTime() - readAt) >= TRUSTED_MS) {
+    marker = await readRestMarker();
+    readAt = now.getTime();
+  }
+  return isResting(marker, now) ? marker : undefined;
+}
