@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { addConsole } from './console.ts';
+import { addCost } from './cost.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addDeviceCommands } from './device.ts';
 import { addDoctor } from './doctor.ts';
@@ -39,6 +40,7 @@ export function makeProgram(): Command {
   addDeadLetters(program);
   addConsole(program);
   addDoctor(program);
+  addCost(program);
 
   return program;
 }
