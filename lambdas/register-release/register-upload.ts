@@ -22,7 +22,7 @@ import {
 } from '../../core/releases.ts';
 import { judgeSignature, type SignatureFinding } from '../../core/signature-policy.ts';
 import { type Signing, signingOf } from '../../core/signing-settings.ts';
-import { copyToReleases } from './object-store.ts';
+import { copyToReleases, readSignature } from './object-store.ts';
 import { readUpload } from './read-upload.ts';
 import type { Upload } from './upload-event.ts';
 
@@ -79,7 +79,11 @@ export async function registerUpload(
   const known = await findReleaseChecksum(sql, deviceModel, version);
   if (known !== undefined) return repeated(sql, known, release);
   const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
-  if (refusal !== undefined) return reject(refusal, image);
+  if (refusal !== undefined) {
+    // A signature that came meanwhile: its own event may have been handled by now.
+    const isLate = detached === 'none' && (await hasSignature(upload, signing));
+    return isLate ? registerUpload(sql, upload, deployment, now) : reject(refusal, image);
+  }
   const chip = await claimModelChip(sql, deviceModel, image.chip);
   const firstWasOther = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? chip, settings);
   if (firstWasOther !== undefined) return reject(firstWasOther, image);
@@ -112,6 +116,9 @@ function newRelease(
     uploadedKey: upload.key,
   };
 }
+
+const hasSignature = async (upload: Upload, { trustedPublicKeys }: Signing): Promise<boolean> =>
+  trustedPublicKeys.length > 0 && (await readSignature(upload)) !== undefined;
 
 async function refuseLower(
   sql: Sql,
