@@ -13,6 +13,8 @@ export const ENV = {
   linkBaseUrl: 'LINK_BASE_URL',
   firmwareBucket: 'FIRMWARE_BUCKET',
   dispatchQueueUrl: 'DISPATCH_QUEUE_URL',
+  /** ARN of the queue of what topic rules could not put on the function's own queue. */
+  undeliveredQueueArn: 'UNDELIVERED_QUEUE_ARN',
   /** First segment of every topic. */
   topicPrefix: 'TOPIC_PREFIX',
   /** Topic family for a device that was never heard on either: `devices` or `edge`. */

@@ -17,9 +17,8 @@ const envelope = z.object({
 });
 
 /**
- * What a rule's error action puts on the dead-letter queue instead, and a redrive then on the queue ("Error handling
- * (error action)", AWS IoT developer guide). It says who and what, but not when; and SQS gives a message that is moved
- * the time of the move.
+ * What a rule's error action puts on a queue instead ("Error handling (error action)", AWS IoT developer guide). It says
+ * who and what, but not when: SQS does, until the message is moved, which gives it the time of the move.
  */
 const undelivered = z.object({
   ruleName: z.string(),
@@ -61,10 +60,16 @@ export type Decoded<T> =
 /**
  * Decodes a queue body into a message, whatever the bytes.
  * @param deviceIdSegment which topic segment is the device id, counted from 0
+ * @param undeliveredAt when the body was put on its queue, where an error action did that
  */
-export function decodeRuleMessage(body: string, deviceIdSegment: number, now: Date): Decoded<RuleMessage> {
+export function decodeRuleMessage(
+  body: string,
+  deviceIdSegment: number,
+  now: Date,
+  undeliveredAt?: Date,
+): Decoded<RuleMessage> {
   const queued = parseJson(body);
-  const parsed = envelope.safeParse(queued);
+  const parsed = envelope.safeParse(undeliveredAt === undefined ? queued : dated(queued, undeliveredAt));
   if (!parsed.success) return { ok: false, rejected: undatedMessage(queued, now) ?? foreignBody(body, now) };
 
   const { topic, client_id, received_at } = parsed.data;
@@ -121,6 +126,14 @@ export function parseJson(text: string): unknown {
 }
 
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+
+/** What a rule would have put on its queue, had it not failed a moment ago. */
+function dated(queued: unknown, undeliveredAt: Date): unknown {
+  const { success, data } = undelivered.safeParse(queued);
+  if (!success) return queued;
+  const { base64OriginalPayload: payload, topic, clientId: client_id } = data;
+  return { payload, topic, received_at: undeliveredAt.getTime(), client_id };
+}
 
 /**
  * A message without a time is kept and not believed: taken for newer than it is, an old status would undo an update and

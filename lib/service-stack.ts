@@ -76,7 +76,7 @@ export class ServiceStack extends Stack {
       batchSize: 500,
       batchWindow: Duration.seconds(1),
     });
-    this.route('StatusRules', work, [`${this.settings.topicPrefix}/edge/+/status`]);
+    this.route('StatusRules', work, fn, [`${this.settings.topicPrefix}/edge/+/status`]);
     return work;
   }
 
@@ -89,7 +89,7 @@ export class ServiceStack extends Stack {
       batchWindow: Duration.seconds(1),
     });
     const { topicPrefix: prefix } = this.settings;
-    this.route('OtaRules', work, [`${prefix}/devices/+/ota/+`, `${prefix}/edge/+/ota/+`]);
+    this.route('OtaRules', work, fn, [`${prefix}/devices/+/ota/+`, `${prefix}/edge/+/ota/+`]);
     return work;
   }
 
@@ -211,8 +211,15 @@ export class ServiceStack extends Stack {
     });
   }
 
-  private route(id: string, work: WorkQueue, topicFilters: string[]): void {
-    new QueueRule(this, id, { topicFilters, queue: work.queue, errorQueue: work.deadLetters });
+  private route(id: string, work: WorkQueue, fn: OtaFunction, topicFilters: string[]): void {
+    const undelivered = work.addQueue('Undelivered');
+    new QueueRule(this, id, { topicFilters, queue: work.queue, undelivered });
+    fn.addEnvironment(ENV.undeliveredQueueArn, undelivered.queueArn);
+    this.alarms.add(this, `${id}UndeliveredAlarm`, {
+      metric: undelivered.metricNumberOfMessagesSent({ period: Duration.minutes(5) }),
+      description: `A rule of ${id} could not put messages on their queue; its error action put them on another.`,
+      section: 'undelivered-messages',
+    });
   }
 
   private fn(id: string, name: string, timeout: Duration, memorySize?: number): OtaFunction {

@@ -9,7 +9,7 @@ export interface QueueRuleProps {
   readonly topicFilters: readonly string[];
   readonly queue: Queue;
   /** Where a message goes that the queue did not take. */
-  readonly errorQueue: Queue;
+  readonly undelivered: Queue;
 }
 
 /**
@@ -17,7 +17,7 @@ export interface QueueRuleProps {
  * broken JSON arrives and is accounted for, and the order is the broker's receive time.
  */
 export class QueueRule extends Construct {
-  constructor(scope: Construct, id: string, { topicFilters, queue, errorQueue }: QueueRuleProps) {
+  constructor(scope: Construct, id: string, { topicFilters, queue, undelivered }: QueueRuleProps) {
     super(scope, id);
     const role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('iot.amazonaws.com', {
@@ -30,7 +30,7 @@ export class QueueRule extends Construct {
       }),
     });
     role.addToPolicy(
-      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, errorQueue.queueArn] }),
+      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, undelivered.queueArn] }),
     );
     topicFilters.forEach((filter, index) => {
       new CfnTopicRule(this, `Rule${index}`, {
@@ -39,7 +39,7 @@ export class QueueRule extends Construct {
           awsIotSqlVersion: '2016-03-23',
           sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM '${filter}'`,
           actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
-          errorAction: { sqs: { queueUrl: errorQueue.queueUrl, roleArn: role.roleArn, useBase64: false } },
+          errorAction: { sqs: { queueUrl: undelivered.queueUrl, roleArn: role.roleArn, useBase64: false } },
         },
       }).node.addDependency(role);
     });

@@ -26,11 +26,24 @@ export class WorkQueue extends Construct {
   readonly queue: Queue;
   readonly deadLetters: Queue;
 
+  private readonly props: WorkQueueProps;
+
   constructor(scope: Construct, id: string, props: WorkQueueProps) {
     super(scope, id);
-    const { fn, alarms, batchSize, batchWindow, maxConcurrency = 10 } = props;
+    this.props = props;
     this.deadLetters = new Queue(this, 'DeadLetters', { enforceSSL: true, retentionPeriod: RETENTION });
-    this.queue = new Queue(this, 'Queue', {
+    this.queue = this.addQueue('Queue');
+    props.alarms.add(this, 'DeadLettersAlarm', {
+      metric: this.deadLetters.metricApproximateNumberOfMessagesVisible(),
+      description: `Messages that ${id} could not handle wait in its dead-letter queue.`,
+      section: 'dead-letters',
+    });
+  }
+
+  /** Another queue before the same function, with the same dead letters. */
+  addQueue(id: string): Queue {
+    const { fn, batchSize, batchWindow, maxConcurrency = 10 } = this.props;
+    const queue = new Queue(this, id, {
       enforceSSL: true,
       retentionPeriod: RETENTION,
       // AWS advises six times the function's timeout, plus the window.
@@ -38,18 +51,14 @@ export class WorkQueue extends Construct {
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVE_COUNT },
     });
     fn.addEventSource(
-      new SqsEventSource(this.queue, {
+      new SqsEventSource(queue, {
         batchSize,
         maxConcurrency,
         reportBatchItemFailures: true,
         ...(batchWindow === undefined ? {} : { maxBatchingWindow: batchWindow }),
       }),
     );
-    alarms.add(this, 'DeadLettersAlarm', {
-      metric: this.deadLetters.metricApproximateNumberOfMessagesVisible(),
-      description: `Messages that ${id} could not handle wait in its dead-letter queue.`,
-      section: 'dead-letters',
-    });
+    return queue;
   }
 
   graph(): IWidget {

@@ -34,6 +34,8 @@ export interface Faults {
   onCall?(call: Call): Fault | undefined;
   /** @returns for each copy of a message that is put on a queue, after how many ms it can be received; `[0]`: as it should */
   onSend?(queue: string, body: string): readonly number[];
+  /** @returns whether the action of a topic rule fails for this message, so that its error action gets it */
+  failsAction?(topic: string): boolean;
 }
 
 /** The service, as far as the faults let it be one. @param kill ends the environments of the function with that name */

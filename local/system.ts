@@ -50,7 +50,7 @@ export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
     keys: operatorKeys(secrets, identities),
     customResources: assembly.customResources,
     devicePolicy: compilePolicy('the device policy', policies),
-    onMessage: topicRulesOf(assembly, queues, roles),
+    onMessage: topicRulesOf(assembly, queues, roles, faults),
     startConsumers: consumersOf(assembly, queues, roles, invokeForQueue),
     tick: schedulesOf(assembly, roles, invoke),
     routes: routesOf(assembly, invoke),

@@ -88,8 +88,16 @@ interface SqsAction {
   readonly Sqs?: { readonly QueueUrl: string; readonly RoleArn: string; readonly UseBase64?: boolean };
 }
 
-/** Puts a message of the broker on the queues of the rules that take it. */
-export function topicRulesOf(assembly: Assembly, queues: Queues, roles: Roles): (message: BrokerMessage) => void {
+/**
+ * Puts a message of the broker on the queues of the rules that take it. Once its grant was checked, a local action cannot
+ * fail: error actions are for faults.
+ */
+export function topicRulesOf(
+  assembly: Assembly,
+  queues: Queues,
+  roles: Roles,
+  { failsAction = () => false }: Faults,
+): (message: BrokerMessage) => void {
   const rules = assembly.ofType('AWS::IoT::TopicRule').map(({ logicalId, properties }) => {
     const { Sql, AwsIotSqlVersion, Actions, ErrorAction } = properties.TopicRulePayload as {
       Sql: string;
@@ -99,15 +107,27 @@ export function topicRulesOf(assembly: Assembly, queues: Queues, roles: Roles): 
     };
     const [queue, ...others] = Actions.map((action) => actionQueue(logicalId, action, queues, roles));
     if (queue === undefined || others.length > 0) throw new Error(`${logicalId}: expected exactly one action`);
-    if (ErrorAction !== undefined) actionQueue(logicalId, ErrorAction, queues, roles);
-    return { rule: compileTopicRule(Sql, AwsIotSqlVersion), queue };
+    const errorQueue = ErrorAction && actionQueue(logicalId, ErrorAction, queues, roles);
+    return { name: logicalId, rule: compileTopicRule(Sql, AwsIotSqlVersion), queue, errorQueue };
   });
   return (message) => {
-    for (const { rule, queue } of rules) if (rule.matches(message.topic)) queue.send(rule.apply(message));
+    for (const { name, rule, queue, errorQueue } of rules.filter(({ rule }) => rule.matches(message.topic))) {
+      if (failsAction(message.topic)) errorQueue?.send(undelivered(name, message));
+      else queue.send(rule.apply(message));
+    }
   };
 }
 
-/** Once its grant was checked, a local action cannot fail; so error actions are checked, and have nothing to do. */
+/** What AWS IoT gives to an error action ("Error handling (error action)", AWS IoT developer guide). */
+const undelivered = (ruleName: string, { topic, clientId, payload }: BrokerMessage): string =>
+  JSON.stringify({
+    ruleName,
+    topic,
+    clientId,
+    base64OriginalPayload: payload.toString('base64'),
+    failures: [{ failedAction: 'SqsAction', failedResource: 'queue', errorMessage: 'A fault that a test asked for.' }],
+  });
+
 function actionQueue(logicalId: string, { Sqs }: SqsAction, queues: Queues, roles: Roles): LocalQueue {
   if (Sqs === undefined || Sqs.UseBase64 === true)
     throw new Error(`${logicalId}: expected actions to SQS as plain text`);

@@ -5,6 +5,7 @@ import { DEVICE_ID_SEGMENT, parseOtaTopic } from '../../core/topics.ts';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
+import { undeliveredAt } from '../shared/undelivered.ts';
 import { readOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
@@ -29,8 +30,8 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
 function readBatch(event: SQSEvent, now: Date): { messages: OtaMessage[]; rejected: RejectedMessage[] } {
   const messages: OtaMessage[] = [];
   const rejected: RejectedMessage[] = [];
-  for (const { body } of event.Records) {
-    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now);
+  for (const record of event.Records) {
+    const decoded = decodeRuleMessage(record.body, DEVICE_ID_SEGMENT, now, undeliveredAt(record));
     if (!decoded.ok) {
       rejected.push(decoded.rejected);
       continue;

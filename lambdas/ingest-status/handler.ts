@@ -11,6 +11,7 @@ import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
 import { resting, wake } from '../shared/rest-marker.ts';
+import { undeliveredAt } from '../shared/undelivered.ts';
 import { readStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
@@ -63,8 +64,8 @@ function withNews(statuses: StatusMessage[], { known }: Resting): StatusMessage[
 function readBatch(event: SQSEvent, now: Date): { statuses: StatusMessage[]; rejected: RejectedMessage[] } {
   const statuses: StatusMessage[] = [];
   const rejected: RejectedMessage[] = [];
-  for (const { body } of event.Records) {
-    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now);
+  for (const record of event.Records) {
+    const decoded = decodeRuleMessage(record.body, DEVICE_ID_SEGMENT, now, undeliveredAt(record));
     if (!decoded.ok) {
       rejected.push(decoded.rejected);
       continue;

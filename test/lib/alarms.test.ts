@@ -76,8 +76,16 @@ describe('an alarm watches', () => {
       return RedrivePolicy === undefined ? [] : [RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]];
     });
     const expected = deadLetters.map((id) => JSON.stringify({ 'Fn::GetAtt': [id, 'QueueName'] }));
-    expect(watched('ApproximateNumberOfMessagesVisible').sort()).toEqual(expected.sort());
-    expect(expected).toHaveLength(4);
+    expect(watched('ApproximateNumberOfMessagesVisible').sort()).toEqual([...new Set(expected)].sort());
+    expect(new Set(expected).size).toBe(4);
+  });
+
+  test('the queues of what rules could not put on theirs', () => {
+    const rules = resources(serviceTemplate, 'AWS::IoT::TopicRule').map(([, { Properties }]) => {
+      const { ErrorAction } = Properties.TopicRulePayload as { ErrorAction: { Sqs: { QueueUrl: { Ref: string } } } };
+      return JSON.stringify({ 'Fn::GetAtt': [ErrorAction.Sqs.QueueUrl.Ref, 'QueueName'] });
+    });
+    expect(watched('NumberOfMessagesSent').sort()).toEqual([...new Set(rules)].sort());
   });
 
   test('the errors of every function', () => {

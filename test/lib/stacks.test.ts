@@ -209,10 +209,19 @@ describe('grants', () => {
   });
 });
 
+/** Logical ids of the functions that an SQS action of a rule leads to. */
+const functionsFedBy = (action: object | undefined): unknown[] => {
+  const { QueueUrl } = (action as { Sqs: { QueueUrl: { Ref: string } } }).Sqs;
+  return resources(serviceTemplate, 'AWS::Lambda::EventSourceMapping')
+    .map(([, { Properties }]) => Properties as { EventSourceArn: unknown; FunctionName: unknown })
+    .filter(({ EventSourceArn }) => JSON.stringify(EventSourceArn).includes(`"${QueueUrl.Ref}"`))
+    .map(({ FunctionName }) => FunctionName);
+};
+
 describe('queues', () => {
   test('each have a dead-letter queue, and wait six times as long as their function may run', () => {
     const queues = resources(serviceTemplate, 'AWS::SQS::Queue').filter(([id]) => !id.includes('DeadLetters'));
-    expect(queues).toHaveLength(4);
+    expect(queues).toHaveLength(6);
     for (const [, { Properties }] of queues) {
       expect(Properties).toMatchObject({ MessageRetentionPeriod: 1_209_600, RedrivePolicy: { maxReceiveCount: 50 } });
       expect(Properties.VisibilityTimeout).toBeGreaterThanOrEqual(6 * 60);
@@ -222,7 +231,12 @@ describe('queues', () => {
   test('get every message as the broker saw it', () => {
     const rules = resources(serviceTemplate, 'AWS::IoT::TopicRule').map(
       ([, { Properties }]) =>
-        Properties.TopicRulePayload as { Sql: string; AwsIotSqlVersion: string; ErrorAction?: object },
+        Properties.TopicRulePayload as {
+          Sql: string;
+          AwsIotSqlVersion: string;
+          Actions: object[];
+          ErrorAction: object;
+        },
     );
     expect(rules.map(({ Sql }) => /FROM '(.*)'/.exec(Sql)?.[1])).toEqual([
       'paku/edge/+/status',
@@ -234,7 +248,10 @@ describe('queues', () => {
         "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id",
       );
       expect(rule.AwsIotSqlVersion).toBe('2016-03-23');
-      expect(rule.ErrorAction).toBeDefined();
+      // What its own queue does not take, the rule gives to the same function by another.
+      expect(functionsFedBy(rule.ErrorAction)).toEqual(functionsFedBy(rule.Actions[0]));
+      expect(functionsFedBy(rule.ErrorAction)).toHaveLength(1);
+      expect(rule.ErrorAction).not.toEqual(rule.Actions[0]);
     }
   });
 });

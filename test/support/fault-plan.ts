@@ -45,11 +45,14 @@ export const killedInTurn =
 export class FaultPlan implements Faults {
   /** Bodies that topic rules put on queues. */
   readonly taken: string[] = [];
+  /** Bodies that their error actions put on queues. */
+  readonly undelivered: string[] = [];
   /** How many faults there were, by the function that met them. */
   readonly met = new Map<string, number>();
   #mishap: Mishap | undefined;
   #services: readonly string[] = [];
   #delays: () => readonly number[] = () => [0];
+  #ruleFailures: (() => Fault | undefined) | undefined;
   readonly #perFunction = new Map<string, () => Fault | undefined>();
 
   /** From now on each function meets this with each of these services, from its beginning. */
@@ -64,9 +67,15 @@ export class FaultPlan implements Faults {
     this.#delays = delays;
   }
 
+  /** From now on every other message meets a rule whose action fails. */
+  breakRules(): void {
+    this.#ruleFailures = everyOther({ kind: 'reset' })();
+  }
+
   /** From now on all is well. */
   end(): void {
     this.#mishap = undefined;
+    this.#ruleFailures = undefined;
     this.#delays = () => [0];
   }
 
@@ -79,8 +88,11 @@ export class FaultPlan implements Faults {
     return fault;
   };
 
+  failsAction = (): boolean => this.#ruleFailures?.() !== undefined;
+
   onSend = (queue: string, body: string): readonly number[] => {
     if (body.includes('"received_at"') && !queue.includes('DeadLetters')) this.taken.push(body);
+    if (body.includes('"base64OriginalPayload"')) this.undelivered.push(body);
     return this.#delays();
   };
 }

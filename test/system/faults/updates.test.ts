@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { ApiClient } from '../../../api/client.ts';
+import { signedFetch } from '../../../api/signed-fetch.ts';
+import { sha256 } from '../../../core/rule-message.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import type { DeviceEvent } from '../../../fleet/device-events.ts';
 import type { Fault } from '../../../local/faults.ts';
@@ -68,9 +71,40 @@ test.each(played)('%s: every device reaches its target, and nothing is lost', as
   expect(met).toEqual(expect.arrayContaining(services.flatMap((service) => CALLERS[service] ?? [])));
 });
 
-test('queues deliver twice and in another order: every device reaches its target, and nothing is lost', async () => {
+test('queues deliver twice and in another order, and rules fail to put every other message there: nothing is lost', async () => {
   plan.deliver(() => [1_000 * Math.ceil(Math.random() * 20), 0, 400_000]);
-  await new Story('twice', () => {}).tell();
+  await new Story('twice', () => plan.breakRules()).tell();
+  const reports = plan.undelivered.map((body) => JSON.parse(body) as { topic: string; base64OriginalPayload: string });
+  const hashes = reports
+    .filter(({ topic }) => topic.includes('/ota/'))
+    .map(({ base64OriginalPayload: payload }) => sha256(Buffer.from(payload, 'base64')));
+  expect(hashes).not.toEqual([]);
+  const kept = await system.database.query<{ payload_hash: string }>(
+    `SELECT DISTINCT payload_hash FROM ota_events WHERE device_id LIKE 'twice-%' AND update_id IS NOT NULL`,
+  );
+  expect(kept.map(({ payload_hash }) => payload_hash)).toEqual(expect.arrayContaining(hashes));
+});
+
+test('what died is moved back by one command, and lands as if nothing had happened', async () => {
+  plan.begin(first(Number.POSITIVE_INFINITY, refused('AccessDeniedException', 403)), ['rds-data']);
+  const bootedAt = system.now();
+  const device = await system.device({ deviceId: 'late-1', model: 'late', heartbeatSeconds: 24 * 3600 });
+  await new Promise<void>((resolve) => {
+    device.on('state', ({ kind }) => kind === 'connected' && resolve());
+  });
+  await device.stop();
+  const { api, region, s3: keys } = system.runtime.endpoints;
+  const client = new ApiClient(api.url, signedFetch(region, keys, system.now));
+  const dead = async () => (await client.deadLetters()).items.find(({ queue }) => queue === 'status')?.messages ?? 0;
+  while ((await dead()) === 0) await system.advance({ minutes: 7 });
+  plan.end();
+  await client.redriveDeadLetters('status');
+  const { registered_at: registeredAt } = await system.until<{ registered_at: Date }>(
+    `SELECT registered_at FROM devices WHERE device_id = 'late-1' AND current_firmware_version = '1.0.0'`,
+  );
+  expect(registeredAt.getTime() - bootedAt.getTime()).toBeLessThan(10_000);
+  expect(await dead()).toBe(0);
+  expect(await system.database.query('SELECT * FROM rejected_messages')).toEqual([]);
 });
 
 /** How often the orchestrator looks in a phase while things go wrong; then all is well until the next phase. */
