@@ -1,13 +1,18 @@
 import { inBatches } from './batches.ts';
 import type { Sql } from './database.ts';
+import { limitRejections } from './floods.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
 /** Enough to see what a device sent; the length and the hash say the rest. */
 const KEPT_BYTES = 16 * 1024;
 
-/** Records messages that were acknowledged without being processed. A message recorded twice is one row. */
+/**
+ * Records messages that were acknowledged without being processed; of a flood, the first. A message recorded twice is
+ * one row.
+ */
 export async function recordRejectedMessages(sql: Sql, messages: readonly RejectedMessage[]): Promise<void> {
-  const rows = messages.map(({ topic, clientId, reason, payload, payloadHash, receivedAt }) => ({
+  const kept = await limitRejections(sql, messages);
+  const rows = kept.map(({ topic, clientId, reason, payload, payloadHash, receivedAt }) => ({
     topic,
     client_id: clientId,
     reason,

@@ -1,4 +1,5 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { describeFloods, limitReports, MOST_A_MINUTE } from '../../core/floods.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
 import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
 import { DEVICE_ID_SEGMENT, parseOtaTopic } from '../../core/topics.ts';
@@ -12,6 +13,8 @@ import { type FamilyReport, storeReports } from './store-reports.ts';
 const database = openDatabase();
 
 interface OtaMessage extends FamilyReport {
+  readonly topic: string;
+  readonly receivedAt: Date;
   readonly message: RuleMessage;
 }
 
@@ -19,11 +22,18 @@ interface OtaMessage extends FamilyReport {
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const now = new Date();
   const { messages, rejected } = readBatch(event, now);
-  const { updates, refused } = await storeReports(database, messages, now);
+  const { taken, dropped } = await limitReports(database, messages);
+  const { updates, refused } = await storeReports(database, taken, now);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
-  await recordRejectedMessages(database, rejected);
-  count({ rejectedMessages: rejected.length });
-  logger.info('ota reports', { messages: event.Records.length, updates, rejected: rejected.length });
+  await recordRejectedMessages(database, [...rejected, ...describeFloods(dropped, MOST_A_MINUTE.reports)]);
+  count({ rejectedMessages: rejected.length + dropped.length });
+
+  logger.info('ota reports', {
+    messages: event.Records.length,
+    updates,
+    rejected: rejected.length,
+    dropped: dropped.length,
+  });
   return { batchItemFailures: [] };
 }
 
@@ -40,8 +50,10 @@ function readBatch(event: SQSEvent, now: Date): { messages: OtaMessage[]; reject
     const topic = parseOtaTopic(message.topic);
     const read = topic === undefined ? undefined : readOtaMessage(message, topic.kind);
     if (topic !== undefined && read?.ok) {
-      messages.push({ message, family: topic.family, clientId: message.clientId, report: read.report });
+      messages.push({ ...originOf(message), message, family: topic.family, report: read.report });
     } else rejected.push(rejectMessage(message, read === undefined || read.ok ? 'not an OTA topic' : read.reason));
   }
   return { messages, rejected };
 }
+
+const originOf = ({ topic, clientId, receivedAt }: RuleMessage) => ({ topic, clientId, receivedAt });

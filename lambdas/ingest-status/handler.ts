@@ -1,6 +1,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { DeviceReport } from '../../core/devices.ts';
 import { ENV } from '../../core/env-names.ts';
+import { describeFloods, limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
 import { type Resting, saysNothingNew } from '../../core/resting.ts';
 import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
@@ -42,16 +43,23 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     const reason = refused.get(message.deviceId);
     if (reason !== undefined) rejected.push(rejectMessage(message, reason));
   }
-  await recordRejectedMessages(database, rejected);
+  const messages = statuses.map(({ message }) => message);
+  const { dropped } = limitFloods(messages, MOST_A_MINUTE.statuses);
+  await recordRejectedMessages(database, [...rejected, ...describeFloods(dropped, MOST_A_MINUTE.statuses)]);
   await enqueue(
     dispatchQueueUrl,
     owed.map((updateId) => ({ updateId })),
   );
   // What has changed is no longer what the marker says.
   if (rest !== undefined && statuses.length > 0) await wake(now);
-  const absorbed = said.length - statuses.length;
-  count({ rejectedMessages: rejected.length });
-  logger.info('statuses', { messages: event.Records.length, absorbed, rejected: rejected.length, owed: owed.length });
+  count({ rejectedMessages: rejected.length + dropped.length });
+  logger.info('statuses', {
+    messages: event.Records.length,
+    absorbed: said.length - statuses.length,
+    rejected: rejected.length,
+    flood: dropped.length,
+    owed: owed.length,
+  });
   return { batchItemFailures: [] };
 }
 

@@ -2,6 +2,7 @@ import { inBatches, writeApart } from '../../core/batches.ts';
 import type { Sql } from '../../core/database.ts';
 import { type DeviceReport, mergeReports, upsertDevices } from '../../core/devices.ts';
 import { findOwedTo } from '../../core/dispatching.ts';
+import { limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
 import { recordLateSuccesses } from '../../core/tallying.ts';
@@ -47,9 +48,11 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
   return [...merged.values()];
 }
 
-/** A status that names a version is evidence of what runs, for devices with an update under way. */
+/** A status that names a version is evidence of what runs, for devices with an update under way; a flood of them is not. */
 async function recordProofOfBoot(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
-  const reports = statuses.filter(({ report }) => report.version !== null && report.online).map(toReport);
+  const proofs = statuses.filter(({ report }) => report.version !== null && report.online);
+  const sources = proofs.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
+  const reports = limitFloods(sources, MOST_A_MINUTE.statuses).taken.map(toReport);
   for (const batch of inBatches(reports)) await judgeUpdates(sql, await recordReports(sql, batch), now);
 }
 
