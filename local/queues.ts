@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
 import type { Clock } from './clock.ts';
 import type { Faults } from './faults.ts';
-import { writeWhole } from './files.ts';
+import type { QueueJournal } from './queue-journal.ts';
 
 export interface QueueSettings {
   readonly name: string;
@@ -43,6 +42,7 @@ export class LocalQueue {
   #running = 0;
   #stopTimer: () => void = () => {};
   #closed = false;
+  #journal: QueueJournal | undefined;
 
   constructor(
     settings: QueueSettings,
@@ -62,7 +62,7 @@ export class LocalQueue {
     const now = this.#clock.now();
     for (const [copy, delayMs] of this.#onSend(this.settings.name, body).entries()) {
       const message = { id: copy === 0 ? id : randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delayMs };
-      this.#messages.set(message.id, message);
+      this.#keep(message);
     }
     this.#wake();
     return id;
@@ -71,7 +71,7 @@ export class LocalQueue {
   /** Empties the queue. @returns what it held */
   takeAll(): readonly Message[] {
     const all = this.messages;
-    this.#messages.clear();
+    for (const { id } of all) this.#forget(id);
     return all;
   }
 
@@ -96,10 +96,24 @@ export class LocalQueue {
     this.#stopTimer();
   }
 
-  /** Puts back what an earlier process left behind; all of it is visible at once. */
-  restore(messages: readonly Message[]): void {
-    for (const message of messages) this.#messages.set(message.id, { ...message, visibleAt: 0 });
+  /** Takes up what an earlier process left behind, visible at once and as if new, and writes down all that follows. */
+  keepIn(journal: QueueJournal): void {
+    for (const { id, body, sentAt } of journal.of(this.settings.name)) {
+      this.#messages.set(id, { id, body, sentAt, receives: 0, visibleAt: 0 });
+    }
+    this.#journal = journal;
     this.#wake();
+  }
+
+  #keep(message: Message): void {
+    const { id, body, sentAt } = message;
+    this.#messages.set(id, message);
+    this.#journal?.add({ id, queue: this.settings.name, body, sentAt });
+  }
+
+  #forget(id: string): void {
+    this.#messages.delete(id);
+    this.#journal?.remove(id);
   }
 
   /** Lets the consumer have a batch when one is full or its window is over, and sees to it that it is asked again. */
@@ -139,7 +153,7 @@ export class LocalQueue {
     }
     const failures = new Set(await consumer.consume(batch).catch(() => batch.map(({ id }) => id)));
     for (const message of batch) {
-      if (!failures.has(message.id)) this.#messages.delete(message.id);
+      if (!failures.has(message.id)) this.#forget(message.id);
       else if (message.receives >= (this.settings.redrive?.maxReceiveCount ?? Number.POSITIVE_INFINITY))
         this.#bury(message);
     }
@@ -148,26 +162,10 @@ export class LocalQueue {
   }
 
   #bury({ id, body }: Message): void {
-    this.#messages.delete(id);
     this.#findQueue(this.settings.redrive?.deadLetterArn ?? '')?.send(body);
+    this.#forget(id);
   }
 }
 
 /** When a message became one that can be received. */
 const arrival = ({ sentAt, visibleAt }: Message) => Math.max(sentAt, visibleAt);
-
-/** Writes what is still in the queues, for the next start. */
-export function saveQueues(file: string, queues: readonly LocalQueue[]): void {
-  writeWhole(
-    file,
-    JSON.stringify(Object.fromEntries(queues.map(({ settings, messages }) => [settings.name, messages]))),
-  );
-}
-
-/** Reads it back, once: a message is in the file or in a queue, not in both. */
-export function restoreQueues(file: string, queues: readonly LocalQueue[]): void {
-  if (!existsSync(file)) return;
-  const left = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Message[]>;
-  rmSync(file);
-  for (const queue of queues) queue.restore(left[queue.settings.name] ?? []);
-}

@@ -15,7 +15,7 @@ import { startHttpApi } from './http-api.ts';
 import type { HttpServer } from './http-server.ts';
 import { Identities } from './identities.ts';
 import { iotDataService } from './iot-data.ts';
-import { restoreQueues, saveQueues } from './queues.ts';
+import { QueueJournal } from './queue-journal.ts';
 import { s3Service } from './s3.ts';
 import { S3Store } from './s3-store.ts';
 import { secretsManagerService } from './secrets.ts';
@@ -110,8 +110,10 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   closers.add(() => closeFunctions(system));
   for (const resource of system.customResources) await runCustomResource(resource, system.invoke);
 
+  const journal = new QueueJournal(home.path('queues.jsonl'), report);
+  for (const queue of system.queues.values()) queue.keepIn(journal);
   system.startConsumers();
-  resumeQueues(system, home.path('queues.json'), closers);
+  closers.add(() => closeQueues(system));
   api.serve(system.routes);
   const authority = await CertificateAuthority.open(home.path('certificates'));
   const { devicePolicy: policy, onMessage, tick } = system;
@@ -175,15 +177,10 @@ function withFaults(services: Record<string, AwsService>, { functions }: System,
   );
 }
 
-/** From here on, what the queues hold at the end is written down, once the functions have finished what they began. */
-function resumeQueues(system: System, file: string, closers: Closers): void {
-  const queues = [...system.queues.values()];
-  restoreQueues(file, queues);
-  closers.add(async () => {
-    for (const queue of queues) queue.close();
-    await closeFunctions(system);
-    saveQueues(file, queues);
-  });
+/** Nothing new is begun; what the functions have begun they finish, and what is left waits in the journal. */
+async function closeQueues(system: System): Promise<void> {
+  for (const queue of system.queues.values()) queue.close();
+  await closeFunctions(system);
 }
 
 /** A tick that takes longer than the interval is not overtaken by the next. @returns what ends it */

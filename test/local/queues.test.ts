@@ -1,8 +1,10 @@
+import { appendFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Consumer, LocalQueue, restoreQueues, saveQueues } from '../../local/queues.ts';
+import { QueueJournal } from '../../local/queue-journal.ts';
+import { type Consumer, LocalQueue } from '../../local/queues.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const ARN = 'arn:aws:sqs:eu-west-1:000000000000:';
@@ -137,17 +139,54 @@ describe('a queue with a consumer', () => {
   });
 });
 
-it('messages that were not delivered before a restart are delivered after it, once', async () => {
-  const file = join(await mkdtemp(join(tmpdir(), 'paku-queues-')), 'queues.json');
-  queue.send('a');
-  saveQueues(file, [queue, dead]);
+describe('a queue with a journal', () => {
+  const failures: string[] = [];
+  const openJournal = (file: string) => new QueueJournal(file, ({ message }) => failures.push(message));
+  const newFile = async () => join(await mkdtemp(join(tmpdir(), 'paku-queues-')), 'queues.jsonl');
 
-  queue = newQueue();
-  attach({ windowSeconds: 1 });
-  restoreQueues(file, [queue, dead]);
-  restoreQueues(file, [queue, dead]);
-  await clock.advance(1_000);
-  expect(batches).toEqual([['a']]);
+  it('has what was not handled when its process was killed, half a line at its end included', async () => {
+    const file = await newFile();
+    queue.keepIn(openJournal(file));
+    for (const body of ['a', 'b', 'c']) queue.send(body);
+    attach({ batchSize: 1, concurrency: 1 }, (bodies) => bodies.filter((body) => body !== 'a'));
+    await clock.advance(1_000);
+    appendFileSync(file, '{"id":"half of');
+
+    for (let starts = 0; starts < 2; starts++) {
+      queue = newQueue();
+      queue.keepIn(openJournal(file));
+      expect(queue.messages.map(({ body }) => body)).toEqual(['b', 'c']);
+    }
+    batches = [];
+    attach({ windowSeconds: 1 });
+    await clock.advance(1_000);
+    expect(batches).toEqual([['b', 'c']]);
+    queue = newQueue();
+    queue.keepIn(openJournal(file));
+    expect(queue.messages).toEqual([]);
+  });
+
+  it('does not grow with what is gone', async () => {
+    const file = await newFile();
+    const journal = openJournal(file);
+    for (let n = 0; n < 25_000; n++) {
+      journal.add({ id: String(n), queue: 'work', body: 'x', sentAt: 0 });
+      journal.remove(String(n));
+    }
+    expect(statSync(file).size).toBeLessThan(2 * 1024 * 1024);
+  });
+
+  it('goes on in memory where the disk takes nothing, and says so', async () => {
+    const file = await newFile();
+    queue.keepIn(openJournal(file));
+    rmSync(file);
+    mkdirSync(file);
+    queue.send('a');
+    expect(failures).toEqual([expect.stringContaining('EISDIR')]);
+    attach({});
+    await clock.advance(0);
+    expect(batches).toEqual([['a']]);
+  });
 });
 
 describe('a queue that a test makes unruly', () => {

@@ -1,0 +1,54 @@
+import type { Sql } from '../../core/database.ts';
+
+/** A message that a topic rule took. */
+export interface TakenMessage {
+  readonly topic: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly hash: string;
+}
+
+const A_STATEMENT = 5_000;
+
+/** Those that are neither in the database nor in `rejected_messages`. */
+export async function findLost(sql: Sql, taken: readonly TakenMessage[]): Promise<object[]> {
+  const lost: object[] = [];
+  for (let start = 0; start < taken.length; start += A_STATEMENT) {
+    const messages = taken.slice(start, start + A_STATEMENT).map(({ topic, at, hash }) => {
+      return { topic, device: topic.split('/')[2], at: new Date(at), hash };
+    });
+    // A status is folded into its device: that one has heard of it, or of a later one.
+    const found = await sql.query(
+      `SELECT m.topic, m.at FROM jsonb_to_recordset(:messages::jsonb) AS m(topic text, device text, at timestamptz, hash text)
+       WHERE NOT EXISTS (
+           SELECT FROM devices WHERE device_id = m.device AND m.topic LIKE '%/status' AND reachability_received_at >= m.at)
+         AND NOT EXISTS (
+           SELECT FROM ota_events WHERE device_id = m.device AND received_at = m.at AND payload_hash = m.hash)
+         AND NOT EXISTS (
+           SELECT FROM rejected_messages WHERE topic = m.topic AND received_at = m.at AND payload_sha256 = m.hash)
+       LIMIT 100`,
+      { messages },
+    );
+    lost.push(...(found as object[]));
+  }
+  return lost;
+}
+
+/** Rollouts that hold more than they may, or other than their pace row says. */
+export async function findExceeded(sql: Sql): Promise<object[]> {
+  const held = await sql.query(
+    `SELECT r.name, p.in_flight, r.max_in_flight, held.count
+     FROM rollout_pace AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
+     CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE slot_held), count(*) FILTER (WHERE slot_held AND closed_at IS NULL) AS open
+       FROM device_update_status AS u WHERE u.rollout_id = r.id) AS held
+     WHERE held.count <> p.in_flight OR held.open > r.max_in_flight OR p.in_flight > r.max_in_flight`,
+  );
+  const hurried = await sql.query(
+    `SELECT r.name, date_trunc('minute', a.sent_at) AS minute, count(*)
+     FROM update_attempts AS a JOIN device_update_status AS u ON u.id = a.update_id
+     JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     GROUP BY 1, 2, r.max_per_minute HAVING count(*) > r.max_per_minute`,
+  );
+  return [...held, ...hurried] as object[];
+}
