@@ -16,7 +16,7 @@ export interface Call {
 /** What goes wrong with a call. */
 export type Fault =
   /** It is refused, as the service would word it, and not carried out. */
-  | { readonly kind: 'refused'; readonly code: string; readonly status: number }
+  | { readonly kind: 'refused'; readonly code: string; readonly status: number; readonly message?: string }
   /** The connection breaks before it is carried out. */
   | { readonly kind: 'reset' }
   /** It is carried out, and the connection breaks before the answer. */
@@ -64,7 +64,9 @@ export function faultyService(
 const operationOf = ({ method, path, headers }: AwsRequest) => headers['x-amz-target'] ?? `${method} ${path}`;
 
 async function happen(fault: Exclude<Fault, { kind: 'killed' }>, carryOut: () => Promise<Answer>): Promise<Answer> {
-  if (fault.kind === 'refused') throw new AwsError(fault.code, fault.status, 'A fault that a test asked for.');
+  if (fault.kind === 'refused') {
+    throw new AwsError(fault.code, fault.status, fault.message ?? 'A fault that a test asked for.');
+  }
   if (fault.kind === 'reset') return hangUp();
   if (fault.kind === 'slow') await delay(fault.ms);
   const answer = await carryOut();

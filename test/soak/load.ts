@@ -18,6 +18,7 @@ const RULES = {
   survival_minutes: 0,
   attempt_timeout_minutes: 2,
   confirm_timeout_minutes: 2,
+  max_attempts: 2,
   failure_threshold: 1,
 };
 const HEARTBEAT_SECONDS = 15;

@@ -22,7 +22,8 @@ beforeAll(async () => {
 afterEach(() => plan.end());
 afterAll(() => system?.close());
 
-const refused = (code: string, status: number): Fault => ({ kind: 'refused', code, status });
+const times = (count: number, fault: Fault): Fault[] => Array.from({ length: count }, () => fault);
+const refused = (code: string, status: number) => ({ kind: 'refused', code, status }) as const;
 /** Who has to meet the faults of a service in each story. */
 const CALLERS: Record<string, readonly string[]> = {
   'rds-data': ['RegisterRelease', 'IngestStatus', 'IngestOta', 'Orchestrate', 'Dispatch', 'Download'],
@@ -30,6 +31,11 @@ const CALLERS: Record<string, readonly string[]> = {
   iotdata: ['Dispatch'],
 };
 const SLOW_DOWN = refused('SlowDown', 503);
+const AWAY = refused('ServiceUnavailableError', 503);
+const DISK_FULL: Fault = {
+  ...refused('BadRequestException', 400),
+  message: 'ERROR: could not extend file "base/5/16384": No space left on device; SQLState: 53100',
+};
 /** One at a time and slowly; failures and attempts are many, and the rollout is not to stop because of them. */
 const RULES = { stages: [], max_in_flight: 1, max_per_minute: 1, max_attempts: 20, failure_threshold: 1 };
 const ALL = ['rds-data', 's3', 'sqs', 'secretsmanager', 'iotdata', 'events'];
@@ -37,7 +43,11 @@ const ALL = ['rds-data', 's3', 'sqs', 'secretsmanager', 'iotdata', 'events'];
 /** Each happens to every function from the beginning of every phase of an update. */
 const MISHAPS: readonly [string, Mishap, readonly string[]][] = [
   ['the database resumes', first(1, refused('DatabaseResumingException', 400)), ['rds-data']],
-  ['the database is not there', first(8, refused('ServiceUnavailableError', 503)), ['rds-data']],
+  [
+    'the database is not there, and then its disk is full',
+    oneOfEach(...times(8, AWAY), ...times(4, DISK_FULL)),
+    ['rds-data'],
+  ],
   ['the database commits, and the answer is lost', everyOther({ kind: 'answer-lost' }), ['rds-data']],
   [
     'S3 asks to slow down, fails, and breaks off in the middle of an object',
@@ -83,6 +93,12 @@ test('queues deliver twice and in another order, and rules fail to put every oth
     `SELECT DISTINCT payload_hash FROM ota_events WHERE device_id LIKE 'twice-%' AND update_id IS NOT NULL`,
   );
   expect(kept.map(({ payload_hash }) => payload_hash)).toEqual(expect.arrayContaining(hashes));
+});
+
+test('every clock jumps, an hour ahead and an hour back: every device reaches its target, and nothing is lost', async () => {
+  const jumps = [60, -60, 60, -60, 60];
+  await new Story('clocks', () => void system.advance({ minutes: jumps.shift() ?? 0 })).tell();
+  expect(jumps).toEqual([]);
 });
 
 test('what died is moved back by one command, and lands as if nothing had happened', async () => {

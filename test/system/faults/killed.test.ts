@@ -1,0 +1,193 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { RDSDataClient } from '@aws-sdk/client-rds-data';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Database, dataApiDatabase } from '../../../core/database.ts';
+import { buildImage } from '../../../fleet/build-image.ts';
+import { VirtualDevice } from '../../../fleet/virtual-device.ts';
+import { CertificateAuthority } from '../../../local/certificates.ts';
+import type { Endpoints } from '../../../local/home.ts';
+import { addRollout } from '../../support/rows.ts';
+import { ownDatabase } from '../../support/system.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+/** Real time: nobody can move the clock of that process. */
+const WAIT_MS = 120_000;
+const DEVICES = ['k-0', 'k-1', 'k-2', 'k-3', 'k-4', 'k-5'];
+
+/** `npm start -- --empty` in a process of its own, always on the same ports and in the same home. */
+class Start {
+  readonly home = mkdtempSync(join(tmpdir(), 'paku-ota-killed-'));
+  #ports = '';
+  #server: Awaited<ReturnType<typeof ownDatabase>>;
+  #process: ChildProcess | undefined;
+  #output = '';
+
+  async prepare(): Promise<void> {
+    this.#ports = (await Promise.all([1, 2, 3, 4].map(freePort))).join(',');
+    this.#server = await ownDatabase();
+  }
+
+  async up(): Promise<Endpoints> {
+    const args = ['--import', 'tsx', 'local/main.ts', '--empty', '--tick', '1s', '--ports', this.#ports];
+    const env = { ...process.env, PAKU_OTA_HOME: this.home };
+    const url = this.#server?.url;
+    const child = spawn(process.execPath, args, {
+      cwd: ROOT,
+      env: url === undefined ? env : { ...env, DATABASE_URL: url },
+    });
+    child.stdout.on('data', (text: Buffer) => this.#hear(text));
+    child.stderr.on('data', (text: Buffer) => this.#hear(text));
+    this.#process = child;
+    const file = join(this.home, 'endpoints.json');
+    for (let polls = 0; !existsSync(file); polls++) {
+      if (child.exitCode !== null || polls > 600) throw new Error(`it did not start:\n${this.#output}`);
+      await delay(100);
+    }
+    return JSON.parse(readFileSync(file, 'utf8')) as Endpoints;
+  }
+
+  /** As a crash of the machine would, but for what its disk had not written. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+    rmSync(join(this.home, 'endpoints.json'), { force: true });
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    await this.#server?.drop();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+
+  #hear(text: Buffer): void {
+    this.#output = (this.#output + text.toString()).slice(-4_000);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const start = new Start();
+const devices: VirtualDevice[] = [];
+let database: Database;
+let endpoints: Endpoints;
+
+async function boot(): Promise<void> {
+  endpoints = await start.up();
+  const { region, dataApi } = endpoints;
+  const client = new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi, maxAttempts: 1 });
+  database = dataApiDatabase(client, dataApi);
+}
+
+async function switchOn(deviceId: string): Promise<void> {
+  const authority = await CertificateAuthority.open(join(start.home, 'certificates'));
+  const { certificateFile, privateKeyFile } = await authority.addDevice(deviceId);
+  const { host, port, caFile } = endpoints.mqtt;
+  const read = (file: string) => readFileSync(file, 'utf8');
+  const device = new VirtualDevice({
+    deviceId,
+    model: 'esp32-s3',
+    firmwareVersion: '1.0.0',
+    mac: 'A0:B7:65:20:E9:55',
+    chip: 'ESP32-S3',
+    topicFamily: 'devices',
+    statusForm: 'seed',
+    heartbeatSeconds: 2,
+    keepaliveSeconds: 60,
+    connection: { host, port, ca: read(caFile), cert: read(certificateFile), key: read(privateKeyFile) },
+    behaviours: { slowRebootSeconds: 0.2, bytesPerSecond: 20_000 },
+  });
+  devices.push(device);
+  device.start();
+}
+
+async function until(sql: string, meanwhile = 'SELECT 1'): Promise<void> {
+  const deadline = Date.now() + WAIT_MS;
+  while (Date.now() < deadline) {
+    await database.query(meanwhile);
+    const [row] = await database.query<{ done: boolean }>(`SELECT (${sql}) AS done`);
+    if (row?.done) return;
+    await delay(100);
+  }
+  throw new Error(`not in time: ${sql}\n${JSON.stringify(await updates())}`);
+}
+
+const updates = () =>
+  database.query<{ status: string; version: string; reason: string | null }>(
+    `SELECT u.status, d.current_firmware_version AS version, u.error_message AS reason
+     FROM device_update_status AS u JOIN devices AS d USING (device_id) ORDER BY device_id`,
+  );
+
+beforeAll(async () => {
+  await start.prepare();
+  await boot();
+});
+afterAll(async () => {
+  await Promise.all(devices.map((device) => device.stop()));
+  await start.close();
+});
+
+/** It takes half a minute of real time on a machine with nothing else to do: with PAKU_OTA_LONG=1. */
+const long = test.runIf(process.env.PAKU_OTA_LONG === '1');
+
+long(
+  'npm start is killed after an upload and in the midst of a rollout: every device ends on its target or with a reason',
+  {
+    timeout: 600_000,
+  },
+  async () => {
+    for (const deviceId of DEVICES) await switchOn(deviceId);
+    await until(`SELECT count(*) = ${DEVICES.length} FROM devices`);
+    const { region, s3 } = endpoints;
+    const store = new S3Client({ region, endpoint: s3.endpoint, credentials: s3 });
+    const image = buildImage({ version: '1.1.0', project: 'esp32-s3', codeBytes: 40_000 });
+    await store.send(new PutObjectCommand({ Bucket: s3.bucket, Key: 'firmware/1.1.0/esp32-s3.bin', Body: image }));
+    await start.kill();
+
+    await boot();
+    await until(`SELECT count(*) = 1 FROM firmware_releases`);
+    await addRollout(database, 'r', '1.1.0', {
+      stages: [],
+      max_in_flight: 3,
+      max_attempts: 1,
+      attempt_timeout_minutes: 1,
+      confirm_timeout_minutes: 1,
+      survival_minutes: 0,
+      failure_threshold: 1,
+    });
+    await until(`SELECT count(*) > 0 FROM device_update_status WHERE status IN ('downloading', 'downloaded')`);
+    await start.kill();
+
+    await boot();
+    // What the kill cut off ends by its deadline, which is brought nearer; the others are sent theirs.
+    await until(
+      `SELECT count(*) FILTER (WHERE closed_at IS NOT NULL) = ${DEVICES.length} FROM device_update_status`,
+      `UPDATE device_update_status SET deadline_at = now() WHERE closed_at IS NULL AND sent_at < now() - interval '10 seconds'`,
+    );
+    const ended = await updates();
+    expect(ended).toHaveLength(DEVICES.length);
+    for (const { status, version, reason } of ended) {
+      expect(['success', 'timed_out', 'failed']).toContain(status);
+      if (status === 'success') expect(version).toBe('1.1.0');
+      else expect(reason).toEqual(expect.any(String));
+    }
+    expect(ended.filter(({ status }) => status === 'success').length).toBeGreaterThanOrEqual(3);
+  },
+);
