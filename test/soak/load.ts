@@ -128,8 +128,9 @@ export class Voice {
     return new Voice(deviceId, client);
   }
 
-  status(uptimeSeconds: number): void {
-    const payload = JSON.stringify({ firmware_version: '1.0.0', device_model: 'voice', uptime_seconds: uptimeSeconds });
+  /** Another version is news, which is never absorbed. */
+  status(version: string): void {
+    const payload = JSON.stringify({ firmware_version: version, device_model: 'voice' });
     this.#client.publish(`paku/edge/${this.deviceId}/status`, payload);
   }
 

@@ -52,14 +52,14 @@ export class Probe {
 
   async #askOnce(): Promise<number | null> {
     const sentAt = Date.now();
-    const count = ++this.#count;
-    this.#voice.status(count);
+    const version = `probe-${++this.#count}`;
+    this.#voice.status(version);
     while (Date.now() - sentAt < PATIENCE_MS) {
       const rows = await this.#database.query(
-        'SELECT 1 FROM devices WHERE device_id = :id AND uptime_seconds >= :count',
+        'SELECT 1 FROM devices WHERE device_id = :id AND current_firmware_version = :version',
         {
           id: this.#voice.deviceId,
-          count,
+          version,
         },
       );
       if (rows.length > 0) return Date.now() - sentAt;

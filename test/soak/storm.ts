@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../core/database.ts';
 import type { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { Voice } from './load.ts';
 import { type Probe, quantile } from './measure.ts';
 
@@ -34,12 +35,24 @@ const FLOOD_A_SECOND = 100;
 const TENFOLD_SECONDS = 180;
 const HEARTBEAT_SECONDS = 15;
 
-/** Everyone reconnects at once; one device floods; for three minutes ten times as much is said as usual. */
+/**
+ * Everyone reconnects at once; one device floods; for three minutes ten times as much is said as usual. An update is owed
+ * meanwhile, so that the system does not rest and absorb what says nothing new.
+ */
 export async function playStorm(options: StormOptions): Promise<Storm> {
+  const { database } = options;
+  const model = 'never-there';
+  await addRelease(database, '2.0.0', { model });
+  await addDevices(database, 1, { model, prefix: model });
+  await addRollout(database, model, '2.0.0', { device_model: model });
   const quiet = await measure(options, () => delay(QUIET_SECONDS * 1000));
   const reconnect = await measure(options, () => reconnectAll(options));
   const flood = await measure(options, () => floodByOne(options));
   const tenfold = await measure(options, () => sayTenfold(options));
+  await database.query('UPDATE rollout_configurations SET is_active = false, completed_at = now()');
+  await database.query(
+    `UPDATE device_update_status SET status = 'canceled', error_message = 'the storm is over', closed_at = now()`,
+  );
   return { quiet, reconnect, flood, tenfold };
 }
 
@@ -99,7 +112,7 @@ async function sayTenfold({ runtime, fleet }: StormOptions): Promise<Record<stri
   let said = 0;
   while (Date.now() - beganAt < TENFOLD_SECONDS * 1000) {
     const due = ((Date.now() - beganAt) / 1000) * aSecond;
-    for (; said < due; said++) voices[said % voices.length]?.status(said);
+    for (; said < due; said++) voices[said % voices.length]?.status('1.0.0');
     await delay(50);
   }
   await Promise.all(voices.map((voice) => voice.close()));

@@ -1,7 +1,9 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
+import { ownDatabase } from '../support/system.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -20,12 +22,35 @@ const TABLES = [
   'ota_events',
 ];
 
+/** A dump of a real server, where there is one and its tools; else a copy of the rows. */
+const dumps = process.env.TEST_DATABASE_URL !== undefined && has('pg_dump') && has('pg_restore');
+let dump: Buffer;
+
+function has(program: string): boolean {
+  return spawnSync(program, ['--version']).status === 0;
+}
+
 async function backUp(): Promise<void> {
+  if (dumps) {
+    const options = { maxBuffer: 64 * 1024 * 1024 };
+    dump = execFileSync('pg_dump', ['--format=custom', `--dbname=${db.url}`], options);
+    return;
+  }
   for (const table of TABLES) await db.owner.query(`CREATE TABLE backup_${table} AS TABLE ${table}`);
 }
 
-/** As a restored backup: the rows and the counters of that time. */
-async function restore(): Promise<void> {
+/** The database of that time, as a new one where it was dumped. */
+async function restore(service: TestService): Promise<void> {
+  if (dumps) {
+    const server = await ownDatabase();
+    if (server === undefined) throw new Error('TEST_DATABASE_URL names no server');
+    execFileSync('pg_restore', ['--exit-on-error', `--dbname=${server.url}`], { input: dump });
+    await db.close();
+    // As the start of a deployment does.
+    db = await openTestDatabase({ server });
+    service.sql = db.app;
+    return;
+  }
   await db.owner.query(`TRUNCATE ${TABLES.join(', ')} RESTART IDENTITY CASCADE`);
   for (const table of TABLES) {
     await db.owner.query(`INSERT INTO ${table} OVERRIDING SYSTEM VALUE TABLE backup_${table}`);
@@ -39,7 +64,7 @@ async function restore(): Promise<void> {
 
 const DEVICES = ['d0', 'd1', 'd2', 'd3', 'd4', 'd5'];
 
-test('after an older backup was restored, what devices report wins, and the rollout comes to its end', {
+test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was restored, what devices report wins, and the rollout comes to its end`, {
   timeout: 120_000,
 }, async () => {
   await addDevices(db.app, DEVICES.length);
@@ -54,7 +79,7 @@ test('after an older backup was restored, what devices report wins, and the roll
   expect(await service.tick()).toEqual(['d2', 'd3']);
   await service.succeed('d2');
   await service.fetch('d3');
-  await restore();
+  await restore(service);
 
   service.later(1);
   await service.result('d3', 0);

@@ -12,7 +12,7 @@ import { compilePolicy } from '../../local/policy.ts';
 import { Secrets } from '../../local/secrets.ts';
 import { openPglite, openPostgres } from '../../local/sql-engine.ts';
 import { migrations } from '../../schema/index.ts';
-import { ownDatabase } from './system.ts';
+import { type OwnDatabase, ownDatabase } from './system.ts';
 
 /** A migrated database behind a Data API endpoint, as functions see it. */
 export interface TestDatabase {
@@ -22,6 +22,8 @@ export interface TestDatabase {
   readonly owner: Database;
   /** As another role, which the test has made. */
   as(role: string): Database;
+  /** Of the server's database; undefined on PGlite. */
+  readonly url: string | undefined;
   /** True where statements really run at the same time. */
   readonly isConcurrent: boolean;
   /** Removes all rows, so that the tests of a file can share one database; ids begin at 1 again. */
@@ -34,9 +36,16 @@ const CLUSTER = 'arn:aws:rds:eu-west-1:000000000000:cluster:test';
 const ANYTHING = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
 
 /** PGlite in memory, or a database of its own on the server that TEST_DATABASE_URL names. */
-export async function openTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+export async function openTestDatabase({
+  migrated = true,
+  server: given,
+}: {
+  readonly migrated?: boolean;
+  /** One that is there, instead of a new one; dropped at the end. */
+  readonly server?: OwnDatabase;
+} = {}): Promise<TestDatabase> {
   const folder = mkdtempSync(join(tmpdir(), 'paku-ota-sql-'));
-  const server = await ownDatabase();
+  const server = given ?? (await ownDatabase());
   const engine = server === undefined ? await openPglite() : openPostgres(server.url);
   const secrets = new Secrets(join(folder, 'secrets.json'));
   const secretOf = (username: string) =>
@@ -65,6 +74,7 @@ export async function openTestDatabase({ migrated = true } = {}): Promise<TestDa
     app: as('paku_app'),
     owner,
     as,
+    url: server?.url,
     isConcurrent: server !== undefined,
     empty: () => emptyTables(owner),
     async close() {

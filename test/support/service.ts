@@ -31,7 +31,7 @@ export interface SentCommand {
 
 /** The functions' own work on a database, with a clock that the test moves and devices that the test speaks for. */
 export class TestService {
-  readonly sql: Sql;
+  sql: Sql;
   now = new Date('2026-03-02T12:00:00Z');
   /** Every command that was sent, oldest first. */
   readonly sent: SentCommand[] = [];

@@ -132,8 +132,13 @@ export async function startTestSystem(
   };
 }
 
+export interface OwnDatabase {
+  readonly url: string;
+  drop(): Promise<void>;
+}
+
 /** A fresh database on the server of TEST_DATABASE_URL; undefined without one. */
-export async function ownDatabase(): Promise<{ url: string; drop(): Promise<void> } | undefined> {
+export async function ownDatabase(): Promise<OwnDatabase | undefined> {
   const base = process.env.TEST_DATABASE_URL;
   if (base === undefined || base === '') return undefined;
   const name = `paku_test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
