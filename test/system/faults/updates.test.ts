@@ -45,7 +45,7 @@ const MISHAPS: readonly [string, Mishap, readonly string[]][] = [
   ['the database resumes', first(1, refused('DatabaseResumingException', 400)), ['rds-data']],
   [
     'the database is not there, and then its disk is full',
-    oneOfEach(...times(8, AWAY), ...times(4, DISK_FULL)),
+    oneOfEach(...times(4, AWAY), ...times(4, DISK_FULL)),
     ['rds-data'],
   ],
   ['the database commits, and the answer is lost', everyOther({ kind: 'answer-lost' }), ['rds-data']],
