@@ -71,6 +71,10 @@ export class ApiClient {
     this.#send<DeviceDetail>('PUT', `/v1/devices/${segment(id)}/groups`, { groups });
   updateDevice = (id: string, body: { firmware_version: string; allow_downgrade?: boolean }) =>
     this.#send<Rollout>('POST', `/v1/devices/${segment(id)}/update`, body);
+  revokeDevice = (id: string, reason: string) =>
+    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
+  reinstateDevice = (id: string, reason: string) =>
+    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
   groups = () => this.#get<{ items: Group[] }>('/v1/groups');
   changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>
     this.#send<Group>('POST', `/v1/groups/${segment(group)}`, change);

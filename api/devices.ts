@@ -1,6 +1,17 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { UPDATE_STATES } from '../core/update-states.ts';
-import { answer, deviceId, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, timestamp } from './common.ts';
+import {
+  answer,
+  deviceId,
+  flag,
+  jsonBody,
+  name,
+  pageOf,
+  pageQuery,
+  REFUSALS,
+  reasonBody,
+  timestamp,
+} from './common.ts';
 import { rolloutSchema } from './rollouts.ts';
 
 const metadata = z.record(z.string().min(1).max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
@@ -18,6 +29,9 @@ export const deviceSchema = z
     uptime_seconds: z.number().int().nullable(),
     groups: z.array(z.string()),
     metadata: metadata.describe('Attributes that operators set.'),
+    revoked_at: timestamp.nullable().describe('When its identity was revoked; null while it may connect.'),
+    revoked_reason: z.string().nullable(),
+    revoked_by: z.string().nullable().describe('The IAM identity that revoked it.'),
     update: z
       .object({
         rollout_name: z.string().nullable().describe('Null for an update that the device began by itself.'),
@@ -132,6 +146,24 @@ export const setGroups = createRoute({
   tags: ['Devices'],
   summary: 'Set the groups of a device',
   request: { params, body: jsonBody(z.strictObject({ groups: z.array(name).max(100) })) },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+});
+
+export const revokeDevice = createRoute({
+  method: 'post',
+  path: '/v1/devices/{device_id}/revoke',
+  tags: ['Devices'],
+  summary: 'Take a device out of every rollout; `paku-ota device revoke` also has its certificates refused',
+  request: { params, body: jsonBody(reasonBody) },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+});
+
+export const reinstateDevice = createRoute({
+  method: 'post',
+  path: '/v1/devices/{device_id}/reinstate',
+  tags: ['Devices'],
+  summary: 'Let a revoked device take part again; it needs a new certificate',
+  request: { params, body: jsonBody(reasonBody) },
   responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
 });
 

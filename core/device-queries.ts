@@ -14,6 +14,9 @@ export interface DeviceRow {
   readonly signal_strength_dbm: number | null;
   readonly uptime_seconds: number | null;
   readonly groups: string[];
+  readonly revoked_at: Date | null;
+  readonly revoked_reason: string | null;
+  readonly revoked_by: string | null;
   readonly metadata: Record<string, string | number | boolean>;
   readonly update: {
     readonly rollout_name: string | null;
@@ -43,7 +46,7 @@ export interface DeviceFilter {
 }
 
 const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.online, o.last_seen, o.registered_at,
-       o.signal_strength_dbm, o.uptime_seconds, o.metadata,
+       o.signal_strength_dbm, o.uptime_seconds, o.metadata, o.revoked_at, o.revoked_reason, o.revoked_by,
        (SELECT coalesce(jsonb_agg(g.group_name ORDER BY g.group_name), '[]') FROM device_groups AS g
         WHERE g.device_id = o.device_id) AS groups,
        CASE WHEN o.update_id IS NOT NULL THEN jsonb_build_object('rollout_name', o.rollout_name, 'firmware_version',

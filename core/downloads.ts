@@ -22,7 +22,7 @@ export interface Download {
 export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
-       u.closed_at IS NULL AND f.revoked_at IS NULL AS is_open,
+       u.closed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
        (f.revoked_at IS NOT NULL OR NOT (${IS_RUNNING})) AND u.status IN ('pending', 'sent') AS is_stopped
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id

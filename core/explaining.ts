@@ -43,6 +43,8 @@ interface DeviceFacts {
   readonly matches_group: boolean;
   readonly matches_version: boolean;
   readonly matches_metadata: boolean;
+  readonly revoked_at: Date | null;
+  readonly revoked_reason: string | null;
   readonly hash: string;
   readonly update: UpdateFacts | null;
   /** An open update of another rollout. */
@@ -123,6 +125,11 @@ async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): 
   }
   const device = await readDeviceFacts(sql, rollout, target.target, deviceId);
   if (device === undefined) return undefined;
+  if (device.revoked_at !== null) {
+    const rule = `its identity was revoked: ${device.revoked_reason ?? 'nobody said why'}`;
+    const isMeant = notMember(device, rollout) === undefined;
+    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isMeant };
+  }
   if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isMeant: true };
   const outside = notMember(device, rollout);
   if (outside !== undefined) return { ...outside, since: null, isMeant: false };
@@ -165,7 +172,7 @@ async function readDeviceFacts(
   deviceId: string,
 ): Promise<DeviceFacts | undefined> {
   const [row] = await sql.query<DeviceFacts>(
-    `SELECT d.current_firmware_version AS version, d.last_seen,
+    `SELECT d.current_firmware_version AS version, d.last_seen, d.revoked_at, d.revoked_reason,
        (SELECT max(u.confirmed_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        (${MATCHES_MODEL}) AS matches_model, ${MATCHES_LIST} AS matches_list, ${MATCHES_GROUP} AS matches_group,

@@ -56,7 +56,8 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   const release = registered.find(({ version }) => version === draft.firmware_version);
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
-       w.name AS winner, o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS begun, count(*)::integer AS devices
+       w.name AS winner, d.revoked_at IS NOT NULL AS is_revoked,
+       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS begun, count(*)::integer AS devices
      FROM devices AS d
      LEFT JOIN LATERAL (
        SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
@@ -64,7 +65,7 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
      LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL
      LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
      WHERE ${TARGET_CONDITION}
-     GROUP BY version, id_length, family, winner, holder, begun ORDER BY devices DESC LIMIT 500`,
+     GROUP BY version, id_length, family, winner, holder, begun, is_revoked ORDER BY devices DESC LIMIT 500`,
     { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
@@ -82,7 +83,7 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   }
   return {
     members,
-    participants: Math.ceil((members * draft.rollout_percentage) / 100),
+    participants: Math.ceil((count(groups.filter(({ is_revoked }) => !is_revoked)) * draft.rollout_percentage) / 100),
     willBeUpdated: count(updated),
     viaSteppingStone: count(updated.filter(({ isStone }) => isStone)),
     heldByOthers: heldAmong(updated),
@@ -109,16 +110,18 @@ interface PreviewGroup {
   /** The rollout of its open update, and whether that has begun. */
   readonly holder: string | null;
   readonly begun: boolean | null;
+  readonly is_revoked: boolean;
   readonly devices: number;
 }
 
 function whyNot(
-  { version, id_length, family, winner }: PreviewGroup,
+  { version, id_length, family, winner, is_revoked }: PreviewGroup,
   draft: RolloutDraft,
   minVersion: string | null,
   hasRelease: boolean,
   fits: FitsCheck,
 ): string | undefined {
+  if (is_revoked) return 'its identity was revoked';
   if (!hasRelease) {
     const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
     const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });

@@ -20,7 +20,10 @@ export const MATCHES_GROUP = ours.group;
 export const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
 export const MATCHES_METADATA = ours.metadata;
 
-/** Which devices the filter means. */
+/** A device whose identity was revoked cannot connect: nothing is planned for it, and nobody waits for it. */
+const MAY_CONNECT = 'd.revoked_at IS NULL';
+
+/** Which devices the filter means, revoked ones too. */
 export const TARGET_CONDITION = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
@@ -31,7 +34,8 @@ export const TARGET_CONDITION = `${MATCHES_MODEL}
 export const STILL_MEANT = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
-  AND ${MATCHES_METADATA}`;
+  AND ${MATCHES_METADATA}
+  AND ${MAY_CONNECT}`;
 
 /** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
 export const MEMBER_CONDITION = `${MATCHES_MODEL}
@@ -39,7 +43,8 @@ export const MEMBER_CONDITION = `${MATCHES_MODEL}
   AND ${MATCHES_GROUP}
   AND (${MATCHES_VERSION} OR EXISTS (
     SELECT FROM device_update_status AS begun WHERE begun.rollout_id = :rollout::bigint AND begun.device_id = d.device_id))
-  AND ${MATCHES_METADATA}`;
+  AND ${MATCHES_METADATA}
+  AND ${MAY_CONNECT}`;
 
 export const targetValues = (model: string, target: Target) => ({
   model,

@@ -3,6 +3,7 @@ import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 import { SqlError } from './errors.ts';
 import { expireUpdates } from './expiry.ts';
 import { releaseLease, takeLease } from './leases.ts';
+import { cancelRevoked } from './revoking.ts';
 import { cancelHalted, followSql, haltRollout, ORCHESTRATOR } from './rollout-control.ts';
 import { findActiveRollouts, readRollout } from './rollouts.ts';
 import { tallyEndedUpdates } from './tallying.ts';
@@ -47,6 +48,7 @@ export async function runTick(
   dispatch: (updateIds: readonly number[]) => Promise<void>,
 ): Promise<Tick> {
   await followSql(sql, now);
+  await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
   await cancelAllHalted(sql, now);
   await tallyEndedUpdates(sql);

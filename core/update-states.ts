@@ -39,6 +39,11 @@ export const UPDATE_MOVES: readonly Move[] = [
   { from: ['pending'], to: 'success', on: 'runs it already' },
   { from: ['pending'], to: 'failed', on: 'the command does not fit' },
   { from: ['pending', 'sent'], to: 'canceled', on: 'halt, take-over, revoked release' },
+  {
+    from: ['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success'],
+    to: 'canceled',
+    on: 'identity of the device revoked',
+  },
 ];
 
 /** Whether an update may get from one state to the other, in one move or several; true for staying where it is. */

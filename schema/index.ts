@@ -3,6 +3,7 @@ import rollouts from './000002_rollouts.sql';
 import operators from './000003_operators.sql';
 import percentage from './000004_percentage.sql';
 import history from './000005_history.sql';
+import identity from './000006_identity.sql';
 
 export interface Migration {
   readonly version: number;
@@ -17,4 +18,5 @@ export const migrations: readonly Migration[] = [
   { version: 3, name: 'operators', sql: operators },
   { version: 4, name: 'percentage', sql: percentage },
   { version: 5, name: 'history', sql: history },
+  { version: 6, name: 'identity', sql: identity },
 ];

@@ -10,6 +10,7 @@ import {
   showDevice,
 } from '../../core/device-queries.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explaining.ts';
+import { cancelRevoked, reinstateDevice, revokeDevice } from '../../core/revoking.ts';
 import { findRollout } from '../../core/rollout-queries.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
@@ -52,6 +53,22 @@ export function addDeviceRoutes(app: App, services: Services): void {
     return c.json(await deviceOf(deviceId), 200);
   });
 
+  app.openapi(routes.revokeDevice, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    await deviceOf(deviceId);
+    await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
+    await cancelRevoked(sql, now());
+    return c.json(await deviceOf(deviceId), 200);
+  });
+
+  app.openapi(routes.reinstateDevice, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    const change = { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') };
+    await deviceOf(deviceId);
+    if (!(await reinstateDevice(sql, change, now()))) throw new Refusal(409, `${deviceId} is not revoked.`);
+    return c.json(await deviceOf(deviceId), 200);
+  });
+
   app.openapi(routes.deviceTimeline, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { before, limit } = c.req.valid('query');
@@ -79,6 +96,9 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_id: deviceId } = c.req.valid('param');
     const { firmware_version: version, allow_downgrade } = c.req.valid('json');
     const device = await deviceOf(deviceId);
+    if (device.revoked_at !== null) {
+      throw new Refusal(409, `The identity of ${deviceId} was revoked: reinstate it, and give it a new certificate.`);
+    }
     if (device.update?.is_open && device.update.rollout_name !== null && device.update.status !== 'pending') {
       const { rollout_name: rollout, status } = device.update;
       throw new Refusal(

@@ -125,6 +125,33 @@ describe('devices', () => {
     expect(await service.tick()).toEqual(['d1']);
   });
 
+  test('are revoked and reinstated with a reason, and say by whom', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout({ ...DRAFT, is_active: true });
+    await service.tick();
+    expect(await client.revokeDevice('d0', 'stolen')).toMatchObject({
+      revoked_at: service.now.toISOString(),
+      revoked_reason: 'stolen',
+      revoked_by: CALLER,
+      update: { status: 'canceled', is_open: false },
+    });
+    expect(await client.revokeDevice('d0', 'stolen twice')).toMatchObject({ revoked_reason: 'stolen' });
+    expect(await refusal(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toMatchObject({
+      status: 409,
+      detail: expect.stringContaining('identity of d0 was revoked'),
+    });
+    service.later(1);
+    expect(await client.reinstateDevice('d0', 'found')).toMatchObject({ revoked_at: null, revoked_by: null });
+    expect(await refusal(client.reinstateDevice('d0', 'found'))).toMatchObject({ status: 409 });
+    expect(await refusal(client.revokeDevice('d0', ' '))).toMatchObject({ status: 400 });
+    expect(await refusal(client.revokeDevice('nobody', 'stolen'))).toMatchObject({ status: 404 });
+    const { items } = await client.deviceTimeline('d0');
+    expect(items.filter(({ event }) => event.startsWith('device_'))).toMatchObject([
+      { event: 'device_reinstated', detail: { by: CALLER, reason: 'found' } },
+      { event: 'device_revoked', detail: { by: CALLER, reason: 'stolen' } },
+    ]);
+  });
+
   test('that do not exist are not found', async () => {
     for (const call of [
       () => client.device('x'),
