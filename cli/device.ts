@@ -3,6 +3,7 @@ import { ApiError } from '../api/client.ts';
 import { acts, addCommand, addGroup, time, whole } from './command.ts';
 import { addDeviceAdd } from './device-add.ts';
 import { addDeviceGroup } from './device-group.ts';
+import { addDeviceReinstate, addDeviceRevoke } from './device-revoke.ts';
 import { CliError, EXIT } from './failure.ts';
 import { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts';
 import type { Session } from './session.ts';
@@ -18,6 +19,8 @@ export function addDeviceCommands(program: Command): void {
   addDeviceGroup(group);
   addAttributes(group);
   addUpdate(group);
+  addDeviceRevoke(group);
+  addDeviceReinstate(group);
 }
 
 interface ListOptions extends PagingOptions {

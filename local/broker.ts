@@ -32,6 +32,8 @@ export interface Broker {
   publish(topic: string, payload: Buffer): Promise<void>;
   /** Sends to one client, subscribed or not. */
   sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
+  /** Ends the connection of a client; its last will is published. @returns false where it is not connected */
+  disconnect(clientId: string): boolean;
   close(): Promise<void>;
 }
 
@@ -42,7 +44,7 @@ export interface Broker {
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { authority, log, clock = Date.now } = options;
   const aedes = await Aedes.createBroker();
-  const permissions = new ConnectionPermissions(options.policy);
+  const permissions = new ConnectionPermissions(options.policy, authority);
   const directMessages = new DirectMessages(aedes, permissions);
   restrict(aedes, permissions);
   let closing = false;
@@ -74,6 +76,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         ),
       ),
     sendDirect: (message) => directMessages.send(message),
+    disconnect: (clientId) => directMessages.disconnect(clientId),
     async close() {
       closing = true;
       const closed = new Promise((resolve) => server.close(resolve));
@@ -89,7 +92,8 @@ function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
   const refusal = (client: Client, what: string) => new Error(`${permissions.thingOf(client)} may not ${what}`);
 
   aedes.authenticate = (client, _username, _password, done) => {
-    if (permissions.allows(client, 'iot:Connect', `client/${client.id}`)) return done(null, true);
+    const isAllowed = permissions.isActive(client) && permissions.allows(client, 'iot:Connect', `client/${client.id}`);
+    if (isAllowed) return done(null, true);
     return done(
       Object.assign(refusal(client, `connect as ${client.id}`), { returnCode: 5 }) as AuthenticateError,
       false,

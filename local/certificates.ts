@@ -1,6 +1,6 @@
 import 'reflect-metadata';
-import { randomBytes, webcrypto } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
@@ -66,10 +66,7 @@ export class CertificateAuthority {
    * @throws Error for an id that no device can have
    */
   async addDevice(deviceId: string): Promise<CertificateFiles> {
-    if (!DEVICE_ID.test(deviceId)) {
-      throw new Error(`"${deviceId}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`);
-    }
-    const folder = join(this.#folder, 'devices', deviceId.replaceAll(':', '+'));
+    const folder = this.#folderOf(deviceId);
     const files = { certificateFile: join(folder, 'certificate.pem'), privateKeyFile: join(folder, 'private-key.pem') };
     if (existsSync(files.certificateFile)) return files;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -77,6 +74,35 @@ export class CertificateAuthority {
     writeFileSync(files.privateKeyFile, key, { mode: 0o600 });
     writeFileSync(files.certificateFile, cert);
     return files;
+  }
+
+  /** The id of the device's certificate, as AWS makes them: the SHA-256 of the certificate. Undefined where it has none. */
+  certificateOf(deviceId: string): string | undefined {
+    const file = join(this.#folderOf(deviceId), 'certificate.pem');
+    return existsSync(file) ? certificateId(new X509Certificate(readFileSync(file)).fingerprint256) : undefined;
+  }
+
+  /** Refuses the certificate for ever, whoever holds it. */
+  revoke(id: string): void {
+    mkdirSync(join(this.#folder, 'revoked'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(this.#folder, 'revoked', id), '');
+  }
+
+  isRevoked(id: string): boolean {
+    return existsSync(join(this.#folder, 'revoked', id));
+  }
+
+  /** Takes the certificate from its device, which may then be given another. The files are kept. */
+  detach(deviceId: string, id: string): void {
+    mkdirSync(join(this.#folder, 'detached'), { recursive: true, mode: 0o700 });
+    renameSync(this.#folderOf(deviceId), join(this.#folder, 'detached', id));
+  }
+
+  #folderOf(deviceId: string): string {
+    if (!DEVICE_ID.test(deviceId)) {
+      throw new Error(`"${deviceId}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`);
+    }
+    return join(this.#folder, 'devices', deviceId.replaceAll(':', '+'));
   }
 
   async #issue(subject: string, ...extensions: x509.Extension[]): Promise<{ cert: string; key: string }> {
@@ -91,6 +117,9 @@ export class CertificateAuthority {
     return { cert: certificate.toString('pem'), key: await exportKey(own.privateKey) };
   }
 }
+
+/** @param fingerprint SHA-256 as Node writes it: `AB:CD:…` */
+export const certificateId = (fingerprint: string): string => fingerprint.replaceAll(':', '').toLowerCase();
 
 function commonFields(subject: string) {
   return {

@@ -52,6 +52,12 @@ export class DirectMessages {
     return (await this.#acknowledged(client, messageId, confirmWithinMs)) ? 'delivered' : 'unconfirmed';
   }
 
+  disconnect(clientId: string): boolean {
+    const client = this.#clients[clientId];
+    client?.close();
+    return client !== undefined;
+  }
+
   #acknowledged(client: Client, messageId: number, withinMs: number): Promise<boolean> {
     const awaited = this.#awaited.get(client) ?? new Map<number, () => void>();
     this.#awaited.set(client, awaited);

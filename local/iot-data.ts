@@ -16,7 +16,9 @@ const FAILURES: Readonly<
   unconfirmed: ['GatewayTimeoutException', 504, 'The client did not acknowledge the message in time.'],
 };
 
-/** The AWS IoT data plane: Publish and SendDirectMessage, in the shapes of the SDK's model. */
+const PATHS = /^\/(?:topics\/([^/]+)|connections\/([^/]+)(\/messages)?)$/;
+
+/** The AWS IoT data plane: Publish, SendDirectMessage and DeleteConnection, in the shapes of the SDK's model. */
 export function iotDataService(broker: Broker): AwsService {
   return {
     async handle(request) {
@@ -26,9 +28,11 @@ export function iotDataService(broker: Broker): AwsService {
         const message = `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`;
         throw new AwsError('RequestEntityTooLargeException', 413, message);
       }
-      const [, topic, clientId] = /^\/(?:topics\/([^/]+)|connections\/([^/]+)\/messages)$/.exec(path) ?? [];
+      const [, topic, clientId, isMessage] = PATHS.exec(path) ?? [];
       if (topic !== undefined) await publish(request, decodeUri(topic), payload);
-      else if (clientId !== undefined) await sendDirect(request, decodeUri(clientId), payload);
+      else if (clientId !== undefined && isMessage !== undefined)
+        await sendDirect(request, decodeUri(clientId), payload);
+      else if (clientId !== undefined && method === 'DELETE') disconnect(request, decodeUri(clientId));
       else throw notImitated(`${method} ${path}`);
       const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
       return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
@@ -39,6 +43,11 @@ export function iotDataService(broker: Broker): AwsService {
     permit(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
     if (query.get('qos') !== '1') throw notImitated('Publish at QoS 0');
     await broker.publish(topic, payload);
+  }
+
+  function disconnect({ identity }: AwsRequest, clientId: string): void {
+    permit(identity, 'iot:DeleteConnection', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
+    if (!broker.disconnect(clientId)) throw new AwsError(...FAILURES['not-connected']);
   }
 
   async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {

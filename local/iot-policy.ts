@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Client } from 'aedes';
 import { arnOf } from './account.ts';
+import { type CertificateAuthority, certificateId } from './certificates.ts';
 import type { Policy } from './policy.ts';
 
 /** What the devices' IoT policy lets each connection do. */
@@ -8,9 +9,17 @@ export class ConnectionPermissions {
   readonly #policy: Policy;
   readonly #things = new WeakMap<Client, string>();
 
+  readonly #authority: CertificateAuthority;
+
   /** @param policy the template's IoT policy, which is attached to every device's certificate */
-  constructor(policy: Policy) {
+  constructor(policy: Policy, authority: CertificateAuthority) {
     this.#policy = policy;
+    this.#authority = authority;
+  }
+
+  /** Whether its certificate has not been revoked. */
+  isActive({ conn }: Client): boolean {
+    return !this.#authority.isRevoked(certificateId((conn as TLSSocket).getPeerCertificate().fingerprint256));
   }
 
   /** The thing that the connection's certificate belongs to: its common name, which the local authority vouches for. */

@@ -15,6 +15,7 @@ import { startHttpApi } from './http-api.ts';
 import type { HttpServer } from './http-server.ts';
 import { Identities } from './identities.ts';
 import { iotDataService } from './iot-data.ts';
+import { iotRegistryService } from './iot-registry.ts';
 import { QueueJournal } from './queue-journal.ts';
 import { s3Service } from './s3.ts';
 import { S3Store } from './s3-store.ts';
@@ -120,7 +121,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const broker = await listen('MQTT', ports.mqtt, (port) =>
     startBroker({ host, port, authority, policy, onMessage, log, clock: clock.now }),
   );
-  provide({ iotdata: iotDataService(broker) });
+  provide({ iotdata: iotDataService(broker), iot: iotRegistryService(authority) });
   if (options.tickSeconds !== undefined) closers.add(repeat(tick, options.tickSeconds, report));
 
   const { bucket, cluster, keys } = system;

@@ -11,7 +11,7 @@ export function deviceTable(devices: readonly Device[], now: Date): string[] {
     { head: 'VERSION', value: ({ current_firmware_version }) => current_firmware_version },
     { head: 'SEEN', value: ({ last_seen }) => ago(last_seen, now) },
     { head: 'GROUPS', value: ({ groups }) => groups.join(', ') },
-    { head: 'UPDATE', value: updateText },
+    { head: 'UPDATE', value: (device) => (device.revoked_at === null ? updateText(device) : red('revoked')) },
   ]);
 }
 
@@ -37,6 +37,7 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
     `${bold(device.device_id)}  ${device.online ? green('● online') : dim('○ offline')}`,
     ...facts([
       ['model', device.device_model],
+      ['revoked', revokedText(device)],
       ['runs', device.current_firmware_version],
       ['update', updateText(device)],
       ['rollout', device.update?.rollout_name ?? null],
@@ -53,6 +54,11 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
   ];
 }
 
+function revokedText({ revoked_at: at, revoked_reason: reason, revoked_by: by }: DeviceDetail): string | null {
+  if (at === null) return null;
+  return red(`${instant(at)}: ${reason ?? 'nobody said why'}, by ${by ?? 'SQL'}`);
+}
+
 export function timelineTable(entries: readonly TimelineEntry[]): string[] {
   if (entries.length === 0) return ['Nothing happened to it yet.'];
   return table(entries, [
@@ -60,17 +66,19 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
     { head: 'EVENT', value: ({ event }) => words(event) },
     { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
     { head: 'ATTEMPT', value: ({ attempt }) => attempt, align: 'right' },
-    { head: 'DETAIL', value: ({ detail }) => detailText(detail) },
+    { head: 'DETAIL', value: ({ detail }) => detailText(detail, SHOWN_ELSEWHERE) },
   ]);
 }
 
 /** Shown elsewhere, or by a device's clock, which nobody trusts. */
-const NOT_SHOWN = ['timestamp', 'updateId', 'attempt', 'by', 'reason'];
+const SHOWN_ELSEWHERE = ['timestamp', 'updateId', 'attempt'];
+/** The history of a rollout has columns for them. */
+const OF_DECISIONS = [...SHOWN_ELSEWHERE, 'by', 'reason'];
 
 /** `state: Downloading, percent: 45, groups: vans boats`; what is nested deeper as JSON. */
-export const detailText = (detail: Readonly<Record<string, unknown>>): string =>
+export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = OF_DECISIONS): string =>
   Object.entries(detail)
-    .filter(([key, value]) => value !== null && value !== '' && !NOT_SHOWN.includes(key))
+    .filter(([key, value]) => value !== null && value !== '' && !hidden.includes(key))
     .map(([key, value]) => `${words(key)}: ${valueText(value)}`)
     .join(', ');
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Broker, type BrokerMessage, startBroker } from '../../local/broker.ts';
-import { CertificateAuthority } from '../../local/certificates.ts';
+import { CertificateAuthority, type CertificateFiles } from '../../local/certificates.ts';
 import { compilePolicy } from '../../local/policy.ts';
 
 export const ARN_PREFIX = 'arn:aws:iot:eu-west-1:000000000000:';
@@ -30,15 +30,18 @@ const DEVICE_POLICY = {
 /** A broker on a free port, everything that reached its rules, and a way to connect as a device. */
 export interface BrokerUnderTest {
   readonly broker: Broker;
+  readonly authority: CertificateAuthority;
   readonly messages: BrokerMessage[];
   readonly log: string[];
   /** Resolves with the next message that reaches the rules. */
   nextMessage(): Promise<BrokerMessage>;
   /** Connects with the certificate of `deviceId`. */
   connect(deviceId: string, options?: IClientOptions): Promise<MqttClient>;
+  connectWith(files: CertificateFiles, clientId: string, options?: IClientOptions): Promise<MqttClient>;
 }
 
-export async function startBrokerUnderTest(): Promise<BrokerUnderTest> {
+/** @param document the policy of every device's certificate */
+export async function startBrokerUnderTest(document: object = DEVICE_POLICY): Promise<BrokerUnderTest> {
   const authority = await CertificateAuthority.open(await mkdtemp(join(tmpdir(), 'paku-broker-')));
   const messages: BrokerMessage[] = [];
   const log: string[] = [];
@@ -47,7 +50,7 @@ export async function startBrokerUnderTest(): Promise<BrokerUnderTest> {
     messages.push(message);
     arrived(message);
   };
-  const policy = compilePolicy('the device policy', [DEVICE_POLICY]);
+  const policy = compilePolicy('the device policy', [document]);
   const broker = await startBroker({
     host: '127.0.0.1',
     port: 0,
@@ -56,29 +59,35 @@ export async function startBrokerUnderTest(): Promise<BrokerUnderTest> {
     onMessage,
     log: (line) => log.push(line),
   });
+  const connectWith: BrokerUnderTest['connectWith'] = async (
+    { certificateFile, privateKeyFile },
+    clientId,
+    options,
+  ) => {
+    return mqtt.connectAsync({
+      protocol: 'mqtts',
+      host: '127.0.0.1',
+      port: broker.port,
+      ca: await readFile(authority.caFile),
+      cert: await readFile(certificateFile),
+      key: await readFile(privateKeyFile),
+      clientId,
+      protocolVersion: 4,
+      reconnectPeriod: 0,
+      ...options,
+    });
+  };
   return {
     broker,
+    authority,
     messages,
     log,
     nextMessage: () =>
       new Promise((resolve) => {
         arrived = resolve;
       }),
-    async connect(deviceId, options) {
-      const { certificateFile, privateKeyFile } = await authority.addDevice(deviceId);
-      return mqtt.connectAsync({
-        protocol: 'mqtts',
-        host: '127.0.0.1',
-        port: broker.port,
-        ca: await readFile(authority.caFile),
-        cert: await readFile(certificateFile),
-        key: await readFile(privateKeyFile),
-        clientId: deviceId,
-        protocolVersion: 4,
-        reconnectPeriod: 0,
-        ...options,
-      });
-    },
+    connect: async (deviceId, options) => connectWith(await authority.addDevice(deviceId), deviceId, options),
+    connectWith,
   };
 }
 

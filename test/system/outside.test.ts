@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
+import { Cli } from '../support/cli.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 const run = promisify(execFile);
@@ -21,8 +22,11 @@ const has = (program: string) => {
 const missing = ['mosquitto_pub', 'mosquitto_sub', 'curl'].filter((program) => !has(program));
 
 let system: TestSystem;
+let cli: Cli;
 beforeAll(async () => {
-  if (missing.length === 0) system = await startTestSystem();
+  if (missing.length > 0) return;
+  system = await startTestSystem();
+  cli = new Cli(system.home);
 });
 afterAll(() => system?.close());
 
@@ -46,6 +50,17 @@ const tlsOf = ({ caFile, certificateFile, privateKeyFile, host, port, deviceId }
   ...['--cafile', caFile, '--cert', certificateFile, '--key', privateKeyFile],
   ...['-h', host, '-p', String(port), '-i', deviceId],
 ];
+
+interface Revoked {
+  readonly certificates: readonly [string];
+}
+
+/** The device with the files of its revoked certificate, which its thief has. */
+function detached(device: Device, { certificates: [id] }: Revoked): Device {
+  const folder = join(system.home, 'certificates', 'detached', id);
+  const [certificateFile, privateKeyFile] = ['certificate.pem', 'private-key.pem'].map((file) => join(folder, file));
+  return { ...device, certificateFile, privateKeyFile } as Device;
+}
 
 const status = '{"firmware_version":"1.0.0","device_model":"esp32-s3"}';
 
@@ -77,6 +92,58 @@ describe.skipIf(missing.length > 0)(
       await expect(run('mosquitto_pub', asOther)).rejects.toThrow();
       await system.runtime.idle();
       expect(await system.database.query(`SELECT 1 FROM devices WHERE device_id = 'ESP32-OTHER'`)).toEqual([]);
+    });
+
+    test('a revoked device is cut off, refused, and let in again with a new certificate only', async () => {
+      const device = await addDevice('ESP32-OUTSIDE3');
+      const publish = ['-t', `paku/edge/${device.deviceId}/status`, '-q', '1', '-m', status];
+      await run('mosquitto_pub', [...tlsOf(device), ...publish]);
+      await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-OUTSIDE3'`);
+      const topic = `paku/edge/${device.deviceId}/#`;
+      const held = spawn('mosquitto_sub', [...tlsOf(device), '-t', topic, '-d', '-W', '80']);
+      const heard = (words: string) =>
+        new Promise<void>((resolve, reject) => {
+          held.stdout.on('data', (text: Buffer) => text.includes(words) && resolve());
+          held.once('close', () => reject(new Error(`mosquitto_sub ended before ${words}`)));
+        });
+      await heard('SUBACK');
+      // It tries to connect again by itself: 5 is "not authorized".
+      const refused = heard('CONNACK (5)');
+
+      const revoke = ['device', 'revoke', device.deviceId, '--reason', 'stolen'];
+      expect(await cli.run(...revoke)).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
+      const revoked = await cli.json<Revoked>(...revoke, '--yes');
+      expect(revoked).toMatchObject({
+        device_id: device.deviceId,
+        device: { revoked_reason: 'stolen', revoked_by: 'arn:aws:iam::000000000000:user/operator' },
+      });
+      expect(revoked.certificates).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
+      await refused;
+      held.kill();
+      await expect(run('mosquitto_pub', [...tlsOf(detached(device, revoked)), ...publish])).rejects.toThrow(
+        /not authorised/i,
+      );
+      expect(await cli.print('device', 'timeline', device.deviceId)).toMatch(/device revoked .*stolen/);
+      expect(await cli.run(...revoke, '--yes')).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('0 certificates'),
+      });
+
+      const renewed = await addDevice('ESP32-OUTSIDE3');
+      await run('mosquitto_pub', [...tlsOf(renewed), ...publish]);
+      await expect(run('mosquitto_pub', [...tlsOf(detached(device, revoked)), ...publish])).rejects.toThrow(
+        /not authorised/i,
+      );
+      expect(await cli.print('device', 'reinstate', device.deviceId, '--reason', 'found')).not.toContain('stolen');
+    });
+
+    test('revoking what never was a device fails and says so', async () => {
+      const revoke = ['device', 'revoke', 'ESP32-NOBODY', '--reason', 'x', '--yes'];
+      expect(await cli.run(...revoke)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('there is no device'),
+      });
+      expect(await cli.run('device', 'revoke', 'a/b', '--reason', 'x', '--yes')).toMatchObject({ code: 2 });
     });
 
     test('an image uploaded with curl becomes a release, and its command reaches mosquitto_sub in one small packet', async () => {

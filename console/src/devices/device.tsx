@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../api.ts';
-import { duration } from '../format.ts';
+import { dateTime, duration } from '../format.ts';
 import { Ago, Facts, Pill, UpdatePill } from '../parts/bits.tsx';
 import { Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
@@ -21,7 +21,10 @@ export function DevicePage({ id }: { readonly id: string }) {
       parent={PARENT}
       aside={
         device.data && (
-          <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.online ? 'online' : 'offline'}</Pill>
+          <>
+            <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.online ? 'online' : 'offline'}</Pill>{' '}
+            {device.data.revoked_at !== null && <Pill tone="bad">revoked</Pill>}
+          </>
         )
       }
       actions={device.data && <Actions device={device.data} />}
@@ -65,6 +68,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
     <Panel title="What is known of it" className="facts-panel">
       <Facts
         of={[
+          ...revocationOf(device),
           { name: 'Runs', value: device.current_firmware_version },
           { name: 'Model', value: device.device_model },
           { name: 'Newest update', value: update ? <NewestUpdate update={update} /> : 'none' },
@@ -88,6 +92,10 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
       </details>
     </Panel>
   );
+}
+
+function revocationOf({ revoked_at: at, revoked_by: by, revoked_reason: reason }: DeviceDetail) {
+  return at === null ? [] : [{ name: 'Revoked', value: `${dateTime(at)} by ${by ?? 'SQL'}: ${reason ?? 'no reason'}` }];
 }
 
 function NewestUpdate({ update }: { readonly update: NonNullable<DeviceDetail['update']> }) {

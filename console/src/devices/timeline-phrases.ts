@@ -95,6 +95,10 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       };
     case 'late_success':
       return { tone: 'ok', text: `runs ${version} after all`, note: 'a late success' };
+    case 'device_revoked':
+      return { tone: 'bad', text: `revoked by ${textOf(detail.by)}`, note: reason };
+    case 'device_reinstated':
+      return { tone: 'ok', text: `reinstated by ${textOf(detail.by)}`, note: reason };
     default:
       return { tone: 'idle', text: words(event) };
   }
