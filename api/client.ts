@@ -1,5 +1,5 @@
 import type { Problem } from './common.ts';
-import type { Device, DeviceDetail, Explanation, Group, TimelineEntry } from './devices.ts';
+import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from './devices.ts';
 import type { NewUpload, RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
 import type {
   Decision,
@@ -75,6 +75,9 @@ export class ApiClient {
     this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
   reinstateDevice = (id: string, reason: string) =>
     this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
+  allowedDevices = (query: Query = {}) => this.#get<Page<AllowedDevice>>('/v1/allowed-devices', query);
+  changeAllowedDevices = (change: { add?: readonly string[]; remove?: readonly string[] }) =>
+    this.#send<{ added: number; removed: number }>('POST', '/v1/allowed-devices', change);
   groups = () => this.#get<{ items: Group[] }>('/v1/groups');
   changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>
     this.#send<Group>('POST', `/v1/groups/${segment(group)}`, change);

@@ -230,3 +230,44 @@ export const changeGroup = createRoute({
   },
   responses: { 200: answer('The group as it is now', groupSchema), ...REFUSALS },
 });
+
+export const allowedDeviceSchema = z
+  .object({
+    device_id: z.string(),
+    allowed_at: timestamp,
+    allowed_by: z.string().describe('The IAM identity that put it on the list.'),
+    provisioned_at: timestamp.nullable().describe('When it first asked; soon after that its entry is used up.'),
+  })
+  .openapi('AllowedDevice');
+export type AllowedDevice = z.infer<typeof allowedDeviceSchema>;
+
+export const listAllowedDevices = createRoute({
+  method: 'get',
+  path: '/v1/allowed-devices',
+  tags: ['Devices'],
+  summary: 'Devices that may ask for a certificate by provisioning claim, in the order of their ids',
+  request: { query: z.object(pageQuery) },
+  responses: { 200: answer('A page', pageOf('AllowedDevicePage', allowedDeviceSchema)), ...REFUSALS },
+});
+
+export const changeAllowedDevices = createRoute({
+  method: 'post',
+  path: '/v1/allowed-devices',
+  tags: ['Devices'],
+  summary: 'Let devices ask for a certificate by provisioning claim, once each, or no longer',
+  request: {
+    body: jsonBody(
+      z.strictObject({
+        add: z.array(deviceId).max(1000).default([]),
+        remove: z.array(deviceId).max(1000).default([]),
+      }),
+    ),
+  },
+  responses: {
+    200: answer(
+      'How many were put on the list, and taken off it',
+      z.object({ added: z.number().int(), removed: z.number().int() }).openapi('AllowedDeviceChange'),
+    ),
+    ...REFUSALS,
+  },
+});

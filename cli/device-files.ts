@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 /** Where a device connects, and with what. */
 export interface DeviceConnection {
@@ -19,6 +19,7 @@ export function describeDevice(device: DeviceConnection): string {
     `  certificate  ${device.certificateFile}`,
     `  private key  ${device.privateKeyFile}`,
     `  for a sketch ${join(dirname(device.certificateFile), 'secrets.h')}`,
+    `  for NVS      ${join(dirname(device.certificateFile), 'nvs.csv')}`,
   ].join('\n');
 }
 
@@ -46,4 +47,25 @@ export function writeSecretsHeader(device: DeviceConnection): void {
     pem('DEVICE_PRIVATE_KEY', device.privateKeyFile),
   ].join('\n');
   writeFileSync(join(dirname(device.certificateFile), 'secrets.h'), header, { mode: 0o600 });
+}
+
+/**
+ * Writes `nvs.csv` beside the certificate, from which ESP-IDF's nvs_partition_gen makes a partition with the identity of
+ * the device. It names the other files, relative to their folder, and holds no key itself.
+ */
+export function writeNvsTable(device: DeviceConnection): void {
+  const folder = dirname(device.certificateFile);
+  const file = (path: string) => relative(folder, path);
+  const rows = [
+    ['key', 'type', 'encoding', 'value'],
+    ['paku', 'namespace', '', ''],
+    ['device_id', 'data', 'string', device.deviceId],
+    ['mqtt_host', 'data', 'string', device.host],
+    ['mqtt_port', 'data', 'u16', String(device.port)],
+    ['ca_cert', 'file', 'string', file(device.caFile)],
+    ['device_cert', 'file', 'string', file(device.certificateFile)],
+    ['device_key', 'file', 'string', file(device.privateKeyFile)],
+  ];
+  const text = rows.map((row) => `${row.join(',')}\n`).join('');
+  writeFileSync(join(folder, 'nvs.csv'), text, { mode: 0o600 });
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import {
+  AddThingToThingGroupCommand,
   AttachPolicyCommand,
   AttachThingPrincipalCommand,
   CreateCertificateFromCsrCommand,
@@ -14,7 +15,7 @@ import {
 } from '@aws-sdk/client-iot';
 import * as x509 from '@peculiar/x509';
 import { DEVICE_ID } from '../core/rule-message.ts';
-import { type DeviceConnection, writeSecret, writeSecretsHeader } from './device-files.ts';
+import { type DeviceConnection, writeNvsTable, writeSecret, writeSecretsHeader } from './device-files.ts';
 
 export interface AwsDeviceOptions {
   readonly region?: string;
@@ -29,7 +30,7 @@ const MQTT_PORT = 8883;
 const AMAZON_ROOT_CA_URL = 'https://www.amazontrust.com/repository/AmazonRootCA1.pem';
 
 /**
- * Registers a device: thing, certificate from a request signed here, policy. The private key is made on this machine and
+ * Registers a device: thing in the deployment's group, certificate from a request signed here, policy. The private key is made on this machine and
  * never leaves it.
  * @throws Error that says what was made before it failed
  */
@@ -51,6 +52,7 @@ export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions
   const { csr, privateKey } = await requestCertificate(deviceId);
   writeSecret(files.privateKeyFile, privateKey);
   await createThing(iot, deviceId, outputs.DeviceThingType);
+  await iot.send(new AddThingToThingGroupCommand({ thingName: deviceId, thingGroupName: outputs.DeviceThingGroup }));
   const { certificateArn, certificatePem } = await iot.send(
     new CreateCertificateFromCsrCommand({ certificateSigningRequest: csr, setAsActive: true }),
   );
@@ -74,22 +76,22 @@ export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions
   await fetchRootCa(files.caFile);
   const device = { deviceId, host: endpointAddress, port: MQTT_PORT, ...files };
   writeSecretsHeader(device);
+  writeNvsTable(device);
   return device;
 }
 
-async function readOutputs(
-  client: CloudFormationClient,
-  stack: string,
-): Promise<{ DevicePolicy: string; DeviceThingType: string }> {
+/** What the service stack says of device identity. */
+const OUTPUTS = ['DevicePolicy', 'DeviceThingType', 'DeviceThingGroup'] as const;
+type Outputs = Record<(typeof OUTPUTS)[number], string>;
+
+async function readOutputs(client: CloudFormationClient, stack: string): Promise<Outputs> {
   const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stack }));
   const outputs = new Map(Stacks[0]?.Outputs?.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
-  const [DevicePolicy, DeviceThingType] = [outputs.get('DevicePolicy'), outputs.get('DeviceThingType')];
-  if (DevicePolicy === undefined || DeviceThingType === undefined) {
-    throw new Error(
-      `stack ${stack} has no outputs DevicePolicy and DeviceThingType: name the service stack of paku-ota with --stack`,
-    );
-  }
-  return { DevicePolicy, DeviceThingType };
+  const missing = OUTPUTS.filter((name) => outputs.get(name) === undefined);
+  if (missing.length === 0) return Object.fromEntries(outputs) as Outputs;
+  throw new Error(
+    `stack ${stack} has no output ${missing.join(', ')}: name the service stack of paku-ota with --stack, or deploy it anew`,
+  );
 }
 
 async function requestCertificate(deviceId: string): Promise<{ csr: string; privateKey: string }> {

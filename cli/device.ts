@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { ApiError } from '../api/client.ts';
 import { acts, addCommand, addGroup, time, whole } from './command.ts';
 import { addDeviceAdd } from './device-add.ts';
+import { addDeviceAllow } from './device-allow.ts';
 import { addDeviceGroup } from './device-group.ts';
 import { addDeviceReinstate, addDeviceRevoke } from './device-revoke.ts';
 import { CliError, EXIT } from './failure.ts';
@@ -21,6 +22,7 @@ export function addDeviceCommands(program: Command): void {
   addUpdate(group);
   addDeviceRevoke(group);
   addDeviceReinstate(group);
+  addDeviceAllow(group);
 }
 
 interface ListOptions extends PagingOptions {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CertificateAuthority } from '../local/certificates.ts';
-import { type DeviceConnection, writeSecretsHeader } from './device-files.ts';
+import { type DeviceConnection, writeNvsTable, writeSecretsHeader } from './device-files.ts';
 
 /** A certificate of the local runtime's authority; the broker trusts it at once. @throws Error when no runtime is up */
 export async function addLocalDevice(deviceId: string, home: string): Promise<DeviceConnection> {
@@ -19,5 +19,6 @@ export async function addLocalDevice(deviceId: string, home: string): Promise<De
   const { host, port, caFile } = mqtt;
   const device = { deviceId, host, port, caFile, certificateFile, privateKeyFile };
   writeSecretsHeader(device);
+  writeNvsTable(device);
   return device;
 }

@@ -28,3 +28,6 @@ export const signatureKey = (uploadKey: string): string => `${uploadKey}${SIGNAT
 export function signedUploadKey(key: string): string | undefined {
   return key.endsWith(SIGNATURE_SUFFIX) ? key.slice(0, -SIGNATURE_SUFFIX.length) : undefined;
 }
+
+/** How long a presigned URL of the bucket may live, in seconds; the bucket refuses those that ask for longer. */
+export const PRESIGNED_SECONDS = 3_600;

@@ -1,5 +1,5 @@
 import { Arn, ArnFormat, Stack } from 'aws-cdk-lib';
-import { CfnPolicy, CfnThingType } from 'aws-cdk-lib/aws-iot';
+import { CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
 import type { Settings } from './settings.ts';
 
@@ -13,6 +13,8 @@ const THING = '${iot:Connection.Thing.ThingName}';
 export class DeviceIdentity extends Construct {
   readonly policy: CfnPolicy;
   readonly thingType: CfnThingType;
+  /** All devices of the deployment, for whoever looks at them in AWS IoT. */
+  readonly thingGroup: CfnThingGroup;
 
   constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
     super(scope, id);
@@ -39,6 +41,7 @@ export class DeviceIdentity extends Construct {
     this.thingType = new CfnThingType(this, 'ThingType', {
       thingTypeProperties: { thingTypeDescription: 'An ESP32 or ESP8266 that paku-ota updates' },
     });
+    this.thingGroup = new CfnThingGroup(this, 'ThingGroup');
   }
 
   private arn(resource: string, resourceName: string): string {

@@ -1,10 +1,10 @@
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
-import { RELEASES_PREFIX, REST_MARKER_KEY, UPLOADS_PREFIX } from '../core/object-keys.ts';
+import { PRESIGNED_SECONDS, RELEASES_PREFIX, REST_MARKER_KEY, UPLOADS_PREFIX } from '../core/object-keys.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import type { Settings } from './settings.ts';
 
@@ -27,6 +27,7 @@ export class FirmwareStore extends Construct {
       lifecycleRules: [{ prefix: REST_MARKER_KEY, noncurrentVersionExpiration: Duration.days(1) }],
       removalPolicy: retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
     });
+    this.refuseLongSignatures();
     // The L2's `eventBridgeEnabled` brings a custom resource with a function of its own; the property itself is enough.
     const resource = this.bucket.node.defaultChild as CfnBucket;
     resource.notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
@@ -34,6 +35,19 @@ export class FirmwareStore extends Construct {
       id: 'AwsSolutions-S1',
       reason: 'Who was given which image is in ota_events; access logs would hold the signatures of presigned URLs.',
     });
+  }
+
+  /** Whoever signs a URL, and for however long: it ends with ours. In milliseconds; a header's signature is minutes old. */
+  private refuseLongSignatures(): void {
+    this.bucket.addToResourcePolicy(
+      new PolicyStatement({
+        effect: Effect.DENY,
+        principals: [new AnyPrincipal()],
+        actions: ['s3:*'],
+        resources: [this.bucket.arnForObjects('*')],
+        conditions: { NumericGreaterThan: { 's3:signatureAge': PRESIGNED_SECONDS * 1000 } },
+      }),
+    );
   }
 
   /** Lets a function presign and read released images. */

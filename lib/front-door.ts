@@ -1,5 +1,12 @@
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
-import { type CfnStage, DomainName, HttpApi, HttpMethod, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2';
+import {
+  type CfnStage,
+  DomainName,
+  HttpApi,
+  HttpMethod,
+  HttpStage,
+  SecurityPolicy,
+} from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
@@ -41,6 +48,7 @@ export class FrontDoor extends Construct {
         : new DomainName(this, 'Domain', {
             domainName: customDomain.domainName,
             certificate: Certificate.fromCertificateArn(this, 'Certificate', customDomain.certificateArn),
+            securityPolicy: SecurityPolicy.TLS_1_2,
           });
     const stage = new HttpStage(this, 'Stage', {
       httpApi: this.api,

@@ -15,9 +15,13 @@ import { OperationsDashboard } from './operations-dashboard.ts';
 import { Orchestration } from './orchestration.ts';
 import { OtaFunction } from './ota-function.ts';
 import { ownMetric } from './own-metric.ts';
+import { Provisioning } from './provisioning.ts';
 import { type Settings, signingSettings } from './settings.ts';
 import { QueueRule } from './topic-rules.ts';
 import { WorkQueue } from './work-queue.ts';
+
+/** AWS IoT waits no longer for the function that it asks (IoT developer guide, "Pre-provisioning hooks"). */
+const HOOK_TIMEOUT = Duration.seconds(5);
 
 export interface ServiceStackProps {
   readonly settings: Settings;
@@ -41,6 +45,8 @@ export class ServiceStack extends Stack {
     this.migration = new Migration(this, 'Migration', { settings, alarms: this.alarms, database: data.database });
 
     const identity = new DeviceIdentity(this, 'DeviceIdentity', { settings });
+    const hook = this.fn('ProvisioningHook', 'provisioning-hook', HOOK_TIMEOUT, 512);
+    const provisioning = new Provisioning(this, 'Provisioning', { identity, hook });
     const frontDoor = new FrontDoor(this, 'FrontDoor', { settings, alarms: this.alarms });
     const dispatch = this.dispatch(frontDoor.linkBaseUrl);
     this.download(frontDoor);
@@ -63,6 +69,9 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, 'DashboardName', { value: dashboard.dashboardName });
     new CfnOutput(this, 'DevicePolicy', { value: identity.policy.ref });
     new CfnOutput(this, 'DeviceThingType', { value: identity.thingType.ref });
+    new CfnOutput(this, 'DeviceThingGroup', { value: identity.thingGroup.ref });
+    new CfnOutput(this, 'ProvisioningTemplate', { value: provisioning.template.ref });
+    new CfnOutput(this, 'ProvisioningClaimPolicy', { value: provisioning.claimPolicy.ref });
   }
 
   private ingestStatus(dispatch: WorkQueue): WorkQueue {

@@ -37,6 +37,8 @@ const INERT = [
   'AWS::EC2::Subnet',
   'AWS::EC2::SubnetRouteTableAssociation',
   'AWS::EC2::VPC',
+  'AWS::IoT::ProvisioningTemplate',
+  'AWS::IoT::ThingGroup',
   'AWS::IoT::ThingType',
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Lambda::Permission',

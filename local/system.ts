@@ -39,7 +39,11 @@ export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
     result.catch(onFailure);
     return result;
   };
-  const policies = assembly.ofType('AWS::IoT::Policy').map(({ properties }) => properties.PolicyDocument);
+  // The other policy is for claims, which have no thing.
+  const policies = assembly
+    .ofType('AWS::IoT::Policy')
+    .map(({ properties }) => properties.PolicyDocument)
+    .filter((document) => JSON.stringify(document).includes('iot:Connection.Thing.ThingName'));
   return {
     secrets,
     queues,

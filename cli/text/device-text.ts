@@ -1,4 +1,4 @@
-import type { Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
+import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
 import { bold, dim, green, red } from '../style.ts';
 import { facts, table } from './table.ts';
 import { ago, duration, instant, instantAgo, words } from './units.ts';
@@ -105,5 +105,15 @@ export function groupTable(groups: readonly Group[]): string[] {
   return table(groups, [
     { head: 'GROUP', value: ({ group_name }) => group_name },
     { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+  ]);
+}
+
+export function allowedTable(devices: readonly AllowedDevice[], now: Date): string[] {
+  if (devices.length === 0) return ['Nobody may ask. Let devices: paku-ota device allow add <device>…'];
+  return table(devices, [
+    { head: 'DEVICE', value: ({ device_id }) => device_id },
+    { head: 'ALLOWED', value: ({ allowed_at }) => ago(allowed_at, now) },
+    { head: 'BY', value: ({ allowed_by }) => allowed_by },
+    { head: 'ASKED', value: ({ provisioned_at }) => ago(provisioned_at, now) },
   ]);
 }

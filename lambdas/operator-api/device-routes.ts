@@ -1,4 +1,5 @@
 import * as routes from '../../api/devices.ts';
+import { allowDevices, forbidDevices, listAllowedDevices } from '../../core/allowed-devices.ts';
 import {
   changeGroup,
   deviceTimeline,
@@ -122,6 +123,21 @@ export function addDeviceRoutes(app: App, services: Services): void {
       c.get('caller'),
     );
     return c.json(await showRollout(services, String(id)), 201);
+  });
+
+  app.openapi(routes.listAllowedDevices, async (c) => {
+    const { limit, cursor } = c.req.valid('query');
+    const rows = await listAllowedDevices(sql, decodeCursor(cursor, 'string'), limit);
+    return c.json(
+      toPage(json(rows), limit, ({ device_id: id }) => id),
+      200,
+    );
+  });
+
+  app.openapi(routes.changeAllowedDevices, async (c) => {
+    const { add, remove } = c.req.valid('json');
+    const removed = await forbidDevices(sql, remove);
+    return c.json({ added: await allowDevices(sql, add, c.get('caller'), now()), removed }, 200);
   });
 
   app.openapi(routes.listGroups, async (c) => c.json({ items: await listGroups(sql) }, 200));

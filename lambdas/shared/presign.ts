@@ -1,8 +1,6 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-
-/** A presigned URL dies with the role session that signed it; an hour is safe to promise. */
-const EXPIRES_SECONDS = 3_600;
+import { PRESIGNED_SECONDS } from '../../core/object-keys.ts';
 
 /** Devices verify SHA-256 themselves; without these the URL would carry other checksums, and be longer. */
 const client = new S3Client({
@@ -10,6 +8,6 @@ const client = new S3Client({
   responseChecksumValidation: 'WHEN_REQUIRED',
 });
 
-/** A URL that serves the image for an hour to whoever holds it. */
+/** A URL that serves the image for an hour to whoever holds it; it dies sooner with the role session that signed it. */
 export const presignImage = (bucket: string, key: string): Promise<string> =>
-  getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: EXPIRES_SECONDS });
+  getSignedUrl(client, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn: PRESIGNED_SECONDS });

@@ -152,6 +152,29 @@ describe('devices', () => {
     ]);
   });
 
+  test('may ask for a certificate once they are on the list, which says who put them there', async () => {
+    expect(await client.changeAllowedDevices({ add: ['ESP32-1', 'ESP32-2', 'ESP32-1'] })).toEqual({
+      added: 2,
+      removed: 0,
+    });
+    expect(await client.changeAllowedDevices({ remove: ['ESP32-2', 'ESP32-9'] })).toEqual({ added: 0, removed: 1 });
+    expect(await client.allowedDevices()).toEqual({
+      items: [
+        {
+          device_id: 'ESP32-1',
+          allowed_at: service.now.toISOString(),
+          allowed_by: CALLER,
+          provisioned_at: null,
+        },
+      ],
+      next_cursor: null,
+    });
+    expect(await refusal(client.changeAllowedDevices({ add: ['a/b'] }))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'add.0' }],
+    });
+  });
+
   test('that do not exist are not found', async () => {
     for (const call of [
       () => client.device('x'),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import {
+  AddThingToThingGroupCommand,
   AttachPolicyCommand,
   AttachThingPrincipalCommand,
   CreateCertificateFromCsrCommand,
@@ -15,6 +16,7 @@ import {
 import * as x509 from '@peculiar/x509';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { describeDevice } from '../../cli/device-files.ts';
 import { addDeviceOnAws } from '../../cli/device-on-aws.ts';
 
 const iot = mockClient(IoTClient);
@@ -36,12 +38,14 @@ beforeEach(() => {
         Outputs: [
           { OutputKey: 'DevicePolicy', OutputValue: 'the-policy' },
           { OutputKey: 'DeviceThingType', OutputValue: 'the-type' },
+          { OutputKey: 'DeviceThingGroup', OutputValue: 'the-group' },
         ],
       },
     ],
   });
   iot.on(DescribeEndpointCommand).resolves({ endpointAddress: 'x-ats.iot.eu-west-1.amazonaws.com' });
   iot.on(CreateThingCommand).resolves({});
+  iot.on(AddThingToThingGroupCommand).resolves({});
   iot.on(CreateCertificateFromCsrCommand).resolves({ certificateArn: ARN, certificatePem: 'CERTIFICATE' });
   iot.on(AttachPolicyCommand).resolves({});
   iot.on(AttachThingPrincipalCommand).resolves({});
@@ -56,6 +60,10 @@ test('a device gets a thing, a certificate for a key that stays here, and the po
   expect(iot.commandCalls(CreateThingCommand)[0]?.args[0].input).toEqual({
     thingName: 'ESP32-1',
     thingTypeName: 'the-type',
+  });
+  expect(iot.commandCalls(AddThingToThingGroupCommand)[0]?.args[0].input).toEqual({
+    thingName: 'ESP32-1',
+    thingGroupName: 'the-group',
   });
   expect(iot.commandCalls(AttachPolicyCommand)[0]?.args[0].input).toEqual({ policyName: 'the-policy', target: ARN });
   expect(iot.commandCalls(AttachThingPrincipalCommand)[0]?.args[0].input).toEqual({
@@ -78,6 +86,39 @@ test('a device gets a thing, a certificate for a key that stays here, and the po
   );
 });
 
+test('the files are for their owner alone, and what is printed has no key in it', async () => {
+  const device = await add();
+  for (const file of ['private-key.pem', 'certificate.pem', 'secrets.h', 'nvs.csv']) {
+    expect(statSync(join(folder, file)).mode & 0o077, file).toBe(0);
+  }
+  const secret = readFileSync(device.privateKeyFile, 'utf8').split('\n')[1] ?? '';
+  expect(secret.length).toBeGreaterThan(40);
+  for (const printed of [describeDevice(device), JSON.stringify(device)]) {
+    expect(printed).toContain(device.privateKeyFile);
+    expect(printed).not.toContain(secret);
+    expect(printed).not.toContain('BEGIN');
+  }
+});
+
+test('nvs.csv is what nvs_partition_gen takes: short keys, and files that are there', async () => {
+  await add();
+  const [head, ...rows] = readFileSync(join(folder, 'nvs.csv'), 'utf8').trim().split('\n');
+  expect(head).toBe('key,type,encoding,value');
+  const entries = rows.map((row) => row.split(','));
+  expect(entries[0]).toEqual(['paku', 'namespace', '', '']);
+  for (const [key = '', type, , value = ''] of entries) {
+    expect(key.length).toBeLessThanOrEqual(15);
+    // A string in NVS has at most 4,000 bytes, its final zero included.
+    if (type === 'file') expect(statSync(join(folder, value)).size).toBeLessThan(4_000);
+  }
+  expect(Object.fromEntries(entries.map(([key, , encoding, value]) => [key, [encoding, value]]))).toMatchObject({
+    device_id: ['string', 'ESP32-1'],
+    mqtt_host: ['string', 'x-ats.iot.eu-west-1.amazonaws.com'],
+    mqtt_port: ['u16', '8883'],
+    device_key: ['string', 'private-key.pem'],
+  });
+});
+
 test('a thing that is there already gets a further certificate', async () => {
   iot.on(CreateThingCommand).rejects(new ResourceAlreadyExistsException({ $metadata: {}, message: 'there' }));
   await expect(add()).resolves.toMatchObject({ deviceId: 'ESP32-1' });
@@ -98,7 +139,7 @@ test('a failure half-way says what was made', async () => {
 test('another stack, or an id that no device can have, is refused before anything is made', async () => {
   await expect(add('a/b')).rejects.toThrow('"a/b" is not a device id');
   cloudFormation.on(DescribeStacksCommand).resolves({ Stacks: [] });
-  await expect(add()).rejects.toThrow('stack PakuOta has no outputs DevicePolicy and DeviceThingType');
+  await expect(add()).rejects.toThrow('stack PakuOta has no output DevicePolicy, DeviceThingType, DeviceThingGroup');
   expect(iot.commandCalls(CreateThingCommand)).toHaveLength(0);
   expect(existsSync(join(folder, 'private-key.pem'))).toBe(false);
 });

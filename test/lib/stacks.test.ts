@@ -88,7 +88,7 @@ describe('functions', () => {
   const functions = resources(serviceTemplate, 'AWS::Lambda::Function');
 
   test('run on nodejs24.x, arm64, traced, each with a role and a log group of its own', () => {
-    expect(functions).toHaveLength(8);
+    expect(functions).toHaveLength(9);
     for (const [, { Properties }] of functions) {
       expect(Properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -152,6 +152,7 @@ describe('grants', () => {
     ['Orchestrate', [...everyone, ...producer, 'events:PutEvents', 's3:GetObject', 's3:PutObject']],
     ['Dispatch', [...everyone, ...consumer, 'iot:SendDirectMessage', 's3:GetObject']],
     ['Download', [...everyone, 's3:GetObject']],
+    ['ProvisioningHook', everyone],
     [
       'RegisterRelease',
       [...everyone, ...consumer, 's3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:PutObject'],
@@ -188,6 +189,7 @@ describe('grants', () => {
         'Download',
         'RegisterRelease',
         'OperatorApi',
+        'ProvisioningHook',
         'MigrationFunction',
       ].filter((role) => JSON.stringify(statements(role)).includes(secret));
     expect(readers('LinkSecret')).toEqual(['Dispatch', 'Download']);

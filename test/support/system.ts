@@ -15,6 +15,8 @@ import { MovableClock } from './movable-clock.ts';
 /** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
 export interface TestSystem {
   readonly runtime: LocalRuntime;
+  /** What the runtime said. */
+  readonly log: readonly string[];
   /** PAKU_OTA_HOME of the system. */
   readonly home: string;
   /** The database as the application role, through the Data API. */
@@ -72,6 +74,7 @@ export async function startTestSystem(
 
   return {
     runtime,
+    log,
     home,
     database,
     async upload(key, image, metadata = {}) {

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { spendAllowance } from '../../core/allowed-devices.ts';
+import { DEVICE_ID } from '../../core/rule-message.ts';
+import { openDatabase } from '../shared/database.ts';
+import { logger } from '../shared/log.ts';
+
+/**
+ * AWS IoT waits 5 s for an answer (IoT developer guide, "Pre-provisioning hooks"). A paused database resumes in three
+ * times that: the device is refused, and by its next try it is awake.
+ */
+const database = openDatabase({ resumeTimeoutMs: 2_000 });
+
+const requestSchema = z.object({
+  claimCertificateId: z.string().max(128),
+  certificateId: z.string().max(128),
+  clientId: z.string().max(128),
+  parameters: z.object({ DeviceId: z.string().regex(DEVICE_ID) }),
+});
+
+/** Whether AWS IoT may give the device that asks with a provisioning claim a certificate of its own. Says no, never why. */
+export async function handler(event: unknown): Promise<{ allowProvisioning: boolean }> {
+  const { data: request } = requestSchema.safeParse(event);
+  if (request === undefined) {
+    logger.warn('provisioning refused', { reason: 'the request is not of the expected form' });
+    return { allowProvisioning: false };
+  }
+  const { parameters, certificateId, claimCertificateId, clientId } = request;
+  const deviceId = parameters.DeviceId;
+  const isOwnName = clientId === `claim/${deviceId}`;
+  const allowed =
+    isOwnName && (await spendAllowance(database, deviceId, { certificateId, claimCertificateId }, new Date()));
+  logger.info(allowed ? 'provisioning allowed' : 'provisioning refused', { deviceId, clientId, claimCertificateId });
+  return { allowProvisioning: allowed };
+}

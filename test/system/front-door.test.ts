@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import mqtt, { type MqttClient } from 'mqtt';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ApiClient } from '../../api/client.ts';
+import { signedFetch } from '../../api/signed-fetch.ts';
+import { buildImage } from '../../fleet/build-image.ts';
+import { ASSEMBLY } from '../support/assembly.ts';
+import { startTestSystem, type TestSystem } from '../support/system.ts';
+
+const VAN = 'ESP32-VAN1';
+const IMAGE = buildImage({ version: '1.1.0' });
+
+let system: TestSystem;
+let device: MqttClient;
+/** Of the newest command. */
+let link: string;
+/** Every answer of the front door, headers and body, but for the one that is meant to redirect. */
+const answers: string[] = [];
+
+beforeAll(async () => {
+  system = await startTestSystem();
+  device = await connect(VAN);
+  await device.subscribeAsync(`paku/devices/${VAN}/cmd/ota`, { qos: 1 });
+  const command = new Promise<{ url: string }>((resolve) => {
+    device.once('message', (_, payload) => resolve(JSON.parse(payload.toString()) as { url: string }));
+  });
+  await say('edge', 'status', { firmware_version: '1.0.0', device_model: 'esp32-s3' });
+  await system.upload('firmware/1.1.0/esp32-s3.bin', IMAGE);
+  await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
+  await system.until('SELECT 1 FROM devices');
+  await system.database.query(`INSERT INTO rollout_configurations (name, firmware_version) VALUES ('r', '1.1.0')`);
+  await system.runtime.tick();
+  ({ url: link } = await command);
+});
+afterAll(async () => {
+  device?.end(true);
+  await system?.close();
+});
+
+async function connect(deviceId: string): Promise<MqttClient> {
+  const { mqtt: broker } = system.runtime.endpoints;
+  const { certificateFile, privateKeyFile } = await system.runtime.addDevice(deviceId);
+  return mqtt.connectAsync({
+    ...{ protocol: 'mqtts', host: broker.host, port: broker.port, clientId: deviceId, reconnectPeriod: 0 },
+    ...{ ca: readFileSync(broker.caFile), cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) },
+  });
+}
+
+const say = (family: string, topic: string, message: object) =>
+  device.publishAsync(`paku/${family}/${VAN}/${topic}`, JSON.stringify(message), { qos: 1 });
+
+/** One call of the front door, as anybody can make it. */
+async function call(path: string, init: RequestInit = {}) {
+  const url = new URL(path, system.runtime.endpoints.api.url);
+  const response = await fetch(url, { redirect: 'manual', ...init });
+  const { status, headers } = response;
+  const { date: _, ...said } = Object.fromEntries(headers);
+  const answer = { status, headers: said, body: await response.text() };
+  if (status !== 302) answers.push(JSON.stringify(answer));
+  return answer;
+}
+
+test('a link that was never made is answered as one that was made up, whatever is wrong with it', async () => {
+  const token = new URL(link).pathname.slice('/d/'.length);
+  const flipped = (at: number) => {
+    const bytes = Buffer.from(token, 'base64url');
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    return bytes.toString('base64url');
+  };
+  const made = ['A'.repeat(23), randomBytes(17).toString('base64url'), ...[0, 5, 6, 7, 16].map(flipped)];
+  const odd = ['x', token.slice(1), `${token}A`, token.toLowerCase(), '..', '%00', `${token}%20`, "'--"];
+  const first = await call(`/d/${made[0]}`);
+  expect(first).toMatchObject({ status: 404, body: 'no such link\n' });
+  for (const wrong of [...made, ...odd.filter((each) => each !== '..')]) {
+    expect(await call(`/d/${wrong}`), wrong).toEqual(first);
+  }
+});
+
+test('every answer about a link forbids to keep it', async () => {
+  const good = await call(link);
+  expect(good).toMatchObject({ status: 302, headers: { 'cache-control': 'no-store' } });
+  expect((await call('/d/AAAAAAAAAAAAAAAAAAAAAAA')).headers['cache-control']).toBe('no-store');
+});
+
+test('every answer of the operator API forbids to keep it, refusals and failures too', async () => {
+  const { api, region, s3 } = system.runtime.endpoints;
+  const signed = signedFetch(region, s3);
+  const calls: [string, string, string?][] = [
+    ['GET', '/v1/info'],
+    ['GET', '/v1/devices/nobody'],
+    ['GET', '/v1/nothing-is-here'],
+    ['GET', '/v1/devices?limit=x'],
+    ['POST', '/v1/rollouts', '{}'],
+    ['POST', '/v1/rollouts', '{'],
+  ];
+  for (const [method, path, body] of calls) {
+    const headers = { 'content-type': 'application/json' };
+    const response = await signed(api.url + path, { method, headers, ...(body === undefined ? {} : { body }) });
+    answers.push(JSON.stringify([...response.headers, await response.text()]));
+    expect(response.headers.get('cache-control'), `${method} ${path}`).toBe('no-store');
+  }
+});
+
+test('the operator API is for who signs, on every path and with every method', async () => {
+  for (const path of ['/v1/info', '/v1/devices', '/v1/rollouts/1/pause', '/v1/anything', '/v1/..%2fd', '/v1//x']) {
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+      expect(await call(path, { method }), `${method} ${path}`).toMatchObject({
+        status: 403,
+        body: '{"message":"Forbidden"}',
+      });
+    }
+  }
+  for (const path of ['/', '/d/', '/v1', '/v2/info', '/d/x/y']) expect((await call(path)).status, path).toBe(404);
+});
+
+test('who did what stands in the log of the operator API', async () => {
+  const { api, region, s3 } = system.runtime.endpoints;
+  const client = new ApiClient(api.url, signedFetch(region, s3));
+  await client.setGroups(VAN, ['vans']);
+  const lines = readFileSync(join(system.home, 'logs', 'OperatorApi.log'), 'utf8').split('\n');
+  const [line] = lines.filter((each) => each.includes('"method":"PUT"'));
+  expect(JSON.parse(line?.slice(line.indexOf('{')) ?? '')).toMatchObject({
+    caller: 'arn:aws:iam::000000000000:user/operator',
+    path: `/v1/devices/${VAN}/groups`,
+  });
+});
+
+test('nothing secret is in logs, metrics, errors, templates, outputs or the database', async () => {
+  const canary = `canary${randomBytes(16).toString('hex')}`;
+  const signature = `Credential=AKIA/x/y/execute-api/aws4_request, SignedHeaders=host, Signature=${canary}`;
+  await call('/v1/info', { headers: { authorization: `AWS4-HMAC-SHA256 ${signature}` } });
+  await call(`/v1/info?X-Amz-Signature=${canary}&X-Amz-Security-Token=${canary}`);
+  await call(`/d/${canary.slice(0, 23)}?token=${canary}`, { headers: { cookie: canary, authorization: canary } });
+  const redirect = await call(link);
+  const location = new URL(redirect.headers.location ?? '');
+  expect(Buffer.from(await (await fetch(location)).arrayBuffer()).equals(IMAGE)).toBe(true);
+  // What breaks functions makes them log.
+  await say('devices', 'ota/result', { version: '1.1.0', success: false, result_code: 99 });
+  await device.publishAsync(`paku/devices/${VAN}/ota/status`, Buffer.from([0xff, 0]), { qos: 1 });
+  await system.runtime.tick();
+  await system.runtime.idle();
+
+  const secrets = new Map<string, string>([
+    ['what a caller sent', canary.slice(0, 23)],
+    ['the token of the link', new URL(link).pathname.slice('/d/'.length)],
+    ['the signature of the presigned URL', location.searchParams.get('X-Amz-Signature') ?? ''],
+    [
+      'the session token of a role',
+      encodeURIComponent(location.searchParams.get('X-Amz-Security-Token') ?? '').slice(0, 60),
+    ],
+    ['the same, decoded', (location.searchParams.get('X-Amz-Security-Token') ?? '').slice(0, 60)],
+    ...storedSecrets(),
+    ...privateKeys(join(system.home, 'certificates')),
+  ]);
+  expect(secrets.size).toBeGreaterThanOrEqual(11);
+  for (const [what, secret] of secrets) expect(secret.length, what).toBeGreaterThanOrEqual(20);
+  for (const [where, text] of await everythingWritten()) {
+    expect(text.length, where).toBeGreaterThan(0);
+    for (const [what, secret] of secrets) expect(text.includes(secret), `${what} is in ${where}`).toBe(false);
+  }
+});
+
+/** The generated secrets, as this machine keeps them: passwords, the key of links, the operator's. */
+function storedSecrets(): [string, string][] {
+  const found: [string, string][] = [];
+  const look = (name: string, value: unknown): void => {
+    if (typeof value === 'object' && value !== null) {
+      for (const [key, inner] of Object.entries(value)) look(`${name} ${key}`, inner);
+    } else if (typeof value === 'string' && value.startsWith('{')) look(name, JSON.parse(value));
+    else if (typeof value === 'string' && !/arn|username|accessKeyId/i.test(name.split(' ').at(-1) ?? '')) {
+      found.push([`the secret${name}`, value]);
+    }
+  };
+  look('', JSON.parse(readFileSync(join(system.home, 'secrets.json'), 'utf8')));
+  return found;
+}
+
+function privateKeys(folder: string): [string, string][] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /key\.pem$/.test(file))
+    .map((file) => [`the key ${file}`, readFileSync(join(folder, file), 'utf8').split('\n')[1] ?? '']);
+}
+
+/** All that somebody may read who is trusted with less than the secrets themselves. */
+async function everythingWritten(): Promise<[string, string][]> {
+  const files = (folder: string, ending: string) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith(ending) && statSync(join(folder, file)).isFile())
+      .map((file): [string, string] => [file, readFileSync(join(folder, file), 'utf8')]);
+  const tables = await system.database.query<{ name: string }>(
+    `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename`,
+  );
+  const rows = await Promise.all(
+    tables.map(async ({ name }) => system.database.query(`SELECT to_jsonb(t) AS row FROM ${name} AS t LIMIT 500`)),
+  );
+  const logs = files(join(system.home, 'logs'), '.log');
+  expect(logs.length).toBeGreaterThanOrEqual(6);
+  return [
+    ...logs,
+    ...files(ASSEMBLY, '.json').filter(([file]) => !file.includes('asset.')),
+    ['the answers of the front door', answers.join('\n')],
+    ['what the runtime said', `said: ${system.log.join('\n')}`],
+    ['the database', JSON.stringify(rows)],
+  ];
+}
