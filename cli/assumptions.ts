@@ -98,6 +98,11 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
   'API Gateway sets Content-Length': untested('needs a model whose delivery is direct'),
   'EventBridge Scheduler fires': untested('needs a watch on the orchestrator: its log has a line for each look'),
   "A custom resource's `ServiceTimeout`": untested('needs a migration that hangs'),
+  '`UpdateCertificate` to': untested('needs a device whose certificate is revoked while it is connected'),
+  'The pre-provisioning hook': untested('needs a device that asks with a provisioning claim'),
+  'Registering takes no': untested('needs a device that is registered with a provisioning claim'),
+  'A client id may': untested('needs a device that connects with a provisioning claim'),
+  '`s3:signatureAge` is': untested('needs a URL that was presigned for more than an hour'),
 };
 
 /** The lines of the document, judged by the evidence; on one machine nothing of AWS is there to be judged. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { spendAllowance } from '../../core/allowed-devices.ts';
 import { DEVICE_ID } from '../../core/rule-message.ts';
 import { openDatabase } from '../shared/database.ts';

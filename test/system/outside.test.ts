@@ -97,6 +97,35 @@ describe.skipIf(missing.length > 0)(
       expect(await system.database.query(`SELECT 1 FROM devices WHERE device_id = 'ESP32-OTHER'`)).toEqual([]);
     });
 
+    test('a certificate gets nothing of another device: not its commands, its topics, nor its name', async () => {
+      const thief = await addDevice('ESP32-OUTSIDE4');
+      await addDevice('ESP32-OUTSIDE5');
+      const tries = [
+        ...['paku/devices/ESP32-OUTSIDE5/cmd/ota', 'paku/+/+/cmd/ota', 'paku/#', '#', '$aws/#'].map((filter) => [
+          ...[...tlsOf(thief), '-t', filter],
+        ]),
+        [...tlsOf({ ...thief, deviceId: 'ESP32-OUTSIDE5' }), '-t', 'paku/edge/ESP32-OUTSIDE5/#'],
+        [...tlsOf({ ...thief, deviceId: 'someone' }), '-t', 'paku/edge/ESP32-OUTSIDE4/#'],
+      ];
+      for (const attempt of tries) {
+        // Cut off, or refused: it does not stay for the seconds that it would wait for a message.
+        await expect(run('mosquitto_sub', [...attempt, '-W', '20']), attempt.join(' ')).rejects.toMatchObject({
+          code: expect.toSatisfy((code: number) => code !== 27),
+          stdout: '',
+        });
+      }
+      for (const topic of ['ota/status', 'ota/progress', 'ota/result'].map(
+        (leaf) => `paku/devices/ESP32-OUTSIDE5/${leaf}`,
+      )) {
+        await expect(run('mosquitto_pub', [...tlsOf(thief), '-q', '1', '-t', topic, '-m', '{}'])).rejects.toThrow();
+      }
+      await system.runtime.idle();
+      expect(
+        await system.database.query(`SELECT 1 FROM devices WHERE device_id IN ('ESP32-OUTSIDE4', 'ESP32-OUTSIDE5')`),
+      ).toEqual([]);
+      expect(await system.database.query('SELECT 1 FROM rejected_messages')).toEqual([]);
+    });
+
     test('a revoked device is cut off, refused, and let in again with a new certificate only', async () => {
       const device = await addDevice('ESP32-OUTSIDE3');
       const publish = ['-t', `paku/edge/${device.deviceId}/status`, '-q', '1', '-m', status];
