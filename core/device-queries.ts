@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { NOTE_IN_STORY } from './device-story.ts';
 import type { CommandFamily } from './topics.ts';
 import type { UpdateState } from './update-states.ts';
 
@@ -129,35 +130,59 @@ export async function deviceTimeline(
   );
 }
 
+/** Who does something, and when; it goes into the device's story. */
+export interface Act {
+  readonly by: string;
+  readonly now: Date;
+}
+
 /** Sets attributes of a device; null removes one. @returns false where there is no such device */
 export async function setAttributes(
   sql: Sql,
   deviceId: string,
   changes: Readonly<Record<string, string | number | boolean | null>>,
+  { by, now }: Act,
 ): Promise<boolean> {
   const rows = await sql.query(
-    `UPDATE devices SET metadata = jsonb_strip_nulls(metadata || :changes::jsonb) WHERE device_id = :device
-     RETURNING device_id`,
-    { device: deviceId, changes },
+    `WITH changed AS (
+       UPDATE devices SET metadata = jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) WHERE device_id = :device
+       RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
+     ), noted AS (${NOTE_IN_STORY})
+     SELECT device_id FROM changed`,
+    { device: deviceId, changes: { attributes: changes }, by, now },
   );
   return rows.length > 0;
 }
 
+/** What went into `removed` and `added` (device_id, group_name), for {@link NOTE_IN_STORY}. */
+const MOVES = `changed AS (
+       SELECT device_id, 'left_group' AS event, jsonb_build_object('group', group_name) AS payload FROM removed
+       UNION ALL
+       SELECT device_id, 'joined_group', jsonb_build_object('group', group_name) FROM added
+     )`;
+
 /** Makes these the groups of a device. @returns false where there is no such device */
-export async function setGroups(sql: Sql, deviceId: string, groups: readonly string[]): Promise<boolean> {
+export async function setGroups(
+  sql: Sql,
+  deviceId: string,
+  groups: readonly string[],
+  { by, now }: Act,
+): Promise<boolean> {
   const rows = await sql.query(
     `WITH device AS (
        SELECT device_id FROM devices WHERE device_id = :device
      ), removed AS (
        DELETE FROM device_groups WHERE device_id = :device
          AND group_name NOT IN (SELECT jsonb_array_elements_text(:groups::jsonb))
+       RETURNING device_id, group_name
      ), added AS (
        INSERT INTO device_groups (device_id, group_name)
        SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
        ON CONFLICT DO NOTHING
-     )
+       RETURNING device_id, group_name
+     ), ${MOVES}, noted AS (${NOTE_IN_STORY})
      SELECT device_id FROM device`,
-    { device: deviceId, groups },
+    { device: deviceId, groups, by, now },
   );
   return rows.length > 0;
 }
@@ -188,18 +213,23 @@ export async function changeGroup(
   sql: Sql,
   group: string,
   { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
+  { by, now }: Act,
 ): Promise<GroupRow> {
   await sql.query(
     `WITH removed AS (
        DELETE FROM device_groups WHERE group_name = :group_name
          AND device_id IN (SELECT jsonb_array_elements_text(:remove::jsonb))
-     )
-     INSERT INTO device_groups (device_id, group_name)
-     SELECT d.device_id, :group_name FROM devices AS d
-     WHERE d.device_id IN (SELECT jsonb_array_elements_text(:add::jsonb))
-     ORDER BY d.device_id
-     ON CONFLICT DO NOTHING`,
-    { group_name: group, add, remove },
+       RETURNING device_id, group_name
+     ), added AS (
+       INSERT INTO device_groups (device_id, group_name)
+       SELECT d.device_id, :group_name FROM devices AS d
+       WHERE d.device_id IN (SELECT jsonb_array_elements_text(:add::jsonb))
+       ORDER BY d.device_id
+       ON CONFLICT DO NOTHING
+       RETURNING device_id, group_name
+     ), ${MOVES}
+     ${NOTE_IN_STORY}`,
+    { group_name: group, add, remove, by, now },
   );
   const [row] = await sql.query<GroupRow>(
     'SELECT :group_name AS group_name, count(*)::integer AS devices FROM device_groups WHERE group_name = :group_name',

@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { NOTE_IN_STORY } from './device-story.ts';
 
 /** A device whose identity is revoked or reinstated, why, and by whom (the identity of an operator). */
 export interface IdentityChange {
@@ -6,12 +7,6 @@ export interface IdentityChange {
   readonly reason: string;
   readonly by: string;
 }
-
-const EVENT = `INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
-     SELECT device_id, :event, :now::timestamptz, jsonb_build_object('reason', :reason::text, 'by', :by::text),
-       md5(device_id || ' ' || :event || ' ' || :now::timestamptz)
-     FROM changed
-     ON CONFLICT DO NOTHING`;
 
 /**
  * Revokes the identity of a device as far as this service goes: no rollout means it any more, no rollout waits for it,
@@ -23,12 +18,12 @@ export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityC
     `WITH changed AS (
        UPDATE devices SET revoked_at = :now::timestamptz, revoked_reason = :reason, revoked_by = :by
        WHERE device_id = :device AND revoked_at IS NULL
-       RETURNING device_id
+       RETURNING device_id, 'device_revoked' AS event, jsonb_build_object('reason', :reason::text) AS payload
      ), barred AS (
        DELETE FROM allowed_devices WHERE device_id = :device
-     ), event AS (${EVENT})
+     ), noted AS (${NOTE_IN_STORY})
      SELECT device_id FROM changed`,
-    { device: deviceId, event: 'device_revoked', reason, by, now },
+    { device: deviceId, reason, by, now },
   );
   return rows.length > 0;
 }
@@ -39,10 +34,10 @@ export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: Identi
     `WITH changed AS (
        UPDATE devices SET revoked_at = NULL, revoked_reason = NULL, revoked_by = NULL
        WHERE device_id = :device AND revoked_at IS NOT NULL
-       RETURNING device_id
-     ), event AS (${EVENT})
+       RETURNING device_id, 'device_reinstated' AS event, jsonb_build_object('reason', :reason::text) AS payload
+     ), noted AS (${NOTE_IN_STORY})
      SELECT device_id FROM changed`,
-    { device: deviceId, event: 'device_reinstated', reason, by, now },
+    { device: deviceId, reason, by, now },
   );
   return rows.length > 0;
 }

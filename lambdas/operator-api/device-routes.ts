@@ -31,6 +31,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
     return json(device);
   };
 
+  const actOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
+
   app.openapi(routes.listDevices, async (c) => {
     const { limit, cursor, ...filter } = c.req.valid('query');
     const rows = await listDevices(sql, filter, decodeCursor(cursor, 'string'), limit);
@@ -44,13 +46,15 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.setAttributes, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    if (!(await setAttributes(sql, deviceId, c.req.valid('json').metadata))) throw notFound(`device ${deviceId}`);
+    const { metadata } = c.req.valid('json');
+    if (!(await setAttributes(sql, deviceId, metadata, actOf(c)))) throw notFound(`device ${deviceId}`);
     return c.json(await deviceOf(deviceId), 200);
   });
 
   app.openapi(routes.setGroups, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    if (!(await setGroups(sql, deviceId, c.req.valid('json').groups))) throw notFound(`device ${deviceId}`);
+    const { groups } = c.req.valid('json');
+    if (!(await setGroups(sql, deviceId, groups, actOf(c)))) throw notFound(`device ${deviceId}`);
     return c.json(await deviceOf(deviceId), 200);
   });
 
@@ -146,6 +150,6 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const change = c.req.valid('json');
     const unknown = await findUnknownDevices(sql, change.add);
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
-    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change), 200);
+    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actOf(c)), 200);
   });
 }

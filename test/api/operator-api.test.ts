@@ -90,6 +90,24 @@ describe('devices', () => {
     expect(await client.setGroups('d0', [])).toMatchObject({ groups: [] });
   });
 
+  test('have in their story who moved them between groups and set their attributes', async () => {
+    await addDevices(db.app, 2);
+    await client.changeGroup('vans', { add: ['d0', 'd1'] });
+    service.later(1);
+    await client.setGroups('d0', ['beta']);
+    service.later(1);
+    await client.setAttributes('d0', { site: 'x' });
+    await client.changeGroup('beta', { add: ['d0'] });
+    const { items } = await client.deviceTimeline('d0');
+    const told = items.map(({ event, detail: { by, ...rest } }) => [event, rest, by]);
+    expect(told).toEqual([
+      ['attributes_set', { attributes: { site: 'x' } }, CALLER],
+      ['joined_group', { group: 'beta' }, CALLER],
+      ['left_group', { group: 'vans' }, CALLER],
+      ['joined_group', { group: 'vans' }, CALLER],
+    ]);
+  });
+
   test('of a group must be registered', async () => {
     expect(await refusal(client.changeGroup('beta', { add: ['nobody'] }))).toMatchObject({
       status: 400,

@@ -95,6 +95,11 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       };
     case 'late_success':
       return { tone: 'ok', text: `runs ${version} after all`, note: 'a late success' };
+    case 'joined_group':
+    case 'left_group':
+      return { tone: 'idle', text: `${words(event)} ${textOf(detail.group)}`, note: `by ${textOf(detail.by)}` };
+    case 'attributes_set':
+      return { tone: 'idle', text: 'attributes set', note: `by ${textOf(detail.by)}` };
     case 'device_revoked':
       return { tone: 'bad', text: `revoked by ${textOf(detail.by)}`, note: reason };
     case 'device_reinstated':
