@@ -8,6 +8,8 @@ const LIVE: Readonly<Record<string, string>> = {
   'AWS::IAM::Policy': 'PolicyDocument PolicyName Roles',
   'AWS::IAM::Role': 'AssumeRolePolicyDocument Description',
   'AWS::IoT::Policy': 'PolicyDocument',
+  'AWS::IoT::ProvisioningTemplate':
+    'Description Enabled PreProvisioningHook ProvisioningRoleArn TemplateBody TemplateName',
   'AWS::IoT::TopicRule': 'TopicRulePayload',
   'AWS::Lambda::EventSourceMapping':
     'BatchSize EventSourceArn FunctionName FunctionResponseTypes MaximumBatchingWindowInSeconds ScalingConfig',
@@ -37,7 +39,6 @@ const INERT = [
   'AWS::EC2::Subnet',
   'AWS::EC2::SubnetRouteTableAssociation',
   'AWS::EC2::VPC',
-  'AWS::IoT::ProvisioningTemplate',
   'AWS::IoT::ThingGroup',
   'AWS::IoT::ThingType',
   'AWS::Lambda::EventInvokeConfig',

@@ -52,6 +52,8 @@ export interface LocalRuntime {
   tick(): Promise<void>;
   /** Resolves when nothing waits in a queue that could be handled now and no function runs. */
   idle(): Promise<void>;
+  /** What the function answers that AWS IoT asks before it provisions a device. */
+  askProvisioningHook(request: object): Promise<unknown>;
   /** The certificate of a device, made unless it has one. */
   addDevice(deviceId: string): Promise<CertificateFiles>;
   close(): Promise<void>;
@@ -137,6 +139,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
     endpoints,
     tick,
     idle: () => idle([...system.queues.values(), ...system.functions.values()]),
+    askProvisioningHook: system.askProvisioningHook,
     addDevice: (deviceId) => authority.addDevice(deviceId),
     close: () => closers.close(),
   };

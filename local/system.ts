@@ -8,7 +8,7 @@ import { compilePolicy } from './policy.ts';
 import { need, Roles } from './roles.ts';
 import { Secrets } from './secrets.ts';
 import { bucketOf, clusterOf, operatorKeys } from './template-data.ts';
-import { functionsOf, type Invoke, routesOf, schedulesOf } from './template-functions.ts';
+import { functionsOf, type Invoke, provisioningHookOf, routesOf, schedulesOf } from './template-functions.ts';
 import { busRulesOf, consumersOf, queuesOf, topicRulesOf } from './template-queues.ts';
 
 export interface SystemSurroundings {
@@ -57,6 +57,7 @@ export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
     onMessage: topicRulesOf(assembly, queues, roles, faults),
     startConsumers: consumersOf(assembly, queues, roles, invokeForQueue),
     tick: schedulesOf(assembly, roles, invoke),
+    askProvisioningHook: provisioningHookOf(assembly, invoke),
     routes: routesOf(assembly, invoke),
     putEvent: eventBus(busRulesOf(assembly, queues), clock.now),
   };

@@ -89,3 +89,10 @@ export function schedulesOf(assembly: Assembly, roles: Roles, invoke: Invoke): (
     await Promise.all(targets.map(({ arn, event }) => invoke(arn, event)));
   };
 }
+
+/** Asks the function that says which device may be provisioned, as AWS IoT does. The provisioning itself is AWS's alone. */
+export function provisioningHookOf(assembly: Assembly, invoke: Invoke): (request: object) => Promise<unknown> {
+  const [template] = assembly.ofType('AWS::IoT::ProvisioningTemplate');
+  const { TargetArn } = (template?.properties.PreProvisioningHook ?? {}) as { TargetArn?: string };
+  return (request) => invoke(need(TargetArn, 'a pre-provisioning hook'), request);
+}

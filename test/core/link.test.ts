@@ -1,6 +1,12 @@
+import { timingSafeEqual } from 'node:crypto';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { linkToken, readLinkToken, TOKEN_LENGTH } from '../../core/link.ts';
+
+vi.mock('node:crypto', async (load) => {
+  const crypto = await load<typeof import('node:crypto')>();
+  return { ...crypto, timingSafeEqual: vi.fn(crypto.timingSafeEqual) };
+});
 
 const SECRET = 'a-secret-of-the-deployment';
 
@@ -33,4 +39,15 @@ test('a token with any character changed is refused', () => {
 test('a token made with another secret, or any other text, is refused', () => {
   expect(readLinkToken(linkToken({ updateId: 1, attempt: 1 }, 'other'), SECRET)).toBeUndefined();
   fc.assert(fc.property(fc.string(), (text) => readLinkToken(text, SECRET) === undefined));
+});
+
+test('a guess is compared in constant time, however much of it is right', () => {
+  const token = linkToken({ updateId: 7, attempt: 1 }, SECRET);
+  for (const guess of [token, token.replace(/.{4}$/, 'AAAA'), 'A'.repeat(TOKEN_LENGTH)]) {
+    vi.mocked(timingSafeEqual).mockClear();
+    readLinkToken(guess, SECRET);
+    expect(timingSafeEqual).toHaveBeenCalledOnce();
+    const [given, right] = vi.mocked(timingSafeEqual).mock.lastCall ?? [];
+    expect([given?.byteLength, right?.byteLength]).toEqual([10, 10]);
+  }
 });

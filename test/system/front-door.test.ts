@@ -119,12 +119,37 @@ test('who did what stands in the log of the operator API', async () => {
   const { api, region, s3 } = system.runtime.endpoints;
   const client = new ApiClient(api.url, signedFetch(region, s3));
   await client.setGroups(VAN, ['vans']);
-  const lines = readFileSync(join(system.home, 'logs', 'OperatorApi.log'), 'utf8').split('\n');
-  const [line] = lines.filter((each) => each.includes('"method":"PUT"'));
-  expect(JSON.parse(line?.slice(line.indexOf('{')) ?? '')).toMatchObject({
+  const told = () =>
+    readFileSync(join(system.home, 'logs', 'OperatorApi.log'), 'utf8')
+      .split('\n')
+      .find((line) => line.includes('"method":"PUT"'));
+  // A function may log after its answer.
+  await expect.poll(told).toBeDefined();
+  const line = told() ?? '';
+  expect(JSON.parse(line.slice(line.indexOf('{')))).toMatchObject({
     caller: 'arn:aws:iam::000000000000:user/operator',
     path: `/v1/devices/${VAN}/groups`,
   });
+});
+
+test('the function that AWS IoT asks before it provisions says yes to those on the list only', async () => {
+  const { api, region, s3 } = system.runtime.endpoints;
+  const client = new ApiClient(api.url, signedFetch(region, s3));
+  await client.changeAllowedDevices({ add: ['ESP32-NEW'] });
+  const ask = (id: string) =>
+    system.runtime.askProvisioningHook({
+      claimCertificateId: 'a-claim',
+      certificateId: 'a-certificate',
+      clientId: `claim/${id}`,
+      parameters: { DeviceId: id },
+    });
+  expect([await ask('ESP32-NEW'), await ask('ESP32-OTHER')]).toEqual([
+    { allowProvisioning: true },
+    { allowProvisioning: false },
+  ]);
+  expect((await client.allowedDevices()).items).toMatchObject([
+    { device_id: 'ESP32-NEW', allowed_by: 'arn:aws:iam::000000000000:user/operator' },
+  ]);
 });
 
 test('nothing secret is in logs, metrics, errors, templates, outputs or the database', async () => {
@@ -157,7 +182,6 @@ test('nothing secret is in logs, metrics, errors, templates, outputs or the data
   expect(secrets.size).toBeGreaterThanOrEqual(11);
   for (const [what, secret] of secrets) expect(secret.length, what).toBeGreaterThanOrEqual(20);
   for (const [where, text] of await everythingWritten()) {
-    expect(text.length, where).toBeGreaterThan(0);
     for (const [what, secret] of secrets) expect(text.includes(secret), `${what} is in ${where}`).toBe(false);
   }
 });
@@ -196,7 +220,7 @@ async function everythingWritten(): Promise<[string, string][]> {
     tables.map(async ({ name }) => system.database.query(`SELECT to_jsonb(t) AS row FROM ${name} AS t LIMIT 500`)),
   );
   const logs = files(join(system.home, 'logs'), '.log');
-  expect(logs.length).toBeGreaterThanOrEqual(6);
+  expect(logs.filter(([, text]) => text.length > 0).length).toBeGreaterThanOrEqual(6);
   return [
     ...logs,
     ...files(ASSEMBLY, '.json').filter(([file]) => !file.includes('asset.')),
