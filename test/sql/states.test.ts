@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { revokeDevice } from '../../core/revoking.ts';
 import { haltRollout } from '../../core/rollout-control.ts';
 import { mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from '../../core/update-states.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -128,6 +129,10 @@ const DEEDS = {
     await haltRollout(db.app, why, service.now);
     await service.tick();
   },
+  'its device is revoked': async (deviceId) => {
+    await revokeDevice(db.app, { deviceId, reason: 'stolen', by: 'an operator' }, service.now);
+    await service.tick();
+  },
   'a newer rollout takes over': async (device) => {
     service.absent.add(device);
     await addRollout(db.app, 'newer', '3.0.0', { stages: [] });
@@ -147,6 +152,7 @@ const UNDER_WAY = {
   'failed, worth a retry': 'pending',
   'failed for good': 'failed',
   'its deadline passes': 'pending',
+  'its device is revoked': 'canceled',
 } as const;
 
 /** Every state and every event: what becomes of the update. */
@@ -161,6 +167,7 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
     'AWS refuses': 'failed',
     'its deadline passes': 'timed_out',
     'the rollout is halted': 'canceled',
+    'its device is revoked': 'canceled',
     'a newer rollout takes over': 'canceled',
   },
   sent: {
@@ -180,12 +187,14 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
     'runs the new version': 'confirmed',
     'runs another version': 'failed',
     'its deadline passes': 'timed_out',
+    'its device is revoked': 'canceled',
   },
   confirmed: {
     ...SAME,
     'boots the old version': 'rolled_back',
     'runs another version': 'failed',
     'its deadline passes': 'survived',
+    'its device is revoked': 'canceled',
   },
   survived: SAME,
   failed: SAME,
