@@ -92,6 +92,7 @@ export function plot(samples: readonly Sample[], title: string): string {
     `<text x="${x}" y="${y}" fill="${colour}" text-anchor="${anchor}">${words}</text>`;
   const [blue, orange, grey] = ['#2563eb', '#c2410c', '#6b7280'];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
+<title>${title}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>
 <path d="M${MARGIN} ${MARGIN}V${HEIGHT - MARGIN}H${WIDTH - MARGIN}V${MARGIN}" fill="none" stroke="${grey}"/>
 ${text(MARGIN, 20, grey, 'start', title)}
