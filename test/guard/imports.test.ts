@@ -73,15 +73,3 @@ test('bundles take zod as a namespace: as a named import the whole of it would c
     .filter((file) => /import \{[^}]*\bz\b[^}]*\} from 'zod'/.test(readFileSync(file, 'utf8')));
   expect(wrong).toEqual([]);
 });
-
-test('statements take values as parameters: only constants are written into them', () => {
-  const wrong = ['core', 'lambdas'].flatMap(sourcesIn).flatMap((file) => {
-    const text = readFileSync(file, 'utf8');
-    const statements = [...text.matchAll(/\.query(?:<[^(]*>)?\(\s*`([^`]*)`/g)].map(([, sql = '']) => sql);
-    return statements
-      .flatMap((sql) => [...sql.matchAll(/\$\{([^}]*)\}/g)].map(([, name = '']) => name))
-      .filter((name) => !/^[A-Z][A-Z_]*$/.test(name))
-      .map((name) => `${relative(ROOT, file)}: \${${name}}`);
-  });
-  expect(wrong).toEqual([]);
-});

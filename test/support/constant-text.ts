@@ -1,0 +1,99 @@
+import { parseSync } from 'vite';
+
+/** A node of the syntax tree, as ESTree has it. */
+export interface Node {
+  readonly type: string;
+  readonly start: number;
+  readonly end: number;
+  readonly [property: string]: unknown;
+}
+
+const isNode = (value: unknown): value is Node =>
+  typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
+const nodesIn = (node: Node): Node[] => Object.values(node).flat().filter(isNode);
+
+/** The nodes of a tree with what encloses each, from the outside in. */
+function* walk(node: Node, enclosing: readonly Node[] = []): Generator<[Node, readonly Node[]]> {
+  yield [node, enclosing];
+  for (const child of nodesIn(node)) yield* walk(child, [...enclosing, node]);
+}
+
+const isFunction = ({ type }: Node) =>
+  ['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression'].includes(type);
+const nameOf = (node: unknown) => (isNode(node) && node.type === 'Identifier' ? String(node.name) : undefined);
+
+export interface Statement {
+  readonly text: string;
+  /** The parts that a value of a call could be written into; none in a statement that takes parameters only. */
+  readonly open: readonly string[];
+}
+
+/** The first argument of every `.query(…)` in a source file. */
+export function statementsIn(file: string, source: string): Statement[] {
+  const program = parseSync(file, source).program as unknown as Node;
+  const all = [...walk(program)];
+  const textOf = ({ start, end }: Node) => source.slice(start, end);
+
+  /** Parts of an expression that are not the same in every call. */
+  function openParts(node: Node, enclosing: readonly Node[]): string[] {
+    const inside = (child: unknown) => (isNode(child) ? openParts(child, enclosing) : []);
+    switch (node.type) {
+      case 'Literal':
+        return [];
+      case 'TemplateLiteral':
+        return (node.expressions as Node[]).flatMap(inside);
+      case 'BinaryExpression':
+        return [...inside(node.left), ...inside(node.right)];
+      case 'ConditionalExpression':
+        return [...inside(node.consequent), ...inside(node.alternate)];
+      case 'Identifier':
+        return openName(node, enclosing);
+      case 'CallExpression':
+        // A function of the module that is given constants; a method of a value is one of the value.
+        return nameOf(node.callee) === undefined ? [textOf(node)] : (node.arguments as Node[]).flatMap(inside);
+      default:
+        return [textOf(node)];
+    }
+  }
+
+  /** What is made when a module is loaded knows no call. Inside of functions a name is what it was bound to. */
+  function openName(node: Node, enclosing: readonly Node[]): string[] {
+    const name = nameOf(node);
+    const at = enclosing.findLastIndex((outer) => isFunction(outer) && binds(outer, name));
+    if (at === -1) return [];
+    const owner = enclosing[at] as Node;
+    const path = enclosing.slice(0, at);
+    const position = (owner.params as Node[]).findIndex((param) => nameOf(param) === name);
+    const local = [...walk(owner)].find(([each]) => each.type === 'VariableDeclarator' && nameOf(each.id) === name);
+    if (isNode(local?.[0].init)) return openParts(local[0].init, [...path, ...local[1]]);
+    const calls = position === -1 ? [] : callsOf(owner);
+    const given = calls.flatMap(([call, around]) => {
+      const argument = (call.arguments as Node[])[position];
+      return argument === undefined ? [textOf(node)] : openParts(argument, around);
+    });
+    return calls.length === 0 ? [textOf(node)] : given;
+  }
+
+  const binds = (owner: Node, name: string | undefined) =>
+    [...walk({ type: 'Params', start: 0, end: 0, params: owner.params })].some(([each]) => nameOf(each) === name) ||
+    [...walk(owner)].some(
+      ([each]) =>
+        each.type === 'VariableDeclarator' && [...walk(each.id as Node)].some(([bound]) => nameOf(bound) === name),
+    );
+
+  /** All calls of a function that this module alone can call; none for any other. */
+  function callsOf(owner: Node): [Node, readonly Node[]][] {
+    const name = nameOf(owner.id);
+    const isExported = all.some(([each]) => each.type === 'ExportNamedDeclaration' && each.declaration === owner);
+    if (name === undefined || isExported) return [];
+    return all.filter(([each]) => each.type === 'CallExpression' && nameOf(each.callee) === name);
+  }
+
+  return all
+    .filter(([node]) => node.type === 'CallExpression' && nameOf((node.callee as Node).property) === 'query')
+    .map(([node, enclosing]) => {
+      const text = (node.arguments as Node[])[0];
+      if (text === undefined) return { text: '', open: [textOf(node)] };
+      return { text: textOf(text), open: openParts(text, [...enclosing, node]) };
+    });
+}
