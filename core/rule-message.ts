@@ -80,7 +80,10 @@ export function decodeRuleMessage(
     receivedAt: new Date(received_at),
     payloadHash: sha256(bytes),
   };
-  const reject = (reason: string) => ({ ok: false, rejected: { ...origin, reason, payload: bytes } }) as const;
+  const reject = (reason: string) => {
+    const rejected = { ...origin, topic: storable(topic), reason: storable(reason), payload: bytes };
+    return { ok: false, rejected } as const;
+  };
 
   const deviceId = topic.split('/')[deviceIdSegment] ?? '';
   if (!DEVICE_ID.test(deviceId)) return reject(`topic names no valid device id: "${deviceId}"`);
@@ -89,7 +92,7 @@ export function decodeRuleMessage(
   if (depth(payload) > MAX_DEPTH) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
   const claimed = payload.device_id;
   if (claimed !== undefined && claimed !== deviceId) {
-    return reject(`payload says device_id ${JSON.stringify(claimed)?.slice(0, 80)}, the topic says ${deviceId}`);
+    return reject(`payload says device_id ${shown(claimed)}, the topic says ${deviceId}`);
   }
   return { ok: true, value: { ...origin, deviceId, payload: storable(payload) as JsonObject } };
 }
@@ -112,6 +115,12 @@ export function storable<T>(value: T): T {
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)])) as T;
 }
+
+/** The beginning of a text; a pair of surrogates that is cut apart becomes storable. */
+export const cut = (text: string, length: number): string => storable(text.slice(0, length));
+
+/** The beginning of a device's value, for a message. */
+export const shown = (value: unknown): string => cut(JSON.stringify(value) ?? '', 80);
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -143,7 +152,7 @@ function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined
   const { success, data } = undelivered.safeParse(queued);
   if (!success) return undefined;
   const payload = Buffer.from(data.base64OriginalPayload, 'base64');
-  const failure = storable(data.failures?.[0]?.errorMessage ?? 'no reason given').slice(0, KEPT_FAILURE);
+  const failure = cut(data.failures?.[0]?.errorMessage ?? 'no reason given', KEPT_FAILURE);
   return {
     topic: storable(data.topic),
     clientId: data.clientId === undefined ? null : storable(data.clientId),

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Report } from '../../core/reports.ts';
-import type { RuleMessage } from '../../core/rule-message.ts';
+import { cut, type RuleMessage } from '../../core/rule-message.ts';
 import type { OtaTopicKind } from '../../core/topics.ts';
 import type { ReportedState } from '../../core/update-policy.ts';
 
@@ -52,7 +52,7 @@ export function readOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaRes
     facts: {
       success: said.success,
       code: wholeNumber(said.result_code),
-      message: said.message?.slice(0, KEPT_TEXT) ?? null,
+      message: said.message == null ? null : cut(said.message, KEPT_TEXT),
     },
   }));
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { DeviceReport } from '../../core/devices.ts';
 import { normalizeMacAddress } from '../../core/mac-address.ts';
-import { isObject, type RuleMessage } from '../../core/rule-message.ts';
+import { isObject, type RuleMessage, shown } from '../../core/rule-message.ts';
 
 /** Text a column can hold as it is: cutting it would make one version of two. */
 const word = z.string().trim().min(1).max(64);
@@ -55,8 +55,7 @@ function readWord(payload: Record<string, unknown>, field: string): Word {
   if (value === undefined || value === null || value === '') return { ok: true, value: null };
   const parsed = word.safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };
-  const shown = JSON.stringify(value)?.slice(0, 80);
-  return { ok: false, reason: `${field} is ${shown}; expected text of 1 to 64 characters` };
+  return { ok: false, reason: `${field} is ${shown(value)}; expected text of 1 to 64 characters` };
 }
 
 function readInteger(value: unknown, min: number, max: number): number | null {

@@ -42,7 +42,7 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof Refusal) return problemOf(error.status, error.message, error.errors);
   if (error instanceof DatabaseUnavailableError) return problemOf(503, 'The database is resuming; try again in 30 s.');
   if (error instanceof SqlError && error.isDataProblem) {
-    logger.warn('refused by the database', { sqlState: error.sqlState, message: error.message });
+    logger.warn('refused by the database', { sqlState: error.sqlState, reason: error.message });
     return problemOf(400, 'The database refuses a value of this call: it is too large, or not of the expected form.');
   }
   logger.error('operator-api', error as Error);

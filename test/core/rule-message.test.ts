@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { decodeRuleMessage, sha256 } from '../../core/rule-message.ts';
+import { readOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
+import { readStatus } from '../../lambdas/ingest-status/status-message.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 
@@ -41,3 +43,29 @@ test('a body that neither a rule nor its error action makes is kept whole', () =
   const decoded = decodeRuleMessage('{"hello": 1}', 2, now);
   expect(decoded).toMatchObject({ ok: false, rejected: { topic: '', payload: Buffer.from('{"hello": 1}') } });
 });
+
+test.each([
+  ['that claims another device', { device_id: `${'x'.repeat(78)}😀` }],
+  ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
+])('the reason why a message %s is refused can be stored, wherever it was cut', (_, said) => {
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), 2, now);
+  const reason = decoded.ok ? (readStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
+  expect(reason).toContain('xxxxx');
+  expect(reason.isWellFormed()).toBe(true);
+});
+
+test('the message of a result can be stored, wherever it was cut', () => {
+  const said = { success: false, message: `${'x'.repeat(499)}😀` };
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), 2, now);
+  const read = decoded.ok ? readOtaMessage(decoded.value, 'result') : undefined;
+  expect(read?.ok && (read.report.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
+});
+
+test('a topic that cannot be stored is kept as far as it can', () => {
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/\0\uD800/status', {}), 2, now);
+  expect(decoded).toMatchObject({ ok: false, rejected: { topic: 'paku/edge/\uFFFD\uFFFD/status' } });
+  expect(decoded.ok || decoded.rejected.reason).toBe('topic names no valid device id: "\uFFFD\uFFFD"');
+});
+
+const bodyOf = (topic: string, said: object) =>
+  JSON.stringify({ topic, received_at: 1, payload: Buffer.from(JSON.stringify(said)).toString('base64') });

@@ -1,0 +1,44 @@
+import { parseArgs } from 'node:util';
+import fc from 'fast-check';
+import { TARGETS } from './targets.ts';
+
+const USAGE = `npm run fuzz -- [options] [targets]
+Feeds what reads bytes of others with hostile ones, and stops at the first that is not read or refused as it should be.
+
+  targets     ${Object.keys(TARGETS).join(' | ')} (all)
+  --runs N    inputs a target (1000000)
+  --seed N    to repeat a run (the time)`;
+
+/** Between two lines of progress; also what one counterexample may have to be shrunk from. */
+const RUNS_A_ROUND = 50_000;
+
+async function fuzz(name: string, runs: number, seed: number): Promise<boolean> {
+  const property = TARGETS[name];
+  if (property === undefined)
+    throw new Error(`there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`);
+  const since = Date.now();
+  for (let done = 0; done < runs; done += RUNS_A_ROUND) {
+    const numRuns = Math.min(RUNS_A_ROUND, runs - done);
+    const result = await fc.check(property, { numRuns, seed: seed + done / RUNS_A_ROUND });
+    if (result.failed) {
+      console.error(fc.defaultReportMessage(result));
+      return false;
+    }
+  }
+  const seconds = Math.round((Date.now() - since) / 1000);
+  const heap = Math.round(process.memoryUsage().heapUsed / 1024 / 1024);
+  console.log(`${name}: ${runs} inputs in ${seconds} s, seed ${seed}; ${heap} MiB of heap`);
+  return true;
+}
+
+const { values, positionals } = parseArgs({
+  options: { help: { type: 'boolean' }, runs: { type: 'string' }, seed: { type: 'string' } },
+  allowPositionals: true,
+});
+const runs = Number(values.runs ?? 1_000_000);
+const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
+if (values.help || !Number.isSafeInteger(runs) || !Number.isSafeInteger(seed)) console.log(USAGE);
+else
+  for (const name of positionals.length > 0 ? positionals : Object.keys(TARGETS)) {
+    if (!(await fuzz(name, runs, seed))) process.exitCode = 1;
+  }
