@@ -15,6 +15,7 @@ import { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
 import { APP_ROLE } from '../core/migrations.ts';
 import type { Alarms } from './alarms.ts';
+import { grantSecret } from './grant-secret.ts';
 import type { Settings } from './settings.ts';
 
 const DATABASE_NAME = 'paku_ota';
@@ -78,7 +79,7 @@ export class Database extends Construct {
   /** Lets the migration change the schema and set the application role's password. */
   grantOwner(fn: LambdaFunction): void {
     this.grant(fn, this.ownerSecret);
-    this.appSecret.grantRead(fn);
+    grantSecret(fn, this.appSecret);
     fn.addEnvironment(ENV.appSecretArn, this.appSecret.secretArn);
     fn.addToRolePolicy(
       new PolicyStatement({
@@ -107,11 +108,11 @@ export class Database extends Construct {
     });
   }
 
-  private grant(fn: LambdaFunction, secret: Pick<ISecret, 'secretArn' | 'grantRead'>): void {
+  private grant(fn: LambdaFunction, secret: Pick<ISecret, 'secretArn'>): void {
     fn.addToRolePolicy(
       new PolicyStatement({ actions: ['rds-data:ExecuteStatement'], resources: [this.cluster.clusterArn] }),
     );
-    secret.grantRead(fn);
+    grantSecret(fn, secret);
     fn.addEnvironment(ENV.clusterArn, this.cluster.clusterArn);
     fn.addEnvironment(ENV.databaseSecretArn, secret.secretArn);
     fn.addEnvironment(ENV.databaseName, DATABASE_NAME);

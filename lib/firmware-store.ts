@@ -60,15 +60,15 @@ export class FirmwareStore extends Construct {
     );
   }
 
-  /** Lets a function read uploads and the signatures beside them, and write releases. */
+  /** Lets a function read the very version of an upload that an event was about, and write releases. */
   grantRegister(fn: LambdaFunction): void {
-    this.grant(
-      fn,
-      ['s3:GetObject', 's3:GetObjectVersion'],
-      `${UPLOADS_PREFIX}*`,
-      'People name uploads by version and model; a signature lies beside its upload.',
-    );
+    this.grant(fn, ['s3:GetObjectVersion'], `${UPLOADS_PREFIX}*`, 'People name uploads by version and model.');
     this.grant(fn, ['s3:PutObject'], `${RELEASES_PREFIX}*`, 'Releases are named by their content.');
+  }
+
+  /** Lets a function find uploads, and the signatures beside them. */
+  grantSignatures(fn: LambdaFunction): void {
+    this.grant(fn, ['s3:GetObject'], `${UPLOADS_PREFIX}*`, 'A signature lies beside its upload.');
     this.grantTellAbsent(fn);
   }
 

@@ -1,12 +1,11 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { EventBus } from 'aws-cdk-lib/aws-events';
-import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
+import { type IRole, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Schedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import { Construct } from 'constructs';
 import { ENV } from '../core/env-names.ts';
-import { acknowledgeWildcard } from './acknowledge.ts';
 import type { Alarms } from './alarms.ts';
 import type { OtaFunction } from './ota-function.ts';
 import { ownMetric } from './own-metric.ts';
@@ -43,14 +42,21 @@ export class Orchestration extends Construct {
     fn.configureAsyncInvoke(dropped);
     new Schedule(this, 'Schedule', {
       schedule: ScheduleExpression.rate(Duration.minutes(minutes)),
-      target: new LambdaInvoke(fn, dropped),
+      target: new LambdaInvoke(fn, { ...dropped, role: this.schedulerRole(fn) }),
     });
+  }
+
+  /** May invoke this one function; what the CDK would add lets it invoke every version of it as well. */
+  private schedulerRole(fn: OtaFunction): IRole {
     const stack = Stack.of(this);
-    acknowledgeWildcard(
-      stack,
-      `<${stack.getLogicalId(fn.node.defaultChild as CfnFunction)}.Arn>:*`,
-      'The scheduler may invoke any version of this one function.',
-    );
+    const group = { service: 'scheduler', resource: 'schedule-group', resourceName: 'default' };
+    const role = new Role(this, 'SchedulerRole', {
+      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': stack.account, 'aws:SourceArn': stack.formatArn(group) } },
+      }),
+    });
+    role.addToPolicy(new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [fn.functionArn] }));
+    return role.withoutPolicyUpdates();
   }
 
   private alarmLate(alarms: Alarms, minutes: number): void {

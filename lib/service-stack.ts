@@ -16,7 +16,7 @@ import { Orchestration } from './orchestration.ts';
 import { OtaFunction } from './ota-function.ts';
 import { ownMetric } from './own-metric.ts';
 import { Provisioning } from './provisioning.ts';
-import { type Settings, signingSettings } from './settings.ts';
+import { type Settings, signingSettings, trustsDetachedSignatures } from './settings.ts';
 import { QueueRule } from './topic-rules.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -77,7 +77,7 @@ export class ServiceStack extends Stack {
   private ingestStatus(dispatch: WorkQueue): WorkQueue {
     const fn = this.fn('IngestStatus', 'ingest-status', Duration.seconds(60));
     this.followRest(fn);
-    dispatch.queue.grantSendMessages(fn);
+    dispatch.grantSend(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
     const work = new WorkQueue(this, 'StatusQueue', {
       fn,
@@ -107,7 +107,9 @@ export class ServiceStack extends Stack {
     fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
     fn.addEnvironment(ENV.signing, signingSettings(this.settings));
     this.data.firmware.grantRegister(fn);
-    this.followRest(fn);
+    if (trustsDetachedSignatures(this.settings)) this.data.firmware.grantSignatures(fn);
+    // It may write all of releases/, the marker too.
+    fn.addEnvironment(ENV.idleSweepMinutes, String(this.settings.idleSweepMinutes));
     const work = new WorkQueue(this, 'UploadQueue', { fn, alarms: this.alarms, batchSize: 1 });
     new Rule(this, 'Uploads', {
       description: 'Each object that people put into the firmware bucket',
@@ -127,9 +129,11 @@ export class ServiceStack extends Stack {
   private dispatch(linkBaseUrl: string): WorkQueue {
     const { settings } = this;
     const fn = this.fn('Dispatch', 'dispatch', Duration.seconds(60));
-    this.data.linkSecret.grantRead(fn);
-    this.data.firmware.grantReadReleases(fn);
-    fn.addEnvironment(ENV.linkSecretArn, this.data.linkSecret.secretArn);
+    this.data.grantLinks(fn);
+    // It presigns only where a model wants that; otherwise download does.
+    if (Object.values(settings.models).some(({ delivery }) => delivery === 'presigned'))
+      this.data.firmware.grantReadReleases(fn);
+    fn.addEnvironment(ENV.firmwareBucket, this.data.firmware.bucket.bucketName);
     fn.addEnvironment(ENV.linkBaseUrl, linkBaseUrl);
     fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
     fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
@@ -164,9 +168,8 @@ export class ServiceStack extends Stack {
 
   private download(frontDoor: FrontDoor): void {
     const fn = this.fn('Download', 'download', Duration.seconds(29), 512);
-    this.data.linkSecret.grantRead(fn);
+    this.data.grantLinks(fn);
     this.data.firmware.grantReadReleases(fn);
-    fn.addEnvironment(ENV.linkSecretArn, this.data.linkSecret.secretArn);
     fn.addEnvironment(ENV.models, JSON.stringify(this.settings.models));
     frontDoor.addDownloads(fn);
   }
@@ -196,7 +199,7 @@ export class ServiceStack extends Stack {
   private orchestrate(dispatch: WorkQueue): void {
     const fn = this.fn('Orchestrate', 'orchestrate', Duration.seconds(75));
     this.followRest(fn);
-    dispatch.queue.grantSendMessages(fn);
+    dispatch.grantSend(fn);
     fn.addEnvironment(ENV.dispatchQueueUrl, dispatch.queue.queueUrl);
     new Orchestration(this, 'Orchestration', { fn, alarms: this.alarms, settings: this.settings });
   }

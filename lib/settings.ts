@@ -117,6 +117,10 @@ function longestPacketBytes(settings: {
 /** What holds for models that say nothing else, as the functions read it. */
 export const signingSettings = (settings: Signing): string => JSON.stringify(signingOf(settings, {}));
 
+/** Whether there is a key that could have signed what lies beside an upload. */
+export const trustsDetachedSignatures = (settings: Settings): boolean =>
+  [{}, ...Object.values(settings.models)].some((model) => signingOf(settings, model).trustedPublicKeys.length > 0);
+
 function signingProblems(settings: Signing & { readonly models: Models }): [path: string[], message: string][] {
   const problems: [string[], string][] = [];
   const named = Object.entries(settings.models).map(([name, model]) => [['models', name], model] as const);

@@ -1,8 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import { GraphWidget, type IWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
-import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import { EventSourceMapping, type Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { Alarms } from './alarms.ts';
@@ -50,14 +49,16 @@ export class WorkQueue extends Construct {
       visibilityTimeout: Duration.seconds(6 * (fn.timeout?.toSeconds() ?? 30) + (batchWindow?.toSeconds() ?? 0)),
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVE_COUNT },
     });
-    fn.addEventSource(
-      new SqsEventSource(queue, {
-        batchSize,
-        maxConcurrency,
-        reportBatchItemFailures: true,
-        ...(batchWindow === undefined ? {} : { maxBatchingWindow: batchWindow }),
-      }),
-    );
+    // What a mapping needs of its function's role (docs/aws-assumptions.md); grantConsumeMessages gives more.
+    queue.grant(fn, 'sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes');
+    new EventSourceMapping(this, `${id}Mapping`, {
+      target: fn,
+      eventSourceArn: queue.queueArn,
+      batchSize,
+      maxConcurrency,
+      reportBatchItemFailures: true,
+      ...(batchWindow === undefined ? {} : { maxBatchingWindow: batchWindow }),
+    });
     return queue;
   }
 
@@ -72,6 +73,11 @@ export class WorkQueue extends Construct {
     });
   }
 
+  /** Lets a function put messages on the queue. */
+  grantSend(fn: IGrantable): void {
+    this.queue.grant(fn, 'sqs:SendMessage');
+  }
+
   /** Lets a function look at the dead letters and move them back. */
   grantRedrive(fn: IGrantable): void {
     this.deadLetters.grant(
@@ -82,6 +88,6 @@ export class WorkQueue extends Construct {
       'sqs:ReceiveMessage',
       'sqs:DeleteMessage',
     );
-    this.queue.grant(fn, 'sqs:SendMessage');
+    this.grantSend(fn);
   }
 }

@@ -10,6 +10,22 @@ export interface Policy {
   allows(action: string, resource: string, context?: PolicyContext): boolean;
 }
 
+/** One action on one resource that a statement allows, as patterns. */
+export interface Grant {
+  /** Whose policy it is in. */
+  readonly principal: string;
+  readonly action: string;
+  readonly resource: string;
+}
+
+/** Whoever wants to know which grants are of use. */
+export interface Audit {
+  /** A policy has this grant. @returns false to have it judge as if it had not */
+  grant(grant: Grant): boolean;
+  /** A policy has judged a call. @param by every grant that matches it; they decide nothing where it is not allowed */
+  judged(call: Grant, allowed: boolean, by: readonly Grant[]): void;
+}
+
 const oneOrMany = z.union([z.string(), z.array(z.string())]).transform((value) => [value].flat());
 
 /** The elements that `lib/` emits. Any other, a Condition too, is an error: what is not understood must not be granted. */
@@ -18,38 +34,45 @@ const documentSchema = z.strictObject({
   Statement: z.array(z.strictObject({ Effect: z.enum(['Allow', 'Deny']), Action: oneOrMany, Resource: oneOrMany })),
 });
 
-type Statement = z.infer<typeof documentSchema>['Statement'][number];
+interface Rule extends Grant {
+  readonly effect: 'Allow' | 'Deny';
+}
 
 /**
  * Compiles policy documents of the form that `lib/` emits.
  *
- * @param name whose documents they are, for the error message
+ * @param principal whose documents they are
  * @throws Error that names the statement with any element that is not evaluated here
  */
-export function compilePolicy(name: string, documents: readonly unknown[]): Policy {
-  const statements = documents.flatMap((document) => parseDocument(name, document));
+export function compilePolicy(principal: string, documents: readonly unknown[], audit?: Audit): Policy {
+  const rules = documents
+    .flatMap((document) => parseDocument(principal, document))
+    .filter((rule) => rule.effect === 'Deny' || audit === undefined || audit.grant(rule));
   return {
     allows(action, resource, context = {}) {
-      const effects = statements
-        .filter((statement) => matches(statement, action, resource, context))
-        .map(({ Effect }) => Effect);
-      return effects.includes('Allow') && !effects.includes('Deny');
+      const matching = rules.filter((rule) => matches(rule, action, resource, context));
+      const allowed = matching.length > 0 && matching.every(({ effect }) => effect === 'Allow');
+      audit?.judged({ principal, action, resource }, allowed, matching);
+      return allowed;
     },
   };
 }
 
-function parseDocument(name: string, document: unknown): Statement[] {
+function parseDocument(principal: string, document: unknown): Rule[] {
   const { data, error } = documentSchema.safeParse(document);
-  if (data) return data.Statement;
-  throw new Error(
-    `${name}: its policy cannot be evaluated here. ${z.prettifyError(error)}: ${JSON.stringify(document)}`,
+  if (error) {
+    const text = JSON.stringify(document);
+    throw new Error(`${principal}: its policy cannot be evaluated here. ${z.prettifyError(error)}: ${text}`);
+  }
+  return data.Statement.flatMap(({ Effect: effect, Action, Resource }) =>
+    Action.flatMap((action) => Resource.map((resource) => ({ principal, effect, action, resource }))),
   );
 }
 
-function matches({ Action, Resource }: Statement, action: string, resource: string, context: PolicyContext): boolean {
+function matches(rule: Rule, action: string, resource: string, context: PolicyContext): boolean {
   return (
-    Action.some((pattern) => matchesPattern(pattern.toLowerCase(), action.toLowerCase(), {})) &&
-    Resource.some((pattern) => matchesPattern(pattern, resource, context))
+    matchesPattern(rule.action.toLowerCase(), action.toLowerCase(), {}) &&
+    matchesPattern(rule.resource, resource, context)
   );
 }
 

@@ -1,23 +1,23 @@
 import type { Assembly } from './assembly.ts';
-import { compilePolicy, type Policy } from './policy.ts';
+import { type Audit, compilePolicy, type Policy } from './policy.ts';
 
 /** The roles of the template with the policies that are attached to them. */
 export class Roles {
-  readonly #assembly: Assembly;
+  readonly #policies: ReadonlyMap<string, Policy>;
 
-  constructor(assembly: Assembly) {
-    this.#assembly = assembly;
+  /** @throws Error for a policy that cannot be evaluated here, used or not */
+  constructor(assembly: Assembly, audit?: Audit) {
+    const documents = (role: string) =>
+      assembly
+        .ofType('AWS::IAM::Policy')
+        .filter(({ properties }) => (properties.Roles as readonly string[]).includes(role))
+        .map(({ properties }) => properties.PolicyDocument);
+    const roles = assembly.ofType('AWS::IAM::Role').map(({ logicalId }) => logicalId);
+    this.#policies = new Map(roles.map((role) => [role, compilePolicy(role, documents(role), audit)]));
   }
 
   policyOf(roleArn: string): Policy {
-    const role = roleArn.split('/').at(-1) ?? '';
-    const attached = this.#assembly
-      .ofType('AWS::IAM::Policy')
-      .filter(({ properties }) => (properties.Roles as readonly string[]).includes(role));
-    return compilePolicy(
-      role,
-      attached.map(({ properties }) => properties.PolicyDocument),
-    );
+    return need(this.#policies.get(roleArn.split('/').at(-1) ?? ''), `role ${roleArn}`);
   }
 
   /**

@@ -16,6 +16,7 @@ import type { HttpServer } from './http-server.ts';
 import { Identities } from './identities.ts';
 import { iotDataService } from './iot-data.ts';
 import { iotRegistryService } from './iot-registry.ts';
+import type { Audit } from './policy.ts';
 import { QueueJournal } from './queue-journal.ts';
 import { s3Service } from './s3.ts';
 import { S3Store } from './s3-store.ts';
@@ -43,6 +44,8 @@ export interface RuntimeOptions {
   readonly variables?: Readonly<Record<string, string>>;
   /** What is to go wrong. For tests. @default - nothing */
   readonly faults?: Faults;
+  /** Told which grants of the templates are of use. For tests. @default - nobody asks */
+  readonly audit?: Audit | undefined;
   readonly log?: (line: string) => void;
 }
 
@@ -88,7 +91,7 @@ type Settled = RuntimeOptions &
 
 /** One start, in its order: addresses, since the templates name them; templates; data; and last, what brings work. */
 async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
-  const { host, ports, clock, variables, faults, log } = options;
+  const { host, ports, clock, variables, faults, audit, log } = options;
   const report = (error: Error) => log(error.message);
   const home = new Home(options.home);
   closers.add(() => home.close());
@@ -106,7 +109,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const api = await listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
   const apiUrl = `http://${host}:${api.port}`;
 
-  const around = { home, identities, clock, variables, faults, awsUrl: aws.url, apiUrl, onFailure: report };
+  const around = { home, identities, clock, variables, faults, audit, awsUrl: aws.url, apiUrl, onFailure: report };
   const system = readSystem(options.assembly, around);
   const provide = (more: Record<string, AwsService>) => Object.assign(services, withFaults(more, system, faults));
   provide(await openData(system, home, options, closers));

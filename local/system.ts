@@ -4,7 +4,7 @@ import { eventBus } from './event-bus.ts';
 import type { Faults } from './faults.ts';
 import type { Home } from './home.ts';
 import type { Identities } from './identities.ts';
-import { compilePolicy } from './policy.ts';
+import { type Audit, compilePolicy } from './policy.ts';
 import { need, Roles } from './roles.ts';
 import { Secrets } from './secrets.ts';
 import { bucketOf, clusterOf, operatorKeys } from './template-data.ts';
@@ -17,6 +17,7 @@ export interface SystemSurroundings {
   readonly clock: Clock;
   readonly variables: Readonly<Record<string, string>>;
   readonly faults: Faults;
+  readonly audit: Audit | undefined;
   readonly awsUrl: string;
   readonly apiUrl: string;
   /** Told of what functions throw that queues invoke: nobody else is. */
@@ -27,10 +28,10 @@ export type System = ReturnType<typeof readSystem>;
 
 /** What the templates say, ready to run on this machine. @throws Error for what is not known here, or not granted */
 export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
-  const { home, identities, clock, faults, awsUrl, apiUrl, onFailure } = around;
+  const { home, identities, clock, faults, audit, awsUrl, apiUrl, onFailure } = around;
   const secrets = new Secrets(home.path('secrets.json'));
   const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
-  const roles = new Roles(assembly);
+  const roles = new Roles(assembly, audit);
   const queues = queuesOf(assembly, clock, faults);
   const functions = functionsOf(assembly, roles, around);
   const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
@@ -53,7 +54,7 @@ export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
     cluster: clusterOf(assembly, secrets),
     keys: operatorKeys(secrets, identities),
     customResources: assembly.customResources,
-    devicePolicy: compilePolicy('the device policy', policies),
+    devicePolicy: compilePolicy('the device policy', policies, audit),
     onMessage: topicRulesOf(assembly, queues, roles, faults),
     startConsumers: consumersOf(assembly, queues, roles, invokeForQueue),
     tick: schedulesOf(assembly, roles, invoke),

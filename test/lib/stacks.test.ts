@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { resources, synthesize } from './templates.ts';
@@ -132,31 +133,20 @@ describe('grants', () => {
     'logs:CreateLogStream',
     'logs:PutLogEvents',
     'rds-data:ExecuteStatement',
-    'secretsmanager:DescribeSecret',
     'secretsmanager:GetSecretValue',
     'xray:PutTelemetryRecords',
     'xray:PutTraceSegments',
   ];
-  const consumer = [
-    'sqs:ChangeMessageVisibility',
-    'sqs:DeleteMessage',
-    'sqs:GetQueueAttributes',
-    'sqs:GetQueueUrl',
-    'sqs:ReceiveMessage',
-  ];
-  const producer = ['sqs:GetQueueAttributes', 'sqs:GetQueueUrl', 'sqs:SendMessage'];
+  const consumer = ['sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'];
 
   test.each([
     ['IngestOta', [...everyone, ...consumer]],
-    ['IngestStatus', [...everyone, ...consumer, ...producer, 's3:GetObject', 's3:PutObject']],
-    ['Orchestrate', [...everyone, ...producer, 'events:PutEvents', 's3:GetObject', 's3:PutObject']],
-    ['Dispatch', [...everyone, ...consumer, 'iot:SendDirectMessage', 's3:GetObject']],
+    ['IngestStatus', [...everyone, ...consumer, 'sqs:SendMessage', 's3:GetObject', 's3:PutObject']],
+    ['Orchestrate', [...everyone, 'sqs:SendMessage', 'events:PutEvents', 's3:GetObject', 's3:PutObject']],
+    ['Dispatch', [...everyone, ...consumer, 'iot:SendDirectMessage']],
     ['Download', [...everyone, 's3:GetObject']],
     ['ProvisioningHook', everyone],
-    [
-      'RegisterRelease',
-      [...everyone, ...consumer, 's3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:PutObject'],
-    ],
+    ['RegisterRelease', [...everyone, ...consumer, 's3:GetObjectVersion', 's3:PutObject']],
     [
       'OperatorApi',
       [
@@ -196,11 +186,25 @@ describe('grants', () => {
     expect(readers('ClusterSecretAttachment')).toEqual(['MigrationFunction']);
   });
 
-  test('uploads and the rest marker may be read where they are, and nothing else in the bucket', () => {
+  test('an upload may be read where uploads are, and nothing else in the bucket', () => {
     const readable = statements('RegisterRelease').filter(({ Action }) => Action.includes('s3:GetObject'));
-    expect(JSON.stringify(readable[0])).toContain('/firmware/*"');
-    expect(JSON.stringify(readable[1])).toContain('/releases/rest-marker.json"');
-    expect(readable).toHaveLength(2);
+    expect(JSON.stringify(readable)).toContain('/firmware/*"');
+    expect(readable).toHaveLength(1);
+  });
+
+  test('a signature beside an upload may be read only where the settings trust a key that could have made it', () => {
+    const { publicKey } = generateKeyPairSync('ed25519');
+    const key = publicKey.export({ type: 'spki', format: 'pem' });
+    const { serviceTemplate: signing } = synthesize({ models: { van: { trustedPublicKeys: [key] } } });
+    const [[, policy] = []] = resources(signing, 'AWS::IAM::Policy').filter(([id]) => id.startsWith('RegisterRelease'));
+    expect(JSON.stringify(policy)).toMatch(/"s3:GetObject".*"s3:ListBucket"/s);
+  });
+
+  test('dispatch may read images, to presign them, only where the settings have a model that wants that', () => {
+    const models = { display: { delivery: 'presigned', packetLimitBytes: 4_096 } };
+    const { serviceTemplate: presigning } = synthesize({ models });
+    const [[, policy] = []] = resources(presigning, 'AWS::IAM::Policy').filter(([id]) => id.startsWith('DispatchRole'));
+    expect(JSON.stringify(policy)).toContain('s3:GetObject');
   });
 
   test('publishing is granted instead of direct messages where the settings say so', () => {

@@ -10,6 +10,7 @@ import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { Faults } from '../../local/faults.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime.ts';
 import { ASSEMBLY } from './assembly.ts';
+import { GrantBook } from './grant-book.ts';
 import { MovableClock } from './movable-clock.ts';
 
 /** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
@@ -47,6 +48,7 @@ export async function startTestSystem(
   assembly = ASSEMBLY,
   faults: Faults = {},
   variables: Readonly<Record<string, string>> = AWAKE,
+  grants = new GrantBook(),
 ): Promise<TestSystem> {
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
   const server = await ownDatabase();
@@ -60,6 +62,7 @@ export async function startTestSystem(
     clock,
     variables,
     faults,
+    audit: grants,
     log: (line) => log.push(line),
   });
   const { dataApi, s3: bucket, mqtt } = runtime.endpoints;
@@ -131,6 +134,7 @@ export async function startTestSystem(
       await runtime.close();
       await server?.drop();
       rmSync(home, { recursive: true, force: true });
+      grants.expectNoneRefused();
     },
   };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/synthesize.ts';
+import { GrantBook } from '../support/grant-book.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 const chip = 'ESP32-S3';
@@ -14,10 +15,11 @@ const MODELS = {
 };
 const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
 
+const book = new GrantBook();
 let system: TestSystem;
 beforeAll(async () => {
   await synthesize(assembly, { models: MODELS });
-  system = await startTestSystem(assembly);
+  system = await startTestSystem(assembly, {}, undefined, book);
 });
 afterAll(async () => {
   await system?.close();
@@ -97,4 +99,11 @@ test('a link ends with its update, and is no link at all with another character'
   expect((await fetch(`${link.slice(0, -1)}${link.endsWith('A') ? 'Q' : 'A'}`, { redirect: 'manual' })).status).toBe(
     404,
   );
+});
+
+test('what these settings let dispatch read, beside the default, is read', () => {
+  for (const grant of ['DispatchRole s3:GetObject firmwarebucket/releases/*']) {
+    expect(book.all).toContain(grant);
+    expect(book.unused).not.toContain(grant);
+  }
 });

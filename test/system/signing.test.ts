@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/synthesize.ts';
 import { Cli } from '../support/cli.ts';
+import { GrantBook } from '../support/grant-book.ts';
 import { signingKeys } from '../support/signing-keys.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -29,10 +30,11 @@ const SETTINGS = {
 };
 const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
 
+const book = new GrantBook();
 let system: TestSystem;
 beforeAll(async () => {
   await synthesize(assembly, SETTINGS);
-  system = await startTestSystem(assembly);
+  system = await startTestSystem(assembly, {}, undefined, book);
 });
 afterAll(async () => {
   await system?.close();
@@ -209,4 +211,14 @@ describe('the anti-rollback counter', () => {
     await upload('lenient', '2.1.0', { secureVersion: 2 });
     await release('lenient', '2.1.0');
   });
+});
+
+test('what trusted keys let registration read, beside the default, is read', () => {
+  for (const grant of [
+    'RegisterReleaseRole s3:GetObject firmwarebucket/firmware/*',
+    'RegisterReleaseRole s3:ListBucket firmwarebucket',
+  ]) {
+    expect(book.all).toContain(grant);
+    expect(book.unused).not.toContain(grant);
+  }
 });

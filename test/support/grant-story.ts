@@ -1,0 +1,131 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { ApiClient } from '../../api/client.ts';
+import { signedFetch } from '../../api/signed-fetch.ts';
+import { buildImage } from '../../fleet/build-image.ts';
+import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
+import { ACCOUNT } from '../../local/account.ts';
+import type { Fault } from '../../local/faults.ts';
+import { startRuntime } from '../../local/runtime.ts';
+import { ASSEMBLY } from './assembly.ts';
+import type { GrantBook } from './grant-book.ts';
+import { addRollout } from './rows.ts';
+import type { TestSystem } from './system.ts';
+
+export interface Story {
+  readonly name: string;
+  /** Goes on with what the stories before it have left. @throws Error when it does not end as it should */
+  play(system: TestSystem, book: GrantBook): Promise<void>;
+}
+
+/** Stories in which each function does everything that it ever does, the shortest first. */
+export const STORIES: readonly Story[] = [
+  { name: 'a device reports', play: (system) => report(system, VAN) },
+  { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
+  { name: 'an operator has dead letters handled again', play: redriveDeadLetters },
+  { name: 'an operator uploads, and has an upload verified again', play: uploadByApi },
+  { name: 'a migration that fails is rolled back', play: (_, book) => failToMigrate(book) },
+  { name: 'a device that was away is updated', play: updateAbsentDevice },
+  { name: 'a device of the newer firmware generation is updated', play: updateNewerDevice },
+];
+
+const VAN = { deviceId: 'van-1', model: 'esp32-s3', behaviours: { slowRebootSeconds: 0.2 } };
+
+/** A system whose schema cannot be made: the migration rolls back, and the start fails. */
+async function failToMigrate(audit: GrantBook): Promise<void> {
+  const home = mkdtempSync(join(tmpdir(), 'paku-ota-grants-'));
+  let statements = 0;
+  const fault: Fault = { kind: 'refused', code: 'BadRequestException', status: 400 };
+  const faults = {
+    onCall: ({ operation }: { readonly operation: string }) =>
+      operation === 'POST /Execute' && ++statements === 2 ? fault : undefined,
+  };
+  const ports = { mqtt: 0, aws: 0, api: 0 };
+  const started = await startRuntime({ assembly: ASSEMBLY, home, ports, faults, audit }).then(
+    (runtime) => runtime.close().then(() => true),
+    () => false,
+  );
+  rmSync(home, { recursive: true, force: true });
+  if (started) throw new Error('a migration that could not work was taken for done');
+}
+
+async function report(system: TestSystem, options: Partial<VirtualDeviceOptions> & { deviceId: string }) {
+  const device = await system.device(options);
+  await system.until(`SELECT 1 FROM devices WHERE device_id = '${options.deviceId}' AND online`);
+  return device.stop();
+}
+
+async function release(system: TestSystem, model: string): Promise<void> {
+  await system.upload(`firmware/1.1.0/${model}.bin`, buildImage({ version: '1.1.0' }));
+  await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = '${model}'`);
+}
+
+async function updateAbsentDevice(system: TestSystem): Promise<void> {
+  await addRollout(system.database, 'vans', '1.1.0', { device_model: 'esp32-s3' });
+  await system.runtime.tick();
+  await system.runtime.idle();
+  await system.device(VAN);
+  await running(system, VAN.deviceId);
+}
+
+async function updateNewerDevice(system: TestSystem): Promise<void> {
+  const model = 'esp32-s3-display';
+  await system.device({ ...VAN, deviceId: 'display-1', model, topicFamily: 'edge', statusForm: '1.4.2' });
+  await system.until(`SELECT 1 FROM devices WHERE device_id = 'display-1'`);
+  // It is known by its first report under the newer topics.
+  await system.database.query(`UPDATE devices SET command_family = 'edge' WHERE device_id = 'display-1'`);
+  await release(system, model);
+  await addRollout(system.database, 'displays', '1.1.0', { device_model: model });
+  await system.runtime.tick();
+  await running(system, 'display-1');
+}
+
+/** The service has heard of the result as well as of the new version. */
+const running = (system: TestSystem, deviceId: string) =>
+  system.until(`SELECT 1 FROM device_update_status WHERE device_id = '${deviceId}' AND confirmed_at IS NOT NULL`);
+
+async function uploadByApi(system: TestSystem): Promise<void> {
+  const client = apiOf(system);
+  const { upload_url: url, headers } = await client.startUpload({ device_model: 'esp32-c3', version: '1.1.0' });
+  const put = await fetch(url, { method: 'PUT', headers, body: new Uint8Array(100) });
+  if (!put.ok) throw new Error(`the upload was answered with ${put.status}`);
+  await system.until(`SELECT 1 FROM rejected_uploads WHERE object_key LIKE '%c3.bin'`);
+  await client.rescanUpload('firmware/1.1.0/esp32-c3.bin');
+  await system.runtime.idle();
+  const { items } = await client.rejectedUploads();
+  if (items.length !== 1) throw new Error(`${items.length} uploads were rejected, expected the one`);
+  const missing = await client.rescanUpload('firmware/1.1.0/esp32-nothing.bin').catch(({ problem }) => problem.status);
+  if (missing !== 404) throw new Error(`an upload that is not there was answered with ${missing}`);
+}
+
+async function redriveDeadLetters(system: TestSystem): Promise<void> {
+  const { region, dataApi } = system.runtime.endpoints;
+  const sqs = new SQSClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
+  for (const name of deadLetterQueues()) {
+    const QueueUrl = `${dataApi.endpoint}/${ACCOUNT}/${name}`;
+    await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', MessageBody: '{}' }] }));
+  }
+  const client = apiOf(system);
+  for (const { queue, messages } of (await client.deadLetters()).items) {
+    if (messages !== 1) throw new Error(`${queue} holds ${messages} dead letters, expected 1`);
+    await client.redriveDeadLetters(queue);
+  }
+  const left = (await client.deadLetters()).items.filter(({ messages }) => messages > 0);
+  if (left.length > 0) throw new Error(`dead letters were left: ${JSON.stringify(left)}`);
+}
+
+function apiOf(system: TestSystem): ApiClient {
+  const { api, region, dataApi } = system.runtime.endpoints;
+  return new ApiClient(api.url, signedFetch(region, dataApi));
+}
+
+function deadLetterQueues(): string[] {
+  const { Resources } = JSON.parse(readFileSync(join(ASSEMBLY, 'PakuOta.template.json'), 'utf8')) as {
+    Resources: Record<string, { Type: string }>;
+  };
+  return Object.entries(Resources)
+    .filter(([id, { Type }]) => Type === 'AWS::SQS::Queue' && id.includes('DeadLetters'))
+    .map(([id]) => id);
+}

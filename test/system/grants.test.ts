@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ASSEMBLY } from '../support/assembly.ts';
+import { GrantBook, isDoneByAws } from '../support/grant-book.ts';
+import { STORIES } from '../support/grant-story.ts';
+import { startTestSystem, type TestSystem } from '../support/system.ts';
+
+// biome-ignore lint/suspicious/noTemplateCurlyInString: an IoT policy variable
+const ITSELF = '${iot:Connection.Thing.ThingName}';
+
+/** Patterns that match more than one thing, and why each may. A function's log group and X-Ray have their own test. */
+const REVIEWED: Readonly<Record<string, string>> = {
+  'DispatchRole iot:SendDirectMessage client/*': 'any device may be commanded',
+  'DispatchRole iot:SendDirectMessage topic/paku/devices/*/cmd/ota': 'any device, by its command topic alone',
+  'DispatchRole iot:SendDirectMessage topic/paku/edge/*/cmd/ota': 'any device, by its command topic alone',
+  'DownloadRole s3:GetObject firmwarebucket/releases/*': 'any release may be asked for; uploads may not',
+  'OperatorApiRole s3:GetObject firmwarebucket/firmware/*': 'any upload may be verified again',
+  'OperatorApiRole s3:PutObject firmwarebucket/firmware/*': 'operators name uploads; releases they cannot write',
+  'RegisterReleaseRole s3:GetObjectVersion firmwarebucket/firmware/*': 'people name uploads',
+  'RegisterReleaseRole s3:PutObject firmwarebucket/releases/*': 'releases are named by their content',
+  [`the device policy iot:Publish topic/paku/devices/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+  [`the device policy iot:Publish topic/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+  [`the device policy iot:Receive topic/paku/devices/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+  [`the device policy iot:Receive topic/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+  [`the device policy iot:Subscribe topicfilter/paku/devices/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+  [`the device policy iot:Subscribe topicfilter/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+};
+
+const book = new GrantBook();
+let system: TestSystem;
+beforeAll(async () => {
+  system = await startTestSystem(ASSEMBLY, {}, {}, book);
+});
+afterAll(() => system?.close());
+
+for (const { name, play } of STORIES) test(name, () => play(system, book));
+
+test('each grant was needed by one of these stories', () => {
+  expect(book.unused).toEqual([]);
+});
+
+test('no function and no service did what it has no grant for', () => {
+  expect(book.refused).toEqual([]);
+});
+
+test('each wildcard is a reviewed one, and each reviewed one is there', () => {
+  const wildcards = book.all.filter((text) => /[*?]/.test(text) && !isDoneByAws(text));
+  expect(wildcards).toEqual(Object.keys(REVIEWED).sort());
+});
+
+test('each function may write to its own log group, and send traces, which belong to no resource', () => {
+  const functions = new Set(
+    book.all.filter((text) => text.includes('rds-data:')).map((text) => text.split('Role ')[0]),
+  );
+  const expected = [...functions].flatMap((name) => [
+    ...['CreateLogStream', 'PutLogEvents'].map((action) => `${name}Role logs:${action} log-group:${name}Logs:*`),
+    ...['PutTelemetryRecords', 'PutTraceSegments'].map((action) => `${name}Role xray:${action} *`),
+  ]);
+  expect(functions.size).toBe(8);
+  expect(book.all.filter(isDoneByAws)).toEqual(expected.sort());
+});
