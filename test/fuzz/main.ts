@@ -9,14 +9,17 @@ Feeds what reads bytes of others with hostile ones, and stops at the first that 
   --runs N    inputs a target (1000000)
   --seed N    to repeat a run (the time)`;
 
-/** Between two lines of progress; also what one counterexample may have to be shrunk from. */
+/** After each of these rounds the heap is looked at. */
 const RUNS_A_ROUND = 50_000;
+/** What the heap may grow by, however many inputs there were. */
+const MAX_GROWTH_MIB = 32;
 
 async function fuzz(name: string, runs: number, seed: number): Promise<boolean> {
   const property = TARGETS[name];
   if (property === undefined)
     throw new Error(`there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`);
   const since = Date.now();
+  let first: number | undefined;
   for (let done = 0; done < runs; done += RUNS_A_ROUND) {
     const numRuns = Math.min(RUNS_A_ROUND, runs - done);
     const result = await fc.check(property, { numRuns, seed: seed + done / RUNS_A_ROUND });
@@ -24,11 +27,20 @@ async function fuzz(name: string, runs: number, seed: number): Promise<boolean> 
       console.error(fc.defaultReportMessage(result));
       return false;
     }
+    const heap = heapMib();
+    first ??= heap;
+    if (heap - first <= MAX_GROWTH_MIB) continue;
+    console.error(`${name}: the heap grew from ${first} to ${heap} MiB`);
+    return false;
   }
   const seconds = Math.round((Date.now() - since) / 1000);
-  const heap = Math.round(process.memoryUsage().heapUsed / 1024 / 1024);
-  console.log(`${name}: ${runs} inputs in ${seconds} s, seed ${seed}; ${heap} MiB of heap`);
+  console.log(`${name}: ${runs} inputs in ${seconds} s, seed ${seed}; heap ${first} MiB, then ${heapMib()} MiB`);
   return true;
+}
+
+function heapMib(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  return Math.round(process.memoryUsage().heapUsed / 1024 / 1024);
 }
 
 const { values, positionals } = parseArgs({
