@@ -24,7 +24,10 @@ const INJECTIONS = [
   '9223372036854775808',
   '2026-02-30T25:61:61Z',
   'x'.repeat(70),
-  'é'.repeat(3_000),
+  'é'.repeat(9_000),
+  // Cut at any length, one of these is cut through a pair of surrogates.
+  '😀'.repeat(300),
+  `x${'😀'.repeat(300)}`,
 ];
 
 export const hostileText = fc.oneof(
