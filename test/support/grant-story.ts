@@ -112,6 +112,7 @@ async function redriveDeadLetters(system: TestSystem): Promise<void> {
     if (messages !== 1) throw new Error(`${queue} holds ${messages} dead letters, expected 1`);
     await client.redriveDeadLetters(queue);
   }
+  await system.runtime.idle();
   const left = (await client.deadLetters()).items.filter(({ messages }) => messages > 0);
   if (left.length > 0) throw new Error(`dead letters were left: ${JSON.stringify(left)}`);
 }
