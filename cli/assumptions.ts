@@ -95,6 +95,10 @@ export const JUDGES: Readonly<Record<string, Judge>> = {
     detail: `${device_id} downloaded ${firmware_version}; its end needs a download that outlives the session`,
   })),
   'An event source mapping': untested('needs a function that fails'),
+  "Lambda asks of a function's role": seen('device', ({ device_id }) => ({
+    outcome: 'pass',
+    detail: `the status of ${device_id} came by a queue`,
+  })),
   'API Gateway sets Content-Length': untested('needs a model whose delivery is direct'),
   'EventBridge Scheduler fires': untested('needs a watch on the orchestrator: its log has a line for each look'),
   "A custom resource's `ServiceTimeout`": untested('needs a migration that hangs'),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compilePolicy } from '../../local/policy.ts';
+import { compilePolicy, type Grant } from '../../local/policy.ts';
 
 const OBJECT = 'arn:aws:s3:::firmware/releases/abc.bin';
 
@@ -65,6 +65,46 @@ describe('a policy', () => {
     expect(publish('topic/edge/ESP32-2/status', 'ESP32-1')).toBe(false);
     expect(publish('topic/edge/ESP32-2/status', '*')).toBe(false);
     expect(policy.allows('iot:Publish', 'topic/edge//status')).toBe(false);
+  });
+});
+
+describe('who audits a policy', () => {
+  const documents = [
+    {
+      Version: '2012-10-17',
+      Statement: [
+        { Effect: 'Allow', Action: ['s3:GetObject', 's3:PutObject'], Resource: ['arn:aws:s3:::a/*', OBJECT] },
+        { Effect: 'Deny', Action: 's3:PutObject', Resource: OBJECT },
+      ],
+    },
+  ];
+  const text = ({ principal, action, resource }: Grant) => `${principal} ${action} ${resource}`;
+
+  it('is told each grant, each call, and by which grants it was judged', () => {
+    const told: string[] = [];
+    const policy = compilePolicy('Role', documents, {
+      grant: (grant) => told.push(text(grant)) > 0,
+      judged: (call, allowed, by) => told.push(`${text(call)}: ${allowed} by ${by.length}`),
+    });
+    policy.allows('s3:GetObject', OBJECT);
+    policy.allows('s3:PutObject', OBJECT);
+    policy.allows('s3:DeleteObject', OBJECT);
+    expect(told).toEqual([
+      'Role s3:GetObject arn:aws:s3:::a/*',
+      `Role s3:GetObject ${OBJECT}`,
+      'Role s3:PutObject arn:aws:s3:::a/*',
+      `Role s3:PutObject ${OBJECT}`,
+      `Role s3:GetObject ${OBJECT}: true by 1`,
+      `Role s3:PutObject ${OBJECT}: false by 2`,
+      `Role s3:DeleteObject ${OBJECT}: false by 0`,
+    ]);
+  });
+
+  it('can take a grant away, and no refusal', () => {
+    const policy = compilePolicy('Role', documents, { grant: ({ resource }) => resource !== OBJECT, judged() {} });
+    expect(policy.allows('s3:GetObject', OBJECT)).toBe(false);
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::a/key')).toBe(true);
+    expect(policy.allows('s3:PutObject', OBJECT)).toBe(false);
   });
 });
 
