@@ -4,7 +4,7 @@ import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { hostileRequest, WatchedApi } from './requests.ts';
 
-const RUNS = 1_000;
+const RUNS = 500;
 /** The API has fewer statements than this; each value that were written into one would add another. */
 const MOST_STATEMENTS = 60;
 

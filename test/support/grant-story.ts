@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
+import { AWAKE_MINUTES } from '../../core/resting.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { ACCOUNT } from '../../local/account.ts';
@@ -11,7 +12,6 @@ import type { Fault } from '../../local/faults.ts';
 import { startRuntime } from '../../local/runtime.ts';
 import { ASSEMBLY } from './assembly.ts';
 import type { GrantBook } from './grant-book.ts';
-import { addRollout } from './rows.ts';
 import type { TestSystem } from './system.ts';
 
 export interface Story {
@@ -26,6 +26,7 @@ export const STORIES: readonly Story[] = [
   { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
   { name: 'an operator has dead letters handled again', play: redriveDeadLetters },
   { name: 'an operator uploads, and has an upload verified again', play: uploadByApi },
+  { name: 'the system rests until a device has news', play: restUntilNews },
   { name: 'a migration that fails is rolled back', play: (_, book) => failToMigrate(book) },
   { name: 'a device that was away is updated', play: updateAbsentDevice },
   { name: 'a device of the newer firmware generation is updated', play: updateNewerDevice },
@@ -62,8 +63,17 @@ async function release(system: TestSystem, model: string): Promise<void> {
   await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = '${model}'`);
 }
 
+async function restUntilNews(system: TestSystem): Promise<void> {
+  const client = apiOf(system);
+  await system.later(2 * AWAKE_MINUTES);
+  if ((await client.fleet()).resting_since === null) throw new Error('the system does not rest');
+  await report(system, { ...VAN, deviceId: 'van-2', mac: 'A0:B7:65:20:E9:56', model: 'esp32-c3' });
+  await system.runtime.idle();
+  if ((await client.fleet()).resting_since !== null) throw new Error('the system rests though a device is new');
+}
+
 async function updateAbsentDevice(system: TestSystem): Promise<void> {
-  await addRollout(system.database, 'vans', '1.1.0', { device_model: 'esp32-s3' });
+  await rollOut(system, VAN.model);
   await system.runtime.tick();
   await system.runtime.idle();
   await system.device(VAN);
@@ -77,10 +87,13 @@ async function updateNewerDevice(system: TestSystem): Promise<void> {
   // It is known by its first report under the newer topics.
   await system.database.query(`UPDATE devices SET command_family = 'edge' WHERE device_id = 'display-1'`);
   await release(system, model);
-  await addRollout(system.database, 'displays', '1.1.0', { device_model: model });
+  await rollOut(system, model);
   await system.runtime.tick();
   await running(system, 'display-1');
 }
+
+const rollOut = (system: TestSystem, model: string) =>
+  apiOf(system).createRollout({ name: model, firmware_version: '1.1.0', device_model: model, stages: [] });
 
 /** The service has heard of the result as well as of the new version. */
 const running = (system: TestSystem, deviceId: string) =>
@@ -119,7 +132,10 @@ async function redriveDeadLetters(system: TestSystem): Promise<void> {
 
 function apiOf(system: TestSystem): ApiClient {
   const { api, region, dataApi } = system.runtime.endpoints;
-  return new ApiClient(api.url, signedFetch(region, dataApi));
+  return new ApiClient(
+    api.url,
+    signedFetch(region, dataApi, () => system.now()),
+  );
 }
 
 function deadLetterQueues(): string[] {
