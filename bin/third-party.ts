@@ -113,5 +113,7 @@ export async function makeSbom(): Promise<string> {
     metadata: { timestamp: string; component: { name: string } };
   };
   const { timestamp: __, component, ...about } = metadata;
-  return `${JSON.stringify({ ...sbom, metadata: { ...about, component: { ...component, name: 'paku-ota' } } }, null, 1)}\n`;
+  const whole = { ...sbom, metadata: { ...about, component: { ...component, name: 'paku-ota' } } };
+  // A line a package, so that a change of one is a change of a line.
+  return `${JSON.stringify(whole).replaceAll(/(?<=[[,])(?=\{"(?:bom-ref|ref)":)/g, '\n')}\n`;
 }
