@@ -26,6 +26,8 @@ export interface DeviceRow {
     readonly is_open: boolean;
     readonly progress_percent: number | null;
     readonly reason: string | null;
+    readonly confirmed_at: string | null;
+    readonly deadline_at: string | null;
   } | null;
 }
 
@@ -46,13 +48,18 @@ export interface DeviceFilter {
   readonly not_seen_since?: string | undefined;
 }
 
+/** A point in time as it reads in the answers of the API. */
+const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+
 const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.online, o.last_seen, o.registered_at,
        o.signal_strength_dbm, o.uptime_seconds, o.metadata, o.revoked_at, o.revoked_reason, o.revoked_by,
        (SELECT coalesce(jsonb_agg(g.group_name ORDER BY g.group_name), '[]') FROM device_groups AS g
         WHERE g.device_id = o.device_id) AS groups,
-       CASE WHEN o.update_id IS NOT NULL THEN jsonb_build_object('rollout_name', o.rollout_name, 'firmware_version',
-         o.update_version, 'status', o.update_status, 'is_open', o.is_updating, 'progress_percent', o.progress_percent,
-         'reason', o.update_reason) END AS update`;
+       (SELECT jsonb_build_object('rollout_name', o.rollout_name, 'firmware_version', o.update_version,
+          'status', o.update_status, 'is_open', o.is_updating, 'progress_percent', o.progress_percent,
+          'reason', o.update_reason, 'confirmed_at', to_char(u.confirmed_at AT TIME ZONE 'UTC', ${ISO_TIME}),
+          'deadline_at', to_char(u.deadline_at AT TIME ZONE 'UTC', ${ISO_TIME}))
+        FROM device_update_status AS u WHERE u.id = o.update_id) AS update`;
 
 /** Devices after an id, in the order of their ids; at most `limit`. */
 export async function listDevices(

@@ -36,6 +36,9 @@ async function refusal(call: Promise<unknown>) {
   throw new Error(`expected a refusal, got ${error}`);
 }
 
+/** So many minutes from now. */
+const iso = (minutes: number) => new Date(service.now.getTime() + minutes * 60_000).toISOString();
+
 describe('devices', () => {
   test('come page by page in the order of their ids, each once', async () => {
     await addDevices(db.app, 25);
@@ -125,6 +128,25 @@ describe('devices', () => {
     expect(await client.explain('d0')).toMatchObject({ rollout_name: 'r', rule: 'runs 2.0.0' });
     expect(await client.explain('d0', { rollout: 'r' })).toMatchObject({ rollout_name: 'r' });
     expect(await refusal(client.explain('d0', { version: '9.9.9' }))).toMatchObject({ status: 404 });
+  });
+
+  test('tell how far a success has proved itself: written, running, final', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 0);
+    const written = { status: 'success', is_open: true, confirmed_at: null, deadline_at: iso(15) };
+    expect((await client.devices()).items).toMatchObject([{ update: written }]);
+    service.later(1);
+    const confirmedAt = iso(0);
+    await service.status('d0', '2.0.0');
+    const running = { ...written, confirmed_at: confirmedAt, deadline_at: iso(5) };
+    expect(await client.device('d0')).toMatchObject({ update: running });
+    service.later(6);
+    await service.tick();
+    const closed = { ...running, is_open: false, deadline_at: null };
+    expect((await client.devices()).items).toMatchObject([{ update: closed }]);
   });
 
   test('one device is sent one release at an operator’s word, before any other rollout', async () => {
