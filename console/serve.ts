@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Fetch } from '../api/client.ts';
 import { checkLoopback, Gate } from './server/admission.ts';
-import { send, sendProblem } from './server/answer.ts';
+import { send, sendNoSession, sendProblem } from './server/answer.ts';
 import { PassOn } from './server/pass-on.ts';
 import { readStaticFiles, type StaticFile } from './server/static-files.ts';
 
@@ -66,6 +66,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, parts:
   if (admission.kind === 'refused') {
     return send(response, 403, { 'content-type': 'text/plain; charset=utf-8' }, `${admission.reason}\n`);
   }
+  if (admission.kind === 'no-session') return sendNoSession(response, admission.isOfEarlierRun);
   if (admission.kind === 'signed-in') {
     return send(response, 303, { location: '/', 'set-cookie': admission.setCookie });
   }

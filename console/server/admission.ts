@@ -6,6 +6,8 @@ export type Admission =
   | { readonly kind: 'admitted' }
   /** The token was right: the browser gets its cookie, and an address without the token. */
   | { readonly kind: 'signed-in'; readonly setCookie: string }
+  /** A browser of this machine that does not have the key of this run, perhaps that of an earlier one. */
+  | { readonly kind: 'no-session'; readonly isOfEarlierRun: boolean }
   | { readonly kind: 'refused'; readonly reason: string };
 
 const LOOPBACK = ['127.0.0.1', 'localhost', '::1'];
@@ -46,8 +48,9 @@ export class Gate {
     if (isForeignFetch(headers)) return refused('The request was made by another page.');
     const token = tokenOf(method, url);
     if (token !== undefined && isSame(token, this.token)) return { kind: 'signed-in', setCookie: this.#setCookie() };
-    if (isSame(this.#cookieOf(headers.cookie), this.#session)) return { kind: 'admitted' };
-    return refused('Open the console by the address that was printed when it started; it carries the key of this run.');
+    const session = this.#cookieOf(headers.cookie);
+    if (isSame(session, this.#session)) return { kind: 'admitted' };
+    return { kind: 'no-session', isOfEarlierRun: session !== '' || (token ?? '') !== '' };
   }
 
   #setCookie(): string {

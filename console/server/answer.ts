@@ -25,7 +25,30 @@ export function send(response: ServerResponse, status: number, headers: Headers,
 }
 
 /** In the form in which the API refuses (RFC 9457), so that the pages show it the same way. */
-export function sendProblem(response: ServerResponse, status: number, title: string, detail: string): void {
-  const problem = { type: 'urn:paku-ota:console', title, status, detail };
+export function sendProblem(
+  response: ServerResponse,
+  status: number,
+  title: string,
+  detail: string,
+  type = 'urn:paku-ota:console',
+): void {
+  const problem = { type, title, status, detail };
   send(response, status, { 'content-type': 'application/problem+json' }, JSON.stringify(problem));
+}
+
+const EARLIER_RUN = 'This address was for an earlier run';
+const NO_KEY = 'This address does not have the key of the console';
+const WHAT_TO_DO =
+  'Open the console by the address that was printed when it started, by npm start or paku-ota console; it carries the key of this run.';
+
+/** To a browser without the key of this run: as a page where it asked for one, else as a problem that the pages know. */
+export function sendNoSession(response: ServerResponse, isOfEarlierRun: boolean): void {
+  const title = isOfEarlierRun ? EARLIER_RUN : NO_KEY;
+  if (/^\/(v1|upload)\//.test(response.req.url ?? '')) {
+    sendProblem(response, 403, title, `${title}. ${WHAT_TO_DO}`, 'urn:paku-ota:console-no-session');
+    return;
+  }
+  const head = `<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${title} · paku-ota</title>`;
+  const page = `<!doctype html><html lang="en"><head>${head}</head><body><h1>${title}</h1><p>${WHAT_TO_DO}</p></body></html>`;
+  send(response, 403, { 'content-type': 'text/html; charset=utf-8' }, page);
 }

@@ -1,5 +1,6 @@
-import { QueryClient } from '@tanstack/react-query';
+import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
 import { ApiClient, ApiError } from '../../api/client.ts';
+import { noteEnd } from './session.ts';
 
 /** The console's own server passes calls on; it signs them. */
 export const api = new ApiClient('', (url, init) => fetch(url, init));
@@ -11,9 +12,12 @@ const isRefusal = (error: unknown) => error instanceof ApiError && error.problem
 
 /** Everything that is shown is asked for again every few seconds, while the tab is visible. */
 export const queryClient = new QueryClient({
+  queryCache: new QueryCache({ onError: noteEnd }),
+  mutationCache: new MutationCache({ onError: noteEnd }),
   defaultOptions: {
     queries: {
-      refetchInterval: POLL_MS,
+      // What is not there is not asked for again and again; "Try again" does.
+      refetchInterval: ({ state }) => (isNotFound(state.error) ? false : POLL_MS),
       retry: (failures, error) => failures < 2 && !isRefusal(error),
       retryDelay: 1_000,
     },

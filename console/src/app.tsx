@@ -3,14 +3,17 @@ import { DevicePage } from './devices/device.tsx';
 import { DevicesPage } from './devices/devices.tsx';
 import { OverviewPage } from './overview/overview.tsx';
 import { Page } from './parts/page.tsx';
+import { SessionEnd } from './parts/session-end.tsx';
 import { Shell } from './parts/shell.tsx';
 import { ReleasePage } from './releases/release.tsx';
 import { ReleasesPage } from './releases/releases.tsx';
 import { NewRolloutPage } from './rollouts/new-rollout.tsx';
 import { RolloutPage } from './rollouts/rollout.tsx';
 import { RolloutsPage } from './rollouts/rollouts.tsx';
+import { useSessionEnd } from './session.ts';
 
 export function App() {
+  if (useSessionEnd()) return <SessionEnd />;
   return (
     <Shell>
       <Switch>

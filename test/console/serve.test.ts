@@ -107,9 +107,21 @@ describe('who gets in', () => {
     },
   );
 
-  test('the cookie of another run is 403', async () => {
+  test('the cookie of another run is 403, and a page says that the address was for that run', async () => {
     const headers = { cookie: `paku_ota_${running.port}=${'x'.repeat(32)}` };
-    expect((await call({ headers })).status).toBe(403);
+    for (const stale of [{ headers }, { path: '/?token=of-yesterday' }]) {
+      const { status, headers: answered, body } = await call(stale);
+      expect([status, answered['content-type']]).toEqual([403, 'text/html; charset=utf-8']);
+      expect(body).toContain('<h1>This address was for an earlier run</h1>');
+    }
+    expect((await call({})).body).not.toContain('earlier run');
+  });
+
+  test('a call with the cookie of another run is refused as a problem that the pages know', async () => {
+    const headers = { cookie: `paku_ota_${running.port}=${'x'.repeat(32)}` };
+    const { status, body } = await call({ path: '/v1/info', headers });
+    expect(status).toBe(403);
+    expect(JSON.parse(body)).toMatchObject({ type: 'urn:paku-ota:console-no-session', status: 403 });
   });
 
   test('the token is not the cookie: what a browser history holds opens nothing by itself', async () => {
