@@ -18,12 +18,15 @@ export interface AreaChartProps {
   /** Stacked in this order, the first at the bottom. */
   readonly series: readonly Series[];
   readonly height: number;
+  /** What the axis covers, in seconds since 1970. @default from the first time to the last */
+  readonly span?: readonly [from: number, to: number] | undefined;
   /** The point under the pointer; null: none. */
   readonly onPoint?: (index: number | null) => void;
 }
 
-/** Stacked areas over time. Loaded with uPlot once a page shows one. */
-export default function AreaChart({ label, times, series, height, onPoint }: AreaChartProps) {
+/** Stacked areas over time, in steps: a value holds until the next is known. Loaded with uPlot once a page shows one. */
+export default function AreaChart({ label, times, series, height, span, onPoint }: AreaChartProps) {
+  const shown = useRef<AreaChartProps['span']>(span);
   const frame = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot>(undefined);
   const scheme = useColourScheme();
@@ -34,7 +37,11 @@ export default function AreaChart({ label, times, series, height, onPoint }: Are
     const parent = frame.current;
     if (parent === null) return;
     const width = parent.clientWidth;
-    const made = new uPlot(optionsOf(parent, series, { width, height }, onPoint), stack(times, series), parent);
+    const made = new uPlot(
+      optionsOf(parent, series, { width, height, span: () => shown.current }, onPoint),
+      stack(times, series),
+      parent,
+    );
     chart.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: parent.clientWidth, height }));
     observer.observe(parent);
@@ -44,7 +51,10 @@ export default function AreaChart({ label, times, series, height, onPoint }: Are
     };
   }, [shape, scheme, height]);
 
-  useEffect(() => chart.current?.setData(stack(times, series)), [times, series]);
+  useEffect(() => {
+    shown.current = span;
+    chart.current?.setData(stack(times, series));
+  }, [times, series, span]);
 
   return <div ref={frame} className="chart" role="img" aria-label={label} style={{ height }} />;
 }
@@ -73,19 +83,21 @@ function stack(times: readonly number[], series: readonly Series[]): uPlot.Align
   return [[...times], ...layers.reverse()];
 }
 
-interface Size {
+interface Frame {
   readonly width: number;
   readonly height: number;
+  readonly span: () => AreaChartProps['span'];
 }
 
 function optionsOf(
   parent: HTMLElement,
   series: readonly Series[],
-  size: Size,
+  { width, height, span }: Frame,
   onPoint?: (index: number | null) => void,
 ): uPlot.Options {
   const style = getComputedStyle(parent);
   const colour = (name: string) => style.getPropertyValue(name).trim();
+  const paths = uPlot.paths.stepped?.({ align: 1 });
   const axis = {
     stroke: colour('--muted'),
     grid: { stroke: colour('--line'), width: 1 },
@@ -93,11 +105,16 @@ function optionsOf(
     font: `12px ${style.fontFamily}`,
   };
   return {
-    ...size,
-    padding: [10, 20, 0, 0],
+    width,
+    height,
+    // Half of a label stands beyond the last tick.
+    padding: [10, 32, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-    scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] } },
+    scales: {
+      x: { range: (_, min, max) => [...(span() ?? [min, max])] },
+      y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] },
+    },
     axes: [
       {
         ...axis,
@@ -117,6 +134,7 @@ function optionsOf(
         stroke: colour('--surface'),
         width: 1,
         points: { show: false },
+        ...(paths === undefined ? {} : { paths }),
       })),
     ],
     hooks: { setCursor: [({ cursor }) => onPoint?.(cursor.idx ?? null)] },

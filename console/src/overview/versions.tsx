@@ -56,7 +56,7 @@ export function Versions({ fleet }: { readonly fleet: Fleet }) {
       }
     >
       <Loaded of={history} lines={8}>
-        {(samples) => <VersionChart {...{ fleet, samples, model }} />}
+        {(samples) => <VersionChart {...{ fleet, samples, model, hours }} />}
       </Loaded>
     </Panel>
   );
@@ -66,11 +66,14 @@ interface VersionChartProps {
   readonly fleet: Fleet;
   readonly samples: Parameters<typeof versionSeries>[0];
   readonly model: string;
+  readonly hours: number;
 }
 
-function VersionChart({ fleet, samples, model }: VersionChartProps) {
+function VersionChart({ fleet, samples, model, hours }: VersionChartProps) {
   const [point, setPoint] = useState<number | null>(null);
   const data = useMemo(() => versionSeries(samples, fleet, model || undefined, new Date()), [samples, fleet, model]);
+  const now = data.times.at(-1) ?? 0;
+  const span = useMemo(() => [now - hours * 3_600, now] as const, [now, hours]);
   if (data.series.length === 0) {
     return (
       <Empty title="No devices yet">
@@ -87,6 +90,7 @@ function VersionChart({ fleet, samples, model }: VersionChartProps) {
           times={data.times}
           series={data.series}
           height={220}
+          span={span}
           onPoint={setPoint}
         />
       ) : (
