@@ -6,7 +6,7 @@ import { bytes } from '../format.ts';
 import { Field, FormErrors, fieldErrorsOf, TextField } from '../parts/form.tsx';
 import { Failure } from '../parts/loaded.tsx';
 import { Panel } from '../parts/page.tsx';
-import { peek } from './image.ts';
+import { type Peek, peek } from './peek.ts';
 import { type UploadForm, type UploadStep, uploadRelease } from './send-file.ts';
 import { Verdict } from './verdict.tsx';
 
@@ -74,15 +74,17 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
   const [step, setStep] = useState<UploadStep>();
   const inside = useQuery({
     queryKey: ['peek', file],
-    queryFn: async () => (await peek(file)) ?? null,
+    queryFn: () => peek(file),
     refetchInterval: false,
   });
   const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
   const models = [...new Set(fleet.data?.versions.map((version) => version.device_model))].sort();
+  const described = inside.data?.kind === 'application' ? inside.data : undefined;
+  const [onlyModel = '', ...otherModels] = described === undefined ? [] : models;
   const form: UploadForm = {
     file,
-    model: typed.model ?? (models.length === 1 ? (models[0] ?? '') : ''),
-    version: typed.version ?? inside.data?.version ?? '',
+    model: typed.model ?? (otherModels.length === 0 ? onlyModel : ''),
+    version: typed.version ?? described?.version ?? '',
     minVersion: typed.minVersion ?? '',
     changelog: typed.changelog ?? '',
     signature,
@@ -105,8 +107,10 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
   return (
     <Panel title="Upload an image">
       <p>
-        <strong>{file.name}</strong>, {bytes(file.size)}. <Inside of={inside.data} />
+        <strong>{file.name}</strong>, {bytes(file.size)}.{' '}
+        {described && `It calls itself ${described.project} ${described.version}.`}
       </p>
+      {inside.data && <Doubt of={inside.data} />}
       <form onSubmit={submit}>
         <FormErrors value={fieldErrorsOf(upload.error)}>
           <div className="fields">
@@ -119,14 +123,20 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
               {...field('minVersion')}
             />
             <TextField label="What is new (optional)" name="changelog" className="grow" {...field('changelog')} />
-            <Field label="Signature beside it (optional)" hint="A detached one, .sig; uploaded first.">
+            <Field label="Signature beside it (optional)" hint="A detached one, .sig; uploaded first." className="grow">
               {(labelling) => (
-                <input
-                  {...labelling}
-                  type="file"
-                  accept=".sig"
-                  onChange={({ target: { files } }) => setSignature(files?.[0])}
-                />
+                <span className="file-field">
+                  <label className="file-button">
+                    choose
+                    <input
+                      {...labelling}
+                      type="file"
+                      accept=".sig"
+                      onChange={({ target: { files } }) => setSignature(files?.[0])}
+                    />
+                  </label>
+                  <span className="muted">{signature?.name ?? 'none'}</span>
+                </span>
               )}
             </Field>
           </div>
@@ -139,10 +149,10 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
           </button>
           <button
             type="submit"
-            className="primary"
+            className={inside.data?.kind === 'foreign' ? '' : 'primary'}
             disabled={upload.isPending || form.model === '' || form.version === ''}
           >
-            Upload
+            {inside.data?.kind === 'foreign' ? 'Upload anyway' : 'Upload'}
           </button>
         </div>
       </form>
@@ -150,13 +160,21 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
   );
 }
 
-function Inside({ of }: { readonly of: { version: string; project: string } | null | undefined }) {
-  if (of === undefined) return null;
-  if (of === null) return <>It has no application description, so it does not say what it is.</>;
+/** What speaks against an upload. */
+function Doubt({ of }: { readonly of: Peek }) {
+  if (of.kind === 'application') return null;
+  if (of.kind === 'undescribed') {
+    return (
+      <p className="notice warn">
+        It has no application description, so it does not say what it is: as an image for an ESP8266, or a boot loader.
+      </p>
+    );
+  }
   return (
-    <>
-      It calls itself {of.project} {of.version}.
-    </>
+    <p className="notice bad">
+      This is {of.what}, no application image, and would be rejected. The one to upload is build/&lt;project&gt;.bin of
+      ESP-IDF, firmware.bin of PlatformIO or &lt;sketch&gt;.ino.bin of Arduino.
+    </p>
   );
 }
 
