@@ -72,6 +72,7 @@ export function WhoFields({ form, change }: DraftProps) {
         <SelectField
           label="Devices"
           name="target_type"
+          className="grow"
           value={form.target}
           onChange={(target) => change({ target: target as DraftForm['target'] })}
           options={TARGETS}
@@ -79,6 +80,7 @@ export function WhoFields({ form, change }: DraftProps) {
         <TextField
           label="Share that takes part (%)"
           name="rollout_percentage"
+          className="grow"
           type="number"
           min={1}
           max={100}

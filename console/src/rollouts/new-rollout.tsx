@@ -4,6 +4,7 @@ import { useLocation, useSearchParams } from 'wouter';
 import { api, messageOf, refresh } from '../api.ts';
 import { counted } from '../format.ts';
 import { useDebounced } from '../parts/debounced.ts';
+import { ActionDialog } from '../parts/dialog.tsx';
 import { FormErrors, fieldErrorsOf } from '../parts/form.tsx';
 import { Failure } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
@@ -40,20 +41,22 @@ export function NewRolloutPage() {
     version: params.get('version') ?? '',
   });
   const preview = usePreview(form);
-  const create = useMutation({
-    mutationFn: (isActive: boolean) => api.createRollout({ ...toDraft(form), is_active: isActive }),
-    onSuccess: (rollout) => {
-      void refresh();
-      navigate(`/rollouts/${rollout.rollout_id}`);
-    },
-  });
+  const [asksAnyway, askAnyway] = useState(false);
+  const make = async (isActive: boolean) => {
+    const rollout = await api.createRollout({ ...toDraft(form), is_active: isActive });
+    void refresh();
+    navigate(`/rollouts/${rollout.rollout_id}`);
+  };
+  const create = useMutation({ mutationFn: make });
+  const begin = preview.data && whoBegins(preview.data);
   const change = (part: Partial<DraftForm>) => {
     create.reset();
     setForm((before) => ({ ...before, ...part }));
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    create.mutate(true);
+    if (begin === 0) askAnyway(true);
+    else create.mutate(true);
   };
   const error = create.error ?? preview.error;
   return (
@@ -70,9 +73,7 @@ export function NewRolloutPage() {
           <div role="status" className={preview.isReady && !preview.isCurrent ? 'stale' : ''}>
             {!preview.isReady && <p className="calm">Choose a release: who would get it appears here.</p>}
             {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
-            {preview.isReady && !preview.error && preview.data && (
-              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} />
-            )}
+            {preview.isReady && !preview.error && preview.data && <PreviewResult preview={preview.data} form={form} />}
           </div>
           {create.error && <Failure error={create.error} />}
           <p className="hint">Nothing is sent before you start it.</p>
@@ -84,15 +85,35 @@ export function NewRolloutPage() {
             >
               Save as draft
             </button>
-            <button type="submit" className="primary" disabled={!preview.isCurrent || create.isPending}>
-              {preview.isCurrent && preview.data ? `Start for ${counted(whoBegins(preview.data), 'device')}` : 'Start'}
+            <button
+              type="submit"
+              className={begin === 0 ? '' : 'primary'}
+              disabled={!preview.isCurrent || create.isPending}
+            >
+              {preview.isCurrent && begin !== undefined ? startText(begin) : 'Start'}
             </button>
           </div>
         </Panel>
       </form>
+      {asksAnyway && (
+        <ActionDialog
+          title="Start it for nobody?"
+          button="Start it"
+          act={() => make(true)}
+          onClose={() => askAnyway(false)}
+        >
+          <p>
+            As things are no device would be updated: the preview says why.{' '}
+            {form.keepOpen ? 'Devices that join later are.' : 'A draft can wait until some would be.'}
+          </p>
+        </ActionDialog>
+      )}
     </Page>
   );
 }
+
+const startText = (devices: number) =>
+  devices === 0 ? 'Start for nobody …' : `Start for ${counted(devices, 'device')}`;
 
 /** At most so many: who takes part is drawn when it starts. */
 const whoBegins = (preview: { readonly will_be_updated: number; readonly participants: number }) =>

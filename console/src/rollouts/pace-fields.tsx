@@ -26,7 +26,7 @@ export function PaceFields({ form, change }: DraftProps) {
       <div className="fields">
         <SelectField
           label="Pace"
-          className="grow"
+          className="whole"
           value={form.pace}
           onChange={(pace) => change({ pace: pace as DraftForm['pace'] })}
           options={PACES}
@@ -49,10 +49,10 @@ export function PaceFields({ form, change }: DraftProps) {
           {number('Minutes it must stay up', 'survival_minutes', 'survival')}
           {number('Days that an absent device is waited for', 'claim_deadline_days', 'claimDeadline')}
           {number('Spread each send over minutes', 'jitter_minutes', 'jitter', 'Empty: as soon as may be.')}
-          {number('Weight', 'weight', 'weight', 'Of two rollouts the heavier wins a device. Empty: 0.')}
           <TextField
             label="Starts at"
             name="start_at"
+            className="grow"
             type="datetime-local"
             hint="Empty: at once."
             value={form.startAt}
@@ -61,17 +61,18 @@ export function PaceFields({ form, change }: DraftProps) {
           <TextField
             label="Sends daily from"
             name="send_window"
-            placeholder="22:00"
+            placeholder="e.g. 22:00"
             hint="Of this computer's time zone. Empty: always."
             value={form.windowFrom}
             onChange={(windowFrom) => change({ windowFrom })}
           />
           <TextField
             label="until"
-            placeholder="05:00"
+            placeholder="e.g. 05:00"
             value={form.windowTo}
             onChange={(windowTo) => change({ windowTo })}
           />
+          {number('Weight', 'weight', 'weight', 'Of two rollouts the heavier wins a device. Empty: 0.')}
         </div>
         <Choices
           label="Only on these days (none chosen: daily)"

@@ -1,10 +1,17 @@
 import type { Preview } from '../../../api/rollouts.ts';
 import { count, counted } from '../format.ts';
+import type { DraftForm } from './draft.ts';
+
+interface PreviewResultProps {
+  readonly preview: Preview;
+  readonly form: DraftForm;
+}
 
 /** Who would be updated, and who would not and why. */
-export function PreviewResult({ preview, percentage }: { readonly preview: Preview; readonly percentage: number }) {
+export function PreviewResult({ preview, form }: PreviewResultProps) {
+  const percentage = Number(form.percentage);
   const { members, participants, will_be_updated: updated, via_stepping_stone: stone, will_not: not } = preview;
-  if (members === 0) return <p className="preview-figure">No device matches.</p>;
+  if (members === 0) return <p className="preview-figure">{nobodyOf(form)}</p>;
   return (
     <>
       <p className="preview-figure">
@@ -33,4 +40,13 @@ export function PreviewResult({ preview, percentage }: { readonly preview: Previ
       )}
     </>
   );
+}
+
+/** Which devices there are none of. */
+function nobodyOf({ model, target, groups, versions, attributes }: DraftForm): string {
+  const within =
+    target === 'group' ? ` is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}` : '';
+  const narrowed = versions.length > 0 || attributes.trim() !== '' || target === 'specific';
+  const among = narrowed ? `${within === '' ? '' : ' and'} matches what is chosen here` : '';
+  return `Nobody: no device of model ${model}${within}${among || (within === '' ? ' is registered' : '')}.`;
 }
