@@ -27,6 +27,8 @@ export function countsOf(states: Readonly<Partial<Record<UpdateState, number>>>)
   return counts;
 }
 
+export const totalOf = (counts: Counts): number => PARTS.reduce((sum, part) => sum + counts[part], 0);
+
 interface BarProps {
   readonly counts: Counts;
   /** What fills the bar; at least what is counted. */
@@ -38,7 +40,7 @@ interface BarProps {
 /** What became of devices, as shares of one bar. */
 export function OutcomeBar({ counts, of, legend = false }: BarProps) {
   const parts = PARTS.filter((part) => counts[part] > 0);
-  const counted = parts.reduce((sum, part) => sum + counts[part], 0);
+  const counted = totalOf(counts);
   const whole = Math.max(of, counted);
   const text = parts.map((part) => `${count(counts[part])} ${NAMES[part]}`).join(', ') || 'nothing yet';
   return (

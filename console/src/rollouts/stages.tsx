@@ -1,6 +1,6 @@
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
-import { counted } from '../format.ts';
-import { countsOf, OutcomeBar } from '../parts/bar.tsx';
+import { count, counted } from '../format.ts';
+import { countsOf, OutcomeBar, totalOf } from '../parts/bar.tsx';
 import { Ago } from '../parts/bits.tsx';
 
 type Stage = Progress['stages'][number];
@@ -12,19 +12,23 @@ interface StagesProps {
 
 /** A bar for each stage that has begun, and what is still planned. */
 export function Stages({ rollout, progress: { stages } }: StagesProps) {
+  const isForNobody = stages.length > 0 && stages.every(({ size }) => size === 0) && rollout.devices === 0;
+  if (isForNobody) return <p className="calm">Nobody: no device is what it is for.</p>;
   if (rollout.stages === null) return <SlowStart rollout={rollout} windows={stages} />;
   if (rollout.stages.length === 0) return <OutcomeBar counts={rollout} of={rollout.devices} legend />;
   const isRestPlanned = stages.length <= rollout.stages.length;
   return (
     <ol className="stages">
       {stages.map((stage, index) => {
-        const added = stage.size - (stages[index - 1]?.size ?? 0);
+        // Of a device that joined later the stage may have known nothing when it began.
+        const added = Math.max(stage.size - (stages[index - 1]?.size ?? 0), totalOf(countsOf(stage.states)));
         return (
           <li key={stage.stage}>
             <p>
-              <strong>{nameOf(rollout, index)}</strong> {counted(added, 'device')}, <Times of={stage} />
+              <strong>{nameOf(rollout, index)}</strong> {added === 0 ? 'nobody' : counted(added, 'device')},{' '}
+              <Times of={stage} />
             </p>
-            <OutcomeBar counts={countsOf(stage.states)} of={added} legend />
+            {added > 0 && <OutcomeBar counts={countsOf(stage.states)} of={added} legend />}
           </li>
         );
       })}
@@ -74,14 +78,24 @@ function SlowStart({ rollout, windows }: { readonly rollout: Rollout; readonly w
       <OutcomeBar counts={rollout} of={rollout.devices} legend />
       <ol className="windows">
         {windows.map((window) => (
-          <li key={window.stage}>
-            <span>Window {window.stage + 1}</span>
-            <OutcomeBar counts={{ ...countsOf(window.states), owed: 0 }} of={window.size} />
-            <span>{counted(window.size, 'device')}</span>
-            <Times of={window} />
-          </li>
+          <Window key={window.stage} window={window} />
         ))}
       </ol>
     </div>
+  );
+}
+
+/** Who began in it: fewer than may while it is under way, and more where devices were let go on after a halt. */
+function Window({ window }: { readonly window: Stage }) {
+  const counts = { ...countsOf(window.states), owed: 0 };
+  const begun = totalOf(counts);
+  const text = begun < window.size ? `${count(begun)} of ${counted(window.size, 'device')}` : counted(begun, 'device');
+  return (
+    <li>
+      <span>Window {window.stage + 1}</span>
+      <OutcomeBar counts={counts} of={window.size} />
+      <span>{begun === 0 ? 'nobody yet' : text}</span>
+      <Times of={window} />
+    </li>
   );
 }
