@@ -6,7 +6,12 @@ export type Tone = 'ok' | 'busy' | 'idle' | 'warn' | 'bad';
 export type UpdateState = DeviceUpdate['status'];
 export type RolloutState = Rollout['state'];
 
-export const UPDATE_LABELS: Readonly<Record<UpdateState, { readonly text: string; readonly tone: Tone }>> = {
+interface Label {
+  readonly text: string;
+  readonly tone: Tone;
+}
+
+export const UPDATE_LABELS: Readonly<Record<UpdateState, Label>> = {
   pending: { text: 'owed', tone: 'idle' },
   sent: { text: 'sent', tone: 'busy' },
   downloading: { text: 'downloading', tone: 'busy' },
@@ -18,6 +23,18 @@ export const UPDATE_LABELS: Readonly<Record<UpdateState, { readonly text: string
   timed_out: { text: 'timed out', tone: 'bad' },
   canceled: { text: 'canceled', tone: 'idle' },
 };
+
+interface Provable {
+  readonly status: UpdateState;
+  readonly is_open: boolean;
+  readonly confirmed_at: string | null;
+}
+
+/** A success is none before it is final: written, a device must boot it; running, it must stay up. */
+export function labelOf({ status, is_open: isOpen, confirmed_at: confirmed }: Provable): Label {
+  if (status !== 'success' || !isOpen) return UPDATE_LABELS[status];
+  return { text: confirmed === null ? 'written, must boot' : 'runs it, not final yet', tone: 'busy' };
+}
 
 export const ROLLOUT_TONES: Readonly<Record<RolloutState, Tone>> = {
   draft: 'idle',

@@ -57,6 +57,64 @@ const EMPTY = {
   '/v1/rollouts': NOTHING,
 };
 
+const SOON = new Date(Date.now() + 240_000).toISOString();
+
+const deviceWith = (confirmed: string | null) => ({
+  ...DEVICE['/v1/devices/d1'],
+  update: {
+    rollout_name: 'vans to 1.1.0',
+    firmware_version: '1.1.0',
+    status: 'success',
+    is_open: true,
+    progress_percent: 100,
+    reason: null,
+    confirmed_at: confirmed,
+    deadline_at: SOON,
+  },
+});
+
+const DEVICE = {
+  '/v1/devices/d1': {
+    device_id: 'd1',
+    device_model: 'm',
+    current_firmware_version: '1.0.0',
+    online: true,
+    last_seen: null,
+    registered_at: SOON,
+    groups: [],
+    metadata: {},
+    update: null,
+    revoked_at: null,
+    revoked_by: null,
+    revoked_reason: null,
+    mac_address: null,
+    signal_strength_dbm: null,
+    uptime_seconds: null,
+    client_id: null,
+    command_family: null,
+    last_status: {},
+  },
+  '/v1/devices/d1/timeline': { items: [] },
+};
+
+const releaseOf = (version: string, revoked_at: string | null = null) => ({ device_model: 'm', version, revoked_at });
+const ROLLOUT = {
+  '/v1/releases': {
+    items: [releaseOf('1.3.0', SOON), releaseOf('1.2.0'), releaseOf('1.1.0')],
+    next_cursor: null,
+  },
+  '/v1/rollouts': { items: [{ rollout_id: 1, name: 'vans to 1.1.0', firmware_version: '1.1.0' }], next_cursor: null },
+  '/v1/devices/d1/explain': {
+    device_id: 'd1',
+    rollout_id: 1,
+    rollout_name: 'vans to 1.1.0',
+    firmware_version: '1.1.0',
+    rule: 'is owed 1.1.0',
+    since: null,
+    next: 'it is sent soon',
+  },
+};
+
 describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => {
   test.each([
     ['/', 'A device registers itself with its first status message'],
@@ -70,6 +128,71 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
   ])('%s without anything says "%s"', async (path, text) => {
     const page = await browser.open(path, { answers: EMPTY });
     await page.getByText(text).waitFor();
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.context().close();
+  });
+
+  test('of a device that no rollout is for says so, and asks for no explanation', async () => {
+    const page = await browser.open('/devices/d1', { answers: { ...EMPTY, ...DEVICE } });
+    await page.getByText('No rollout is for it: nobody has asked for it to change.').waitFor();
+    expect(await seriousViolations(page)).toEqual([]);
+    expect(browser.complaints.filter((complaint) => complaint.includes('/devices/d1'))).toEqual([]);
+    await page.context().close();
+  });
+
+  test('of a device asks without a version which rollout it is about, and offers what may still be sent', async () => {
+    const page = await browser.open('/devices/d1', { answers: { ...EMPTY, ...DEVICE, ...ROLLOUT } });
+    await page.getByRole('heading', { name: 'Why is it not on' }).waitFor();
+    await page.getByRole('link', { name: 'vans to 1.1.0' }).waitFor();
+    const choice = page.getByLabel('Version');
+    expect(await choice.inputValue()).toBe('1.1.0');
+    expect(await choice.locator('option').allInnerTexts()).toEqual(['1.2.0', '1.1.0']);
+    await choice.selectOption('1.2.0');
+    await page.getByText('No rollout sends 1.2.0 to devices of model m').waitFor();
+    await page.context().close();
+  });
+
+  test.each([
+    [null, 'written, must boot'],
+    [SOON, 'runs it, not final yet'],
+  ])('of devices shows a success that was confirmed %s as "%s"', async (confirmed, text) => {
+    const device = deviceWith(confirmed);
+    const answers = {
+      ...EMPTY,
+      ...DEVICE,
+      '/v1/devices': { items: [device], next_cursor: null },
+      '/v1/devices/d1': device,
+    };
+    for (const path of ['/devices', '/devices/d1']) {
+      const page = await browser.open(path, { answers });
+      await page.locator('.pill.busy', { hasText: text }).waitFor();
+      expect(await page.locator('.pill', { hasText: 'success' }).count()).toBe(0);
+      await page.context().close();
+    }
+  });
+
+  test('of a new rollout asks before it starts one for nobody, and says of which group nobody is', async () => {
+    const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
+    const preview = { members: 0, participants: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
+    const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };
+    const page = await browser.open('/rollouts/new?model=m&version=1.0.0', { answers });
+    await page.getByLabel('Devices', { exact: true }).selectOption('group');
+    await page.getByText('beta').click();
+    await page.getByText('Nobody: no device of model m is in the group beta.').waitFor();
+    await page.getByRole('button', { name: 'Start for nobody' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Save as draft' }).isEnabled()).toBe(true);
+    expect(await page.locator('button.primary:not(dialog *)').count()).toBe(0);
+    await page.getByRole('button', { name: 'Start for nobody' }).click();
+    await page.getByRole('dialog', { name: 'Start it for nobody?' }).waitFor();
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.context().close();
+  });
+
+  test('of an earlier run says so, once the console was started anew', async () => {
+    const page = await browser.open('/devices');
+    await page.context().clearCookies();
+    await page.getByRole('heading', { name: 'This address was for an earlier run' }).waitFor();
+    await page.getByText('Open the address that npm start').waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     await page.context().close();
   });

@@ -110,7 +110,8 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
 
     await page.getByRole('button', { name: 'Upload another' }).click();
     await choose(page, Buffer.from('<html>Not found</html>'));
-    await page.getByText('It has no application description').waitFor();
+    await page.getByText('This is a text file, no application image, and would be rejected.').waitFor();
+    expect(await page.getByLabel('Device model').inputValue()).toBe('');
     await page.getByLabel('Version', { exact: true }).fill('1.4.0');
     await upload(page, 'esp32-s3');
     await page.getByRole('heading', { name: 'Rejected: Web page' }).waitFor();
@@ -130,9 +131,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByLabel('Attempts a device').fill('1');
     await page.getByRole('button', { name: 'Start for 2 devices' }).click();
     await state(page, 'paused').waitFor({ timeout: A_WHILE });
-    await page
-      .getByText(/^Halted by orchestrator, .*1 of 1 devices failed; the rollout allows fewer than 1\.$/)
-      .waitFor();
+    await page.getByText(/^Halted by itself, .*1 of 1 devices failed; the rollout allows fewer than 1\.$/).waitFor();
     const failures = page.getByRole('region', { name: 'Failures by reason' });
     await failures.getByRole('listitem').first().waitFor();
     expect(await failures.getByRole('listitem').allInnerTexts()).toEqual([expect.stringMatching(/^failed .*\s+1$/s)]);

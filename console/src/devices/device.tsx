@@ -34,7 +34,7 @@ export function DevicePage({ id }: { readonly id: string }) {
           <div className="two-columns">
             <div>
               <Explain device={data} />
-              <Timeline id={id} />
+              <Timeline device={data} />
             </div>
             <DeviceFacts device={data} />
           </div>
@@ -98,12 +98,25 @@ function revocationOf({ revoked_at: at, revoked_by: by, revoked_reason: reason }
   return at === null ? [] : [{ name: 'Revoked', value: `${dateTime(at)} by ${by ?? 'SQL'}: ${reason ?? 'no reason'}` }];
 }
 
+/** By when a success is one. */
+function Proof({ of }: { readonly of: NonNullable<DeviceDetail['update']> }) {
+  const { status, is_open: isOpen, confirmed_at: confirmed, deadline_at: deadline } = of;
+  if (status !== 'success' || !isOpen || deadline === null) return null;
+  return (
+    <>
+      {confirmed === null ? 'fails unless it reports the version' : 'final'} <Ago at={deadline} />
+      <br />
+    </>
+  );
+}
+
 function NewestUpdate({ update }: { readonly update: NonNullable<DeviceDetail['update']> }) {
   const { rollout_name: rollout } = update;
   return (
     <>
-      <UpdatePill status={update.status} percent={update.progress_percent} /> {update.firmware_version}
+      <UpdatePill update={update} /> {update.firmware_version}
       <br />
+      <Proof of={update} />
       {rollout === null ? (
         'begun by the device itself'
       ) : (

@@ -5,9 +5,10 @@ import type { Device } from '../../../api/devices.ts';
 import { api } from '../api.ts';
 import { byVersion } from '../format.ts';
 import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton, Presence, TableFrame, UpdatePill } from '../parts/bits.tsx';
+import { Ago, MoreButton, Presence, UpdatePill } from '../parts/bits.tsx';
 import { useDebounced } from '../parts/debounced.ts';
 import { type Options, SelectField, TextField } from '../parts/form.tsx';
+import { type Column, ListTable } from '../parts/list-table.tsx';
 import { Empty, Loaded } from '../parts/loaded.tsx';
 import { Page } from '../parts/page.tsx';
 
@@ -154,48 +155,30 @@ function DeviceList({ devices, clear }: DeviceListProps) {
       </Empty>
     );
   }
-  return (
-    <TableFrame label="Devices">
-      <table className="list">
-        <thead>
-          <tr>
-            <th>Device</th>
-            <th>Model</th>
-            <th>Runs</th>
-            <th>Newest update</th>
-            <th>Groups</th>
-            <th>Last seen</th>
-          </tr>
-        </thead>
-        <tbody>
-          {devices.map((device) => (
-            <DeviceRow key={device.device_id} device={device} />
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
-  );
+  return <ListTable label="Devices" columns={COLUMNS} rows={devices} keyOf={({ device_id: id }) => id} />;
 }
 
-function DeviceRow({ device: { device_id: id, update, ...device } }: { readonly device: Device }) {
-  return (
-    <tr>
-      <th scope="row">
-        <Presence online={device.online} /> <Link href={`/devices/${encodeURIComponent(id)}`}>{id}</Link>
-      </th>
-      <td>{device.device_model}</td>
-      <td>{device.current_firmware_version}</td>
-      <td>
-        {update && (
-          <>
-            <UpdatePill status={update.status} percent={update.progress_percent} /> {update.firmware_version}
-          </>
-        )}
-      </td>
-      <td>{device.groups.join(', ')}</td>
-      <td>
-        <Ago at={device.last_seen} />
-      </td>
-    </tr>
-  );
-}
+const COLUMNS: readonly Column<Device>[] = [
+  {
+    name: 'Device',
+    cell: ({ device_id: id, online }) => (
+      <>
+        <Presence online={online} /> <Link href={`/devices/${encodeURIComponent(id)}`}>{id}</Link>
+      </>
+    ),
+  },
+  { name: 'Model', cell: (device) => device.device_model },
+  { name: 'Runs', cell: (device) => device.current_firmware_version },
+  {
+    name: 'Newest update',
+    kind: 'wide',
+    cell: ({ update }) =>
+      update && (
+        <>
+          <UpdatePill update={update} /> {update.firmware_version}
+        </>
+      ),
+  },
+  { name: 'Groups', cell: ({ groups }) => groups.join(', ') },
+  { name: 'Last seen', cell: (device) => <Ago at={device.last_seen} /> },
+];

@@ -1,55 +1,86 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
+import type { Page } from '../../../api/client.ts';
 import type { DeviceDetail, Explanation } from '../../../api/devices.ts';
-import { api, isNotFound, messageOf } from '../api.ts';
-import { capital, withLocalTimes } from '../format.ts';
+import type { RolloutSummary } from '../../../api/rollouts.ts';
+import { api, isNotFound } from '../api.ts';
+import { byVersion, capital, withLocalTimes } from '../format.ts';
 import { Ago } from '../parts/bits.tsx';
 import { useLastError } from '../parts/last-error.ts';
 import { Loaded } from '../parts/loaded.tsx';
+import { useRolloutsOf } from './rollouts-of.ts';
 
-/** Why is it not on 2.4? */
+/** Why is it not on 2.4? Of itself about the rollout that the service finds to be the device's; else about a version. */
 export function Explain({ device }: { readonly device: DeviceDetail }) {
   const { device_id: id, device_model: model, current_firmware_version: current } = device;
-  const releases = useQuery({ queryKey: ['releases', model], queryFn: () => api.releases({ model, limit: 200 }) });
   const [asked, ask] = useState<string>();
-  const versions = releases.data?.items.map(({ version }) => version) ?? [];
-  const version = asked ?? versions[0];
+  const rollouts = useRolloutsOf(model);
   const explanation = useQuery({
-    queryKey: ['explain', id, version],
-    queryFn: () => api.explain(id, version === undefined ? {} : { version }),
-    enabled: releases.data !== undefined,
+    queryKey: ['explain', id, asked ?? ''],
+    queryFn: () => api.explain(id, asked === undefined ? {} : { version: asked }),
+    enabled: rollouts.data !== undefined && isSent(rollouts.data, asked),
   });
-  const error = useLastError(explanation, version);
-  const isOn = version === current;
+  const error = useLastError(explanation, asked);
+  const version = asked ?? explanation.data?.firmware_version;
+  const nobodyAsked = (rollouts.data !== undefined && !isSent(rollouts.data, asked)) || isNotFound(error);
   return (
     <section className="panel explain" aria-label="Why it runs what it runs">
-      <h2>
-        Why is it {isOn ? 'on' : 'not on'}{' '}
-        {versions.length === 0 ? (
-          'a release'
-        ) : (
-          <select aria-label="Version" value={version} onChange={(event) => ask(event.target.value)}>
-            {versions.map((each) => (
-              <option key={each}>{each}</option>
-            ))}
-          </select>
-        )}
-        ?
-      </h2>
-      {isNotFound(error) ? (
-        <p className="calm">{messageOf(error)} Nobody has asked for it to be sent.</p>
+      {version === undefined ? (
+        <h2>Why does it run {current}?</h2>
       ) : (
-        <Loaded of={explanation} lines={3}>
-          {(data) => <Answer explanation={data} />}
+        <h2>
+          Why is it {version === current ? 'on' : 'not on'} <VersionChoice {...{ model, version, ask }} />?
+        </h2>
+      )}
+      {nobodyAsked ? (
+        <NobodyAsked model={model} version={asked} />
+      ) : (
+        <Loaded of={rollouts.data === undefined ? rollouts : explanation} lines={3}>
+          {() => explanation.data && <Answer explanation={explanation.data} />}
         </Loaded>
       )}
     </section>
   );
 }
 
+/** Whether a rollout sends the version, or any; true where not all rollouts are at hand. */
+const isSent = ({ items, next_cursor: more }: Page<RolloutSummary>, version: string | undefined) =>
+  more !== null || items.some((rollout) => version === undefined || rollout.firmware_version === version);
+
+interface VersionChoiceProps {
+  readonly model: string;
+  readonly version: string;
+  readonly ask: (version: string) => void;
+}
+
+/** What may still be sent, and what is asked about. */
+function VersionChoice({ model, version, ask }: VersionChoiceProps) {
+  const releases = useQuery({ queryKey: ['releases', model], queryFn: () => api.releases({ model, limit: 200 }) });
+  const usable = releases.data?.items.filter(({ revoked_at: revoked }) => revoked === null) ?? [];
+  const versions = [...new Set([version, ...usable.map((release) => release.version)])].sort(byVersion);
+  return (
+    <select aria-label="Version" value={version} onChange={(event) => ask(event.target.value)}>
+      {versions.map((each) => (
+        <option key={each}>{each}</option>
+      ))}
+    </select>
+  );
+}
+
+function NobodyAsked({ model, version }: { readonly model: string; readonly version: string | undefined }) {
+  const query = new URLSearchParams({ model, ...(version === undefined ? {} : { version }) });
+  return (
+    <p className="calm">
+      {version === undefined ? `No rollout is for it` : `No rollout sends ${version} to devices of model ${model}`}:
+      nobody has asked for it to change.{' '}
+      <Link href={`/rollouts/new${version === undefined ? '' : `?${query}`}`}>Make one</Link>
+    </p>
+  );
+}
+
 function Answer({ explanation }: { readonly explanation: Explanation }) {
-  const { rule, since, next, rollout_id: rollout, rollout_name: name } = explanation;
+  const { rule, since, next, rollout_id: rollout, rollout_name: name, firmware_version: version } = explanation;
   return (
     <div className="answer">
       <p className="rule">{asSentence(rule)}</p>
@@ -67,7 +98,7 @@ function Answer({ explanation }: { readonly explanation: Explanation }) {
         <div>
           <dt>By rollout</dt>
           <dd>
-            <Link href={`/rollouts/${rollout}`}>{name}</Link>
+            <Link href={`/rollouts/${rollout}`}>{name}</Link>, which sends {version}
           </dd>
         </div>
       </dl>

@@ -1,15 +1,20 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
+import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../api.ts';
 import { dateTime } from '../format.ts';
 import { Ago, MoreButton } from '../parts/bits.tsx';
 import { Empty, Loaded } from '../parts/loaded.tsx';
 import { Panel } from '../parts/page.tsx';
+import { useRolloutsOf } from './rollouts-of.ts';
 import { linesOf, type TimelineLine } from './timeline-phrases.ts';
 
 const ENTRIES_A_PAGE = 100;
 
-export function Timeline({ id }: { readonly id: string }) {
+export function Timeline({ device }: { readonly device: DeviceDetail }) {
+  const { device_id: id, device_model: model } = device;
+  const rollouts = useRolloutsOf(model);
+  const names = new Map(rollouts.data?.items.map(({ rollout_id: rollout, name }) => [rollout, name]));
   const timeline = useInfiniteQuery({
     queryKey: ['timeline', id],
     queryFn: ({ pageParam: before }) => api.deviceTimeline(id, { before, limit: ENTRIES_A_PAGE }),
@@ -27,7 +32,7 @@ export function Timeline({ id }: { readonly id: string }) {
           return (
             <ol className="timeline">
               {lines.map((line) => (
-                <Line key={line.key} line={line} />
+                <Line key={line.key} line={line} names={names} />
               ))}
             </ol>
           );
@@ -38,7 +43,12 @@ export function Timeline({ id }: { readonly id: string }) {
   );
 }
 
-function Line({ line: { at, tone, text, note, rollout, attempt } }: { readonly line: TimelineLine }) {
+interface LineProps {
+  readonly line: TimelineLine;
+  readonly names: ReadonlyMap<number, string>;
+}
+
+function Line({ line: { at, tone, text, note, rollout, attempt }, names }: LineProps) {
   return (
     <li className={tone}>
       <p>
@@ -47,7 +57,7 @@ function Line({ line: { at, tone, text, note, rollout, attempt } }: { readonly l
         {rollout !== null && (
           <>
             {' by '}
-            <Link href={`/rollouts/${rollout}`}>rollout {rollout}</Link>
+            <Link href={`/rollouts/${rollout}`}>{names.get(rollout) ?? `rollout ${rollout}`}</Link>
           </>
         )}
         {note && <span className="muted"> {note}</span>}

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import { ago, dateTime } from '../format.ts';
-import { ROLLOUT_TONES, type RolloutState, type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
+import { labelOf, ROLLOUT_TONES, type RolloutState, type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
 import { useNow } from '../now.ts';
 
 export function Pill({ tone, children }: { readonly tone: Tone; readonly children: ReactNode }) {
@@ -11,13 +11,19 @@ export const RolloutPill = ({ state }: { readonly state: RolloutState }) => (
   <Pill tone={ROLLOUT_TONES[state]}>{state}</Pill>
 );
 
-interface UpdatePillProps {
-  readonly status: UpdateState;
-  readonly percent?: number | null;
+export function StatusPill({ status }: { readonly status: UpdateState }) {
+  const { text, tone } = UPDATE_LABELS[status];
+  return <Pill tone={tone}>{text}</Pill>;
 }
 
-export function UpdatePill({ status, percent = null }: UpdatePillProps) {
-  const { text, tone } = UPDATE_LABELS[status];
+interface UpdatePillProps {
+  readonly update: Parameters<typeof labelOf>[0] & { readonly progress_percent: number | null };
+}
+
+/** How far an update is. */
+export function UpdatePill({ update }: UpdatePillProps) {
+  const { status, progress_percent: percent } = update;
+  const { text, tone } = labelOf(update);
   return (
     <Pill tone={tone}>
       {text}
@@ -57,16 +63,6 @@ export function Facts({ of }: { readonly of: readonly Fact[] }) {
         </div>
       ))}
     </dl>
-  );
-}
-
-/** A table wider than a phone moves inside its frame; the frame can be reached by keyboard. */
-export function TableFrame({ label, children }: { readonly label: string; readonly children: ReactNode }) {
-  return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable without a mouse
-    <section className="table-frame" aria-label={label} tabIndex={0}>
-      {children}
-    </section>
   );
 }
 

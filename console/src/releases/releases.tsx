@@ -3,14 +3,16 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import type { RejectedUpload, Release } from '../../../api/releases.ts';
 import { api } from '../api.ts';
-import { bytes, capital, count, sentence } from '../format.ts';
+import { bytes, capital, count, counted } from '../format.ts';
 import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton, Pill, TableFrame } from '../parts/bits.tsx';
+import { Ago, MoreButton, Pill } from '../parts/bits.tsx';
 import { ActionDialog } from '../parts/dialog.tsx';
+import { type Column, ListTable } from '../parts/list-table.tsx';
 import { Empty, Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
 import { releasePath } from './release-path.ts';
 import { Upload } from './upload.tsx';
+import { splitAdvice, verdictName } from './verdict-words.ts';
 
 export function ReleasesPage() {
   const [model, setModel] = useState('');
@@ -44,48 +46,36 @@ export function ReleasesPage() {
 function ReleaseTable({ releases }: { readonly releases: readonly Release[] }) {
   if (releases.length === 0)
     return <Empty title="No release yet">The first image that is uploaded and accepted is one.</Empty>;
+  return <ListTable label="Releases" columns={COLUMNS} rows={releases} keyOf={({ release_id: id }) => id} />;
+}
+
+const COLUMNS: readonly Column<Release>[] = [
+  {
+    name: 'Release',
+    cell: (release) => (
+      <Link href={releasePath(release)}>
+        {release.device_model} {release.version}
+      </Link>
+    ),
+  },
+  { name: 'Chip', cell: ({ chip }) => chip },
+  { name: 'Size', kind: 'number', cell: (release) => bytes(release.file_size) },
+  { name: 'Devices', kind: 'number', cell: ({ devices }) => count(devices) },
+  {
+    name: 'Calls itself',
+    cell: (release) => [release.project_name, release.app_version].filter(Boolean).join(' ') || '–',
+  },
+  { name: 'Registered', cell: (release) => <Ago at={release.created_at} /> },
+  { name: 'Remarks', cell: remarksOf },
+];
+
+function remarksOf({ revoked_at: revoked, warnings }: Release) {
+  if (revoked === null && warnings.length === 0) return null;
   return (
-    <TableFrame label="Releases">
-      <table className="list">
-        <thead>
-          <tr>
-            <th>Release</th>
-            <th>Chip</th>
-            <th className="number">Size</th>
-            <th className="number">Devices</th>
-            <th>Calls itself</th>
-            <th>Registered</th>
-            <th>Remarks</th>
-          </tr>
-        </thead>
-        <tbody>
-          {releases.map((release) => (
-            <tr key={release.release_id}>
-              <th scope="row">
-                <Link href={releasePath(release)}>
-                  {release.device_model} {release.version}
-                </Link>
-              </th>
-              <td>{release.chip}</td>
-              <td className="number">{bytes(release.file_size)}</td>
-              <td className="number">{count(release.devices)}</td>
-              <td>{[release.project_name, release.app_version].filter(Boolean).join(' ') || '–'}</td>
-              <td>
-                <Ago at={release.created_at} />
-              </td>
-              <td>
-                {release.revoked_at !== null && <Pill tone="bad">revoked</Pill>}{' '}
-                {release.warnings.length > 0 && (
-                  <Pill tone="warn">
-                    {release.warnings.length} warning{release.warnings.length > 1 && 's'}
-                  </Pill>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
+    <>
+      {revoked !== null && <Pill tone="bad">revoked</Pill>}{' '}
+      {warnings.length > 0 && <Pill tone="warn">{counted(warnings.length, 'warning')}</Pill>}
+    </>
   );
 }
 
@@ -97,15 +87,19 @@ function Rejections() {
         {(data) => {
           const items = itemsOf(data);
           if (items.length === 0) return <p className="calm">Nothing was rejected.</p>;
+          const [advice] = items.flatMap(({ message }) => splitAdvice(message).advice ?? []);
           return (
-            <ul className="rejections">
-              {items.map((rejection) => (
-                <Rejection
-                  key={`${rejection.object_key} ${rejection.object_version} ${rejection.uploaded_at}`}
-                  of={rejection}
-                />
-              ))}
-            </ul>
+            <>
+              {advice !== undefined && <p className="hint">If it was no application image: {advice}.</p>}
+              <ul className="rejections">
+                {items.map((rejection) => (
+                  <Rejection
+                    key={`${rejection.object_key} ${rejection.object_version} ${rejection.uploaded_at}`}
+                    of={rejection}
+                  />
+                ))}
+              </ul>
+            </>
           );
         }}
       </Loaded>
@@ -120,13 +114,13 @@ function Rejection({ of: rejection }: { readonly of: RejectedUpload }) {
   return (
     <li>
       <p>
-        <Pill tone="bad">{sentence(verdict)}</Pill> <code>{key}</code>{' '}
+        <Pill tone="bad">{verdictName(verdict)}</Pill> <code>{key}</code>{' '}
         <span className="muted">
           {bytes(size)}, <Ago at={at} />
         </span>
       </p>
       <p>
-        {capital(message)}.{' '}
+        {capital(splitAdvice(message).reason)}.{' '}
         <button type="button" className="link" onClick={() => setOpen(true)}>
           Verify again …
         </button>

@@ -1,9 +1,10 @@
 import { Link } from 'wouter';
 import type { RejectedUpload, Release, UploadOutcome } from '../../../api/releases.ts';
-import { bytes, capital, sentence } from '../format.ts';
+import { bytes, capital } from '../format.ts';
 import { Panel } from '../parts/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
 import { releasePath } from './release-path.ts';
+import { verdictName } from './verdict-words.ts';
 import { XRay } from './x-ray.tsx';
 
 interface VerdictProps {
@@ -58,7 +59,7 @@ export function Warnings({ of }: { readonly of: Release['warnings'] }) {
     <ul className="warnings">
       {of.map(({ code, message }) => (
         <li key={code}>
-          <strong>{sentence(code)}:</strong> {message}
+          <strong>{verdictName(code)}:</strong> {message}
         </li>
       ))}
     </ul>
@@ -73,7 +74,7 @@ interface RejectedProps {
 function Rejected({ rejection, children }: RejectedProps) {
   const image = rejection.image as ParsedImage;
   return (
-    <Panel title={`Rejected: ${sentence(rejection.verdict)}`} className="verdict bad">
+    <Panel title={`Rejected: ${verdictName(rejection.verdict)}`} className="verdict bad">
       <p>{capital(rejection.message)}.</p>
       <p className="muted">
         <code>{rejection.object_key}</code>, {bytes(rejection.file_size)}. No device will see it.

@@ -1,5 +1,6 @@
 import { bytes, count, hex, percent } from '../format.ts';
-import { type Fact, Facts, TableFrame } from '../parts/bits.tsx';
+import { type Fact, Facts } from '../parts/bits.tsx';
+import { type Column, ListTable } from '../parts/list-table.tsx';
 import type { ParsedImage, Segment } from './image.ts';
 
 /** What the image's own bytes say: header, segments, description, check values. */
@@ -54,36 +55,26 @@ function SegmentMap({ segments, imageBytes }: { readonly segments: readonly Segm
 
 function SegmentTable({ segments }: { readonly segments: readonly Segment[] }) {
   const whole = segments.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
-  return (
-    <TableFrame label="Segments">
-      <table className="list">
-        <thead>
-          <tr>
-            <th>Segment</th>
-            <th className="number">Loads at</th>
-            <th className="number">In the file at</th>
-            <th className="number">Bytes</th>
-            <th className="number">Share</th>
-            <th>Where it lives</th>
-          </tr>
-        </thead>
-        <tbody>
-          {segments.map((segment, index) => (
-            <tr key={segment.fileOffset}>
-              <th scope="row">
-                <i className={`swatch ${kindOf(segment)}`} /> {index}
-              </th>
-              <td className="number mono">{hex(segment.loadAddress)}</td>
-              <td className="number mono">{hex(segment.fileOffset)}</td>
-              <td className="number">{count(segment.dataBytes)}</td>
-              <td className="number">{percent(segment.dataBytes, whole)}</td>
-              <td>{placeOf(segment)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
-  );
+  const columns: readonly Column<Segment>[] = [
+    {
+      name: 'Segment',
+      cell: (segment) => (
+        <>
+          <i className={`swatch ${kindOf(segment)}`} /> {segments.indexOf(segment)}
+        </>
+      ),
+    },
+    { name: 'Loads at', kind: 'number', cell: ({ loadAddress }) => <span className="mono">{hex(loadAddress)}</span> },
+    {
+      name: 'In the file at',
+      kind: 'number',
+      cell: ({ fileOffset }) => <span className="mono">{hex(fileOffset)}</span>,
+    },
+    { name: 'Bytes', kind: 'number', cell: ({ dataBytes }) => count(dataBytes) },
+    { name: 'Share', kind: 'number', cell: ({ dataBytes }) => percent(dataBytes, whole) },
+    { name: 'Where it lives', cell: placeOf },
+  ];
+  return <ListTable label="Segments" columns={columns} rows={segments} keyOf={({ fileOffset }) => fileOffset} />;
 }
 
 const known = (facts: readonly (Fact | false)[]): Fact[] => facts.filter((fact) => fact !== false);

@@ -2,10 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Decision, Progress } from '../../../api/rollouts.ts';
 import { api } from '../api.ts';
-import { capital, count, counted, dateTime, words } from '../format.ts';
+import { capital, count, counted, dateTime } from '../format.ts';
 import type { Tone, UpdateState } from '../labels.ts';
-import { Ago, UpdatePill } from '../parts/bits.tsx';
+import { Ago, StatusPill } from '../parts/bits.tsx';
 import { Loaded } from '../parts/loaded.tsx';
+import { decisionWords } from './decision-words.ts';
 
 /** Failures grouped by reason, the most frequent first. */
 export function Failures({ of }: { readonly of: Progress['failures'] }) {
@@ -17,7 +18,7 @@ export function Failures({ of }: { readonly of: Progress['failures'] }) {
         <li key={`${status} ${reason}`}>
           <span className="reason-bar bad" style={{ width: `${(devices / most) * 100}%` }} aria-hidden="true" />
           <span>
-            <UpdatePill status={status as UpdateState} /> {reason || 'no reason given'}
+            <StatusPill status={status as UpdateState} /> {reason || 'no reason given'}
           </span>
           <span className="number">{count(devices)}</span>
         </li>
@@ -65,11 +66,11 @@ export function Decisions({ id }: { readonly id: number }) {
 }
 
 function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } }: { readonly decision: Decision }) {
+  const { what, who } = decisionWords(event, by);
   return (
     <li className={TONES[event] ?? 'idle'}>
       <p>
-        <strong>{capital(words(event.replace('rollout_', '')))}</strong>
-        {by !== null && <span className="muted"> by {by.slice(by.lastIndexOf('/') + 1)}</span>}
+        <strong>{what}</strong> <span className="muted">{who}</span>
       </p>
       {reason !== null && <p>{capital(reason)}</p>}
       <p className="muted">{numbersOf(detail)}</p>

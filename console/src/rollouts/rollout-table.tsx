@@ -2,47 +2,34 @@ import { Link } from 'wouter';
 import type { RolloutSummary } from '../../../api/rollouts.ts';
 import { count } from '../format.ts';
 import { OutcomeBar } from '../parts/bar.tsx';
-import { Ago, RolloutPill, TableFrame } from '../parts/bits.tsx';
+import { Ago, RolloutPill } from '../parts/bits.tsx';
+import { type Column, ListTable } from '../parts/list-table.tsx';
 
 export function RolloutTable({ rollouts }: { readonly rollouts: readonly RolloutSummary[] }) {
-  return (
-    <TableFrame label="Rollouts">
-      <table className="list">
-        <thead>
-          <tr>
-            <th>Rollout</th>
-            <th>State</th>
-            <th>Release</th>
-            <th className="wide">Progress</th>
-            <th className="number">Devices</th>
-            <th className="number">Failed</th>
-            <th>Made</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rollouts.map((rollout) => (
-            <tr key={rollout.rollout_id}>
-              <th scope="row" title={rollout.paused_reason ?? undefined}>
-                <Link href={`/rollouts/${rollout.rollout_id}`}>{rollout.name}</Link>
-              </th>
-              <td>
-                <RolloutPill state={rollout.state} />
-              </td>
-              <td>
-                {rollout.device_model} {rollout.firmware_version}
-              </td>
-              <td>
-                <OutcomeBar counts={rollout} of={rollout.devices} />
-              </td>
-              <td className="number">{count(rollout.devices)}</td>
-              <td className={rollout.failed > 0 ? 'number bad-text' : 'number'}>{count(rollout.failed)}</td>
-              <td>
-                <Ago at={rollout.created_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
-  );
+  return <ListTable label="Rollouts" columns={COLUMNS} rows={rollouts} keyOf={({ rollout_id: id }) => id} />;
 }
+
+const COLUMNS: readonly Column<RolloutSummary>[] = [
+  {
+    name: 'Rollout',
+    cell: (rollout) => (
+      <Link href={`/rollouts/${rollout.rollout_id}`} title={rollout.paused_reason ?? undefined}>
+        {rollout.name}
+      </Link>
+    ),
+  },
+  { name: 'State', cell: ({ state }) => <RolloutPill state={state} /> },
+  { name: 'Release', cell: (rollout) => `${rollout.device_model} ${rollout.firmware_version}` },
+  { name: 'Progress', kind: 'wide', cell: (rollout) => <OutcomeBar counts={rollout} of={rollout.devices} /> },
+  {
+    name: 'Done',
+    kind: 'number',
+    cell: ({ succeeded, devices }) => (devices === 0 ? 'nobody yet' : `${count(succeeded)} of ${count(devices)}`),
+  },
+  {
+    name: 'Failed',
+    kind: 'number',
+    cell: ({ failed }) => <span className={failed > 0 ? 'bad-text' : ''}>{count(failed)}</span>,
+  },
+  { name: 'Made', cell: (rollout) => <Ago at={rollout.created_at} /> },
+];

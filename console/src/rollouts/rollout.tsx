@@ -9,6 +9,7 @@ import { Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
 import { releasePath } from '../releases/release-path.ts';
 import { Controls } from './controls.tsx';
+import { decisionWords } from './decision-words.ts';
 import { Decisions, Failures } from './history.tsx';
 import { Outcomes } from './outcomes.tsx';
 import { Stages } from './stages.tsx';
@@ -104,11 +105,10 @@ function targetOf({ target_filter: filter, rollout_percentage: share }: Rollout)
 function Situation({ rollout }: { readonly rollout: Rollout }) {
   const { state, paused_reason: reason, paused_by: by, paused_at: at, waiting_for: waiting } = rollout;
   if (state === 'paused' || state === 'aborted') {
-    const who = by === null ? '' : ` by ${by.slice(by.lastIndexOf('/') + 1)}`;
+    const { what, who } = decisionWords(state === 'paused' ? 'rollout_halted' : 'rollout_aborted', by);
     return (
       <Notice tone={state === 'paused' ? 'warn' : 'bad'}>
-        <strong>{state === 'paused' ? 'Halted' : 'Aborted'}</strong>
-        {who}
+        <strong>{what}</strong> {who}
         {at !== null && `, ${dateTime(at)}`}: {reason ?? 'no reason given'}.
       </Notice>
     );

@@ -4,7 +4,8 @@ import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
 import { api } from '../api.ts';
 import { UPDATE_LABELS, type UpdateState } from '../labels.ts';
 import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton, TableFrame, UpdatePill } from '../parts/bits.tsx';
+import { Ago, MoreButton, UpdatePill } from '../parts/bits.tsx';
+import { type Column, ListTable } from '../parts/list-table.tsx';
 import { Empty, Loaded } from '../parts/loaded.tsx';
 import { Panel } from '../parts/page.tsx';
 
@@ -31,7 +32,16 @@ export function Updates({ rollout: { rollout_id: id } }: { readonly rollout: Rol
       <Loaded of={updates} lines={6}>
         {(data) => {
           const items = itemsOf(data);
-          if (items.length > 0) return <UpdateTable updates={items} />;
+          if (items.length > 0) {
+            return (
+              <ListTable
+                label="Devices of the rollout"
+                columns={COLUMNS}
+                rows={items}
+                keyOf={({ update_id: key }) => key}
+              />
+            );
+          }
           return <Empty title={status === '' ? 'No device was claimed yet' : 'None in this state'} />;
         }}
       </Loaded>
@@ -40,47 +50,22 @@ export function Updates({ rollout: { rollout_id: id } }: { readonly rollout: Rol
   );
 }
 
-function UpdateTable({ updates }: { readonly updates: readonly DeviceUpdate[] }) {
-  return (
-    <TableFrame label="Devices of the rollout">
-      <table className="list">
-        <thead>
-          <tr>
-            <th>Device</th>
-            <th>State</th>
-            <th>Before</th>
-            <th>Now</th>
-            <th className="number">Stage</th>
-            <th className="number">Attempt</th>
-            <th>Reason</th>
-            <th>Changed</th>
-          </tr>
-        </thead>
-        <tbody>
-          {updates.map((update) => (
-            <tr key={update.update_id}>
-              <th scope="row">
-                <Link href={`/devices/${encodeURIComponent(update.device_id)}`}>{update.device_id}</Link>
-              </th>
-              <td>
-                <UpdatePill status={update.status} percent={update.progress_percent} />
-                {isUnproved(update) && <span className="muted"> not final yet</span>}
-              </td>
-              <td>{update.previous_version ?? '–'}</td>
-              <td>{update.current_firmware_version}</td>
-              <td className="number">{update.attempt === 0 ? '–' : update.stage + 1}</td>
-              <td className="number">{update.attempt}</td>
-              <td className="wide">{update.reason ?? ''}</td>
-              <td>
-                <Ago at={update.closed_at ?? update.reported_at ?? update.sent_at ?? update.created_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </TableFrame>
-  );
-}
-
-/** Written, or running, and not yet long enough. */
-const isUnproved = ({ status, closed_at: closed }: DeviceUpdate) => status === 'success' && closed === null;
+const COLUMNS: readonly Column<DeviceUpdate>[] = [
+  {
+    name: 'Device',
+    cell: ({ device_id: id }) => <Link href={`/devices/${encodeURIComponent(id)}`}>{id}</Link>,
+  },
+  {
+    name: 'State',
+    cell: (update) => <UpdatePill update={{ ...update, is_open: update.closed_at === null }} />,
+  },
+  { name: 'Before', cell: (update) => update.previous_version ?? '–' },
+  { name: 'Now', cell: (update) => update.current_firmware_version },
+  { name: 'Stage', kind: 'number', cell: ({ attempt, stage }) => (attempt === 0 ? '–' : stage + 1) },
+  { name: 'Attempt', kind: 'number', cell: ({ attempt }) => attempt },
+  { name: 'Reason', kind: 'wide', cell: ({ reason }) => reason },
+  {
+    name: 'Changed',
+    cell: (update) => <Ago at={update.closed_at ?? update.reported_at ?? update.sent_at ?? update.created_at} />,
+  },
+];

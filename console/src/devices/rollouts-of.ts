@@ -1,0 +1,6 @@
+import { useQuery } from '@tanstack/react-query';
+import { api } from '../api.ts';
+
+/** The newest rollouts for a model. */
+export const useRolloutsOf = (model: string) =>
+  useQuery({ queryKey: ['rollouts-of', model], queryFn: () => api.rollouts({ model, limit: 200 }) });
