@@ -26,6 +26,7 @@ export const STORIES: readonly Story[] = [
   { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
   { name: 'an operator has dead letters handled again', play: redriveDeadLetters },
   { name: 'an operator uploads, and has an upload verified again', play: uploadByApi },
+  { name: 'a device that nobody allowed asks for a certificate', play: askForCertificate },
   { name: 'the system rests until a device has news', play: restUntilNews },
   { name: 'a migration that fails is rolled back', play: (_, book) => failToMigrate(book) },
   { name: 'a device that was away is updated', play: updateAbsentDevice },
@@ -61,6 +62,16 @@ async function report(system: TestSystem, options: Partial<VirtualDeviceOptions>
 async function release(system: TestSystem, model: string): Promise<void> {
   await system.upload(`firmware/1.1.0/${model}.bin`, buildImage({ version: '1.1.0' }));
   await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = '${model}'`);
+}
+
+async function askForCertificate({ runtime }: TestSystem): Promise<void> {
+  const answer = await runtime.askProvisioningHook({
+    claimCertificateId: 'a-claim',
+    certificateId: 'a-certificate',
+    clientId: 'claim/a-stranger',
+    parameters: { DeviceId: 'a-stranger' },
+  });
+  if ((answer as { allowProvisioning?: boolean }).allowProvisioning !== false) throw new Error('it was given one');
 }
 
 /** `ingest-status` goes by what it has read of the marker for so long, and lets known devices rest that say nothing new. */
