@@ -1,7 +1,7 @@
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
 import { bold, dim, green, red } from '../style.ts';
 import { facts, table } from './table.ts';
-import { ago, duration, instant, instantAgo, words } from './units.ts';
+import { ago, caller, duration, instant, instantAgo, words } from './units.ts';
 
 export function deviceTable(devices: readonly Device[], now: Date): string[] {
   if (devices.length === 0) return ['No devices. A device appears with its first status message.'];
@@ -83,9 +83,10 @@ export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = O
     .join(', ');
 
 function valueText(value: unknown): string {
-  if (typeof value !== 'object') return String(value);
-  const isFlat = Array.isArray(value) && value.every((each) => typeof each !== 'object');
-  return isFlat ? value.join(' ') : JSON.stringify(value);
+  if (typeof value !== 'object' || value === null) return caller(String(value));
+  const isFlat = Object.values(value).every((each) => typeof each !== 'object');
+  if (!isFlat) return JSON.stringify(value);
+  return (Array.isArray(value) ? value : Object.entries(value).map((pair) => pair.join('='))).join(' ');
 }
 
 export function explanationText(explanation: Explanation, now: Date): string[] {

@@ -123,7 +123,10 @@ describe('devices', () => {
     });
     expect(await cli.print('device', 'attributes', 'ESP32-VAN1', 'site=rome')).toContain('site=rome');
     expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(/^ESP32-VAN1 {2}● online\nmodel +esp32-s3\n/);
-    expect(await cli.print('device', 'timeline', 'ESP32-VAN1')).toBe('Nothing happened to it yet.\n');
+    expect(await cli.print('device', 'timeline', 'ESP32-VAN1')).toMatch(
+      /attributes set .* by: user\/operator, attributes: site=rome\n.* joined group .* by: user\/operator, group: vans\n$/,
+    );
+    expect(await cli.print('device', 'timeline', 'ESP32-SMALL')).toBe('Nothing happened to it yet.\n');
     expect(await cli.print('device', 'group', 'list')).toBe('GROUP  DEVICES\nvans         2\n');
     expect(await cli.print('device', 'group', 'remove', 'vans', 'ESP32-VAN2')).toBe('vans: 1 device\n');
   });
