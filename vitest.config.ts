@@ -15,6 +15,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/synthesize.ts'],
+    // Stories mostly wait: for sockets, timers and processes of their own.
+    maxWorkers: 3,
     // A limit for what hangs, not a measure: a busy machine is no failure.
     testTimeout: 60_000,
     hookTimeout: 120_000,
