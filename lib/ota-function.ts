@@ -66,6 +66,7 @@ export class OtaFunction extends NodejsFunction {
         banner: REQUIRE_BANNER,
         loader: { '.sql': 'text' },
         tsconfig: `${root}tsconfig.json`,
+        esbuildArgs: { '--alias:zod': `${root}lambdas/shared/zod-without-locales.js` },
       },
     });
     acknowledgeWildcard(role, '*', 'X-Ray takes trace segments for no resource in particular.');
