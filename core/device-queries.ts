@@ -61,6 +61,35 @@ const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_
           'deadline_at', to_char(u.deadline_at AT TIME ZONE 'UTC', ${ISO_TIME}))
         FROM device_update_status AS u WHERE u.id = o.update_id) AS update`;
 
+/**
+ * What each part of a filter asks of a device `d`. Only the parts that are given stand in the statement, so that it can
+ * be planned by their indexes.
+ */
+const CONDITIONS = {
+  after: 'd.device_id > :after',
+  search: `(lower(d.device_id) LIKE :search OR lower(regexp_replace(d.device_id, '^.*-', '')) LIKE :search
+           OR d.mac_address LIKE :mac)`,
+  model: 'd.device_model = :model',
+  version: 'd.current_firmware_version = :version',
+  online: 'd.online = :online',
+  not_seen_since: '(d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)',
+  group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
+  updating: `d.device_id IN (
+           SELECT u.device_id FROM device_update_status AS u WHERE u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
+  resting: `NOT EXISTS (SELECT FROM device_update_status AS u
+           WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
+};
+
+type Condition = keyof typeof CONDITIONS;
+const CONDITION_NAMES = Object.keys(CONDITIONS) as Condition[];
+
+const listStatement = (conditions: readonly Condition[]) => `SELECT ${COLUMNS} FROM device_overview AS o JOIN (
+       SELECT d.device_id FROM devices AS d
+       WHERE ${['true', ...conditions.map((name) => CONDITIONS[name])].join(' AND ')}
+       ORDER BY d.device_id LIMIT :limit
+     ) AS page USING (device_id)
+     ORDER BY o.device_id`;
+
 /** Devices after an id, in the order of their ids; at most `limit`. */
 export async function listDevices(
   sql: Sql,
@@ -68,38 +97,21 @@ export async function listDevices(
   after: string | null,
   limit: number,
 ): Promise<DeviceRow[]> {
-  const { search, model, version, group, online, updating, not_seen_since: notSeenSince } = filter;
-  return sql.query(
-    `SELECT ${COLUMNS} FROM device_overview AS o JOIN (
-       SELECT d.device_id FROM devices AS d
-       WHERE (:after::text IS NULL OR d.device_id > :after::text)
-         AND (:search::text IS NULL OR lower(d.device_id) LIKE :search
-           OR lower(regexp_replace(d.device_id, '^.*-', '')) LIKE :search OR d.mac_address LIKE :mac)
-         AND (:model::text IS NULL OR d.device_model = :model)
-         AND (:version::text IS NULL OR d.current_firmware_version = :version)
-         AND (:online::boolean IS NULL OR d.online = :online)
-         AND (:not_seen_since::timestamptz IS NULL OR coalesce(d.last_seen, '-infinity') < :not_seen_since::timestamptz)
-         AND (:group_name::text IS NULL OR EXISTS (
-           SELECT FROM device_groups AS g WHERE g.group_name = :group_name AND g.device_id = d.device_id))
-         AND (:updating::boolean IS NULL OR :updating = EXISTS (
-           SELECT FROM device_update_status AS u
-           WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL))
-       ORDER BY d.device_id LIMIT :limit
-     ) AS page USING (device_id)
-     ORDER BY o.device_id`,
-    {
-      after,
-      limit,
-      search: search === undefined ? null : `${escapeLike(search.toLowerCase())}%`,
-      mac: search === undefined ? null : `${escapeLike(asMacPrefix(search))}%`,
-      model: model ?? null,
-      version: version ?? null,
-      group_name: group ?? null,
-      online: online ?? null,
-      updating: updating ?? null,
-      not_seen_since: notSeenSince ?? null,
-    },
-  );
+  const { search, updating, ...rest } = filter;
+  const values: Partial<Record<Condition, string | boolean | undefined>> = {
+    ...rest,
+    ...(after === null ? {} : { after }),
+    ...(search === undefined ? {} : { search: `${escapeLike(search.toLowerCase())}%` }),
+    ...(updating === undefined ? {} : { [updating ? 'updating' : 'resting']: true }),
+  };
+  const given = CONDITION_NAMES.filter((name) => values[name] !== undefined);
+  const mac = search === undefined ? {} : { mac: `${escapeLike(asMacPrefix(search))}%` };
+  const named = given.filter((name) => name !== 'updating' && name !== 'resting');
+  return sql.query(listStatement(given), {
+    ...Object.fromEntries(named.map((name) => [name, values[name] ?? null])),
+    ...mac,
+    limit,
+  });
 }
 
 /** Undefined where there is no such device. */

@@ -270,7 +270,9 @@ export async function pickOwedUpdates(
      ), picked AS (
        SELECT id FROM begun
        UNION ALL (
-         SELECT fresh.id FROM fresh JOIN devices AS d USING (device_id)
+         -- A look-up each: how many these are is known to no planner.
+         SELECT fresh.id FROM fresh
+         CROSS JOIN LATERAL (SELECT online FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
          ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM pace))
      )
      UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)

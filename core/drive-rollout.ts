@@ -1,4 +1,4 @@
-import { type ClaimedRelease, claimDevices, hasClaimable, takeOverClaims } from './claiming.ts';
+import { type ClaimedRelease, hasClaimable } from './claiming.ts';
 import type { Sql } from './database.ts';
 import { pickOwedUpdates } from './dispatching.ts';
 import { readRegisteredReleases } from './releases.ts';
@@ -8,13 +8,12 @@ import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from
 import { type ActiveRollout, gatesOf, numbersOf, readVersionsInUse, readWinners, setSendsUntil } from './rollouts.ts';
 import { openUntil } from './send-window.ts';
 import { beginStage, fixMemberThreshold, noteGate, type StageBeginning } from './stages.ts';
-import { chooseReleases } from './stepping-stones.ts';
+import { chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
 import { readTarget, type Target } from './target-filter.ts';
 import type { Winner } from './targeting.ts';
 import { isSameVersion } from './versions.ts';
+import { claimOnWalk, walkOf } from './walking.ts';
 
-/** Devices claimed in one tick; a larger rollout goes on at the next. */
-const CLAIMS_A_TICK = 5_000;
 const DISPATCHES_A_TICK = 500;
 /** How long a picked update is left to the dispatch queue before a tick picks it again. */
 const PUT_OFF_SECONDS = 60;
@@ -35,6 +34,8 @@ interface Readied {
   readonly target: Target;
   readonly versionsInUse: readonly string[];
   readonly winners: readonly Winner[];
+  /** Releases that may lead to its own. */
+  readonly registered: readonly RegisteredRelease[];
 }
 
 /** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
@@ -46,14 +47,14 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
   if (typeof ready === 'string') return { ...NOTHING, state: ready, dueAt: null };
   const begun = await beginFirstStage(sql, ready, now);
   if (begun === undefined) return { ...NOTHING, state: 'stopped, or begun by another, just now', dueAt: now };
-  const releases = await chooseFor(sql, begun);
-  const claimed = await claim(sql, begun, releases, now);
+  const releases = chooseFor(begun);
+  const { claimed, ready: looked } = await claim(sql, begun, releases, now);
   const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
-  const furtherClaims = await carryOut(sql, begun, releases, decision, now);
+  const furtherClaims = await carryOut(sql, looked, releases, decision, now);
   const owed =
     decision.kind === 'halt' ? [] : await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
   const isIdle = claimed + furtherClaims + owed.length === 0;
-  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, begun, releases, now));
+  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, looked, releases, now));
   const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
   return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describeDecision(decision), dueAt };
 }
@@ -86,7 +87,8 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
   const ready = { ...rollout, member_threshold: threshold, release_id: rollout.release_id };
   const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
   const winners = await readWinners(sql, rollout, versionsInUse);
-  return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners };
+  const registered = await readStones(sql, rollout);
+  return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners, registered };
 }
 
 async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, now: Date): Promise<string> {
@@ -132,32 +134,38 @@ export async function eligibleVersions(sql: Sql, rollout: ActiveRollout): Promis
   const { release_id } = rollout;
   if (release_id === null) return [];
   const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
-  const releases = await chooseFor(sql, { rollout: { ...rollout, release_id }, versionsInUse });
+  const registered = await readStones(sql, rollout);
+  const releases = chooseFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
 
-async function chooseFor(
-  sql: Sql,
-  {
-    rollout,
-    versionsInUse,
-  }: { rollout: ActiveRollout & { readonly release_id: number }; versionsInUse: readonly string[] },
-): Promise<ClaimedRelease[]> {
+/** Releases may lead to its own where that does not take every version. */
+const readStones = (sql: Sql, { min_version, device_model }: ActiveRollout) =>
+  min_version === null ? Promise.resolve([]) : readRegisteredReleases(sql, device_model);
+
+interface Choice extends Pick<Readied, 'versionsInUse' | 'registered'> {
+  readonly rollout: ActiveRollout & { readonly release_id: number };
+}
+
+function chooseFor({ rollout, versionsInUse, registered }: Choice): ClaimedRelease[] {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
-  const registered = target.min_version === null ? [] : await readRegisteredReleases(sql, rollout.device_model);
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
   return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
 }
 
-async function claim(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<number> {
-  const { firmware_version: version } = ready.rollout;
-  const onTarget = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, version));
-  await takeOverClaims(sql, ready, { version, fromVersions: onTarget }, CLAIMS_A_TICK, now);
-  let claimed = 0;
-  for (const release of releases) {
-    claimed += await claimDevices(sql, ready, release, CLAIMS_A_TICK - claimed, now);
-  }
-  return claimed;
+/** @returns how many were claimed, and the rollout as far as it has come with its devices */
+async function claim(
+  sql: Sql,
+  ready: Readied,
+  releases: readonly ClaimedRelease[],
+  now: Date,
+): Promise<{ claimed: number; ready: Readied }> {
+  const { rollout } = ready;
+  const fromVersions = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
+  const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
+  const { claimed, walk } = await claimOnWalk(sql, ready, what, walkOf(rollout, ready.registered, now), now);
+  const come = { walk_basis: walk.basis, walk_after: walk.after, changes_since: walk.since };
+  return { claimed, ready: { ...ready, rollout: { ...rollout, ...come } } };
 }
 
 /** @returns how many more devices were claimed, of a stage that began */
@@ -177,7 +185,7 @@ async function carryOut(
     await noteGate(sql, rollout, holdsGate(decision) ? (rollout.gate_held_since ?? now) : null);
   if (decision.kind !== 'advance') return 0;
   const next = await begin(sql, ready, decision.stage, decision.size, now);
-  return next === undefined ? 0 : claim(sql, next, releases, now);
+  return next === undefined ? 0 : (await claim(sql, next, releases, now)).claimed;
 }
 
 /**
@@ -186,8 +194,9 @@ async function carryOut(
  */
 async function finish(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<boolean> {
   const { rollout } = ready;
+  if (rollout.walk_after !== null) return false;
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.survival_minutes * 60_000) return false;
-  for (const release of releases) if (await hasClaimable(sql, ready, release)) return false;
+  for (const release of releases) if (await hasClaimable(sql, ready, release, rollout.horizon)) return false;
   return completeRollout(sql, rollout.id, now);
 }

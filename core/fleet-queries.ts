@@ -9,8 +9,9 @@ export interface VersionCount {
 /** How many devices run which version now. */
 export async function countVersions(sql: Sql): Promise<VersionCount[]> {
   return sql.query(
-    `SELECT device_model, current_firmware_version AS firmware_version, count(*)::integer AS devices FROM devices
-     GROUP BY device_model, current_firmware_version ORDER BY device_model, devices DESC LIMIT 500`,
+    `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts
+     GROUP BY device_model, firmware_version HAVING sum(devices) > 0
+     ORDER BY device_model, devices DESC, firmware_version LIMIT 500`,
   );
 }
 

@@ -7,8 +7,8 @@ const ROWS_A_SWEEP = 10_000;
 export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
   await sql.query(
     `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)
-     SELECT :now::timestamptz, device_model, current_firmware_version, count(*) FROM devices
-     GROUP BY device_model, current_firmware_version
+     SELECT :now::timestamptz, device_model, firmware_version, sum(devices) FROM version_counts
+     GROUP BY device_model, firmware_version HAVING sum(devices) > 0
      ON CONFLICT DO NOTHING`,
     { now },
   );

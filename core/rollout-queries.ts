@@ -198,10 +198,10 @@ export async function readStages(sql: Sql, rolloutId: number): Promise<StageRow[
   return sql.query(
     `SELECT s.stage, s.size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
-       SELECT stage, jsonb_object_agg(status, devices) AS states FROM (
-         SELECT stage, count(*) AS devices,
-           CASE WHEN status = 'success' AND closed_at IS NULL THEN 'installing' ELSE status END AS status
-         FROM device_update_status WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY 1, 3) AS counted
+       SELECT stage, jsonb_object_agg(state, devices) AS states FROM (
+         SELECT stage, CASE state WHEN 'confirming' THEN 'installing' ELSE state END AS state, sum(updates) AS devices
+         FROM update_counts WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY 1, 2 HAVING sum(updates) > 0
+       ) AS counted
        GROUP BY stage
      ) AS c ON c.stage = s.stage
      WHERE s.rollout_id = :rollout ORDER BY s.stage`,
@@ -218,9 +218,9 @@ export interface FailureRow {
 /** Failures of a rollout by reason, the most frequent first. */
 export async function readFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
   return sql.query(
-    `SELECT status, coalesce(error_message, '') AS reason, count(*)::integer AS devices FROM device_update_status
-     WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
-     GROUP BY status, reason ORDER BY devices DESC, reason LIMIT 20`,
+    `SELECT state AS status, reason, sum(updates)::integer AS devices FROM update_counts
+     WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
+     GROUP BY state, reason HAVING sum(updates) > 0 ORDER BY devices DESC, reason LIMIT 20`,
     { rollout: rolloutId },
   );
 }
@@ -235,15 +235,15 @@ export async function readOutcomes(
 ): Promise<{ at: Date; succeeded: number; failed: number }[]> {
   return sql.query(
     `WITH outcomes AS (
-       SELECT closed_at, status = 'success' AS is_success FROM device_update_status
-       WHERE rollout_id = :rollout AND status IN ('success', 'failed', 'rolled_back', 'timed_out') AND closed_at IS NOT NULL
+       SELECT ended_at, is_success, updates FROM outcome_counts WHERE rollout_id = :rollout
      ), span AS (
-       SELECT min(closed_at) AS first, greatest((max(closed_at) - min(closed_at)) / ${STEPS}, interval '1 second') AS step
+       SELECT min(ended_at) AS first, greatest((max(ended_at) - min(ended_at)) / ${STEPS}, interval '10 seconds') AS step
        FROM outcomes
      )
-     SELECT date_bin(step, closed_at, first) + step AS at, (count(*) FILTER (WHERE is_success))::integer AS succeeded,
-       (count(*) FILTER (WHERE NOT is_success))::integer AS failed
-     FROM outcomes, span GROUP BY at ORDER BY at`,
+     SELECT date_bin(step, ended_at, first) + step AS at,
+       coalesce(sum(updates) FILTER (WHERE is_success), 0)::integer AS succeeded,
+       coalesce(sum(updates) FILTER (WHERE NOT is_success), 0)::integer AS failed
+     FROM outcomes, span GROUP BY at HAVING sum(updates) > 0 ORDER BY at`,
     { rollout: rolloutId },
   );
 }

@@ -61,6 +61,16 @@ export interface ActiveRollout {
   readonly has_open: boolean;
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
+  /** How far its walk through the devices is: what that goes by, and past which device; null when it is over. */
+  readonly walk_basis: string | null;
+  readonly walk_after: string | null;
+  /** The transaction since which changes of devices have yet to be looked at, and whether there are any. */
+  readonly changes_since: string | null;
+  readonly has_changes: boolean;
+  /** What is not below it may have been invisible when the rollout was read. */
+  readonly horizon: string;
+  /** Names the state of all rollouts that win over this one. */
+  readonly rivals: string;
 }
 
 /** The columns of a stage as a {@link Tally}. */
@@ -71,6 +81,10 @@ const TALLY = `jsonb_build_object('claimed', claimed, 'succeeded', succeeded, 'f
 export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events AS e
          WHERE e.rollout_id = u.rollout_id AND e.device_id IS NULL
            AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
+
+/** What decides which devices a rollout `w` bars others from and keeps. */
+const RIVAL = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
+          w.target_type, w.target_filter)`;
 
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
@@ -88,7 +102,12 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NULL) AS has_open,
        EXISTS (SELECT FROM device_update_status AS u
          WHERE u.rollout_id = r.id AND u.closed_at IS NULL AND u.unreachable_since IS NULL) AS is_under_way,
-       q.silent, q.stage_silent, x.unexpected
+       q.silent, q.stage_silent, x.unexpected,
+       p.walk_basis, p.walk_after, p.changes_since::text,
+       EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_since) AS has_changes,
+       pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
+       (SELECT md5(coalesce(string_agg(${RIVAL}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
+        WHERE (w.weight, w.id) > (r.weight, r.id) AND w.aborted_at IS NULL) AS rivals
      FROM rollout_configurations AS r
      LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version

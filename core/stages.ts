@@ -15,7 +15,7 @@ export async function fixMemberThreshold(sql: Sql, rollout: ActiveRollout, targe
     return rollout.member_threshold;
   }
   const [row] = await sql.query<{ member_threshold: string | null }>(
-    `WITH members AS (
+    `WITH members AS NOT MATERIALIZED (
        SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${MEMBER_CONDITION}
      ), threshold AS (
        SELECT CASE WHEN :percentage = 100 THEN repeat('f', 32) ELSE (
@@ -61,9 +61,10 @@ export async function beginStage(
     `WITH fence AS (
        SELECT rollout_id, allowed_starts FROM rollout_pace
        WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR UPDATE
-     ), members AS (
+     ), members AS NOT MATERIALIZED (
        SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
-       WHERE ${MEMBER_CONDITION} AND md5(:rollout::bigint || ':' || d.device_id) <= :members_up_to
+       WHERE ${MEMBER_CONDITION}
+         AND (:members_up_to = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :members_up_to)
      ), counted AS (
        SELECT count(*)::integer AS members FROM members
      ), reached AS (

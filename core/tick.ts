@@ -3,10 +3,12 @@ import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 import { SqlError } from './errors.ts';
 import { expireUpdates } from './expiry.ts';
 import { releaseLease, takeLease } from './leases.ts';
+import { foldLedgers } from './ledgers.ts';
 import { cancelRevoked } from './revoking.ts';
 import { cancelHalted, followSql, haltRollout, ORCHESTRATOR } from './rollout-control.ts';
 import { findActiveRollouts, readRollout } from './rollouts.ts';
 import { tallyEndedUpdates } from './tallying.ts';
+import { forgetChanges } from './walking.ts';
 
 /** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
 const CANCELLATIONS_A_TICK = 20;
@@ -52,6 +54,8 @@ export async function runTick(
   const expired = await expireUpdates(sql, now);
   await cancelAllHalted(sql, now);
   await tallyEndedUpdates(sql);
+  await forgetChanges(sql);
+  await foldLedgers(sql);
   const rollouts: DrivenRollout[] = [];
   const problems: unknown[] = [];
   for (const id of await findActiveRollouts(sql)) {

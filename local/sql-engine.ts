@@ -72,7 +72,8 @@ export function openPostgres(url: string, connections = 20): SqlEngine {
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
-    options: '-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex',
+    // As the schema asks of the database, which connections from before its migration have not heard of.
+    options: '-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c jit=off',
   });
   // A broken connection fails its query, or is replaced at the next acquire; unheard, its event would end the process.
   pool.on('error', () => {});

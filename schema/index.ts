@@ -4,6 +4,8 @@ import operators from './000003_operators.sql';
 import percentage from './000004_percentage.sql';
 import history from './000005_history.sql';
 import identity from './000006_identity.sql';
+import flatTicks from './000007_flat_ticks.sql';
+import counts from './000008_counts.sql';
 
 export interface Migration {
   readonly version: number;
@@ -19,4 +21,6 @@ export const migrations: readonly Migration[] = [
   { version: 4, name: 'percentage', sql: percentage },
   { version: 5, name: 'history', sql: history },
   { version: 6, name: 'identity', sql: identity },
+  { version: 7, name: 'flat_ticks', sql: flatTicks },
+  { version: 8, name: 'counts', sql: counts },
 ];

@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import type { ExecuteStatementCommandInput, RDSDataClient } from '@aws-sdk/client-rds-data';
 import { type Database, dataApiDatabase } from '../../core/database.ts';
 import { migrate } from '../../core/migrations.ts';
@@ -6,7 +5,7 @@ import { bindParameters, type Parameter } from '../../local/data-api-parameters.
 import { executeAnswer } from '../../local/data-api-results.ts';
 import { run } from '../../local/data-api-sessions.ts';
 import { openPglite, type Query } from '../../local/sql-engine.ts';
-import type { Migration } from '../../schema/index.ts';
+import { readMigrations } from '../support/migrations.ts';
 
 /**
  * The whole schema on PGlite in this process: the same SQL, parameters and answers as by the Data API, without the HTTP
@@ -47,18 +46,4 @@ export async function openSimDatabase(): Promise<{ database: Database; close(): 
       await engine.close();
     },
   };
-}
-
-const SCHEMA = new URL('../../schema/', import.meta.url);
-
-/** From the files: plain Node does not import SQL, as bundles and tests do. */
-function readMigrations(): Migration[] {
-  return readdirSync(SCHEMA)
-    .filter((file) => file.endsWith('.sql'))
-    .sort()
-    .map((file) => ({
-      version: Number.parseInt(file, 10),
-      name: file.slice(file.indexOf('_') + 1, -'.sql'.length),
-      sql: readFileSync(new URL(file, SCHEMA), 'utf8'),
-    }));
 }

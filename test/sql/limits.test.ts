@@ -41,7 +41,7 @@ async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
     fromVersions: ['1.0.0'],
   };
   const claimer = { rollout: { ...rollout, stage_threshold: member_threshold }, target, winners: [] };
-  return claimDevices(db.app, claimer, release, limit, now);
+  return claimDevices(db.app, claimer, release, { kind: 'stretch', after: '', until: null }, limit, now);
 }
 
 async function startRollout(

@@ -11,7 +11,7 @@ import { Identities } from '../../local/identities.ts';
 import { compilePolicy } from '../../local/policy.ts';
 import { Secrets } from '../../local/secrets.ts';
 import { openPglite, openPostgres } from '../../local/sql-engine.ts';
-import { migrations } from '../../schema/index.ts';
+import { readMigrations } from './migrations.ts';
 import { type OwnDatabase, ownDatabase } from './system.ts';
 
 /** A migrated database behind a Data API endpoint, as functions see it. */
@@ -44,9 +44,15 @@ export async function openTestDatabase({
   /** One that is there, instead of a new one; dropped at the end. */
   readonly server?: OwnDatabase;
 } = {}): Promise<TestDatabase> {
-  const folder = mkdtempSync(join(tmpdir(), 'paku-ota-sql-'));
   const server = given ?? (await ownDatabase());
-  const engine = server === undefined ? await openPglite() : openPostgres(server.url);
+  const database = await openDatabaseAt(server?.url, migrated);
+  return { ...database, close: () => database.close().then(() => server?.drop()) };
+}
+
+/** The database of a URL, which stays when it is closed; PGlite in memory without one. */
+export async function openDatabaseAt(url: string | undefined, migrated = true): Promise<TestDatabase> {
+  const folder = mkdtempSync(join(tmpdir(), 'paku-ota-sql-'));
+  const engine = url === undefined ? await openPglite() : openPostgres(url);
   const secrets = new Secrets(join(folder, 'secrets.json'));
   const secretOf = (username: string) =>
     secrets.getOrCreate(username, () => JSON.stringify({ username, password: randomBytes(9).toString('hex') })).arn;
@@ -69,19 +75,18 @@ export async function openTestDatabase({
   const as = (username: string) =>
     dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' });
   const owner = as('paku_owner');
-  if (migrated) await migrate(owner, migrations, 'a-password');
+  if (migrated) await migrate(owner, readMigrations(), 'a-password');
   return {
     app: as('paku_app'),
     owner,
     as,
-    url: server?.url,
-    isConcurrent: server !== undefined,
+    url,
+    isConcurrent: url !== undefined,
     empty: () => emptyTables(owner),
     async close() {
       client.destroy();
       await aws.close();
       await engine.close();
-      await server?.drop();
       rmSync(folder, { recursive: true, force: true });
     },
   };

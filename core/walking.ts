@@ -1,0 +1,144 @@
+import {
+  type ClaimedRelease,
+  type Claimer,
+  claimDevices,
+  findClaimable,
+  type Scope,
+  takeOverClaims,
+} from './claiming.ts';
+import type { Sql } from './database.ts';
+import type { ActiveRollout } from './rollouts.ts';
+import { sha256 } from './rule-message.ts';
+import type { RegisteredRelease } from './stepping-stones.ts';
+
+/**
+ * How far a rollout has come with its devices. It walks through them once, in the order of their ids, a stretch a tick;
+ * behind it and afterwards it looks at those alone that have changed. So a tick costs what it claims and what has changed,
+ * however large the fleet is.
+ */
+export interface Walk {
+  readonly basis: string;
+  /** The device that it has come past; null: it is over. */
+  readonly after: string | null;
+  /** Changes since this transaction have yet to be looked at. */
+  readonly since: string;
+}
+
+/** What is claimed: the releases for the versions that go to them, and the versions that are where the rollout wants them. */
+export interface Claimed {
+  readonly releases: readonly ClaimedRelease[];
+  readonly onTarget: Pick<ClaimedRelease, 'version' | 'fromVersions'>;
+}
+
+/** Devices claimed for a rollout in one tick; a larger one goes on at the next. */
+const CLAIMS_A_TICK = 5_000;
+const DAY_MS = 86_400_000;
+const BEFORE_ALL = '';
+
+/**
+ * The walk that a rollout is on, or a new one: whether a device may be claimed depends on the rollout's row, its stage and
+ * the rollouts that win over it too. A walk a day mends what was changed behind the back of `device_changes`.
+ */
+export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRelease[], now: Date): Walk {
+  const { generation, stage_threshold, device_model, target_type, target_filter, weight, rivals } = rollout;
+  const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
+  const basis = sha256(
+    JSON.stringify([
+      [generation, stage_threshold, device_model, target_type, target_filter, weight, rivals],
+      [release_id, firmware_version, min_version, allow_downgrade, include_unknown, registered],
+      Math.floor(now.getTime() / DAY_MS),
+    ]),
+  );
+  const { walk_basis, walk_after, changes_since, horizon } = rollout;
+  // A number beyond the horizon comes from another server, of which this database is a copy.
+  const isKnown = changes_since !== null && BigInt(changes_since) <= BigInt(horizon);
+  if (walk_basis === basis && isKnown) return { basis, after: walk_after, since: changes_since };
+  return { basis, after: BEFORE_ALL, since: horizon };
+}
+
+/** Claims what has changed, then goes on with the walk. @returns how many devices were claimed, and the walk as it is now */
+export async function claimOnWalk(
+  sql: Sql,
+  claimer: Claimer,
+  what: Claimed,
+  walk: Walk,
+  now: Date,
+): Promise<{ claimed: number; walk: Walk }> {
+  const { rollout } = claimer;
+  const isNew = rollout.walk_basis !== walk.basis || rollout.changes_since !== walk.since;
+  let { after } = walk;
+  let claimed = 0;
+  if (rollout.has_changes && !isNew) {
+    const changes = await claimWithin(sql, claimer, what, { kind: 'changes', since: walk.since }, CLAIMS_A_TICK, now);
+    // Where more has changed than one tick can claim, only a walk comes past all of it.
+    if (!changes.isDone) after = BEFORE_ALL;
+    claimed += changes.claimed;
+  }
+  if (after !== null && claimed < CLAIMS_A_TICK) {
+    const scope: Scope = { kind: 'stretch', after, until: null };
+    const stretch = await claimWithin(sql, claimer, what, scope, CLAIMS_A_TICK - claimed, now);
+    after = stretch.isDone ? stretch.until : after;
+    claimed += stretch.claimed;
+  }
+  const next = { ...walk, after, since: rollout.has_changes ? rollout.horizon : walk.since };
+  await noteWalk(sql, rollout, next);
+  return { claimed, walk: next };
+}
+
+/**
+ * Claims the first `limit` devices of a scope, in the order of their ids.
+ * @returns `until`: the last of them; null where none is left behind it. `isDone`: whether those up to there are claimed
+ */
+async function claimWithin(
+  sql: Sql,
+  claimer: Claimer,
+  { releases, onTarget }: Claimed,
+  scope: Scope,
+  limit: number,
+  now: Date,
+): Promise<{ claimed: number; until: string | null; isDone: boolean }> {
+  const found: (string | null)[] = [];
+  for (const release of releases) {
+    const { found: count, until: last } = await findClaimable(sql, claimer, release, scope, limit);
+    if (count === limit) found.push(last);
+  }
+  const until = found.reduce((least, last) => (least === null || (last !== null && last < least) ? last : least), null);
+  const narrowed = scope.kind === 'stretch' ? { ...scope, until } : scope;
+  let isDone = scope.kind === 'stretch' || until === null;
+  for (const taken of [onTarget, ...releases]) {
+    if ((await takeOverClaims(sql, claimer, taken, narrowed, limit, now)) === limit) isDone = false;
+  }
+  let claimed = 0;
+  for (const release of releases) claimed += await claimDevices(sql, claimer, release, narrowed, limit, now);
+  return { claimed, until, isDone };
+}
+
+/** Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew. */
+async function noteWalk(sql: Sql, rollout: ActiveRollout, walk: Walk): Promise<void> {
+  const { walk_basis, walk_after, changes_since } = rollout;
+  if (walk_basis === walk.basis && walk_after === walk.after && changes_since === walk.since) return;
+  await sql.query(
+    `UPDATE rollout_pace SET walk_basis = :basis, walk_after = :after, changes_since = :since::xid8
+     WHERE rollout_id = :rollout AND generation = :generation AND walk_basis IS NOT DISTINCT FROM :old_basis
+       AND walk_after IS NOT DISTINCT FROM :old_after AND changes_since::text IS NOT DISTINCT FROM :old_since`,
+    {
+      rollout: rollout.id,
+      generation: rollout.generation,
+      ...walk,
+      old_basis: walk_basis,
+      old_after: walk_after,
+      old_since: changes_since,
+    },
+  );
+}
+
+/** Forgets changes that every running rollout has looked at. For the one tick that is at work: what a walk has begun with stays. */
+export async function forgetChanges(sql: Sql): Promise<void> {
+  await sql.query(
+    `DELETE FROM device_changes WHERE changed_in < coalesce(
+       (SELECT min(p.changes_since::text::numeric)::text::xid8 FROM rollout_pace AS p
+        JOIN rollout_configurations AS r ON r.id = p.rollout_id
+        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND NOT p.halted),
+       pg_snapshot_xmin(pg_current_snapshot()))`,
+  );
+}

@@ -1,0 +1,233 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { claimDevices } from '../../core/claiming.ts';
+import { changeGroup, setAttributes } from '../../core/device-queries.ts';
+import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { readRollout, readWinners } from '../../core/rollouts.ts';
+import { readTarget } from '../../core/target-filter.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { ledgerErrors } from '../support/ledgers.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(begin);
+
+async function begin(): Promise<void> {
+  await db.empty();
+  for (const version of ['2.0.0', '3.0.0']) await addRelease(db.app, version);
+  service = new TestService(db.app);
+}
+
+const AT_ONCE = { stages: [] };
+const act = () => ({ by: 'an operator', now: service.now });
+const because = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
+const claimedBy = async (rollout: string) => {
+  const rows = await db.app.query<{ device_id: string }>(
+    `SELECT device_id FROM device_update_status JOIN rollout_configurations AS r ON r.id = rollout_id
+     WHERE r.name = :rollout AND closed_at IS NULL ORDER BY device_id`,
+    { rollout },
+  );
+  return rows.map(({ device_id: id }) => id);
+};
+
+describe('a rollout that has walked through its devices claims at the next tick', () => {
+  async function walked(columns: Record<string, unknown> = {}, version = '1.0.0'): Promise<void> {
+    await addDevices(db.app, 1, { prefix: 'late', version });
+    await addDevices(db.app, 2);
+    await addRollout(db.app, 'all', '2.0.0', { ...AT_ONCE, ...columns });
+    await service.tick();
+  }
+
+  test('one that registers', async () => {
+    await walked();
+    await service.status('new', '1.0.0');
+    await service.tick();
+    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0', 'new']);
+  });
+
+  test('one that comes to a version that may be updated', async () => {
+    await walked({}, '9.0.0');
+    await service.status('late0', '1.0.0');
+    await service.tick();
+    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0']);
+  });
+
+  test('one that is no longer revoked', async () => {
+    await addDevices(db.app, 1, { prefix: 'gone' });
+    await db.app.query(`UPDATE devices SET revoked_at = now() WHERE device_id = 'gone0'`);
+    await walked();
+    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0']);
+    await db.app.query('UPDATE devices SET revoked_at = NULL');
+    await service.tick();
+    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'gone0', 'late0']);
+  });
+
+  test('one that joins its group', async () => {
+    await db.app.query(`INSERT INTO devices (device_id) VALUES ('in')`);
+    await changeGroup(db.app, 'vans', { add: ['in'], remove: [] }, act());
+    await walked({ target_type: 'group', target_filter: { groups: ['vans'] } });
+    expect(await claimedBy('all')).toEqual([]);
+    await changeGroup(db.app, 'vans', { add: ['late0'], remove: [] }, act());
+    await service.tick();
+    expect(await claimedBy('all')).toEqual(['late0']);
+  });
+
+  test('one that gets the metadata that it asks for', async () => {
+    await setAttributes(db.app, 'd0', {}, act());
+    await addDevices(db.app, 1, { prefix: 'meant' });
+    await setAttributes(db.app, 'meant0', { customer: 'x' }, act());
+    await walked({ target_filter: { metadata: { customer: 'x' } } });
+    expect(await claimedBy('all')).toEqual(['meant0']);
+    await setAttributes(db.app, 'late0', { customer: 'x' }, act());
+    await service.tick();
+    expect(await claimedBy('all')).toEqual(['late0', 'meant0']);
+  });
+
+  test.each([
+    ['ends', `UPDATE device_update_status SET status = 'canceled', closed_at = now() WHERE device_id = 'd0'`],
+    ['is deleted', `DELETE FROM device_update_status WHERE device_id = 'd0'`],
+  ])('one whose update by another rollout %s', async (_, sql) => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
+    await service.tick();
+    await addRollout(db.app, 'all', '3.0.0', AT_ONCE);
+    await service.tick();
+    expect(await claimedBy('all')).toEqual([]);
+    await db.app.query(sql);
+    await service.tick();
+    expect(await claimedBy('all')).toEqual(['d0']);
+  });
+});
+
+test('a rollout of which nothing has changed looks at no device', async () => {
+  await addDevices(db.app, 3);
+  await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
+  await service.tick();
+  await service.tick();
+  const statements: string[] = [];
+  const watched = new TestService({
+    query: (sql, values) => {
+      statements.push(sql);
+      return db.app.query(sql, values);
+    },
+  });
+  watched.now = service.now;
+  await watched.tick();
+  expect(statements.filter((sql) => sql.includes('device_changes AS c'))).toEqual([]);
+  expect(statements.filter((sql) => sql.includes('d.device_id COLLATE'))).toEqual([]);
+});
+
+test('changes that every running rollout has looked at are forgotten', async () => {
+  await addDevices(db.app, 3);
+  await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
+  for (let ticks = 0; ticks < 3; ticks++) await service.tick();
+  expect(await db.app.query('SELECT device_id FROM device_changes')).toEqual([]);
+});
+
+/** What happens to three devices and three rollouts, of which each may be the newest. */
+type Event =
+  | { readonly kind: 'status'; readonly device: number; readonly version: string }
+  | { readonly kind: 'result'; readonly device: number; readonly code: number }
+  | { readonly kind: 'group'; readonly device: number; readonly is: boolean }
+  | { readonly kind: 'customer'; readonly device: number; readonly is: boolean }
+  | { readonly kind: 'rollout'; readonly target: number; readonly version: string; readonly weight: number }
+  | { readonly kind: 'halt' | 'resume' | 'abort'; readonly rollout: number };
+
+const device = fc.integer({ min: 0, max: 2 });
+const rollout = fc.integer({ min: 1, max: 3 });
+const version = fc.constantFrom('1.0.0', '2.0.0', '3.0.0');
+const events: fc.Arbitrary<Event> = fc.oneof(
+  fc.record({ kind: fc.constant('status' as const), device, version }),
+  fc.record({ kind: fc.constant('result' as const), device, code: fc.constantFrom(0, 2) }),
+  fc.record({ kind: fc.constant('group' as const), device, is: fc.boolean() }),
+  fc.record({ kind: fc.constant('customer' as const), device, is: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('rollout' as const),
+    target: device,
+    version: fc.constantFrom('2.0.0', '3.0.0'),
+    weight: fc.constantFrom(0, 0, 5),
+  }),
+  fc.record({ kind: fc.constantFrom('halt' as const, 'resume' as const, 'abort' as const), rollout }),
+);
+
+const TARGETS = [
+  {},
+  { target_type: 'group', target_filter: { groups: ['vans'] } },
+  { target_filter: { metadata: { customer: 'x' } } },
+];
+
+async function happen(event: Event): Promise<void> {
+  if (event.kind === 'status') return service.status(`d${event.device}`, event.version);
+  if (event.kind === 'result') return service.result(`d${event.device}`, event.code);
+  if (event.kind === 'rollout') {
+    const [row] = await db.app.query<{ count: number }>(
+      'SELECT count(*)::integer AS count FROM rollout_configurations',
+    );
+    const columns = {
+      ...AT_ONCE,
+      ...TARGETS[event.target],
+      weight: event.weight,
+      max_attempts: 1,
+      failure_threshold: 1,
+    };
+    await addRollout(db.app, `rollout ${row?.count}`, event.version, columns);
+    return;
+  }
+  if (event.kind === 'group') {
+    const ids = [`d${event.device}`];
+    await changeGroup(db.app, 'vans', event.is ? { add: ids, remove: [] } : { add: [], remove: ids }, act());
+    return;
+  }
+  if (event.kind === 'customer') {
+    await setAttributes(db.app, `d${event.device}`, { customer: event.is ? 'x' : null }, act());
+    return;
+  }
+  const ways = { halt: haltRollout, resume: resumeRollout, abort: abortRollout };
+  await ways[event.kind](db.app, because(event.rollout), service.now);
+}
+
+/** What a walk from the beginning would claim now, for any rollout that runs. */
+async function leftBehind(): Promise<number> {
+  const rows = await db.app.query<{ id: number; version: string }>(
+    `SELECT id, firmware_version AS version FROM rollout_configurations
+     WHERE is_active AND paused_at IS NULL AND completed_at IS NULL ORDER BY weight DESC, id DESC`,
+  );
+  let left = 0;
+  for (const { id, version: target } of rows) {
+    const read = await readRollout(db.app, id);
+    if (read === undefined || read.stage_threshold === null) continue;
+    const filter = readTarget(read.target_type, read.target_filter, 100);
+    if (!filter.ok) throw new Error(filter.reason);
+    const older = ['1.0.0', '2.0.0'].filter((current) => current < target);
+    const winners = await readWinners(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
+    const claimer = { rollout: read, target: filter.target, winners };
+    const release = { releaseId: read.release_id ?? 0, version: target, isSteppingStone: false, fromVersions: older };
+    left += await claimDevices(db.app, claimer, release, { kind: 'stretch', after: '', until: null }, 10, service.now);
+  }
+  return left;
+}
+
+test('whatever happens, a tick leaves no device behind that a walk from the beginning would claim, and all counts are right', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(events, { minLength: 3, maxLength: 6 }), async (happenings) => {
+      await begin();
+      await addDevices(db.app, 3);
+      await addRollout(db.app, 'first', '2.0.0', AT_ONCE);
+      await service.tick();
+      for (const event of happenings) {
+        await happen(event);
+        service.later(1);
+        await service.tick();
+        expect(await leftBehind()).toBe(0);
+        expect(await ledgerErrors(db.app)).toEqual([]);
+      }
+    }),
+    { numRuns: 5 },
+  );
+}, 120_000);
