@@ -32,3 +32,8 @@ export function packetProblem(topic: string, payload: string, limitBytes: number
 function remainingLengthBytes(length: number): number {
   return length < 128 ? 1 : 1 + remainingLengthBytes(Math.floor(length / 128));
 }
+
+/**
+ * Commands that one invocation sends, all at once: it lasts as long as the slowest acknowledgement, however many they are.
+ */
+export const MAX_COMMANDS_AT_ONCE = 500;

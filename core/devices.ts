@@ -140,3 +140,23 @@ export async function recordCommandFamilies(
     },
   );
 }
+
+/**
+ * Those of the devices to whose updates a status may matter that was received then: an update is open, or ended later
+ * than that, or failed and may have succeeded after all. In a fleet at rest these are few.
+ */
+export async function findConcerned(
+  sql: Sql,
+  sightings: readonly { deviceId: string; receivedAt: Date }[],
+): Promise<Set<string>> {
+  if (sightings.length === 0) return new Set();
+  const rows = await sql.query<{ device_id: string }>(
+    `SELECT s."deviceId" AS device_id FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)
+     WHERE EXISTS (
+       SELECT FROM device_update_status AS u
+       WHERE u.device_id = s."deviceId" AND (u.closed_at IS NULL OR u.closed_at >= s."receivedAt"
+         OR u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL) OFFSET 0)`,
+    { sightings },
+  );
+  return new Set(rows.map(({ device_id: id }) => id));
+}

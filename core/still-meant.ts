@@ -34,8 +34,10 @@ async function findMeant(sql: Sql, rollout: RolloutColumns, updates: readonly Ow
   const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok) return new Set();
   const rows = await sql.query<{ device_id: string }>(
-    `SELECT d.device_id FROM devices AS d
-     WHERE d.device_id IN (SELECT jsonb_array_elements_text(:owed::jsonb)) AND ${STILL_MEANT}`,
+    // A look-up each: in a young fleet statistics may take the devices for few enough to read them all.
+    `SELECT d.device_id FROM jsonb_array_elements_text(:owed::jsonb) AS owed(id)
+     CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = owed.id OFFSET 0) AS d
+     WHERE ${STILL_MEANT}`,
     { owed: updates.map(({ device_id }) => device_id), ...targetValues(rollout.device_model, target.target) },
   );
   return new Set(rows.map(({ device_id }) => device_id));

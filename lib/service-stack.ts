@@ -3,6 +3,7 @@ import { Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
+import { MAX_COMMANDS_AT_ONCE } from '../core/command.ts';
 import { ENV } from '../core/env-names.ts';
 import { RELEASES_PREFIX } from '../core/object-keys.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
@@ -82,7 +83,7 @@ export class ServiceStack extends Stack {
     const work = new WorkQueue(this, 'StatusQueue', {
       fn,
       alarms: this.alarms,
-      batchSize: 500,
+      batchSize: 1_000,
       batchWindow: Duration.seconds(1),
     });
     this.route('StatusRules', work, fn, [`${this.settings.topicPrefix}/edge/+/status`]);
@@ -143,7 +144,7 @@ export class ServiceStack extends Stack {
     return new WorkQueue(this, 'DispatchQueue', {
       fn,
       alarms: this.alarms,
-      batchSize: 100,
+      batchSize: MAX_COMMANDS_AT_ONCE,
       batchWindow: Duration.seconds(1),
     });
   }

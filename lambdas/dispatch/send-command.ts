@@ -10,13 +10,17 @@ import {
   SendDirectMessageCommand,
   UnauthorizedException,
 } from '@aws-sdk/client-iot-data-plane';
+import { MAX_COMMANDS_AT_ONCE } from '../../core/command.ts';
 import type { SendOutcome } from '../../core/dispatching.ts';
 import { ENV } from '../../core/env-names.ts';
 import { requireEnv } from '../shared/environment.ts';
 import type { PlannedCommand } from './command-maker.ts';
 
+/** A batch is sent at once: with fewer connections the last would wait for the acknowledgements of the first. */
+const agent = { maxSockets: MAX_COMMANDS_AT_ONCE, keepAlive: true };
+
 /** SDK v3 counts 504 as transient and would send the command three times. */
-const client = new IoTDataPlaneClient({ maxAttempts: 1 });
+const client = new IoTDataPlaneClient({ maxAttempts: 1, requestHandler: { httpAgent: agent, httpsAgent: agent } });
 const transport = requireEnv(ENV.commandTransport);
 
 /** A connected device acknowledges in a second or two; one that fell asleep never does. */

@@ -1,6 +1,6 @@
 import { inBatches, writeApart } from '../../core/batches.ts';
 import type { Sql } from '../../core/database.ts';
-import { type DeviceReport, mergeReports, upsertDevices } from '../../core/devices.ts';
+import { type DeviceReport, findConcerned, mergeReports, upsertDevices } from '../../core/devices.ts';
 import { findOwedTo } from '../../core/dispatching.ts';
 import { limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
 import { judgeUpdates } from '../../core/judging.ts';
@@ -22,21 +22,35 @@ export interface StoredStatuses {
   readonly refused: ReadonlyMap<string, string>;
 }
 
+/** Devices that one statement writes: what it answers is small. */
+const DEVICES_A_CALL = 1_000;
+
 /** Statuses → devices; what they prove about running updates; what the devices just seen are owed. Can be repeated. */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
   const devices = mergeByDevice(statuses);
   const outcome = await writeApart(devices, async (batch) => {
-    for (const rows of inBatches(batch)) await upsertDevices(sql, rows);
+    for (const rows of inBatches(batch, DEVICES_A_CALL)) await upsertDevices(sql, rows);
     return [];
   });
   const refused = new Map(outcome.refused.map(({ row, error }) => [row.deviceId, `not storable: ${error.message}`]));
+  const concerned = await findConcerned(sql, earliestSightings(statuses));
+  const matters = (deviceId: string) => concerned.has(deviceId) && !refused.has(deviceId);
   await recordProofOfBoot(
     sql,
-    statuses.filter(({ report }) => !refused.has(report.deviceId)),
+    statuses.filter(({ report }) => matters(report.deviceId)),
     now,
   );
-  const awake = devices.filter(({ deviceId, online }) => online && !refused.has(deviceId));
+  const awake = devices.filter(({ deviceId, online }) => online && matters(deviceId));
   return { owed: await findOwed(sql, awake, now), refused };
+}
+
+function earliestSightings(statuses: readonly Status[]): { deviceId: string; receivedAt: Date }[] {
+  const earliest = new Map<string, Date>();
+  for (const { receivedAt, report } of statuses) {
+    const known = earliest.get(report.deviceId);
+    if (known === undefined || receivedAt < known) earliest.set(report.deviceId, receivedAt);
+  }
+  return [...earliest].map(([deviceId, receivedAt]) => ({ deviceId, receivedAt }));
 }
 
 function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {

@@ -92,3 +92,19 @@ describe('heartbeats of a device with an open update', () => {
     expect(await updateOf()).toMatchObject({ status: 'rolled_back', closed_at: service.now });
   });
 });
+
+test('heartbeats of a thousand devices that say nothing new take at most four statements', async () => {
+  await addDevices(db.app, 1_000, { prefix: 'e' });
+  let statements = 0;
+  const counting = new TestService({
+    query(sql, values) {
+      statements += 1;
+      return db.app.query(sql, values);
+    },
+  });
+  await counting.statuses(
+    Array.from({ length: 1_000 }, (_, n) => `e${n}`),
+    '1.0.0',
+  );
+  expect(statements).toBeLessThanOrEqual(4);
+});

@@ -58,34 +58,34 @@ export class TestService {
   }
 
   /** A status of the device; what it is owed is sent. */
-  async status(deviceId: string, version: string, uptimeSeconds = 30): Promise<void> {
+  status(deviceId: string, version: string, uptimeSeconds = 30): Promise<void> {
+    return this.statuses([deviceId], version, uptimeSeconds);
+  }
+
+  /** A status of each device, in one batch. */
+  async statuses(deviceIds: readonly string[], version: string, uptimeSeconds = 30): Promise<void> {
     const receivedAt = this.now;
-    const { owed } = await storeStatuses(
-      this.sql,
-      [
-        {
-          receivedAt,
-          payloadHash: sha256(`${deviceId} ${version} ${receivedAt.toISOString()}`),
-          report: {
-            deviceId,
-            clientId: deviceId,
-            macAddress: null,
-            macReceivedAt: null,
-            model: 'esp32-s3',
-            modelReceivedAt: receivedAt,
-            version,
-            versionReceivedAt: receivedAt,
-            online: true,
-            reachabilityReceivedAt: receivedAt,
-            lastSeen: receivedAt,
-            uptimeSeconds,
-            signalStrengthDbm: null,
-            status: {},
-          },
-        },
-      ],
-      this.now,
-    );
+    const statuses = deviceIds.map((deviceId) => ({
+      receivedAt,
+      payloadHash: sha256(`${deviceId} ${version} ${receivedAt.toISOString()}`),
+      report: {
+        deviceId,
+        clientId: deviceId,
+        macAddress: null,
+        macReceivedAt: null,
+        model: 'esp32-s3',
+        modelReceivedAt: receivedAt,
+        version,
+        versionReceivedAt: receivedAt,
+        online: true,
+        reachabilityReceivedAt: receivedAt,
+        lastSeen: receivedAt,
+        uptimeSeconds,
+        signalStrengthDbm: null,
+        status: {},
+      },
+    }));
+    const { owed } = await storeStatuses(this.sql, statuses, this.now);
     await this.#dispatch(owed);
   }
 
