@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ENV } from '../../core/env-names.ts';
+import { synthesize } from '../../local/synthesize.ts';
+import { ASSEMBLY } from '../support/assembly.ts';
+import { bundlesIn } from '../support/bundles.ts';
+import { type Benchmark, number, type Spread, spreadOf, spreadText, table } from './bench.ts';
+import { barChart } from './plot.ts';
+
+const RUNS = 7;
+const IMPORT_TIME = fileURLToPath(new URL('import-time.mjs', import.meta.url));
+
+interface BundleFigures {
+  readonly name: string;
+  readonly bytes: number;
+  readonly importMs: Spread;
+}
+
+interface Figures {
+  readonly bundles: readonly BundleFigures[];
+}
+
+async function run(log: (line: string) => void): Promise<Figures> {
+  await synthesize(ASSEMBLY);
+  const bundles = bundlesIn(ASSEMBLY).map(({ name, file, bytes }) => {
+    const importMs = spreadOf(Array.from({ length: RUNS }, () => importTime(file)));
+    log(`${name}: ${number(bytes)} bytes, ${spreadText(importMs, ' ms')}`);
+    return { name, bytes, importMs };
+  });
+  return { bundles };
+}
+
+/** Functions read their environment at import; what it says is not used before the first event. */
+const ENVIRONMENT = {
+  ...Object.fromEntries(Object.values(ENV).map((name) => [name, 'x'])),
+  ...Object.fromEntries([ENV.models, ENV.signing, ENV.deadLetters].map((name) => [name, '{}'])),
+  AWS_REGION: 'eu-west-1',
+};
+
+function importTime(file: string): number {
+  const output = execFileSync(process.execPath, [IMPORT_TIME, pathToFileURL(file).href], {
+    env: ENVIRONMENT,
+    encoding: 'utf8',
+  });
+  return Number(output.trim().split('\n').at(-1));
+}
+
+function page({ bundles }: Figures): string {
+  const rows = bundles.map(({ name, bytes, importMs }) => [name, number(bytes / 1000), spreadText(importMs)]);
+  const slow = bundles.filter(({ importMs }) => importMs.median > 150);
+  const verdict = slow.length === 0 ? 'All are within it.' : `Missed by: ${slow.map(({ name }) => name).join(', ')}.`;
+  return `Bytes of each minified bundle, which an ordinary test keeps, and how long its import takes in a fresh process.
+
+${table(['function', 'KB', 'import, ms'], rows)}
+
+Goals: at most 900 KB, of the functions that devices wait for 700; an import in at most 150 ms (median). ${verdict}
+
+![Bytes of the bundles](performance/functions.svg)`;
+}
+
+export const functionsBenchmark: Benchmark<Figures> = {
+  name: 'functions',
+  title: 'Functions: bundles',
+  run,
+  page,
+  plots: ({ bundles }) => ({
+    functions: barChart({
+      title: 'Size of the bundles',
+      unit: 'KB',
+      bars: bundles.map(({ name, bytes }) => ({ label: name, value: bytes / 1000 })),
+      goal: { label: 'goal 900 KB', value: 900 },
+    }),
+  }),
+};
