@@ -59,9 +59,9 @@ const PRICES = {
 } as const;
 
 /** Of this service: test/cli/cost.test.ts counts the first two, and lib/ has the others. */
-export const STATEMENTS_A_STATUS_BATCH = 5;
+export const STATEMENTS_A_STATUS_BATCH = 2;
 export const STATEMENTS_A_REPORT_BATCH = 7;
-const BATCH = 500;
+const BATCH = 1_000;
 const BATCH_WINDOW_SECONDS = 1;
 const QUEUES = 4;
 const FIXED = { secrets: 3, alarms: 21, metrics: 5 };

@@ -37,7 +37,15 @@ const DISK_FULL: Fault = {
   message: 'ERROR: could not extend file "base/5/16384": No space left on device; SQLState: 53100',
 };
 /** One at a time and slowly; failures and attempts are many, and the rollout is not to stop because of them. */
-const RULES = { stages: [], max_in_flight: 1, max_per_minute: 1, max_attempts: 20, failure_threshold: 1 };
+const RULES = {
+  stages: [],
+  max_in_flight: 1,
+  max_per_minute: 1,
+  max_attempts: 20,
+  failure_threshold: 1,
+  // Longer than the trouble: what a device says in an outage that outlasts it comes late, and is a late success.
+  confirm_timeout_minutes: 240,
+};
 const ALL = ['rds-data', 's3', 'sqs', 'secretsmanager', 'iotdata', 'events'];
 
 /** Each happens to every function from the beginning of every phase of an update. */
