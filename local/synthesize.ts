@@ -21,12 +21,22 @@ export async function synthesize(folder: string, settings?: object): Promise<voi
   const fingerprint = fingerprintOf(SOURCES);
   const file = join(folder, FINGERPRINT_FILE);
   if (existsSync(file) && readFileSync(file, 'utf8') === fingerprint) return;
+  await synthesizeSources(ROOT, folder, settings);
+  writeFileSync(file, fingerprint);
+}
+
+/**
+ * Runs `cdk synth`.
+ * @param root of the sources, of this version or another
+ * @param folder the cloud assembly
+ * @throws Error with what the CDK said
+ */
+export async function synthesizeSources(root: string, folder: string, settings?: object): Promise<void> {
   const context = settings === undefined ? [] : ['-c', `paku-ota=${JSON.stringify(settings)}`];
   const args = [CDK, 'synth', '--quiet', '--output', folder, ...context];
-  await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch(({ stdout, stderr }) => {
+  await promisify(execFile)(process.execPath, args, { cwd: root }).catch(({ stdout, stderr }) => {
     throw new Error(`cdk synth failed:\n${stdout}${stderr}`);
   });
-  writeFileSync(file, fingerprint);
 }
 
 /** @param names of files, and of folders with all that is in them, relative to the root */

@@ -51,7 +51,7 @@ export class FaultPlan implements Faults {
   readonly met = new Map<string, number>();
   #mishap: Mishap | undefined;
   #services: readonly string[] = [];
-  #delays: () => readonly number[] = () => [0];
+  #delays: (queue: string) => readonly number[] = () => [0];
   #ruleFailures: (() => Fault | undefined) | undefined;
   readonly #perFunction = new Map<string, () => Fault | undefined>();
 
@@ -63,7 +63,7 @@ export class FaultPlan implements Faults {
   }
 
   /** From now on queues give messages so often and so late. */
-  deliver(delays: () => readonly number[]): void {
+  deliver(delays: (queue: string) => readonly number[]): void {
     this.#delays = delays;
   }
 
@@ -93,6 +93,6 @@ export class FaultPlan implements Faults {
   onSend = (queue: string, body: string): readonly number[] => {
     if (body.includes('"received_at"') && !queue.includes('DeadLetters')) this.taken.push(body);
     if (body.includes('"base64OriginalPayload"')) this.undelivered.push(body);
-    return this.#delays();
+    return this.#delays(queue);
   };
 }

@@ -1,4 +1,5 @@
 import type { Sql } from '../../core/database.ts';
+import { sha256 } from '../../core/rule-message.ts';
 
 /** A message that a topic rule took. */
 export interface TakenMessage {
@@ -6,6 +7,20 @@ export interface TakenMessage {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly hash: string;
+}
+
+/** @param body of a message that a topic rule put on its queue */
+export function readTaken(body: string): TakenMessage {
+  const {
+    topic,
+    received_at: at,
+    payload,
+  } = JSON.parse(body) as {
+    readonly topic: string;
+    readonly received_at: number;
+    readonly payload: string;
+  };
+  return { topic, at, hash: sha256(Buffer.from(payload, 'base64')) };
 }
 
 const A_STATEMENT = 5_000;

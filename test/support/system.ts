@@ -23,7 +23,7 @@ export interface TestSystem {
   /** The database as the application role, through the Data API. */
   readonly database: Database;
   upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
-  /** A virtual device with a certificate of its own, switched on. It is switched off with the system. */
+  /** A virtual device with a certificate of its own, switched on. It is switched off with the system, or with its place. */
   device(options: Partial<VirtualDeviceOptions> & { readonly deviceId: string }): Promise<VirtualDevice>;
   /** The present of the system, its functions and its devices. */
   now(): Date;
@@ -43,33 +43,64 @@ const POLL_MS = 50;
 /** How long the dispatch queue gathers messages; nobody need wait for that. */
 const GATHERING_SECONDS = 1;
 
-/** On PGlite, or on a database of its own on the server that TEST_DATABASE_URL names. */
+/** What stays when a system is closed, and is there for the next one: its data, its time, its ports and its devices. */
+export class Place {
+  readonly home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
+  readonly clock = new MovableClock();
+  readonly devices: VirtualDevice[] = [];
+  ports = { mqtt: 0, aws: 0, api: 0 };
+  readonly #server: OwnDatabase | undefined;
+
+  private constructor(server: OwnDatabase | undefined) {
+    this.#server = server;
+  }
+
+  /** With PGlite, or a database of its own on the server that TEST_DATABASE_URL names. */
+  static async make(): Promise<Place> {
+    return new Place(await ownDatabase());
+  }
+
+  get databaseUrl(): string | undefined {
+    return this.#server?.url;
+  }
+
+  async switchOff(): Promise<void> {
+    await Promise.all(this.devices.map((device) => device.stop()));
+  }
+
+  async remove(): Promise<void> {
+    await this.#server?.drop();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** @param given where it starts, and what it leaves as it is when it is closed; without one it has a place of its own */
 export async function startTestSystem(
   assembly = ASSEMBLY,
   faults: Faults = {},
   variables: Readonly<Record<string, string>> = AWAKE,
   grants = new GrantBook(),
+  given?: Place,
 ): Promise<TestSystem> {
-  const home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
-  const server = await ownDatabase();
+  const place = given ?? (await Place.make());
+  const { home, clock, databaseUrl, ports } = place;
   const log: string[] = [];
-  const clock = new MovableClock();
   const runtime = await startRuntime({
     assembly,
     home,
-    databaseUrl: server?.url,
-    ports: { mqtt: 0, aws: 0, api: 0 },
+    databaseUrl,
+    ports,
     clock,
     variables,
     faults,
     audit: grants,
     log: (line) => log.push(line),
   });
-  const { dataApi, s3: bucket, mqtt } = runtime.endpoints;
+  const { dataApi, s3: bucket, mqtt, api } = runtime.endpoints;
+  place.ports = { mqtt: mqtt.port, aws: portOf(dataApi.endpoint), api: portOf(api.url) };
   const client = { region: runtime.endpoints.region, endpoint: dataApi.endpoint, credentials: dataApi };
   const database = dataApiDatabase(new RDSDataClient(client), dataApi);
   const s3 = new S3Client(client);
-  const devices: VirtualDevice[] = [];
   const advance = async ({ minutes = 0, seconds = 0 }) => {
     await runtime.idle();
     await clock.advance(minutes * 60 + seconds);
@@ -103,7 +134,7 @@ export async function startTestSystem(
         clock,
         ...options,
       });
-      devices.push(device);
+      place.devices.push(device);
       device.start();
       return device;
     },
@@ -130,14 +161,15 @@ export async function startTestSystem(
       }
     },
     async close() {
-      await Promise.all(devices.map((device) => device.stop()));
+      if (given === undefined) await place.switchOff();
       await runtime.close();
-      await server?.drop();
-      rmSync(home, { recursive: true, force: true });
+      if (given === undefined) await place.remove();
       grants.expectNoneRefused();
     },
   };
 }
+
+const portOf = (url: string) => Number(new URL(url).port);
 
 export interface OwnDatabase {
   readonly url: string;
