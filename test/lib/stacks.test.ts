@@ -19,6 +19,30 @@ describe('what must never be lost', () => {
     ]);
   });
 
+  test('nor do queues change theirs, for what they hold, and their mappings, of which Lambda allows one a queue', () => {
+    const ids = ['AWS::SQS::Queue', 'AWS::Lambda::EventSourceMapping'].flatMap((type) =>
+      resources(serviceTemplate, type).map(([id]) => id),
+    );
+    expect(ids.sort()).toEqual([
+      'DispatchQueueDeadLettersB00FFFBB',
+      'DispatchQueueF361AC85',
+      'DispatchQueueQueueMapping81582F9D',
+      'OtaQueueB91682DF',
+      'OtaQueueDeadLettersED08CAFE',
+      'OtaQueueQueueMapping0DAEBC78',
+      'OtaQueueUndelivered3D875E39',
+      'OtaQueueUndeliveredMappingF51DE9AF',
+      'StatusQueue184BBAD8',
+      'StatusQueueDeadLettersFD2BB508',
+      'StatusQueueQueueMapping9401DE41',
+      'StatusQueueUndelivered23641C71',
+      'StatusQueueUndeliveredMappingA5720BAA',
+      'UploadQueue2732A260',
+      'UploadQueueDeadLetters1413A5F7',
+      'UploadQueueQueueMappingE50CF69B',
+    ]);
+  });
+
   test('outlives its stack', () => {
     expect(data.terminationProtection).toBe(true);
     for (const type of ['AWS::RDS::DBCluster', 'AWS::S3::Bucket', 'AWS::SecretsManager::Secret']) {

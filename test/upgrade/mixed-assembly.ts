@@ -21,7 +21,7 @@ export function mixAssemblies(old: string, fresh: string, names: readonly string
     const template = readTemplate(folder, file);
     for (const [logicalId, { Properties }] of Object.entries(template.Resources)) {
       const S3Key = code.get(logicalId);
-      if (S3Key === undefined || !left.delete(nameOf(logicalId))) continue;
+      if (Properties === undefined || S3Key === undefined || !left.delete(nameOf(logicalId))) continue;
       if (Properties.Code?.S3Key !== S3Key) differing.push(nameOf(logicalId));
       Properties.Code = { ...Properties.Code, S3Key };
     }
@@ -34,5 +34,5 @@ export function mixAssemblies(old: string, fresh: string, names: readonly string
 /** Which asset the code of each function is, by logical id. */
 function codeOf(assembly: string): ReadonlyMap<string, string> {
   const functions = Object.entries(resourcesOf(assembly)).filter(([, { Type }]) => Type === 'AWS::Lambda::Function');
-  return new Map(functions.map(([logicalId, { Properties }]) => [logicalId, String(Properties.Code?.S3Key)]));
+  return new Map(functions.map(([logicalId, { Properties }]) => [logicalId, String(Properties?.Code?.S3Key)]));
 }

@@ -24,7 +24,7 @@ const goneOf = (before: Resources, after: Resources) =>
 function refusedOf(before: Resources, after: Resources): string[] {
   const mappings = (all: Resources) =>
     Object.entries(all).filter(([, { Type }]) => Type === 'AWS::Lambda::EventSourceMapping');
-  const keyOf = ({ Properties: { EventSourceArn, FunctionName } }: Resource) => ({ EventSourceArn, FunctionName });
+  const keyOf = ({ Properties }: Resource) => [Properties?.EventSourceArn, Properties?.FunctionName];
   return mappings(after).flatMap(([logicalId, mapping]) => {
     if (logicalId in before) return [];
     const same = mappings(before).find(([, other]) => isDeepStrictEqual(keyOf(other), keyOf(mapping)));
@@ -35,7 +35,7 @@ function refusedOf(before: Resources, after: Resources): string[] {
 /** The old bundle still runs for a moment when its function has the new settings. */
 const unsetOf = (before: Resources, after: Resources) =>
   Object.entries(before).flatMap(([logicalId, resource]) => {
-    const set = after[logicalId]?.Properties.Environment?.Variables ?? {};
-    const gone = Object.keys(resource.Properties.Environment?.Variables ?? {}).filter((name) => !(name in set));
+    const set = after[logicalId]?.Properties?.Environment?.Variables ?? {};
+    const gone = Object.keys(resource.Properties?.Environment?.Variables ?? {}).filter((name) => !(name in set));
     return logicalId in after ? gone.map((name) => `${logicalId} no longer has ${name}`) : [];
   });

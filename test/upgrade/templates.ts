@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 export interface Resource {
   readonly Type: string;
-  readonly Properties: {
+  readonly Properties?: {
     Code?: { S3Key?: string };
     readonly Environment?: { readonly Variables?: Readonly<Record<string, unknown>> };
     readonly EventSourceArn?: unknown;
