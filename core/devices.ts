@@ -24,7 +24,7 @@ export interface DeviceReport {
   readonly status: object | null;
 }
 
-/** Two reports of one device as one: each field from the later message that says it. */
+/** Two reports of one device, of different instants, as one: each field from the later message that says it. */
 export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
   const [older, newer] = a.reachabilityReceivedAt <= b.reachabilityReceivedAt ? [a, b] : [b, a];
   const mac = later(older.macReceivedAt, newer.macReceivedAt) ? newer : older;
@@ -53,7 +53,8 @@ const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === 
 
 /**
  * Registers devices that are new and updates those that are known, one row a device. Written in the order of the ids,
- * so that two writers meet in the same order and cannot deadlock.
+ * so that two writers meet in the same order and cannot deadlock. Of two words of one instant the greater counts, which
+ * says nothing about them but is the same in any order.
  */
 export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: string }[]> {
   const rows = reports.map((r) => ({
@@ -85,26 +86,31 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
        uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb)
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
-       mac_address = CASE WHEN excluded.mac_received_at >= coalesce(d.mac_received_at, '-infinity')
+       mac_address = CASE WHEN (excluded.mac_received_at, excluded.mac_address)
+           > (coalesce(d.mac_received_at, '-infinity'), coalesce(d.mac_address, ''))
          THEN excluded.mac_address ELSE d.mac_address END,
        mac_received_at = greatest(d.mac_received_at, excluded.mac_received_at),
-       device_model = CASE WHEN excluded.model_received_at >= coalesce(d.model_received_at, '-infinity')
+       device_model = CASE WHEN (excluded.model_received_at, excluded.device_model)
+           > (coalesce(d.model_received_at, '-infinity'), d.device_model)
          THEN excluded.device_model ELSE d.device_model END,
        model_received_at = greatest(d.model_received_at, excluded.model_received_at),
-       current_firmware_version = CASE WHEN excluded.version_received_at >= coalesce(d.version_received_at, '-infinity')
+       current_firmware_version = CASE WHEN (excluded.version_received_at, excluded.current_firmware_version)
+           > (coalesce(d.version_received_at, '-infinity'), d.current_firmware_version)
          THEN excluded.current_firmware_version ELSE d.current_firmware_version END,
        version_received_at = greatest(d.version_received_at, excluded.version_received_at),
-       client_id = CASE WHEN excluded.reachability_received_at >= coalesce(d.reachability_received_at, '-infinity')
+       client_id = CASE WHEN (excluded.reachability_received_at, excluded.online)
+           >= (coalesce(d.reachability_received_at, '-infinity'), d.online)
          THEN coalesce(excluded.client_id, d.client_id) ELSE d.client_id END,
-       online = CASE WHEN excluded.reachability_received_at >= coalesce(d.reachability_received_at, '-infinity')
+       online = CASE WHEN (excluded.reachability_received_at, excluded.online)
+           >= (coalesce(d.reachability_received_at, '-infinity'), d.online)
          THEN excluded.online ELSE d.online END,
        reachability_received_at = greatest(d.reachability_received_at, excluded.reachability_received_at),
        registered_at = least(d.registered_at, excluded.registered_at),
-       uptime_seconds = CASE WHEN excluded.last_seen >= coalesce(d.last_seen, '-infinity')
+       uptime_seconds = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
          THEN excluded.uptime_seconds ELSE d.uptime_seconds END,
-       signal_strength_dbm = CASE WHEN excluded.last_seen >= coalesce(d.last_seen, '-infinity')
+       signal_strength_dbm = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
          THEN excluded.signal_strength_dbm ELSE d.signal_strength_dbm END,
-       last_status = CASE WHEN excluded.last_seen >= coalesce(d.last_seen, '-infinity')
+       last_status = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
          THEN excluded.last_status ELSE d.last_status END,
        last_seen = greatest(d.last_seen, excluded.last_seen)
      RETURNING device_id`,
@@ -123,13 +129,14 @@ export async function recordCommandFamilies(
      FROM (
        SELECT DISTINCT ON (device_id) device_id, client_id, family, received_at
        FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, family text, received_at timestamptz)
-       ORDER BY device_id, received_at DESC, family
+       ORDER BY device_id, received_at DESC, family DESC
      ) AS newest
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
        command_family = excluded.command_family,
        family_received_at = excluded.family_received_at
-     WHERE excluded.family_received_at > coalesce(d.family_received_at, '-infinity')`,
+     WHERE (excluded.family_received_at, excluded.command_family)
+       > (coalesce(d.family_received_at, '-infinity'), d.command_family)`,
     {
       rows: sightings.map(({ deviceId, clientId, family, receivedAt }) => ({
         device_id: deviceId,

@@ -27,12 +27,14 @@ const DEVICES_A_CALL = 1_000;
 
 /** Statuses → devices; what they prove about running updates; what the devices just seen are owed. Can be repeated. */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
-  const devices = mergeByDevice(statuses);
-  const outcome = await writeApart(devices, async (batch) => {
-    for (const rows of inBatches(batch, DEVICES_A_CALL)) await upsertDevices(sql, rows);
-    return [];
-  });
-  const refused = new Map(outcome.refused.map(({ row, error }) => [row.deviceId, `not storable: ${error.message}`]));
+  const refused = new Map<string, string>();
+  for (const round of apartByInstant(statuses)) {
+    const outcome = await writeApart(mergeByDevice(round), async (batch) => {
+      for (const rows of inBatches(batch, DEVICES_A_CALL)) await upsertDevices(sql, rows);
+      return [];
+    });
+    for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not storable: ${error.message}`);
+  }
   const concerned = await findConcerned(sql, earliestSightings(statuses));
   const matters = (deviceId: string) => concerned.has(deviceId) && !refused.has(deviceId);
   await recordProofOfBoot(
@@ -40,7 +42,7 @@ export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: 
     statuses.filter(({ report }) => matters(report.deviceId)),
     now,
   );
-  const awake = devices.filter(({ deviceId, online }) => online && matters(deviceId));
+  const awake = mergeByDevice(statuses).filter(({ deviceId, online }) => online && matters(deviceId));
   return { owed: await findOwed(sql, awake, now), refused };
 }
 
@@ -51,6 +53,27 @@ function earliestSightings(statuses: readonly Status[]): { deviceId: string; rec
     if (known === undefined || receivedAt < known) earliest.set(report.deviceId, receivedAt);
   }
   return [...earliest].map(([deviceId, receivedAt]) => ({ deviceId, receivedAt }));
+}
+
+/** Calls that what one device said in one instant may cost; what a flood says beyond them counts in any order. */
+const MOST_ROUNDS = 4;
+
+/**
+ * The statuses in rounds, nearly always one, in none of which a device says two things in one instant: which of those
+ * counts is the statement's to decide, as it is when they come in two batches.
+ */
+function apartByInstant(statuses: readonly Status[]): Status[][] {
+  const rounds: Status[][] = Array.from({ length: MOST_ROUNDS }, () => []);
+  const said = new Map<string, Set<string>>();
+  for (const status of statuses) {
+    const instant = `${status.receivedAt.getTime()} ${status.report.deviceId}`;
+    const hashes = said.get(instant) ?? new Set();
+    if (hashes.has(status.payloadHash)) continue;
+    const round = Math.min(hashes.size, MOST_ROUNDS - 1);
+    said.set(instant, hashes.add(status.payloadHash));
+    rounds[round]?.push(status);
+  }
+  return rounds.filter((round) => round.length > 0);
 }
 
 function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {

@@ -29,7 +29,7 @@ interface Queued {
   readonly body: string;
 }
 
-function queued(device: string, second: number, topic: string, payload: string | object): Queued {
+function onQueue(device: string, second: number, topic: string, payload: string | object): Queued {
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
   return {
     queue: topic === 'status' ? 'status' : 'ota',
@@ -55,8 +55,13 @@ const lives = (device: string) =>
       }),
       isOff: fc.boolean(),
       isLost: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 16, maxLength: 16 }),
+      // A device that comes back to the broker hands over in one instant what it said in a while.
+      heldBack: fc.constantFrom(1, 1, 5, 60),
     })
-    .map(({ end, wait, garbage, isOff, isLost }) => {
+    .map(({ end, wait, garbage, isOff, isLost, heldBack }) => {
+      const arrives = (second: number) => Math.ceil(second / heldBack) * heldBack;
+      const queued = (id: string, second: number, topic: string, payload: string | object) =>
+        onQueue(id, arrives(second), topic, payload);
       const status = (second: number, version: string, uptime: number, more: object = {}) =>
         queued(device, second, 'status', { firmware_version: version, uptime_seconds: uptime, ...more });
       const boots = {
@@ -197,3 +202,22 @@ test(
   },
   10 * 60_000,
 );
+
+test('of two statuses of one instant the same one counts, whichever comes first, in one batch or in two', async () => {
+  const old = onQueue('d0', 10, 'status', { firmware_version: '1.0.0', uptime_seconds: 5_000, wifi: { rssi: -60 } });
+  const booted = onQueue('d0', 10, 'status', { firmware_version: '2.0.0', uptime_seconds: 2, device_model: 'x' });
+  const off = onQueue('d0', 10, 'status', { online: false });
+  const outcomes = [];
+  for (const order of [
+    [old, booted, off],
+    [off, booted, old],
+    [booted, off, old],
+  ]) {
+    for (const size of [1, 3]) {
+      await begin();
+      await deliver(order, [size]);
+      outcomes.push(await readRows());
+    }
+  }
+  for (const outcome of outcomes) expect(outcome).toEqual(outcomes[0]);
+});
