@@ -10,7 +10,14 @@ export const fleetSchema = z
       .describe(
         'While nothing goes on, heartbeats that say nothing new are not written down: `last_seen` is as of then.',
       ),
-    seen: z.object({ last_hour: z.number().int(), last_day: z.number().int(), last_week: z.number().int() }),
+    seen: z
+      .object({
+        last_hour: z.number().int(),
+        last_day: z.number().int(),
+        last_week: z.number().int(),
+        is_estimate: z.boolean(),
+      })
+      .describe('Devices seen within that time; of a fleet of more than 50,000 an estimate, by a sample of so many.'),
     versions: z.array(z.object({ device_model: z.string(), firmware_version: z.string(), devices: z.number().int() })),
     rollouts: z.array(rolloutSummarySchema).describe('Those that are active, scheduled or paused.'),
     attention: z

@@ -1,12 +1,9 @@
 import { BARS } from './claiming.ts';
 import type { Sql } from './database.ts';
-import { uploadKey } from './object-keys.ts';
-import { findRejection } from './release-queries.ts';
+import { at, day, ENDED, type Explanation, explainUpdate, type UpdateFacts } from './explaining-updates.ts';
 import { readRegisteredReleases } from './releases.ts';
-import { readPlan } from './rollout-plan.ts';
-import { decideRollout, describeDecision } from './rollout-policy.ts';
-import { type ActiveRollout, gatesOf, numbersOf, readRollout, readWinners } from './rollouts.ts';
-import { nextOpening } from './send-window.ts';
+import { describeMissing, stateOf } from './rollout-waits.ts';
+import { type ActiveRollout, readRollout, readWinners } from './rollouts.ts';
 import { chooseReleases } from './stepping-stones.ts';
 import { readTarget, type Target } from './target-filter.ts';
 import {
@@ -18,15 +15,7 @@ import {
   MATCHES_VERSION,
   targetValues,
 } from './targeting.ts';
-import type { UpdateState } from './update-states.ts';
 import { judgeVersion, type VersionVerdict } from './versions.ts';
-
-/** Why a device is, or is not, on a rollout's version: the rule that decided, since when, and what happens next. */
-export interface Explanation {
-  readonly rule: string;
-  readonly since: Date | null;
-  readonly next: string;
-}
 
 /** An explanation, and whether the rollout is for the device at all. */
 interface Judged extends Explanation {
@@ -51,25 +40,6 @@ interface DeviceFacts {
   readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
   /** A rollout that wins over this one and has served the device. */
   readonly won_by: { readonly rollout: string; readonly since: string } | null;
-}
-
-interface UpdateFacts {
-  readonly status: UpdateState;
-  readonly attempt: number;
-  readonly firmware_version: string;
-  readonly is_stepping_stone: boolean;
-  readonly error_message: string | null;
-  readonly created_at: string;
-  readonly sent_at: string | null;
-  readonly reported_at: string | null;
-  readonly confirmed_at: string | null;
-  readonly closed_at: string | null;
-  readonly deadline_at: string | null;
-  readonly not_before: string | null;
-  readonly unreachable_since: string | null;
-  readonly late_success_at: string | null;
-  readonly start_counted: boolean;
-  readonly max_attempts: number;
 }
 
 /** @returns undefined where there is no such rollout or device */
@@ -195,84 +165,11 @@ async function readDeviceFacts(
   return row;
 }
 
-const day = (time: string | null) => (time === null ? null : new Date(time));
-const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
-
-function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: Date): Explanation {
-  const { status, firmware_version: version, error_message: reason, attempt } = update;
-  const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
-  if (update.late_success_at !== null) {
-    const rule = `${status.replace('_', ' ')} (${reason}), but it runs ${version} now: a late success`;
-    return { rule, since: day(update.late_success_at), next: 'nothing: it does not count as a failure' };
-  }
-  if (status === 'success' && update.closed_at !== null) {
-    const next = update.is_stepping_stone ? `it goes on to ${rollout.firmware_version}` : 'nothing: done';
-    return { rule: `runs ${what}`, since: day(update.confirmed_at ?? update.closed_at), next };
-  }
-  if (update.closed_at !== null) {
-    const next =
-      status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
-    return {
-      rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`,
-      since: day(update.closed_at),
-      next: rollout.aborted_at === null ? next : ENDED,
-    };
-  }
-  if (status === 'pending') return explainOwed(update, what, rollout, now);
-  const since = day(update.reported_at ?? update.sent_at);
-  if (status === 'success' && update.confirmed_at !== null) {
-    return {
-      rule: `runs ${what}`,
-      since: day(update.confirmed_at),
-      next: `final at ${at(update.deadline_at)}, if it stays up`,
-    };
-  }
-  if (status === 'success') {
-    const next = `it must report ${version} by ${at(update.deadline_at)}, or the update counts as failed`;
-    return { rule: `has written ${what} and must show that it boots`, since, next };
-  }
-  const doing = status === 'sent' ? `was sent ${what}` : `is ${status} ${what}`;
-  return {
-    rule: `${doing} (attempt ${attempt} of ${update.max_attempts})`,
-    since,
-    next: `without news the attempt ends at ${at(update.deadline_at)}`,
-  };
-}
-
-function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, now: Date): Explanation {
-  const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
-  const owed = attempt === 0 ? `is owed ${what}` : `is owed ${what} again: attempt ${attempt} ended with "${reason}"`;
-  if (not_before !== null && new Date(not_before) > now) {
-    return { rule: owed, since: day(created_at), next: `it is sent at ${at(not_before)} or soon after` };
-  }
-  if (unreachable_since !== null) {
-    const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;
-    return { rule: `${owed}, and is not connected`, since: day(unreachable_since), next };
-  }
-  return { rule: owed, since: day(created_at), next: whatHoldsSends(update, rollout, now) };
-}
-
-function whatHoldsSends({ start_counted }: UpdateFacts, rollout: ActiveRollout, now: Date): string {
-  const plan = readPlan(rollout);
-  if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
-    return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;
-  }
-  const { allowed_starts: allowed, starts } = rollout;
-  if (allowed !== null && !start_counted && starts >= allowed) {
-    return `it waits for its turn: the slow start has let ${starts} devices begin, and is ${stateOf(rollout, now)}`;
-  }
-  return 'it is sent at once, or as soon as the limits of the rollout leave room';
-}
-
 interface Barred {
   readonly rule: string;
   readonly next: string;
 }
 
-/** Uploads of all times. */
-const EVER = '-infinity';
-
-const ENDED = 'nothing: an aborted rollout does not go on';
 const STAYS = 'nothing: this rollout is not for it';
 
 function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefined {
@@ -329,16 +226,6 @@ async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: ActiveR
   return VERSION_RULES[verdict](version, rollout);
 }
 
-/** Why the release of a rollout is not there, as far as is known. */
-async function describeMissing(sql: Sql, rollout: ActiveRollout): Promise<string> {
-  const { firmware_version: version, device_model: model } = rollout;
-  const rejection = await findRejection(sql, uploadKey(version, model), EVER);
-  const missing = `no release ${version} is registered for ${model}`;
-  return rejection === undefined
-    ? missing
-    : `${missing}; its upload was rejected: ${rejection.verdict}, ${rejection.message}`;
-}
-
 /** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
 function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, now: Date): Explanation {
   const { held_by: holder, won_by: winner } = device;
@@ -386,36 +273,4 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
     since: device.version_since,
     next: 'it is claimed when the orchestrator looks next',
   };
-}
-
-/** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
-export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
-  const rollout = await readRollout(sql, rolloutId);
-  if (rollout === undefined) return null;
-  if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
-  return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
-}
-
-/** What is up already and is only waited for. */
-async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
-  const [row] = await sql.query<{ devices: number; first: Date | null }>(
-    `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
-     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL`,
-    { rollout: rolloutId },
-  );
-  if (!row?.first) return '';
-  return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
-}
-
-function stateOf(rollout: ActiveRollout, now: Date): string {
-  if (rollout.stage_threshold === null) return 'about to begin';
-
-  const plan = readPlan(rollout);
-  if (!plan.ok) return plan.reason;
-  const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
-  if (decision.kind !== 'finish') return describeDecision(decision);
-  if (rollout.has_open) return 'waiting for the last devices to end';
-  return rollout.keep_open
-    ? 'open for devices that join'
-    : 'about to complete, unless another rollout holds a device of it';
 }

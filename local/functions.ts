@@ -52,9 +52,10 @@ export class LocalFunction {
     return this.#waiting.length === 0 && this.#running.size === 0;
   }
 
-  /** Ends the environments that handle events now, in the middle of what they do. */
+  /** Ends all environments, those that handle events now in the middle of what they do. */
   async kill(): Promise<void> {
-    await Promise.all([...this.#running.keys()].map((environment) => environment.terminate()));
+    const environments = [...this.#free.splice(0), ...this.#running.keys()];
+    await Promise.all(environments.map((environment) => environment.terminate()));
   }
 
   /** Refuses what waits, lets running invocations finish for `graceMs`, then ends the environments. */

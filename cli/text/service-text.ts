@@ -36,8 +36,10 @@ export function fleetText(
   { devices, resting_since: resting, seen, versions, rollouts, attention }: Fleet,
   now: Date,
 ): string[] {
+  const about = seen.is_estimate ? 'about ' : '';
+  const seenIn = `seen in the last hour ${about}${number(seen.last_hour)}, day ${about}${number(seen.last_day)}, week ${about}${number(seen.last_week)}`;
   return [
-    `${bold(count(devices, 'device'))}  ${dim(`seen in the last hour ${number(seen.last_hour)}, day ${number(seen.last_day)}, week ${number(seen.last_week)}`)}`,
+    `${bold(count(devices, 'device'))}  ${dim(seenIn)}`,
     ...(resting === null
       ? []
       : [dim(`at rest since ${ago(resting, now)}: who had nothing new to say since was not written down`)]),

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import { encodeCommand, packetProblem } from '../../core/command.ts';
-import { describeState } from '../../core/explaining.ts';
 import { TOKEN_LENGTH } from '../../core/link.ts';
 import { settingsOf } from '../../core/model-settings.ts';
 import { type FitsCheck, previewRollout } from '../../core/preview.ts';
 import { expectedChip } from '../../core/release-policy.ts';
 import { showRelease } from '../../core/release-queries.ts';
 import { findRollout, insertRollout, type RolloutRow, type RolloutValues } from '../../core/rollout-queries.ts';
+import { describeState } from '../../core/rollout-waits.ts';
 import { readTarget } from '../../core/target-filter.ts';
 import { commandTopic } from '../../core/topics.ts';
 import { json, type Services } from './context.ts';

@@ -494,7 +494,7 @@ describe('the service', () => {
     expect(await client.fleet()).toMatchObject({
       devices: 2,
       resting_since: null,
-      seen: { last_hour: 2, last_day: 2, last_week: 2 },
+      seen: { last_hour: 2, last_day: 2, last_week: 2, is_estimate: false },
       versions: [{ device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 }],
       rollouts: [{ name: 'r', state: 'paused' }],
       attention: [

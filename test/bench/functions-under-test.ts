@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startAwsServer } from '../../local/aws-server.ts';
 import type { AwsService } from '../../local/aws-service.ts';
-import { systemClock } from '../../local/clock.ts';
+import { type Clock, systemClock } from '../../local/clock.ts';
 import { runCustomResource } from '../../local/custom-resources.ts';
 import { dataApiService } from '../../local/data-api.ts';
 import type { LocalFunction } from '../../local/functions.ts';
@@ -27,6 +27,8 @@ export interface FunctionsUnderTest {
   readonly calls: Readonly<Record<string, number>>;
   /** By the beginning of its logical id, such as `IngestStatus`. */
   fn(name: string): LocalFunction;
+  /** Empties a queue, by its logical id without the hash. @returns the bodies of what waited there */
+  takeQueued(name: string): string[];
   close(): Promise<void>;
 }
 
@@ -34,18 +36,19 @@ export interface FunctionsUnderTest {
 export async function openFunctions(
   databaseUrl: string,
   services: Readonly<Record<string, AwsService>> = {},
+  clock: Clock = systemClock,
 ): Promise<FunctionsUnderTest> {
   await synthesize(ASSEMBLY);
   const folder = mkdtempSync(join(tmpdir(), 'paku-ota-bench-'));
   const home = new Home(folder);
   const identities = new Identities();
   const provided: Record<string, AwsService> = {};
-  const signing = { host: '127.0.0.1', region: 'eu-west-1', identities, clock: Date.now };
+  const signing = { host: '127.0.0.1', region: 'eu-west-1', identities, clock: clock.now };
   const aws = await startAwsServer({ ...signing, port: 0, services: provided });
   const around = {
     home,
     identities,
-    clock: systemClock,
+    clock,
     faults: {},
     variables: {},
     audit: undefined,
@@ -54,7 +57,7 @@ export async function openFunctions(
   };
   const system = readSystem(ASSEMBLY, { ...around, onFailure: (error) => console.error(error.message) });
   const engine = openPostgres(databaseUrl);
-  const store = new S3Store(home.path('s3'), [system.bucket], Date.now);
+  const store = new S3Store(home.path('s3'), [system.bucket], clock.now);
   const calls: Record<string, number> = {};
   const all: Record<string, AwsService> = {
     'rds-data': dataApiService({ engine, secrets: system.secrets, clusterArns: [system.cluster.resourceArn] }),
@@ -83,6 +86,13 @@ export async function openFunctions(
       const found = functions.find((fn) => fn.name.startsWith(name));
       if (found === undefined) throw new Error(`${name} is none of ${functions.map((fn) => fn.name).join(', ')}`);
       return found;
+    },
+    takeQueued(name) {
+      const found = [...system.queues.values()].find(
+        ({ settings }) => settings.name.replace(/[0-9A-F]{8}$/, '') === name,
+      );
+      if (found === undefined) throw new Error(`there is no queue ${name}`);
+      return found.takeAll().map(({ body }) => body);
     },
     async close() {
       await Promise.all(functions.map((fn) => fn.close()));

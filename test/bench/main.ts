@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { apiBenchmark } from './api.ts';
+import { atRestBenchmark } from './at-rest.ts';
 import type { Benchmark } from './bench.ts';
 import { dispatchBenchmark } from './dispatch.ts';
 import { functionsBenchmark } from './functions.ts';
@@ -7,6 +8,7 @@ import { ingestionBenchmark } from './ingestion.ts';
 import { dropLargeDatabase } from './large-data.ts';
 import { describeMachine } from './machine.ts';
 import { pageOf, type Result } from './page.ts';
+import { systemBenchmark } from './system.ts';
 import { tickBenchmark } from './tick.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -15,6 +17,8 @@ const BENCHMARKS: readonly Benchmark[] = [
   apiBenchmark,
   dispatchBenchmark,
   functionsBenchmark,
+  systemBenchmark,
+  atRestBenchmark,
 ];
 
 const DOCS = new URL('../../docs/', import.meta.url);

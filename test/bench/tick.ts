@@ -61,8 +61,8 @@ async function measure(db: TestDatabase, devices: number, log: (line: string) =>
     claiming.push(ms);
   }
   log(`${devices}: claiming ${claiming.map(Math.round).join(' ')} ms`);
-  const toHalf = await tickUntil(db, (claimed) => claimed >= devices / 2);
-  const halfway = toHalf && devices > 4 * CLAIMS ? await repeat(ROUNDS, () => tick(db)) : [];
+  const hasHalf = devices > 4 * CLAIMS && (await tickUntil(db, (claimed) => claimed >= devices / 2));
+  const halfway = hasHalf ? await repeat(ROUNDS, () => tick(db)) : [];
   const watching = (await tickUntil(db, (_, inTick) => inTick === 0)) ? await repeat(ROUNDS, () => tick(db)) : [];
   return {
     devices,

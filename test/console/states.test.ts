@@ -44,7 +44,7 @@ const EMPTY = {
   '/v1/fleet': {
     devices: 0,
     resting_since: null,
-    seen: { last_hour: 0, last_day: 0, last_week: 0 },
+    seen: { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false },
     versions: [],
     rollouts: [],
     attention: [],

@@ -9,6 +9,7 @@ import { startRuntime } from '../../local/runtime.ts';
 import { synthesize } from '../../local/synthesize.ts';
 import { ASSEMBLY } from '../support/assembly.ts';
 import { findExceeded, findLost } from '../support/losses.ts';
+import { AWAKE } from '../support/system.ts';
 import { openDatabase, Releases, startFleet, Voice } from './load.ts';
 import { Probe, plot, quantile, type Sample } from './measure.ts';
 import { RandomFaults } from './random-faults.ts';
@@ -121,6 +122,7 @@ async function main(): Promise<void> {
     databaseUrl: process.env.DATABASE_URL,
     ports: { mqtt: 0, aws: 0, api: 0 },
     tickSeconds: TICK_SECONDS,
+    variables: AWAKE,
     faults,
   });
   const database = openDatabase(runtime);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { describeState, explainByItsRollout, explainDevice } from '../../core/explaining.ts';
+import { explainByItsRollout, explainDevice } from '../../core/explaining.ts';
 import { previewRollout, type RolloutDraft } from '../../core/preview.ts';
 import { recordRejectedUpload } from '../../core/releases.ts';
 import { abortRollout, haltRollout } from '../../core/rollout-control.ts';
+import { describeState } from '../../core/rollout-waits.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { countVersions } from '../../core/fleet-queries.ts';
+import { countSeen, countVersions } from '../../core/fleet-queries.ts';
 import { foldLedgers } from '../../core/ledgers.ts';
 import { haltRollout, resumeRollout, retryFailed } from '../../core/rollout-control.ts';
 import { findRollout, readFailures, readOutcomes, readStages } from '../../core/rollout-queries.ts';
@@ -87,4 +87,26 @@ test('what is deleted is not counted', async () => {
   await db.app.query('DELETE FROM rollout_configurations');
   await foldLedgers(db.app);
   expect(await db.app.query('SELECT * FROM update_counts')).toEqual([]);
+});
+
+test('who was seen lately is counted, of a large fleet by a sample', async () => {
+  const now = new Date('2026-03-01T12:00:00Z');
+  await addDevices(db.app, 20_000, { prefix: 'x' });
+  await db.app.query(
+    `UPDATE devices SET last_seen = :now::timestamptz - CASE right(device_id, 1)
+       WHEN '0' THEN interval '1 minute' WHEN '1' THEN interval '2 hours' ELSE interval '30 days' END`,
+    { now },
+  );
+  // d0 and d1 of four others are among them.
+  const all = { last_hour: 2_001, last_day: 4_002, last_week: 4_002 };
+  expect(await countSeen(db.app, now)).toEqual({ ...all, is_estimate: false });
+  const estimate = await countSeen(db.app, now, 5_000);
+  expect(estimate.is_estimate).toBe(true);
+  expect(estimate.last_hour / all.last_hour).toBeGreaterThan(0.5);
+  expect(estimate.last_hour / all.last_hour).toBeLessThan(1.5);
+});
+
+test('of no device none was seen', async () => {
+  await db.empty();
+  expect(await countSeen(db.app, new Date())).toEqual({ last_hour: 0, last_day: 0, last_week: 0, is_estimate: false });
 });

@@ -37,7 +37,7 @@ export interface TestSystem {
 }
 
 /** Stories that write rows by SQL do not wait for the next sweep. */
-const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
+export const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
 const WAIT_MS = 50_000;
 const POLL_MS = 50;
 /** How long the dispatch queue gathers messages; nobody need wait for that. */

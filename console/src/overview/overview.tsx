@@ -46,7 +46,7 @@ export function OverviewPage() {
 function Figures({ fleet: { devices, seen, rollouts, attention } }: { readonly fleet: Fleet }) {
   const seenIn = (span: string, value: number) => ({
     name: `seen in the last ${span}`,
-    value: count(value),
+    value: `${seen.is_estimate ? '≈ ' : ''}${count(value)}`,
     note: devices === 0 ? '' : percent(value, devices),
   });
   const figures = [

@@ -1,0 +1,51 @@
+import type { Sql } from './database.ts';
+import { uploadKey } from './object-keys.ts';
+import { findRejection } from './release-queries.ts';
+import { readPlan } from './rollout-plan.ts';
+import { decideRollout, describeDecision } from './rollout-policy.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readRollout } from './rollouts.ts';
+
+/** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
+export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
+  const rollout = await readRollout(sql, rolloutId);
+  if (rollout === undefined) return null;
+  if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
+  return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
+}
+
+/** What is up already and is only waited for. */
+async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
+  const [row] = await sql.query<{ devices: number; first: Date | null }>(
+    `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
+     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL`,
+    { rollout: rolloutId },
+  );
+  if (!row?.first) return '';
+  return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
+}
+
+/** What a rollout whose release is there does or waits for now, as a phrase. */
+export function stateOf(rollout: ActiveRollout, now: Date): string {
+  if (rollout.stage_threshold === null) return 'about to begin';
+  const plan = readPlan(rollout);
+  if (!plan.ok) return plan.reason;
+  const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
+  if (decision.kind !== 'finish') return describeDecision(decision);
+  if (rollout.has_open) return 'waiting for the last devices to end';
+  return rollout.keep_open
+    ? 'open for devices that join'
+    : 'about to complete, unless another rollout holds a device of it';
+}
+
+/** Uploads of all times. */
+const EVER = '-infinity';
+
+/** Why the release of a rollout is not there, as far as is known. */
+export async function describeMissing(sql: Sql, rollout: ActiveRollout): Promise<string> {
+  const { firmware_version: version, device_model: model } = rollout;
+  const rejection = await findRejection(sql, uploadKey(version, model), EVER);
+  const missing = `no release ${version} is registered for ${model}`;
+  return rejection === undefined
+    ? missing
+    : `${missing}; its upload was rejected: ${rejection.verdict}, ${rejection.message}`;
+}
