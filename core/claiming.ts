@@ -30,11 +30,12 @@ export const BARS = `u.status <> 'canceled' AND (
            OR u.status = 'success' AND u.rollout_id IN (${WINNERS} AND w.id > :rollout::bigint))`;
 
 /**
- * Whether an update of the device `d` rules out that it is claimed. OFFSET 0 keeps this a look-up by device, of which each
- * has few updates: a rollout of which no statistics know yet would else be joined as if it had next to none.
+ * Whether an update of the device `d` rules out that it is claimed. OFFSET 0 keeps this a look-up by device: a rollout of
+ * which no statistics know yet would else be joined as if it had next to none. What the rollout itself has claimed before
+ * is asked apart and first: one look into a unique index, and of a fleet that has been walked through it decides for all.
  */
 const isTaken = (why: string) => `EXISTS (
-           SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND (${why}) OFFSET 0)`;
+           SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND ${why} OFFSET 0)`;
 
 const CLAIMED_BEFORE = 'u.rollout_id = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
 const HELD = 'u.closed_at IS NULL AND u.rollout_id IS NOT NULL';
@@ -42,7 +43,8 @@ const HELD = 'u.closed_at IS NULL AND u.rollout_id IS NOT NULL';
 const claimable = (why: string) => `${MEMBER_CONDITION}
          AND :eligible::jsonb ? d.current_firmware_version
          AND (:threshold = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :threshold)
-         AND NOT ${isTaken(why)}
+         AND NOT ${isTaken(CLAIMED_BEFORE)}
+         AND NOT ${isTaken(`(${why})`)}
          AND NOT ${IS_KEPT}`;
 
 /**
@@ -50,10 +52,10 @@ const claimable = (why: string) => `${MEMBER_CONDITION}
  * version that may be updated, that this rollout has not claimed before and no rollout that wins over it has served or
  * keeps. What else this reads than devices and their updates belongs into the basis of a walk.
  */
-const CLAIMABLE = claimable(`${CLAIMED_BEFORE} OR ${BARS}`);
+const CLAIMABLE = claimable(BARS);
 
 /** Those of them that no rollout holds. */
-const CLAIMABLE_NOW = claimable(`${CLAIMED_BEFORE} OR ${HELD} OR ${BARS}`);
+const CLAIMABLE_NOW = claimable(`${HELD} OR ${BARS}`);
 
 /** Which devices are looked at: a stretch of a walk in the order of their ids (of their bytes), or those that have changed. */
 export type Scope =
@@ -111,6 +113,16 @@ export async function findClaimable(
   const values = { ...claimValues(claimer, release, scope), limit };
   const [row] = await sql.query<{ found: number; until: string | null }>(lookStatement(SCOPES[scope.kind]), values);
   return row ?? { found: 0, until: null };
+}
+
+/** The last device of a stretch of so many from `after` on, as a walk meets them; null: fewer are left. */
+export async function endOfStretch(sql: Sql, model: string, after: string, devices: number): Promise<string | null> {
+  const [row] = await sql.query<{ device_id: string }>(
+    `SELECT device_id FROM devices WHERE device_model = :model AND device_id COLLATE "C" > :after::text
+     ORDER BY device_id COLLATE "C" OFFSET :skipped LIMIT 1`,
+    { model, after, skipped: devices - 1 },
+  );
+  return row?.device_id ?? null;
 }
 
 const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (

@@ -1,38 +1,37 @@
 import type { Sql } from './database.ts';
 
 /**
- * Puts sums in the place of their entries. Entries that are added meanwhile stay as they are; of two who do this at once
- * the second finds nothing left to sum.
+ * @param touched what says of an entry which rows it concerns, as far as an index finds them
+ * @param more what else they are summed by
+ */
+const foldStatement = (table: string, counted: string, touched: readonly string[], more: readonly string[]) => {
+  const group = [...touched, ...more].join(', ');
+  return `WITH touched AS MATERIALIZED (
+       SELECT DISTINCT ${touched.join(', ')} FROM ${table} WHERE NOT is_sum
+     ), entries AS (
+       DELETE FROM ${table} AS l USING touched AS t WHERE ${touched.map((key) => `l.${key} = t.${key}`).join(' AND ')}
+       RETURNING l.*
+     )
+     INSERT INTO ${table} (${group}, ${counted}, is_sum)
+     SELECT ${group}, sum(${counted}), true FROM entries GROUP BY ${group} HAVING sum(${counted}) <> 0`;
+};
+
+const FOLD_UPDATES = foldStatement(
+  'update_counts',
+  'updates',
+  ['rollout_id'],
+  ['stage', 'state', 'is_reclaimable', 'reason'],
+);
+const FOLD_OUTCOMES = foldStatement('outcome_counts', 'updates', ['rollout_id', 'ended_at'], ['is_success']);
+const FOLD_VERSIONS = foldStatement('version_counts', 'devices', ['device_model', 'firmware_version'], []);
+
+/**
+ * Puts sums in the place of entries. Entries that are added meanwhile stay as they are; of two who do this at once the
+ * second finds nothing left to sum. It reads what was added since and the sums that this concerns, however long the
+ * history is.
  */
 export async function foldLedgers(sql: Sql): Promise<void> {
-  await sql.query(
-    `WITH entries AS (
-       DELETE FROM update_counts WHERE rollout_id IN (
-         SELECT rollout_id FROM update_counts GROUP BY rollout_id, stage, state, is_reclaimable, reason HAVING count(*) > 1)
-       RETURNING *
-     )
-     INSERT INTO update_counts
-     SELECT rollout_id, stage, state, is_reclaimable, reason, sum(updates) FROM entries
-     GROUP BY rollout_id, stage, state, is_reclaimable, reason HAVING sum(updates) <> 0`,
-  );
-  await sql.query(
-    `WITH entries AS (
-       DELETE FROM outcome_counts WHERE (rollout_id, ended_at) IN (
-         SELECT rollout_id, ended_at FROM outcome_counts GROUP BY rollout_id, ended_at, is_success HAVING count(*) > 1)
-       RETURNING *
-     )
-     INSERT INTO outcome_counts
-     SELECT rollout_id, ended_at, is_success, sum(updates) FROM entries
-     GROUP BY rollout_id, ended_at, is_success HAVING sum(updates) <> 0`,
-  );
-  await sql.query(
-    `WITH entries AS (
-       DELETE FROM version_counts WHERE (device_model, firmware_version) IN (
-         SELECT device_model, firmware_version FROM version_counts GROUP BY device_model, firmware_version HAVING count(*) > 1)
-       RETURNING *
-     )
-     INSERT INTO version_counts
-     SELECT device_model, firmware_version, sum(devices) FROM entries
-     GROUP BY device_model, firmware_version HAVING sum(devices) <> 0`,
-  );
+  await sql.query(FOLD_UPDATES);
+  await sql.query(FOLD_OUTCOMES);
+  await sql.query(FOLD_VERSIONS);
 }

@@ -17,7 +17,9 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
 async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
   const [row] = await sql.query<{ devices: number; first: Date | null }>(
     `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
-     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL`,
+     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL
+       -- Where there is none, no index need be read to find that.
+       AND (SELECT sum(updates) FROM update_counts WHERE rollout_id = :rollout AND state = 'confirming') > 0`,
     { rollout: rolloutId },
   );
   if (!row?.first) return '';

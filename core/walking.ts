@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   type ClaimedRelease,
   type Claimer,
   claimDevices,
+  endOfStretch,
   findClaimable,
   type Scope,
   takeOverClaims,
@@ -32,6 +34,10 @@ export interface Claimed {
 
 /** Devices claimed for a rollout in one tick; a larger one goes on at the next. */
 const CLAIMS_A_TICK = 5_000;
+/** Devices that one statement looks at: seconds, where each has a long history, and the Data API gives it 45. */
+const DEVICES_A_STRETCH = 50_000;
+/** A walk that finds nobody to claim comes past a million devices in one tick. */
+const STRETCHES_A_TICK = 20;
 const DAY_MS = 86_400_000;
 const BEFORE_ALL = '';
 
@@ -56,38 +62,50 @@ export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRe
   return { basis, after: BEFORE_ALL, since: horizon };
 }
 
-/** Claims what has changed, then goes on with the walk. @returns how many devices were claimed, and the walk as it is now */
+/**
+ * Claims what has changed, then goes on with the walk: stretch by stretch, each noted at once, so that a tick that is cut
+ * short has come on. @returns how many devices were claimed, and the walk as it is now
+ */
 export async function claimOnWalk(
   sql: Sql,
   claimer: Claimer,
   what: Claimed,
-  walk: Walk,
+  begun: Walk,
   now: Date,
+  { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK } = {},
 ): Promise<{ claimed: number; walk: Walk }> {
   const { rollout } = claimer;
-  const isNew = rollout.walk_basis !== walk.basis || rollout.changes_since !== walk.since;
-  let { after } = walk;
+  const isNew = rollout.walk_basis !== begun.basis || rollout.changes_since !== begun.since;
+  let walk = begun;
   let claimed = 0;
+  let noted: NotedWalk = rollout;
+  const comeTo = async (next: Walk) => {
+    walk = next;
+    noted = await noteWalk(sql, rollout, noted, next);
+  };
   if (rollout.has_changes && !isNew) {
     const changes = await claimWithin(sql, claimer, what, { kind: 'changes', since: walk.since }, CLAIMS_A_TICK, now);
     // Where more has changed than one tick can claim, only a walk comes past all of it.
-    if (!changes.isDone) after = BEFORE_ALL;
+    const after = changes.isDone ? walk.after : BEFORE_ALL;
     claimed += changes.claimed;
+    await comeTo({ ...walk, after, since: rollout.horizon });
   }
-  if (after !== null && claimed < CLAIMS_A_TICK) {
-    const scope: Scope = { kind: 'stretch', after, until: null };
+  for (let n = 0; n < stretches && walk.after !== null && claimed < CLAIMS_A_TICK; n++) {
+    const until = await endOfStretch(sql, rollout.device_model, walk.after, devicesAStretch);
+    const scope: Scope = { kind: 'stretch', after: walk.after, until };
     const stretch = await claimWithin(sql, claimer, what, scope, CLAIMS_A_TICK - claimed, now);
-    after = stretch.isDone ? stretch.until : after;
     claimed += stretch.claimed;
+    if (!stretch.isDone) break;
+    await comeTo({ ...walk, after: stretch.until });
   }
-  const next = { ...walk, after, since: rollout.has_changes ? rollout.horizon : walk.since };
-  await noteWalk(sql, rollout, next);
-  return { claimed, walk: next };
+  await comeTo(walk);
+  return { claimed, walk };
 }
 
 /**
  * Claims the first `limit` devices of a scope, in the order of their ids.
- * @returns `until`: the last of them; null where none is left behind it. `isDone`: whether those up to there are claimed
+ * @returns `until`: the last of them, or of the scope; null where none is left behind it. `isDone`: whether those up to
+ * there are claimed
  */
 async function claimWithin(
   sql: Sql,
@@ -97,26 +115,38 @@ async function claimWithin(
   limit: number,
   now: Date,
 ): Promise<{ claimed: number; until: string | null; isDone: boolean }> {
-  const found: (string | null)[] = [];
+  const wanted: ClaimedRelease[] = [];
+  let until = scope.kind === 'stretch' ? scope.until : null;
+  let isDone = true;
   for (const release of releases) {
-    const { found: count, until: last } = await findClaimable(sql, claimer, release, scope, limit);
-    if (count === limit) found.push(last);
+    const { found, until: last } = await findClaimable(sql, claimer, release, scope, limit);
+    if (found > 0) wanted.push(release);
+    if (found < limit) continue;
+    if (scope.kind === 'changes') isDone = false;
+    if (until === null || (last !== null && isBefore(last, until))) until = last;
   }
-  const until = found.reduce((least, last) => (least === null || (last !== null && last < least) ? last : least), null);
   const narrowed = scope.kind === 'stretch' ? { ...scope, until } : scope;
-  let isDone = scope.kind === 'stretch' || until === null;
-  for (const taken of [onTarget, ...releases]) {
+  for (const taken of [onTarget, ...wanted]) {
     if ((await takeOverClaims(sql, claimer, taken, narrowed, limit, now)) === limit) isDone = false;
   }
   let claimed = 0;
-  for (const release of releases) claimed += await claimDevices(sql, claimer, release, narrowed, limit, now);
+  for (const release of wanted) claimed += await claimDevices(sql, claimer, release, narrowed, limit, now);
   return { claimed, until, isDone };
 }
 
-/** Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew. */
-async function noteWalk(sql: Sql, rollout: ActiveRollout, walk: Walk): Promise<void> {
-  const { walk_basis, walk_after, changes_since } = rollout;
-  if (walk_basis === walk.basis && walk_after === walk.after && changes_since === walk.since) return;
+/** In the order of their bytes, as walks go. */
+const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
+
+type NotedWalk = Pick<ActiveRollout, 'walk_basis' | 'walk_after' | 'changes_since'>;
+
+/**
+ * Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew.
+ * @returns what is stored if nobody was faster
+ */
+async function noteWalk(sql: Sql, rollout: ActiveRollout, noted: NotedWalk, walk: Walk): Promise<NotedWalk> {
+  const { walk_basis, walk_after, changes_since } = noted;
+  const next = { walk_basis: walk.basis, walk_after: walk.after, changes_since: walk.since };
+  if (isDeepStrictEqual({ walk_basis, walk_after, changes_since }, next)) return next;
   await sql.query(
     `UPDATE rollout_pace SET walk_basis = :basis, walk_after = :after, changes_since = :since::xid8
      WHERE rollout_id = :rollout AND generation = :generation AND walk_basis IS NOT DISTINCT FROM :old_basis
@@ -130,6 +160,7 @@ async function noteWalk(sql: Sql, rollout: ActiveRollout, walk: Walk): Promise<v
       old_since: changes_since,
     },
   );
+  return next;
 }
 
 /** Forgets changes that every running rollout has looked at. For the one tick that is at work: what a walk has begun with stays. */

@@ -6,6 +6,7 @@ import history from './000005_history.sql';
 import identity from './000006_identity.sql';
 import flatTicks from './000007_flat_ticks.sql';
 import counts from './000008_counts.sql';
+import sums from './000009_sums.sql';
 
 export interface Migration {
   readonly version: number;
@@ -23,4 +24,5 @@ export const migrations: readonly Migration[] = [
   { version: 6, name: 'identity', sql: identity },
   { version: 7, name: 'flat_ticks', sql: flatTicks },
   { version: 8, name: 'counts', sql: counts },
+  { version: 9, name: 'sums', sql: sums },
 ];

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { foldLedgers } from '../../core/ledgers.ts';
 import { openDatabaseAt } from '../support/database.ts';
 import { DEVICE_ID, MODEL, makeFleet } from './fleet-data.ts';
 
@@ -16,7 +17,7 @@ export function serverUrl(): string {
 
 /**
  * A database with a million devices and ten million device updates: ten rollouts for everyone, of which nine are complete
- * and the newest is two thirds through. Made once, which takes a quarter of an hour, and kept; `npm run bench -- drop`
+ * and the newest is two thirds through. Made once, which takes some minutes, and kept; `npm run bench -- drop`
  * removes it.
  */
 export async function openLargeDatabase(log: (line: string) => void): Promise<string> {
@@ -67,6 +68,9 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
     await client.query('TRUNCATE device_changes');
     await client.query('VACUUM ANALYZE');
   });
+  const filled = await openDatabaseAt(url, false);
+  await foldLedgers(filled.app);
+  await filled.close();
 }
 
 /** Of a complete rollout 97 in 100 succeeded; the newest has a third yet to do. */
@@ -90,19 +94,20 @@ async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
   );
   await client.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt,
-       sends, error_message, created_at, sent_at, started_at, reported_at, deadline_at, enqueue_after, closed_at, completed_at,
-       is_tallied, start_counted)
-     SELECT ${DEVICE_ID}, $1, $1, $2, '1.0.0', s.status, CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
+       sends, error_message, created_at, sent_at, started_at, reported_at, confirmed_at, deadline_at, enqueue_after, closed_at,
+       completed_at, is_tallied, start_counted)
+     SELECT ${DEVICE_ID}, $1, $1, $2, '1.0.0', CASE s.status WHEN 'confirming' THEN 'success' ELSE s.status END, CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN s.status IN ('failed', 'timed_out') THEN 'reason ' || n % 7 END,
-       t.began, t.began, t.began, t.began, CASE WHEN NOT s.is_closed THEN now() + interval '1 hour' END,
+       t.began, t.began, t.began, t.began, CASE WHEN s.status IN ('confirming', 'success') THEN t.began END,
+       CASE WHEN NOT s.is_closed THEN now() + make_interval(secs => n % 3600) END,
        t.began, CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END,
        CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END, s.is_closed, s.status <> 'pending'
      FROM generate_series(1, $3::integer) AS n
-     CROSS JOIN LATERAL (SELECT CASE WHEN $4::boolean AND n % 3 = 0 THEN CASE WHEN n % 30 = 0 THEN 'downloading' ELSE 'pending' END
+     CROSS JOIN LATERAL (SELECT CASE WHEN $4::boolean AND n % 3 = 0 THEN CASE n % 60 WHEN 0 THEN 'downloading' WHEN 30 THEN 'confirming' ELSE 'pending' END
        WHEN n % 100 < 97 THEN 'success' WHEN n % 100 = 97 THEN 'failed' WHEN n % 100 = 98 THEN 'timed_out'
        ELSE 'canceled' END AS status) AS c
-     CROSS JOIN LATERAL (SELECT c.status, c.status NOT IN ('pending', 'downloading') AS is_closed) AS s
+     CROSS JOIN LATERAL (SELECT c.status, c.status NOT IN ('pending', 'downloading', 'confirming') AS is_closed) AS s
      CROSS JOIN LATERAL (
        SELECT now() - make_interval(days => $5, secs => 0.2 * n) AS began) AS t`,
     [rollout, `2.${rollout}.0`, LARGE.devices, isNewest, 30 * (LARGE.rollouts - rollout)],

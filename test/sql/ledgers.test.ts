@@ -110,3 +110,19 @@ test('of no device none was seen', async () => {
   await db.empty();
   expect(await countSeen(db.app, new Date())).toEqual({ last_hour: 0, last_day: 0, last_week: 0, is_estimate: false });
 });
+
+test('sums that nothing was added to are not written anew', async () => {
+  await service.tick();
+  await service.succeed('d0');
+  service.later(6);
+  await service.tick();
+  await foldLedgers(db.app);
+  const places = () =>
+    db.app.query(`SELECT 'update' AS ledger, ctid::text FROM update_counts UNION ALL
+      SELECT 'outcome', ctid::text FROM outcome_counts ORDER BY 1, 2`);
+  const before = await places();
+  await service.status('another', '1.0.0');
+  await foldLedgers(db.app);
+  expect(await places()).toEqual(before);
+  expect(await ledgerErrors(db.app)).toEqual([]);
+});

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { claimDevices } from '../../core/claiming.ts';
+import type { Sql } from '../../core/database.ts';
 import { changeGroup, setAttributes } from '../../core/device-queries.ts';
 import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
 import { readRollout, readWinners } from '../../core/rollouts.ts';
 import { readTarget } from '../../core/target-filter.ts';
+import { claimOnWalk, walkOf } from '../../core/walking.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { ledgerErrors } from '../support/ledgers.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -121,6 +123,58 @@ test('a rollout of which nothing has changed looks at no device', async () => {
   await watched.tick();
   expect(statements.filter((sql) => sql.includes('device_changes AS c'))).toEqual([]);
   expect(statements.filter((sql) => sql.includes('d.device_id COLLATE'))).toEqual([]);
+});
+
+describe('a walk', () => {
+  /** Goes on with the walk of a rollout that has begun, by itself and with two devices a stretch. */
+  async function walkOn(sql: Sql, stretches: number): Promise<number> {
+    const [row] = await db.app.query<{ id: number }>('SELECT id FROM rollout_configurations');
+    const read = await readRollout(sql, row?.id ?? 0);
+    if (read === undefined) throw new Error('there is no rollout');
+    const target = readTarget(read.target_type, read.target_filter, 100);
+    if (!target.ok) throw new Error(target.reason);
+    const claimer = { rollout: read, target: target.target, winners: [] };
+    const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
+    const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
+    const limits = { devicesAStretch: 2, stretches };
+    return (await claimOnWalk(sql, claimer, what, walkOf(read, [], service.now), service.now, limits)).claimed;
+  }
+  const comeTo = async () => {
+    const [row] = await db.app.query<{ walk_after: string | null }>('SELECT walk_after FROM rollout_pace');
+    return row?.walk_after;
+  };
+
+  beforeEach(async () => {
+    await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
+    await addDevices(db.app, 1, { version: '9.0.0' });
+    await service.tick();
+    await addDevices(db.app, 6, { prefix: 'x', version: '1.0.0' });
+    // As if they had been there before the walk, which begins anew.
+    await db.app.query(
+      `UPDATE rollout_pace SET walk_after = '', changes_since = pg_snapshot_xmin(pg_current_snapshot())`,
+    );
+  });
+
+  test('goes on by stretches, of which a tick takes so many', async () => {
+    expect(await walkOn(db.app, 2)).toBe(3);
+    expect(await comeTo()).toBe('x2');
+    expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2']);
+    expect(await walkOn(db.app, 5)).toBe(3);
+    expect(await comeTo()).toBeNull();
+    expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
+  });
+
+  test('has come on when its tick is cut short', async () => {
+    let claims = 0;
+    const dying: Sql = {
+      query(sql, values) {
+        if (sql.includes('INSERT INTO device_update_status') && ++claims === 3) throw new Error('timed out');
+        return db.app.query(sql, values);
+      },
+    };
+    await expect(walkOn(dying, 5)).rejects.toThrow('timed out');
+    expect(await comeTo()).toBe('x2');
+  });
 });
 
 test('changes that every running rollout has looked at are forgotten', async () => {
