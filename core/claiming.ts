@@ -31,13 +31,16 @@ export const BARS = `u.status <> 'canceled' AND (
 
 /**
  * Whether an update of the device `d` rules out that it is claimed. OFFSET 0 keeps this a look-up by device: a rollout of
- * which no statistics know yet would else be joined as if it had next to none. What the rollout itself has claimed before
- * is asked apart and first: one look into a unique index, and of a fleet that has been walked through it decides for all.
+ * which no statistics know yet would else be joined as if it had next to none.
  */
 const isTaken = (why: string) => `EXISTS (
            SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND ${why} OFFSET 0)`;
 
-const CLAIMED_BEFORE = 'u.rollout_id = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
+/**
+ * Asked apart and first: of a fleet that was walked through before it decides for all, and the index of claims alone
+ * answers it. The sum keeps planners from an index by rollout, in which a new one has next to no rows, they think.
+ */
+const CLAIMED_BEFORE = 'u.rollout_id + 0 = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
 const HELD = 'u.closed_at IS NULL AND u.rollout_id IS NOT NULL';
 
 const claimable = (why: string) => `${MEMBER_CONDITION}

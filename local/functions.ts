@@ -23,7 +23,7 @@ const CLOSE_GRACE_MS = 10_000;
 export class LocalFunction {
   readonly name: string;
   readonly arn: string;
-  readonly #options: FunctionOptions;
+  readonly options: FunctionOptions;
   readonly #log: WriteStream;
   readonly #waiting: Job[] = [];
   readonly #free: FunctionEnvironment[] = [];
@@ -34,7 +34,7 @@ export class LocalFunction {
   constructor(options: FunctionOptions) {
     this.name = options.name;
     this.arn = options.arn;
-    this.#options = options;
+    this.options = options;
     this.#log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
   }
 
@@ -84,7 +84,7 @@ export class LocalFunction {
   #takeEnvironment(): FunctionEnvironment | undefined {
     for (let free = this.#free.pop(); free !== undefined; free = this.#free.pop()) if (free.usable) return free;
     if (this.#running.size >= MAX_ENVIRONMENTS) return undefined;
-    return new FunctionEnvironment(this.#options, (output) => this.#write(output));
+    return new FunctionEnvironment(this.options, (output) => this.#write(output));
   }
 
   async #run(environment: FunctionEnvironment, { event, resolve, reject }: Job): Promise<void> {
@@ -101,7 +101,7 @@ export class LocalFunction {
   #failure(error: Error): FunctionError {
     const tail = this.#tail.trim().split('\n').slice(-TAIL_LINES).join('\n');
     this.#write(`${error.stack ?? error.message}\n`);
-    const output = tail === '' ? '' : `\nThe end of its output (${this.#options.logFile}):\n${tail}`;
+    const output = tail === '' ? '' : `\nThe end of its output (${this.options.logFile}):\n${tail}`;
     return new FunctionError(`${this.name}: ${error.message}${output}`, { cause: error });
   }
 

@@ -9,3 +9,9 @@ CREATE INDEX outcome_counts_entries_idx ON outcome_counts (rollout_id, ended_at)
 CREATE INDEX version_counts_entries_idx ON version_counts (device_model, firmware_version) WHERE NOT is_sum;
 
 CREATE INDEX version_counts_version_idx ON version_counts (device_model, firmware_version);
+
+-- By device first: whether a rollout has claimed a device before is read from this index alone.
+DROP INDEX device_update_status_claim_idx;
+
+CREATE UNIQUE INDEX device_update_status_claim_idx ON device_update_status (device_id, rollout_id, firmware_version)
+  WHERE NOT is_reclaimable;

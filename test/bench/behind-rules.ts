@@ -40,7 +40,7 @@ const ruleMessage = (deviceId: string, topic: string, payload: object) =>
 const status = (deviceId: string, firmware_version: string, uptime_seconds: number) =>
   ruleMessage(deviceId, 'status', { device_id: deviceId, device_model: 'esp32-s3', firmware_version, uptime_seconds });
 
-/** A device that does at once what it is told, one of the messages of field firmware after the other. */
+/** A device that is told at its next heartbeat, and does at once what it is told: one of the messages of field firmware after the other. */
 const REPORTS: readonly ((deviceId: string) => string)[] = [
   (id) => ruleMessage(id, 'ota/status', { status: 'accepted', version: VERSION }),
   (id) => ruleMessage(id, 'ota/progress', { state: 'Downloading', percent: 50 }),
@@ -106,18 +106,33 @@ async function roll(functions: FunctionsUnderTest, sql: Sql, reached: string[], 
   let [ticks, messages, done] = [0, 0, 0];
   while (done < DEVICES) {
     await spend('Orchestrate', () => functions.fn('Orchestrate').invoke({}));
-    const owed = functions.takeQueued('DispatchQueue');
-    if (++ticks > 2 && owed.length === 0) throw new Error(`tick ${ticks} sent nothing, ${done} of ${DEVICES} are done`);
-    await spend('Dispatch', () => feed(functions, 'Dispatch', owed));
+    const claimed = await readOwed(sql);
+    await spend('IngestStatus', () =>
+      feed(
+        functions,
+        'IngestStatus',
+        claimed.map((id) => status(id, '1.0.0', 5_060)),
+      ),
+    );
+    await spend('Dispatch', () => feed(functions, 'Dispatch', functions.takeQueued('DispatchQueue')));
     const woken = reached.splice(0);
+    if (++ticks > 2 && woken.length === 0)
+      throw new Error(`tick ${ticks} sent nothing, ${done} of ${DEVICES} are done`);
     for (const report of REPORTS) await spend('IngestOta', () => feed(functions, 'IngestOta', woken.map(report)));
     const reports = woken.map((id) => status(id, VERSION, 2));
     await spend('IngestStatus', () => feed(functions, 'IngestStatus', reports));
-    messages += woken.length * (REPORTS.length + 1);
+    messages += claimed.length + woken.length * (REPORTS.length + 1);
     done = await countDone(sql);
     log(`tick ${ticks}: ${done} done`);
   }
   return { ticks, messages, spent, seconds: Object.values(spent).reduce((sum, seconds) => sum + seconds, 0) };
+}
+
+async function readOwed(sql: Sql): Promise<string[]> {
+  const rows = await sql.query<{ device_id: string }>(
+    `SELECT device_id FROM device_update_status WHERE status = 'pending'`,
+  );
+  return rows.map(({ device_id: id }) => id);
 }
 
 async function countDone(sql: Sql): Promise<number> {

@@ -8,7 +8,7 @@ import { runCustomResource } from '../../local/custom-resources.ts';
 import { dataApiService } from '../../local/data-api.ts';
 import type { LocalFunction } from '../../local/functions.ts';
 import { Home } from '../../local/home.ts';
-import { Identities } from '../../local/identities.ts';
+import { type Credentials, Identities } from '../../local/identities.ts';
 import { s3Service } from '../../local/s3.ts';
 import { S3Store } from '../../local/s3-store.ts';
 import { secretsManagerService } from '../../local/secrets.ts';
@@ -23,6 +23,9 @@ export interface FunctionsUnderTest {
   readonly region: string;
   readonly bucket: string;
   readonly store: S3Store;
+  /** Of the operator, who may upload. */
+  readonly keys: Credentials;
+  readonly awsUrl: string;
   /** Calls of each AWS service since the start. */
   readonly calls: Readonly<Record<string, number>>;
   /** By the beginning of its logical id, such as `IngestStatus`. */
@@ -81,6 +84,8 @@ export async function openFunctions(
     region: signing.region,
     bucket: system.bucket,
     store,
+    keys: system.keys,
+    awsUrl: aws.url,
     calls,
     fn(name) {
       const found = functions.find((fn) => fn.name.startsWith(name));

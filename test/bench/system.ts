@@ -40,7 +40,7 @@ ${table(['an update is', 'median', '95 %'], phases)}
 The machine's processors worked ${share(busy, busy + cpu.idle)} of that time: ${share(cpu.runtime, busy)} of it for broker, endpoints and functions (one process),
 ${share(cpu.fleet, busy)} for the fleet, ${share(cpu.others, busy)} for the database server and all else.
 
-**${number(behind.devices)} devices behind the topic rules**, which exist as what they say only: the orchestrator's ticks, commands and five
+**${number(behind.devices)} devices behind the topic rules**, which exist as what they say only: the orchestrator's ticks, commands and six
 messages of each device through the bundles, in batches as the event source mappings make them, one step after the other:
 **${number(behind.devicesAMinute)} devices a minute**, ${number(behind.seconds)} s and ${number(behind.ticks)} ticks in all, ${number(behind.statements)} statements for ${number(behind.messages)} messages
 (${number((behind.statements / behind.messages) * 1000)} for a thousand). Registering them took ${number(behind.registeringSeconds)} s.
