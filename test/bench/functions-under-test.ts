@@ -6,6 +6,7 @@ import type { AwsService } from '../../local/aws-service.ts';
 import { type Clock, systemClock } from '../../local/clock.ts';
 import { runCustomResource } from '../../local/custom-resources.ts';
 import { dataApiService } from '../../local/data-api.ts';
+import { eventsService, objectCreatedEvent } from '../../local/event-bus.ts';
 import type { LocalFunction } from '../../local/functions.ts';
 import { Home } from '../../local/home.ts';
 import { type Credentials, Identities } from '../../local/identities.ts';
@@ -22,7 +23,6 @@ import { ASSEMBLY } from '../support/assembly.ts';
 export interface FunctionsUnderTest {
   readonly region: string;
   readonly bucket: string;
-  readonly store: S3Store;
   /** Of the operator, who may upload. */
   readonly keys: Credentials;
   readonly awsUrl: string;
@@ -61,8 +61,10 @@ export async function openFunctions(
   const system = readSystem(ASSEMBLY, { ...around, onFailure: (error) => console.error(error.message) });
   const engine = openPostgres(databaseUrl);
   const store = new S3Store(home.path('s3'), [system.bucket], clock.now);
+  store.onObjectCreated((created) => system.putEvent(objectCreatedEvent(created)));
   const calls: Record<string, number> = {};
   const all: Record<string, AwsService> = {
+    events: eventsService(system.putEvent),
     'rds-data': dataApiService({ engine, secrets: system.secrets, clusterArns: [system.cluster.resourceArn] }),
     s3: s3Service(store),
     secretsmanager: secretsManagerService(system.secrets),
@@ -83,7 +85,6 @@ export async function openFunctions(
   return {
     region: signing.region,
     bucket: system.bucket,
-    store,
     keys: system.keys,
     awsUrl: aws.url,
     calls,

@@ -8,7 +8,7 @@ import { ingestionBenchmark } from './ingestion.ts';
 import { dropLargeDatabase } from './large-data.ts';
 import { describeMachine } from './machine.ts';
 import { pageOf, type Result } from './page.ts';
-import { systemBenchmark } from './system.ts';
+import { rulesBenchmark, socketsBenchmark } from './system.ts';
 import { tickBenchmark } from './tick.ts';
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -17,7 +17,8 @@ const BENCHMARKS: readonly Benchmark[] = [
   apiBenchmark,
   dispatchBenchmark,
   functionsBenchmark,
-  systemBenchmark,
+  socketsBenchmark,
+  rulesBenchmark,
   atRestBenchmark,
 ];
 

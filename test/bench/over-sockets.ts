@@ -155,7 +155,7 @@ async function release({ endpoints: { region, s3 } }: LocalRuntime, sql: Sql): P
   const client = new S3Client({ region, endpoint: s3.endpoint, credentials: s3 });
   const image = buildImage({ version: VERSION, project: 'bench', codeBytes: CODE_BYTES });
   await client.send(new PutObjectCommand({ Bucket: s3.bucket, Key: `firmware/${VERSION}/esp32-s3.bin`, Body: image }));
-  await until('the release is registered', async () => (await sql.query('SELECT FROM firmware_releases')).length > 0);
+  await until('the release is registered', async () => (await sql.query('SELECT 1 FROM firmware_releases')).length > 0);
   return image.length;
 }
 

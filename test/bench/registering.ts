@@ -6,7 +6,6 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { buildImage } from '../../fleet/build-image.ts';
-import { objectCreatedEvent } from '../../local/event-bus.ts';
 import { openDatabaseAt } from '../support/database.ts';
 import { ownDatabase } from '../support/system.ts';
 import { type Spread, spreadOf } from './bench.ts';
@@ -33,8 +32,6 @@ export async function measureRegistering(log: (line: string) => void): Promise<R
   try {
     const { region, awsUrl: endpoint, keys: credentials, bucket } = functions;
     const s3 = new S3Client({ region, endpoint, credentials });
-    const bodies: string[] = [];
-    functions.store.onObjectCreated((created) => bodies.push(JSON.stringify(objectCreatedEvent(created))));
     const results: Registering[] = [];
     for (const [minor, size] of SIZES.entries()) {
       const peaks: number[] = [];
@@ -43,11 +40,13 @@ export async function measureRegistering(log: (line: string) => void): Promise<R
         const Body = buildImage({ version, codeBytes: size });
         await s3.send(new PutObjectCommand({ Bucket: bucket, Key: `firmware/${version}/esp32-s3.bin`, Body }));
         const event = join(folder, 'event.json');
-        writeFileSync(event, JSON.stringify(sqsEvent(bodies.splice(0, 1))));
-        bodies.length = 0;
+        writeFileSync(event, JSON.stringify(sqsEvent(functions.takeQueued('UploadQueue'))));
         peaks.push(await peakMiB(functions.fn('RegisterRelease').options, event));
-        const registered = await db.app.query('SELECT FROM firmware_releases WHERE version = :version', { version });
-        if (registered.length !== 1) throw new Error(`the image of ${size} bytes was not registered`);
+        const [release] = await db.app.query('SELECT 1 FROM firmware_releases WHERE version = :version', { version });
+        if (release === undefined) {
+          const rejected = await db.app.query('SELECT verdict, message FROM rejected_uploads ORDER BY id DESC LIMIT 1');
+          throw new Error(`the image of ${size} bytes was not registered: ${JSON.stringify(rejected)}`);
+        }
       }
       results.push({ imageBytes: size, peakMiB: spreadOf(peaks) });
       log(`registering ${size} bytes: ${peaks.map(Math.round).join(' ')} MiB`);
