@@ -72,7 +72,9 @@ const CONDITIONS = {
   model: 'd.device_model = :model',
   version: 'd.current_firmware_version = :version',
   online: 'd.online = :online',
-  not_seen_since: '(d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)',
+  // The day is what an index has.
+  not_seen_since: `(d.last_seen_day <= (:not_seen_since::timestamptz AT TIME ZONE 'UTC')::date OR d.last_seen_day IS NULL)
+           AND (d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)`,
   group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
   updating: `d.device_id IN (
            SELECT u.device_id FROM device_update_status AS u WHERE u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,

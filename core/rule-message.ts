@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as z from 'zod';
 
 /** `[A-Za-z0-9_:-]`, 1–64 characters: what an AWS IoT thing name may hold, cut at half its length. */
@@ -87,14 +87,17 @@ export function decodeRuleMessage(
 
   const deviceId = topic.split('/')[deviceIdSegment] ?? '';
   if (!DEVICE_ID.test(deviceId)) return reject(`topic names no valid device id: "${deviceId}"`);
-  const payload = parseJson(bytes.toString('utf8'));
+  const text = bytes.toString('utf8');
+  const payload = parseJson(text);
   if (!isObject(payload)) return reject('payload is not a JSON object');
-  if (depth(payload) > MAX_DEPTH) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
+  if (isDeep(text, payload)) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
   const claimed = payload.device_id;
   if (claimed !== undefined && claimed !== deviceId) {
     return reject(`payload says device_id ${shown(claimed)}, the topic says ${deviceId}`);
   }
-  return { ok: true, value: { ...origin, deviceId, payload: storable(payload) as JsonObject } };
+  // What cannot be stored comes into decoded UTF-8 by escapes alone.
+  const stored = text.includes('\\u') ? (storable(payload) as JsonObject) : payload;
+  return { ok: true, value: { ...origin, deviceId, payload: stored } };
 }
 
 /** A rejection of a decoded message, for a reason found later. */
@@ -134,7 +137,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
+export const sha256 = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');
 
 /** What a rule would have put on its queue, had it not failed a moment ago. */
 function dated(queued: unknown, undeliveredAt: Date): unknown {
@@ -167,6 +170,14 @@ function foreignBody(body: string, now: Date): RejectedMessage {
   const payload = Buffer.from(body);
   const reason = 'queue message was not put there by a topic rule of this service';
   return { topic: '', clientId: null, receivedAt: now, reason, payload, payloadHash: sha256(payload) };
+}
+
+/** Few payloads have as many brackets as would do for it, and need a walk. */
+function isDeep(text: string, payload: JsonObject): boolean {
+  let brackets = 0;
+  for (let at = 0; at < text.length && brackets <= MAX_DEPTH; at++)
+    if (text[at] === '{' || text[at] === '[') brackets++;
+  return brackets > MAX_DEPTH && depth(payload) > MAX_DEPTH;
 }
 
 /** Walks without recursion, so that a hostile depth costs time in proportion to its bytes and no stack. */

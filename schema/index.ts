@@ -7,6 +7,7 @@ import identity from './000006_identity.sql';
 import flatTicks from './000007_flat_ticks.sql';
 import counts from './000008_counts.sql';
 import sums from './000009_sums.sql';
+import hotHeartbeats from './000010_hot_heartbeats.sql';
 
 export interface Migration {
   readonly version: number;
@@ -25,4 +26,5 @@ export const migrations: readonly Migration[] = [
   { version: 7, name: 'flat_ticks', sql: flatTicks },
   { version: 8, name: 'counts', sql: counts },
   { version: 9, name: 'sums', sql: sums },
+  { version: 10, name: 'hot_heartbeats', sql: hotHeartbeats },
 ];

@@ -64,14 +64,15 @@ const MOST_ROUNDS = 4;
  */
 function apartByInstant(statuses: readonly Status[]): Status[][] {
   const rounds: Status[][] = Array.from({ length: MOST_ROUNDS }, () => []);
-  const said = new Map<string, Set<string>>();
+  /** By device and instant; of nearly all there is one. */
+  const said = new Map<string, Status[]>();
   for (const status of statuses) {
-    const instant = `${status.receivedAt.getTime()} ${status.report.deviceId}`;
-    const hashes = said.get(instant) ?? new Set();
-    if (hashes.has(status.payloadHash)) continue;
-    const round = Math.min(hashes.size, MOST_ROUNDS - 1);
-    said.set(instant, hashes.add(status.payloadHash));
-    rounds[round]?.push(status);
+    const instant = `${status.report.deviceId} ${status.receivedAt.getTime()}`;
+    const others = said.get(instant);
+    if (others?.some(({ payloadHash }) => payloadHash === status.payloadHash)) continue;
+    rounds[Math.min(others?.length ?? 0, MOST_ROUNDS - 1)]?.push(status);
+    if (others === undefined) said.set(instant, [status]);
+    else others.push(status);
   }
   return rounds.filter((round) => round.length > 0);
 }

@@ -23,7 +23,8 @@ broker's clock, in seconds:
 
 ${table(['an update is', 'median', '95 %'], phases)}
 
-The machine's processors worked ${share(busy, busy + cpu.idle)} of that time: ${share(cpu.runtime, busy)} of it for broker, endpoints and functions (one process),
+The machine's processors worked ${share(busy, busy + cpu.idle)} of that time: ${share(cpu.runtime, busy)} of it for broker, endpoints and functions (one process, which took
+${number(cpu.runtime / seconds)} cores),
 ${share(cpu.fleet, busy)} for the fleet, ${share(cpu.others, busy)} for the database server and all else.`;
 }
 

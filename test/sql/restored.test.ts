@@ -53,7 +53,14 @@ async function restore(service: TestService): Promise<void> {
   }
   await db.owner.query(`TRUNCATE ${TABLES.join(', ')} RESTART IDENTITY CASCADE`);
   for (const table of TABLES) {
-    await db.owner.query(`INSERT INTO ${table} OVERRIDING SYSTEM VALUE TABLE backup_${table}`);
+    const [row] = await db.owner.query<{ columns: string }>(
+      `SELECT string_agg(column_name, ', ') AS columns FROM information_schema.columns
+       WHERE table_name = :table AND is_generated = 'NEVER'`,
+      { table },
+    );
+    await db.owner.query(
+      `INSERT INTO ${table} (${row?.columns}) OVERRIDING SYSTEM VALUE SELECT ${row?.columns} FROM backup_${table}`,
+    );
     await db.owner.query(
       `SELECT setval(pg_get_serial_sequence(:table, 'id'), (SELECT max((to_jsonb(b) ->> 'id')::bigint) FROM backup_${table} AS b))
        WHERE EXISTS (SELECT FROM information_schema.columns WHERE table_name = :table AND is_identity = 'YES')`,
