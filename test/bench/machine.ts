@@ -25,7 +25,7 @@ export function describeMachine(): Machine {
 }
 
 /** Such as `PostgreSQL 15.18, shared_buffers 1GB, fsync off`. */
-export async function describePostgres(sql: Sql): Promise<string> {
+export async function describePostgres(sql: Pick<Sql, 'query'>): Promise<string> {
   const [row] = await sql.query<{ text: string }>(
     `SELECT 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1) || ', shared_buffers '
        || current_setting('shared_buffers') || ', fsync ' || current_setting('fsync') AS text`,

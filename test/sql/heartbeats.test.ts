@@ -108,3 +108,13 @@ test('heartbeats of a thousand devices that say nothing new take at most four st
   );
   expect(statements).toBeLessThanOrEqual(4);
 });
+
+test('heartbeats write to no index: none has a column that each of them changes', async () => {
+  const changed = ['last_seen', 'uptime_seconds', 'signal_strength_dbm', 'last_status', '\\w+_received_at'];
+  const indexes = await db.app.query<{ definition: string }>(
+    `SELECT indexdef AS definition FROM pg_indexes WHERE tablename = 'devices'`,
+  );
+  expect(indexes.length).toBeGreaterThan(5);
+  const columns = new RegExp(`\\b(${changed.join('|')})\\b`);
+  expect(indexes.filter(({ definition }) => columns.test(definition))).toEqual([]);
+});
