@@ -27,11 +27,15 @@ export class MovableClock implements Clock, DeviceClock {
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      const callOff = this.after(ms, () => resolve());
-      signal?.addEventListener('abort', () => {
+      const giveUp = () => {
         callOff();
-        reject(signal.reason);
+        reject(signal?.reason);
+      };
+      const callOff = this.after(ms, () => {
+        signal?.removeEventListener('abort', giveUp);
+        resolve();
       });
+      signal?.addEventListener('abort', giveUp, { once: true });
     });
   }
 
