@@ -77,7 +77,11 @@ function errorAnswer(error: Error, isS3: boolean): Answer {
   const { code, status, message, details } =
     error instanceof AwsError
       ? error
-      : new AwsError(isS3 ? 'InternalError' : 'InternalFailure', 500, 'The local endpoint failed; its log says why.');
+      : new AwsError(
+          isS3 ? 'InternalError' : 'InternalFailure',
+          500,
+          'The local endpoint failed; logs/runtime.log says why.',
+        );
   if (isS3) {
     const body = xmlElement('Error', { Code: code, Message: message, ...details, RequestId: randomUUID() });
     return { status, headers: { 'content-type': 'application/xml' }, body };

@@ -1,4 +1,4 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { appendAnyway } from './files.ts';
 import { FunctionEnvironment, type FunctionOptions } from './function-environment.ts';
 
 /** An invocation failed: the handler threw, ran too long or took its environment down. */
@@ -24,7 +24,6 @@ export class LocalFunction {
   readonly name: string;
   readonly arn: string;
   readonly options: FunctionOptions;
-  readonly #log: WriteStream;
   readonly #waiting: Job[] = [];
   readonly #free: FunctionEnvironment[] = [];
   readonly #running = new Map<FunctionEnvironment, Promise<void>>();
@@ -35,7 +34,6 @@ export class LocalFunction {
     this.name = options.name;
     this.arn = options.arn;
     this.options = options;
-    this.#log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
   }
 
   /** @throws FunctionError with the handler's message and the last lines of its output */
@@ -71,7 +69,6 @@ export class LocalFunction {
     clearTimeout(timer);
     await Promise.all(environments.map((environment) => environment.terminate()));
     await Promise.all(this.#running.values());
-    await new Promise<void>((resolve) => this.#log.end(resolve));
   }
 
   #next(): void {
@@ -107,6 +104,6 @@ export class LocalFunction {
 
   #write(output: string): void {
     this.#tail = (this.#tail + output).slice(-TAIL_CHARACTERS);
-    if (!this.#log.writableEnded) this.#log.write(output);
+    appendAnyway(this.options.logFile, output);
   }
 }

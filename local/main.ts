@@ -6,6 +6,7 @@ import pc from 'picocolors';
 import { type Database, dataApiDatabase } from '../core/database.ts';
 import { buildConsole, CONSOLE_PORT, startLocalConsole } from './console.ts';
 import { readOwnImage, startDemo } from './demo.ts';
+import { appendAnyway } from './files.ts';
 import { readSnapshot, renderSnapshot } from './fleet-view.ts';
 import type { Endpoints } from './home.ts';
 import { parseOptions, type StartOptions } from './options.ts';
@@ -20,6 +21,11 @@ const REFRESH_MS = 1_000;
 /** A database on this machine costs nothing while it is awake, and rows that are written by hand are found at once. */
 const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
 const CLEAR = '\x1b[H\x1b[J';
+
+/** Into the log; where the disk is full, here. */
+function say(log: string, line: string): void {
+  if (!appendAnyway(log, `${new Date().toISOString()} ${line}\n`)) console.error(line);
+}
 
 /** `npm start`: the whole system on this machine, with a fleet to watch, until Ctrl-C. */
 async function main(options: StartOptions): Promise<void> {
@@ -38,6 +44,7 @@ async function main(options: StartOptions): Promise<void> {
     variables: AWAKE,
     host: options.host,
     ports: options.ports,
+    log: (line) => say(join(home, 'logs', 'runtime.log'), line),
   });
   const web = await startLocalConsole(pages, runtime.endpoints, options.ports.console);
   const database = openDatabase(runtime.endpoints);

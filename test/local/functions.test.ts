@@ -15,7 +15,10 @@ beforeEach(async () => {
 afterEach(() => Promise.all(functions.map((fn) => fn.close(0))));
 
 /** A function whose bundle is this source text. */
-async function deploy(source: string, overrides: { timeoutSeconds?: number } = {}): Promise<LocalFunction> {
+async function deploy(
+  source: string,
+  overrides: { timeoutSeconds?: number; logFile?: string } = {},
+): Promise<LocalFunction> {
   await writeFile(join(folder, 'index.mjs'), source);
   const fn = new LocalFunction({
     name: 'Sample',
@@ -47,6 +50,13 @@ describe('a function in its worker threads', () => {
   it('sees its own environment and nothing of the process that runs it', async () => {
     const fn = await deploy('export const handler = async () => process.env');
     expect(await fn.invoke({})).toEqual({ AWS_LAMBDA_FUNCTION_NAME: 'Sample', COLOR: 'green' });
+  });
+
+  it('works on where its log cannot be written, as on a full disk', async () => {
+    const source = 'export const handler = async () => { console.log("said"); throw new Error("why"); }';
+    const fn = await deploy(source, { logFile: join(folder, 'no-such-folder', 'Sample.log') });
+    await expect(fn.invoke({})).rejects.toThrow('why');
+    await expect(fn.invoke({})).rejects.toThrow('why');
   });
 
   it('keeps its state between invocations', async () => {
