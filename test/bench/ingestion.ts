@@ -60,7 +60,7 @@ async function run(log: (line: string) => void): Promise<Figures> {
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   try {
-    for (let first = 0; first < DEVICES; first += MESSAGES) await ingest(functions, statuses(first, 0));
+    for (let first = 0; first < DEVICES; first += MESSAGES) await ingest(functions, eventsOf(statuses(first, 0)));
     await client.query('VACUUM ANALYZE devices');
     const speeds = { oneByOne: [] as number[], limit: [] as number[], ours: [] as number[] };
     const before = functions.calls['rds-data'] ?? 0;
@@ -70,7 +70,8 @@ async function run(log: (line: string) => void): Promise<Figures> {
         await speed(MESSAGES_ONE_BY_ONE, () => oneByOne(client, messages.slice(0, MESSAGES_ONE_BY_ONE))),
       );
       speeds.limit.push(await speed(MESSAGES, () => inBatches(client, messages)));
-      speeds.ours.push(await speed(MESSAGES, () => ingest(functions, messages)));
+      const events = eventsOf(messages);
+      speeds.ours.push(await speed(MESSAGES, () => ingest(functions, events)));
       log(
         Object.entries(speeds)
           .map(([way, values]) => `${way} ${Math.round(values.at(-1) ?? 0)}`)
@@ -96,16 +97,21 @@ async function speed(messages: number, work: () => Promise<unknown>): Promise<nu
   return (messages / ms) * 1000;
 }
 
+/** What the event source mapping makes of messages. */
+function eventsOf(messages: readonly Status[]): object[] {
+  const events: object[] = [];
+  for (let first = 0; first < messages.length; first += BATCH) {
+    events.push(sqsEvent(messages.slice(first, first + BATCH).map(ruleMessage)));
+  }
+  return events;
+}
+
 /** Queue event → bundle → Data API → PostgreSQL, in as many environments as the local runtime has. */
-async function ingest(functions: FunctionsUnderTest, messages: readonly Status[]): Promise<void> {
+async function ingest(functions: FunctionsUnderTest, events: readonly object[]): Promise<void> {
   const fn = functions.fn('IngestStatus');
-  let next = 0;
+  const waiting = events.values();
   const work = async () => {
-    while (next < messages.length) {
-      const batch = messages.slice(next, next + BATCH);
-      next += BATCH;
-      await fn.invoke(sqsEvent(batch.map(ruleMessage)));
-    }
+    for (const event of waiting) await fn.invoke(event);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
