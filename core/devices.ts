@@ -54,7 +54,7 @@ const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === 
 /**
  * Registers devices that are new and updates those that are known, one row a device. Written in the order of the ids,
  * so that two writers meet in the same order and cannot deadlock. Of two words of one instant the greater counts, which
- * says nothing about them but is the same in any order.
+ * says nothing about them but is the same in any order; and a last will, since a device can speak and die in one.
  */
 export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: string }[]> {
   const rows = reports.map((r) => ({
@@ -98,11 +98,11 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
            > (coalesce(d.version_received_at, '-infinity'), d.current_firmware_version)
          THEN excluded.current_firmware_version ELSE d.current_firmware_version END,
        version_received_at = greatest(d.version_received_at, excluded.version_received_at),
-       client_id = CASE WHEN (excluded.reachability_received_at, excluded.online)
-           >= (coalesce(d.reachability_received_at, '-infinity'), d.online)
+       client_id = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
+           >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)
          THEN coalesce(excluded.client_id, d.client_id) ELSE d.client_id END,
-       online = CASE WHEN (excluded.reachability_received_at, excluded.online)
-           >= (coalesce(d.reachability_received_at, '-infinity'), d.online)
+       online = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
+           >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)
          THEN excluded.online ELSE d.online END,
        reachability_received_at = greatest(d.reachability_received_at, excluded.reachability_received_at),
        registered_at = least(d.registered_at, excluded.registered_at),
