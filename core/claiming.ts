@@ -101,21 +101,27 @@ const lookStatement = ({ from, where }: ScopeSql) => `SELECT count(*)::integer A
        ORDER BY d.device_id COLLATE "C" LIMIT :limit
      ) AS looked_at`;
 
-/**
- * How many devices of the scope the rollout may claim, up to a limit, whether or not another rollout holds them, and the
- * last of these in the order of their ids.
- */
+/** What a statement found in a scope, up to its limit; where it is reached, nothing is known behind the last. */
+export interface Found {
+  readonly found: number;
+  /** The last of them, in the order of their ids; null: there is none. */
+  readonly until: string | null;
+}
+
+const NOTHING: Found = { found: 0, until: null };
+
+/** Devices of the scope that the rollout may claim, up to a limit, whether or not another rollout holds them. */
 export async function findClaimable(
   sql: Sql,
   claimer: Claimer,
   release: Eligible,
   scope: Scope,
   limit: number,
-): Promise<{ found: number; until: string | null }> {
-  if (release.fromVersions.length === 0) return { found: 0, until: null };
+): Promise<Found> {
+  if (release.fromVersions.length === 0) return NOTHING;
   const values = { ...claimValues(claimer, release, scope), limit };
-  const [row] = await sql.query<{ found: number; until: string | null }>(lookStatement(SCOPES[scope.kind]), values);
-  return row ?? { found: 0, until: null };
+  const [row] = await sql.query<Found>(lookStatement(SCOPES[scope.kind]), values);
+  return row ?? NOTHING;
 }
 
 /** The last device of a stretch of so many from `after` on, as a walk meets them; null: fewer are left. */
@@ -130,20 +136,22 @@ export async function endOfStretch(sql: Sql, model: string, after: string, devic
 
 const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        SELECT stage FROM rollout_pace WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR SHARE
+     ), picked AS MATERIALIZED (
+       SELECT d.device_id COLLATE "C" AS device_id, d.current_firmware_version, fence.stage FROM fence, ${from}
+       WHERE ${where} AND ${CLAIMABLE_NOW}
+       ORDER BY d.device_id COLLATE "C"
+       LIMIT :limit
      ), claimed AS (
        INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, is_stepping_stone, stage,
          previous_version, status, created_at, reported_at, deadline_at, enqueue_after, not_before)
-       SELECT d.device_id, :rollout, :release, :version, :stone::boolean, fence.stage, d.current_firmware_version, 'pending',
+       SELECT d.device_id, :rollout, :release, :version, :stone::boolean, d.stage, d.current_firmware_version, 'pending',
          :now::timestamptz, :now::timestamptz, :now::timestamptz + make_interval(days => :days::integer),
          :now::timestamptz + jitter.wait, :now::timestamptz + jitter.wait
-       FROM fence, ${from}
+       FROM picked AS d
        CROSS JOIN LATERAL (
          -- The first 24 bits of a hash of the device, as a share of the jitter: the same whenever it is claimed.
          SELECT ('x' || substr(md5(d.device_id || :rollout::bigint), 1, 6))::bit(24)::integer / 16777216.0
            * make_interval(mins => :jitter::integer) AS wait) AS jitter
-       WHERE ${where} AND ${CLAIMABLE_NOW}
-       ORDER BY d.device_id COLLATE "C"
-       LIMIT :limit
        ON CONFLICT DO NOTHING
        RETURNING device_id, stage
      ), superseded AS (
@@ -155,13 +163,13 @@ const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        UPDATE rollout_stages AS s SET claimed = s.claimed + counted.claimed
        FROM counted WHERE s.rollout_id = :rollout AND s.stage = counted.stage
      )
-     SELECT coalesce(sum(claimed), 0)::integer AS claimed FROM counted`;
+     SELECT (SELECT coalesce(sum(claimed), 0)::integer FROM counted) AS claimed,
+       (SELECT count(*)::integer FROM picked) AS found, (SELECT max(device_id) FROM picked) AS until`;
 
 /**
  * Claims devices of the scope for a rollout, at most `limit`: each becomes owed a command. A device has one open update,
  * which is a constraint, so that two claimers at once cannot claim a device twice; a rollout that was halted or resumed
  * since it was read claims nothing.
- * @returns how many were claimed
  */
 export async function claimDevices(
   sql: Sql,
@@ -170,10 +178,10 @@ export async function claimDevices(
   scope: Scope,
   limit: number,
   now: Date,
-): Promise<number> {
-  if (release.fromVersions.length === 0) return 0;
+): Promise<Found & { readonly claimed: number }> {
+  if (release.fromVersions.length === 0) return { ...NOTHING, claimed: 0 };
   const { rollout } = claimer;
-  const [row] = await sql.query<{ claimed: number }>(claimStatement(SCOPES[scope.kind]), {
+  const [row] = await sql.query<Found & { readonly claimed: number }>(claimStatement(SCOPES[scope.kind]), {
     ...claimValues(claimer, release, scope),
     generation: rollout.generation,
     release: release.releaseId,
@@ -183,12 +191,12 @@ export async function claimDevices(
     limit,
     now,
   });
-  return row?.claimed ?? 0;
+  return row ?? { ...NOTHING, claimed: 0 };
 }
 
 /** Goes from the devices of the scope to what holds them: what others have claimed may be most of the fleet. */
 const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALIZED (
-       SELECT o.id FROM ${from}
+       SELECT o.id, d.device_id COLLATE "C" AS device_id FROM ${from}
        CROSS JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id OFFSET 0) AS o
        JOIN rollout_configurations AS l ON l.id = o.rollout_id AND (l.weight, l.id) < (:weight::integer, :rollout::bigint)
        WHERE o.status = 'pending' AND o.attempt = 0 AND o.rollout_id <> :rollout AND ${where} AND ${CLAIMABLE}
@@ -205,7 +213,8 @@ const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALI
        FROM lost WHERE u.id = lost.id
        RETURNING u.id
      )
-     SELECT count(*)::integer AS taken FROM canceled`;
+     SELECT (SELECT count(*)::integer FROM held) AS found, (SELECT max(device_id) FROM held) AS until,
+       (SELECT count(*)::integer FROM canceled) AS taken`;
 
 /**
  * Cancels claims of rollouts that this one wins over, of devices of the scope on the given versions that it may claim, or
@@ -219,11 +228,11 @@ export async function takeOverClaims(
   scope: Scope,
   limit: number,
   now: Date,
-): Promise<number> {
-  if (release.fromVersions.length === 0) return 0;
+): Promise<Found & { readonly taken: number }> {
+  if (release.fromVersions.length === 0) return { ...NOTHING, taken: 0 };
   const values = { ...claimValues(claimer, release, scope), name: claimer.rollout.name, limit, now };
-  const [row] = await sql.query<{ taken: number }>(takeOverStatement(SCOPES[scope.kind]), values);
-  return row?.taken ?? 0;
+  const [row] = await sql.query<Found & { readonly taken: number }>(takeOverStatement(SCOPES[scope.kind]), values);
+  return row ?? { ...NOTHING, taken: 0 };
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   type Claimer,
   claimDevices,
   endOfStretch,
+  type Found,
   findClaimable,
   type Scope,
   takeOverClaims,
@@ -72,7 +73,7 @@ export async function claimOnWalk(
   what: Claimed,
   begun: Walk,
   now: Date,
-  { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK } = {},
+  { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK, claims = CLAIMS_A_TICK } = {},
 ): Promise<{ claimed: number; walk: Walk }> {
   const { rollout } = claimer;
   const isNew = rollout.walk_basis !== begun.basis || rollout.changes_since !== begun.since;
@@ -84,18 +85,18 @@ export async function claimOnWalk(
     noted = await noteWalk(sql, rollout, noted, next);
   };
   if (rollout.has_changes && !isNew) {
-    const changes = await claimWithin(sql, claimer, what, { kind: 'changes', since: walk.since }, CLAIMS_A_TICK, now);
+    const changes = await claimWithin(sql, claimer, what, { kind: 'changes', since: walk.since }, claims, now);
     // Where more has changed than one tick can claim, only a walk comes past all of it.
     const after = changes.isDone ? walk.after : BEFORE_ALL;
     claimed += changes.claimed;
-    await comeTo({ ...walk, after, since: rollout.horizon });
+    await comeTo({ ...walk, after, since: changes.wasLocked ? walk.since : rollout.horizon });
   }
-  for (let n = 0; n < stretches && walk.after !== null && claimed < CLAIMS_A_TICK; n++) {
+  for (let n = 0; n < stretches && walk.after !== null && claimed < claims; n++) {
     const until = await endOfStretch(sql, rollout.device_model, walk.after, devicesAStretch);
     const scope: Scope = { kind: 'stretch', after: walk.after, until };
-    const stretch = await claimWithin(sql, claimer, what, scope, CLAIMS_A_TICK - claimed, now);
+    const stretch = await claimWithin(sql, claimer, what, scope, claims - claimed, now);
     claimed += stretch.claimed;
-    if (!stretch.isDone) break;
+    if (stretch.wasLocked) break;
     await comeTo({ ...walk, after: stretch.until });
   }
   await comeTo(walk);
@@ -103,9 +104,10 @@ export async function claimOnWalk(
 }
 
 /**
- * Claims the first `limit` devices of a scope, in the order of their ids.
- * @returns `until`: the last of them, or of the scope; null where none is left behind it. `isDone`: whether those up to
- * there are claimed
+ * Claims the first `limit` devices of a scope, in the order of their ids. Between its statements devices come and go: what
+ * counts as looked at ends at the last that any of them reached its limit with.
+ * @returns `until`: up to where devices were looked at; null: all of the scope. `isDone`: false for changes that were more
+ * than the limit. `wasLocked`: something was to be taken over that another transaction held
  */
 async function claimWithin(
   sql: Sql,
@@ -114,24 +116,34 @@ async function claimWithin(
   scope: Scope,
   limit: number,
   now: Date,
-): Promise<{ claimed: number; until: string | null; isDone: boolean }> {
-  const wanted: ClaimedRelease[] = [];
+): Promise<{ claimed: number; until: string | null; isDone: boolean; wasLocked: boolean }> {
   let until = scope.kind === 'stretch' ? scope.until : null;
   let isDone = true;
-  for (const release of releases) {
-    const { found, until: last } = await findClaimable(sql, claimer, release, scope, limit);
-    if (found > 0) wanted.push(release);
-    if (found < limit) continue;
+  const within = (): Scope => (scope.kind === 'stretch' ? { ...scope, until } : scope);
+  const note = ({ found, until: last }: Found) => {
+    if (found < limit || last === null) return;
     if (scope.kind === 'changes') isDone = false;
-    if (until === null || (last !== null && isBefore(last, until))) until = last;
+    else if (until === null || isBefore(last, until)) until = last;
+  };
+  const wanted: ClaimedRelease[] = [];
+  for (const release of releases) {
+    const look = await findClaimable(sql, claimer, release, scope, limit);
+    if (look.found > 0) wanted.push(release);
+    note(look);
   }
-  const narrowed = scope.kind === 'stretch' ? { ...scope, until } : scope;
-  for (const taken of [onTarget, ...wanted]) {
-    if ((await takeOverClaims(sql, claimer, taken, narrowed, limit, now)) === limit) isDone = false;
+  let wasLocked = false;
+  for (const release of [onTarget, ...wanted]) {
+    const held = await takeOverClaims(sql, claimer, release, within(), limit, now);
+    if (held.taken < held.found) wasLocked = true;
+    note(held);
   }
   let claimed = 0;
-  for (const release of wanted) claimed += await claimDevices(sql, claimer, release, narrowed, limit, now);
-  return { claimed, until, isDone };
+  for (const release of wanted) {
+    const claims = await claimDevices(sql, claimer, release, within(), limit, now);
+    claimed += claims.claimed;
+    note(claims);
+  }
+  return { claimed, until, isDone, wasLocked };
 }
 
 /** In the order of their bytes, as walks go. */

@@ -41,7 +41,8 @@ async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
     fromVersions: ['1.0.0'],
   };
   const claimer = { rollout: { ...rollout, stage_threshold: member_threshold }, target, winners: [] };
-  return claimDevices(db.app, claimer, release, { kind: 'stretch', after: '', until: null }, limit, now);
+  const scope = { kind: 'stretch', after: '', until: null } as const;
+  return (await claimDevices(db.app, claimer, release, scope, limit, now)).claimed;
 }
 
 async function startRollout(

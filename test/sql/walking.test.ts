@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { claimDevices } from '../../core/claiming.ts';
 import type { Sql } from '../../core/database.ts';
@@ -127,7 +128,7 @@ test('a rollout of which nothing has changed looks at no device', async () => {
 
 describe('a walk', () => {
   /** Goes on with the walk of a rollout that has begun, by itself and with two devices a stretch. */
-  async function walkOn(sql: Sql, stretches: number): Promise<number> {
+  async function walkOn(sql: Sql, stretches: number, claims?: number): Promise<number> {
     const [row] = await db.app.query<{ id: number }>('SELECT id FROM rollout_configurations');
     const read = await readRollout(sql, row?.id ?? 0);
     if (read === undefined) throw new Error('there is no rollout');
@@ -136,7 +137,7 @@ describe('a walk', () => {
     const claimer = { rollout: read, target: target.target, winners: [] };
     const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
     const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
-    const limits = { devicesAStretch: 2, stretches };
+    const limits = { devicesAStretch: claims === undefined ? 2 : 100, stretches, ...(claims && { claims }) };
     return (await claimOnWalk(sql, claimer, what, walkOf(read, [], service.now), service.now, limits)).claimed;
   }
   const comeTo = async () => {
@@ -164,6 +165,24 @@ describe('a walk', () => {
     expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
+  test('comes past no device that another one pushes out, which registers between the look and the claim', async () => {
+    let isFirst = true;
+    const busy: Sql = {
+      async query(sql, values) {
+        if (isFirst && sql.includes('INSERT INTO device_update_status')) {
+          isFirst = false;
+          await addDevices(db.app, 1, { prefix: 'a', version: '1.0.0' });
+        }
+        return db.app.query(sql, values);
+      },
+    };
+    expect(await walkOn(busy, 1, 3)).toBe(3);
+    expect(await claimedBy('all')).toEqual(['a0', 'x0', 'x1']);
+    expect(await comeTo()).toBe('x1');
+    expect(await walkOn(db.app, 5, 100)).toBe(4);
+    expect(await claimedBy('all')).toEqual(['a0', 'x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
+  });
+
   test('has come on when its tick is cut short', async () => {
     let claims = 0;
     const dying: Sql = {
@@ -175,6 +194,32 @@ describe('a walk', () => {
     await expect(walkOn(dying, 5)).rejects.toThrow('timed out');
     expect(await comeTo()).toBe('x2');
   });
+});
+
+test('a claim to be taken over that is locked for a moment is taken over by the next tick', async (context) => {
+  if (!db.isConcurrent || db.url === undefined) return context.skip('PGlite has one connection');
+  await addDevices(db.app, 3, { version: '2.0.0' });
+  const light = await addRollout(db.app, 'light', '3.0.0', AT_ONCE);
+  await db.app.query(
+    `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, deadline_at, enqueue_after)
+     SELECT d.device_id, :light, f.id, f.version, :due::timestamptz, :due::timestamptz
+     FROM devices AS d, firmware_releases AS f WHERE f.version = '3.0.0'`,
+    { light, due: new Date(service.now.getTime() + 86_400_000) },
+  );
+  await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, weight: 5, keep_open: true });
+  const other = new pg.Client({ connectionString: db.url });
+  await other.connect();
+  try {
+    await other.query('BEGIN');
+    await other.query(`SELECT FROM device_update_status WHERE device_id = 'd1' FOR UPDATE`);
+    await service.tick();
+    expect(await claimedBy('light')).toEqual(['d1']);
+    await other.query('ROLLBACK');
+    await service.tick();
+    expect(await claimedBy('light')).toEqual([]);
+  } finally {
+    await other.end();
+  }
 });
 
 test('changes that every running rollout has looked at are forgotten', async () => {
@@ -262,7 +307,8 @@ async function leftBehind(): Promise<number> {
     const winners = await readWinners(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
     const claimer = { rollout: read, target: filter.target, winners };
     const release = { releaseId: read.release_id ?? 0, version: target, isSteppingStone: false, fromVersions: older };
-    left += await claimDevices(db.app, claimer, release, { kind: 'stretch', after: '', until: null }, 10, service.now);
+    const scope = { kind: 'stretch', after: '', until: null } as const;
+    left += (await claimDevices(db.app, claimer, release, scope, 10, service.now)).claimed;
   }
   return left;
 }
