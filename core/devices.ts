@@ -98,8 +98,8 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
            > (coalesce(d.version_received_at, '-infinity'), d.current_firmware_version)
          THEN excluded.current_firmware_version ELSE d.current_firmware_version END,
        version_received_at = greatest(d.version_received_at, excluded.version_received_at),
-       client_id = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
-           >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)
+       client_id = CASE WHEN (excluded.reachability_received_at, NOT excluded.online, coalesce(excluded.client_id, ''))
+           >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online, coalesce(d.client_id, ''))
          THEN coalesce(excluded.client_id, d.client_id) ELSE d.client_id END,
        online = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
            >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)

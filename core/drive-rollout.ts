@@ -198,5 +198,5 @@ async function finish(sql: Sql, ready: Readied, releases: readonly ClaimedReleas
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.survival_minutes * 60_000) return false;
   for (const release of releases) if (await hasClaimable(sql, ready, release, rollout.horizon)) return false;
-  return completeRollout(sql, rollout.id, now);
+  return completeRollout(sql, rollout.id, rollout.updated_at, now);
 }

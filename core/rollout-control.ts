@@ -149,17 +149,29 @@ export async function noteDecision(
   );
 }
 
-/** Ends a rollout that has nothing left to do: every claimed update has ended. @returns false where one is open */
-export async function completeRollout(sql: Sql, rolloutId: number, now: Date): Promise<boolean> {
+/**
+ * Ends a rollout that has nothing left to do: every claimed update has ended.
+ * @param unchangedSince its `updated_at` as it was read: a retry since then would be lost
+ * @returns false where an update is open, or somebody has decided about the rollout meanwhile
+ */
+export async function completeRollout(sql: Sql, rolloutId: number, unchangedSince: Date, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations AS r SET completed_at = :now::timestamptz, updated_at = :now::timestamptz
        WHERE id = :rollout AND completed_at IS NULL AND paused_at IS NULL
+         AND date_trunc('milliseconds', r.updated_at) = :unchangedSince::timestamptz
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NULL)
        RETURNING id
      )
      ${EVENT} RETURNING id`,
-    { rollout: rolloutId, event: 'rollout_completed', reason: 'every member has ended', by: ORCHESTRATOR, now },
+    {
+      rollout: rolloutId,
+      event: 'rollout_completed',
+      reason: 'every member has ended',
+      by: ORCHESTRATOR,
+      unchangedSince,
+      now,
+    },
   );
   return rows.length > 0;
 }

@@ -34,6 +34,8 @@ export interface ActiveRollout {
   readonly paused_reason: string | null;
   readonly aborted_at: Date | null;
   readonly completed_at: Date | null;
+  /** Changes with every decision about it. */
+  readonly updated_at: Date;
   /** Null while that release is not registered. */
   readonly release_id: number | null;
   readonly min_version: string | null;
@@ -92,7 +94,7 @@ const RIVAL = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.complete
  */
 const hasUpdate = (kind: string) => `coalesce((
          SELECT true FROM device_update_status AS u WHERE u.rollout_id >= r.id AND u.rollout_id <= r.id AND ${kind}
-         ORDER BY u.rollout_id, u.id LIMIT 1), false)`;
+         ORDER BY u.rollout_id LIMIT 1), false)`;
 
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
@@ -100,7 +102,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        r.member_percentage, r.stages,
        r.send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
-       r.is_active, r.paused_at, r.paused_reason, r.aborted_at, r.completed_at,
+       r.is_active, r.paused_at, r.paused_reason, r.aborted_at, r.completed_at, r.updated_at,
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,
        coalesce(p.ended_starts, 0) AS ended_starts, p.allowed_starts, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,

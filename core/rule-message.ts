@@ -172,12 +172,11 @@ function foreignBody(body: string, now: Date): RejectedMessage {
   return { topic: '', clientId: null, receivedAt: now, reason, payload, payloadHash: sha256(payload) };
 }
 
-/** Few payloads have as many brackets as would do for it, and need a walk. */
+/** Few payloads have as many brackets as would do for it (what stands in them is a level too), and need a walk. */
 function isDeep(text: string, payload: JsonObject): boolean {
   let brackets = 0;
-  for (let at = 0; at < text.length && brackets <= MAX_DEPTH; at++)
-    if (text[at] === '{' || text[at] === '[') brackets++;
-  return brackets > MAX_DEPTH && depth(payload) > MAX_DEPTH;
+  for (let at = 0; at < text.length && brackets < MAX_DEPTH; at++) if (text[at] === '{' || text[at] === '[') brackets++;
+  return brackets >= MAX_DEPTH && depth(payload) > MAX_DEPTH;
 }
 
 /** Walks without recursion, so that a hostile depth costs time in proportion to its bytes and no stack. */

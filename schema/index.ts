@@ -8,6 +8,7 @@ import flatTicks from './000007_flat_ticks.sql';
 import counts from './000008_counts.sql';
 import sums from './000009_sums.sql';
 import hotHeartbeats from './000010_hot_heartbeats.sql';
+import leftGroups from './000011_left_groups.sql';
 
 export interface Migration {
   readonly version: number;
@@ -27,4 +28,5 @@ export const migrations: readonly Migration[] = [
   { version: 8, name: 'counts', sql: counts },
   { version: 9, name: 'sums', sql: sums },
   { version: 10, name: 'hot_heartbeats', sql: hotHeartbeats },
+  { version: 11, name: 'left_groups', sql: leftGroups },
 ];

@@ -69,3 +69,15 @@ test('a topic that cannot be stored is kept as far as it can', () => {
 
 const bodyOf = (topic: string, said: object) =>
   JSON.stringify({ topic, received_at: 1, payload: Buffer.from(JSON.stringify(said)).toString('base64') });
+
+test.each([
+  ['a value in 15 objects is read', 15, '', true],
+  ['one in 16 is nested too deep', 16, '', false],
+  ['and so it is beside others', 16, ',"x":[]', false],
+  ['many brackets beside each other are no depth', 2, `,"x":[${'[],'.repeat(40)}[]]`, true],
+])('%s', (_, objects, more, isRead) => {
+  const text = `{"a":${'{"a":'.repeat(objects - 1)}1${'}'.repeat(objects - 1)}${more}}`;
+  const payload = Buffer.from(text).toString('base64');
+  const body = JSON.stringify({ payload, topic: 'paku/edge/d0/status', received_at: now.getTime(), client_id: 'd0' });
+  expect(decodeRuleMessage(body, 2, now).ok).toBe(isRead);
+});

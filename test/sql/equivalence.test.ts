@@ -203,21 +203,27 @@ test(
   10 * 60_000,
 );
 
-test('of two statuses of one instant the same one counts, whichever comes first, in one batch or in two', async () => {
-  const old = onQueue('d0', 10, 'status', { firmware_version: '1.0.0', uptime_seconds: 5_000, wifi: { rssi: -60 } });
-  const booted = onQueue('d0', 10, 'status', { firmware_version: '2.0.0', uptime_seconds: 2, device_model: 'x' });
-  const off = onQueue('d0', 10, 'status', { online: false });
-  const outcomes = [];
-  for (const order of [
-    [old, booted, off],
-    [off, booted, old],
-    [booted, off, old],
+test('of what comes in one instant the same counts, whichever comes first, in one batch or in several', async () => {
+  const said = (status: object, clientId = 'd0') => {
+    const message = onQueue('d0', 10, 'status', status);
+    return { ...message, body: message.body.replace('"client_id":"d0"', `"client_id":"${clientId}"`) };
+  };
+  const old = said({ firmware_version: '1.0.0', uptime_seconds: 5_000, wifi: { rssi: -60 } });
+  const booted = said({ firmware_version: '2.0.0', uptime_seconds: 2, device_model: 'x' });
+  const elsewhere = said({ firmware_version: '1.5.0', uptime_seconds: 7 }, 'e');
+  const off = said({ online: false });
+  for (const history of [
+    [old, booted, elsewhere],
+    [old, booted, elsewhere, off],
   ]) {
-    for (const size of [1, 3]) {
-      await begin();
-      await deliver(order, [size]);
-      outcomes.push(await readRows());
+    const outcomes = [];
+    for (const order of [history, [...history].reverse(), [...history.slice(1), ...history.slice(0, 1)]]) {
+      for (const size of [1, 2, 4]) {
+        await begin();
+        await deliver(order, [size]);
+        outcomes.push(await readRows());
+      }
     }
+    for (const outcome of outcomes) expect(outcome).toEqual(outcomes[0]);
   }
-  for (const outcome of outcomes) expect(outcome).toEqual(outcomes[0]);
 });

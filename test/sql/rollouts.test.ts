@@ -212,6 +212,26 @@ describe('an operator', () => {
     expect(await countByStatus()).toEqual({ failed: 1, success: 4 });
   });
 
+  test('is not completed by a tick that was under way when failed devices were to be retried', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, failure_count: 5 });
+    await service.tick();
+    await service.result('d0', 4);
+    await service.tick();
+    service.later(10);
+    let retried = 0;
+    service.sql = {
+      async query(sql, values) {
+        if (sql.includes('SET completed_at =')) retried += await retryFailed(db.app, why(id), ['1.0.0'], service.now);
+        return db.app.query(sql, values);
+      },
+    };
+    while (retried === 0) await service.tick();
+    service.sql = db.app;
+    expect((await rolloutOf('r'))?.completed_at).toBeNull();
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
   test('retries nobody who may not be updated by it any more, and so does not undo a halt for nothing', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_count: 1 });
