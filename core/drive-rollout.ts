@@ -140,7 +140,7 @@ export async function eligibleVersions(sql: Sql, rollout: ActiveRollout): Promis
 }
 
 /** Releases may lead to its own where that does not take every version. */
-const readStones = (sql: Sql, { min_version, device_model }: ActiveRollout) =>
+export const readStones = (sql: Sql, { min_version, device_model }: ActiveRollout) =>
   min_version === null ? Promise.resolve([]) : readRegisteredReleases(sql, device_model);
 
 interface Choice extends Pick<Readied, 'versionsInUse' | 'registered'> {

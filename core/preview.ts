@@ -1,5 +1,6 @@
 import { BARS } from './claiming.ts';
 import type { Sql } from './database.ts';
+import { showRelease } from './release-queries.ts';
 import { readRegisteredReleases } from './releases.ts';
 import type { ActiveRollout } from './rollouts.ts';
 import { chooseReleases } from './stepping-stones.ts';
@@ -54,6 +55,7 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   if (!read.ok) throw new Error(read.reason);
   const registered = await readRegisteredReleases(sql, draft.device_model);
   const release = registered.find(({ version }) => version === draft.firmware_version);
+  const missing = release === undefined ? await whyMissing(sql, draft) : '';
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
        w.name AS winner, d.revoked_at IS NOT NULL AS is_revoked,
@@ -71,7 +73,7 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
   const judged = groups.map((group) => {
     const [choice] = release === undefined ? [] : chooseReleases([group.version], release, registered, policy);
-    const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined, fits);
+    const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined ? undefined : missing, fits);
     return { ...group, reason, isStone: choice?.isSteppingStone ?? false };
   });
   const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
@@ -89,6 +91,11 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
     heldByOthers: heldAmong(updated),
     willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
   };
+}
+
+async function whyMissing(sql: Sql, { device_model: model, firmware_version: version }: RolloutDraft): Promise<string> {
+  const reason = (await showRelease(sql, model, version))?.revoked_reason;
+  return reason ? `release ${version} was revoked: ${reason}` : `release ${version} is not registered for ${model}`;
 }
 
 function heldAmong(groups: readonly PreviewGroup[]): HeldDevices[] {
@@ -118,14 +125,15 @@ function whyNot(
   { version, id_length, family, winner, is_revoked }: PreviewGroup,
   draft: RolloutDraft,
   minVersion: string | null,
-  hasRelease: boolean,
+  /** Undefined where a release is there for it. */
+  missing: string | undefined,
   fits: FitsCheck,
 ): string | undefined {
   if (is_revoked) return 'its identity was revoked';
-  if (!hasRelease) {
+  if (missing !== undefined) {
     const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
     const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });
-    if (verdict === 'eligible') return `release ${draft.firmware_version} is not registered for ${draft.device_model}`;
+    if (verdict === 'eligible') return missing;
     return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
   }
   if (winner !== null) return `held by rollout "${winner}", which goes before this one`;

@@ -1,15 +1,20 @@
 import type { Sql } from './database.ts';
+import { readStones } from './drive-rollout.ts';
 import { uploadKey } from './object-keys.ts';
 import { findRejection } from './release-queries.ts';
 import { readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision } from './rollout-policy.ts';
 import { type ActiveRollout, gatesOf, numbersOf, readRollout } from './rollouts.ts';
+import { walkOf } from './walking.ts';
 
 /** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
 export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
   const rollout = await readRollout(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
+  // Devices that are to be tried again are claimed first, and then stand in the numbers.
+  if (walkOf(rollout, await readStones(sql, rollout), now).basis !== rollout.walk_basis && rollout.walk_basis !== null)
+    return 'about to look at its devices anew';
   return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
 }
 

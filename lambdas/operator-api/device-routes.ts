@@ -16,7 +16,7 @@ import { findRollout } from '../../core/rollout-queries.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { makeRollout, showRollout } from './making-rollouts.ts';
+import { makeForDevice, showRollout } from './making-rollouts.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
 /** Before every other rollout: an operator asked for this very device. */
@@ -111,8 +111,9 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `${deviceId} is being updated by rollout "${rollout}" (${status}); wait until that has ended.`,
       );
     }
-    const { id } = await makeRollout(
+    const id = await makeForDevice(
       services,
+      deviceId,
       {
         name: `${deviceId} to ${version}, ${now().toISOString()}`,
         firmware_version: version,

@@ -40,6 +40,27 @@ export async function makeRollout(
   return sameRollout(winner, values);
 }
 
+/**
+ * Makes a rollout for one device, which is to be updated by it.
+ * @throws Refusal that says why it would not be
+ */
+export async function makeForDevice(
+  services: Services,
+  deviceId: string,
+  draft: RolloutDraft,
+  by: string,
+): Promise<number> {
+  const values = valuesOf(draft);
+  await checkRelease(services, values);
+  const { willNot } = await previewRollout(services.sql, values, fitsCheck(services, values));
+  const [why] = willNot;
+  if (why !== undefined) {
+    const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it all the same' : '';
+    throw new Refusal(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
+  }
+  return (await makeRollout(services, draft, by)).id;
+}
+
 /** What a draft would do now. */
 export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);

@@ -123,12 +123,18 @@ async function act(
 ): Promise<void> {
   const allowed: readonly string[] = statesFor(action);
   if (!allowed.includes(rollout.state)) throw cannot(rollout, action, `it is ${rollout.state}`);
+  const revoked = async () => {
+    const reason = (await readRollout(sql, change.rolloutId))?.revoked_reason ?? null;
+    return reason === null ? undefined : `its release was revoked (${reason}); abort it`;
+  };
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
     pause: () => haltRollout(sql, change, now()),
-    resume: () => resumeRollout(sql, change, now()),
+    resume: async () => (await revoked()) ?? resumeRollout(sql, change, now()),
     abort: () => abortRollout(sql, change, now()),
     advance: () => advanceRollout(sql, change, now()),
     retry: async () => {
+      const why = await revoked();
+      if (why !== undefined) return why;
       const active = await readRollout(sql, change.rolloutId);
       const versions = active === undefined ? [] : await eligibleVersions(sql, active);
       const devices = await retryFailed(sql, change, versions, now());

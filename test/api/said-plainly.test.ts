@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ApiError } from '../../api/client.ts';
+import type { RolloutDraft } from '../../api/rollouts.ts';
+import { TestApi } from '../support/api.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+let client: TestApi['client'];
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+  client = new TestApi(db.app, () => service.now).client;
+});
+
+const DRAFT: RolloutDraft = { name: 'r', firmware_version: '2.0.0', device_model: 'esp32-s3', stages: [] };
+const revoke = () => client.revokeRelease('esp32-s3', '2.0.0', 'does not boot');
+
+/** Why a call was refused. */
+async function whyNot(call: Promise<unknown>): Promise<string | undefined> {
+  const error = await call.then(
+    () => undefined,
+    (refused: unknown) => refused,
+  );
+  if (error instanceof ApiError) return error.problem.detail;
+  throw new Error(`expected a refusal, got ${error}`);
+}
+
+test.each([
+  [
+    'runs a newer version',
+    '3.0.0',
+    'd0 would not be updated to 2.0.0: newer than 2.0.0; allow a downgrade to send it all the same.',
+  ],
+  ['runs it already', '2.0.0', 'd0 would not be updated to 2.0.0: on 2.0.0 already.'],
+])('a device that %s is not said to be owed it', async (_, version, why) => {
+  await addDevices(db.app, 1, { version });
+  expect(await whyNot(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toBe(why);
+  expect((await client.rollouts()).items).toEqual([]);
+});
+
+test('a downgrade that is allowed is sent', async () => {
+  await addDevices(db.app, 1, { version: '3.0.0' });
+  await client.updateDevice('d0', { firmware_version: '2.0.0', allow_downgrade: true });
+  expect(await service.tick()).toEqual(['d0']);
+});
+
+test('a preview says of a release that was revoked that it was, and why', async () => {
+  await addDevices(db.app, 1);
+  await revoke();
+  expect(await client.previewRollout(DRAFT)).toMatchObject({
+    will_not: [{ reason: 'release 2.0.0 was revoked: does not boot', devices: 1 }],
+  });
+});
+
+test.each(['resume', 'retry'] as const)('a rollout of a release that was revoked cannot %s', async (action) => {
+  await addDevices(db.app, 2);
+  await client.createRollout({ ...DRAFT, failure_count: 5, max_attempts: 1 });
+  await service.tick();
+  await service.result('d0', 4);
+  await service.tick();
+  await revoke();
+  await service.tick();
+  expect(await whyNot(client.act('r', action, 'all is well'))).toContain(
+    'its release was revoked (does not boot); abort it',
+  );
+});
+
+test('after a retry it is about to look at its devices, and at no next stage', async () => {
+  await addDevices(db.app, 4);
+  await client.createRollout({
+    ...DRAFT,
+    stages: [{ count: 1 }, { percentage: 100 }],
+    failure_count: 1,
+    max_attempts: 1,
+  });
+  const [first] = await service.tick();
+  await service.result(first ?? '', 4);
+  service.later(1);
+  await service.tick();
+  expect((await client.rollout('r')).state).toBe('paused');
+  expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ waiting_for: 'about to look at its devices anew' });
+  expect(await service.tick()).toEqual([first]);
+  expect((await client.rollout('r')).waiting_for).toMatch(/^waiting for/);
+});
