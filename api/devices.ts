@@ -157,7 +157,8 @@ export const revokeDevice = createRoute({
   method: 'post',
   path: '/v1/devices/{device_id}/revoke',
   tags: ['Devices'],
-  summary: 'Take a device out of every rollout; `paku-ota device revoke` also has its certificates refused',
+  summary:
+    'Take a device out of every rollout; its certificates go on to connect until `paku-ota device revoke`, or you, revoke them in AWS IoT',
   request: { params, body: jsonBody(reasonBody) },
   responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
 });

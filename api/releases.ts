@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { answer, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
 
-const warning = z.object({ code: z.string(), message: z.string() });
+export const warning = z.object({ code: z.string(), message: z.string() });
 
 export const releaseSchema = z
   .object({

@@ -5,6 +5,7 @@ import { sendWindow } from '../core/send-window.ts';
 import { TARGET_TYPES, targetFilter } from '../core/target-filter.ts';
 import { UPDATE_STATES } from '../core/update-states.ts';
 import { answer, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
+import { warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
 const rolloutName = z.string().trim().min(1).max(128).regex(/\D/, 'a name is not only digits, which would be an id');
@@ -78,7 +79,7 @@ export const rolloutSchema = rolloutDraft
     rollout_id: z.number().int(),
     state: z.enum(ROLLOUT_STATES),
     paused_reason: z.string().nullable(),
-    paused_by: z.string().nullable(),
+    paused_by: z.string().nullable().describe('Who paused it; `orchestrator` where it halted by itself.'),
     paused_at: timestamp.nullable(),
     created_at: timestamp,
     created_by: z.string().nullable(),
@@ -87,7 +88,7 @@ export const rolloutSchema = rolloutDraft
     aborted_at: timestamp.nullable(),
     stage: z.number().int().nullable().describe('Counted from 0; null before the first.'),
     waiting_for: z.string().nullable().describe('What an active rollout waits for, as a phrase.'),
-    devices: z.number().int().describe('Device updates so far; the next six add up to it.'),
+    devices: z.number().int().describe('Devices that it has reached so far; the next five add up to it.'),
     owed: z.number().int(),
     in_progress: z.number().int(),
     succeeded: z.number().int(),
@@ -125,6 +126,7 @@ export const previewSchema = z
     participants: z.number().int().describe('Of them: how many take part, by `rollout_percentage`.'),
     will_be_updated: z.number().int().describe('Members that would be updated, were all of them to take part.'),
     via_stepping_stone: z.number().int(),
+    warnings: z.array(warning).describe('What was odd about the image of the release.'),
     will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
     held_by_others: z
       .array(z.object({ rollout: z.string(), status: z.enum(['owed', 'under way']), devices: z.number().int() }))
@@ -195,7 +197,11 @@ export const decisionSchema = z
     firmware_version: z.string(),
     device_model: z.string(),
     at: timestamp,
-    event: z.string().describe('`rollout_created`, `rollout_started`, `rollout_halted`, …'),
+    event: z
+      .string()
+      .describe(
+        '`rollout_created`, `rollout_started`, `rollout_halted` (by itself), `rollout_paused` (by a person), …',
+      ),
     reason: z.string().nullable(),
     decided_by: z.string().nullable(),
     detail: z.record(z.string(), z.unknown()),
@@ -257,7 +263,7 @@ export const changeRollout = createRoute({
 
 const ACTIONS: Record<RolloutAction, string> = {
   pause: 'Stop sending at once; what was not fetched is canceled',
-  resume: 'Let a halted rollout go on; its gates begin anew',
+  resume: 'Let a halted or paused rollout go on; its gates begin anew',
   abort: 'Stop a rollout for good',
   advance: 'Begin the next stage now, whatever the gate says',
   retry: 'Try the devices again that failed',

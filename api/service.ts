@@ -19,10 +19,12 @@ export const fleetSchema = z
       })
       .describe('Devices seen within that time; of a fleet of more than 50,000 an estimate, by a sample of so many.'),
     versions: z.array(z.object({ device_model: z.string(), firmware_version: z.string(), devices: z.number().int() })),
-    rollouts: z.array(rolloutSummarySchema).describe('Those that are active, scheduled or paused.'),
+    rollouts: z.array(rolloutSummarySchema).describe('Those that are active, scheduled, halted or paused.'),
     attention: z
       .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
-      .describe('What a person should look at: halted rollouts, rejected uploads and messages, dead letters.'),
+      .describe(
+        'What a person should look at: halted and paused rollouts, rejected uploads and messages, dead letters.',
+      ),
   })
   .openapi('Fleet');
 export type Fleet = z.infer<typeof fleetSchema>;

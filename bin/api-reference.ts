@@ -3,7 +3,7 @@ import type { OpenApiDocument, Operation, Schema } from '../lambdas/operator-api
 const INTRODUCTION = `<!-- Made by npm run gen:api from the routes; do not edit. -->
 # Operator API
 
-Every call is signed with AWS Signature Version 4 for the service \`execute-api\`; IAM decides who may call (\`execute-api:Invoke\` on the API). Who it was is kept with each decision. The local runtime checks the same signatures, with the keys of \`endpoints.json\`. The names are those of the database; times are ISO 8601 in UTC.
+Every call is signed with AWS Signature Version 4 for the service \`execute-api\`; IAM decides who may call (\`execute-api:Invoke\` on the API). Who it was is kept with each decision. The local runtime checks the same signatures; \`api\` in its \`endpoints.json\` has the address and the keys. The names are those of the database; times are ISO 8601 in UTC.
 
 Lists come in pages: \`next_cursor\` of one is the \`cursor\` of the next. A refusal is a problem detail (RFC 9457): \`{"type", "title", "status", "detail", "errors": [{"field", "message"}]}\`; 400 names the field, 409 the state that is in the way, 412 that it was changed since it was read (\`If-Match\`), 503 that the database is resuming.
 
@@ -11,7 +11,11 @@ Lists come in pages: \`next_cursor\` of one is the \`cursor\` of the next. A ref
 
 \`\`\`sh
 curl --aws-sigv4 aws:amz:$AWS_REGION:execute-api --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$API_URL/v1/fleet"
+curl --aws-sigv4 aws:amz:$AWS_REGION:execute-api --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
+  -H 'content-type: application/json' -d '{"reason": "lunch"}' "$API_URL/v1/rollouts/1/pause"
 \`\`\`
+
+A body needs the content type. Older versions of curl (7.88 for one) sign the address as it stands: write parameters in the order of their names, and a rollout by its id where its name has a space, or the signature is refused with 403.
 `;
 
 /** The reference page of an API. */

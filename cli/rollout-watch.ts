@@ -23,7 +23,7 @@ export function addWatch(group: Command): void {
   const command = addCommand(
     group,
     'watch',
-    'watch a rollout until it has ended: exit code 0 completed, 1 halted or aborted',
+    'watch a rollout until it has ended: exit code 0 completed, 1 halted, paused or aborted',
     ['paku-ota rollout watch "vans to 2.1"'],
   )
     .argument('<rollout>', 'id or name')
@@ -65,7 +65,8 @@ function drawer({ json }: Session): (snapshot: Snapshot) => void {
 export function endOf({ name, state, paused_by, paused_reason }: Rollout): string | undefined {
   if (state === 'completed') return state;
   if (state === 'aborted') return `"${name}" was aborted`;
-  if (state === 'paused') return `"${name}" was paused by ${caller(paused_by ?? '')}: ${paused_reason}`;
+  if (state === 'halted' || state === 'paused')
+    return `"${name}" was ${state} by ${caller(paused_by ?? 'SQL')}: ${paused_reason}`;
   return state === 'draft'
     ? `"${name}" is a draft: start it with paku-ota rollout change "${name}" --start`
     : undefined;

@@ -22,7 +22,7 @@ export function addRolloutCommands(program: Command): void {
   addWatch(group);
   addChange(group);
   addAction(group, 'pause', 'stop sending at once; what was not fetched is canceled');
-  addAction(group, 'resume', 'let a halted rollout go on; its gates begin anew');
+  addAction(group, 'resume', 'let a halted or paused rollout go on; its gates begin anew');
   addAction(
     group,
     'abort',
@@ -35,7 +35,7 @@ export function addRolloutCommands(program: Command): void {
 
 function addList(group: Command): void {
   const command = addCommand(group, 'list', 'rollouts, the newest first', ['paku-ota rollout list --state active'])
-    .option('--state <state>', 'draft, scheduled, active, paused, completed or aborted')
+    .option('--state <state>', 'draft, scheduled, active, halted, paused, completed or aborted')
     .option('--model <model>', 'of one device model');
   acts<PagingOptions & { state?: string; model?: string }, []>(addPaging(command), async (session, options) => {
     const { state, model } = options;

@@ -2,6 +2,7 @@ import { BARS } from './claiming.ts';
 import type { Sql } from './database.ts';
 import { at, day, ENDED, type Explanation, explainUpdate, type UpdateFacts } from './explaining-updates.ts';
 import { readRegisteredReleases } from './releases.ts';
+import { stopWord } from './rollout-states.ts';
 import { describeMissing, stateOf } from './rollout-waits.ts';
 import { type ActiveRollout, readRollout, readWinners } from './rollouts.ts';
 import { chooseReleases } from './stepping-stones.ts';
@@ -249,7 +250,7 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
   }
   if (rollout.paused_at !== null) {
     return {
-      rule: `the rollout was halted: ${rollout.paused_reason}`,
+      rule: `the rollout was ${stopWord(rollout.paused_by)}: ${rollout.paused_reason}`,
       since: rollout.paused_at,
       next: 'nothing, until it is resumed',
     };

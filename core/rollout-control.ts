@@ -1,8 +1,6 @@
 import type { Sql } from './database.ts';
 import { IS_RUNNING } from './dispatching.ts';
-
-/** The orchestrator's name where operators stand with theirs. */
-export const ORCHESTRATOR = 'orchestrator';
+import { ORCHESTRATOR, stopWord } from './rollout-states.ts';
 
 /** A change of a rollout: what happened, why, and by whom ({@link ORCHESTRATOR}, or the identity of an operator). */
 export interface RolloutChange {
@@ -57,7 +55,7 @@ export async function haltRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
        ON CONFLICT (rollout_id) DO UPDATE SET halted = true
      )
      ${EVENT} RETURNING id`,
-    { rollout: rolloutId, event: 'rollout_halted', reason, by, now },
+    { rollout: rolloutId, event: `rollout_${stopWord(by)}`, reason, by, now },
   );
   return rows.length > 0;
 }
@@ -189,7 +187,7 @@ export async function followSql(sql: Sql, now: Date): Promise<void> {
        RETURNING r.id
      )
      ${EVENT}`,
-    { event: 'rollout_halted', reason: 'is_active or paused_at was set by SQL', ...by },
+    { event: 'rollout_paused', reason: 'is_active or paused_at was set by SQL', ...by },
   );
   await sql.query(
     `WITH changed AS (

@@ -108,7 +108,7 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
     };
   }
   const sample = sampleOf(ofStage, stage.minReports);
-  if (reports(ofStage) < sample) return { kind: 'hold', waitingFor: `${sample - reports(ofStage)} more outcomes` };
+  if (reports(ofStage) < sample) return { kind: 'hold', waitingFor: moreOutcomes(sample - reports(ofStage)) };
   if (isUnderWay) return { kind: 'hold', waitingFor: 'devices within reach to end' };
   if (successRate(ofStage) < stage.minSuccessRate) {
     return {
@@ -141,6 +141,8 @@ export function describeDecision(decision: RolloutDecision): string {
   if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
   return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';
 }
+
+const moreOutcomes = (count: number) => `${count} more outcome${count === 1 ? '' : 's'}`;
 
 const reports = ({ succeeded, failed }: Tally) => succeeded + failed;
 

@@ -1,6 +1,12 @@
 /** The states of a rollout, derived from its row; the view `rollout_overview` says the same in SQL. */
-export const ROLLOUT_STATES = ['draft', 'scheduled', 'active', 'paused', 'completed', 'aborted'] as const;
+export const ROLLOUT_STATES = ['draft', 'scheduled', 'active', 'halted', 'paused', 'completed', 'aborted'] as const;
 export type RolloutState = (typeof ROLLOUT_STATES)[number];
+
+/** The orchestrator's name where operators stand with theirs. */
+export const ORCHESTRATOR = 'orchestrator';
+
+/** How a rollout was stopped, by who did it: the orchestrator halts one, people pause it. */
+export const stopWord = (by: string | null): 'halted' | 'paused' => (by === ORCHESTRATOR ? 'halted' : 'paused');
 
 /** What an operator may do with a rollout. */
 export const ROLLOUT_ACTIONS = ['pause', 'resume', 'abort', 'advance', 'retry'] as const;
@@ -16,13 +22,13 @@ interface Move {
 export const ROLLOUT_MOVES: readonly Move[] = [
   { from: ['draft'], to: 'active', on: 'started' },
   { from: ['scheduled'], to: 'active', on: 'start time' },
-  { from: ['active'], to: 'paused', on: 'gate failed' },
+  { from: ['active'], to: 'halted', on: 'gate failed' },
   { from: ['active'], to: 'completed', on: 'every member has ended' },
   { from: ['draft', 'scheduled', 'active'], to: 'paused', on: 'pause' },
-  { from: ['paused'], to: 'active', on: 'resume' },
+  { from: ['halted', 'paused'], to: 'active', on: 'resume' },
   { from: ['active'], to: 'active', on: 'advance' },
-  { from: ['active', 'paused', 'completed'], to: 'active', on: 'retry' },
-  { from: ['draft', 'scheduled', 'active', 'paused'], to: 'aborted', on: 'abort' },
+  { from: ['active', 'halted', 'paused', 'completed'], to: 'active', on: 'retry' },
+  { from: ['draft', 'scheduled', 'active', 'halted', 'paused'], to: 'aborted', on: 'abort' },
 ];
 
 /** The states in which an operator may do it. */

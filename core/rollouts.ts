@@ -32,6 +32,8 @@ export interface ActiveRollout {
   readonly is_active: boolean;
   readonly paused_at: Date | null;
   readonly paused_reason: string | null;
+  /** The identity of an operator, or of the orchestrator. */
+  readonly paused_by: string | null;
   readonly aborted_at: Date | null;
   readonly completed_at: Date | null;
   /** Changes with every decision about it. */
@@ -102,7 +104,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        r.member_percentage, r.stages,
        r.send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
-       r.is_active, r.paused_at, r.paused_reason, r.aborted_at, r.completed_at, r.updated_at,
+       r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,
        coalesce(p.ended_starts, 0) AS ended_starts, p.allowed_starts, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,

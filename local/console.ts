@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Credentials, signedFetch } from '../api/signed-fetch.ts';
+import { signedFetch } from '../api/signed-fetch.ts';
 import { type RunningConsole, startConsole } from '../console/serve.ts';
 import type { Endpoints } from './home.ts';
 import { fingerprintOf } from './synthesize.ts';
@@ -47,7 +47,7 @@ export async function buildConsole(): Promise<string> {
   return PAGES;
 }
 
-type ConsoleEndpoints = Pick<Endpoints, 'region' | 'api'> & { readonly dataApi: Credentials };
+type ConsoleEndpoints = Pick<Endpoints, 'region' | 'api'>;
 
 /** The console for the system on this machine, with the credentials that it made for its operator. */
 export async function startLocalConsole(
@@ -55,9 +55,9 @@ export async function startLocalConsole(
   endpoints: ConsoleEndpoints,
   port: number,
 ): Promise<RunningConsole> {
-  const { region, api, dataApi } = endpoints;
+  const { region, api } = endpoints;
   try {
-    return await startConsole({ files, apiUrl: api.url, fetch: signedFetch(region, dataApi), port });
+    return await startConsole({ files, apiUrl: api.url, fetch: signedFetch(region, api), port });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     throw new Error(

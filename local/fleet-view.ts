@@ -13,7 +13,7 @@ interface DeviceLine {
   readonly message: string | null;
   /** When the update ended. */
   readonly ended_at: Date | null;
-  /** Why the rollout of the update was stopped. */
+  /** Why the rollout of the update halted. */
   readonly stopped: string | null;
 }
 
@@ -21,8 +21,10 @@ interface RolloutLine {
   readonly name: string;
   readonly version: string;
   readonly state: string;
-  readonly updates: number;
-  readonly running: number;
+  readonly paused_reason: string | null;
+  /** Devices that it has reached. */
+  readonly devices: number;
+  readonly succeeded: number;
   readonly failed: number;
 }
 
@@ -47,7 +49,8 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
   const devices = await database.query<DeviceLine>(
     `SELECT d.device_id, d.device_model, d.current_firmware_version AS version, d.online,
        u.status, u.firmware_version AS target, u.progress_percent AS percent, u.confirmed_at IS NOT NULL AS confirmed,
-       u.error_message AS message, u.closed_at AS ended_at, r.paused_reason AS stopped
+       u.error_message AS message, u.closed_at AS ended_at,
+       CASE WHEN r.paused_by = 'orchestrator' THEN r.paused_reason END AS stopped
      FROM devices AS d
      LEFT JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id ORDER BY id DESC LIMIT 1) AS u
        ON true
@@ -55,16 +58,10 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
      ORDER BY d.device_id LIMIT ${SHOWN}`,
   );
   const rollouts = await database.query<RolloutLine>(
-    `SELECT r.name, r.firmware_version AS version,
-       CASE WHEN r.completed_at IS NOT NULL THEN 'completed' WHEN r.aborted_at IS NOT NULL THEN 'aborted'
-         WHEN r.paused_by = 'orchestrator' THEN 'halted by itself'
-         WHEN r.paused_at IS NOT NULL THEN 'paused: ' || r.paused_reason
-         WHEN r.is_active THEN 'active' ELSE 'draft' END AS state,
-       (count(u.id) FILTER (WHERE u.status <> 'canceled'))::integer AS updates,
-       (count(*) FILTER (WHERE u.confirmed_at IS NOT NULL AND u.status = 'success'))::integer AS running,
-       (count(*) FILTER (WHERE u.status IN ('failed', 'rolled_back', 'timed_out')))::integer AS failed
-     FROM rollout_configurations AS r LEFT JOIN device_update_status AS u ON u.rollout_id = r.id
-     GROUP BY r.id ORDER BY r.id DESC LIMIT 5`,
+    `SELECT name, firmware_version AS version, state, paused_reason, devices, succeeded, failed
+     FROM rollout_overview
+     -- What goes on is shown however many were made since.
+     ORDER BY state IN ('completed', 'aborted'), rollout_id DESC LIMIT 5`,
   );
   const releases = await database.query<FleetSnapshot['releases'][number]>(
     'SELECT device_model, version, file_size, warnings, revoked_reason FROM firmware_releases ORDER BY id DESC LIMIT 5',
@@ -109,9 +106,19 @@ function explain({ device_id, version, target, status, message, ended_at, stoppe
   ];
 }
 
-function renderRollout({ name, version, state, updates, running, failed }: RolloutLine): string {
+function renderRollout({
+  name,
+  version,
+  state,
+  devices,
+  succeeded,
+  failed,
+  paused_reason: reason,
+}: RolloutLine): string {
   const failures = failed === 0 ? '' : pc.red(`, ${failed} failed`);
-  return `  ${name}: ${bar(updates === 0 ? 0 : running / updates)} ${running} of ${updates} run ${version}${failures}  ${pc.dim(state)}`;
+  const reached = `${devices} reached: ${succeeded} updated to ${version}${failures}`;
+  const why = reason !== null && state !== 'completed' ? `: ${reason}` : '';
+  return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${reached}  ${pc.dim(state + why)}`;
 }
 
 function renderDevice(device: DeviceLine): string {
@@ -120,10 +127,12 @@ function renderDevice(device: DeviceLine): string {
   return `  ${presence} ${device_id.padEnd(18)} ${device_model.padEnd(10)} ${version.padEnd(8)} ${describeUpdate(device)}`;
 }
 
-function describeUpdate({ status, target, percent, confirmed, message }: DeviceLine): string {
+function describeUpdate({ status, target, percent, confirmed, ended_at, message }: DeviceLine): string {
   if (status === null) return '';
   if (status === 'success')
-    return confirmed ? pc.green(`✓ runs ${target}`) : pc.yellow(`${target} written, waiting for its first status`);
+    return ended_at === null
+      ? pc.cyan(`→ ${target} ${confirmed ? 'runs it, not final yet' : 'written, must boot'}`)
+      : pc.green(`✓ runs ${target}`);
   if (status === 'pending') return pc.yellow(`owed ${target}${message === null ? '' : `: ${message}`}`);
   if (status === 'downloading') return pc.cyan(`→ ${target} ${bar((percent ?? 0) / 100)} ${percent ?? 0} %`);
   if (['sent', 'downloaded', 'installing'].includes(status)) return pc.cyan(`→ ${target} ${status}`);

@@ -9,7 +9,7 @@ export interface Endpoints {
   readonly region: string;
   readonly mqtt: { readonly host: string; readonly port: number; readonly caFile: string };
   readonly s3: AwsEndpoint & { readonly bucket: string };
-  readonly api: { readonly url: string };
+  readonly api: Credentials & { readonly url: string };
   readonly dataApi: AwsEndpoint & ClusterTarget;
 }
 

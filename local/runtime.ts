@@ -134,7 +134,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
     region: REGION,
     mqtt: { host, port: broker.port, caFile: authority.caFile },
     s3: { endpoint: aws.url, bucket, ...keys },
-    api: { url: apiUrl },
+    api: { url: apiUrl, ...keys },
     dataApi: { endpoint: aws.url, ...cluster, ...keys },
   };
   home.announce(endpoints);

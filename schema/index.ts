@@ -9,6 +9,7 @@ import counts from './000008_counts.sql';
 import sums from './000009_sums.sql';
 import hotHeartbeats from './000010_hot_heartbeats.sql';
 import leftGroups from './000011_left_groups.sql';
+import halted from './000012_halted.sql';
 
 export interface Migration {
   readonly version: number;
@@ -29,4 +30,5 @@ export const migrations: readonly Migration[] = [
   { version: 9, name: 'sums', sql: sums },
   { version: 10, name: 'hot_heartbeats', sql: hotHeartbeats },
   { version: 11, name: 'left_groups', sql: leftGroups },
+  { version: 12, name: 'halted', sql: halted },
 ];

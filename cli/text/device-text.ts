@@ -1,7 +1,7 @@
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
 import { bold, dim, green, red } from '../style.ts';
 import { facts, table } from './table.ts';
-import { ago, caller, duration, instant, instantAgo, words } from './units.ts';
+import { ago, caller, duration, instant, instantAgo, withInstants, words } from './units.ts';
 
 export function deviceTable(devices: readonly Device[], now: Date): string[] {
   if (devices.length === 0) return ['No devices. A device appears with its first status message.'];
@@ -22,13 +22,15 @@ export function updateText({
 }: Pick<Device, 'update' | 'current_firmware_version'>): string | null {
   if (update === null) return null;
   const { firmware_version: version, status, is_open: isOpen, progress_percent: percent, reason } = update;
-  if (status === 'success' && isOpen)
-    return version === current ? `runs ${version}, not final yet` : `${version} written, must boot`;
+  if (status === 'success' && isOpen) return `→ ${version} ${notFinal(version === current)}`;
   if (status === 'success') return green(`✓ ${version}`);
   if (!isOpen) return red(`✗ ${version} ${words(status)}${reason === null ? '' : `: ${reason}`}`);
   const doing = status === 'pending' ? 'owed' : words(status);
   return `→ ${version} ${doing}${percent === null ? '' : ` ${percent} %`}${reason === null ? '' : `: ${reason}`}`;
 }
+
+/** A success that is none yet: what was written must boot, and what booted must stay up. */
+export const notFinal = (isRunning: boolean): string => (isRunning ? 'runs it, not final yet' : 'written, must boot');
 
 export function deviceText(device: DeviceDetail, now: Date): string[] {
   const { uptime_seconds: uptime, signal_strength_dbm: signal, metadata } = device;
@@ -56,7 +58,7 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
 
 function revokedText({ revoked_at: at, revoked_reason: reason, revoked_by: by }: DeviceDetail): string | null {
   if (at === null) return null;
-  return red(`${instant(at)}: ${reason ?? 'nobody said why'}, by ${by ?? 'SQL'}`);
+  return red(`${instant(at)}: ${reason ?? 'nobody said why'}, by ${caller(by ?? 'SQL')}`);
 }
 
 export function timelineTable(entries: readonly TimelineEntry[]): string[] {
@@ -92,10 +94,10 @@ function valueText(value: unknown): string {
 export function explanationText(explanation: Explanation, now: Date): string[] {
   const { device_id, rule, since, next, rollout_name, firmware_version } = explanation;
   return [
-    `${bold(device_id)}: ${rule}`,
+    `${bold(device_id)}: ${withInstants(rule)}`,
     ...facts([
       ['since', instantAgo(since, now)],
-      ['next', next],
+      ['next', withInstants(next)],
       ['rollout', `${rollout_name} (${firmware_version})`],
     ]),
   ];
@@ -114,7 +116,7 @@ export function allowedTable(devices: readonly AllowedDevice[], now: Date): stri
   return table(devices, [
     { head: 'DEVICE', value: ({ device_id }) => device_id },
     { head: 'ALLOWED', value: ({ allowed_at }) => ago(allowed_at, now) },
-    { head: 'BY', value: ({ allowed_by }) => allowed_by },
+    { head: 'BY', value: ({ allowed_by }) => allowed_by && caller(allowed_by) },
     { head: 'ASKED', value: ({ provisioned_at }) => ago(provisioned_at, now) },
   ]);
 }

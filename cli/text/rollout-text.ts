@@ -8,23 +8,22 @@ import type {
   RolloutSummary,
 } from '../../api/rollouts.ts';
 import { bold, cyan, dim, green, red, yellow } from '../style.ts';
-import { detailText } from './device-text.ts';
+import { detailText, notFinal } from './device-text.ts';
 import { type StagedRollout, stageLines } from './stage-text.ts';
 import { facts, pad, table } from './table.ts';
-import { ago, caller, count, instant, instantAgo, number, words } from './units.ts';
+import { ago, caller, count, instant, instantAgo, number, withInstants, words } from './units.ts';
 
 const STATE_COLORS: Readonly<Record<Rollout['state'], (text: string) => string>> = {
   draft: dim,
   scheduled: cyan,
   active: cyan,
+  halted: red,
   paused: yellow,
   completed: green,
   aborted: red,
 };
 
-/** The orchestrator halts, people pause. */
-export const stateText = ({ state, paused_by: by }: Pick<RolloutSummary, 'state' | 'paused_by'>): string =>
-  STATE_COLORS[state](state === 'paused' && by === 'orchestrator' ? 'halted' : state);
+export const stateText = ({ state }: Pick<RolloutSummary, 'state'>): string => STATE_COLORS[state](state);
 
 export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): string[] {
   if (rollouts.length === 0) return ['No rollouts. Make one: paku-ota rollout create --model esp32-s3 --version 2.1.0'];
@@ -34,7 +33,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'MODEL', value: ({ device_model }) => device_model },
     { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
     { head: 'STATE', value: (rollout) => stateText(rollout) },
-    { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+    { head: 'REACHED', value: ({ devices }) => devices, align: 'right' },
     { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
     { head: 'OPEN', value: ({ owed, in_progress }) => owed + in_progress, align: 'right' },
     { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },
@@ -56,6 +55,7 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
       : [`${share} % take part: ${number(participants)} of ${count(members, 'device')}. Of all of them:`]),
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
+    ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
     ...preview.held_by_others.map(heldText),
     ...(stones === 0 ? [] : [`${number(stones)} of those that will go by way of another release first.`]),
   ];
@@ -114,7 +114,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
     ...facts([
       ['stopped', stopped && `${instantAgo(stopped, now)} by ${caller(rollout.paused_by ?? '')}`],
       ['because', stopped && rollout.paused_reason],
-      ['now', rollout.waiting_for],
+      ['now', rollout.waiting_for && withInstants(rollout.waiting_for)],
       ['updates', `${model} to ${version}`],
       ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
       ['so far', talliesText(rollout)],
@@ -128,18 +128,18 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
   ];
 }
 
-/** `4 of 6 succeeded, 1 failed, 1 under way`. */
+/** `6 devices reached: 4 succeeded, 1 failed, 1 under way`. */
 export function talliesText(rollout: RolloutSummary): string {
   const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
   const parts = [
-    `${number(succeeded)} of ${number(devices)} succeeded`,
+    ...(succeeded > 0 ? [`${number(succeeded)} succeeded`] : []),
     ...(failed > 0 ? [red(`${number(failed)} failed`)] : []),
     ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
     ...(in_progress > 0 ? [`${number(in_progress)} under way`] : []),
     ...(owed > 0 ? [`${number(owed)} owed`] : []),
   ];
-  return parts.join(', ');
+  return `${count(devices, 'device')} reached: ${parts.join(', ')}`;
 }
 
 const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
@@ -173,7 +173,7 @@ export function updateTable(updates: readonly DeviceUpdate[], now: Date): string
   if (updates.length === 0) return ['No device updates.'];
   return table(updates, [
     { head: 'DEVICE', value: ({ device_id }) => device_id },
-    { head: 'STATE', value: ({ status, progress_percent }) => updateState(status, progress_percent) },
+    { head: 'STATE', value: updateState },
     { head: 'STAGE', value: ({ stage }) => stage + 1, align: 'right' },
     { head: 'ATTEMPT', value: ({ attempt }) => attempt, align: 'right' },
     { head: 'RUNS', value: ({ current_firmware_version }) => current_firmware_version },
@@ -182,7 +182,8 @@ export function updateTable(updates: readonly DeviceUpdate[], now: Date): string
   ]);
 }
 
-function updateState(status: DeviceUpdate['status'], progress: number | null): string {
+function updateState({ status, closed_at, confirmed_at, progress_percent: progress }: DeviceUpdate): string {
+  if (status === 'success' && closed_at === null) return notFinal(confirmed_at !== null);
   if (status === 'success') return green('success');
   if (FAILED.some((failed) => failed === status)) return red(words(status));
   if (status === 'pending') return 'owed';

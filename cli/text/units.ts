@@ -25,6 +25,10 @@ export const instant = (time: string): string => `${time.slice(0, 10)} ${time.sl
 export const instantAgo = (time: string | null, now: Date): string | null =>
   time === null ? null : `${instant(time)} (${ago(time, now)})`;
 
+/** Sentences of the service name instants as machines do; here they are as {@link instant}. */
+export const withInstants = (text: string): string =>
+  text.replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, instant);
+
 export function bytes(count: number): string {
   if (count < 1024) return `${count} bytes`;
   const kib = count / 1024;

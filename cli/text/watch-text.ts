@@ -2,7 +2,7 @@ import type { DeviceUpdate, Preview, Progress, Rollout } from '../../api/rollout
 import { bold, dim, red } from '../style.ts';
 import { stateText, talliesText } from './rollout-text.ts';
 import { stageLines } from './stage-text.ts';
-import { ago, caller, duration, number, words } from './units.ts';
+import { ago, caller, duration, instant, number, withInstants, words } from './units.ts';
 
 /** A rollout at one instant, as `rollout watch` shows it. */
 export interface Snapshot {
@@ -27,9 +27,9 @@ export function watchLines(snapshot: Snapshot, now: Date): string[] {
 }
 
 const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollout): string => {
-  if (state === 'paused') return ` by ${caller(paused_by ?? '')}: ${paused_reason}`;
-  if (state === 'scheduled' && start_at !== null) return `, starts ${start_at}`;
-  return state === 'active' && waiting_for !== null && waiting_for !== state ? `, ${waiting_for}` : '';
+  if (state === 'halted' || state === 'paused') return ` by ${caller(paused_by ?? '')}: ${paused_reason}`;
+  if (state === 'scheduled' && start_at !== null) return `, starts ${instant(start_at)}`;
+  return state === 'active' && waiting_for !== null && waiting_for !== state ? `, ${withInstants(waiting_for)}` : '';
 };
 
 /** Where no terminal is: one line, printed when it changes. */

@@ -49,6 +49,9 @@ export const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 /** `rolled_back` as `rolled back`. */
 export const words = (name: string) => name.replaceAll('_', ' ').toLowerCase();
 
+/** The name at the end of an ARN: the account is known. What is no ARN stays as it is. */
+export const caller = (arn: string) => arn.slice(arn.lastIndexOf('/') + 1);
+
 export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** `rejected_uploads` as `Rejected uploads`. */

@@ -40,6 +40,7 @@ export const ROLLOUT_TONES: Readonly<Record<RolloutState, Tone>> = {
   draft: 'idle',
   scheduled: 'idle',
   active: 'busy',
+  halted: 'bad',
   paused: 'warn',
   completed: 'ok',
   aborted: 'bad',

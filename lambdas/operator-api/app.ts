@@ -1,4 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { HTTPException } from 'hono/http-exception';
 import type { Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
 import { problemOf, toProblem } from './problems.ts';
@@ -32,8 +33,7 @@ export function makeApp(services: Services): App {
     },
   });
   app.onError((error, context) => {
-    // A body that is no JSON is refused by the framework itself.
-    const problem = 'getResponse' in error ? problemOf(400, error.message) : toProblem(error);
+    const problem = error instanceof HTTPException ? problemOf(400, describeBody(error)) : toProblem(error);
     return context.json(problem, problem.status as 500, PROBLEM_JSON);
   });
   app.notFound((context) =>
@@ -51,5 +51,9 @@ export function makeApp(services: Services): App {
   addServiceRoutes(app, services);
   return app;
 }
+
+/** Why the framework itself refuses a body. */
+const describeBody = ({ status, message }: HTTPException) =>
+  status === 415 ? 'A body is JSON, and says so: send the header "content-type: application/json".' : `${message}.`;
 
 const PROBLEM_JSON = { 'content-type': 'application/problem+json' };

@@ -65,6 +65,7 @@ export async function makeForDevice(
 export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);
   checkTarget(values);
+  const release = await showRelease(services.sql, values.device_model, values.firmware_version);
   const { members, participants, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
     services.sql,
     values,
@@ -75,6 +76,7 @@ export async function previewDraft(services: Services, draft: RolloutDraft) {
     participants,
     will_be_updated: willBeUpdated,
     via_stepping_stone: viaSteppingStone,
+    warnings: release?.warnings ?? [],
     will_not: [...willNot],
     held_by_others: [...heldByOthers],
   };

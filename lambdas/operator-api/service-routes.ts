@@ -26,13 +26,13 @@ export function addServiceRoutes(app: App, services: Services): void {
       services.restingSince(),
       countVersions(sql),
       countSeen(sql, now()),
-      listRollouts(sql, { states: ['active', 'scheduled', 'paused'] }, null, 50),
+      listRollouts(sql, { states: ['active', 'scheduled', 'halted', 'paused'] }, null, 50),
       countRejections(sql, now()),
       deadLetters.list(),
     ]);
     const devices = versions.reduce((sum, version) => sum + version.devices, 0);
     const attention = [
-      ...rollouts.filter(({ state }) => state === 'paused').map(describeHalt),
+      ...rollouts.filter(({ state }) => state === 'halted' || state === 'paused').map(describeStop),
       ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
       ...describeRejections(rejections),
     ];
@@ -92,15 +92,18 @@ export function addServiceRoutes(app: App, services: Services): void {
   });
 }
 
-const describeHalt = ({ rollout_id: id, name, paused_reason: reason }: RolloutSummaryRow) => ({
-  kind: 'rollout_halted',
-  message: `Rollout "${name}" is halted${reason === null ? '' : `: ${reason}`}`,
+const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: RolloutSummaryRow) => ({
+  kind: `rollout_${state}`,
+  message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
   link: `/rollouts/${id}`,
 });
 
+const counted = (count: number, noun: string, ending: string) =>
+  count === 1 ? `1 ${noun} was ${ending}` : `${count} ${noun}s were ${ending}`;
+
 const describeDeadLetters = ({ queue, messages }: { queue: string; messages: number }) => ({
   kind: 'dead_letters',
-  message: `${messages} messages of the ${queue} queue could not be handled`,
+  message: `${counted(messages, 'message', 'not handled')} and wait${messages === 1 ? 's' : ''} in the ${queue} queue`,
   link: null,
 });
 
@@ -109,13 +112,19 @@ function describeRejections(counts: { readonly rejected_messages: number; readon
   return [
     ...(uploads === 0
       ? []
-      : [{ kind: 'rejected_uploads', message: `${uploads} uploads were rejected in the last day`, link: '/releases' }]),
+      : [
+          {
+            kind: 'rejected_uploads',
+            message: counted(uploads, 'upload', 'rejected in the last day'),
+            link: '/releases',
+          },
+        ]),
     ...(messages === 0
       ? []
       : [
           {
             kind: 'rejected_messages',
-            message: `${messages} messages of devices were rejected in the last day`,
+            message: counted(messages, 'message', 'rejected in the last day'),
             link: null,
           },
         ]),

@@ -6,7 +6,6 @@ import { ENV } from '../../core/env-names.ts';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
 import { takeLease } from '../../core/leases.ts';
 import { isResting, mayRest, type Outlook, readOutlook, restUntil } from '../../core/resting.ts';
-import { ORCHESTRATOR } from '../../core/rollout-control.ts';
 import { runTickAlone } from '../../core/tick.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
@@ -56,7 +55,7 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
   await keepHouse(database, holder, now);
   for (const { owed, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: owed.length });
   logger.info('tick', { expired: tick.expired, published: published.length });
-  const halted = published.filter((change) => change.event === 'rollout_halted' && change.decided_by === ORCHESTRATOR);
+  const halted = published.filter((change) => change.event === 'rollout_halted');
   count({ ticks: 1, rolloutsHalted: halted.length });
   return tick.rollouts.map(({ dueAt }) => dueAt);
 }

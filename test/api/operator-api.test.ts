@@ -296,7 +296,7 @@ describe('releases', () => {
     expect(service.sent.map(({ deviceId }) => deviceId)).not.toContain('d2');
     await service.tick();
     expect(await client.rollout('r')).toMatchObject({
-      state: 'paused',
+      state: 'halted',
       paused_reason: 'release 2.0.0 was revoked: bricks',
     });
     expect(await refusal(client.createRollout({ ...DRAFT, name: 'again' }))).toMatchObject({
@@ -498,8 +498,8 @@ describe('the service', () => {
       versions: [{ device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 }],
       rollouts: [{ name: 'r', state: 'paused' }],
       attention: [
-        { kind: 'rollout_halted', message: 'Rollout "r" is halted: lunch' },
-        { kind: 'dead_letters', message: '3 messages of the status queue could not be handled' },
+        { kind: 'rollout_paused', message: 'Rollout "r" is paused: lunch' },
+        { kind: 'dead_letters', message: '3 messages were not handled and wait in the status queue' },
       ],
     });
   });
@@ -532,7 +532,7 @@ describe('the service', () => {
     expect(created).toMatchObject({ event: 'rollout_created', decided_by: CALLER });
     await client.act('r', 'pause', 'lunch');
     const { items } = await client.events({ after: created?.event_id ?? 0 });
-    expect(items.map(({ event }) => event)).toEqual(['rollout_halted']);
+    expect(items.map(({ event }) => event)).toEqual(['rollout_paused']);
   });
 
   test('a tick lets the orchestrator look at once', async () => {
@@ -567,6 +567,10 @@ describe('the service', () => {
       { event },
     );
     expect(broken.status).toBe(400);
+    expect(await broken.json()).toMatchObject({ detail: 'Malformed JSON in request body.' });
+    const untyped = await api.app.request('/v1/rollouts', { method: 'POST', body: '{}' }, { event });
+    expect(untyped.status).toBe(400);
+    expect(await untyped.json()).toMatchObject({ detail: expect.stringContaining('content-type: application/json') });
     expect(await refusal(client.devices({ cursor: 'x' }))).toMatchObject({ errors: [{ field: 'cursor' }] });
     expect(await refusal(client.devices({ limit: 1000 }))).toMatchObject({ errors: [{ field: 'limit' }] });
   });

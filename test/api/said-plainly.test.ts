@@ -52,6 +52,30 @@ test('a downgrade that is allowed is sent', async () => {
   expect(await service.tick()).toEqual(['d0']);
 });
 
+test('a preview has what was odd about the image', async () => {
+  await addDevices(db.app, 1);
+  const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];
+  await db.app.query('UPDATE firmware_releases SET warnings = :warnings::jsonb', { warnings });
+  expect((await client.previewRollout(DRAFT)).warnings).toEqual(warnings);
+});
+
+test('who stopped a rollout is said alike everywhere: itself halts it, a person pauses it', async () => {
+  await addDevices(db.app, 1);
+  await client.createRollout({ ...DRAFT, stages: null });
+  await client.act('r', 'pause', 'lunch');
+  expect((await client.rollout('r')).state).toBe('paused');
+  expect((await client.explain('d0', {})).rule).toBe('the rollout was paused: lunch');
+  expect((await client.decisions('r')).items.at(-1)?.event).toBe('rollout_paused');
+  expect((await client.fleet()).attention).toMatchObject([{ kind: 'rollout_paused' }]);
+  await client.act('r', 'resume', 'back');
+  await revoke();
+  await service.tick();
+  expect((await client.rollout('r')).state).toBe('halted');
+  expect((await client.explain('d0', {})).rule).toMatch(/^the rollout was halted: /);
+  expect((await client.decisions('r')).items.at(-1)?.event).toBe('rollout_halted');
+  expect((await client.fleet()).attention).toMatchObject([{ kind: 'rollout_halted' }]);
+});
+
 test('a preview says of a release that was revoked that it was, and why', async () => {
   await addDevices(db.app, 1);
   await revoke();
@@ -85,7 +109,7 @@ test('after a retry it is about to look at its devices, and at no next stage', a
   await service.result(first ?? '', 4);
   service.later(1);
   await service.tick();
-  expect((await client.rollout('r')).state).toBe('paused');
+  expect((await client.rollout('r')).state).toBe('halted');
   expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ waiting_for: 'about to look at its devices anew' });
   expect(await service.tick()).toEqual([first]);
   expect((await client.rollout('r')).waiting_for).toMatch(/^waiting for/);

@@ -183,7 +183,7 @@ describe('a rollout', () => {
     const watched = await whileTicking(cli.run('rollout', 'watch', 'too big', '--interval', '1'));
     expect(watched.code).toBe(1);
     expect(watched.stdout).toMatch(/✗ ESP32-SMALL {2}failed in attempt 1: .+/);
-    expect(watched.stderr).toContain('paku-ota: "too big" was paused by');
+    expect(watched.stderr).toContain('paku-ota: "too big" was halted by');
     expect(await cli.print('rollout', 'progress', 'too big')).toContain('Failures by reason\n       1  failed: ');
     expect(await cli.print('fleet')).toContain('! Rollout "too big" is halted');
     expect(await cli.print('rollout', 'retry', 'too big', '--reason', 'a larger partition')).toContain('active');

@@ -93,6 +93,7 @@ describe('a preview', () => {
       { reason: 'on 2.1.0 already', devices: 52 },
       { reason: 'newer than 2.1.0', devices: 9 },
     ],
+    warnings: [],
     held_by_others: [],
   };
 
@@ -103,6 +104,11 @@ describe('a preview', () => {
       '       9  newer than 2.1.0',
       '12 of those that will go by way of another release first.',
     ]);
+  });
+
+  test('warns of what was odd about the image', () => {
+    const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];
+    expect(previewText({ ...preview, warnings }, {})).toContain('Warning: the image calls itself 1.9.9');
   });
 
   test('says whom another rollout has claimed', () => {
@@ -131,6 +137,7 @@ describe('a preview', () => {
       will_be_updated: 0,
       via_stepping_stone: 0,
       will_not: [],
+      warnings: [],
       held_by_others: [],
     };
     expect(previewText(none, {})[0]).toContain('No device matches');
@@ -177,8 +184,8 @@ test('the newest update of a device is one phrase', () => {
     updateText({ update: { ...update, ...change }, current_firmware_version: current });
   expect(text({})).toBe('→ 2.1.0 downloading 45 %');
   expect(text({ status: 'pending', progress_percent: null, reason: 'asleep' })).toBe('→ 2.1.0 owed: asleep');
-  expect(text({ status: 'success' })).toBe('2.1.0 written, must boot');
-  expect(text({ status: 'success' }, '2.1.0')).toBe('runs 2.1.0, not final yet');
+  expect(text({ status: 'success' })).toBe('→ 2.1.0 written, must boot');
+  expect(text({ status: 'success' }, '2.1.0')).toBe('→ 2.1.0 runs it, not final yet');
   expect(text({ status: 'success', is_open: false }, '2.1.0')).toBe('✓ 2.1.0');
   expect(text({ status: 'rolled_back', is_open: false, reason: 'back on 2.0.0' })).toBe(
     '✗ 2.1.0 rolled back: back on 2.0.0',

@@ -65,6 +65,7 @@ const preview = {
   will_be_updated: 83,
   via_stepping_stone: 0,
   will_not: [],
+  warnings: [],
   held_by_others: [],
 };
 
@@ -76,17 +77,17 @@ describe('the live view', () => {
       'stage 1  ████████████████████████ 100 %  of 5:  5 ✓',
       'stage 2  █████████░░░░░░░░░░░░░░░  40 %  of 20:  6 ✓  1 ✗  4 under way  8 owed  1 canceled',
       '',
-      '11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed   42 an hour, 81 to go: about 2 h at this rate',
+      '25 devices reached: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed   42 an hour, 81 to go: about 2 h at this rate',
       '',
       'Latest failures',
       '  ✗ ESP32-1  failed in attempt 3: download failed  2 min ago',
     ]);
   });
 
-  test('says why a rollout was paused, and by whom', () => {
-    const paused: Rollout = { ...rollout, state: 'paused', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
-    expect(watchLine({ rollout: paused, progress, failures: [], expected: null })).toBe(
-      'paused in stage 2 by orchestrator: 3 of 5 failed: 11 of 25 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
+  test('says why a rollout halted, and by whom', () => {
+    const halted: Rollout = { ...rollout, state: 'halted', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
+    expect(watchLine({ rollout: halted, progress, failures: [], expected: null })).toBe(
+      'halted in stage 2 by orchestrator: 3 of 5 failed: 25 devices reached: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
     );
   });
 

@@ -17,8 +17,7 @@ beforeAll(async () => {
   // No service is needed for a page that has nothing to show, nor for one that cannot reach any.
   browser = await startBrowser({
     region: 'eu-west-1',
-    api: { url: `http://127.0.0.1:${await closedPort()}` },
-    dataApi: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'none' },
+    api: { url: `http://127.0.0.1:${await closedPort()}`, accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'none' },
   });
 });
 afterAll(() => browser?.close());

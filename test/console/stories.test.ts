@@ -130,7 +130,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('Limits, times and exceptions').click();
     await page.getByLabel('Attempts a device').fill('1');
     await page.getByRole('button', { name: 'Start for 2 devices' }).click();
-    await state(page, 'paused').waitFor({ timeout: A_WHILE });
+    await state(page, 'halted').waitFor({ timeout: A_WHILE });
     await page.getByText(/^Halted by itself, .*1 of 1 devices failed; the rollout allows fewer than 1\.$/).waitFor();
     const failures = page.getByRole('region', { name: 'Failures by reason' });
     await failures.getByRole('listitem').first().waitFor();

@@ -3,7 +3,7 @@ import { labelOf } from '../../console/src/labels.ts';
 import { splitAdvice, verdictName } from '../../console/src/releases/verdict-words.ts';
 import { decisionWords } from '../../console/src/rollouts/decision-words.ts';
 import { UPLOAD_APP_BINARY, VERDICTS } from '../../core/esp-image/verdicts.ts';
-import { ORCHESTRATOR } from '../../core/rollout-control.ts';
+import { ORCHESTRATOR } from '../../core/rollout-states.ts';
 
 describe('what became of an upload', () => {
   test('is named with the capitals that names have', () => {
@@ -39,7 +39,7 @@ describe('what became of an upload', () => {
 describe('a decision about a rollout', () => {
   test.each([
     ['rollout_halted', ORCHESTRATOR, 'Halted by itself'],
-    ['rollout_halted', 'arn:aws:sts::123456789012:assumed-role/ops/ada', 'Paused by ada'],
+    ['rollout_paused', 'arn:aws:sts::123456789012:assumed-role/ops/ada', 'Paused by ada'],
     ['rollout_aborted', 'arn:aws:iam::123456789012:user/ada', 'Aborted by ada'],
     ['rollout_completed', ORCHESTRATOR, 'Completed '],
     ['rollout_stage_began', null, 'Stage began '],

@@ -117,7 +117,7 @@ describe('stages', () => {
   const stage = { claimed: 10 };
 
   const cases: [string, RolloutNumbers, object][] = [
-    ['holds for outcomes', numbers({ ...stage, succeeded: 4 }), { kind: 'hold', waitingFor: '1 more outcomes' }],
+    ['holds for outcomes', numbers({ ...stage, succeeded: 4 }), { kind: 'hold', waitingFor: '1 more outcome' }],
     [
       'holds while devices within reach are under way',
       numbers({ ...stage, succeeded: 9 }, { isUnderWay: true }),

@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { BUILD_NAMES, DEFAULT_STORY, playStory, type Story, type StoryOptions } from './story.ts';
 
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
+
 const USAGE = `npm run simulate -- [options]
 The rollout policy and its SQL on a simulated fleet, with virtual time. The same seed gives the same story.
 

@@ -91,7 +91,7 @@ describe('why a device is not on the version', () => {
     const other = first === 'd0' ? 'd1' : 'd0';
     expect(await explain(id, other)).toMatchObject({
       rule: 'belongs to a later stage; the rollout is in stage 1',
-      next: 'the stage is waiting for 1 more outcomes',
+      next: 'the stage is waiting for 1 more outcome',
     });
   });
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../core/database.ts';
 import { sampleFleetVersions } from '../../core/housekeeping.ts';
 import { haltRollout } from '../../core/rollout-control.ts';
+import { ORCHESTRATOR } from '../../core/rollout-states.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -87,7 +88,7 @@ async function haveLived(): Promise<void> {
   await service.succeed('d0');
   await service.tick();
   await sampleFleetVersions(db.app, service.now);
-  await haltRollout(db.app, { rolloutId: other, reason: 'smoke', by: 'the orchestrator' }, service.now);
+  await haltRollout(db.app, { rolloutId: other, reason: 'smoke', by: ORCHESTRATOR }, service.now);
   // Rows are made when they are made; these were two days ago.
   await db.app.query('UPDATE device_update_status SET created_at = :at::timestamptz', { at: service.now });
 }
@@ -126,7 +127,7 @@ describe('the dashboard', () => {
   test('shows what happened', async () => {
     expect(await only('Devices')).toMatchObject([{ devices: 9, 'seen in the last hour': 9, 'silent for a week': 0 }]);
     expect(await only('Success rate')).toEqual([{ 'success rate': 0.5 }]);
-    expect(await only('Rollouts')).toEqual([{ active: 1, scheduled: 0, paused: 1 }]);
+    expect(await only('Rollouts')).toEqual([{ active: 1, scheduled: 0, halted: 1, paused: 0 }]);
     expect(await only('Failures by reason')).toMatchObject([{ outcome: 'failed', code: 4, updates: 1 }]);
     expect((await only('Stuck devices')).map(({ device }) => device)).toContain('d2');
     expect(await only('Active rollouts')).toMatchObject([{ rollout: 'tanks' }, { rollout: 'vans', succeeded: 1 }]);
@@ -140,7 +141,7 @@ describe('the dashboard', () => {
 
   test('shows one model alone where one is chosen', async () => {
     expect(await only('Devices', `'esp32-c3'`)).toMatchObject([{ devices: 3 }]);
-    expect(await only('Rollouts', `'esp32-c3'`)).toEqual([{ active: 0, scheduled: 0, paused: 1 }]);
+    expect(await only('Rollouts', `'esp32-c3'`)).toEqual([{ active: 0, scheduled: 0, halted: 1, paused: 0 }]);
   });
 
   test('asks the data source that is provisioned, and lays no panel over another', () => {

@@ -112,7 +112,7 @@ describe('what dashboards read', () => {
       await db.app.query('SELECT event, rollout_name, reason, decided_by FROM rollout_timeline ORDER BY event_id'),
     ).toEqual([
       { event: 'rollout_started', rollout_name: 'r', reason: null, decided_by: null },
-      { event: 'rollout_halted', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
+      { event: 'rollout_paused', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
       { event: 'rollout_resumed', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
     ]);
   });
@@ -246,7 +246,7 @@ describe('changes of rollouts on the event bus', () => {
     await publishRolloutEvents(db.app, service.now);
     expect(published.map((event) => [event.source, event['detail-type']])).toEqual([
       ['paku-ota', 'RolloutStarted'],
-      ['paku-ota', 'RolloutHalted'],
+      ['paku-ota', 'RolloutPaused'],
     ]);
     expect(published[1]?.detail).toMatchObject({
       rollout: 'r',

@@ -251,7 +251,7 @@ describe('an operator', () => {
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     await haltRollout(db.app, why(id), service.now);
-    const [event] = await db.app.query(`SELECT payload FROM ota_events WHERE event_type = 'rollout_halted'`);
+    const [event] = await db.app.query(`SELECT payload FROM ota_events WHERE event_type = 'rollout_paused'`);
     expect(event).toEqual({
       payload: {
         reason: 'because',

@@ -62,7 +62,7 @@ export async function playReleaseDay(system: TestSystem): Promise<ReleaseDay> {
     stages: [],
   });
   await client.createRollout({ ...common, name: 'vans to 1.3.0', firmware_version: '1.3.0', is_active: false });
-  await whenState(system, 'displays to 1.0.0', 'paused');
+  await whenState(system, 'displays to 1.0.0', 'halted');
   await eventually(
     system,
     `SELECT 1 FROM rollout_stages WHERE rollout_id = ${staged.rollout_id} AND gate_held_since IS NOT NULL`,

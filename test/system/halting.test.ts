@@ -130,7 +130,7 @@ test('a paused rollout sends nothing, not to devices that come back either; resu
   expect(Object.values(vans.commands())).toEqual([['1.1.0'], ['1.1.0'], ['1.1.0']]);
   expect(await historyOf(system, id)).toEqual([
     'rollout_started',
-    'rollout_halted',
+    'rollout_paused',
     'rollout_resumed',
     'rollout_completed',
   ]);

@@ -1,5 +1,5 @@
 import type { TimelineEntry } from '../../../api/devices.ts';
-import { words } from '../format.ts';
+import { caller, words } from '../format.ts';
 import { type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
 
 /** One line of a timeline: an entry, or several of progress that say little each. */
@@ -97,13 +97,13 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'ok', text: `runs ${version} after all`, note: 'a late success' };
     case 'joined_group':
     case 'left_group':
-      return { tone: 'idle', text: `${words(event)} ${textOf(detail.group)}`, note: `by ${textOf(detail.by)}` };
+      return { tone: 'idle', text: `${words(event)} ${textOf(detail.group)}`, note: `by ${caller(textOf(detail.by))}` };
     case 'attributes_set':
-      return { tone: 'idle', text: 'attributes set', note: `by ${textOf(detail.by)}` };
+      return { tone: 'idle', text: 'attributes set', note: `by ${caller(textOf(detail.by))}` };
     case 'device_revoked':
-      return { tone: 'bad', text: `revoked by ${textOf(detail.by)}`, note: reason };
+      return { tone: 'bad', text: `revoked by ${caller(textOf(detail.by))}`, note: reason };
     case 'device_reinstated':
-      return { tone: 'ok', text: `reinstated by ${textOf(detail.by)}`, note: reason };
+      return { tone: 'ok', text: `reinstated by ${caller(textOf(detail.by))}`, note: reason };
     default:
       return { tone: 'idle', text: words(event) };
   }

@@ -16,6 +16,9 @@ const SPANS = [
   { hours: 24 * 30, name: '30 days' },
 ];
 
+/** Seconds that a chart shows at least. */
+const SHORTEST_SPAN = 60;
+
 export function Versions({ fleet }: { readonly fleet: Fleet }) {
   const [hours, setHours] = useState(24);
   const [model, setModel] = useState('');
@@ -73,7 +76,9 @@ function VersionChart({ fleet, samples, model, hours }: VersionChartProps) {
   const [point, setPoint] = useState<number | null>(null);
   const data = useMemo(() => versionSeries(samples, fleet, model || undefined, new Date()), [samples, fleet, model]);
   const now = data.times.at(-1) ?? 0;
-  const span = useMemo(() => [now - hours * 3_600, now] as const, [now, hours]);
+  // Of a young fleet what there is, not the emptiness before it.
+  const from = Math.max(now - hours * 3_600, Math.min(data.times[0] ?? now, now - SHORTEST_SPAN));
+  const span = useMemo(() => [from, now] as const, [from, now]);
   if (data.series.length === 0) {
     return (
       <Empty title="No devices yet">

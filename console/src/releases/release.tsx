@@ -57,6 +57,11 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
   );
 }
 
+function signedText({ is_signed: isSigned, image }: ReleaseDetail): string {
+  if (isSigned) return 'under a key that is trusted';
+  return (image as ParsedImage).signature === 'none' ? 'no' : 'under no key that is trusted';
+}
+
 function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
   const { device_model: model, version, devices } = release;
   const query = new URLSearchParams({ model, version });
@@ -67,7 +72,7 @@ function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
         { name: 'Chip', value: release.chip },
         { name: 'Size', value: `${bytes(release.file_size)} (${count(release.file_size)} bytes)` },
         { name: 'Registered', value: <Ago at={release.created_at} /> },
-        { name: 'Signed', value: release.is_signed ? 'under a key that is trusted' : 'under no key that is trusted' },
+        { name: 'Signed', value: signedText(release) },
         { name: 'Needs at least', value: release.min_version ?? 'any version' },
         { name: 'Uploaded as', value: <code>{release.uploaded_key ?? '–'}</code> },
         { name: 'What is new', value: release.changelog ?? '–' },

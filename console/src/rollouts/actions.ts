@@ -6,10 +6,11 @@ export const ACTIONS_OF: Readonly<Record<RolloutState, readonly RolloutAction[]>
   draft: ['abort'],
   scheduled: ['pause', 'abort'],
   active: ['pause', 'advance', 'retry', 'abort'],
+  halted: ['resume', 'retry', 'abort'],
   paused: ['resume', 'retry', 'abort'],
   completed: ['retry'],
   aborted: [],
 };
 
 /** States in which its limits can be changed. */
-export const CHANGEABLE: readonly RolloutState[] = ['draft', 'scheduled', 'active', 'paused'];
+export const CHANGEABLE: readonly RolloutState[] = ['draft', 'scheduled', 'active', 'halted', 'paused'];

@@ -28,7 +28,8 @@ export function Failures({ of }: { readonly of: Progress['failures'] }) {
 }
 
 const TONES: Readonly<Record<string, Tone>> = {
-  rollout_halted: 'warn',
+  rollout_halted: 'bad',
+  rollout_paused: 'warn',
   rollout_aborted: 'bad',
   rollout_completed: 'ok',
   rollout_started: 'busy',

@@ -1,5 +1,6 @@
 import type { Preview } from '../../../api/rollouts.ts';
 import { count, counted } from '../format.ts';
+import { Warnings } from '../releases/verdict.tsx';
 import type { DraftForm } from './draft.ts';
 
 interface PreviewResultProps {
@@ -10,7 +11,15 @@ interface PreviewResultProps {
 /** Who would be updated, and who would not and why. */
 export function PreviewResult({ preview, form }: PreviewResultProps) {
   const percentage = Number(form.percentage);
-  const { members, participants, will_be_updated: updated, via_stepping_stone: stone, will_not: not } = preview;
+  const {
+    members,
+    participants,
+    will_be_updated: updated,
+    via_stepping_stone: stone,
+    will_not: not,
+    warnings,
+  } = preview;
+  const held = preview.held_by_others;
   if (members === 0) return <p className="preview-figure">{nobodyOf(form)}</p>;
   return (
     <>
@@ -24,6 +33,14 @@ export function PreviewResult({ preview, form }: PreviewResultProps) {
         </p>
       )}
       {stone > 0 && <p>{counted(stone, 'device')} by way of a release in between.</p>}
+      <Warnings of={warnings} />
+      {held.map(({ rollout, status, devices }) => (
+        <p key={`${rollout} ${status}`}>
+          {counted(devices, 'device')} of those that would {devices === 1 ? 'is' : 'are'}{' '}
+          {status === 'owed' ? 'owed an update' : 'being updated'} by “{rollout}”:{' '}
+          {status === 'owed' ? 'this one takes them over.' : 'this one waits for them.'}
+        </p>
+      ))}
       {not.length > 0 && (
         <>
           <h3>Would not, and why</h3>

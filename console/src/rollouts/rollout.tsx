@@ -3,7 +3,8 @@ import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { api } from '../api.ts';
-import { capital, dateTime, withLocalTimes } from '../format.ts';
+import { caller, capital, dateTime, withLocalTimes } from '../format.ts';
+import { ROLLOUT_TONES } from '../labels.ts';
 import { Ago, RolloutPill } from '../parts/bits.tsx';
 import { Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
@@ -83,7 +84,7 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
         {device_model} {version}
       </Link>{' '}
       for {targetOf(rollout)}; made <Ago at={at} />
-      {by !== null && ` by ${by.slice(by.lastIndexOf('/') + 1)}`}.
+      {by !== null && ` by ${caller(by)}`}.
     </p>
   );
 }
@@ -104,10 +105,10 @@ function targetOf({ target_filter: filter, rollout_percentage: share }: Rollout)
 /** Why it does what it does, in a sentence. */
 function Situation({ rollout }: { readonly rollout: Rollout }) {
   const { state, paused_reason: reason, paused_by: by, paused_at: at, waiting_for: waiting } = rollout;
-  if (state === 'paused' || state === 'aborted') {
-    const { what, who } = decisionWords(state === 'paused' ? 'rollout_halted' : 'rollout_aborted', by);
+  if (state === 'halted' || state === 'paused' || state === 'aborted') {
+    const { what, who } = decisionWords(`rollout_${state}`, by);
     return (
-      <Notice tone={state === 'paused' ? 'warn' : 'bad'}>
+      <Notice tone={ROLLOUT_TONES[state]}>
         <strong>{what}</strong> {who}
         {at !== null && `, ${dateTime(at)}`}: {reason ?? 'no reason given'}.
       </Notice>

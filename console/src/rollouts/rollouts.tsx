@@ -1,13 +1,13 @@
 import { Link, useSearchParams } from 'wouter';
 import { api } from '../api.ts';
-import { ROLLOUT_TONES, type RolloutState } from '../labels.ts';
+import { ROLLOUT_TONES } from '../labels.ts';
 import { itemsOf, usePages } from '../pages.ts';
 import { MoreButton } from '../parts/bits.tsx';
 import { Empty, Loaded } from '../parts/loaded.tsx';
 import { Page } from '../parts/page.tsx';
 import { RolloutTable } from './rollout-table.tsx';
 
-const STATES = Object.keys(ROLLOUT_TONES) as RolloutState[];
+const STATES = Object.keys(ROLLOUT_TONES);
 
 export function RolloutsPage() {
   const [params, setParams] = useSearchParams();
