@@ -88,7 +88,7 @@ export const rolloutSchema = rolloutDraft
     aborted_at: timestamp.nullable(),
     stage: z.number().int().nullable().describe('Counted from 0; null before the first.'),
     waiting_for: z.string().nullable().describe('What an active rollout waits for, as a phrase.'),
-    devices: z.number().int().describe('Devices that it has reached so far; the next five add up to it.'),
+    devices: z.number().int().describe('Devices that it has claimed so far; the next five add up to it.'),
     owed: z.number().int(),
     in_progress: z.number().int(),
     succeeded: z.number().int(),

@@ -136,6 +136,9 @@ export interface TimelineRow {
   readonly detail: Record<string, unknown>;
 }
 
+/** In which order things of one instant happened: messages of a device often arrive together. */
+const LIFE_OF_AN_ATTEMPT = 'claimed sent accepted fetch progress result status attempt_ended ended';
+
 /** What happened to a device before an instant, the newest first. */
 export async function deviceTimeline(
   sql: Sql,
@@ -146,8 +149,9 @@ export async function deviceTimeline(
   return sql.query(
     `SELECT at, event, rollout_id, update_id, attempt, firmware_version, detail FROM device_timeline
      WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
-     ORDER BY at DESC, update_id DESC, attempt DESC, event LIMIT :limit`,
-    { device: deviceId, before, limit },
+     ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event
+     LIMIT :limit`,
+    { device: deviceId, before, limit, order: LIFE_OF_AN_ATTEMPT },
   );
 }
 

@@ -98,7 +98,7 @@ function whatHoldsSends({ start_counted }: UpdateFacts, rollout: ActiveRollout, 
   }
   const { allowed_starts: allowed, starts } = rollout;
   if (allowed !== null && !start_counted && starts >= allowed) {
-    return `it waits for its turn: the slow start has let ${starts} devices begin, and is ${stateOf(rollout, now)}`;
+    return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} begin, and is ${stateOf(rollout, now)}`;
   }
   return 'it is sent at once, or as soon as the limits of the rollout leave room';
 }

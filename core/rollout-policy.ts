@@ -90,7 +90,8 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
   const running = starts - endedStarts;
   // Those of windows before that are tried again are among them.
   const of = running <= size ? `${running} of ${size}` : running;
-  if (running > 0) return { kind: 'hold', waitingFor: `${of} devices of this window to end` };
+  if (running > 0)
+    return { kind: 'hold', waitingFor: `${of} ${of === 1 ? 'device' : 'devices'} of this window to end` };
   const grows = reports(total) >= sampleOf(total, minReports);
   return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
 }

@@ -38,7 +38,7 @@ export function stateOf(rollout: ActiveRollout, now: Date): string {
   if (!plan.ok) return plan.reason;
   const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
-  if (rollout.has_open) return 'waiting for the last devices to end';
+  if (rollout.has_open) return 'waiting for the devices that were claimed to end';
   return rollout.keep_open
     ? 'open for devices that join'
     : 'about to complete, unless another rollout holds a device of it';

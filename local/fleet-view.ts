@@ -22,7 +22,7 @@ interface RolloutLine {
   readonly version: string;
   readonly state: string;
   readonly paused_reason: string | null;
-  /** Devices that it has reached. */
+  /** Devices that it has claimed. */
   readonly devices: number;
   readonly succeeded: number;
   readonly failed: number;
@@ -95,7 +95,7 @@ export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetS
 const wasStopped = ({ status, stopped }: DeviceLine) =>
   stopped !== null && ['failed', 'rolled_back', 'timed_out'].includes(status ?? '');
 
-/** Why a device that a stopped rollout reached is not on its version: what happened to it, to the rollout, and what next. */
+/** Why a device that a stopped rollout claimed is not on its version: what happened to it, to the rollout, and what next. */
 function explain({ device_id, version, target, status, message, ended_at, stopped }: DeviceLine): string[] {
   const when = ended_at === null ? '' : ` at ${ended_at.toISOString().slice(11, 19)} UTC`;
   return [
@@ -116,9 +116,9 @@ function renderRollout({
   paused_reason: reason,
 }: RolloutLine): string {
   const failures = failed === 0 ? '' : pc.red(`, ${failed} failed`);
-  const reached = `${devices} reached: ${succeeded} updated to ${version}${failures}`;
+  const claimed = `${devices} claimed: ${succeeded} updated to ${version}${failures}`;
   const why = reason !== null && state !== 'completed' ? `: ${reason}` : '';
-  return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${reached}  ${pc.dim(state + why)}`;
+  return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${claimed}  ${pc.dim(state + why)}`;
 }
 
 function renderDevice(device: DeviceLine): string {

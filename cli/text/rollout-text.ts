@@ -33,7 +33,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'MODEL', value: ({ device_model }) => device_model },
     { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
     { head: 'STATE', value: (rollout) => stateText(rollout) },
-    { head: 'REACHED', value: ({ devices }) => devices, align: 'right' },
+    { head: 'CLAIMED', value: ({ devices }) => devices, align: 'right' },
     { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
     { head: 'OPEN', value: ({ owed, in_progress }) => owed + in_progress, align: 'right' },
     { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },
@@ -128,7 +128,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
   ];
 }
 
-/** `6 devices reached: 4 succeeded, 1 failed, 1 under way`. */
+/** `6 devices claimed: 4 succeeded, 1 failed, 1 under way`. */
 export function talliesText(rollout: RolloutSummary): string {
   const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
@@ -139,7 +139,7 @@ export function talliesText(rollout: RolloutSummary): string {
     ...(in_progress > 0 ? [`${number(in_progress)} under way`] : []),
     ...(owed > 0 ? [`${number(owed)} owed`] : []),
   ];
-  return `${count(devices, 'device')} reached: ${parts.join(', ')}`;
+  return `${count(devices, 'device')} claimed: ${parts.join(', ')}`;
 }
 
 const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;

@@ -168,7 +168,7 @@ describe('a rollout', () => {
 
     const watched = await whileTicking(cli.run('rollout', 'watch', 'van 1 to 1.2', '--interval', '1'));
     expect(watched).toMatchObject({ code: 0, stderr: '' });
-    expect(watched.stdout).toMatch(/completed: 1 of 1 succeeded\n$/);
+    expect(watched.stdout).toMatch(/completed: 1 device claimed: 1 succeeded\n$/);
     expect(await cli.print('rollout', 'list')).toMatch(/van 1 to 1\.2 +esp32-s3 +1\.2\.0 +completed +1 +1 +0 +0 /);
     expect(await cli.print('rollout', 'show', 'van 1 to 1.2')).toContain(
       'stage 1  ████████████████████████ 100 %  of 1:  1 ✓',
@@ -236,8 +236,9 @@ describe('the service', () => {
     const follower = cli.start('events', '--follow', '--json', '--after', String(items[0]?.event_id));
     const over = ended(follower);
     const lines = createInterface({ input: follower.stdout as NodeJS.ReadableStream });
+    const told = once(lines, 'line');
     await cli.print('rollout', 'create', '--file', rolloutFile('news', '1.2.0'), '--draft', '--yes');
-    const [line] = (await once(lines, 'line')) as [string];
+    const [line] = (await told) as [string];
     expect(JSON.parse(line)).toMatchObject({ rollout_name: 'news', event: 'rollout_created' });
     follower.kill();
     await over;

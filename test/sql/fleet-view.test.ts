@@ -30,7 +30,7 @@ test('a device that is tried again is one device', async () => {
   await service.tick();
   await retryFailed(db.app, { rolloutId: id, reason: 'fixed', by: 'ada' }, ['1.0.0'], service.now);
   await service.tick();
-  expect(await shown()).toContain('r: ████████░░░░░░░░ 2 reached: 1 updated to 2.0.0  active');
+  expect(await shown()).toContain('r: ████████░░░░░░░░ 2 claimed: 1 updated to 2.0.0  active');
 });
 
 test('a rollout that goes on is shown, however many were made and ended since', async () => {

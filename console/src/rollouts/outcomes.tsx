@@ -3,6 +3,7 @@ import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { Chart } from '../charts/chart.tsx';
 import { counted } from '../format.ts';
 import { Empty } from '../parts/loaded.tsx';
+import { outcomeCurve } from './outcome-curve.ts';
 
 interface OutcomesProps {
   readonly rollout: Rollout;
@@ -14,21 +15,12 @@ export function Outcomes({ rollout, progress: { outcomes, stages } }: OutcomesPr
   const end = rollout.completed_at ?? rollout.aborted_at ?? rollout.paused_at;
   const data = useMemo(() => {
     const began = stages[0]?.began_at ?? rollout.created_at;
-    const steps = [{ at: began, succeeded: 0, failed: 0 }, ...outcomes];
-    const last = end ?? new Date().toISOString();
-    if (last > (steps.at(-1)?.at ?? '')) steps.push({ at: last, succeeded: 0, failed: 0 });
-    const add = (name: 'succeeded' | 'failed') => {
-      let sum = 0;
-      return steps.map((step) => {
-        sum += step[name];
-        return sum;
-      });
-    };
+    const { times, succeeded, failed } = outcomeCurve(outcomes, began, end ?? new Date().toISOString());
     return {
-      times: steps.map(({ at }) => new Date(at).getTime() / 1000),
+      times,
       series: [
-        { label: 'failed', colour: '--bad-fill', values: add('failed') },
-        { label: 'succeeded', colour: '--ok-fill', values: add('succeeded') },
+        { label: 'failed', colour: '--bad-fill', values: failed },
+        { label: 'succeeded', colour: '--ok-fill', values: succeeded },
       ],
     };
   }, [outcomes, stages, end, rollout.created_at]);

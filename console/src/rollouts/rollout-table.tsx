@@ -21,7 +21,7 @@ const COLUMNS: readonly Column<RolloutSummary>[] = [
   { name: 'State', cell: ({ state }) => <RolloutPill state={state} /> },
   { name: 'Release', cell: (rollout) => `${rollout.device_model} ${rollout.firmware_version}` },
   { name: 'Progress', kind: 'wide', cell: (rollout) => <OutcomeBar counts={rollout} of={rollout.devices} /> },
-  { name: 'Reached', kind: 'number', cell: ({ devices }) => (devices === 0 ? 'nobody yet' : count(devices)) },
+  { name: 'Claimed', kind: 'number', cell: ({ devices }) => (devices === 0 ? 'nobody yet' : count(devices)) },
   { name: 'Done', kind: 'number', cell: ({ succeeded }) => count(succeeded) },
   {
     name: 'Failed',
