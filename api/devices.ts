@@ -192,8 +192,14 @@ export const explainDevice = createRoute({
   request: {
     params,
     query: z.object({
-      rollout: z.string().max(128).optional().describe('Id or name; else the newest that fits `version`.'),
-      version: name.optional().describe('Else the newest rollout for the model of the device.'),
+      rollout: z
+        .string()
+        .max(128)
+        .optional()
+        .describe(
+          'Id or name; else the one that updates the device, else the newest that means it, else the newest; of ten.',
+        ),
+      version: name.optional().describe('Only rollouts of this version.'),
     }),
   },
   responses: { 200: answer('The explanation', explanationSchema), ...REFUSALS },

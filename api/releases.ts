@@ -60,8 +60,8 @@ export type StartedUpload = z.infer<typeof startedUploadSchema>;
 export const uploadOutcomeSchema = z
   .object({
     state: z.enum(['waiting', 'registered', 'rejected']),
-    release: releaseSchema.nullable(),
-    rejection: rejectedUploadSchema.nullable(),
+    release: z.union([releaseSchema, z.null()]),
+    rejection: z.union([rejectedUploadSchema, z.null()]),
   })
   .openapi('UploadOutcome');
 export type UploadOutcome = z.infer<typeof uploadOutcomeSchema>;

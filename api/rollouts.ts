@@ -74,8 +74,10 @@ export const rolloutChange = z
   .openapi('RolloutChange');
 export type RolloutChange = z.infer<typeof rolloutChange>;
 
-export const rolloutSchema = rolloutDraft
-  .extend({
+// Not the draft extended, whose schema allows no further fields.
+export const rolloutSchema = z
+  .object({
+    ...rolloutDraft.shape,
     rollout_id: z.number().int(),
     state: z.enum(ROLLOUT_STATES),
     paused_reason: z.string().nullable(),
@@ -263,7 +265,7 @@ export const changeRollout = createRoute({
 
 const ACTIONS: Record<RolloutAction, string> = {
   pause: 'Stop sending at once; what was not fetched is canceled',
-  resume: 'Let a halted or paused rollout go on; its gates begin anew',
+  resume: 'Let a halted or paused rollout go on: what failed counts no more, and the next stage may begin at once',
   abort: 'Stop a rollout for good',
   advance: 'Begin the next stage now, whatever the gate says',
   retry: 'Try the devices again that failed',

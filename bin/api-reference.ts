@@ -3,9 +3,11 @@ import type { OpenApiDocument, Operation, Schema } from '../lambdas/operator-api
 const INTRODUCTION = `<!-- Made by npm run gen:api from the routes; do not edit. -->
 # Operator API
 
-Every call is signed with AWS Signature Version 4 for the service \`execute-api\`; IAM decides who may call (\`execute-api:Invoke\` on the API). Who it was is kept with each decision. The local runtime checks the same signatures; \`api\` in its \`endpoints.json\` has the address and the keys. The names are those of the database; times are ISO 8601 in UTC.
+Every call is signed with AWS Signature Version 4 for the service \`execute-api\`; IAM decides who may call (\`execute-api:Invoke\` on the API). Who it was is kept with each decision. The local runtime checks the same signatures; \`api\` in its \`endpoints.json\` has the address and the keys, \`region\` the region. The names are those of the database; times are ISO 8601 in UTC.
 
-Lists come in pages: \`next_cursor\` of one is the \`cursor\` of the next. A refusal is a problem detail (RFC 9457): \`{"type", "title", "status", "detail", "errors": [{"field", "message"}]}\`; 400 names the field, 409 the state that is in the way, 412 that it was changed since it was read (\`If-Match\`), 503 that the database is resuming.
+Devices, releases, rollouts, updates and rejections come in pages: \`next_cursor\` of one is the \`cursor\` of the next. Of decisions there are the newest 500, of groups 500, of rollouts in \`/v1/fleet\` 50. A rollout comes with an \`ETag\`, which a change sends back as \`If-Match\`.
+
+A refusal is a problem detail (RFC 9457): \`{"type", "title", "status", "detail", "errors": [{"field", "message"}]}\`; 400 names the field, 409 the state that is in the way, 412 that it was changed since it was read (\`If-Match\`), 503 that the database is resuming. Only the gateway itself, which refuses a call that is not signed or not allowed (403) or too many of them (429), answers \`{"message": …}\`.
 
 [openapi.json](openapi.json) is the same for programs. \`curl\` signs by itself:
 

@@ -22,7 +22,11 @@ export function addRolloutCommands(program: Command): void {
   addWatch(group);
   addChange(group);
   addAction(group, 'pause', 'stop sending at once; what was not fetched is canceled');
-  addAction(group, 'resume', 'let a halted or paused rollout go on; its gates begin anew');
+  addAction(
+    group,
+    'resume',
+    'let a halted or paused rollout go on: what failed counts no more, and the next stage may begin at once',
+  );
   addAction(
     group,
     'abort',

@@ -139,7 +139,7 @@ export interface TimelineRow {
 /** In which order things of one instant happened: messages of a device often arrive together. */
 const LIFE_OF_AN_ATTEMPT = 'claimed sent accepted fetch progress result status attempt_ended ended';
 
-/** What happened to a device before an instant, the newest first. */
+/** What happened to a device before an instant, the newest first; all of the last instant, beyond the limit too. */
 export async function deviceTimeline(
   sql: Sql,
   deviceId: string,
@@ -147,10 +147,12 @@ export async function deviceTimeline(
   limit: number,
 ): Promise<TimelineRow[]> {
   return sql.query(
-    `SELECT at, event, rollout_id, update_id, attempt, firmware_version, detail FROM device_timeline
-     WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
-     ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event
-     LIMIT :limit`,
+    `SELECT * FROM (
+       SELECT date_trunc('milliseconds', at) AS at, event, rollout_id, update_id, attempt, firmware_version, detail
+       FROM device_timeline
+       WHERE device_id = :device AND (:before::timestamptz IS NULL OR date_trunc('milliseconds', at) < :before::timestamptz)
+       ORDER BY 1 DESC FETCH FIRST (:limit) ROWS WITH TIES) AS page
+     ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event`,
     { device: deviceId, before, limit, order: LIFE_OF_AN_ATTEMPT },
   );
 }

@@ -47,7 +47,7 @@ export async function countSeen(sql: Sql, now: Date, counted = COUNTED_DEVICES):
 }
 
 /** Steps of a series over time. */
-const STEPS = 200;
+const STEPS = 300;
 
 /** The samples of the last hours, at most {@link STEPS} of each series, the oldest first. */
 export async function readVersionHistory(
@@ -59,10 +59,11 @@ export async function readVersionHistory(
     `SELECT * FROM (
      SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
      WHERE sampled_at IN (
-       -- A sample counts every device once; parts of several would count some twice.
+       -- A sample counts every device once; parts of several would count some twice. The same steps whenever it is
+       -- asked, so that the past stays as it was shown.
        SELECT max(sampled_at) FROM fleet_versions
        WHERE sampled_at > :now::timestamptz - make_interval(hours => :hours::integer)
-       GROUP BY date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, :now::timestamptz))
+       GROUP BY date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, timestamptz 'epoch'))
      -- With very many versions the oldest samples are left out, not the newest.
      ORDER BY at DESC, devices DESC LIMIT 5000) AS newest
      ORDER BY at, device_model, firmware_version`,

@@ -307,9 +307,16 @@ export interface DecisionRow {
 const DECISION = `SELECT event_id, rollout_id, rollout_name, firmware_version, device_model, at, event, reason, decided_by, detail
      FROM rollout_timeline`;
 
-/** Every decision about a rollout, the oldest first. */
+/** Decisions that are shown of a rollout: a slow start of a large fleet takes some dozens. */
+const DECISIONS = 500;
+
+/** The decisions about a rollout, the newest 500, the oldest of them first. */
 export async function readDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
-  return sql.query(`${DECISION} WHERE rollout_id = :rollout ORDER BY event_id LIMIT 500`, { rollout: rolloutId });
+  const rows = await sql.query<DecisionRow>(
+    `${DECISION} WHERE rollout_id = :rollout ORDER BY event_id DESC LIMIT ${DECISIONS}`,
+    { rollout: rolloutId },
+  );
+  return rows.reverse();
 }
 
 /** Decisions about all rollouts: those after an event, or the newest; the oldest first. */

@@ -5,6 +5,8 @@ import { findRejection } from './release-queries.ts';
 import { readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision } from './rollout-policy.ts';
 import { type ActiveRollout, gatesOf, numbersOf, readRollout } from './rollouts.ts';
+import { readTarget } from './target-filter.ts';
+import { TARGET_CONDITION, targetValues } from './targeting.ts';
 import { walkOf } from './walking.ts';
 
 /** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
@@ -12,10 +14,24 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   const rollout = await readRollout(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
+  if (rollout.stage_threshold === null && !(await meansAnybody(sql, rollout)))
+    return 'waiting: no device is what it is for';
   // Devices that are to be tried again are claimed first, and then stand in the numbers.
   if (walkOf(rollout, await readStones(sql, rollout), now).basis !== rollout.walk_basis && rollout.walk_basis !== null)
     return 'about to look at its devices anew';
   return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
+}
+
+/** True also where the filter is wrong, which is said otherwise. */
+async function meansAnybody(sql: Sql, rollout: ActiveRollout): Promise<boolean> {
+  const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
+  const read = readTarget(type, filter, share);
+  if (!read.ok) return true;
+  const [row] = await sql.query<{ any: boolean }>(
+    `SELECT EXISTS (SELECT FROM devices AS d WHERE ${TARGET_CONDITION}) AS any`,
+    targetValues(model, read.target),
+  );
+  return row?.any ?? true;
 }
 
 /** What is up already and is only waited for. */

@@ -116,6 +116,8 @@ function renderRollout({
   paused_reason: reason,
 }: RolloutLine): string {
   const failures = failed === 0 ? '' : pc.red(`, ${failed} failed`);
+  if (devices === 0 && state === 'completed')
+    return `  ${name}: nobody to update: every device runs it, or something newer, or is another model`;
   const claimed = `${devices} claimed: ${succeeded} updated to ${version}${failures}`;
   const why = reason !== null && state !== 'completed' ? `: ${reason}` : '';
   return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${claimed}  ${pc.dim(state + why)}`;

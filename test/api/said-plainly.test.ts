@@ -52,6 +52,13 @@ test('a downgrade that is allowed is sent', async () => {
   expect(await service.tick()).toEqual(['d0']);
 });
 
+test('a rollout for a group that nobody is in says so', async () => {
+  await addDevices(db.app, 1);
+  await client.createRollout({ ...DRAFT, target_type: 'group', target_filter: { groups: ['vnas'] } });
+  await service.tick();
+  expect((await client.rollout('r')).waiting_for).toBe('waiting: no device is what it is for');
+});
+
 test('a preview has what was odd about the image', async () => {
   await addDevices(db.app, 1);
   const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];

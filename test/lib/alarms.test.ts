@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { FIXED } from '../../cli/cost-model.ts';
 import { METRICS } from '../../core/metric-names.ts';
 import { resources, synthesize } from './templates.ts';
 
@@ -33,6 +34,10 @@ const runbook = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 
   .map((section) => ({ anchor: anchor(section.split('\n')[0] ?? ''), hasAlarm: section.includes('**Alarm:**') }));
 
 describe('every alarm', () => {
+  test('is in the projected bill', () => {
+    expect(alarms.length + alarmsOf(dataTemplate).length).toBe(FIXED.alarms);
+  });
+
   test('names a section of the runbook, and every section for an alarm has one', () => {
     const named = alarms.map(
       ([, { AlarmDescription }]) => / See docs\/runbook\.md#([a-z-]+)$/.exec(AlarmDescription)?.[1],

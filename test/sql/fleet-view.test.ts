@@ -33,6 +33,16 @@ test('a device that is tried again is one device', async () => {
   expect(await shown()).toContain('r: ████████░░░░░░░░ 2 claimed: 1 updated to 2.0.0  active');
 });
 
+test('a rollout of a version that is older than what runs says that nobody is updated', async () => {
+  await addRelease(db.app, '0.5.0');
+  await addRollout(db.app, 'r', '0.5.0', { stages: [] });
+  for (let ticks = 0; ticks < 4; ticks++) {
+    await service.tick();
+    service.later(1);
+  }
+  expect((await shown()).find((line) => line.startsWith('r: '))).toMatch(/^r: nobody to update/);
+});
+
 test('a rollout that goes on is shown, however many were made and ended since', async () => {
   await addRollout(db.app, 'first', '2.0.0', { stages: [] });
   for (let i = 0; i < 6; i++) {

@@ -101,6 +101,24 @@ describe('what dashboards read', () => {
     ]);
   });
 
+  test('a story in pages leaves nothing out, though much of it happened in one instant', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+    await service.tick();
+    await service.accept('d0');
+    await service.succeed('d0');
+    await service.tick();
+    const whole = await deviceTimeline(db.app, 'd0', null, 50);
+    const told = [];
+    for (let before: string | null = null; ; ) {
+      const page: typeof whole = await deviceTimeline(db.app, 'd0', before, 1);
+      if (page.length === 0) break;
+      told.push(...page);
+      before = page.at(-1)?.at.toISOString() ?? null;
+    }
+    expect(told).toEqual(whole);
+  });
+
   test('every decision about a rollout says why and by whom', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });

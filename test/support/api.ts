@@ -2,10 +2,11 @@ import { ApiClient } from '../../api/client.ts';
 import type { Sql } from '../../core/database.ts';
 import { type App, makeApp } from '../../lambdas/operator-api/app.ts';
 import type { Services } from '../../lambdas/operator-api/context.ts';
+import { checkAnswer } from './api-answers.ts';
 
 export const CALLER = 'arn:aws:iam::000000000000:user/operator';
 
-/** The operator API in this process, as its client sees it; what lies beyond the database is noted down. */
+/** The operator API in this process, as its client sees it, each answer checked by its document; what lies beyond the database is noted down. */
 export class TestApi {
   readonly app: App;
   readonly client: ApiClient;
@@ -47,6 +48,10 @@ export class TestApi {
       },
     });
     const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
-    this.client = new ApiClient('http://api', async (url, init) => this.app.request(url, init, { event }));
+    this.client = new ApiClient('http://api', async (url, init) => {
+      const answer = await this.app.request(url, init, { event });
+      checkAnswer(init?.method ?? 'GET', new URL(url).pathname, answer.status, await answer.clone().json());
+      return answer;
+    });
   }
 }

@@ -16,7 +16,7 @@ export function Stages({ rollout, progress: { stages } }: StagesProps) {
   if (isForNobody) return <p className="calm">Nobody: no device is what it is for.</p>;
   if (rollout.stages === null) return <SlowStart rollout={rollout} windows={stages} />;
   if (rollout.stages.length === 0) return <OutcomeBar counts={rollout} of={rollout.devices} legend />;
-  const isRestPlanned = stages.length <= rollout.stages.length;
+  const isRestPlanned = stages.length <= rollout.stages.length && rollout.stages.at(-1)?.percentage !== 100;
   return (
     <ol className="stages">
       {stages.map((stage, index) => {
