@@ -3,14 +3,15 @@ import type { Command } from 'commander';
 import { addCommand } from './command.ts';
 import { describeDevice } from './device-files.ts';
 import { addLocalDevice } from './local-device.ts';
-import { ROOT } from './target.ts';
+import { decidePlace } from './target.ts';
 
 interface AddOptions {
   readonly json?: boolean;
   readonly aws?: boolean;
+  readonly local?: boolean;
   readonly region?: string;
   readonly profile?: string;
-  readonly stack: string;
+  readonly stack?: string;
   readonly out?: string;
 }
 
@@ -25,7 +26,8 @@ export function addDeviceAdd(group: Command): void {
     .option('--aws', 'register the device in the AWS account; its private key never leaves this machine')
     .option('--region <region>', 'AWS region (default: of the profile)')
     .option('--profile <profile>', 'AWS profile')
-    .option('--stack <name>', 'CloudFormation stack', 'PakuOta')
+    .option('--stack <name>', 'CloudFormation stack (default: PakuOta)')
+    .option('--local', 'for the local system, which is also meant where nothing of AWS is named')
     .option('--out <folder>', 'folder for the files (default with --aws: devices/<deviceId>)')
     .action(async (deviceId: string, options: AddOptions) => {
       const device = await addDevice(deviceId, options);
@@ -34,7 +36,11 @@ export function addDeviceAdd(group: Command): void {
 }
 
 async function addDevice(deviceId: string, options: AddOptions) {
-  if (!options.aws) return addLocalDevice(deviceId, process.env.PAKU_OTA_HOME ?? join(ROOT, '.local'));
+  const { aws, profile, region, stack } = options;
+  // Nobody gets a certificate of an account that was not named.
+  const local = options.local ?? !(aws || profile || region || stack);
+  const place = decidePlace({ ...options, local }, process.env, process.cwd());
+  if (place.kind === 'local') return addLocalDevice(deviceId, place.home);
   const { addDeviceOnAws } = await import('./device-on-aws.ts');
-  return addDeviceOnAws(deviceId, { ...options, folder: options.out ?? join('devices', deviceId) });
+  return addDeviceOnAws(deviceId, { ...place, folder: options.out ?? join('devices', deviceId) });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Decision } from '../api/rollouts.ts';
 import { acts, addCommand, whole } from './command.ts';
+import { patiently } from './patiently.ts';
 import type { Session } from './session.ts';
 import { dim } from './style.ts';
 import { printable } from './text/printable.ts';
@@ -30,14 +31,15 @@ export function addEvents(program: Command): void {
   });
 }
 
-async function followEvents(session: Session, first: readonly Decision[], after: number): Promise<never> {
+async function followEvents(session: Session, first: readonly Decision[], from: number): Promise<never> {
   let items = first;
-  let last = after;
+  let last = from;
   for (;;) {
     for (const event of items) console.log(session.json ? JSON.stringify(event) : eventLine(printable(event)));
     last = items.at(-1)?.event_id ?? last;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-    ({ items } = await session.api.events({ after: last, limit: 200 }));
+    const after = last;
+    ({ items } = await patiently(() => session.api.events({ after, limit: 200 }), LOOK_EVERY_MS));
   }
 }
 

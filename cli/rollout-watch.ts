@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { ApiClient } from '../api/client.ts';
 import type { DeviceUpdate, Rollout } from '../api/rollouts.ts';
 import { acts, addCommand, whole } from './command.ts';
-import { CliError, describeFailure } from './failure.ts';
+import { CliError } from './failure.ts';
+import { patiently } from './patiently.ts';
 import { changingLines, liveScreen } from './screen.ts';
 import type { Session } from './session.ts';
 import { printable } from './text/printable.ts';
@@ -16,8 +17,6 @@ interface WatchOptions {
 
 const LATEST = 5;
 const PREVIEW_EVERY_MS = 60_000;
-/** Somebody watches for hours: a call that fails is tried again so often. */
-const PATIENCE = 10;
 
 export function addWatch(group: Command): void {
   const command = addCommand(
@@ -41,7 +40,7 @@ async function watchRollout(session: Session, { interval }: WatchOptions, rollou
     if (end === 'completed') return;
     if (end !== undefined) throw new CliError(end);
     await new Promise((resolve) => setTimeout(resolve, interval * 1000));
-    snapshot = await patiently(read, interval);
+    snapshot = await patiently(read, interval * 1000);
   }
 }
 
@@ -114,15 +113,3 @@ const draftOf = (rollout: Rollout) => ({
   allow_downgrade: rollout.allow_downgrade,
   include_unknown: rollout.include_unknown,
 });
-
-async function patiently<T>(read: () => Promise<T>, interval: number): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await read();
-    } catch (error) {
-      if (tries === PATIENCE) throw error;
-      console.error(`${describeFailure(error)[0]}; trying again`);
-      await new Promise((resolve) => setTimeout(resolve, interval * 1000));
-    }
-  }
-}

@@ -52,7 +52,9 @@ export const words = (name: string) => name.replaceAll('_', ' ').toLowerCase();
 /** The name at the end of an ARN: the account is known. What is no ARN stays as it is. */
 export const caller = (arn: string) => arn.slice(arn.lastIndexOf('/') + 1);
 
-export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+/** A sentence that begins with a name, such as `esp32-s3`, is left alone. */
+export const capital = (text: string) =>
+  /^[a-z]*[\d_-]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 
 /** `rejected_uploads` as `Rejected uploads`. */
 export const sentence = (name: string) => capital(words(name));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
 import { scaledClock } from '../../fleet/clock.ts';
@@ -150,6 +150,35 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await state(page, 'aborted').waitFor();
     await page.getByText(/^Aborted by operator, .*: the partition is too small\.$/).waitFor();
     expect(await page.getByRole('button', { name: /Resume|Retry|Abort/ }).count()).toBe(0);
+  });
+
+  test('starts a draft, pauses it, changes its limits, lets it go on and advances it, with a reason for each', async () => {
+    const page = await browser.open('/rollouts/new?model=esp32-s3&version=1.2.0');
+    await page.getByLabel('Name of the rollout').fill('held up');
+    await page.getByRole('button', { name: 'Save as draft' }).click();
+    await state(page, 'draft').waitFor();
+    const act = async (name: string, fill: (dialog: Locator) => Promise<void>, button = name) => {
+      await page.getByRole('button', { name: `${name} …` }).click();
+      const dialog = page.getByRole('dialog');
+      await fill(dialog);
+      await dialog.getByRole('button', { name: button }).click();
+      await dialog.waitFor({ state: 'detached' });
+    };
+    const because = (reason: string) => (dialog: Locator) => dialog.getByLabel('Reason').fill(reason);
+    await act('Start', async () => {});
+    await state(page, 'active').waitFor();
+    await act('Pause', because('lunch'));
+    await state(page, 'paused').waitFor();
+    await page.getByText(/^Paused by operator, .*: lunch\.$/).waitFor();
+    await act('Change limits', (dialog) => dialog.getByLabel('At most at the same time').fill('3'), 'Change');
+    await act('Resume', because('lunch is over'));
+    await state(page, 'active').waitFor();
+    await act('Advance', because('no need to wait'));
+    await page.getByRole('region', { name: 'Decisions' }).getByText('No need to wait').waitFor();
+    const [changed] = await system.database.query(
+      "SELECT max_in_flight, paused_at FROM rollout_configurations WHERE name = 'held up'",
+    );
+    expect(changed).toEqual({ max_in_flight: 3, paused_at: null });
   });
 
   test('is told which field the service refuses, and by what name a rollout exists already', async () => {

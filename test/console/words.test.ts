@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { capital } from '../../console/src/format.ts';
 import { labelOf } from '../../console/src/labels.ts';
 import { splitAdvice, verdictName } from '../../console/src/releases/verdict-words.ts';
 import { decisionWords } from '../../console/src/rollouts/decision-words.ts';
@@ -56,4 +57,12 @@ test.each([
   [{ status: 'rolled_back', is_open: false, confirmed_at: null }, 'rolled back', 'bad'],
 ] as const)('an update that is %j is "%s", in the colour of what is %s', (update, text, tone) => {
   expect(labelOf(update)).toEqual({ text, tone });
+});
+
+test('a sentence begins with a capital, unless with a name', () => {
+  expect(['it runs 1.2.0', 'esp32-s3 2.1.0 is registered', 'a merged image'].map(capital)).toEqual([
+    'It runs 1.2.0',
+    'esp32-s3 2.1.0 is registered',
+    'A merged image',
+  ]);
 });

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import type { RejectedUpload, Release } from '../../../api/releases.ts';
 import { api } from '../api.ts';
-import { bytes, count, counted } from '../format.ts';
+import { bytes, capital, count, counted } from '../format.ts';
 import { itemsOf, usePages } from '../pages.ts';
 import { Ago, MoreButton, Pill } from '../parts/bits.tsx';
 import { ActionDialog } from '../parts/dialog.tsx';
@@ -120,7 +120,7 @@ function Rejection({ of: rejection }: { readonly of: RejectedUpload }) {
         </span>
       </p>
       <p>
-        {splitAdvice(message).reason}.{' '}
+        {capital(splitAdvice(message).reason)}.{' '}
         <button type="button" className="link" onClick={() => setOpen(true)}>
           Verify again …
         </button>

@@ -1,6 +1,6 @@
 import { Link } from 'wouter';
 import type { RejectedUpload, Release, UploadOutcome } from '../../../api/releases.ts';
-import { bytes } from '../format.ts';
+import { bytes, capital } from '../format.ts';
 import { Panel } from '../parts/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
 import { releasePath } from './release-path.ts';
@@ -75,7 +75,7 @@ function Rejected({ rejection, children }: RejectedProps) {
   const image = rejection.image as ParsedImage;
   return (
     <Panel title={`Rejected: ${verdictName(rejection.verdict)}`} className="verdict bad">
-      <p>{rejection.message}.</p>
+      <p>{capital(rejection.message)}.</p>
       <p className="muted">
         <code>{rejection.object_key}</code>, {bytes(rejection.file_size)}. No device will see it.
       </p>

@@ -19,7 +19,8 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
   resume: {
     name: 'Resume',
-    explanation: 'It goes on where it was. Its gates begin anew, and what the halt canceled is owed again.',
+    explanation:
+      'What failed counts no more, so that the next stage may begin at once. What was canceled is owed again.',
   },
   advance: {
     name: 'Advance',
