@@ -133,6 +133,26 @@ export async function insertRollout(
   return row?.rollout_id;
 }
 
+export interface NamedRollout {
+  readonly rollout_id: number;
+  readonly allow_downgrade: boolean;
+  /** It goes on, and nothing that it began has ended. */
+  readonly is_awaited: boolean;
+}
+
+/** Rollouts for single devices with a name, or with that name and a number behind it: the newest first. */
+export async function findNumbered(sql: Sql, name: string): Promise<NamedRollout[]> {
+  return sql.query(
+    `SELECT id AS rollout_id, allow_downgrade,
+       is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
+         SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NOT NULL) AS is_awaited
+     FROM rollout_configurations AS r
+     WHERE target_type = 'specific' AND (r.name = :name OR starts_with(r.name, :name || ' ('))
+     ORDER BY id DESC`,
+    { name },
+  );
+}
+
 /** What may be changed of a rollout that runs. */
 export type RolloutChanges = Partial<
   Pick<

@@ -115,7 +115,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
       services,
       deviceId,
       {
-        name: `${deviceId} to ${version}, ${now().toISOString()}`,
+        name: `${deviceId} to ${version}`,
         firmware_version: version,
         device_model: device.device_model,
         target_type: 'specific',

@@ -6,7 +6,13 @@ import { settingsOf } from '../../core/model-settings.ts';
 import { type FitsCheck, previewRollout } from '../../core/preview.ts';
 import { expectedChip } from '../../core/release-policy.ts';
 import { showRelease } from '../../core/release-queries.ts';
-import { findRollout, insertRollout, type RolloutRow, type RolloutValues } from '../../core/rollout-queries.ts';
+import {
+  findNumbered,
+  findRollout,
+  insertRollout,
+  type RolloutRow,
+  type RolloutValues,
+} from '../../core/rollout-queries.ts';
 import { describeState } from '../../core/rollout-waits.ts';
 import { readTarget } from '../../core/target-filter.ts';
 import { commandTopic } from '../../core/topics.ts';
@@ -41,8 +47,9 @@ export async function makeRollout(
 }
 
 /**
- * Makes a rollout for one device, which is to be updated by it.
- * @throws Refusal that says why it would not be
+ * Makes a rollout for one device, which is to be updated by it, or finds the one that a call before made and that has
+ * yet to do it. The name gets a number where it was used before.
+ * @throws Refusal that says why the device would not be updated
  */
 export async function makeForDevice(
   services: Services,
@@ -58,7 +65,11 @@ export async function makeForDevice(
     const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it all the same' : '';
     throw new Refusal(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
   }
-  return (await makeRollout(services, draft, by)).id;
+  const before = await findNumbered(services.sql, values.name);
+  const [newest] = before;
+  if (newest?.is_awaited && newest.allow_downgrade === values.allow_downgrade) return newest.rollout_id;
+  const name = before.length === 0 ? values.name : `${values.name} (${before.length + 1})`;
+  return (await makeRollout(services, { ...draft, name }, by)).id;
 }
 
 /** What a draft would do now. */

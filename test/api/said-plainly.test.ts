@@ -83,6 +83,21 @@ test('who stopped a rollout is said alike everywhere: itself halts it, a person 
   expect((await client.fleet()).attention).toMatchObject([{ kind: 'rollout_halted' }]);
 });
 
+test('a device that is sent a release twice is sent it once, until that has ended', async () => {
+  await addDevices(db.app, 1);
+  const first = await client.updateDevice('d0', { firmware_version: '2.0.0' });
+  expect(first.name).toBe('d0 to 2.0.0');
+  expect((await client.updateDevice('d0', { firmware_version: '2.0.0' })).rollout_id).toBe(first.rollout_id);
+  await service.tick();
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    await service.result('d0', 4);
+    service.later(60);
+    await service.tick();
+  }
+  const second = await client.updateDevice('d0', { firmware_version: '2.0.0' });
+  expect(second.name).toBe('d0 to 2.0.0 (2)');
+});
+
 test('a preview says of a release that was revoked that it was, and why', async () => {
   await addDevices(db.app, 1);
   await revoke();
