@@ -150,7 +150,7 @@ export async function deviceTimeline(
     `SELECT * FROM (
        SELECT date_trunc('milliseconds', at) AS at, event, rollout_id, update_id, attempt, firmware_version, detail
        FROM device_timeline
-       WHERE device_id = :device AND (:before::timestamptz IS NULL OR date_trunc('milliseconds', at) < :before::timestamptz)
+       WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
        ORDER BY 1 DESC FETCH FIRST (:limit) ROWS WITH TIES) AS page
      ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event`,
     { device: deviceId, before, limit, order: LIFE_OF_AN_ATTEMPT },

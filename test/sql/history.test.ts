@@ -37,6 +37,16 @@ test('of a history with very many versions the newest samples are told', async (
 const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
 const DAY = 24 * 60;
 
+/** The whole of a good update of `d0`; all but its status in one instant. */
+async function updateOne(): Promise<void> {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+  await service.tick();
+  await service.accept('d0');
+  await service.succeed('d0');
+  await service.tick();
+}
+
 describe('what dashboards read', () => {
   test('a rollout has one row with its state and how far it is', async () => {
     await addDevices(db.app, 3);
@@ -81,13 +91,7 @@ describe('what dashboards read', () => {
   });
 
   test('the story of a device is told from its claim to its outcome', async () => {
-    await addDevices(db.app, 1);
-    await addRollout(db.app, 'r', '2.0.0', { stages: [] });
-    await service.tick();
-    await service.accept('d0');
-    await service.succeed('d0');
-    await service.tick();
-    // All but the status in one instant.
+    await updateOne();
     const rows = await deviceTimeline(db.app, 'd0', null, 50);
     expect(rows.map(({ event }) => event).reverse()).toEqual([
       'claimed',
@@ -102,12 +106,7 @@ describe('what dashboards read', () => {
   });
 
   test('a story in pages leaves nothing out, though much of it happened in one instant', async () => {
-    await addDevices(db.app, 1);
-    await addRollout(db.app, 'r', '2.0.0', { stages: [] });
-    await service.tick();
-    await service.accept('d0');
-    await service.succeed('d0');
-    await service.tick();
+    await updateOne();
     const whole = await deviceTimeline(db.app, 'd0', null, 50);
     const told = [];
     for (let before: string | null = null; ; ) {
