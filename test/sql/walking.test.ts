@@ -121,11 +121,23 @@ describe('a rollout that has walked through its devices claims at the next tick'
   });
 });
 
-test('a rollout of which nothing has changed looks at no device', async () => {
-  await addDevices(db.app, 3);
-  await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
-  await service.tick();
-  await service.tick();
+/**
+ * Ticks until every transaction has ended that ran when the devices changed: of a server, those of other databases count
+ * too, and other tests run there.
+ */
+async function tickUntilLookedAt(): Promise<void> {
+  const looksAgain = async () => {
+    await service.tick();
+    const [row] = await db.app.query<{ looks: boolean }>(
+      `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_since FROM rollout_pace)) AS looks`,
+    );
+    return row?.looks;
+  };
+  await expect.poll(looksAgain, { timeout: 30_000 }).toBe(false);
+}
+
+/** The statements of the next tick that look at devices. */
+async function looksOfATick(): Promise<string[]> {
   const statements: string[] = [];
   const watched = new TestService({
     query: (sql, values) => {
@@ -135,8 +147,34 @@ test('a rollout of which nothing has changed looks at no device', async () => {
   });
   watched.now = service.now;
   await watched.tick();
-  expect(statements.filter((sql) => sql.includes('device_changes AS c'))).toEqual([]);
-  expect(statements.filter((sql) => sql.includes('d.device_id COLLATE'))).toEqual([]);
+  return statements.filter((sql) => sql.includes('device_changes AS c') || sql.includes('d.device_id COLLATE'));
+}
+
+test('a rollout of which nothing has changed looks at no device', async () => {
+  await addDevices(db.app, 3);
+  await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
+  await tickUntilLookedAt();
+  expect(await looksOfATick()).toEqual([]);
+});
+
+test('what changed is looked at until the transactions that ran then have ended', async (context) => {
+  if (!db.isConcurrent || db.url === undefined) return context.skip('PGlite has one connection');
+  await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
+  const other = new pg.Client({ connectionString: db.url });
+  await other.connect();
+  try {
+    await other.query('BEGIN');
+    await other.query('SELECT pg_current_xact_id()');
+    await addDevices(db.app, 3);
+    for (let ticks = 0; ticks < 3; ticks++) await service.tick();
+    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'd2']);
+    expect(await looksOfATick()).not.toEqual([]);
+    await other.query('ROLLBACK');
+    await tickUntilLookedAt();
+    expect(await looksOfATick()).toEqual([]);
+  } finally {
+    await other.end();
+  }
 });
 
 describe('a walk', () => {
@@ -238,7 +276,8 @@ test('a claim to be taken over that is locked for a moment is taken over by the 
 test('changes that every running rollout has looked at are forgotten', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
-  for (let ticks = 0; ticks < 3; ticks++) await service.tick();
+  await tickUntilLookedAt();
+  await service.tick();
   expect(await db.app.query('SELECT device_id FROM device_changes')).toEqual([]);
 });
 
