@@ -202,6 +202,7 @@ describe('a walk', () => {
     await service.tick();
     await addDevices(db.app, 6, { prefix: 'x', version: '1.0.0' });
     // As if they had been there before the walk, which begins anew.
+    await db.app.query('DELETE FROM device_changes');
     await db.app.query(
       `UPDATE rollout_pace SET walk_after = '', changes_since = pg_snapshot_xmin(pg_current_snapshot())`,
     );
