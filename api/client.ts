@@ -1,5 +1,5 @@
 import type { Problem } from './common.ts';
-import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from './devices.ts';
+import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, Revocation, TimelineEntry } from './devices.ts';
 import type { NewUpload, RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
 import type {
   Decision,
@@ -72,7 +72,7 @@ export class ApiClient {
   updateDevice = (id: string, body: { firmware_version: string; allow_downgrade?: boolean }) =>
     this.#send<Rollout>('POST', `/v1/devices/${segment(id)}/update`, body);
   revokeDevice = (id: string, reason: string) =>
-    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
+    this.#send<Revocation>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
   reinstateDevice = (id: string, reason: string) =>
     this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
   allowedDevices = (query: Query = {}) => this.#get<Page<AllowedDevice>>('/v1/allowed-devices', query);

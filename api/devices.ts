@@ -153,14 +153,23 @@ export const setGroups = createRoute({
   responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
 });
 
+export const revocationSchema = z
+  .object({
+    certificates: z
+      .array(z.string())
+      .describe('Ids of all certificates of the device in AWS IoT; none works any more.'),
+    device: z.union([deviceDetailSchema, z.null()]).describe('As it is now; null for one that never reported.'),
+  })
+  .openapi('Revocation');
+export type Revocation = z.infer<typeof revocationSchema>;
+
 export const revokeDevice = createRoute({
   method: 'post',
   path: '/v1/devices/{device_id}/revoke',
   tags: ['Devices'],
-  summary:
-    'Take a device out of every rollout; its certificates go on to connect until `paku-ota device revoke`, or you, revoke them in AWS IoT',
+  summary: 'Refuse a device for good: its certificates, its connection, its updates',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+  responses: { 200: answer('What was revoked', revocationSchema), ...REFUSALS },
 });
 
 export const reinstateDevice = createRoute({

@@ -1,25 +1,14 @@
 import type { Command } from 'commander';
-import { ApiError } from '../api/client.ts';
-import type { DeviceDetail } from '../api/devices.ts';
 import { DEVICE_ID } from '../core/rule-message.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand } from './command.ts';
 import { CliError, EXIT } from './failure.ts';
-import type { Session } from './session.ts';
 import { deviceText } from './text/device-text.ts';
 import { count } from './text/units.ts';
 
 interface RevokeOptions {
   readonly reason: string;
   readonly yes?: boolean;
-}
-
-/** What `device revoke --json` prints. */
-interface Revoked {
-  readonly device_id: string;
-  readonly certificates: readonly string[];
-  /** Null for a device that never reported. */
-  readonly device: DeviceDetail | null;
 }
 
 export function addDeviceRevoke(group: Command): void {
@@ -34,7 +23,7 @@ export function addDeviceRevoke(group: Command): void {
       throw new CliError(`"${id}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`, EXIT.usage);
     const question = `Revoke ${id} on ${session.target.name}? Its certificates never work again; it would need a new one.`;
     await confirmOrStop(question, yes);
-    session.show(await revoke(session, id, reason), ({ certificates, device }) => [
+    session.show(await session.api.revokeDevice(id, reason), ({ certificates, device }) => [
       `${id} is revoked: ${count(certificates.length, 'certificate')} refused`,
       ...(device === null ? ['It never reported: nothing was planned for it.'] : deviceText(device, new Date())),
     ]);
@@ -51,18 +40,4 @@ export function addDeviceReinstate(group: Command): void {
     session.show(await session.api.reinstateDevice(id, reason), (device) => deviceText(device, new Date()));
     session.note(`\nIts old certificates stay refused. A new one: paku-ota device add ${id}`);
   });
-}
-
-/** Certificates first: what cannot connect is no danger, whatever fails afterwards. */
-async function revoke({ api, target }: Session, id: string, reason: string): Promise<Revoked> {
-  const { revokeCertificates } = await import('./revoke-certificates.ts');
-  const certificates = await revokeCertificates(target, id);
-  const device = await api.revokeDevice(id, reason).catch((error: unknown) => {
-    if (error instanceof ApiError && error.problem.status === 404) return null;
-    throw error;
-  });
-  if (device === null && certificates.length === 0) {
-    throw new CliError(`there is no device ${id}: it never reported and has no certificate`);
-  }
-  return { device_id: id, certificates, device };
 }

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { readAttribute } from '../api/attribute-text.ts';
 import { ApiError } from '../api/client.ts';
 import { acts, addCommand, addGroup, time, whole } from './command.ts';
 import { addDeviceAdd } from './device-add.ts';
@@ -116,18 +117,20 @@ function addAttributes(group: Command): void {
     .argument('<device>')
     .argument('<name=value...>');
   acts<object, [string, string[]]>(command, async (session, _, id, pairs) => {
-    const metadata = Object.fromEntries(pairs.map(readAttribute));
+    const metadata = attributesOf(pairs);
     session.show(await session.api.setAttributes(id, metadata), (device) => deviceText(device, new Date()));
   });
 }
 
-/** Numbers and true or false are what they look like; an empty value is null. */
-export function readAttribute(pair: string): [string, string | number | boolean | null] {
-  const at = pair.indexOf('=');
-  if (at < 1) throw new CliError(`"${pair}" is no attribute; expected a form like site=rome`, EXIT.usage);
-  const text = pair.slice(at + 1);
-  const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text === 'true' ? true : text === 'false' ? false : text;
-  return [pair.slice(0, at), value === '' ? null : value];
+/** Attributes of arguments like `site=rome`; null for one without a value. @throws CliError for what is none */
+export function attributesOf(pairs: readonly string[]) {
+  const read = pairs.map((pair) => {
+    const attribute = readAttribute(pair);
+    if (attribute === undefined)
+      throw new CliError(`"${pair}" is no attribute; expected a form like site=rome`, EXIT.usage);
+    return attribute;
+  });
+  return Object.fromEntries(read);
 }
 
 function addUpdate(group: Command): void {

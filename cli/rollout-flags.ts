@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RolloutDraft } from '../api/rollouts.ts';
 import { collect, time, whole } from './command.ts';
-import { readAttribute } from './device.ts';
+import { attributesOf } from './device.ts';
 import { CliError, EXIT } from './failure.ts';
 
 type Stages = NonNullable<RolloutDraft['stages']>;
@@ -123,7 +123,7 @@ function targetOf(flags: DraftFlags, file: Partial<RolloutDraft>): Partial<Rollo
     mac_addresses: mac,
     groups: group,
     versions: from,
-    metadata: attribute && Object.fromEntries(attribute.map(readAttribute)),
+    metadata: attribute && attributesOf(attribute),
   });
   if (Object.keys(added).length === 0) return {};
   const type = device || mac ? 'specific' : group ? 'group' : (file.target_type ?? 'all');

@@ -23,6 +23,8 @@ export const ENV = {
   commandTransport: 'COMMAND_TRANSPORT',
   /** JSON: settings by device model. */
   models: 'MODELS',
+  /** Name of the thing type of the deployment's devices. */
+  thingType: 'THING_TYPE',
   /** JSON: what may sign firmware, unless the model's settings say otherwise. */
   signing: 'SIGNING',
   /** Name of the event bus that changes of rollouts are put on. */

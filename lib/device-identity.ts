@@ -1,6 +1,9 @@
 import { Arn, ArnFormat, Stack } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
+import { acknowledgeWildcard } from './acknowledge.ts';
+import type { OtaFunction } from './ota-function.ts';
 import type { Settings } from './settings.ts';
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: an IoT policy variable, which AWS fills in
@@ -42,6 +45,24 @@ export class DeviceIdentity extends Construct {
       thingTypeProperties: { thingTypeDescription: 'An ESP32 or ESP8266 that paku-ota updates' },
     });
     this.thingGroup = new CfnThingGroup(this, 'ThingGroup');
+  }
+
+  /** Lets a function revoke the certificates of a device and end its connection. IAM cannot tell our devices from other things. */
+  grantRevoke(fn: OtaFunction): void {
+    const actions = {
+      thing: ['iot:DescribeThing', 'iot:ListThingPrincipals'],
+      cert: ['iot:UpdateCertificate'],
+      client: ['iot:DeleteConnection'],
+    };
+    for (const [resource, names] of Object.entries(actions)) {
+      fn.addToRolePolicy(new PolicyStatement({ actions: names, resources: [this.arn(resource, '*')] }));
+      const arn = `arn:<AWS::Partition>:iot:<AWS::Region>:<AWS::AccountId>:${resource}/*`;
+      acknowledgeWildcard(
+        fn.role ?? fn,
+        arn,
+        'Any device may be revoked; the function asks first whether it is one of ours.',
+      );
+    }
   }
 
   private arn(resource: string, resourceName: string): string {

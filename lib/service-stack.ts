@@ -56,7 +56,7 @@ export class ServiceStack extends Stack {
     const ota = this.ingestOta();
     const upload = this.registerRelease();
     const queues = { status, ota, upload, dispatch };
-    this.operatorApi(frontDoor, queues);
+    this.operatorApi(frontDoor, identity, queues);
     this.alarmRejections();
     data.database.alarmAtCapacity(this, this.alarms);
     const dashboard = new OperationsDashboard(this, 'Dashboard', {
@@ -176,11 +176,17 @@ export class ServiceStack extends Stack {
   }
 
   /** `/v1/*` for the command line, the console and whoever has the IAM permission. */
-  private operatorApi(frontDoor: FrontDoor, queues: Record<'status' | 'ota' | 'upload' | 'dispatch', WorkQueue>): void {
+  private operatorApi(
+    frontDoor: FrontDoor,
+    identity: DeviceIdentity,
+    queues: Record<'status' | 'ota' | 'upload' | 'dispatch', WorkQueue>,
+  ): void {
     const { settings } = this;
     const fn = this.fn('OperatorApi', 'operator-api', Duration.seconds(29), 512);
     this.data.firmware.grantUpload(fn);
     this.followRest(fn);
+    identity.grantRevoke(fn);
+    fn.addEnvironment(ENV.thingType, identity.thingType.ref);
     const { upload, dispatch } = queues;
     for (const work of Object.values(queues)) work.grantRedrive(fn);
     const deadLetters = Object.entries(queues).map(([name, { deadLetters, queue }]) => [

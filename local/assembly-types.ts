@@ -10,6 +10,7 @@ const LIVE: Readonly<Record<string, string>> = {
   'AWS::IoT::Policy': 'PolicyDocument',
   'AWS::IoT::ProvisioningTemplate':
     'Description Enabled PreProvisioningHook ProvisioningRoleArn TemplateBody TemplateName',
+  'AWS::IoT::ThingType': 'ThingTypeProperties',
   'AWS::IoT::TopicRule': 'TopicRulePayload',
   'AWS::Lambda::EventSourceMapping':
     'BatchSize EventSourceArn FunctionName FunctionResponseTypes MaximumBatchingWindowInSeconds ScalingConfig',
@@ -40,7 +41,6 @@ const INERT = [
   'AWS::EC2::SubnetRouteTableAssociation',
   'AWS::EC2::VPC',
   'AWS::IoT::ThingGroup',
-  'AWS::IoT::ThingType',
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Lambda::Permission',
   'AWS::Logs::LogGroup',

@@ -62,13 +62,15 @@ export class CertificateAuthority {
   }
 
   /**
-   * The key and certificate of a device, made unless it has them.
+   * The key and certificate of a device, made unless it has them. The files of a revoked one are laid aside.
    * @throws Error for an id that no device can have
    */
   async addDevice(deviceId: string): Promise<CertificateFiles> {
     const folder = this.#folderOf(deviceId);
     const files = { certificateFile: join(folder, 'certificate.pem'), privateKeyFile: join(folder, 'private-key.pem') };
-    if (existsSync(files.certificateFile)) return files;
+    const id = this.certificateOf(deviceId);
+    if (id !== undefined && !this.isRevoked(id)) return files;
+    if (id !== undefined) this.#layAside(folder, id);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { cert, key } = await this.#issue(`CN=${deviceId}`);
     writeFileSync(files.privateKeyFile, key, { mode: 0o600 });
@@ -92,10 +94,9 @@ export class CertificateAuthority {
     return existsSync(join(this.#folder, 'revoked', id));
   }
 
-  /** Takes the certificate from its device, which may then be given another. The files are kept. */
-  detach(deviceId: string, id: string): void {
-    mkdirSync(join(this.#folder, 'detached'), { recursive: true, mode: 0o700 });
-    renameSync(this.#folderOf(deviceId), join(this.#folder, 'detached', id));
+  #layAside(folder: string, id: string): void {
+    mkdirSync(join(this.#folder, 'replaced'), { recursive: true, mode: 0o700 });
+    renameSync(folder, join(this.#folder, 'replaced', id));
   }
 
   #folderOf(deviceId: string): string {

@@ -2,30 +2,29 @@ import { arnOf } from './account.ts';
 import { AwsError, type AwsService, decodeUri, permit } from './aws-service.ts';
 import type { CertificateAuthority } from './certificates.ts';
 
+const PATHS = /^\/(?:things\/(?<thing>[^/]+)(?<principals>\/principals)?|certificates\/(?<certificate>[0-9a-f]{64}))$/;
+
 /**
- * As much of AWS IoT's registry as revoking a device takes: ListThingPrincipals, UpdateCertificate to REVOKED,
- * DetachThingPrincipal. A thing has the one certificate that this machine made for it.
+ * As much of AWS IoT's registry as revoking a device takes: DescribeThing, ListThingPrincipals, UpdateCertificate to
+ * REVOKED. A device that this machine made a certificate for is a thing of the given type, with that one certificate.
  */
-export function iotRegistryService(authority: CertificateAuthority): AwsService {
+export function iotRegistryService(authority: CertificateAuthority, thingTypeName: string): AwsService {
   return {
-    async handle({ method, path, query, headers, identity }) {
-      const [, thing, certificate] =
-        /^\/(?:things\/([^/]+)\/principals|certificates\/([0-9a-f]{64}))$/.exec(path) ?? [];
-      const thingName = decodeUri(thing ?? '');
+    async handle({ method, path, query, identity }) {
+      const { thing, principals, certificate } = PATHS.exec(path)?.groups ?? {};
       const may = (action: string, resource: string) => permit(identity, `iot:${action}`, arnOf('iot', resource));
       if (method === 'GET' && thing !== undefined) {
-        may('ListThingPrincipals', `thing/${thingName}`);
+        const thingName = decodeUri(thing);
+        may(principals === undefined ? 'DescribeThing' : 'ListThingPrincipals', `thing/${thingName}`);
         const id = authority.certificateOf(thingName);
-        return json({ principals: id === undefined ? [] : [arnOf('iot', `cert/${id}`)] });
+        if (id === undefined) throw new AwsError('ResourceNotFoundException', 404, `There is no thing ${thingName}.`);
+        return json(
+          principals === undefined ? { thingName, thingTypeName } : { principals: [arnOf('iot', `cert/${id}`)] },
+        );
       }
       if (method === 'PUT' && certificate !== undefined && query.get('newStatus') === 'REVOKED') {
         may('UpdateCertificate', `cert/${certificate}`);
         authority.revoke(certificate);
-        return json({});
-      }
-      if (method === 'DELETE' && thing !== undefined) {
-        may('DetachThingPrincipal', `thing/${thingName}`);
-        authority.detach(thingName, headers['x-amzn-principal']?.split('/').at(-1) ?? '');
         return json({});
       }
       throw new AwsError('InvalidRequestException', 400, `${method} ${path} is not imitated here.`);

@@ -126,7 +126,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const broker = await listen('MQTT', ports.mqtt, (port) =>
     startBroker({ host, port, authority, policy, onMessage, log, clock: clock.now }),
   );
-  provide({ iotdata: iotDataService(broker), iot: iotRegistryService(authority) });
+  provide({ iotdata: iotDataService(broker), iot: iotRegistryService(authority, system.thingType) });
   if (options.tickSeconds !== undefined) closers.add(repeat(tick, options.tickSeconds, report));
 
   const { bucket, cluster, keys } = system;

@@ -21,6 +21,15 @@ export interface Services {
     /** Has an object verified once more. @returns false where there is no such object */
     rescan(key: string, now: Date): Promise<boolean>;
   };
+  readonly certificates: {
+    /** Whether AWS IoT knows the device as a thing of this deployment. */
+    isOurs(deviceId: string): Promise<boolean>;
+    /**
+     * Revokes every certificate of a device, which AWS never takes back, and ends the connection of a client. May be
+     * repeated. @returns ids of the certificates
+     */
+    revoke(deviceId: string, clientId: string): Promise<string[]>;
+  };
   readonly deadLetters: {
     list(): Promise<{ queue: string; messages: number }[]>;
     /** @returns undefined where there is no such queue */

@@ -60,10 +60,18 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.revokeDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    await deviceOf(deviceId);
+    const device = await showDevice(sql, deviceId);
+    if (device === undefined && !(await services.certificates.isOurs(deviceId))) {
+      throw new Refusal(
+        404,
+        `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of ours.`,
+      );
+    }
+    // First: what cannot connect is no danger, whatever fails afterwards.
+    const certificates = await services.certificates.revoke(deviceId, device?.client_id ?? deviceId);
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     await cancelRevoked(sql, now());
-    return c.json(await deviceOf(deviceId), 200);
+    return c.json({ certificates, device: json((await showDevice(sql, deviceId)) ?? null) }, 200);
   });
 
   app.openapi(routes.reinstateDevice, async (c) => {

@@ -9,6 +9,7 @@ import { logger } from '../shared/log.ts';
 import { enqueue } from '../shared/queue.ts';
 import { readRestMarker, wake } from '../shared/rest-marker.ts';
 import { makeApp } from './app.ts';
+import { thingCertificates } from './certificates.ts';
 import { type DeadLetterQueueAddress, sqsDeadLetters } from './dead-letters.ts';
 import { bucketUploads } from './uploads.ts';
 
@@ -25,6 +26,7 @@ const app = makeApp({
     models: readModels(),
   },
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
+  certificates: thingCertificates(requireEnv(ENV.thingType)),
   deadLetters: sqsDeadLetters(JSON.parse(requireEnv(ENV.deadLetters)) as Record<string, DeadLetterQueueAddress>),
   restingSince: async () => {
     const marker = await readRestMarker();

@@ -169,13 +169,18 @@ describe('devices', () => {
     await addDevices(db.app, 2);
     await client.createRollout({ ...DRAFT, is_active: true });
     await service.tick();
+    api.certificates.set('d0', ['its-certificate']);
     expect(await client.revokeDevice('d0', 'stolen')).toMatchObject({
-      revoked_at: service.now.toISOString(),
-      revoked_reason: 'stolen',
-      revoked_by: CALLER,
-      update: { status: 'canceled', is_open: false },
+      certificates: ['its-certificate'],
+      device: {
+        revoked_at: service.now.toISOString(),
+        revoked_reason: 'stolen',
+        revoked_by: CALLER,
+        update: { status: 'canceled', is_open: false },
+      },
     });
-    expect(await client.revokeDevice('d0', 'stolen twice')).toMatchObject({ revoked_reason: 'stolen' });
+    expect(api.cutOff).toEqual(['d0']);
+    expect(await client.revokeDevice('d0', 'stolen twice')).toMatchObject({ device: { revoked_reason: 'stolen' } });
     expect(await refusal(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toMatchObject({
       status: 409,
       detail: expect.stringContaining('identity of d0 was revoked'),
@@ -190,6 +195,18 @@ describe('devices', () => {
       { event: 'device_reinstated', detail: { by: CALLER, reason: 'found' } },
       { event: 'device_revoked', detail: { by: CALLER, reason: 'stolen' } },
     ]);
+  });
+
+  test('are revoked before they ever report, and may ask for a certificate no more', async () => {
+    await client.changeAllowedDevices({ add: ['lost'] });
+    api.certificates.set('lost', ['its-certificate']);
+    expect(await client.revokeDevice('lost', 'lost on its way')).toEqual({
+      certificates: ['its-certificate'],
+      device: null,
+    });
+    expect((await client.allowedDevices()).items).toEqual([]);
+    expect(await refusal(client.revokeDevice('lamp-of-another-system', 'x'))).toMatchObject({ status: 404 });
+    expect(api.cutOff).toEqual(['lost']);
   });
 
   test('may ask for a certificate once they are on the list, which says who put them there', async () => {

@@ -56,6 +56,17 @@ async function upload(page: Page, model: string): Promise<void> {
   await page.getByRole('button', { name: 'Upload' }).click();
 }
 
+/** Presses what opens a dialog, fills it, presses its button, and waits until it is done. */
+const actsOn =
+  (page: Page) =>
+  async (name: string, fill: (dialog: Locator) => Promise<void>, button = name) => {
+    await page.getByRole('button', { name: `${name} …` }).click();
+    const dialog = page.getByRole('dialog');
+    await fill(dialog);
+    await dialog.getByRole('button', { name: button }).click();
+    await dialog.waitFor({ state: 'detached' });
+  };
+
 const state = (page: Page, name: string) => page.locator('.page-head .pill', { hasText: name });
 
 describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, () => {
@@ -157,13 +168,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByLabel('Name of the rollout').fill('held up');
     await page.getByRole('button', { name: 'Save as draft' }).click();
     await state(page, 'draft').waitFor();
-    const act = async (name: string, fill: (dialog: Locator) => Promise<void>, button = name) => {
-      await page.getByRole('button', { name: `${name} …` }).click();
-      const dialog = page.getByRole('dialog');
-      await fill(dialog);
-      await dialog.getByRole('button', { name: button }).click();
-      await dialog.waitFor({ state: 'detached' });
-    };
+    const act = actsOn(page);
     const because = (reason: string) => (dialog: Locator) => dialog.getByLabel('Reason').fill(reason);
     await act('Start', async () => {});
     await state(page, 'active').waitFor();
@@ -179,6 +184,28 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
       "SELECT max_in_flight, paused_at FROM rollout_configurations WHERE name = 'held up'",
     );
     expect(changed).toEqual({ max_in_flight: 3, paused_at: null });
+  });
+
+  test('gives a device attributes, revokes it, and lets it in again', async () => {
+    const page = await browser.open('/devices/VAN-3');
+    const act = actsOn(page);
+    await act('Change attributes', (dialog) => dialog.getByLabel('Attributes').fill('site=rome\nslot=3'), 'Save');
+    await page.getByText('site = rome, slot = 3').waitFor();
+    await act('Change attributes', (dialog) => dialog.getByLabel('Attributes').fill('slot=3'), 'Save');
+    await page.getByText('slot = 3', { exact: true }).waitFor();
+
+    await act('Revoke', async (dialog) => {
+      await dialog.getByLabel('Reason').fill('stolen in Turin');
+      expect(await dialog.getByRole('button', { name: 'Revoke' }).isDisabled()).toBe(true);
+      await dialog.getByLabel('I know that its certificates never work again').check();
+    });
+    await state(page, 'revoked').waitFor();
+    await state(page, 'offline').waitFor();
+    await page.getByText(/by .*operator: stolen in Turin$/).waitFor();
+    expect(await page.getByRole('button', { name: 'Send a release …' }).count()).toBe(0);
+
+    await act('Reinstate', (dialog) => dialog.getByLabel('Reason').fill('found'));
+    await state(page, 'revoked').waitFor({ state: 'detached' });
   });
 
   test('is told which field the service refuses, and by what name a rollout exists already', async () => {

@@ -12,10 +12,11 @@ test('every function has its bundle', () => {
 });
 
 test.each(bundles)(
-  '$name loads quickly: it has at most 900 KB, where many devices wait for it 700',
+  '$name loads quickly: it has at most 900 KB, where many devices wait for it 700, where only operators do 1100',
   ({ name, bytes }) => {
     const isHot = name.startsWith('Ingest') || name === 'Dispatch' || name === 'Download';
-    expect(bytes).toBeLessThanOrEqual((isHot ? 700 : 900) * KB);
+    const most = isHot ? 700 : name === 'OperatorApi' ? 1100 : 900;
+    expect(bytes).toBeLessThanOrEqual(most * KB);
   },
 );
 

@@ -175,6 +175,10 @@ describe('grants', () => {
       'OperatorApi',
       [
         ...everyone,
+        'iot:DeleteConnection',
+        'iot:DescribeThing',
+        'iot:ListThingPrincipals',
+        'iot:UpdateCertificate',
         's3:GetObject',
         's3:ListBucket',
         's3:PutObject',

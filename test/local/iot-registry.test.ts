@@ -1,21 +1,20 @@
+import {
+  DescribeThingCommand,
+  IoTClient,
+  ListThingPrincipalsCommand,
+  UpdateCertificateCommand,
+} from '@aws-sdk/client-iot';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { revokeCertificates } from '../../cli/revoke-certificates.ts';
-import type { Target } from '../../cli/target.ts';
-import type { Endpoints } from '../../local/home.ts';
-import { iotDataService } from '../../local/iot-data.ts';
 import { iotRegistryService } from '../../local/iot-registry.ts';
 import { allow, REGION, startEndpoints, type TestEndpoints } from './aws-endpoints.ts';
-import { type BrokerUnderTest, closed, startBrokerUnderTest } from './device-connection.ts';
+import { type BrokerUnderTest, startBrokerUnderTest } from './device-connection.ts';
 
 let broker: BrokerUnderTest;
 let endpoints: TestEndpoints;
 
 beforeEach(async () => {
   broker = await startBrokerUnderTest();
-  endpoints = await startEndpoints({
-    iot: iotRegistryService(broker.authority),
-    iotdata: iotDataService(broker.broker),
-  });
+  endpoints = await startEndpoints({ iot: iotRegistryService(broker.authority, 'our-type') });
 });
 
 afterEach(async () => {
@@ -23,40 +22,46 @@ afterEach(async () => {
   await broker.broker.close();
 });
 
-/** The local system as the command line sees it. */
-const target = (credentials = endpoints.operator.credentials): Target => ({
-  kind: 'local',
-  name: 'here',
-  apiUrl: '',
-  region: REGION,
-  credentials,
-  endpoints: { dataApi: { endpoint: endpoints.aws.url } } as Endpoints,
-});
+const clientOf = ({ credentials } = endpoints.operator) =>
+  new IoTClient({ region: REGION, endpoint: endpoints.aws.url, credentials });
+
+/** Revokes the certificate of a device. @returns its id */
+async function revoke(iot: IoTClient, thingName: string): Promise<string> {
+  const { principals = [] } = await iot.send(new ListThingPrincipalsCommand({ thingName }));
+  const certificateId = principals[0]?.split('/').at(-1) ?? '';
+  await iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
+  return certificateId;
+}
 
 describe('a revoked certificate', () => {
-  it('is cut off, refused from then on, and does not stop its device from getting another', async () => {
-    const client = await broker.connect('van-1');
-    const files = await broker.authority.addDevice('van-1');
-    const bystander = await broker.connect('van-2');
-    const end = closed(client);
-    const [id = ''] = await revokeCertificates(target(), 'van-1');
-    await end;
-    expect(bystander.connected).toBe(true);
-    // Its thief has the files still.
-    const stolen = { ...files };
-    for (const name of ['certificateFile', 'privateKeyFile'] as const) {
-      stolen[name] = stolen[name].replace('devices/van-1', `detached/${id}`);
-    }
+  it('is refused from then on, and does not stop its device from getting another', async () => {
+    await broker.connect('van-1');
+    const stolen = await broker.authority.addDevice('van-1');
+    const id = await revoke(clientOf(), 'van-1');
     await expect(broker.connectWith(stolen, 'van-1')).rejects.toThrow('Not authorized');
     expect((await broker.connect('van-1')).connected).toBe(true);
-    await expect(broker.connectWith(stolen, 'van-1')).rejects.toThrow('Not authorized');
-    expect(await revokeCertificates(target(), 'van-3')).toEqual([]);
+    // Its thief has the files still.
+    const replaced = { ...stolen };
+    for (const name of ['certificateFile', 'privateKeyFile'] as const) {
+      replaced[name] = stolen[name].replace('devices/van-1', `replaced/${id}`);
+    }
+    await expect(broker.connectWith(replaced, 'van-1')).rejects.toThrow('Not authorized');
   });
 
   it('is revoked by those only who may', async () => {
-    const client = await broker.connect('van-1');
-    const role = endpoints.role(allow(['iot:ListThingPrincipals', 'iot:DeleteConnection']));
-    await expect(revokeCertificates(target(role.credentials), 'van-1')).rejects.toThrow('not authorized to perform');
-    expect(client.connected).toBe(true);
+    await broker.connect('van-1');
+    const role = endpoints.role(allow(['iot:ListThingPrincipals']));
+    await expect(revoke(clientOf(role), 'van-1')).rejects.toThrow('not authorized to perform');
+    expect((await broker.connect('van-1')).connected).toBe(true);
   });
+});
+
+it('what has a certificate of this machine is a thing of the deployment, and nothing else is a thing', async () => {
+  await broker.authority.addDevice('van-1');
+  const iot = clientOf();
+  expect(await iot.send(new DescribeThingCommand({ thingName: 'van-1' }))).toMatchObject({ thingTypeName: 'our-type' });
+  for (const command of [DescribeThingCommand, ListThingPrincipalsCommand]) {
+    const answer = iot.send(new command({ thingName: 'van-2' }) as DescribeThingCommand);
+    await expect(answer).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+  }
 });

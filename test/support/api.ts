@@ -15,6 +15,10 @@ export class TestApi {
   /** How often the orchestrator was woken. */
   woken = 0;
   restingSince: string | undefined;
+  /** Of the things of the deployment, which may not have reported yet. */
+  readonly certificates = new Map<string, string[]>();
+  /** MQTT clients whose connection was ended. */
+  readonly cutOff: string[] = [];
   deadLetters = [{ queue: 'status', messages: 0 }];
 
   constructor(sql: Sql, now: () => Date, settings: Partial<Services['settings']> = {}) {
@@ -33,6 +37,13 @@ export class TestApi {
         rescan: async (key) => {
           this.rescanned.push(key);
           return !key.includes('missing');
+        },
+      },
+      certificates: {
+        isOurs: async (deviceId) => this.certificates.has(deviceId),
+        revoke: async (deviceId, clientId) => {
+          this.cutOff.push(clientId);
+          return this.certificates.get(deviceId) ?? [];
         },
       },
       deadLetters: {

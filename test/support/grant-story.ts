@@ -26,6 +26,7 @@ export const STORIES: readonly Story[] = [
   { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
   { name: 'an operator has dead letters handled again', play: redriveDeadLetters },
   { name: 'an operator uploads, and has an upload verified again', play: uploadByApi },
+  { name: 'an operator revokes a device that never reported', play: revoke },
   { name: 'a device that nobody allowed asks for a certificate', play: askForCertificate },
   { name: 'the system rests until a device has news', play: restUntilNews },
   { name: 'a migration that fails is rolled back', play: (_, book) => failToMigrate(book) },
@@ -129,6 +130,12 @@ async function uploadByApi(system: TestSystem): Promise<void> {
   if (items.length !== 1) throw new Error(`${items.length} uploads were rejected, expected the one`);
   const missing = await client.rescanUpload('firmware/1.1.0/esp32-nothing.bin').catch(({ problem }) => problem.status);
   if (missing !== 404) throw new Error(`an upload that is not there was answered with ${missing}`);
+}
+
+async function revoke(system: TestSystem): Promise<void> {
+  await system.runtime.addDevice('lost-1');
+  const { certificates } = await apiOf(system).revokeDevice('lost-1', 'lost on its way');
+  if (certificates.length !== 1) throw new Error(`${certificates.length} certificates were revoked, expected 1`);
 }
 
 async function redriveDeadLetters(system: TestSystem): Promise<void> {

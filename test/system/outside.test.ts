@@ -58,9 +58,9 @@ interface Revoked {
   readonly certificates: readonly [string];
 }
 
-/** The device with the files of its revoked certificate, which its thief has. */
-function detached(device: Device, { certificates: [id] }: Revoked): Device {
-  const folder = join(system.home, 'certificates', 'detached', id);
+/** The device with the files of its revoked certificate, which its thief has, once it was given another. */
+function replaced(device: Device, { certificates: [id] }: Revoked): Device {
+  const folder = join(system.home, 'certificates', 'replaced', id);
   const [certificateFile, privateKeyFile] = ['certificate.pem', 'private-key.pem'].map((file) => join(folder, file));
   return { ...device, certificateFile, privateKeyFile } as Device;
 }
@@ -143,34 +143,43 @@ describe.skipIf(missing.length > 0)(
       expect(await cli.run(...revoke)).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
       const revoked = await cli.json<Revoked>(...revoke, '--yes');
       expect(revoked).toMatchObject({
-        device_id: device.deviceId,
-        device: { revoked_reason: 'stolen', revoked_by: 'arn:aws:iam::000000000000:user/operator' },
+        device: {
+          device_id: device.deviceId,
+          revoked_reason: 'stolen',
+          revoked_by: 'arn:aws:iam::000000000000:user/operator',
+        },
       });
       expect(revoked.certificates).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
       // MOSQ_ERR_CONN_LOST
       expect(await cutOff).toBe(7);
-      await expect(run('mosquitto_pub', [...tlsOf(detached(device, revoked)), ...publish])).rejects.toThrow(
-        /not authorised/i,
-      );
+      await expect(run('mosquitto_pub', [...tlsOf(device), ...publish])).rejects.toThrow(/not authorised/i);
       expect(await cli.print('device', 'timeline', device.deviceId)).toMatch(/device revoked .*stolen/);
       expect(await cli.run(...revoke, '--yes')).toMatchObject({
         code: 0,
-        stdout: expect.stringContaining('0 certificates'),
+        stdout: expect.stringContaining('1 certificate refused'),
       });
 
       const renewed = await addDevice('ESP32-OUTSIDE3');
       await run('mosquitto_pub', [...tlsOf(renewed), ...publish]);
-      await expect(run('mosquitto_pub', [...tlsOf(detached(device, revoked)), ...publish])).rejects.toThrow(
+      await expect(run('mosquitto_pub', [...tlsOf(replaced(device, revoked)), ...publish])).rejects.toThrow(
         /not authorised/i,
       );
       expect(await cli.print('device', 'reinstate', device.deviceId, '--reason', 'found')).not.toContain('stolen');
+    });
+
+    test('a device that never reported is revoked before it can', async () => {
+      const device = await addDevice('ESP32-OUTSIDE6');
+      const revoke = ['device', 'revoke', device.deviceId, '--reason', 'lost on its way', '--yes'];
+      expect(await cli.print(...revoke)).toContain('It never reported: nothing was planned for it.');
+      const publish = ['-t', `paku/edge/${device.deviceId}/status`, '-q', '1', '-m', status];
+      await expect(run('mosquitto_pub', [...tlsOf(device), ...publish])).rejects.toThrow(/not authorised/i);
     });
 
     test('revoking what never was a device fails and says so', async () => {
       const revoke = ['device', 'revoke', 'ESP32-NOBODY', '--reason', 'x', '--yes'];
       expect(await cli.run(...revoke)).toMatchObject({
         code: 1,
-        stderr: expect.stringContaining('there is no device'),
+        stderr: expect.stringContaining('There is no device ESP32-NOBODY'),
       });
       expect(await cli.run('device', 'revoke', 'a/b', '--reason', 'x', '--yes')).toMatchObject({ code: 2 });
     });

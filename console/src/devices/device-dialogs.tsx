@@ -3,8 +3,9 @@ import { useState } from 'react';
 import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../api.ts';
-import { ActionDialog } from '../parts/dialog.tsx';
-import { CheckField, SelectField, TextField } from '../parts/form.tsx';
+import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
+import { CheckField, Field, SelectField, TextField } from '../parts/form.tsx';
+import { attributeChanges, attributeLines } from './attributes.ts';
 
 interface DialogProps {
   readonly device: DeviceDetail;
@@ -24,6 +25,63 @@ export function GroupsDialog({ device, onClose }: DialogProps) {
     >
       <TextField label="Groups" name="groups" value={groups} onChange={setGroups} hint="Names, with commas between." />
     </ActionDialog>
+  );
+}
+
+export function AttributesDialog({ device, onClose }: DialogProps) {
+  // As they were when the dialog opened: one that somebody else sets meanwhile stays.
+  const [before] = useState(device.metadata);
+  const [lines, setLines] = useState(() => attributeLines(before));
+  const changes = attributeChanges(lines, before);
+  return (
+    <ActionDialog
+      title={`Attributes of ${device.device_id}`}
+      button="Save"
+      ready={changes !== undefined}
+      act={() => api.setAttributes(device.device_id, changes ?? {})}
+      onClose={onClose}
+    >
+      <p>Rollouts can select devices by them.</p>
+      <Field label="Attributes" name="metadata" hint="name=value, one a line.">
+        {(labelling) => (
+          <textarea {...labelling} rows={4} value={lines} onChange={(event) => setLines(event.target.value)} />
+        )}
+      </Field>
+    </ActionDialog>
+  );
+}
+
+/** For a device that was sold, lost or stolen. */
+export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps) {
+  return (
+    <ReasonDialog
+      title={`Revoke ${id}`}
+      button="Revoke"
+      danger
+      confirmation="I know that its certificates never work again"
+      act={(reason) => api.revokeDevice(id, reason)}
+      onClose={onClose}
+    >
+      <p>
+        Its certificates are refused, its connection ends, its update is canceled, and no rollout means it any more.
+      </p>
+    </ReasonDialog>
+  );
+}
+
+export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogProps) {
+  return (
+    <ReasonDialog
+      title={`Reinstate ${id}`}
+      button="Reinstate"
+      act={(reason) => api.reinstateDevice(id, reason)}
+      onClose={onClose}
+    >
+      <p>
+        Rollouts mean it again. Its old certificates stay refused: it needs a new one,{' '}
+        <code>paku-ota device add {id}</code>.
+      </p>
+    </ReasonDialog>
   );
 }
 

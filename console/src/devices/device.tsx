@@ -7,7 +7,7 @@ import { dateTime, duration } from '../format.ts';
 import { Ago, Facts, Pill, UpdatePill } from '../parts/bits.tsx';
 import { Loaded } from '../parts/loaded.tsx';
 import { Page, Panel } from '../parts/page.tsx';
-import { GroupsDialog, SendDialog } from './device-dialogs.tsx';
+import { AttributesDialog, GroupsDialog, ReinstateDialog, RevokeDialog, SendDialog } from './device-dialogs.tsx';
 import { Explain } from './explain.tsx';
 import { Timeline } from './timeline.tsx';
 
@@ -44,19 +44,34 @@ export function DevicePage({ id }: { readonly id: string }) {
   );
 }
 
+const ACTIONS = {
+  groups: { name: 'Change groups', Dialog: GroupsDialog },
+  attributes: { name: 'Change attributes', Dialog: AttributesDialog },
+  send: { name: 'Send a release', Dialog: SendDialog },
+  revoke: { name: 'Revoke', Dialog: RevokeDialog },
+  reinstate: { name: 'Reinstate', Dialog: ReinstateDialog },
+} as const;
+type Action = keyof typeof ACTIONS;
+
+const actionsOf = ({ revoked_at: revoked }: DeviceDetail): readonly Action[] =>
+  revoked === null ? ['groups', 'attributes', 'send', 'revoke'] : ['groups', 'attributes', 'reinstate'];
+
 function Actions({ device }: { readonly device: DeviceDetail }) {
-  const [open, setOpen] = useState<'groups' | 'send'>();
-  const close = () => setOpen(undefined);
+  const [open, setOpen] = useState<Action>();
+  const Dialog = open && ACTIONS[open].Dialog;
   return (
     <>
-      <button type="button" onClick={() => setOpen('groups')}>
-        Change groups …
-      </button>
-      <button type="button" onClick={() => setOpen('send')}>
-        Send a release …
-      </button>
-      {open === 'groups' && <GroupsDialog device={device} onClose={close} />}
-      {open === 'send' && <SendDialog device={device} onClose={close} />}
+      {actionsOf(device).map((action) => (
+        <button
+          key={action}
+          type="button"
+          className={action === 'revoke' ? 'danger quiet' : ''}
+          onClick={() => setOpen(action)}
+        >
+          {ACTIONS[action].name} …
+        </button>
+      ))}
+      {Dialog && <Dialog device={device} onClose={() => setOpen(undefined)} />}
     </>
   );
 }

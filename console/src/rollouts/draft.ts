@@ -1,3 +1,4 @@
+import { readAttribute } from '../../../api/attribute-text.ts';
 import type { RolloutDraft } from '../../../api/rollouts.ts';
 
 type TargetFilter = NonNullable<RolloutDraft['target_filter']>;
@@ -153,16 +154,11 @@ function devicesOf(text: string): TargetFilter {
   };
 }
 
-/** Numbers and true or false are what they look like. A line without a value becomes null, which the service refuses. */
+/** A line without a value becomes null, which the service refuses. */
 function readAttributes(text: string): Record<string, string> {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const pairs = lines.map((line) => line.split(/=(.*)/s, 2).map((part) => part.trim()));
-  return Object.fromEntries(pairs.map(([name = '', value]) => [name, attributeValue(value)]));
-}
-
-function attributeValue(text: string | undefined) {
-  if (text === undefined || text === '') return null;
-  return text === 'true' || text === 'false' || /^-?\d+(\.\d+)?$/.test(text) ? JSON.parse(text) : text;
+  const pairs = lines.map((line) => readAttribute(line) ?? [line.trim(), null]);
+  return Object.fromEntries(pairs) as Record<string, string>;
 }
 
 function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {

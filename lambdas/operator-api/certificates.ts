@@ -1,0 +1,47 @@
+import {
+  DescribeThingCommand,
+  IoTClient,
+  ListThingPrincipalsCommand,
+  UpdateCertificateCommand,
+} from '@aws-sdk/client-iot';
+import { DeleteConnectionCommand, IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
+import type { Services } from './context.ts';
+
+const iot = new IoTClient({});
+const data = new IoTDataPlaneClient({});
+
+/** The certificates of devices in AWS IoT. @param thingType what the things of this deployment are made as */
+export function thingCertificates(thingType: string): Services['certificates'] {
+  return {
+    async isOurs(deviceId) {
+      const thing = await iot.send(new DescribeThingCommand({ thingName: deviceId })).catch(unlessAbsent);
+      return thing?.thingTypeName === thingType;
+    },
+    async revoke(deviceId, clientId) {
+      const ids = await listCertificates(deviceId);
+      for (const certificateId of ids) {
+        await iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
+      }
+      // AWS ends the connections of a revoked certificate within minutes (UpdateCertificate, API reference); this does at once.
+      await data.send(new DeleteConnectionCommand({ clientId })).catch(unlessAbsent);
+      return ids;
+    },
+  };
+}
+
+async function listCertificates(thingName: string): Promise<string[]> {
+  const all: string[] = [];
+  let nextToken: string | undefined;
+  do {
+    const page = await iot
+      .send(new ListThingPrincipalsCommand({ thingName, ...(nextToken && { nextToken }) }))
+      .catch(unlessAbsent);
+    all.push(...(page?.principals ?? []));
+    nextToken = page?.nextToken;
+  } while (nextToken !== undefined);
+  return all.filter((principal) => principal.includes(':cert/')).map((arn) => arn.slice(arn.lastIndexOf('/') + 1));
+}
+
+function unlessAbsent(error: Error): undefined {
+  if (error.name !== 'ResourceNotFoundException') throw error;
+}
