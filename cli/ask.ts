@@ -2,7 +2,7 @@ import { confirm, isCancel } from '@clack/prompts';
 import { CliError, EXIT } from './failure.ts';
 
 /**
- * Asks before something that cannot be undone. On standard error, since standard output is for data.
+ * Asks before firmware is sent or something is lost for good. On standard error, since standard output is for data.
  * @throws CliError when the answer is no, or when nobody is there to answer
  */
 export async function confirmOrStop(question: string, isYes: boolean): Promise<void> {

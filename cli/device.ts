@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { readAttribute } from '../api/attribute-text.ts';
 import { ApiError } from '../api/client.ts';
+import { confirmOrStop } from './ask.ts';
 import { acts, addCommand, addGroup, time, whole } from './command.ts';
 import { addDeviceAdd } from './device-add.ts';
 import { addDeviceAllow } from './device-allow.ts';
@@ -133,15 +134,24 @@ export function attributesOf(pairs: readonly string[]) {
   return Object.fromEntries(read);
 }
 
+interface UpdateOptions {
+  readonly version: string;
+  readonly allowDowngrade?: boolean;
+  readonly yes?: boolean;
+}
+
 function addUpdate(group: Command): void {
   const command = addCommand(group, 'update', 'send one device one release, before any rollout', [
     'paku-ota device update ESP32-20E955A0 --version 2.1.0',
   ])
     .argument('<device>')
     .requiredOption('--version <version>', 'a registered release of its model')
-    .option('--allow-downgrade', 'also when it runs a newer one');
-  acts<{ version: string; allowDowngrade?: boolean }, [string]>(command, async (session, options, id) => {
-    const body = { firmware_version: options.version, allow_downgrade: options.allowDowngrade ?? false };
+    .option('--allow-downgrade', 'also when it runs a newer one')
+    .option('--yes', 'do not ask');
+  acts<UpdateOptions, [string]>(command, async (session, { version, allowDowngrade = false, yes = false }, id) => {
+    const { current_firmware_version: current } = await orSuggest(session, id, session.api.device(id));
+    await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
+    const body = { firmware_version: version, allow_downgrade: allowDowngrade };
     session.show(await session.api.updateDevice(id, body), ({ name, firmware_version }) => [
       `${id} is owed ${firmware_version}, by rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
     ]);

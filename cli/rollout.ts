@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { RolloutAction, RolloutChange } from '../api/rollouts.ts';
+import { ROLLOUT_ACTIONS } from '../core/rollout-states.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand, addGroup, whole } from './command.ts';
 import { CliError, EXIT } from './failure.ts';
@@ -21,20 +22,7 @@ export function addRolloutCommands(program: Command): void {
   addHistory(group);
   addWatch(group);
   addChange(group);
-  addAction(group, 'pause', 'stop sending at once; what was not fetched is canceled');
-  addAction(
-    group,
-    'resume',
-    'let a halted or paused rollout go on: what failed counts no more, and the next stage may begin at once',
-  );
-  addAction(
-    group,
-    'abort',
-    'stop a rollout for good',
-    (name, where) => `Abort "${name}" on ${where}? It cannot be resumed.`,
-  );
-  addAction(group, 'advance', 'begin the next stage now, whatever the gate says');
-  addAction(group, 'retry', 'try the devices again that failed');
+  for (const action of ROLLOUT_ACTIONS) addAction(group, action);
 }
 
 function addList(group: Command): void {
@@ -110,6 +98,7 @@ type None = typeof NONE;
 
 interface ChangeFlags {
   readonly start?: true;
+  readonly yes?: true;
   readonly failureThreshold?: number;
   readonly failureCount?: number | None;
   readonly minReports?: number;
@@ -141,11 +130,14 @@ function addChange(group: Command): void {
     .option('--min-reports <n>', 'outcomes before a share is read', whole(1, 1_000_000))
     .option('--window <window>', "send only then: 'mon-fri 22:00-05:00 Europe/Rome', or none", orNone(parseWindow))
     .option('--keep-open', 'take in devices that appear later')
-    .option('--no-keep-open', 'complete when every member has ended');
+    .option('--no-keep-open', 'complete when every member has ended')
+    .option('--yes', 'do not ask before --start');
   acts<ChangeFlags, [string]>(command, async (session, flags, name) => {
     const change = readChange(flags);
     if (Object.keys(change).length === 0) throw new CliError('say what to change: see --help', EXIT.usage);
-    const { updated_at } = await session.api.rollout(name);
+    const { updated_at, name: found } = await session.api.rollout(name);
+    const question = `Start "${found}" on ${session.target.name}? The first devices are sent their command within a minute.`;
+    if (flags.start) await confirmOrStop(question, flags.yes === true);
     session.show(await session.api.changeRollout(name, updated_at, change), (rollout) =>
       rolloutText(rollout, new Date()),
     );
@@ -167,27 +159,39 @@ function readChange(flags: ChangeFlags): RolloutChange {
   return Object.fromEntries(given.map(([key, value]) => [key, value === NONE ? null : value]));
 }
 
-const text = (value: string) => {
-  if (value.trim() === '') throw new InvalidArgumentError('Expected a reason.');
-  return value;
+interface Control {
+  readonly summary: string;
+  /** What it asks first; null where nothing is sent and nothing lost. */
+  readonly question: string | null;
+}
+
+const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
+  pause: { summary: 'stop sending at once; what was not fetched is canceled', question: null },
+  resume: {
+    summary: 'let a halted or paused rollout go on: what failed counts no more, and the next stage may begin at once',
+    question: 'What failed counts no more, and the next stage may begin at once.',
+  },
+  abort: { summary: 'stop a rollout for good', question: 'It cannot be resumed.' },
+  advance: {
+    summary: 'begin the next stage now, whatever the gate says',
+    question: 'The next stage begins now, whatever the gate says.',
+  },
+  retry: {
+    summary: 'try the devices again that failed',
+    question: 'Devices that failed are owed the release again, with all attempts anew.',
+  },
 };
 
-function addAction(
-  group: Command,
-  action: RolloutAction,
-  summary: string,
-  question?: (name: string, where: string) => string,
-): void {
-  const command = oneRollout(group, action, summary, `paku-ota rollout ${action} "vans to 2.1" --reason "…"`).option(
-    '--reason <text>',
-    'kept in the history',
-    text,
-    'no reason given',
-  );
-  if (question !== undefined) command.option('--yes', 'do not ask');
+function addAction(group: Command, action: RolloutAction): void {
+  const { summary, question } = CONTROLS[action];
+  const example = `paku-ota rollout ${action} "vans to 2.1" --reason "…"`;
+  const command = oneRollout(group, action, summary, example).requiredOption('--reason <text>', 'kept in the history');
+  if (question !== null) command.option('--yes', 'do not ask');
   acts<{ reason: string; yes?: boolean }, [string]>(command, async (session, { reason, yes = false }, name) => {
     const rollout = await session.api.rollout(name);
-    if (question !== undefined) await confirmOrStop(question(rollout.name, session.target.name), yes);
+    const verb = action.charAt(0).toUpperCase() + action.slice(1);
+    const asked = `${verb} "${rollout.name}" on ${session.target.name}? ${question}`;
+    if (question !== null) await confirmOrStop(asked, yes);
     session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
   });
 }

@@ -132,7 +132,7 @@ describe('devices', () => {
   });
 
   test('one gets one release, and it is explained where it stands', async () => {
-    const owed = await cli.print('device', 'update', 'ESP32-VAN2', '--version', '1.1.0');
+    const owed = await cli.print('device', 'update', 'ESP32-VAN2', '--version', '1.1.0', '--yes');
     expect(owed).toContain('ESP32-VAN2 is owed 1.1.0, by rollout "ESP32-VAN2 to 1.1.0');
     await system.runtime.tick();
     await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-VAN2' AND current_firmware_version = '1.1.0'`);
@@ -186,11 +186,13 @@ describe('a rollout', () => {
     expect(watched.stderr).toContain('paku-ota: "too big" was halted by');
     expect(await cli.print('rollout', 'progress', 'too big')).toContain('Failures by reason\n       1  failed: ');
     expect(await cli.print('fleet')).toContain('! Rollout "too big" is halted');
-    expect(await cli.print('rollout', 'retry', 'too big', '--reason', 'a larger partition')).toContain('active');
-    await cli.print('rollout', 'abort', 'too big', '--yes');
+    const retry = ['rollout', 'retry', 'too big', '--reason', 'a larger partition', '--yes'];
+    expect(await cli.print(...retry)).toContain('active');
+    await cli.print('rollout', 'abort', 'too big', '--reason', 'no larger partition', '--yes');
   });
 
   test('is paused, resumed, advanced and aborted, each only where that can be', async () => {
+    const because = ['--reason', 'lunch'];
     const file = rolloutFile('held', '1.2.0', { stages: [{ percentage: 50 }], target_filter: { versions: ['0.1'] } });
     await cli.print('rollout', 'create', '--file', file, '--draft', '--yes');
     expect(await cli.run('rollout', 'watch', 'held')).toMatchObject({
@@ -198,24 +200,42 @@ describe('a rollout', () => {
       stderr: 'paku-ota: "held" is a draft: start it with paku-ota rollout change "held" --start\n',
     });
     expect(await cli.run('rollout', 'change', 'held')).toMatchObject({ code: 2 });
-    expect(await cli.json('rollout', 'change', 'held', '--start', '--max-in-flight', '3')).toMatchObject({
+    expect(await cli.json('rollout', 'change', 'held', '--start', '--max-in-flight', '3', '--yes')).toMatchObject({
       state: 'active',
       max_in_flight: 3,
     });
     expect(await cli.json('rollout', 'change', 'held', '--max-in-flight', 'none')).toMatchObject({
       max_in_flight: null,
     });
-    expect(await cli.run('rollout', 'advance', 'held')).toMatchObject({
+    expect(await cli.run('rollout', 'advance', 'held', ...because, '--yes')).toMatchObject({
       code: 1,
       stderr: 'paku-ota: Rollout "held" cannot advance: it has not begun.\n',
     });
-    expect(await cli.print('rollout', 'pause', 'held', '--reason', 'lunch')).toMatch(
-      /held {2}paused.*\n.*\nbecause +lunch\n/,
-    );
-    expect(await cli.print('rollout', 'resume', 'held')).toMatch(/^held {2}active/);
-    expect(await cli.run('rollout', 'abort', 'held')).toMatchObject({ code: 2 });
-    expect(await cli.print('rollout', 'abort', 'held', '--yes')).toMatch(/^held {2}aborted/);
+    expect(await cli.print('rollout', 'pause', 'held', ...because)).toMatch(/held {2}paused.*\n.*\nbecause +lunch\n/);
+    expect(await cli.print('rollout', 'resume', 'held', ...because, '--yes')).toMatch(/^held {2}active/);
+    expect(await cli.print('rollout', 'abort', 'held', ...because, '--yes')).toMatch(/^held {2}aborted/);
     expect(await cli.run('rollout', 'watch', 'held')).toMatchObject({ code: 1 });
+  });
+
+  test('is neither sent nor given up without a yes, nor acted on without a reason', async () => {
+    const file = rolloutFile('asked', '1.2.0', { target_filter: { versions: ['0.1'] } });
+    await cli.print('rollout', 'create', '--file', file, '--draft', '--yes');
+    const asking = [
+      ['rollout', 'change', 'asked', '--start'],
+      ...['resume', 'abort', 'advance', 'retry'].map((action) => ['rollout', action, 'asked', '--reason', 'x']),
+      ['device', 'update', 'ESP32-VAN1', '--version', '1.2.0'],
+    ];
+    for (const args of asking) {
+      const stderr = expect.stringContaining('There is no terminal to answer on: add --yes.');
+      expect(await cli.run(...args), args.join(' ')).toMatchObject({ code: 2, stderr });
+    }
+    for (const action of ['pause', 'resume', 'abort', 'advance', 'retry']) {
+      expect(await cli.run('rollout', action, 'asked', ...(action === 'pause' ? [] : ['--yes']))).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("required option '--reason <text>' not specified"),
+      });
+    }
+    expect(await cli.json('rollout', 'show', 'asked')).toMatchObject({ state: 'draft' });
   });
 
   test('that the API refuses names the fields', async () => {
