@@ -5,6 +5,7 @@ import type {
   Decision,
   DeviceUpdate,
   Preview,
+  PreviewDraft,
   Progress,
   Rollout,
   RolloutAction,
@@ -96,7 +97,7 @@ export class ApiClient {
 
   rollouts = (query: Query = {}) => this.#get<Page<RolloutSummary>>('/v1/rollouts', query);
   rollout = (rollout: string | number) => this.#get<Rollout>(rolloutPath(rollout));
-  previewRollout = (draft: RolloutDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
+  previewRollout = (draft: PreviewDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
   createRollout = (draft: RolloutDraft) => this.#send<Rollout>('POST', '/v1/rollouts', draft);
   /** @param updatedAt of the rollout as it was read; changed meanwhile, the call is refused (412) */
   changeRollout = (rollout: string | number, updatedAt: string, change: RolloutChange) =>

@@ -91,7 +91,7 @@ export type Group = z.infer<typeof groupSchema>;
 
 const params = z.object({ device_id: deviceId });
 
-export const devicesQuery = z.object({
+export const devicesQuery = z.strictObject({
   search: z
     .string()
     .trim()
@@ -186,7 +186,7 @@ export const deviceTimeline = createRoute({
   path: '/v1/devices/{device_id}/timeline',
   tags: ['Devices'],
   summary: 'Everything that happened to a device, the newest first',
-  request: { params, query: z.object({ limit: pageQuery.limit, before: timestamp.optional() }) },
+  request: { params, query: z.strictObject({ limit: pageQuery.limit, before: timestamp.optional() }) },
   responses: {
     200: answer('Entries', z.object({ items: z.array(timelineEntrySchema) }).openapi('Timeline')),
     ...REFUSALS,
@@ -200,7 +200,7 @@ export const explainDevice = createRoute({
   summary: 'Why a device is, or is not, on a version: the rule that decided, since when, and what happens next',
   request: {
     params,
-    query: z.object({
+    query: z.strictObject({
       rollout: z
         .string()
         .max(128)
@@ -266,7 +266,7 @@ export const listAllowedDevices = createRoute({
   path: '/v1/allowed-devices',
   tags: ['Devices'],
   summary: 'Devices that may ask for a certificate by provisioning claim, in the order of their ids',
-  request: { query: z.object(pageQuery) },
+  request: { query: z.strictObject(pageQuery) },
   responses: { 200: answer('A page', pageOf('AllowedDevicePage', allowedDeviceSchema)), ...REFUSALS },
 });
 

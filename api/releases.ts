@@ -87,7 +87,7 @@ export const listReleases = createRoute({
   path: '/v1/releases',
   tags: ['Releases'],
   summary: 'Releases, the newest first',
-  request: { query: z.object({ model: name.optional(), ...pageQuery }) },
+  request: { query: z.strictObject({ model: name.optional(), ...pageQuery }) },
   responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...REFUSALS },
 });
 
@@ -125,7 +125,7 @@ export const uploadOutcome = createRoute({
   summary: 'What became of an upload since a time: registered, rejected with its verdict, or neither yet',
   request: {
     params,
-    query: z.object({
+    query: z.strictObject({
       since: timestamp,
       sha256: z
         .string()
@@ -141,7 +141,7 @@ export const listRejectedUploads = createRoute({
   path: '/v1/rejected-uploads',
   tags: ['Releases'],
   summary: 'Uploads that did not become a release, the newest first, with their verdicts',
-  request: { query: z.object(pageQuery) },
+  request: { query: z.strictObject(pageQuery) },
   responses: { 200: answer('A page', pageOf('RejectedUploadPage', rejectedUploadSchema)), ...REFUSALS },
 });
 

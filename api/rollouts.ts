@@ -58,6 +58,10 @@ export const rolloutDraft = z
   .openapi('RolloutDraft');
 export type RolloutDraft = z.input<typeof rolloutDraft>;
 
+/** A draft needs no name to be previewed. */
+const previewDraft = rolloutDraft.partial({ name: true }).openapi('PreviewDraft');
+export type PreviewDraft = z.input<typeof previewDraft>;
+
 const { failure_threshold, failure_count, min_reports, max_in_flight, max_per_minute, send_window, keep_open } =
   changeable;
 export const rolloutChange = z
@@ -219,7 +223,7 @@ export const previewRollout = createRoute({
   path: '/v1/rollouts/preview',
   tags: ['Rollouts'],
   summary: 'Who would be updated, and who would not and why, before anything is sent',
-  request: { body: jsonBody(rolloutDraft) },
+  request: { body: jsonBody(previewDraft) },
   responses: { 200: answer('Counts', previewSchema), ...REFUSALS },
 });
 
@@ -241,7 +245,9 @@ export const listRollouts = createRoute({
   path: '/v1/rollouts',
   tags: ['Rollouts'],
   summary: 'Rollouts, the newest first',
-  request: { query: z.object({ state: z.enum(ROLLOUT_STATES).optional(), model: name.optional(), ...pageQuery }) },
+  request: {
+    query: z.strictObject({ state: z.enum(ROLLOUT_STATES).optional(), model: name.optional(), ...pageQuery }),
+  },
   responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...REFUSALS },
 });
 
@@ -304,7 +310,7 @@ export const rolloutUpdates = createRoute({
   summary: 'Device updates of a rollout, the newest first',
   request: {
     params,
-    query: z.object({ status: z.enum(UPDATE_STATES).optional(), open: flag.optional(), ...pageQuery }),
+    query: z.strictObject({ status: z.enum(UPDATE_STATES).optional(), open: flag.optional(), ...pageQuery }),
   },
   responses: { 200: answer('A page', pageOf('DeviceUpdatePage', deviceUpdateSchema)), ...REFUSALS },
 });

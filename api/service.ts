@@ -99,7 +99,7 @@ export const fleetHistory = createRoute({
   tags: ['Service'],
   summary: 'How many devices ran which version over time',
   request: {
-    query: z.object({
+    query: z.strictObject({
       hours: z.coerce
         .number()
         .int()
@@ -117,7 +117,7 @@ export const listEvents = createRoute({
   tags: ['Service'],
   summary: 'Decisions about rollouts: the newest, or those after an event, to follow them',
   request: {
-    query: z.object({
+    query: z.strictObject({
       after: z.coerce.number().int().min(0).optional().describe('`event_id` of the last one that is known.'),
       limit: pageQuery.limit,
     }),
@@ -130,7 +130,7 @@ export const listRejectedMessages = createRoute({
   path: '/v1/rejected-messages',
   tags: ['Service'],
   summary: 'Messages of devices that could not be processed, the newest first',
-  request: { query: z.object(pageQuery) },
+  request: { query: z.strictObject(pageQuery) },
   responses: { 200: answer('A page', pageOf('RejectedMessagePage', rejectedMessageSchema)), ...REFUSALS },
 });
 

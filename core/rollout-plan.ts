@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { describeErrors } from './field-errors.ts';
 import { type SendWindow, sendWindow } from './send-window.ts';
 
 /** What a rollout must show before it goes on to more devices. */
@@ -64,9 +65,9 @@ export function readPlan(row: {
   readonly min_reports: number;
 }): PlanResult {
   const stages = stagesSchema.nullable().safeParse(row.stages);
-  if (!stages.success) return { ok: false, reason: `stages: ${describeIssues(stages.error)}` };
+  if (!stages.success) return { ok: false, reason: `stages: ${describeErrors(stages.error)}` };
   const window = sendWindow.nullable().safeParse(row.send_window);
-  if (!window.success) return { ok: false, reason: `send_window: ${describeIssues(window.error)}` };
+  if (!window.success) return { ok: false, reason: `send_window: ${describeErrors(window.error)}` };
   const ownGate: Gate = { soakMinutes: 0, minSuccessRate: 1 - row.failure_threshold, minReports: row.min_reports };
   const given = stages.data?.map(
     (stage): Stage => ({
@@ -87,9 +88,4 @@ function reachEveryone(stages: readonly Stage[], ownGate: Gate): Stage[] {
   const last = stages.at(-1);
   const isWhole = last !== undefined && 'share' in last.reach && last.reach.share === 1;
   return isWhole ? [...stages] : [...stages, { ...ownGate, reach: EVERYONE }];
-}
-
-/** Every problem on one line, with where it is. */
-export function describeIssues(error: z.ZodError): string {
-  return error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; ');
 }

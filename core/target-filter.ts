@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { describeErrors } from './field-errors.ts';
 import { normalizeMacAddress } from './mac-address.ts';
 import { DEVICE_ID } from './rule-message.ts';
 
@@ -60,7 +61,7 @@ export function readTarget(type: TargetType, filter: unknown, percentage: number
     return { ok: false, reason };
   }
   const parsed = targetFilter.safeParse(filter);
-  if (!parsed.success) return { ok: false, reason: `target_filter: ${describe(parsed.error)}` };
+  if (!parsed.success) return { ok: false, reason: `target_filter: ${describeErrors(parsed.error)}` };
   const { device_ids, mac_addresses, groups, group, models, versions, metadata } = parsed.data;
   const named = groups !== undefined || group !== undefined ? [...(groups ?? []), ...(group ? [group] : [])] : null;
   const listed = device_ids !== undefined || mac_addresses !== undefined;
@@ -86,8 +87,4 @@ export function readTarget(type: TargetType, filter: unknown, percentage: number
       metadata: metadata ?? {},
     },
   };
-}
-
-function describe(error: z.ZodError): string {
-  return error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; ');
 }

@@ -1,6 +1,7 @@
 import type { Node } from 'constructs';
 import { z } from 'zod';
 import { encodeCommand, publishPacketBytes } from '../core/command.ts';
+import { fieldErrors } from '../core/field-errors.ts';
 import { TOKEN_LENGTH } from '../core/link.ts';
 import { type Models, modelsSchema } from '../core/model-settings.ts';
 import { type Signing, signingFields, signingOf } from '../core/signing-settings.ts';
@@ -91,7 +92,7 @@ export type Settings = z.infer<typeof settingsSchema>;
 export function parseSettings(input: unknown): Settings {
   const parsed = settingsSchema.safeParse(input ?? {});
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `  - ${path.join('.') || '(settings)'}: ${message}`);
+  const problems = fieldErrors(parsed.error).map(({ field, message }) => `  - ${field || '(settings)'}: ${message}`);
   throw new Error(`The "paku-ota" settings in the CDK context are not valid:\n${problems.join('\n')}`);
 }
 

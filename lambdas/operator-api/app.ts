@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { HTTPException } from 'hono/http-exception';
+import { fieldErrors } from '../../core/field-errors.ts';
 import type { Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
 import { problemOf, toProblem } from './problems.ts';
@@ -27,7 +28,7 @@ export function makeApp(services: Services): App {
   const app: App = new OpenAPIHono<Caller>({
     defaultHook(result, context) {
       if (result.success) return undefined;
-      const errors = result.error.issues.map(({ path, message }) => ({ field: path.join('.') || '(body)', message }));
+      const errors = fieldErrors(result.error).map(({ field, message }) => ({ field: field || '(body)', message }));
       const detail = errors.map(({ field, message }) => `${field}: ${message}`).join('; ');
       return context.json(problemOf(400, detail, errors), 400, PROBLEM_JSON);
     },

@@ -1,8 +1,7 @@
 import type { Problem } from '../../api/common.ts';
 import { DatabaseUnavailableError, SqlError } from '../../core/errors.ts';
+import type { FieldError } from '../../core/field-errors.ts';
 import { logger } from '../shared/log.ts';
-
-export type FieldError = { readonly field: string; readonly message: string };
 
 /** A call that is refused, and why; becomes problem details. */
 export class Refusal extends Error {

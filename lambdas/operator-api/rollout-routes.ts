@@ -30,7 +30,10 @@ export function addRolloutRoutes(app: App, services: Services): void {
   const { sql, now } = services;
   const idOf = async (rollout: string) => (await showRollout(services, rollout)).rollout_id;
 
-  app.openapi(routes.previewRollout, async (c) => c.json(await previewDraft(services, c.req.valid('json')), 200));
+  app.openapi(routes.previewRollout, async (c) => {
+    const { name = 'preview', ...draft } = c.req.valid('json');
+    return c.json(await previewDraft(services, { name, ...draft }), 200);
+  });
 
   app.openapi(routes.createRollout, async (c) => {
     const { id, isNew } = await makeRollout(services, c.req.valid('json'), c.get('caller'));

@@ -343,7 +343,7 @@ describe('making rollouts', () => {
   });
 
   test.each([
-    [{ target_filter: { device_idz: ['d0'] } }, 'target_filter'],
+    [{ target_filter: { device_idz: ['d0'] } }, 'target_filter.device_idz'],
     [{ target_type: 'group' as const }, 'target_filter'],
     [{ target_filter: { models: ['esp32-c3'] } }, 'target_filter.models'],
     [{ rollout_percentage: 0 }, 'rollout_percentage'],
@@ -351,10 +351,17 @@ describe('making rollouts', () => {
     [{ send_window: { from: '25:00', to: '06:00' } }, 'send_window.from'],
     [{ name: '42' }, 'name'],
     [{ firmware_version: '9.9.9' }, 'firmware_version'],
-    [{ percentage: 5 }, '(body)'],
+    [{ percentage: 5 }, 'percentage'],
   ])('%j is refused, and the field is named', async (wrong, field) => {
     const problem = await refusal(client.createRollout({ ...DRAFT, ...(wrong as object) }));
     expect(problem).toMatchObject({ status: 400, errors: [{ field }] });
+  });
+
+  test('a misspelt filter of a list is refused, rather than mean all of it', async () => {
+    expect(await refusal(client.devices({ modell: 'esp32-s3' } as { model?: string }))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'modell', message: 'there is no such field' }],
+    });
   });
 
   test('a release for another chip than the model has is refused', async () => {
@@ -376,7 +383,8 @@ describe('making rollouts', () => {
     await addDevices(db.app, 4);
     await addDevices(db.app, 2, { prefix: 'new', version: '3.0.0' });
     await addDevices(db.app, 1, { prefix: 'x'.repeat(60) });
-    const preview = await client.previewRollout(DRAFT);
+    const { name: _, ...nameless } = DRAFT;
+    const preview = await client.previewRollout(nameless);
     expect(preview).toMatchObject({ members: 7, will_be_updated: 4 });
     expect(preview.will_not).toEqual([
       { reason: 'newer than 2.0.0', devices: 2 },
