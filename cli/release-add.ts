@@ -46,7 +46,11 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
     return awaitOutcome(api, awaited, before);
   };
   // The meter draws over what stands below it: it goes before anything else is printed.
-  showOutcome(session, await upload().finally(meter.done), since);
+  const outcome = await upload().finally(meter.done);
+  showOutcome(session, outcome, since);
+  if (outcome.release !== null && (await api.devices({ model, limit: 1 })).items.length === 0) {
+    session.note(`No device of model ${model} has reported yet.`);
+  }
 }
 
 function versionOf({ path, appVersion }: ImageFile): string {

@@ -64,6 +64,11 @@ describe('releases', () => {
     );
     expect(await cli.print('release', 'show', 'esp32-s3', '1.1.0')).toContain('calls itself  paku-core 1.1.0');
     expect((await cli.run('release', 'add', file, '--model', 'esp32-s3')).stdout).toContain('with the same bytes');
+    const misspelt = await cli.run('release', 'add', file, '--model', 'esp32-s33');
+    expect(misspelt).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/\nNo device of model esp32-s33 has reported yet.\n$/),
+    });
   });
 
   test('a rejected one ends with 1 and says why, and the next try is not confused with it', async () => {

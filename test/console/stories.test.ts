@@ -75,6 +75,8 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await drop(page, buildImage({ version: '1.2.0', project: 'van' }));
     await page.getByText('It calls itself van 1.2.0.').waitFor();
     expect(await page.getByLabel('Version', { exact: true }).inputValue()).toBe('1.2.0');
+    await page.getByLabel('Device model').fill('esp32-s33');
+    await page.getByText('No device of this model has reported yet.').waitFor();
     await upload(page, 'esp32-s3');
     await page.getByRole('heading', { name: 'Registered' }).first().waitFor();
     await page.getByRole('link', { name: 'Roll it out' }).click();

@@ -89,6 +89,7 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
     changelog: typed.changelog ?? '',
     signature,
   };
+  const isUnknown = (model: string) => fleet.data !== undefined && model !== '' && !models.includes(model);
   const upload = useMutation({
     mutationFn: () => uploadRelease(form, setStep),
     onSuccess: (outcome) => {
@@ -114,7 +115,14 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
       <form onSubmit={submit}>
         <FormErrors value={fieldErrorsOf(upload.error)}>
           <div className="fields">
-            <TextField label="Device model" name="device_model" required suggestions={models} {...field('model')} />
+            <TextField
+              label="Device model"
+              name="device_model"
+              required
+              suggestions={models}
+              {...(isUnknown(form.model) && { hint: 'No device of this model has reported yet.' })}
+              {...field('model')}
+            />
             <TextField label="Version" name="version" required {...field('version')} />
             <TextField
               label="Needs at least version (optional)"
