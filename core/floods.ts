@@ -19,28 +19,42 @@ interface Message {
   readonly topic: string;
   readonly clientId: string | null;
   readonly receivedAt: Date;
+  readonly payloadHash: string;
 }
 
 export interface Limited<M> {
+  /** One copy of each. */
   readonly taken: readonly M[];
   /** What is above the limit. */
   readonly dropped: readonly M[];
 }
 
+/** What was taken of a topic and minute by earlier batches. */
+interface Kept {
+  readonly messages: number;
+  /** Messages of this batch among them: a second delivery takes no room. */
+  readonly again: ReadonlySet<Message>;
+}
+
 /**
- * The first of each topic and minute, so that a device that floods one does not fill the database.
+ * The first of each topic and minute, so that a device that floods one does not fill the database. Copies count once.
  * @param most messages on one topic within a minute
- * @param before how many of them were taken already, by topic and minute
+ * @param before what was taken already, by topic and minute
  */
 export function limitFloods<M extends Message>(
   messages: readonly M[],
   most: number,
-  before: ReadonlyMap<string, number> = new Map(),
+  before: ReadonlyMap<string, Kept> = new Map(),
 ): Limited<M> {
   const limited = [...byTopicAndMinute(messages)].map(([key, said]) => {
-    const room = Math.max(0, most - (before.get(key) ?? 0));
-    const inOrder = [...said].sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
-    return { taken: inOrder.slice(0, room), dropped: inOrder.slice(room) };
+    const { messages: kept, again } = before.get(key) ?? { messages: 0, again: new Set() };
+    const news = said.filter((message) => !again.has(message));
+    news.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
+    const room = Math.max(0, most - kept);
+    return {
+      taken: [...said.filter((message) => again.has(message)), ...news.slice(0, room)],
+      dropped: news.slice(room),
+    };
   });
   return { taken: limited.flatMap(({ taken }) => taken), dropped: limited.flatMap(({ dropped }) => dropped) };
 }
@@ -61,18 +75,11 @@ export async function limitReports<M extends Message & { readonly report: { devi
   sql: Sql,
   messages: readonly M[],
 ): Promise<Limited<M>> {
-  const suspects = suspectsAmong(messages).map(({ key, first, minute }) => {
-    return { key, device_id: first.report.deviceId, event_type: first.report.type, minute };
-  });
-  if (suspects.length === 0) return { taken: messages, dropped: [] };
-  const before = await sql.query<Count>(
-    `SELECT s.key, count(*)::integer AS messages
-     FROM jsonb_to_recordset(:suspects::jsonb) AS s(key text, device_id text, event_type text, minute timestamptz)
-     JOIN ota_events AS e USING (device_id, event_type)
-     WHERE e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute' GROUP BY s.key`,
-    { suspects },
-  );
-  return limitFloods(messages, MOST_A_MINUTE.reports, toMap(before));
+  const suspects = suspectsAmong(messages, ({ report: { deviceId, type } }) => ({
+    device_id: deviceId,
+    event_type: type,
+  }));
+  return limitFloods(messages, MOST_A_MINUTE.reports, await readKept(sql, KEPT_REPORTS, suspects));
 }
 
 /** Rejections within their limit, those of earlier batches included, and a row for each flood of them. */
@@ -80,35 +87,73 @@ export async function limitRejections(
   sql: Sql,
   messages: readonly RejectedMessage[],
 ): Promise<readonly RejectedMessage[]> {
-  const suspects = suspectsAmong(messages).map(({ key, first: { topic }, minute }) => ({ key, topic, minute }));
-  if (suspects.length === 0) return messages;
-  const before = await sql.query<Count>(
-    `SELECT s.key, count(*)::integer AS messages
-     FROM jsonb_to_recordset(:suspects::jsonb) AS s(key text, topic text, minute timestamptz)
-     JOIN rejected_messages AS m USING (topic)
-     WHERE m.received_at >= s.minute AND m.received_at < s.minute + interval '1 minute' GROUP BY s.key`,
-    { suspects },
-  );
-  const { taken, dropped } = limitFloods(messages, MOST_A_MINUTE.rejections, toMap(before));
+  const suspects = suspectsAmong(messages, ({ topic }) => ({ topic }));
+  const before = await readKept(sql, KEPT_REJECTIONS, suspects);
+  const { taken, dropped } = limitFloods(messages, MOST_A_MINUTE.rejections, before);
   return [...taken, ...describeFloods(dropped, MOST_A_MINUTE.rejections)];
 }
 
-function suspectsAmong<M extends Message>(messages: readonly M[]) {
+interface Suspect<M extends Message> {
+  readonly key: string;
+  readonly said: readonly M[];
+  /** What its rows are found by. */
+  readonly source: object;
+}
+
+function suspectsAmong<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Suspect<M>[] {
   return [...byTopicAndMinute(messages)].flatMap(([key, said]) => {
     const [first] = said;
-    if (first === undefined || said.length < SUSPICIOUS) return [];
-    return { key, first, minute: minuteOf(first.receivedAt) };
+    return first === undefined || said.length < SUSPICIOUS ? [] : [{ key, said, source: sourceOf(first) }];
   });
 }
 
-interface Count {
-  readonly key: string;
-  readonly messages: number;
+const keptStatement = (table: string, source: string, isSource: string, hash: string) => `
+    SELECT s.key,
+      (SELECT count(*)::integer FROM ${table} AS e WHERE ${isSource}
+         AND e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute') AS messages,
+      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.said) AS m(n integer, at timestamptz, hash text)
+       WHERE EXISTS (
+         SELECT FROM ${table} AS e WHERE ${isSource} AND e.received_at = m.at AND e.${hash} = m.hash)) AS again
+    FROM jsonb_to_recordset(:suspects::jsonb) AS s(key text, minute timestamptz, said jsonb, ${source})`;
+
+const KEPT_REPORTS = keptStatement(
+  'ota_events',
+  'device_id text, event_type text',
+  'e.device_id = s.device_id AND e.event_type = s.event_type',
+  'payload_hash',
+);
+const KEPT_REJECTIONS = keptStatement('rejected_messages', 'topic text', 'e.topic = s.topic', 'payload_sha256');
+
+async function readKept<M extends Message>(
+  sql: Sql,
+  statement: string,
+  suspects: readonly Suspect<M>[],
+): Promise<Map<string, Kept>> {
+  if (suspects.length === 0) return new Map();
+  const rows = await sql.query<{ key: string; messages: number; again: number[] }>(statement, {
+    suspects: suspects.map(({ key, said, source }) => ({
+      ...source,
+      key,
+      minute: said[0] && minuteOf(said[0].receivedAt),
+      said: said.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
+    })),
+  });
+  const saidBy = new Map(suspects.map(({ key, said }) => [key, said]));
+  return new Map(
+    rows.map(({ key, messages, again }) => {
+      const said = saidBy.get(key) ?? [];
+      return [key, { messages, again: new Set(again.flatMap((n) => said[n] ?? [])) }];
+    }),
+  );
 }
 
-const toMap = (counts: readonly Count[]) => new Map(counts.map(({ key, messages }) => [key, messages]));
-
+/** One copy of each message. */
 const byTopicAndMinute = <M extends Message>(messages: readonly M[]) =>
-  groupBy(messages, ({ topic, receivedAt }) => `${minuteOf(receivedAt).toISOString()} ${topic}`);
+  groupBy(onceEach(messages), ({ topic, receivedAt }) => `${minuteOf(receivedAt).toISOString()} ${topic}`);
+
+function onceEach<M extends Message>(messages: readonly M[]): M[] {
+  const nameOf = ({ topic, receivedAt, payloadHash }: M) => `${receivedAt.getTime()} ${payloadHash} ${topic}`;
+  return [...new Map(messages.map((message) => [nameOf(message), message])).values()];
+}
 
 const minuteOf = (at: Date) => new Date(Math.floor(at.getTime() / 60_000) * 60_000);

@@ -1,14 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
-import { recordRejectedMessages } from '../../core/rejected-messages.ts';
-import { decodeRuleMessage, type RejectedMessage, rejectMessage } from '../../core/rule-message.ts';
 import { tallyEndedUpdates } from '../../core/tallying.ts';
-import { DEVICE_ID_SEGMENT, parseOtaTopic } from '../../core/topics.ts';
-import { readOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
-import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
-import { readStatus } from '../../lambdas/ingest-status/status-message.ts';
-import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
+import { ingestReports } from '../../lambdas/ingest-ota/report-batch.ts';
+import { readStatusBatch, storeStatusBatch } from '../../lambdas/ingest-status/status-batch.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 
@@ -44,21 +39,29 @@ function onQueue(device: string, second: number, topic: string, payload: string 
 
 const GARBAGE = ['not JSON', '{"firmware_version": 7}', '{"device_id": "another"}', '[]', '{"status": "perhaps"}'];
 
+const garbage = (second: fc.Arbitrary<number>, isStatus: fc.Arbitrary<boolean>, length: fc.ArrayConstraints) =>
+  fc.array(fc.tuple(second, fc.constantFrom(...GARBAGE), isStatus), length);
+
 /** What one device says about the command that it got, and beside it; any of it may be lost on the way to the rule. */
 const lives = (device: string) =>
   fc
     .record({
       end: fc.constantFrom('runs', 'boots back', 'dies young', 'fails', 'says nothing more'),
       wait: fc.integer({ min: 0, max: 60 }),
-      garbage: fc.array(fc.tuple(fc.integer({ min: 1, max: 300 }), fc.constantFrom(...GARBAGE), fc.boolean()), {
-        maxLength: 3,
-      }),
+      garbage: fc.oneof(
+        { weight: 2, arbitrary: garbage(fc.integer({ min: 1, max: 300 }), fc.boolean(), { maxLength: 3 }) },
+        // So much of a minute that it is looked at as a flood might be, and is none.
+        {
+          weight: 1,
+          arbitrary: garbage(fc.integer({ min: 1, max: 59 }), fc.constant(true), { minLength: 18, maxLength: 19 }),
+        },
+      ),
       isOff: fc.boolean(),
       isLost: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 16, maxLength: 16 }),
       // A device that comes back to the broker hands over in one instant what it said in a while.
       heldBack: fc.constantFrom(1, 1, 5, 60),
     })
-    .map(({ end, wait, garbage, isOff, isLost, heldBack }) => {
+    .map(({ end, wait, garbage: rubbish, isOff, isLost, heldBack }) => {
       const arrives = (second: number) => Math.ceil(second / heldBack) * heldBack;
       const queued = (id: string, second: number, topic: string, payload: string | object) =>
         onQueue(id, arrives(second), topic, payload);
@@ -82,7 +85,7 @@ const lives = (device: string) =>
         status(102, '1.0.0', 5_102, { device_model: 'esp32-s3' }),
         ...boots,
         ...(isOff ? [queued(device, 290, 'status', { online: false })] : []),
-        ...garbage.map(([second, text, isStatus]) => queued(device, second, isStatus ? 'status' : 'ota/result', text)),
+        ...rubbish.map(([second, text, isStatus]) => queued(device, second, isStatus ? 'status' : 'ota/result', text)),
       ];
       return said.filter((_, n) => isLost[n] !== 0);
     });
@@ -90,31 +93,9 @@ const lives = (device: string) =>
 const histories = fc.tuple(lives('d0'), lives('d1'), lives('d2')).map((all) => all.flat());
 
 /** What the two ingestion functions do with a batch of their queue. */
-async function ingest(queue: Queued['queue'], bodies: readonly string[]): Promise<void> {
-  const statuses: Status[] = [];
-  const reports: FamilyReport[] = [];
-  const rejected: RejectedMessage[] = [];
-  for (const body of bodies) {
-    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now);
-    if (!decoded.ok) {
-      rejected.push(decoded.rejected);
-      continue;
-    }
-    const message = decoded.value;
-    if (queue === 'status') {
-      const status = readStatus(message);
-      if (status.ok) statuses.push({ ...message, report: status.report });
-      else rejected.push(rejectMessage(message, status.reason));
-      continue;
-    }
-    const topic = parseOtaTopic(message.topic);
-    const read = topic && readOtaMessage(message, topic.kind);
-    if (topic && read?.ok) reports.push({ family: topic.family, clientId: message.clientId, report: read.report });
-    else rejected.push(rejectMessage(message, read === undefined || read.ok ? 'no OTA topic' : read.reason));
-  }
-  if (queue === 'status') await storeStatuses(db.app, statuses, now);
-  else await storeReports(db.app, reports, now);
-  await recordRejectedMessages(db.app, rejected);
+async function ingest(queue: Queued['queue'], batch: readonly Queued[]): Promise<void> {
+  if (queue === 'status') await storeStatusBatch(db.app, readStatusBatch(batch, now), now);
+  else await ingestReports(db.app, batch, now);
 }
 
 /** Three devices on 1.0.0 that were sent 2.0.0 at 12:00:00. */
@@ -166,8 +147,8 @@ async function deliver(messages: readonly Queued[], sizes: readonly number[]): P
     const batch = rest.slice(0, sizes[n % sizes.length]);
     rest = rest.slice(batch.length);
     for (const queue of ['status', 'ota'] as const) {
-      const bodies = batch.filter((message) => message.queue === queue).map(({ body }) => body);
-      if (bodies.length > 0) await ingest(queue, bodies);
+      const ofQueue = batch.filter((message) => message.queue === queue);
+      if (ofQueue.length > 0) await ingest(queue, ofQueue);
     }
   }
   // The next tick does this for updates that statuses ended.
@@ -187,13 +168,14 @@ test(
             delivered: fc.shuffledSubarray([...messages, ...messages], { minLength: messages.length * 2 }),
           }),
         ),
-        fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 }),
+        // Small batches, or all of it in two.
+        fc.option(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 }), { freq: 1 }),
         async ({ clean, delivered }, sizes) => {
           await begin();
           await deliver(clean, [1]);
           const rows = await readRows();
           await begin();
-          await deliver(delivered, sizes);
+          await deliver(delivered, sizes ?? [clean.length]);
           expect(await readRows()).toEqual(rows);
         },
       ),

@@ -19,6 +19,7 @@ const noon = new Date('2026-03-02T12:00:00Z');
 const at = (ms: number) => new Date(noon.getTime() + ms);
 
 const progress = (deviceId: string, ms: number) => ({
+  payloadHash: sha256(`${deviceId} ${ms}`),
   topic: `paku/devices/${deviceId}/ota/progress`,
   clientId: deviceId,
   receivedAt: at(ms),
@@ -119,6 +120,41 @@ describe('a device that floods', () => {
     );
     expect(await countRows('ota_events WHERE device_id IS NOT NULL')).toBe(MOST_A_MINUTE.statuses);
     expect(await db.app.query('SELECT uptime_seconds::integer AS uptime FROM devices')).toEqual([{ uptime: 40_900 }]);
+  });
+});
+
+describe('a second delivery', () => {
+  const garbage = (n: number): RejectedMessage => ({
+    topic: 'paku/edge/d0/status',
+    clientId: 'd0',
+    receivedAt: at(n * 100),
+    reason: 'payload is not a JSON object',
+    payload: Buffer.from(`x${n}`),
+    payloadHash: sha256(`x${n}`),
+  });
+  const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
+
+  test('of rejected messages is no flood, and takes no room from those that come with it', async () => {
+    await recordRejectedMessages(db.app, numbers(12).map(garbage));
+    await recordRejectedMessages(db.app, numbers(12).map(garbage));
+    expect(await countRows('rejected_messages')).toBe(12);
+    await recordRejectedMessages(db.app, numbers(17).map(garbage));
+    await recordRejectedMessages(db.app, [...numbers(17).map(garbage), ...numbers(17).map(garbage)]);
+    expect(await countRows(`rejected_messages WHERE reason = 'payload is not a JSON object'`)).toBe(17);
+    expect(await countRows('rejected_messages')).toBe(17);
+  });
+
+  test('of reports is handed on, so that what a first one left undone is done, and is no flood', async () => {
+    await addDevices(db.app, 1);
+    const said = numbers(MOST_A_MINUTE.reports).map((n) => progress('d0', n * 100));
+    await ingest(said.slice(0, 200));
+    const { taken, dropped } = await limitReports(db.app, [...said, progress('d0', 59_999)]);
+    expect(dropped).toEqual([progress('d0', 59_999)]);
+    expect(taken).toHaveLength(MOST_A_MINUTE.reports);
+    await ingest(said);
+    expect(await countRows('ota_events')).toBe(MOST_A_MINUTE.reports);
+    expect(await countRows('rejected_messages')).toBe(0);
+    expect((await limitReports(db.app, said)).taken).toHaveLength(MOST_A_MINUTE.reports);
   });
 });
 

@@ -1,0 +1,60 @@
+import type { Sql } from '../../core/database.ts';
+import type { DeviceReport } from '../../core/devices.ts';
+import { describeFloods, limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
+import { recordRejectedMessages } from '../../core/rejected-messages.ts';
+import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
+import { DEVICE_ID_SEGMENT } from '../../core/topics.ts';
+import type { Queued } from '../shared/queued.ts';
+import { readStatus } from './status-message.ts';
+import { storeStatuses } from './store-statuses.ts';
+
+export interface StatusMessage {
+  readonly message: RuleMessage;
+  readonly report: DeviceReport;
+}
+
+export interface StatusBatch {
+  readonly statuses: readonly StatusMessage[];
+  readonly rejected: readonly RejectedMessage[];
+}
+
+export function readStatusBatch(batch: readonly Queued[], now: Date): StatusBatch {
+  const statuses: StatusMessage[] = [];
+  const rejected: RejectedMessage[] = [];
+  for (const { body, undeliveredAt } of batch) {
+    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now, undeliveredAt);
+    if (!decoded.ok) {
+      rejected.push(decoded.rejected);
+      continue;
+    }
+    const status = readStatus(decoded.value);
+    if (status.ok) statuses.push({ message: decoded.value, report: status.report });
+    else rejected.push(rejectMessage(decoded.value, status.reason));
+  }
+  return { statuses, rejected };
+}
+
+/**
+ * Status messages → devices; what they prove about running updates. Can be repeated.
+ * @returns `owed`: ids of updates that devices just seen are owed; and how much came to what
+ */
+export async function storeStatusBatch(
+  sql: Sql,
+  { statuses, rejected }: StatusBatch,
+  now: Date,
+): Promise<{ owed: readonly number[]; rejected: number; dropped: number }> {
+  const { owed, refused } = await storeStatuses(
+    sql,
+    statuses.map(({ message, report }) => ({ ...message, report })),
+    now,
+  );
+  const all = [...rejected];
+  for (const { message } of statuses) {
+    const reason = refused.get(message.deviceId);
+    if (reason !== undefined) all.push(rejectMessage(message, reason));
+  }
+  const messages = statuses.map(({ message }) => message);
+  const { dropped } = limitFloods(messages, MOST_A_MINUTE.statuses);
+  await recordRejectedMessages(sql, [...all, ...describeFloods(dropped, MOST_A_MINUTE.statuses)]);
+  return { owed, rejected: all.length, dropped: dropped.length };
+}

@@ -1,0 +1,20 @@
+import type { SQSRecord } from 'aws-lambda';
+import { ENV } from '../../core/env-names.ts';
+import { requireEnv } from './environment.ts';
+
+const undeliveredQueueArn = requireEnv(ENV.undeliveredQueueArn);
+
+/** What a topic rule, or its error action, put on a queue. */
+export interface Queued {
+  readonly body: string;
+  /**
+   * When the error action put it there, which is soon after the device had sent it; undefined for what came by another
+   * queue: a message that was moved there from the dead letters bears the time of the move.
+   */
+  readonly undeliveredAt?: Date;
+}
+
+export const queued = ({ body, eventSourceARN, attributes }: SQSRecord): Queued =>
+  eventSourceARN === undeliveredQueueArn
+    ? { body, undeliveredAt: new Date(Number(attributes.SentTimestamp)) }
+    : { body };
