@@ -22,6 +22,8 @@ export class QueueJournal {
   readonly #onFailure: (error: Error) => void;
   readonly #kept = new Map<string, KeptMessage>();
   #gone = 0;
+  /** The last write failed: the file may end within a line, and lacks what was to be written. */
+  #isBehind = false;
 
   /** @param onFailure told when the file cannot be written; the queues go on in memory */
   constructor(file: string, onFailure: (error: Error) => void) {
@@ -39,13 +41,13 @@ export class QueueJournal {
 
   add(message: KeptMessage): void {
     this.#kept.set(message.id, message);
-    this.#write(() => appendFileSync(this.#file, `${JSON.stringify(message)}\n`, { mode: 0o600 }));
+    this.#write(message);
   }
 
   remove(id: string): void {
     if (!this.#kept.delete(id)) return;
-    if (++this.#gone > MOST_GONE) this.#write(() => this.#rewrite());
-    else this.#write(() => appendFileSync(this.#file, `${JSON.stringify({ id })}\n`, { mode: 0o600 }));
+    this.#gone++;
+    this.#write({ id });
   }
 
   /** The last line may be half of one. */
@@ -64,10 +66,13 @@ export class QueueJournal {
     this.#gone = 0;
   }
 
-  #write(write: () => void): void {
+  #write(entry: KeptMessage | { readonly id: string }): void {
     try {
-      write();
+      if (this.#isBehind || this.#gone > MOST_GONE) this.#rewrite();
+      else appendFileSync(this.#file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+      this.#isBehind = false;
     } catch (error) {
+      this.#isBehind = true;
       this.#onFailure(error as Error);
     }
   }

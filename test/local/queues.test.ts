@@ -187,6 +187,22 @@ describe('a queue with a journal', () => {
     await clock.advance(0);
     expect(batches).toEqual([['a']]);
   });
+
+  it('that was full for a while has all of it once there is room, what came meanwhile included', async () => {
+    const file = await newFile();
+    queue.keepIn(openJournal(file));
+    rmSync(file);
+    mkdirSync(file);
+    queue.send('a');
+    // The half line that still went on the disk.
+    rmSync(file, { recursive: true });
+    appendFileSync(file, '{"id":"half of');
+    queue.send('b');
+    queue.send('c');
+    queue = newQueue();
+    queue.keepIn(openJournal(file));
+    expect(queue.messages.map(({ body }) => body)).toEqual(['a', 'b', 'c']);
+  });
 });
 
 describe('a queue that a test makes unruly', () => {
