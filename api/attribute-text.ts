@@ -1,7 +1,7 @@
 type AttributeValue = string | number | boolean | null;
 
 /**
- * An attribute of a device as people write it: `site=rome`. Numbers and true or false are what they look like; an empty
+ * An attribute of a device as people write it: `site=rome`. Numbers and true or false are what they look like, unless a number would lose digits (`007`, an ICCID); an empty
  * value is null, which removes the attribute. @returns undefined for what has no name or no `=`
  */
 export function readAttribute(text: string): [name: string, value: AttributeValue] | undefined {
@@ -14,5 +14,5 @@ export function readAttribute(text: string): [name: string, value: AttributeValu
 function readValue(text: string): AttributeValue {
   if (text === '') return null;
   if (text === 'true' || text === 'false') return text === 'true';
-  return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  return String(Number(text)) === text && Number.isFinite(Number(text)) ? Number(text) : text;
 }

@@ -203,7 +203,7 @@ export const explainDevice = createRoute({
     query: z.strictObject({
       rollout: z
         .string()
-        .max(128)
+        .max(160)
         .optional()
         .describe(
           'Id or name; else the one that updates the device, else the newest that means it, else the newest; of ten.',

@@ -8,7 +8,14 @@ import { answer, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, 
 import { warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
-const rolloutName = z.string().trim().min(1).max(128).regex(/\D/, 'a name is not only digits, which would be an id');
+/** Room for `<device> to <version> (n)`. */
+const MAX_NAME = 160;
+const rolloutName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(MAX_NAME)
+  .regex(/\D/, 'a name is not only digits, which would be an id');
 
 /** What may still be changed while a rollout runs. */
 const changeable = {
@@ -215,7 +222,7 @@ export const decisionSchema = z
   .openapi('Decision');
 export type Decision = z.infer<typeof decisionSchema>;
 
-const params = z.object({ rollout: z.string().min(1).max(128).describe('Id or name.') });
+const params = z.object({ rollout: z.string().min(1).max(MAX_NAME).describe('Id or name.') });
 const etag = { etag: { schema: { type: 'string' as const }, description: 'For `If-Match`.' } };
 
 export const previewRollout = createRoute({

@@ -108,7 +108,7 @@ export const fleetHistory = createRoute({
         .default(24),
     }),
   },
-  responses: { 200: answer('Samples, the oldest first, at most 200 a series', versionHistorySchema), ...REFUSALS },
+  responses: { 200: answer('Samples, the oldest first, at most 300 a series', versionHistorySchema), ...REFUSALS },
 });
 
 export const listEvents = createRoute({

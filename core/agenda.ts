@@ -1,4 +1,5 @@
 import type { Sql } from './database.ts';
+import { HAS_UNPUBLISHED_EVENTS } from './rollout-events.ts';
 
 /**
  * Whether there is anything for the orchestrator to do, in one statement that asks indexes only: a fleet at rest costs one
@@ -15,7 +16,7 @@ export async function hasWork(sql: Sql, now: Date): Promise<boolean> {
          WHERE closed_at IS NULL AND rollout_id IS NOT NULL AND status IN ('pending', 'sent'))
        OR EXISTS (SELECT FROM device_update_status
          WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL)
-       OR EXISTS (SELECT FROM ota_events WHERE device_id IS NULL AND published_at IS NULL)
+       OR ${HAS_UNPUBLISHED_EVENTS}
        OR NOT EXISTS (SELECT FROM leases WHERE name = 'housekeeping' AND expires_at > :now::timestamptz) AS has_work`,
     { now },
   );

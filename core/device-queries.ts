@@ -163,22 +163,29 @@ export interface Act {
   readonly now: Date;
 }
 
-/** Sets attributes of a device; null removes one. @returns false where there is no such device */
+/** All attributes of a device, as JSON: a page of devices has them, and must stay under the Data API's 1 MiB. */
+export const MAX_ATTRIBUTES_BYTES = 4 * 1024;
+
+/** Sets attributes of a device; null removes one. Nothing is set where all of them would be too large. */
 export async function setAttributes(
   sql: Sql,
   deviceId: string,
   changes: Readonly<Record<string, string | number | boolean | null>>,
   { by, now }: Act,
-): Promise<boolean> {
-  const rows = await sql.query(
+): Promise<'set' | 'too large' | 'unknown device'> {
+  const [row] = await sql.query<{ is_set: boolean }>(
     `WITH changed AS (
-       UPDATE devices SET metadata = jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) WHERE device_id = :device
+       UPDATE devices AS d SET metadata = n.metadata
+       FROM (SELECT jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) AS metadata
+             FROM devices WHERE device_id = :device FOR UPDATE) AS n
+       WHERE d.device_id = :device AND octet_length(n.metadata::text) <= ${MAX_ATTRIBUTES_BYTES}
        RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
      ), noted AS (${NOTE_IN_STORY})
-     SELECT device_id FROM changed`,
+     SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,
     { device: deviceId, changes: { attributes: changes }, by, now },
   );
-  return rows.length > 0;
+  if (row === undefined) return 'unknown device';
+  return row.is_set ? 'set' : 'too large';
 }
 
 /** What went into `removed` and `added` (device_id, group_name), for {@link NOTE_IN_STORY}. */

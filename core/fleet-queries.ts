@@ -6,7 +6,14 @@ export interface VersionCount {
   readonly devices: number;
 }
 
-/** How many devices run which version now. */
+export async function countDevices(sql: Sql): Promise<number> {
+  const [row] = await sql.query<{ devices: number }>(
+    'SELECT coalesce(sum(devices), 0)::integer AS devices FROM version_counts',
+  );
+  return row?.devices ?? 0;
+}
+
+/** How many devices run which version now, by model; at most 500 versions in all. */
 export async function countVersions(sql: Sql): Promise<VersionCount[]> {
   return sql.query(
     `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts

@@ -37,4 +37,4 @@ export type Models = z.infer<typeof modelsSchema>;
 
 /** The settings of a model; the defaults for one that has none. */
 export const settingsOf = (models: Models, deviceModel: string): ModelSettings =>
-  models[deviceModel] ?? modelSettingsSchema.parse({});
+  (Object.hasOwn(models, deviceModel) ? models[deviceModel] : undefined) ?? modelSettingsSchema.parse({});

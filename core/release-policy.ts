@@ -1,5 +1,5 @@
 import semver from 'semver';
-import { CHIP_NAMES, chipOfModelName } from './esp-image/chips.ts';
+import { chipOfModelName } from './esp-image/chips.ts';
 import type { ParsedImage, Warning } from './esp-image/inspect-image.ts';
 import type { ModelSettings } from './model-settings.ts';
 import { DEVICE_VERSION_LENGTH } from './versions.ts';
@@ -84,5 +84,3 @@ export function versionWarnings(version: string, image: ParsedImage): Warning[] 
   }
   return warnings;
 }
-
-export const isKnownChip = (name: string): boolean => CHIP_NAMES.includes(name);

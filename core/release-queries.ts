@@ -28,8 +28,10 @@ export interface ReleaseDetailRow extends ReleaseRow {
 
 const COLUMNS = `f.id AS release_id, f.device_model, f.version, f.chip, f.file_size, f.checksum_sha256, f.project_name,
        f.app_version, f.min_version, f.changelog, f.is_signed, f.warnings, f.created_at, f.revoked_at, f.revoked_reason,
-       (SELECT count(*)::integer FROM devices AS d
-        WHERE d.device_model = f.device_model AND d.current_firmware_version = f.version) AS devices`;
+       (SELECT coalesce(sum(c.devices), 0)::integer FROM version_counts AS c
+        WHERE c.device_model = f.device_model
+          AND c.firmware_version IN (ltrim(f.version, 'vV'), 'v' || ltrim(f.version, 'vV'), 'V' || ltrim(f.version, 'vV'))
+       ) AS devices`;
 
 /** Releases registered before one, the newest first. */
 export async function listReleases(

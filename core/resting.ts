@@ -1,5 +1,6 @@
 import type { Sql } from './database.ts';
 import type { DeviceReport } from './devices.ts';
+import { HAS_UNPUBLISHED_EVENTS } from './rollout-events.ts';
 
 /**
  * Whether the system works, or rests: then no tick and no heartbeat that says nothing new touches the database, which may
@@ -79,7 +80,7 @@ export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
            AND (u.status <> 'pending' OR d.last_seen > :now::timestamptz - interval '24 hours'))
        OR EXISTS (SELECT FROM device_update_status
          WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL)
-       OR EXISTS (SELECT FROM ota_events WHERE device_id IS NULL AND published_at IS NULL) AS "isBusy",
+       OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
        (SELECT min(deadline_at) FROM device_update_status WHERE closed_at IS NULL) AS "dueAt",
        (SELECT count(*) || ' ' || coalesce(max(updated_at)::text, '') FROM rollout_configurations
         WHERE completed_at IS NULL AND aborted_at IS NULL) AS rollouts,

@@ -15,6 +15,11 @@ export interface RolloutEvent {
   readonly detail: object;
 }
 
+/** Whether there are any. Those of a rollout that was deleted are told to nobody. */
+export const HAS_UNPUBLISHED_EVENTS = `EXISTS (
+         SELECT FROM ota_events AS e JOIN rollout_configurations AS r ON r.id = e.rollout_id
+         WHERE e.device_id IS NULL AND e.published_at IS NULL)`;
+
 /** The oldest decisions that were not published yet: an outbox, so that a change and its event cannot part. */
 export async function readUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
   return sql.query(

@@ -57,6 +57,9 @@ export type PlanResult =
   | { readonly ok: true; readonly plan: RolloutPlan }
   | { readonly ok: false; readonly reason: string };
 
+/** What `stages` and `send_window` may have as text; what has more is read as its length. */
+export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024 } as const;
+
 /** Reads `stages` and `send_window` of a rollout; gates that a stage does not name are the rollout's own. */
 export function readPlan(row: {
   readonly stages: unknown;
@@ -65,6 +68,9 @@ export function readPlan(row: {
   readonly min_reports: number;
 }): PlanResult {
   const stages = stagesSchema.nullable().safeParse(row.stages);
+  if (typeof row.stages === 'number') return { ok: false, reason: tooLarge('stages', row.stages, PLAN_BYTES.stages) };
+  if (typeof row.send_window === 'number')
+    return { ok: false, reason: tooLarge('send_window', row.send_window, PLAN_BYTES.sendWindow) };
   if (!stages.success) return { ok: false, reason: `stages: ${describeErrors(stages.error)}` };
   const window = sendWindow.nullable().safeParse(row.send_window);
   if (!window.success) return { ok: false, reason: `send_window: ${describeErrors(window.error)}` };
@@ -82,6 +88,9 @@ export function readPlan(row: {
     plan: { stages: given === undefined ? null : reachEveryone(given, ownGate), sendWindow: window.data },
   };
 }
+
+const tooLarge = (column: string, bytes: number, most: number) =>
+  `${column}: ${bytes} bytes of JSON, at most ${most} can be read`;
 
 /** What the stages leave out follows after the last: who wants fewer devices says so by `rollout_percentage`. */
 function reachEveryone(stages: readonly Stage[], ownGate: Gate): Stage[] {

@@ -24,7 +24,7 @@ export const ROLLOUT_MOVES: readonly Move[] = [
   { from: ['scheduled'], to: 'active', on: 'start time' },
   { from: ['active'], to: 'halted', on: 'gate failed' },
   { from: ['active'], to: 'completed', on: 'every member has ended' },
-  { from: ['draft', 'scheduled', 'active'], to: 'paused', on: 'pause' },
+  { from: ['scheduled', 'active'], to: 'paused', on: 'pause' },
   { from: ['halted', 'paused'], to: 'active', on: 'resume' },
   { from: ['active'], to: 'active', on: 'advance' },
   { from: ['active', 'halted', 'paused', 'completed'], to: 'active', on: 'retry' },

@@ -1,6 +1,7 @@
 import type { Sql } from './database.ts';
+import { PLAN_BYTES } from './rollout-plan.ts';
 import type { Gates, RolloutNumbers, Tally } from './rollout-policy.ts';
-import { readableFilter, readTarget, type TargetType } from './target-filter.ts';
+import { readable, readableFilter, readTarget, type TargetType } from './target-filter.ts';
 import { toWinner, type Winner } from './targeting.ts';
 import { isSameVersion } from './versions.ts';
 
@@ -101,8 +102,8 @@ const hasUpdate = (kind: string) => `coalesce((
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold,
-       r.member_percentage, r.stages,
-       r.send_window, r.start_at,
+       r.member_percentage, ${readable('r.stages', PLAN_BYTES.stages)} AS stages,
+       ${readable('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,

@@ -41,10 +41,12 @@ export interface Target {
 /** A row of the Data API's answer holds 64 KB, with the rest of the rollout. */
 const MAX_FILTER_BYTES = 48 * 1024;
 
-/** Column `target_filter` of the rollouts `alias`; where it is too large to be read, its length. */
-export const readableFilter = (alias: string) =>
-  `CASE WHEN octet_length(${alias}.target_filter::text) <= 56 * 1024 THEN ${alias}.target_filter
-         ELSE to_jsonb(octet_length(${alias}.target_filter::text)) END AS target_filter`;
+/** A column of jsonb; where it has more bytes as text, their number: one row that cannot be read would fail a statement. */
+export const readable = (column: string, most: number) =>
+  `CASE WHEN octet_length(${column}::text) > ${most} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
+
+/** Column `target_filter` of the rollouts `alias`, with blanks that {@link MAX_FILTER_BYTES} does not count. */
+export const readableFilter = (alias: string) => `${readable(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
 
 export type TargetResult =
   | { readonly ok: true; readonly target: Target }

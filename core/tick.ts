@@ -39,6 +39,8 @@ export async function runTickAlone(
 export interface Tick {
   readonly expired: number;
   readonly rollouts: readonly DrivenRollout[];
+  /** Rollouts that failed, and why; the others went on. */
+  readonly problems: readonly { readonly rolloutId: number; readonly error: unknown }[];
 }
 
 /**
@@ -58,20 +60,18 @@ export async function runTick(
   await forgetChanges(sql);
   await foldLedgers(sql);
   const rollouts: DrivenRollout[] = [];
-  const problems: unknown[] = [];
+  const problems: { rolloutId: number; error: unknown }[] = [];
   for (const id of await findActiveRollouts(sql)) {
     try {
       const tick = await driveById(sql, id, now);
       await dispatch(tick?.owed ?? []);
       if (tick !== undefined) rollouts.push(tick);
-    } catch (problem) {
-      // The others go on; the tick fails in the end.
-      problems.push(problem);
+    } catch (error) {
+      problems.push({ rolloutId: id, error });
     }
   }
   await cancelAllHalted(sql, now);
-  if (problems.length > 0) throw problems[0];
-  return { expired, rollouts };
+  return { expired, rollouts, problems };
 }
 
 /** @returns undefined where it was stopped meanwhile */

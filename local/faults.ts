@@ -33,7 +33,7 @@ export interface Faults {
   /** @returns what happens to this call; undefined: what should */
   onCall?(call: Call): Fault | undefined;
   /** @returns for each copy of a message that is put on a queue, after how many ms it can be received; `[0]`: as it should */
-  onSend?(queue: string, body: string): readonly number[];
+  onSend?(queue: string, body: string, sentAt: Date): readonly number[];
   /** @returns whether the action of a topic rule fails for this message, so that its error action gets it */
   failsAction?(topic: string): boolean;
 }

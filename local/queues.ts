@@ -60,7 +60,7 @@ export class LocalQueue {
   send(body: string): string {
     const id = randomUUID();
     const now = this.#clock.now();
-    for (const [copy, delayMs] of this.#onSend(this.settings.name, body).entries()) {
+    for (const [copy, delayMs] of this.#onSend(this.settings.name, body, new Date(now)).entries()) {
       const message = { id: copy === 0 ? id : randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delayMs };
       this.#keep(message);
     }

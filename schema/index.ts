@@ -10,6 +10,7 @@ import sums from './000009_sums.sql';
 import hotHeartbeats from './000010_hot_heartbeats.sql';
 import leftGroups from './000011_left_groups.sql';
 import halted from './000012_halted.sql';
+import rejectionsByTime from './000013_rejections_by_time.sql';
 
 export interface Migration {
   readonly version: number;
@@ -31,4 +32,5 @@ export const migrations: readonly Migration[] = [
   { version: 10, name: 'hot_heartbeats', sql: hotHeartbeats },
   { version: 11, name: 'left_groups', sql: leftGroups },
   { version: 12, name: 'halted', sql: halted },
+  { version: 13, name: 'rejections_by_time', sql: rejectionsByTime },
 ];

@@ -11,13 +11,12 @@ import { dispatchUpdates } from './dispatch-updates.ts';
 import { sendCommand } from './send-command.ts';
 
 const database = openDatabase();
-let maker: Promise<CommandMaker> | undefined;
+const models = readModels();
 
 /** The only function that sends. */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  maker ??= makeCommandMaker();
   const ids = readUpdateIds(event);
-  const outcomes = await dispatchUpdates(database, ids, new Date(), await maker, sendCommand);
+  const outcomes = await dispatchUpdates(database, ids, new Date(), await makeCommandMaker(), sendCommand);
   logger.info('commands', { asked: ids.length, outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })) });
   return { batchItemFailures: [] };
 }
@@ -27,6 +26,7 @@ function readUpdateIds(event: SQSEvent): number[] {
   return [...new Set(ids.filter((id): id is number => Number.isSafeInteger(id)))];
 }
 
+/** The secret is read once, and again after a failure. */
 async function makeCommandMaker(): Promise<CommandMaker> {
   const linkSecret = await readSecret(requireEnv(ENV.linkSecretArn));
   return commandMaker({
@@ -34,7 +34,7 @@ async function makeCommandMaker(): Promise<CommandMaker> {
     linkBaseUrl: requireEnv(ENV.linkBaseUrl),
     topicPrefix: requireEnv(ENV.topicPrefix),
     defaultFamily: requireEnv(ENV.commandFamily) as CommandFamily,
-    models: readModels(),
+    models,
     bucket: requireEnv(ENV.firmwareBucket),
   });
 }

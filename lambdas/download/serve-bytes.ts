@@ -10,7 +10,9 @@ export async function serveBytes(
   range: string | undefined,
 ): Promise<APIGatewayProxyStructuredResultV2> {
   const wanted = range !== undefined && /^bytes=\d*-\d*$/.test(range) ? { Range: range } : {};
-  const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, ...wanted }));
+  const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, ...wanted })).catch(unlessBeyond);
+  // A device that resumes a download which it had finished asks for what comes after the last byte.
+  if (object === undefined) return { statusCode: 416, headers: { 'cache-control': 'no-store' }, body: '' };
   const body = await object.Body?.transformToString('base64');
   return {
     statusCode: object.ContentRange === undefined ? 200 : 206,
@@ -23,4 +25,8 @@ export async function serveBytes(
     body: body ?? '',
     isBase64Encoded: true,
   };
+}
+
+function unlessBeyond(error: Error): undefined {
+  if (error.name !== 'InvalidRange') throw error;
 }

@@ -20,7 +20,7 @@ export function sqsDeadLetters(queues: Readonly<Record<string, DeadLetterQueueAd
   return {
     list: () => Promise.all(Object.entries(queues).map(([name, address]) => look(name, address))),
     async redrive(name) {
-      const address = queues[name];
+      const address = Object.hasOwn(queues, name) ? queues[name] : undefined;
       if (address === undefined) return undefined;
       const found = await look(name, address);
       // Named, since SQS knows no origin of what a rule put there itself.

@@ -6,6 +6,7 @@ import {
   findUnknownDevices,
   listDevices,
   listGroups,
+  MAX_ATTRIBUTES_BYTES,
   setAttributes,
   setGroups,
   showDevice,
@@ -47,7 +48,14 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.setAttributes, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { metadata } = c.req.valid('json');
-    if (!(await setAttributes(sql, deviceId, metadata, actOf(c)))) throw notFound(`device ${deviceId}`);
+    const outcome = await setAttributes(sql, deviceId, metadata, actOf(c));
+    if (outcome === 'unknown device') throw notFound(`device ${deviceId}`);
+    if (outcome === 'too large') {
+      throw invalid(
+        'metadata',
+        `the attributes of ${deviceId} would be over ${MAX_ATTRIBUTES_BYTES} bytes of JSON; remove some`,
+      );
+    }
     return c.json(await deviceOf(deviceId), 200);
   });
 

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import * as routes from '../../api/service.ts';
 import {
+  countDevices,
   countRejections,
   countSeen,
   countVersions,
@@ -22,15 +24,15 @@ export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
   app.openapi(routes.showFleet, async (c) => {
-    const [restingSince, versions, seen, rollouts, rejections, dead] = await Promise.all([
+    const [restingSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
       services.restingSince(),
+      countDevices(sql),
       countVersions(sql),
       countSeen(sql, now()),
       listRollouts(sql, { states: ['active', 'scheduled', 'halted', 'paused'] }, null, 50),
       countRejections(sql, now()),
       deadLetters.list(),
     ]);
-    const devices = versions.reduce((sum, version) => sum + version.devices, 0);
     const attention = [
       ...rollouts.filter(({ state }) => state === 'halted' || state === 'paused').map(describeStop),
       ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
@@ -81,7 +83,9 @@ export function addServiceRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.runTick, async (c) => {
-    const tick = await runTickAlone(sql, `operator ${c.get('caller')}`, now(), dispatch);
+    const tick = await runTickAlone(sql, `operator ${c.get('caller')} ${randomUUID()}`, now(), dispatch);
+    const [problem] = tick?.problems ?? [];
+    if (problem !== undefined) throw problem.error;
     const driven = tick?.rollouts.map(({ rollout, state, claimed, owed }) => ({
       rollout,
       state,

@@ -57,6 +57,10 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
   logger.info('tick', { expired: tick.expired, published: published.length });
   const halted = published.filter((change) => change.event === 'rollout_halted');
   count({ ticks: 1, rolloutsHalted: halted.length });
+  for (const { rolloutId, error } of tick.problems) logger.error(`rollout ${rolloutId}`, error as Error);
+  // What could be done is done: that it failed shows in the function's errors, and it is tried again.
+  if (tick.problems.length > 0)
+    throw new Error(`rollouts failed: ${tick.problems.map(({ rolloutId }) => rolloutId).join(', ')}`);
   return tick.rollouts.map(({ dueAt }) => dueAt);
 }
 

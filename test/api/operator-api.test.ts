@@ -209,6 +209,34 @@ describe('devices', () => {
     expect(api.cutOff).toEqual(['lost']);
   });
 
+  test('keep no more attributes than a page of devices can show', async () => {
+    await addDevices(db.app, 2);
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`note${n}`, 'x'.repeat(256)]));
+    expect(await refusal(client.setAttributes('d0', many))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'metadata' }],
+    });
+    expect(await client.device('d0')).toMatchObject({ metadata: {} });
+    expect(await client.setAttributes('d0', { site: 'rome' })).toMatchObject({ metadata: { site: 'rome' } });
+    expect(await refusal(client.setAttributes('nobody', { site: 'rome' }))).toMatchObject({ status: 404 });
+  });
+
+  test('of long names are sent a release too', async () => {
+    const [id, version] = ['d'.repeat(64), `2.0.0-${'x'.repeat(50)}`];
+    await db.app.query(
+      `INSERT INTO devices (device_id, device_model, current_firmware_version) VALUES (:id, 'esp32-s3', '1.0.0')`,
+      { id },
+    );
+    await addRelease(db.app, version);
+    const models = {
+      'esp32-s3': { packetLimitBytes: 1024, delivery: 'redirect' as const, allowWithoutDescriptor: false },
+    };
+    const { client: roomy } = new TestApi(db.app, () => service.now, { models });
+    const { name } = await roomy.updateDevice(id, { firmware_version: version });
+    expect(name).toBe(`${id} to ${version}`);
+    expect(await roomy.rollout(name)).toMatchObject({ name });
+  });
+
   test('may ask for a certificate once they are on the list, which says who put them there', async () => {
     expect(await client.changeAllowedDevices({ add: ['ESP32-1', 'ESP32-2', 'ESP32-1'] })).toEqual({
       added: 2,

@@ -94,6 +94,7 @@ async function beginAnew(db: TestDatabase): Promise<void> {
 async function tick(db: TestDatabase): Promise<{ ms: number; claimed: number; statements: number }> {
   const sql = counting(db.app);
   const [result, ms] = await timed<Tick>(() => runTick(sql, new Date(), async () => {}));
+  if (result.problems[0] !== undefined) throw result.problems[0].error;
   return { ms, claimed: result.rollouts.reduce((sum, { claimed }) => sum + claimed, 0), statements: sql.statements };
 }
 

@@ -6,6 +6,11 @@ describe('the attributes of a device, as lines', () => {
 
   test('left as they are, change nothing', () => {
     expect(attributeChanges(attributeLines(BEFORE), BEFORE)).toEqual(BEFORE);
+    expect(attributeChanges('serial=007\niccid=8939100000000012345\nslot=3.50', {})).toEqual({
+      serial: '007',
+      iccid: '8939100000000012345',
+      slot: '3.50',
+    });
   });
 
   test('take away what they leave out, or leave empty', () => {

@@ -166,11 +166,13 @@ export class Simulation {
       if (wasBusy) this.#nextTick = Math.min(this.#nextTick, this.second);
       return;
     }
-    const tick = await this.#survive(() =>
-      runTick(this.sql, this.now, async (ids) => {
+    const tick = await this.#survive(async () => {
+      const done = await runTick(this.sql, this.now, async (ids) => {
         for (const id of ids) this.#dispatchQueue.add(id);
-      }),
-    );
+      });
+      if (done.problems[0] !== undefined) throw done.problems[0].error;
+      return done;
+    });
     const sent = await this.#dispatch();
     const { expired, rollouts } = tick ?? { expired: 1, rollouts: [] };
     const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { claimed }) => sum + claimed, 0) === 0;

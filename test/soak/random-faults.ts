@@ -1,7 +1,6 @@
-import { sha256 } from '../../core/rule-message.ts';
 import type { RandomSource } from '../../fleet/random.ts';
 import type { Call, Fault, Faults } from '../../local/faults.ts';
-import type { TakenMessage } from '../support/losses.ts';
+import { readTaken, type TakenMessage } from '../support/losses.ts';
 
 /** What may happen to any call. */
 const ANYWHERE: readonly Fault[] = [
@@ -45,14 +44,12 @@ export class RandomFaults implements Faults {
     return fault;
   };
 
-  onSend = (_: string, body: string): readonly number[] => {
-    const { topic, received_at: at, payload } = JSON.parse(body) as Record<string, unknown>;
-    if (typeof topic === 'string' && typeof at === 'number' && typeof payload === 'string') {
-      this.taken.push({ topic, at, hash: sha256(Buffer.from(payload, 'base64')) });
-    }
+  onSend = (queue: string, body: string, sentAt: Date): readonly number[] => {
+    const taken = queue.includes('DeadLetters') ? undefined : readTaken(body, sentAt);
+    if (taken !== undefined) this.taken.push(taken);
     if (!this.#happens()) return [0];
-    this.#count('queue delivers twice and late');
-    return [1_000 * Math.ceil(this.#random() * 10), 0];
+    this.#count('queue delivers late, and twice');
+    return [this.#late(), this.#late()];
   };
 
   failsAction = (): boolean => {
@@ -60,6 +57,8 @@ export class RandomFaults implements Faults {
     this.#count('rule fails');
     return true;
   };
+
+  #late = () => 1_000 * Math.ceil(this.#random() * 10);
 
   #happens = () => this.#random() < this.share;
 

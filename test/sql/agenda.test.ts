@@ -97,3 +97,13 @@ test('an event that is not published yet, and housekeeping that is due, are work
   service.later(366 * 24 * 60);
   expect(await hasWork(db.app, service.now)).toBe(true);
 });
+
+test('an event of a rollout that was deleted before it was published keeps nobody at work', async () => {
+  await addRollout(db.app, 'r', '2.0.0', { is_active: false });
+  await db.app.query(
+    `INSERT INTO ota_events (rollout_id, event_type, received_at, payload_hash) VALUES (1, 'rollout_changed', now(), 'x')`,
+  );
+  expect(await hasWork(db.app, service.now)).toBe(true);
+  await db.owner.query('DELETE FROM rollout_configurations');
+  expect(await hasWork(db.app, service.now)).toBe(false);
+});

@@ -245,6 +245,16 @@ describe('a row that cannot be carried out halts its rollout, with the reason, a
       { target_filter: { device_ids: Array.from({ length: 4_000 }, (_, n) => `ESP32-${String(n).padStart(8, '0')}`) } },
       /bytes of JSON, at most 49152 can be read; put the devices into a group$/,
     ],
+    [
+      'stages that are too large to be read',
+      { stages: Array.from({ length: 4_000 }, (_, n) => ({ count: n + 1 })) },
+      /^stages: \d+ bytes of JSON, at most 7168 can be read$/,
+    ],
+    [
+      'a send window that is too large to be read',
+      { send_window: { from: '10:00', to: '11:00', note: 'x'.repeat(100_000) } },
+      /^send_window: \d+ bytes of JSON, at most 1024 can be read$/,
+    ],
     ['a deadline after the end of time', { claim_deadline_days: 2_000_000_000 }, /out of range/],
   ])('%s', async (_, columns, reason) => {
     await addDevices(db.app, 1);

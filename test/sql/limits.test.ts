@@ -63,7 +63,9 @@ describe('several dispatchers at once', () => {
   test('never have more in flight than the rollout allows', async () => {
     await addDevices(db.app, 60);
     const { id, owed } = await startRollout('narrow', { max_in_flight: 7 });
-    const granted = await inParallel(8, () => reserveSends(db.app, id, owed, now));
+    // Each has others to send: who is asked for the same is passed over, and would not meet the limit.
+    const shares = Array.from({ length: 6 }, (_, n) => owed.slice(n * 10, n * 10 + 10));
+    const granted = await Promise.all(shares.map((share) => reserveSends(db.app, id, share, now)));
     expect(granted.flat()).toHaveLength(7);
     expect(new Set(granted.flat().map((send) => send.id)).size).toBe(7);
     expect(await db.app.query('SELECT in_flight, sent_in_minute FROM rollout_pace')).toEqual([
@@ -79,6 +81,20 @@ describe('several dispatchers at once', () => {
     const later = new Date(now.getTime() + 60_000);
     const second = await inParallel(6, () => reserveSends(db.app, id, owed, later));
     expect(second.flat()).toHaveLength(10);
+  });
+
+  test('never send more in a minute than the rollout allows, where one of them has an older clock', async () => {
+    await addDevices(db.app, 60);
+    const { id } = await startRollout('steady', { max_per_minute: 2 });
+    const all = await db.app.query<{ id: number }>('SELECT id FROM device_update_status');
+    const owed = all.map((update) => ({ ...update, family: 'devices', delivery: 'redirect' }) as const);
+    const at = (seconds: number) => new Date(new Date('2026-03-01T12:00:00Z').getTime() + seconds * 1000);
+    const sent = [];
+    for (const seconds of [61, 59, 61, 59]) sent.push(...(await reserveSends(db.app, id, owed, at(seconds))));
+    expect(sent).toHaveLength(2);
+    // A clock that was an hour ahead holds nobody up for that hour.
+    expect(await reserveSends(db.app, id, owed, at(3_600))).toHaveLength(2);
+    expect(await reserveSends(db.app, id, owed, at(121))).toHaveLength(2);
   });
 
   test('send each update once, whoever was asked to', async () => {

@@ -1,4 +1,5 @@
 import type { Call, Fault, Faults } from '../../local/faults.ts';
+import { readTaken, type TakenMessage } from './losses.ts';
 
 /** Decides about the next call of one function; made anew for each function and each phase. */
 export type Mishap = () => () => Fault | undefined;
@@ -29,7 +30,7 @@ export const everyOther =
 
 /** The function dies at its first call, then at its second, and so on: once at each of its awaits. */
 export const killedInTurn =
-  (when: 'before' | 'after', times = 12): Mishap =>
+  (when: 'before' | 'after', times: number): Mishap =>
   () => {
     let deaths = 0;
     let calls = 0;
@@ -43,12 +44,10 @@ export const killedInTurn =
 
 /** What goes wrong now in a system, and a ledger of what its topic rules took. */
 export class FaultPlan implements Faults {
-  /** Bodies that topic rules put on queues. */
-  readonly taken: string[] = [];
-  /** Bodies that their error actions put on queues. */
-  readonly undelivered: string[] = [];
-  /** How many faults there were, by the function that met them. */
-  readonly met = new Map<string, number>();
+  /** What topic rules, and their error actions, put on queues. */
+  readonly taken: TakenMessage[] = [];
+  /** Which functions met faults, phase by phase. */
+  readonly met: Set<string>[] = [];
   #mishap: Mishap | undefined;
   #services: readonly string[] = [];
   #delays: (queue: string) => readonly number[] = () => [0];
@@ -60,6 +59,7 @@ export class FaultPlan implements Faults {
     this.#mishap = mishap;
     this.#services = services;
     this.#perFunction.clear();
+    this.met.push(new Set());
   }
 
   /** From now on queues give messages so often and so late. */
@@ -67,9 +67,10 @@ export class FaultPlan implements Faults {
     this.#delays = delays;
   }
 
-  /** From now on every other message meets a rule whose action fails. */
-  breakRules(): void {
-    this.#ruleFailures = everyOther({ kind: 'reset' })();
+  /** From now on every other message meets a rule whose action fails, or each does. */
+  breakRules(which: 'every other' | 'each' = 'every other'): void {
+    const fault: Fault = { kind: 'reset' };
+    this.#ruleFailures = which === 'each' ? () => fault : everyOther(fault)();
   }
 
   /** From now on all is well. */
@@ -84,15 +85,15 @@ export class FaultPlan implements Faults {
     const decide = this.#perFunction.get(caller) ?? this.#mishap();
     this.#perFunction.set(caller, decide);
     const fault = decide();
-    if (fault !== undefined) this.met.set(caller, (this.met.get(caller) ?? 0) + 1);
+    if (fault !== undefined) this.met.at(-1)?.add(caller.replace(/[0-9A-F]{8}$/, ''));
     return fault;
   };
 
   failsAction = (): boolean => this.#ruleFailures?.() !== undefined;
 
-  onSend = (queue: string, body: string): readonly number[] => {
-    if (body.includes('"received_at"') && !queue.includes('DeadLetters')) this.taken.push(body);
-    if (body.includes('"base64OriginalPayload"')) this.undelivered.push(body);
+  onSend = (queue: string, body: string, sentAt: Date): readonly number[] => {
+    const taken = queue.includes('DeadLetters') ? undefined : readTaken(body, sentAt);
+    if (taken !== undefined) this.taken.push(taken);
     return this.#delays(queue);
   };
 }

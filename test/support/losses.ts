@@ -9,18 +9,24 @@ export interface TakenMessage {
   readonly hash: string;
 }
 
-/** @param body of a message that a topic rule put on its queue */
-export function readTaken(body: string): TakenMessage {
-  const {
-    topic,
-    received_at: at,
-    payload,
-  } = JSON.parse(body) as {
-    readonly topic: string;
-    readonly received_at: number;
-    readonly payload: string;
-  };
-  return { topic, at, hash: sha256(Buffer.from(payload, 'base64')) };
+/**
+ * The message of a device that a topic rule, or its error action, puts on a queue.
+ * @param sentAt when it was put there, which is when the other end takes an undelivered message to have come
+ * @returns undefined for other bodies
+ */
+export function readTaken(body: string, sentAt: Date): TakenMessage | undefined {
+  const { topic, received_at: at, payload, base64OriginalPayload: undelivered } = JSON.parse(body) as Rule;
+  const hashOf = (base64: string) => sha256(Buffer.from(base64, 'base64'));
+  if (topic === undefined) return undefined;
+  if (undelivered !== undefined) return { topic, at: sentAt.getTime(), hash: hashOf(undelivered) };
+  return at === undefined || payload === undefined ? undefined : { topic, at, hash: hashOf(payload) };
+}
+
+interface Rule {
+  readonly topic?: string;
+  readonly received_at?: number;
+  readonly payload?: string;
+  readonly base64OriginalPayload?: string;
 }
 
 const A_STATEMENT = 5_000;
@@ -36,7 +42,7 @@ export async function findLost(sql: Sql, taken: readonly TakenMessage[]): Promis
     const found = await sql.query(
       `SELECT m.topic, m.at FROM jsonb_to_recordset(:messages::jsonb) AS m(topic text, device text, at timestamptz, hash text)
        WHERE NOT EXISTS (
-           SELECT FROM devices WHERE device_id = m.device AND m.topic LIKE '%/status' AND reachability_received_at >= m.at)
+           SELECT FROM devices WHERE device_id = m.device AND m.topic NOT LIKE '%/ota/%' AND reachability_received_at >= m.at)
          AND NOT EXISTS (
            SELECT FROM ota_events WHERE device_id = m.device AND received_at = m.at AND payload_hash = m.hash)
          AND NOT EXISTS (

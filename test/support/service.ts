@@ -53,7 +53,8 @@ export class TestService {
   /** The orchestrator looks, and what it asks for is sent. @returns the devices that were sent a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
-    await runTick(this.sql, this.now, (ids) => this.#dispatch(ids));
+    const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids));
+    if (problems[0] !== undefined) throw problems[0].error;
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }
 

@@ -1,7 +1,7 @@
 import type { RolloutAction } from '../../../api/rollouts.ts';
 import type { RolloutState } from '../labels.ts';
 
-/** What may be done to a rollout in its state, in the order of the buttons. A draft need not be paused. */
+/** What may be done to a rollout in its state, in the order of the buttons. */
 export const ACTIONS_OF: Readonly<Record<RolloutState, readonly RolloutAction[]>> = {
   draft: ['abort'],
   scheduled: ['pause', 'abort'],
