@@ -1,5 +1,5 @@
 import type { Sql } from './database.ts';
-import { noteDecision, type RolloutChange } from './rollout-control.ts';
+import { noteAdvance, type RolloutChange } from './rollout-control.ts';
 import { readPlan } from './rollout-plan.ts';
 import { readRollout } from './rollouts.ts';
 import { beginStage } from './stages.ts';
@@ -26,6 +26,6 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   const beginning = reach === undefined ? { windowOf: (stage_size ?? 1) * 2 } : { reach };
   const begun = await beginStage(sql, { ...rollout, member_threshold }, target.target, next, beginning, now);
   if (begun === undefined) return 'it moved on meanwhile';
-  await noteDecision(sql, 'rollout_advanced', change, now);
+  await noteAdvance(sql, change, now);
   return true;
 }

@@ -2,6 +2,7 @@ import type { Sql } from './database.ts';
 import { IS_RUNNING } from './dispatching.ts';
 import type { LinkTarget } from './link.ts';
 import type { Delivery } from './model-settings.ts';
+import { STOPPED_BEFORE } from './rollout-control.ts';
 
 /** What a download link stands for now. */
 export interface Download {
@@ -14,8 +15,8 @@ export interface Download {
   readonly object_key: string;
   readonly file_size: number;
   readonly is_open: boolean;
-  /** Its rollout was stopped, or the release revoked, before the image was fetched. */
-  readonly is_stopped: boolean;
+  /** Why it is not to begin any more, where it has not: its rollout was stopped, or the release revoked. */
+  readonly stopped_reason: string | null;
 }
 
 /** Undefined where no such update was ever sent. */
@@ -23,7 +24,9 @@ export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget):
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
        u.closed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
-       (f.revoked_at IS NOT NULL OR NOT (${IS_RUNNING})) AND u.status IN ('pending', 'sent') AS is_stopped
+       CASE WHEN u.status NOT IN ('pending', 'sent') THEN NULL
+         WHEN f.revoked_at IS NOT NULL THEN 'the release was revoked before the device fetched its image'
+         WHEN NOT (${IS_RUNNING}) THEN '${STOPPED_BEFORE}' END AS stopped_reason
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id
      JOIN devices AS d ON d.device_id = u.device_id

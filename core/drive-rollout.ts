@@ -2,7 +2,7 @@ import { type ClaimedRelease, hasClaimable } from './claiming.ts';
 import type { Sql } from './database.ts';
 import { pickOwedUpdates } from './dispatching.ts';
 import { readRegisteredReleases } from './releases.ts';
-import { completeRollout, haltRollout } from './rollout-control.ts';
+import { completeRollout, stopRollout } from './rollout-control.ts';
 import { type RolloutPlan, readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from './rollout-policy.ts';
 import { ORCHESTRATOR } from './rollout-states.ts';
@@ -93,7 +93,7 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
 }
 
 async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, now: Date): Promise<string> {
-  await haltRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
+  await stopRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
   return `halted: ${reason}`;
 }
 

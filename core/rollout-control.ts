@@ -41,9 +41,9 @@ const BEGIN_ANEW = `stages AS (
 
 /**
  * Stops a rollout at once: nothing more is claimed or sent until somebody resumes it. Its owed updates, and those sent
- * but not fetched, are canceled by {@link cancelHalted}. @returns false where it was not running
+ * but not fetched, are canceled by {@link cancelStopped}. @returns false where it was not running
  */
-export async function haltRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
+export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations SET
@@ -80,8 +80,8 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
 }
 
 /**
- * Lets a halted rollout go on. Its gates begin anew, or it would halt again at once; what the halt canceled is claimed
- * again. A slow start goes on with the window that it had. @returns false where it was not halted
+ * Lets a stopped rollout go on. Its gates begin anew, or it would halt again at once; what the stop canceled is claimed
+ * again. A slow start goes on with the window that it had. @returns false where it was not stopped
  */
 export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
@@ -100,7 +100,7 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
 
 /**
  * Tries the devices of a rollout again that failed and may still be updated, with all attempts anew; also of one that is
- * halted or complete, which it makes active again.
+ * stopped or complete, which it makes active again.
  * @param versions from which a device may be updated
  * @returns how many devices will be claimed again
  */
@@ -131,19 +131,14 @@ export async function retryFailed(
   return row?.devices ?? 0;
 }
 
-/** Notes a decision that took effect elsewhere: that an operator began a stage. */
-export async function noteDecision(
-  sql: Sql,
-  event: string,
-  { rolloutId, reason, by }: RolloutChange,
-  now: Date,
-): Promise<void> {
+/** Notes that an operator began a stage. */
+export async function noteAdvance(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<void> {
   await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations SET updated_at = :now::timestamptz WHERE id = :rollout RETURNING id
      )
      ${EVENT} RETURNING id`,
-    { rollout: rolloutId, event, reason, by, now },
+    { rollout: rolloutId, event: 'rollout_advanced', reason, by, now },
   );
 }
 
@@ -175,8 +170,8 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
 }
 
 /**
- * Follows what was done to rollouts by SQL alone: `is_active = false`, or a `paused_at`, stops one as a halt does; taking
- * it back resumes it.
+ * Follows what was done to rollouts by SQL alone: `is_active = false`, or a `paused_at`, stops one; taking it back
+ * resumes it.
  */
 export async function followSql(sql: Sql, now: Date): Promise<void> {
   const by = { by: 'SQL', now };
@@ -203,29 +198,42 @@ export async function followSql(sql: Sql, now: Date): Promise<void> {
 /** Updates canceled by one statement. */
 const UPDATES_A_CALL = 5_000;
 
+export const STOPPED_BEFORE = 'the rollout was stopped before the device fetched its image';
+
+/** Cancels the updates that `picked` (id) locks; their devices may be claimed again. */
+const CANCEL_PICKED = `UPDATE device_update_status AS u SET
+         status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+         deadline_at = NULL, error_message = :reason
+       FROM picked WHERE u.id = picked.id
+       RETURNING u.id`;
+
 /**
- * Cancels what halted rollouts owe, and what they sent that was not fetched: those links answer 410 from now on. An
+ * Cancels what stopped rollouts owe, and what they sent that was not fetched: those links answer 410 from now on. An
  * update that is downloading keeps its link and ends as it ends.
- * @param updateId the only one to cancel, halted or not; null: all of halted rollouts
  * @returns how many were canceled; repeat until 0
  */
-export async function cancelHalted(sql: Sql, now: Date, updateId: number | null = null): Promise<number> {
+export async function cancelStopped(sql: Sql, now: Date): Promise<number> {
   const [row] = await sql.query<{ canceled: number }>(
     `WITH picked AS (
        SELECT u.id FROM rollout_pace AS p
-       JOIN rollout_configurations AS r ON r.id = p.rollout_id AND (:update::bigint IS NOT NULL OR NOT (${IS_RUNNING}))
+       JOIN rollout_configurations AS r ON r.id = p.rollout_id AND NOT (${IS_RUNNING})
        JOIN device_update_status AS u ON u.rollout_id = p.rollout_id
-       WHERE u.closed_at IS NULL AND u.status IN ('pending', 'sent') AND u.id = coalesce(:update::bigint, u.id)
+       WHERE u.closed_at IS NULL AND u.status IN ('pending', 'sent')
        ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED
-     ), canceled AS (
-       UPDATE device_update_status AS u SET
-         status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
-         deadline_at = NULL, error_message = 'the rollout was stopped before the device fetched its image'
-       FROM picked WHERE u.id = picked.id
-       RETURNING u.id
-     )
+     ), canceled AS (${CANCEL_PICKED})
      SELECT count(*)::integer AS canceled FROM canceled`,
-    { now, update: updateId },
+    { now, reason: STOPPED_BEFORE },
   );
   return row?.canceled ?? 0;
+}
+
+/** Cancels one update that was not fetched yet. */
+export async function cancelUnfetched(sql: Sql, updateId: number, reason: string, now: Date): Promise<void> {
+  await sql.query(
+    `WITH picked AS (
+       SELECT id FROM device_update_status
+       WHERE id = :update AND closed_at IS NULL AND status IN ('pending', 'sent') FOR UPDATE SKIP LOCKED
+     ) ${CANCEL_PICKED}`,
+    { update: updateId, reason, now },
+  );
 }

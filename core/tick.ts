@@ -5,7 +5,7 @@ import { expireUpdates } from './expiry.ts';
 import { releaseLease, takeLease } from './leases.ts';
 import { foldLedgers } from './ledgers.ts';
 import { cancelRevoked } from './revoking.ts';
-import { cancelHalted, followSql, haltRollout } from './rollout-control.ts';
+import { cancelStopped, followSql, stopRollout } from './rollout-control.ts';
 import { ORCHESTRATOR } from './rollout-states.ts';
 import { findActiveRollouts, readRollout } from './rollouts.ts';
 import { tallyEndedUpdates } from './tallying.ts';
@@ -55,7 +55,7 @@ export async function runTick(
   await followSql(sql, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
-  await cancelAllHalted(sql, now);
+  await cancelAllStopped(sql, now);
   await tallyEndedUpdates(sql);
   await forgetChanges(sql);
   await foldLedgers(sql);
@@ -70,7 +70,7 @@ export async function runTick(
       problems.push({ rolloutId: id, error });
     }
   }
-  await cancelAllHalted(sql, now);
+  await cancelAllStopped(sql, now);
   return { expired, rollouts, problems };
 }
 
@@ -83,13 +83,13 @@ async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     const reason = `the database refuses a value of its row: ${error.message}`;
-    await haltRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
+    await stopRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
     return { rollout: rollout.name, claimed: 0, owed: [], state: `halted: ${reason}`, dueAt: null };
   }
 }
 
-async function cancelAllHalted(sql: Sql, now: Date): Promise<void> {
+async function cancelAllStopped(sql: Sql, now: Date): Promise<void> {
   for (let calls = 0; calls < CANCELLATIONS_A_TICK; calls++) {
-    if ((await cancelHalted(sql, now)) === 0) return;
+    if ((await cancelStopped(sql, now)) === 0) return;
   }
 }

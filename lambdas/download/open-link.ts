@@ -3,7 +3,7 @@ import { type Download, readDownload } from '../../core/downloads.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import type { LinkTarget } from '../../core/link.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
-import { cancelHalted } from '../../core/rollout-control.ts';
+import { cancelUnfetched } from '../../core/rollout-control.ts';
 import { sha256 } from '../../core/rule-message.ts';
 
 export type OpenedLink =
@@ -20,12 +20,13 @@ export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise
   return link;
 }
 
-/** A halt stops downloads that have not begun at once: what fails behind the refusal must not count. */
+/** A stop ends downloads that have not begun at once: what fails behind the refusal must not count. */
 export async function readLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
   const download = await readDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
-  if (download.is_stopped) await cancelHalted(sql, now, target.updateId);
-  return download.is_open && !download.is_stopped ? { kind: 'open', download } : { kind: 'over' };
+  const { is_open: isOpen, stopped_reason: reason } = download;
+  if (reason !== null) await cancelUnfetched(sql, target.updateId, reason, now);
+  return isOpen && reason === null ? { kind: 'open', download } : { kind: 'over' };
 }
 
 /** Records that links were opened, each once however often it is. */

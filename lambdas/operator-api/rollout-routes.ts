@@ -3,10 +3,10 @@ import { advanceRollout } from '../../core/advancing.ts';
 import { eligibleVersions } from '../../core/drive-rollout.ts';
 import {
   abortRollout,
-  haltRollout,
   type RolloutChange,
   resumeRollout,
   retryFailed,
+  stopRollout,
 } from '../../core/rollout-control.ts';
 import {
   changeRollout,
@@ -131,7 +131,7 @@ async function act(
     return reason === null ? undefined : `its release was revoked (${reason}); abort it`;
   };
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
-    pause: () => haltRollout(sql, change, now()),
+    pause: () => stopRollout(sql, change, now()),
     resume: async () => (await revoked()) ?? resumeRollout(sql, change, now()),
     abort: () => abortRollout(sql, change, now()),
     advance: () => advanceRollout(sql, change, now()),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { abortRollout, haltRollout, resumeRollout, retryFailed } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, retryFailed, stopRollout } from '../../core/rollout-control.ts';
 import { openUntil, sendWindow } from '../../core/send-window.ts';
 import type { BuildOutcome } from './sim-device.ts';
 import { Simulation } from './simulation.ts';
@@ -168,7 +168,7 @@ class Operator {
 
   async #halt(): Promise<boolean> {
     const { calmSql, now } = this.#world;
-    if (!this.#given.bySql) return haltRollout(calmSql, this.#why, now);
+    if (!this.#given.bySql) return stopRollout(calmSql, this.#why, now);
     const stopped = await calmSql.query(
       `UPDATE rollout_configurations SET is_active = false
        WHERE id = 2 AND paused_at IS NULL AND completed_at IS NULL RETURNING id`,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { hasWork } from '../../core/agenda.ts';
 import { takeLease } from '../../core/leases.ts';
-import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -49,7 +49,7 @@ test('a rollout that is stopped is at rest once what it owed is canceled, and wa
   await addDevices(db.app, 2);
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();
-  await haltRollout(db.app, why(id), service.now);
+  await stopRollout(db.app, why(id), service.now);
   expect(await isAtRest()).toBe(false);
   await service.tick();
   await service.tick();
@@ -79,7 +79,7 @@ test('an update that goes on while its rollout is stopped is work again at its d
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();
   await service.fetch('d0');
-  await haltRollout(db.app, why(id), service.now);
+  await stopRollout(db.app, why(id), service.now);
   await service.tick();
   expect(await isAtRest()).toBe(true);
   service.later(20);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { resumeRollout, stopRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -89,7 +89,7 @@ describe.each([
 test('a draft that was paused is a draft again when it is resumed', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, is_active: false });
-  await haltRollout(db.app, why, service.now);
+  await stopRollout(db.app, why, service.now);
   await resumeRollout(db.app, why, service.now);
   expect(await service.tick()).toEqual([]);
   await set('is_active = true');
@@ -100,7 +100,7 @@ test('the link of a halted rollout is over before the orchestrator looks', async
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_attempts: 1 });
   await service.tick();
-  await haltRollout(db.app, why, service.now);
+  await stopRollout(db.app, why, service.now);
   expect(await service.fetch('d0')).toBe('over');
   await service.result('d0', 2);
   expect(await countByStatus()).toEqual({ canceled: 1 });

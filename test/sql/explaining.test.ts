@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { explainByItsRollout, explainDevice } from '../../core/explaining.ts';
 import { previewRollout, type RolloutDraft } from '../../core/preview.ts';
 import { recordRejectedUpload } from '../../core/releases.ts';
-import { abortRollout, haltRollout } from '../../core/rollout-control.ts';
+import { abortRollout, stopRollout } from '../../core/rollout-control.ts';
 import { describeState } from '../../core/rollout-waits.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -112,7 +112,7 @@ describe('why a device is not on the version', () => {
     expect((await explain(id))?.rule).toBe('is owed 2.0.0, and is not connected');
     const other = await addRollout(db.app, 'light', '2.0.0', { ...AT_ONCE, weight: -1 });
     expect((await explain(other, 'd0'))?.rule).toBe('was served by rollout "r", which goes before this one');
-    await haltRollout(db.app, { rolloutId: id, reason: 'no good', by: 'me' }, service.now);
+    await stopRollout(db.app, { rolloutId: id, reason: 'no good', by: 'me' }, service.now);
     await service.tick();
     expect((await explain(id))?.rule).toContain('the rollout was stopped before the device fetched its image');
   });

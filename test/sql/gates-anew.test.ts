@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { haltRollout, resumeRollout, retryFailed } from '../../core/rollout-control.ts';
+import { resumeRollout, retryFailed, stopRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -30,7 +30,7 @@ describe('gates that begin anew', () => {
     await addRollout(db.app, 'r', '2.0.0', { stages: [{ percentage: 100, min_success_rate: 0 }], min_reports: 3 });
     await service.tick();
     for (let n = 0; n < 6; n++) await service.fetch(`d${n}`);
-    await haltRollout(db.app, why, service.now);
+    await stopRollout(db.app, why, service.now);
     await service.tick();
     await resumeRollout(db.app, why, service.now);
     await service.result('d0', 4);
@@ -44,7 +44,7 @@ describe('gates that begin anew', () => {
     await addRollout(db.app, 'r', '2.0.0');
     const [first = ''] = await service.tick();
     await service.fetch(first);
-    await haltRollout(db.app, why, service.now);
+    await stopRollout(db.app, why, service.now);
     await resumeRollout(db.app, why, service.now);
     await service.succeed(first, ...(await service.tick()));
     await service.tick();
@@ -75,7 +75,7 @@ describe('gates that begin anew', () => {
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
     await service.tick();
     for (const device of ['d0', 'd1']) await service.result(device, 4);
-    await haltRollout(db.app, why, service.now);
+    await stopRollout(db.app, why, service.now);
     await service.tick();
     service.later(1);
     await resumeRollout(db.app, why, service.now);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../core/database.ts';
 import { sampleFleetVersions } from '../../core/housekeeping.ts';
-import { haltRollout } from '../../core/rollout-control.ts';
+import { stopRollout } from '../../core/rollout-control.ts';
 import { ORCHESTRATOR } from '../../core/rollout-states.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -88,7 +88,7 @@ async function haveLived(): Promise<void> {
   await service.succeed('d0');
   await service.tick();
   await sampleFleetVersions(db.app, service.now);
-  await haltRollout(db.app, { rolloutId: other, reason: 'smoke', by: ORCHESTRATOR }, service.now);
+  await stopRollout(db.app, { rolloutId: other, reason: 'smoke', by: ORCHESTRATOR }, service.now);
   // Rows are made when they are made; these were two days ago.
   await db.app.query('UPDATE device_update_status SET created_at = :at::timestamptz', { at: service.now });
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { deviceTimeline } from '../../core/device-queries.ts';
 import { readVersionHistory } from '../../core/fleet-queries.ts';
 import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
-import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../core/rollout-control.ts';
 import { eventBus, eventsService } from '../../local/event-bus.ts';
 import { allow, REGION, startEndpoints, type TestEndpoints } from '../local/aws-endpoints.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -62,7 +62,7 @@ describe('what dashboards read', () => {
     await service.fetch('d1');
     await service.result('d1', 4);
     expect(await overview()).toMatchObject({ devices: 3, in_progress: 2, failed: 1, succeeded: 0 });
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     await service.tick();
     expect(await overview()).toMatchObject({ state: 'paused', succeeded: 1, failed: 1, canceled: 1, devices: 3 });
     await abortRollout(db.app, why(id), service.now);
@@ -122,7 +122,7 @@ describe('what dashboards read', () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
     await service.tick();
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     service.later(1);
     await resumeRollout(db.app, why(id), service.now);
     expect(
@@ -258,7 +258,7 @@ describe('changes of rollouts on the event bus', () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
     await service.tick();
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     await publishRolloutEvents(db.app, service.now);
     await publishRolloutEvents(db.app, service.now);
     expect(published.map((event) => [event.source, event['detail-type']])).toEqual([
@@ -279,7 +279,7 @@ describe('changes of rollouts on the event bus', () => {
     await addDevices(db.app, 1);
     for (let n = 0; n < 12; n++) {
       const id = await addRollout(db.app, `r${n}`, '2.0.0', { stages: [] });
-      await haltRollout(db.app, why(id), service.now);
+      await stopRollout(db.app, why(id), service.now);
     }
     await publishRolloutEvents(db.app, service.now);
     expect(published).toHaveLength(12);

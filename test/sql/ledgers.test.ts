@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { countSeen, countVersions } from '../../core/fleet-queries.ts';
 import { foldLedgers } from '../../core/ledgers.ts';
-import { haltRollout, resumeRollout, retryFailed } from '../../core/rollout-control.ts';
+import { resumeRollout, retryFailed, stopRollout } from '../../core/rollout-control.ts';
 import { findRollout, readFailures, readOutcomes, readStages } from '../../core/rollout-queries.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { ledgerErrors } from '../support/ledgers.ts';
@@ -67,7 +67,7 @@ test('what is canceled twice by halts, or tried again, counts as one device', as
   await service.tick();
   await service.result('d3', 4);
   for (let halts = 0; halts < 2; halts++) {
-    await haltRollout(db.app, because(), service.now);
+    await stopRollout(db.app, because(), service.now);
     service.later(1);
     await service.tick();
     expect(await findRollout(db.app, 'all')).toMatchObject({ devices: 4, canceled: 3, failed: 1 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice } from '../../core/explaining.ts';
 import { previewRollout } from '../../core/preview.ts';
-import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../core/rollout-control.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -84,7 +84,7 @@ describe('what a newer rollout took over', () => {
   });
 
   test('is taken over again when the newer goes on', async () => {
-    await haltRollout(db.app, why(2), service.now);
+    await stopRollout(db.app, why(2), service.now);
     await service.tick();
     await service.tick();
     await resumeRollout(db.app, why(2), service.now);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eligibleVersions } from '../../core/drive-rollout.ts';
-import { abortRollout, haltRollout, resumeRollout, retryFailed } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, retryFailed, stopRollout } from '../../core/rollout-control.ts';
 import { readRollout } from '../../core/rollouts.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -116,7 +116,7 @@ describe('a halt', () => {
     service.absent.add('d3');
     await service.tick();
     expect(await service.fetch('d0')).toBe('open');
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     await service.tick();
     expect(await countByStatus()).toEqual({ canceled: 3, downloading: 1 });
     expect(await service.fetch('d1')).toBe('over');
@@ -130,7 +130,7 @@ describe('a halt', () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     await service.tick();
     await service.result('d0', 2);
     await service.tick();
@@ -179,7 +179,7 @@ describe('an operator', () => {
     await addDevices(db.app, 20);
     const id = await addRollout(db.app, 'r', '2.0.0');
     await service.tick();
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     await service.tick();
     await resumeRollout(db.app, why(id), service.now);
     await service.tick();
@@ -250,7 +250,7 @@ describe('an operator', () => {
     await addDevices(db.app, 2);
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
-    await haltRollout(db.app, why(id), service.now);
+    await stopRollout(db.app, why(id), service.now);
     const [event] = await db.app.query(`SELECT payload FROM ota_events WHERE event_type = 'rollout_paused'`);
     expect(event).toEqual({
       payload: {

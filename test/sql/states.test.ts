@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { revokeDevice } from '../../core/revoking.ts';
-import { haltRollout } from '../../core/rollout-control.ts';
+import { stopRollout } from '../../core/rollout-control.ts';
 import { mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from '../../core/update-states.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -74,7 +74,7 @@ const STATES = {
   },
   async canceled() {
     await service.tick();
-    await haltRollout(db.app, why, service.now);
+    await stopRollout(db.app, why, service.now);
     await service.tick();
   },
 } satisfies Record<UpdateState | 'confirmed' | 'survived', (devices: readonly string[]) => Promise<void>>;
@@ -126,7 +126,7 @@ const DEEDS = {
     await service.tick();
   },
   'the rollout is halted': async () => {
-    await haltRollout(db.app, why, service.now);
+    await stopRollout(db.app, why, service.now);
     await service.tick();
   },
   'its device is revoked': async (deviceId) => {

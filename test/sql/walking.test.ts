@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { claimDevices } from '../../core/claiming.ts';
 import type { Sql } from '../../core/database.ts';
 import { changeGroup, setAttributes } from '../../core/device-queries.ts';
-import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../core/rollout-control.ts';
 import { readRollout, readWinners } from '../../core/rollouts.ts';
 import { readTarget } from '../../core/target-filter.ts';
 import { claimOnWalk, walkOf } from '../../core/walking.ts';
@@ -340,7 +340,7 @@ async function happen(event: Event): Promise<void> {
     await setAttributes(db.app, `d${event.device}`, { customer: event.is ? 'x' : null }, act());
     return;
   }
-  const ways = { halt: haltRollout, resume: resumeRollout, abort: abortRollout };
+  const ways = { halt: stopRollout, resume: resumeRollout, abort: abortRollout };
   await ways[event.kind](db.app, because(event.rollout), service.now);
 }
 

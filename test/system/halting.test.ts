@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { explainDevice } from '../../core/explaining.ts';
-import { abortRollout, haltRollout, resumeRollout } from '../../core/rollout-control.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../core/rollout-control.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 import { historyOf, SLOW, Vans } from '../support/vans.ts';
 
@@ -105,7 +105,7 @@ test('a paused rollout sends nothing, not to devices that come back either; resu
   await system.until(`SELECT 1 FROM device_update_status WHERE device_id = 'paused-slow' AND status = 'downloading'`);
 
   const pause = { rolloutId: id, reason: 'a look at the vans first', by: 'operator' };
-  expect(await haltRollout(system.database, pause, system.now())).toBe(true);
+  expect(await stopRollout(system.database, pause, system.now())).toBe(true);
   await system.later(1);
   expect(await vans.statuses()).toEqual({
     'paused-absent': ['canceled'],
