@@ -12,6 +12,50 @@ afterEach(() => db?.close());
 const earlier = migrations.slice(0, -1).map(({ version, name }) => [version, name] as const);
 const upTo = (version: number) => migrations.filter((migration) => migration.version <= version);
 
+/** The tables that have rows of users, by the migration that made them, with what is written into each. */
+const WRITTEN: Readonly<Record<number, readonly string[]>> = {
+  1: [
+    `INSERT INTO device_groups (device_id, group_name) VALUES ('d0', 'vans')`,
+    `INSERT INTO ota_events (device_id, rollout_id, update_id, attempt, event_type, received_at, payload_hash)
+     SELECT 'd0', 1, 1, 1, 'accepted', now(), md5(n::text) FROM generate_series(1, 3) AS n`,
+    `INSERT INTO ota_events (rollout_id, event_type, received_at, payload_hash) VALUES (1, 'rollout_started', now(), 'x')`,
+    `INSERT INTO rejected_messages (topic, reason, payload, payload_bytes, payload_sha256, received_at)
+     VALUES ('paku/edge/d0/status', 'why', '', 0, 'x', now())`,
+    `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, uploaded_at)
+     VALUES ('firmware/1/m.bin', 'v', 1, 'ELF', 'why', now())`,
+    `INSERT INTO model_chips (device_model, chip) VALUES ('esp32-s3', 'ESP32-S3')`,
+    `INSERT INTO leases (name, holder, expires_at) VALUES ('orchestrate', 'x', now())`,
+  ],
+  2: [
+    `INSERT INTO rollout_stages (rollout_id, stage, threshold, size, claimed, began_at)
+     SELECT 1, 0, repeat('f', 32), 4, 3, min(last_seen) FROM devices`,
+  ],
+  3: [
+    `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices) VALUES (now(), 'esp32-s3', '1.0.0', 4)`,
+  ],
+  6: [`INSERT INTO allowed_devices (device_id, allowed_at, allowed_by) VALUES ('d9', now(), 'x')`],
+};
+
+async function writeEverywhere(sql: Sql, version: number): Promise<void> {
+  for (const [since, statements] of Object.entries(WRITTEN)) {
+    if (Number(since) > version) continue;
+    for (const statement of statements) await sql.query(statement);
+  }
+}
+
+/** Tables without a row. */
+async function emptyTables(sql: Sql): Promise<string[]> {
+  const tables = await sql.query<{ name: string }>(
+    `SELECT table_name AS name FROM information_schema.tables
+     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1`,
+  );
+  const empty: string[] = [];
+  for (const { name } of tables) {
+    if ((await sql.query(`SELECT 1 FROM ${name} LIMIT 1`)).length === 0) empty.push(name);
+  }
+  return empty;
+}
+
 /**
  * A rollout half-way, in the columns of the first schema: d0 runs the target, d1 was sent its command, d2 is owed one, d3
  * has yet to be found.
@@ -56,6 +100,8 @@ describe('a database of schema', () => {
       await migrate(db.owner, upTo(version), 'a-password');
       const service = new TestService(db.app);
       await leaveHalfWay(db.app, service.now);
+      await writeEverywhere(db.owner, version);
+      expect(await emptyTables(db.owner)).toEqual([]);
 
       const { applied } = await migrate(db.owner, migrations, 'a-password');
       expect(applied).toEqual(migrations.slice(version).map((migration) => migration.version));
