@@ -595,6 +595,13 @@ describe('the service', () => {
     expect(api.dispatched).toHaveLength(2);
   });
 
+  test('of two ticks at once of one operator one runs', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout(DRAFT);
+    const ticks = await Promise.all([client.tick(), client.tick()]);
+    expect(ticks.map(({ ran }) => ran).sort()).toEqual([false, true]);
+  });
+
   test('dead letters are given back, those of a queue that exists', async () => {
     api.deadLetters = [{ queue: 'ota', messages: 2 }];
     expect(await client.redriveDeadLetters('ota')).toEqual({ queue: 'ota', messages: 2 });
