@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { DEVICE_ID } from '../core/rule-message.ts';
+import { DEVICE_ID, DEVICE_ID_FORM } from '../core/device-id.ts';
 
 /** Problem details (RFC 9457); `errors` names each field that was refused. */
 export const problemSchema = z
@@ -52,7 +52,7 @@ export const flag = z.enum(['true', 'false']).transform((text) => text === 'true
 
 export const timestamp = z.iso.datetime().openapi({ example: '2026-03-02T12:00:00.000Z' });
 
-export const deviceId = z.string().regex(DEVICE_ID, 'expected 1 to 64 of A-Z a-z 0-9 _ : -');
+export const deviceId = z.string().regex(DEVICE_ID, `expected ${DEVICE_ID_FORM}`);
 export const name = z.string().trim().min(1).max(64);
 
 /** Why something is done; it stays in the history with who did it. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { DEVICE_ID_FORM } from '../core/device-id.ts';
 import { addCommand } from './command.ts';
 import { describeDevice } from './device-files.ts';
 import { addLocalDevice } from './local-device.ts';
@@ -21,7 +22,7 @@ export function addDeviceAdd(group: Command): void {
     'paku-ota device add ESP32-20E955A0',
     'paku-ota device add ESP32-20E955A0 --aws --profile vans',
   ])
-    .argument('<deviceId>', '1 to 64 of A-Z a-z 0-9 _ : -; also its MQTT client id')
+    .argument('<deviceId>', `${DEVICE_ID_FORM}; also its MQTT client id`)
     .option('--json', 'print JSON for programs')
     .option('--aws', 'register the device in the AWS account; its private key never leaves this machine')
     .option('--region <region>', 'AWS region (default: of the profile)')

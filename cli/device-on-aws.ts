@@ -14,7 +14,7 @@ import {
   ResourceAlreadyExistsException,
 } from '@aws-sdk/client-iot';
 import * as x509 from '@peculiar/x509';
-import { DEVICE_ID } from '../core/rule-message.ts';
+import { DEVICE_ID, DEVICE_ID_FORM } from '../core/device-id.ts';
 import { type DeviceConnection, writeNvsTable, writeSecret, writeSecretsHeader } from './device-files.ts';
 
 export interface AwsDeviceOptions {
@@ -35,8 +35,7 @@ const AMAZON_ROOT_CA_URL = 'https://www.amazontrust.com/repository/AmazonRootCA1
  * @throws Error that says what was made before it failed
  */
 export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions): Promise<DeviceConnection> {
-  if (!DEVICE_ID.test(deviceId))
-    throw new Error(`"${deviceId}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`);
+  if (!DEVICE_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a device id; expected ${DEVICE_ID_FORM}`);
   const { region, profile, stack, folder } = options;
   const client = { ...(region && { region }), ...(profile && { profile }) };
   const iot = new IoTClient(client);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DEVICE_ID } from '../core/rule-message.ts';
+import { DEVICE_ID, DEVICE_ID_FORM } from '../core/device-id.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand } from './command.ts';
 import { CliError, EXIT } from './failure.ts';
@@ -19,8 +19,7 @@ export function addDeviceRevoke(group: Command): void {
     .requiredOption('--reason <text>', 'kept in the history')
     .option('--yes', 'do not ask');
   acts<RevokeOptions, [string]>(command, async (session, { reason, yes = false }, id) => {
-    if (!DEVICE_ID.test(id))
-      throw new CliError(`"${id}" is not a device id; expected 1 to 64 of A-Z a-z 0-9 _ : -`, EXIT.usage);
+    if (!DEVICE_ID.test(id)) throw new CliError(`"${id}" is not a device id; expected ${DEVICE_ID_FORM}`, EXIT.usage);
     const question = `Revoke ${id} on ${session.target.name}? Its certificates never work again; it would need a new one.`;
     await confirmOrStop(question, yes);
     session.show(await session.api.revokeDevice(id, reason), ({ certificates, device }) => [

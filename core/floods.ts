@@ -1,6 +1,7 @@
 import { groupBy } from './batches.ts';
 import type { Sql } from './database.ts';
-import { type RejectedMessage, sha256 } from './rule-message.ts';
+import type { RejectedMessage } from './rule-message.ts';
+import { sha256 } from './sha256.ts';
 
 /** What one device says on one topic within a minute of the broker's time; an honest one says far less. */
 export const MOST_A_MINUTE = {

@@ -1,8 +1,7 @@
-import { hash } from 'node:crypto';
 import * as z from 'zod';
-
-/** `[A-Za-z0-9_:-]`, 1–64 characters: what an AWS IoT thing name may hold, cut at half its length. */
-export const DEVICE_ID = /^[A-Za-z0-9_:-]{1,64}$/;
+import { DEVICE_ID } from './device-id.ts';
+import { sha256 } from './sha256.ts';
+import { cut, isObject, type JsonObject, parseJson, shown, storable } from './untrusted.ts';
 
 /** Real status messages are shallow; deeper nesting than this is an attack on whoever walks the value next. */
 const MAX_DEPTH = 16;
@@ -29,8 +28,6 @@ const undelivered = z.object({
 });
 
 const KEPT_FAILURE = 200;
-
-export type JsonObject = Record<string, unknown>;
 
 /** One message of a device, as the broker saw it. The topic says who sent it, never the payload. */
 export interface RuleMessage {
@@ -107,37 +104,6 @@ export function rejectMessage(
 ): RejectedMessage {
   return { topic, clientId, receivedAt, reason, payload: Buffer.from(JSON.stringify(payload)), payloadHash };
 }
-
-/**
- * The value with what PostgreSQL cannot store replaced by U+FFFD: NUL (SQLSTATE 22P05 in jsonb, 22021 in text) and
- * lone surrogates.
- */
-export function storable<T>(value: T): T {
-  if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '\uFFFD') as T;
-  if (Array.isArray(value)) return value.map(storable) as T;
-  if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)])) as T;
-}
-
-/** The beginning of a text; a pair of surrogates that is cut apart becomes storable. */
-export const cut = (text: string, length: number): string => storable(text.slice(0, length));
-
-/** The beginning of a device's value, for a message. */
-export const shown = (value: unknown): string => cut(JSON.stringify(value) ?? '', 80);
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-export const sha256 = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'hex');
 
 /** What a rule would have put on its queue, had it not failed a moment ago. */
 function dated(queued: unknown, undeliveredAt: Date): unknown {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
+import { DEVICE_ID } from './device-id.ts';
 import { describeErrors } from './field-errors.ts';
 import { normalizeMacAddress } from './mac-address.ts';
-import { DEVICE_ID } from './rule-message.ts';
 
 const macAddress = z.string().transform((text, context) => {
   const normal = normalizeMacAddress(text);

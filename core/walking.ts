@@ -11,7 +11,7 @@ import {
 } from './claiming.ts';
 import type { Sql } from './database.ts';
 import type { ActiveRollout } from './rollouts.ts';
-import { sha256 } from './rule-message.ts';
+import { sha256 } from './sha256.ts';
 import type { RegisteredRelease } from './stepping-stones.ts';
 
 /**

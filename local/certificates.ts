@@ -8,7 +8,7 @@ import * as x509 from '@peculiar/x509';
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const A_DAY_MS = 24 * 3600 * 1000;
 const VALID_DAYS = 3_650;
-/** What AWS takes as a thing's name, cut at half its length; nothing in it leads out of a folder. */
+/** What a thing may be called, of half the length that AWS allows; nothing in it leads out of a folder. */
 const DEVICE_ID = /^[A-Za-z0-9_:-]{1,64}$/;
 
 /** Where a key and its certificate lie, both PEM. */

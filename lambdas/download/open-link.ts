@@ -4,7 +4,7 @@ import { judgeUpdates } from '../../core/judging.ts';
 import type { LinkTarget } from '../../core/link.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
 import { cancelUnfetched } from '../../core/rollout-control.ts';
-import { sha256 } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 
 export type OpenedLink =
   | { readonly kind: 'open'; readonly download: Download }

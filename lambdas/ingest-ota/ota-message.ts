@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import type { Report } from '../../core/reports.ts';
-import { cut, type RuleMessage } from '../../core/rule-message.ts';
+import type { RuleMessage } from '../../core/rule-message.ts';
 import type { OtaTopicKind } from '../../core/topics.ts';
+import { cut } from '../../core/untrusted.ts';
 import type { ReportedState } from '../../core/update-policy.ts';
 
 const version = z.string().trim().min(1).max(64).nullish();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { decodeRuleMessage, sha256 } from '../../core/rule-message.ts';
+import { decodeRuleMessage } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { readOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
 import { readStatus } from '../../lambdas/ingest-status/status-message.ts';
 

@@ -1,7 +1,7 @@
 import type { Database, SqlValues } from '../../core/database.ts';
 import type { SendOutcome } from '../../core/dispatching.ts';
 import { type LinkTarget, readLinkToken } from '../../core/link.ts';
-import { sha256 } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { runTick } from '../../core/tick.ts';
 import { parseOtaTopic } from '../../core/topics.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';

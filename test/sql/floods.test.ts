@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { describeFloods, limitFloods, limitReports, MOST_A_MINUTE } from '../../core/floods.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
-import { type RejectedMessage, sha256 } from '../../core/rule-message.ts';
+import type { RejectedMessage } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';

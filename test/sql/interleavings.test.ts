@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { reserveSends, storeSendOutcomes } from '../../core/dispatching.ts';
 import { expireUpdates } from '../../core/expiry.ts';
-import { sha256 } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';

@@ -5,7 +5,7 @@ import { reserveSends } from '../../core/dispatching.ts';
 import { expireUpdates } from '../../core/expiry.ts';
 import { judgeUpdates } from '../../core/judging.ts';
 import { type Report, recordReports } from '../../core/reports.ts';
-import { sha256 } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { recordFetches } from '../../lambdas/download/open-link.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';

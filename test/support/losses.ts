@@ -1,5 +1,5 @@
 import type { Sql } from '../../core/database.ts';
-import { sha256 } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 
 /** A message that a topic rule took. */
 export interface TakenMessage {

@@ -2,7 +2,7 @@ import type { Sql } from '../../core/database.ts';
 import type { SendOutcome } from '../../core/dispatching.ts';
 import { type LinkTarget, readLinkToken } from '../../core/link.ts';
 import type { Report } from '../../core/reports.ts';
-import { sha256 } from '../../core/rule-message.ts';
+import { sha256 } from '../../core/sha256.ts';
 import { runTick } from '../../core/tick.ts';
 import type { CommandFamily } from '../../core/topics.ts';
 import type { ReportedState } from '../../core/update-policy.ts';
