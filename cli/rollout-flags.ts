@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RolloutDraft } from '../api/rollouts.ts';
+import { DAYS } from '../core/send-window.ts';
 import { collect, time, whole } from './command.ts';
 import { attributesOf } from './device.ts';
 import { CliError, EXIT } from './failure.ts';
@@ -167,7 +168,6 @@ export function parseShare(text: string): number {
   throw new InvalidArgumentError('Expected a share such as 10% or 0.1.');
 }
 
-const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 type Day = (typeof DAYS)[number];
 const WINDOW = /^(?:([a-z,-]+)\s+)?(\d\d:\d\d)-(\d\d:\d\d)(?:\s+(\S+))?$/i;
 

@@ -78,7 +78,7 @@ const CONDITIONS = {
   group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
   updating: `d.device_id IN (
            SELECT u.device_id FROM device_update_status AS u WHERE u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
-  resting: `NOT EXISTS (SELECT FROM device_update_status AS u
+  notUpdating: `NOT EXISTS (SELECT FROM device_update_status AS u
            WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
 };
 
@@ -104,11 +104,11 @@ export async function listDevices(
     ...rest,
     ...(after === null ? {} : { after }),
     ...(search === undefined ? {} : { search: `${escapeLike(search.toLowerCase())}%` }),
-    ...(updating === undefined ? {} : { [updating ? 'updating' : 'resting']: true }),
+    ...(updating === undefined ? {} : { [updating ? 'updating' : 'notUpdating']: true }),
   };
   const given = CONDITION_NAMES.filter((name) => values[name] !== undefined);
   const mac = search === undefined ? {} : { mac: `${escapeLike(asMacPrefix(search))}%` };
-  const named = given.filter((name) => name !== 'updating' && name !== 'resting');
+  const named = given.filter((name) => name !== 'updating' && name !== 'notUpdating');
   return sql.query(listStatement(given), {
     ...Object.fromEntries(named.map((name) => [name, values[name] ?? null])),
     ...mac,

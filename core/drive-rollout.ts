@@ -1,7 +1,7 @@
 import { type ClaimedRelease, hasClaimable } from './claiming.ts';
 import type { Sql } from './database.ts';
 import { pickOwedUpdates } from './dispatching.ts';
-import { readRegisteredReleases } from './releases.ts';
+import { readSteppingStones } from './releases.ts';
 import { completeRollout, stopRollout } from './rollout-control.ts';
 import { type RolloutPlan, readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision, holdsGate, type RolloutDecision } from './rollout-policy.ts';
@@ -88,7 +88,7 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
   const ready = { ...rollout, member_threshold: threshold, release_id: rollout.release_id };
   const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
   const winners = await readWinners(sql, rollout, versionsInUse);
-  const registered = await readStones(sql, rollout);
+  const registered = await readSteppingStones(sql, rollout);
   return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners, registered };
 }
 
@@ -135,14 +135,10 @@ export async function eligibleVersions(sql: Sql, rollout: ActiveRollout): Promis
   const { release_id } = rollout;
   if (release_id === null) return [];
   const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
-  const registered = await readStones(sql, rollout);
+  const registered = await readSteppingStones(sql, rollout);
   const releases = chooseFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
-
-/** Releases may lead to its own where that does not take every version. */
-export const readStones = (sql: Sql, { min_version, device_model }: ActiveRollout) =>
-  min_version === null ? Promise.resolve([]) : readRegisteredReleases(sql, device_model);
 
 interface Choice extends Pick<Readied, 'versionsInUse' | 'registered'> {
   readonly rollout: ActiveRollout & { readonly release_id: number };

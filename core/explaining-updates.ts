@@ -33,7 +33,7 @@ export interface UpdateFacts {
 
 export const ENDED = 'nothing: an aborted rollout does not go on';
 
-export const day = (time: string | null) => (time === null ? null : new Date(time));
+export const toDate = (time: string | null) => (time === null ? null : new Date(time));
 export const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
 
 /** Why a device is where it is that the rollout has claimed. */
@@ -42,27 +42,27 @@ export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: 
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
   if (update.late_success_at !== null) {
     const rule = `${status.replace('_', ' ')} (${reason}), but it runs ${version} now: a late success`;
-    return { rule, since: day(update.late_success_at), next: 'nothing: it does not count as a failure' };
+    return { rule, since: toDate(update.late_success_at), next: 'nothing: it does not count as a failure' };
   }
   if (status === 'success' && update.closed_at !== null) {
     const next = update.is_stepping_stone ? `it goes on to ${rollout.firmware_version}` : 'nothing: done';
-    return { rule: `runs ${what}`, since: day(update.confirmed_at ?? update.closed_at), next };
+    return { rule: `runs ${what}`, since: toDate(update.confirmed_at ?? update.closed_at), next };
   }
   if (update.closed_at !== null) {
     const next =
       status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
     return {
       rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`,
-      since: day(update.closed_at),
+      since: toDate(update.closed_at),
       next: rollout.aborted_at === null ? next : ENDED,
     };
   }
   if (status === 'pending') return explainOwed(update, what, rollout, now);
-  const since = day(update.reported_at ?? update.sent_at);
+  const since = toDate(update.reported_at ?? update.sent_at);
   if (status === 'success' && update.confirmed_at !== null) {
     return {
       rule: `runs ${what}`,
-      since: day(update.confirmed_at),
+      since: toDate(update.confirmed_at),
       next: `final at ${at(update.deadline_at)}, if it stays up`,
     };
   }
@@ -82,13 +82,13 @@ function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, 
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const owed = attempt === 0 ? `is owed ${what}` : `is owed ${what} again: attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
-    return { rule: owed, since: day(created_at), next: `it is sent at ${at(not_before)} or soon after` };
+    return { rule: owed, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }
   if (unreachable_since !== null) {
     const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;
-    return { rule: `${owed}, and is not connected`, since: day(unreachable_since), next };
+    return { rule: `${owed}, and is not connected`, since: toDate(unreachable_since), next };
   }
-  return { rule: owed, since: day(created_at), next: whatHoldsSends(update, rollout, now) };
+  return { rule: owed, since: toDate(created_at), next: whatHoldsSends(update, rollout, now) };
 }
 
 function whatHoldsSends({ start_counted }: UpdateFacts, rollout: ActiveRollout, now: Date): string {

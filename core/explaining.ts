@@ -1,6 +1,6 @@
 import { BARS } from './claiming.ts';
 import type { Sql } from './database.ts';
-import { at, day, ENDED, type Explanation, explainUpdate, type UpdateFacts } from './explaining-updates.ts';
+import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explaining-updates.ts';
 import { readRegisteredReleases } from './releases.ts';
 import { stopWord } from './rollout-states.ts';
 import { describeMissing, stateOf } from './rollout-waits.ts';
@@ -233,7 +233,7 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
   if (winner !== null) {
     return {
       rule: `was served by rollout "${winner.rollout}", which goes before this one`,
-      since: day(winner.since),
+      since: toDate(winner.since),
       next: STAYS,
     };
   }
@@ -263,7 +263,7 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
   }
   if (holder !== null) {
     const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
-    return { rule, since: day(holder.since), next: 'it is claimed when that has ended' };
+    return { rule, since: toDate(holder.since), next: 'it is claimed when that has ended' };
   }
   if (rollout.stage_threshold !== null && device.hash > rollout.stage_threshold) {
     const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;

@@ -126,3 +126,11 @@ export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVe
     version: objectVersion,
   });
 }
+
+/** Releases that may lead to that of a rollout, where it does not take every version. */
+export async function readSteppingStones(
+  sql: Sql,
+  { min_version, device_model }: { readonly min_version: string | null; readonly device_model: string },
+): Promise<RegisteredRelease[]> {
+  return min_version === null ? [] : readRegisteredReleases(sql, device_model);
+}

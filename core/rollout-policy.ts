@@ -89,9 +89,9 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
   }
   const running = starts - endedStarts;
   // Those of windows before that are tried again are among them.
-  const of = running <= size ? `${running} of ${size}` : running;
+  const waiting = running <= size ? `${running} of ${size}` : running;
   if (running > 0)
-    return { kind: 'hold', waitingFor: `${of} ${of === 1 ? 'device' : 'devices'} of this window to end` };
+    return { kind: 'hold', waitingFor: `${waiting} ${waiting === 1 ? 'device' : 'devices'} of this window to end` };
   const grows = reports(total) >= sampleOf(total, minReports);
   return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
 }

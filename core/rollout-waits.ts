@@ -1,7 +1,7 @@
 import type { Sql } from './database.ts';
-import { readStones } from './drive-rollout.ts';
 import { uploadKey } from './object-keys.ts';
 import { findRejection } from './release-queries.ts';
+import { readSteppingStones } from './releases.ts';
 import { readPlan } from './rollout-plan.ts';
 import { decideRollout, describeDecision } from './rollout-policy.ts';
 import { type ActiveRollout, gatesOf, numbersOf, readRollout } from './rollouts.ts';
@@ -17,7 +17,10 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   if (rollout.stage_threshold === null && !(await meansAnybody(sql, rollout)))
     return 'waiting: no device is what it is for';
   // Devices that are to be tried again are claimed first, and then stand in the numbers.
-  if (walkOf(rollout, await readStones(sql, rollout), now).basis !== rollout.walk_basis && rollout.walk_basis !== null)
+  if (
+    walkOf(rollout, await readSteppingStones(sql, rollout), now).basis !== rollout.walk_basis &&
+    rollout.walk_basis !== null
+  )
     return 'about to look at its devices anew';
   return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
 }

@@ -1,7 +1,8 @@
 import * as z from 'zod';
 
 /** In the order of `Date.getUTCDay`. */
-const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+/** As `Date` counts them. */
+export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
 const timeOfDay = z
   .string()
