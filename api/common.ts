@@ -18,15 +18,23 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: problemSchema } },
 });
 
-/** The refusals that any call may be answered with. */
-export const REFUSALS = {
+const OF_ANY_CALL = {
   400: problem('A parameter or a field of the body is not valid; `errors` names it.'),
   403: problem('The caller may not do this (IAM).'),
+  500: problem('The service failed; its log says why.'),
+  503: problem('The database is resuming; try again shortly.'),
+};
+const OF_SOME = {
   404: problem('There is no such thing.'),
   409: problem('It is in another state than the call needs; `detail` says in which.'),
   412: problem('It was changed since it was read: the ETag of `If-Match` is not that of now.'),
-  503: problem('The database is resuming; try again shortly.'),
 };
+
+/** The refusals that a call may be answered with: those of any call, and the given ones. */
+export function refusals<Status extends keyof typeof OF_SOME>(...statuses: Status[]) {
+  const some = Object.fromEntries(statuses.map((status) => [status, OF_SOME[status]]));
+  return { ...OF_ANY_CALL, ...some } as typeof OF_ANY_CALL & Pick<typeof OF_SOME, Status>;
+}
 
 export const answer = <T extends z.ZodType>(description: string, schema: T) => ({
   description,

@@ -8,8 +8,8 @@ import {
   name,
   pageOf,
   pageQuery,
-  REFUSALS,
   reasonBody,
+  refusals,
   timestamp,
 } from './common.ts';
 import { rolloutSchema } from './rollouts.ts';
@@ -113,7 +113,7 @@ export const listDevices = createRoute({
   tags: ['Devices'],
   summary: 'Devices in the order of their ids',
   request: { query: devicesQuery },
-  responses: { 200: answer('A page', pageOf('DevicePage', deviceSchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('DevicePage', deviceSchema)), ...refusals() },
 });
 
 export const showDevice = createRoute({
@@ -122,7 +122,7 @@ export const showDevice = createRoute({
   tags: ['Devices'],
   summary: 'One device',
   request: { params },
-  responses: { 200: answer('The device', deviceDetailSchema), ...REFUSALS },
+  responses: { 200: answer('The device', deviceDetailSchema), ...refusals(404) },
 });
 
 export const setAttributes = createRoute({
@@ -141,7 +141,7 @@ export const setAttributes = createRoute({
       }),
     ),
   },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...refusals(404) },
 });
 
 export const setGroups = createRoute({
@@ -150,7 +150,7 @@ export const setGroups = createRoute({
   tags: ['Devices'],
   summary: 'Set the groups of a device',
   request: { params, body: jsonBody(z.strictObject({ groups: z.array(name).max(100) })) },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...refusals(404) },
 });
 
 export const revocationSchema = z
@@ -169,7 +169,7 @@ export const revokeDevice = createRoute({
   tags: ['Devices'],
   summary: 'Refuse a device for good: its certificates, its connection, its updates',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('What was revoked', revocationSchema), ...REFUSALS },
+  responses: { 200: answer('What was revoked', revocationSchema), ...refusals(404) },
 });
 
 export const reinstateDevice = createRoute({
@@ -178,7 +178,7 @@ export const reinstateDevice = createRoute({
   tags: ['Devices'],
   summary: 'Let a revoked device take part again; it needs a new certificate',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...REFUSALS },
+  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...refusals(404, 409) },
 });
 
 export const deviceTimeline = createRoute({
@@ -189,7 +189,7 @@ export const deviceTimeline = createRoute({
   request: { params, query: z.strictObject({ limit: pageQuery.limit, before: timestamp.optional() }) },
   responses: {
     200: answer('Entries', z.object({ items: z.array(timelineEntrySchema) }).openapi('Timeline')),
-    ...REFUSALS,
+    ...refusals(404),
   },
 });
 
@@ -211,7 +211,7 @@ export const explainDevice = createRoute({
       version: name.optional().describe('Only rollouts of this version.'),
     }),
   },
-  responses: { 200: answer('The explanation', explanationSchema), ...REFUSALS },
+  responses: { 200: answer('The explanation', explanationSchema), ...refusals(404) },
 });
 
 export const updateDevice = createRoute({
@@ -223,7 +223,7 @@ export const updateDevice = createRoute({
     params,
     body: jsonBody(z.strictObject({ firmware_version: name, allow_downgrade: z.boolean().default(false) })),
   },
-  responses: { 201: answer('The rollout that was made for it', rolloutSchema), ...REFUSALS },
+  responses: { 201: answer('The rollout that was made for it', rolloutSchema), ...refusals(404, 409) },
 });
 
 export const listGroups = createRoute({
@@ -231,7 +231,7 @@ export const listGroups = createRoute({
   path: '/v1/groups',
   tags: ['Devices'],
   summary: 'Groups with their number of devices',
-  responses: { 200: answer('Groups', z.object({ items: z.array(groupSchema) }).openapi('Groups')), ...REFUSALS },
+  responses: { 200: answer('Groups', z.object({ items: z.array(groupSchema) }).openapi('Groups')), ...refusals() },
 });
 
 export const changeGroup = createRoute({
@@ -248,7 +248,7 @@ export const changeGroup = createRoute({
       }),
     ),
   },
-  responses: { 200: answer('The group as it is now', groupSchema), ...REFUSALS },
+  responses: { 200: answer('The group as it is now', groupSchema), ...refusals() },
 });
 
 export const allowedDeviceSchema = z
@@ -267,7 +267,7 @@ export const listAllowedDevices = createRoute({
   tags: ['Devices'],
   summary: 'Devices that may ask for a certificate by provisioning claim, in the order of their ids',
   request: { query: z.strictObject(pageQuery) },
-  responses: { 200: answer('A page', pageOf('AllowedDevicePage', allowedDeviceSchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('AllowedDevicePage', allowedDeviceSchema)), ...refusals() },
 });
 
 export const changeAllowedDevices = createRoute({
@@ -288,6 +288,6 @@ export const changeAllowedDevices = createRoute({
       'How many were put on the list, and taken off it',
       z.object({ added: z.number().int(), removed: z.number().int() }).openapi('AllowedDeviceChange'),
     ),
-    ...REFUSALS,
+    ...refusals(),
   },
 });

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { answer, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
+import { answer, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
 
 export const warning = z.object({ code: z.string(), message: z.string() });
 
@@ -88,7 +88,7 @@ export const listReleases = createRoute({
   tags: ['Releases'],
   summary: 'Releases, the newest first',
   request: { query: z.strictObject({ model: name.optional(), ...pageQuery }) },
-  responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...refusals() },
 });
 
 export const showRelease = createRoute({
@@ -97,7 +97,7 @@ export const showRelease = createRoute({
   tags: ['Releases'],
   summary: 'One release with its parsed image',
   request: { params },
-  responses: { 200: answer('The release', releaseDetailSchema), ...REFUSALS },
+  responses: { 200: answer('The release', releaseDetailSchema), ...refusals(404) },
 });
 
 export const revokeRelease = createRoute({
@@ -106,7 +106,7 @@ export const revokeRelease = createRoute({
   tags: ['Releases'],
   summary: 'Take a release back: it is sent to nobody more, its links end, its rollouts halt',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The release as it is now', releaseDetailSchema), ...REFUSALS },
+  responses: { 200: answer('The release as it is now', releaseDetailSchema), ...refusals(404) },
 });
 
 export const startUpload = createRoute({
@@ -115,7 +115,7 @@ export const startUpload = createRoute({
   tags: ['Releases'],
   summary: 'Get a URL to upload an image, or its detached signature, to',
   request: { body: jsonBody(newUpload) },
-  responses: { 201: answer('Where to PUT the file', startedUploadSchema), ...REFUSALS },
+  responses: { 201: answer('Where to PUT the file', startedUploadSchema), ...refusals() },
 });
 
 export const uploadOutcome = createRoute({
@@ -133,7 +133,7 @@ export const uploadOutcome = createRoute({
         .optional(),
     }),
   },
-  responses: { 200: answer('The outcome', uploadOutcomeSchema), ...REFUSALS },
+  responses: { 200: answer('The outcome', uploadOutcomeSchema), ...refusals() },
 });
 
 export const listRejectedUploads = createRoute({
@@ -142,7 +142,7 @@ export const listRejectedUploads = createRoute({
   tags: ['Releases'],
   summary: 'Uploads that did not become a release, the newest first, with their verdicts',
   request: { query: z.strictObject(pageQuery) },
-  responses: { 200: answer('A page', pageOf('RejectedUploadPage', rejectedUploadSchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('RejectedUploadPage', rejectedUploadSchema)), ...refusals() },
 });
 
 export const rescanUpload = createRoute({
@@ -151,5 +151,5 @@ export const rescanUpload = createRoute({
   tags: ['Releases'],
   summary: 'Verify an upload again, after the settings of its model changed',
   request: { body: jsonBody(z.strictObject({ object_key: z.string().min(1).max(1024) })) },
-  responses: { 202: answer('It is being verified', z.object({ object_key: z.string() })), ...REFUSALS },
+  responses: { 202: answer('It is being verified', z.object({ object_key: z.string() })), ...refusals(404) },
 });

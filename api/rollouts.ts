@@ -4,7 +4,7 @@ import { ROLLOUT_ACTIONS, ROLLOUT_STATES, type RolloutAction } from '../core/rol
 import { sendWindow } from '../core/send-window.ts';
 import { TARGET_TYPES, targetFilter } from '../core/target-filter.ts';
 import { UPDATE_STATES } from '../core/update-states.ts';
-import { answer, flag, jsonBody, name, pageOf, pageQuery, REFUSALS, reasonBody, timestamp } from './common.ts';
+import { answer, flag, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
 import { warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
@@ -231,7 +231,7 @@ export const previewRollout = createRoute({
   tags: ['Rollouts'],
   summary: 'Who would be updated, and who would not and why, before anything is sent',
   request: { body: jsonBody(previewDraft) },
-  responses: { 200: answer('Counts', previewSchema), ...REFUSALS },
+  responses: { 200: answer('Counts', previewSchema), ...refusals() },
 });
 
 export const createRollout = createRoute({
@@ -243,7 +243,7 @@ export const createRollout = createRoute({
   responses: {
     200: answer('It existed, with these values', rolloutSchema),
     201: answer('It was made', rolloutSchema),
-    ...REFUSALS,
+    ...refusals(409),
   },
 });
 
@@ -255,7 +255,7 @@ export const listRollouts = createRoute({
   request: {
     query: z.strictObject({ state: z.enum(ROLLOUT_STATES).optional(), model: name.optional(), ...pageQuery }),
   },
-  responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...refusals() },
 });
 
 export const showRollout = createRoute({
@@ -264,7 +264,7 @@ export const showRollout = createRoute({
   tags: ['Rollouts'],
   summary: 'One rollout',
   request: { params },
-  responses: { 200: { ...answer('The rollout', rolloutSchema), headers: etag }, ...REFUSALS },
+  responses: { 200: { ...answer('The rollout', rolloutSchema), headers: etag }, ...refusals(404) },
 });
 
 export const changeRollout = createRoute({
@@ -273,7 +273,10 @@ export const changeRollout = createRoute({
   tags: ['Rollouts'],
   summary: 'Change what is safe to change while it runs, or start a draft',
   request: { params, headers: z.object({ 'if-match': z.string() }), body: jsonBody(rolloutChange) },
-  responses: { 200: { ...answer('The rollout as it is now', rolloutSchema), headers: etag }, ...REFUSALS },
+  responses: {
+    200: { ...answer('The rollout as it is now', rolloutSchema), headers: etag },
+    ...refusals(404, 409, 412),
+  },
 });
 
 const ACTIONS: Record<RolloutAction, string> = {
@@ -296,7 +299,7 @@ export const rolloutActions = ROLLOUT_ACTIONS.map(
         tags: ['Rollouts'],
         summary: ACTIONS[action],
         request: { params, body: jsonBody(reasonBody) },
-        responses: { 200: answer('The rollout as it is now', rolloutSchema), ...REFUSALS },
+        responses: { 200: answer('The rollout as it is now', rolloutSchema), ...refusals(404, 409) },
       }),
     ] as const,
 );
@@ -307,7 +310,7 @@ export const rolloutProgress = createRoute({
   tags: ['Rollouts'],
   summary: 'Progress by stage, state and reason, and outcomes over time',
   request: { params },
-  responses: { 200: answer('The progress', progressSchema), ...REFUSALS },
+  responses: { 200: answer('The progress', progressSchema), ...refusals(404) },
 });
 
 export const rolloutUpdates = createRoute({
@@ -319,7 +322,7 @@ export const rolloutUpdates = createRoute({
     params,
     query: z.strictObject({ status: z.enum(UPDATE_STATES).optional(), open: flag.optional(), ...pageQuery }),
   },
-  responses: { 200: answer('A page', pageOf('DeviceUpdatePage', deviceUpdateSchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('DeviceUpdatePage', deviceUpdateSchema)), ...refusals(404) },
 });
 
 export const rolloutDecisions = createRoute({
@@ -328,5 +331,8 @@ export const rolloutDecisions = createRoute({
   tags: ['Rollouts'],
   summary: 'Every decision about a rollout: what, when, why, by whom, and the numbers at that moment',
   request: { params },
-  responses: { 200: answer('Decisions, the oldest first', z.object({ items: z.array(decisionSchema) })), ...REFUSALS },
+  responses: {
+    200: answer('Decisions, the oldest first', z.object({ items: z.array(decisionSchema) })),
+    ...refusals(404),
+  },
 });

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { answer, jsonBody, pageOf, pageQuery, REFUSALS, timestamp } from './common.ts';
+import { answer, jsonBody, pageOf, pageQuery, refusals, timestamp } from './common.ts';
 import { decisionSchema, rolloutSummarySchema } from './rollouts.ts';
 
 export const fleetSchema = z
@@ -90,7 +90,7 @@ export const showFleet = createRoute({
   path: '/v1/fleet',
   tags: ['Service'],
   summary: 'The fleet at a glance',
-  responses: { 200: answer('The fleet', fleetSchema), ...REFUSALS },
+  responses: { 200: answer('The fleet', fleetSchema), ...refusals() },
 });
 
 export const fleetHistory = createRoute({
@@ -108,7 +108,7 @@ export const fleetHistory = createRoute({
         .default(24),
     }),
   },
-  responses: { 200: answer('Samples, the oldest first, at most 300 a series', versionHistorySchema), ...REFUSALS },
+  responses: { 200: answer('Samples, the oldest first, at most 300 a series', versionHistorySchema), ...refusals() },
 });
 
 export const listEvents = createRoute({
@@ -122,7 +122,7 @@ export const listEvents = createRoute({
       limit: pageQuery.limit,
     }),
   },
-  responses: { 200: answer('Events, the oldest first', z.object({ items: z.array(decisionSchema) })), ...REFUSALS },
+  responses: { 200: answer('Events, the oldest first', z.object({ items: z.array(decisionSchema) })), ...refusals() },
 });
 
 export const listRejectedMessages = createRoute({
@@ -131,7 +131,7 @@ export const listRejectedMessages = createRoute({
   tags: ['Service'],
   summary: 'Messages of devices that could not be processed, the newest first',
   request: { query: z.strictObject(pageQuery) },
-  responses: { 200: answer('A page', pageOf('RejectedMessagePage', rejectedMessageSchema)), ...REFUSALS },
+  responses: { 200: answer('A page', pageOf('RejectedMessagePage', rejectedMessageSchema)), ...refusals() },
 });
 
 export const listDeadLetters = createRoute({
@@ -139,7 +139,7 @@ export const listDeadLetters = createRoute({
   path: '/v1/dead-letters',
   tags: ['Service'],
   summary: 'Dead-letter queues with their number of messages',
-  responses: { 200: answer('Queues', z.object({ items: z.array(deadLetterQueueSchema) })), ...REFUSALS },
+  responses: { 200: answer('Queues', z.object({ items: z.array(deadLetterQueueSchema) })), ...refusals() },
 });
 
 export const redriveDeadLetters = createRoute({
@@ -148,7 +148,7 @@ export const redriveDeadLetters = createRoute({
   tags: ['Service'],
   summary: 'Give the messages of a dead-letter queue to their function once more',
   request: { body: jsonBody(z.strictObject({ queue: z.string() })) },
-  responses: { 202: answer('They are being moved', deadLetterQueueSchema), ...REFUSALS },
+  responses: { 202: answer('They are being moved', deadLetterQueueSchema), ...refusals(404) },
 });
 
 export const serviceInfo = createRoute({
@@ -156,7 +156,7 @@ export const serviceInfo = createRoute({
   path: '/v1/info',
   tags: ['Service'],
   summary: 'What is deployed',
-  responses: { 200: answer('The service', serviceInfoSchema), ...REFUSALS },
+  responses: { 200: answer('The service', serviceInfoSchema), ...refusals() },
 });
 
 export const runTick = createRoute({
@@ -164,5 +164,5 @@ export const runTick = createRoute({
   path: '/v1/tick',
   tags: ['Service'],
   summary: 'Let the orchestrator look now instead of at its next minute',
-  responses: { 200: answer('What it did', tickSchema), ...REFUSALS },
+  responses: { 200: answer('What it did', tickSchema), ...refusals() },
 });

@@ -21,6 +21,7 @@ export const OPENAPI = {
     license: { name: 'MIT', identifier: 'MIT' },
   },
   servers: [{ url: '/' }],
+  security: [{ sigv4: [] }],
 };
 
 /** The operator API over its services. */

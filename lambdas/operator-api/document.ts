@@ -1,9 +1,20 @@
 import { makeApp, OPENAPI } from './app.ts';
 import type { Services } from './context.ts';
 
+/** As API Gateway exports it: OpenAPI has no type of its own for signatures in a header. */
+const SIGV4 = {
+  type: 'apiKey',
+  name: 'Authorization',
+  in: 'header',
+  description: 'AWS Signature Version 4 for `execute-api`.',
+  'x-amazon-apigateway-authtype': 'awsSigv4',
+} as const;
+
 /** The OpenAPI document of the routes as they are registered; nothing is called. */
 export function openApiDocument(): OpenApiDocument {
-  return makeApp({} as Services).getOpenAPI31Document(OPENAPI) as unknown as OpenApiDocument;
+  const app = makeApp({} as Services);
+  app.openAPIRegistry.registerComponent('securitySchemes', 'sigv4', SIGV4);
+  return app.getOpenAPI31Document(OPENAPI) as unknown as OpenApiDocument;
 }
 
 /** As much of an OpenAPI document as the reference page reads. */
