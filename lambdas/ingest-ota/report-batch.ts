@@ -1,9 +1,10 @@
 import type { Sql } from '../../core/database.ts';
 import { describeFloods, limitReports, MOST_A_MINUTE } from '../../core/floods.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
-import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
-import { DEVICE_ID_SEGMENT, parseOtaTopic } from '../../core/topics.ts';
+import { type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
+import { parseOtaTopic } from '../../core/topics.ts';
 import type { Queued } from '../shared/queued.ts';
+import { type Read, readBatch } from '../shared/read-batch.ts';
 import { readOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
@@ -20,7 +21,7 @@ export async function ingestReports(
   batch: readonly Queued[],
   now: Date,
 ): Promise<{ updates: number; rejected: number; dropped: number }> {
-  const { messages, rejected } = readBatch(batch, now);
+  const { messages, rejected } = readBatch(batch, now, readReport);
   const { taken, dropped } = await limitReports(sql, messages);
   const { updates, refused } = await storeReports(sql, taken, now);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
@@ -28,23 +29,12 @@ export async function ingestReports(
   return { updates, rejected: rejected.length, dropped: dropped.length };
 }
 
-function readBatch(batch: readonly Queued[], now: Date): { messages: OtaMessage[]; rejected: RejectedMessage[] } {
-  const messages: OtaMessage[] = [];
-  const rejected: RejectedMessage[] = [];
-  for (const { body, undeliveredAt } of batch) {
-    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now, undeliveredAt);
-    if (!decoded.ok) {
-      rejected.push(decoded.rejected);
-      continue;
-    }
-    const message = decoded.value;
-    const topic = parseOtaTopic(message.topic);
-    const read = topic === undefined ? undefined : readOtaMessage(message, topic.kind);
-    if (topic !== undefined && read?.ok) {
-      messages.push({ ...originOf(message), message, family: topic.family, report: read.report });
-    } else rejected.push(rejectMessage(message, read === undefined || read.ok ? 'not an OTA topic' : read.reason));
-  }
-  return { messages, rejected };
+function readReport(message: RuleMessage): Read<OtaMessage> {
+  const topic = parseOtaTopic(message.topic);
+  if (topic === undefined) return { ok: false, reason: 'not an OTA topic' };
+  const read = readOtaMessage(message, topic.kind);
+  if (!read.ok) return read;
+  return { ok: true, value: { ...originOf(message), message, family: topic.family, report: read.report } };
 }
 
 const originOf = ({ topic, clientId, receivedAt, payloadHash }: RuleMessage) => ({

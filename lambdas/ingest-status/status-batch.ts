@@ -2,9 +2,9 @@ import type { Sql } from '../../core/database.ts';
 import type { DeviceReport } from '../../core/devices.ts';
 import { describeFloods, limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
 import { recordRejectedMessages } from '../../core/rejected-messages.ts';
-import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
-import { DEVICE_ID_SEGMENT } from '../../core/topics.ts';
+import { type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
 import type { Queued } from '../shared/queued.ts';
+import { readBatch } from '../shared/read-batch.ts';
 import { readStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
@@ -19,19 +19,11 @@ export interface StatusBatch {
 }
 
 export function readStatusBatch(batch: readonly Queued[], now: Date): StatusBatch {
-  const statuses: StatusMessage[] = [];
-  const rejected: RejectedMessage[] = [];
-  for (const { body, undeliveredAt } of batch) {
-    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now, undeliveredAt);
-    if (!decoded.ok) {
-      rejected.push(decoded.rejected);
-      continue;
-    }
-    const status = readStatus(decoded.value);
-    if (status.ok) statuses.push({ message: decoded.value, report: status.report });
-    else rejected.push(rejectMessage(decoded.value, status.reason));
-  }
-  return { statuses, rejected };
+  const { messages, rejected } = readBatch<StatusMessage>(batch, now, (message) => {
+    const status = readStatus(message);
+    return status.ok ? { ok: true, value: { message, report: status.report } } : status;
+  });
+  return { statuses: messages, rejected };
 }
 
 /**

@@ -4,7 +4,7 @@ import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../api.ts';
 import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
-import { CheckField, Field, SelectField, TextField } from '../parts/form.tsx';
+import { CheckField, SelectField, TextAreaField, TextField } from '../parts/form.tsx';
 import { attributeChanges, attributeLines } from './attributes.ts';
 
 interface DialogProps {
@@ -42,11 +42,14 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
       onClose={onClose}
     >
       <p>Rollouts can select devices by them.</p>
-      <Field label="Attributes" name="metadata" hint="name=value, one a line.">
-        {(labelling) => (
-          <textarea {...labelling} rows={4} value={lines} onChange={(event) => setLines(event.target.value)} />
-        )}
-      </Field>
+      <TextAreaField
+        label="Attributes"
+        name="metadata"
+        hint="name=value, one a line."
+        rows={4}
+        value={lines}
+        onChange={setLines}
+      />
     </ActionDialog>
   );
 }

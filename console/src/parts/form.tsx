@@ -92,6 +92,23 @@ export function TextField({ value, onChange, suggestions, type = 'text', ...rest
   );
 }
 
+interface TextAreaFieldProps extends Omit<FieldProps, 'children'> {
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+  readonly rows: number;
+}
+
+/** For several lines. */
+export function TextAreaField({ value, onChange, rows, ...field }: TextAreaFieldProps) {
+  return (
+    <Field {...field}>
+      {(labelling) => (
+        <textarea {...labelling} rows={rows} value={value} onChange={(event) => onChange(event.target.value)} />
+      )}
+    </Field>
+  );
+}
+
 export type Options = readonly (readonly [value: string, text: string])[];
 
 interface SelectFieldProps extends Omit<FieldProps, 'children'> {

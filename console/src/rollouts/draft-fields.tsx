@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { api } from '../api.ts';
 import { byVersion, count } from '../format.ts';
-import { Field, type Options, SelectField, TextField } from '../parts/form.tsx';
+import { Field, type Options, SelectField, TextAreaField, TextField } from '../parts/form.tsx';
 import { type DraftForm, nameOf } from './draft.ts';
 
 export interface DraftProps {
@@ -99,16 +99,14 @@ export function WhoFields({ form, change }: DraftProps) {
         />
       )}
       {form.target === 'specific' && (
-        <Field label="Device ids or MAC addresses" name="target_filter" hint="With spaces, commas or lines between.">
-          {(labelling) => (
-            <textarea
-              {...labelling}
-              rows={3}
-              value={form.devices}
-              onChange={(event) => change({ devices: event.target.value })}
-            />
-          )}
-        </Field>
+        <TextAreaField
+          label="Device ids or MAC addresses"
+          name="target_filter"
+          hint="With spaces, commas or lines between."
+          rows={3}
+          value={form.devices}
+          onChange={(devices) => change({ devices })}
+        />
       )}
       <Choices
         label="Only those that run (none chosen: whatever they run)"
@@ -118,16 +116,14 @@ export function WhoFields({ form, change }: DraftProps) {
         onChange={(chosen) => change({ versions: chosen })}
         none={form.model === '' ? 'Choose a release first.' : `No device of model ${form.model} is registered.`}
       />
-      <Field label="Only those with these attributes" name="target_filter.metadata" hint="name=value, one a line.">
-        {(labelling) => (
-          <textarea
-            {...labelling}
-            rows={2}
-            value={form.attributes}
-            onChange={(event) => change({ attributes: event.target.value })}
-          />
-        )}
-      </Field>
+      <TextAreaField
+        label="Only those with these attributes"
+        name="target_filter.metadata"
+        hint="name=value, one a line."
+        rows={2}
+        value={form.attributes}
+        onChange={(attributes) => change({ attributes })}
+      />
     </fieldset>
   );
 }

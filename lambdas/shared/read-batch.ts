@@ -1,0 +1,26 @@
+import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
+import { DEVICE_ID_SEGMENT } from '../../core/topics.ts';
+import type { Queued } from './queued.ts';
+
+export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
+
+/** What can be read of the bodies of a queue, and what cannot, with the reason; none holds up another. */
+export function readBatch<T>(
+  batch: readonly Queued[],
+  now: Date,
+  read: (message: RuleMessage) => Read<T>,
+): { readonly messages: T[]; readonly rejected: RejectedMessage[] } {
+  const messages: T[] = [];
+  const rejected: RejectedMessage[] = [];
+  for (const { body, undeliveredAt } of batch) {
+    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now, undeliveredAt);
+    if (!decoded.ok) {
+      rejected.push(decoded.rejected);
+      continue;
+    }
+    const message = read(decoded.value);
+    if (message.ok) messages.push(message.value);
+    else rejected.push(rejectMessage(decoded.value, message.reason));
+  }
+  return { messages, rejected };
+}
