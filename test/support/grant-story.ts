@@ -163,7 +163,8 @@ function apiOf(system: TestSystem): ApiClient {
   );
 }
 
-function deadLetterQueues(): string[] {
+/** Names of the dead-letter queues. */
+export function deadLetterQueues(): string[] {
   const { Resources } = JSON.parse(readFileSync(join(ASSEMBLY, 'PakuOta.template.json'), 'utf8')) as {
     Resources: Record<string, { Type: string }>;
   };

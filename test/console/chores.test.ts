@@ -1,0 +1,104 @@
+import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { buildImage } from '../../fleet/build-image.ts';
+import { ACCOUNT } from '../../local/account.ts';
+import { BROWSER_NOTE, type BrowserSession, isBrowserMissing, startBrowser } from '../support/browser.ts';
+import { deadLetterQueues } from '../support/grant-story.ts';
+import { startTestSystem, type TestSystem } from '../support/system.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let system: TestSystem;
+let browser: BrowserSession;
+beforeAll(async () => {
+  if (isBrowserMissing) return;
+  system = await startTestSystem();
+  browser = await startBrowser(system.runtime.endpoints);
+  await register('CROWD', 60);
+});
+afterAll(async () => {
+  await browser?.close();
+  await system?.close();
+});
+
+const register = (name: string, devices: number) =>
+  system.database.query(
+    `INSERT INTO devices (device_id, device_model, current_firmware_version, online, last_seen)
+     SELECT :name || '-' || lpad(n::text, 2, '0'), lower(:name), '1.' || n % 2 || '.0', n < 5, now()
+     FROM generate_series(1, :devices::integer) AS n`,
+    { name, devices },
+  );
+
+describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, () => {
+  test('pages through devices, and filters them by what the address keeps', async () => {
+    const page = await browser.open('/devices');
+    const rows = page.locator('table.list tbody tr');
+    await page.getByRole('link', { name: 'CROWD-50' }).waitFor();
+    expect(await rows.count()).toBe(50);
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await page.getByRole('link', { name: 'CROWD-60' }).waitFor();
+    expect(await rows.count()).toBe(60);
+
+    await page.getByLabel('Model').selectOption('crowd');
+    await page.getByLabel('Version').selectOption('1.1.0');
+    await page.getByLabel('Online', { exact: true }).selectOption('yes');
+    await page.getByRole('link', { name: 'CROWD-05' }).waitFor({ state: 'detached' });
+    expect(await page.locator('table.list tbody th').allInnerTexts()).toEqual([
+      expect.stringContaining('CROWD-01'),
+      expect.stringContaining('CROWD-03'),
+    ]);
+    await page.reload();
+    await page.getByRole('link', { name: 'CROWD-03' }).waitFor();
+    expect(await rows.count()).toBe(2);
+    await page.getByLabel('Last seen').selectOption('not for 1 week');
+    await page.getByRole('button', { name: 'Show all devices' }).click();
+    await page.getByRole('link', { name: 'CROWD-50' }).waitFor();
+  });
+
+  test('sees what is new without asking', async () => {
+    const page = await browser.open('/devices?model=late');
+    await page.getByText('No device matches').waitFor();
+    await register('LATE', 1);
+    await page.getByRole('link', { name: 'LATE-01' }).waitFor();
+  });
+
+  test('has a rejected upload verified again', async () => {
+    await system.upload('firmware/1.0.0/esp32-s3.bin', buildImage({ chip: 'ESP32-C3', version: '1.0.0' }));
+    const rejected = `SELECT 1 FROM rejected_uploads WHERE verdict = 'WRONG_CHIP'`;
+    await system.until(rejected);
+    const page = await browser.open('/releases');
+    await page.getByRole('button', { name: 'Verify again …' }).waitFor();
+    await system.database.query('DELETE FROM rejected_uploads');
+    await page.getByRole('button', { name: 'Verify again …' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Verify again' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await system.until(rejected);
+  });
+
+  test('has what died handled again, and is told so no more', async () => {
+    const { region, dataApi } = system.runtime.endpoints;
+    const sqs = new SQSClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
+    const queue = deadLetterQueues().find((name) => name.startsWith('StatusQueue')) ?? '';
+    const said = {
+      payload: Buffer.from('{"firmware_version":"1.0.0"}').toString('base64'),
+      topic: 'paku/edge/RISEN-1/status',
+      received_at: system.now().getTime(),
+    };
+    const QueueUrl = `${dataApi.endpoint}/${ACCOUNT}/${queue}`;
+    await sqs.send(
+      new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', MessageBody: JSON.stringify(said) }] }),
+    );
+    const page = await browser.open('/');
+    await page.getByText('1 message was not handled and waits in the status queue').waitFor();
+    await page.getByRole('button', { name: 'Look at the queues' }).click();
+    await page.getByRole('dialog').getByText('status: about 1').waitFor();
+    await page.getByRole('button', { name: 'Give again …' }).click();
+    await page.getByRole('button', { name: 'Give them again' }).click();
+    await system.until(`SELECT 1 FROM devices WHERE device_id = 'RISEN-1'`);
+    await page.getByText('waits in the status queue').waitFor({ state: 'detached' });
+  });
+
+  test('nothing that a page loaded or ran was refused or failed', () => {
+    expect(browser.complaints).toEqual([]);
+  });
+});
