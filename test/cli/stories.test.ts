@@ -7,6 +7,7 @@ import type { Diagnosis } from '../../cli/doctor.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { scaledClock } from '../../fleet/clock.ts';
 import { Cli, ended } from '../support/cli.ts';
+import { addDeadStatus } from '../support/dead-letters.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 // Each step is a process of its own, and the machine may be busy.
@@ -319,4 +320,27 @@ test('colours nothing in a pipe, and everything where that is insisted on', asyn
   expect(await cli.print('device', 'list')).not.toContain('\x1b');
   expect(await new Cli(system.home, { FORCE_COLOR: '1' }).print('device', 'list')).toContain('\x1b[32m●');
   expect(await new Cli(system.home, { FORCE_COLOR: '1', NO_COLOR: '1' }).print('device', 'list')).not.toContain('\x1b');
+});
+
+test('what died is given back by one command, and lands', async () => {
+  await addDeadStatus(system, 'ESP32-RISEN');
+  expect(await cli.print('dead-letters', 'list')).toMatch(/^status +1$/m);
+  expect(await cli.print('dead-letters', 'redrive', 'status')).toBe('status: moving back 1 message\n');
+  await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-RISEN'`);
+});
+
+test('who may ask for a certificate is put on the list, shown and taken off it', async () => {
+  const file = image('serials.txt', 'ESP32-NEW1\n\n ESP32-NEW2 \n');
+  expect(await cli.print('device', 'allow', 'add', 'ESP32-NEW3', '--file', file)).toBe(
+    '3 devices may ask for a certificate\n',
+  );
+  expect(await cli.print('device', 'allow', 'list')).toMatch(/^ESP32-NEW1 .*\nESP32-NEW2 .*\nESP32-NEW3 /m);
+  expect(await cli.print('device', 'allow', 'remove', 'ESP32-NEW2', 'ESP32-NEW3')).toBe('2 devices taken off\n');
+  expect(await cli.json('device', 'allow', 'list')).toMatchObject({ items: [{ device_id: 'ESP32-NEW1' }] });
+  expect(await cli.run('device', 'allow', 'add')).toMatchObject({ code: 2 });
+});
+
+test('a bill is projected without a system', async () => {
+  expect(await cli.print('cost', '--devices', '100')).toMatch(/^total +\d+\.\d\d$/m);
+  expect(await cli.run('cost', '--image-mib', '17')).toMatchObject({ code: 2 });
 });

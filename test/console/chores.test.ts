@@ -1,9 +1,7 @@
-import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
-import { ACCOUNT } from '../../local/account.ts';
 import { BROWSER_NOTE, type BrowserSession, isBrowserMissing, startBrowser } from '../support/browser.ts';
-import { deadLetterQueues } from '../support/grant-story.ts';
+import { addDeadStatus } from '../support/dead-letters.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -76,18 +74,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
   });
 
   test('has what died handled again, and is told so no more', async () => {
-    const { region, dataApi } = system.runtime.endpoints;
-    const sqs = new SQSClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
-    const queue = deadLetterQueues().find((name) => name.startsWith('StatusQueue')) ?? '';
-    const said = {
-      payload: Buffer.from('{"firmware_version":"1.0.0"}').toString('base64'),
-      topic: 'paku/edge/RISEN-1/status',
-      received_at: system.now().getTime(),
-    };
-    const QueueUrl = `${dataApi.endpoint}/${ACCOUNT}/${queue}`;
-    await sqs.send(
-      new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', MessageBody: JSON.stringify(said) }] }),
-    );
+    await addDeadStatus(system, 'RISEN-1');
     const page = await browser.open('/');
     await page.getByText('1 message was not handled and waits in the status queue').waitFor();
     await page.getByRole('button', { name: 'Look at the queues' }).click();

@@ -1,16 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
 import { AWAKE_MINUTES } from '../../core/resting.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
-import { ACCOUNT } from '../../local/account.ts';
 import type { Fault } from '../../local/faults.ts';
 import { startRuntime } from '../../local/runtime.ts';
 import { ASSEMBLY } from './assembly.ts';
+import { addDeadLetter, deadLetterQueues } from './dead-letters.ts';
 import type { GrantBook } from './grant-book.ts';
 import type { TestSystem } from './system.ts';
 
@@ -139,12 +138,7 @@ async function revoke(system: TestSystem): Promise<void> {
 }
 
 async function redriveDeadLetters(system: TestSystem): Promise<void> {
-  const { region, dataApi } = system.runtime.endpoints;
-  const sqs = new SQSClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
-  for (const name of deadLetterQueues()) {
-    const QueueUrl = `${dataApi.endpoint}/${ACCOUNT}/${name}`;
-    await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', MessageBody: '{}' }] }));
-  }
+  for (const name of deadLetterQueues()) await addDeadLetter(system, name, '{}');
   const client = apiOf(system);
   for (const { queue, messages } of (await client.deadLetters()).items) {
     if (messages !== 1) throw new Error(`${queue} holds ${messages} dead letters, expected 1`);
@@ -161,14 +155,4 @@ function apiOf(system: TestSystem): ApiClient {
     api.url,
     signedFetch(region, dataApi, () => system.now()),
   );
-}
-
-/** Names of the dead-letter queues. */
-export function deadLetterQueues(): string[] {
-  const { Resources } = JSON.parse(readFileSync(join(ASSEMBLY, 'PakuOta.template.json'), 'utf8')) as {
-    Resources: Record<string, { Type: string }>;
-  };
-  return Object.entries(Resources)
-    .filter(([id, { Type }]) => Type === 'AWS::SQS::Queue' && id.includes('DeadLetters'))
-    .map(([id]) => id);
 }
