@@ -98,6 +98,13 @@ export class ApiClient {
   rollouts = (query: Query = {}) => this.#get<Page<RolloutSummary>>('/v1/rollouts', query);
   rollout = (rollout: string | number) => this.#get<Rollout>(rolloutPath(rollout));
   previewRollout = (draft: PreviewDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
+  /** What a rollout would do, were it made now: who its members are and where they stand. */
+  previewOf = (rollout: Rollout) => {
+    const { device_model, firmware_version, target_type, target_filter, rollout_percentage } = rollout;
+    const { weight, allow_downgrade, include_unknown } = rollout;
+    const who = { device_model, firmware_version, target_type, target_filter, rollout_percentage };
+    return this.previewRollout({ ...who, weight, allow_downgrade, include_unknown });
+  };
   createRollout = (draft: RolloutDraft) => this.#send<Rollout>('POST', '/v1/rollouts', draft);
   /** @param updatedAt of the rollout as it was read; changed meanwhile, the call is refused (412) */
   changeRollout = (rollout: string | number, updatedAt: string, change: RolloutChange) =>

@@ -81,6 +81,7 @@ export const tickSchema = z
     rollouts: z.array(
       z.object({ rollout: z.string(), state: z.string(), claimed: z.number().int(), owed: z.number().int() }),
     ),
+    failed: z.array(z.number().int()).describe('Ids of rollouts that failed; the log says why. The others went on.'),
   })
   .openapi('Tick');
 export type Tick = z.infer<typeof tickSchema>;

@@ -48,9 +48,7 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
   // The meter draws over what stands below it: it goes before anything else is printed.
   const outcome = await upload().finally(meter.done);
   showOutcome(session, outcome, since);
-  if (outcome.release !== null && (await api.devices({ model, limit: 1 })).items.length === 0) {
-    session.note(`No device of model ${model} has reported yet.`);
-  }
+  if (outcome.release !== null && !session.json) await noteUnknownModel(session, model);
 }
 
 function versionOf({ path, appVersion }: ImageFile): string {
@@ -66,6 +64,12 @@ function versionOf({ path, appVersion }: ImageFile): string {
     `${path} calls itself "${appVersion}", ${why}: build it with another (PROJECT_VER in ESP-IDF), or name it with --version; a device then reports what the image calls itself`,
     EXIT.usage,
   );
+}
+
+/** For people who misspelt it. A role that may only upload, as that of a CI, is not allowed to ask. */
+async function noteUnknownModel({ api, note }: Session, model: string): Promise<void> {
+  const devices = await api.devices({ model, limit: 1 }).catch(() => undefined);
+  if (devices?.items.length === 0) note(`No device of model ${model} has reported yet.`);
 }
 
 /** S3 tells the time of an upload in whole seconds. */

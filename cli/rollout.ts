@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RolloutAction, RolloutChange } from '../api/rollouts.ts';
+import type { Rollout, RolloutAction, RolloutChange } from '../api/rollouts.ts';
 import { ROLLOUT_ACTIONS } from '../core/rollout-states.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand, addGroup, whole } from './command.ts';
@@ -8,8 +8,16 @@ import { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts'
 import { addCreate, addPreview } from './rollout-create.ts';
 import { parseShare, parseWindow } from './rollout-flags.ts';
 import { addWatch } from './rollout-watch.ts';
+import type { Session } from './session.ts';
 import { printable } from './text/printable.ts';
-import { historyTable, progressText, rolloutTable, rolloutText, updateTable } from './text/rollout-text.ts';
+import {
+  historyTable,
+  previewText,
+  progressText,
+  rolloutTable,
+  rolloutText,
+  updateTable,
+} from './text/rollout-text.ts';
 
 export function addRolloutCommands(program: Command): void {
   const group = addGroup(program, 'rollout', 'rollouts: preview, make, watch, control');
@@ -135,13 +143,18 @@ function addChange(group: Command): void {
   acts<ChangeFlags, [string]>(command, async (session, flags, name) => {
     const change = readChange(flags);
     if (Object.keys(change).length === 0) throw new CliError('say what to change: see --help', EXIT.usage);
-    const { updated_at, name: found } = await session.api.rollout(name);
-    const question = `Start "${found}" on ${session.target.name}? The first devices are sent their command within a minute.`;
-    if (flags.start) await confirmOrStop(question, flags.yes === true);
-    session.show(await session.api.changeRollout(name, updated_at, change), (rollout) =>
+    const before = await session.api.rollout(name);
+    if (flags.start) await askToStart(session, before, flags.yes === true);
+    session.show(await session.api.changeRollout(name, before.updated_at, change), (rollout) =>
       rolloutText(rollout, new Date()),
     );
   });
+}
+
+async function askToStart(session: Session, draft: Rollout, isYes: boolean): Promise<void> {
+  session.note(previewText(printable(await session.api.previewOf(draft)), draft).join('\n'));
+  await confirmOrStop(`Start "${draft.name}" on ${session.target.name}?`, isYes);
+  session.note('');
 }
 
 function readChange(flags: ChangeFlags): RolloutChange {

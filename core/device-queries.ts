@@ -164,7 +164,10 @@ export interface Act {
 }
 
 /** All attributes of a device, as JSON: a page of devices has them, and must stay under the Data API's 1 MiB. */
-export const MAX_ATTRIBUTES_BYTES = 4 * 1024;
+export const MAX_ATTRIBUTES_BYTES = 4000;
+
+/** As an answer of the Data API carries it: JSON in a text. */
+const SIZE = (column: string) => `octet_length(to_json(${column}::text)::text)`;
 
 /** Sets attributes of a device; null removes one. Nothing is set where all of them would be too large. */
 export async function setAttributes(
@@ -176,9 +179,10 @@ export async function setAttributes(
   const [row] = await sql.query<{ is_set: boolean }>(
     `WITH changed AS (
        UPDATE devices AS d SET metadata = n.metadata
-       FROM (SELECT jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) AS metadata
+       FROM (SELECT jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) AS metadata, metadata AS before
              FROM devices WHERE device_id = :device FOR UPDATE) AS n
-       WHERE d.device_id = :device AND octet_length(n.metadata::text) <= ${MAX_ATTRIBUTES_BYTES}
+       WHERE d.device_id = :device
+         AND (${SIZE('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${SIZE('n.metadata')} < ${SIZE('n.before')})
        RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
      ), noted AS (${NOTE_IN_STORY})
      SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,

@@ -32,16 +32,14 @@ function describeIssue(issue: z.core.$ZodIssue): string {
         ? `missing, expected ${issue.expected}`
         : issue.message.replace('Invalid input: ', '');
     case 'too_small':
-      return isEmpty(issue) ? 'must not be empty' : sizeText('least', issue.minimum, issue.origin);
+      if (issue.minimum === 1 && issue.origin in UNITS) return 'must not be empty';
+      return sizeText(issue.inclusive === false ? 'more than' : 'at least', issue.minimum, issue.origin);
     case 'too_big':
-      return sizeText('most', issue.maximum, issue.origin);
+      return sizeText(issue.inclusive === false ? 'less than' : 'at most', issue.maximum, issue.origin);
     default:
       return issue.message.replace('Invalid input', 'not valid');
   }
 }
 
-const isEmpty = ({ minimum, origin }: z.core.$ZodIssueTooSmall) => minimum === 1 && origin in UNITS;
-
 const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' entries' };
-const sizeText = (bound: 'least' | 'most', size: number | bigint, origin: string) =>
-  `at ${bound} ${size}${UNITS[origin] ?? ''}`;
+const sizeText = (bound: string, size: number | bigint, origin: string) => `${bound} ${size}${UNITS[origin] ?? ''}`;

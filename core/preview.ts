@@ -67,7 +67,7 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
      LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL
      LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
      WHERE ${TARGET_CONDITION}
-     GROUP BY version, id_length, family, winner, holder, begun, is_revoked ORDER BY devices DESC LIMIT 3000`,
+     GROUP BY version, id_length, family, winner, holder, begun, is_revoked ORDER BY devices DESC LIMIT 1000`,
     { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };

@@ -68,8 +68,9 @@ export function readPlan(row: {
   readonly min_reports: number;
 }): PlanResult {
   const stages = stagesSchema.nullable().safeParse(row.stages);
-  if (typeof row.stages === 'number') return { ok: false, reason: tooLarge('stages', row.stages, PLAN_BYTES.stages) };
-  if (typeof row.send_window === 'number')
+  if (isLength(row.stages, PLAN_BYTES.stages))
+    return { ok: false, reason: tooLarge('stages', row.stages, PLAN_BYTES.stages) };
+  if (isLength(row.send_window, PLAN_BYTES.sendWindow))
     return { ok: false, reason: tooLarge('send_window', row.send_window, PLAN_BYTES.sendWindow) };
   if (!stages.success) return { ok: false, reason: `stages: ${describeErrors(stages.error)}` };
   const window = sendWindow.nullable().safeParse(row.send_window);
@@ -88,6 +89,8 @@ export function readPlan(row: {
     plan: { stages: given === undefined ? null : reachEveryone(given, ownGate), sendWindow: window.data },
   };
 }
+
+const isLength = (value: unknown, most: number): value is number => typeof value === 'number' && value > most;
 
 const tooLarge = (column: string, bytes: number, most: number) =>
   `${column}: ${bytes} bytes of JSON, at most ${most} can be read`;

@@ -1,7 +1,6 @@
 import * as z from 'zod';
 
 /** In the order of `Date.getUTCDay`. */
-/** As `Date` counts them. */
 export const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
 const timeOfDay = z

@@ -23,7 +23,9 @@ export const targetFilter = z.strictObject({
   models: z.array(name).optional(),
   versions: z.array(name).optional(),
   /** Attributes of the device's metadata, which must contain all of them. */
-  metadata: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+  metadata: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected a text, a number, true or false'))
+    .optional(),
 });
 
 export const TARGET_TYPES = ['all', 'group', 'canary', 'specific'] as const;

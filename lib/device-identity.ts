@@ -60,7 +60,7 @@ export class DeviceIdentity extends Construct {
       acknowledgeWildcard(
         fn.role ?? fn,
         arn,
-        'Any device may be revoked; the function asks first whether it is one of ours.',
+        'Any device may be revoked; the function asks first whether it is one of ours, and sets no other status.',
       );
     }
   }

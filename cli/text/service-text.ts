@@ -4,9 +4,14 @@ import { rolloutTable } from './rollout-text.ts';
 import { table } from './table.ts';
 import { ago, bytes, count, number } from './units.ts';
 
-export function tickText({ ran, rollouts }: Tick): string[] {
+export function tickText({ ran, rollouts, failed }: Tick): string[] {
   if (!ran) return ['Another tick is at work; it looks at the same rollouts.'];
-  if (rollouts.length === 0) return ['The orchestrator looked: no rollout is active.'];
+  const problems = failed.map((id) => yellow(`Rollout ${id} failed: the log of the operator API says why.`));
+  if (rollouts.length === 0 && problems.length === 0) return ['The orchestrator looked: no rollout is active.'];
+  return [...problems, ...(rollouts.length === 0 ? [] : drivenTable(rollouts))];
+}
+
+function drivenTable(rollouts: Tick['rollouts']): string[] {
   return table(rollouts, [
     { head: 'ROLLOUT', value: ({ rollout }) => rollout },
     { head: 'STATE', value: ({ state }) => state },

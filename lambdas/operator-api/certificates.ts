@@ -17,17 +17,27 @@ export function thingCertificates(thingType: string): Services['certificates'] {
       const thing = await iot.send(new DescribeThingCommand({ thingName: deviceId })).catch(unlessAbsent);
       return thing?.thingTypeName === thingType;
     },
-    async revoke(deviceId, clientId) {
-      const ids = await listCertificates(deviceId);
-      for (const certificateId of ids) {
-        await iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
+    async revoke(deviceId) {
+      const revoked = new Map<string, Promise<unknown>>();
+      // Again, as long as there are more: one may be on its way to the device.
+      for (let found = -1; found < revoked.size; ) {
+        found = revoked.size;
+        for (const certificateId of await listCertificates(deviceId)) {
+          if (!revoked.has(certificateId)) revoked.set(certificateId, revokeCertificate(certificateId));
+        }
+        await Promise.allSettled(revoked.values());
       }
       // AWS ends the connections of a revoked certificate within minutes (UpdateCertificate, API reference); this does at once.
-      await data.send(new DeleteConnectionCommand({ clientId })).catch(unlessAbsent);
-      return ids;
+      await data.send(new DeleteConnectionCommand({ clientId: deviceId })).catch(unlessAbsent);
+      // One that fails holds up no other.
+      await Promise.all(revoked.values());
+      return [...revoked.keys()];
     },
   };
 }
+
+const revokeCertificate = (certificateId: string) =>
+  iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
 
 async function listCertificates(thingName: string): Promise<string[]> {
   const all: string[] = [];

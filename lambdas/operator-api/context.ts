@@ -25,10 +25,11 @@ export interface Services {
     /** Whether AWS IoT knows the device as a thing of this deployment. */
     isOurs(deviceId: string): Promise<boolean>;
     /**
-     * Revokes every certificate of a device, which AWS never takes back, and ends the connection of a client. May be
-     * repeated. @returns ids of the certificates
+     * Revokes every certificate of a device, which AWS never takes back, and ends its connection. May be repeated.
+     * @returns ids of the certificates
+     * @throws Error where one of them could not be revoked; the others are, and the connection has ended
      */
-    revoke(deviceId: string, clientId: string): Promise<string[]>;
+    revoke(deviceId: string): Promise<string[]>;
   };
   readonly deadLetters: {
     list(): Promise<{ queue: string; messages: number }[]>;

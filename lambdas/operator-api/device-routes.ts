@@ -75,9 +75,9 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of ours.`,
       );
     }
-    // First: what cannot connect is no danger, whatever fails afterwards.
-    const certificates = await services.certificates.revoke(deviceId, device?.client_id ?? deviceId);
+    // First, so that it cannot ask for another certificate; whoever calls again goes on from there.
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
+    const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());
     return c.json({ certificates, device: json((await showDevice(sql, deviceId)) ?? null) }, 200);
   });

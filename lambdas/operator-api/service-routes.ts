@@ -11,6 +11,7 @@ import {
 import { schemaVersion } from '../../core/migrations.ts';
 import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollout-queries.ts';
 import { runTickAlone } from '../../core/tick.ts';
+import { logger } from '../shared/log.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
@@ -84,15 +85,16 @@ export function addServiceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.runTick, async (c) => {
     const tick = await runTickAlone(sql, `operator ${c.get('caller')} ${randomUUID()}`, now(), dispatch);
-    const [problem] = tick?.problems ?? [];
-    if (problem !== undefined) throw problem.error;
+    const problems = tick?.problems ?? [];
+    for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
     const driven = tick?.rollouts.map(({ rollout, state, claimed, owed }) => ({
       rollout,
       state,
       claimed,
       owed: owed.length,
     }));
-    return c.json({ ran: driven !== undefined, rollouts: driven ?? [] }, 200);
+    const failed = problems.map(({ rolloutId }) => rolloutId);
+    return c.json({ ran: driven !== undefined, rollouts: driven ?? [], failed }, 200);
   });
 }
 

@@ -217,6 +217,10 @@ describe('devices', () => {
       errors: [{ field: 'metadata' }],
     });
     expect(await client.device('d0')).toMatchObject({ metadata: {} });
+    // What was too large before may be made smaller.
+    await db.app.query('UPDATE devices SET metadata = :many::jsonb WHERE device_id = :id', { many, id: 'd0' });
+    expect((await client.setAttributes('d0', { note0: null })).metadata).not.toHaveProperty('note0');
+    await db.app.query(`UPDATE devices SET metadata = '{}'`);
     expect(await client.setAttributes('d0', { site: 'rome' })).toMatchObject({ metadata: { site: 'rome' } });
     expect(await refusal(client.setAttributes('nobody', { site: 'rome' }))).toMatchObject({ status: 404 });
   });

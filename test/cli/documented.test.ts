@@ -28,4 +28,7 @@ test.each(shown)('%s: paku-ota %s', (_, words) => {
   expect(command.commands, `${command.name()} is a group of commands`).toEqual([]);
   const known = command.options.map(({ long }) => long);
   for (const flag of rest.filter((word) => word.startsWith('--'))) expect(known).toContain(flag);
+  // What is shown by its name alone is spoken of, not shown.
+  const needed = rest.length === 0 ? [] : command.options.filter(({ mandatory }) => mandatory).map(({ long }) => long);
+  expect(rest).toEqual(expect.arrayContaining(needed));
 });

@@ -206,6 +206,7 @@ describe('a rollout', () => {
       stderr: 'paku-ota: "held" is a draft: start it with paku-ota rollout change "held" --start\n',
     });
     expect(await cli.run('rollout', 'change', 'held')).toMatchObject({ code: 2 });
+    expect((await cli.run('rollout', 'change', 'held', '--start')).stderr).toContain('nothing would be updated');
     expect(await cli.json('rollout', 'change', 'held', '--start', '--max-in-flight', '3', '--yes')).toMatchObject({
       state: 'active',
       max_in_flight: 3,

@@ -2,19 +2,42 @@ import { describe, expect, test } from 'vitest';
 import { attributeChanges, attributeLines } from '../../console/src/devices/attributes.ts';
 
 describe('the attributes of a device, as lines', () => {
-  const BEFORE = { site: 'rome', slot: 3, heated: true };
+  const BEFORE = attributeLines({ site: 'rome', slot: 3, heated: true });
 
-  test('left as they are, change nothing', () => {
-    expect(attributeChanges(attributeLines(BEFORE), BEFORE)).toEqual(BEFORE);
-    expect(attributeChanges('serial=007\niccid=8939100000000012345\nslot=3.50', {})).toEqual({
+  test('left as they are, change nothing, whatever they look like', () => {
+    const odd = {
+      floor: '5',
+      flag: 'true',
+      note: '',
+      quoted: '"x"',
+      lines: 'a\nb=c',
+      'a b': 'c',
+      blank: ' x ',
+      big: 1e21,
+    };
+    expect(attributeChanges(attributeLines(odd), attributeLines(odd))).toEqual({});
+    for (const [name, value] of Object.entries(odd)) {
+      expect(attributeChanges(attributeLines({ [name]: value }), '')).toEqual({ [name]: value });
+    }
+  });
+
+  test('take away what they leave out, or leave empty, and set what is new', () => {
+    expect(attributeChanges('site=rome\n\nheated=\nslot=4\nnew = x', BEFORE)).toEqual({
+      slot: 4,
+      heated: null,
+      new: 'x',
+    });
+    expect(attributeChanges('site=rome', BEFORE)).toEqual({ slot: null, heated: null });
+  });
+
+  test('are numbers where no digit is lost', () => {
+    expect(attributeChanges('serial=007\niccid=8939100000000012345\nslot=3.50\nyear=2024\ntext="5"', '')).toEqual({
       serial: '007',
       iccid: '8939100000000012345',
       slot: '3.50',
+      year: 2024,
+      text: '5',
     });
-  });
-
-  test('take away what they leave out, or leave empty', () => {
-    expect(attributeChanges('site=rome\n\nheated=', BEFORE)).toEqual({ site: 'rome', slot: null, heated: null });
   });
 
   test('of which one is none change nothing at all', () => {

@@ -95,6 +95,9 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await state(page, 'completed').waitFor({ timeout: A_WHILE });
     await page.getByRole('img', { name: 'Of 3 devices: 3 succeeded' }).first().waitFor();
     await page.getByText('Every member has ended').waitFor();
+    await page.getByText('What would it do if it were made now?').click();
+    await page.getByText('0 of 4 devices would be updated').waitFor();
+    await page.getByText('newer than 1.2.0').waitFor();
 
     await page.getByRole('link', { name: 'VAN-1' }).click();
     await page.getByRole('heading', { name: 'Why is it on' }).waitFor();
@@ -172,7 +175,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await state(page, 'draft').waitFor();
     const act = actsOn(page);
     const because = (reason: string) => (dialog: Locator) => dialog.getByLabel('Reason').fill(reason);
-    await act('Start', async () => {});
+    await act('Start', (dialog) => dialog.getByText('0 of 4 devices would be updated').waitFor());
     await state(page, 'active').waitFor();
     await act('Pause', because('lunch'));
     await state(page, 'paused').waitFor();

@@ -7,6 +7,7 @@ const schema = z.strictObject({
   kind: z.enum(['all', 'group']).optional(),
   at: z.iso.datetime().optional(),
   share: z.number().min(0.5).max(1).optional(),
+  size: z.number().gt(0).optional(),
   ids: z.array(z.string().regex(/^a/, 'expected an a')).min(1).optional(),
   either: z.union([z.number(), z.boolean()]).optional(),
 });
@@ -25,6 +26,7 @@ test.each([
   [{ name: 'x', at: 'tomorrow' }, 'at', 'expected a time such as 2026-03-02T12:00:00Z'],
   [{ name: 'x', share: 0.1 }, 'share', 'at least 0.5'],
   [{ name: 'x', share: 2 }, 'share', 'at most 1'],
+  [{ name: 'x', size: 0 }, 'size', 'more than 0'],
   [{ name: 'x', ids: [] }, 'ids', 'must not be empty'],
   [{ name: 'x', ids: ['a', 'b'] }, 'ids.1', 'expected an a'],
   [{ name: 'x', either: 'c' }, 'either', 'not valid'],

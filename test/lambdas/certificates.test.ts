@@ -21,7 +21,9 @@ beforeEach(() => {
   order.length = 0;
   iot.reset();
   data.reset();
-  iot.on(ListThingPrincipalsCommand).resolvesOnce({ principals: [`${ARN}one`], nextToken: 'more' });
+  iot
+    .on(ListThingPrincipalsCommand, { thingName: 'ESP32-1' })
+    .resolves({ principals: [`${ARN}one`], nextToken: 'more' });
   iot
     .on(ListThingPrincipalsCommand, { thingName: 'ESP32-1', nextToken: 'more' })
     .resolves({ principals: [`${ARN}two`, 'arn:aws:cognito-identity:eu-west-1:1:identity/x'] });
@@ -33,27 +35,44 @@ beforeEach(() => {
   data.on(DeleteConnectionCommand).callsFake(note('disconnect'));
 });
 
-test('every certificate of the thing is revoked before its client is cut off', async () => {
-  expect(await certificates.revoke('ESP32-1', 'a-client')).toEqual(['one', 'two']);
+test('every certificate of the thing is revoked before the device is cut off', async () => {
+  expect(await certificates.revoke('ESP32-1')).toEqual(['one', 'two']);
   expect(order).toEqual(['revoke', 'revoke', 'disconnect']);
   expect(iot.commandCalls(UpdateCertificateCommand).map(({ args }) => args[0].input)).toEqual([
     { certificateId: 'one', newStatus: 'REVOKED' },
     { certificateId: 'two', newStatus: 'REVOKED' },
   ]);
-  expect(data.commandCalls(DeleteConnectionCommand)[0]?.args[0].input).toEqual({ clientId: 'a-client' });
+  expect(data.commandCalls(DeleteConnectionCommand)[0]?.args[0].input).toEqual({ clientId: 'ESP32-1' });
 });
 
 test('a device that is not connected, or has no thing, is no error', async () => {
   data.on(DeleteConnectionCommand).rejects(ABSENT);
-  expect(await certificates.revoke('ESP32-1', 'ESP32-1')).toEqual(['one', 'two']);
+  expect(await certificates.revoke('ESP32-1')).toEqual(['one', 'two']);
   iot.reset();
   iot.on(ListThingPrincipalsCommand).rejects(ABSENT);
-  expect(await certificates.revoke('ESP32-1', 'ESP32-1')).toEqual([]);
+  expect(await certificates.revoke('ESP32-1')).toEqual([]);
 });
 
 test('a failure is told, so that the caller tries again', async () => {
   data.on(DeleteConnectionCommand).rejects(new Error('throttled'));
-  await expect(certificates.revoke('ESP32-1', 'ESP32-1')).rejects.toThrow('throttled');
+  await expect(certificates.revoke('ESP32-1')).rejects.toThrow('throttled');
+});
+
+test('one that cannot be revoked holds up no other, and is told', async () => {
+  iot.on(UpdateCertificateCommand, { certificateId: 'one' }).rejects(new Error('not this one'));
+  await expect(certificates.revoke('ESP32-1')).rejects.toThrow('not this one');
+  expect(order).toEqual(['revoke', 'disconnect']);
+});
+
+test('one that the device is given meanwhile is revoked too', async () => {
+  iot.reset();
+  iot
+    .on(ListThingPrincipalsCommand)
+    .resolvesOnce({ principals: [`${ARN}one`] })
+    .resolves({ principals: [`${ARN}one`, `${ARN}new`] });
+  iot.on(UpdateCertificateCommand).resolves({});
+  expect(await certificates.revoke('ESP32-1')).toEqual(['one', 'new']);
+  expect(iot.commandCalls(UpdateCertificateCommand)).toHaveLength(2);
 });
 
 test('a thing is ours by its type', async () => {

@@ -17,7 +17,7 @@ export class TestApi {
   restingSince: string | undefined;
   /** Of the things of the deployment, which may not have reported yet. */
   readonly certificates = new Map<string, string[]>();
-  /** MQTT clients whose connection was ended. */
+  /** Devices whose connection was ended. */
   readonly cutOff: string[] = [];
   deadLetters = [{ queue: 'status', messages: 0 }];
 
@@ -41,8 +41,8 @@ export class TestApi {
       },
       certificates: {
         isOurs: async (deviceId) => this.certificates.has(deviceId),
-        revoke: async (deviceId, clientId) => {
-          this.cutOff.push(clientId);
+        revoke: async (deviceId) => {
+          this.cutOff.push(deviceId);
           return this.certificates.get(deviceId) ?? [];
         },
       },

@@ -30,8 +30,8 @@ export function GroupsDialog({ device, onClose }: DialogProps) {
 
 export function AttributesDialog({ device, onClose }: DialogProps) {
   // As they were when the dialog opened: one that somebody else sets meanwhile stays.
-  const [before] = useState(device.metadata);
-  const [lines, setLines] = useState(() => attributeLines(before));
+  const [before] = useState(() => attributeLines(device.metadata));
+  const [lines, setLines] = useState(before);
   const changes = attributeChanges(lines, before);
   return (
     <ActionDialog
@@ -45,7 +45,7 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
       <TextAreaField
         label="Attributes"
         name="metadata"
-        hint="name=value, one a line."
+        hint={changes === undefined ? 'A line is no attribute: expected name=value.' : 'name=value, one a line.'}
         rows={4}
         value={lines}
         onChange={setLines}

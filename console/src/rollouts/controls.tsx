@@ -4,6 +4,7 @@ import { api } from '../api.ts';
 import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
 import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
 import { LimitsDialog } from './limits-dialog.tsx';
+import { Members } from './members.tsx';
 
 interface Control {
   readonly name: string;
@@ -86,7 +87,8 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
 
 function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
   // As it was when the dialog opened: what changed since then is refused.
-  const [{ rollout_id: id, name, updated_at: readAt }] = useState(rollout);
+  const [read] = useState(rollout);
+  const { rollout_id: id, name, updated_at: readAt } = read;
   return (
     <ActionDialog
       title={`Start: ${name}`}
@@ -94,6 +96,7 @@ function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly
       act={() => api.changeRollout(id, readAt, { is_active: true })}
       onClose={onClose}
     >
+      <Members rollout={read} />
       <p>The first devices are sent their command within a minute.</p>
     </ActionDialog>
   );

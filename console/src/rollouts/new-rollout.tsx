@@ -73,7 +73,9 @@ export function NewRolloutPage() {
           <div role="status" className={preview.isReady && !preview.isCurrent ? 'stale' : ''}>
             {!preview.isReady && <p className="calm">Choose a release: who would get it appears here.</p>}
             {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
-            {preview.isReady && !preview.error && preview.data && <PreviewResult preview={preview.data} form={form} />}
+            {preview.isReady && !preview.error && preview.data && (
+              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} nobody={nobodyOf(form)} />
+            )}
           </div>
           {create.error && <Failure error={create.error} />}
           <p className="hint">Nothing is sent before you start it.</p>
@@ -118,3 +120,12 @@ const startText = (devices: number) =>
 /** At most so many: who takes part is drawn when it starts. */
 const whoBegins = (preview: { readonly will_be_updated: number; readonly participants: number }) =>
   Math.min(preview.will_be_updated, preview.participants);
+
+/** Which devices there are none of. */
+function nobodyOf({ model, target, groups, versions, attributes }: DraftForm): string {
+  const within =
+    target === 'group' ? ` is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}` : '';
+  const narrowed = versions.length > 0 || attributes.trim() !== '' || target === 'specific';
+  const among = narrowed ? `${within === '' ? '' : ' and'} matches what is chosen here` : '';
+  return `Nobody: no device of model ${model}${within}${among || (within === '' ? ' is registered' : '')}.`;
+}

@@ -1,16 +1,17 @@
 import type { Preview } from '../../../api/rollouts.ts';
 import { count, counted } from '../format.ts';
 import { Warnings } from '../releases/verdict.tsx';
-import type { DraftForm } from './draft.ts';
 
 interface PreviewResultProps {
   readonly preview: Preview;
-  readonly form: DraftForm;
+  /** Share of the members that takes part, 1 to 100. */
+  readonly percentage: number;
+  /** What is said where it means no device. */
+  readonly nobody: string;
 }
 
 /** Who would be updated, and who would not and why. */
-export function PreviewResult({ preview, form }: PreviewResultProps) {
-  const percentage = Number(form.percentage);
+export function PreviewResult({ preview, percentage, nobody }: PreviewResultProps) {
   const {
     members,
     participants,
@@ -20,7 +21,7 @@ export function PreviewResult({ preview, form }: PreviewResultProps) {
     warnings,
   } = preview;
   const held = preview.held_by_others;
-  if (members === 0) return <p className="preview-figure">{nobodyOf(form)}</p>;
+  if (members === 0) return <p className="preview-figure">{nobody}</p>;
   return (
     <>
       <p className="preview-figure">
@@ -57,13 +58,4 @@ export function PreviewResult({ preview, form }: PreviewResultProps) {
       )}
     </>
   );
-}
-
-/** Which devices there are none of. */
-function nobodyOf({ model, target, groups, versions, attributes }: DraftForm): string {
-  const within =
-    target === 'group' ? ` is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}` : '';
-  const narrowed = versions.length > 0 || attributes.trim() !== '' || target === 'specific';
-  const among = narrowed ? `${within === '' ? '' : ' and'} matches what is chosen here` : '';
-  return `Nobody: no device of model ${model}${within}${among || (within === '' ? ' is registered' : '')}.`;
 }

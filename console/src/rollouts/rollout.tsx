@@ -12,6 +12,7 @@ import { releasePath } from '../releases/release-path.ts';
 import { Controls } from './controls.tsx';
 import { decisionWords } from './decision-words.ts';
 import { Decisions, Failures } from './history.tsx';
+import { MembersOnDemand } from './members.tsx';
 import { Outcomes } from './outcomes.tsx';
 import { Stages } from './stages.tsx';
 import { Updates } from './updates.tsx';
@@ -71,6 +72,7 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
           </Panel>
         </div>
       </div>
+      <MembersOnDemand rollout={rollout} />
       {hasBegun && <Updates rollout={rollout} />}
     </>
   );
