@@ -57,7 +57,7 @@ export interface PlannedSend {
 
 /**
  * Whether the minute of the pace row still counts. Of two dispatchers one may have begun a minute earlier, and waited for a
- * database that resumes: it may not take the count back to its own minute.
+ * database that resumes: it may not take the count back to its own minute, and sends in the one that counts.
  */
 const IS_THIS_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
 
@@ -104,14 +104,15 @@ export async function reserveSends(
          minute = CASE WHEN ${IS_THIS_MINUTE} THEN p.minute ELSE asked.minute END
        FROM asked, rollout_configurations AS r
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
-       RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start
+       RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start,
+         greatest(:now::timestamptz, p.minute) AS sent_at
      ), chosen AS (
        SELECT id, family, delivery FROM wanted
        -- A halted rollout has no pace row here, and LIMIT NULL would be no limit at all.
        ORDER BY start_counted DESC, id LIMIT coalesce((SELECT granted FROM pace), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
-         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = :now::timestamptz, slot_held = true,
+         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = pace.sent_at, slot_held = true,
          start_counted = true, reported_at = :now::timestamptz, folded_events = 0, error_message = NULL,
          result_code = NULL, unreachable_since = NULL, not_before = NULL,
          -- A slow start counts a device in the window in which it begins.
@@ -120,10 +121,10 @@ export async function reserveSends(
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
        FROM chosen, pace, rollout_configurations AS r, devices AS d
        WHERE u.id = chosen.id AND r.id = u.rollout_id AND d.device_id = u.device_id
-       RETURNING u.id, u.attempt, u.device_id, u.firmware_version, chosen.family, chosen.delivery
+       RETURNING u.id, u.attempt, u.device_id, u.firmware_version, u.sent_at, chosen.family, chosen.delivery
      ), recorded AS (
        INSERT INTO update_attempts AS a (update_id, attempt, device_id, version, sent_at, command_family, delivery)
-       SELECT id, attempt, device_id, firmware_version, :now::timestamptz, family, delivery FROM sent
+       SELECT id, attempt, device_id, firmware_version, sent_at, family, delivery FROM sent
        ON CONFLICT (update_id, attempt) DO UPDATE SET
          sent_at = excluded.sent_at, command_family = excluded.command_family, delivery = excluded.delivery, outcome = NULL
      )

@@ -92,9 +92,17 @@ describe('several dispatchers at once', () => {
     const sent = [];
     for (const seconds of [61, 59, 61, 59]) sent.push(...(await reserveSends(db.app, id, owed, at(seconds))));
     expect(sent).toHaveLength(2);
+    // One that is late sends in the minute in which it is counted.
+    sent.push(...(await reserveSends(db.app, id, owed, at(121))), ...(await reserveSends(db.app, id, owed, at(61))));
+    sent.push(...(await reserveSends(db.app, id, owed, at(180))).slice(0, 1));
+    expect(sent).toHaveLength(5);
+    const minutes = await db.app.query<{ sends: number }>(
+      `SELECT count(*)::integer AS sends FROM update_attempts GROUP BY date_trunc('minute', sent_at)`,
+    );
+    expect(minutes.map(({ sends }) => sends)).toEqual([2, 2, 2]);
     // A clock that was an hour ahead holds nobody up for that hour.
     expect(await reserveSends(db.app, id, owed, at(3_600))).toHaveLength(2);
-    expect(await reserveSends(db.app, id, owed, at(121))).toHaveLength(2);
+    expect(await reserveSends(db.app, id, owed, at(241))).toHaveLength(2);
   });
 
   test('send each update once, whoever was asked to', async () => {
