@@ -38,7 +38,7 @@ export const UPDATE_MOVES: readonly Move[] = [
   { from: ['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success'], to: 'timed_out', on: 'deadline' },
   { from: ['pending'], to: 'success', on: 'runs it already' },
   { from: ['pending'], to: 'failed', on: 'the command does not fit' },
-  { from: ['pending', 'sent'], to: 'canceled', on: 'halt, take-over, revoked release' },
+  { from: ['pending', 'sent'], to: 'canceled', on: 'stop, take-over, revoked release' },
   {
     from: ['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success'],
     to: 'canceled',
