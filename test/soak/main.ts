@@ -13,7 +13,7 @@ import { AWAKE } from '../support/system.ts';
 import { openDatabase, Releases, startFleet, Voice } from './load.ts';
 import { Probe, plot, quantile, type Sample } from './measure.ts';
 import { RandomFaults } from './random-faults.ts';
-import { playStorm, type Storm } from './storm.ts';
+import { findHeldUp, playStorm, type Storm } from './storm.ts';
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
@@ -23,7 +23,8 @@ The whole system on this machine with a fleet, small rollouts without end and ra
   --minutes N   how long (60)
   --devices N   virtual devices, which report every 15 s (500)
   --faults S    share of calls, queue messages and rules that meet a fault (0.01)
-  --storm       instead of faults: a reconnect storm, a flood of one device, ten times the normal rate
+  --storm       instead of faults: a reconnect storm, a flood of one device, ten times the normal rate;
+                ends with 1 where others were held up, or nothing was as before within a minute
   --seed N      of the faults (1)
   --out F       folder for soak.json and soak.svg (soak)
 
@@ -111,6 +112,9 @@ function summarize(samples: readonly Sample[]) {
   };
 }
 
+/** Of the process, which is system, fleet and the ledger of what the rules took. */
+const MOST_MEGABYTES = 1_536;
+
 async function main(): Promise<void> {
   const [minutes, devices] = [readNumber('minutes'), readNumber('devices')];
   await synthesize(ASSEMBLY);
@@ -135,8 +139,10 @@ async function main(): Promise<void> {
 
   let storm: Storm | undefined;
   const wrong: string[] = [];
-  if (values.storm) storm = await playStorm({ runtime, database, fleet, probe });
-  else wrong.push(...(await work(releases, database, minutes)));
+  if (values.storm) {
+    storm = await playStorm({ runtime, database, fleet, probe });
+    wrong.push(...findHeldUp(storm));
+  } else wrong.push(...(await work(releases, database, minutes)));
   faults.share = 0;
   wrong.push(...(await untilRolloutsEnded(database)));
   await probe.end();
@@ -147,6 +153,8 @@ async function main(): Promise<void> {
   const outcomes = await database.query(
     'SELECT status, count(*)::integer AS updates FROM device_update_status GROUP BY 1 ORDER BY 1',
   );
+  const { megabytes, ...latencies } = summarize(probe.samples);
+  if (megabytes.most > MOST_MEGABYTES) wrong.push(`the process grew to ${megabytes.most} MB`);
   const result = {
     devices,
     minutes: Math.round(probe.second / 60),
@@ -155,7 +163,8 @@ async function main(): Promise<void> {
     outcomes,
     messages: faults.taken.length,
     faults: faults.met,
-    ...summarize(probe.samples),
+    ...latencies,
+    megabytes,
     storm,
     wrong,
   };

@@ -28,6 +28,10 @@ export interface Storm {
   readonly tenfold: Part;
 }
 
+/** Nobody's status may take longer meanwhile, in 95 of 100 cases, nor the system longer until all is as before. */
+const MOST_STATUS_MS = 10_000;
+const MOST_RECOVERY_SECONDS = 60;
+
 const QUIET_SECONDS = 60;
 const FLOOD_SECONDS = 60;
 /** What AWS IoT lets one connection publish. */
@@ -55,6 +59,13 @@ export async function playStorm(options: StormOptions): Promise<Storm> {
   );
   return { quiet, reconnect, flood, tenfold };
 }
+
+/** Parts in which others were held up, or from which the system did not recover soon. */
+export const findHeldUp = (storm: Storm): string[] =>
+  Object.entries(storm).flatMap(([name, { p95, recoverySeconds }]: [string, Part]) => [
+    ...(p95 !== null && p95 <= MOST_STATUS_MS ? [] : [`${name}: 95 % of the statuses took up to ${p95} ms`]),
+    ...(recoverySeconds <= MOST_RECOVERY_SECONDS ? [] : [`${name}: recovered after ${recoverySeconds} s`]),
+  ]);
 
 async function measure(
   { runtime, probe }: StormOptions,
