@@ -19,14 +19,15 @@ export function thingCertificates(thingType: string): Services['certificates'] {
     },
     async revoke(deviceId) {
       const revoked = new Map<string, Promise<unknown>>();
-      // Again, as long as there are more: one may be on its way to the device.
-      for (let found = -1; found < revoked.size; ) {
-        found = revoked.size;
-        for (const certificateId of await listCertificates(deviceId)) {
-          if (!revoked.has(certificateId)) revoked.set(certificateId, revokeCertificate(certificateId));
+      const revokeAll = async () => {
+        for (const id of await listCertificates(deviceId)) {
+          if (!revoked.has(id)) revoked.set(id, revokeCertificate(id));
         }
         await Promise.allSettled(revoked.values());
-      }
+      };
+      await revokeAll();
+      // Once more: a certificate may have been on its way to the device.
+      await revokeAll();
       // AWS ends the connections of a revoked certificate within minutes (UpdateCertificate, API reference); this does at once.
       await data.send(new DeleteConnectionCommand({ clientId: deviceId })).catch(unlessAbsent);
       // One that fails holds up no other.

@@ -208,6 +208,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await state(page, 'offline').waitFor();
     await page.getByText(/by .*operator: stolen in Turin$/).waitFor();
     expect(await page.getByRole('button', { name: 'Send a release …' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Revoke again …' }).waitFor();
 
     await act('Reinstate', (dialog) => dialog.getByLabel('Reason').fill('found'));
     await state(page, 'revoked').waitFor({ state: 'detached' });

@@ -49,12 +49,14 @@ const ACTIONS = {
   attributes: { name: 'Change attributes', Dialog: AttributesDialog },
   send: { name: 'Send a release', Dialog: SendDialog },
   revoke: { name: 'Revoke', Dialog: RevokeDialog },
+  // Where AWS refused a certificate the first time, the device is revoked all the same.
+  again: { name: 'Revoke again', Dialog: RevokeDialog },
   reinstate: { name: 'Reinstate', Dialog: ReinstateDialog },
 } as const;
 type Action = keyof typeof ACTIONS;
 
 const actionsOf = ({ revoked_at: revoked }: DeviceDetail): readonly Action[] =>
-  revoked === null ? ['groups', 'attributes', 'send', 'revoke'] : ['groups', 'attributes', 'reinstate'];
+  revoked === null ? ['groups', 'attributes', 'send', 'revoke'] : ['groups', 'attributes', 'again', 'reinstate'];
 
 function Actions({ device }: { readonly device: DeviceDetail }) {
   const [open, setOpen] = useState<Action>();
