@@ -8,7 +8,7 @@ const PATHS = /^\/(?:things\/(?<thing>[^/]+)(?<principals>\/principals)?|certifi
  * As much of AWS IoT's registry as revoking a device takes: DescribeThing, ListThingPrincipals, UpdateCertificate to
  * REVOKED. A device that this machine made a certificate for is a thing of the given type, with that one certificate.
  */
-export function iotRegistryService(authority: CertificateAuthority, thingTypeName: string): AwsService {
+export function iotRegistryService(authority: CertificateAuthority, thingTypeName: string | undefined): AwsService {
   return {
     async handle({ method, path, query, identity }) {
       const { thing, principals, certificate } = PATHS.exec(path)?.groups ?? {};

@@ -54,7 +54,7 @@ export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
     cluster: clusterOf(assembly, secrets),
     keys: operatorKeys(secrets, identities),
     customResources: assembly.customResources,
-    thingType: need(assembly.ofType('AWS::IoT::ThingType')[0]?.logicalId, 'a thing type'),
+    thingType: assembly.ofType('AWS::IoT::ThingType')[0]?.logicalId,
     devicePolicy: compilePolicy('the device policy', policies, audit),
     onMessage: topicRulesOf(assembly, queues, roles, faults),
     startConsumers: consumersOf(assembly, queues, roles, invokeForQueue),
