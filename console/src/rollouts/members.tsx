@@ -28,7 +28,7 @@ export function MembersOnDemand({ rollout }: { readonly rollout: Rollout }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <details className="panel members" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
-      <summary>What would it do if it were made now? Whom it leaves out, and why</summary>
+      <summary>Whom would it update now, whom not, and why?</summary>
       {isOpen && <Members rollout={rollout} />}
     </details>
   );
