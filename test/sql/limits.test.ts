@@ -6,6 +6,7 @@ import { beginStage, fixMemberThreshold } from '../../core/stages.ts';
 import { tallyEndedUpdates } from '../../core/tallying.ts';
 import { readTarget } from '../../core/target-filter.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { findExceeded } from '../support/losses.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 
 let db: TestDatabase;
@@ -103,6 +104,16 @@ describe('several dispatchers at once', () => {
     // A clock that was an hour ahead holds nobody up for that hour.
     expect(await reserveSends(db.app, id, owed, at(3_600))).toHaveLength(2);
     expect(await reserveSends(db.app, id, owed, at(241))).toHaveLength(2);
+  });
+
+  test('give the place in the minute to another, where AWS throttled and delivered nothing', async () => {
+    await addDevices(db.app, 60);
+    const { id, owed } = await startRollout('throttled', { max_per_minute: 2 });
+    const [first] = await reserveSends(db.app, id, owed, now);
+    const refused = { ...(first ?? { id: 0, attempt: 0 }), outcome: 'throttled' as const, message: 'x', retryAt: now };
+    await storeSendOutcomes(db.app, [refused], now);
+    expect(await reserveSends(db.app, id, owed.slice(2), now)).toHaveLength(1);
+    expect(await findExceeded(db.app)).toEqual([]);
   });
 
   test('send each update once, whoever was asked to', async () => {
