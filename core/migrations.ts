@@ -90,13 +90,19 @@ async function ensureAppRole(database: Database, password: string): Promise<void
   );
 }
 
-/** Two runners that create the same object at once: one gets a duplicate or a "tuple concurrently updated"; it exists now. */
+/** As often as others may come first: a role belongs to all databases of a server, and each sets its password. */
+const MOST_TRIES = 10;
+
+/** Of runners that create the same object at once each but one gets a duplicate or a "tuple concurrently updated". */
 async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promise<void> {
-  try {
-    await create();
-  } catch (error) {
-    if (!isDuplicate(error) && !(error instanceof SqlError && error.sqlState === 'XX000')) throw error;
-    await create();
+  for (let tries = 1; ; tries++) {
+    try {
+      await create();
+      return;
+    } catch (error) {
+      const wasBeaten = isDuplicate(error) || (error instanceof SqlError && error.sqlState === 'XX000');
+      if (!wasBeaten || tries === MOST_TRIES) throw error;
+    }
   }
 }
 
