@@ -190,8 +190,11 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        FROM told
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND told.outcome = 'refused'
      ), ${GIVE_BACK},
+       -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
-         THEN greatest(p.sent_in_minute - freed.slots, 0) ELSE p.sent_in_minute END
+         THEN greatest(p.sent_in_minute - (SELECT count(*) FROM owed
+           WHERE owed.rollout_id = p.rollout_id AND owed.outcome = 'absent' AND owed.slot_held), 0)
+         ELSE p.sent_in_minute END
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { outcomes, now },
   );

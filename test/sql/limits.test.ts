@@ -106,13 +106,17 @@ describe('several dispatchers at once', () => {
     expect(await reserveSends(db.app, id, owed, at(241))).toHaveLength(2);
   });
 
-  test('give the place in the minute to another, where AWS throttled and delivered nothing', async () => {
+  test.each([
+    ['give the place in the minute to another, where the device was not connected', 'absent' as const, 1],
+    // A 5xx does not say that nothing was delivered, a 429 asks for less.
+    ['give the place in the minute to nobody, where AWS throttled or failed', 'throttled' as const, 0],
+  ])('%s', async (_, outcome, others) => {
     await addDevices(db.app, 60);
     const { id, owed } = await startRollout('throttled', { max_per_minute: 2 });
     const [first] = await reserveSends(db.app, id, owed, now);
-    const refused = { ...(first ?? { id: 0, attempt: 0 }), outcome: 'throttled' as const, message: 'x', retryAt: now };
+    const refused = { ...(first ?? { id: 0, attempt: 0 }), outcome, message: 'x', retryAt: now };
     await storeSendOutcomes(db.app, [refused], now);
-    expect(await reserveSends(db.app, id, owed.slice(2), now)).toHaveLength(1);
+    expect(await reserveSends(db.app, id, owed.slice(2), now)).toHaveLength(others);
     expect(await findExceeded(db.app)).toEqual([]);
   });
 

@@ -69,8 +69,6 @@ export async function findExceeded(sql: Sql): Promise<object[]> {
     `SELECT r.name, date_trunc('minute', a.sent_at) AS minute, count(*)
      FROM update_attempts AS a JOIN device_update_status AS u ON u.id = a.update_id
      JOIN rollout_configurations AS r ON r.id = u.rollout_id
-     -- What AWS throttled it did not deliver.
-     WHERE a.outcome IS DISTINCT FROM 'throttled'
      GROUP BY 1, 2, r.max_per_minute HAVING count(*) > r.max_per_minute`,
   );
   return [...held, ...hurried] as object[];
