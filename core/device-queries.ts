@@ -167,7 +167,7 @@ export interface Act {
 export const MAX_ATTRIBUTES_BYTES = 4000;
 
 /** As an answer of the Data API carries it: JSON in a text. */
-const SIZE = (column: string) => `octet_length(to_json(${column}::text)::text)`;
+const answerBytes = (column: string) => `octet_length(to_json(${column}::text)::text)`;
 
 /** Sets attributes of a device; null removes one. Nothing is set where all of them would be too large. */
 export async function setAttributes(
@@ -182,7 +182,7 @@ export async function setAttributes(
        FROM (SELECT jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) AS metadata, metadata AS before
              FROM devices WHERE device_id = :device FOR UPDATE) AS n
        WHERE d.device_id = :device
-         AND (${SIZE('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${SIZE('n.metadata')} < ${SIZE('n.before')})
+         AND (${answerBytes('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${answerBytes('n.metadata')} < ${answerBytes('n.before')})
        RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
      ), noted AS (${NOTE_IN_STORY})
      SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,

@@ -59,7 +59,7 @@ export interface PlannedSend {
  * Whether the minute of the pace row still counts. Of two dispatchers one may have begun a minute earlier, and waited for a
  * database that resumes: it may not take the count back to its own minute, and sends in the one that counts.
  */
-const IS_THIS_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
+const MINUTE_COUNTS = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
 
 /**
  * How many of the asked slots the pace row allows: what is left in flight and in this minute, and for devices that have
@@ -68,7 +68,7 @@ const IS_THIS_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interva
 const GRANT = `greatest(0, least(
            asked.slots - asked.starts + least(asked.starts, coalesce(p.allowed_starts - p.starts, asked.starts)),
            coalesce(r.max_in_flight - p.in_flight, asked.slots),
-           coalesce(r.max_per_minute - CASE WHEN ${IS_THIS_MINUTE} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
+           coalesce(r.max_per_minute - CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
 
 /**
  * Reserves slots and marks the updates of one rollout as sent, before anything is sent: after this an update is sent at
@@ -98,10 +98,10 @@ export async function reserveSends(
      ), pace AS (
        UPDATE rollout_pace AS p SET
          in_flight = p.in_flight + ${GRANT},
-         sent_in_minute = CASE WHEN ${IS_THIS_MINUTE} THEN p.sent_in_minute ELSE 0 END + ${GRANT},
+         sent_in_minute = CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END + ${GRANT},
          starts = p.starts + greatest(0, ${GRANT} - (asked.slots - asked.starts)),
          granted = ${GRANT},
-         minute = CASE WHEN ${IS_THIS_MINUTE} THEN p.minute ELSE asked.minute END
+         minute = CASE WHEN ${MINUTE_COUNTS} THEN p.minute ELSE asked.minute END
        FROM asked, rollout_configurations AS r
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
        RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start,

@@ -56,6 +56,7 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   const registered = await readRegisteredReleases(sql, draft.device_model);
   const release = registered.find(({ version }) => version === draft.firmware_version);
   const missing = release === undefined ? await whyMissing(sql, draft) : '';
+  // A thousand fit into an answer of the Data API, with the longest names.
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
        w.name AS winner, d.revoked_at IS NOT NULL AS is_revoked,
