@@ -333,6 +333,12 @@ describe('releases', () => {
     expect(await refusal(client.rescanUpload('other'))).toMatchObject({ status: 400 });
   });
 
+  test('count the devices that report them with a v before', async () => {
+    await addDevices(db.app, 1, { version: '2.0.0' });
+    await addDevices(db.app, 2, { version: 'v2.0.0', prefix: 'v' });
+    expect(await client.release('esp32-s3', '2.0.0')).toMatchObject({ devices: 3 });
+  });
+
   test('one that is revoked goes to nobody more: its rollouts halt, its links end', async () => {
     await addDevices(db.app, 3);
     service.absent.add('d2');
@@ -597,6 +603,14 @@ describe('the service', () => {
     await client.createRollout(DRAFT);
     expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', claimed: 2, owed: 2 }] });
     expect(api.dispatched).toHaveLength(2);
+  });
+
+  test('the fleet has all its devices in one number, however many versions they run', async () => {
+    await db.app.query(
+      `INSERT INTO devices (device_id, device_model, current_firmware_version)
+       SELECT 'd' || n, 'esp32-s3', '1.0.' || n FROM generate_series(1, 501) AS n`,
+    );
+    expect((await client.fleet()).devices).toBe(501);
   });
 
   test('of two ticks at once of one operator one runs', async () => {

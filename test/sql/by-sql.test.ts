@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Sql } from '../../core/database.ts';
 import { resumeRollout, stopRollout } from '../../core/rollout-control.ts';
+import { runTick } from '../../core/tick.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -268,4 +270,19 @@ describe('a row that cannot be carried out halts its rollout, with the reason, a
     });
     expect(row).toEqual({ paused_reason: expect.stringMatching(reason), paused_by: 'orchestrator' });
   });
+});
+
+test('a rollout whose tick fails keeps no other from its own, and is named', async () => {
+  await addDevices(db.app, 1);
+  const bad = await addRollout(db.app, 'bad', '2.0.0', { ...AT_ONCE, weight: 5, target_filter: { versions: ['0.1'] } });
+  await addRollout(db.app, 'good', '2.0.0', AT_ONCE);
+  const failing: Sql = {
+    async query(sql, values) {
+      if (sql.includes('AS rivals') && values?.id === bad) throw new Error('the answer is too large');
+      return db.app.query(sql, values);
+    },
+  };
+  const tick = await runTick(failing, service.now, async () => {});
+  expect(tick.problems).toMatchObject([{ rolloutId: bad, error: { message: 'the answer is too large' } }]);
+  expect(tick.rollouts).toMatchObject([{ rollout: 'good', claimed: 1 }]);
 });
