@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { ApiError } from '../../api/client.ts';
-import type { RolloutDraft } from '../../api/rollouts.ts';
-import { TestApi } from '../support/api.ts';
+import { DRAFT, refusal, TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -20,18 +18,10 @@ beforeEach(async () => {
   client = new TestApi(db.app, () => service.now).client;
 });
 
-const DRAFT: RolloutDraft = { name: 'r', firmware_version: '2.0.0', device_model: 'esp32-s3', stages: [] };
 const revoke = () => client.revokeRelease('esp32-s3', '2.0.0', 'does not boot');
 
 /** Why a call was refused. */
-async function whyNot(call: Promise<unknown>): Promise<string | undefined> {
-  const error = await call.then(
-    () => undefined,
-    (refused: unknown) => refused,
-  );
-  if (error instanceof ApiError) return error.problem.detail;
-  throw new Error(`expected a refusal, got ${error}`);
-}
+const whyNot = async (call: Promise<unknown>) => (await refusal(call)).detail;
 
 test.each([
   [

@@ -1,4 +1,5 @@
-import { ApiClient } from '../../api/client.ts';
+import { ApiClient, ApiError } from '../../api/client.ts';
+import type { RolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/database.ts';
 import { type App, makeApp } from '../../lambdas/operator-api/app.ts';
 import type { Services } from '../../lambdas/operator-api/context.ts';
@@ -65,4 +66,17 @@ export class TestApi {
       return answer;
     });
   }
+}
+
+/** For everyone at once. */
+export const DRAFT: RolloutDraft = { name: 'r', firmware_version: '2.0.0', device_model: 'esp32-s3', stages: [] };
+
+/** The problem that a refused call is answered with. */
+export async function refusal(call: Promise<unknown>) {
+  const error = await call.then(
+    () => undefined,
+    (refused: unknown) => refused,
+  );
+  if (error instanceof ApiError) return error.problem;
+  throw new Error(`expected a refusal, got ${error}`);
 }

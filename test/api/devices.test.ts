@@ -1,0 +1,261 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+let api: TestApi;
+let client: TestApi['client'];
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+  api = new TestApi(db.app, () => service.now);
+  client = api.client;
+});
+
+/** So many minutes from now. */
+const iso = (minutes: number) => new Date(service.now.getTime() + minutes * 60_000).toISOString();
+
+describe('devices', () => {
+  test('come page by page in the order of their ids, each once', async () => {
+    await addDevices(db.app, 25);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await client.devices({ limit: 10, ...(cursor === undefined ? {} : { cursor }) });
+      seen.push(...page.items.map(({ device_id: id }) => id));
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+    expect(seen).toHaveLength(25);
+    expect(new Set(seen).size).toBe(25);
+  });
+
+  test.each([
+    ['the beginning of an id', 'esp32-20'],
+    ['what follows the hyphen', '20e9'],
+    ['a MAC address, however written', 'a0-b7-65'],
+  ])('are found by %s', async (_, search) => {
+    await addDevices(db.app, 3);
+    await db.app.query(`INSERT INTO devices (device_id, mac_address) VALUES ('ESP32-20E955A0', 'A0:B7:65:20:E9:55')`);
+    expect((await client.devices({ search })).items.map(({ device_id: id }) => id)).toEqual(['ESP32-20E955A0']);
+  });
+
+  test('a search is text, never a pattern', async () => {
+    await addDevices(db.app, 3);
+    expect((await client.devices({ search: '%' })).items).toEqual([]);
+    expect((await client.devices({ search: `' OR 1=1 --` })).items).toEqual([]);
+  });
+
+  test('are filtered by model, version, group and whether they are being updated', async () => {
+    await addDevices(db.app, 2);
+    await addDevices(db.app, 2, { prefix: 'c', model: 'esp32-c3', version: '1.1.0' });
+    await client.changeGroup('beta', { add: ['d1', 'c0'] });
+    await client.createRollout({ ...DRAFT, target_type: 'specific', target_filter: { device_ids: ['d0'] } });
+    await service.tick();
+    const ids = async (query: object) => (await client.devices({ ...query })).items.map(({ device_id: id }) => id);
+    expect(await ids({ model: 'esp32-c3' })).toEqual(['c0', 'c1']);
+    expect(await ids({ version: '1.1.0', group: 'beta' })).toEqual(['c0']);
+    expect(await ids({ updating: true })).toEqual(['d0']);
+    expect(await ids({ updating: false })).toEqual(['c0', 'c1', 'd1']);
+  });
+
+  test('have groups and attributes that operators set', async () => {
+    await addDevices(db.app, 1);
+    await client.setGroups('d0', ['vans', 'beta']);
+    await client.setAttributes('d0', { site: 'x', floor: 2 });
+    expect(await client.setAttributes('d0', { floor: null })).toMatchObject({
+      groups: ['beta', 'vans'],
+      metadata: { site: 'x' },
+    });
+    expect(await client.setGroups('d0', [])).toMatchObject({ groups: [] });
+  });
+
+  test('have in their story who moved them between groups and set their attributes', async () => {
+    await addDevices(db.app, 2);
+    await client.changeGroup('vans', { add: ['d0', 'd1'] });
+    service.later(1);
+    await client.setGroups('d0', ['beta']);
+    service.later(1);
+    await client.setAttributes('d0', { site: 'x' });
+    await client.changeGroup('beta', { add: ['d0'] });
+    const { items } = await client.deviceTimeline('d0');
+    const told = items.map(({ event, detail: { by, ...rest } }) => [event, rest, by]);
+    expect(told).toEqual([
+      ['attributes_set', { attributes: { site: 'x' } }, CALLER],
+      ['joined_group', { group: 'beta' }, CALLER],
+      ['left_group', { group: 'vans' }, CALLER],
+      ['joined_group', { group: 'vans' }, CALLER],
+    ]);
+  });
+
+  test('of a group must be registered', async () => {
+    expect(await refusal(client.changeGroup('beta', { add: ['nobody'] }))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'add', message: 'not registered: nobody' }],
+    });
+  });
+
+  test('tell their story, and why they are where they are', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await service.succeed('d0');
+    const { items } = await client.deviceTimeline('d0');
+    expect(items.map(({ event }) => event)).toContain('claimed');
+    expect(await client.explain('d0')).toMatchObject({ rollout_name: 'r', rule: 'runs 2.0.0' });
+    expect(await client.explain('d0', { rollout: 'r' })).toMatchObject({ rollout_name: 'r' });
+    expect(await refusal(client.explain('d0', { version: '9.9.9' }))).toMatchObject({ status: 404 });
+  });
+
+  test('tell how far a success has proved itself: written, running, final', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 0);
+    const written = { status: 'success', is_open: true, confirmed_at: null, deadline_at: iso(15) };
+    expect((await client.devices()).items).toMatchObject([{ update: written }]);
+    service.later(1);
+    const confirmedAt = iso(0);
+    await service.status('d0', '2.0.0');
+    const running = { ...written, confirmed_at: confirmedAt, deadline_at: iso(5) };
+    expect(await client.device('d0')).toMatchObject({ update: running });
+    service.later(6);
+    await service.tick();
+    const closed = { ...running, is_open: false, deadline_at: null };
+    expect((await client.devices()).items).toMatchObject([{ update: closed }]);
+  });
+
+  test('one device is sent one release at an operator’s word, before any other rollout', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout({ ...DRAFT, name: 'all', is_active: true });
+    await service.tick();
+    await addRelease(db.app, '1.5.0');
+    const rollout = await client.updateDevice('d1', { firmware_version: '1.5.0' }).catch((error) => error);
+    expect(rollout).toMatchObject({ problem: { status: 409, detail: expect.stringContaining('is being updated by') } });
+    await service.succeed('d0', 'd1');
+    await service.tick();
+    expect(await client.updateDevice('d1', { firmware_version: '1.5.0', allow_downgrade: true })).toMatchObject({
+      target_filter: { device_ids: ['d1'] },
+      created_by: CALLER,
+    });
+    expect(await service.tick()).toEqual(['d1']);
+  });
+
+  test('are revoked and reinstated with a reason, and say by whom', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout({ ...DRAFT, is_active: true });
+    await service.tick();
+    api.certificates.set('d0', ['its-certificate']);
+    expect(await client.revokeDevice('d0', 'stolen')).toMatchObject({
+      certificates: ['its-certificate'],
+      device: {
+        revoked_at: service.now.toISOString(),
+        revoked_reason: 'stolen',
+        revoked_by: CALLER,
+        update: { status: 'canceled', is_open: false },
+      },
+    });
+    expect(api.cutOff).toEqual(['d0']);
+    expect(await client.revokeDevice('d0', 'stolen twice')).toMatchObject({ device: { revoked_reason: 'stolen' } });
+    expect(await refusal(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toMatchObject({
+      status: 409,
+      detail: expect.stringContaining('identity of d0 was revoked'),
+    });
+    service.later(1);
+    expect(await client.reinstateDevice('d0', 'found')).toMatchObject({ revoked_at: null, revoked_by: null });
+    expect(await refusal(client.reinstateDevice('d0', 'found'))).toMatchObject({ status: 409 });
+    expect(await refusal(client.revokeDevice('d0', ' '))).toMatchObject({ status: 400 });
+    expect(await refusal(client.revokeDevice('nobody', 'stolen'))).toMatchObject({ status: 404 });
+    const { items } = await client.deviceTimeline('d0');
+    expect(items.filter(({ event }) => event.startsWith('device_'))).toMatchObject([
+      { event: 'device_reinstated', detail: { by: CALLER, reason: 'found' } },
+      { event: 'device_revoked', detail: { by: CALLER, reason: 'stolen' } },
+    ]);
+  });
+
+  test('are revoked before they ever report, and may ask for a certificate no more', async () => {
+    await client.changeAllowedDevices({ add: ['lost'] });
+    api.certificates.set('lost', ['its-certificate']);
+    expect(await client.revokeDevice('lost', 'lost on its way')).toEqual({
+      certificates: ['its-certificate'],
+      device: null,
+    });
+    expect((await client.allowedDevices()).items).toEqual([]);
+    expect(await refusal(client.revokeDevice('lamp-of-another-system', 'x'))).toMatchObject({ status: 404 });
+    expect(api.cutOff).toEqual(['lost']);
+  });
+
+  test('keep no more attributes than a page of devices can show', async () => {
+    await addDevices(db.app, 2);
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`note${n}`, 'x'.repeat(256)]));
+    expect(await refusal(client.setAttributes('d0', many))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'metadata' }],
+    });
+    expect(await client.device('d0')).toMatchObject({ metadata: {} });
+    // What was too large before may be made smaller.
+    await db.app.query('UPDATE devices SET metadata = :many::jsonb WHERE device_id = :id', { many, id: 'd0' });
+    expect((await client.setAttributes('d0', { note0: null })).metadata).not.toHaveProperty('note0');
+    await db.app.query(`UPDATE devices SET metadata = '{}'`);
+    expect(await client.setAttributes('d0', { site: 'rome' })).toMatchObject({ metadata: { site: 'rome' } });
+    expect(await refusal(client.setAttributes('nobody', { site: 'rome' }))).toMatchObject({ status: 404 });
+  });
+
+  test('of long names are sent a release too', async () => {
+    const [id, version] = ['d'.repeat(64), `2.0.0-${'x'.repeat(50)}`];
+    await db.app.query(
+      `INSERT INTO devices (device_id, device_model, current_firmware_version) VALUES (:id, 'esp32-s3', '1.0.0')`,
+      { id },
+    );
+    await addRelease(db.app, version);
+    const models = {
+      'esp32-s3': { packetLimitBytes: 1024, delivery: 'redirect' as const, allowWithoutDescriptor: false },
+    };
+    const { client: roomy } = new TestApi(db.app, () => service.now, { models });
+    const { name } = await roomy.updateDevice(id, { firmware_version: version });
+    expect(name).toBe(`${id} to ${version}`);
+    expect(await roomy.rollout(name)).toMatchObject({ name });
+  });
+
+  test('may ask for a certificate once they are on the list, which says who put them there', async () => {
+    expect(await client.changeAllowedDevices({ add: ['ESP32-1', 'ESP32-2', 'ESP32-1'] })).toEqual({
+      added: 2,
+      removed: 0,
+    });
+    expect(await client.changeAllowedDevices({ remove: ['ESP32-2', 'ESP32-9'] })).toEqual({ added: 0, removed: 1 });
+    expect(await client.allowedDevices()).toEqual({
+      items: [
+        {
+          device_id: 'ESP32-1',
+          allowed_at: service.now.toISOString(),
+          allowed_by: CALLER,
+          provisioned_at: null,
+        },
+      ],
+      next_cursor: null,
+    });
+    expect(await refusal(client.changeAllowedDevices({ add: ['a/b'] }))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'add.0' }],
+    });
+  });
+
+  test('that do not exist are not found', async () => {
+    for (const call of [
+      () => client.device('x'),
+      () => client.deviceTimeline('x'),
+      () => client.explain('x'),
+      () => client.setGroups('x', []),
+    ]) {
+      expect(await refusal(call())).toMatchObject({ status: 404, detail: 'There is no device x.' });
+    }
+  });
+});

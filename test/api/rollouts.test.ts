@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+let client: TestApi['client'];
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+  client = new TestApi(db.app, () => service.now).client;
+});
+
+describe('making rollouts', () => {
+  test('a repeated call finds the one that was made; other values under its name are refused', async () => {
+    const made = await client.createRollout(DRAFT);
+    expect(made).toMatchObject({ state: 'active', created_by: CALLER, max_attempts: 3, failure_threshold: 0.1 });
+    expect(await client.createRollout(DRAFT)).toMatchObject({ rollout_id: made.rollout_id });
+    expect(await refusal(client.createRollout({ ...DRAFT, rollout_percentage: 10 }))).toMatchObject({
+      status: 409,
+      detail: expect.stringContaining('rollout_percentage'),
+    });
+  });
+
+  test('what was made is what the table’s own defaults make, so that a plain INSERT and the API agree', async () => {
+    const { stages, ...plain } = DRAFT;
+    expect(stages).toEqual([]);
+    const byApi = await client.createRollout({ ...plain, name: 'api' });
+    const byRow = await client.rollout(await addRollout(db.app, 'row', '2.0.0'));
+    const omit = ({ rollout_id, name, created_at, updated_at, created_by, ...rest }: typeof byApi) => rest;
+    expect(omit(byRow)).toEqual(omit(byApi));
+  });
+
+  test.each([
+    [{ target_filter: { device_idz: ['d0'] } }, 'target_filter.device_idz'],
+    [{ target_type: 'group' as const }, 'target_filter'],
+    [{ target_filter: { models: ['esp32-c3'] } }, 'target_filter.models'],
+    [{ rollout_percentage: 0 }, 'rollout_percentage'],
+    [{ stages: [{ percentage: 10, count: 3 }] }, 'stages.0'],
+    [{ send_window: { from: '25:00', to: '06:00' } }, 'send_window.from'],
+    [{ name: '42' }, 'name'],
+    [{ firmware_version: '9.9.9' }, 'firmware_version'],
+    [{ percentage: 5 }, 'percentage'],
+  ])('%j is refused, and the field is named', async (wrong, field) => {
+    const problem = await refusal(client.createRollout({ ...DRAFT, ...(wrong as object) }));
+    expect(problem).toMatchObject({ status: 400, errors: [{ field }] });
+  });
+
+  test('a misspelt filter of a list is refused, rather than mean all of it', async () => {
+    expect(await refusal(client.devices({ modell: 'esp32-s3' } as { model?: string }))).toMatchObject({
+      status: 400,
+      errors: [{ field: 'modell', message: 'there is no such field' }],
+    });
+  });
+
+  test('a release for another chip than the model has is refused', async () => {
+    const models = {
+      'esp32-s3': {
+        chip: 'ESP32-C3',
+        packetLimitBytes: 256,
+        delivery: 'redirect' as const,
+        allowWithoutDescriptor: false,
+      },
+    };
+    const other = new TestApi(db.app, () => service.now, { models });
+    expect(await refusal(other.client.createRollout(DRAFT))).toMatchObject({
+      errors: [{ field: 'firmware_version', message: 'release 2.0.0 is for ESP32-S3, model esp32-s3 has ESP32-C3' }],
+    });
+  });
+
+  test('a preview says who and why not, by the packet that would be sent', async () => {
+    await addDevices(db.app, 4);
+    await addDevices(db.app, 2, { prefix: 'new', version: '3.0.0' });
+    await addDevices(db.app, 1, { prefix: 'x'.repeat(60) });
+    const { name: _, ...nameless } = DRAFT;
+    const preview = await client.previewRollout(nameless);
+    expect(preview).toMatchObject({ members: 7, will_be_updated: 4 });
+    expect(preview.will_not).toEqual([
+      { reason: 'newer than 2.0.0', devices: 2 },
+      { reason: expect.stringMatching(/needs a packet of \d+ bytes, this model takes 256/), devices: 1 },
+    ]);
+  });
+
+  test('a draft runs once it is started', async () => {
+    await addDevices(db.app, 1);
+    const draft = await client.createRollout({ ...DRAFT, is_active: false });
+    expect(draft.state).toBe('draft');
+    expect(await service.tick()).toEqual([]);
+    expect(await client.changeRollout('r', draft.updated_at, { is_active: true })).toMatchObject({ state: 'active' });
+    expect(await service.tick()).toEqual(['d0']);
+  });
+});
+
+describe('a rollout that runs', () => {
+  test('is changed only by who has read how it is', async () => {
+    const rollout = await client.createRollout(DRAFT);
+    const changed = await client.changeRollout('r', rollout.updated_at, { max_in_flight: 3, send_window: null });
+    expect(changed).toMatchObject({ max_in_flight: 3, failure_threshold: 0.1 });
+    expect(await refusal(client.changeRollout('r', rollout.updated_at, { max_in_flight: 5 }))).toMatchObject({
+      status: 412,
+    });
+    expect(await client.rollout('r')).toMatchObject({ max_in_flight: 3 });
+    const { items } = await client.decisions('r');
+    expect(items.at(-1)).toMatchObject({
+      event: 'rollout_changed',
+      decided_by: CALLER,
+      detail: { changes: { max_in_flight: 3, send_window: null } },
+    });
+  });
+
+  test('pauses, resumes, aborts; each with its reason, and not twice', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    expect(await client.act('r', 'pause', 'lunch')).toMatchObject({
+      state: 'paused',
+      paused_reason: 'lunch',
+      paused_by: CALLER,
+    });
+    expect(await refusal(client.act('r', 'pause', 'lunch'))).toMatchObject({
+      status: 409,
+      detail: 'Rollout "r" cannot pause: it is paused.',
+    });
+    await service.tick();
+    expect(await client.rollout('r')).toMatchObject({ canceled: 2 });
+    service.later(1);
+    expect(await client.act('r', 'resume', 'back')).toMatchObject({ state: 'active' });
+    expect(await service.tick()).toHaveLength(2);
+    expect(await client.act('r', 'abort', 'enough')).toMatchObject({ state: 'aborted' });
+    expect(await refusal(client.act('r', 'resume', 'no'))).toMatchObject({ status: 409 });
+  });
+
+  test('advances at an operator’s word, stage by stage, to the last', async () => {
+    await addDevices(db.app, 4);
+    await client.createRollout({ ...DRAFT, stages: [{ count: 1, soak_minutes: 600 }] });
+    expect(await service.tick()).toHaveLength(1);
+    expect(await client.act('r', 'advance', 'in a hurry')).toMatchObject({ stage: 1 });
+    expect(await service.tick()).toHaveLength(3);
+    expect(await refusal(client.act('r', 'advance', 'more'))).toMatchObject({
+      detail: 'Rollout "r" cannot advance: it is in its last stage.',
+    });
+  });
+
+  test('a slow start advances by a window twice as large', async () => {
+    await addDevices(db.app, 10);
+    await client.createRollout({ ...DRAFT, stages: null });
+    expect(await service.tick()).toHaveLength(1);
+    await client.act('r', 'advance', 'go on');
+    expect(await service.tick()).toHaveLength(2);
+  });
+
+  test('tries failed devices again', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout({ ...DRAFT, failure_threshold: 1 });
+    expect(await refusal(client.act('r', 'retry', 'why not'))).toMatchObject({ status: 409 });
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 4);
+    await service.tick();
+    expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ state: 'active' });
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
+  test('shows its progress by stage, state and reason, and its outcomes over time', async () => {
+    await addDevices(db.app, 3);
+    await client.createRollout({ ...DRAFT, failure_threshold: 1 });
+    await service.tick();
+    await service.fetch('d1');
+    await service.result('d1', 4);
+    await service.succeed('d0');
+    await service.tick();
+    const progress = await client.progress('r');
+    expect(progress.stages).toMatchObject([{ stage: 0, size: 3, states: { success: 1, failed: 1, sent: 1 } }]);
+    expect(progress.failures).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
+    expect(progress.outcomes.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)).toBe(2);
+    expect((await client.updates('r', { status: 'failed' })).items).toMatchObject([
+      { device_id: 'd1', result_code: 4 },
+    ]);
+    expect((await client.updates('r', { open: true })).items).toMatchObject([{ device_id: 'd2' }]);
+  });
+
+  test('counts what is written and must show that it boots as under way, stages and totals alike', async () => {
+    await addDevices(db.app, 1);
+    await client.createRollout(DRAFT);
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 0);
+    expect(await client.rollout('r')).toMatchObject({ succeeded: 0, in_progress: 1 });
+    expect((await client.progress('r')).stages).toMatchObject([{ states: { installing: 1 } }]);
+  });
+
+  test('says what it waits for', async () => {
+    await addDevices(db.app, 4);
+    await client.createRollout({ ...DRAFT, stages: [{ count: 2 }] });
+    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'about to begin' });
+    await service.tick();
+    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'waiting for 2 more outcomes' });
+  });
+});
