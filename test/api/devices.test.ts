@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease } from '../support/rows.ts';
@@ -179,6 +179,17 @@ describe('devices', () => {
       { event: 'device_reinstated', detail: { by: CALLER, reason: 'found' } },
       { event: 'device_revoked', detail: { by: CALLER, reason: 'stolen' } },
     ]);
+  });
+
+  test('are barred even where AWS IoT is away, and revoked whole by a second call', async () => {
+    await addDevices(db.app, 1);
+    api.certificates.set('d0', ['its-certificate']);
+    vi.spyOn(api.certificates, 'get').mockImplementationOnce(() => {
+      throw new Error('AWS IoT is away');
+    });
+    expect(await refusal(client.revokeDevice('d0', 'stolen'))).toMatchObject({ status: 500 });
+    expect(await client.device('d0')).toMatchObject({ revoked_reason: 'stolen' });
+    expect(await client.revokeDevice('d0', 'stolen')).toMatchObject({ certificates: ['its-certificate'] });
   });
 
   test('are revoked before they ever report, and may ask for a certificate no more', async () => {
