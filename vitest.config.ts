@@ -10,16 +10,32 @@ const sqlAsText = {
   },
 };
 
+/** Tests that need a database, and tests that need templates, bundles and pages, say so in their names. */
+const SQL = ['test/**/*.sql.test.ts'];
+const SYSTEM = ['test/system/**/*.test.ts', 'test/**/*.system.test.ts'];
+
+const shared = {
+  // A limit for what hangs, not a measure: a slow test on a busy machine is not a failure.
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  restoreMocks: true,
+};
+
 export default defineConfig({
   plugins: [sqlAsText],
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/synthesize.ts'],
     // Stories mostly wait: for sockets, timers and processes of their own.
     maxWorkers: 3,
-    // A limit for what hangs, not a measure: a busy machine is no failure.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    restoreMocks: true,
+    projects: [
+      {
+        extends: true,
+        test: { ...shared, name: 'unit', include: ['test/**/*.test.ts'], exclude: [...SQL, ...SYSTEM] },
+      },
+      { extends: true, test: { ...shared, name: 'sql', include: SQL } },
+      {
+        extends: true,
+        test: { ...shared, name: 'system', include: SYSTEM, globalSetup: ['test/support/synthesize.ts'] },
+      },
+    ],
   },
 });

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { DEVICE_ID, DEVICE_ID_FORM } from '../core/device-id.ts';
+import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
 
 /** Problem details (RFC 9457); `errors` names each field that was refused. */
 export const problemSchema = z

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { UPDATE_STATES } from '../core/update-states.ts';
+import { UPDATE_STATES } from '../core/policy/index.ts';
 import {
   answer,
   deviceId,

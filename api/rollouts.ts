@@ -1,9 +1,14 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { stagesSchema } from '../core/rollout-plan.ts';
-import { ROLLOUT_ACTIONS, ROLLOUT_STATES, type RolloutAction } from '../core/rollout-states.ts';
-import { sendWindow } from '../core/send-window.ts';
-import { TARGET_TYPES, targetFilter } from '../core/target-filter.ts';
-import { UPDATE_STATES } from '../core/update-states.ts';
+import {
+  ROLLOUT_ACTIONS,
+  ROLLOUT_STATES,
+  type RolloutAction,
+  sendWindow,
+  stagesSchema,
+  TARGET_TYPES,
+  targetFilter,
+  UPDATE_STATES,
+} from '../core/policy/index.ts';
 import { answer, flag, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
 import { warning } from './releases.ts';
 

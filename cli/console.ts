@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { signedFetch } from '../api/signed-fetch.ts';
 import { startConsole } from '../console/serve.ts';
-import { buildConsole } from '../local/console.ts';
+import { buildConsole } from '../local/start/index.ts';
 import { acts, addCommand, whole } from './command.ts';
 import { CliError } from './failure.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { DEVICE_ID_FORM } from '../core/device-id.ts';
+import { DEVICE_ID_FORM } from '../core/util/index.ts';
 import { addCommand } from './command.ts';
 import { describeDevice } from './device-files.ts';
 import { addLocalDevice } from './local-device.ts';

@@ -14,7 +14,7 @@ import {
   ResourceAlreadyExistsException,
 } from '@aws-sdk/client-iot';
 import * as x509 from '@peculiar/x509';
-import { DEVICE_ID, DEVICE_ID_FORM } from '../core/device-id.ts';
+import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
 import { type DeviceConnection, writeNvsTable, writeSecret, writeSecretsHeader } from './device-files.ts';
 
 export interface AwsDeviceOptions {

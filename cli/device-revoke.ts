@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DEVICE_ID, DEVICE_ID_FORM } from '../core/device-id.ts';
+import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand } from './command.ts';
 import { CliError, EXIT } from './failure.ts';

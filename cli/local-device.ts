@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CertificateAuthority } from '../local/certificates.ts';
+import { CertificateAuthority } from '../local/kernel/index.ts';
 import { type DeviceConnection, writeNvsTable, writeSecretsHeader } from './device-files.ts';
 
 /** A certificate of the local runtime's authority; the broker trusts it at once. @throws Error when no runtime is up */

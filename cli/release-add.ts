@@ -1,7 +1,7 @@
 import { progress, spinner } from '@clack/prompts';
 import type { UploadOutcome } from '../api/releases.ts';
-import { MAX_SIGNATURE_BYTES } from '../core/detached-signature.ts';
-import { compareVersions, DEVICE_VERSION_LENGTH } from '../core/versions.ts';
+import { MAX_SIGNATURE_BYTES } from '../core/image/index.ts';
+import { compareVersions, DEVICE_VERSION_LENGTH } from '../core/policy/index.ts';
 import { CliError, EXIT } from './failure.ts';
 import type { Session } from './session.ts';
 import { registeredText, rejectedText } from './text/release-text.ts';

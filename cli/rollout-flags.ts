@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RolloutDraft } from '../api/rollouts.ts';
-import { DAYS } from '../core/send-window.ts';
+import { DAYS } from '../core/policy/index.ts';
 import { collect, time, whole } from './command.ts';
 import { attributesOf } from './device.ts';
 import { CliError, EXIT } from './failure.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Rollout, RolloutAction, RolloutChange } from '../api/rollouts.ts';
-import { ROLLOUT_ACTIONS } from '../core/rollout-states.ts';
+import { ROLLOUT_ACTIONS } from '../core/policy/index.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand, addGroup, whole } from './command.ts';
 import { CliError, EXIT } from './failure.ts';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Credentials } from '../api/signed-fetch.ts';
-import type { Endpoints } from '../local/home.ts';
+import type { Endpoints } from '../local/home/index.ts';
 import { CliError, EXIT } from './failure.ts';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));

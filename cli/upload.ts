@@ -6,8 +6,7 @@ import { request as httpsRequest } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import type { ApiClient } from '../api/client.ts';
 import type { StartedUpload, UploadOutcome } from '../api/releases.ts';
-import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, readDescriptor } from '../core/esp-image/descriptor.ts';
-import { FORMAT_MAX_BYTES } from '../core/esp-image/inspect-image.ts';
+import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, FORMAT_MAX_BYTES, readDescriptor } from '../core/image/index.ts';
 import { CliError } from './failure.ts';
 
 export interface UploadFile {

@@ -2,7 +2,7 @@ import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
-import { ENV } from '../core/env-names.ts';
+import { ENV } from '../core/util/index.ts';
 import { Database } from './database.ts';
 import { FirmwareStore } from './firmware-store.ts';
 import { grantSecret } from './grant-secret.ts';

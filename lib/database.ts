@@ -12,8 +12,8 @@ import {
 } from 'aws-cdk-lib/aws-rds';
 import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { ENV } from '../core/env-names.ts';
-import { APP_ROLE } from '../core/migrations.ts';
+import { APP_ROLE } from '../core/db/index.ts';
+import { ENV } from '../core/util/index.ts';
 import type { Alarms } from './alarms.ts';
 import { grantSecret } from './grant-secret.ts';
 import type { Settings } from './settings.ts';

@@ -14,7 +14,7 @@ import { GraphWidget, type IWidget, type Metric } from 'aws-cdk-lib/aws-cloudwat
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { FilterPattern, LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { METRICS } from '../core/metric-names.ts';
+import { METRICS } from '../core/util/index.ts';
 import type { Alarms } from './alarms.ts';
 import type { Settings } from './settings.ts';
 

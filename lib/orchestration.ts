@@ -5,7 +5,7 @@ import { type IRole, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib
 import { Schedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import { Construct } from 'constructs';
-import { ENV } from '../core/env-names.ts';
+import { ENV } from '../core/util/index.ts';
 import type { Alarms } from './alarms.ts';
 import type { OtaFunction } from './ota-function.ts';
 import { ownMetric } from './own-metric.ts';

@@ -1,6 +1,6 @@
 import type { Duration } from 'aws-cdk-lib';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
-import { METRICS } from '../core/metric-names.ts';
+import { METRICS } from '../core/util/index.ts';
 
 /** The sum, over each period, of a metric that the functions write. */
 export function ownMetric(name: Exclude<keyof typeof METRICS, 'namespace' | 'service'>, period: Duration): Metric {

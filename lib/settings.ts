@@ -1,12 +1,18 @@
 import type { Node } from 'constructs';
 import { z } from 'zod';
-import { encodeCommand, publishPacketBytes } from '../core/command.ts';
-import { fieldErrors } from '../core/field-errors.ts';
-import { TOKEN_LENGTH } from '../core/link.ts';
-import { type Models, modelsSchema } from '../core/model-settings.ts';
-import { type Signing, signingFields, signingOf } from '../core/signing-settings.ts';
-import { commandTopic } from '../core/topics.ts';
-import { DEVICE_VERSION_LENGTH } from '../core/versions.ts';
+import {
+  commandTopic,
+  DEVICE_VERSION_LENGTH,
+  encodeCommand,
+  type Models,
+  modelsSchema,
+  publishPacketBytes,
+  type Signing,
+  signingFields,
+  signingOf,
+  TOKEN_LENGTH,
+} from '../core/policy/index.ts';
+import { fieldErrors } from '../core/util/index.ts';
 
 /** Longest id of today's field devices. */
 const DEVICE_ID_LENGTH = 20;

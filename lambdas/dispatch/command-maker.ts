@@ -1,8 +1,13 @@
-import { encodeCommand, packetProblem } from '../../core/command.ts';
-import type { OwedUpdate, PlannedSend } from '../../core/dispatching.ts';
-import { linkToken } from '../../core/link.ts';
-import { type Models, settingsOf } from '../../core/model-settings.ts';
-import { type CommandFamily, commandTopic } from '../../core/topics.ts';
+import {
+  type CommandFamily,
+  commandTopic,
+  encodeCommand,
+  linkToken,
+  type Models,
+  packetProblem,
+  settingsOf,
+} from '../../core/policy/index.ts';
+import type { OwedUpdate, PlannedSend } from '../../core/updates/index.ts';
 import { presignImage } from '../shared/presign.ts';
 
 export interface CommandSettings {

@@ -1,5 +1,7 @@
-import { groupBy } from '../../core/batches.ts';
-import type { Sql } from '../../core/database.ts';
+import { findUnwanted } from '../../core/assignment/index.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { groupBy } from '../../core/db/index.ts';
+import { judgeVersion } from '../../core/policy/index.ts';
 import {
   closeOwedUpdates,
   type OwedClosing,
@@ -8,9 +10,7 @@ import {
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
-} from '../../core/dispatching.ts';
-import { findUnwanted } from '../../core/still-meant.ts';
-import { judgeVersion } from '../../core/versions.ts';
+} from '../../core/updates/index.ts';
 import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 
 /** Sends one command, once, and says what became of it. */

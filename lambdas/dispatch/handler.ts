@@ -1,7 +1,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { ENV } from '../../core/env-names.ts';
-import type { CommandFamily } from '../../core/topics.ts';
-import { parseJson } from '../../core/untrusted.ts';
+import { parseJson } from '../../core/ingest/index.ts';
+import type { CommandFamily } from '../../core/policy/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';

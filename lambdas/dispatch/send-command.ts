@@ -10,9 +10,9 @@ import {
   SendDirectMessageCommand,
   UnauthorizedException,
 } from '@aws-sdk/client-iot-data-plane';
-import { MAX_COMMANDS_AT_ONCE } from '../../core/command.ts';
-import type { SendOutcome } from '../../core/dispatching.ts';
-import { ENV } from '../../core/env-names.ts';
+import { MAX_COMMANDS_AT_ONCE } from '../../core/policy/index.ts';
+import type { SendOutcome } from '../../core/updates/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 import type { PlannedCommand } from './command-maker.ts';
 

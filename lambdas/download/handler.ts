@@ -1,10 +1,8 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
-import type { Download } from '../../core/downloads.ts';
-import { ENV } from '../../core/env-names.ts';
-import { DatabaseUnavailableError } from '../../core/errors.ts';
-import { readLinkToken } from '../../core/link.ts';
-import { settingsOf } from '../../core/model-settings.ts';
-import { DIRECT_MAX_BYTES } from '../../core/retry-policy.ts';
+import { DatabaseUnavailableError } from '../../core/db/index.ts';
+import { DIRECT_MAX_BYTES, readLinkToken, settingsOf } from '../../core/policy/index.ts';
+import type { Download } from '../../core/updates/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';

@@ -1,10 +1,8 @@
-import type { Sql } from '../../core/database.ts';
-import { type Download, readDownload } from '../../core/downloads.ts';
-import { judgeUpdates } from '../../core/judging.ts';
-import type { LinkTarget } from '../../core/link.ts';
-import { type Report, recordReports } from '../../core/reports.ts';
-import { cancelUnfetched } from '../../core/rollout-control.ts';
-import { sha256 } from '../../core/sha256.ts';
+import type { Sql } from '../../core/db/index.ts';
+import type { LinkTarget } from '../../core/policy/index.ts';
+import { cancelUnfetched } from '../../core/rollouts/index.ts';
+import { type Download, judgeUpdates, type Report, readDownload, recordReports } from '../../core/updates/index.ts';
+import { sha256 } from '../../core/util/index.ts';
 
 export type OpenedLink =
   | { readonly kind: 'open'; readonly download: Download }

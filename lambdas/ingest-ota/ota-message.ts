@@ -1,9 +1,8 @@
 import * as z from 'zod';
-import type { Report } from '../../core/reports.ts';
-import type { RuleMessage } from '../../core/rule-message.ts';
-import type { OtaTopicKind } from '../../core/topics.ts';
-import { cut } from '../../core/untrusted.ts';
-import type { ReportedState } from '../../core/update-policy.ts';
+import type { RuleMessage } from '../../core/ingest/index.ts';
+import { cut } from '../../core/ingest/index.ts';
+import type { OtaTopicKind, ReportedState } from '../../core/policy/index.ts';
+import type { Report } from '../../core/updates/index.ts';
 
 const version = z.string().trim().min(1).max(64).nullish();
 

@@ -1,8 +1,13 @@
-import type { Sql } from '../../core/database.ts';
-import { describeFloods, limitReports, MOST_A_MINUTE } from '../../core/floods.ts';
-import { recordRejectedMessages } from '../../core/rejected-messages.ts';
-import { type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
-import { parseOtaTopic } from '../../core/topics.ts';
+import type { Sql } from '../../core/db/index.ts';
+import {
+  describeFloods,
+  limitReports,
+  MOST_A_MINUTE,
+  type RuleMessage,
+  recordRejectedMessages,
+  rejectMessage,
+} from '../../core/ingest/index.ts';
+import { parseOtaTopic } from '../../core/policy/index.ts';
 import type { Queued } from '../shared/queued.ts';
 import { type Read, readBatch } from '../shared/read-batch.ts';
 import { readOtaMessage } from './ota-message.ts';

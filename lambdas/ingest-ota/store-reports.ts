@@ -1,11 +1,8 @@
-import { inBatches, writeApart } from '../../core/batches.ts';
-import type { Sql } from '../../core/database.ts';
-import { recordCommandFamilies } from '../../core/devices.ts';
-import type { SqlError } from '../../core/errors.ts';
-import { judgeUpdates } from '../../core/judging.ts';
-import { type Report, recordReports } from '../../core/reports.ts';
-import { tallyEndedUpdates } from '../../core/tallying.ts';
-import type { CommandFamily } from '../../core/topics.ts';
+import type { Sql, SqlError } from '../../core/db/index.ts';
+import { inBatches, writeApart } from '../../core/db/index.ts';
+import { recordCommandFamilies } from '../../core/devices/index.ts';
+import type { CommandFamily } from '../../core/policy/index.ts';
+import { judgeUpdates, type Report, recordReports, tallyEndedUpdates } from '../../core/updates/index.ts';
 
 /** A report about an update, with the topic family on which it came. */
 export interface FamilyReport {

@@ -1,6 +1,6 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { ENV } from '../../core/env-names.ts';
-import { type Resting, saysNothingNew } from '../../core/resting.ts';
+import { type Resting, saysNothingNew } from '../../core/orchestrator/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';

@@ -1,8 +1,14 @@
-import type { Sql } from '../../core/database.ts';
-import type { DeviceReport } from '../../core/devices.ts';
-import { describeFloods, limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
-import { recordRejectedMessages } from '../../core/rejected-messages.ts';
-import { type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
+import type { Sql } from '../../core/db/index.ts';
+import type { DeviceReport } from '../../core/devices/index.ts';
+import {
+  describeFloods,
+  limitFloods,
+  MOST_A_MINUTE,
+  type RejectedMessage,
+  type RuleMessage,
+  recordRejectedMessages,
+  rejectMessage,
+} from '../../core/ingest/index.ts';
 import type { Queued } from '../shared/queued.ts';
 import { readBatch } from '../shared/read-batch.ts';
 import { readStatus } from './status-message.ts';

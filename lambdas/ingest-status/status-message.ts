@@ -1,7 +1,7 @@
-import type { DeviceReport } from '../../core/devices.ts';
-import { normalizeMacAddress } from '../../core/mac-address.ts';
-import type { RuleMessage } from '../../core/rule-message.ts';
-import { isObject, shown } from '../../core/untrusted.ts';
+import type { DeviceReport } from '../../core/devices/index.ts';
+import type { RuleMessage } from '../../core/ingest/index.ts';
+import { isObject, shown } from '../../core/ingest/index.ts';
+import { normalizeMacAddress } from '../../core/util/index.ts';
 
 /** Characters of a text that a column holds as it is: cutting it would make one version of two. */
 const WORD_LENGTH = 64;

@@ -1,12 +1,15 @@
-import { inBatches, writeApart } from '../../core/batches.ts';
-import type { Sql } from '../../core/database.ts';
-import { type DeviceReport, findConcerned, mergeReports, upsertDevices } from '../../core/devices.ts';
-import { findOwedTo } from '../../core/dispatching.ts';
-import { limitFloods, MOST_A_MINUTE } from '../../core/floods.ts';
-import { judgeUpdates } from '../../core/judging.ts';
-import { type Report, recordReports } from '../../core/reports.ts';
-import { recordLateSuccesses } from '../../core/tallying.ts';
-import { oweUnconfirmedAgain } from '../../core/unconfirmed.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { inBatches, writeApart } from '../../core/db/index.ts';
+import { type DeviceReport, findConcerned, mergeReports, upsertDevices } from '../../core/devices/index.ts';
+import { limitFloods, MOST_A_MINUTE } from '../../core/ingest/index.ts';
+import {
+  findOwedTo,
+  judgeUpdates,
+  oweUnconfirmedAgain,
+  type Report,
+  recordLateSuccesses,
+  recordReports,
+} from '../../core/updates/index.ts';
 
 export interface Status {
   readonly receivedAt: Date;

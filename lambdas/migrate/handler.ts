@@ -1,6 +1,6 @@
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
-import { ENV } from '../../core/env-names.ts';
-import { migrate } from '../../core/migrations.ts';
+import { migrate } from '../../core/db/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { migrations } from '../../schema/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';

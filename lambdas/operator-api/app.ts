@@ -1,6 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { HTTPException } from 'hono/http-exception';
-import { fieldErrors } from '../../core/field-errors.ts';
+import { fieldErrors } from '../../core/util/index.ts';
 import type { Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
 import { problemOf, toProblem } from './problems.ts';

@@ -1,6 +1,5 @@
-import type { Sql } from '../../core/database.ts';
-import type { Models } from '../../core/model-settings.ts';
-import type { CommandFamily } from '../../core/topics.ts';
+import type { Sql } from '../../core/db/index.ts';
+import type { CommandFamily, Models } from '../../core/policy/index.ts';
 
 /** What the routes work with; each test or deployment gives its own. */
 export interface Services {

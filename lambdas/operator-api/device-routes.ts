@@ -1,19 +1,23 @@
 import * as routes from '../../api/devices.ts';
-import { allowDevices, forbidDevices, listAllowedDevices } from '../../core/allowed-devices.ts';
 import {
+  allowDevices,
+  cancelRevoked,
   changeGroup,
   deviceTimeline,
   findUnknownDevices,
+  forbidDevices,
+  listAllowedDevices,
   listDevices,
   listGroups,
   MAX_ATTRIBUTES_BYTES,
+  reinstateDevice,
+  revokeDevice,
   setAttributes,
   setGroups,
   showDevice,
-} from '../../core/device-queries.ts';
-import { explainByItsRollout, explainDevice } from '../../core/explaining.ts';
-import { cancelRevoked, reinstateDevice, revokeDevice } from '../../core/revoking.ts';
-import { findRollout } from '../../core/rollout-queries.ts';
+} from '../../core/devices/index.ts';
+import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
+import { findRollout } from '../../core/rollouts/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';

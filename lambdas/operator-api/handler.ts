@@ -1,8 +1,8 @@
 import type { APIGatewayProxyEventV2WithIAMAuthorizer } from 'aws-lambda';
 import { handle, type LambdaEvent } from 'hono/aws-lambda';
-import { ENV } from '../../core/env-names.ts';
-import { isResting } from '../../core/resting.ts';
-import type { CommandFamily } from '../../core/topics.ts';
+import { isResting } from '../../core/orchestrator/index.ts';
+import type { CommandFamily } from '../../core/policy/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';

@@ -1,21 +1,23 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
-import { encodeCommand, packetProblem } from '../../core/command.ts';
-import { TOKEN_LENGTH } from '../../core/link.ts';
-import { settingsOf } from '../../core/model-settings.ts';
-import { type FitsCheck, previewRollout } from '../../core/preview.ts';
-import { expectedChip } from '../../core/release-policy.ts';
-import { showRelease } from '../../core/release-queries.ts';
+import { describeState, type FitsCheck, previewRollout } from '../../core/explain/index.ts';
+import {
+  commandTopic,
+  encodeCommand,
+  expectedChip,
+  packetProblem,
+  readTarget,
+  settingsOf,
+  TOKEN_LENGTH,
+} from '../../core/policy/index.ts';
+import { showRelease } from '../../core/releases/index.ts';
 import {
   findNumbered,
   findRollout,
   insertRollout,
   type RolloutRow,
   type RolloutValues,
-} from '../../core/rollout-queries.ts';
-import { describeState } from '../../core/rollout-waits.ts';
-import { readTarget } from '../../core/target-filter.ts';
-import { commandTopic } from '../../core/topics.ts';
+} from '../../core/rollouts/index.ts';
 import { json, type Services } from './context.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 

@@ -1,6 +1,6 @@
 import type { Problem } from '../../api/common.ts';
-import { DatabaseUnavailableError, SqlError } from '../../core/errors.ts';
-import type { FieldError } from '../../core/field-errors.ts';
+import { DatabaseUnavailableError, SqlError } from '../../core/db/index.ts';
+import type { FieldError } from '../../core/util/index.ts';
 import { logger } from '../shared/log.ts';
 
 /** A call that is refused, and why; becomes problem details. */

@@ -1,12 +1,12 @@
 import * as routes from '../../api/releases.ts';
-import { readUploadKey, signatureKey, uploadKey } from '../../core/object-keys.ts';
+import { readUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
 import {
   findRejection,
   listRejectedUploads,
   listReleases,
   revokeRelease,
   showRelease,
-} from '../../core/release-queries.ts';
+} from '../../core/releases/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';

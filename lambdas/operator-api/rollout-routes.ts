@@ -1,25 +1,23 @@
 import * as routes from '../../api/rollouts.ts';
-import { advanceRollout } from '../../core/advancing.ts';
-import { eligibleVersions } from '../../core/drive-rollout.ts';
+import { eligibleVersions } from '../../core/orchestrator/index.ts';
+import { statesFor } from '../../core/policy/index.ts';
 import {
   abortRollout,
-  type RolloutChange,
-  resumeRollout,
-  retryFailed,
-  stopRollout,
-} from '../../core/rollout-control.ts';
-import {
+  advanceRollout,
   changeRollout,
   listRollouts,
   listUpdates,
+  type RolloutChange,
   type RolloutChanges,
   readDecisions,
   readFailures,
   readOutcomes,
+  readRollout,
   readStages,
-} from '../../core/rollout-queries.ts';
-import { statesFor } from '../../core/rollout-states.ts';
-import { readRollout } from '../../core/rollouts.ts';
+  resumeRollout,
+  retryFailed,
+  stopRollout,
+} from '../../core/rollouts/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as routes from '../../api/service.ts';
+import { schemaVersion } from '../../core/db/index.ts';
 import {
   countDevices,
   countRejections,
@@ -7,10 +8,9 @@ import {
   countVersions,
   listRejectedMessages,
   readVersionHistory,
-} from '../../core/fleet-queries.ts';
-import { schemaVersion } from '../../core/migrations.ts';
-import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollout-queries.ts';
-import { runTickAlone } from '../../core/tick.ts';
+} from '../../core/devices/index.ts';
+import { runTickAlone } from '../../core/orchestrator/index.ts';
+import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
 import { logger } from '../shared/log.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';

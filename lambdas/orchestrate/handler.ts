@@ -1,12 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Context } from 'aws-lambda';
-import { hasWork } from '../../core/agenda.ts';
-import type { Sql } from '../../core/database.ts';
-import { ENV } from '../../core/env-names.ts';
-import { sampleFleetVersions, sweepHistory } from '../../core/housekeeping.ts';
-import { takeLease } from '../../core/leases.ts';
-import { isResting, mayRest, type Outlook, readOutlook, restUntil } from '../../core/resting.ts';
-import { runTickAlone } from '../../core/tick.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { takeLease } from '../../core/db/index.ts';
+import {
+  hasWork,
+  isResting,
+  mayRest,
+  type Outlook,
+  readOutlook,
+  restUntil,
+  runTickAlone,
+  sampleFleetVersions,
+  sweepHistory,
+} from '../../core/orchestrator/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';

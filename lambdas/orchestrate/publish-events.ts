@@ -1,7 +1,7 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import type { Sql } from '../../core/database.ts';
-import { ENV } from '../../core/env-names.ts';
-import { detailType, markPublished, type RolloutEvent, readUnpublishedEvents } from '../../core/rollout-events.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { detailType, markPublished, type RolloutEvent, readUnpublishedEvents } from '../../core/rollouts/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 
 const client = new EventBridgeClient({});

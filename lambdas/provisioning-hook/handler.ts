@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { spendAllowance } from '../../core/allowed-devices.ts';
-import { DEVICE_ID } from '../../core/device-id.ts';
+import { spendAllowance } from '../../core/devices/index.ts';
+import { DEVICE_ID } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 

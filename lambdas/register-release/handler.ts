@@ -1,5 +1,5 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { forgetRejectedUpload, recordRejectedUpload } from '../../core/releases.ts';
+import { forgetRejectedUpload, recordRejectedUpload } from '../../core/releases/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';

@@ -6,8 +6,8 @@ import {
   NotFound,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { MAX_SIGNATURE_BYTES } from '../../core/detached-signature.ts';
-import { signatureKey } from '../../core/object-keys.ts';
+import { MAX_SIGNATURE_BYTES } from '../../core/image/index.ts';
+import { signatureKey } from '../../core/policy/index.ts';
 import type { Upload } from './upload-event.ts';
 
 const client = new S3Client({});

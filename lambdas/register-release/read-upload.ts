@@ -1,6 +1,11 @@
-import { type DetachedSignature, detachedSignature } from '../../core/detached-signature.ts';
-import { FORMAT_MAX_BYTES, type Inspection, inspectImage } from '../../core/esp-image/inspect-image.ts';
-import type { Detached } from '../../core/signature-policy.ts';
+import {
+  type DetachedSignature,
+  detachedSignature,
+  FORMAT_MAX_BYTES,
+  type Inspection,
+  inspectImage,
+} from '../../core/image/index.ts';
+import type { Detached } from '../../core/policy/index.ts';
 import { openUpload, readSignature } from './object-store.ts';
 import type { Upload } from './upload-event.ts';
 

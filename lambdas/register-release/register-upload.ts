@@ -1,17 +1,24 @@
-import type { Sql } from '../../core/database.ts';
-import { ESP8266 } from '../../core/esp-image/chips.ts';
-import type { Inspection, ParsedImage } from '../../core/esp-image/inspect-image.ts';
-import { type Models, settingsOf } from '../../core/model-settings.ts';
-import { readUploadKey, releaseKey, UPLOAD_PATTERN } from '../../core/object-keys.ts';
+import type { Sql } from '../../core/db/index.ts';
+import type { Inspection, ParsedImage } from '../../core/image/index.ts';
+import { ESP8266 } from '../../core/image/index.ts';
 import {
   expectedChip,
   judgeFit,
   judgeSecureVersion,
+  judgeSignature,
+  type Models,
   type ReleaseNotes,
   type ReleaseRefusal,
   readReleaseNotes,
+  readUploadKey,
+  releaseKey,
+  type SignatureFinding,
+  type Signing,
+  settingsOf,
+  signingOf,
+  UPLOAD_PATTERN,
   versionWarnings,
-} from '../../core/release-policy.ts';
+} from '../../core/policy/index.ts';
 import {
   claimModelChip,
   findHighestSecureVersion,
@@ -19,9 +26,7 @@ import {
   insertRelease,
   markReleaseSigned,
   type NewRelease,
-} from '../../core/releases.ts';
-import { judgeSignature, type SignatureFinding } from '../../core/signature-policy.ts';
-import { type Signing, signingOf } from '../../core/signing-settings.ts';
+} from '../../core/releases/index.ts';
 import { copyToReleases, readSignature } from './object-store.ts';
 import { readUpload } from './read-upload.ts';
 import type { Upload } from './upload-event.ts';

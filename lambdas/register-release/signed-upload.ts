@@ -1,6 +1,4 @@
-import { settingsOf } from '../../core/model-settings.ts';
-import { readUploadKey, signedUploadKey } from '../../core/object-keys.ts';
-import { signingOf } from '../../core/signing-settings.ts';
+import { readUploadKey, settingsOf, signedUploadKey, signingOf } from '../../core/policy/index.ts';
 import { findUpload } from './object-store.ts';
 import type { RegistrationSettings } from './register-upload.ts';
 import type { Upload } from './upload-event.ts';

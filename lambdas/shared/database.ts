@@ -1,6 +1,6 @@
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
-import { type DataApiOptions, type Database, dataApiDatabase } from '../../core/database.ts';
-import { ENV } from '../../core/env-names.ts';
+import { type DataApiOptions, type Database, dataApiDatabase } from '../../core/db/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 
 /** Statements may take 45 s; a client that gave up earlier and tried again would run them twice. */

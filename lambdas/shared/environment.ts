@@ -1,6 +1,5 @@
-import { ENV } from '../../core/env-names.ts';
-import { type Models, modelsSchema } from '../../core/model-settings.ts';
-import { type Signing, signingSchema } from '../../core/signing-settings.ts';
+import { type Models, modelsSchema, type Signing, signingSchema } from '../../core/policy/index.ts';
+import { ENV } from '../../core/util/index.ts';
 
 /** @throws Error naming the variable, when the template that made this function does not set it */
 export function requireEnv(name: (typeof ENV)[keyof typeof ENV]): string {

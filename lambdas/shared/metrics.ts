@@ -1,5 +1,5 @@
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { METRICS } from '../../core/metric-names.ts';
+import { METRICS } from '../../core/util/index.ts';
 
 const metrics = new Metrics({ namespace: METRICS.namespace, serviceName: METRICS.service });
 

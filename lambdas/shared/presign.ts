@@ -1,6 +1,6 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { PRESIGNED_SECONDS } from '../../core/object-keys.ts';
+import { PRESIGNED_SECONDS } from '../../core/policy/index.ts';
 
 /** Devices verify SHA-256 themselves; without these the URL would carry other checksums, and be longer. */
 const client = new S3Client({

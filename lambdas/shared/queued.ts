@@ -1,5 +1,5 @@
 import type { SQSRecord } from 'aws-lambda';
-import { ENV } from '../../core/env-names.ts';
+import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 
 const undeliveredQueueArn = requireEnv(ENV.undeliveredQueueArn);

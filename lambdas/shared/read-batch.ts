@@ -1,5 +1,5 @@
-import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/rule-message.ts';
-import { DEVICE_ID_SEGMENT } from '../../core/topics.ts';
+import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/ingest/index.ts';
+import { DEVICE_ID_SEGMENT } from '../../core/policy/index.ts';
 import type { Queued } from './queued.ts';
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };

@@ -1,7 +1,7 @@
 import { AccessDenied, GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { ENV } from '../../core/env-names.ts';
-import { REST_MARKER_KEY } from '../../core/object-keys.ts';
-import { isResting, type Resting, type RestMarker } from '../../core/resting.ts';
+import { isResting, type Resting, type RestMarker } from '../../core/orchestrator/index.ts';
+import { REST_MARKER_KEY } from '../../core/policy/index.ts';
+import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './log.ts';
 

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseShare, parseStages, parseWindow, readDraft } from '../../cli/rollout-flags.ts';
-import { stagesSchema } from '../../core/rollout-plan.ts';
-import { sendWindow } from '../../core/send-window.ts';
+import { sendWindow, stagesSchema } from '../../core/policy/index.ts';
 
 describe('--stages', () => {
   test.each([

@@ -3,8 +3,8 @@ import { capital } from '../../console/src/format.ts';
 import { labelOf } from '../../console/src/labels.ts';
 import { splitAdvice, verdictName } from '../../console/src/releases/verdict-words.ts';
 import { decisionWords } from '../../console/src/rollouts/decision-words.ts';
-import { UPLOAD_APP_BINARY, VERDICTS } from '../../core/esp-image/verdicts.ts';
-import { ORCHESTRATOR } from '../../core/rollout-states.ts';
+import { UPLOAD_APP_BINARY, VERDICTS } from '../../core/image/index.ts';
+import { ORCHESTRATOR } from '../../core/policy/index.ts';
 
 describe('what became of an upload', () => {
   test('is named with the capitals that names have', () => {

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { drawRolloutStates } from '../../core/rollout-states.ts';
-import { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES } from '../../core/update-states.ts';
+import { drawRolloutStates, drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES } from '../../core/policy/index.ts';
 
 test('the diagrams of docs/rollouts.md are those of the tables that the code goes by', () => {
   const page = readFileSync(new URL('../../docs/rollouts.md', import.meta.url), 'utf8');

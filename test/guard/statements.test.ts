@@ -9,10 +9,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What is written into statements and is no constant of its module, and why none of it comes from a call. */
 const REVIEWED: Readonly<Record<string, string>> = {
-  'core/claiming.ts: SCOPES[scope.kind]': 'one of two constants of the module',
-  'core/device-queries.ts: CONDITION_NAMES.filter((name) => values[name] !== undefined)':
+  'core/assignment/assign-devices.ts: SCOPES[scope.kind]': 'one of two constants of the module',
+  'core/devices/device-queries.ts: CONDITION_NAMES.filter((name) => values[name] !== undefined)':
     'some of the constant conditions of the module, by their names there',
-  'core/migrations.ts: statement': 'a statement of schema/*.sql, which is bundled',
+  'core/db/migrations.ts: statement': 'a statement of schema/*.sql, which is bundled',
 };
 
 const sources = ['core', 'lambdas', 'cli', 'api', 'console', 'fleet'].flatMap((folder) =>

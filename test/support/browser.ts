@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import axe from 'axe-core';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import type { RunningConsole } from '../../console/serve.ts';
-import { buildConsole, startLocalConsole } from '../../local/console.ts';
-import type { LocalRuntime } from '../../local/runtime.ts';
+import type { LocalRuntime } from '../../local/runtime/index.ts';
+import { buildConsole, startLocalConsole } from '../../local/start/index.ts';
 
 /** Debian's package `chromium`. */
 const CHROMIUM = '/usr/bin/chromium';

@@ -3,16 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
-import { type Database, dataApiDatabase, type Sql } from '../../core/database.ts';
-import { migrate } from '../../core/migrations.ts';
-import { startAwsServer } from '../../local/aws-server.ts';
-import { dataApiService } from '../../local/data-api.ts';
-import { Identities } from '../../local/identities.ts';
-import { compilePolicy } from '../../local/policy.ts';
-import { Secrets } from '../../local/secrets.ts';
-import { openPglite, openPostgres } from '../../local/sql-engine.ts';
+import { type Database, dataApiDatabase, migrate, type Sql } from '../../core/db/index.ts';
+import { compilePolicy, Identities, startAwsServer } from '../../local/kernel/index.ts';
+import { dataApiService, openPglite, openPostgres } from '../../local/services/rds-data/index.ts';
+import { Secrets } from '../../local/services/secrets/index.ts';
 import { readMigrations } from './migrations.ts';
-import { type OwnDatabase, ownDatabase } from './system.ts';
+import { type OwnDatabase, ownDatabase } from './own-database.ts';
 
 /** A migrated database behind a Data API endpoint, as functions see it. */
 export interface TestDatabase {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { ACCOUNT } from '../../local/account.ts';
+import { ACCOUNT } from '../../local/kernel/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 import type { TestSystem } from './system.ts';
 

@@ -1,9 +1,9 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readAssembly } from '../../local/assembly.ts';
-import { Secrets } from '../../local/secrets.ts';
-import { compileTopicRule, type TopicRule } from '../../local/topic-rules.ts';
+import { compileTopicRule, type TopicRule } from '../../local/services/iot/index.ts';
+import { Secrets } from '../../local/services/secrets/index.ts';
+import { readAssembly } from '../../local/template/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 
 /** The IoT policies and topic rules of the templates as they are deployed, by logical id. */

@@ -1,4 +1,4 @@
-import type { Call, Fault, Faults } from '../../local/faults.ts';
+import type { Call, Fault, Faults } from './faults.ts';
 import { readTaken, type TakenMessage } from './losses.ts';
 
 /** Decides about the next call of one function; made anew for each function and each phase. */

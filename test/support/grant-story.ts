@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
-import { AWAKE_MINUTES } from '../../core/resting.ts';
+import { AWAKE_MINUTES } from '../../core/orchestrator/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
-import type { Fault } from '../../local/faults.ts';
-import { startRuntime } from '../../local/runtime.ts';
+import { startRuntime } from '../../local/runtime/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 import { addDeadLetter, deadLetterQueues } from './dead-letters.ts';
+import { type Fault, interceptorsOf } from './faults.ts';
 import type { GrantBook } from './grant-book.ts';
 import type { TestSystem } from './system.ts';
 
@@ -45,7 +45,13 @@ async function failToMigrate(audit: GrantBook): Promise<void> {
       operation === 'POST /Execute' && ++statements === 2 ? fault : undefined,
   };
   const ports = { mqtt: 0, aws: 0, api: 0 };
-  const started = await startRuntime({ assembly: ASSEMBLY, home, ports, faults, audit }).then(
+  const started = await startRuntime({
+    assembly: ASSEMBLY,
+    home,
+    ports,
+    interceptors: interceptorsOf(faults),
+    audit,
+  }).then(
     (runtime) => runtime.close().then(() => true),
     () => false,
   );

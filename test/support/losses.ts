@@ -1,5 +1,5 @@
-import type { Sql } from '../../core/database.ts';
-import { sha256 } from '../../core/sha256.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { sha256 } from '../../core/util/index.ts';
 
 /** A message that a topic rule took. */
 export interface TakenMessage {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock as DeviceClock } from '../../fleet/clock.ts';
-import { type Clock, systemClock } from '../../local/clock.ts';
+import { type Clock, systemClock } from '../../local/kernel/index.ts';
 
 /** The machine's time, moved ahead as far as a test says; what was to happen meanwhile happens at once. */
 export class MovableClock implements Clock, DeviceClock {

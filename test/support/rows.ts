@@ -1,4 +1,4 @@
-import type { Sql } from '../../core/database.ts';
+import type { Sql } from '../../core/db/index.ts';
 
 /** Devices `d0`, `d1`, … as their statuses would have made them. */
 export async function addDevices(

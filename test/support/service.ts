@@ -1,11 +1,9 @@
-import type { Sql } from '../../core/database.ts';
-import type { SendOutcome } from '../../core/dispatching.ts';
-import { type LinkTarget, readLinkToken } from '../../core/link.ts';
-import type { Report } from '../../core/reports.ts';
-import { sha256 } from '../../core/sha256.ts';
-import { runTick } from '../../core/tick.ts';
-import type { CommandFamily } from '../../core/topics.ts';
-import type { ReportedState } from '../../core/update-policy.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { runTick } from '../../core/orchestrator/index.ts';
+import type { CommandFamily, ReportedState } from '../../core/policy/index.ts';
+import { type LinkTarget, readLinkToken } from '../../core/policy/index.ts';
+import type { Report, SendOutcome } from '../../core/updates/index.ts';
+import { sha256 } from '../../core/util/index.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
 import { openLink } from '../../lambdas/download/open-link.ts';

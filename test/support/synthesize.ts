@@ -1,5 +1,4 @@
-import { buildConsole } from '../../local/console.ts';
-import { synthesize } from '../../local/synthesize.ts';
+import { buildConsole, synthesize } from '../../local/start/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 
 /** Before the whole suite: templates, bundles and pages of the sources as they are now. */

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import pg from 'pg';
-import { type Database, dataApiDatabase } from '../../core/database.ts';
+import { type Database, dataApiDatabase } from '../../core/db/index.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
-import type { Faults } from '../../local/faults.ts';
-import { type LocalRuntime, startRuntime } from '../../local/runtime.ts';
+import { type LocalRuntime, startRuntime } from '../../local/runtime/index.ts';
 import { ASSEMBLY } from './assembly.ts';
+import { type Faults, interceptorsOf } from './faults.ts';
 import { GrantBook } from './grant-book.ts';
 import { MovableClock } from './movable-clock.ts';
+import { type OwnDatabase, ownDatabase } from './own-database.ts';
 
 /** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
 export interface TestSystem {
@@ -92,7 +92,7 @@ export async function startTestSystem(
     ports,
     clock,
     variables,
-    faults,
+    interceptors: interceptorsOf(faults),
     audit: grants,
     log: (line) => log.push(line),
   });
@@ -170,24 +170,3 @@ export async function startTestSystem(
 }
 
 const portOf = (url: string) => Number(new URL(url).port);
-
-export interface OwnDatabase {
-  readonly url: string;
-  drop(): Promise<void>;
-}
-
-/** A fresh database on the server of TEST_DATABASE_URL; undefined without one. */
-export async function ownDatabase(): Promise<OwnDatabase | undefined> {
-  const base = process.env.TEST_DATABASE_URL;
-  if (base === undefined || base === '') return undefined;
-  const name = `paku_test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
-  const run = async (sql: string) => {
-    const client = new pg.Client({ connectionString: base });
-    await client.connect();
-    await client.query(sql).finally(() => client.end());
-  };
-  await run(`CREATE DATABASE ${name}`);
-  const url = new URL(base);
-  url.pathname = `/${name}`;
-  return { url: url.href, drop: () => run(`DROP DATABASE ${name} WITH (FORCE)`) };
-}

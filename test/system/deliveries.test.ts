@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
-import { synthesize } from '../../local/synthesize.ts';
+import { synthesize } from '../../local/start/index.ts';
 import { GrantBook } from '../support/grant-book.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { explainDevice } from '../../core/explaining.ts';
-import { abortRollout, resumeRollout, stopRollout } from '../../core/rollout-control.ts';
+import { explainDevice } from '../../core/explain/index.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../core/rollouts/index.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 import { historyOf, SLOW, Vans } from '../support/vans.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
-import { synthesize } from '../../local/synthesize.ts';
+import { synthesize } from '../../local/start/index.ts';
 import { Cli } from '../support/cli.ts';
 import { GrantBook } from '../support/grant-book.ts';
 import { signingKeys } from '../support/signing-keys.ts';

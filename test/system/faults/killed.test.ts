@@ -9,13 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, dataApiDatabase } from '../../../core/database.ts';
+import { type Database, dataApiDatabase } from '../../../core/db/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { VirtualDevice } from '../../../fleet/virtual-device.ts';
-import { CertificateAuthority } from '../../../local/certificates.ts';
-import type { Endpoints } from '../../../local/home.ts';
+import type { Endpoints } from '../../../local/home/index.ts';
+import { CertificateAuthority } from '../../../local/kernel/index.ts';
+import { ownDatabase } from '../../support/own-database.ts';
 import { addRollout } from '../../support/rows.ts';
-import { ownDatabase } from '../../support/system.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** Real time: nobody can move the clock of that process. */
@@ -36,7 +36,7 @@ class Start {
   }
 
   async up(): Promise<Endpoints> {
-    const args = ['--import', 'tsx', 'local/main.ts', '--empty', '--tick', '1s', '--ports', this.#ports];
+    const args = ['--import', 'tsx', 'local/start/main.ts', '--empty', '--tick', '1s', '--ports', this.#ports];
     const env = { ...process.env, PAKU_OTA_HOME: this.home };
     const url = this.#server?.url;
     const child = spawn(process.execPath, args, {

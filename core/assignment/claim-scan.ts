@@ -1,0 +1,186 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Sql } from '../db/index.ts';
+import type { ClaimedRelease, RegisteredRelease } from '../policy/index.ts';
+import type { ActiveRollout } from '../rollouts/index.ts';
+import { sha256 } from '../util/index.ts';
+import {
+  type Claimer,
+  claimDevices,
+  endOfStretch,
+  type Found,
+  findClaimable,
+  type Scope,
+  takeOverClaims,
+} from './assign-devices.ts';
+
+/**
+ * How far a rollout has come with its devices. It walks through them once, in the order of their ids, a stretch a tick;
+ * behind it and afterwards it looks at those alone that have changed. So a tick costs what it claims and what has changed,
+ * however large the fleet is.
+ */
+export interface Walk {
+  readonly basis: string;
+  /** The device that it has come past; null: it is over. */
+  readonly after: string | null;
+  /** Changes since this transaction have yet to be looked at. */
+  readonly since: string;
+}
+
+/** What is claimed: the releases for the versions that go to them, and the versions that are where the rollout wants them. */
+export interface Claimed {
+  readonly releases: readonly ClaimedRelease[];
+  readonly onTarget: Pick<ClaimedRelease, 'version' | 'fromVersions'>;
+}
+
+/** Devices claimed for a rollout in one tick; a larger one goes on at the next. */
+const CLAIMS_A_TICK = 5_000;
+/** Devices that one statement looks at: seconds, where each has a long history, and the Data API gives it 45. */
+const DEVICES_A_STRETCH = 50_000;
+/** A walk that finds nobody to claim comes past a million devices in one tick. */
+const STRETCHES_A_TICK = 20;
+const DAY_MS = 86_400_000;
+const BEFORE_ALL = '';
+
+/**
+ * The walk that a rollout is on, or a new one: whether a device may be claimed depends on the rollout's row, its stage and
+ * the rollouts that win over it too. A walk a day mends what was changed behind the back of `device_changes`.
+ */
+export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRelease[], now: Date): Walk {
+  const { generation, stage_threshold, device_model, target_type, target_filter, weight, rivals } = rollout;
+  const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
+  const basis = sha256(
+    JSON.stringify([
+      [generation, stage_threshold, device_model, target_type, target_filter, weight, rivals],
+      [release_id, firmware_version, min_version, allow_downgrade, include_unknown, registered],
+      Math.floor(now.getTime() / DAY_MS),
+    ]),
+  );
+  const { walk_basis, walk_after, changes_since, horizon } = rollout;
+  // A number beyond the horizon comes from another server, of which this database is a copy.
+  const isKnown = changes_since !== null && BigInt(changes_since) <= BigInt(horizon);
+  if (walk_basis === basis && isKnown) return { basis, after: walk_after, since: changes_since };
+  return { basis, after: BEFORE_ALL, since: horizon };
+}
+
+/**
+ * Claims what has changed, then goes on with the walk: stretch by stretch, each noted at once, so that a tick that is cut
+ * short has come on. @returns how many devices were claimed, and the walk as it is now
+ */
+export async function claimOnWalk(
+  sql: Sql,
+  claimer: Claimer,
+  what: Claimed,
+  begun: Walk,
+  now: Date,
+  { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK, claims = CLAIMS_A_TICK } = {},
+): Promise<{ claimed: number; walk: Walk }> {
+  const { rollout } = claimer;
+  const isNew = rollout.walk_basis !== begun.basis || rollout.changes_since !== begun.since;
+  let walk = begun;
+  let claimed = 0;
+  let noted: NotedWalk = rollout;
+  const comeTo = async (next: Walk) => {
+    walk = next;
+    noted = await noteWalk(sql, rollout, noted, next);
+  };
+  if (rollout.has_changes && !isNew) {
+    const changes = await claimWithin(sql, claimer, what, { kind: 'changes', since: walk.since }, claims, now);
+    // Where more has changed than one tick can claim, only a walk comes past all of it.
+    const after = changes.isDone ? walk.after : BEFORE_ALL;
+    claimed += changes.claimed;
+    await comeTo({ ...walk, after, since: changes.wasLocked ? walk.since : rollout.horizon });
+  }
+  for (let n = 0; n < stretches && walk.after !== null && claimed < claims; n++) {
+    const until = await endOfStretch(sql, rollout.device_model, walk.after, devicesAStretch);
+    const scope: Scope = { kind: 'stretch', after: walk.after, until };
+    const stretch = await claimWithin(sql, claimer, what, scope, claims - claimed, now);
+    claimed += stretch.claimed;
+    if (stretch.wasLocked) break;
+    await comeTo({ ...walk, after: stretch.until });
+  }
+  await comeTo(walk);
+  return { claimed, walk };
+}
+
+/**
+ * Claims the first `limit` devices of a scope, in the order of their ids. Between its statements devices come and go: what
+ * counts as looked at ends at the last that any of them reached its limit with.
+ * @returns `until`: up to where devices were looked at; null: all of the scope. `isDone`: false for changes that were more
+ * than the limit. `wasLocked`: something was to be taken over that another transaction held
+ */
+async function claimWithin(
+  sql: Sql,
+  claimer: Claimer,
+  { releases, onTarget }: Claimed,
+  scope: Scope,
+  limit: number,
+  now: Date,
+): Promise<{ claimed: number; until: string | null; isDone: boolean; wasLocked: boolean }> {
+  let until = scope.kind === 'stretch' ? scope.until : null;
+  let isDone = true;
+  const within = (): Scope => (scope.kind === 'stretch' ? { ...scope, until } : scope);
+  const note = ({ found, until: last }: Found) => {
+    if (found < limit || last === null) return;
+    if (scope.kind === 'changes') isDone = false;
+    else if (until === null || isBefore(last, until)) until = last;
+  };
+  const wanted: ClaimedRelease[] = [];
+  for (const release of releases) {
+    const look = await findClaimable(sql, claimer, release, scope, limit);
+    if (look.found > 0) wanted.push(release);
+    note(look);
+  }
+  let wasLocked = false;
+  for (const release of [onTarget, ...wanted]) {
+    const held = await takeOverClaims(sql, claimer, release, within(), limit, now);
+    if (held.taken < held.found) wasLocked = true;
+    note(held);
+  }
+  let claimed = 0;
+  for (const release of wanted) {
+    const claims = await claimDevices(sql, claimer, release, within(), limit, now);
+    claimed += claims.claimed;
+    note(claims);
+  }
+  return { claimed, until, isDone, wasLocked };
+}
+
+/** In the order of their bytes, as walks go. */
+const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
+
+type NotedWalk = Pick<ActiveRollout, 'walk_basis' | 'walk_after' | 'changes_since'>;
+
+/**
+ * Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew.
+ * @returns what is stored if nobody was faster
+ */
+async function noteWalk(sql: Sql, rollout: ActiveRollout, noted: NotedWalk, walk: Walk): Promise<NotedWalk> {
+  const { walk_basis, walk_after, changes_since } = noted;
+  const next = { walk_basis: walk.basis, walk_after: walk.after, changes_since: walk.since };
+  if (isDeepStrictEqual({ walk_basis, walk_after, changes_since }, next)) return next;
+  await sql.query(
+    `UPDATE rollout_pace SET walk_basis = :basis, walk_after = :after, changes_since = :since::xid8
+     WHERE rollout_id = :rollout AND generation = :generation AND walk_basis IS NOT DISTINCT FROM :old_basis
+       AND walk_after IS NOT DISTINCT FROM :old_after AND changes_since::text IS NOT DISTINCT FROM :old_since`,
+    {
+      rollout: rollout.id,
+      generation: rollout.generation,
+      ...walk,
+      old_basis: walk_basis,
+      old_after: walk_after,
+      old_since: changes_since,
+    },
+  );
+  return next;
+}
+
+/** Forgets changes that every running rollout has looked at. For the one tick that is at work: what a walk has begun with stays. */
+export async function forgetChanges(sql: Sql): Promise<void> {
+  await sql.query(
+    `DELETE FROM device_changes WHERE changed_in < coalesce(
+       (SELECT min(p.changes_since::text::numeric)::text::xid8 FROM rollout_pace AS p
+        JOIN rollout_configurations AS r ON r.id = p.rollout_id
+        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND NOT p.halted),
+       pg_snapshot_xmin(pg_current_snapshot()))`,
+  );
+}

@@ -1,0 +1,131 @@
+import type { Migration } from '../../schema/index.ts';
+import type { Database, Sql } from './database.ts';
+import { OtaError, SqlError } from './errors.ts';
+
+/** The role of every function; it may read and write rows and nothing else. */
+export const APP_ROLE = 'paku_app';
+
+export interface MigrationResult {
+  readonly applied: readonly number[];
+  /** The newest version in the database; above `migrations` when a later release has been here. */
+  readonly schemaVersion: number;
+}
+
+/**
+ * Brings the schema up to the newest migration, and the application role's password up to date. Safe to repeat and
+ * safe when two run at once: the version row is written first in each migration's transaction, so that the second
+ * runner waits there and then finds the work done.
+ */
+export async function migrate(
+  database: Database,
+  migrations: readonly Migration[],
+  appPassword: string,
+): Promise<MigrationResult> {
+  await ensureAppRole(database, appPassword);
+  await ensureVersionTable(database);
+  const before = await schemaVersion(database);
+  const applied: number[] = [];
+  for (const migration of migrations.filter(({ version }) => version > before)) {
+    if (await apply(database, migration)) applied.push(migration.version);
+  }
+  return { applied, schemaVersion: await schemaVersion(database) };
+}
+
+/** 0 for a database that was never migrated. */
+export async function schemaVersion(sql: Sql): Promise<number> {
+  const [row] = await sql.query<{ version: number }>(
+    'SELECT coalesce(max(version), 0) AS version FROM schema_migrations',
+  );
+  return row?.version ?? 0;
+}
+
+async function apply(database: Database, { version, name, sql }: Migration): Promise<boolean> {
+  try {
+    await database.transaction(async (transaction) => {
+      await transaction.query('INSERT INTO schema_migrations (version, name) VALUES (:version, :name)', {
+        version,
+        name,
+      });
+      for (const statement of splitStatements(sql)) await transaction.query(statement);
+    });
+    return true;
+  } catch (error) {
+    if (isDuplicate(error) && (await schemaVersion(database)) >= version) return false;
+    throw new OtaError(
+      'migration-failed',
+      `Migration ${version} (${name}) failed and was rolled back: ${text(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function ensureVersionTable(database: Database): Promise<void> {
+  await tolerateConcurrentCreation(() =>
+    database.query(`CREATE TABLE IF NOT EXISTS schema_migrations (
+      version    integer PRIMARY KEY,
+      name       text NOT NULL,
+      applied_at timestamptz NOT NULL DEFAULT now()
+    )`),
+  );
+}
+
+/**
+ * The password reaches the server as a parameter and is quoted there (format's %L), since role statements take none.
+ */
+async function ensureAppRole(database: Database, password: string): Promise<void> {
+  await tolerateConcurrentCreation(() =>
+    database.transaction(async (sql) => {
+      await sql.query(`SELECT set_config('paku.app_password', :password, true)`, { password });
+      await sql.query(`DO $$
+        BEGIN
+          IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${APP_ROLE}') THEN
+            CREATE ROLE ${APP_ROLE} LOGIN;
+          END IF;
+          EXECUTE format('ALTER ROLE ${APP_ROLE} PASSWORD %L', current_setting('paku.app_password'));
+        END
+      $$`);
+    }),
+  );
+}
+
+/** As often as others may come first: a role belongs to all databases of a server, and each sets its password. */
+const MOST_TRIES = 10;
+
+/** Of runners that create the same object at once each but one gets a duplicate or a "tuple concurrently updated". */
+async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await create();
+      return;
+    } catch (error) {
+      const wasBeaten = isDuplicate(error) || (error instanceof SqlError && error.sqlState === 'XX000');
+      if (!wasBeaten || tries === MOST_TRIES) throw error;
+    }
+  }
+}
+
+function isDuplicate(error: unknown): boolean {
+  return error instanceof SqlError && ['23505', '42P07', '42710'].includes(error.sqlState);
+}
+
+const text = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** One statement a call: cut at semicolons that end a line, outside of dollar quotes. Comment lines are dropped. */
+export function splitStatements(sql: string): string[] {
+  const statements: string[] = [];
+  let current: string[] = [];
+  let inDollarQuote = false;
+  for (const line of sql.split('\n')) {
+    if (!inDollarQuote && (line.trim() === '' || line.trimStart().startsWith('--'))) continue;
+    current.push(line);
+    if ((line.split('$$').length - 1) % 2 === 1) inDollarQuote = !inDollarQuote;
+    if (!inDollarQuote && line.trimEnd().endsWith(';')) {
+      statements.push(current.join('\n').trimEnd().slice(0, -1));
+      current = [];
+    }
+  }
+  if (current.length > 0) statements.push(current.join('\n'));
+  return statements;
+}

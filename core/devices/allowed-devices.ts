@@ -1,0 +1,74 @@
+import type { Sql } from '../db/index.ts';
+
+/** A device that may ask for an identity by provisioning claim. */
+export interface AllowedDevice {
+  readonly device_id: string;
+  readonly allowed_at: Date;
+  readonly allowed_by: string;
+  /** The first time that it was asked for; some minutes later it is used up. */
+  readonly provisioned_at: Date | null;
+}
+
+/**
+ * How long after its first use an entry may be used again: a device that lost the answer asks once more. Whoever holds a
+ * claim that leaked has no longer than this to ask for a device that has been provisioned.
+ */
+export const USABLE_MINUTES = 15;
+
+/** Lets devices ask for an identity, once each; one that was used up may ask anew. @returns how many may now */
+export async function allowDevices(sql: Sql, deviceIds: readonly string[], by: string, now: Date): Promise<number> {
+  const rows = await sql.query(
+    `INSERT INTO allowed_devices AS a (device_id, allowed_at, allowed_by)
+     SELECT DISTINCT id, :now::timestamptz, :by FROM jsonb_array_elements_text(:ids::jsonb) AS w(id) ORDER BY id
+     ON CONFLICT (device_id) DO UPDATE SET
+       allowed_at = excluded.allowed_at, allowed_by = excluded.allowed_by, provisioned_at = NULL
+     RETURNING 1 AS one`,
+    { ids: deviceIds, by, now },
+  );
+  return rows.length;
+}
+
+/** Takes devices off the list; their certificates are left alone. @returns how many were on it */
+export async function forbidDevices(sql: Sql, deviceIds: readonly string[]): Promise<number> {
+  const rows = await sql.query(
+    `DELETE FROM allowed_devices WHERE device_id IN (SELECT jsonb_array_elements_text(:ids::jsonb)) RETURNING 1 AS one`,
+    { ids: deviceIds },
+  );
+  return rows.length;
+}
+
+/** The list after an id, in the order of ids. */
+export async function listAllowedDevices(sql: Sql, after: string | null, limit: number): Promise<AllowedDevice[]> {
+  return sql.query(
+    `SELECT device_id, allowed_at, allowed_by, provisioned_at FROM allowed_devices
+     WHERE (:after::text IS NULL OR device_id > :after::text) ORDER BY device_id LIMIT :limit`,
+    { after, limit },
+  );
+}
+
+/** Whether the device may be provisioned now, and was not revoked. Notes the use, and tells it in the device's story. */
+export async function spendAllowance(
+  sql: Sql,
+  deviceId: string,
+  detail: { readonly certificateId: string; readonly claimCertificateId: string },
+  now: Date,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH used AS (
+       UPDATE allowed_devices AS a SET provisioned_at = coalesce(a.provisioned_at, :now::timestamptz)
+       WHERE a.device_id = :device
+         AND coalesce(a.provisioned_at, :now::timestamptz) > :now::timestamptz - make_interval(mins => ${USABLE_MINUTES})
+         AND NOT EXISTS (SELECT FROM devices AS d WHERE d.device_id = a.device_id AND d.revoked_at IS NOT NULL)
+       RETURNING a.device_id
+     ), event AS (
+       INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
+       SELECT device_id, 'device_provisioned', :now::timestamptz, :detail::jsonb,
+         md5(device_id || ' provisioned ' || :now::timestamptz)
+       FROM used
+       ON CONFLICT DO NOTHING
+     )
+     SELECT device_id FROM used`,
+    { device: deviceId, detail, now },
+  );
+  return rows.length > 0;
+}

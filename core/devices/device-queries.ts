@@ -1,0 +1,284 @@
+import type { Sql } from '../db/index.ts';
+import type { CommandFamily, UpdateState } from '../policy/index.ts';
+import { NOTE_IN_STORY } from './device-audit.ts';
+
+/** A device as operators see it, with its groups and its newest update. */
+export interface DeviceRow {
+  readonly device_id: string;
+  readonly mac_address: string | null;
+  readonly device_model: string;
+  readonly current_firmware_version: string;
+  readonly online: boolean;
+  readonly last_seen: Date | null;
+  readonly registered_at: Date;
+  readonly signal_strength_dbm: number | null;
+  readonly uptime_seconds: number | null;
+  readonly groups: string[];
+  readonly revoked_at: Date | null;
+  readonly revoked_reason: string | null;
+  readonly revoked_by: string | null;
+  readonly metadata: Record<string, string | number | boolean>;
+  readonly update: {
+    readonly rollout_name: string | null;
+    readonly firmware_version: string;
+    readonly status: UpdateState;
+    readonly is_open: boolean;
+    readonly progress_percent: number | null;
+    readonly reason: string | null;
+    readonly confirmed_at: string | null;
+    readonly deadline_at: string | null;
+  } | null;
+}
+
+export interface DeviceDetailRow extends DeviceRow {
+  readonly client_id: string | null;
+  readonly command_family: CommandFamily | null;
+  readonly last_status: Record<string, unknown>;
+}
+
+export interface DeviceFilter {
+  /** The beginning of an id, of what follows its last hyphen, or of a MAC address. */
+  readonly search?: string | undefined;
+  readonly model?: string | undefined;
+  readonly version?: string | undefined;
+  readonly group?: string | undefined;
+  readonly online?: boolean | undefined;
+  readonly updating?: boolean | undefined;
+  readonly not_seen_since?: string | undefined;
+}
+
+/** A point in time as it reads in the answers of the API. */
+const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+
+const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.online, o.last_seen, o.registered_at,
+       o.signal_strength_dbm, o.uptime_seconds, o.metadata, o.revoked_at, o.revoked_reason, o.revoked_by,
+       (SELECT coalesce(jsonb_agg(g.group_name ORDER BY g.group_name), '[]') FROM device_groups AS g
+        WHERE g.device_id = o.device_id) AS groups,
+       (SELECT jsonb_build_object('rollout_name', o.rollout_name, 'firmware_version', o.update_version,
+          'status', o.update_status, 'is_open', o.is_updating, 'progress_percent', o.progress_percent,
+          'reason', o.update_reason, 'confirmed_at', to_char(u.confirmed_at AT TIME ZONE 'UTC', ${ISO_TIME}),
+          'deadline_at', to_char(u.deadline_at AT TIME ZONE 'UTC', ${ISO_TIME}))
+        FROM device_update_status AS u WHERE u.id = o.update_id) AS update`;
+
+/**
+ * What each part of a filter asks of a device `d`. Only the parts that are given stand in the statement, so that it can
+ * be planned by their indexes.
+ */
+const CONDITIONS = {
+  after: 'd.device_id > :after',
+  search: `(lower(d.device_id) LIKE :search OR lower(regexp_replace(d.device_id, '^.*-', '')) LIKE :search
+           OR d.mac_address LIKE :mac)`,
+  model: 'd.device_model = :model',
+  version: 'd.current_firmware_version = :version',
+  online: 'd.online = :online',
+  // The day is what an index has.
+  not_seen_since: `(d.last_seen_day <= (:not_seen_since::timestamptz AT TIME ZONE 'UTC')::date OR d.last_seen_day IS NULL)
+           AND (d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)`,
+  group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
+  updating: `d.device_id IN (
+           SELECT u.device_id FROM device_update_status AS u WHERE u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
+  notUpdating: `NOT EXISTS (SELECT FROM device_update_status AS u
+           WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
+};
+
+type Condition = keyof typeof CONDITIONS;
+const CONDITION_NAMES = Object.keys(CONDITIONS) as Condition[];
+
+const listStatement = (conditions: readonly Condition[]) => `SELECT ${COLUMNS} FROM device_overview AS o JOIN (
+       SELECT d.device_id FROM devices AS d
+       WHERE ${['true', ...conditions.map((name) => CONDITIONS[name])].join(' AND ')}
+       ORDER BY d.device_id LIMIT :limit
+     ) AS page USING (device_id)
+     ORDER BY o.device_id`;
+
+/** Devices after an id, in the order of their ids; at most `limit`. */
+export async function listDevices(
+  sql: Sql,
+  filter: DeviceFilter,
+  after: string | null,
+  limit: number,
+): Promise<DeviceRow[]> {
+  const { search, updating, ...rest } = filter;
+  const values: Partial<Record<Condition, string | boolean | undefined>> = {
+    ...rest,
+    ...(after === null ? {} : { after }),
+    ...(search === undefined ? {} : { search: `${escapeLike(search.toLowerCase())}%` }),
+    ...(updating === undefined ? {} : { [updating ? 'updating' : 'notUpdating']: true }),
+  };
+  const given = CONDITION_NAMES.filter((name) => values[name] !== undefined);
+  const mac = search === undefined ? {} : { mac: `${escapeLike(asMacPrefix(search))}%` };
+  const named = given.filter((name) => name !== 'updating' && name !== 'notUpdating');
+  return sql.query(listStatement(given), {
+    ...Object.fromEntries(named.map((name) => [name, values[name] ?? null])),
+    ...mac,
+    limit,
+  });
+}
+
+/** Undefined where there is no such device. */
+export async function showDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
+  const [row] = await sql.query<DeviceDetailRow>(
+    `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status
+     FROM device_overview AS o JOIN devices AS d USING (device_id) WHERE o.device_id = :device`,
+    { device: deviceId },
+  );
+  return row;
+}
+
+export interface TimelineRow {
+  readonly at: Date;
+  readonly event: string;
+  readonly rollout_id: number | null;
+  readonly update_id: number | null;
+  readonly attempt: number | null;
+  readonly firmware_version: string | null;
+  readonly detail: Record<string, unknown>;
+}
+
+/** In which order things of one instant happened: messages of a device often arrive together. */
+const LIFE_OF_AN_ATTEMPT = 'claimed sent accepted fetch progress result status attempt_ended ended';
+
+/** What happened to a device before an instant, the newest first; all of the last instant, beyond the limit too. */
+export async function deviceTimeline(
+  sql: Sql,
+  deviceId: string,
+  before: string | null,
+  limit: number,
+): Promise<TimelineRow[]> {
+  return sql.query(
+    `SELECT * FROM (
+       SELECT date_trunc('milliseconds', at) AS at, event, rollout_id, update_id, attempt, firmware_version, detail
+       FROM device_timeline
+       WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
+       ORDER BY 1 DESC FETCH FIRST (:limit) ROWS WITH TIES) AS page
+     ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event`,
+    { device: deviceId, before, limit, order: LIFE_OF_AN_ATTEMPT },
+  );
+}
+
+/** Who does something, and when; it goes into the device's story. */
+export interface Act {
+  readonly by: string;
+  readonly now: Date;
+}
+
+/** All attributes of a device, as JSON: a page of devices has them, and must stay under the Data API's 1 MiB. */
+export const MAX_ATTRIBUTES_BYTES = 4000;
+
+/** As an answer of the Data API carries it: JSON in a text. */
+const answerBytes = (column: string) => `octet_length(to_json(${column}::text)::text)`;
+
+/** Sets attributes of a device; null removes one. Nothing is set where all of them would be too large. */
+export async function setAttributes(
+  sql: Sql,
+  deviceId: string,
+  changes: Readonly<Record<string, string | number | boolean | null>>,
+  { by, now }: Act,
+): Promise<'set' | 'too large' | 'unknown device'> {
+  const [row] = await sql.query<{ is_set: boolean }>(
+    `WITH changed AS (
+       UPDATE devices AS d SET metadata = n.metadata
+       FROM (SELECT jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) AS metadata, metadata AS before
+             FROM devices WHERE device_id = :device FOR UPDATE) AS n
+       WHERE d.device_id = :device
+         AND (${answerBytes('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${answerBytes('n.metadata')} < ${answerBytes('n.before')})
+       RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
+     ), noted AS (${NOTE_IN_STORY})
+     SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,
+    { device: deviceId, changes: { attributes: changes }, by, now },
+  );
+  if (row === undefined) return 'unknown device';
+  return row.is_set ? 'set' : 'too large';
+}
+
+/** What went into `removed` and `added` (device_id, group_name), for {@link NOTE_IN_STORY}. */
+const MOVES = `changed AS (
+       SELECT device_id, 'left_group' AS event, jsonb_build_object('group', group_name) AS payload FROM removed
+       UNION ALL
+       SELECT device_id, 'joined_group', jsonb_build_object('group', group_name) FROM added
+     )`;
+
+/** Makes these the groups of a device. @returns false where there is no such device */
+export async function setGroups(
+  sql: Sql,
+  deviceId: string,
+  groups: readonly string[],
+  { by, now }: Act,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH device AS (
+       SELECT device_id FROM devices WHERE device_id = :device
+     ), removed AS (
+       DELETE FROM device_groups WHERE device_id = :device
+         AND group_name NOT IN (SELECT jsonb_array_elements_text(:groups::jsonb))
+       RETURNING device_id, group_name
+     ), added AS (
+       INSERT INTO device_groups (device_id, group_name)
+       SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
+       ON CONFLICT DO NOTHING
+       RETURNING device_id, group_name
+     ), ${MOVES}, noted AS (${NOTE_IN_STORY})
+     SELECT device_id FROM device`,
+    { device: deviceId, groups, by, now },
+  );
+  return rows.length > 0;
+}
+
+export interface GroupRow {
+  readonly group_name: string;
+  readonly devices: number;
+}
+
+export async function listGroups(sql: Sql): Promise<GroupRow[]> {
+  return sql.query(
+    'SELECT group_name, count(*)::integer AS devices FROM device_groups GROUP BY group_name ORDER BY group_name LIMIT 500',
+  );
+}
+
+/** Ids that are no registered device, at most ten of them. */
+export async function findUnknownDevices(sql: Sql, deviceIds: readonly string[]): Promise<string[]> {
+  const rows = await sql.query<{ id: string }>(
+    `SELECT w.id FROM jsonb_array_elements_text(:ids::jsonb) AS w(id)
+     LEFT JOIN devices AS d ON d.device_id = w.id WHERE d.device_id IS NULL ORDER BY w.id LIMIT 10`,
+    { ids: deviceIds },
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Puts devices into a group and takes others out. @returns the group as it is then */
+export async function changeGroup(
+  sql: Sql,
+  group: string,
+  { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
+  { by, now }: Act,
+): Promise<GroupRow> {
+  await sql.query(
+    `WITH removed AS (
+       DELETE FROM device_groups WHERE group_name = :group_name
+         AND device_id IN (SELECT jsonb_array_elements_text(:remove::jsonb))
+       RETURNING device_id, group_name
+     ), added AS (
+       INSERT INTO device_groups (device_id, group_name)
+       SELECT d.device_id, :group_name FROM devices AS d
+       WHERE d.device_id IN (SELECT jsonb_array_elements_text(:add::jsonb))
+       ORDER BY d.device_id
+       ON CONFLICT DO NOTHING
+       RETURNING device_id, group_name
+     ), ${MOVES}
+     ${NOTE_IN_STORY}`,
+    { group_name: group, add, remove, by, now },
+  );
+  const [row] = await sql.query<GroupRow>(
+    'SELECT :group_name AS group_name, count(*)::integer AS devices FROM device_groups WHERE group_name = :group_name',
+    { group_name: group },
+  );
+  return row ?? { group_name: group, devices: 0 };
+}
+
+const escapeLike = (text: string) => text.replace(/[\\%_]/g, '\\$&');
+
+/** `a0b7` and `a0-b7` mean the beginning `A0:B7`, as addresses are stored. */
+function asMacPrefix(text: string): string {
+  const digits = text.toUpperCase().replace(/[:-]/g, '');
+  return /^[0-9A-F]+$/.test(digits) ? (digits.match(/.{1,2}/g) ?? []).join(':') : '-';
+}

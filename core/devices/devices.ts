@@ -1,0 +1,169 @@
+import type { Sql } from '../db/index.ts';
+import type { CommandFamily } from '../policy/index.ts';
+
+/**
+ * What one device said, folded from one or more messages. A field that was not said is null; each carries the broker's
+ * receive time, so that the newest wins whatever the order of processing.
+ */
+export interface DeviceReport {
+  readonly deviceId: string;
+  readonly clientId: string | null;
+  readonly macAddress: string | null;
+  readonly macReceivedAt: Date | null;
+  readonly model: string | null;
+  readonly modelReceivedAt: Date | null;
+  readonly version: string | null;
+  readonly versionReceivedAt: Date | null;
+  readonly online: boolean;
+  readonly reachabilityReceivedAt: Date;
+  /** Null for a last will: the broker spoke, not the device. */
+  readonly lastSeen: Date | null;
+  readonly uptimeSeconds: number | null;
+  readonly signalStrengthDbm: number | null;
+  /** The whole status as it came; null for a last will. */
+  readonly status: object | null;
+}
+
+/** Two reports of one device, of different instants, as one: each field from the later message that says it. */
+export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
+  const [older, newer] = a.reachabilityReceivedAt <= b.reachabilityReceivedAt ? [a, b] : [b, a];
+  const mac = later(older.macReceivedAt, newer.macReceivedAt) ? newer : older;
+  const model = later(older.modelReceivedAt, newer.modelReceivedAt) ? newer : older;
+  const version = later(older.versionReceivedAt, newer.versionReceivedAt) ? newer : older;
+  const seen = later(older.lastSeen, newer.lastSeen) ? newer : older;
+  return {
+    deviceId: a.deviceId,
+    clientId: newer.clientId ?? older.clientId,
+    macAddress: mac.macAddress,
+    macReceivedAt: mac.macReceivedAt,
+    model: model.model,
+    modelReceivedAt: model.modelReceivedAt,
+    version: version.version,
+    versionReceivedAt: version.versionReceivedAt,
+    online: newer.online,
+    reachabilityReceivedAt: newer.reachabilityReceivedAt,
+    lastSeen: seen.lastSeen,
+    uptimeSeconds: seen.uptimeSeconds,
+    signalStrengthDbm: seen.signalStrengthDbm,
+    status: seen.status,
+  };
+}
+
+const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === null || b >= a);
+
+/**
+ * Registers devices that are new and updates those that are known, one row a device. Written in the order of the ids,
+ * so that two writers meet in the same order and cannot deadlock. Of two words of one instant the greater counts, which
+ * says nothing about them but is the same in any order; and a last will, since a device can speak and die in one.
+ */
+export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: string }[]> {
+  const rows = reports.map((r) => ({
+    device_id: r.deviceId,
+    client_id: r.clientId,
+    mac_address: r.macAddress,
+    mac_received_at: r.macReceivedAt,
+    device_model: r.model,
+    model_received_at: r.modelReceivedAt,
+    version: r.version,
+    version_received_at: r.versionReceivedAt,
+    online: r.online,
+    reachability_received_at: r.reachabilityReceivedAt,
+    last_seen: r.lastSeen,
+    uptime_seconds: r.uptimeSeconds,
+    signal_strength_dbm: r.signalStrengthDbm,
+    last_status: r.status,
+  }));
+  return sql.query(
+    `INSERT INTO devices AS d (device_id, client_id, mac_address, mac_received_at, device_model, model_received_at,
+       current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
+       uptime_seconds, signal_strength_dbm, last_status)
+     SELECT device_id, client_id, mac_address, mac_received_at, coalesce(device_model, 'esp32-s3'), model_received_at,
+       coalesce(version, 'unknown'), version_received_at, online, reachability_received_at, last_seen,
+       reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}')
+     FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, mac_address text,
+       mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
+       version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
+       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb)
+     ORDER BY device_id
+     ON CONFLICT (device_id) DO UPDATE SET
+       mac_address = CASE WHEN (excluded.mac_received_at, excluded.mac_address)
+           > (coalesce(d.mac_received_at, '-infinity'), coalesce(d.mac_address, ''))
+         THEN excluded.mac_address ELSE d.mac_address END,
+       mac_received_at = greatest(d.mac_received_at, excluded.mac_received_at),
+       device_model = CASE WHEN (excluded.model_received_at, excluded.device_model)
+           > (coalesce(d.model_received_at, '-infinity'), d.device_model)
+         THEN excluded.device_model ELSE d.device_model END,
+       model_received_at = greatest(d.model_received_at, excluded.model_received_at),
+       current_firmware_version = CASE WHEN (excluded.version_received_at, excluded.current_firmware_version)
+           > (coalesce(d.version_received_at, '-infinity'), d.current_firmware_version)
+         THEN excluded.current_firmware_version ELSE d.current_firmware_version END,
+       version_received_at = greatest(d.version_received_at, excluded.version_received_at),
+       client_id = CASE WHEN (excluded.reachability_received_at, NOT excluded.online, coalesce(excluded.client_id, ''))
+           >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online, coalesce(d.client_id, ''))
+         THEN coalesce(excluded.client_id, d.client_id) ELSE d.client_id END,
+       online = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
+           >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)
+         THEN excluded.online ELSE d.online END,
+       reachability_received_at = greatest(d.reachability_received_at, excluded.reachability_received_at),
+       registered_at = least(d.registered_at, excluded.registered_at),
+       uptime_seconds = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
+         THEN excluded.uptime_seconds ELSE d.uptime_seconds END,
+       signal_strength_dbm = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
+         THEN excluded.signal_strength_dbm ELSE d.signal_strength_dbm END,
+       last_status = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
+         THEN excluded.last_status ELSE d.last_status END,
+       last_seen = greatest(d.last_seen, excluded.last_seen)
+     RETURNING device_id`,
+    { rows },
+  );
+}
+
+/** Remembers which topic family each device last reported on; a device that was never seen is registered by it. */
+export async function recordCommandFamilies(
+  sql: Sql,
+  sightings: readonly { deviceId: string; clientId: string | null; family: CommandFamily; receivedAt: Date }[],
+): Promise<void> {
+  await sql.query(
+    `INSERT INTO devices AS d (device_id, client_id, command_family, family_received_at, registered_at)
+     SELECT device_id, client_id, family, received_at, received_at
+     FROM (
+       SELECT DISTINCT ON (device_id) device_id, client_id, family, received_at
+       FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, family text, received_at timestamptz)
+       ORDER BY device_id, received_at DESC, family DESC
+     ) AS newest
+     ORDER BY device_id
+     ON CONFLICT (device_id) DO UPDATE SET
+       command_family = excluded.command_family,
+       family_received_at = excluded.family_received_at
+     WHERE (excluded.family_received_at, excluded.command_family)
+       > (coalesce(d.family_received_at, '-infinity'), d.command_family)`,
+    {
+      rows: sightings.map(({ deviceId, clientId, family, receivedAt }) => ({
+        device_id: deviceId,
+        client_id: clientId,
+        family,
+        received_at: receivedAt,
+      })),
+    },
+  );
+}
+
+/**
+ * Those of the devices to whose updates a status may matter that was received then: an update is open, or ended later
+ * than that, or failed and may have succeeded after all. In a fleet at rest these are few.
+ */
+export async function findConcerned(
+  sql: Sql,
+  sightings: readonly { deviceId: string; receivedAt: Date }[],
+): Promise<Set<string>> {
+  if (sightings.length === 0) return new Set();
+  const rows = await sql.query<{ device_id: string }>(
+    `SELECT s."deviceId" AS device_id FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)
+     WHERE EXISTS (
+       SELECT FROM device_update_status AS u
+       WHERE u.device_id = s."deviceId" AND (u.closed_at IS NULL OR u.closed_at >= s."receivedAt"
+         OR u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL) OFFSET 0)`,
+    { sightings },
+  );
+  return new Set(rows.map(({ device_id: id }) => id));
+}

@@ -1,0 +1,117 @@
+import type { Sql } from '../db/index.ts';
+
+export interface VersionCount {
+  readonly device_model: string;
+  readonly firmware_version: string;
+  readonly devices: number;
+}
+
+export async function countDevices(sql: Sql): Promise<number> {
+  const [row] = await sql.query<{ devices: number }>(
+    'SELECT coalesce(sum(devices), 0)::integer AS devices FROM version_counts',
+  );
+  return row?.devices ?? 0;
+}
+
+/** How many devices run which version now, by model; at most 500 versions in all. */
+export async function countVersions(sql: Sql): Promise<VersionCount[]> {
+  return sql.query(
+    `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts
+     GROUP BY device_model, firmware_version HAVING sum(devices) > 0
+     ORDER BY device_model, devices DESC, firmware_version LIMIT 500`,
+  );
+}
+
+export interface SeenCounts {
+  readonly last_hour: number;
+  readonly last_day: number;
+  readonly last_week: number;
+  /** Whether only a sample of the devices was looked at. */
+  readonly is_estimate: boolean;
+}
+
+/** Devices that are looked at: those of a larger fleet by sample, since to count a million takes a second. */
+const COUNTED_DEVICES = 50_000;
+
+/** @param counted how many devices are looked at, of a larger fleet by sample */
+export async function countSeen(sql: Sql, now: Date, counted = COUNTED_DEVICES): Promise<SeenCounts> {
+  const seen = (age: string) => `count(*) FILTER (WHERE last_seen > :now::timestamptz - interval '${age}')`;
+  const [row] = await sql.query<SeenCounts>(
+    `WITH fleet AS (
+       SELECT sum(devices) AS devices, least(1, :counted::real / greatest(sum(devices), 1)) AS share FROM version_counts
+     ), sample AS (
+       -- Whole pages, which is what makes it cheap.
+       SELECT ${seen('1 hour')} AS last_hour, ${seen('1 day')} AS last_day, ${seen('7 days')} AS last_week
+       FROM devices TABLESAMPLE SYSTEM ((SELECT 100 * share FROM fleet))
+     )
+     SELECT least(round(last_hour / share), devices)::integer AS last_hour,
+       least(round(last_day / share), devices)::integer AS last_day,
+       least(round(last_week / share), devices)::integer AS last_week, share < 1 AS is_estimate
+     FROM fleet, sample WHERE devices > 0`,
+    { now, counted },
+  );
+  return row ?? { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false };
+}
+
+/** Steps of a series over time. */
+const STEPS = 300;
+
+/** The samples of the last hours, at most {@link STEPS} of each series, the oldest first. */
+export async function readVersionHistory(
+  sql: Sql,
+  hours: number,
+  now: Date,
+): Promise<(VersionCount & { readonly at: Date })[]> {
+  return sql.query(
+    `SELECT * FROM (
+     SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
+     WHERE sampled_at IN (
+       -- A sample counts every device once; parts of several would count some twice. The same steps whenever it is
+       -- asked, so that the past stays as it was shown.
+       SELECT max(sampled_at) FROM fleet_versions
+       WHERE sampled_at > :now::timestamptz - make_interval(hours => :hours::integer)
+       GROUP BY date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, timestamptz 'epoch'))
+     -- With very many versions the oldest samples are left out, not the newest.
+     ORDER BY at DESC, devices DESC LIMIT 5000) AS newest
+     ORDER BY at, device_model, firmware_version`,
+    { hours, now },
+  );
+}
+
+export interface RejectedMessageRow {
+  readonly id: number;
+  readonly topic: string;
+  readonly client_id: string | null;
+  readonly reason: string;
+  readonly payload: string;
+  readonly payload_bytes: number;
+  readonly received_at: Date;
+}
+
+/** Rejected messages before one, the newest first: at most 40, whose payloads stay under the Data API's 1 MiB. */
+export async function listRejectedMessages(
+  sql: Sql,
+  beforeId: number | null,
+  limit: number,
+): Promise<RejectedMessageRow[]> {
+  return sql.query(
+    `SELECT id, topic, client_id, reason, payload, payload_bytes, received_at FROM rejected_messages
+     WHERE (:before::bigint IS NULL OR id < :before::bigint) ORDER BY id DESC LIMIT least(:limit::integer, 40)`,
+    { before: beforeId, limit },
+  );
+}
+
+export interface Attention {
+  readonly rejected_messages: number;
+  readonly rejected_uploads: number;
+}
+
+/** What was rejected in the last day. */
+export async function countRejections(sql: Sql, now: Date): Promise<Attention> {
+  const [row] = await sql.query<Attention>(
+    `SELECT (SELECT count(*)::integer FROM rejected_messages WHERE received_at > :since::timestamptz) AS rejected_messages,
+       (SELECT count(*)::integer FROM rejected_uploads WHERE uploaded_at > :since::timestamptz) AS rejected_uploads`,
+    { since: new Date(now.getTime() - 86_400_000) },
+  );
+  return row ?? { rejected_messages: 0, rejected_uploads: 0 };
+}

@@ -1,0 +1,22 @@
+export { allowDevices, forbidDevices, listAllowedDevices, spendAllowance, USABLE_MINUTES } from './allowed-devices.ts';
+export {
+  changeGroup,
+  deviceTimeline,
+  findUnknownDevices,
+  listDevices,
+  listGroups,
+  MAX_ATTRIBUTES_BYTES,
+  setAttributes,
+  setGroups,
+  showDevice,
+} from './device-queries.ts';
+export { type DeviceReport, findConcerned, mergeReports, recordCommandFamilies, upsertDevices } from './devices.ts';
+export {
+  countDevices,
+  countRejections,
+  countSeen,
+  countVersions,
+  listRejectedMessages,
+  readVersionHistory,
+} from './fleet-queries.ts';
+export { cancelRevoked, reinstateDevice, revokeDevice } from './revoke-device.ts';

@@ -1,0 +1,281 @@
+import { BARS } from '../assignment/index.ts';
+import type { Sql } from '../db/index.ts';
+import {
+  chooseReleases,
+  judgeVersion,
+  readTarget,
+  stopWord,
+  type Target,
+  type VersionVerdict,
+} from '../policy/index.ts';
+import { readRegisteredReleases } from '../releases/index.ts';
+import { type ActiveRollout, readRollout, readWinners } from '../rollouts/index.ts';
+import {
+  IS_KEPT,
+  MATCHES_GROUP,
+  MATCHES_LIST,
+  MATCHES_METADATA,
+  MATCHES_MODEL,
+  MATCHES_VERSION,
+  targetValues,
+} from '../targeting/index.ts';
+import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
+import { describeMissing, stateOf } from './rollout-status-text.ts';
+
+/** An explanation, and whether the rollout is for the device at all. */
+interface Judged extends Explanation {
+  readonly isMeant: boolean;
+}
+
+interface DeviceFacts {
+  readonly version: string;
+  /** Null where no update brought it there. */
+  readonly version_since: Date | null;
+  readonly last_seen: Date | null;
+  readonly matches_model: boolean;
+  readonly matches_list: boolean;
+  readonly matches_group: boolean;
+  readonly matches_version: boolean;
+  readonly matches_metadata: boolean;
+  readonly revoked_at: Date | null;
+  readonly revoked_reason: string | null;
+  readonly hash: string;
+  readonly update: UpdateFacts | null;
+  /** An open update of another rollout. */
+  readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
+  /** A rollout that wins over this one and has served the device. */
+  readonly won_by: { readonly rollout: string; readonly since: string } | null;
+}
+
+/** @returns undefined where there is no such rollout or device */
+export async function explainDevice(
+  sql: Sql,
+  rolloutId: number,
+  deviceId: string,
+  now: Date,
+): Promise<Explanation | undefined> {
+  const judged = await judge(sql, rolloutId, deviceId, now);
+  if (judged === undefined) return undefined;
+  const { isMeant: _, ...explanation } = judged;
+  return explanation;
+}
+
+/** Rollouts that are looked at for one that means a device. */
+const CANDIDATES = 10;
+
+/**
+ * Explains a device by the rollout that is updating it, else by the newest that means it, else by the newest.
+ * @param version only of rollouts of this version; null: of any
+ * @returns undefined where there is no such rollout
+ */
+export async function explainByItsRollout(
+  sql: Sql,
+  deviceId: string,
+  version: string | null,
+  now: Date,
+): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
+  const candidates = await sql.query<{ id: number }>(
+    `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
+     LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.closed_at IS NULL
+     WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
+     ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT ${CANDIDATES}`,
+    { device: deviceId, version },
+  );
+  let newest: (Judged & { readonly rolloutId: number }) | undefined;
+  for (const { id: rolloutId } of candidates) {
+    const judged = await judge(sql, rolloutId, deviceId, now);
+    if (judged === undefined) continue;
+    if (judged.isMeant) return { ...judged, rolloutId };
+    newest ??= { ...judged, rolloutId };
+  }
+  return newest;
+}
+
+async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): Promise<Judged | undefined> {
+  const rollout = await readRollout(sql, rolloutId);
+  if (rollout === undefined) return undefined;
+  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  if (!target.ok) {
+    return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isMeant: false };
+  }
+  const device = await readDeviceFacts(sql, rollout, target.target, deviceId);
+  if (device === undefined) return undefined;
+  if (device.revoked_at !== null) {
+    const rule = `its identity was revoked: ${device.revoked_reason ?? 'nobody said why'}`;
+    const isMeant = notMember(device, rollout) === undefined;
+    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isMeant };
+  }
+  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isMeant: true };
+  const outside = notMember(device, rollout);
+  if (outside !== undefined) return { ...outside, since: null, isMeant: false };
+  return { ...(await explainMember(sql, rollout, deviceId, device, now)), isMeant: true };
+}
+
+async function explainMember(
+  sql: Sql,
+  rollout: ActiveRollout,
+  deviceId: string,
+  device: DeviceFacts,
+  now: Date,
+): Promise<Explanation> {
+  const barred = await wrongVersion(sql, device, rollout);
+  if (barred !== undefined) return { ...barred, since: device.version_since };
+  if (await isKept(sql, rollout, deviceId, device)) {
+    const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
+    return { rule, since: device.version_since, next: STAYS };
+  }
+  const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
+  return notYet(device, rollout, missing, now);
+}
+
+async function isKept(sql: Sql, rollout: ActiveRollout, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
+  const winners = await readWinners(sql, rollout, [version]);
+  const [row] = await sql.query<{ kept: boolean }>(
+    `SELECT ${IS_KEPT} AS kept FROM devices AS d WHERE device_id = :id`,
+    {
+      id: deviceId,
+      winners,
+    },
+  );
+  return row?.kept ?? false;
+}
+
+async function readDeviceFacts(
+  sql: Sql,
+  rollout: ActiveRollout,
+  target: Target,
+  deviceId: string,
+): Promise<DeviceFacts | undefined> {
+  const [row] = await sql.query<DeviceFacts>(
+    `SELECT d.current_firmware_version AS version, d.last_seen, d.revoked_at, d.revoked_reason,
+       (SELECT max(u.confirmed_at) FROM device_update_status AS u
+        WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
+       (${MATCHES_MODEL}) AS matches_model, ${MATCHES_LIST} AS matches_list, ${MATCHES_GROUP} AS matches_group,
+       ${MATCHES_VERSION} AS matches_version, ${MATCHES_METADATA} AS matches_metadata,
+       md5(:rollout::bigint || ':' || d.device_id) AS hash,
+       (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
+        FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
+        WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.halted)
+        ORDER BY u.id DESC LIMIT 1) AS update,
+       (SELECT jsonb_build_object('rollout', o.name, 'status', u.status, 'since', u.created_at)
+        FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
+        WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
+       (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
+        FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
+        WHERE u.device_id = d.device_id AND ${BARS} ORDER BY u.id DESC LIMIT 1) AS won_by
+     FROM devices AS d LEFT JOIN rollout_pace AS p ON p.rollout_id = :rollout
+     WHERE d.device_id = :device`,
+    { device: deviceId, rollout: rollout.id, weight: rollout.weight, ...targetValues(rollout.device_model, target) },
+  );
+  return row;
+}
+
+interface Barred {
+  readonly rule: string;
+  readonly next: string;
+}
+
+const STAYS = 'nothing: this rollout is not for it';
+
+function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefined {
+  const parts: [boolean, string][] = [
+    [
+      device.matches_model,
+      `is not of the model ${rollout.device_model}, or not of those that target_filter.models names`,
+    ],
+    [device.matches_list, 'is not among the devices that target_filter names'],
+    [device.matches_group, 'is in none of the groups that target_filter names'],
+    [device.matches_version, `is on ${device.version}, which target_filter.versions does not name`],
+    [device.matches_metadata, 'has not the metadata that target_filter asks for'],
+  ];
+  const part = parts.find(([matches]) => !matches);
+  if (part !== undefined) return { rule: part[1], next: STAYS };
+  if (rollout.member_threshold !== null && device.hash > rollout.member_threshold) {
+    return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: STAYS };
+  }
+  return undefined;
+}
+
+const VERSION_RULES: Readonly<
+  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: ActiveRollout) => Barred>
+> = {
+  'on-target': (version) => ({ rule: `runs ${version} already`, next: 'nothing: done' }),
+  newer: (version, { firmware_version }) => ({
+    rule: `is on ${version}, which is newer than ${firmware_version}`,
+    next: 'nothing, unless the rollout allows a downgrade',
+  }),
+  'below-minimum': (version, { firmware_version, min_version }) => ({
+    rule: `is on ${version}; ${firmware_version} needs at least ${min_version}, and no registered release leads there`,
+    next: 'nothing, until such a release is registered',
+  }),
+  unknown: () => ({
+    rule: 'has not said which version it runs',
+    next: 'nothing, until it does or the rollout includes unknown versions',
+  }),
+  'not-comparable': (version, { min_version }) => ({
+    rule: `is on ${version}, which cannot be compared with the minimum ${min_version}`,
+    next: 'nothing',
+  }),
+};
+
+async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: ActiveRollout): Promise<Barred | undefined> {
+  const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
+  const policy = { allowDowngrade, includeUnknown };
+  const verdict = judgeVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
+  if (verdict === 'eligible') return undefined;
+  if (verdict === 'below-minimum' && rollout.release_id !== null) {
+    const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: minVersion };
+    const registered = await readRegisteredReleases(sql, rollout.device_model);
+    if (chooseReleases([version], target, registered, policy).length > 0) return undefined;
+  }
+  return VERSION_RULES[verdict](version, rollout);
+}
+
+/** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
+function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, now: Date): Explanation {
+  const { held_by: holder, won_by: winner } = device;
+  if (winner !== null) {
+    return {
+      rule: `was served by rollout "${winner.rollout}", which goes before this one`,
+      since: toDate(winner.since),
+      next: STAYS,
+    };
+  }
+  if (rollout.aborted_at !== null) {
+    return { rule: `the rollout was aborted: ${rollout.paused_reason}`, since: rollout.aborted_at, next: ENDED };
+  }
+  if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
+  if (rollout.completed_at !== null) {
+    return {
+      rule: 'joined when the rollout was complete',
+      since: rollout.completed_at,
+      next: 'nothing, unless it is kept open',
+    };
+  }
+  if (rollout.paused_at !== null) {
+    return {
+      rule: `the rollout was ${stopWord(rollout.paused_by)}: ${rollout.paused_reason}`,
+      since: rollout.paused_at,
+      next: 'nothing, until it is resumed',
+    };
+  }
+  if (rollout.release_id === null) {
+    return { rule: missing, since: null, next: 'it goes on when the release is registered' };
+  }
+  if (rollout.start_at !== null && now < rollout.start_at) {
+    return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
+  }
+  if (holder !== null) {
+    const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
+    return { rule, since: toDate(holder.since), next: 'it is claimed when that has ended' };
+  }
+  if (rollout.stage_threshold !== null && device.hash > rollout.stage_threshold) {
+    const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
+    return { rule, since: rollout.stage_began_at, next: `the stage is ${stateOf(rollout, now)}` };
+  }
+  return {
+    rule: 'may be updated',
+    since: device.version_since,
+    next: 'it is claimed when the orchestrator looks next',
+  };
+}

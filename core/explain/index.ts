@@ -1,0 +1,3 @@
+export { explainByItsRollout, explainDevice } from './explain-device.ts';
+export { type FitsCheck, previewRollout } from './preview.ts';
+export { describeState } from './rollout-status-text.ts';

@@ -1,0 +1,73 @@
+import { walkOf } from '../assignment/index.ts';
+import type { Sql } from '../db/index.ts';
+import { decideRollout, describeDecision, readPlan, readTarget, uploadKey } from '../policy/index.ts';
+import { findRejection, readSteppingStones } from '../releases/index.ts';
+import { type ActiveRollout, gatesOf, numbersOf, readRollout } from '../rollouts/index.ts';
+import { TARGET_CONDITION, targetValues } from '../targeting/index.ts';
+
+/** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
+export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
+  const rollout = await readRollout(sql, rolloutId);
+  if (rollout === undefined) return null;
+  if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
+  if (rollout.stage_threshold === null && !(await meansAnybody(sql, rollout)))
+    return 'waiting: no device is what it is for';
+  // Devices that are to be tried again are claimed first, and then stand in the numbers.
+  if (
+    walkOf(rollout, await readSteppingStones(sql, rollout), now).basis !== rollout.walk_basis &&
+    rollout.walk_basis !== null
+  )
+    return 'about to look at its devices anew';
+  return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
+}
+
+/** True also where the filter is wrong, which is said otherwise. */
+async function meansAnybody(sql: Sql, rollout: ActiveRollout): Promise<boolean> {
+  const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
+  const read = readTarget(type, filter, share);
+  if (!read.ok) return true;
+  const [row] = await sql.query<{ any: boolean }>(
+    `SELECT EXISTS (SELECT FROM devices AS d WHERE ${TARGET_CONDITION}) AS any`,
+    targetValues(model, read.target),
+  );
+  return row?.any ?? true;
+}
+
+/** What is up already and is only waited for. */
+async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
+  const [row] = await sql.query<{ devices: number; first: Date | null }>(
+    `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
+     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL
+       -- Where there is none, no index need be read to find that.
+       AND (SELECT sum(updates) FROM update_counts WHERE rollout_id = :rollout AND state = 'confirming') > 0`,
+    { rollout: rolloutId },
+  );
+  if (!row?.first) return '';
+  return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
+}
+
+/** What a rollout whose release is there does or waits for now, as a phrase. */
+export function stateOf(rollout: ActiveRollout, now: Date): string {
+  if (rollout.stage_threshold === null) return 'about to begin';
+  const plan = readPlan(rollout);
+  if (!plan.ok) return plan.reason;
+  const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
+  if (decision.kind !== 'finish') return describeDecision(decision);
+  if (rollout.has_open) return 'waiting for the devices that were claimed to end';
+  return rollout.keep_open
+    ? 'open for devices that join'
+    : 'about to complete, unless another rollout holds a device of it';
+}
+
+/** Uploads of all times. */
+const EVER = '-infinity';
+
+/** Why the release of a rollout is not there, as far as is known. */
+export async function describeMissing(sql: Sql, rollout: ActiveRollout): Promise<string> {
+  const { firmware_version: version, device_model: model } = rollout;
+  const rejection = await findRejection(sql, uploadKey(version, model), EVER);
+  const missing = `no release ${version} is registered for ${model}`;
+  return rejection === undefined
+    ? missing
+    : `${missing}; its upload was rejected: ${rejection.verdict}, ${rejection.message}`;
+}

@@ -1,0 +1,10 @@
+export { describeFloods, limitFloods, limitReports, MOST_A_MINUTE } from './rate-limit.ts';
+export { recordRejectedMessages } from './rejected-messages.ts';
+export {
+  type Decoded,
+  decodeRuleMessage,
+  type RejectedMessage,
+  type RuleMessage,
+  rejectMessage,
+} from './rule-message.ts';
+export { cut, isObject, parseJson, shown } from './sanitize.ts';

@@ -1,0 +1,49 @@
+import type { Sql } from '../db/index.ts';
+
+/** Rows of one table that one sweep looks at, the oldest first, or removes; more is left to the next. */
+const ROWS_A_SWEEP = 10_000;
+
+/** Notes how many devices run which version now; history for the overview. A second sample of the same instant is none. */
+export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
+  await sql.query(
+    `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)
+     SELECT :now::timestamptz, device_model, firmware_version, sum(devices) FROM version_counts
+     GROUP BY device_model, firmware_version HAVING sum(devices) > 0
+     ON CONFLICT DO NOTHING`,
+    { now },
+  );
+}
+
+/**
+ * Forgets what is older than the history that the deployment keeps: events, samples, rejected messages and uploads, and
+ * the updates of rollouts that have ended. What an open update is judged by stays, and what was decided about a rollout
+ * that goes on, which its gates are read by.
+ */
+export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promise<void> {
+  const values = { before: new Date(now.getTime() - keepDays * 86_400_000) };
+  await sql.query(
+    `DELETE FROM ota_events WHERE id IN (
+       SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS e
+       LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.closed_at IS NULL
+       LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
+         AND r.completed_at IS NULL AND r.aborted_at IS NULL
+       WHERE e.received_at < :before::timestamptz AND u.id IS NULL AND r.id IS NULL)`,
+    values,
+  );
+  await sql.query(
+    `DELETE FROM device_update_status WHERE id IN (
+       SELECT u.id FROM device_update_status AS u LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
+       WHERE u.closed_at < :before::timestamptz
+         AND (r.id IS NULL OR u.is_tallied AND (r.completed_at IS NOT NULL OR r.aborted_at IS NOT NULL))
+       LIMIT ${ROWS_A_SWEEP})`,
+    values,
+  );
+  await sql.query('DELETE FROM fleet_versions WHERE sampled_at < :before::timestamptz', values);
+  await sql.query(
+    `DELETE FROM rejected_messages WHERE id IN (
+       SELECT m.id FROM (SELECT * FROM rejected_messages ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS m
+       WHERE m.received_at < :before::timestamptz)`,
+    values,
+  );
+  await sql.query('DELETE FROM rejected_uploads WHERE uploaded_at < :before::timestamptz', values);
+}

@@ -1,0 +1,126 @@
+import type { Sql } from '../db/index.ts';
+import type { DeviceReport } from '../devices/index.ts';
+import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
+
+/**
+ * Whether the system works, or rests: then no tick and no heartbeat that says nothing new touches the database, which may
+ * pause. A hint kept outside the database; the look once a sweep is the truth.
+ */
+export type RestMarker = { readonly state: 'awake'; readonly since: string } | Resting;
+
+export interface Resting {
+  readonly state: 'resting';
+  readonly since: string;
+  readonly until: string;
+  readonly known: readonly KnownDevice[];
+}
+
+/** A device as its row is. One with an open update is not known: whatever it says may matter. */
+export interface KnownDevice {
+  readonly device_id: string;
+  readonly client_id: string | null;
+  readonly mac_address: string | null;
+  readonly device_model: string;
+  readonly version: string;
+  readonly online: boolean;
+}
+
+/** It is awake for so long before it may rest (again): every device is heard, and last_seen is true to a sweep. */
+export const AWAKE_MINUTES = 5;
+/** A larger fleet does not rest: some device of it has something new to say every few minutes anyway. */
+const MAX_KNOWN_DEVICES = 5_000;
+const TOO_MANY_DEVICES = MAX_KNOWN_DEVICES + 1;
+const DEVICES_A_STATEMENT = 500;
+
+/** What speaks against resting, and for how long it may last. */
+export interface Outlook {
+  /** Work is open that somebody or something may have to do with soon. */
+  readonly isBusy: boolean;
+  /** The earliest deadline of an open update. */
+  readonly dueAt: Date | null;
+  /** Changes with every change of a rollout. */
+  readonly rollouts: string;
+  /** Null where there are too many. */
+  readonly known: readonly KnownDevice[] | null;
+}
+
+/** Whether the system has been awake for long enough. */
+export function mayRest(marker: RestMarker | undefined, now: Date): boolean {
+  if (marker === undefined) return true;
+  const awakeSince = marker.state === 'awake' ? marker.since : marker.until;
+  return now.getTime() >= new Date(awakeSince).getTime() + AWAKE_MINUTES * 60_000;
+}
+
+export const isResting = (marker: RestMarker | undefined, now: Date): marker is Resting =>
+  marker?.state === 'resting' && now < new Date(marker.until);
+
+/**
+ * Whom a resting system need not hear: a status that says of a known device what its row says. What the status does not
+ * say, it does not change.
+ */
+export function saysNothingNew(report: DeviceReport, known: ReadonlyMap<string, KnownDevice>): boolean {
+  const device = known.get(report.deviceId);
+  if (device === undefined) return false;
+  const same = (said: string | null, row: string | null) => said === null || said === row;
+  return (
+    report.online === device.online &&
+    same(report.clientId, device.client_id) &&
+    same(report.macAddress, device.mac_address) &&
+    same(report.model, device.device_model) &&
+    same(report.version, device.version)
+  );
+}
+
+/** A device that is owed an update and was not seen for a day keeps nobody awake; when it appears, its status does. */
+export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
+  const [row] = await sql.query<Omit<Outlook, 'known'> & { readonly devices: number }>(
+    `SELECT EXISTS (
+         SELECT FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
+         WHERE u.closed_at IS NULL
+           AND (u.status <> 'pending' OR d.last_seen > :now::timestamptz - interval '24 hours'))
+       OR EXISTS (SELECT FROM device_update_status
+         WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL)
+       OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
+       (SELECT min(deadline_at) FROM device_update_status WHERE closed_at IS NULL) AS "dueAt",
+       (SELECT count(*) || ' ' || coalesce(max(updated_at)::text, '') FROM rollout_configurations
+        WHERE completed_at IS NULL AND aborted_at IS NULL) AS rollouts,
+       (SELECT count(*)::integer FROM (SELECT FROM devices LIMIT ${TOO_MANY_DEVICES}) AS d) AS devices`,
+    { now },
+  );
+  if (row === undefined) throw new Error('a statement without a condition gave no row');
+  const { devices, ...outlook } = row;
+  return { ...outlook, known: row.isBusy || devices > MAX_KNOWN_DEVICES ? null : await readKnown(sql) };
+}
+
+async function readKnown(sql: Sql): Promise<KnownDevice[]> {
+  const known: KnownDevice[] = [];
+  for (;;) {
+    const page = await sql.query<KnownDevice>(
+      `SELECT device_id, client_id, mac_address, device_model, current_firmware_version AS version, online
+       FROM devices AS d
+       WHERE device_id > :after
+         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.closed_at IS NULL)
+       ORDER BY device_id LIMIT ${DEVICES_A_STATEMENT}`,
+      { after: known.at(-1)?.device_id ?? '' },
+    );
+    known.push(...page);
+    if (page.length < DEVICES_A_STATEMENT) return known;
+  }
+}
+
+/**
+ * Until when the system may rest; undefined where it may not.
+ * @param dueAts when each active rollout has something to do even if no device says anything; null: never
+ */
+export function restUntil(
+  { isBusy, dueAt, known }: Outlook,
+  dueAts: readonly (Date | null)[],
+  sweepMinutes: number,
+  now: Date,
+): Date | undefined {
+  if (isBusy || known === null) return undefined;
+  const sweep = now.getTime() + sweepMinutes * 60_000;
+  const until = [dueAt, ...dueAts].reduce((least, due) => Math.min(least, due?.getTime() ?? sweep), sweep);
+  // A shorter rest would not let the database pause.
+  return until < now.getTime() + AWAKE_MINUTES * 60_000 ? undefined : new Date(until);
+}

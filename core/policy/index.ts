@@ -1,0 +1,76 @@
+export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
+export { type LinkTarget, linkToken, readLinkToken, TOKEN_LENGTH } from './link.ts';
+export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
+export {
+  PRESIGNED_SECONDS,
+  RELEASES_PREFIX,
+  REST_MARKER_KEY,
+  readUploadKey,
+  releaseKey,
+  signatureKey,
+  signedUploadKey,
+  UPLOAD_PATTERN,
+  UPLOADS_PREFIX,
+  uploadKey,
+} from './object-keys.ts';
+export {
+  expectedChip,
+  type HighestSecureVersion,
+  judgeFit,
+  judgeSecureVersion,
+  type ReleaseNotes,
+  type ReleaseRefusal,
+  readReleaseNotes,
+  versionWarnings,
+} from './release-policy.ts';
+export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
+export { PLAN_BYTES, type Reach, type RolloutPlan, readPlan, stagesSchema } from './rollout-plan.ts';
+export {
+  decideRollout,
+  describeDecision,
+  type Gates,
+  holdsGate,
+  type RolloutDecision,
+  type RolloutNumbers,
+  type Tally,
+} from './rollout-policy.ts';
+export {
+  drawRolloutStates,
+  ORCHESTRATOR,
+  ROLLOUT_ACTIONS,
+  ROLLOUT_STATES,
+  type RolloutAction,
+  type RolloutState,
+  statesFor,
+  stopWord,
+} from './rollout-states.ts';
+export { DAYS, nextOpening, openUntil, sendWindow } from './send-window.ts';
+export { type Detached, judgeSignature, type SignatureFinding } from './signature-policy.ts';
+export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
+export { type ClaimedRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
+export {
+  readable,
+  readableFilter,
+  readTarget,
+  TARGET_TYPES,
+  type Target,
+  type TargetType,
+  targetFilter,
+} from './target-filter.ts';
+export { type CommandFamily, commandTopic, DEVICE_ID_SEGMENT, type OtaTopicKind, parseOtaTopic } from './topics.ts';
+export {
+  type AttemptFacts,
+  type Judgement,
+  judgeAttempt,
+  REPORTED_STATES,
+  type ReportedState,
+} from './update-policy.ts';
+export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';
+export {
+  compareVersions,
+  DEVICE_VERSION_LENGTH,
+  isSameVersion,
+  judgeVersion,
+  UNKNOWN_VERSION,
+  type VersionVerdict,
+} from './versions.ts';

@@ -1,0 +1,86 @@
+import semver from 'semver';
+import type { ParsedImage, Warning } from '../image/index.ts';
+import { chipOfModelName } from '../image/index.ts';
+import type { ModelSettings } from './model-settings.ts';
+import { DEVICE_VERSION_LENGTH } from './versions.ts';
+
+/** What the uploader states beside the image, as object metadata. */
+export interface ReleaseNotes {
+  readonly minVersion: string | null;
+  readonly changelog: string | null;
+  readonly releaseNotes: string | null;
+}
+
+export type ReleaseRefusal = { readonly verdict: string; readonly message: string };
+
+/** Longest text kept of a changelog or of release notes. S3 keeps at most 2 KB of metadata. */
+const NOTES_LENGTH = 2_048;
+
+/** Reads the metadata, whose keys S3 gives in lower case. A `min-version` that is no version is refused: it would bar every device. */
+export function readReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
+  const text = (key: string) => metadata[key]?.trim().slice(0, NOTES_LENGTH) || null;
+  const minVersion = text('min-version');
+  if (minVersion !== null && semver.valid(minVersion) === null) {
+    return { verdict: 'BAD_METADATA', message: `min-version is "${minVersion}", expected a version like 1.2.0` };
+  }
+  return { minVersion, changelog: text('changelog'), releaseNotes: text('release-notes') };
+}
+
+/** The chip that a model is known to have before any release of it: by its settings, else by its name. */
+export function expectedChip(deviceModel: string, settings: ModelSettings): string | undefined {
+  return settings.chip ?? chipOfModelName(deviceModel);
+}
+
+/** Whether the image fits the model. */
+export function judgeFit(
+  image: ParsedImage,
+  sizeBytes: number,
+  deviceModel: string,
+  chip: string,
+  settings: ModelSettings,
+): ReleaseRefusal | undefined {
+  if (image.chip !== chip) {
+    return { verdict: 'WRONG_CHIP', message: `the image is for ${image.chip}, model ${deviceModel} has ${chip}` };
+  }
+  const { otaPartitionBytes } = settings;
+  if (otaPartitionBytes !== undefined && sizeBytes > otaPartitionBytes) {
+    const message = `the image is ${sizeBytes} bytes, the OTA partition of model ${deviceModel} holds ${otaPartitionBytes}`;
+    return { verdict: 'LARGER_THAN_PARTITION', message };
+  }
+  return undefined;
+}
+
+/** The release of a model with the highest anti-rollback counter. */
+export interface HighestSecureVersion {
+  readonly version: string;
+  readonly secureVersion: number;
+}
+
+/** A device whose eFuse counts further boots nothing lower again (ESP-IDF, ota.rst, "Anti-rollback"). */
+export function judgeSecureVersion(
+  image: ParsedImage,
+  deviceModel: string,
+  highest: HighestSecureVersion | undefined,
+): ReleaseRefusal | undefined {
+  const secureVersion = image.descriptor?.secureVersion ?? 0;
+  if (highest === undefined || secureVersion >= highest.secureVersion) return undefined;
+  return {
+    verdict: 'LOWER_SECURE_VERSION',
+    message: `secure_version of the image is ${secureVersion}, of release ${highest.version} for ${deviceModel} it is ${highest.secureVersion}: a device with anti-rollback that ran that one never boots this one; raise it, or set allowLowerSecureVersion where it is meant`,
+  };
+}
+
+/** What is odd about a version, but no reason to refuse it. */
+export function versionWarnings(version: string, image: ParsedImage): Warning[] {
+  const warnings: Warning[] = [];
+  const inside = image.descriptor?.version;
+  if (inside !== undefined && inside !== '' && inside.replace(/^v/, '') !== version.replace(/^v/, '')) {
+    const message = `the image calls itself "${inside}", the upload ${version}; devices confirm an update by what they report`;
+    warnings.push({ code: 'OTHER_VERSION_INSIDE', message });
+  }
+  if (version.length > DEVICE_VERSION_LENGTH) {
+    const message = `${version.length} characters; field devices read ${DEVICE_VERSION_LENGTH}, and the command may not fit their packet limit`;
+    warnings.push({ code: 'LONG_VERSION', message });
+  }
+  return warnings;
+}

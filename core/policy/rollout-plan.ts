@@ -1,0 +1,103 @@
+import * as z from 'zod';
+import { describeErrors } from '../util/index.ts';
+import { type SendWindow, sendWindow } from './send-window.ts';
+
+/** What a rollout must show before it goes on to more devices. */
+export interface Gate {
+  /** How long the gate must hold before the next stage begins. */
+  readonly soakMinutes: number;
+  /** Succeeded over all that counts, 0 to 1. */
+  readonly minSuccessRate: number;
+  /** Outcomes before the gate is read; fewer where the stage has fewer devices. */
+  readonly minReports: number;
+}
+
+/** The first `share` of the members (0 to 1), or the first `count` of them. */
+export type Reach = { readonly share: number } | { readonly count: number };
+export type Stage = Gate & { readonly reach: Reach };
+
+/** Null stages: a slow start, whose windows grow by themselves. The last of given stages always reaches every member. */
+export interface RolloutPlan {
+  readonly stages: readonly Stage[] | null;
+  readonly sendWindow: SendWindow | null;
+}
+
+const EVERYONE: Reach = { share: 1 };
+
+const stageSchema = z
+  .strictObject({
+    percentage: z.number().gt(0).max(100).optional(),
+    count: z.number().int().positive().optional(),
+    soak_minutes: z
+      .number()
+      .min(0)
+      .max(60 * 24 * 30)
+      .default(0),
+    min_success_rate: z.number().min(0).max(1).optional(),
+    min_reports: z.number().int().positive().optional(),
+  })
+  .refine(({ percentage, count }) => (percentage === undefined) !== (count === undefined), {
+    message: 'a stage has either a percentage or a count',
+  });
+
+export const stagesSchema = z
+  .array(stageSchema)
+  .max(50)
+  .superRefine((stages, context) => {
+    const falling = (key: 'percentage' | 'count') => {
+      const values = stages.flatMap((stage) => stage[key] ?? []);
+      return values.some((value, index) => index > 0 && value <= (values[index - 1] ?? 0));
+    };
+    if (falling('percentage') || falling('count')) {
+      context.addIssue({ code: 'custom', message: 'each stage must be larger than the one before' });
+    }
+  });
+
+export type PlanResult =
+  | { readonly ok: true; readonly plan: RolloutPlan }
+  | { readonly ok: false; readonly reason: string };
+
+/** What `stages` and `send_window` may have as text; what has more is read as its length. */
+export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024 } as const;
+
+/** Reads `stages` and `send_window` of a rollout; gates that a stage does not name are the rollout's own. */
+export function readPlan(row: {
+  readonly stages: unknown;
+  readonly send_window: unknown;
+  readonly failure_threshold: number;
+  readonly min_reports: number;
+}): PlanResult {
+  const stages = stagesSchema.nullable().safeParse(row.stages);
+  if (isLength(row.stages, PLAN_BYTES.stages))
+    return { ok: false, reason: tooLarge('stages', row.stages, PLAN_BYTES.stages) };
+  if (isLength(row.send_window, PLAN_BYTES.sendWindow))
+    return { ok: false, reason: tooLarge('send_window', row.send_window, PLAN_BYTES.sendWindow) };
+  if (!stages.success) return { ok: false, reason: `stages: ${describeErrors(stages.error)}` };
+  const window = sendWindow.nullable().safeParse(row.send_window);
+  if (!window.success) return { ok: false, reason: `send_window: ${describeErrors(window.error)}` };
+  const ownGate: Gate = { soakMinutes: 0, minSuccessRate: 1 - row.failure_threshold, minReports: row.min_reports };
+  const given = stages.data?.map(
+    (stage): Stage => ({
+      reach: stage.count === undefined ? { share: (stage.percentage ?? 0) / 100 } : { count: stage.count },
+      soakMinutes: stage.soak_minutes,
+      minSuccessRate: stage.min_success_rate ?? ownGate.minSuccessRate,
+      minReports: stage.min_reports ?? ownGate.minReports,
+    }),
+  );
+  return {
+    ok: true,
+    plan: { stages: given === undefined ? null : reachEveryone(given, ownGate), sendWindow: window.data },
+  };
+}
+
+const isLength = (value: unknown, most: number): value is number => typeof value === 'number' && value > most;
+
+const tooLarge = (column: string, bytes: number, most: number) =>
+  `${column}: ${bytes} bytes of JSON, at most ${most} can be read`;
+
+/** What the stages leave out follows after the last: who wants fewer devices says so by `rollout_percentage`. */
+function reachEveryone(stages: readonly Stage[], ownGate: Gate): Stage[] {
+  const last = stages.at(-1);
+  const isWhole = last !== undefined && 'share' in last.reach && last.reach.share === 1;
+  return isWhole ? [...stages] : [...stages, { ...ownGate, reach: EVERYONE }];
+}

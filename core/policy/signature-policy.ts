@@ -1,0 +1,77 @@
+import type { ParsedImage, Warning } from '../image/index.ts';
+import { readPublicKey } from '../image/index.ts';
+import type { ReleaseRefusal } from './release-policy.ts';
+import type { Signing } from './signing-settings.ts';
+
+/** The trusted key that a signature was verified under. */
+export interface SignedBy {
+  readonly kind: 'secure-boot-v2' | 'detached';
+  readonly scheme: string;
+  /** As in the settings' `trustedKeyDigests`; of a detached signature the SHA-256 of the key's SubjectPublicKeyInfo. */
+  readonly keyDigest: string;
+}
+
+/** What lay beside the image: nothing (or nothing is trusted that could have made it), a signature, the key that made it. */
+export type Detached = 'none' | 'unverified' | SignedBy;
+
+export interface SignatureFinding {
+  readonly signedBy: SignedBy | null;
+  /** Why it is not signed. */
+  readonly warnings: readonly Warning[];
+  readonly refusal: ReleaseRefusal | undefined;
+}
+
+/** The signature of an image by the keys that its model trusts. A signature in the image comes before one beside it. */
+export function judgeSignature(
+  image: ParsedImage,
+  detached: Detached,
+  deviceModel: string,
+  signing: Signing,
+): SignatureFinding {
+  const signedBy = trustedBlock(image, signing) ?? (typeof detached === 'object' ? detached : null);
+  if (signedBy !== null) return { signedBy, warnings: [], refusal: undefined };
+  const found = describeFound(image, detached);
+  const trusted = describeTrusted(signing);
+  const code = found.length === 0 ? 'UNSIGNED' : 'UNTRUSTED_SIGNATURE';
+  const finding = found.length === 0 ? 'the image is not signed' : found.join('; ');
+  const message = `${finding}; ${trusted === '' ? 'no key is trusted' : `trusted are ${trusted}`}`;
+  const isNothingToSay = found.length === 0 && trusted === '';
+  return {
+    signedBy: null,
+    warnings: isNothingToSay ? [] : [{ code, message }],
+    refusal: signing.requireSignedFirmware
+      ? { verdict: code, message: `model ${deviceModel} requires signed firmware: ${message}; ${remedy(signing)}` }
+      : undefined,
+  };
+}
+
+function trustedBlock({ signatureBlocks }: ParsedImage, { trustedKeyDigests }: Signing): SignedBy | null {
+  const block = signatureBlocks.find(({ keyDigest }) => trustedKeyDigests.includes(keyDigest));
+  return block === undefined ? null : { kind: 'secure-boot-v2', ...block };
+}
+
+function describeFound({ signature, signatureBlocks }: ParsedImage, detached: Detached): string[] {
+  const blocks = signatureBlocks.map(({ scheme, keyDigest }) => `${scheme} key ${keyDigest}`);
+  return [
+    ...(blocks.length > 0 ? [`the image is signed by ${blocks.join(' and ')}`] : []),
+    ...(signature === 'secure-boot-v1'
+      ? ['the image has a secure boot v1 signature, which does not hold its key and is not verified']
+      : []),
+    ...(detached === 'unverified'
+      ? ['the signature beside the image was not made for these bytes by a trusted key']
+      : []),
+  ];
+}
+
+function describeTrusted({ trustedKeyDigests, trustedPublicKeys }: Signing): string {
+  const keys = trustedPublicKeys.map(readPublicKey).map(({ scheme, digest }) => `${scheme} ${digest}`);
+  return [
+    ...(trustedKeyDigests.length > 0 ? [`secure boot keys ${trustedKeyDigests.join(', ')}`] : []),
+    ...(keys.length > 0 ? [`keys for detached signatures ${keys.join(', ')}`] : []),
+  ].join(' and ');
+}
+
+const remedy = ({ trustedPublicKeys }: Signing): string =>
+  trustedPublicKeys.length === 0
+    ? 'sign the image with a trusted key and upload it again'
+    : 'sign the image with a trusted key and upload it again, or upload its signature beside it, under its name with .sig';

@@ -1,0 +1,72 @@
+import { compareVersions, judgeVersion, type VersionPolicy } from './versions.ts';
+
+/** A registered release of the rollout's model. */
+export interface RegisteredRelease {
+  readonly id: number;
+  readonly version: string;
+  readonly min_version: string | null;
+}
+
+/** What is claimed for: the rollout's own release, or one that leads to it. */
+export interface ClaimedRelease {
+  readonly releaseId: number;
+  readonly version: string;
+  readonly isSteppingStone: boolean;
+  /** The current versions from which devices go to it. */
+  readonly fromVersions: readonly string[];
+}
+
+/**
+ * Which release the devices on each version are given: the target where it takes them; else, where its minimum bars
+ * them, the highest registered release from which a chain of releases leads there. Versions that neither takes are left out.
+ */
+export function chooseReleases(
+  versionsInUse: readonly string[],
+  target: RegisteredRelease,
+  registered: readonly RegisteredRelease[],
+  policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
+): ClaimedRelease[] {
+  const nextOf = pathFinder(target, registered, policy);
+  const from = new Map<RegisteredRelease, string[]>();
+  for (const version of versionsInUse) {
+    const next = nextOf(version);
+    if (next !== undefined) from.set(next, [...(from.get(next) ?? []), version]);
+  }
+  return [...from].map(([release, fromVersions]) => ({
+    releaseId: release.id,
+    version: release.version,
+    isSteppingStone: release !== target,
+    fromVersions,
+  }));
+}
+
+/** Remembers where each version leads: chains that end nowhere would else be walked in every combination. */
+function pathFinder(
+  target: RegisteredRelease,
+  registered: readonly RegisteredRelease[],
+  policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
+): (current: string) => RegisteredRelease | undefined {
+  const stones = registered
+    .filter(({ version }) => isBelow(version, target.version))
+    .sort((a, b) => compareVersions(b.version, a.version) ?? 0);
+  const known = new Map<string, RegisteredRelease | undefined>();
+
+  function find(current: string): RegisteredRelease | undefined {
+    const verdict = judgeVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
+    if (verdict === 'eligible') return target;
+    if (verdict !== 'below-minimum') return undefined;
+    return stones.find(({ version, min_version: minVersion }) => {
+      const reachable = judgeVersion(current, { ...UPWARDS, target: version, minVersion });
+      return isBelow(current, version) && reachable === 'eligible' && nextOf(version) !== undefined;
+    });
+  }
+  function nextOf(current: string): RegisteredRelease | undefined {
+    if (!known.has(current)) known.set(current, find(current));
+    return known.get(current);
+  }
+  return nextOf;
+}
+
+const UPWARDS = { allowDowngrade: false, includeUnknown: false };
+
+const isBelow = (low: string, high: string) => (compareVersions(low, high) ?? 0) < 0;

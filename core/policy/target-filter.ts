@@ -1,0 +1,92 @@
+import * as z from 'zod';
+import { DEVICE_ID, describeErrors, normalizeMacAddress } from '../util/index.ts';
+
+const macAddress = z.string().transform((text, context) => {
+  const normal = normalizeMacAddress(text);
+  if (normal === undefined) context.addIssue(`"${text}" is not a MAC address; expected a form like AA:BB:CC:DD:EE:FF`);
+  return normal ?? z.NEVER;
+});
+
+const name = z.string().min(1).max(64);
+
+/**
+ * Which devices a rollout is for; all given conditions must hold. An unknown key is an error: a misspelt key must not
+ * mean "every device".
+ */
+export const targetFilter = z.strictObject({
+  device_ids: z.array(z.string().regex(DEVICE_ID)).optional(),
+  mac_addresses: z.array(macAddress).optional(),
+  groups: z.array(name).optional(),
+  group: name.optional(),
+  models: z.array(name).optional(),
+  versions: z.array(name).optional(),
+  /** Attributes of the device's metadata, which must contain all of them. */
+  metadata: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected a text, a number, true or false'))
+    .optional(),
+});
+
+export const TARGET_TYPES = ['all', 'group', 'canary', 'specific'] as const;
+export type TargetType = (typeof TARGET_TYPES)[number];
+
+export interface Target {
+  readonly deviceIds: readonly string[] | null;
+  readonly macAddresses: readonly string[] | null;
+  readonly groups: readonly string[] | null;
+  readonly models: readonly string[] | null;
+  readonly versions: readonly string[] | null;
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** A row of the Data API's answer holds 64 KB, with the rest of the rollout. */
+const MAX_FILTER_BYTES = 48 * 1024;
+
+/** A column of jsonb; where it has more bytes as text, their number: one row that cannot be read would fail a statement. */
+export const readable = (column: string, most: number) =>
+  `CASE WHEN octet_length(${column}::text) > ${most} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
+
+/** Column `target_filter` of the rollouts `alias`, with blanks that {@link MAX_FILTER_BYTES} does not count. */
+export const readableFilter = (alias: string) => `${readable(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
+
+export type TargetResult =
+  | { readonly ok: true; readonly target: Target }
+  | { readonly ok: false; readonly reason: string };
+
+/**
+ * Reads a rollout's target. `group` needs a group, `specific` devices by id or MAC address, `canary` either of them or a
+ * percentage; with both ids and MAC addresses a device may match by either.
+ */
+export function readTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
+  const bytes = typeof filter === 'number' ? filter : Buffer.byteLength(JSON.stringify(filter));
+  if (bytes > MAX_FILTER_BYTES) {
+    const reason = `target_filter: ${bytes} bytes of JSON, at most ${MAX_FILTER_BYTES} can be read; put the devices into a group`;
+    return { ok: false, reason };
+  }
+  const parsed = targetFilter.safeParse(filter);
+  if (!parsed.success) return { ok: false, reason: `target_filter: ${describeErrors(parsed.error)}` };
+  const { device_ids, mac_addresses, groups, group, models, versions, metadata } = parsed.data;
+  const named = groups !== undefined || group !== undefined ? [...(groups ?? []), ...(group ? [group] : [])] : null;
+  const listed = device_ids !== undefined || mac_addresses !== undefined;
+  if (type === 'group' && named === null)
+    return { ok: false, reason: 'target_type "group" needs target_filter.groups' };
+  if (type === 'specific' && !listed) {
+    return {
+      ok: false,
+      reason: 'target_type "specific" needs target_filter.device_ids or target_filter.mac_addresses',
+    };
+  }
+  if (type === 'canary' && !listed && named === null && percentage === 100) {
+    return { ok: false, reason: 'target_type "canary" needs devices, groups or a rollout_percentage below 100' };
+  }
+  return {
+    ok: true,
+    target: {
+      deviceIds: device_ids ?? null,
+      macAddresses: mac_addresses ?? null,
+      groups: named,
+      models: models ?? null,
+      versions: versions ?? null,
+      metadata: metadata ?? {},
+    },
+  };
+}

@@ -1,0 +1,135 @@
+import type { Sql } from '../db/index.ts';
+import type { HighestSecureVersion, RegisteredRelease } from '../policy/index.ts';
+
+/** A verified image as it is stored. */
+export interface NewRelease {
+  readonly version: string;
+  readonly deviceModel: string;
+  readonly objectKey: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly chip: string;
+  readonly projectName: string | null;
+  readonly appVersion: string | null;
+  readonly minVersion: string | null;
+  readonly changelog: string | null;
+  readonly releaseNotes: string | null;
+  readonly isSigned: boolean;
+  readonly image: object;
+  readonly warnings: readonly object[];
+  readonly uploadedKey: string;
+}
+
+/** Fixes the chip of a model with its first release. @returns the chip of the model, this one or the one that was first */
+export async function claimModelChip(sql: Sql, deviceModel: string, chip: string): Promise<string> {
+  await sql.query('INSERT INTO model_chips (device_model, chip) VALUES (:model, :chip) ON CONFLICT DO NOTHING', {
+    model: deviceModel,
+    chip,
+  });
+  const [row] = await sql.query<{ chip: string }>('SELECT chip FROM model_chips WHERE device_model = :model', {
+    model: deviceModel,
+  });
+  return row?.chip ?? chip;
+}
+
+/** The checksum of the release of this model and version, undefined where there is none. */
+export async function findReleaseChecksum(sql: Sql, deviceModel: string, version: string): Promise<string | undefined> {
+  const [row] = await sql.query<{ checksum_sha256: string }>(
+    'SELECT checksum_sha256 FROM firmware_releases WHERE device_model = :model AND version = :version',
+    { model: deviceModel, version },
+  );
+  return row?.checksum_sha256;
+}
+
+/** Stores a release. @returns false when the model has one of this version already; it is left as it is */
+export async function insertRelease(sql: Sql, release: NewRelease, now: Date): Promise<boolean> {
+  const rows = await sql.query(
+    `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip, project_name,
+       app_version, min_version, changelog, release_notes, is_signed, image, warnings, uploaded_key, created_at)
+     SELECT version, "deviceModel", "objectKey", "sizeBytes", sha256, chip, "projectName", "appVersion", "minVersion",
+       changelog, "releaseNotes", "isSigned", image, warnings, "uploadedKey", :now::timestamptz
+     FROM jsonb_to_record(:release::jsonb) AS r(version text, "deviceModel" text, "objectKey" text, "sizeBytes" bigint,
+       sha256 text, chip text, "projectName" text, "appVersion" text, "minVersion" text, changelog text,
+       "releaseNotes" text, "isSigned" boolean, image jsonb, warnings jsonb, "uploadedKey" text)
+     ON CONFLICT (device_model, version) DO NOTHING
+     RETURNING id`,
+    { release, now },
+  );
+  return rows.length > 0;
+}
+
+/** Which release of a model has the highest anti-rollback counter; a revoked one may have burned it into a device too. */
+export async function findHighestSecureVersion(
+  sql: Sql,
+  deviceModel: string,
+): Promise<HighestSecureVersion | undefined> {
+  const [row] = await sql.query<HighestSecureVersion>(
+    `SELECT version, (image #>> '{descriptor,secureVersion}')::bigint AS "secureVersion" FROM firmware_releases
+     WHERE device_model = :model AND image #>> '{descriptor,secureVersion}' IS NOT NULL
+     ORDER BY "secureVersion" DESC, id LIMIT 1`,
+    { model: deviceModel },
+  );
+  return row;
+}
+
+/** Notes a signature that came after its image. @returns false where the release is known as signed, or has other bytes */
+export async function markReleaseSigned(
+  sql: Sql,
+  release: Pick<NewRelease, 'deviceModel' | 'version' | 'sha256' | 'image' | 'warnings'>,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `UPDATE firmware_releases AS f SET is_signed = true, image = r.image, warnings = r.warnings
+     FROM jsonb_to_record(:release::jsonb) AS r("deviceModel" text, version text, sha256 text, image jsonb, warnings jsonb)
+     WHERE f.device_model = r."deviceModel" AND f.version = r.version AND f.checksum_sha256 = r.sha256 AND NOT f.is_signed
+     RETURNING f.id`,
+    { release },
+  );
+  return rows.length > 0;
+}
+
+/** The releases of a model with what they ask of the version before. */
+export async function readRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
+  return sql.query(
+    'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model AND revoked_at IS NULL ORDER BY id DESC LIMIT 500',
+    { model: deviceModel },
+  );
+}
+
+export interface RejectedUpload {
+  readonly objectKey: string;
+  readonly objectVersion: string;
+  readonly sizeBytes: number;
+  readonly verdict: string;
+  readonly message: string;
+  readonly image: object;
+  readonly uploadedAt: Date;
+}
+
+/** Records why an upload did not become a release. An event delivered twice is one row; verified again, the newest verdict stands. */
+export async function recordRejectedUpload(sql: Sql, upload: RejectedUpload): Promise<void> {
+  await sql.query(
+    `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, image, uploaded_at)
+     SELECT "objectKey", "objectVersion", "sizeBytes", verdict, message, image, "uploadedAt"
+     FROM jsonb_to_record(:upload::jsonb) AS r("objectKey" text, "objectVersion" text, "sizeBytes" bigint, verdict text,
+       message text, image jsonb, "uploadedAt" timestamptz)
+     ON CONFLICT ON CONSTRAINT rejected_uploads_object_key DO UPDATE SET
+       verdict = excluded.verdict, message = excluded.message, image = excluded.image`,
+    { upload },
+  );
+}
+
+/** An upload that was rejected once and has become a release since. */
+export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVersion: string): Promise<void> {
+  await sql.query('DELETE FROM rejected_uploads WHERE object_key = :key AND object_version = :version', {
+    key: objectKey,
+    version: objectVersion,
+  });
+}
+
+/** Releases that may lead to that of a rollout, where it does not take every version. */
+export async function readSteppingStones(
+  sql: Sql,
+  { min_version, device_model }: { readonly min_version: string | null; readonly device_model: string },
+): Promise<RegisteredRelease[]> {
+  return min_version === null ? [] : readRegisteredReleases(sql, device_model);
+}

@@ -1,0 +1,48 @@
+import type { Sql } from '../db/index.ts';
+
+/** A decision about a rollout that has yet to be put on the event bus. */
+export interface RolloutEvent {
+  readonly event_id: number;
+  /** `rollout_halted`, `rollout_completed`, … */
+  readonly event: string;
+  readonly at: Date;
+  readonly rollout_id: number;
+  readonly rollout_name: string;
+  readonly firmware_version: string;
+  readonly device_model: string;
+  readonly reason: string | null;
+  readonly decided_by: string | null;
+  readonly detail: object;
+}
+
+/** Whether there are any. Those of a rollout that was deleted are told to nobody. */
+export const HAS_UNPUBLISHED_EVENTS = `EXISTS (
+         SELECT FROM ota_events AS e JOIN rollout_configurations AS r ON r.id = e.rollout_id
+         WHERE e.device_id IS NULL AND e.published_at IS NULL)`;
+
+/** The oldest decisions that were not published yet: an outbox, so that a change and its event cannot part. */
+export async function readUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
+  return sql.query(
+    `SELECT t.event_id, t.event, t.at, t.rollout_id, t.rollout_name, t.firmware_version, t.device_model, t.reason,
+       t.decided_by, t.detail
+     FROM rollout_timeline AS t JOIN ota_events AS e ON e.id = t.event_id
+     WHERE e.device_id IS NULL AND e.published_at IS NULL ORDER BY e.id LIMIT :limit`,
+    { limit },
+  );
+}
+
+export async function markPublished(sql: Sql, eventIds: readonly number[], now: Date): Promise<void> {
+  if (eventIds.length === 0) return;
+  await sql.query(
+    `UPDATE ota_events SET published_at = :now::timestamptz
+     WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint) AND published_at IS NULL`,
+    { ids: eventIds, now },
+  );
+}
+
+/** `rollout_stage_began` is the detail type `RolloutStageBegan`. */
+export const detailType = (event: string): string =>
+  event
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('');

@@ -1,0 +1,347 @@
+import type { Sql } from '../db/index.ts';
+import type { RolloutState, TargetType, UpdateState } from '../policy/index.ts';
+
+/** Every column of a rollout that its maker chooses, in the words of the table. */
+export interface RolloutValues {
+  readonly name: string;
+  readonly firmware_version: string;
+  readonly device_model: string;
+  readonly target_type: TargetType;
+  readonly target_filter: object;
+  readonly rollout_percentage: number;
+  readonly is_active: boolean;
+  readonly stages: object[] | null;
+  readonly failure_threshold: number;
+  readonly failure_count: number | null;
+  readonly min_reports: number;
+  readonly max_attempts: number;
+  readonly attempt_timeout_minutes: number;
+  readonly confirm_timeout_minutes: number;
+  readonly survival_minutes: number;
+  readonly claim_deadline_days: number;
+  readonly max_in_flight: number | null;
+  readonly max_per_minute: number | null;
+  readonly start_at: string | null;
+  readonly send_window: object | null;
+  readonly jitter_minutes: number;
+  readonly weight: number;
+  readonly keep_open: boolean;
+  readonly allow_downgrade: boolean;
+  readonly include_unknown: boolean;
+}
+
+export interface RolloutCounts {
+  readonly devices: number;
+  readonly owed: number;
+  readonly in_progress: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly canceled: number;
+}
+
+export interface RolloutSummaryRow extends RolloutCounts {
+  readonly rollout_id: number;
+  readonly name: string;
+  readonly firmware_version: string;
+  readonly device_model: string;
+  readonly state: RolloutState;
+  readonly paused_reason: string | null;
+  readonly paused_by: string | null;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+  readonly stage: number | null;
+}
+
+export interface RolloutRow extends RolloutSummaryRow, Omit<RolloutValues, 'start_at'> {
+  readonly start_at: Date | null;
+  readonly paused_by: string | null;
+  readonly paused_at: Date | null;
+  readonly created_by: string | null;
+  readonly completed_at: Date | null;
+  readonly aborted_at: Date | null;
+}
+
+const COUNTS = 'o.devices, o.owed, o.in_progress, o.succeeded, o.failed, o.canceled';
+
+/** Rollouts made before one, the newest first. */
+export async function listRollouts(
+  sql: Sql,
+  filter: { readonly states?: readonly RolloutState[] | undefined; readonly model?: string | undefined },
+  beforeId: number | null,
+  limit: number,
+): Promise<RolloutSummaryRow[]> {
+  return sql.query(
+    `SELECT o.rollout_id, o.name, o.firmware_version, o.device_model, o.state, o.paused_reason, o.paused_by, o.created_at, o.updated_at,
+       o.stage, ${COUNTS}
+     FROM rollout_overview AS o
+     WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
+       AND (:states::jsonb IS NULL OR :states::jsonb ? o.state) AND (:model::text IS NULL OR o.device_model = :model)
+     ORDER BY o.rollout_id DESC LIMIT :limit`,
+    { states: filter.states ?? null, model: filter.model ?? null, before: beforeId, limit },
+  );
+}
+
+/** One rollout by its id (digits) or its name; undefined where there is none. */
+export async function findRollout(sql: Sql, idOrName: string): Promise<RolloutRow | undefined> {
+  const isId = /^\d{1,18}$/.test(idOrName);
+  const [row] = await sql.query<RolloutRow>(
+    `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
+       r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.min_reports, r.max_attempts,
+       r.attempt_timeout_minutes, r.confirm_timeout_minutes, r.survival_minutes, r.claim_deadline_days, r.max_in_flight,
+       r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.weight, r.keep_open, r.allow_downgrade,
+       r.include_unknown, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
+       r.completed_at, r.aborted_at, o.stage, ${COUNTS}
+     FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
+     WHERE CASE WHEN :is_id::boolean THEN r.id = :id::bigint ELSE r.name = :name END`,
+    { is_id: isId, id: isId ? idOrName : '0', name: idOrName },
+  );
+  return row;
+}
+
+/** Makes a rollout. @returns its id; undefined where the name is taken */
+export async function insertRollout(
+  sql: Sql,
+  values: RolloutValues,
+  by: string,
+  now: Date,
+): Promise<number | undefined> {
+  const [row] = await sql.query<{ rollout_id: number }>(
+    `WITH made AS (
+       INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
+         rollout_percentage, is_active, stages, failure_threshold, failure_count, min_reports, max_attempts,
+         attempt_timeout_minutes, confirm_timeout_minutes, survival_minutes, claim_deadline_days, max_in_flight,
+         max_per_minute, start_at, send_window, jitter_minutes, weight, keep_open, allow_downgrade, include_unknown,
+         created_at, updated_at, created_by)
+       SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
+         -- A JSON null would be a value of its own.
+         nullif(stages, 'null'), failure_threshold, failure_count, min_reports, max_attempts, attempt_timeout_minutes,
+         confirm_timeout_minutes, survival_minutes, claim_deadline_days, max_in_flight, max_per_minute, start_at,
+         nullif(send_window, 'null'), jitter_minutes, weight, keep_open, allow_downgrade, include_unknown,
+         :now::timestamptz, :now::timestamptz, :by
+       FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)
+       ON CONFLICT ON CONSTRAINT rollout_configurations_name_key DO NOTHING
+       RETURNING id
+     ), event AS (
+       INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+       SELECT id, 'rollout_created', :now::timestamptz, jsonb_build_object('by', :by::text), md5(id || ' created') FROM made
+     )
+     SELECT id AS rollout_id FROM made`,
+    { values, by, now },
+  );
+  return row?.rollout_id;
+}
+
+export interface NamedRollout {
+  readonly rollout_id: number;
+  readonly allow_downgrade: boolean;
+  /** It goes on, and nothing that it began has ended. */
+  readonly is_awaited: boolean;
+}
+
+/** Rollouts for single devices with a name, or with that name and a number behind it: the newest first. */
+export async function findNumbered(sql: Sql, name: string): Promise<NamedRollout[]> {
+  return sql.query(
+    `SELECT id AS rollout_id, allow_downgrade,
+       is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
+         SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NOT NULL) AS is_awaited
+     FROM rollout_configurations AS r
+     WHERE target_type = 'specific' AND (r.name = :name OR starts_with(r.name, :name || ' ('))
+     ORDER BY id DESC`,
+    { name },
+  );
+}
+
+/** What may be changed of a rollout that runs. */
+export type RolloutChanges = Partial<
+  Pick<
+    RolloutValues,
+    | 'failure_threshold'
+    | 'failure_count'
+    | 'min_reports'
+    | 'max_in_flight'
+    | 'max_per_minute'
+    | 'send_window'
+    | 'keep_open'
+    | 'is_active'
+  >
+>;
+
+/**
+ * Changes a rollout that has not ended, if it is still as it was read.
+ * @param unchangedSince its `updated_at` as it was read, to the millisecond
+ * @returns false where it was changed meanwhile, or has ended
+ */
+export async function changeRollout(
+  sql: Sql,
+  rolloutId: number,
+  changes: RolloutChanges,
+  unchangedSince: string,
+  by: string,
+  now: Date,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_configurations AS r SET
+         failure_threshold = n.failure_threshold, failure_count = n.failure_count, min_reports = n.min_reports,
+         max_in_flight = n.max_in_flight, max_per_minute = n.max_per_minute,
+         send_window = nullif(n.send_window, 'null'), keep_open = n.keep_open, is_active = n.is_active,
+         updated_at = greatest(:now::timestamptz, r.updated_at + interval '1 millisecond')
+       FROM rollout_configurations AS before
+       CROSS JOIN LATERAL jsonb_populate_record(before, :changes::jsonb) AS n
+       WHERE r.id = :rollout AND before.id = r.id AND r.completed_at IS NULL AND r.aborted_at IS NULL
+         AND date_trunc('milliseconds', r.updated_at) = :unchanged_since::timestamptz
+       RETURNING r.id
+     )
+     INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+     SELECT id, 'rollout_changed', :now::timestamptz, jsonb_build_object('by', :by::text, 'changes', :changes::jsonb),
+       md5(id || ' changed ' || :unchanged_since)
+     FROM changed
+     ON CONFLICT DO NOTHING RETURNING id`,
+    { rollout: rolloutId, changes, unchanged_since: unchangedSince, by, now },
+  );
+  return rows.length > 0;
+}
+
+export interface StageRow {
+  readonly stage: number;
+  readonly size: number;
+  readonly began_at: Date;
+  readonly ended_at: Date | null;
+  /** Device updates by state; what is written and not confirmed yet counts as installing. */
+  readonly states: Partial<Record<UpdateState, number>>;
+}
+
+/** The stages that a rollout has entered, with what became of the devices claimed in each. */
+export async function readStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
+  return sql.query(
+    `SELECT s.stage, s.size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
+     LEFT JOIN (
+       SELECT stage, jsonb_object_agg(state, devices) AS states FROM (
+         SELECT stage, CASE state WHEN 'confirming' THEN 'installing' ELSE state END AS state, sum(updates) AS devices
+         FROM update_counts WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY 1, 2 HAVING sum(updates) > 0
+       ) AS counted
+       GROUP BY stage
+     ) AS c ON c.stage = s.stage
+     WHERE s.rollout_id = :rollout ORDER BY s.stage`,
+    { rollout: rolloutId },
+  );
+}
+
+export interface FailureRow {
+  readonly status: UpdateState;
+  readonly reason: string;
+  readonly devices: number;
+}
+
+/** Failures of a rollout by reason, the most frequent first. */
+export async function readFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
+  return sql.query(
+    `SELECT state AS status, reason, sum(updates)::integer AS devices FROM update_counts
+     WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
+     GROUP BY state, reason HAVING sum(updates) > 0 ORDER BY devices DESC, reason LIMIT 20`,
+    { rollout: rolloutId },
+  );
+}
+
+/** Steps of the series of outcomes. */
+const STEPS = 200;
+
+/** Outcomes of a rollout over time, in steps of equal length. */
+export async function readOutcomes(
+  sql: Sql,
+  rolloutId: number,
+): Promise<{ at: Date; succeeded: number; failed: number }[]> {
+  return sql.query(
+    `WITH outcomes AS (
+       SELECT ended_at, is_success, updates FROM outcome_counts WHERE rollout_id = :rollout
+     ), span AS (
+       SELECT min(ended_at) AS first, greatest((max(ended_at) - min(ended_at)) / ${STEPS}, interval '10 seconds') AS step
+       FROM outcomes
+     )
+     SELECT date_bin(step, ended_at, first) + step AS at,
+       coalesce(sum(updates) FILTER (WHERE is_success), 0)::integer AS succeeded,
+       coalesce(sum(updates) FILTER (WHERE NOT is_success), 0)::integer AS failed
+     FROM outcomes, span GROUP BY at HAVING sum(updates) > 0 ORDER BY at`,
+    { rollout: rolloutId },
+  );
+}
+
+export interface DeviceUpdateRow {
+  readonly update_id: number;
+  readonly device_id: string;
+  readonly rollout_id: number | null;
+  readonly rollout_name: string | null;
+  readonly firmware_version: string;
+  readonly previous_version: string | null;
+  readonly current_firmware_version: string;
+  readonly status: UpdateState;
+  readonly is_stepping_stone: boolean;
+  readonly stage: number;
+  readonly attempt: number;
+  readonly progress_percent: number | null;
+  readonly result_code: number | null;
+  readonly reason: string | null;
+  readonly created_at: Date;
+  readonly sent_at: Date | null;
+  readonly reported_at: Date | null;
+  readonly confirmed_at: Date | null;
+  readonly deadline_at: Date | null;
+  readonly closed_at: Date | null;
+}
+
+/** Device updates of a rollout made before one, the newest first. */
+export async function listUpdates(
+  sql: Sql,
+  rolloutId: number,
+  filter: { readonly status?: UpdateState | undefined; readonly open?: boolean | undefined },
+  beforeId: number | null,
+  limit: number,
+): Promise<DeviceUpdateRow[]> {
+  return sql.query(
+    `SELECT update_id, device_id, rollout_id, rollout_name, firmware_version, previous_version, current_firmware_version,
+       status, is_stepping_stone, stage, attempt, progress_percent, result_code, reason, created_at, sent_at, reported_at,
+       confirmed_at, deadline_at, closed_at
+     FROM update_overview
+     WHERE rollout_id = :rollout AND NOT is_reclaimable AND (:before::bigint IS NULL OR update_id < :before::bigint)
+       AND (:status::text IS NULL OR status = :status) AND (:open::boolean IS NULL OR :open = (closed_at IS NULL))
+     ORDER BY update_id DESC LIMIT :limit`,
+    { rollout: rolloutId, status: filter.status ?? null, open: filter.open ?? null, before: beforeId, limit },
+  );
+}
+
+export interface DecisionRow {
+  readonly event_id: number;
+  readonly rollout_id: number;
+  readonly rollout_name: string;
+  readonly firmware_version: string;
+  readonly device_model: string;
+  readonly at: Date;
+  readonly event: string;
+  readonly reason: string | null;
+  readonly decided_by: string | null;
+  readonly detail: Record<string, unknown>;
+}
+
+const DECISION = `SELECT event_id, rollout_id, rollout_name, firmware_version, device_model, at, event, reason, decided_by, detail
+     FROM rollout_timeline`;
+
+/** Decisions that are shown of a rollout: a slow start of a large fleet takes some dozens. */
+const DECISIONS = 500;
+
+/** The decisions about a rollout, the newest 500, the oldest of them first. */
+export async function readDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
+  const rows = await sql.query<DecisionRow>(
+    `${DECISION} WHERE rollout_id = :rollout ORDER BY event_id DESC LIMIT ${DECISIONS}`,
+    { rollout: rolloutId },
+  );
+  return rows.reverse();
+}
+
+/** Decisions about all rollouts: those after an event, or the newest; the oldest first. */
+export async function listDecisions(sql: Sql, after: number | undefined, limit: number): Promise<DecisionRow[]> {
+  if (after !== undefined) {
+    return sql.query(`${DECISION} WHERE event_id > :after ORDER BY event_id LIMIT :limit`, { after, limit });
+  }
+  const rows = await sql.query<DecisionRow>(`${DECISION} ORDER BY event_id DESC LIMIT :limit`, { limit });
+  return rows.reverse();
+}

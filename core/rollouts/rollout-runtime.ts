@@ -1,0 +1,264 @@
+import type { Sql } from '../db/index.ts';
+import type { Gates, RolloutNumbers, Tally } from '../policy/index.ts';
+import { isSameVersion, PLAN_BYTES, readable, readableFilter, readTarget, type TargetType } from '../policy/index.ts';
+import { toWinner, type Winner } from '../targeting/index.ts';
+
+/** An active rollout with the release it rolls out and the numbers that its gates read. */
+export interface ActiveRollout {
+  readonly id: number;
+  readonly name: string;
+  readonly firmware_version: string;
+  readonly device_model: string;
+  readonly target_type: TargetType;
+  readonly target_filter: unknown;
+  readonly rollout_percentage: number;
+  readonly allow_downgrade: boolean;
+  readonly include_unknown: boolean;
+  readonly claim_deadline_days: number;
+  readonly survival_minutes: number;
+  readonly member_threshold: string | null;
+  /** The percentage that the threshold was fixed for. */
+  readonly member_percentage: number | null;
+  readonly stages: unknown;
+  readonly send_window: unknown;
+  readonly start_at: Date | null;
+  readonly failure_threshold: number;
+  readonly failure_count: number | null;
+  readonly min_reports: number;
+  readonly jitter_minutes: number;
+  readonly weight: number;
+  readonly keep_open: boolean;
+  readonly is_active: boolean;
+  readonly paused_at: Date | null;
+  readonly paused_reason: string | null;
+  /** The identity of an operator, or of the orchestrator. */
+  readonly paused_by: string | null;
+  readonly aborted_at: Date | null;
+  readonly completed_at: Date | null;
+  /** Changes with every decision about it. */
+  readonly updated_at: Date;
+  /** Null while that release is not registered. */
+  readonly release_id: number | null;
+  readonly min_version: string | null;
+  /** Why its release was taken back; null while it was not. */
+  readonly revoked_reason: string | null;
+  readonly generation: number;
+  readonly in_flight: number | null;
+  /** Null: no end. */
+  readonly sends_until: Date | null;
+  readonly starts: number;
+  readonly ended_starts: number;
+  readonly allowed_starts: number | null;
+  /** Of the present stage; null before the first. */
+  readonly stage: number;
+  readonly stage_threshold: string | null;
+  readonly stage_size: number | null;
+  readonly stage_began_at: Date | null;
+  readonly gate_held_since: Date | null;
+  readonly stage_tally: Tally | null;
+  /** Of all stages since the rollout began or was resumed. */
+  readonly total_tally: Tally;
+  /** Devices that began, went quiet and are out of reach: in the present stage, and in all. */
+  readonly stage_silent: number;
+  readonly silent: number;
+  readonly has_open: boolean;
+  readonly is_under_way: boolean;
+  readonly unexpected: { readonly version: string; readonly devices: number } | null;
+  /** How far its walk through the devices is: what that goes by, and past which device; null when it is over. */
+  readonly walk_basis: string | null;
+  readonly walk_after: string | null;
+  /** The transaction since which changes of devices have yet to be looked at, and whether there are any. */
+  readonly changes_since: string | null;
+  readonly has_changes: boolean;
+  /** What is not below it may have been invisible when the rollout was read. */
+  readonly horizon: string;
+  /** Names the state of all rollouts that win over this one. */
+  readonly rivals: string;
+}
+
+/** The columns of a stage as a {@link Tally}. */
+const TALLY = `jsonb_build_object('claimed', claimed, 'succeeded', succeeded, 'failed', failed,
+           'failurePoints', failure_points, 'canceled', canceled)`;
+
+/** When the gates of the rollout of an update `u` last began anew: what ended before says nothing to them. */
+export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events AS e
+         WHERE e.rollout_id = u.rollout_id AND e.device_id IS NULL
+           AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
+
+/** What decides which devices a rollout `w` bars others from and keeps. */
+const RIVAL = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
+          w.target_type, w.target_filter)`;
+
+/**
+ * Whether a rollout `r` has an update `u` of that kind. In an order that indexes by rollout alone have: planners take it for
+ * easily found in the whole table else, and read all of that for a rollout that has none.
+ */
+const hasUpdate = (kind: string) => `coalesce((
+         SELECT true FROM device_update_status AS u WHERE u.rollout_id >= r.id AND u.rollout_id <= r.id AND ${kind}
+         ORDER BY u.rollout_id LIMIT 1), false)`;
+
+/** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
+const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
+       r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold,
+       r.member_percentage, ${readable('r.stages', PLAN_BYTES.stages)} AS stages,
+       ${readable('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
+       r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
+       r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
+       f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,
+       coalesce(p.ended_starts, 0) AS ended_starts, p.allowed_starts, coalesce(p.stage, 0) AS stage, p.in_flight,
+       p.sends_until,
+       s.threshold AS stage_threshold, s.size AS stage_size,
+       s.began_at AS stage_began_at, s.gate_held_since, s.tally AS stage_tally,
+       t.tally AS total_tally,
+       ${hasUpdate('u.closed_at IS NULL')} AS has_open,
+       ${hasUpdate('u.closed_at IS NULL AND u.unreachable_since IS NULL')} AS is_under_way,
+       q.silent, q.stage_silent, x.unexpected,
+       p.walk_basis, p.walk_after, p.changes_since::text,
+       EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_since) AS has_changes,
+       pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
+       (SELECT md5(coalesce(string_agg(${RIVAL}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
+        WHERE (w.weight, w.id) > (r.weight, r.id) AND w.aborted_at IS NULL) AS rivals
+     FROM rollout_configurations AS r
+     LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+     LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
+     LEFT JOIN LATERAL (
+       SELECT threshold, size, began_at, gate_held_since, ${TALLY} AS tally FROM rollout_stages
+       WHERE rollout_id = r.id AND stage = p.stage
+     ) AS s ON true
+     CROSS JOIN LATERAL (
+       SELECT ${TALLY} AS tally FROM (
+         SELECT coalesce(sum(claimed), 0) AS claimed, coalesce(sum(succeeded), 0) AS succeeded,
+           coalesce(sum(failed), 0) AS failed, coalesce(sum(failure_points), 0) AS failure_points,
+           coalesce(sum(canceled), 0) AS canceled
+         FROM rollout_stages WHERE rollout_id = r.id) AS sums
+     ) AS t
+     CROSS JOIN LATERAL (
+       SELECT count(*)::integer AS silent, (count(*) FILTER (WHERE u.stage = p.stage))::integer AS stage_silent
+       FROM device_update_status AS u
+       WHERE u.rollout_id = r.id AND u.closed_at IS NULL AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL
+     ) AS q
+     LEFT JOIN LATERAL (
+       SELECT jsonb_build_object('version', unexpected_version, 'devices', count(*)) AS unexpected
+       FROM device_update_status AS u
+       WHERE u.rollout_id = r.id AND unexpected_version IS NOT NULL AND u.closed_at > ${GATES_SINCE}
+       GROUP BY unexpected_version ORDER BY count(*) DESC, unexpected_version LIMIT 1
+     ) AS x ON true`;
+
+/**
+ * Ids of rollouts that may claim devices now: the heaviest first, of equals the newest, which is the order in which they
+ * win a device. A rollout row made by plain SQL gets its pace row here.
+ */
+export async function findActiveRollouts(sql: Sql): Promise<number[]> {
+  await sql.query(
+    `INSERT INTO rollout_pace (rollout_id)
+     SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL
+     ON CONFLICT DO NOTHING`,
+  );
+  const rows = await sql.query<{ id: number }>(
+    `SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL AND paused_at IS NULL
+     ORDER BY weight DESC, id DESC LIMIT 500`,
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** One rollout, running or not; undefined where there is none of that id. */
+export async function readRollout(sql: Sql, id: number): Promise<ActiveRollout | undefined> {
+  const [row] = await sql.query<ActiveRollout>(`${ROLLOUT} WHERE r.id = :id`, { id });
+  return row;
+}
+
+/** The versions in use on a model: a walk from value to value along the index, in steps of one version, not of one device. */
+export async function readVersionsInUse(sql: Sql, deviceModel: string): Promise<string[]> {
+  const rows = await sql.query<{ version: string }>(
+    `WITH RECURSIVE walk AS (
+       (SELECT current_firmware_version AS version FROM devices WHERE device_model = :model
+        ORDER BY current_firmware_version LIMIT 1)
+       UNION ALL
+       SELECT (SELECT current_firmware_version FROM devices
+               WHERE device_model = :model AND current_firmware_version > walk.version
+               ORDER BY current_firmware_version LIMIT 1)
+       FROM walk WHERE walk.version IS NOT NULL
+     )
+     SELECT version FROM walk WHERE version IS NOT NULL LIMIT 500`,
+    { model: deviceModel },
+  );
+  return rows.map(({ version }) => version);
+}
+
+/** Lets a rollout send up to an instant: the end of its present send window; null: without end. */
+export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | null): Promise<void> {
+  await sql.query(
+    `UPDATE rollout_pace SET sends_until = :until::timestamptz
+     WHERE rollout_id = :rollout AND sends_until IS DISTINCT FROM :until::timestamptz`,
+    { rollout: rolloutId, until },
+  );
+}
+
+const WINNERS_FILTER = readableFilter('w');
+
+/**
+ * The rollouts that keep devices from the given one: those that win over it and run, and newer ones that are complete.
+ * Only devices on their versions are kept; a rollout whose version nobody uses is left out.
+ */
+export async function readWinners(
+  sql: Sql,
+  rollout: ActiveRollout,
+  versionsInUse: readonly string[],
+): Promise<Winner[]> {
+  const rows = await sql.query<
+    Pick<ActiveRollout, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
+      readonly member_threshold: string;
+    }
+  >(
+    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, ${WINNERS_FILTER},
+       w.rollout_percentage
+     FROM rollout_configurations AS w
+     WHERE w.device_model = :model AND (w.weight, w.id) > (:weight::integer, :rollout::bigint)
+       AND w.member_threshold IS NOT NULL AND w.is_active AND w.paused_at IS NULL
+       AND (w.completed_at IS NULL OR w.id > :rollout::bigint)
+       AND w.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
+     ORDER BY w.id DESC LIMIT 15`,
+    {
+      model: rollout.device_model,
+      weight: rollout.weight,
+      rollout: rollout.id,
+      versions: versionsInUse.flatMap((version) => [version, `v${version}`, version.replace(/^v/i, '')]),
+    },
+  );
+  return rows.flatMap((winner) => {
+    const target = readTarget(winner.target_type, winner.target_filter, winner.rollout_percentage);
+    const onTarget = versionsInUse.filter((version) => isSameVersion(version, winner.firmware_version));
+    return target.ok ? toWinner(winner.id, winner.member_threshold, onTarget, target.target) : [];
+  });
+}
+
+const NOTHING: Tally = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
+
+/** A rollout as its policy sees it. `claimed` devices were claimed since it was read; one that went quiet counts as failed. */
+export function numbersOf(rollout: ActiveRollout, claimed: number): RolloutNumbers {
+  const withSilent = (tally: Tally, silent: number): Tally => ({
+    ...tally,
+    claimed: tally.claimed + claimed,
+    failed: tally.failed + silent,
+    failurePoints: tally.failurePoints + silent,
+  });
+  return {
+    stage: rollout.stage,
+    reachesAll: (rollout.stage_threshold ?? '') >= (rollout.member_threshold ?? ''),
+    size: rollout.stage_size ?? 1,
+    gateHeldSince: rollout.gate_held_since,
+    ofStage: withSilent(rollout.stage_tally ?? NOTHING, rollout.stage_silent),
+    total: withSilent(rollout.total_tally, rollout.silent),
+    isUnderWay: rollout.is_under_way || claimed > 0,
+    starts: rollout.starts,
+    endedStarts: rollout.ended_starts + rollout.silent,
+    allowedStarts: rollout.stage_threshold === null ? null : rollout.allowed_starts,
+    unexpected: rollout.unexpected,
+  };
+}
+
+export const gatesOf = ({ failure_threshold, failure_count, min_reports }: ActiveRollout): Gates => ({
+  failureThreshold: failure_threshold,
+  failureCount: failure_count,
+  minReports: min_reports,
+});

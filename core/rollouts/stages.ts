@@ -1,0 +1,123 @@
+import type { Sql } from '../db/index.ts';
+import type { Reach, Target } from '../policy/index.ts';
+import { MEMBER_CONDITION, targetValues } from '../targeting/index.ts';
+import type { ActiveRollout } from './rollout-runtime.ts';
+
+/**
+ * Fixes which share of the members takes part: in the order of md5(rollout_id:device_id), the first
+ * ceil(percentage × members). Stored once, so that the set is stable; devices that join later fall in or out by their
+ * hash. A percentage that was raised since lets more take part; one that was lowered changes nothing.
+ * @returns the threshold, or null while there is no member yet
+ */
+export async function fixMemberThreshold(sql: Sql, rollout: ActiveRollout, target: Target): Promise<string | null> {
+  if (rollout.member_threshold !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
+    return rollout.member_threshold;
+  }
+  const [row] = await sql.query<{ member_threshold: string | null }>(
+    `WITH members AS NOT MATERIALIZED (
+       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${MEMBER_CONDITION}
+     ), threshold AS (
+       SELECT CASE WHEN :percentage = 100 THEN repeat('f', 32) ELSE (
+         SELECT hash FROM members ORDER BY hash
+         OFFSET (SELECT greatest(ceil(:percentage * count(*) / 100.0), 1)::bigint - 1 FROM members) LIMIT 1) END AS hash
+       WHERE :percentage > 0 AND EXISTS (SELECT FROM members)
+     )
+     UPDATE rollout_configurations AS r SET
+       member_threshold = greatest(r.member_threshold, threshold.hash), member_percentage = :percentage
+     FROM threshold WHERE r.id = :rollout AND (r.member_threshold IS NULL OR coalesce(r.member_percentage, 0) < :percentage)
+     RETURNING r.member_threshold`,
+    { rollout: rollout.id, percentage: rollout.rollout_percentage, ...targetValues(rollout.device_model, target) },
+  );
+  return row?.member_threshold ?? rollout.member_threshold;
+}
+
+/** How a stage begins: whom it reaches, or of a slow start how many devices may begin in its window. */
+export type StageBeginning = { readonly reach: Reach } | { readonly windowOf: number | null };
+
+/** A slow start begins with this share of the members. */
+const FIRST_WINDOW_SHARE = 0.01;
+
+/** In binary, 7 % of 100 is a little more than 7, and must not be 8. */
+const SHARE_OF_MEMBERS = 'ceil(round((:share::double precision * members)::numeric, 6))::integer';
+
+/**
+ * Begins a stage: fixes whom it reaches, exactly and for good (in the order of their hashes the first ceil(share ×
+ * members), at least one; later joiners fall in or out by their hash), and lets them be claimed. A window without a
+ * size is the first of a slow start. Nothing happens where the stage has begun already.
+ * @returns the threshold and size now in force; undefined when the rollout moved on meanwhile
+ */
+export async function beginStage(
+  sql: Sql,
+  rollout: Pick<ActiveRollout, 'id' | 'device_model' | 'generation'> & { readonly member_threshold: string },
+  target: Target,
+  stage: number,
+  beginning: StageBeginning,
+  now: Date,
+): Promise<{ threshold: string; size: number } | undefined> {
+  const isSlowStart = 'windowOf' in beginning;
+  const reach = isSlowStart ? { share: FIRST_WINDOW_SHARE } : beginning.reach;
+  const [row] = await sql.query<{ threshold: string; size: number }>(
+    `WITH fence AS (
+       SELECT rollout_id, allowed_starts FROM rollout_pace
+       WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR UPDATE
+     ), members AS NOT MATERIALIZED (
+       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
+       WHERE ${MEMBER_CONDITION}
+         AND (:members_up_to = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :members_up_to)
+     ), counted AS (
+       SELECT count(*)::integer AS members FROM members
+     ), reached AS (
+       SELECT members, coalesce(:window::integer,
+         least(members, greatest(1, coalesce(:count::integer, ${SHARE_OF_MEMBERS})))) AS size
+       FROM counted
+     ), begun AS (
+       INSERT INTO rollout_stages (rollout_id, stage, threshold, size, began_at)
+       SELECT fence.rollout_id, :stage,
+         CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :members_up_to
+           -- Where nobody is a member now, nobody is reached: an empty text is before every hash.
+           ELSE greatest('', (SELECT hash FROM members ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
+             (SELECT max(threshold) FROM rollout_stages WHERE rollout_id = :rollout)) END,
+         greatest(size, 1), :now::timestamptz
+       FROM fence, reached
+       ON CONFLICT DO NOTHING
+       RETURNING rollout_id, stage, threshold, size
+     ), before AS (
+       UPDATE rollout_stages SET ended_at = :now::timestamptz
+       WHERE rollout_id = (SELECT rollout_id FROM begun) AND stage = :stage::integer - 1
+     ), pace AS (
+       UPDATE rollout_pace AS p SET stage = begun.stage,
+         allowed_starts = CASE WHEN :slow::boolean THEN p.starts + begun.size END
+       FROM begun WHERE p.rollout_id = begun.rollout_id
+     ), event AS (
+       INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+       SELECT rollout_id, CASE WHEN stage = 0 THEN 'rollout_started' ELSE 'rollout_stage_began' END, :now::timestamptz,
+         jsonb_build_object('stage', stage, 'devices', begun.size, 'members', members),
+         md5(rollout_id || ' stage ' || stage || ' ' || :generation)
+       FROM begun, reached
+       ON CONFLICT DO NOTHING
+     )
+     SELECT threshold, size FROM begun`,
+    {
+      rollout: rollout.id,
+      generation: rollout.generation,
+      members_up_to: rollout.member_threshold,
+      stage,
+      slow: isSlowStart,
+      window: isSlowStart ? beginning.windowOf : null,
+      share: 'share' in reach ? reach.share : null,
+      count: 'count' in reach ? reach.count : null,
+      now,
+      ...targetValues(rollout.device_model, target),
+    },
+  );
+  return row;
+}
+
+/** Notes since when the gate of the present stage has held, or that it does not. */
+export async function noteGate(sql: Sql, rollout: ActiveRollout, since: Date | null): Promise<void> {
+  await sql.query(
+    `UPDATE rollout_stages SET gate_held_since = :since::timestamptz
+     WHERE rollout_id = :rollout AND stage = :stage AND gate_held_since IS DISTINCT FROM :since::timestamptz`,
+    { rollout: rollout.id, stage: rollout.stage, since },
+  );
+}

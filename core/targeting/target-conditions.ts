@@ -1,0 +1,83 @@
+import type { Target } from '../policy/index.ts';
+
+/** The parts of a target as conditions on `d` (a row of devices), over values that `of` names. */
+const parts = (of: (name: string) => string) => ({
+  models: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
+  list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
+    OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
+    OR d.mac_address IN (SELECT jsonb_array_elements_text(${of('macs')})))`,
+  group: `(${of('groups')} IS NULL OR EXISTS (
+    SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
+      AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))`,
+  metadata: `d.metadata @> ${of('metadata')}`,
+});
+
+/** The same over the parameters of {@link targetValues}. */
+const ours = parts((name) => `:${name}::jsonb`);
+export const MATCHES_MODEL = `d.device_model = :model AND ${ours.models}`;
+export const MATCHES_LIST = ours.list;
+export const MATCHES_GROUP = ours.group;
+export const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
+export const MATCHES_METADATA = ours.metadata;
+
+/** A device whose identity was revoked cannot connect: nothing is planned for it, and nobody waits for it. */
+const MAY_CONNECT = 'd.revoked_at IS NULL';
+
+/** Which devices the filter means, revoked ones too. */
+export const TARGET_CONDITION = `${MATCHES_MODEL}
+  AND ${MATCHES_LIST}
+  AND ${MATCHES_GROUP}
+  AND ${MATCHES_VERSION}
+  AND ${MATCHES_METADATA}`;
+
+/** Whether it means the device still, whatever that runs by now. */
+export const STILL_MEANT = `${MATCHES_MODEL}
+  AND ${MATCHES_LIST}
+  AND ${MATCHES_GROUP}
+  AND ${MATCHES_METADATA}
+  AND ${MAY_CONNECT}`;
+
+/** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
+export const MEMBER_CONDITION = `${MATCHES_MODEL}
+  AND ${MATCHES_LIST}
+  AND ${MATCHES_GROUP}
+  AND (${MATCHES_VERSION} OR EXISTS (
+    SELECT FROM device_update_status AS begun WHERE begun.rollout_id = :rollout::bigint AND begun.device_id = d.device_id))
+  AND ${MATCHES_METADATA}
+  AND ${MAY_CONNECT}`;
+
+export const targetValues = (model: string, target: Target) => ({
+  model,
+  versions: target.versions,
+  ...listedValues(target),
+});
+
+const listedValues = (target: Target) => ({
+  devices: target.deviceIds,
+  macs: target.macAddresses,
+  groups: target.groups,
+  models: target.models,
+  metadata: target.metadata,
+});
+
+/** A rollout that goes before another: its members that are where it wants them are left alone. */
+export interface Winner extends ReturnType<typeof listedValues> {
+  readonly id: number;
+  readonly threshold: string;
+  /** The names of its version that devices use. */
+  readonly onTarget: readonly string[];
+}
+
+export const toWinner = (id: number, threshold: string, onTarget: readonly string[], target: Target): Winner => ({
+  id,
+  threshold,
+  onTarget,
+  ...listedValues(target),
+});
+
+/** Whether one of `:winners` has the device `d` where it wants it. */
+export const IS_KEPT = `EXISTS (
+    SELECT FROM jsonb_to_recordset(:winners::jsonb) AS k(id bigint, threshold text, "onTarget" jsonb, devices jsonb,
+      macs jsonb, groups jsonb, models jsonb, metadata jsonb)
+    WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k.threshold
+      AND ${Object.values(parts((name) => `k.${name}`)).join('\n      AND ')})`;

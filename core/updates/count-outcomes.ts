@@ -1,0 +1,78 @@
+import type { Sql } from '../db/index.ts';
+import { isSameVersion } from '../policy/index.ts';
+import { GATES_SINCE } from '../rollouts/index.ts';
+
+/** Ended updates counted by one statement; the rest is left to the next call. */
+const UPDATES_A_CALL = 5_000;
+
+/** What a failure counts: a checksum that does not fit is twice suspicious. A device that was never reached says nothing. */
+const FAILURE_POINTS = `CASE
+  WHEN status NOT IN ('failed', 'rolled_back', 'timed_out') OR status = 'timed_out' AND attempt = 0 THEN 0
+  WHEN result_code = 3 THEN 2 ELSE 1 END`;
+
+/**
+ * Counts each update that has ended into the numbers of its stage and gives back its slot, once: whoever sets
+ * `is_tallied` does it, and only closed updates are touched, which no send ever waits for.
+ */
+export async function tallyEndedUpdates(sql: Sql): Promise<void> {
+  await sql.query(
+    `WITH picked AS (
+       SELECT id, slot_held FROM device_update_status
+       WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL
+       ORDER BY id LIMIT ${UPDATES_A_CALL} FOR UPDATE SKIP LOCKED
+     ), ended AS (
+       UPDATE device_update_status AS u SET is_tallied = true, slot_held = false
+       FROM picked WHERE u.id = picked.id
+       RETURNING u.rollout_id, u.stage, u.status, u.attempt, u.result_code, u.start_counted, picked.slot_held
+     ), counted AS (
+       SELECT rollout_id, stage, count(*) FILTER (WHERE status = 'success') AS succeeded,
+         count(*) FILTER (WHERE points > 0) AS failed, coalesce(sum(points), 0) AS points,
+         count(*) FILTER (WHERE status <> 'success' AND points = 0) AS canceled,
+         count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_counted) AS starts
+       FROM (SELECT *, ${FAILURE_POINTS} AS points FROM ended) AS weighed
+       GROUP BY rollout_id, stage
+     ), paced AS (
+       UPDATE rollout_pace AS p SET
+         in_flight = p.in_flight - c.slots::integer, ended_starts = p.ended_starts + c.starts::integer
+       FROM (SELECT rollout_id, sum(slots) AS slots, sum(starts) AS starts FROM counted GROUP BY rollout_id) AS c
+       WHERE p.rollout_id = c.rollout_id
+     )
+     UPDATE rollout_stages AS s SET
+       succeeded = s.succeeded + c.succeeded, failed = s.failed + c.failed, failure_points = s.failure_points + c.points,
+       canceled = s.canceled + c.canceled
+     FROM counted AS c WHERE s.rollout_id = c.rollout_id AND s.stage = c.stage`,
+  );
+}
+
+/**
+ * Notices devices that run the version which their last update failed to bring them: a late success is shown, and no
+ * longer counts as a failure. Nothing is re-opened; what is tried again is no late success.
+ */
+export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
+  if (deviceIds.length === 0) return;
+  const candidates = await sql.query<{ id: number; target: string; current: string }>(
+    `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current
+     FROM device_update_status AS u JOIN devices AS d USING (device_id)
+     WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb)) AND u.rollout_id IS NOT NULL
+       AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.is_tallied
+       AND NOT u.is_reclaimable AND d.version_received_at > u.closed_at
+     LIMIT 500`,
+    { devices: deviceIds },
+  );
+  const late = candidates.filter(({ target, current }) => isSameVersion(target, current)).map(({ id }) => id);
+  if (late.length === 0) return;
+  await sql.query(
+    `WITH late AS (
+       UPDATE device_update_status AS u SET late_success_at = :now::timestamptz
+       WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint) AND late_success_at IS NULL AND is_tallied
+       RETURNING rollout_id, stage, CASE WHEN u.closed_at > ${GATES_SINCE} THEN ${FAILURE_POINTS} ELSE 0 END AS points
+     ), counted AS (
+       SELECT rollout_id, stage, count(*) AS failed, sum(points) AS points FROM late WHERE points > 0 GROUP BY rollout_id, stage
+     )
+     UPDATE rollout_stages AS s SET
+       failed = greatest(s.failed - c.failed, 0), failure_points = greatest(s.failure_points - c.points, 0),
+       canceled = s.canceled + c.failed
+     FROM counted AS c WHERE s.rollout_id = c.rollout_id AND s.stage = c.stage`,
+    { ids: late, now },
+  );
+}

@@ -1,0 +1,291 @@
+import type { Sql } from '../db/index.ts';
+import type { CommandFamily, Delivery, UpdateState } from '../policy/index.ts';
+import { IS_RUNNING } from '../rollouts/index.ts';
+
+/** An owed update with what its command needs, and what decides whether it is still wanted. */
+export interface OwedUpdate {
+  readonly id: number;
+  readonly device_id: string;
+  readonly client_id: string | null;
+  readonly device_model: string;
+  readonly current_firmware_version: string;
+  /** Where the device was last heard on; null before its first report about an update. */
+  readonly command_family: CommandFamily | null;
+  readonly rollout_id: number;
+  readonly firmware_version: string;
+  readonly min_version: string | null;
+  readonly is_revoked: boolean;
+  readonly allow_downgrade: boolean;
+  readonly include_unknown: boolean;
+  readonly is_stepping_stone: boolean;
+  readonly attempt: number;
+  /** What a retry does differently; null: as the device and its model say. */
+  readonly next_family: CommandFamily | null;
+  readonly next_delivery: Delivery | null;
+  readonly checksum_sha256: string;
+  readonly object_key: string;
+}
+
+const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)`;
+
+/** Those of the given updates that are owed a command now, whose rollout may send. */
+export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
+  return sql.query(
+    `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
+       u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
+       u.is_stepping_stone, u.attempt, u.next_family, u.next_delivery, f.checksum_sha256, f.object_key
+     FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
+     JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.status = 'pending'
+       AND coalesce(u.not_before, '-infinity') <= :now::timestamptz
+     JOIN devices AS d USING (device_id)
+     JOIN firmware_releases AS f ON f.id = u.release_id
+     JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND ${MAY_SEND}
+     ORDER BY u.id`,
+    { ids, now },
+  );
+}
+
+export interface PlannedSend {
+  readonly id: number;
+  readonly family: CommandFamily;
+  readonly delivery: Delivery;
+}
+
+/**
+ * Whether the minute of the pace row still counts. Of two dispatchers one may have begun a minute earlier, and waited for a
+ * database that resumes: it may not take the count back to its own minute, and sends in the one that counts.
+ */
+const MINUTE_COUNTS = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
+
+/**
+ * How many of the asked slots the pace row allows: what is left in flight and in this minute, and for devices that have
+ * yet to begin, what is left of the window. Retries go first, since their devices have begun.
+ */
+const GRANT = `greatest(0, least(
+           asked.slots - asked.starts + least(asked.starts, coalesce(p.allowed_starts - p.starts, asked.starts)),
+           coalesce(r.max_in_flight - p.in_flight, asked.slots),
+           coalesce(r.max_per_minute - CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
+
+/**
+ * Reserves slots and marks the updates of one rollout as sent, before anything is sent: after this an update is sent at
+ * most once an attempt. Rows that another dispatcher holds are skipped; how many may go is decided by the pace row alone,
+ * under its lock, so that no number of dispatchers exceeds a limit. Counting the open updates here instead would read a
+ * snapshot older than the lock (tried on PostgreSQL 15: a limit of 5 gave 10).
+ * @returns the updates that may now be sent, with their attempt number; the others stay owed
+ */
+export async function reserveSends(
+  sql: Sql,
+  rolloutId: number,
+  sends: readonly PlannedSend[],
+  now: Date,
+): Promise<{ id: number; attempt: number }[]> {
+  return sql.query(
+    `WITH wanted AS (
+       SELECT u.id, u.start_counted, r.family, r.delivery
+       FROM device_update_status AS u
+       JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
+       WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.closed_at IS NULL
+       ORDER BY u.id
+       FOR UPDATE OF u SKIP LOCKED
+     ), asked AS (
+       SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT start_counted))::integer AS starts,
+         date_trunc('minute', :now::timestamptz) AS minute
+       FROM wanted
+     ), pace AS (
+       UPDATE rollout_pace AS p SET
+         in_flight = p.in_flight + ${GRANT},
+         sent_in_minute = CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END + ${GRANT},
+         starts = p.starts + greatest(0, ${GRANT} - (asked.slots - asked.starts)),
+         granted = ${GRANT},
+         minute = CASE WHEN ${MINUTE_COUNTS} THEN p.minute ELSE asked.minute END
+       FROM asked, rollout_configurations AS r
+       WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
+       RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start,
+         greatest(:now::timestamptz, p.minute) AS sent_at
+     ), chosen AS (
+       SELECT id, family, delivery FROM wanted
+       -- A halted rollout has no pace row here, and LIMIT NULL would be no limit at all.
+       ORDER BY start_counted DESC, id LIMIT coalesce((SELECT granted FROM pace), 0)
+     ), sent AS (
+       UPDATE device_update_status AS u SET
+         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = pace.sent_at, slot_held = true,
+         start_counted = true, reported_at = :now::timestamptz, folded_events = 0, error_message = NULL,
+         result_code = NULL, unreachable_since = NULL, not_before = NULL,
+         -- A slow start counts a device in the window in which it begins.
+         stage = CASE WHEN pace.is_slow_start AND NOT u.start_counted THEN pace.stage ELSE u.stage END,
+         previous_version = d.current_firmware_version,
+         deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
+       FROM chosen, pace, rollout_configurations AS r, devices AS d
+       WHERE u.id = chosen.id AND r.id = u.rollout_id AND d.device_id = u.device_id
+       RETURNING u.id, u.attempt, u.device_id, u.firmware_version, u.sent_at, chosen.family, chosen.delivery
+     ), recorded AS (
+       INSERT INTO update_attempts AS a (update_id, attempt, device_id, version, sent_at, command_family, delivery)
+       SELECT id, attempt, device_id, firmware_version, sent_at, family, delivery FROM sent
+       ON CONFLICT (update_id, attempt) DO UPDATE SET
+         sent_at = excluded.sent_at, command_family = excluded.command_family, delivery = excluded.delivery, outcome = NULL
+     )
+     SELECT id, attempt FROM sent ORDER BY id`,
+    { rollout: rolloutId, sends, now },
+  );
+}
+
+export interface SendOutcome {
+  readonly id: number;
+  readonly attempt: number;
+  /** `absent` and `throttled` make the update owed again and use no attempt; `refused` ends it. */
+  readonly outcome: 'acknowledged' | 'unconfirmed' | 'absent' | 'throttled' | 'refused';
+  readonly message: string | null;
+  /** For an update that is owed again: when the orchestrator may look at it, if its device does not wake before. */
+  readonly retryAt: Date | null;
+}
+
+/**
+ * What an update gives back when its device turns out to be out of reach: its slot, and its place in the window, so that
+ * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
+ * Reads `owed` (rollout_id, slot_held as it was, start_returned).
+ */
+export const GIVE_BACK = `freed AS (
+       SELECT rollout_id, count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_returned) AS starts
+       FROM owed GROUP BY rollout_id
+     )
+     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots::integer, starts = p.starts - freed.starts::integer`;
+
+/** Stores what became of sends. Statements that find the update moved on (it answered meanwhile) change nothing. */
+export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome[], now: Date): Promise<void> {
+  if (outcomes.length === 0) return;
+  await sql.query(
+    `WITH told AS (
+       SELECT * FROM jsonb_to_recordset(:outcomes::jsonb)
+         AS o(id bigint, attempt integer, outcome text, message text, "retryAt" timestamptz)
+     ), noted AS (
+       UPDATE update_attempts AS a SET outcome = told.outcome,
+         ended_at = CASE WHEN told.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
+         status = CASE WHEN told.outcome = 'refused' THEN 'failed' ELSE a.status END,
+         reason = CASE WHEN told.outcome = 'refused' THEN told.message ELSE a.reason END
+       FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome <> 'absent'
+     ), owed AS (
+       UPDATE device_update_status AS u SET
+         status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, slot_held = false,
+         start_counted = u.started_at IS NOT NULL, sent_at = NULL,
+         enqueue_after = told."retryAt", error_message = told.message,
+         unreachable_since = CASE WHEN told.outcome = 'absent' THEN :now::timestamptz END,
+         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days), told."retryAt")
+       FROM told, rollout_configurations AS r, device_update_status AS before
+       WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
+         AND r.id = u.rollout_id AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
+       RETURNING u.id, told.attempt, told.outcome, u.rollout_id, before.slot_held,
+         before.start_counted AND u.started_at IS NULL AS start_returned
+     ), undone AS (
+       -- Nothing was delivered: no message can belong to this attempt.
+       DELETE FROM update_attempts AS a USING owed
+       WHERE a.update_id = owed.id AND a.attempt = owed.attempt AND owed.outcome = 'absent'
+     ), refused AS (
+       UPDATE device_update_status AS u SET
+         status = 'failed', error_message = told.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+         deadline_at = NULL
+       FROM told
+       WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND told.outcome = 'refused'
+     ), ${GIVE_BACK},
+       -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
+       sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
+         THEN greatest(p.sent_in_minute - (SELECT count(*) FROM owed
+           WHERE owed.rollout_id = p.rollout_id AND owed.outcome = 'absent' AND owed.slot_held), 0)
+         ELSE p.sent_in_minute END
+     FROM freed WHERE p.rollout_id = freed.rollout_id`,
+    { outcomes, now },
+  );
+}
+
+/** An owed update that will not be sent, and why. */
+export interface OwedClosing {
+  readonly id: number;
+  readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
+  readonly message: string;
+  /** The rollout may claim the device again, should it want it again. */
+  readonly mayReturn?: boolean;
+}
+
+/** Ends updates that are still owed, each with its reason. */
+export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[], now: Date): Promise<void> {
+  if (closings.length === 0) return;
+  await sql.query(
+    `UPDATE device_update_status AS u SET
+       status = c.status, error_message = c.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+       confirmed_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
+       is_reclaimable = coalesce(c."mayReturn", false)
+     FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text, "mayReturn" boolean)
+     WHERE u.id = c.id AND u.status = 'pending' AND u.closed_at IS NULL`,
+    { closings, now },
+  );
+}
+
+/**
+ * What the devices just seen are owed and may be sent now. One that was out of reach is within reach again, and if its
+ * rollout has no room for it now, the orchestrator looks at it as soon as there is.
+ */
+export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
+  const rows = await sql.query<{ id: number }>(
+    `WITH owed AS (
+       SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
+           AND coalesce(p.sends_until > :now::timestamptz, true)
+           AND (u.start_counted OR p.starts < coalesce(p.allowed_starts, p.starts + 1))
+           AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
+       FROM device_update_status AS u
+       JOIN rollout_configurations AS r ON r.id = u.rollout_id
+       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
+       WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
+         AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
+     ), back AS (
+       UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
+       FROM owed WHERE u.id = owed.id AND owed.unreachable_since IS NOT NULL AND u.status = 'pending'
+     )
+     SELECT id FROM owed WHERE may_go ORDER BY id`,
+    { devices: deviceIds, now },
+  );
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * Picks owed updates of a rollout to be dispatched: every device that has begun, and of those that have not, twice as
+ * many as the pace has room for (some will be out of reach), connected devices first. Puts them off, so that the next
+ * tick does not pick them again while they wait in the queue.
+ */
+export async function pickOwedUpdates(
+  sql: Sql,
+  rolloutId: number,
+  limit: number,
+  now: Date,
+  putOffSeconds: number,
+): Promise<number[]> {
+  const rows = await sql.query<{ id: number }>(
+    `WITH pace AS (
+       SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.allowed_starts - p.starts,
+         r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
+       FROM rollout_pace AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
+       WHERE p.rollout_id = :rollout AND ${MAY_SEND}
+     ), begun AS (
+       SELECT u.id FROM device_update_status AS u
+       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND u.start_counted
+         AND u.enqueue_after <= :now::timestamptz
+       ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
+     ), fresh AS (
+       SELECT u.id, u.device_id, u.enqueue_after FROM device_update_status AS u
+       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND NOT u.start_counted
+         AND u.enqueue_after <= :now::timestamptz
+       ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM pace) FOR UPDATE SKIP LOCKED
+     ), picked AS (
+       SELECT id FROM begun
+       UNION ALL (
+         -- A look-up each: how many these are is known to no planner.
+         SELECT fresh.id FROM fresh
+         CROSS JOIN LATERAL (SELECT online FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
+         ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM pace))
+     )
+     UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
+     FROM picked WHERE u.id = picked.id
+     RETURNING u.id`,
+    { rollout: rolloutId, limit, now, seconds: putOffSeconds },
+  );
+  return rows.map(({ id }) => id).sort((a, b) => a - b);
+}

@@ -1,0 +1,285 @@
+import type { Sql } from '../db/index.ts';
+import { inBatches } from '../db/index.ts';
+import type { CommandFamily, Delivery } from '../policy/index.ts';
+import {
+  type AttemptFacts,
+  type Judgement,
+  judgeAttempt,
+  mayReach,
+  planRetry,
+  REPORTED_STATES,
+  type ReportedState,
+  type Retry,
+  UNKNOWN_VERSION,
+  type UpdateState,
+} from '../policy/index.ts';
+import type { SendOutcome } from './dispatch-updates.ts';
+import { MAX_SENDS } from './requeue-unacknowledged.ts';
+
+/** Each update's facts can hold a few dozen statuses: this many stay well under the Data API's 1 MiB answer. */
+const UPDATES_A_CALL = 100;
+
+/**
+ * Statuses `e` that may be evidence. Heartbeats of the old version before anything else was heard (`since`), or of a
+ * device that was up before that, are none, and there may be a day of them.
+ */
+const MAY_PROVE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
+           AND coalesce((e.payload ->> 'uptimeSeconds')::bigint < extract(epoch FROM e.received_at - w.since), true))`;
+
+interface FactsRow {
+  readonly id: number;
+  readonly attempt: number;
+  /** One less than `attempt` where that was sent into the void, as it seemed, and is owed again. */
+  readonly used_attempts: number;
+  readonly status: UpdateState;
+  readonly is_closed: boolean;
+  readonly rollout_id: number | null;
+  readonly events: number;
+  readonly firmware_version: string;
+  readonly previous_version: string | null;
+  readonly command_family: CommandFamily | null;
+  readonly outcome: SendOutcome['outcome'] | null;
+  readonly sends: number;
+  readonly delivery: Delivery | null;
+  readonly file_size: number;
+  readonly max_attempts: number;
+  readonly link_opened: boolean | null;
+  readonly sent_at: Date;
+  readonly acknowledged_at: Date | null;
+  readonly last_report_at: Date | null;
+  readonly furthest: number | null;
+  readonly percent: number | null;
+  readonly result: { received_at: string; success: boolean; code: number | null; message: string | null } | null;
+  readonly boots: { version: string; received_at: string; uptime_seconds: number | null }[] | null;
+  readonly attempt_timeout_minutes: number;
+  readonly confirm_timeout_minutes: number;
+  readonly survival_minutes: number;
+}
+
+interface Judged {
+  readonly row: FactsRow;
+  readonly judgement: Judgement;
+  /** Undefined where the judgement stands; else the update is owed another attempt. */
+  readonly retry: Retry | undefined;
+}
+
+/**
+ * Judges the newest attempt of each given update anew from all its events, and stores the verdict or owes the device
+ * another attempt, unless a judgement that saw more events was stored meanwhile: events are only ever added, so more
+ * means later. An outcome that is final stays; a message that comes late may still complete what is known of it.
+ */
+export async function judgeUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+  for (const ids of inBatches(updateIds, UPDATES_A_CALL)) {
+    const judged = (await readFacts(sql, ids)).map((row) => judge(row, now)).filter(saysSomethingNew);
+    await storeJudgements(
+      sql,
+      judged.filter(({ retry }) => retry === undefined),
+    );
+    await storeRetries(sql, judged);
+  }
+}
+
+function judge(row: FactsRow, now: Date): Judged {
+  const judgement = judgeAttempt(toFacts(row), toTimes(row), now);
+  const mayRetry = row.rollout_id !== null && !row.is_closed;
+  const retry = mayRetry ? planRetry(judgement, toEndedAttempt(row)) : undefined;
+  return { row, judgement, retry };
+}
+
+/**
+ * A judgement moves an update along the table of its states or not at all. One that is owed an attempt is moved only by
+ * word of the attempt before: it did arrive after all.
+ */
+function saysSomethingNew({ row, judgement, retry }: Judged): boolean {
+  if (!mayReach(row.status, judgement.status)) return false;
+  const wasHeard = judgement.acknowledgedAt !== null || judgement.writtenAt !== null;
+  return row.status !== 'pending' || (wasHeard && (retry === undefined || row.used_attempts < row.attempt));
+}
+
+export interface OverdueUpdate {
+  readonly id: number;
+  readonly status: UpdateState;
+  readonly error_message: string | null;
+}
+
+/** Open updates whose deadline has passed, the most overdue first; at most `limit`. */
+export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Promise<OverdueUpdate[]> {
+  return sql.query(
+    `SELECT id, status, error_message FROM device_update_status
+     WHERE closed_at IS NULL AND deadline_at <= :now::timestamptz
+     ORDER BY deadline_at LIMIT :limit`,
+    { now, limit },
+  );
+}
+
+function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
+  return sql.query(
+    `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id,
+       u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.outcome, u.sends, a.delivery, f.*,
+       coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
+       coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
+       coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
+       coalesce(r.survival_minutes, 5) AS survival_minutes
+     FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
+     JOIN device_update_status AS u ON u.id = wanted.id::bigint
+       AND (u.closed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
+     JOIN LATERAL (
+       SELECT attempt, sent_at, command_family, outcome, delivery FROM update_attempts
+       WHERE update_id = u.id ORDER BY attempt DESC LIMIT 1
+     ) AS a ON a.attempt = u.attempt OR u.status = 'pending'
+     LEFT JOIN firmware_releases AS i ON i.id = u.release_id
+     LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     CROSS JOIN LATERAL (
+       SELECT min(e.received_at) AS since FROM ota_events AS e
+       WHERE e.update_id = u.id AND e.attempt = a.attempt AND (e.event_type = 'result'
+         OR e.event_type = 'status' AND e.payload ->> 'version' IS DISTINCT FROM u.previous_version)
+     ) AS w
+     CROSS JOIN LATERAL (
+       SELECT count(*)::integer AS events,
+         min(e.received_at) FILTER (WHERE e.event_type <> 'status') AS acknowledged_at,
+         max(e.received_at) FILTER (WHERE e.event_type <> 'status') AS last_report_at,
+         max(array_position(string_to_array(:states, ','), e.state)) AS furthest,
+         bool_or(e.event_type = 'fetch') AS link_opened,
+         max((e.payload ->> 'percent')::integer) FILTER (WHERE e.event_type = 'progress') AS percent,
+         (jsonb_agg(jsonb_build_object('received_at', e.received_at, 'success', e.payload -> 'success',
+             'code', e.payload -> 'code', 'message', e.payload -> 'message')
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result')) -> 0 AS result,
+         jsonb_agg(jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
+             'uptime_seconds', e.payload -> 'uptimeSeconds')
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${MAY_PROVE}) AS boots
+       FROM ota_events AS e
+       WHERE e.update_id = u.id AND e.attempt = a.attempt
+     ) AS f`,
+    { ids, states: REPORTED_STATES.join(',') },
+  );
+}
+
+function toFacts(row: FactsRow): AttemptFacts {
+  return {
+    targetVersion: row.firmware_version,
+    previousVersion: row.previous_version === UNKNOWN_VERSION ? null : row.previous_version,
+    sentAt: row.sent_at,
+    acknowledgedAt: row.acknowledged_at,
+    lastReportAt: row.last_report_at,
+    furthestState: row.furthest === null ? null : (REPORTED_STATES[row.furthest - 1] as ReportedState),
+    percent: row.percent,
+    result: row.result === null ? null : { ...row.result, receivedAt: new Date(row.result.received_at) },
+    boots: (row.boots ?? []).map(({ version, received_at, uptime_seconds }) => ({
+      version,
+      receivedAt: new Date(received_at),
+      uptimeSeconds: uptime_seconds,
+    })),
+  };
+}
+
+const toTimes = (row: FactsRow) => ({
+  attemptTimeoutMinutes: row.attempt_timeout_minutes,
+  confirmTimeoutMinutes: row.confirm_timeout_minutes,
+  survivalMinutes: row.survival_minutes,
+});
+
+const toEndedAttempt = (row: FactsRow) => ({
+  updateId: row.id,
+  attempt: row.attempt,
+  maxAttempts: row.max_attempts,
+  family: row.command_family,
+  // A publish is never confirmed; a device that was seen awake after each of so many sends heard none of them.
+  isDelivered: row.outcome === 'acknowledged' || row.sends >= MAX_SENDS,
+  delivery: row.delivery,
+  linkOpened: row.link_opened ?? false,
+  imageBytes: row.file_size,
+});
+
+async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<void> {
+  if (judged.length === 0) return;
+  const rows = judged.map(({ row, judgement: j }) => ({
+    id: row.id,
+    attempt: row.attempt,
+    sent_at: row.sent_at,
+    events: row.events,
+    status: j.status,
+    acknowledged_at: j.acknowledgedAt,
+    reported_at: j.reportedAt,
+    percent: j.percent,
+    result_code: j.resultCode,
+    error_message: j.errorMessage,
+    written_at: j.writtenAt,
+    confirmed_at: j.confirmedAt,
+    unexpected_version: j.unexpectedVersion,
+    deadline_at: j.deadlineAt,
+    closed_at: j.closedAt,
+  }));
+  await sql.query(
+    `WITH judged AS (
+       UPDATE device_update_status AS u SET
+         status = j.status, attempt = j.attempt, sent_at = j.sent_at, folded_events = j.events,
+         acknowledged_at = j.acknowledged_at, started_at = least(u.started_at, j.acknowledged_at),
+         reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
+         error_message = j.error_message, written_at = j.written_at, confirmed_at = j.confirmed_at,
+         unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
+         closed_at = j.closed_at, completed_at = j.closed_at
+       FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
+         status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,
+         error_message text, written_at timestamptz, confirmed_at timestamptz, unexpected_version text,
+         deadline_at timestamptz, closed_at timestamptz)
+       WHERE u.id = j.id AND u.folded_events <= j.events
+         AND (u.attempt = j.attempt OR u.status = 'pending' AND u.attempt = j.attempt - 1)
+         AND (u.closed_at IS NULL OR u.status = j.status AND j.closed_at IS NOT NULL)
+       RETURNING u.id, u.attempt, u.status, u.result_code, u.error_message, u.closed_at
+     )
+     UPDATE update_attempts AS a SET
+       ended_at = j.closed_at, status = j.status, result_code = j.result_code, reason = j.error_message
+     FROM judged AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.closed_at IS NOT NULL`,
+    { rows },
+  );
+}
+
+/** Owes the device another attempt; why this one failed stays with the attempt, and its slot is free at once. */
+async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> {
+  const rows = judged.flatMap(({ row, judgement: j, retry }) =>
+    retry === undefined
+      ? []
+      : {
+          id: row.id,
+          attempt: row.attempt,
+          events: row.events,
+          status: j.status,
+          acknowledged_at: j.acknowledgedAt,
+          ended_at: j.closedAt,
+          result_code: j.resultCode,
+          reason: j.errorMessage,
+          not_before: retry.notBefore,
+          family: retry.family,
+          delivery: retry.delivery,
+        },
+  );
+  if (rows.length === 0) return;
+  await sql.query(
+    `WITH ended AS (
+       SELECT * FROM jsonb_to_recordset(:rows::jsonb) AS e(id bigint, attempt integer, events integer, status text,
+         acknowledged_at timestamptz, ended_at timestamptz, result_code integer, reason text, not_before timestamptz,
+         family text, delivery text)
+     ), owed AS (
+       UPDATE device_update_status AS u SET
+         status = 'pending', attempt = e.attempt, slot_held = false, sent_at = NULL, folded_events = e.events,
+         acknowledged_at = NULL, started_at = least(u.started_at, e.acknowledged_at),
+         progress_percent = NULL, result_code = e.result_code, error_message = e.reason, not_before = e.not_before,
+         enqueue_after = e.not_before, next_family = e.family, next_delivery = e.delivery,
+         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
+           e.not_before + make_interval(mins => r.attempt_timeout_minutes))
+       FROM ended AS e, rollout_configurations AS r, device_update_status AS before
+       WHERE u.id = e.id AND u.attempt = CASE WHEN u.status = 'pending' THEN e.attempt - 1 ELSE e.attempt END
+         AND u.closed_at IS NULL AND u.folded_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
+       RETURNING u.id, u.rollout_id, before.slot_held
+     ), noted AS (
+       UPDATE update_attempts AS a SET
+         ended_at = e.ended_at, status = e.status, result_code = e.result_code, reason = e.reason
+       FROM owed JOIN ended AS e USING (id) WHERE a.update_id = e.id AND a.attempt = e.attempt
+     ), freed AS (
+       SELECT rollout_id, count(*)::integer AS slots FROM owed WHERE slot_held GROUP BY rollout_id
+     )
+     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots
+     FROM freed WHERE p.rollout_id = freed.rollout_id`,
+    { rows },
+  );
+}

@@ -1,0 +1,137 @@
+import type { Sql } from '../db/index.ts';
+import type { ReportedState } from '../policy/index.ts';
+
+/** What a device (or our own download endpoint, for `fetch`) says about an update. */
+export type ReportType = 'accepted' | 'progress' | 'result' | 'fetch' | 'status';
+
+export interface Report {
+  readonly deviceId: string;
+  readonly type: ReportType;
+  readonly receivedAt: Date;
+  /** Names the message together with device, type and time: a second delivery is the same row. */
+  readonly payloadHash: string;
+  readonly payload: object;
+  /** The version it names, null where it names none. */
+  readonly version: string | null;
+  readonly state: ReportedState | null;
+}
+
+interface RecordedReport {
+  readonly device_id: string;
+  readonly update_id: number | null;
+  readonly event_type: ReportType;
+  readonly received_at: Date;
+  readonly payload_hash: string;
+}
+
+/** A device names no attempt, and broker and database clocks differ a little: what is this much early still belongs. */
+const CLOCK_TOLERANCE = '2 seconds';
+/** How long messages are gathered under an update that the device began by itself. */
+const UNSOLICITED_MINUTES = 30;
+
+/**
+ * Records reports, each once, under the attempt it belongs to: the newest of its device that was sent before it was
+ * received; of a fetch, the newest of the update that the link names. An acceptance or a result that belongs to none opens
+ * an unsolicited update.
+ * @returns ids of the updates whose facts may have changed, those of repeated deliveries included
+ */
+export async function recordReports(sql: Sql, reports: readonly Report[]): Promise<number[]> {
+  const recorded = await insertReports(sql, reports);
+  const orphans = findOrphans(reports, recorded);
+  const unsolicited = orphans.filter(({ type }) => type === 'accepted' || type === 'result');
+  if (unsolicited.length === 0) return updateIds(recorded);
+  await openUnsolicitedUpdates(sql, unsolicited);
+  return updateIds([...recorded, ...(await insertReports(sql, orphans))]);
+}
+
+/** Those that were recorded under no update. */
+function findOrphans(reports: readonly Report[], recorded: readonly RecordedReport[]): Report[] {
+  const key = (...parts: [string, ReportType, Date, string]) => JSON.stringify(parts);
+  const lost = new Set(
+    recorded
+      .filter(({ update_id }) => update_id === null)
+      .map((r) => key(r.device_id, r.event_type, r.received_at, r.payload_hash)),
+  );
+  return reports.filter((r) => lost.has(key(r.deviceId, r.type, r.receivedAt, r.payloadHash)));
+}
+
+const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(({ update_id: id }) => id ?? []))];
+
+/** Until then after its command, a report may still be on its way that makes evidence of an earlier status. */
+const LATE_REPORTS = '30 minutes';
+
+/**
+ * Statuses `r` that prove nothing about the update `u`, and come every minute for as long as it is open: the old version
+ * while a retry is owed, the new one after it was confirmed.
+ */
+const SAYS_NOTHING = `coalesce(u.status = 'pending' AND r.version = u.previous_version
+       AND r.received_at > a.sent_at + interval '${LATE_REPORTS}'
+       OR r.received_at > u.confirmed_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
+
+/**
+ * A repeated message rewrites its row, so that its update is returned again: the first delivery may have died between
+ * the recording and the judging.
+ */
+async function insertReports(sql: Sql, reports: readonly Report[]): Promise<RecordedReport[]> {
+  if (reports.length === 0) return [];
+  return sql.query(
+    `INSERT INTO ota_events AS e (device_id, event_type, received_at, payload_hash, payload, state, rollout_id,
+       update_id, attempt)
+     SELECT DISTINCT ON (r.device_id, r.event_type, r.received_at, r.payload_hash)
+       r.device_id, r.event_type, r.received_at, r.payload_hash, r.payload, r.state, u.rollout_id, a.update_id, a.attempt
+     FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, event_type text, received_at timestamptz,
+       payload_hash text, payload jsonb, version text, state text)
+     LEFT JOIN LATERAL (
+       SELECT update_id, attempt, version, sent_at FROM update_attempts
+       WHERE device_id = r.device_id AND sent_at <= r.received_at + interval '${CLOCK_TOLERANCE}'
+         AND (r.event_type <> 'fetch' OR update_id = (r.payload ->> 'updateId')::bigint)
+       ORDER BY sent_at DESC, update_id DESC LIMIT 1
+     ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
+     LEFT JOIN device_update_status AS u ON u.id = a.update_id
+     WHERE r.event_type <> 'status' OR u.id IS NOT NULL
+       AND CASE WHEN u.closed_at IS NULL THEN NOT ${SAYS_NOTHING} ELSE r.received_at <= u.closed_at END
+     ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
+     ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
+       rollout_id = coalesce(e.rollout_id, excluded.rollout_id),
+       update_id = coalesce(e.update_id, excluded.update_id),
+       attempt = coalesce(e.attempt, excluded.attempt)
+     RETURNING device_id, update_id, event_type, received_at, payload_hash`,
+    { rows: reports.map(toRow) },
+  );
+}
+
+const toRow = ({ deviceId, type, receivedAt, payloadHash, payload, version, state }: Report) => ({
+  device_id: deviceId,
+  event_type: type,
+  received_at: receivedAt,
+  payload_hash: payloadHash,
+  payload,
+  version,
+  state,
+});
+
+/** One unsolicited update a device at a time; its attempt begins with the message that revealed it. */
+async function openUnsolicitedUpdates(sql: Sql, reports: readonly Report[]): Promise<void> {
+  await sql.query(
+    `WITH opened AS (
+       INSERT INTO device_update_status (device_id, firmware_version, previous_version, status, attempt, started_at,
+         reported_at, sent_at, deadline_at)
+       SELECT r.device_id, coalesce(r.version, 'unknown'), d.current_firmware_version, 'sent', 1, r.received_at,
+         r.received_at, r.received_at, r.received_at + interval '${UNSOLICITED_MINUTES} minutes'
+       FROM (
+         SELECT DISTINCT ON (device_id) device_id, version, received_at
+         FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, version text, received_at timestamptz)
+         ORDER BY device_id, received_at
+       ) AS r
+       JOIN devices AS d USING (device_id)
+       WHERE NOT EXISTS (
+         SELECT FROM device_update_status AS u
+         WHERE u.device_id = r.device_id AND u.rollout_id IS NULL AND u.closed_at IS NULL
+           AND u.firmware_version = coalesce(r.version, 'unknown'))
+       RETURNING id, device_id, firmware_version, sent_at
+     )
+     INSERT INTO update_attempts (update_id, attempt, device_id, version, sent_at)
+     SELECT id, 1, device_id, firmware_version, sent_at FROM opened`,
+    { rows: reports.map(toRow) },
+  );
+}

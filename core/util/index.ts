@@ -1,0 +1,6 @@
+export { DEVICE_ID, DEVICE_ID_FORM } from './device-id.ts';
+export { ENV } from './env-names.ts';
+export { describeErrors, type FieldError, fieldErrors } from './field-errors.ts';
+export { normalizeMacAddress } from './mac-address.ts';
+export { METRICS } from './metric-names.ts';
+export { sha256 } from './sha256.ts';

@@ -1,0 +1,71 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Credentials } from '../kernel/index.ts';
+import { writeWhole } from '../kernel/index.ts';
+
+/** What outside programs connect to; written when everything is up, removed at the end. */
+export interface Endpoints {
+  readonly region: string;
+  readonly mqtt: { readonly host: string; readonly port: number; readonly caFile: string };
+  readonly s3: AwsEndpoint & { readonly bucket: string };
+  readonly api: Credentials & { readonly url: string };
+  readonly dataApi: AwsEndpoint & ClusterTarget;
+}
+
+interface AwsEndpoint extends Credentials {
+  readonly endpoint: string;
+}
+
+/** The database cluster, as clients of the Data API name it. */
+export interface ClusterTarget {
+  readonly resourceArn: string;
+  readonly database: string;
+  /** The secret of the role that functions use: rows only. */
+  readonly secretArn: string;
+}
+
+const ENDPOINTS_FILE = 'endpoints.json';
+const LOCK_FILE = 'lock';
+
+/** The folder that holds everything that survives a restart. Two runtimes never share one. */
+export class Home {
+  readonly #folder: string;
+
+  /** @throws Error when a running process has the folder */
+  constructor(folder: string) {
+    this.#folder = folder;
+    mkdirSync(this.path('logs'), { recursive: true, mode: 0o700 });
+    const lock = this.path(LOCK_FILE);
+    const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : process.pid;
+    if (holder !== process.pid && isAlive(holder)) {
+      throw new Error(
+        `${folder} is in use by process ${holder}. Stop that one, or start this one elsewhere with PAKU_OTA_HOME=<folder>.`,
+      );
+    }
+    rmSync(lock, { force: true });
+    writeFileSync(lock, String(process.pid), { flag: 'wx', mode: 0o600 });
+    rmSync(this.path(ENDPOINTS_FILE), { force: true });
+  }
+
+  path(...parts: string[]): string {
+    return join(this.#folder, ...parts);
+  }
+
+  announce(endpoints: Endpoints): void {
+    writeWhole(this.path(ENDPOINTS_FILE), `${JSON.stringify(endpoints, null, 2)}\n`);
+  }
+
+  close(): void {
+    rmSync(this.path(ENDPOINTS_FILE), { force: true });
+    rmSync(this.path(LOCK_FILE), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

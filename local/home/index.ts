@@ -1,0 +1,1 @@
+export { type ClusterTarget, type Endpoints, Home } from './home.ts';

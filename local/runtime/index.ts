@@ -1,0 +1,2 @@
+export { DEFAULT_PORTS, type LocalRuntime, startRuntime } from './runtime.ts';
+export { readSystem } from './system.ts';

@@ -1,0 +1,76 @@
+import type { Home } from '../home/index.ts';
+import type { Clock, Identities, Interceptors } from '../kernel/index.ts';
+import { type Audit, compilePolicy } from '../kernel/index.ts';
+import { eventBus } from '../services/events/index.ts';
+import { Secrets } from '../services/secrets/index.ts';
+import {
+  bucketOf,
+  busRulesOf,
+  clusterOf,
+  consumersOf,
+  functionsOf,
+  type Invoke,
+  need,
+  operatorKeys,
+  provisioningHookOf,
+  queuesOf,
+  Roles,
+  readAssembly,
+  routesOf,
+  schedulesOf,
+  topicRulesOf,
+} from '../template/index.ts';
+
+export interface SystemSurroundings {
+  readonly home: Home;
+  readonly identities: Identities;
+  readonly clock: Clock;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly interceptors: Interceptors;
+  readonly audit: Audit | undefined;
+  readonly awsUrl: string;
+  readonly apiUrl: string;
+  /** Told of what functions throw that queues invoke: nobody else is. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export type System = ReturnType<typeof readSystem>;
+
+/** What the templates say, ready to run on this machine. @throws Error for what is not known here, or not granted */
+export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
+  const { home, identities, clock, interceptors, audit, awsUrl, apiUrl, onFailure } = around;
+  const secrets = new Secrets(home.path('secrets.json'));
+  const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
+  const roles = new Roles(assembly, audit);
+  const queues = queuesOf(assembly, clock, interceptors);
+  const functions = functionsOf(assembly, roles, around);
+  const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
+  const invokeForQueue: Invoke = (arn, event) => {
+    const result = invoke(arn, event);
+    result.catch(onFailure);
+    return result;
+  };
+  // The other policy is for claims, which have no thing.
+  const policies = assembly
+    .ofType('AWS::IoT::Policy')
+    .map(({ properties }) => properties.PolicyDocument)
+    .filter((document) => JSON.stringify(document).includes('iot:Connection.Thing.ThingName'));
+  return {
+    secrets,
+    queues,
+    functions,
+    invoke,
+    bucket: bucketOf(assembly),
+    cluster: clusterOf(assembly, secrets),
+    keys: operatorKeys(secrets, identities),
+    customResources: assembly.customResources,
+    thingType: assembly.ofType('AWS::IoT::ThingType')[0]?.logicalId,
+    devicePolicy: compilePolicy('the device policy', policies, audit),
+    onMessage: topicRulesOf(assembly, queues, roles, interceptors),
+    startConsumers: consumersOf(assembly, queues, roles, invokeForQueue),
+    tick: schedulesOf(assembly, roles, invoke),
+    askProvisioningHook: provisioningHookOf(assembly, invoke),
+    routes: routesOf(assembly, invoke),
+    putEvent: eventBus(busRulesOf(assembly, queues), clock.now),
+  };
+}

@@ -1,0 +1,1 @@
+export { type HttpRoute, startHttpApi } from './http-api.ts';

@@ -1,0 +1,1 @@
+export { type BusRule, compileEventPattern, eventBus, eventsService } from './event-bus.ts';

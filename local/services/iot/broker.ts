@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type TLSSocket } from 'node:tls';
+import { Aedes, type AuthenticateError, type Client } from 'aedes';
+import type { CertificateAuthority, Policy } from '../../kernel/index.ts';
+import { type Address, listen } from '../../kernel/index.ts';
+import { type DirectMessage, type DirectMessageResult, DirectMessages } from './direct-messages.ts';
+import { ConnectionPermissions } from './iot-policy.ts';
+
+export interface BrokerOptions extends Address {
+  readonly authority: CertificateAuthority;
+  /** The IoT policy of the template, attached to every device's certificate. */
+  readonly policy: Policy;
+  readonly onMessage: (message: BrokerMessage) => void;
+  readonly log: (line: string) => void;
+  /** Milliseconds since the epoch. @default Date.now */
+  readonly clock?: () => number;
+}
+
+export interface BrokerMessage {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** `n/a` for what came over HTTPS. */
+  readonly clientId: string;
+  readonly receivedAt: number;
+}
+
+/** What the rest of the runtime needs of the broker. */
+export interface Broker {
+  readonly port: number;
+  /** At QoS 1. */
+  publish(topic: string, payload: Buffer): Promise<void>;
+  /** Sends to one client, subscribed or not. */
+  sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
+  /** Ends the connection of a client; its last will is published. @returns false where it is not connected */
+  disconnect(clientId: string): boolean;
+  close(): Promise<void>;
+}
+
+/**
+ * MQTT over TLS with client certificates. A certificate acts only as its own device, by the very policy document of the
+ * template; as on AWS, a client that does what its policy does not allow is disconnected.
+ */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { authority, log, clock = Date.now } = options;
+  const aedes = await Aedes.createBroker();
+  const permissions = new ConnectionPermissions(options.policy, authority);
+  const directMessages = new DirectMessages(aedes, permissions);
+  restrict(aedes, permissions);
+  let closing = false;
+  aedes.on('publish', ({ topic, payload }, client) => {
+    // The last wills of a broker that shuts down say nothing about the devices.
+    if (topic.startsWith('$') || closing) return;
+    const clientId = client?.id ?? 'n/a';
+    options.onMessage({ topic, payload: Buffer.from(payload), clientId, receivedAt: clock() });
+  });
+  aedes.on('clientError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));
+  aedes.on('connectionError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));
+
+  const { cert, key } = await authority.issueServer();
+  const ca = readFileSync(authority.caFile);
+  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, aedes.handle);
+  server.on('tlsClientError', (error) => log(`mqtt TLS: ${error.message}`));
+  const port = await listen(server, options);
+  const sockets = new Set<TLSSocket>();
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket.once('close', () => sockets.delete(socket)));
+  });
+
+  return {
+    port,
+    publish: (topic, payload) =>
+      new Promise((resolve, reject) =>
+        aedes.publish({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false }, (error) =>
+          error ? reject(error) : resolve(),
+        ),
+      ),
+    sendDirect: (message) => directMessages.send(message),
+    disconnect: (clientId) => directMessages.disconnect(clientId),
+    async close() {
+      closing = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => aedes.close(resolve));
+      await closed;
+    },
+  };
+}
+
+/** Authorizes by the policy. An error closes the connection, which is what AWS does instead of refusing politely. */
+function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
+  const refusal = (client: Client, what: string) => new Error(`${permissions.thingOf(client)} may not ${what}`);
+
+  aedes.authenticate = (client, _username, _password, done) => {
+    const isAllowed = permissions.isActive(client) && permissions.allows(client, 'iot:Connect', `client/${client.id}`);
+    if (isAllowed) return done(null, true);
+    return done(
+      Object.assign(refusal(client, `connect as ${client.id}`), { returnCode: 5 }) as AuthenticateError,
+      false,
+    );
+  };
+  aedes.authorizePublish = (client, { topic, retain, qos }, done) => {
+    if (client === null) return done(null);
+    if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
+    const actions = ['iot:Publish', ...(retain ? ['iot:RetainPublish'] : [])];
+    if (actions.every((action) => permissions.allows(client, action, `topic/${topic}`))) return done(null);
+    return done(refusal(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
+  };
+  aedes.authorizeSubscribe = (client, subscription, done) => {
+    const { topic, qos } = subscription;
+    if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
+    if (permissions.allows(client, 'iot:Subscribe', `topicfilter/${topic}`)) return done(null, subscription);
+    return done(refusal(client, `subscribe to ${topic}`));
+  };
+  aedes.authorizeForward = (client, packet) =>
+    permissions.allows(client, 'iot:Receive', `topic/${packet.topic}`) ? packet : null;
+}

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { AwsError, type AwsRequest, type AwsService, arnOf, decodeUri, permit } from '../../kernel/index.ts';
+import type { Broker } from './broker.ts';
+import type { DirectMessageResult } from './direct-messages.ts';
+
+/** What a payload may have (AWS IoT Core quotas). */
+const MAX_PAYLOAD_BYTES = 128 * 1024;
+
+const FAILURES: Readonly<
+  Record<Exclude<DirectMessageResult, 'delivered'>, [code: string, status: number, message: string]>
+> = {
+  'not-connected': ['ResourceNotFoundException', 404, 'The client is not connected.'],
+  'not-permitted': ['ForbiddenException', 403, "The client's policy does not allow iot:Receive on the topic."],
+  unconfirmed: ['GatewayTimeoutException', 504, 'The client did not acknowledge the message in time.'],
+};
+
+const PATHS = /^\/(?:topics\/([^/]+)|connections\/([^/]+)(\/messages)?)$/;
+
+/** The AWS IoT data plane: Publish, SendDirectMessage and DeleteConnection, in the shapes of the SDK's model. */
+export function iotDataService(broker: Broker): AwsService {
+  return {
+    async handle(request) {
+      const { method, path, body } = request;
+      const payload = await buffer(body);
+      if (payload.length > MAX_PAYLOAD_BYTES) {
+        const message = `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`;
+        throw new AwsError('RequestEntityTooLargeException', 413, message);
+      }
+      const [, topic, clientId, isMessage] = PATHS.exec(path) ?? [];
+      if (topic !== undefined) await publish(request, decodeUri(topic), payload);
+      else if (clientId !== undefined && isMessage !== undefined)
+        await sendDirect(request, decodeUri(clientId), payload);
+      else if (clientId !== undefined && method === 'DELETE') disconnect(request, decodeUri(clientId));
+      else throw notImitated(`${method} ${path}`);
+      const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
+    },
+  };
+
+  async function publish({ identity, query }: AwsRequest, topic: string, payload: Buffer): Promise<void> {
+    permit(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
+    if (query.get('qos') !== '1') throw notImitated('Publish at QoS 0');
+    await broker.publish(topic, payload);
+  }
+
+  function disconnect({ identity }: AwsRequest, clientId: string): void {
+    permit(identity, 'iot:DeleteConnection', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
+    if (!broker.disconnect(clientId)) throw new AwsError(...FAILURES['not-connected']);
+  }
+
+  async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {
+    const topic = query.get('topic') ?? '';
+    // AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there.
+    for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
+      permit(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
+    }
+    if (query.get('confirmation') !== 'true') throw notImitated('SendDirectMessage without confirmation');
+    const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs: confirmationMs(query) });
+    if (result !== 'delivered') throw new AwsError(...FAILURES[result]);
+  }
+}
+
+const notImitated = (what: string) => new AwsError('MethodNotAllowedException', 405, `${what} is not imitated here.`);
+
+/** 1 to 15 seconds, 5 unless said otherwise (SendDirectMessage, API reference). */
+function confirmationMs(query: URLSearchParams): number {
+  const seconds = Number(query.get('timeout') ?? '5');
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 15) return seconds * 1000;
+  throw new AwsError('InvalidRequestException', 400, `timeout is ${query.get('timeout')}, expected 1 to 15 seconds.`);
+}

@@ -1,0 +1,1 @@
+export { LocalFunction } from './functions.ts';

@@ -1,0 +1,1 @@
+export { type SecretGeneration, Secrets, secretsManagerService } from './secrets.ts';

@@ -1,0 +1,3 @@
+export { QueueJournal } from './queue-journal.ts';
+export { type Consumer, LocalQueue, type Message, type Queues, queueByUrl } from './queues.ts';
+export { sqsService } from './sqs.ts';

@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { signedFetch } from '../../api/signed-fetch.ts';
+import { type RunningConsole, startConsole } from '../../console/serve.ts';
+import type { Endpoints } from '../home/index.ts';
+import { fingerprintOf } from './synthesize.ts';
+
+export const CONSOLE_PORT = 8482;
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PAGES = join(ROOT, 'console', 'dist');
+/** What the pages are made from. */
+const SOURCES = [
+  'console/src',
+  'console/public',
+  'console/index.html',
+  'console/vite.config.ts',
+  'api',
+  'package-lock.json',
+];
+const FINGERPRINT_FILE = join(PAGES, '.sources');
+
+/**
+ * Builds the pages of the console unless the sources are those of the last time.
+ * @returns their folder @throws Error with what Vite said
+ */
+export async function buildConsole(): Promise<string> {
+  const fingerprint = fingerprintOf(SOURCES);
+  if (existsSync(FINGERPRINT_FILE) && readFileSync(FINGERPRINT_FILE, 'utf8') === fingerprint) return PAGES;
+  const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
+  if (!existsSync(vite)) {
+    throw new Error(
+      `the pages of the console are not built in ${ROOT}, nor is Vite there to build them: run it in a clone, after npm ci`,
+    );
+  }
+  const config = join(ROOT, 'console', 'vite.config.ts');
+  // A NODE_ENV of our own process would give pages with the checks of development in them.
+  const env = { ...process.env, NODE_ENV: 'production' };
+  const args = [vite, 'build', '-c', config, '--logLevel', 'warn'];
+  await promisify(execFile)(process.execPath, args, { cwd: ROOT, env }).catch(({ stdout, stderr }) => {
+    throw new Error(`vite build failed:\n${stdout}${stderr}`);
+  });
+  writeFileSync(FINGERPRINT_FILE, fingerprint);
+  return PAGES;
+}
+
+type ConsoleEndpoints = Pick<Endpoints, 'region' | 'api'>;
+
+/** The console for the system on this machine, with the credentials that it made for its operator. */
+export async function startLocalConsole(
+  files: string,
+  endpoints: ConsoleEndpoints,
+  port: number,
+): Promise<RunningConsole> {
+  const { region, api } = endpoints;
+  try {
+    return await startConsole({ files, apiUrl: api.url, fetch: signedFetch(region, api), port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new Error(
+      `Port ${port} (console) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481,9482`,
+    );
+  }
+}

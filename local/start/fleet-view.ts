@@ -1,0 +1,145 @@
+import pc from 'picocolors';
+import type { Database } from '../../core/db/index.ts';
+
+interface DeviceLine {
+  readonly device_id: string;
+  readonly device_model: string;
+  readonly version: string;
+  readonly online: boolean;
+  readonly status: string | null;
+  readonly target: string | null;
+  readonly percent: number | null;
+  readonly confirmed: boolean;
+  readonly message: string | null;
+  /** When the update ended. */
+  readonly ended_at: Date | null;
+  /** Why the rollout of the update halted. */
+  readonly stopped: string | null;
+}
+
+interface RolloutLine {
+  readonly name: string;
+  readonly version: string;
+  readonly state: string;
+  readonly paused_reason: string | null;
+  /** Devices that it has claimed. */
+  readonly devices: number;
+  readonly succeeded: number;
+  readonly failed: number;
+}
+
+/** The fleet as the service knows it. */
+export interface FleetSnapshot {
+  readonly devices: readonly DeviceLine[];
+  readonly rollouts: readonly RolloutLine[];
+  readonly releases: readonly {
+    readonly device_model: string;
+    readonly version: string;
+    readonly file_size: number;
+    readonly revoked_reason: string | null;
+    readonly warnings: readonly { readonly message: string }[];
+  }[];
+  readonly rejected: readonly { readonly object_key: string; readonly verdict: string; readonly message: string }[];
+}
+
+/** More lines than this do not fit a terminal. */
+const SHOWN = 20;
+
+export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
+  const devices = await database.query<DeviceLine>(
+    `SELECT d.device_id, d.device_model, d.current_firmware_version AS version, d.online,
+       u.status, u.firmware_version AS target, u.progress_percent AS percent, u.confirmed_at IS NOT NULL AS confirmed,
+       u.error_message AS message, u.closed_at AS ended_at,
+       CASE WHEN r.paused_by = 'orchestrator' THEN r.paused_reason END AS stopped
+     FROM devices AS d
+     LEFT JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id ORDER BY id DESC LIMIT 1) AS u
+       ON true
+     LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     ORDER BY d.device_id LIMIT ${SHOWN}`,
+  );
+  const rollouts = await database.query<RolloutLine>(
+    `SELECT name, firmware_version AS version, state, paused_reason, devices, succeeded, failed
+     FROM rollout_overview
+     -- What goes on is shown however many were made since.
+     ORDER BY state IN ('completed', 'aborted'), rollout_id DESC LIMIT 5`,
+  );
+  const releases = await database.query<FleetSnapshot['releases'][number]>(
+    'SELECT device_model, version, file_size, warnings, revoked_reason FROM firmware_releases ORDER BY id DESC LIMIT 5',
+  );
+  const rejected = await database.query<FleetSnapshot['rejected'][number]>(
+    'SELECT object_key, verdict, message FROM rejected_uploads ORDER BY id DESC LIMIT 3',
+  );
+  return { devices, rollouts, releases, rejected };
+}
+
+/** The snapshot as lines for a person. */
+export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetSnapshot): string[] {
+  return [
+    pc.bold('Releases'),
+    ...(releases.length === 0 ? [pc.dim('  none yet')] : []),
+    ...releases.flatMap(({ device_model, version, file_size, revoked_reason: revoked, warnings }) => [
+      `  ${device_model} ${version}, ${Math.ceil(file_size / 1024)} KiB${revoked === null ? '' : pc.red(`, revoked: ${revoked}`)}`,
+      ...warnings.map(({ message }) => pc.yellow(`    warning: ${message}`)),
+    ]),
+    ...rejected.map(({ object_key, verdict, message }) => pc.red(`  rejected ${object_key}: ${verdict}, ${message}`)),
+    pc.bold('Rollouts'),
+    ...(rollouts.length === 0 ? [pc.dim('  none yet')] : []),
+    ...rollouts.map(renderRollout),
+    pc.bold('Devices'),
+    ...(devices.length === 0 ? [pc.dim('  none yet: they register with their first status')] : []),
+    ...devices.map(renderDevice),
+    ...devices.filter(wasStopped).slice(0, 1).flatMap(explain),
+  ];
+}
+
+const wasStopped = ({ status, stopped }: DeviceLine) =>
+  stopped !== null && ['failed', 'rolled_back', 'timed_out'].includes(status ?? '');
+
+/** Why a device that a stopped rollout claimed is not on its version: what happened to it, to the rollout, and what next. */
+function explain({ device_id, version, target, status, message, ended_at, stopped }: DeviceLine): string[] {
+  const when = ended_at === null ? '' : ` at ${ended_at.toISOString().slice(11, 19)} UTC`;
+  return [
+    pc.bold(`Why does ${device_id} run ${version}, not ${target}?`),
+    `  It ${status === 'rolled_back' ? 'was rolled back' : status?.replace('_', ' ')}${when}: ${message}.`,
+    `  Its rollout was halted: ${stopped}.`,
+    '  Nothing more is sent to any device until somebody resumes it.',
+  ];
+}
+
+function renderRollout({
+  name,
+  version,
+  state,
+  devices,
+  succeeded,
+  failed,
+  paused_reason: reason,
+}: RolloutLine): string {
+  const failures = failed === 0 ? '' : pc.red(`, ${failed} failed`);
+  if (devices === 0 && state === 'completed')
+    return `  ${name}: nobody to update: every device runs it, or something newer, or is another model`;
+  const claimed = `${devices} claimed: ${succeeded} updated to ${version}${failures}`;
+  const why = reason !== null && state !== 'completed' ? `: ${reason}` : '';
+  return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${claimed}  ${pc.dim(state + why)}`;
+}
+
+function renderDevice(device: DeviceLine): string {
+  const { device_id, device_model, version, online } = device;
+  const presence = online ? pc.green('●') : pc.dim('○');
+  return `  ${presence} ${device_id.padEnd(18)} ${device_model.padEnd(10)} ${version.padEnd(8)} ${describeUpdate(device)}`;
+}
+
+function describeUpdate({ status, target, percent, confirmed, ended_at, message }: DeviceLine): string {
+  if (status === null) return '';
+  if (status === 'success')
+    return ended_at === null
+      ? pc.cyan(`→ ${target} ${confirmed ? 'runs it, not final yet' : 'written, must boot'}`)
+      : pc.green(`✓ runs ${target}`);
+  if (status === 'pending') return pc.yellow(`owed ${target}${message === null ? '' : `: ${message}`}`);
+  if (status === 'downloading') return pc.cyan(`→ ${target} ${bar((percent ?? 0) / 100)} ${percent ?? 0} %`);
+  if (['sent', 'downloaded', 'installing'].includes(status)) return pc.cyan(`→ ${target} ${status}`);
+  return pc.red(`✗ ${target} ${status.replace('_', ' ')}${message === null ? '' : `: ${message}`}`);
+}
+
+const BAR_WIDTH = 16;
+const bar = (share: number) => '█'.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, '░');

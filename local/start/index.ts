@@ -1,0 +1,2 @@
+export { buildConsole, startLocalConsole } from './console.ts';
+export { synthesize, synthesizeSources } from './synthesize.ts';

@@ -1,0 +1,41 @@
+import { type Audit, compilePolicy, type Policy } from '../kernel/index.ts';
+import type { Assembly } from './assembly.ts';
+
+/** The roles of the template with the policies that are attached to them. */
+export class Roles {
+  readonly #policies: ReadonlyMap<string, Policy>;
+
+  /** @throws Error for a policy that cannot be evaluated here, used or not */
+  constructor(assembly: Assembly, audit?: Audit) {
+    const documents = (role: string) =>
+      assembly
+        .ofType('AWS::IAM::Policy')
+        .filter(({ properties }) => (properties.Roles as readonly string[]).includes(role))
+        .map(({ properties }) => properties.PolicyDocument);
+    const roles = assembly.ofType('AWS::IAM::Role').map(({ logicalId }) => logicalId);
+    this.#policies = new Map(roles.map((role) => [role, compilePolicy(role, documents(role), audit)]));
+  }
+
+  policyOf(roleArn: string): Policy {
+    return need(this.#policies.get(roleArn.split('/').at(-1) ?? ''), `role ${roleArn}`);
+  }
+
+  /**
+   * Checks what a service will do in a role's name, which fails late and silently on AWS.
+   * @throws Error naming the grant that is missing
+   */
+  require(who: string, roleArn: unknown, actions: readonly string[], resource: string): void {
+    const policy = this.policyOf(String(roleArn));
+    const missing = actions.filter((action) => !policy.allows(action, resource));
+    if (missing.length === 0) return;
+    throw new Error(
+      `${who}: its role ${String(roleArn)} may not ${missing.join(', ')} on ${resource}. Grant it in lib/.`,
+    );
+  }
+}
+
+/** @throws Error for a reference to something that the template does not contain */
+export function need<T>(found: T | undefined, what: string): T {
+  if (found === undefined) throw new Error(`The template names ${what}, which it does not contain.`);
+  return found;
+}

@@ -1,0 +1,54 @@
+import type { ClusterTarget } from '../home/index.ts';
+import { ACCOUNT, arnOf, type Credentials, compilePolicy, type Identities, newKeys } from '../kernel/index.ts';
+import type { SecretGeneration, Secrets } from '../services/secrets/index.ts';
+import type { Assembly } from './assembly.ts';
+
+const OPERATOR_POLICY = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
+
+interface BucketProperties {
+  readonly VersioningConfiguration?: { readonly Status?: string };
+  readonly NotificationConfiguration?: {
+    readonly EventBridgeConfiguration?: { readonly EventBridgeEnabled?: boolean };
+  };
+}
+
+/** The one bucket. @throws Error unless there is exactly one, which keeps versions and puts its events on EventBridge */
+export function bucketOf(assembly: Assembly): string {
+  const [bucket, ...others] = assembly.ofType('AWS::S3::Bucket');
+  const { VersioningConfiguration, NotificationConfiguration } = (bucket?.properties ?? {}) as BucketProperties;
+  const announces = NotificationConfiguration?.EventBridgeConfiguration?.EventBridgeEnabled === true;
+  if (bucket && others.length === 0 && announces && VersioningConfiguration?.Status === 'Enabled') {
+    return bucket.logicalId.toLowerCase();
+  }
+  throw new Error('The local runtime needs one bucket, with versions and with its events on EventBridge.');
+}
+
+/** The one database cluster, as clients of the Data API name it. @throws Error unless there is exactly one */
+export function clusterOf(assembly: Assembly, secrets: Secrets): ClusterTarget {
+  const [cluster, ...others] = assembly.ofType('AWS::RDS::DBCluster');
+  const owner = JSON.stringify(cluster?.properties.MasterUserPassword ?? '');
+  const app = assembly
+    .ofType('AWS::SecretsManager::Secret')
+    .map(({ logicalId, properties }) => ({
+      logicalId,
+      generation: properties.GenerateSecretString as SecretGeneration,
+    }))
+    .filter(({ generation }) => generation.SecretStringTemplate !== undefined)
+    .map(({ logicalId, generation }) => secrets.generate(logicalId, generation))
+    .find(({ arn }) => !owner.includes(arn));
+  if (cluster === undefined || others.length > 0 || app === undefined) {
+    throw new Error('The local runtime needs one database cluster with an owner and an application secret.');
+  }
+  return {
+    resourceArn: arnOf('rds', `cluster:${cluster.logicalId.toLowerCase()}`),
+    database: String(cluster.properties.DatabaseName),
+    secretArn: app.arn,
+  };
+}
+
+/** Keys that may do everything, for the person at this machine; they stay the same over restarts. */
+export function operatorKeys(secrets: Secrets, identities: Identities): Credentials {
+  const { value } = secrets.getOrCreate('LocalOperatorKeys', () => JSON.stringify(newKeys('AKIA')));
+  const policy = compilePolicy('operator', [OPERATOR_POLICY]);
+  return identities.issueUser('operator', `arn:aws:iam::${ACCOUNT}:user/operator`, policy, JSON.parse(value));
+}

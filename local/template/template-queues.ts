@@ -1,0 +1,145 @@
+import type { Clock, Interceptors } from '../kernel/index.ts';
+import { arnOf } from '../kernel/index.ts';
+import { type BusRule, compileEventPattern } from '../services/events/index.ts';
+import type { BrokerMessage } from '../services/iot/index.ts';
+import { compileTopicRule } from '../services/iot/index.ts';
+import { type Consumer, LocalQueue, type Message, type Queues, queueByUrl } from '../services/sqs/index.ts';
+import type { Assembly } from './assembly.ts';
+import { need, type Roles } from './roles.ts';
+import type { Invoke } from './template-functions.ts';
+
+/** Batches of one mapping that are handled at once; functions have as many environments here. */
+const CONCURRENCY = 2;
+/** What a function's role needs for its queue, which Lambda checks when a mapping is made. */
+const CONSUMER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+
+export function queuesOf(assembly: Assembly, clock: Clock, { onSend }: Interceptors): Queues {
+  const queues = new Map<string, LocalQueue>();
+  for (const { logicalId, properties } of assembly.ofType('AWS::SQS::Queue')) {
+    const redrive = properties.RedrivePolicy as { deadLetterTargetArn: string; maxReceiveCount: number } | undefined;
+    const settings = {
+      name: logicalId,
+      arn: arnOf('sqs', logicalId),
+      visibilityTimeoutSeconds: Number(properties.VisibilityTimeout ?? 30),
+      redrive: redrive && {
+        deadLetterArn: redrive.deadLetterTargetArn,
+        maxReceiveCount: Number(redrive.maxReceiveCount),
+      },
+    };
+    queues.set(settings.arn, new LocalQueue(settings, (arn) => queues.get(arn), clock, onSend));
+  }
+  return queues;
+}
+
+/** The event source mappings. @returns what lets them begin to feed their functions */
+export function consumersOf(assembly: Assembly, queues: Queues, roles: Roles, invoke: Invoke): () => void {
+  const functions = new Map(
+    assembly.ofType('AWS::Lambda::Function').map(({ logicalId, properties }) => [logicalId, properties]),
+  );
+  const mappings = assembly.ofType('AWS::Lambda::EventSourceMapping').map(({ logicalId, properties }) => {
+    const queue = need(queues.get(String(properties.EventSourceArn)), `queue ${properties.EventSourceArn}`);
+    const name = String(properties.FunctionName);
+    roles.require(logicalId, need(functions.get(name), `function ${name}`).Role, CONSUMER_ACTIONS, queue.settings.arn);
+    const partial = String(properties.FunctionResponseTypes ?? '').includes('ReportBatchItemFailures');
+    const consumer: Consumer = {
+      batchSize: Number(properties.BatchSize ?? 10),
+      windowSeconds: Number(properties.MaximumBatchingWindowInSeconds ?? 0),
+      concurrency: CONCURRENCY,
+      async consume(messages) {
+        const answer = await invoke(arnOf('lambda', `function:${name}`), {
+          Records: messages.map((message) => toRecord(message, queue)),
+        });
+        return partial ? failedIds(answer, messages) : [];
+      },
+    };
+    return { queue, consumer };
+  });
+  return () => {
+    for (const { queue, consumer } of mappings) queue.attach(consumer);
+  };
+}
+
+const toRecord = ({ id, body, receives, sentAt }: Message, { settings }: LocalQueue) => ({
+  messageId: id,
+  receiptHandle: id,
+  body,
+  attributes: { ApproximateReceiveCount: String(receives), SentTimestamp: String(sentAt) },
+  messageAttributes: {},
+  eventSource: 'aws:sqs',
+  eventSourceARN: settings.arn,
+});
+
+/** An answer that names a message which was not in the batch fails all of it, as on AWS. */
+function failedIds(answer: unknown, messages: readonly Message[]): string[] {
+  const { batchItemFailures } = (answer ?? {}) as { batchItemFailures?: readonly { itemIdentifier: string }[] | null };
+  const failed = (batchItemFailures ?? []).map(({ itemIdentifier }) => itemIdentifier);
+  const sent = messages.map(({ id }) => id);
+  return failed.every((id) => sent.includes(id)) ? failed : sent;
+}
+
+interface SqsAction {
+  readonly Sqs?: { readonly QueueUrl: string; readonly RoleArn: string; readonly UseBase64?: boolean };
+}
+
+/**
+ * Puts a message of the broker on the queues of the rules that take it. Once its grant was checked, a local action cannot
+ * fail: error actions are for faults.
+ */
+export function topicRulesOf(
+  assembly: Assembly,
+  queues: Queues,
+  roles: Roles,
+  { failsAction = () => false }: Interceptors,
+): (message: BrokerMessage) => void {
+  const rules = assembly.ofType('AWS::IoT::TopicRule').map(({ logicalId, properties }) => {
+    const { Sql, AwsIotSqlVersion, Actions, ErrorAction } = properties.TopicRulePayload as {
+      Sql: string;
+      AwsIotSqlVersion?: string;
+      Actions: readonly SqsAction[];
+      ErrorAction?: SqsAction;
+    };
+    const [queue, ...others] = Actions.map((action) => actionQueue(logicalId, action, queues, roles));
+    if (queue === undefined || others.length > 0) throw new Error(`${logicalId}: expected exactly one action`);
+    const errorQueue = ErrorAction && actionQueue(logicalId, ErrorAction, queues, roles);
+    return { name: logicalId, rule: compileTopicRule(Sql, AwsIotSqlVersion), queue, errorQueue };
+  });
+  return (message) => {
+    for (const { name, rule, queue, errorQueue } of rules.filter(({ rule }) => rule.matches(message.topic))) {
+      if (failsAction(message.topic)) errorQueue?.send(undelivered(name, message));
+      else queue.send(rule.apply(message));
+    }
+  };
+}
+
+/** What AWS IoT gives to an error action ("Error handling (error action)", AWS IoT developer guide). */
+const undelivered = (ruleName: string, { topic, clientId, payload }: BrokerMessage): string =>
+  JSON.stringify({
+    ruleName,
+    topic,
+    clientId,
+    base64OriginalPayload: payload.toString('base64'),
+    failures: [{ failedAction: 'SqsAction', failedResource: 'queue', errorMessage: 'A fault that a test asked for.' }],
+  });
+
+function actionQueue(logicalId: string, { Sqs }: SqsAction, queues: Queues, roles: Roles): LocalQueue {
+  if (Sqs === undefined || Sqs.UseBase64 === true)
+    throw new Error(`${logicalId}: expected actions to SQS as plain text`);
+  const queue = need(queueByUrl(queues, Sqs.QueueUrl), `queue ${Sqs.QueueUrl}`);
+  roles.require(logicalId, Sqs.RoleArn, ['sqs:SendMessage'], queue.settings.arn);
+  return queue;
+}
+
+/** The EventBridge rules; their targets are queues. */
+export function busRulesOf(assembly: Assembly, queues: Queues): BusRule[] {
+  return assembly.ofType('AWS::Events::Rule').map(({ logicalId, properties }) => {
+    const targets = (properties.Targets as readonly { readonly Arn: string }[]).map(({ Arn }) =>
+      need(queues.get(Arn), `${Arn} as a target of ${logicalId}`),
+    );
+    return {
+      pattern: compileEventPattern(properties.EventPattern),
+      deliver: (event) => {
+        for (const queue of targets) queue.send(event);
+      },
+    };
+  });
+}

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sampleFleetVersions } from '../../core/orchestrator/index.ts';
+import { migrations } from '../../schema/index.ts';
+import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
+import { openTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDevices, addRelease } from '../support/rows.ts';
+import { TestService } from '../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+let api: TestApi;
+let client: TestApi['client'];
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+  api = new TestApi(db.app, () => service.now);
+  client = api.client;
+});
+
+describe('the service', () => {
+  test('shows the fleet at a glance, and what needs attention', async () => {
+    await addDevices(db.app, 2);
+    await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
+    await client.createRollout(DRAFT);
+    await client.act('r', 'pause', 'lunch');
+    api.deadLetters = [{ queue: 'status', messages: 3 }];
+    expect(await client.fleet()).toMatchObject({
+      devices: 2,
+      resting_since: null,
+      seen: { last_hour: 2, last_day: 2, last_week: 2, is_estimate: false },
+      versions: [{ device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 }],
+      rollouts: [{ name: 'r', state: 'paused' }],
+      attention: [
+        { kind: 'rollout_paused', message: 'Rollout "r" is paused: lunch' },
+        { kind: 'dead_letters', message: '3 messages were not handled and wait in the status queue' },
+      ],
+    });
+  });
+
+  test('shows the fleet over time', async () => {
+    await addDevices(db.app, 2);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(30);
+    await sampleFleetVersions(db.app, service.now);
+    const { items } = await client.fleetHistory(24);
+    expect(items.map(({ devices }) => devices)).toEqual([2, 2]);
+    service.later(48 * 60);
+    expect((await client.fleetHistory(24)).items).toEqual([]);
+  });
+
+  test('counts each device once at each moment of the history, also while it changes its version', async () => {
+    await addDevices(db.app, 2);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(1);
+    await db.app.query(`UPDATE devices SET current_firmware_version = '1.1.0'`);
+    await sampleFleetVersions(db.app, service.now);
+    service.later(1);
+    const { items } = await client.fleetHistory(24 * 7);
+    expect(items.map(({ firmware_version: version, devices }) => [version, devices])).toEqual([['1.1.0', 2]]);
+  });
+
+  test('decisions can be followed', async () => {
+    await client.createRollout(DRAFT);
+    const [created] = (await client.events()).items;
+    expect(created).toMatchObject({ event: 'rollout_created', decided_by: CALLER });
+    await client.act('r', 'pause', 'lunch');
+    const { items } = await client.events({ after: created?.event_id ?? 0 });
+    expect(items.map(({ event }) => event)).toEqual(['rollout_paused']);
+  });
+
+  test('a tick lets the orchestrator look at once', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout(DRAFT);
+    expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', claimed: 2, owed: 2 }] });
+    expect(api.dispatched).toHaveLength(2);
+  });
+
+  test('the fleet has all its devices in one number, however many versions they run', async () => {
+    await db.app.query(
+      `INSERT INTO devices (device_id, device_model, current_firmware_version)
+       SELECT 'd' || n, 'esp32-s3', '1.0.' || n FROM generate_series(1, 501) AS n`,
+    );
+    expect((await client.fleet()).devices).toBe(501);
+  });
+
+  test('of two ticks at once of one operator one runs', async () => {
+    await addDevices(db.app, 2);
+    await client.createRollout(DRAFT);
+    const ticks = await Promise.all([client.tick(), client.tick()]);
+    expect(ticks.map(({ ran }) => ran).sort()).toEqual([false, true]);
+  });
+
+  test('dead letters are given back, those of a queue that exists', async () => {
+    api.deadLetters = [{ queue: 'ota', messages: 2 }];
+    expect(await client.redriveDeadLetters('ota')).toEqual({ queue: 'ota', messages: 2 });
+    expect(await refusal(client.redriveDeadLetters('nope'))).toMatchObject({ status: 404 });
+  });
+
+  test('says what is deployed, and who asks', async () => {
+    expect(await client.info()).toMatchObject({
+      schema_version: migrations.at(-1)?.version,
+      caller: CALLER,
+      topic_prefix: 'paku',
+    });
+  });
+
+  test('refuses what is no call, no JSON, no cursor', async () => {
+    const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
+    const answer = await api.app.request('/v1/nothing', {}, { event });
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    const broken = await api.app.request(
+      '/v1/rollouts',
+      { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' },
+      { event },
+    );
+    expect(broken.status).toBe(400);
+    expect(await broken.json()).toMatchObject({ detail: 'Malformed JSON in request body.' });
+    const untyped = await api.app.request('/v1/rollouts', { method: 'POST', body: '{}' }, { event });
+    expect(untyped.status).toBe(400);
+    expect(await untyped.json()).toMatchObject({ detail: expect.stringContaining('content-type: application/json') });
+    expect(await refusal(client.devices({ cursor: 'x' }))).toMatchObject({ errors: [{ field: 'cursor' }] });
+    expect(await refusal(client.devices({ limit: 1000 }))).toMatchObject({ errors: [{ field: 'limit' }] });
+  });
+});

@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { explainDevice, previewRollout } from '../../../core/explain/index.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { TestService } from '../../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  await addRelease(db.app, '3.0.0');
+  service = new TestService(db.app);
+});
+
+const AT_ONCE = { stages: [] };
+const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
+const draft = {
+  firmware_version: '3.0.0',
+  device_model: 'esp32-s3',
+  target_type: 'all' as const,
+  target_filter: {},
+  rollout_percentage: 100,
+  allow_downgrade: false,
+  include_unknown: false,
+  weight: 0,
+};
+
+/** Ticks until nothing is sent any more; what is sent succeeds. */
+async function playOut(): Promise<void> {
+  for (let looks = 0; looks < 8; looks++) await service.succeed(...(await service.tick()));
+}
+const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
+
+describe('a heavier rollout', () => {
+  test('that is over bars no later one from its devices', async () => {
+    await addDevices(db.app, 2);
+    await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, weight: 10 });
+    await playOut();
+    expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({ willBeUpdated: 2, willNot: [] });
+    await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
+    await playOut();
+    expect(sent()).toEqual(['d0 2.0.0', 'd1 2.0.0', 'd0 3.0.0', 'd1 3.0.0']);
+  });
+
+  test('that runs bars others from the devices that it has served', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, weight: 10, keep_open: true });
+    await playOut();
+    expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
+      willBeUpdated: 0,
+      willNot: [{ reason: 'held by rollout "heavy", which goes before this one', devices: 1 }],
+    });
+    await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
+    await playOut();
+    expect(sent()).toEqual(['d0 2.0.0']);
+  });
+});
+
+describe('what a newer rollout took over', () => {
+  beforeEach(async () => {
+    await addDevices(db.app, 2);
+    service.absent.add('d0');
+    service.absent.add('d1');
+    await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
+    await service.tick();
+    await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
+    await service.tick();
+  });
+
+  test('falls back to the older one when the newer is stopped before it sends', async () => {
+    await abortRollout(db.app, why(2), service.now);
+    await service.tick();
+    service.absent.clear();
+    await service.status('d0', '1.0.0');
+    await service.status('d1', '1.0.0');
+    expect(sent()).toEqual(['d0 2.0.0', 'd1 2.0.0']);
+  });
+
+  test('is taken over again when the newer goes on', async () => {
+    await stopRollout(db.app, why(2), service.now);
+    await service.tick();
+    await service.tick();
+    await resumeRollout(db.app, why(2), service.now);
+    await service.tick();
+    service.absent.clear();
+    await service.status('d0', '1.0.0');
+    expect(sent()).toEqual(['d0 3.0.0']);
+  });
+});
+
+test('a device on which an aborted newer rollout failed is served by the older one', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
+  const newer = await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
+  await service.tick();
+  await service.result('d0', 4);
+  await service.tick();
+  expect(sent()).toEqual(['d0 3.0.0']);
+  await abortRollout(db.app, why(newer), service.now);
+  await service.tick();
+  expect(sent()).toEqual(['d0 3.0.0', 'd0 2.0.0']);
+});
+
+describe('a newer rollout that takes devices back to an older version', () => {
+  const BACK = { ...AT_ONCE, allow_downgrade: true };
+
+  test('keeps those where they are that the older has not sent to yet', async () => {
+    await addDevices(db.app, 3, { version: '2.0.0' });
+    service.absent.add('d1');
+    service.absent.add('d2');
+    await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
+    await service.succeed(...(await service.tick()));
+    await addDevices(db.app, 1, { version: '2.0.0', prefix: 'late' });
+    await addRollout(db.app, 'back', '2.0.0', BACK);
+    service.sent.length = 0;
+    await service.succeed(...(await service.tick()));
+    service.absent.clear();
+    for (const device of ['d1', 'd2', 'late0']) await service.status(device, '2.0.0');
+    await playOut();
+    expect(sent()).toEqual(['d0 2.0.0']);
+    expect(await db.app.query('SELECT state FROM rollout_overview ORDER BY rollout_id')).toEqual([
+      { state: 'completed' },
+      { state: 'completed' },
+    ]);
+  });
+
+  test('leaves those alone that it is not for', async () => {
+    await addDevices(db.app, 2, { version: '2.0.0' });
+    await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
+    const filter = { target_type: 'specific', target_filter: { device_ids: ['d0'] } };
+    await addRollout(db.app, 'back', '2.0.0', { ...BACK, ...filter });
+    await playOut();
+    expect(sent()).toEqual(['d1 3.0.0']);
+  });
+
+  test('keeps nothing any more once it is aborted', async () => {
+    await addDevices(db.app, 1, { version: '2.0.0' });
+    await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
+    const back = await addRollout(db.app, 'back', '2.0.0', BACK);
+    await service.tick();
+    await service.tick();
+    expect(sent()).toEqual([]);
+    await abortRollout(db.app, why(back), service.now);
+    await service.tick();
+    expect(sent()).toEqual(['d0 3.0.0']);
+  });
+});
+
+test('a device that came with the version of the newer rollout is not taken back by the older one', async () => {
+  await addDevices(db.app, 1, { version: '3.0.0' });
+  const older = await addRollout(db.app, 'older', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
+  await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
+  await service.tick();
+  expect(sent()).toEqual([]);
+  expect(await explainDevice(db.app, older, 'd0', service.now)).toMatchObject({
+    rule: 'is on 3.0.0, where a rollout that goes before this one wants it',
+  });
+});

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { explainDevice } from '../../../core/explain/index.ts';
+import { expireUpdates } from '../../../core/updates/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { TestService } from '../../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
+  service = new TestService(db.app);
+});
+
+const AT_ONCE = { stages: [] };
+const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
+const overview = async () => (await db.app.query('SELECT state, succeeded, failed FROM rollout_overview'))[0];
+
+describe('a stepping stone', () => {
+  test('is left for the target, also where the filter names the versions to start from', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, target_filter: { versions: ['1.0.0'] } });
+    await service.succeed(...(await service.tick()));
+    await expireUpdates(db.app, service.now);
+    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({ next: 'it goes on to 3.0.0' });
+    await service.succeed(...(await service.tick()));
+    for (let looks = 0; looks < 3; looks++) await service.tick();
+    expect(sent()).toEqual(['d0 2.0.0', 'd0 3.0.0']);
+    expect(await overview()).toEqual({ state: 'completed', succeeded: 2, failed: 0 });
+  });
+
+  test('is no way back, not even where a downgrade is allowed', async () => {
+    await addDevices(db.app, 1);
+    service.absent.add('d0');
+    await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, allow_downgrade: true });
+    await service.tick();
+    service.absent.clear();
+    await service.status('d0', '2.5.0');
+    expect(sent()).toEqual([]);
+    expect(await service.tick()).toEqual(['d0']);
+    expect(sent()).toEqual(['d0 3.0.0']);
+  });
+
+  test('on which a device fails is the end of its way, and the rollout ends', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, failure_threshold: 1 });
+    await service.tick();
+    await service.result('d0', 4);
+    for (let looks = 0; looks < 8; looks++) {
+      await service.tick();
+      service.later(1);
+    }
+    expect(sent()).toEqual(['d0 2.0.0']);
+    expect(await overview()).toEqual({ state: 'completed', succeeded: 0, failed: 1 });
+  });
+
+  test('from which a device falls back is not given again and again', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
+    await service.succeed(...(await service.tick()));
+    await service.status('d0', '1.0.0');
+    for (let looks = 0; looks < 8; looks++) {
+      await service.tick();
+      service.later(1);
+    }
+    expect(sent()).toEqual(['d0 2.0.0']);
+    expect(await overview()).toMatchObject({ state: 'completed' });
+  });
+});
+
+test('the stages of a rollout from named versions hold their share of all who began on them', async () => {
+  await addDevices(db.app, 20);
+  const stages = [{ percentage: 50 }, { percentage: 75 }];
+  await addRollout(db.app, 'r', '2.0.0', { stages, target_filter: { versions: ['1.0.0'] } });
+  const sizes: number[] = [];
+  for (let looks = 0; looks < 12; looks++) {
+    const devices = await service.tick();
+    if (devices.length > 0) sizes.push(devices.length);
+    await service.succeed(...devices);
+  }
+  expect(sizes).toEqual([10, 5, 5]);
+});

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Sql } from '../../../core/db/database.ts';
+import { runTick } from '../../../core/orchestrator/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+
+/** Enough that a scan of all of them is dearer than looking up some, and that a walk takes more than one tick. */
+const DEVICES = 30_000;
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await openTestDatabase();
+  await addDevices(db.owner, DEVICES);
+  await addRelease(db.app, '2.0.0');
+  await addRelease(db.app, '3.0.0');
+  await addRollout(db.app, 'older', '2.0.0', { stages: [] });
+  await db.owner.query('VACUUM ANALYZE devices');
+});
+afterAll(() => db?.close());
+
+const now = new Date('2026-03-02T12:00:00Z');
+
+/** One tick. @returns its statements, each with its plan */
+async function tickAndExplain(): Promise<string[]> {
+  const plans: string[] = [];
+  const watched: Sql = {
+    async query<Row>(sql: string, values = {}): Promise<Row[]> {
+      const plan = await db.owner.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`, values);
+      plans.push([sql, ...plan.map((line) => line['QUERY PLAN'])].join('\n'));
+      return db.app.query<Row>(sql, values);
+    },
+  };
+  await runTick(watched, now, async () => {});
+  return plans;
+}
+
+/** Those of one tick that read all devices. */
+const scansOfTick = async () => (await tickAndExplain()).filter((plan) => /Seq Scan on devices/.test(plan));
+
+test('the tick in which a rollout begins counts its members: this finds scans where there are some', async () => {
+  expect(await scansOfTick()).not.toEqual([]);
+});
+
+test('a tick that goes on with a walk does not read all devices', async () => {
+  expect(await scansOfTick()).toEqual([]);
+});
+
+test('nor does one beside a rollout that has its devices taken over', async () => {
+  await addRollout(db.app, 'newer', '3.0.0', { stages: [] });
+  await scansOfTick();
+  expect(await scansOfTick()).toEqual([]);
+});
+
+test('nor does one that looks at devices which have changed', async () => {
+  await db.owner.query(`UPDATE devices SET metadata = '{"customer":"x"}' WHERE device_id IN ('d1', 'd2', 'd3')`);
+  expect(await scansOfTick()).toEqual([]);
+});
+
+test('whether a rollout has an open update is found by an index, also where all its claims were taken over', async () => {
+  await db.owner.query('VACUUM ANALYZE device_update_status');
+  const asking = (await tickAndExplain()).filter((plan) => plan.includes('AS has_open'));
+  expect(asking.length).toBeGreaterThan(1);
+  expect(asking.filter((plan) => /Seq Scan on device_update_status/.test(plan))).toEqual([]);
+});

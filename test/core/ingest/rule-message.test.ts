@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { decodeRuleMessage } from '../../../core/ingest/rule-message.ts';
+import { sha256 } from '../../../core/util/index.ts';
+import { readOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
+import { readStatus } from '../../../lambdas/ingest-status/status-message.ts';
+
+const now = new Date('2026-03-01T12:00:00Z');
+
+const said = '{"firmware_version":"1.0.0","uptime_seconds":5}';
+const undelivered = {
+  ruleName: 'StatusRules',
+  topic: 'paku/edge/ESP32-20E955A0/status',
+  cloudwatchTraceId: '7e146a2c-95b5-6caf-98b9-50e3969734c7',
+  clientId: 'ESP32-20E955A0',
+  base64OriginalPayload: Buffer.from(said).toString('base64'),
+  failures: [{ failedAction: 'SqsAction', failedResource: 'queue', errorMessage: 'AccessDenied' }],
+};
+
+test('what an error action got instead of the queue is the message that the rule would have put there', () => {
+  const at = new Date('2026-03-01T11:59:58Z');
+  const { topic, clientId: client_id, base64OriginalPayload: payload } = undelivered;
+  const delivered = { payload, topic, received_at: at.getTime(), client_id };
+  const decoded = decodeRuleMessage(JSON.stringify(undelivered), 2, now, at);
+  expect(decoded.ok).toBe(true);
+  expect(decoded).toEqual(decodeRuleMessage(JSON.stringify(delivered), 2, now));
+});
+
+test('where nobody knows when it came, it is kept as its device said it, with why, and is not taken for news', () => {
+  const decoded = decodeRuleMessage(JSON.stringify(undelivered), 2, now);
+  expect(decoded).toEqual({
+    ok: false,
+    rejected: {
+      topic: 'paku/edge/ESP32-20E955A0/status',
+      clientId: 'ESP32-20E955A0',
+      receivedAt: now,
+      reason: expect.stringMatching(/^its rule could not put it on the queue.*The rule: AccessDenied$/),
+      payload: Buffer.from(said),
+      payloadHash: sha256(said),
+    },
+  });
+});
+
+test('a body that neither a rule nor its error action makes is kept whole', () => {
+  const decoded = decodeRuleMessage('{"hello": 1}', 2, now);
+  expect(decoded).toMatchObject({ ok: false, rejected: { topic: '', payload: Buffer.from('{"hello": 1}') } });
+});
+
+test.each([
+  ['that claims another device', { device_id: `${'x'.repeat(78)}😀` }],
+  ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
+])('the reason why a message %s is refused can be stored, wherever it was cut', (_, said) => {
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), 2, now);
+  const reason = decoded.ok ? (readStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
+  expect(reason).toContain('xxxxx');
+  expect(reason.isWellFormed()).toBe(true);
+});
+
+test('the message of a result can be stored, wherever it was cut', () => {
+  const said = { success: false, message: `${'x'.repeat(499)}😀` };
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), 2, now);
+  const read = decoded.ok ? readOtaMessage(decoded.value, 'result') : undefined;
+  expect(read?.ok && (read.report.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
+});
+
+test('a topic that cannot be stored is kept as far as it can', () => {
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/\0\uD800/status', {}), 2, now);
+  expect(decoded).toMatchObject({ ok: false, rejected: { topic: 'paku/edge/\uFFFD\uFFFD/status' } });
+  expect(decoded.ok || decoded.rejected.reason).toBe('topic names no valid device id: "\uFFFD\uFFFD"');
+});
+
+const bodyOf = (topic: string, said: object) =>
+  JSON.stringify({ topic, received_at: 1, payload: Buffer.from(JSON.stringify(said)).toString('base64') });
+
+test.each([
+  ['a value in 15 objects is read', 15, '', true],
+  ['one in 16 is nested too deep', 16, '', false],
+  ['and so it is beside others', 16, ',"x":[]', false],
+  ['many brackets beside each other are no depth', 2, `,"x":[${'[],'.repeat(40)}[]]`, true],
+])('%s', (_, objects, more, isRead) => {
+  const text = `{"a":${'{"a":'.repeat(objects - 1)}1${'}'.repeat(objects - 1)}${more}}`;
+  const payload = Buffer.from(text).toString('base64');
+  const body = JSON.stringify({ payload, topic: 'paku/edge/d0/status', received_at: now.getTime(), client_id: 'd0' });
+  expect(decodeRuleMessage(body, 2, now).ok).toBe(isRead);
+});

@@ -1,8 +1,0 @@
-import { expect, test } from 'vitest';
-import { modelSettingsSchema, settingsOf } from '../../core/model-settings.ts';
-
-test('a model without settings of its own has the defaults, whatever it is called', () => {
-  for (const model of ['van', 'constructor', '__proto__', 'toString']) {
-    expect(settingsOf({}, model)).toEqual(modelSettingsSchema.parse({}));
-  }
-});

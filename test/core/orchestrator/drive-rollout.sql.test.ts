@@ -1,0 +1,539 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { eligibleVersions } from '../../../core/orchestrator/drive-rollout.ts';
+import { abortRollout, readRollout, resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { TestService } from '../../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+});
+
+const AT_ONCE = { stages: [] };
+const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
+const rolloutOf = async (name: string) => {
+  const [row] = await db.app.query<{
+    completed_at: Date | null;
+    paused_reason: string | null;
+    paused_by: string | null;
+  }>('SELECT * FROM rollout_configurations WHERE name = :name', { name });
+  return row;
+};
+const updateOf = async (device: string) => {
+  const [row] = await db.app.query(
+    'SELECT * FROM device_update_status WHERE device_id = :device ORDER BY id DESC LIMIT 1',
+    {
+      device,
+    },
+  );
+  return row;
+};
+const countByStatus = async () => {
+  const rows = await db.app.query<{ status: string; n: number }>(
+    'SELECT status, count(*)::integer AS n FROM device_update_status GROUP BY status ORDER BY status',
+  );
+  return Object.fromEntries(rows.map(({ status, n }) => [status, n]));
+};
+const eventTypes = async () => {
+  const rows = await db.app.query<{ event_type: string }>(
+    'SELECT event_type FROM ota_events WHERE device_id IS NULL ORDER BY id',
+  );
+  return rows.map(({ event_type }) => event_type);
+};
+
+describe('stages', () => {
+  const STAGES = [{ percentage: 10, soak_minutes: 30 }, { percentage: 50 }];
+
+  test('go on by themselves, each when its gate has held for its soak, to the end', async () => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0', { stages: STAGES });
+    const first = await service.tick();
+    expect(first).toHaveLength(2);
+    await service.succeed(...first);
+    expect(await service.tick()).toEqual([]);
+    service.later(29);
+    expect(await service.tick()).toEqual([]);
+    service.later(1);
+    const second = await service.tick();
+    expect(second).toHaveLength(8);
+    await service.succeed(...second);
+    await service.tick();
+    const rest = await service.tick();
+    expect(rest.length + service.sent.length - 10).toBeGreaterThanOrEqual(10);
+    await service.succeed(...service.sent.slice(10).map(({ deviceId }) => deviceId));
+    await service.tick();
+    await service.tick();
+    expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
+    expect(await countByStatus()).toEqual({ success: 20 });
+    expect(await eventTypes()).toEqual([
+      'rollout_started',
+      'rollout_stage_began',
+      'rollout_stage_began',
+      'rollout_completed',
+    ]);
+  });
+
+  test('a device that joins later falls in or out by its hash, and those chosen stay chosen', async () => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0', { stages: STAGES });
+    const first = await service.tick();
+    await addDevices(db.app, 200, { prefix: 'late' });
+    const joined = await service.tick();
+    expect(joined.length).toBeGreaterThan(5);
+    expect(joined.length).toBeLessThan(50);
+    expect(joined.some((device) => first.includes(device))).toBe(false);
+  });
+
+  test('a plain row sends to one device of twenty first', async () => {
+    await addDevices(db.app, 20);
+    await addRollout(db.app, 'r', '2.0.0');
+    expect(await service.tick()).toHaveLength(1);
+    expect(await service.tick()).toHaveLength(0);
+  });
+
+  test('a device out of reach takes no place in the window of a slow start', async () => {
+    await addDevices(db.app, 3);
+    for (const device of ['d0', 'd1']) service.absent.add(device);
+    await addRollout(db.app, 'r', '2.0.0');
+    for (let n = 0; n < 3; n++) await service.tick();
+    expect(service.sent.map(({ deviceId }) => deviceId)).toEqual(['d2']);
+  });
+});
+
+describe('a halt', () => {
+  test('cancels what is owed and what was not fetched, and lets downloads end', async () => {
+    await addDevices(db.app, 4);
+    const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    service.absent.add('d3');
+    await service.tick();
+    expect(await service.fetch('d0')).toBe('open');
+    await stopRollout(db.app, why(id), service.now);
+    await service.tick();
+    expect(await countByStatus()).toEqual({ canceled: 3, downloading: 1 });
+    expect(await service.fetch('d1')).toBe('over');
+    await service.succeed('d0');
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'success' });
+    expect(await rolloutOf('r')).toMatchObject({ paused_reason: 'because', paused_by: 'an operator' });
+  });
+
+  test('counts no failure after its 410', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    await stopRollout(db.app, why(id), service.now);
+    await service.tick();
+    await service.result('d0', 2);
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'canceled' });
+    expect(await db.app.query('SELECT failed, canceled FROM rollout_stages')).toEqual([{ failed: 0, canceled: 1 }]);
+  });
+
+  test('comes by itself when too many fail, and stays until somebody resumes', async () => {
+    await addDevices(db.app, 10);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 3 });
+    await service.tick();
+    for (const device of ['d0', 'd1', 'd2']) await service.result(device, 4);
+    await service.tick();
+    expect(await rolloutOf('r')).toMatchObject({
+      paused_reason: '3 of 3 devices failed, which is 100 %; the rollout allows 10 %',
+      paused_by: 'orchestrator',
+    });
+    service.later(600);
+    expect(await service.tick()).toEqual([]);
+    expect(await countByStatus()).toEqual({ canceled: 7, failed: 3 });
+  });
+
+  test('with a wrong filter says what is wrong', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { target_filter: { device_idz: ['d0'] } });
+    expect(await service.tick()).toEqual([]);
+    expect((await rolloutOf('r'))?.paused_reason).toBe('target_filter: device_idz: there is no such field');
+  });
+});
+
+describe('an operator', () => {
+  test('resumes: what was canceled is claimed again and the gates begin anew', async () => {
+    await addDevices(db.app, 10);
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 3 });
+    await service.tick();
+    for (const device of ['d0', 'd1', 'd2']) await service.result(device, 4);
+    await service.tick();
+    expect(await resumeRollout(db.app, why(id), service.now)).toBe(true);
+    expect(await resumeRollout(db.app, why(id), service.now)).toBe(false);
+    expect(await service.tick()).toHaveLength(7);
+    expect(await rolloutOf('r')).toMatchObject({ paused_reason: null });
+    expect(await countByStatus()).toEqual({ canceled: 7, failed: 3, sent: 7 });
+  });
+
+  test('resumes a slow start with the window that it had', async () => {
+    await addDevices(db.app, 20);
+    const id = await addRollout(db.app, 'r', '2.0.0');
+    await service.tick();
+    await stopRollout(db.app, why(id), service.now);
+    await service.tick();
+    await resumeRollout(db.app, why(id), service.now);
+    await service.tick();
+    expect(service.sent).toHaveLength(2);
+  });
+
+  test('aborts for good', async () => {
+    await addDevices(db.app, 3);
+    const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    expect(await abortRollout(db.app, why(id), service.now)).toBe(true);
+    expect(await resumeRollout(db.app, why(id), service.now)).toBe(false);
+    expect(await service.tick()).toEqual([]);
+    expect(await countByStatus()).toEqual({ canceled: 3 });
+  });
+
+  test('retries those that failed, also of a rollout that is complete', async () => {
+    await addDevices(db.app, 4);
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1 });
+    await service.tick();
+    await service.result('d0', 4);
+    await service.succeed('d1', 'd2', 'd3');
+    for (let n = 0; n < 3; n++) await service.tick();
+    expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
+    expect(await retryFailed(db.app, why(id), ['1.0.0'], service.now)).toBe(1);
+    expect(await service.tick()).toEqual(['d0']);
+    await service.succeed('d0');
+    for (let n = 0; n < 3; n++) await service.tick();
+    expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
+    expect(await countByStatus()).toEqual({ failed: 1, success: 4 });
+  });
+
+  test('is not completed by a tick that was under way when failed devices were to be retried', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, failure_count: 5 });
+    await service.tick();
+    await service.result('d0', 4);
+    await service.tick();
+    service.later(10);
+    let retried = 0;
+    service.sql = {
+      async query(sql, values) {
+        if (sql.includes('SET completed_at =')) retried += await retryFailed(db.app, why(id), ['1.0.0'], service.now);
+        return db.app.query(sql, values);
+      },
+    };
+    while (retried === 0) await service.tick();
+    service.sql = db.app;
+    expect((await rolloutOf('r'))?.completed_at).toBeNull();
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
+  test('retries nobody who may not be updated by it any more, and so does not undo a halt for nothing', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_count: 1 });
+    await service.tick();
+    await service.result('d0', 4);
+    await service.tick();
+    const rollout = await readRollout(db.app, id);
+    await service.status('d0', '3.0.0');
+    const versions = rollout === undefined ? [] : await eligibleVersions(db.app, rollout);
+    expect(versions).toEqual([]);
+    expect(await retryFailed(db.app, why(id), versions, service.now)).toBe(0);
+    expect((await rolloutOf('r'))?.paused_reason).not.toBeNull();
+  });
+
+  test('of a rollout made by SQL alone leaves every decision in the history, with the numbers of the moment', async () => {
+    await addDevices(db.app, 2);
+    const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    await stopRollout(db.app, why(id), service.now);
+    const [event] = await db.app.query(`SELECT payload FROM ota_events WHERE event_type = 'rollout_paused'`);
+    expect(event).toEqual({
+      payload: {
+        reason: 'because',
+        by: 'an operator',
+        numbers: { stage: 0, claimed: 2, succeeded: 0, failed: 0, canceled: 0, silent: 0 },
+      },
+    });
+  });
+});
+
+describe('attempts', () => {
+  test('a failed download is tried again, directly, and each reason is kept', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    await service.fetch('d0');
+    await service.result('d0', 2);
+    expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1, error_message: 'code 2' });
+    expect(await service.tick()).toEqual([]);
+    service.later(4);
+    expect(await service.tick()).toEqual(['d0']);
+    await service.succeed('d0');
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'success', attempt: 2 });
+    expect(
+      await db.app.query('SELECT attempt, delivery, status, reason FROM update_attempts ORDER BY attempt'),
+    ).toEqual([
+      { attempt: 1, delivery: 'redirect', status: 'failed', reason: 'code 2' },
+      { attempt: 2, delivery: 'direct', status: 'success', reason: null },
+    ]);
+  });
+
+  test('a device that wakes before its retry is due waits too', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    await service.result('d0', 1);
+    await service.status('d0', '1.0.0');
+    expect(service.sent).toHaveLength(1);
+  });
+
+  test('a command that nobody acknowledged goes to the other topic family', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    service.later(16);
+    await service.tick();
+    service.later(4);
+    await service.tick();
+    expect(service.sent.map(({ family }) => family)).toEqual(['devices', 'edge']);
+  });
+
+  test('the last failure is final', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_attempts: 2 });
+    for (let n = 0; n < 2; n++) {
+      await service.tick();
+      await service.result('d0', 7);
+      service.later(4);
+    }
+    expect(await updateOf('d0')).toMatchObject({ status: 'failed', attempt: 2, error_message: 'code 7' });
+  });
+
+  test('word that comes after the deadline takes the place of a retry', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    service.later(16);
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'pending' });
+    await service.fetch('d0');
+    expect(await updateOf('d0')).toMatchObject({ status: 'downloading', attempt: 1 });
+    service.later(5);
+    expect(await service.tick()).toEqual([]);
+  });
+
+  test('a device that began and went quiet counts as failed while it stays so', async () => {
+    await addDevices(db.app, 2);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
+    await service.tick();
+    for (const device of ['d0', 'd1']) {
+      await service.fetch(device);
+      service.absent.add(device);
+    }
+    service.later(16);
+    await service.tick();
+    service.later(4);
+    await service.tick();
+    await service.tick();
+    expect((await rolloutOf('r'))?.paused_reason).toBe(
+      '2 of 2 devices failed, which is 100 %; the rollout allows 10 %',
+    );
+  });
+
+  test('a device that was updated by other means is recognised and closed', async () => {
+    await addDevices(db.app, 2);
+    for (const device of ['d0', 'd1']) service.absent.add(device);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    service.absent.clear();
+    await service.status('d0', 'v2.0.0');
+    await service.status('d1', '3.0.0');
+    expect(service.sent).toEqual([]);
+    expect(await updateOf('d0')).toMatchObject({
+      status: 'canceled',
+      error_message: 'not sent: the device runs 2.0.0 already',
+    });
+    expect(await updateOf('d1')).toMatchObject({
+      status: 'canceled',
+      error_message: 'not sent: the device now runs 3.0.0',
+    });
+  });
+
+  test('a late success is shown, and is no failure', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
+    await service.tick();
+    await service.result('d0', 4);
+    service.later(60);
+    await service.status('d0', '2.0.0');
+    expect(await updateOf('d0')).toMatchObject({ status: 'failed', late_success_at: service.now });
+    expect(await db.app.query('SELECT failed, failure_points, canceled FROM rollout_stages')).toEqual([
+      { failed: 0, failure_points: 0, canceled: 1 },
+    ]);
+  });
+});
+
+describe('pace', () => {
+  test('nothing is claimed before its start', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, start_at: '2026-03-02T13:00:00Z' });
+    expect(await service.tick()).toEqual([]);
+    service.later(60);
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
+  test('nothing is sent outside its window, to a device that wakes neither', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, send_window: { from: '22:00', to: '23:00' } });
+    expect(await service.tick()).toEqual([]);
+    await service.status('d0', '1.0.0');
+    expect(service.sent).toEqual([]);
+    service.later(10 * 60);
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
+  test('a window that closes between two looks is closed', async () => {
+    await addDevices(db.app, 2);
+    await addRollout(db.app, 'r', '2.0.0', {
+      ...AT_ONCE,
+      send_window: { from: '11:00', to: '12:01' },
+      max_in_flight: 1,
+    });
+    expect(await service.tick()).toHaveLength(1);
+    service.later(1);
+    await service.result(service.sent[0]?.deviceId ?? '', 4);
+    await service.status(service.sent[0]?.deviceId === 'd0' ? 'd1' : 'd0', '1.0.0');
+    expect(service.sent).toHaveLength(1);
+  });
+
+  test('jitter spreads the first commands', async () => {
+    await addDevices(db.app, 200);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, jitter_minutes: 100, max_attempts: 1, failure_threshold: 1 });
+    await service.tick();
+    const counts: number[] = [service.sent.length];
+    for (let n = 0; n < 10; n++) {
+      service.later(10);
+      counts.push((await service.tick()).length);
+    }
+    expect(service.sent).toHaveLength(200);
+    expect(Math.max(...counts)).toBeLessThan(45);
+  });
+});
+
+describe('two rollouts', () => {
+  beforeEach(() => addRelease(db.app, '3.0.0'));
+
+  test('the newer takes over what the older has not sent', async () => {
+    await addDevices(db.app, 6);
+    for (let n = 1; n < 6; n++) service.absent.add(`d${n}`);
+    await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
+    await service.tick();
+    service.absent.clear();
+    await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
+    expect(await service.tick()).toEqual(['d1', 'd2', 'd3', 'd4', 'd5']);
+    expect(service.sent.map(({ version }) => version)).toEqual(['2.0.0', '3.0.0', '3.0.0', '3.0.0', '3.0.0', '3.0.0']);
+    await service.succeed('d0');
+    await service.tick();
+    expect(service.sent.at(-1)).toMatchObject({ deviceId: 'd0', version: '3.0.0' });
+  });
+
+  test('the heavier wins, whatever their ages', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'older', '3.0.0', { ...AT_ONCE, weight: 5 });
+    await addRollout(db.app, 'newer', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
+    await service.tick();
+    expect(service.sent).toMatchObject([{ version: '3.0.0' }]);
+  });
+
+  test('a device is never flapped between two', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'older', '2.0.0', { ...AT_ONCE, allow_downgrade: true, keep_open: true });
+    await addRollout(db.app, 'newer', '3.0.0', { ...AT_ONCE, allow_downgrade: true, keep_open: true });
+    for (let n = 0; n < 5; n++) {
+      await service.tick();
+      if (service.sent.length > n) await service.succeed('d0');
+    }
+    expect(service.sent.map(({ version }) => version)).toEqual(['3.0.0']);
+  });
+
+  test('a rollout is not complete while another holds one of its devices', async () => {
+    await addDevices(db.app, 2);
+    await addRollout(db.app, 'first', '2.0.0', {
+      ...AT_ONCE,
+      target_type: 'specific',
+      target_filter: { device_ids: ['d0'] },
+    });
+    await service.tick();
+    await addRollout(db.app, 'second', '3.0.0', AT_ONCE);
+    await service.tick();
+    await service.succeed('d1');
+    await service.tick();
+    await service.tick();
+    expect((await rolloutOf('second'))?.completed_at).toBeNull();
+  });
+});
+
+describe('versions', () => {
+  test('a stepping stone comes first where the minimum bars a device', async () => {
+    await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
+    await service.tick();
+    await service.succeed('d0');
+    await service.tick();
+    await service.succeed('d0');
+    await service.tick();
+    await service.tick();
+    expect(service.sent.map(({ version }) => version)).toEqual(['2.0.0', '3.0.0']);
+    expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
+  });
+
+  test('an image that calls itself something else halts the rollout', async () => {
+    await addDevices(db.app, 3);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    for (const device of ['d0', 'd1']) {
+      await service.fetch(device);
+      await service.result(device, 0);
+    }
+    service.later(1);
+    for (const device of ['d0', 'd1']) await service.status(device, '2.0.0-rc1');
+    await service.tick();
+    expect((await rolloutOf('r'))?.paused_reason).toBe(
+      'the image calls itself 2.0.0-rc1: 2 devices wrote it and report that version',
+    );
+  });
+});
+
+describe('the end', () => {
+  test('nothing joins a rollout that is complete, unless it is kept open', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await service.tick();
+    await service.succeed('d0');
+    await service.tick();
+    await service.tick();
+    expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
+    await addRollout(db.app, 'open', '2.0.0', { ...AT_ONCE, keep_open: true });
+    await service.tick();
+    await addDevices(db.app, 1, { prefix: 'late' });
+    expect(await service.tick()).toEqual(['late0']);
+    expect((await rolloutOf('open'))?.completed_at).toBeNull();
+  });
+
+  test('a device that could never be reached says nothing about the firmware', async () => {
+    await addDevices(db.app, 1);
+    service.absent.add('d0');
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
+    await service.tick();
+    service.later(31 * 24 * 60);
+    for (let n = 0; n < 3; n++) await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'timed_out' });
+    expect(await rolloutOf('r')).toMatchObject({ paused_reason: null, completed_at: expect.any(Date) });
+  });
+});

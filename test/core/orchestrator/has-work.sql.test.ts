@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { takeLease } from '../../../core/db/index.ts';
+import { hasWork } from '../../../core/orchestrator/has-work.ts';
+import { abortRollout, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { TestService } from '../../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+  await takeLease(db.app, 'housekeeping', 'a test', service.now, 365 * 86_400);
+});
+
+const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
+const published = () => db.app.query('UPDATE ota_events SET published_at = now() WHERE device_id IS NULL');
+const isAtRest = async () => {
+  await published();
+  return !(await hasWork(db.app, service.now));
+};
+
+test('a fleet that only reports leaves the orchestrator nothing to do', async () => {
+  await addDevices(db.app, 3);
+  await service.status('d0', '1.0.0');
+  expect(await isAtRest()).toBe(true);
+});
+
+test('there is work from the row that makes a rollout until its last device has ended', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+  expect(await isAtRest()).toBe(false);
+  await service.tick();
+  await service.succeed('d0');
+  expect(await isAtRest()).toBe(false);
+  service.later(10);
+  await service.tick();
+  await service.tick();
+  expect(await isAtRest()).toBe(true);
+});
+
+test('a rollout that is stopped is at rest once what it owed is canceled, and wakes when it is resumed', async () => {
+  await addDevices(db.app, 2);
+  const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+  await service.tick();
+  await stopRollout(db.app, why(id), service.now);
+  expect(await isAtRest()).toBe(false);
+  await service.tick();
+  await service.tick();
+  expect(await isAtRest()).toBe(true);
+  await resumeRollout(db.app, why(id), service.now);
+  expect(await isAtRest()).toBe(false);
+  await abortRollout(db.app, why(id), service.now);
+  await service.tick();
+  expect(await isAtRest()).toBe(true);
+});
+
+test('what is done by SQL alone is work', async () => {
+  await addDevices(db.app, 1);
+  const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+  await service.tick();
+  await service.fetch('d0');
+  await db.app.query('UPDATE rollout_configurations SET is_active = false WHERE id = :id', { id });
+  expect(await isAtRest()).toBe(false);
+  await service.tick();
+  expect(await isAtRest()).toBe(true);
+  await db.app.query('UPDATE rollout_configurations SET is_active = true WHERE id = :id', { id });
+  expect(await isAtRest()).toBe(false);
+});
+
+test('an update that goes on while its rollout is stopped is work again at its deadline', async () => {
+  await addDevices(db.app, 1);
+  const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
+  await service.tick();
+  await service.fetch('d0');
+  await stopRollout(db.app, why(id), service.now);
+  await service.tick();
+  expect(await isAtRest()).toBe(true);
+  service.later(20);
+  expect(await isAtRest()).toBe(false);
+});
+
+test('an event that is not published yet, and housekeeping that is due, are work', async () => {
+  await addRollout(db.app, 'r', '2.0.0', { is_active: false });
+  expect(await isAtRest()).toBe(true);
+  await db.app.query(
+    `INSERT INTO ota_events (rollout_id, event_type, received_at, payload_hash) VALUES (1, 'rollout_changed', now(), 'x')`,
+  );
+  expect(await hasWork(db.app, service.now)).toBe(true);
+  await published();
+  service.later(366 * 24 * 60);
+  expect(await hasWork(db.app, service.now)).toBe(true);
+});
+
+test('an event of a rollout that was deleted before it was published keeps nobody at work', async () => {
+  await addRollout(db.app, 'r', '2.0.0', { is_active: false });
+  await db.app.query(
+    `INSERT INTO ota_events (rollout_id, event_type, received_at, payload_hash) VALUES (1, 'rollout_changed', now(), 'x')`,
+  );
+  expect(await hasWork(db.app, service.now)).toBe(true);
+  await db.owner.query('DELETE FROM rollout_configurations');
+  expect(await hasWork(db.app, service.now)).toBe(false);
+});

@@ -1,0 +1,299 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type AttemptFacts,
+  type BootReport,
+  judgeAttempt,
+  REPORTED_STATES,
+  type ReportedState,
+  type ResultReport,
+} from '../../../core/policy/update-policy.ts';
+import { UPDATE_STATES, type UpdateState } from '../../../core/policy/update-states.ts';
+
+const times = { attemptTimeoutMinutes: 15, confirmTimeoutMinutes: 15, survivalMinutes: 5 };
+const sentAt = new Date('2026-01-01T12:00:00Z');
+const at = (seconds: number) => new Date(sentAt.getTime() + seconds * 1000);
+const boot = (seconds: number, version: string, uptimeSeconds: number | null = null): BootReport => ({
+  version,
+  receivedAt: at(seconds),
+  uptimeSeconds,
+});
+
+const silent: AttemptFacts = {
+  targetVersion: '2.0.0',
+  previousVersion: '1.0.0',
+  sentAt,
+  acknowledgedAt: null,
+  lastReportAt: null,
+  furthestState: null,
+  percent: null,
+  result: null,
+  boots: [],
+};
+const written: AttemptFacts = {
+  ...silent,
+  acknowledgedAt: at(1),
+  lastReportAt: at(60),
+  furthestState: 'installing',
+  percent: 100,
+  result: { receivedAt: at(60), success: true, code: 0, message: 'Success' },
+};
+
+describe('before a result', () => {
+  test('a command without an answer stays sent until its deadline', () => {
+    expect(judgeAttempt(silent, times, at(899))).toMatchObject({ status: 'sent', deadlineAt: at(900), closedAt: null });
+  });
+
+  test('a command that was never answered times out', () => {
+    const judged = judgeAttempt(silent, times, at(900));
+    expect(judged).toMatchObject({ status: 'timed_out', closedAt: at(900) });
+    expect(judged.errorMessage).toBe('no answer to the command within 15 min');
+  });
+
+  test('each report puts the deadline off', () => {
+    const facts = { ...silent, acknowledgedAt: at(1), lastReportAt: at(600), furthestState: 'downloading' as const };
+    expect(judgeAttempt(facts, times, at(1_400))).toMatchObject({ status: 'downloading', deadlineAt: at(1_500) });
+    expect(judgeAttempt(facts, times, at(1_500)).errorMessage).toBe('no progress for 15 min while downloading');
+  });
+
+  test('a failure is final at once, with what the device said', () => {
+    const result = { receivedAt: at(9), success: false, code: 2, message: 'Download failed' };
+    expect(judgeAttempt({ ...written, result }, times, at(10))).toMatchObject({
+      status: 'failed',
+      resultCode: 2,
+      errorMessage: 'Download failed',
+      closedAt: at(9),
+    });
+  });
+});
+
+describe('written is not running', () => {
+  test('success is provisional until the new version reports', () => {
+    expect(judgeAttempt(written, times, at(61))).toMatchObject({
+      status: 'success',
+      confirmedAt: null,
+      closedAt: null,
+    });
+  });
+
+  test('the new version confirms it, and surviving makes it final', () => {
+    const facts = { ...written, boots: [boot(75, '2.0.0', 5)] };
+    expect(judgeAttempt(facts, times, at(76))).toMatchObject({
+      confirmedAt: at(75),
+      deadlineAt: at(375),
+      closedAt: null,
+    });
+    expect(judgeAttempt(facts, times, at(375))).toMatchObject({ status: 'success', closedAt: at(375) });
+  });
+
+  test('the old version after a reboot is a rollback', () => {
+    const facts = { ...written, boots: [boot(100, '1.0.0', 20)] };
+    expect(judgeAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', closedAt: at(100) });
+  });
+
+  test('the old version that dies after a first report of the new one is a rollback too', () => {
+    const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(140, '1.0.0', 3)] };
+    expect(judgeAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', confirmedAt: at(75) });
+  });
+
+  test('a version that was neither sent nor there before is what the image calls itself', () => {
+    const facts = { ...written, boots: [boot(100, '1.9.9', 20)] };
+    expect(judgeAttempt(facts, times, at(101))).toMatchObject({
+      status: 'failed',
+      unexpectedVersion: '1.9.9',
+      closedAt: at(100),
+    });
+  });
+
+  test('where it is not known what ran before, another version is a rollback', () => {
+    const facts = { ...written, previousVersion: null, boots: [boot(100, '1.9.9', 20)] };
+    expect(judgeAttempt(facts, times, at(101)).status).toBe('rolled_back');
+  });
+
+  test('the old version long after the new one has survived changes nothing', () => {
+    const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(5_000, '1.0.0', 3)] };
+    expect(judgeAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', closedAt: at(375) });
+  });
+
+  test.each([
+    ['a heartbeat of the old image before the reboot', boot(62, '1.0.0', 4_000)],
+    ['a heartbeat without an uptime within 20 s', boot(79, '1.0.0')],
+    ['an uptime that reaches back before the result', boot(160, '1.0.0', 200)],
+  ])('%s proves nothing', (_, report) => {
+    expect(judgeAttempt({ ...written, boots: [report] }, times, at(161)).status).toBe('success');
+  });
+
+  test('silence after the result times out', () => {
+    const judged = judgeAttempt(written, times, at(60 + 900));
+    expect(judged).toMatchObject({ status: 'timed_out', closedAt: at(960) });
+    expect(judged.errorMessage).toBe('written, but 2.0.0 was not reported within 15 min');
+  });
+
+  test('the new version confirms an update whose result was lost', () => {
+    expect(judgeAttempt({ ...silent, boots: [boot(80, '2.0.0')] }, times, at(81))).toMatchObject({
+      status: 'success',
+      writtenAt: at(80),
+      confirmedAt: at(80),
+    });
+  });
+});
+
+/** What was said in each state that a judgement can give, at most five minutes after the command. */
+const SAID = {
+  sent: silent,
+  downloading: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'downloading' },
+  downloaded: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'downloaded' },
+  installing: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'installing' },
+  success: written,
+  confirmed: { ...written, boots: [boot(100, '2.0.0', 5)] },
+  failed: { ...written, result: { receivedAt: at(60), success: false, code: 4, message: 'no' } },
+  rolled_back: { ...written, boots: [boot(100, '1.0.0', 5)] },
+} as const satisfies Partial<Record<UpdateState | 'confirmed', AttemptFacts>>;
+type Said = keyof typeof SAID;
+
+/** What is heard next, at 300 s. */
+const heard = (facts: AttemptFacts, given: Partial<AttemptFacts>): AttemptFacts => ({
+  ...facts,
+  acknowledgedAt: facts.acknowledgedAt ?? at(300),
+  lastReportAt: at(300),
+  ...given,
+});
+const furthest = (facts: AttemptFacts, state: ReportedState): ReportedState =>
+  REPORTED_STATES.findLast((each) => each === state || each === facts.furthestState) ?? state;
+const result = (facts: AttemptFacts, code: number): ResultReport =>
+  facts.result ?? { receivedAt: at(300), success: code === 0, code, message: null };
+const seen = (facts: AttemptFacts, report: BootReport): AttemptFacts => ({ ...facts, boots: [...facts.boots, report] });
+
+const EVENTS = {
+  accepted: (facts) => heard(facts, {}),
+  downloading: (facts) => heard(facts, { furthestState: furthest(facts, 'downloading') }),
+  verifying: (facts) => heard(facts, { furthestState: furthest(facts, 'downloaded') }),
+  installing: (facts) => heard(facts, { furthestState: furthest(facts, 'installing') }),
+  written: (facts) => heard(facts, { result: result(facts, 0) }),
+  failed: (facts) => heard(facts, { result: result(facts, 2) }),
+  'new version': (facts) => seen(facts, boot(300, '2.0.0', 5)),
+  'old version': (facts) => seen(facts, boot(300, '1.0.0', 90_000)),
+  'old version, booted': (facts) => seen(facts, boot(300, '1.0.0', 5)),
+  'another version, booted': (facts) => seen(facts, boot(300, '1.9.9', 5)),
+  silence: (facts) => facts,
+} satisfies Record<string, (facts: AttemptFacts) => AttemptFacts>;
+type Event = keyof typeof EVENTS;
+const events = Object.keys(EVENTS) as Event[];
+
+const OPEN = ['sent', 'downloading', 'downloaded', 'installing', 'success', 'confirmed'];
+const STAYS = <S extends Said>(state: S) =>
+  Object.fromEntries(events.map((event) => [event, state])) as Record<Event, S>;
+const UNDER_WAY = { written: 'success', failed: 'failed', 'new version': 'confirmed', silence: 'timed_out' } as const;
+
+const TABLE: Readonly<Record<Said, Readonly<Record<Event, Said | 'timed_out' | 'survived'>>>> = {
+  sent: {
+    ...STAYS('sent'),
+    ...UNDER_WAY,
+    downloading: 'downloading',
+    verifying: 'downloaded',
+    installing: 'installing',
+  },
+  downloading: { ...STAYS('downloading'), ...UNDER_WAY, verifying: 'downloaded', installing: 'installing' },
+  downloaded: { ...STAYS('downloaded'), ...UNDER_WAY, installing: 'installing' },
+  installing: { ...STAYS('installing'), ...UNDER_WAY },
+  success: {
+    ...STAYS('success'),
+    'new version': 'confirmed',
+    'old version, booted': 'rolled_back',
+    'another version, booted': 'failed',
+    silence: 'timed_out',
+  },
+  confirmed: {
+    ...STAYS('confirmed'),
+    'old version, booted': 'rolled_back',
+    'another version, booted': 'failed',
+    silence: 'survived',
+  },
+  failed: STAYS('failed'),
+  rolled_back: STAYS('rolled_back'),
+};
+
+describe('every state and every event', () => {
+  test('are in the table; a judgement never gives pending or canceled', () => {
+    const given = new Set<string>([...Object.keys(SAID), ...Object.values(TABLE).flatMap((row) => Object.values(row))]);
+    expect(UPDATE_STATES.filter((state) => !given.has(state))).toEqual(['pending', 'canceled']);
+  });
+
+  const cells = Object.keys(SAID).flatMap((state) => events.map((event) => [state as Said, event] as const));
+  test.each(cells)('%s, then %s', (state, event) => {
+    const now = event === 'silence' ? at(100_000) : at(301);
+    const { status, confirmedAt, closedAt, deadlineAt } = judgeAttempt(EVENTS[event](SAID[state]), times, now);
+    const became = status !== 'success' || confirmedAt === null ? status : closedAt === null ? 'confirmed' : 'survived';
+    expect(became).toBe(TABLE[state][event]);
+    expect({ isOpen: closedAt === null, hasDeadline: deadlineAt !== null }).toEqual({
+      isOpen: OPEN.includes(became),
+      hasDeadline: OPEN.includes(became),
+    });
+    expect(judgeAttempt(SAID[state], times, at(299)).status).toBe(state === 'confirmed' ? 'success' : state);
+  });
+});
+
+/** What a device says about one attempt, with when: a status at any time, reports at most once each. */
+const histories = fc.record({
+  accepted: fc.option(fc.integer({ min: 0, max: 30 })),
+  progress: fc.array(
+    fc.record({ second: fc.integer({ min: 5, max: 200 }), state: fc.constantFrom(...REPORTED_STATES) }),
+  ),
+  result: fc.option(
+    fc.record({
+      second: fc.integer({ min: 10, max: 250 }),
+      success: fc.boolean(),
+      code: fc.constantFrom(0, 2, 3, 4),
+    }),
+  ),
+  boots: fc.array(
+    fc.record({
+      second: fc.integer({ min: 0, max: 900 }),
+      version: fc.constantFrom('1.0.0', '2.0.0', '1.9.9'),
+      uptime: fc.option(fc.integer({ min: 0, max: 1_000 })),
+    }),
+    { maxLength: 8 },
+  ),
+});
+
+test('a judgement is the same however often it is made, and an outcome stays once its time has come', () => {
+  fc.assert(
+    fc.property(histories, fc.integer({ min: 0, max: 3_000 }), fc.integer({ min: 0, max: 3_000 }), (said, a, b) => {
+      const heardAt = [
+        ...(said.accepted === null ? [] : [said.accepted]),
+        ...said.progress.map(({ second }) => second),
+        ...(said.result === null ? [] : [said.result.second]),
+      ].sort((x, y) => x - y);
+      const facts: AttemptFacts = {
+        ...silent,
+        acknowledgedAt: heardAt[0] === undefined ? null : at(heardAt[0]),
+        lastReportAt: heardAt.length === 0 ? null : at(heardAt.at(-1) as number),
+        furthestState: REPORTED_STATES.findLast((state) => said.progress.some((each) => each.state === state)) ?? null,
+        result: said.result === null ? null : { ...said.result, receivedAt: at(said.result.second), message: null },
+        boots: said.boots
+          .map(({ second, version, uptime }) => boot(second, version, uptime))
+          .sort((x, y) => x.receivedAt.getTime() - y.receivedAt.getTime()),
+      };
+      const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => judgeAttempt(facts, times, at(second)));
+      expect(judgeAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
+      if (early?.closedAt) expect(late).toEqual(early);
+      else expect(early?.deadlineAt).not.toBeNull();
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a device that is slow to reboot is never rolled back', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ after: fc.integer({ min: 0, max: 800 }), uptime: fc.integer({ min: 0, max: 10_000 }) })),
+      (heartbeats) => {
+        // Uptime counts on through the wait: the device has not rebooted, so it was up before the result.
+        const boots = heartbeats
+          .map(({ after, uptime }) => boot(60 + after, '1.0.0', after + uptime))
+          .sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
+        expect(judgeAttempt({ ...written, boots }, times, at(870)).status).not.toBe('rolled_back');
+      },
+    ),
+  );
+});

@@ -1,0 +1,189 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { readOwedUpdates, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { TestService } from '../../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  service = new TestService(db.app);
+});
+
+const AT_ONCE = { stages: [] };
+const updateOf = async (device: string) => {
+  const [row] = await db.app.query('SELECT * FROM device_update_status WHERE device_id = :device', { device });
+  return row;
+};
+const paceOf = async () => (await db.app.query('SELECT in_flight, starts, ended_starts FROM rollout_pace'))[0];
+
+describe('what AWS did not take', () => {
+  test('is owed again after a wait, uses no attempt and holds no slot', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    service.fates.set('d0', 'throttled');
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 0, sends: 0, unreachable_since: null });
+    expect(await paceOf()).toEqual({ in_flight: 0, starts: 0, ended_starts: 0 });
+    service.fates.clear();
+    service.later(1);
+    expect(await service.tick()).toEqual(['d0']);
+  });
+
+  test('may have reached the device all the same: its link works, and its word counts', async () => {
+    await addDevices(db.app, 1);
+    const rollout = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    service.fates.set('d0', 'throttled');
+    await service.tick();
+    service.sent.push({ deviceId: 'd0', version: '2.0.0', family: 'devices', link: { updateId: 1, attempt: 1 } });
+    expect(await service.fetch('d0')).toBe('open');
+    expect(await updateOf('d0')).toMatchObject({ status: 'downloading', attempt: 1, rollout_id: rollout });
+  });
+});
+
+test('what AWS refuses fails, and why is kept with the attempt', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.fates.set('d0', 'refused');
+  await service.tick();
+  expect(await updateOf('d0')).toMatchObject({ status: 'failed', error_message: 'refused' });
+  expect(await db.app.query('SELECT outcome, status, reason, ended_at FROM update_attempts')).toEqual([
+    { outcome: 'refused', status: 'failed', reason: 'refused', ended_at: service.now },
+  ]);
+});
+
+test('a device that answers before its command is said to be undeliverable keeps its attempt', async () => {
+  await addDevices(db.app, 1);
+  const rollout = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.absent.add('d0');
+  await service.tick();
+  service.absent.clear();
+  service.later(61);
+  expect(await readOwedUpdates(db.app, [1], service.now)).toHaveLength(1);
+  const planned = { id: 1, family: 'devices', delivery: 'redirect' } as const;
+  const [reserved] = await reserveSends(db.app, rollout, [planned], service.now);
+  await service.accept('d0');
+  const absent = {
+    id: 1,
+    attempt: reserved?.attempt ?? 0,
+    outcome: 'absent' as const,
+    message: null,
+    retryAt: service.now,
+  };
+  await storeSendOutcomes(db.app, [absent], service.now);
+  expect(await updateOf('d0')).toMatchObject({ status: 'sent', attempt: 1 });
+  service.later(16);
+  await service.tick();
+  expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1 });
+});
+
+describe('a command that was slept through', () => {
+  beforeEach(async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
+    await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
+  });
+
+  test('waits for its device to wake, however long that takes, and uses no attempt', async () => {
+    service.fates.set('d0', 'unconfirmed');
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'sent', attempt: 1 });
+    for (let hour = 0; hour < 30; hour++) {
+      service.later(60);
+      await service.tick();
+    }
+    expect(service.sends).toBe(1);
+    expect(await updateOf('d0')).toMatchObject({
+      status: 'pending',
+      attempt: 0,
+      error_message: 'the device was asleep',
+    });
+    expect(await paceOf()).toEqual({ in_flight: 0, starts: 0, ended_starts: 0 });
+    service.fates.clear();
+    await service.status('d0', '1.0.0');
+    await service.succeed('d0');
+    await service.tick();
+    expect(service.sent).toMatchObject([{ family: 'devices', link: { attempt: 1 } }]);
+    expect(await updateOf('d0')).toMatchObject({ status: 'success' });
+  });
+
+  test('is sent again at once when its device wakes before the deadline, at most twenty times', async () => {
+    service.fates.set('d0', 'unconfirmed');
+    await service.tick();
+    for (let minute = 0; minute < 25; minute++) {
+      service.later(1);
+      await service.status('d0', '1.0.0');
+    }
+    expect(service.sends).toBe(20);
+    service.later(9.5);
+    await service.tick();
+    expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1 });
+  });
+
+  test('counts as a failure while it lasts, where the device had begun', async () => {
+    await service.tick();
+    await service.fetch('d0');
+    service.fates.set('d0', 'unconfirmed');
+    service.later(16);
+    await service.tick();
+    service.later(4);
+    await service.tick();
+    service.later(16);
+    await service.tick();
+    const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
+    expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+  });
+});
+
+test('a device that is awake and heeds none of twenty commands is tried on the other topic family', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.fates.set('d0', 'unconfirmed');
+  await service.tick();
+  for (let sends = 1; sends < 20; sends++) {
+    service.later(1);
+    await service.status('d0', '1.0.0');
+  }
+  expect(await updateOf('d0')).toMatchObject({ status: 'sent', sends: 20, attempt: 1 });
+  service.fates.clear();
+  service.later(16);
+  await service.tick();
+  service.later(5);
+  await service.tick();
+  expect(service.sent.at(-1)).toMatchObject({ deviceId: 'd0', family: 'edge' });
+});
+
+test('word of a command that seemed slept through uses its attempt', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.fates.set('d0', 'unconfirmed');
+  await service.tick();
+  service.later(1);
+  service.fates.set('d0', 'throttled');
+  await service.status('d0', '1.0.0');
+  expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 0 });
+  await service.result('d0', 2);
+  expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1, error_message: 'code 2' });
+  expect(await db.app.query('SELECT attempt, status, reason FROM update_attempts')).toEqual([
+    { attempt: 1, status: 'failed', reason: 'code 2' },
+  ]);
+});
+
+test('a device that failed with its first word, and went quiet, has begun', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
+  await service.tick();
+  await service.result('d0', 2);
+  service.absent.add('d0');
+  service.later(4);
+  await service.tick();
+  await service.tick();
+  const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
+  expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+});

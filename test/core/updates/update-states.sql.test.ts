@@ -1,0 +1,300 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { revokeDevice } from '../../../core/devices/index.ts';
+import { mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from '../../../core/policy/index.ts';
+import { stopRollout } from '../../../core/rollouts/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { TestService } from '../../support/service.ts';
+
+let db: TestDatabase;
+let service: TestService;
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  await db.empty();
+  await addRelease(db.app, '2.0.0');
+  await addRelease(db.app, '3.0.0');
+  service = new TestService(db.app);
+});
+
+const why = { rolloutId: 1, reason: 'because', by: 'an operator' };
+
+/** How an update gets into each state. `success` is written; confirmed and survived are what may come after it. */
+const STATES = {
+  async pending(devices) {
+    for (const device of devices) service.absent.add(device);
+    await service.tick();
+    service.absent.clear();
+    service.later(61);
+  },
+  async sent() {
+    await service.tick();
+  },
+  async downloading(devices) {
+    await service.tick();
+    for (const device of devices) await service.fetch(device);
+  },
+  async downloaded(devices) {
+    await STATES.downloading(devices);
+    for (const device of devices) await service.progress(device, 'downloaded');
+  },
+  async installing(devices) {
+    await STATES.downloading(devices);
+    for (const device of devices) await service.progress(device, 'installing');
+  },
+  async success(devices) {
+    await STATES.downloading(devices);
+    for (const device of devices) await service.result(device, 0);
+  },
+  async confirmed(devices) {
+    await STATES.success(devices);
+    service.later(1);
+    for (const device of devices) await service.status(device, '2.0.0', 10);
+  },
+  async survived(devices) {
+    await STATES.confirmed(devices);
+    service.later(6);
+    await service.tick();
+  },
+  async failed(devices) {
+    await STATES.downloading(devices);
+    for (const device of devices) await service.result(device, 4);
+  },
+  async rolled_back(devices) {
+    await STATES.success(devices);
+    service.later(1);
+    for (const device of devices) await service.status(device, '1.0.0', 10);
+  },
+  async timed_out(devices) {
+    await STATES.success(devices);
+    service.later(16);
+    await service.tick();
+  },
+  async canceled() {
+    await service.tick();
+    await stopRollout(db.app, why, service.now);
+    await service.tick();
+  },
+} satisfies Record<UpdateState | 'confirmed' | 'survived', (devices: readonly string[]) => Promise<void>>;
+type State = keyof typeof STATES;
+const stateNames = Object.keys(STATES) as State[];
+
+/** What a device does, a minute later. */
+const WORDS = {
+  'is seen on the old version': (device) => service.status(device, '1.0.0', 100_000),
+  'boots the old version': (device) => service.status(device, '1.0.0', 5),
+  'runs the new version': (device) => service.status(device, '2.0.0', 5),
+  'runs another version': (device) => service.status(device, '1.5.0', 5),
+  accepts: (device) => service.accept(device),
+  'opens its link': async (device) => {
+    await service.fetch(device);
+  },
+  downloads: (device) => service.progress(device, 'downloading'),
+  verifies: (device) => service.progress(device, 'downloaded'),
+  installs: (device) => service.progress(device, 'installing'),
+  'has written': (device) => service.result(device, 0),
+  'failed, worth a retry': (device) => service.result(device, 2),
+  'failed for good': (device) => service.result(device, 4),
+} satisfies Record<string, (device: string) => Promise<void>>;
+
+/** What the service does. */
+const DEEDS = {
+  'the orchestrator looks': async () => {
+    await service.tick();
+  },
+  'its device is not connected': async (device) => {
+    service.absent.add(device);
+    await service.tick();
+  },
+  'AWS throttles': async (device) => {
+    service.fates.set(device, 'throttled');
+    await service.tick();
+  },
+  'AWS refuses': async (device) => {
+    service.fates.set(device, 'refused');
+    await service.tick();
+  },
+  'its deadline passes': async (device) => {
+    const [update] = await db.app.query<{ deadline_at: Date | null }>(
+      'SELECT deadline_at FROM device_update_status WHERE device_id = :device',
+      { device },
+    );
+    service.now = update?.deadline_at ?? new Date(service.now.getTime() + 60 * 60_000);
+    service.absent.add(device);
+    await service.tick();
+  },
+  'the rollout is halted': async () => {
+    await stopRollout(db.app, why, service.now);
+    await service.tick();
+  },
+  'its device is revoked': async (deviceId) => {
+    await revokeDevice(db.app, { deviceId, reason: 'stolen', by: 'an operator' }, service.now);
+    await service.tick();
+  },
+  'a newer rollout takes over': async (device) => {
+    service.absent.add(device);
+    await addRollout(db.app, 'newer', '3.0.0', { stages: [] });
+    await service.tick();
+  },
+} satisfies Record<string, (device: string) => Promise<void>>;
+
+type Event = keyof typeof WORDS | keyof typeof DEEDS;
+const words = Object.keys(WORDS) as (keyof typeof WORDS)[];
+const deeds = Object.keys(DEEDS) as (keyof typeof DEEDS)[];
+
+const SAME = Object.fromEntries([...words, ...deeds].map((event) => [event, 'same'])) as Record<Event, 'same'>;
+const UNDER_WAY = {
+  ...SAME,
+  'runs the new version': 'confirmed',
+  'has written': 'success',
+  'failed, worth a retry': 'pending',
+  'failed for good': 'failed',
+  'its deadline passes': 'pending',
+  'its device is revoked': 'canceled',
+} as const;
+
+/** Every state and every event: what becomes of the update. */
+const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = {
+  pending: {
+    ...SAME,
+    'is seen on the old version': 'sent',
+    'boots the old version': 'sent',
+    'runs the new version': 'canceled',
+    'runs another version': 'sent',
+    'the orchestrator looks': 'sent',
+    'AWS refuses': 'failed',
+    'its deadline passes': 'timed_out',
+    'the rollout is halted': 'canceled',
+    'its device is revoked': 'canceled',
+    'a newer rollout takes over': 'canceled',
+  },
+  sent: {
+    ...UNDER_WAY,
+    'opens its link': 'downloading',
+    downloads: 'downloading',
+    verifies: 'downloaded',
+    installs: 'installing',
+    'the rollout is halted': 'canceled',
+  },
+  downloading: { ...UNDER_WAY, verifies: 'downloaded', installs: 'installing' },
+  downloaded: { ...UNDER_WAY, installs: 'installing' },
+  installing: UNDER_WAY,
+  success: {
+    ...SAME,
+    'boots the old version': 'rolled_back',
+    'runs the new version': 'confirmed',
+    'runs another version': 'failed',
+    'its deadline passes': 'timed_out',
+    'its device is revoked': 'canceled',
+  },
+  confirmed: {
+    ...SAME,
+    'boots the old version': 'rolled_back',
+    'runs another version': 'failed',
+    'its deadline passes': 'survived',
+    'its device is revoked': 'canceled',
+  },
+  survived: SAME,
+  failed: SAME,
+  rolled_back: SAME,
+  timed_out: SAME,
+  canceled: SAME,
+};
+
+async function readStates(): Promise<Map<string, State>> {
+  const rows = await db.app.query<{ device_id: string; state: State }>(
+    `SELECT device_id, CASE WHEN status <> 'success' THEN status WHEN closed_at IS NOT NULL THEN 'survived'
+       WHEN confirmed_at IS NOT NULL THEN 'confirmed' ELSE status END AS state
+     FROM device_update_status WHERE rollout_id = 1`,
+  );
+  return new Map(rows.map(({ device_id, state }) => [device_id, state]));
+}
+
+async function begin(state: State, count: number, columns = {}): Promise<string[]> {
+  await addDevices(db.app, count);
+  await addRollout(db.app, 'r', '2.0.0', {
+    stages: [{ percentage: 100, min_success_rate: 0 }],
+    failure_threshold: 1,
+    keep_open: true,
+    ...columns,
+  });
+  const devices = Array.from({ length: count }, (_, n) => `d${n}`);
+  await STATES[state](devices);
+  expect([...(await readStates()).values()]).toEqual(devices.map(() => state));
+  return devices;
+}
+
+const becomes = (state: State, event: Event) => {
+  const expected = TABLE[state][event];
+  return expected === 'same' ? state : expected;
+};
+
+describe.each(stateNames)('an update that is %s', (state) => {
+  test('moves by the word of its device as the table says', async () => {
+    const devices = await begin(state, words.length);
+    service.later(1);
+    for (const [n, word] of words.entries()) await WORDS[word](devices[n] as string);
+    const after = await readStates();
+    expect(Object.fromEntries(words.map((word, n) => [word, after.get(`d${n}`)]))).toEqual(
+      Object.fromEntries(words.map((word) => [word, becomes(state, word)])),
+    );
+  });
+
+  test.each(deeds)('moves as the table says when %s', async (deed) => {
+    await begin(state, 1);
+    await DEEDS[deed]('d0');
+    expect((await readStates()).get('d0')).toBe(becomes(state, deed));
+  });
+});
+
+/** What is different in the last attempt, after which no other follows. */
+const LAST_ATTEMPT = ['sent', 'downloading', 'downloaded', 'installing'] as const;
+
+describe.each(LAST_ATTEMPT)('an update that is %s for the last time', (state) => {
+  test('is over when it fails', async () => {
+    await begin(state, 1, { max_attempts: 1 });
+    await service.result('d0', 2);
+    expect((await readStates()).get('d0')).toBe('failed');
+  });
+
+  test('is over when its deadline passes', async () => {
+    await begin(state, 1, { max_attempts: 1 });
+    await DEEDS['its deadline passes']('d0');
+    expect((await readStates()).get('d0')).toBe('timed_out');
+  });
+});
+
+test('an update that is owed another attempt is a success where its device runs the new version', async () => {
+  await begin('downloading', 1);
+  await service.result('d0', 2);
+  service.later(4);
+  await service.status('d0', '2.0.0', 5);
+  expect((await readStates()).get('d0')).toBe('survived');
+});
+
+const statusOf = (state: State): UpdateState =>
+  state === 'confirmed' || state === 'survived' ? 'success' : (state as UpdateState);
+
+test('the table has every state of an update, and moves none where the drawn moves do not lead', () => {
+  expect(UPDATE_STATES.filter((state) => !stateNames.includes(state))).toEqual([]);
+  for (const state of stateNames) {
+    for (const event of [...words, ...deeds]) {
+      const [from, to] = [statusOf(state), statusOf(becomes(state, event))];
+      expect(`${from} -> ${to}: ${mayReach(from, to)}`).toBe(`${from} -> ${to}: true`);
+    }
+  }
+});
+
+test('every drawn move is in the table', () => {
+  const made = new Set([
+    ...stateNames.flatMap((state) =>
+      [...words, ...deeds].map((event) => `${statusOf(state)} -> ${statusOf(becomes(state, event))}`),
+    ),
+    ...LAST_ATTEMPT.flatMap((state) => [`${state} -> failed`, `${state} -> timed_out`]),
+    'pending -> success',
+  ]);
+  const drawn = UPDATE_MOVES.flatMap(({ from, to }) => from.map((state) => `${state} -> ${to}`));
+  expect(drawn.filter((move) => !made.has(move))).toEqual([]);
+});

@@ -1,0 +1,85 @@
+import {
+  ForbiddenException,
+  GatewayTimeoutException,
+  InternalFailureException,
+  InvalidRequestException,
+  IoTDataPlaneClient,
+  IoTDataPlaneServiceException,
+  PublishCommand,
+  RequestEntityTooLargeException,
+  ResourceNotFoundException,
+  SendDirectMessageCommand,
+  ServiceUnavailableException,
+  ThrottlingException,
+  UnauthorizedException,
+} from '@aws-sdk/client-iot-data-plane';
+import { mockClient } from 'aws-sdk-client-mock';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { PlannedCommand } from '../../../lambdas/dispatch/command-maker.ts';
+
+const iot = mockClient(IoTDataPlaneClient);
+const now = new Date('2026-03-01T12:00:00Z');
+const command: PlannedCommand = {
+  id: 7,
+  rolloutId: 1,
+  family: 'devices',
+  delivery: 'redirect',
+  clientId: 'ESP32-1',
+  topic: 'paku/devices/ESP32-1/cmd/ota',
+  payload: '{"url":"u"}',
+};
+
+/** The module reads its settings when it is loaded, as a function does when it starts. */
+async function load(transport: 'direct' | 'publish') {
+  vi.resetModules();
+  vi.stubEnv('COMMAND_TRANSPORT', transport);
+  vi.stubEnv('AWS_REGION', 'eu-west-1');
+  return import('../../../lambdas/dispatch/send-command.ts');
+}
+
+beforeEach(() => {
+  iot.reset();
+});
+
+const failure = <T>(Exception: new (options: { $metadata: object; message: string }) => T) =>
+  new Exception({ $metadata: {}, message: 'no' }) as Error;
+
+const unnamed = (httpStatusCode: number) =>
+  new IoTDataPlaneServiceException({ name: 'Other', $fault: 'client', $metadata: { httpStatusCode } });
+
+describe('what becomes of a command', () => {
+  test('acknowledged: it was sent to the client id, with confirmation', async () => {
+    const { sendCommand } = await load('direct');
+    iot.on(SendDirectMessageCommand).resolves({ message: 'ok' });
+    expect(await sendCommand(command, 1, now)).toMatchObject({ id: 7, attempt: 1, outcome: 'acknowledged' });
+    const [call] = iot.commandCalls(SendDirectMessageCommand);
+    expect(call?.args[0].input).toMatchObject({ clientId: 'ESP32-1', topic: command.topic, confirmation: true });
+  });
+
+  test.each([
+    ['404, not connected', failure(ResourceNotFoundException), 'absent', new Date('2026-03-01T13:00:00Z')],
+    ['504, no PUBACK', failure(GatewayTimeoutException), 'unconfirmed', null],
+    ['429', failure(ThrottlingException), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['403', failure(ForbiddenException), 'refused', null],
+    ['400', failure(InvalidRequestException), 'refused', null],
+    ['413', failure(RequestEntityTooLargeException), 'refused', null],
+    ['401', failure(UnauthorizedException), 'refused', null],
+    ['500', failure(InternalFailureException), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['503', failure(ServiceUnavailableException), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['502, which the model does not name', unnamed(502), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['429 under another name', unnamed(429), 'throttled', new Date('2026-03-01T12:01:00Z')],
+    ['a broken connection, its fate unknown', new Error('socket hang up'), 'unconfirmed', null],
+  ])('%s', async (_, error, outcome, retryAt) => {
+    const { sendCommand } = await load('direct');
+    iot.on(SendDirectMessageCommand).rejects(error);
+    expect(await sendCommand(command, 1, now)).toMatchObject({ outcome, retryAt });
+    expect(iot.commandCalls(SendDirectMessageCommand)).toHaveLength(1);
+  });
+
+  test('published at QoS 1 where the deployment has no direct messages: the broker does not know whether it arrived', async () => {
+    const { sendCommand } = await load('publish');
+    iot.on(PublishCommand).resolves({});
+    expect(await sendCommand(command, 1, now)).toMatchObject({ outcome: 'unconfirmed' });
+    expect(iot.commandCalls(PublishCommand)[0]?.args[0].input).toMatchObject({ topic: command.topic, qos: 1 });
+  });
+});

@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Sql } from '../../../core/db/index.ts';
+import { DatabaseUnavailableError } from '../../../core/db/index.ts';
+import {
+  allowDevices,
+  forbidDevices,
+  listAllowedDevices,
+  revokeDevice,
+  USABLE_MINUTES,
+} from '../../../core/devices/index.ts';
+import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices } from '../../support/rows.ts';
+
+let db: TestDatabase;
+let failure: Error | undefined;
+// The function is the real one; where its database is, it is told by its environment.
+vi.mock('../../../lambdas/shared/database.ts', () => ({
+  openDatabase: (): Sql => ({
+    query: (sql, values) => (failure === undefined ? db.app.query(sql, values) : Promise.reject(failure)),
+  }),
+}));
+const { handler } = await import('../../../lambdas/provisioning-hook/handler.ts');
+
+beforeAll(async () => {
+  db = await openTestDatabase();
+});
+afterAll(() => db?.close());
+beforeEach(async () => {
+  failure = undefined;
+  await db.empty();
+});
+
+const ANN = 'arn:aws:iam::1:user/ann';
+
+/** What AWS IoT asks (IoT developer guide, "Pre-provisioning hooks"). */
+const request = (deviceId: unknown, clientId = `claim/${deviceId}`) => ({
+  claimCertificateId: 'the-claim',
+  certificateId: 'the-certificate',
+  certificatePem: '-----BEGIN CERTIFICATE-----',
+  templateArn: 'arn:aws:iot:eu-west-1:1:provisioningtemplate/PakuOta-devices',
+  clientId,
+  parameters: { DeviceId: deviceId, 'AWS::IoT::Certificate::Id': 'the-certificate' },
+});
+const ask = async (deviceId: unknown, clientId?: string) =>
+  (await handler(request(deviceId, clientId))).allowProvisioning;
+
+/** So long ago was the first use, then. */
+const minutesLater = (minutes: number) =>
+  db.app.query(
+    'UPDATE allowed_devices SET provisioned_at = provisioned_at - make_interval(mins => :minutes::integer)',
+    {
+      minutes,
+    },
+  );
+
+describe('a device that asks with a provisioning claim', () => {
+  test('is given an identity if it is on the list, and its story says so', async () => {
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect(await ask('ESP32-1')).toBe(true);
+    expect(await ask('ESP32-2')).toBe(false);
+    expect(await db.app.query('SELECT device_id, event, detail FROM device_timeline')).toEqual([
+      {
+        device_id: 'ESP32-1',
+        event: 'device_provisioned',
+        detail: { certificateId: 'the-certificate', claimCertificateId: 'the-claim' },
+      },
+    ]);
+  });
+
+  test('may repeat itself for a while, since answers get lost, and then no more', async () => {
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect(await ask('ESP32-1')).toBe(true);
+    await minutesLater(USABLE_MINUTES - 1);
+    expect(await ask('ESP32-1')).toBe(true);
+    await minutesLater(2);
+    expect(await ask('ESP32-1')).toBe(false);
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect(await ask('ESP32-1')).toBe(true);
+  });
+
+  test('is refused once it was revoked, whatever the list says', async () => {
+    await addDevices(db.app, 1);
+    await revokeDevice(db.app, { deviceId: 'd0', reason: 'stolen', by: ANN }, new Date());
+    await allowDevices(db.app, ['d0'], ANN, new Date());
+    expect(await ask('d0')).toBe(false);
+  });
+
+  test('is refused when it was taken off the list', async () => {
+    await allowDevices(db.app, ['ESP32-1', 'ESP32-2'], ANN, new Date());
+    expect(await forbidDevices(db.app, ['ESP32-1', 'ESP32-9'])).toBe(1);
+    expect([await ask('ESP32-1'), await ask('ESP32-2')]).toEqual([false, true]);
+    expect(await listAllowedDevices(db.app, null, 10)).toMatchObject([{ device_id: 'ESP32-2', allowed_by: ANN }]);
+  });
+
+  test('is refused when it connects under the name of another', async () => {
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect(await ask('ESP32-1', 'claim/ESP32-2')).toBe(false);
+    expect(await ask('ESP32-1', 'ESP32-1')).toBe(false);
+  });
+
+  test.each([
+    ['%'],
+    ['*'],
+    [''],
+    ["' OR true --"],
+    ['a/b'],
+    ['x'.repeat(65)],
+    [7],
+    [null],
+    [['ESP32-1']],
+    ['ESP32-1\0'],
+  ])('is refused as %j, whatever is on the list', async (deviceId) => {
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect(await ask(deviceId)).toBe(false);
+  });
+
+  test.each([[{}], [null], ['text'], [{ parameters: {} }], [{ ...request('ESP32-1'), parameters: undefined }]])(
+    'is refused with %j',
+    async (event) => {
+      await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+      expect(await handler(event)).toEqual({ allowProvisioning: false });
+    },
+  );
+
+  test('gets nothing from a database that sleeps: the function fails, which AWS IoT takes for a no', async () => {
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    failure = new DatabaseUnavailableError(2_000, new Error('resuming'));
+    await expect(ask('ESP32-1')).rejects.toThrow(DatabaseUnavailableError);
+    failure = undefined;
+    expect(await ask('ESP32-1')).toBe(true);
+  });
+});

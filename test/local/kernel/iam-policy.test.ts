@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { compilePolicy, type Grant } from '../../../local/kernel/iam-policy.ts';
+
+const OBJECT = 'arn:aws:s3:::firmware/releases/abc.bin';
+
+function policyOf(...statements: object[]) {
+  return compilePolicy('Role', [{ Version: '2012-10-17', Statement: statements }]);
+}
+
+describe('a policy', () => {
+  it('refuses what no statement allows', () => {
+    expect(policyOf().allows('s3:GetObject', OBJECT)).toBe(false);
+  });
+
+  it('allows an action on a resource, by name or by wildcards', () => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: ['s3:Get*', 'sqs:SendMessage'],
+      Resource: 'arn:aws:s3:::firm*/?*',
+    });
+    expect(policy.allows('s3:GetObject', OBJECT)).toBe(true);
+    expect(policy.allows('s3:PutObject', OBJECT)).toBe(false);
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::other/key')).toBe(false);
+  });
+
+  it('compares actions without case and resources with it', () => {
+    const policy = policyOf({ Effect: 'Allow', Action: 's3:getobject', Resource: OBJECT });
+    expect(policy.allows('S3:GetObject', OBJECT)).toBe(true);
+    expect(policy.allows('s3:GetObject', OBJECT.toUpperCase())).toBe(false);
+  });
+
+  it('takes dots and brackets of a resource literally', () => {
+    const policy = policyOf({ Effect: 'Allow', Action: '*', Resource: 'arn:aws:s3:::a.b[c]/*' });
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::a.b[c]/key\nwith a line')).toBe(true);
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::axbc/key')).toBe(false);
+  });
+
+  it('lets an explicit Deny win over every Allow', () => {
+    const policy = policyOf(
+      { Effect: 'Allow', Action: '*', Resource: '*' },
+      { Effect: 'Deny', Action: 's3:DeleteObject', Resource: '*' },
+    );
+    expect(policy.allows('s3:GetObject', OBJECT)).toBe(true);
+    expect(policy.allows('s3:DeleteObject', OBJECT)).toBe(false);
+  });
+
+  it('joins several documents', () => {
+    const documents = ['s3:GetObject', 's3:PutObject'].map((Action) => ({
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', Action, Resource: '*' }],
+    }));
+    const policy = compilePolicy('Role', documents);
+    expect(policy.allows('s3:GetObject', OBJECT) && policy.allows('s3:PutObject', OBJECT)).toBe(true);
+  });
+
+  it('fills variables from the context, where a wildcard is an ordinary character', () => {
+    const policy = policyOf({
+      Effect: 'Allow',
+      Action: 'iot:Publish',
+      Resource: `topic/edge/\${iot:Connection.Thing.ThingName}/*`,
+    });
+    const publish = (resource: string, thing: string) =>
+      policy.allows('iot:Publish', resource, { 'iot:Connection.Thing.ThingName': thing });
+    expect(publish('topic/edge/ESP32-1/status', 'ESP32-1')).toBe(true);
+    expect(publish('topic/edge/ESP32-2/status', 'ESP32-1')).toBe(false);
+    expect(publish('topic/edge/ESP32-2/status', '*')).toBe(false);
+    expect(policy.allows('iot:Publish', 'topic/edge//status')).toBe(false);
+  });
+});
+
+describe('who audits a policy', () => {
+  const documents = [
+    {
+      Version: '2012-10-17',
+      Statement: [
+        { Effect: 'Allow', Action: ['s3:GetObject', 's3:PutObject'], Resource: ['arn:aws:s3:::a/*', OBJECT] },
+        { Effect: 'Deny', Action: 's3:PutObject', Resource: OBJECT },
+      ],
+    },
+  ];
+  const text = ({ principal, action, resource }: Grant) => `${principal} ${action} ${resource}`;
+
+  it('is told each grant, each call, and by which grants it was judged', () => {
+    const told: string[] = [];
+    const policy = compilePolicy('Role', documents, {
+      grant: (grant) => told.push(text(grant)) > 0,
+      judged: (call, allowed, by) => told.push(`${text(call)}: ${allowed} by ${by.length}`),
+    });
+    policy.allows('s3:GetObject', OBJECT);
+    policy.allows('s3:PutObject', OBJECT);
+    policy.allows('s3:DeleteObject', OBJECT);
+    expect(told).toEqual([
+      'Role s3:GetObject arn:aws:s3:::a/*',
+      `Role s3:GetObject ${OBJECT}`,
+      'Role s3:PutObject arn:aws:s3:::a/*',
+      `Role s3:PutObject ${OBJECT}`,
+      `Role s3:GetObject ${OBJECT}: true by 1`,
+      `Role s3:PutObject ${OBJECT}: false by 2`,
+      `Role s3:DeleteObject ${OBJECT}: false by 0`,
+    ]);
+  });
+
+  it('can take a grant away, and no refusal', () => {
+    const policy = compilePolicy('Role', documents, { grant: ({ resource }) => resource !== OBJECT, judged() {} });
+    expect(policy.allows('s3:GetObject', OBJECT)).toBe(false);
+    expect(policy.allows('s3:GetObject', 'arn:aws:s3:::a/key')).toBe(true);
+    expect(policy.allows('s3:PutObject', OBJECT)).toBe(false);
+  });
+});
+
+describe('what is not evaluated here', () => {
+  it.each([
+    ['an element', { Effect: 'Allow', NotAction: 's3:*', Resource: '*' }],
+    [
+      'a condition',
+      { Effect: 'Allow', Action: '*', Resource: '*', Condition: { Bool: { 'aws:SecureTransport': 'true' } } },
+    ],
+    ['a misspelt effect', { Effect: 'allow', Action: '*', Resource: '*' }],
+  ])('%s is an error at load time that names the statement', (_, statement) => {
+    const correct = { Effect: 'Allow', Action: 's3:GetObject', Resource: '*' };
+    expect(() => policyOf(correct, statement)).toThrow(/^Role: .*cannot be evaluated.*Statement\[1\]/s);
+  });
+
+  it('a document of an older language version is an error', () => {
+    expect(() => compilePolicy('Role', [{ Version: '2008-10-17', Statement: [] }])).toThrow('Version');
+  });
+});

@@ -1,0 +1,143 @@
+import mqtt, { type MqttClient } from 'mqtt';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type BrokerUnderTest,
+  closed,
+  nextReceived,
+  startBrokerUnderTest,
+} from '../../../support/local/device-connection.ts';
+
+const STATUS = 'paku/edge/van-1/status';
+const COMMAND = 'paku/edge/van-1/cmd/ota';
+const WILL = { topic: STATUS, payload: Buffer.from('gone'), qos: 1 as const, retain: false };
+
+let broker: BrokerUnderTest;
+
+beforeEach(async () => {
+  broker = await startBrokerUnderTest();
+});
+
+afterEach(() => broker.broker.close());
+
+/** Does something that the broker must answer with the end of the connection. */
+async function expectClosed(act: (client: MqttClient) => void): Promise<void> {
+  const client = await broker.connect('van-1');
+  client.on('error', () => {});
+  const end = closed(client);
+  act(client);
+  await end;
+}
+
+describe('a device on the local broker', () => {
+  it('hands its messages to the rules with its client id and the time of receipt', async () => {
+    const client = await broker.connect('van-1');
+    const next = broker.nextMessage();
+    const before = Date.now();
+    client.publish(STATUS, 'hello');
+    const { topic, payload, clientId, receivedAt } = await next;
+    expect({ topic, payload: payload.toString(), clientId }).toEqual({
+      topic: STATUS,
+      payload: 'hello',
+      clientId: 'van-1',
+    });
+    expect(receivedAt).toBeGreaterThanOrEqual(before);
+  });
+
+  it('cannot connect under the name of another device', async () => {
+    await expect(broker.connect('van-1', { clientId: 'van-2' })).rejects.toThrow('Not authorized');
+  });
+
+  it('cannot connect without a certificate', async () => {
+    const url = `mqtts://127.0.0.1:${broker.broker.port}`;
+    await expect(mqtt.connectAsync(url, { reconnectPeriod: 0, rejectUnauthorized: false })).rejects.toThrow();
+  });
+
+  it('is disconnected when it publishes outside of its policy', async () => {
+    await expectClosed((client) => client.publish('paku/edge/van-2/status', 'hello'));
+    expect(broker.log.join()).toContain('van-1 may not publish to paku/edge/van-2/status');
+    expect(broker.messages).toEqual([]);
+  });
+
+  it('is disconnected when it retains a topic that it may only publish to', async () => {
+    await expectClosed((client) => client.publish('paku/edge/van-1/report', 'hello', { retain: true }));
+  });
+
+  it('is disconnected when it subscribes outside of its policy', async () => {
+    await expectClosed((client) => client.subscribe('paku/#'));
+  });
+
+  it('is disconnected when it uses QoS 2, which AWS IoT lacks', async () => {
+    await expectClosed((client) => client.publish(STATUS, 'hello', { qos: 2 }));
+  });
+
+  it('is replaced by a newer connection with its client id', async () => {
+    const older = await broker.connect('van-1');
+    const end = closed(older);
+    const newer = await broker.connect('van-1');
+    await end;
+    expect(newer.connected).toBe(true);
+  });
+
+  it('leaves its last will to the rules when its connection breaks', async () => {
+    const client = await broker.connect('van-1', { will: WILL });
+    const next = broker.nextMessage();
+    client.stream.destroy();
+    expect((await next).payload.toString()).toBe('gone');
+  });
+
+  it('leaves no last will when it says goodbye, nor when the broker shuts down', async () => {
+    const [polite, cut] = [await broker.connect('van-1', { will: WILL }), await broker.connect('van-2')];
+    await polite.endAsync();
+    const end = closed(cut);
+    await broker.broker.close();
+    await end;
+    expect(broker.messages).toEqual([]);
+  });
+
+  it('gets a retained message on subscribing; the rules do not see it again', async () => {
+    const client = await broker.connect('van-1');
+    await client.publishAsync(STATUS, 'kept', { qos: 1, retain: true });
+    const received = nextReceived(client);
+    await client.subscribeAsync(STATUS);
+    expect((await received).payload).toBe('kept');
+    expect(broker.messages).toHaveLength(1);
+  });
+});
+
+describe('a direct message', () => {
+  const command = { clientId: 'van-1', topic: COMMAND, payload: Buffer.from('go'), confirmWithinMs: 5_000 };
+
+  it('reaches a client that did not subscribe, and is delivered when that acknowledges it', async () => {
+    const client = await broker.connect('van-1');
+    const received = nextReceived(client);
+    expect(await broker.broker.sendDirect(command)).toBe('delivered');
+    expect((await received).payload).toBe('go');
+    expect(broker.messages).toEqual([]);
+  });
+
+  it('is confirmed by its own acknowledgement, not by that of another message on the topic', async () => {
+    const client = await broker.connect('van-1');
+    const held: (() => void)[] = [];
+    const both = new Promise<void>((resolve) => {
+      client.handleMessage = (_packet, done) => {
+        held.push(done);
+        resolve();
+      };
+    });
+    const first = broker.broker.sendDirect(command);
+    const second = broker.broker.sendDirect({ ...command, confirmWithinMs: 200 });
+    await both;
+    expect(await second).toBe('unconfirmed');
+    held[0]?.();
+    expect(await first).toBe('delivered');
+  });
+
+  it('says so when the client is not connected', async () => {
+    expect(await broker.broker.sendDirect(command)).toBe('not-connected');
+  });
+
+  it("says so when the client's policy lacks iot:Receive on the topic", async () => {
+    await broker.connect('van-1');
+    expect(await broker.broker.sendDirect({ ...command, topic: 'paku/other' })).toBe('not-permitted');
+  });
+});

@@ -1,0 +1,100 @@
+import { IoTDataPlaneClient, PublishCommand, SendDirectMessageCommand } from '@aws-sdk/client-iot-data-plane';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type AwsServer, compilePolicy, Identities, startAwsServer } from '../../../../local/kernel/index.ts';
+import { iotDataService } from '../../../../local/services/iot/iot-data.ts';
+import {
+  ARN_PREFIX,
+  type BrokerUnderTest,
+  nextReceived,
+  startBrokerUnderTest,
+} from '../../../support/local/device-connection.ts';
+
+const region = 'eu-west-1';
+const TOPIC = 'paku/edge/van-1/cmd/ota';
+const GRANTS = ['topic/paku/edge/*', 'client/*'].map((resource) => ARN_PREFIX + resource);
+
+let broker: BrokerUnderTest;
+let aws: AwsServer;
+let client: IoTDataPlaneClient;
+
+beforeEach(async () => {
+  broker = await startBrokerUnderTest();
+  const identities = new Identities();
+  const policy = compilePolicy('dispatch', [
+    {
+      Version: '2012-10-17',
+      Statement: [{ Effect: 'Allow', Action: ['iot:Publish', 'iot:SendDirectMessage'], Resource: GRANTS }],
+    },
+  ]);
+  const credentials = identities.issueRole('dispatch', 'arn:aws:iam::000000000000:role/dispatch', policy);
+  const services = { iotdata: iotDataService(broker.broker) };
+  aws = await startAwsServer({ host: '127.0.0.1', port: 0, identities, region, services, clock: Date.now });
+  client = new IoTDataPlaneClient({ region, endpoint: aws.url, credentials, maxAttempts: 1 });
+});
+
+afterEach(async () => {
+  client.destroy();
+  await aws.close();
+  await broker.broker.close();
+});
+
+const send = (overrides: object = {}) =>
+  client.send(
+    new SendDirectMessageCommand({
+      clientId: 'van-1',
+      topic: TOPIC,
+      payload: Buffer.from('go'),
+      confirmation: true,
+      timeout: 1,
+      ...overrides,
+    }),
+  );
+
+describe('SendDirectMessage on the local IoT data plane', () => {
+  it('answers with a trace id once the device has acknowledged', async () => {
+    const device = await broker.connect('van-1');
+    const received = nextReceived(device);
+    expect((await send()).traceId).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await received).payload).toBe('go');
+  });
+
+  it('is ResourceNotFoundException for a client that is not connected', async () => {
+    await expect(send()).rejects.toMatchObject({
+      name: 'ResourceNotFoundException',
+      $metadata: { httpStatusCode: 404 },
+    });
+  });
+
+  it('is GatewayTimeoutException when the device is silent', async () => {
+    const device = await broker.connect('van-1');
+    device.handleMessage = () => {};
+    await expect(send()).rejects.toMatchObject({ name: 'GatewayTimeoutException', $metadata: { httpStatusCode: 504 } });
+  });
+
+  it('is ForbiddenException for what the caller or the device may not', async () => {
+    await broker.connect('van-1');
+    await expect(send({ topic: 'paku/other' })).rejects.toMatchObject({ name: 'ForbiddenException' });
+    await expect(send({ topic: 'paku/edge/van-2/cmd/ota' })).rejects.toMatchObject({ name: 'ForbiddenException' });
+  });
+
+  it('takes 128 KB and a wait of 15 seconds at most', async () => {
+    await expect(send({ payload: Buffer.alloc(128 * 1024 + 1) })).rejects.toMatchObject({
+      name: 'RequestEntityTooLargeException',
+    });
+    await expect(send({ timeout: 16 })).rejects.toMatchObject({ name: 'InvalidRequestException' });
+  });
+
+  it('is refused without confirmation, which nobody asks for', async () => {
+    await expect(send({ confirmation: false })).rejects.toThrow('not imitated here');
+  });
+});
+
+describe('Publish on the local IoT data plane', () => {
+  it('reaches subscribers', async () => {
+    const device = await broker.connect('van-1');
+    await device.subscribeAsync(TOPIC, { qos: 1 });
+    const received = nextReceived(device);
+    await client.send(new PublishCommand({ topic: TOPIC, qos: 1, payload: Buffer.from('go') }));
+    expect((await received).payload).toBe('go');
+  });
+});

@@ -1,0 +1,67 @@
+import {
+  DescribeThingCommand,
+  IoTClient,
+  ListThingPrincipalsCommand,
+  UpdateCertificateCommand,
+} from '@aws-sdk/client-iot';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { iotRegistryService } from '../../../../local/services/iot/iot-registry.ts';
+import { allow, REGION, startEndpoints, type TestEndpoints } from '../../../support/local/aws-endpoints.ts';
+import { type BrokerUnderTest, startBrokerUnderTest } from '../../../support/local/device-connection.ts';
+
+let broker: BrokerUnderTest;
+let endpoints: TestEndpoints;
+
+beforeEach(async () => {
+  broker = await startBrokerUnderTest();
+  endpoints = await startEndpoints({ iot: iotRegistryService(broker.authority, 'our-type') });
+});
+
+afterEach(async () => {
+  await endpoints.aws.close();
+  await broker.broker.close();
+});
+
+const clientOf = ({ credentials } = endpoints.operator) =>
+  new IoTClient({ region: REGION, endpoint: endpoints.aws.url, credentials });
+
+/** Revokes the certificate of a device. @returns its id */
+async function revoke(iot: IoTClient, thingName: string): Promise<string> {
+  const { principals = [] } = await iot.send(new ListThingPrincipalsCommand({ thingName }));
+  const certificateId = principals[0]?.split('/').at(-1) ?? '';
+  await iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
+  return certificateId;
+}
+
+describe('a revoked certificate', () => {
+  it('is refused from then on, and does not stop its device from getting another', async () => {
+    await broker.connect('van-1');
+    const stolen = await broker.authority.addDevice('van-1');
+    const id = await revoke(clientOf(), 'van-1');
+    await expect(broker.connectWith(stolen, 'van-1')).rejects.toThrow('Not authorized');
+    expect((await broker.connect('van-1')).connected).toBe(true);
+    // Its thief has the files still.
+    const replaced = { ...stolen };
+    for (const name of ['certificateFile', 'privateKeyFile'] as const) {
+      replaced[name] = stolen[name].replace('devices/van-1', `replaced/${id}`);
+    }
+    await expect(broker.connectWith(replaced, 'van-1')).rejects.toThrow('Not authorized');
+  });
+
+  it('is revoked by those only who may', async () => {
+    await broker.connect('van-1');
+    const role = endpoints.role(allow(['iot:ListThingPrincipals']));
+    await expect(revoke(clientOf(role), 'van-1')).rejects.toThrow('not authorized to perform');
+    expect((await broker.connect('van-1')).connected).toBe(true);
+  });
+});
+
+it('what has a certificate of this machine is a thing of the deployment, and nothing else is a thing', async () => {
+  await broker.authority.addDevice('van-1');
+  const iot = clientOf();
+  expect(await iot.send(new DescribeThingCommand({ thingName: 'van-1' }))).toMatchObject({ thingTypeName: 'our-type' });
+  for (const command of [DescribeThingCommand, ListThingPrincipalsCommand]) {
+    const answer = iot.send(new command({ thingName: 'van-2' }) as DescribeThingCommand);
+    await expect(answer).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+  }
+});

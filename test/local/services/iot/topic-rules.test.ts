@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { compileTopicRule } from '../../../../local/services/iot/topic-rules.ts';
+
+const VERSION = '2016-03-23';
+const COLUMNS = "encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id";
+const message = {
+  topic: 'paku/edge/van-1/status',
+  payload: Buffer.from([0xff, 0x00, 0x7b]),
+  clientId: 'van-1',
+  receivedAt: 1_767_225_600_123,
+};
+
+const rule = (filter: string) => compileTopicRule(`SELECT ${COLUMNS} FROM '${filter}'`, VERSION);
+
+describe('a topic rule', () => {
+  it('wraps the payload, whatever its bytes, beside what the broker knows', () => {
+    expect(JSON.parse(rule('paku/edge/+/status').apply(message))).toEqual({
+      payload: '/wB7',
+      topic: 'paku/edge/van-1/status',
+      received_at: 1_767_225_600_123,
+      client_id: 'van-1',
+    });
+  });
+
+  it.each([
+    ['paku/edge/+/status', 'paku/edge/van-1/status', true],
+    ['paku/edge/+/status', 'paku/edge/a.b*c/status', true],
+    ['paku/edge/+/status', 'paku/edge/van-1/sub/status', false],
+    ['paku/edge/+/status', 'paku/edge/status', false],
+    ['paku/edge/+/status', 'paku/edge/van-1/status/more', false],
+    ['paku/edge/+/ota/+', 'paku/edge/van-1/ota/result', true],
+    ['paku.edge/+', 'pakuXedge/a', false],
+  ])('with the filter %s and the topic %s: %s', (filter, topic, expected) => {
+    expect(rule(filter).matches(topic)).toBe(expected);
+  });
+
+  it.each([
+    ['other columns', "SELECT * FROM 'a'"],
+    ['a condition', `SELECT ${COLUMNS} FROM 'a' WHERE qos() = 1`],
+    ['# in the filter', `SELECT ${COLUMNS} FROM 'a/#'`],
+  ])('is an error at start with %s', (_, sql) => {
+    expect(() => compileTopicRule(sql, VERSION)).toThrow(`does not know the SQL: ${sql}`);
+  });
+
+  it('is an error at start with another version of the SQL', () => {
+    expect(() => compileTopicRule(`SELECT ${COLUMNS} FROM 'a'`, '2015-10-08')).toThrow('expected 2016-03-23');
+  });
+});

@@ -1,0 +1,51 @@
+import { describe, expect, test } from 'vitest';
+import { BUILD_NAMES, DEFAULT_STORY, playStory } from '../../../tools/simulate/story.ts';
+
+const TIMEOUT = 5 * 60_000;
+const BAD = BUILD_NAMES.filter((build) => build !== 'good');
+
+describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
+  'with default settings a build that is bad ($build)',
+  ({ build, seed }) => {
+    test(
+      'halts before it has reached more than 5 devices of 20',
+      async () => {
+        const { ended, reached } = await playStory({ ...DEFAULT_STORY, devices: 20, build, seed });
+        expect(ended).toBe('halted');
+        expect(reached).toBeLessThanOrEqual(5);
+      },
+      TIMEOUT,
+    );
+
+    // A minute each: the others with PAKU_OTA_LONG=1.
+    test.runIf(seed <= 2 || process.env.PAKU_OTA_LONG)(
+      'halts before it has reached 2 % of a fleet',
+      async () => {
+        const { ended, reached } = await playStory({ ...DEFAULT_STORY, devices: 1_000, build, seed });
+        expect(ended).toBe('halted');
+        expect(reached).toBeLessThan(20);
+      },
+      TIMEOUT,
+    );
+  },
+);
+
+test(
+  'with default settings a good build reaches every device of a fleet that sleeps, loses messages and fails a download now and then',
+  async () => {
+    const { ended, reached, onTarget, states } = await playStory({
+      ...DEFAULT_STORY,
+      devices: 40,
+      build: 'good',
+      broken: 0,
+      seed: 1,
+    });
+    expect({ ended, reached, onTarget, states }).toEqual({
+      ended: 'completed',
+      reached: 40,
+      onTarget: 40,
+      states: { success: 40 },
+    });
+  },
+  TIMEOUT,
+);

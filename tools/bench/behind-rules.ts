@@ -1,0 +1,157 @@
+import { buffer } from 'node:stream/consumers';
+import type { Sql } from '../../core/db/index.ts';
+import type { AwsService } from '../../local/kernel/index.ts';
+import { openDatabaseAt } from '../../test/support/database.ts';
+import { ownDatabase } from '../../test/support/own-database.ts';
+import { addRelease, addRollout } from '../../test/support/rows.ts';
+import { timed } from './bench.ts';
+import { type FunctionsUnderTest, openFunctions, sqsEvent } from './functions-under-test.ts';
+
+const DEVICES = 100_000;
+const VERSION = '2.0.0';
+/** As the event source mappings make them. */
+const BATCH = { IngestStatus: 1_000, IngestOta: 500, Dispatch: 500 };
+type Consumer = keyof typeof BATCH;
+/** Environments of a function that the local runtime has at once. */
+const AT_ONCE = 2;
+
+export interface BehindRules {
+  readonly devices: number;
+  readonly registeringSeconds: number;
+  /** From the rollout's row to the last confirmed update, nothing at the same time as anything else. */
+  readonly seconds: number;
+  readonly devicesAMinute: number;
+  readonly ticks: number;
+  readonly messages: number;
+  readonly statements: number;
+  /** Seconds by what worked. */
+  readonly spent: Readonly<Record<string, number>>;
+}
+
+/** What a device says, as the topic rules put it on their queues. */
+const ruleMessage = (deviceId: string, topic: string, payload: object) =>
+  JSON.stringify({
+    payload: Buffer.from(JSON.stringify(payload)).toString('base64'),
+    topic: `paku/edge/${deviceId}/${topic}`,
+    received_at: Date.now(),
+    client_id: deviceId,
+  });
+
+const status = (deviceId: string, firmware_version: string, uptime_seconds: number) =>
+  ruleMessage(deviceId, 'status', { device_id: deviceId, device_model: 'esp32-s3', firmware_version, uptime_seconds });
+
+/** A device that is told at its next heartbeat, and does at once what it is told: one of the messages of field firmware after the other. */
+const REPORTS: readonly ((deviceId: string) => string)[] = [
+  (id) => ruleMessage(id, 'ota/status', { status: 'accepted', version: VERSION }),
+  (id) => ruleMessage(id, 'ota/progress', { state: 'Downloading', percent: 50 }),
+  (id) => ruleMessage(id, 'ota/progress', { state: 'Installing', percent: 100 }),
+  (id) => ruleMessage(id, 'ota/result', { success: true, result_code: 0, version: VERSION }),
+];
+
+/** Takes the place of the broker: notes who got a command, and acknowledges it. */
+function attentiveDevices(reached: string[]): AwsService {
+  return {
+    async handle({ path, body }) {
+      await buffer(body);
+      const clientId = /^\/connections\/([^/]+)\/messages$/.exec(path)?.[1];
+      if (clientId === undefined) throw new Error(`${path} is not a message to one client`);
+      reached.push(decodeURIComponent(clientId));
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: '{}' };
+    },
+  };
+}
+
+/** A rollout to devices that exist as what they say only: everything behind the topic rules, and nothing before them. */
+export async function rolloutBehindRules(log: (line: string) => void): Promise<BehindRules> {
+  const server = await ownDatabase();
+  if (server === undefined) throw new Error('TEST_DATABASE_URL is not set: expected the URL of a PostgreSQL server');
+  const reached: string[] = [];
+  const functions = await openFunctions(server.url, { iotdata: attentiveDevices(reached) });
+  const db = await openDatabaseAt(server.url, false);
+  try {
+    const ids = Array.from({ length: DEVICES }, (_, n) => `ESP32-${n.toString(16).toUpperCase().padStart(8, '0')}`);
+    const register = () =>
+      feed(
+        functions,
+        'IngestStatus',
+        ids.map((id) => status(id, '1.0.0', 5_000)),
+      );
+    const [, registeringMs] = await timed(register);
+    log(`${DEVICES} registered after ${Math.round(registeringMs / 1000)} s`);
+    await db.owner.query('VACUUM ANALYZE devices');
+    await addRelease(db.owner, VERSION);
+    const statementsBefore = functions.calls['rds-data'] ?? 0;
+    const rollout = await roll(functions, db.app, reached, log);
+    return {
+      devices: DEVICES,
+      registeringSeconds: registeringMs / 1000,
+      devicesAMinute: (DEVICES / rollout.seconds) * 60,
+      statements: (functions.calls['rds-data'] ?? 0) - statementsBefore,
+      ...rollout,
+    };
+  } finally {
+    await db.close();
+    await functions.close();
+    await server.drop();
+  }
+}
+
+async function roll(functions: FunctionsUnderTest, sql: Sql, reached: string[], log: (line: string) => void) {
+  await addRollout(sql, 'everyone', VERSION, { stages: [], survival_minutes: 0 });
+  const spent: Record<string, number> = {};
+  const spend = async (what: string, work: () => Promise<unknown>) => {
+    const [, ms] = await timed(work);
+    spent[what] = (spent[what] ?? 0) + ms / 1000;
+  };
+  let [ticks, messages, done] = [0, 0, 0];
+  while (done < DEVICES) {
+    await spend('Orchestrate', () => functions.fn('Orchestrate').invoke({}));
+    const claimed = await readOwed(sql);
+    await spend('IngestStatus', () =>
+      feed(
+        functions,
+        'IngestStatus',
+        claimed.map((id) => status(id, '1.0.0', 5_060)),
+      ),
+    );
+    await spend('Dispatch', () => feed(functions, 'Dispatch', functions.takeQueued('DispatchQueue')));
+    const woken = reached.splice(0);
+    if (++ticks > 2 && woken.length === 0)
+      throw new Error(`tick ${ticks} sent nothing, ${done} of ${DEVICES} are done`);
+    for (const report of REPORTS) await spend('IngestOta', () => feed(functions, 'IngestOta', woken.map(report)));
+    const reports = woken.map((id) => status(id, VERSION, 2));
+    await spend('IngestStatus', () => feed(functions, 'IngestStatus', reports));
+    messages += claimed.length + woken.length * (REPORTS.length + 1);
+    done = await countDone(sql);
+    log(`tick ${ticks}: ${done} done`);
+  }
+  return { ticks, messages, spent, seconds: Object.values(spent).reduce((sum, seconds) => sum + seconds, 0) };
+}
+
+async function readOwed(sql: Sql): Promise<string[]> {
+  const rows = await sql.query<{ device_id: string }>(
+    `SELECT device_id FROM device_update_status WHERE status = 'pending'`,
+  );
+  return rows.map(({ device_id: id }) => id);
+}
+
+async function countDone(sql: Sql): Promise<number> {
+  const [row] = await sql.query<{ done: number }>(
+    `SELECT coalesce(sum(updates), 0)::integer AS done FROM update_counts WHERE state = 'success'`,
+  );
+  return row?.done ?? 0;
+}
+
+/** Lets a function have messages in batches, as many at once as it has environments. */
+async function feed(functions: FunctionsUnderTest, consumer: Consumer, bodies: readonly string[]): Promise<void> {
+  const size = BATCH[consumer];
+  let next = 0;
+  const work = async () => {
+    while (next < bodies.length) {
+      const batch = bodies.slice(next, next + size);
+      next += size;
+      await functions.fn(consumer).invoke(sqsEvent(batch));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}

@@ -1,0 +1,36 @@
+import fc from 'fast-check';
+import { readTarget, TARGET_TYPES } from '../../core/policy/index.ts';
+import { hostileObject, hostileValue } from './hostile.ts';
+
+const KEYS = ['device_ids', 'mac_addresses', 'groups', 'group', 'models', 'versions', 'metadata'];
+const list = fc.array(fc.constantFrom('van-1', 'vans', '1.0.0', 'AA:BB:CC:DD:EE:FF'), { maxLength: 3 });
+const good = fc.record({ device_ids: list, groups: list, models: list, versions: list }, { requiredKeys: [] });
+
+export const hostileFilter = fc.record({
+  type: fc.constantFrom(...TARGET_TYPES),
+  filter: fc.oneof(
+    { weight: 3, arbitrary: hostileObject([...KEYS, 'device_id', 'Groups'], hostileValue) },
+    { weight: 1, arbitrary: fc.tuple(good, hostileObject(KEYS, hostileValue)).map(([a, b]) => ({ ...a, ...b })) },
+    { weight: 1, arbitrary: good },
+    { weight: 1, arbitrary: hostileValue.map((value) => JSON.parse(JSON.stringify(value) ?? 'null') as unknown) },
+  ),
+  percentage: fc.integer({ min: 0, max: 100 }),
+});
+
+/** @throws Error unless the filter is refused with a reason, or means what each of its keys says */
+export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infer T> ? T : never): void {
+  const { type, filter, percentage } = sent;
+  const result = readTarget(type, filter, percentage);
+  if (!result.ok) {
+    if (result.reason.length === 0) throw new Error('it was refused without a reason');
+    return;
+  }
+  const keys = Object.keys(filter as object);
+  const unknown = keys.find((key) => !KEYS.includes(key));
+  if (unknown !== undefined) throw new Error(`the key ${unknown} was taken`);
+  const { deviceIds, macAddresses, groups, models, versions } = result.target;
+  const conditions = [deviceIds, macAddresses, groups, models, versions].filter((value) => value !== null).length;
+  const stated =
+    keys.filter((key) => key !== 'metadata').length - (keys.includes('group') && keys.includes('groups') ? 1 : 0);
+  if (conditions !== stated) throw new Error(`${stated} conditions were stated, ${conditions} hold`);
+}
