@@ -101,9 +101,9 @@ export class ApiClient {
   /** What a rollout would do, were it made now: who its members are and where they stand. */
   previewOf = (rollout: Rollout) => {
     const { device_model, firmware_version, target_type, target_filter, rollout_percentage } = rollout;
-    const { weight, allow_downgrade, include_unknown } = rollout;
+    const { priority, allow_downgrade, include_unknown } = rollout;
     const who = { device_model, firmware_version, target_type, target_filter, rollout_percentage };
-    return this.previewRollout({ ...who, weight, allow_downgrade, include_unknown });
+    return this.previewRollout({ ...who, priority, allow_downgrade, include_unknown });
   };
   createRollout = (draft: RolloutDraft) => this.#send<Rollout>('POST', '/v1/rollouts', draft);
   /** @param updatedAt of the rollout as it was read; changed meanwhile, the call is refused (412) */

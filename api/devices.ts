@@ -40,7 +40,7 @@ export const deviceSchema = z
         is_open: z.boolean(),
         progress_percent: z.number().int().nullable(),
         reason: z.string().nullable(),
-        confirmed_at: timestamp
+        booted_at: timestamp
           .nullable()
           .describe('When it reported the version; null: it has yet to show that it boots.'),
         deadline_at: timestamp.nullable().describe('While it is open: when it ends without further news.'),

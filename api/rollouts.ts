@@ -58,12 +58,18 @@ export const rolloutDraft = z
     ...changeable,
     max_attempts: z.number().int().min(1).max(20).default(3),
     attempt_timeout_minutes: minutes(1440).default(15),
-    confirm_timeout_minutes: minutes(1440).default(15),
-    survival_minutes: z.number().int().min(0).max(1440).default(5),
-    claim_deadline_days: minutes(365).default(30),
+    boot_timeout_minutes: minutes(1440).default(15),
+    probation_minutes: z.number().int().min(0).max(1440).default(5),
+    give_up_days: minutes(365).default(30),
     start_at: timestamp.nullable().default(null),
     jitter_minutes: z.number().int().min(0).max(1440).default(0),
-    weight: z.number().int().min(-1000).max(1000).default(0).describe('Of two rollouts the heavier wins a device.'),
+    priority: z
+      .number()
+      .int()
+      .min(-1000)
+      .max(1000)
+      .default(0)
+      .describe('Of two rollouts the one with the higher priority gets a device.'),
     allow_downgrade: z.boolean().default(false),
     include_unknown: z.boolean().default(false),
   })
@@ -200,9 +206,9 @@ export const deviceUpdateSchema = z
     created_at: timestamp,
     sent_at: timestamp.nullable(),
     reported_at: timestamp.nullable(),
-    confirmed_at: timestamp.nullable(),
+    booted_at: timestamp.nullable(),
     deadline_at: timestamp.nullable(),
-    closed_at: timestamp.nullable(),
+    completed_at: timestamp.nullable(),
   })
   .openapi('DeviceUpdate');
 export type DeviceUpdate = z.infer<typeof deviceUpdateSchema>;

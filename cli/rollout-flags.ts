@@ -30,7 +30,7 @@ export interface DraftFlags {
   readonly survival?: number;
   readonly startAt?: string;
   readonly window?: SendWindow;
-  readonly weight?: number;
+  readonly priority?: number;
   readonly keepOpen?: boolean;
   readonly allowDowngrade?: boolean;
   readonly includeUnknown?: boolean;
@@ -74,7 +74,7 @@ export const addDraftFlags = (command: Command): Command =>
     )
     .option('--max-in-flight <n>', 'devices that may update at once', whole(1, 1_000_000))
     .option('--max-per-minute <n>', 'commands a minute', whole(1, 1_000_000))
-    .option('--weight <n>', 'of two rollouts the heavier wins a device', whole(-1000, 1000));
+    .option('--priority <n>', 'of two rollouts, the one with the higher priority gets a device', whole(-1000, 1000));
 
 /** The rollout that the flags mean. @throws CliError where a file is no JSON, or no model or version is given */
 export function readDraft(flags: DraftFlags): RolloutDraft {
@@ -105,10 +105,10 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     failure_count: flags.failureCount,
     min_reports: flags.minReports,
     max_attempts: flags.maxAttempts,
-    survival_minutes: flags.survival,
+    probation_minutes: flags.survival,
     start_at: flags.startAt,
     send_window: flags.window,
-    weight: flags.weight,
+    priority: flags.priority,
     keep_open: flags.keepOpen,
     allow_downgrade: flags.allowDowngrade,
     include_unknown: flags.includeUnknown,

@@ -109,7 +109,7 @@ const draftOf = (rollout: Rollout) => ({
   target_type: rollout.target_type,
   target_filter: rollout.target_filter,
   rollout_percentage: rollout.rollout_percentage,
-  weight: rollout.weight,
+  priority: rollout.priority,
   allow_downgrade: rollout.allow_downgrade,
   include_unknown: rollout.include_unknown,
 });

@@ -90,13 +90,13 @@ CREATE TABLE rollout_configurations (
   allow_downgrade          boolean NOT NULL DEFAULT false,
   include_unknown          boolean NOT NULL DEFAULT false,
   attempt_timeout_minutes  integer NOT NULL DEFAULT 15,
-  confirm_timeout_minutes  integer NOT NULL DEFAULT 15,
-  survival_minutes         integer NOT NULL DEFAULT 5,
-  claim_deadline_days      integer NOT NULL DEFAULT 30,
+  boot_timeout_minutes  integer NOT NULL DEFAULT 15,
+  probation_minutes         integer NOT NULL DEFAULT 5,
+  give_up_days      integer NOT NULL DEFAULT 30,
   max_in_flight            integer,
   max_per_minute           integer,
   -- The highest md5(rollout_id:device_id) that takes part; null until the first members are known. It only rises.
-  member_threshold         text,
+  target_hash_cutoff         text,
   paused_at                timestamptz,
   paused_reason            text,
   paused_by                text,
@@ -107,20 +107,20 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type IN ('all', 'group', 'canary', 'specific')),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 0 AND 100),
   CONSTRAINT rollout_configurations_limits_check CHECK (
-    attempt_timeout_minutes > 0 AND confirm_timeout_minutes > 0 AND survival_minutes >= 0 AND claim_deadline_days > 0
+    attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0
     AND max_in_flight > 0 AND max_per_minute > 0)
 );
 
 -- One row a rollout: what every send must pass. Reservations are an UPDATE whose conditions read this row alone,
 -- so that concurrent dispatchers are serialised by its lock and no limit can be exceeded.
-CREATE TABLE rollout_pace (
+CREATE TABLE rollout_runtime (
   rollout_id     bigint PRIMARY KEY REFERENCES rollout_configurations ON DELETE CASCADE,
   in_flight      integer NOT NULL DEFAULT 0,
   minute         timestamptz,
   sent_in_minute integer NOT NULL DEFAULT 0,
   granted        integer NOT NULL DEFAULT 0,
-  halted         boolean NOT NULL DEFAULT false,
-  CONSTRAINT rollout_pace_in_flight_check CHECK (in_flight >= 0)
+  is_stopped         boolean NOT NULL DEFAULT false,
+  CONSTRAINT rollout_runtime_in_flight_check CHECK (in_flight >= 0)
 );
 
 -- One row a device update: one device in one rollout, or (unsolicited) an update that the device began by itself.
@@ -138,19 +138,18 @@ CREATE TABLE device_update_status (
   result_code      integer,
   error_message    text,
   started_at       timestamptz,
-  completed_at     timestamptz,
   reported_at      timestamptz,
   created_at       timestamptz NOT NULL DEFAULT now(),
   sent_at          timestamptz,
   acknowledged_at  timestamptz,
-  written_at       timestamptz,
-  confirmed_at     timestamptz,
+  installed_at       timestamptz,
+  booted_at     timestamptz,
   deadline_at      timestamptz,
   enqueue_after    timestamptz,
-  closed_at        timestamptz,
-  slot_held        boolean NOT NULL DEFAULT false,
+  completed_at        timestamptz,
+  holds_slot        boolean NOT NULL DEFAULT false,
   -- How many events of the attempt the status was folded from: a fold that saw fewer never overwrites one that saw more.
-  folded_events    integer NOT NULL DEFAULT 0,
+  evaluated_events    integer NOT NULL DEFAULT 0,
   CONSTRAINT device_update_status_status_check CHECK (status IN ('pending', 'sent', 'downloading', 'downloaded',
     'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled')),
   CONSTRAINT device_update_status_rollout_device_key UNIQUE (rollout_id, device_id)
@@ -158,15 +157,15 @@ CREATE TABLE device_update_status (
 
 -- One open update a device. What a device began by itself stands outside.
 CREATE UNIQUE INDEX device_update_status_open_idx ON device_update_status (device_id)
-  WHERE closed_at IS NULL AND rollout_id IS NOT NULL;
+  WHERE completed_at IS NULL AND rollout_id IS NOT NULL;
 
 CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
 
-CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE closed_at IS NULL;
+CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE completed_at IS NULL;
 
 CREATE INDEX device_update_status_owed_idx ON device_update_status (rollout_id, enqueue_after) WHERE status = 'pending';
 
-CREATE INDEX device_update_status_slot_idx ON device_update_status (rollout_id) WHERE slot_held AND closed_at IS NOT NULL;
+CREATE INDEX device_update_status_slot_idx ON device_update_status (rollout_id) WHERE holds_slot AND completed_at IS NOT NULL;
 
 -- One row a send. A device names no attempt: its messages belong to the newest attempt sent before they were received.
 CREATE TABLE update_attempts (
@@ -177,7 +176,7 @@ CREATE TABLE update_attempts (
   sent_at        timestamptz NOT NULL,
   command_family text,
   delivery       text,
-  outcome        text,
+  send_result    text,
   PRIMARY KEY (update_id, attempt)
 );
 

@@ -12,33 +12,35 @@ ALTER TABLE rollout_configurations
   ADD COLUMN start_at          timestamptz,
   ADD COLUMN send_window       jsonb,
   ADD COLUMN jitter_minutes    integer NOT NULL DEFAULT 0,
-  ADD COLUMN weight            integer NOT NULL DEFAULT 0,
+  ADD COLUMN priority            integer NOT NULL DEFAULT 0,
   ADD COLUMN keep_open         boolean NOT NULL DEFAULT false,
   ADD COLUMN aborted_at        timestamptz,
   ADD CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold BETWEEN 0 AND 1 AND failure_count > 0
     AND min_reports > 0 AND max_attempts BETWEEN 1 AND 20 AND jitter_minutes BETWEEN 0 AND 1440);
 
-ALTER TABLE rollout_pace
+ALTER TABLE rollout_runtime
   -- Counts resumptions and retries: a claim made for an earlier generation is not made.
   ADD COLUMN generation     integer NOT NULL DEFAULT 0,
   ADD COLUMN stage          integer NOT NULL DEFAULT 0,
   -- How many devices have been sent their first command, how many of those have ended, how many may (null: no limit).
-  ADD COLUMN starts         integer NOT NULL DEFAULT 0,
-  ADD COLUMN ended_starts   integer NOT NULL DEFAULT 0,
-  ADD COLUMN allowed_starts integer DEFAULT 0,
+  ADD COLUMN started_count         integer NOT NULL DEFAULT 0,
+  ADD COLUMN finished_count   integer NOT NULL DEFAULT 0,
+  ADD COLUMN start_limit integer DEFAULT 0,
   -- Nothing is sent at or after this instant, the end of the present send window; null: no end.
   ADD COLUMN sends_until    timestamptz;
 
-UPDATE rollout_pace SET allowed_starts = NULL;
+UPDATE rollout_runtime SET start_limit = NULL;
 
 -- One row a stage that a rollout has entered, with the numbers that its gate reads. Resuming sets the numbers to zero.
 CREATE TABLE rollout_stages (
   rollout_id      bigint NOT NULL REFERENCES rollout_configurations ON DELETE CASCADE,
   stage           integer NOT NULL,
   -- Members up to this hash take part; it only rises from stage to stage.
-  threshold       text NOT NULL,
-  -- Members within the threshold when the stage began; of a slow start: how many may begin in it.
-  size            integer NOT NULL,
+  hash_cutoff     text NOT NULL,
+  -- Members within the cutoff when the stage began; null for a slow start.
+  target_count    integer,
+  -- How many devices of a slow start may begin in it; null for a stage of the plan.
+  start_quota     integer,
   began_at        timestamptz NOT NULL,
   gate_held_since timestamptz,
   ended_at        timestamptz,
@@ -56,8 +58,8 @@ ALTER TABLE device_update_status
   ADD COLUMN is_stepping_stone  boolean NOT NULL DEFAULT false,
   -- A claim that a halt or a retry gave up: its device may be claimed again by the same rollout.
   ADD COLUMN is_reclaimable     boolean NOT NULL DEFAULT false,
-  ADD COLUMN start_counted      boolean NOT NULL DEFAULT false,
-  ADD COLUMN is_tallied         boolean NOT NULL DEFAULT false,
+  ADD COLUMN counts_as_started      boolean NOT NULL DEFAULT false,
+  ADD COLUMN is_counted         boolean NOT NULL DEFAULT false,
   -- No command before this: jitter, or the wait before a retry. A device that wakes earlier waits too.
   ADD COLUMN not_before         timestamptz,
   ADD COLUMN next_family        text,
@@ -75,22 +77,22 @@ DROP INDEX device_update_status_slot_idx;
 -- Devices that have begun are looked at apart from those that have not: retries must not wait behind a whole fleet.
 DROP INDEX device_update_status_owed_idx;
 
-CREATE INDEX device_update_status_owed_idx ON device_update_status (rollout_id, start_counted, enqueue_after)
+CREATE INDEX device_update_status_owed_idx ON device_update_status (rollout_id, counts_as_started, enqueue_after)
   WHERE status = 'pending';
 
 CREATE INDEX device_update_status_untallied_idx ON device_update_status (rollout_id)
-  WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL;
+  WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL;
 
 -- Open updates of devices within reach: while there is one, a stage is under way.
 CREATE INDEX device_update_status_reach_idx ON device_update_status (rollout_id)
-  WHERE closed_at IS NULL AND unreachable_since IS NULL;
+  WHERE completed_at IS NULL AND unreachable_since IS NULL;
 
 -- Devices that began, went quiet and are out of reach: while they stay so, they count as failures.
 CREATE INDEX device_update_status_silent_idx ON device_update_status (rollout_id)
-  WHERE closed_at IS NULL AND unreachable_since IS NOT NULL AND started_at IS NOT NULL;
+  WHERE completed_at IS NULL AND unreachable_since IS NOT NULL AND started_at IS NOT NULL;
 
 CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id)
-  WHERE closed_at IS NULL AND status IN ('pending', 'sent');
+  WHERE completed_at IS NULL AND status IN ('pending', 'sent');
 
 CREATE INDEX device_update_status_unexpected_idx ON device_update_status (rollout_id, unexpected_version)
   WHERE unexpected_version IS NOT NULL;

@@ -48,13 +48,13 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
   r.aborted_at, p.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
-LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
 CROSS JOIN LATERAL (
   SELECT count(*)::integer AS devices,
     (count(*) FILTER (WHERE u.status = 'pending'))::integer AS owed,
     (count(*) FILTER (WHERE u.status IN ('sent', 'downloading', 'downloaded', 'installing')
-      OR u.status = 'success' AND u.closed_at IS NULL))::integer AS in_progress,
-    (count(*) FILTER (WHERE u.status = 'success' AND u.closed_at IS NOT NULL))::integer AS succeeded,
+      OR u.status = 'success' AND u.completed_at IS NULL))::integer AS in_progress,
+    (count(*) FILTER (WHERE u.status = 'success' AND u.completed_at IS NOT NULL))::integer AS succeeded,
     (count(*) FILTER (WHERE u.status IN ('failed', 'rolled_back', 'timed_out')))::integer AS failed,
     (count(DISTINCT u.device_id) FILTER (WHERE u.status = 'canceled'))::integer AS canceled
   FROM device_update_status AS u
@@ -67,7 +67,7 @@ CREATE VIEW update_overview AS
 SELECT u.id AS update_id, u.device_id, d.device_model, d.current_firmware_version, u.rollout_id, r.name AS rollout_name,
   u.firmware_version, u.previous_version, u.is_stepping_stone, u.status, u.stage, u.attempt, u.sends,
   u.progress_percent, u.result_code, u.error_message AS reason, u.created_at, u.sent_at, u.acknowledged_at,
-  u.written_at, u.confirmed_at, u.reported_at, u.deadline_at, u.closed_at, u.unreachable_since, u.late_success_at,
+  u.installed_at, u.booted_at, u.reported_at, u.deadline_at, u.completed_at, u.unreachable_since, u.late_success_at,
   u.is_reclaimable
 FROM device_update_status AS u
 JOIN devices AS d USING (device_id)
@@ -77,11 +77,11 @@ LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id;
 CREATE VIEW device_overview AS
 SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d.last_seen, d.registered_at, d.online,
   d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
-  u.status AS update_status, u.reason AS update_reason, u.progress_percent, u.closed_at IS NULL AND u.update_id IS NOT NULL AS is_updating
+  u.status AS update_status, u.reason AS update_reason, u.progress_percent, u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating
 FROM devices AS d
 LEFT JOIN LATERAL (
   SELECT o.id AS update_id, r.name AS rollout_name, o.firmware_version, o.status, o.error_message AS reason,
-    o.progress_percent, o.closed_at
+    o.progress_percent, o.completed_at
   FROM device_update_status AS o LEFT JOIN rollout_configurations AS r ON r.id = o.rollout_id
   WHERE o.device_id = d.device_id ORDER BY o.id DESC LIMIT 1
 ) AS u ON true;
@@ -97,16 +97,16 @@ SELECT u.device_id, u.created_at, CASE WHEN u.rollout_id IS NULL THEN 'began_by_
 FROM device_update_status AS u
 UNION ALL
 SELECT a.device_id, a.sent_at, 'sent', NULL, a.update_id, a.attempt, a.version,
-  jsonb_build_object('family', a.command_family, 'delivery', a.delivery, 'outcome', a.outcome)
+  jsonb_build_object('family', a.command_family, 'delivery', a.delivery, 'outcome', a.send_result)
 FROM update_attempts AS a WHERE a.command_family IS NOT NULL
 UNION ALL
 SELECT a.device_id, a.ended_at, 'attempt_ended', NULL, a.update_id, a.attempt, a.version,
   jsonb_build_object('status', a.status, 'resultCode', a.result_code, 'reason', a.reason)
 FROM update_attempts AS a WHERE a.ended_at IS NOT NULL
 UNION ALL
-SELECT u.device_id, u.closed_at, 'ended', u.rollout_id, u.id, u.attempt, u.firmware_version,
+SELECT u.device_id, u.completed_at, 'ended', u.rollout_id, u.id, u.attempt, u.firmware_version,
   jsonb_build_object('status', u.status, 'reason', u.error_message)
-FROM device_update_status AS u WHERE u.closed_at IS NOT NULL
+FROM device_update_status AS u WHERE u.completed_at IS NOT NULL
 UNION ALL
 SELECT u.device_id, u.late_success_at, 'late_success', u.rollout_id, u.id, u.attempt, u.firmware_version, '{}'
 FROM device_update_status AS u WHERE u.late_success_at IS NOT NULL;

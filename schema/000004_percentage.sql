@@ -2,4 +2,4 @@
 ALTER TABLE rollout_configurations
   ADD COLUMN member_percentage integer;
 
-UPDATE rollout_configurations SET member_percentage = rollout_percentage WHERE member_threshold IS NOT NULL;
+UPDATE rollout_configurations SET member_percentage = rollout_percentage WHERE target_hash_cutoff IS NOT NULL;

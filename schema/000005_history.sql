@@ -1,5 +1,5 @@
 -- Old updates are found by when they ended, whatever goes on beside them.
-CREATE INDEX device_update_status_closed_idx ON device_update_status (closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX device_update_status_closed_idx ON device_update_status (completed_at) WHERE completed_at IS NOT NULL;
 
 -- A rollout that was stopped by `is_active = false` shows what that canceled, as a paused one does.
 CREATE OR REPLACE VIEW rollout_overview AS
@@ -16,13 +16,13 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
   r.aborted_at, p.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
-LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
 CROSS JOIN LATERAL (
   SELECT count(*)::integer AS devices,
     (count(*) FILTER (WHERE u.status = 'pending'))::integer AS owed,
     (count(*) FILTER (WHERE u.status IN ('sent', 'downloading', 'downloaded', 'installing')
-      OR u.status = 'success' AND u.closed_at IS NULL))::integer AS in_progress,
-    (count(*) FILTER (WHERE u.status = 'success' AND u.closed_at IS NOT NULL))::integer AS succeeded,
+      OR u.status = 'success' AND u.completed_at IS NULL))::integer AS in_progress,
+    (count(*) FILTER (WHERE u.status = 'success' AND u.completed_at IS NOT NULL))::integer AS succeeded,
     (count(*) FILTER (WHERE u.status IN ('failed', 'rolled_back', 'timed_out')))::integer AS failed,
     (count(DISTINCT u.device_id) FILTER (WHERE u.status = 'canceled'))::integer AS canceled
   FROM device_update_status AS u

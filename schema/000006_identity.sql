@@ -21,12 +21,12 @@ CREATE TABLE allowed_devices (
 CREATE OR REPLACE VIEW device_overview AS
 SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d.last_seen, d.registered_at, d.online,
   d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
-  u.status AS update_status, u.reason AS update_reason, u.progress_percent, u.closed_at IS NULL AND u.update_id IS NOT NULL AS is_updating,
+  u.status AS update_status, u.reason AS update_reason, u.progress_percent, u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating,
   d.revoked_at, d.revoked_reason, d.revoked_by
 FROM devices AS d
 LEFT JOIN LATERAL (
   SELECT o.id AS update_id, r.name AS rollout_name, o.firmware_version, o.status, o.error_message AS reason,
-    o.progress_percent, o.closed_at
+    o.progress_percent, o.completed_at
   FROM device_update_status AS o LEFT JOIN rollout_configurations AS r ON r.id = o.rollout_id
   WHERE o.device_id = d.device_id ORDER BY o.id DESC LIMIT 1
 ) AS u ON true;

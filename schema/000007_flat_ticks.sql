@@ -30,20 +30,20 @@ CREATE TRIGGER device_joined_group AFTER INSERT OR UPDATE ON device_groups
 FOR EACH ROW EXECUTE FUNCTION note_device_change();
 
 -- A device whose update has ended may be claimed by another rollout, or again.
-CREATE TRIGGER device_freed AFTER UPDATE OF closed_at ON device_update_status
-FOR EACH ROW WHEN (OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND NEW.rollout_id IS NOT NULL)
+CREATE TRIGGER device_freed AFTER UPDATE OF completed_at ON device_update_status
+FOR EACH ROW WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL AND NEW.rollout_id IS NOT NULL)
 EXECUTE FUNCTION note_device_change();
 
 CREATE TRIGGER device_let_go AFTER DELETE ON device_update_status
-FOR EACH ROW WHEN (OLD.closed_at IS NULL AND OLD.rollout_id IS NOT NULL) EXECUTE FUNCTION note_device_change();
+FOR EACH ROW WHEN (OLD.completed_at IS NULL AND OLD.rollout_id IS NOT NULL) EXECUTE FUNCTION note_device_change();
 
-ALTER TABLE rollout_pace
+ALTER TABLE rollout_runtime
   -- What the present walk goes by: where that changes, a walk begins anew.
-  ADD COLUMN walk_basis    text,
+  ADD COLUMN scan_fingerprint    text,
   -- The walk has come past this device; null: it is over.
-  ADD COLUMN walk_after    text,
+  ADD COLUMN scan_cursor    text,
   -- Changes since this transaction have yet to be looked at.
-  ADD COLUMN changes_since xid8;
+  ADD COLUMN changes_from_xid xid8;
 
 -- The order of a walk.
 CREATE INDEX devices_walk_idx ON devices (device_model, device_id COLLATE "C");

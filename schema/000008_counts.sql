@@ -5,7 +5,7 @@
 CREATE TABLE update_counts (
   rollout_id     bigint NOT NULL,
   stage          integer NOT NULL,
-  -- As device_update_status.status, but `confirming` for a success that is not final yet.
+  -- As device_update_status.status, but `on_probation` for a success that is not final yet.
   state          text NOT NULL,
   is_reclaimable boolean NOT NULL,
   -- Why it failed; null for what has not.
@@ -31,32 +31,32 @@ CREATE TABLE version_counts (
   devices          bigint NOT NULL
 );
 
-CREATE FUNCTION counted_state(status text, closed_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN status = 'success' AND closed_at IS NULL THEN 'confirming' ELSE status END;
+CREATE FUNCTION counted_state(status text, completed_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN status = 'success' AND completed_at IS NULL THEN 'on_probation' ELSE status END;
 
 CREATE FUNCTION counted_reason(status text, message text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN status IN ('failed', 'rolled_back', 'timed_out') THEN coalesce(message, '') END;
 
 -- Null for what is no outcome.
-CREATE FUNCTION counted_end(status text, closed_at timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
+CREATE FUNCTION counted_end(status text, completed_at timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN status IN ('success', 'failed', 'rolled_back', 'timed_out')
-  THEN date_bin('10 seconds', closed_at, '2000-01-01T00:00:00Z') END;
+  THEN date_bin('10 seconds', completed_at, '2000-01-01T00:00:00Z') END;
 
 ALTER TABLE device_update_status
   -- Given up, and claimed again since by the same rollout: the later row counts.
-  ADD COLUMN is_superseded boolean NOT NULL DEFAULT false;
+  ADD COLUMN is_replaced boolean NOT NULL DEFAULT false;
 
-UPDATE device_update_status AS o SET is_superseded = true
+UPDATE device_update_status AS o SET is_replaced = true
 WHERE o.is_reclaimable AND EXISTS (
   SELECT FROM device_update_status AS n WHERE n.device_id = o.device_id AND n.rollout_id = o.rollout_id AND n.id > o.id);
 
 INSERT INTO update_counts
-SELECT rollout_id, stage, counted_state(status, closed_at), is_reclaimable, counted_reason(status, error_message), count(*)
-FROM device_update_status WHERE rollout_id IS NOT NULL AND NOT is_superseded GROUP BY 1, 2, 3, 4, 5;
+SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
+FROM device_update_status WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
 
 INSERT INTO outcome_counts
-SELECT rollout_id, counted_end(status, closed_at), status = 'success', count(*)
-FROM device_update_status WHERE rollout_id IS NOT NULL AND counted_end(status, closed_at) IS NOT NULL GROUP BY 1, 2, 3;
+SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
+FROM device_update_status WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
 
 INSERT INTO version_counts
 SELECT device_model, current_firmware_version, count(*) FROM devices GROUP BY 1, 2;
@@ -64,11 +64,11 @@ SELECT device_model, current_firmware_version, count(*) FROM devices GROUP BY 1,
 CREATE FUNCTION count_new_updates() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO update_counts
-  SELECT rollout_id, stage, counted_state(status, closed_at), is_reclaimable, counted_reason(status, error_message), count(*)
-  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_superseded GROUP BY 1, 2, 3, 4, 5;
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
   INSERT INTO outcome_counts
-  SELECT rollout_id, counted_end(status, closed_at), status = 'success', count(*)
-  FROM new_rows WHERE rollout_id IS NOT NULL AND counted_end(status, closed_at) IS NOT NULL GROUP BY 1, 2, 3;
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
   RETURN NULL;
 END
 $$;
@@ -76,13 +76,13 @@ $$;
 CREATE FUNCTION count_changed_updates() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO update_counts
-  SELECT rollout_id, stage, counted_state(status, closed_at), is_reclaimable, counted_reason(status, error_message), sum(n)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), sum(n)
   FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
-  WHERE rollout_id IS NOT NULL AND NOT is_superseded GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0;
+  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0;
   INSERT INTO outcome_counts
-  SELECT rollout_id, counted_end(status, closed_at), status = 'success', sum(n)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', sum(n)
   FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
-  WHERE rollout_id IS NOT NULL AND counted_end(status, closed_at) IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0;
+  WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0;
   RETURN NULL;
 END
 $$;
@@ -90,11 +90,11 @@ $$;
 CREATE FUNCTION count_deleted_updates() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO update_counts
-  SELECT rollout_id, stage, counted_state(status, closed_at), is_reclaimable, counted_reason(status, error_message), -count(*)
-  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_superseded GROUP BY 1, 2, 3, 4, 5;
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
   INSERT INTO outcome_counts
-  SELECT rollout_id, counted_end(status, closed_at), status = 'success', -count(*)
-  FROM old_rows WHERE rollout_id IS NOT NULL AND counted_end(status, closed_at) IS NOT NULL GROUP BY 1, 2, 3;
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
   RETURN NULL;
 END
 $$;
@@ -130,11 +130,11 @@ EXECUTE FUNCTION count_version();
 -- Pages of a rollout's updates, of all and of those that are open.
 CREATE INDEX device_update_status_page_idx ON device_update_status (rollout_id, id);
 
-CREATE INDEX device_update_status_open_page_idx ON device_update_status (rollout_id, id) WHERE closed_at IS NULL;
+CREATE INDEX device_update_status_open_page_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
 
 -- What has yet to show that it survives: few at a time.
 CREATE INDEX device_update_status_confirming_idx ON device_update_status (rollout_id, deadline_at)
-  WHERE status = 'success' AND closed_at IS NULL;
+  WHERE status = 'success' AND completed_at IS NULL;
 
 CREATE OR REPLACE VIEW rollout_overview AS
 SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
@@ -150,11 +150,11 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
   r.aborted_at, p.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
-LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(u.updates), 0)::integer AS devices,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0)::integer AS owed,
-    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('sent', 'downloading', 'downloaded', 'installing', 'confirming')),
+    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('sent', 'downloading', 'downloaded', 'installing', 'on_probation')),
       0)::integer AS in_progress,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'success'), 0)::integer AS succeeded,
     coalesce(sum(u.updates) FILTER (WHERE u.state IN ('failed', 'rolled_back', 'timed_out')), 0)::integer AS failed,

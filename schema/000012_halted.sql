@@ -14,11 +14,11 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
   r.aborted_at, p.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
-LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(u.updates), 0)::integer AS devices,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0)::integer AS owed,
-    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('sent', 'downloading', 'downloaded', 'installing', 'confirming')),
+    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('sent', 'downloading', 'downloaded', 'installing', 'on_probation')),
       0)::integer AS in_progress,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'success'), 0)::integer AS succeeded,
     coalesce(sum(u.updates) FILTER (WHERE u.state IN ('failed', 'rolled_back', 'timed_out')), 0)::integer AS failed,

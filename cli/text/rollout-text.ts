@@ -182,13 +182,13 @@ export function updateTable(updates: readonly DeviceUpdate[], now: Date): string
   ]);
 }
 
-function updateState({ status, closed_at, confirmed_at, progress_percent: progress }: DeviceUpdate): string {
-  if (status === 'success' && closed_at === null) return notFinal(confirmed_at !== null);
+function updateState({ status, completed_at, booted_at, progress_percent: progress }: DeviceUpdate): string {
+  if (status === 'success' && completed_at === null) return notFinal(booted_at !== null);
   if (status === 'success') return green('success');
   if (FAILED.some((failed) => failed === status)) return red(words(status));
   if (status === 'pending') return 'owed';
   return progress === null ? words(status) : `${words(status)} ${progress} %`;
 }
 
-export const lastChange = ({ closed_at, confirmed_at, reported_at, sent_at, created_at }: DeviceUpdate): string =>
-  closed_at ?? confirmed_at ?? reported_at ?? sent_at ?? created_at;
+export const lastChange = ({ completed_at, booted_at, reported_at, sent_at, created_at }: DeviceUpdate): string =>
+  completed_at ?? booted_at ?? reported_at ?? sent_at ?? created_at;

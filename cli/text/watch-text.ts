@@ -41,7 +41,7 @@ export function watchLine({ rollout }: Snapshot): string {
 }
 
 export const failureLine = ({ device_id, status, attempt, reason, ...update }: DeviceUpdate, now: Date): string =>
-  `  ${red('✗')} ${device_id}  ${words(status)} in attempt ${attempt}${reason === null ? '' : `: ${reason}`}  ${dim(ago(update.closed_at, now))}`;
+  `  ${red('✗')} ${device_id}  ${words(status)} in attempt ${attempt}${reason === null ? '' : `: ${reason}`}  ${dim(ago(update.completed_at, now))}`;
 
 const RATE_MINUTES = 10;
 

@@ -27,11 +27,11 @@ export const UPDATE_LABELS: Readonly<Record<UpdateState, Label>> = {
 interface Provable {
   readonly status: UpdateState;
   readonly is_open: boolean;
-  readonly confirmed_at: string | null;
+  readonly booted_at: string | null;
 }
 
 /** A success is none before it is final: written, a device must boot it; running, it must stay up. */
-export function labelOf({ status, is_open: isOpen, confirmed_at: confirmed }: Provable): Label {
+export function labelOf({ status, is_open: isOpen, booted_at: confirmed }: Provable): Label {
   if (status !== 'success' || !isOpen) return UPDATE_LABELS[status];
   return { text: confirmed === null ? 'written, must boot' : 'runs it, not final yet', tone: 'busy' };
 }

@@ -10,7 +10,7 @@ export interface Claimer {
   readonly winners: readonly Winner[];
 }
 
-const WINNERS = `SELECT w.id FROM rollout_configurations AS w WHERE (w.weight, w.id) > (:weight::integer, :rollout::bigint)`;
+const WINNERS = `SELECT w.id FROM rollout_configurations AS w WHERE (w.priority, w.id) > (:priority::integer, :rollout::bigint)`;
 
 /**
  * Whether an update `u` bars its device from the rollout of the parameters: its own rollout wins and runs, or is newer and
@@ -32,7 +32,7 @@ const isTaken = (why: string) => `EXISTS (
  * answers it. The sum keeps planners from an index by rollout, in which a new one has next to no rows, they think.
  */
 const CLAIMED_BEFORE = 'u.rollout_id + 0 = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
-const HELD = 'u.closed_at IS NULL AND u.rollout_id IS NOT NULL';
+const HELD = 'u.completed_at IS NULL AND u.rollout_id IS NOT NULL';
 
 const claimable = (why: string) => `${MEMBER_CONDITION}
          AND :eligible::jsonb ? d.current_firmware_version
@@ -78,8 +78,8 @@ type Eligible = Pick<ClaimedRelease, 'version' | 'fromVersions'>;
 
 const claimValues = ({ rollout, target, winners }: Claimer, release: Eligible, { kind, ...scope }: Scope) => ({
   rollout: rollout.id,
-  weight: rollout.weight,
-  threshold: rollout.stage_threshold,
+  priority: rollout.priority,
+  threshold: rollout.stage_hash_cutoff,
   version: release.version,
   eligible: release.fromVersions,
   winners,
@@ -126,7 +126,7 @@ export async function endOfStretch(sql: Sql, model: string, after: string, devic
 }
 
 const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
-       SELECT stage FROM rollout_pace WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR SHARE
+       SELECT stage FROM rollout_runtime WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR SHARE
      ), picked AS MATERIALIZED (
        SELECT d.device_id COLLATE "C" AS device_id, d.current_firmware_version, fence.stage FROM fence, ${from}
        WHERE ${where} AND ${CLAIMABLE_NOW}
@@ -146,8 +146,8 @@ const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        ON CONFLICT DO NOTHING
        RETURNING device_id, stage
      ), superseded AS (
-       UPDATE device_update_status AS o SET is_superseded = true FROM claimed
-       WHERE o.device_id = claimed.device_id AND o.rollout_id = :rollout AND o.is_reclaimable AND NOT o.is_superseded
+       UPDATE device_update_status AS o SET is_replaced = true FROM claimed
+       WHERE o.device_id = claimed.device_id AND o.rollout_id = :rollout AND o.is_reclaimable AND NOT o.is_replaced
      ), counted AS (
        SELECT stage, count(*)::integer AS claimed FROM claimed GROUP BY stage
      ), staged AS (
@@ -177,7 +177,7 @@ export async function claimDevices(
     generation: rollout.generation,
     release: release.releaseId,
     stone: release.isSteppingStone,
-    days: rollout.claim_deadline_days,
+    days: rollout.give_up_days,
     jitter: rollout.jitter_minutes,
     limit,
     now,
@@ -189,17 +189,17 @@ export async function claimDevices(
 const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALIZED (
        SELECT o.id, d.device_id COLLATE "C" AS device_id FROM ${from}
        CROSS JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id OFFSET 0) AS o
-       JOIN rollout_configurations AS l ON l.id = o.rollout_id AND (l.weight, l.id) < (:weight::integer, :rollout::bigint)
+       JOIN rollout_configurations AS l ON l.id = o.rollout_id AND (l.priority, l.id) < (:priority::integer, :rollout::bigint)
        WHERE o.status = 'pending' AND o.attempt = 0 AND o.rollout_id <> :rollout AND ${where} AND ${CLAIMABLE}
        ORDER BY d.device_id COLLATE "C" LIMIT :limit
      ), lost AS (
        SELECT o.id FROM held CROSS JOIN LATERAL (
-         SELECT u.id, u.status, u.closed_at, u.attempt FROM device_update_status AS u
+         SELECT u.id, u.status, u.completed_at, u.attempt FROM device_update_status AS u
          WHERE u.id = held.id OFFSET 0 FOR UPDATE SKIP LOCKED) AS o
-       WHERE o.status = 'pending' AND o.closed_at IS NULL AND o.attempt = 0
+       WHERE o.status = 'pending' AND o.completed_at IS NULL AND o.attempt = 0
      ), canceled AS (
        UPDATE device_update_status AS u SET
-         status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz, deadline_at = NULL,
+         status = 'canceled', is_reclaimable = true, completed_at = :now::timestamptz, deadline_at = NULL,
          error_message = 'rollout "' || :name || '" took over'
        FROM lost WHERE u.id = lost.id
        RETURNING u.id
@@ -240,7 +240,7 @@ export async function hasClaimable(
   const [row] = await sql.query<{ found: boolean }>(
     `SELECT EXISTS (
        SELECT FROM device_update_status AS o JOIN devices AS d ON d.device_id = o.device_id
-       WHERE o.closed_at IS NULL AND o.rollout_id <> :rollout AND ${CLAIMABLE}
+       WHERE o.completed_at IS NULL AND o.rollout_id <> :rollout AND ${CLAIMABLE}
      ) OR EXISTS (SELECT FROM ${CHANGED} WHERE ${CLAIMABLE}) AS found`,
     claimValues(claimer, release, { kind: 'changes', since }),
   );

@@ -46,19 +46,19 @@ const BEFORE_ALL = '';
  * the rollouts that win over it too. A walk a day mends what was changed behind the back of `device_changes`.
  */
 export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRelease[], now: Date): Walk {
-  const { generation, stage_threshold, device_model, target_type, target_filter, weight, rivals } = rollout;
+  const { generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, rivals } = rollout;
   const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
   const basis = sha256(
     JSON.stringify([
-      [generation, stage_threshold, device_model, target_type, target_filter, weight, rivals],
+      [generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, rivals],
       [release_id, firmware_version, min_version, allow_downgrade, include_unknown, registered],
       Math.floor(now.getTime() / DAY_MS),
     ]),
   );
-  const { walk_basis, walk_after, changes_since, horizon } = rollout;
+  const { scan_fingerprint, scan_cursor, changes_from_xid, horizon } = rollout;
   // A number beyond the horizon comes from another server, of which this database is a copy.
-  const isKnown = changes_since !== null && BigInt(changes_since) <= BigInt(horizon);
-  if (walk_basis === basis && isKnown) return { basis, after: walk_after, since: changes_since };
+  const isKnown = changes_from_xid !== null && BigInt(changes_from_xid) <= BigInt(horizon);
+  if (scan_fingerprint === basis && isKnown) return { basis, after: scan_cursor, since: changes_from_xid };
   return { basis, after: BEFORE_ALL, since: horizon };
 }
 
@@ -75,7 +75,7 @@ export async function claimOnWalk(
   { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK, claims = CLAIMS_A_TICK } = {},
 ): Promise<{ claimed: number; walk: Walk }> {
   const { rollout } = claimer;
-  const isNew = rollout.walk_basis !== begun.basis || rollout.changes_since !== begun.since;
+  const isNew = rollout.scan_fingerprint !== begun.basis || rollout.changes_from_xid !== begun.since;
   let walk = begun;
   let claimed = 0;
   let noted: NotedWalk = rollout;
@@ -148,27 +148,27 @@ async function claimWithin(
 /** In the order of their bytes, as walks go. */
 const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
 
-type NotedWalk = Pick<ActiveRollout, 'walk_basis' | 'walk_after' | 'changes_since'>;
+type NotedWalk = Pick<ActiveRollout, 'scan_fingerprint' | 'scan_cursor' | 'changes_from_xid'>;
 
 /**
  * Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew.
  * @returns what is stored if nobody was faster
  */
 async function noteWalk(sql: Sql, rollout: ActiveRollout, noted: NotedWalk, walk: Walk): Promise<NotedWalk> {
-  const { walk_basis, walk_after, changes_since } = noted;
-  const next = { walk_basis: walk.basis, walk_after: walk.after, changes_since: walk.since };
-  if (isDeepStrictEqual({ walk_basis, walk_after, changes_since }, next)) return next;
+  const { scan_fingerprint, scan_cursor, changes_from_xid } = noted;
+  const next = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
+  if (isDeepStrictEqual({ scan_fingerprint, scan_cursor, changes_from_xid }, next)) return next;
   await sql.query(
-    `UPDATE rollout_pace SET walk_basis = :basis, walk_after = :after, changes_since = :since::xid8
-     WHERE rollout_id = :rollout AND generation = :generation AND walk_basis IS NOT DISTINCT FROM :old_basis
-       AND walk_after IS NOT DISTINCT FROM :old_after AND changes_since::text IS NOT DISTINCT FROM :old_since`,
+    `UPDATE rollout_runtime SET scan_fingerprint = :basis, scan_cursor = :after, changes_from_xid = :since::xid8
+     WHERE rollout_id = :rollout AND generation = :generation AND scan_fingerprint IS NOT DISTINCT FROM :old_basis
+       AND scan_cursor IS NOT DISTINCT FROM :old_after AND changes_from_xid::text IS NOT DISTINCT FROM :old_since`,
     {
       rollout: rollout.id,
       generation: rollout.generation,
       ...walk,
-      old_basis: walk_basis,
-      old_after: walk_after,
-      old_since: changes_since,
+      old_basis: scan_fingerprint,
+      old_after: scan_cursor,
+      old_since: changes_from_xid,
     },
   );
   return next;
@@ -178,9 +178,9 @@ async function noteWalk(sql: Sql, rollout: ActiveRollout, noted: NotedWalk, walk
 export async function forgetChanges(sql: Sql): Promise<void> {
   await sql.query(
     `DELETE FROM device_changes WHERE changed_in < coalesce(
-       (SELECT min(p.changes_since::text::numeric)::text::xid8 FROM rollout_pace AS p
+       (SELECT min(p.changes_from_xid::text::numeric)::text::xid8 FROM rollout_runtime AS p
         JOIN rollout_configurations AS r ON r.id = p.rollout_id
-        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND NOT p.halted),
+        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND NOT p.is_stopped),
        pg_snapshot_xmin(pg_current_snapshot()))`,
   );
 }

@@ -25,7 +25,7 @@ export interface DeviceRow {
     readonly is_open: boolean;
     readonly progress_percent: number | null;
     readonly reason: string | null;
-    readonly confirmed_at: string | null;
+    readonly booted_at: string | null;
     readonly deadline_at: string | null;
   } | null;
 }
@@ -56,7 +56,7 @@ const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_
         WHERE g.device_id = o.device_id) AS groups,
        (SELECT jsonb_build_object('rollout_name', o.rollout_name, 'firmware_version', o.update_version,
           'status', o.update_status, 'is_open', o.is_updating, 'progress_percent', o.progress_percent,
-          'reason', o.update_reason, 'confirmed_at', to_char(u.confirmed_at AT TIME ZONE 'UTC', ${ISO_TIME}),
+          'reason', o.update_reason, 'booted_at', to_char(u.booted_at AT TIME ZONE 'UTC', ${ISO_TIME}),
           'deadline_at', to_char(u.deadline_at AT TIME ZONE 'UTC', ${ISO_TIME}))
         FROM device_update_status AS u WHERE u.id = o.update_id) AS update`;
 
@@ -76,9 +76,9 @@ const CONDITIONS = {
            AND (d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)`,
   group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
   updating: `d.device_id IN (
-           SELECT u.device_id FROM device_update_status AS u WHERE u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
+           SELECT u.device_id FROM device_update_status AS u WHERE u.completed_at IS NULL AND u.rollout_id IS NOT NULL)`,
   notUpdating: `NOT EXISTS (SELECT FROM device_update_status AS u
-           WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL)`,
+           WHERE u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL)`,
 };
 
 type Condition = keyof typeof CONDITIONS;

@@ -161,7 +161,7 @@ export async function findConcerned(
     `SELECT s."deviceId" AS device_id FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)
      WHERE EXISTS (
        SELECT FROM device_update_status AS u
-       WHERE u.device_id = s."deviceId" AND (u.closed_at IS NULL OR u.closed_at >= s."receivedAt"
+       WHERE u.device_id = s."deviceId" AND (u.completed_at IS NULL OR u.completed_at >= s."receivedAt"
          OR u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL) OFFSET 0)`,
     { sightings },
   );

@@ -50,11 +50,11 @@ export async function cancelRevoked(sql: Sql, now: Date): Promise<void> {
   await sql.query(
     `WITH picked AS (
        SELECT u.id FROM devices AS d JOIN device_update_status AS u USING (device_id)
-       WHERE d.revoked_at IS NOT NULL AND u.closed_at IS NULL
+       WHERE d.revoked_at IS NOT NULL AND u.completed_at IS NULL
        ORDER BY u.device_id FOR UPDATE OF u SKIP LOCKED
      )
      UPDATE device_update_status AS u SET
-       status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+       status = 'canceled', is_reclaimable = true, completed_at = :now::timestamptz,
        deadline_at = NULL, error_message = 'the identity of the device was revoked'
      FROM picked WHERE u.id = picked.id`,
     { now },

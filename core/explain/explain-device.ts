@@ -76,7 +76,7 @@ export async function explainByItsRollout(
 ): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
   const candidates = await sql.query<{ id: number }>(
     `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
-     LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.closed_at IS NULL
+     LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.completed_at IS NULL
      WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
      ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT ${CANDIDATES}`,
     { device: deviceId, version },
@@ -148,24 +148,29 @@ async function readDeviceFacts(
 ): Promise<DeviceFacts | undefined> {
   const [row] = await sql.query<DeviceFacts>(
     `SELECT d.current_firmware_version AS version, d.last_seen, d.revoked_at, d.revoked_reason,
-       (SELECT max(u.confirmed_at) FROM device_update_status AS u
+       (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        (${MATCHES_MODEL}) AS matches_model, ${MATCHES_LIST} AS matches_list, ${MATCHES_GROUP} AS matches_group,
        ${MATCHES_VERSION} AS matches_version, ${MATCHES_METADATA} AS matches_metadata,
        md5(:rollout::bigint || ':' || d.device_id) AS hash,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
-        WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.halted)
+        WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.is_stopped)
         ORDER BY u.id DESC LIMIT 1) AS update,
        (SELECT jsonb_build_object('rollout', o.name, 'status', u.status, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
+        WHERE u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
        (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
         WHERE u.device_id = d.device_id AND ${BARS} ORDER BY u.id DESC LIMIT 1) AS won_by
-     FROM devices AS d LEFT JOIN rollout_pace AS p ON p.rollout_id = :rollout
+     FROM devices AS d LEFT JOIN rollout_runtime AS p ON p.rollout_id = :rollout
      WHERE d.device_id = :device`,
-    { device: deviceId, rollout: rollout.id, weight: rollout.weight, ...targetValues(rollout.device_model, target) },
+    {
+      device: deviceId,
+      rollout: rollout.id,
+      priority: rollout.priority,
+      ...targetValues(rollout.device_model, target),
+    },
   );
   return row;
 }
@@ -190,7 +195,7 @@ function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefi
   ];
   const part = parts.find(([matches]) => !matches);
   if (part !== undefined) return { rule: part[1], next: STAYS };
-  if (rollout.member_threshold !== null && device.hash > rollout.member_threshold) {
+  if (rollout.target_hash_cutoff !== null && device.hash > rollout.target_hash_cutoff) {
     return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: STAYS };
   }
   return undefined;
@@ -269,7 +274,7 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
     const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
     return { rule, since: toDate(holder.since), next: 'it is claimed when that has ended' };
   }
-  if (rollout.stage_threshold !== null && device.hash > rollout.stage_threshold) {
+  if (rollout.stage_hash_cutoff !== null && device.hash > rollout.stage_hash_cutoff) {
     const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
     return { rule, since: rollout.stage_began_at, next: `the stage is ${stateOf(rollout, now)}` };
   }

@@ -20,13 +20,13 @@ export interface UpdateFacts {
   readonly created_at: string;
   readonly sent_at: string | null;
   readonly reported_at: string | null;
-  readonly confirmed_at: string | null;
-  readonly closed_at: string | null;
+  readonly booted_at: string | null;
+  readonly completed_at: string | null;
   readonly deadline_at: string | null;
   readonly not_before: string | null;
   readonly unreachable_since: string | null;
   readonly late_success_at: string | null;
-  readonly start_counted: boolean;
+  readonly counts_as_started: boolean;
   readonly max_attempts: number;
 }
 
@@ -43,25 +43,25 @@ export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: 
     const rule = `${status.replace('_', ' ')} (${reason}), but it runs ${version} now: a late success`;
     return { rule, since: toDate(update.late_success_at), next: 'nothing: it does not count as a failure' };
   }
-  if (status === 'success' && update.closed_at !== null) {
+  if (status === 'success' && update.completed_at !== null) {
     const next = update.is_stepping_stone ? `it goes on to ${rollout.firmware_version}` : 'nothing: done';
-    return { rule: `runs ${what}`, since: toDate(update.confirmed_at ?? update.closed_at), next };
+    return { rule: `runs ${what}`, since: toDate(update.booted_at ?? update.completed_at), next };
   }
-  if (update.closed_at !== null) {
+  if (update.completed_at !== null) {
     const next =
       status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
     return {
       rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`,
-      since: toDate(update.closed_at),
+      since: toDate(update.completed_at),
       next: rollout.aborted_at === null ? next : ENDED,
     };
   }
   if (status === 'pending') return explainOwed(update, what, rollout, now);
   const since = toDate(update.reported_at ?? update.sent_at);
-  if (status === 'success' && update.confirmed_at !== null) {
+  if (status === 'success' && update.booted_at !== null) {
     return {
       rule: `runs ${what}`,
-      since: toDate(update.confirmed_at),
+      since: toDate(update.booted_at),
       next: `final at ${at(update.deadline_at)}, if it stays up`,
     };
   }
@@ -90,13 +90,13 @@ function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, 
   return { rule: owed, since: toDate(created_at), next: whatHoldsSends(update, rollout, now) };
 }
 
-function whatHoldsSends({ start_counted }: UpdateFacts, rollout: ActiveRollout, now: Date): string {
+function whatHoldsSends({ counts_as_started }: UpdateFacts, rollout: ActiveRollout, now: Date): string {
   const plan = readPlan(rollout);
   if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
     return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;
   }
-  const { allowed_starts: allowed, starts } = rollout;
-  if (allowed !== null && !start_counted && starts >= allowed) {
+  const { start_limit: allowed, started_count: starts } = rollout;
+  if (allowed !== null && !counts_as_started && starts >= allowed) {
     return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} begin, and is ${stateOf(rollout, now)}`;
   }
   return 'it is sent at once, or as soon as the limits of the rollout leave room';

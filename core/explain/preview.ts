@@ -16,7 +16,7 @@ export interface RolloutDraft
     | 'rollout_percentage'
     | 'allow_downgrade'
     | 'include_unknown'
-    | 'weight'
+    | 'priority'
   > {}
 
 export interface Preview {
@@ -62,11 +62,11 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
      LEFT JOIN LATERAL (
        SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
        WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
-     LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL
+     LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL
      LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
      WHERE ${TARGET_CONDITION}
      GROUP BY version, id_length, family, winner, holder, begun, is_revoked ORDER BY devices DESC LIMIT 1000`,
-    { weight: draft.weight, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
+    { priority: draft.priority, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
   const judged = groups.map((group) => {

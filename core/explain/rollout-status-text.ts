@@ -10,12 +10,12 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   const rollout = await readRollout(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
-  if (rollout.stage_threshold === null && !(await meansAnybody(sql, rollout)))
+  if (rollout.stage_hash_cutoff === null && !(await meansAnybody(sql, rollout)))
     return 'waiting: no device is what it is for';
   // Devices that are to be tried again are claimed first, and then stand in the numbers.
   if (
-    walkOf(rollout, await readSteppingStones(sql, rollout), now).basis !== rollout.walk_basis &&
-    rollout.walk_basis !== null
+    walkOf(rollout, await readSteppingStones(sql, rollout), now).basis !== rollout.scan_fingerprint &&
+    rollout.scan_fingerprint !== null
   )
     return 'about to look at its devices anew';
   return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
@@ -37,9 +37,9 @@ async function meansAnybody(sql: Sql, rollout: ActiveRollout): Promise<boolean> 
 async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
   const [row] = await sql.query<{ devices: number; first: Date | null }>(
     `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
-     WHERE rollout_id = :rollout AND closed_at IS NULL AND status = 'success' AND confirmed_at IS NOT NULL
+     WHERE rollout_id = :rollout AND completed_at IS NULL AND status = 'success' AND booted_at IS NOT NULL
        -- Where there is none, no index need be read to find that.
-       AND (SELECT sum(updates) FROM update_counts WHERE rollout_id = :rollout AND state = 'confirming') > 0`,
+       AND (SELECT sum(updates) FROM update_counts WHERE rollout_id = :rollout AND state = 'on_probation') > 0`,
     { rollout: rolloutId },
   );
   if (!row?.first) return '';
@@ -48,7 +48,7 @@ async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
 
 /** What a rollout whose release is there does or waits for now, as a phrase. */
 export function stateOf(rollout: ActiveRollout, now: Date): string {
-  if (rollout.stage_threshold === null) return 'about to begin';
+  if (rollout.stage_hash_cutoff === null) return 'about to begin';
   const plan = readPlan(rollout);
   if (!plan.ok) return plan.reason;
   const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);

@@ -7,12 +7,12 @@ import type { Sql } from '../db/index.ts';
 const foldStatement = (table: string, counted: string, touched: readonly string[], more: readonly string[]) => {
   const group = [...touched, ...more].join(', ');
   return `WITH touched AS MATERIALIZED (
-       SELECT DISTINCT ${touched.join(', ')} FROM ${table} WHERE NOT is_sum
+       SELECT DISTINCT ${touched.join(', ')} FROM ${table} WHERE NOT is_compacted
      ), entries AS (
        DELETE FROM ${table} AS l USING touched AS t WHERE ${touched.map((key) => `l.${key} = t.${key}`).join(' AND ')}
        RETURNING l.*
      )
-     INSERT INTO ${table} (${group}, ${counted}, is_sum)
+     INSERT INTO ${table} (${group}, ${counted}, is_compacted)
      SELECT ${group}, sum(${counted}), true FROM entries GROUP BY ${group} HAVING sum(${counted}) <> 0`;
 };
 

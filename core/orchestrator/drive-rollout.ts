@@ -49,7 +49,7 @@ export interface RolloutTick {
 
 /** A rollout whose columns have been read and found good. */
 interface Readied {
-  readonly rollout: ActiveRollout & { readonly member_threshold: string; readonly release_id: number };
+  readonly rollout: ActiveRollout & { readonly target_hash_cutoff: string; readonly release_id: number };
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
@@ -104,7 +104,7 @@ async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<R
   if (threshold === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
-  const ready = { ...rollout, member_threshold: threshold, release_id: rollout.release_id };
+  const ready = { ...rollout, target_hash_cutoff: threshold, release_id: rollout.release_id };
   const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
   const winners = await readWinners(sql, rollout, versionsInUse);
   const registered = await readSteppingStones(sql, rollout);
@@ -117,7 +117,7 @@ async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, 
 }
 
 async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied | undefined> {
-  return ready.rollout.stage_threshold === null ? begin(sql, ready, 0, null, now) : ready;
+  return ready.rollout.stage_hash_cutoff === null ? begin(sql, ready, 0, null, now) : ready;
 }
 
 /** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
@@ -133,18 +133,18 @@ async function begin(
   const beginning: StageBeginning = reach === undefined ? { windowOf: size } : { reach };
   const begun = await beginStage(sql, rollout, target, stage, beginning, now);
   if (begun === undefined) return undefined;
-  const allowed = plan.stages === null ? rollout.starts + begun.size : null;
+  const allowed = plan.stages === null ? rollout.started_count + begun.size : null;
   return {
     ...ready,
     rollout: {
       ...rollout,
       stage,
-      stage_threshold: begun.threshold,
+      stage_hash_cutoff: begun.hash_cutoff,
       stage_size: begun.size,
       stage_began_at: now,
       stage_tally: null,
       gate_held_since: null,
-      allowed_starts: allowed,
+      start_limit: allowed,
     },
   };
 }
@@ -180,7 +180,7 @@ async function claim(
   const fromVersions = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
   const { claimed, walk } = await claimOnWalk(sql, ready, what, walkOf(rollout, ready.registered, now), now);
-  const come = { walk_basis: walk.basis, walk_after: walk.after, changes_since: walk.since };
+  const come = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
   return { claimed, ready: { ...ready, rollout: { ...rollout, ...come } } };
 }
 
@@ -210,9 +210,9 @@ async function carryOut(
  */
 async function finish(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<boolean> {
   const { rollout } = ready;
-  if (rollout.walk_after !== null) return false;
+  if (rollout.scan_cursor !== null) return false;
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
-  if (now.getTime() < rollout.stage_began_at.getTime() + rollout.survival_minutes * 60_000) return false;
+  if (now.getTime() < rollout.stage_began_at.getTime() + rollout.probation_minutes * 60_000) return false;
   for (const release of releases) if (await hasClaimable(sql, ready, release, rollout.horizon)) return false;
   return completeRollout(sql, rollout.id, rollout.updated_at, now);
 }

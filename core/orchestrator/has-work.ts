@@ -8,14 +8,14 @@ import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
 export async function hasWork(sql: Sql, now: Date): Promise<boolean> {
   const [row] = await sql.query<{ has_work: boolean }>(
     `SELECT EXISTS (
-         SELECT FROM rollout_configurations AS r LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+         SELECT FROM rollout_configurations AS r LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
          WHERE r.completed_at IS NULL AND r.aborted_at IS NULL
-           AND (r.is_active AND r.paused_at IS NULL OR NOT coalesce(p.halted, true)))
-       OR EXISTS (SELECT FROM device_update_status WHERE closed_at IS NULL AND deadline_at <= :now::timestamptz)
+           AND (r.is_active AND r.paused_at IS NULL OR NOT coalesce(p.is_stopped, true)))
+       OR EXISTS (SELECT FROM device_update_status WHERE completed_at IS NULL AND deadline_at <= :now::timestamptz)
        OR EXISTS (SELECT FROM device_update_status
-         WHERE closed_at IS NULL AND rollout_id IS NOT NULL AND status IN ('pending', 'sent'))
+         WHERE completed_at IS NULL AND rollout_id IS NOT NULL AND status IN ('pending', 'sent'))
        OR EXISTS (SELECT FROM device_update_status
-         WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL)
+         WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
        OR ${HAS_UNPUBLISHED_EVENTS}
        OR NOT EXISTS (SELECT FROM leases WHERE name = 'housekeeping' AND expires_at > :now::timestamptz) AS has_work`,
     { now },

@@ -24,7 +24,7 @@ export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promi
   await sql.query(
     `DELETE FROM ota_events WHERE id IN (
        SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS e
-       LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.closed_at IS NULL
+       LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.completed_at IS NULL
        LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
          AND r.completed_at IS NULL AND r.aborted_at IS NULL
        WHERE e.received_at < :before::timestamptz AND u.id IS NULL AND r.id IS NULL)`,
@@ -33,8 +33,8 @@ export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promi
   await sql.query(
     `DELETE FROM device_update_status WHERE id IN (
        SELECT u.id FROM device_update_status AS u LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
-       WHERE u.closed_at < :before::timestamptz
-         AND (r.id IS NULL OR u.is_tallied AND (r.completed_at IS NOT NULL OR r.aborted_at IS NOT NULL))
+       WHERE u.completed_at < :before::timestamptz
+         AND (r.id IS NULL OR u.is_counted AND (r.completed_at IS NOT NULL OR r.aborted_at IS NOT NULL))
        LIMIT ${ROWS_A_SWEEP})`,
     values,
   );

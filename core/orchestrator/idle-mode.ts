@@ -76,12 +76,12 @@ export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
   const [row] = await sql.query<Omit<Outlook, 'known'> & { readonly devices: number }>(
     `SELECT EXISTS (
          SELECT FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
-         WHERE u.closed_at IS NULL
+         WHERE u.completed_at IS NULL
            AND (u.status <> 'pending' OR d.last_seen > :now::timestamptz - interval '24 hours'))
        OR EXISTS (SELECT FROM device_update_status
-         WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL)
+         WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
        OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
-       (SELECT min(deadline_at) FROM device_update_status WHERE closed_at IS NULL) AS "dueAt",
+       (SELECT min(deadline_at) FROM device_update_status WHERE completed_at IS NULL) AS "dueAt",
        (SELECT count(*) || ' ' || coalesce(max(updated_at)::text, '') FROM rollout_configurations
         WHERE completed_at IS NULL AND aborted_at IS NULL) AS rollouts,
        (SELECT count(*)::integer FROM (SELECT FROM devices LIMIT ${TOO_MANY_DEVICES}) AS d) AS devices`,
@@ -99,7 +99,7 @@ async function readKnown(sql: Sql): Promise<KnownDevice[]> {
       `SELECT device_id, client_id, mac_address, device_model, current_firmware_version AS version, online
        FROM devices AS d
        WHERE device_id > :after
-         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.closed_at IS NULL)
+         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.completed_at IS NULL)
        ORDER BY device_id LIMIT ${DEVICES_A_STATEMENT}`,
       { after: known.at(-1)?.device_id ?? '' },
     );

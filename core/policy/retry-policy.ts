@@ -37,11 +37,11 @@ export interface Retry {
  * the device can say whether it boots. @returns undefined when the outcome is final
  */
 export function planRetry(judgement: Judgement, ended: EndedAttempt): Retry | undefined {
-  const { closedAt } = judgement;
-  if (closedAt === null || ended.attempt >= ended.maxAttempts || !mayPass(judgement)) return undefined;
+  const { completedAt } = judgement;
+  if (completedAt === null || ended.attempt >= ended.maxAttempts || !mayPass(judgement)) return undefined;
   const wait = waitMinutes(ended.updateId, ended.attempt);
   return {
-    notBefore: new Date(closedAt.getTime() + wait * 60_000),
+    notBefore: new Date(completedAt.getTime() + wait * 60_000),
     family: judgement.acknowledgedAt === null && ended.isDelivered ? otherFamily(ended.family) : ended.family,
     delivery:
       ended.linkOpened && ended.imageBytes <= DIRECT_MAX_BYTES && ended.delivery === 'redirect'
@@ -50,8 +50,8 @@ export function planRetry(judgement: Judgement, ended: EndedAttempt): Retry | un
   };
 }
 
-function mayPass({ status, writtenAt, resultCode }: Judgement): boolean {
-  if (writtenAt !== null) return false;
+function mayPass({ status, installedAt, resultCode }: Judgement): boolean {
+  if (installedAt !== null) return false;
   if (status === 'timed_out') return true;
   return status === 'failed' && (resultCode === null || PASSING_CODES.includes(resultCode));
 }

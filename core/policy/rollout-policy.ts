@@ -32,10 +32,10 @@ export interface RolloutNumbers {
   readonly total: Tally;
   /** Devices within reach have yet to be sent to, or to end. */
   readonly isUnderWay: boolean;
-  readonly starts: number;
-  readonly endedStarts: number;
+  readonly startedCount: number;
+  readonly finishedCount: number;
   /** Null: no limit, since it is no slow start. */
-  readonly allowedStarts: number | null;
+  readonly startLimit: number | null;
   /** The version that most devices reported after writing the image, where it is neither the new nor the old one. */
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
 }
@@ -80,14 +80,14 @@ function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): stri
 
 /** Each window must have ended before the next begins; it grows only on evidence. */
 function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): RolloutDecision {
-  const { stage, size, starts, endedStarts, allowedStarts, reachesAll, total } = numbers;
+  const { stage, size, startedCount, finishedCount, startLimit, reachesAll, total } = numbers;
   // Its stages were taken away while it ran.
-  if (allowedStarts === null) return { kind: 'advance', stage: stage + 1, size: null };
-  if (starts < allowedStarts) {
+  if (startLimit === null) return { kind: 'advance', stage: stage + 1, size: null };
+  if (startedCount < startLimit) {
     // More members take part than when the window began.
-    return reachesAll ? { kind: 'finish' } : { kind: 'advance', stage: stage + 1, size: allowedStarts - starts };
+    return reachesAll ? { kind: 'finish' } : { kind: 'advance', stage: stage + 1, size: startLimit - startedCount };
   }
-  const running = starts - endedStarts;
+  const running = startedCount - finishedCount;
   // Those of windows before that are tried again are among them.
   const waiting = running <= size ? `${running} of ${size}` : running;
   if (running > 0)
@@ -98,7 +98,7 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
 
 function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Date): RolloutDecision {
   const { ofStage, isUnderWay, gateHeldSince } = numbers;
-  if (numbers.allowedStarts !== null) return endSlowStart(numbers, stages);
+  if (numbers.startLimit !== null) return endSlowStart(numbers, stages);
   const index = Math.min(numbers.stage, stages.length - 1);
   const stage = stages[index] as Stage;
   const best = { ...ofStage, succeeded: Math.max(ofStage.succeeded, countable(ofStage) - ofStage.failed) };

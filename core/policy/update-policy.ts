@@ -39,11 +39,11 @@ export interface AttemptFacts {
 
 export interface UpdateTimes {
   readonly attemptTimeoutMinutes: number;
-  readonly confirmTimeoutMinutes: number;
-  readonly survivalMinutes: number;
+  readonly bootTimeoutMinutes: number;
+  readonly probationMinutes: number;
 }
 
-/** What the facts amount to. `closedAt` null means open, and then `deadlineAt` says when silence decides. */
+/** What the facts amount to. `completedAt` null means open, and then `deadlineAt` says when silence decides. */
 export interface Judgement {
   readonly status: UpdateState;
   readonly acknowledgedAt: Date | null;
@@ -51,12 +51,12 @@ export interface Judgement {
   readonly percent: number | null;
   readonly resultCode: number | null;
   readonly errorMessage: string | null;
-  readonly writtenAt: Date | null;
-  readonly confirmedAt: Date | null;
+  readonly installedAt: Date | null;
+  readonly bootedAt: Date | null;
   /** What the device calls itself after the reboot, where that is neither the new version nor the old one. */
   readonly unexpectedVersion: string | null;
   readonly deadlineAt: Date | null;
-  readonly closedAt: Date | null;
+  readonly completedAt: Date | null;
 }
 
 /** The old image reports for about 3 s after its result, and the queues are unordered: earlier is no evidence. */
@@ -74,19 +74,19 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
     percent,
     resultCode: result?.code ?? null,
     errorMessage: null,
-    writtenAt: null,
-    confirmedAt: null,
+    installedAt: null,
+    bootedAt: null,
     unexpectedVersion: null,
     deadlineAt: null,
-    closedAt: null,
+    completedAt: null,
   };
   if (result !== null && !result.success) {
     const errorMessage = result.message ?? `the device reported result code ${result.code ?? 'none'}`;
-    return { ...base, status: 'failed', errorMessage, closedAt: result.receivedAt };
+    return { ...base, status: 'failed', errorMessage, completedAt: result.receivedAt };
   }
   const running = firstBoot(facts, result?.receivedAt ?? sentAt, true);
-  const writtenAt = result?.receivedAt ?? running?.receivedAt ?? null;
-  if (writtenAt !== null) return { ...base, writtenAt, ...judgeWritten(facts, writtenAt, running, times, now) };
+  const installedAt = result?.receivedAt ?? running?.receivedAt ?? null;
+  if (installedAt !== null) return { ...base, installedAt, ...judgeWritten(facts, installedAt, running, times, now) };
 
   const status = furthestState ?? 'sent';
   const deadlineAt = plusMinutes(lastReportAt ?? sentAt, times.attemptTimeoutMinutes);
@@ -95,38 +95,38 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
     acknowledgedAt === null
       ? `no answer to the command within ${times.attemptTimeoutMinutes} min`
       : `no progress for ${times.attemptTimeoutMinutes} min while ${status}`;
-  return { ...base, status: 'timed_out', errorMessage, closedAt: deadlineAt };
+  return { ...base, status: 'timed_out', errorMessage, completedAt: deadlineAt };
 }
 
 /** From written to running: confirmed by the target version, undone by proof that the old one booted. */
 function judgeWritten(
   facts: AttemptFacts,
-  writtenAt: Date,
+  installedAt: Date,
   running: BootReport | undefined,
   times: UpdateTimes,
   now: Date,
-): Pick<Judgement, 'status' | 'confirmedAt' | 'errorMessage' | 'deadlineAt' | 'closedAt'> & Partial<Judgement> {
-  const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.survivalMinutes);
-  const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, writtenAt));
+): Pick<Judgement, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> & Partial<Judgement> {
+  const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.probationMinutes);
+  const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, installedAt));
   if (back !== undefined && (survivedAt === null || back.receivedAt < survivedAt)) {
     if (facts.previousVersion !== null && !isSameVersion(back.version, facts.previousVersion)) {
       const errorMessage = `${facts.targetVersion} was written, but after the reboot the device runs ${back.version}: is that what the image calls itself?`;
-      const unexpected = { unexpectedVersion: back.version, confirmedAt: null, deadlineAt: null };
-      return { status: 'failed', errorMessage, ...unexpected, closedAt: back.receivedAt };
+      const unexpected = { unexpectedVersion: back.version, bootedAt: null, deadlineAt: null };
+      return { status: 'failed', errorMessage, ...unexpected, completedAt: back.receivedAt };
     }
     const errorMessage = `reported ${back.version} again after a reboot: ${facts.targetVersion} did not ${running ? 'stay up' : 'boot'}`;
-    const confirmedAt = running !== undefined && running.receivedAt < back.receivedAt ? running.receivedAt : null;
-    return { status: 'rolled_back', confirmedAt, errorMessage, deadlineAt: null, closedAt: back.receivedAt };
+    const bootedAt = running !== undefined && running.receivedAt < back.receivedAt ? running.receivedAt : null;
+    return { status: 'rolled_back', bootedAt, errorMessage, deadlineAt: null, completedAt: back.receivedAt };
   }
   if (running !== undefined && survivedAt !== null) {
-    const closedAt = now < survivedAt ? null : survivedAt;
-    const deadlineAt = closedAt === null ? survivedAt : null;
-    return { status: 'success', confirmedAt: running.receivedAt, errorMessage: null, deadlineAt, closedAt };
+    const completedAt = now < survivedAt ? null : survivedAt;
+    const deadlineAt = completedAt === null ? survivedAt : null;
+    return { status: 'success', bootedAt: running.receivedAt, errorMessage: null, deadlineAt, completedAt };
   }
-  const deadlineAt = plusMinutes(writtenAt, times.confirmTimeoutMinutes);
-  if (now < deadlineAt) return { status: 'success', confirmedAt: null, errorMessage: null, deadlineAt, closedAt: null };
-  const errorMessage = `written, but ${facts.targetVersion} was not reported within ${times.confirmTimeoutMinutes} min`;
-  return { status: 'timed_out', confirmedAt: null, errorMessage, deadlineAt: null, closedAt: deadlineAt };
+  const deadlineAt = plusMinutes(installedAt, times.bootTimeoutMinutes);
+  if (now < deadlineAt) return { status: 'success', bootedAt: null, errorMessage: null, deadlineAt, completedAt: null };
+  const errorMessage = `written, but ${facts.targetVersion} was not reported within ${times.bootTimeoutMinutes} min`;
+  return { status: 'timed_out', bootedAt: null, errorMessage, deadlineAt: null, completedAt: deadlineAt };
 }
 
 function firstBoot(facts: AttemptFacts, after: Date, onTarget: boolean): BootReport | undefined {
@@ -136,9 +136,9 @@ function firstBoot(facts: AttemptFacts, after: Date, onTarget: boolean): BootRep
 }
 
 /** Proof of a reboot into another image: late enough, and where it states an uptime, shorter than the time since. */
-function bootedBack(boot: BootReport, targetVersion: string, writtenAt: Date): boolean {
+function bootedBack(boot: BootReport, targetVersion: string, installedAt: Date): boolean {
   if (isSameVersion(boot.version, targetVersion)) return false;
-  const secondsSince = (boot.receivedAt.getTime() - writtenAt.getTime()) / 1000;
+  const secondsSince = (boot.receivedAt.getTime() - installedAt.getTime()) / 1000;
   if (secondsSince < REBOOT_GRACE_SECONDS) return false;
   return boot.uptimeSeconds === null || boot.uptimeSeconds < secondsSince;
 }

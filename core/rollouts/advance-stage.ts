@@ -16,14 +16,14 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!plan.ok) return plan.reason;
   if (!target.ok) return target.reason;
-  const { member_threshold, stage_threshold, stage_size } = rollout;
-  if (member_threshold === null || stage_threshold === null) return 'it has not begun';
+  const { target_hash_cutoff, stage_hash_cutoff, stage_size } = rollout;
+  if (target_hash_cutoff === null || stage_hash_cutoff === null) return 'it has not begun';
   const { stages } = plan.plan;
   const next = rollout.stage + 1;
   const reach = stages?.[next]?.reach;
   if (stages !== null && reach === undefined) return 'it is in its last stage';
   const beginning = reach === undefined ? { windowOf: (stage_size ?? 1) * 2 } : { reach };
-  const begun = await beginStage(sql, { ...rollout, member_threshold }, target.target, next, beginning, now);
+  const begun = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, beginning, now);
   if (begun === undefined) return 'it moved on meanwhile';
   await noteAdvance(sql, change, now);
   return true;

@@ -1,2 +1,2 @@
 /** Whether the rollout `r` with its pace row `p` runs: anybody may stop it, by SQL too, and then it sends nothing more. */
-export const IS_RUNNING = 'NOT p.halted AND r.is_active AND r.paused_at IS NULL';
+export const IS_RUNNING = 'NOT p.is_stopped AND r.is_active AND r.paused_at IS NULL';

@@ -12,7 +12,7 @@ export interface RolloutChange {
 /** What is noted with each change: the numbers at that moment. */
 const NUMBERS = `(SELECT jsonb_build_object('stage', max(stage), 'claimed', sum(claimed), 'succeeded', sum(succeeded),
          'failed', sum(failed), 'canceled', sum(canceled), 'silent', (
-           SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.closed_at IS NULL
+           SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.completed_at IS NULL
              AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL))
          FROM rollout_stages AS s WHERE s.rollout_id = changed.id)`;
 
@@ -30,12 +30,12 @@ const EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payl
 const BEGIN_ANEW = `stages AS (
        UPDATE rollout_stages AS s SET succeeded = 0, failed = 0, failure_points = 0, canceled = 0, gate_held_since = NULL,
          claimed = (SELECT count(*) FROM device_update_status AS u
-           WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_tallied)
+           WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_counted)
        WHERE s.rollout_id IN (SELECT id FROM changed)
      ), anew AS (
-       UPDATE rollout_pace AS p SET halted = false, generation = p.generation + 1,
-         allowed_starts = CASE WHEN p.allowed_starts IS NOT NULL THEN p.starts + (
-           SELECT size FROM rollout_stages AS s WHERE s.rollout_id = p.rollout_id AND s.stage = p.stage) END
+       UPDATE rollout_runtime AS p SET is_stopped = false, generation = p.generation + 1,
+         start_limit = CASE WHEN p.start_limit IS NOT NULL THEN p.started_count + (
+           SELECT start_quota FROM rollout_stages AS s WHERE s.rollout_id = p.rollout_id AND s.stage = p.stage) END
        WHERE p.rollout_id IN (SELECT id FROM changed)
      )`;
 
@@ -51,8 +51,8 @@ export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
        WHERE id = :rollout AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL
        RETURNING id
      ), stopped AS (
-       INSERT INTO rollout_pace (rollout_id, halted) SELECT id, true FROM changed
-       ON CONFLICT (rollout_id) DO UPDATE SET halted = true
+       INSERT INTO rollout_runtime (rollout_id, is_stopped) SELECT id, true FROM changed
+       ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
      ${EVENT} RETURNING id`,
     { rollout: rolloutId, event: `rollout_${stopWord(by)}`, reason, by, now },
@@ -70,8 +70,8 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
        WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL
        RETURNING id
      ), stopped AS (
-       INSERT INTO rollout_pace (rollout_id, halted) SELECT id, true FROM changed
-       ON CONFLICT (rollout_id) DO UPDATE SET halted = true
+       INSERT INTO rollout_runtime (rollout_id, is_stopped) SELECT id, true FROM changed
+       ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
      ${EVENT} RETURNING id`,
     { rollout: rolloutId, event: 'rollout_aborted', reason, by, now },
@@ -89,7 +89,7 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
        UPDATE rollout_configurations AS r SET is_active = r.is_active OR r.paused_at IS NULL,
          paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz
        WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
-         OR NOT is_active AND EXISTS (SELECT FROM rollout_pace AS p WHERE p.rollout_id = r.id))
+         OR NOT is_active AND EXISTS (SELECT FROM rollout_runtime AS p WHERE p.rollout_id = r.id))
        RETURNING id
      ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
      SELECT id FROM changed`,
@@ -114,7 +114,7 @@ export async function retryFailed(
     `WITH retried AS (
        UPDATE device_update_status SET is_reclaimable = true
        WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
-         AND late_success_at IS NULL AND is_tallied
+         AND late_success_at IS NULL AND is_counted
          AND device_id IN (SELECT d.device_id FROM devices AS d
            WHERE d.current_firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb)))
          AND EXISTS (SELECT FROM rollout_configurations WHERE id = :rollout AND aborted_at IS NULL)
@@ -153,7 +153,7 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
        UPDATE rollout_configurations AS r SET completed_at = :now::timestamptz, updated_at = :now::timestamptz
        WHERE id = :rollout AND completed_at IS NULL AND paused_at IS NULL
          AND date_trunc('milliseconds', r.updated_at) = :unchangedSince::timestamptz
-         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NULL)
+         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NULL)
        RETURNING id
      )
      ${EVENT} RETURNING id`,
@@ -177,8 +177,8 @@ export async function followSql(sql: Sql, now: Date): Promise<void> {
   const by = { by: 'SQL', now };
   await sql.query(
     `WITH changed AS (
-       UPDATE rollout_pace AS p SET halted = true FROM rollout_configurations AS r
-       WHERE r.id = p.rollout_id AND r.completed_at IS NULL AND NOT p.halted AND NOT (${IS_RUNNING})
+       UPDATE rollout_runtime AS p SET is_stopped = true FROM rollout_configurations AS r
+       WHERE r.id = p.rollout_id AND r.completed_at IS NULL AND NOT p.is_stopped AND NOT (${IS_RUNNING})
        RETURNING r.id
      )
      ${EVENT}`,
@@ -186,7 +186,7 @@ export async function followSql(sql: Sql, now: Date): Promise<void> {
   );
   await sql.query(
     `WITH changed AS (
-       SELECT r.id FROM rollout_configurations AS r JOIN rollout_pace AS p ON p.rollout_id = r.id AND p.halted
+       SELECT r.id FROM rollout_configurations AS r JOIN rollout_runtime AS p ON p.rollout_id = r.id AND p.is_stopped
        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
        FOR UPDATE OF r
      ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
@@ -202,7 +202,7 @@ export const STOPPED_BEFORE = 'the rollout was stopped before the device fetched
 
 /** Cancels the updates that `picked` (id) locks; their devices may be claimed again. */
 const CANCEL_PICKED = `UPDATE device_update_status AS u SET
-         status = 'canceled', is_reclaimable = true, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+         status = 'canceled', is_reclaimable = true, completed_at = :now::timestamptz,
          deadline_at = NULL, error_message = :reason
        FROM picked WHERE u.id = picked.id
        RETURNING u.id`;
@@ -215,10 +215,10 @@ const CANCEL_PICKED = `UPDATE device_update_status AS u SET
 export async function cancelStopped(sql: Sql, now: Date): Promise<number> {
   const [row] = await sql.query<{ canceled: number }>(
     `WITH picked AS (
-       SELECT u.id FROM rollout_pace AS p
+       SELECT u.id FROM rollout_runtime AS p
        JOIN rollout_configurations AS r ON r.id = p.rollout_id AND NOT (${IS_RUNNING})
        JOIN device_update_status AS u ON u.rollout_id = p.rollout_id
-       WHERE u.closed_at IS NULL AND u.status IN ('pending', 'sent')
+       WHERE u.completed_at IS NULL AND u.status IN ('pending', 'sent')
        ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED
      ), canceled AS (${CANCEL_PICKED})
      SELECT count(*)::integer AS canceled FROM canceled`,
@@ -232,7 +232,7 @@ export async function cancelUnfetched(sql: Sql, updateId: number, reason: string
   await sql.query(
     `WITH picked AS (
        SELECT id FROM device_update_status
-       WHERE id = :update AND closed_at IS NULL AND status IN ('pending', 'sent') FOR UPDATE SKIP LOCKED
+       WHERE id = :update AND completed_at IS NULL AND status IN ('pending', 'sent') FOR UPDATE SKIP LOCKED
      ) ${CANCEL_PICKED}`,
     { update: updateId, reason, now },
   );

@@ -16,15 +16,15 @@ export interface RolloutValues {
   readonly min_reports: number;
   readonly max_attempts: number;
   readonly attempt_timeout_minutes: number;
-  readonly confirm_timeout_minutes: number;
-  readonly survival_minutes: number;
-  readonly claim_deadline_days: number;
+  readonly boot_timeout_minutes: number;
+  readonly probation_minutes: number;
+  readonly give_up_days: number;
   readonly max_in_flight: number | null;
   readonly max_per_minute: number | null;
   readonly start_at: string | null;
   readonly send_window: object | null;
   readonly jitter_minutes: number;
-  readonly weight: number;
+  readonly priority: number;
   readonly keep_open: boolean;
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
@@ -87,8 +87,8 @@ export async function findRollout(sql: Sql, idOrName: string): Promise<RolloutRo
   const [row] = await sql.query<RolloutRow>(
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
        r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.min_reports, r.max_attempts,
-       r.attempt_timeout_minutes, r.confirm_timeout_minutes, r.survival_minutes, r.claim_deadline_days, r.max_in_flight,
-       r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.weight, r.keep_open, r.allow_downgrade,
+       r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
+       r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
        r.completed_at, r.aborted_at, o.stage, ${COUNTS}
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
@@ -109,14 +109,14 @@ export async function insertRollout(
     `WITH made AS (
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
          rollout_percentage, is_active, stages, failure_threshold, failure_count, min_reports, max_attempts,
-         attempt_timeout_minutes, confirm_timeout_minutes, survival_minutes, claim_deadline_days, max_in_flight,
-         max_per_minute, start_at, send_window, jitter_minutes, weight, keep_open, allow_downgrade, include_unknown,
+         attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
+         max_per_minute, start_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
          -- A JSON null would be a value of its own.
          nullif(stages, 'null'), failure_threshold, failure_count, min_reports, max_attempts, attempt_timeout_minutes,
-         confirm_timeout_minutes, survival_minutes, claim_deadline_days, max_in_flight, max_per_minute, start_at,
-         nullif(send_window, 'null'), jitter_minutes, weight, keep_open, allow_downgrade, include_unknown,
+         boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at,
+         nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          :now::timestamptz, :now::timestamptz, :by
        FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)
        ON CONFLICT ON CONSTRAINT rollout_configurations_name_key DO NOTHING
@@ -143,7 +143,7 @@ export async function findNumbered(sql: Sql, name: string): Promise<NamedRollout
   return sql.query(
     `SELECT id AS rollout_id, allow_downgrade,
        is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
-         SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.closed_at IS NOT NULL) AS is_awaited
+         SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NOT NULL) AS is_awaited
      FROM rollout_configurations AS r
      WHERE target_type = 'specific' AND (r.name = :name OR starts_with(r.name, :name || ' ('))
      ORDER BY id DESC`,
@@ -214,10 +214,10 @@ export interface StageRow {
 /** The stages that a rollout has entered, with what became of the devices claimed in each. */
 export async function readStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
   return sql.query(
-    `SELECT s.stage, s.size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
+    `SELECT s.stage, coalesce(s.start_quota, s.target_count) AS size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
        SELECT stage, jsonb_object_agg(state, devices) AS states FROM (
-         SELECT stage, CASE state WHEN 'confirming' THEN 'installing' ELSE state END AS state, sum(updates) AS devices
+         SELECT stage, CASE state WHEN 'on_probation' THEN 'installing' ELSE state END AS state, sum(updates) AS devices
          FROM update_counts WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY 1, 2 HAVING sum(updates) > 0
        ) AS counted
        GROUP BY stage
@@ -284,9 +284,9 @@ export interface DeviceUpdateRow {
   readonly created_at: Date;
   readonly sent_at: Date | null;
   readonly reported_at: Date | null;
-  readonly confirmed_at: Date | null;
+  readonly booted_at: Date | null;
   readonly deadline_at: Date | null;
-  readonly closed_at: Date | null;
+  readonly completed_at: Date | null;
 }
 
 /** Device updates of a rollout made before one, the newest first. */
@@ -300,10 +300,10 @@ export async function listUpdates(
   return sql.query(
     `SELECT update_id, device_id, rollout_id, rollout_name, firmware_version, previous_version, current_firmware_version,
        status, is_stepping_stone, stage, attempt, progress_percent, result_code, reason, created_at, sent_at, reported_at,
-       confirmed_at, deadline_at, closed_at
+       booted_at, deadline_at, completed_at
      FROM update_overview
      WHERE rollout_id = :rollout AND NOT is_reclaimable AND (:before::bigint IS NULL OR update_id < :before::bigint)
-       AND (:status::text IS NULL OR status = :status) AND (:open::boolean IS NULL OR :open = (closed_at IS NULL))
+       AND (:status::text IS NULL OR status = :status) AND (:open::boolean IS NULL OR :open = (completed_at IS NULL))
      ORDER BY update_id DESC LIMIT :limit`,
     { rollout: rolloutId, status: filter.status ?? null, open: filter.open ?? null, before: beforeId, limit },
   );

@@ -14,9 +14,9 @@ export interface ActiveRollout {
   readonly rollout_percentage: number;
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
-  readonly claim_deadline_days: number;
-  readonly survival_minutes: number;
-  readonly member_threshold: string | null;
+  readonly give_up_days: number;
+  readonly probation_minutes: number;
+  readonly target_hash_cutoff: string | null;
   /** The percentage that the threshold was fixed for. */
   readonly member_percentage: number | null;
   readonly stages: unknown;
@@ -26,7 +26,7 @@ export interface ActiveRollout {
   readonly failure_count: number | null;
   readonly min_reports: number;
   readonly jitter_minutes: number;
-  readonly weight: number;
+  readonly priority: number;
   readonly keep_open: boolean;
   readonly is_active: boolean;
   readonly paused_at: Date | null;
@@ -46,12 +46,12 @@ export interface ActiveRollout {
   readonly in_flight: number | null;
   /** Null: no end. */
   readonly sends_until: Date | null;
-  readonly starts: number;
-  readonly ended_starts: number;
-  readonly allowed_starts: number | null;
+  readonly started_count: number;
+  readonly finished_count: number;
+  readonly start_limit: number | null;
   /** Of the present stage; null before the first. */
   readonly stage: number;
-  readonly stage_threshold: string | null;
+  readonly stage_hash_cutoff: string | null;
   readonly stage_size: number | null;
   readonly stage_began_at: Date | null;
   readonly gate_held_since: Date | null;
@@ -65,10 +65,10 @@ export interface ActiveRollout {
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
   /** How far its walk through the devices is: what that goes by, and past which device; null when it is over. */
-  readonly walk_basis: string | null;
-  readonly walk_after: string | null;
+  readonly scan_fingerprint: string | null;
+  readonly scan_cursor: string | null;
   /** The transaction since which changes of devices have yet to be looked at, and whether there are any. */
-  readonly changes_since: string | null;
+  readonly changes_from_xid: string | null;
   readonly has_changes: boolean;
   /** What is not below it may have been invisible when the rollout was read. */
   readonly horizon: string;
@@ -99,30 +99,30 @@ const hasUpdate = (kind: string) => `coalesce((
 
 /** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
-       r.allow_downgrade, r.include_unknown, r.claim_deadline_days, r.survival_minutes, r.member_threshold,
+       r.allow_downgrade, r.include_unknown, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
        r.member_percentage, ${readable('r.stages', PLAN_BYTES.stages)} AS stages,
        ${readable('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
-       r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.weight, r.keep_open,
+       r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
-       f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.starts, 0) AS starts,
-       coalesce(p.ended_starts, 0) AS ended_starts, p.allowed_starts, coalesce(p.stage, 0) AS stage, p.in_flight,
+       f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,
+       coalesce(p.finished_count, 0) AS finished_count, p.start_limit, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,
-       s.threshold AS stage_threshold, s.size AS stage_size,
+       s.hash_cutoff AS stage_hash_cutoff, coalesce(s.start_quota, s.target_count) AS stage_size,
        s.began_at AS stage_began_at, s.gate_held_since, s.tally AS stage_tally,
        t.tally AS total_tally,
-       ${hasUpdate('u.closed_at IS NULL')} AS has_open,
-       ${hasUpdate('u.closed_at IS NULL AND u.unreachable_since IS NULL')} AS is_under_way,
+       ${hasUpdate('u.completed_at IS NULL')} AS has_open,
+       ${hasUpdate('u.completed_at IS NULL AND u.unreachable_since IS NULL')} AS is_under_way,
        q.silent, q.stage_silent, x.unexpected,
-       p.walk_basis, p.walk_after, p.changes_since::text,
-       EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_since) AS has_changes,
+       p.scan_fingerprint, p.scan_cursor, p.changes_from_xid::text,
+       EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_from_xid) AS has_changes,
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
        (SELECT md5(coalesce(string_agg(${RIVAL}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
-        WHERE (w.weight, w.id) > (r.weight, r.id) AND w.aborted_at IS NULL) AS rivals
+        WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS rivals
      FROM rollout_configurations AS r
-     LEFT JOIN rollout_pace AS p ON p.rollout_id = r.id
+     LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
      LEFT JOIN LATERAL (
-       SELECT threshold, size, began_at, gate_held_since, ${TALLY} AS tally FROM rollout_stages
+       SELECT hash_cutoff, target_count, start_quota, began_at, gate_held_since, ${TALLY} AS tally FROM rollout_stages
        WHERE rollout_id = r.id AND stage = p.stage
      ) AS s ON true
      CROSS JOIN LATERAL (
@@ -135,12 +135,12 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      CROSS JOIN LATERAL (
        SELECT count(*)::integer AS silent, (count(*) FILTER (WHERE u.stage = p.stage))::integer AS stage_silent
        FROM device_update_status AS u
-       WHERE u.rollout_id = r.id AND u.closed_at IS NULL AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL
+       WHERE u.rollout_id = r.id AND u.completed_at IS NULL AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL
      ) AS q
      LEFT JOIN LATERAL (
        SELECT jsonb_build_object('version', unexpected_version, 'devices', count(*)) AS unexpected
        FROM device_update_status AS u
-       WHERE u.rollout_id = r.id AND unexpected_version IS NOT NULL AND u.closed_at > ${GATES_SINCE}
+       WHERE u.rollout_id = r.id AND unexpected_version IS NOT NULL AND u.completed_at > ${GATES_SINCE}
        GROUP BY unexpected_version ORDER BY count(*) DESC, unexpected_version LIMIT 1
      ) AS x ON true`;
 
@@ -150,13 +150,13 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
  */
 export async function findActiveRollouts(sql: Sql): Promise<number[]> {
   await sql.query(
-    `INSERT INTO rollout_pace (rollout_id)
+    `INSERT INTO rollout_runtime (rollout_id)
      SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
   const rows = await sql.query<{ id: number }>(
     `SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL AND paused_at IS NULL
-     ORDER BY weight DESC, id DESC LIMIT 500`,
+     ORDER BY priority DESC, id DESC LIMIT 500`,
   );
   return rows.map(({ id }) => id);
 }
@@ -188,7 +188,7 @@ export async function readVersionsInUse(sql: Sql, deviceModel: string): Promise<
 /** Lets a rollout send up to an instant: the end of its present send window; null: without end. */
 export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | null): Promise<void> {
   await sql.query(
-    `UPDATE rollout_pace SET sends_until = :until::timestamptz
+    `UPDATE rollout_runtime SET sends_until = :until::timestamptz
      WHERE rollout_id = :rollout AND sends_until IS DISTINCT FROM :until::timestamptz`,
     { rollout: rolloutId, until },
   );
@@ -207,20 +207,20 @@ export async function readWinners(
 ): Promise<Winner[]> {
   const rows = await sql.query<
     Pick<ActiveRollout, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
-      readonly member_threshold: string;
+      readonly target_hash_cutoff: string;
     }
   >(
-    `SELECT w.id, w.firmware_version, w.member_threshold, w.target_type, ${WINNERS_FILTER},
+    `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.target_type, ${WINNERS_FILTER},
        w.rollout_percentage
      FROM rollout_configurations AS w
-     WHERE w.device_model = :model AND (w.weight, w.id) > (:weight::integer, :rollout::bigint)
-       AND w.member_threshold IS NOT NULL AND w.is_active AND w.paused_at IS NULL
+     WHERE w.device_model = :model AND (w.priority, w.id) > (:priority::integer, :rollout::bigint)
+       AND w.target_hash_cutoff IS NOT NULL AND w.is_active AND w.paused_at IS NULL
        AND (w.completed_at IS NULL OR w.id > :rollout::bigint)
        AND w.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
      ORDER BY w.id DESC LIMIT 15`,
     {
       model: rollout.device_model,
-      weight: rollout.weight,
+      priority: rollout.priority,
       rollout: rollout.id,
       versions: versionsInUse.flatMap((version) => [version, `v${version}`, version.replace(/^v/i, '')]),
     },
@@ -228,7 +228,7 @@ export async function readWinners(
   return rows.flatMap((winner) => {
     const target = readTarget(winner.target_type, winner.target_filter, winner.rollout_percentage);
     const onTarget = versionsInUse.filter((version) => isSameVersion(version, winner.firmware_version));
-    return target.ok ? toWinner(winner.id, winner.member_threshold, onTarget, target.target) : [];
+    return target.ok ? toWinner(winner.id, winner.target_hash_cutoff, onTarget, target.target) : [];
   });
 }
 
@@ -244,15 +244,15 @@ export function numbersOf(rollout: ActiveRollout, claimed: number): RolloutNumbe
   });
   return {
     stage: rollout.stage,
-    reachesAll: (rollout.stage_threshold ?? '') >= (rollout.member_threshold ?? ''),
+    reachesAll: (rollout.stage_hash_cutoff ?? '') >= (rollout.target_hash_cutoff ?? ''),
     size: rollout.stage_size ?? 1,
     gateHeldSince: rollout.gate_held_since,
     ofStage: withSilent(rollout.stage_tally ?? NOTHING, rollout.stage_silent),
     total: withSilent(rollout.total_tally, rollout.silent),
     isUnderWay: rollout.is_under_way || claimed > 0,
-    starts: rollout.starts,
-    endedStarts: rollout.ended_starts + rollout.silent,
-    allowedStarts: rollout.stage_threshold === null ? null : rollout.allowed_starts,
+    startedCount: rollout.started_count,
+    finishedCount: rollout.finished_count + rollout.silent,
+    startLimit: rollout.stage_hash_cutoff === null ? null : rollout.start_limit,
     unexpected: rollout.unexpected,
   };
 }

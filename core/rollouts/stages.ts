@@ -7,28 +7,28 @@ import type { ActiveRollout } from './rollout-runtime.ts';
  * Fixes which share of the members takes part: in the order of md5(rollout_id:device_id), the first
  * ceil(percentage × members). Stored once, so that the set is stable; devices that join later fall in or out by their
  * hash. A percentage that was raised since lets more take part; one that was lowered changes nothing.
- * @returns the threshold, or null while there is no member yet
+ * @returns the hash cutoff, or null while there is no member yet
  */
 export async function fixMemberThreshold(sql: Sql, rollout: ActiveRollout, target: Target): Promise<string | null> {
-  if (rollout.member_threshold !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
-    return rollout.member_threshold;
+  if (rollout.target_hash_cutoff !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
+    return rollout.target_hash_cutoff;
   }
-  const [row] = await sql.query<{ member_threshold: string | null }>(
+  const [row] = await sql.query<{ target_hash_cutoff: string | null }>(
     `WITH members AS NOT MATERIALIZED (
        SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${MEMBER_CONDITION}
-     ), threshold AS (
+     ), cutoff AS (
        SELECT CASE WHEN :percentage = 100 THEN repeat('f', 32) ELSE (
          SELECT hash FROM members ORDER BY hash
          OFFSET (SELECT greatest(ceil(:percentage * count(*) / 100.0), 1)::bigint - 1 FROM members) LIMIT 1) END AS hash
        WHERE :percentage > 0 AND EXISTS (SELECT FROM members)
      )
      UPDATE rollout_configurations AS r SET
-       member_threshold = greatest(r.member_threshold, threshold.hash), member_percentage = :percentage
-     FROM threshold WHERE r.id = :rollout AND (r.member_threshold IS NULL OR coalesce(r.member_percentage, 0) < :percentage)
-     RETURNING r.member_threshold`,
+       target_hash_cutoff = greatest(r.target_hash_cutoff, cutoff.hash), member_percentage = :percentage
+     FROM cutoff WHERE r.id = :rollout AND (r.target_hash_cutoff IS NULL OR coalesce(r.member_percentage, 0) < :percentage)
+     RETURNING r.target_hash_cutoff`,
     { rollout: rollout.id, percentage: rollout.rollout_percentage, ...targetValues(rollout.device_model, target) },
   );
-  return row?.member_threshold ?? rollout.member_threshold;
+  return row?.target_hash_cutoff ?? rollout.target_hash_cutoff;
 }
 
 /** How a stage begins: whom it reaches, or of a slow start how many devices may begin in its window. */
@@ -44,22 +44,22 @@ const SHARE_OF_MEMBERS = 'ceil(round((:share::double precision * members)::numer
  * Begins a stage: fixes whom it reaches, exactly and for good (in the order of their hashes the first ceil(share ×
  * members), at least one; later joiners fall in or out by their hash), and lets them be claimed. A window without a
  * size is the first of a slow start. Nothing happens where the stage has begun already.
- * @returns the threshold and size now in force; undefined when the rollout moved on meanwhile
+ * @returns the hash cutoff and size now in force; undefined when the rollout moved on meanwhile
  */
 export async function beginStage(
   sql: Sql,
-  rollout: Pick<ActiveRollout, 'id' | 'device_model' | 'generation'> & { readonly member_threshold: string },
+  rollout: Pick<ActiveRollout, 'id' | 'device_model' | 'generation'> & { readonly target_hash_cutoff: string },
   target: Target,
   stage: number,
   beginning: StageBeginning,
   now: Date,
-): Promise<{ threshold: string; size: number } | undefined> {
+): Promise<{ hash_cutoff: string; size: number } | undefined> {
   const isSlowStart = 'windowOf' in beginning;
   const reach = isSlowStart ? { share: FIRST_WINDOW_SHARE } : beginning.reach;
-  const [row] = await sql.query<{ threshold: string; size: number }>(
+  const [row] = await sql.query<{ hash_cutoff: string; size: number }>(
     `WITH fence AS (
-       SELECT rollout_id, allowed_starts FROM rollout_pace
-       WHERE rollout_id = :rollout AND generation = :generation AND NOT halted FOR UPDATE
+       SELECT rollout_id, start_limit FROM rollout_runtime
+       WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
      ), members AS NOT MATERIALIZED (
        SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
        WHERE ${MEMBER_CONDITION}
@@ -71,22 +71,23 @@ export async function beginStage(
          least(members, greatest(1, coalesce(:count::integer, ${SHARE_OF_MEMBERS})))) AS size
        FROM counted
      ), begun AS (
-       INSERT INTO rollout_stages (rollout_id, stage, threshold, size, began_at)
+       INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, start_quota, began_at)
        SELECT fence.rollout_id, :stage,
          CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :members_up_to
            -- Where nobody is a member now, nobody is reached: an empty text is before every hash.
            ELSE greatest('', (SELECT hash FROM members ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
-             (SELECT max(threshold) FROM rollout_stages WHERE rollout_id = :rollout)) END,
-         greatest(size, 1), :now::timestamptz
+             (SELECT max(hash_cutoff) FROM rollout_stages WHERE rollout_id = :rollout)) END,
+         CASE WHEN NOT :slow::boolean THEN greatest(size, 1) END, CASE WHEN :slow::boolean THEN greatest(size, 1) END,
+         :now::timestamptz
        FROM fence, reached
        ON CONFLICT DO NOTHING
-       RETURNING rollout_id, stage, threshold, size
+       RETURNING rollout_id, stage, hash_cutoff, coalesce(start_quota, target_count) AS size
      ), before AS (
        UPDATE rollout_stages SET ended_at = :now::timestamptz
        WHERE rollout_id = (SELECT rollout_id FROM begun) AND stage = :stage::integer - 1
      ), pace AS (
-       UPDATE rollout_pace AS p SET stage = begun.stage,
-         allowed_starts = CASE WHEN :slow::boolean THEN p.starts + begun.size END
+       UPDATE rollout_runtime AS p SET stage = begun.stage,
+         start_limit = CASE WHEN :slow::boolean THEN p.started_count + begun.size END
        FROM begun WHERE p.rollout_id = begun.rollout_id
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
@@ -96,11 +97,11 @@ export async function beginStage(
        FROM begun, reached
        ON CONFLICT DO NOTHING
      )
-     SELECT threshold, size FROM begun`,
+     SELECT hash_cutoff, size FROM begun`,
     {
       rollout: rollout.id,
       generation: rollout.generation,
-      members_up_to: rollout.member_threshold,
+      members_up_to: rollout.target_hash_cutoff,
       stage,
       slow: isSlowStart,
       window: isSlowStart ? beginning.windowOf : null,

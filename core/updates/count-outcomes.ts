@@ -12,28 +12,28 @@ const FAILURE_POINTS = `CASE
 
 /**
  * Counts each update that has ended into the numbers of its stage and gives back its slot, once: whoever sets
- * `is_tallied` does it, and only closed updates are touched, which no send ever waits for.
+ * `is_counted` does it, and only closed updates are touched, which no send ever waits for.
  */
 export async function tallyEndedUpdates(sql: Sql): Promise<void> {
   await sql.query(
     `WITH picked AS (
-       SELECT id, slot_held FROM device_update_status
-       WHERE closed_at IS NOT NULL AND NOT is_tallied AND rollout_id IS NOT NULL
+       SELECT id, holds_slot FROM device_update_status
+       WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL
        ORDER BY id LIMIT ${UPDATES_A_CALL} FOR UPDATE SKIP LOCKED
      ), ended AS (
-       UPDATE device_update_status AS u SET is_tallied = true, slot_held = false
+       UPDATE device_update_status AS u SET is_counted = true, holds_slot = false
        FROM picked WHERE u.id = picked.id
-       RETURNING u.rollout_id, u.stage, u.status, u.attempt, u.result_code, u.start_counted, picked.slot_held
+       RETURNING u.rollout_id, u.stage, u.status, u.attempt, u.result_code, u.counts_as_started, picked.holds_slot
      ), counted AS (
        SELECT rollout_id, stage, count(*) FILTER (WHERE status = 'success') AS succeeded,
          count(*) FILTER (WHERE points > 0) AS failed, coalesce(sum(points), 0) AS points,
          count(*) FILTER (WHERE status <> 'success' AND points = 0) AS canceled,
-         count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_counted) AS starts
+         count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE counts_as_started) AS starts
        FROM (SELECT *, ${FAILURE_POINTS} AS points FROM ended) AS weighed
        GROUP BY rollout_id, stage
      ), paced AS (
-       UPDATE rollout_pace AS p SET
-         in_flight = p.in_flight - c.slots::integer, ended_starts = p.ended_starts + c.starts::integer
+       UPDATE rollout_runtime AS p SET
+         in_flight = p.in_flight - c.slots::integer, finished_count = p.finished_count + c.starts::integer
        FROM (SELECT rollout_id, sum(slots) AS slots, sum(starts) AS starts FROM counted GROUP BY rollout_id) AS c
        WHERE p.rollout_id = c.rollout_id
      )
@@ -54,8 +54,8 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[]
     `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current
      FROM device_update_status AS u JOIN devices AS d USING (device_id)
      WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb)) AND u.rollout_id IS NOT NULL
-       AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.is_tallied
-       AND NOT u.is_reclaimable AND d.version_received_at > u.closed_at
+       AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.is_counted
+       AND NOT u.is_reclaimable AND d.version_received_at > u.completed_at
      LIMIT 500`,
     { devices: deviceIds },
   );
@@ -64,8 +64,8 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[]
   await sql.query(
     `WITH late AS (
        UPDATE device_update_status AS u SET late_success_at = :now::timestamptz
-       WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint) AND late_success_at IS NULL AND is_tallied
-       RETURNING rollout_id, stage, CASE WHEN u.closed_at > ${GATES_SINCE} THEN ${FAILURE_POINTS} ELSE 0 END AS points
+       WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint) AND late_success_at IS NULL AND is_counted
+       RETURNING rollout_id, stage, CASE WHEN u.completed_at > ${GATES_SINCE} THEN ${FAILURE_POINTS} ELSE 0 END AS points
      ), counted AS (
        SELECT rollout_id, stage, count(*) AS failed, sum(points) AS points FROM late WHERE points > 0 GROUP BY rollout_id, stage
      )

@@ -40,7 +40,7 @@ export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Dat
      JOIN devices AS d USING (device_id)
      JOIN firmware_releases AS f ON f.id = u.release_id
      JOIN rollout_configurations AS r ON r.id = u.rollout_id
-     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND ${MAY_SEND}
+     JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND ${MAY_SEND}
      ORDER BY u.id`,
     { ids, now },
   );
@@ -63,7 +63,7 @@ const MINUTE_COUNTS = `p.minute BETWEEN asked.minute AND asked.minute + interval
  * yet to begin, what is left of the window. Retries go first, since their devices have begun.
  */
 const GRANT = `greatest(0, least(
-           asked.slots - asked.starts + least(asked.starts, coalesce(p.allowed_starts - p.starts, asked.starts)),
+           asked.slots - asked.starts + least(asked.starts, coalesce(p.start_limit - p.started_count, asked.starts)),
            coalesce(r.max_in_flight - p.in_flight, asked.slots),
            coalesce(r.max_per_minute - CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
 
@@ -82,38 +82,38 @@ export async function reserveSends(
 ): Promise<{ id: number; attempt: number }[]> {
   return sql.query(
     `WITH wanted AS (
-       SELECT u.id, u.start_counted, r.family, r.delivery
+       SELECT u.id, u.counts_as_started, r.family, r.delivery
        FROM device_update_status AS u
        JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
-       WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.closed_at IS NULL
+       WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.completed_at IS NULL
        ORDER BY u.id
        FOR UPDATE OF u SKIP LOCKED
      ), asked AS (
-       SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT start_counted))::integer AS starts,
+       SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT counts_as_started))::integer AS starts,
          date_trunc('minute', :now::timestamptz) AS minute
        FROM wanted
      ), pace AS (
-       UPDATE rollout_pace AS p SET
+       UPDATE rollout_runtime AS p SET
          in_flight = p.in_flight + ${GRANT},
          sent_in_minute = CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END + ${GRANT},
-         starts = p.starts + greatest(0, ${GRANT} - (asked.slots - asked.starts)),
+         started_count = p.started_count + greatest(0, ${GRANT} - (asked.slots - asked.starts)),
          granted = ${GRANT},
          minute = CASE WHEN ${MINUTE_COUNTS} THEN p.minute ELSE asked.minute END
        FROM asked, rollout_configurations AS r
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
-       RETURNING p.granted, p.stage, p.allowed_starts IS NOT NULL AS is_slow_start,
+       RETURNING p.granted, p.stage, p.start_limit IS NOT NULL AS is_slow_start,
          greatest(:now::timestamptz, p.minute) AS sent_at
      ), chosen AS (
        SELECT id, family, delivery FROM wanted
        -- A halted rollout has no pace row here, and LIMIT NULL would be no limit at all.
-       ORDER BY start_counted DESC, id LIMIT coalesce((SELECT granted FROM pace), 0)
+       ORDER BY counts_as_started DESC, id LIMIT coalesce((SELECT granted FROM pace), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
-         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = pace.sent_at, slot_held = true,
-         start_counted = true, reported_at = :now::timestamptz, folded_events = 0, error_message = NULL,
+         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = pace.sent_at, holds_slot = true,
+         counts_as_started = true, reported_at = :now::timestamptz, evaluated_events = 0, error_message = NULL,
          result_code = NULL, unreachable_since = NULL, not_before = NULL,
          -- A slow start counts a device in the window in which it begins.
-         stage = CASE WHEN pace.is_slow_start AND NOT u.start_counted THEN pace.stage ELSE u.stage END,
+         stage = CASE WHEN pace.is_slow_start AND NOT u.counts_as_started THEN pace.stage ELSE u.stage END,
          previous_version = d.current_firmware_version,
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
        FROM chosen, pace, rollout_configurations AS r, devices AS d
@@ -123,7 +123,7 @@ export async function reserveSends(
        INSERT INTO update_attempts AS a (update_id, attempt, device_id, version, sent_at, command_family, delivery)
        SELECT id, attempt, device_id, firmware_version, sent_at, family, delivery FROM sent
        ON CONFLICT (update_id, attempt) DO UPDATE SET
-         sent_at = excluded.sent_at, command_family = excluded.command_family, delivery = excluded.delivery, outcome = NULL
+         sent_at = excluded.sent_at, command_family = excluded.command_family, delivery = excluded.delivery, send_result = NULL
      )
      SELECT id, attempt FROM sent ORDER BY id`,
     { rollout: rolloutId, sends, now },
@@ -143,13 +143,13 @@ export interface SendOutcome {
 /**
  * What an update gives back when its device turns out to be out of reach: its slot, and its place in the window, so that
  * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
- * Reads `owed` (rollout_id, slot_held as it was, start_returned).
+ * Reads `owed` (rollout_id, holds_slot as it was, start_returned).
  */
 export const GIVE_BACK = `freed AS (
-       SELECT rollout_id, count(*) FILTER (WHERE slot_held) AS slots, count(*) FILTER (WHERE start_returned) AS starts
+       SELECT rollout_id, count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE start_returned) AS starts
        FROM owed GROUP BY rollout_id
      )
-     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots::integer, starts = p.starts - freed.starts::integer`;
+     UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots::integer, started_count = p.started_count - freed.starts::integer`;
 
 /** Stores what became of sends. Statements that find the update moved on (it answered meanwhile) change nothing. */
 export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome[], now: Date): Promise<void> {
@@ -159,30 +159,30 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        SELECT * FROM jsonb_to_recordset(:outcomes::jsonb)
          AS o(id bigint, attempt integer, outcome text, message text, "retryAt" timestamptz)
      ), noted AS (
-       UPDATE update_attempts AS a SET outcome = told.outcome,
+       UPDATE update_attempts AS a SET send_result = told.outcome,
          ended_at = CASE WHEN told.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
          status = CASE WHEN told.outcome = 'refused' THEN 'failed' ELSE a.status END,
          reason = CASE WHEN told.outcome = 'refused' THEN told.message ELSE a.reason END
        FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome <> 'absent'
      ), owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, slot_held = false,
-         start_counted = u.started_at IS NOT NULL, sent_at = NULL,
+         status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, holds_slot = false,
+         counts_as_started = u.started_at IS NOT NULL, sent_at = NULL,
          enqueue_after = told."retryAt", error_message = told.message,
          unreachable_since = CASE WHEN told.outcome = 'absent' THEN :now::timestamptz END,
-         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days), told."retryAt")
+         deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days), told."retryAt")
        FROM told, rollout_configurations AS r, device_update_status AS before
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND r.id = u.rollout_id AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
-       RETURNING u.id, told.attempt, told.outcome, u.rollout_id, before.slot_held,
-         before.start_counted AND u.started_at IS NULL AS start_returned
+       RETURNING u.id, told.attempt, told.outcome, u.rollout_id, before.holds_slot,
+         before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), undone AS (
        -- Nothing was delivered: no message can belong to this attempt.
        DELETE FROM update_attempts AS a USING owed
        WHERE a.update_id = owed.id AND a.attempt = owed.attempt AND owed.outcome = 'absent'
      ), refused AS (
        UPDATE device_update_status AS u SET
-         status = 'failed', error_message = told.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
+         status = 'failed', error_message = told.message, completed_at = :now::timestamptz,
          deadline_at = NULL
        FROM told
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND told.outcome = 'refused'
@@ -190,7 +190,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
          THEN greatest(p.sent_in_minute - (SELECT count(*) FROM owed
-           WHERE owed.rollout_id = p.rollout_id AND owed.outcome = 'absent' AND owed.slot_held), 0)
+           WHERE owed.rollout_id = p.rollout_id AND owed.outcome = 'absent' AND owed.holds_slot), 0)
          ELSE p.sent_in_minute END
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { outcomes, now },
@@ -211,11 +211,11 @@ export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[
   if (closings.length === 0) return;
   await sql.query(
     `UPDATE device_update_status AS u SET
-       status = c.status, error_message = c.message, closed_at = :now::timestamptz, completed_at = :now::timestamptz,
-       confirmed_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
+       status = c.status, error_message = c.message, completed_at = :now::timestamptz,
+       booted_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
        is_reclaimable = coalesce(c."mayReturn", false)
      FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text, "mayReturn" boolean)
-     WHERE u.id = c.id AND u.status = 'pending' AND u.closed_at IS NULL`,
+     WHERE u.id = c.id AND u.status = 'pending' AND u.completed_at IS NULL`,
     { closings, now },
   );
 }
@@ -229,13 +229,13 @@ export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Da
     `WITH owed AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
            AND coalesce(p.sends_until > :now::timestamptz, true)
-           AND (u.start_counted OR p.starts < coalesce(p.allowed_starts, p.starts + 1))
+           AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
            AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
        FROM device_update_status AS u
        JOIN rollout_configurations AS r ON r.id = u.rollout_id
-       JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
+       JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
        WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
-         AND u.closed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
+         AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
      ), back AS (
        UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
        FROM owed WHERE u.id = owed.id AND owed.unreachable_since IS NOT NULL AND u.status = 'pending'
@@ -260,18 +260,18 @@ export async function pickOwedUpdates(
 ): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
     `WITH pace AS (
-       SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.allowed_starts - p.starts,
+       SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.start_limit - p.started_count,
          r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
-       FROM rollout_pace AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
+       FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
        WHERE p.rollout_id = :rollout AND ${MAY_SEND}
      ), begun AS (
        SELECT u.id FROM device_update_status AS u
-       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND u.start_counted
+       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND u.counts_as_started
          AND u.enqueue_after <= :now::timestamptz
        ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
      ), fresh AS (
        SELECT u.id, u.device_id, u.enqueue_after FROM device_update_status AS u
-       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND NOT u.start_counted
+       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND NOT u.counts_as_started
          AND u.enqueue_after <= :now::timestamptz
        ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM pace) FOR UPDATE SKIP LOCKED
      ), picked AS (

@@ -21,7 +21,7 @@ export interface Download {
 export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
-       u.closed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
+       u.completed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
        CASE WHEN u.status NOT IN ('pending', 'sent') THEN NULL
          WHEN f.revoked_at IS NOT NULL THEN 'the release was revoked before the device fetched its image'
          WHEN NOT (${IS_RUNNING}) THEN '${STOPPED_BEFORE}' END AS stopped_reason
@@ -30,7 +30,7 @@ export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget):
      JOIN devices AS d ON d.device_id = u.device_id
      JOIN firmware_releases AS f ON f.id = u.release_id
      JOIN rollout_configurations AS r ON r.id = u.rollout_id
-     JOIN rollout_pace AS p ON p.rollout_id = u.rollout_id
+     JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id
      WHERE a.update_id = :update AND a.attempt = :attempt`,
     { update: updateId, attempt },
   );

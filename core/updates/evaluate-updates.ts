@@ -38,7 +38,7 @@ interface FactsRow {
   readonly firmware_version: string;
   readonly previous_version: string | null;
   readonly command_family: CommandFamily | null;
-  readonly outcome: SendOutcome['outcome'] | null;
+  readonly send_result: SendOutcome['outcome'] | null;
   readonly sends: number;
   readonly delivery: Delivery | null;
   readonly file_size: number;
@@ -52,8 +52,8 @@ interface FactsRow {
   readonly result: { received_at: string; success: boolean; code: number | null; message: string | null } | null;
   readonly boots: { version: string; received_at: string; uptime_seconds: number | null }[] | null;
   readonly attempt_timeout_minutes: number;
-  readonly confirm_timeout_minutes: number;
-  readonly survival_minutes: number;
+  readonly boot_timeout_minutes: number;
+  readonly probation_minutes: number;
 }
 
 interface Judged {
@@ -92,7 +92,7 @@ function judge(row: FactsRow, now: Date): Judged {
  */
 function saysSomethingNew({ row, judgement, retry }: Judged): boolean {
   if (!mayReach(row.status, judgement.status)) return false;
-  const wasHeard = judgement.acknowledgedAt !== null || judgement.writtenAt !== null;
+  const wasHeard = judgement.acknowledgedAt !== null || judgement.installedAt !== null;
   return row.status !== 'pending' || (wasHeard && (retry === undefined || row.used_attempts < row.attempt));
 }
 
@@ -106,7 +106,7 @@ export interface OverdueUpdate {
 export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Promise<OverdueUpdate[]> {
   return sql.query(
     `SELECT id, status, error_message FROM device_update_status
-     WHERE closed_at IS NULL AND deadline_at <= :now::timestamptz
+     WHERE completed_at IS NULL AND deadline_at <= :now::timestamptz
      ORDER BY deadline_at LIMIT :limit`,
     { now, limit },
   );
@@ -114,17 +114,17 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
 
 function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
-    `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.closed_at IS NOT NULL AS is_closed, u.rollout_id,
-       u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.outcome, u.sends, a.delivery, f.*,
+    `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.completed_at IS NOT NULL AS is_closed, u.rollout_id,
+       u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.send_result, u.sends, a.delivery, f.*,
        coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
-       coalesce(r.confirm_timeout_minutes, 15) AS confirm_timeout_minutes,
-       coalesce(r.survival_minutes, 5) AS survival_minutes
+       coalesce(r.boot_timeout_minutes, 15) AS boot_timeout_minutes,
+       coalesce(r.probation_minutes, 5) AS probation_minutes
      FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
      JOIN device_update_status AS u ON u.id = wanted.id::bigint
-       AND (u.closed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
+       AND (u.completed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
      JOIN LATERAL (
-       SELECT attempt, sent_at, command_family, outcome, delivery FROM update_attempts
+       SELECT attempt, sent_at, command_family, send_result, delivery FROM update_attempts
        WHERE update_id = u.id ORDER BY attempt DESC LIMIT 1
      ) AS a ON a.attempt = u.attempt OR u.status = 'pending'
      LEFT JOIN firmware_releases AS i ON i.id = u.release_id
@@ -174,8 +174,8 @@ function toFacts(row: FactsRow): AttemptFacts {
 
 const toTimes = (row: FactsRow) => ({
   attemptTimeoutMinutes: row.attempt_timeout_minutes,
-  confirmTimeoutMinutes: row.confirm_timeout_minutes,
-  survivalMinutes: row.survival_minutes,
+  bootTimeoutMinutes: row.boot_timeout_minutes,
+  probationMinutes: row.probation_minutes,
 });
 
 const toEndedAttempt = (row: FactsRow) => ({
@@ -184,7 +184,7 @@ const toEndedAttempt = (row: FactsRow) => ({
   maxAttempts: row.max_attempts,
   family: row.command_family,
   // A publish is never confirmed; a device that was seen awake after each of so many sends heard none of them.
-  isDelivered: row.outcome === 'acknowledged' || row.sends >= MAX_SENDS,
+  isDelivered: row.send_result === 'acknowledged' || row.sends >= MAX_SENDS,
   delivery: row.delivery,
   linkOpened: row.link_opened ?? false,
   imageBytes: row.file_size,
@@ -203,33 +203,33 @@ async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<voi
     percent: j.percent,
     result_code: j.resultCode,
     error_message: j.errorMessage,
-    written_at: j.writtenAt,
-    confirmed_at: j.confirmedAt,
+    installed_at: j.installedAt,
+    booted_at: j.bootedAt,
     unexpected_version: j.unexpectedVersion,
     deadline_at: j.deadlineAt,
-    closed_at: j.closedAt,
+    completed_at: j.completedAt,
   }));
   await sql.query(
     `WITH judged AS (
        UPDATE device_update_status AS u SET
-         status = j.status, attempt = j.attempt, sent_at = j.sent_at, folded_events = j.events,
+         status = j.status, attempt = j.attempt, sent_at = j.sent_at, evaluated_events = j.events,
          acknowledged_at = j.acknowledged_at, started_at = least(u.started_at, j.acknowledged_at),
          reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
-         error_message = j.error_message, written_at = j.written_at, confirmed_at = j.confirmed_at,
+         error_message = j.error_message, installed_at = j.installed_at, booted_at = j.booted_at,
          unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
-         closed_at = j.closed_at, completed_at = j.closed_at
+         completed_at = j.completed_at
        FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
          status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,
-         error_message text, written_at timestamptz, confirmed_at timestamptz, unexpected_version text,
-         deadline_at timestamptz, closed_at timestamptz)
-       WHERE u.id = j.id AND u.folded_events <= j.events
+         error_message text, installed_at timestamptz, booted_at timestamptz, unexpected_version text,
+         deadline_at timestamptz, completed_at timestamptz)
+       WHERE u.id = j.id AND u.evaluated_events <= j.events
          AND (u.attempt = j.attempt OR u.status = 'pending' AND u.attempt = j.attempt - 1)
-         AND (u.closed_at IS NULL OR u.status = j.status AND j.closed_at IS NOT NULL)
-       RETURNING u.id, u.attempt, u.status, u.result_code, u.error_message, u.closed_at
+         AND (u.completed_at IS NULL OR u.status = j.status AND j.completed_at IS NOT NULL)
+       RETURNING u.id, u.attempt, u.status, u.result_code, u.error_message, u.completed_at
      )
      UPDATE update_attempts AS a SET
-       ended_at = j.closed_at, status = j.status, result_code = j.result_code, reason = j.error_message
-     FROM judged AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.closed_at IS NOT NULL`,
+       ended_at = j.completed_at, status = j.status, result_code = j.result_code, reason = j.error_message
+     FROM judged AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.completed_at IS NOT NULL`,
     { rows },
   );
 }
@@ -245,7 +245,7 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
           events: row.events,
           status: j.status,
           acknowledged_at: j.acknowledgedAt,
-          ended_at: j.closedAt,
+          ended_at: j.completedAt,
           result_code: j.resultCode,
           reason: j.errorMessage,
           not_before: retry.notBefore,
@@ -261,24 +261,24 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
          family text, delivery text)
      ), owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = e.attempt, slot_held = false, sent_at = NULL, folded_events = e.events,
+         status = 'pending', attempt = e.attempt, holds_slot = false, sent_at = NULL, evaluated_events = e.events,
          acknowledged_at = NULL, started_at = least(u.started_at, e.acknowledged_at),
          progress_percent = NULL, result_code = e.result_code, error_message = e.reason, not_before = e.not_before,
          enqueue_after = e.not_before, next_family = e.family, next_delivery = e.delivery,
-         deadline_at = greatest(u.created_at + make_interval(days => r.claim_deadline_days),
+         deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days),
            e.not_before + make_interval(mins => r.attempt_timeout_minutes))
        FROM ended AS e, rollout_configurations AS r, device_update_status AS before
        WHERE u.id = e.id AND u.attempt = CASE WHEN u.status = 'pending' THEN e.attempt - 1 ELSE e.attempt END
-         AND u.closed_at IS NULL AND u.folded_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
-       RETURNING u.id, u.rollout_id, before.slot_held
+         AND u.completed_at IS NULL AND u.evaluated_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
+       RETURNING u.id, u.rollout_id, before.holds_slot
      ), noted AS (
        UPDATE update_attempts AS a SET
          ended_at = e.ended_at, status = e.status, result_code = e.result_code, reason = e.reason
        FROM owed JOIN ended AS e USING (id) WHERE a.update_id = e.id AND a.attempt = e.attempt
      ), freed AS (
-       SELECT rollout_id, count(*)::integer AS slots FROM owed WHERE slot_held GROUP BY rollout_id
+       SELECT rollout_id, count(*)::integer AS slots FROM owed WHERE holds_slot GROUP BY rollout_id
      )
-     UPDATE rollout_pace AS p SET in_flight = p.in_flight - freed.slots
+     UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { rows },
   );

@@ -66,7 +66,7 @@ const LATE_REPORTS = '30 minutes';
  */
 const SAYS_NOTHING = `coalesce(u.status = 'pending' AND r.version = u.previous_version
        AND r.received_at > a.sent_at + interval '${LATE_REPORTS}'
-       OR r.received_at > u.confirmed_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
+       OR r.received_at > u.booted_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
 
 /**
  * A repeated message rewrites its row, so that its update is returned again: the first delivery may have died between
@@ -89,7 +89,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
      WHERE r.event_type <> 'status' OR u.id IS NOT NULL
-       AND CASE WHEN u.closed_at IS NULL THEN NOT ${SAYS_NOTHING} ELSE r.received_at <= u.closed_at END
+       AND CASE WHEN u.completed_at IS NULL THEN NOT ${SAYS_NOTHING} ELSE r.received_at <= u.completed_at END
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
      ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),
@@ -126,7 +126,7 @@ async function openUnsolicitedUpdates(sql: Sql, reports: readonly Report[]): Pro
        JOIN devices AS d USING (device_id)
        WHERE NOT EXISTS (
          SELECT FROM device_update_status AS u
-         WHERE u.device_id = r.device_id AND u.rollout_id IS NULL AND u.closed_at IS NULL
+         WHERE u.device_id = r.device_id AND u.rollout_id IS NULL AND u.completed_at IS NULL
            AND u.firmware_version = coalesce(r.version, 'unknown'))
        RETURNING id, device_id, firmware_version, sent_at
      )

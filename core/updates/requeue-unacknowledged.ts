@@ -7,23 +7,23 @@ export const MAX_SENDS = 20;
 const CONFIRMATION_SECONDS = 5;
 
 /** Sends of `u` that nobody confirmed and nobody acknowledged, over the joins of {@link oweAgain}. */
-const IS_UNCONFIRMED = `u.closed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
+const IS_UNCONFIRMED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND r.id = u.rollout_id
-         AND a.update_id = u.id AND a.attempt = u.attempt AND a.outcome = 'unconfirmed'
+         AND a.update_id = u.id AND a.attempt = u.attempt AND a.send_result = 'unconfirmed'
          AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id`;
 
-const DEADLINE = `greatest(u.created_at + make_interval(days => r.claim_deadline_days),
+const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
 
 /** Uses no attempt. */
 const oweAgain = (set: string, from: string, condition: string) => `WITH owed AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, slot_held = false, start_counted = u.started_at IS NOT NULL,
+         status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = u.started_at IS NOT NULL,
          sent_at = NULL, error_message = 'the device was asleep', deadline_at = ${DEADLINE}, ${set}
        FROM ${from},
          rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
        WHERE ${condition} AND ${IS_UNCONFIRMED}
-       RETURNING u.rollout_id, before.slot_held, before.start_counted AND u.started_at IS NULL AS start_returned
+       RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), ${GIVE_BACK}
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
 

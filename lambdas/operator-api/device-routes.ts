@@ -25,7 +25,7 @@ import { makeForDevice, showRollout } from './making-rollouts.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
 /** Before every other rollout: an operator asked for this very device. */
-const ONE_DEVICE_WEIGHT = 1000;
+const ONE_DEVICE_PRIORITY = 1000;
 
 export function addDeviceRoutes(app: App, services: Services): void {
   const { sql, now } = services;
@@ -141,7 +141,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
         target_type: 'specific',
         target_filter: { device_ids: [deviceId] },
         stages: [],
-        weight: ONE_DEVICE_WEIGHT,
+        priority: ONE_DEVICE_PRIORITY,
         allow_downgrade,
         include_unknown: true,
       },

@@ -142,7 +142,7 @@ async function rollOut(endpoints: Endpoints, database: Database, release: DemoRe
   await upload(endpoints, release);
   if (!(await isRegistered(database, release))) return;
   await database.query(
-    `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, survival_minutes,
+    `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, probation_minutes,
        attempt_timeout_minutes)
      VALUES (:name, :version, :model, '[{"count": 2}]', 0, 1)
      ON CONFLICT (name) DO NOTHING`,
@@ -191,8 +191,8 @@ function versionsIn(database: Database, bootFails: (version: string) => boolean)
     async get(deviceId: string): Promise<string | undefined> {
       const [row] = await database.query<{ current: string; written: string | null }>(
         `SELECT d.current_firmware_version AS current, u.firmware_version AS written
-         FROM devices AS d LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.closed_at IS NULL
-           AND u.written_at IS NOT NULL AND u.rollout_id IS NOT NULL
+         FROM devices AS d LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.completed_at IS NULL
+           AND u.installed_at IS NOT NULL AND u.rollout_id IS NOT NULL
          WHERE d.device_id = :deviceId AND d.current_firmware_version <> 'unknown'`,
         { deviceId },
       );

@@ -48,8 +48,8 @@ const SHOWN = 20;
 export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
   const devices = await database.query<DeviceLine>(
     `SELECT d.device_id, d.device_model, d.current_firmware_version AS version, d.online,
-       u.status, u.firmware_version AS target, u.progress_percent AS percent, u.confirmed_at IS NOT NULL AS confirmed,
-       u.error_message AS message, u.closed_at AS ended_at,
+       u.status, u.firmware_version AS target, u.progress_percent AS percent, u.booted_at IS NOT NULL AS confirmed,
+       u.error_message AS message, u.completed_at AS ended_at,
        CASE WHEN r.paused_by = 'orchestrator' THEN r.paused_reason END AS stopped
      FROM devices AS d
      LEFT JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id ORDER BY id DESC LIMIT 1) AS u

@@ -120,12 +120,12 @@ describe('devices', () => {
     await service.tick();
     await service.fetch('d0');
     await service.result('d0', 0);
-    const written = { status: 'success', is_open: true, confirmed_at: null, deadline_at: iso(15) };
+    const written = { status: 'success', is_open: true, booted_at: null, deadline_at: iso(15) };
     expect((await client.devices()).items).toMatchObject([{ update: written }]);
     service.later(1);
-    const confirmedAt = iso(0);
+    const bootedAt = iso(0);
     await service.status('d0', '2.0.0');
-    const running = { ...written, confirmed_at: confirmedAt, deadline_at: iso(5) };
+    const running = { ...written, booted_at: bootedAt, deadline_at: iso(5) };
     expect(await client.device('d0')).toMatchObject({ update: running });
     service.later(6);
     await service.tick();

@@ -33,7 +33,7 @@ function image(name: string, bytes: Uint8Array | string): string {
 
 /** A rollout that need not wait minutes for what it would wait for on vans. */
 function rolloutFile(name: string, version: string, more: object = {}): string {
-  const draft = { name, device_model: 'esp32-s3', firmware_version: version, survival_minutes: 0, ...more };
+  const draft = { name, device_model: 'esp32-s3', firmware_version: version, probation_minutes: 0, ...more };
   return image(`${version}.json`, JSON.stringify(draft));
 }
 

@@ -177,7 +177,7 @@ test('the newest update of a device is one phrase', () => {
     is_open: true,
     progress_percent: 45 as number | null,
     reason: null as string | null,
-    confirmed_at: null,
+    booted_at: null,
     deadline_at: null,
   };
   const text = (change: Partial<typeof update>, current = '2.0.0') =>

@@ -56,7 +56,7 @@ const failure = {
   status: 'failed',
   attempt: 3,
   reason: 'download failed',
-  closed_at: earlier(120),
+  completed_at: earlier(120),
 } as DeviceUpdate;
 
 const preview = {

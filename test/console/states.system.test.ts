@@ -67,7 +67,7 @@ const deviceWith = (confirmed: string | null) => ({
     is_open: true,
     progress_percent: 100,
     reason: null,
-    confirmed_at: confirmed,
+    booted_at: confirmed,
     deadline_at: SOON,
   },
 });

@@ -6,9 +6,9 @@ export async function ledgerErrors(sql: Sql): Promise<unknown[]> {
     `SELECT rollout_id, stage, state, is_reclaimable, reason, sum(n)::integer AS off FROM (
        SELECT rollout_id, stage, state, is_reclaimable, reason, updates AS n FROM update_counts
        UNION ALL
-       SELECT rollout_id, stage, CASE WHEN status = 'success' AND closed_at IS NULL THEN 'confirming' ELSE status END,
+       SELECT rollout_id, stage, CASE WHEN status = 'success' AND completed_at IS NULL THEN 'on_probation' ELSE status END,
          is_reclaimable, CASE WHEN status IN ('failed', 'rolled_back', 'timed_out') THEN coalesce(error_message, '') END, -1
-       FROM device_update_status WHERE rollout_id IS NOT NULL AND NOT is_superseded) AS entries
+       FROM device_update_status WHERE rollout_id IS NOT NULL AND NOT is_replaced) AS entries
      GROUP BY rollout_id, stage, state, is_reclaimable, reason HAVING sum(n) <> 0`,
   );
   const outcomes = await sql.query(
@@ -16,7 +16,7 @@ export async function ledgerErrors(sql: Sql): Promise<unknown[]> {
        SELECT rollout_id, is_success, updates AS n FROM outcome_counts
        UNION ALL
        SELECT rollout_id, status = 'success', -1 FROM device_update_status
-       WHERE rollout_id IS NOT NULL AND closed_at IS NOT NULL
+       WHERE rollout_id IS NOT NULL AND completed_at IS NOT NULL
          AND status IN ('success', 'failed', 'rolled_back', 'timed_out')) AS entries
      GROUP BY rollout_id, is_success HAVING sum(n) <> 0`,
   );

@@ -119,7 +119,7 @@ const rollOut = (system: TestSystem, model: string) =>
 /** The service has heard of the result as well as of the new version. */
 const running = (system: TestSystem, deviceId: string) =>
   system.until(
-    `SELECT 1 FROM device_update_status AS u WHERE device_id = '${deviceId}' AND confirmed_at IS NOT NULL
+    `SELECT 1 FROM device_update_status AS u WHERE device_id = '${deviceId}' AND booted_at IS NOT NULL
        AND EXISTS (SELECT FROM ota_events AS e WHERE e.update_id = u.id AND e.event_type = 'result')`,
   );
 

@@ -59,9 +59,9 @@ export async function findLost(sql: Sql, taken: readonly TakenMessage[]): Promis
 export async function findExceeded(sql: Sql): Promise<object[]> {
   const held = await sql.query(
     `SELECT r.name, p.in_flight, r.max_in_flight, held.count
-     FROM rollout_pace AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
+     FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
      CROSS JOIN LATERAL (
-       SELECT count(*) FILTER (WHERE slot_held), count(*) FILTER (WHERE slot_held AND closed_at IS NULL) AS open
+       SELECT count(*) FILTER (WHERE holds_slot), count(*) FILTER (WHERE holds_slot AND completed_at IS NULL) AS open
        FROM device_update_status AS u WHERE u.rollout_id = r.id) AS held
      WHERE held.count <> p.in_flight OR held.open > r.max_in_flight OR p.in_flight > r.max_in_flight`,
   );

@@ -37,7 +37,7 @@ export async function playReleaseDay(system: TestSystem): Promise<ReleaseDay> {
   await client.setAttributes(vanId(2), { region: 'north', heater: true });
   await upload(system);
 
-  const common = { device_model: VAN, firmware_version: '1.2.0', survival_minutes: 0, max_attempts: 1 };
+  const common = { device_model: VAN, firmware_version: '1.2.0', probation_minutes: 0, max_attempts: 1 };
   await client.createRollout({
     ...common,
     name: 'early vans to 1.2.0',

@@ -89,10 +89,10 @@ export class Vans {
   /** Devices (all, unless some are named) write the images they were told of, or fail to, and reboot into them. */
   async update(...deviceIds: string[]): Promise<void> {
     const ids = deviceIds.length === 0 ? [...this.#devices.keys()] : deviceIds;
-    const open = `SELECT FROM device_update_status WHERE device_id IN (${ids.map((id) => `'${id}'`)}) AND closed_at IS NULL`;
+    const open = `SELECT FROM device_update_status WHERE device_id IN (${ids.map((id) => `'${id}'`)}) AND completed_at IS NULL`;
     await this.#untilNone(`${open} AND status IN ('sent', 'downloading', 'downloaded', 'installing')`);
     await this.#system.advance({ minutes: 1 });
-    await this.#untilNone(`${open} AND status = 'success' AND confirmed_at IS NULL`);
+    await this.#untilNone(`${open} AND status = 'success' AND booted_at IS NULL`);
   }
 
   /** The versions that each device was told to install, in order; devices that were told nothing are left out. */

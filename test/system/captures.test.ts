@@ -64,7 +64,7 @@ describe('what field devices were seen to say, over MQTT into the database', () 
     });
     expect((device.last_seen as Date).getTime()).toBeGreaterThan(Date.now() - 60_000);
     const update = await system.until<Record<string, unknown>>(
-      `SELECT * FROM device_update_status WHERE device_id = '${id}' AND written_at IS NOT NULL`,
+      `SELECT * FROM device_update_status WHERE device_id = '${id}' AND installed_at IS NOT NULL`,
     );
     expect(update).toMatchObject({
       firmware_version: '1.2.3',

@@ -42,7 +42,7 @@ async function rollOut(model: string, version: string, packetLimit = 256): Promi
 }
 
 const confirmed = (model: string) =>
-  system.until(`SELECT 1 FROM device_update_status WHERE device_id = 'dev-${model}' AND confirmed_at IS NOT NULL`);
+  system.until(`SELECT 1 FROM device_update_status WHERE device_id = 'dev-${model}' AND booted_at IS NOT NULL`);
 
 describe('a model can choose how its devices get images', () => {
   test('direct: the link answers with the bytes, whole or a range of them', async () => {
@@ -82,7 +82,9 @@ test('a command that would not fit the packet limit is a failed update with the 
     status: string;
     error_message: string;
     attempt: number;
-  }>(`SELECT * FROM device_update_status WHERE device_id = 'dev-esp32-s3-with-a-long-name' AND closed_at IS NOT NULL`);
+  }>(
+    `SELECT * FROM device_update_status WHERE device_id = 'dev-esp32-s3-with-a-long-name' AND completed_at IS NOT NULL`,
+  );
   expect({ status, attempt, links }).toEqual({ status: 'failed', attempt: 0, links: [] });
   expect(error_message).toMatch(/^the command needs a packet of \d+ bytes, this model takes 256/);
 });
@@ -93,7 +95,7 @@ test('a link ends with its update, and is no link at all with another character'
   const link = links[0] ?? '';
   expect((await fetch(link, { redirect: 'manual' })).status).toBe(302);
   await system.database.query(
-    `UPDATE device_update_status SET closed_at = now() WHERE device_id = 'dev-esp32-s3-plain'`,
+    `UPDATE device_update_status SET completed_at = now() WHERE device_id = 'dev-esp32-s3-plain'`,
   );
   expect((await fetch(link, { redirect: 'manual' })).status).toBe(410);
   expect((await fetch(`${link.slice(0, -1)}${link.endsWith('A') ? 'Q' : 'A'}`, { redirect: 'manual' })).status).toBe(

@@ -10,7 +10,7 @@ interface Update {
   readonly sends: number;
   readonly error_message: string | null;
   readonly result_code: number | null;
-  readonly confirmed_at: Date | null;
+  readonly booted_at: Date | null;
 }
 
 const outcomeOf = (deviceId: string, condition: (update: Update) => boolean = () => true) =>
@@ -60,14 +60,14 @@ describe('devices of the field', () => {
     const owed = await outcomeOf('absent', ({ error_message }) => error_message !== null);
     expect(owed).toMatchObject({ status: 'pending', attempt: 0, error_message: 'the device is not connected' });
     await system.device({ deviceId: 'absent' });
-    expect(await outcomeOf('absent', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({
+    expect(await outcomeOf('absent', ({ booted_at }) => booted_at !== null)).toMatchObject({
       status: 'success',
       attempt: 1,
     });
   });
 
   test('a device that sleeps through its command gets it again when it wakes, in the same attempt', async () => {
-    const update = await outcomeOf('asleep', ({ confirmed_at }) => confirmed_at !== null);
+    const update = await outcomeOf('asleep', ({ booted_at }) => booted_at !== null);
     expect(update).toMatchObject({ status: 'success', attempt: 1 });
     expect(update.sends).toBeGreaterThan(1);
   });
@@ -78,12 +78,12 @@ describe('devices of the field', () => {
   });
 
   test('a device whose reports are lost is confirmed by its status', async () => {
-    const update = await outcomeOf('loses-results', ({ confirmed_at }) => confirmed_at !== null);
+    const update = await outcomeOf('loses-results', ({ booted_at }) => booted_at !== null);
     expect(update.status).toBe('success');
   });
 
   test('a device of the newer generation is commanded on its own topic family', async () => {
-    expect(await outcomeOf('newer-family', ({ confirmed_at }) => confirmed_at !== null)).toMatchObject({
+    expect(await outcomeOf('newer-family', ({ booted_at }) => booted_at !== null)).toMatchObject({
       status: 'success',
     });
     const [attempt] = await system.database.query(

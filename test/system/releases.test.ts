@@ -176,7 +176,7 @@ describe.skipIf(samples.length === 0)(
       await system.runtime.tick();
       for (const deviceId of ['real-s3', 'real-c3']) {
         await system.until(
-          `SELECT 1 FROM device_update_status WHERE device_id = '${deviceId}' AND confirmed_at IS NOT NULL`,
+          `SELECT 1 FROM device_update_status WHERE device_id = '${deviceId}' AND booted_at IS NOT NULL`,
         );
       }
     });

@@ -65,7 +65,7 @@ describe('with nothing to do and devices that report every minute', () => {
       firmware_version: '1.1.0',
       device_model: 'esp32-s3',
       stages: [],
-      survival_minutes: 0,
+      probation_minutes: 0,
     });
     await system.later(1);
     await system.until(

@@ -122,9 +122,7 @@ describe('a model that requires signed firmware', () => {
       `INSERT INTO rollout_configurations (name, firmware_version, device_model) VALUES ('signed', '1.1.0', 'boot')`,
     );
     await system.runtime.tick();
-    await system.until(
-      `SELECT 1 FROM device_update_status WHERE device_id = 'signed-van' AND confirmed_at IS NOT NULL`,
-    );
+    await system.until(`SELECT 1 FROM device_update_status WHERE device_id = 'signed-van' AND booted_at IS NOT NULL`);
   });
 });
 

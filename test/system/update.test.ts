@@ -24,7 +24,7 @@ test('a status makes a device, an upload a release, one row a command, and the d
 
   await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-20E955A0' AND current_firmware_version = '1.2.0'`);
   const update = await system.until<{ status: string; attempt: number }>(
-    `SELECT status, attempt FROM device_update_status WHERE device_id = 'ESP32-20E955A0' AND confirmed_at IS NOT NULL`,
+    `SELECT status, attempt FROM device_update_status WHERE device_id = 'ESP32-20E955A0' AND booted_at IS NOT NULL`,
   );
   expect(update).toEqual({ status: 'success', attempt: 1 });
 });

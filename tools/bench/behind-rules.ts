@@ -97,7 +97,7 @@ export async function rolloutBehindRules(log: (line: string) => void): Promise<B
 }
 
 async function roll(functions: FunctionsUnderTest, sql: Sql, reached: string[], log: (line: string) => void) {
-  await addRollout(sql, 'everyone', VERSION, { stages: [], survival_minutes: 0 });
+  await addRollout(sql, 'everyone', VERSION, { stages: [], probation_minutes: 0 });
   const spent: Record<string, number> = {};
   const spend = async (what: string, work: () => Promise<unknown>) => {
     const [, ms] = await timed(work);

@@ -87,7 +87,7 @@ async function owe(sql: Awaited<ReturnType<typeof openDatabaseAt>>['owner'], rou
   const version = `2.${round}.0`;
   await addRelease(sql, version);
   const rollout = await addRollout(sql, version, version, { stages: [] });
-  await sql.query('INSERT INTO rollout_pace (rollout_id, allowed_starts) VALUES (:rollout, NULL)', { rollout });
+  await sql.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES (:rollout, NULL)', { rollout });
   await sql.query(
     `INSERT INTO devices (device_id, client_id, current_firmware_version, online, last_seen)
      SELECT ${DEVICE_ID}, ${DEVICE_ID}, '1.0.0', true, now() FROM generate_series(:first::integer, :last::integer) AS n`,

@@ -82,32 +82,32 @@ async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
     [`2.${rollout}.0`, MODEL],
   );
   await client.query(
-    `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, member_threshold, created_at, completed_at)
+    `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, target_hash_cutoff, created_at, completed_at)
      VALUES ($1, $2, $3, '[]', repeat('f', 32), now() - make_interval(days => $4),
        CASE WHEN $5 THEN now() - make_interval(days => $4 - 3) END)`,
     [`rollout ${rollout}`, `2.${rollout}.0`, MODEL, 30 * (LARGE.rollouts - rollout + 1), !isNewest],
   );
-  await client.query('INSERT INTO rollout_pace (rollout_id, allowed_starts) VALUES ($1, NULL)', [rollout]);
+  await client.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES ($1, NULL)', [rollout]);
   await client.query(
-    `INSERT INTO rollout_stages (rollout_id, stage, threshold, size, began_at) VALUES ($1, 0, repeat('f', 32), $2, now())`,
+    `INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, began_at) VALUES ($1, 0, repeat('f', 32), $2, now())`,
     [rollout, LARGE.devices],
   );
   await client.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt,
-       sends, error_message, created_at, sent_at, started_at, reported_at, confirmed_at, deadline_at, enqueue_after, closed_at,
-       completed_at, is_tallied, start_counted)
-     SELECT ${DEVICE_ID}, $1, $1, $2, '1.0.0', CASE s.status WHEN 'confirming' THEN 'success' ELSE s.status END, CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
+       sends, error_message, created_at, sent_at, started_at, reported_at, booted_at, deadline_at, enqueue_after, completed_at,
+       completed_at, is_counted, counts_as_started)
+     SELECT ${DEVICE_ID}, $1, $1, $2, '1.0.0', CASE s.status WHEN 'on_probation' THEN 'success' ELSE s.status END, CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN s.status IN ('failed', 'timed_out') THEN 'reason ' || n % 7 END,
-       t.began, t.began, t.began, t.began, CASE WHEN s.status IN ('confirming', 'success') THEN t.began END,
+       t.began, t.began, t.began, t.began, CASE WHEN s.status IN ('on_probation', 'success') THEN t.began END,
        CASE WHEN NOT s.is_closed THEN now() + make_interval(secs => n % 3600) END,
        t.began, CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END,
        CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END, s.is_closed, s.status <> 'pending'
      FROM generate_series(1, $3::integer) AS n
-     CROSS JOIN LATERAL (SELECT CASE WHEN $4::boolean AND n % 3 = 0 THEN CASE n % 60 WHEN 0 THEN 'downloading' WHEN 30 THEN 'confirming' ELSE 'pending' END
+     CROSS JOIN LATERAL (SELECT CASE WHEN $4::boolean AND n % 3 = 0 THEN CASE n % 60 WHEN 0 THEN 'downloading' WHEN 30 THEN 'on_probation' ELSE 'pending' END
        WHEN n % 100 < 97 THEN 'success' WHEN n % 100 = 97 THEN 'failed' WHEN n % 100 = 98 THEN 'timed_out'
        ELSE 'canceled' END AS status) AS c
-     CROSS JOIN LATERAL (SELECT c.status, c.status NOT IN ('pending', 'downloading', 'confirming') AS is_closed) AS s
+     CROSS JOIN LATERAL (SELECT c.status, c.status NOT IN ('pending', 'downloading', 'on_probation') AS is_closed) AS s
      CROSS JOIN LATERAL (
        SELECT now() - make_interval(days => $5, secs => 0.2 * n) AS began) AS t`,
     [rollout, `2.${rollout}.0`, LARGE.devices, isNewest, 30 * (LARGE.rollouts - rollout)],
@@ -117,9 +117,9 @@ async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
 /** As the migration that made the ledgers filled them. */
 const COUNTS = [
   `INSERT INTO update_counts
-   SELECT rollout_id, stage, counted_state(status, closed_at), is_reclaimable, counted_reason(status, error_message), count(*)
-   FROM device_update_status WHERE NOT is_superseded GROUP BY 1, 2, 3, 4, 5`,
+   SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
+   FROM device_update_status WHERE NOT is_replaced GROUP BY 1, 2, 3, 4, 5`,
   `INSERT INTO outcome_counts
-   SELECT rollout_id, counted_end(status, closed_at), status = 'success', count(*)
-   FROM device_update_status WHERE counted_end(status, closed_at) IS NOT NULL GROUP BY 1, 2, 3`,
+   SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
+   FROM device_update_status WHERE counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3`,
 ];

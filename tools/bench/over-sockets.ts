@@ -163,7 +163,7 @@ async function release({ endpoints: { region, s3 } }: LocalRuntime, sql: Sql): P
 async function measure(sql: Sql, fleet: FleetProcesses, log: (line: string) => void) {
   const cpuBefore = cpuSeconds(fleet);
   const began = performance.now();
-  await addRollout(sql, 'everyone', VERSION, { stages: [], survival_minutes: 0, failure_threshold: 1 });
+  await addRollout(sql, 'everyone', VERSION, { stages: [], probation_minutes: 0, failure_threshold: 1 });
   await until('every update has ended', async () => {
     const rows = await sql.query<{ state: string; updates: number }>(
       'SELECT state, sum(updates)::integer AS updates FROM update_counts GROUP BY state HAVING sum(updates) > 0',
@@ -211,8 +211,8 @@ async function readPhases(sql: Sql): Promise<Phase[]> {
   const phases: [string, string, string][] = [
     ['claimed, until its command is sent', 'created_at', 'sent_at'],
     ['sent, until it is accepted', 'sent_at', 'acknowledged_at'],
-    ['accepted, until the image is written', 'acknowledged_at', 'written_at'],
-    ['written, until the new version reports', 'written_at', 'confirmed_at'],
+    ['accepted, until the image is written', 'acknowledged_at', 'installed_at'],
+    ['written, until the new version reports', 'installed_at', 'booted_at'],
   ];
   const found: Phase[] = [];
   for (const [phase, from, to] of phases) {

@@ -96,7 +96,7 @@ function makeFleet(options: StoryOptions, { random }: Simulation): SimDeviceOpti
 async function hasEnded({ sql }: Simulation): Promise<boolean> {
   const [row] = await sql.query<{ ended: boolean }>(
     `SELECT completed_at IS NOT NULL OR paused_at IS NOT NULL AND NOT EXISTS (
-       SELECT FROM device_update_status WHERE closed_at IS NULL) AS ended FROM rollout_configurations`,
+       SELECT FROM device_update_status WHERE completed_at IS NULL) AS ended FROM rollout_configurations`,
   );
   return row?.ended ?? false;
 }

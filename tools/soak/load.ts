@@ -15,9 +15,9 @@ const RULES = {
   stages: [],
   max_in_flight: 10,
   max_per_minute: 30,
-  survival_minutes: 0,
+  probation_minutes: 0,
   attempt_timeout_minutes: 2,
-  confirm_timeout_minutes: 2,
+  boot_timeout_minutes: 2,
   max_attempts: 2,
   failure_threshold: 1,
 };

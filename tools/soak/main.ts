@@ -88,9 +88,9 @@ const findUnexplained = (database: Database) =>
   database.query<{ device_id: string }>(
     `SELECT d.device_id, u.status, u.error_message FROM devices AS d
      JOIN LATERAL (
-       SELECT status, error_message, firmware_version, closed_at FROM device_update_status
+       SELECT status, error_message, firmware_version, completed_at FROM device_update_status
        WHERE device_id = d.device_id AND rollout_id IS NOT NULL ORDER BY id DESC LIMIT 1) AS u ON true
-     WHERE u.closed_at IS NULL
+     WHERE u.completed_at IS NULL
        OR u.firmware_version <> d.current_firmware_version AND u.error_message IS NULL`,
   );
 

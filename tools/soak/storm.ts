@@ -55,7 +55,7 @@ export async function playStorm(options: StormOptions): Promise<Storm> {
   const tenfold = await measure(options, () => sayTenfold(options));
   await database.query('UPDATE rollout_configurations SET is_active = false, completed_at = now()');
   await database.query(
-    `UPDATE device_update_status SET status = 'canceled', error_message = 'the storm is over', closed_at = now()`,
+    `UPDATE device_update_status SET status = 'canceled', error_message = 'the storm is over', completed_at = now()`,
   );
   return { quiet, reconnect, flood, tenfold };
 }

@@ -96,7 +96,7 @@ async function arrange(system: TestSystem, fleet: Fleet, plan: FaultPlan): Promi
 
 async function expectCaught({ database }: TestSystem): Promise<void> {
   const updates = await database.query<{ model: string; state: string }>(
-    `SELECT d.device_id AS model, concat(coalesce(u.status, 'none'), CASE WHEN u.closed_at IS NOT NULL THEN ', closed' END) AS state
+    `SELECT d.device_id AS model, concat(coalesce(u.status, 'none'), CASE WHEN u.completed_at IS NOT NULL THEN ', closed' END) AS state
      FROM devices AS d LEFT JOIN device_update_status AS u USING (device_id)`,
   );
   const caught = Object.fromEntries(updates.map(({ model, state }) => [model, state]));
@@ -115,7 +115,7 @@ async function finish(system: TestSystem, fleet: Fleet, plan: FaultPlan, links: 
     database.query<object>(
       `SELECT d.device_id, current_firmware_version AS version, u.status, u.attempt, u.error_message AS reason
        FROM devices AS d LEFT JOIN device_update_status AS u USING (device_id)
-       WHERE u.status IS DISTINCT FROM 'success' OR u.closed_at IS NULL OR current_firmware_version <> '${TARGET}'`,
+       WHERE u.status IS DISTINCT FROM 'success' OR u.completed_at IS NULL OR current_firmware_version <> '${TARGET}'`,
     );
   for (let looks = 0; (await unfinished()).length > 0 && looks < MOST_LOOKS; looks++) {
     await system.later(2);

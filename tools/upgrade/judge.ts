@@ -10,7 +10,7 @@ export async function findWrong({ database, log }: TestSystem, taken: readonly T
     ...say('rejected', await database.query<object>('SELECT topic, reason FROM rejected_messages')),
     ...say(
       'an open update',
-      await database.query<object>('SELECT device_id, status FROM device_update_status WHERE closed_at IS NULL'),
+      await database.query<object>('SELECT device_id, status FROM device_update_status WHERE completed_at IS NULL'),
     ),
     ...log.map((line) => `said: ${line}`),
   ];

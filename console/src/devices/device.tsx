@@ -117,7 +117,7 @@ function revocationOf({ revoked_at: at, revoked_by: by, revoked_reason: reason }
 
 /** By when a success is one. */
 function Proof({ of }: { readonly of: NonNullable<DeviceDetail['update']> }) {
-  const { status, is_open: isOpen, confirmed_at: confirmed, deadline_at: deadline } = of;
+  const { status, is_open: isOpen, booted_at: confirmed, deadline_at: deadline } = of;
   if (status !== 'success' || !isOpen || deadline === null) return null;
   return (
     <>

@@ -33,7 +33,7 @@ export interface DraftForm {
   readonly survival: string;
   readonly claimDeadline: string;
   readonly jitter: string;
-  readonly weight: string;
+  readonly priority: string;
   readonly startAt: string;
   /** None: every day. */
   readonly windowDays: readonly Day[];
@@ -79,7 +79,7 @@ export const EMPTY_FORM: DraftForm = {
   survival: '5',
   claimDeadline: '30',
   jitter: '',
-  weight: '',
+  priority: '',
   startAt: '',
   windowDays: [],
   windowFrom: '',
@@ -109,11 +109,11 @@ export function toDraft(form: DraftForm): RolloutDraft {
       max_per_minute: numberOf(form.maxPerMinute),
       max_attempts: numberOf(form.maxAttempts),
       attempt_timeout_minutes: numberOf(form.attemptTimeout),
-      confirm_timeout_minutes: numberOf(form.confirmTimeout),
-      survival_minutes: numberOf(form.survival),
-      claim_deadline_days: numberOf(form.claimDeadline),
+      boot_timeout_minutes: numberOf(form.confirmTimeout),
+      probation_minutes: numberOf(form.survival),
+      give_up_days: numberOf(form.claimDeadline),
       jitter_minutes: numberOf(form.jitter),
-      weight: numberOf(form.weight),
+      priority: numberOf(form.priority),
       start_at: form.startAt === '' ? undefined : new Date(form.startAt).toISOString(),
       send_window: windowOf(form),
     }),

@@ -45,9 +45,9 @@ export function PaceFields({ form, change }: DraftProps) {
           {number('At most in a minute', 'max_per_minute', 'maxPerMinute', 'Empty: no limit.')}
           {number('Attempts a device', 'max_attempts', 'maxAttempts')}
           {number('Minutes without news that end an attempt', 'attempt_timeout_minutes', 'attemptTimeout')}
-          {number('Minutes to show that it boots', 'confirm_timeout_minutes', 'confirmTimeout')}
-          {number('Minutes it must stay up', 'survival_minutes', 'survival')}
-          {number('Days that an absent device is waited for', 'claim_deadline_days', 'claimDeadline')}
+          {number('Minutes to show that it boots', 'boot_timeout_minutes', 'confirmTimeout')}
+          {number('Minutes it must stay up', 'probation_minutes', 'survival')}
+          {number('Days that an absent device is waited for', 'give_up_days', 'claimDeadline')}
           {number('Spread each send over minutes', 'jitter_minutes', 'jitter', 'Empty: as soon as may be.')}
           <TextField
             label="Starts at"
@@ -72,7 +72,12 @@ export function PaceFields({ form, change }: DraftProps) {
             value={form.windowTo}
             onChange={(windowTo) => change({ windowTo })}
           />
-          {number('Weight', 'weight', 'weight', 'Of two rollouts the heavier wins a device. Empty: 0.')}
+          {number(
+            'Priority',
+            'priority',
+            'priority',
+            'Of two rollouts, the one with the higher priority gets a device. Empty: 0.',
+          )}
         </div>
         <Choices
           label="Only on these days (none chosen: daily)"

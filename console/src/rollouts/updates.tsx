@@ -57,7 +57,7 @@ const COLUMNS: readonly Column<DeviceUpdate>[] = [
   },
   {
     name: 'State',
-    cell: (update) => <UpdatePill update={{ ...update, is_open: update.closed_at === null }} />,
+    cell: (update) => <UpdatePill update={{ ...update, is_open: update.completed_at === null }} />,
   },
   { name: 'Before', cell: (update) => update.previous_version ?? '–' },
   { name: 'Now', cell: (update) => update.current_firmware_version },
@@ -66,6 +66,6 @@ const COLUMNS: readonly Column<DeviceUpdate>[] = [
   { name: 'Reason', kind: 'wide', cell: ({ reason }) => reason },
   {
     name: 'Changed',
-    cell: (update) => <Ago at={update.closed_at ?? update.reported_at ?? update.sent_at ?? update.created_at} />,
+    cell: (update) => <Ago at={update.completed_at ?? update.reported_at ?? update.sent_at ?? update.created_at} />,
   },
 ];

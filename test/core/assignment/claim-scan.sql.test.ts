@@ -32,7 +32,7 @@ const because = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an 
 const claimedBy = async (rollout: string) => {
   const rows = await db.app.query<{ device_id: string }>(
     `SELECT device_id FROM device_update_status JOIN rollout_configurations AS r ON r.id = rollout_id
-     WHERE r.name = :rollout AND closed_at IS NULL ORDER BY device_id`,
+     WHERE r.name = :rollout AND device_update_status.completed_at IS NULL ORDER BY device_id`,
     { rollout },
   );
   return rows.map(({ device_id: id }) => id);
@@ -83,7 +83,7 @@ describe('a rollout that has walked through its devices claims at the next tick'
   test('one that leaves the group by which another rollout kept it', async () => {
     await addDevices(db.app, 1, { version: '2.0.0' });
     await changeGroup(db.app, 'vans', { add: ['d0'], remove: [] }, act());
-    const keeping = { target_type: 'group', target_filter: { groups: ['vans'] }, weight: 9, keep_open: true };
+    const keeping = { target_type: 'group', target_filter: { groups: ['vans'] }, priority: 9, keep_open: true };
     await addRollout(db.app, 'vans', '2.0.0', { ...AT_ONCE, ...keeping });
     await addRollout(db.app, 'all', '3.0.0', { ...AT_ONCE, keep_open: true });
     for (let ticks = 0; ticks < 3; ticks++) await service.tick();
@@ -105,7 +105,7 @@ describe('a rollout that has walked through its devices claims at the next tick'
   });
 
   test.each([
-    ['ends', `UPDATE device_update_status SET status = 'canceled', closed_at = now() WHERE device_id = 'd0'`],
+    ['ends', `UPDATE device_update_status SET status = 'canceled', completed_at = now() WHERE device_id = 'd0'`],
     ['is deleted', `DELETE FROM device_update_status WHERE device_id = 'd0'`],
   ])('one whose update by another rollout %s', async (_, sql) => {
     await addDevices(db.app, 1);
@@ -128,7 +128,7 @@ async function tickUntilLookedAt(): Promise<void> {
   const looksAgain = async () => {
     await service.tick();
     const [row] = await db.app.query<{ looks: boolean }>(
-      `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_since FROM rollout_pace)) AS looks`,
+      `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_from_xid FROM rollout_runtime)) AS looks`,
     );
     return row?.looks;
   };
@@ -191,8 +191,8 @@ describe('a walk', () => {
     return (await claimOnWalk(sql, claimer, what, walkOf(read, [], service.now), service.now, limits)).claimed;
   }
   const comeTo = async () => {
-    const [row] = await db.app.query<{ walk_after: string | null }>('SELECT walk_after FROM rollout_pace');
-    return row?.walk_after;
+    const [row] = await db.app.query<{ scan_cursor: string | null }>('SELECT scan_cursor FROM rollout_runtime');
+    return row?.scan_cursor;
   };
 
   beforeEach(async () => {
@@ -203,7 +203,7 @@ describe('a walk', () => {
     // As if they had been there before the walk, which begins anew.
     await db.app.query('DELETE FROM device_changes');
     await db.app.query(
-      `UPDATE rollout_pace SET walk_after = '', changes_since = pg_snapshot_xmin(pg_current_snapshot())`,
+      `UPDATE rollout_runtime SET scan_cursor = '', changes_from_xid = pg_snapshot_xmin(pg_current_snapshot())`,
     );
   });
 
@@ -257,7 +257,7 @@ test('a claim to be taken over that is locked for a moment is taken over by the 
      FROM devices AS d, firmware_releases AS f WHERE f.version = '3.0.0'`,
     { light, due: new Date(service.now.getTime() + 86_400_000) },
   );
-  await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, weight: 5, keep_open: true });
+  await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 5, keep_open: true });
   const other = new pg.Client({ connectionString: db.url });
   await other.connect();
   try {
@@ -287,7 +287,7 @@ type Event =
   | { readonly kind: 'result'; readonly device: number; readonly code: number }
   | { readonly kind: 'group'; readonly device: number; readonly is: boolean }
   | { readonly kind: 'customer'; readonly device: number; readonly is: boolean }
-  | { readonly kind: 'rollout'; readonly target: number; readonly version: string; readonly weight: number }
+  | { readonly kind: 'rollout'; readonly target: number; readonly version: string; readonly priority: number }
   | { readonly kind: 'halt' | 'resume' | 'abort'; readonly rollout: number };
 
 const device = fc.integer({ min: 0, max: 2 });
@@ -302,7 +302,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     kind: fc.constant('rollout' as const),
     target: device,
     version: fc.constantFrom('2.0.0', '3.0.0'),
-    weight: fc.constantFrom(0, 0, 5),
+    priority: fc.constantFrom(0, 0, 5),
   }),
   fc.record({ kind: fc.constantFrom('halt' as const, 'resume' as const, 'abort' as const), rollout }),
 );
@@ -323,7 +323,7 @@ async function happen(event: Event): Promise<void> {
     const columns = {
       ...AT_ONCE,
       ...TARGETS[event.target],
-      weight: event.weight,
+      priority: event.priority,
       max_attempts: 1,
       failure_threshold: 1,
     };
@@ -347,7 +347,7 @@ async function happen(event: Event): Promise<void> {
 async function tickAsLongAsItHalts(): Promise<void> {
   const halted = async () => {
     const [row] = await db.app.query<{ rollouts: number }>(
-      'SELECT count(*)::integer AS rollouts FROM rollout_pace WHERE halted',
+      'SELECT count(*)::integer AS rollouts FROM rollout_runtime WHERE is_stopped',
     );
     return row?.rollouts ?? 0;
   };
@@ -362,12 +362,12 @@ async function tickAsLongAsItHalts(): Promise<void> {
 async function leftBehind(): Promise<number> {
   const rows = await db.app.query<{ id: number; version: string }>(
     `SELECT id, firmware_version AS version FROM rollout_configurations
-     WHERE is_active AND paused_at IS NULL AND completed_at IS NULL ORDER BY weight DESC, id DESC`,
+     WHERE is_active AND paused_at IS NULL AND completed_at IS NULL ORDER BY priority DESC, id DESC`,
   );
   let left = 0;
   for (const { id, version: target } of rows) {
     const read = await readRollout(db.app, id);
-    if (read === undefined || read.stage_threshold === null) continue;
+    if (read === undefined || read.stage_hash_cutoff === null) continue;
     const filter = readTarget(read.target_type, read.target_filter, 100);
     if (!filter.ok) throw new Error(filter.reason);
     const older = ['1.0.0', '2.0.0'].filter((current) => current < target);

@@ -28,7 +28,7 @@ const draft = {
   rollout_percentage: 100,
   allow_downgrade: false,
   include_unknown: false,
-  weight: 0,
+  priority: 0,
 };
 
 /** Ticks until nothing is sent any more; what is sent succeeds. */
@@ -40,7 +40,7 @@ const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${ve
 describe('a heavier rollout', () => {
   test('that is over bars no later one from its devices', async () => {
     await addDevices(db.app, 2);
-    await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, weight: 10 });
+    await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10 });
     await playOut();
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({ willBeUpdated: 2, willNot: [] });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
@@ -50,7 +50,7 @@ describe('a heavier rollout', () => {
 
   test('that runs bars others from the devices that it has served', async () => {
     await addDevices(db.app, 1);
-    await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, weight: 10, keep_open: true });
+    await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10, keep_open: true });
     await playOut();
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
       willBeUpdated: 0,

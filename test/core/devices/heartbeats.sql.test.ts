@@ -30,7 +30,7 @@ const statusesKept = async () => {
   );
   return row?.n;
 };
-const updateOf = async () => (await db.app.query('SELECT status, closed_at FROM device_update_status'))[0];
+const updateOf = async () => (await db.app.query('SELECT status, completed_at FROM device_update_status'))[0];
 
 describe('heartbeats of a device with an open update', () => {
   test('are no events while it waits for its retry', async () => {
@@ -47,7 +47,7 @@ describe('heartbeats of a device with an open update', () => {
   });
 
   test('are no events once the new version is confirmed, however long it has to survive', async () => {
-    await addRollout(db.app, 'r', '2.0.0', { stages: [], survival_minutes: 1_440 });
+    await addRollout(db.app, 'r', '2.0.0', { stages: [], probation_minutes: 1_440 });
     await service.tick();
     await service.fetch('d0');
     await service.result('d0', 0);
@@ -57,7 +57,7 @@ describe('heartbeats of a device with an open update', () => {
     expect(await statusesKept()).toBe(1);
     service.later(1);
     await service.status('d0', '1.0.0', 10);
-    expect(await updateOf()).toMatchObject({ status: 'rolled_back', closed_at: service.now });
+    expect(await updateOf()).toMatchObject({ status: 'rolled_back', completed_at: service.now });
   });
 
   test.each([
@@ -67,8 +67,8 @@ describe('heartbeats of a device with an open update', () => {
     await addRollout(db.app, 'r', '2.0.0', {
       stages: [],
       attempt_timeout_minutes: 1_440,
-      confirm_timeout_minutes: 1_440,
-      survival_minutes: 1_440,
+      boot_timeout_minutes: 1_440,
+      probation_minutes: 1_440,
     });
     await service.tick();
     await service.fetch('d0');
@@ -86,10 +86,10 @@ describe('heartbeats of a device with an open update', () => {
     };
     await judgeUpdates(sql, [1], service.now);
     expect(read).toBeLessThan(1_200);
-    expect(await updateOf()).toMatchObject({ status: 'success', closed_at: null });
+    expect(await updateOf()).toMatchObject({ status: 'success', completed_at: null });
     service.later(1);
     await service.status('d0', '1.0.0', 20);
-    expect(await updateOf()).toMatchObject({ status: 'rolled_back', closed_at: service.now });
+    expect(await updateOf()).toMatchObject({ status: 'rolled_back', completed_at: service.now });
   });
 });
 

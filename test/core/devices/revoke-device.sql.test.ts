@@ -29,7 +29,7 @@ async function revoke(deviceId: string): Promise<boolean> {
 
 const updateOf = async (device: string) => {
   const [row] = await db.app.query(
-    `SELECT status, error_message, closed_at IS NULL AS is_open FROM device_update_status
+    `SELECT status, error_message, completed_at IS NULL AS is_open FROM device_update_status
      WHERE device_id = :device ORDER BY id DESC LIMIT 1`,
     { device },
   );
@@ -68,7 +68,7 @@ describe('a device whose identity is revoked', () => {
     expect(await updateOf('d0')).toMatchObject({ status: 'canceled' });
     const [stage] = await db.app.query('SELECT failed, canceled FROM rollout_stages WHERE rollout_id = :id', { id });
     expect(stage).toEqual({ failed: 0, canceled: 1 });
-    const [pace] = await db.app.query('SELECT in_flight FROM rollout_pace WHERE rollout_id = :id', { id });
+    const [pace] = await db.app.query('SELECT in_flight FROM rollout_runtime WHERE rollout_id = :id', { id });
     expect(pace).toEqual({ in_flight: 1 });
   });
 
@@ -102,7 +102,9 @@ describe('a device whose identity is revoked', () => {
     for (const device of ['e0', 'e1', 'e2', 'e3', 'e4']) await revoke(device);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [{ percentage: 40, soak_minutes: 60 }] });
     await service.tick();
-    expect(await db.app.query('SELECT size FROM rollout_stages WHERE rollout_id = :id', { id })).toEqual([{ size: 2 }]);
+    expect(await db.app.query('SELECT target_count FROM rollout_stages WHERE rollout_id = :id', { id })).toEqual([
+      { target_count: 2 },
+    ]);
   });
 
   test('is named in a preview and in an explanation, with the reason', async () => {
@@ -121,7 +123,7 @@ describe('a device whose identity is revoked', () => {
       rollout_percentage: 100,
       allow_downgrade: false,
       include_unknown: false,
-      weight: 0,
+      priority: 0,
     };
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
       members: 2,

@@ -110,7 +110,7 @@ describe('why a device is not on the version', () => {
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     expect((await explain(id))?.rule).toBe('is owed 2.0.0, and is not connected');
-    const other = await addRollout(db.app, 'light', '2.0.0', { ...AT_ONCE, weight: -1 });
+    const other = await addRollout(db.app, 'light', '2.0.0', { ...AT_ONCE, priority: -1 });
     expect((await explain(other, 'd0'))?.rule).toBe('was served by rollout "r", which goes before this one');
     await stopRollout(db.app, { rolloutId: id, reason: 'no good', by: 'me' }, service.now);
     await service.tick();
@@ -160,7 +160,7 @@ describe('why a device is not on the version', () => {
     expect(await which()).toBe(first);
     await service.tick();
     expect(await which()).toBe(first);
-    const held = await addRollout(db.app, 'lighter', '2.0.0', { ...AT_ONCE, weight: -1 });
+    const held = await addRollout(db.app, 'lighter', '2.0.0', { ...AT_ONCE, priority: -1 });
     expect(await which()).toBe(first);
     await service.succeed('d0');
     await abortRollout(db.app, { rolloutId: held, reason: 'no', by: 'me' }, service.now);
@@ -185,7 +185,7 @@ describe('a preview', () => {
     rollout_percentage: 100,
     allow_downgrade: false,
     include_unknown: false,
-    weight: 0,
+    priority: 0,
   };
 
   test('counts who will be updated, and why the others will not', async () => {

@@ -444,7 +444,7 @@ describe('two rollouts', () => {
 
   test('the heavier wins, whatever their ages', async () => {
     await addDevices(db.app, 1);
-    await addRollout(db.app, 'older', '3.0.0', { ...AT_ONCE, weight: 5 });
+    await addRollout(db.app, 'older', '3.0.0', { ...AT_ONCE, priority: 5 });
     await addRollout(db.app, 'newer', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
     await service.tick();
     expect(service.sent).toMatchObject([{ version: '3.0.0' }]);

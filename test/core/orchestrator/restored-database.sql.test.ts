@@ -16,7 +16,7 @@ const TABLES = [
   'devices',
   'firmware_releases',
   'rollout_configurations',
-  'rollout_pace',
+  'rollout_runtime',
   'device_update_status',
   'update_attempts',
   'ota_events',
@@ -76,7 +76,7 @@ test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was re
 }, async () => {
   await addDevices(db.app, DEVICES.length);
   await addRelease(db.app, '2.0.0');
-  await addRollout(db.app, 'r', '2.0.0', { stages: [], max_in_flight: 2, survival_minutes: 0 });
+  await addRollout(db.app, 'r', '2.0.0', { stages: [], max_in_flight: 2, probation_minutes: 0 });
   const service = new TestService(db.app);
   expect(await service.tick()).toEqual(['d0', 'd1']);
   await backUp();
@@ -119,7 +119,7 @@ test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was re
   expect(updates.map(({ version }) => version)).toEqual(DEVICES.map(() => '2.0.0'));
   expect(updates.filter(({ status }) => !['success', 'canceled'].includes(status))).toEqual([]);
   const [rollout] = await db.app.query(
-    `SELECT in_flight, completed_at IS NOT NULL AS completed FROM rollout_pace JOIN rollout_configurations ON id = rollout_id`,
+    `SELECT in_flight, completed_at IS NOT NULL AS completed FROM rollout_runtime JOIN rollout_configurations ON id = rollout_id`,
   );
   expect(rollout).toEqual({ in_flight: 0, completed: true });
   // Those that ran it already were told nothing again.

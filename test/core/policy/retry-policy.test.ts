@@ -2,19 +2,19 @@ import { describe, expect, test } from 'vitest';
 import { DIRECT_MAX_BYTES, type EndedAttempt, planRetry } from '../../../core/policy/retry-policy.ts';
 import type { Judgement } from '../../../core/policy/update-policy.ts';
 
-const closedAt = new Date('2026-03-01T12:00:00Z');
+const completedAt = new Date('2026-03-01T12:00:00Z');
 const judgement = (given: Partial<Judgement>): Judgement => ({
   status: 'failed',
-  acknowledgedAt: closedAt,
-  reportedAt: closedAt,
+  acknowledgedAt: completedAt,
+  reportedAt: completedAt,
   percent: null,
   resultCode: null,
   errorMessage: null,
-  writtenAt: null,
-  confirmedAt: null,
+  installedAt: null,
+  bootedAt: null,
   unexpectedVersion: null,
   deadlineAt: null,
-  closedAt,
+  completedAt,
   ...given,
 });
 const attempt: EndedAttempt = {
@@ -29,7 +29,7 @@ const attempt: EndedAttempt = {
 };
 const waited = (n: number, updateId = 7) => {
   const retry = planRetry(judgement({ resultCode: 2 }), { ...attempt, updateId, attempt: n, maxAttempts: 20 });
-  return ((retry?.notBefore.getTime() ?? 0) - closedAt.getTime()) / 60_000;
+  return ((retry?.notBefore.getTime() ?? 0) - completedAt.getTime()) / 60_000;
 };
 
 describe('result codes', () => {
@@ -43,14 +43,14 @@ describe('result codes', () => {
 
 describe('another attempt', () => {
   test('is not made for what was written: only the device can say whether it boots', () => {
-    expect(planRetry(judgement({ status: 'rolled_back', writtenAt: closedAt }), attempt)).toBeUndefined();
-    expect(planRetry(judgement({ status: 'timed_out', writtenAt: closedAt }), attempt)).toBeUndefined();
+    expect(planRetry(judgement({ status: 'rolled_back', installedAt: completedAt }), attempt)).toBeUndefined();
+    expect(planRetry(judgement({ status: 'timed_out', installedAt: completedAt }), attempt)).toBeUndefined();
   });
   test('is not made after the last', () => {
     expect(planRetry(judgement({ resultCode: 2 }), { ...attempt, attempt: 3 })).toBeUndefined();
   });
   test('is not made while one runs', () => {
-    expect(planRetry(judgement({ status: 'downloading', closedAt: null }), attempt)).toBeUndefined();
+    expect(planRetry(judgement({ status: 'downloading', completedAt: null }), attempt)).toBeUndefined();
   });
 
   const silent = judgement({ status: 'timed_out', acknowledgedAt: null });

@@ -23,9 +23,9 @@ function numbers(ofStage: Partial<Tally>, given: Partial<RolloutNumbers> = {}): 
     ofStage: tally(ofStage),
     total: tally(ofStage),
     isUnderWay: false,
-    starts: 10,
-    endedStarts: 10,
-    allowedStarts: 10,
+    startedCount: 10,
+    finishedCount: 10,
+    startLimit: 10,
     unexpected: null,
     ...given,
   };
@@ -86,13 +86,13 @@ describe('a slow start', () => {
   const decide = (given: RolloutNumbers) => decideRollout(given, gates, null, now);
 
   test('lets those begin that may', () => {
-    expect(decide(numbers({}, { starts: 3, endedStarts: 0, reachesAll: true }))).toEqual({ kind: 'finish' });
+    expect(decide(numbers({}, { startedCount: 3, finishedCount: 0, reachesAll: true }))).toEqual({ kind: 'finish' });
   });
   test('goes on with the rest of its window when more members take part', () => {
-    expect(decide(numbers({}, { starts: 3, endedStarts: 0 }))).toEqual({ kind: 'advance', stage: 1, size: 7 });
+    expect(decide(numbers({}, { startedCount: 3, finishedCount: 0 }))).toEqual({ kind: 'advance', stage: 1, size: 7 });
   });
   test('waits for the window to end', () => {
-    expect(decide(numbers({ succeeded: 9 }, { endedStarts: 9 }))).toMatchObject({ kind: 'hold' });
+    expect(decide(numbers({ succeeded: 9 }, { finishedCount: 9 }))).toMatchObject({ kind: 'hold' });
   });
   test('doubles its window on evidence', () => {
     expect(decide(numbers({ succeeded: 10 }))).toEqual({ kind: 'advance', stage: 1, size: 20 });
@@ -111,7 +111,7 @@ describe('stages', () => {
   });
   if (!plan.ok) throw new Error(plan.reason);
   const stages = plan.plan.stages as readonly Stage[];
-  const staged = (given: RolloutNumbers) => ({ ...given, allowedStarts: null });
+  const staged = (given: RolloutNumbers) => ({ ...given, startLimit: null });
   const decide = (given: RolloutNumbers) =>
     decideRollout(staged(given), { ...gates, failureThreshold: 0.5 }, stages, now);
   const stage = { claimed: 10 };
@@ -175,7 +175,7 @@ describe('stages', () => {
   });
 
   test('given to a slow start let everyone begin, or cannot be given', () => {
-    const slow = numbers({ claimed: 50 }, { allowedStarts: 10, starts: 3 });
+    const slow = numbers({ claimed: 50 }, { startLimit: 10, startedCount: 3 });
     expect(decideRollout(slow, gates, stages.slice(-1), now)).toEqual({ kind: 'advance', stage: 1, size: null });
     expect(decideRollout(slow, gates, stages, now)).toMatchObject({ kind: 'halt' });
   });

@@ -10,7 +10,7 @@ import {
 } from '../../../core/policy/update-policy.ts';
 import { UPDATE_STATES, type UpdateState } from '../../../core/policy/update-states.ts';
 
-const times = { attemptTimeoutMinutes: 15, confirmTimeoutMinutes: 15, survivalMinutes: 5 };
+const times = { attemptTimeoutMinutes: 15, bootTimeoutMinutes: 15, probationMinutes: 5 };
 const sentAt = new Date('2026-01-01T12:00:00Z');
 const at = (seconds: number) => new Date(sentAt.getTime() + seconds * 1000);
 const boot = (seconds: number, version: string, uptimeSeconds: number | null = null): BootReport => ({
@@ -41,12 +41,16 @@ const written: AttemptFacts = {
 
 describe('before a result', () => {
   test('a command without an answer stays sent until its deadline', () => {
-    expect(judgeAttempt(silent, times, at(899))).toMatchObject({ status: 'sent', deadlineAt: at(900), closedAt: null });
+    expect(judgeAttempt(silent, times, at(899))).toMatchObject({
+      status: 'sent',
+      deadlineAt: at(900),
+      completedAt: null,
+    });
   });
 
   test('a command that was never answered times out', () => {
     const judged = judgeAttempt(silent, times, at(900));
-    expect(judged).toMatchObject({ status: 'timed_out', closedAt: at(900) });
+    expect(judged).toMatchObject({ status: 'timed_out', completedAt: at(900) });
     expect(judged.errorMessage).toBe('no answer to the command within 15 min');
   });
 
@@ -62,7 +66,7 @@ describe('before a result', () => {
       status: 'failed',
       resultCode: 2,
       errorMessage: 'Download failed',
-      closedAt: at(9),
+      completedAt: at(9),
     });
   });
 });
@@ -71,29 +75,29 @@ describe('written is not running', () => {
   test('success is provisional until the new version reports', () => {
     expect(judgeAttempt(written, times, at(61))).toMatchObject({
       status: 'success',
-      confirmedAt: null,
-      closedAt: null,
+      bootedAt: null,
+      completedAt: null,
     });
   });
 
   test('the new version confirms it, and surviving makes it final', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5)] };
     expect(judgeAttempt(facts, times, at(76))).toMatchObject({
-      confirmedAt: at(75),
+      bootedAt: at(75),
       deadlineAt: at(375),
-      closedAt: null,
+      completedAt: null,
     });
-    expect(judgeAttempt(facts, times, at(375))).toMatchObject({ status: 'success', closedAt: at(375) });
+    expect(judgeAttempt(facts, times, at(375))).toMatchObject({ status: 'success', completedAt: at(375) });
   });
 
   test('the old version after a reboot is a rollback', () => {
     const facts = { ...written, boots: [boot(100, '1.0.0', 20)] };
-    expect(judgeAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', closedAt: at(100) });
+    expect(judgeAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', completedAt: at(100) });
   });
 
   test('the old version that dies after a first report of the new one is a rollback too', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(140, '1.0.0', 3)] };
-    expect(judgeAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', confirmedAt: at(75) });
+    expect(judgeAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', bootedAt: at(75) });
   });
 
   test('a version that was neither sent nor there before is what the image calls itself', () => {
@@ -101,7 +105,7 @@ describe('written is not running', () => {
     expect(judgeAttempt(facts, times, at(101))).toMatchObject({
       status: 'failed',
       unexpectedVersion: '1.9.9',
-      closedAt: at(100),
+      completedAt: at(100),
     });
   });
 
@@ -112,7 +116,7 @@ describe('written is not running', () => {
 
   test('the old version long after the new one has survived changes nothing', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(5_000, '1.0.0', 3)] };
-    expect(judgeAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', closedAt: at(375) });
+    expect(judgeAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', completedAt: at(375) });
   });
 
   test.each([
@@ -125,15 +129,15 @@ describe('written is not running', () => {
 
   test('silence after the result times out', () => {
     const judged = judgeAttempt(written, times, at(60 + 900));
-    expect(judged).toMatchObject({ status: 'timed_out', closedAt: at(960) });
+    expect(judged).toMatchObject({ status: 'timed_out', completedAt: at(960) });
     expect(judged.errorMessage).toBe('written, but 2.0.0 was not reported within 15 min');
   });
 
   test('the new version confirms an update whose result was lost', () => {
     expect(judgeAttempt({ ...silent, boots: [boot(80, '2.0.0')] }, times, at(81))).toMatchObject({
       status: 'success',
-      writtenAt: at(80),
-      confirmedAt: at(80),
+      installedAt: at(80),
+      bootedAt: at(80),
     });
   });
 });
@@ -222,10 +226,10 @@ describe('every state and every event', () => {
   const cells = Object.keys(SAID).flatMap((state) => events.map((event) => [state as Said, event] as const));
   test.each(cells)('%s, then %s', (state, event) => {
     const now = event === 'silence' ? at(100_000) : at(301);
-    const { status, confirmedAt, closedAt, deadlineAt } = judgeAttempt(EVENTS[event](SAID[state]), times, now);
-    const became = status !== 'success' || confirmedAt === null ? status : closedAt === null ? 'confirmed' : 'survived';
+    const { status, bootedAt, completedAt, deadlineAt } = judgeAttempt(EVENTS[event](SAID[state]), times, now);
+    const became = status !== 'success' || bootedAt === null ? status : completedAt === null ? 'confirmed' : 'survived';
     expect(became).toBe(TABLE[state][event]);
-    expect({ isOpen: closedAt === null, hasDeadline: deadlineAt !== null }).toEqual({
+    expect({ isOpen: completedAt === null, hasDeadline: deadlineAt !== null }).toEqual({
       isOpen: OPEN.includes(became),
       hasDeadline: OPEN.includes(became),
     });
@@ -276,7 +280,7 @@ test('a judgement is the same however often it is made, and an outcome stays onc
       };
       const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => judgeAttempt(facts, times, at(second)));
       expect(judgeAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
-      if (early?.closedAt) expect(late).toEqual(early);
+      if (early?.completedAt) expect(late).toEqual(early);
       else expect(early?.deadlineAt).not.toBeNull();
     }),
     { numRuns: 500 },

@@ -62,7 +62,7 @@ describe.each([
     await service.tick();
     const shown = await db.app.query('SELECT state, devices, canceled FROM rollout_overview');
     expect(shown).toEqual([{ state: 'paused', devices: 4, canceled: 3 }]);
-    await addRollout(db.app, 'other', '2.0.0', { ...AT_ONCE, weight: -1 });
+    await addRollout(db.app, 'other', '2.0.0', { ...AT_ONCE, priority: -1 });
     service.absent.clear();
     expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);
   });
@@ -257,7 +257,7 @@ describe('a row that cannot be carried out halts its rollout, with the reason, a
       { send_window: { from: '10:00', to: '11:00', note: 'x'.repeat(100_000) } },
       /^send_window: \d+ bytes of JSON, at most 1024 can be read$/,
     ],
-    ['a deadline after the end of time', { claim_deadline_days: 2_000_000_000 }, /out of range/],
+    ['a deadline after the end of time', { give_up_days: 2_000_000_000 }, /out of range/],
   ])('%s', async (_, columns, reason) => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'good', '2.0.0', { ...AT_ONCE });
@@ -274,7 +274,11 @@ describe('a row that cannot be carried out halts its rollout, with the reason, a
 
 test('a rollout whose tick fails keeps no other from its own, and is named', async () => {
   await addDevices(db.app, 1);
-  const bad = await addRollout(db.app, 'bad', '2.0.0', { ...AT_ONCE, weight: 5, target_filter: { versions: ['0.1'] } });
+  const bad = await addRollout(db.app, 'bad', '2.0.0', {
+    ...AT_ONCE,
+    priority: 5,
+    target_filter: { versions: ['0.1'] },
+  });
   await addRollout(db.app, 'good', '2.0.0', AT_ONCE);
   const failing: Sql = {
     async query(sql, values) {

@@ -49,8 +49,8 @@ describe('gates that begin anew', () => {
     await service.succeed(first, ...(await service.tick()));
     await service.tick();
     await service.tick();
-    const [stage] = await db.app.query('SELECT size FROM rollout_stages ORDER BY stage DESC LIMIT 1');
-    expect(stage).toEqual({ size: 1 });
+    const [stage] = await db.app.query('SELECT start_quota FROM rollout_stages ORDER BY stage DESC LIMIT 1');
+    expect(stage).toEqual({ start_quota: 1 });
   });
 
   test('forget the version that the image called itself', async () => {

@@ -195,14 +195,14 @@ describe('history that is no longer kept', () => {
     await addDevices(db.app, 1);
     const open = await addRollout(db.app, 'open', '2.0.0', { keep_open: true });
     await db.app.query(
-      `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, closed_at, is_tallied)
+      `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, completed_at, is_counted)
        SELECT device_id, :open, '2.0.0', 'success', :now::timestamptz, true FROM devices WHERE device_id LIKE 'open%'`,
       { open, now: service.now },
     );
     const ended = await addRollout(db.app, 'ended', '2.0.0');
     await db.app.query('UPDATE rollout_configurations SET completed_at = now() WHERE id = :ended', { ended });
     await db.app.query(
-      `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, closed_at, is_tallied)
+      `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, completed_at, is_counted)
        VALUES ('d0', :ended, '2.0.0', 'success', :now::timestamptz, true)`,
       { ended, now: service.now },
     );

@@ -105,7 +105,7 @@ async function begin(): Promise<void> {
   await db.app.query('UPDATE devices SET last_seen = NULL');
   await addRelease(db.app, '2.0.0');
   const rollout = await addRollout(db.app, 'r', '2.0.0', { max_attempts: 1 });
-  await db.app.query('INSERT INTO rollout_pace (rollout_id, allowed_starts) VALUES (:rollout, NULL)', { rollout });
+  await db.app.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES (:rollout, NULL)', { rollout });
   await db.app.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, created_at)
      SELECT device_id, :rollout, 1, '2.0.0', :sentAt::timestamptz FROM devices ORDER BY device_id`,
@@ -125,7 +125,7 @@ async function readRows(): Promise<unknown> {
   return {
     devices: await db.app.query(`SELECT to_jsonb(d) - 'registered_at' AS device FROM devices AS d ORDER BY device_id`),
     updates: await db.app.query(
-      `SELECT to_jsonb(u) - 'folded_events' AS update FROM device_update_status AS u ORDER BY id`,
+      `SELECT to_jsonb(u) - 'evaluated_events' AS update FROM device_update_status AS u ORDER BY id`,
     ),
     attempts: await db.app.query('SELECT * FROM update_attempts ORDER BY update_id, attempt'),
     // Statuses are kept as evidence while an update is open: how many depends on when it closed.
@@ -137,7 +137,7 @@ async function readRows(): Promise<unknown> {
       `SELECT topic, reason, payload, payload_sha256, received_at FROM rejected_messages
        ORDER BY topic, received_at, payload_sha256`,
     ),
-    pace: await db.app.query('SELECT in_flight, starts, halted FROM rollout_pace'),
+    pace: await db.app.query('SELECT in_flight, started_count, is_stopped FROM rollout_runtime'),
   };
 }
 

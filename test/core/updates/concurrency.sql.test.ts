@@ -36,7 +36,7 @@ test(
   async () => {
     await addDevices(db.app, DEVICES);
     await addRelease(db.app, '2.0.0');
-    await addRollout(db.app, 'all at once', '2.0.0', { stages: [], survival_minutes: 0, ...LIMITS });
+    await addRollout(db.app, 'all at once', '2.0.0', { stages: [], probation_minutes: 0, ...LIMITS });
     const services = Array.from({ length: 4 }, () => new TestService(db.app));
     const devices = Array.from({ length: DEVICES }, (_, n) => `d${n}`);
     const senderOf = (device: string) => services.find(({ sent }) => sent.some(({ deviceId }) => deviceId === device));
@@ -53,7 +53,7 @@ test(
       }
       expect(services.reduce((sum, { sent }) => sum + sent.length, 0) - before).toBeLessThanOrEqual(5);
       const [pace] = await db.app.query<{ in_flight: number; held: number }>(
-        `SELECT in_flight, (SELECT count(*) FROM device_update_status WHERE slot_held)::integer AS held FROM rollout_pace`,
+        `SELECT in_flight, (SELECT count(*) FROM device_update_status WHERE holds_slot)::integer AS held FROM rollout_runtime`,
       );
       expect(pace?.in_flight).toBe(pace?.held);
       expect(pace?.in_flight).toBeLessThanOrEqual(6);
@@ -70,7 +70,7 @@ test(
     expect(commands.sort()).toEqual([...devices].sort());
     expect(
       await db.app.query(
-        `SELECT status, attempt, closed_at IS NOT NULL AS closed, count(*)::integer AS devices
+        `SELECT status, attempt, completed_at IS NOT NULL AS closed, count(*)::integer AS devices
          FROM device_update_status GROUP BY 1, 2, 3`,
       ),
     ).toEqual([{ status: 'success', attempt: 1, closed: true, devices: DEVICES }]);

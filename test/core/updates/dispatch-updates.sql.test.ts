@@ -21,7 +21,8 @@ const updateOf = async (device: string) => {
   const [row] = await db.app.query('SELECT * FROM device_update_status WHERE device_id = :device', { device });
   return row;
 };
-const paceOf = async () => (await db.app.query('SELECT in_flight, starts, ended_starts FROM rollout_pace'))[0];
+const paceOf = async () =>
+  (await db.app.query('SELECT in_flight, started_count, finished_count FROM rollout_runtime'))[0];
 
 describe('what AWS did not take', () => {
   test('is owed again after a wait, uses no attempt and holds no slot', async () => {
@@ -30,7 +31,7 @@ describe('what AWS did not take', () => {
     service.fates.set('d0', 'throttled');
     await service.tick();
     expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 0, sends: 0, unreachable_since: null });
-    expect(await paceOf()).toEqual({ in_flight: 0, starts: 0, ended_starts: 0 });
+    expect(await paceOf()).toEqual({ in_flight: 0, started_count: 0, finished_count: 0 });
     service.fates.clear();
     service.later(1);
     expect(await service.tick()).toEqual(['d0']);
@@ -53,8 +54,8 @@ test('what AWS refuses fails, and why is kept with the attempt', async () => {
   service.fates.set('d0', 'refused');
   await service.tick();
   expect(await updateOf('d0')).toMatchObject({ status: 'failed', error_message: 'refused' });
-  expect(await db.app.query('SELECT outcome, status, reason, ended_at FROM update_attempts')).toEqual([
-    { outcome: 'refused', status: 'failed', reason: 'refused', ended_at: service.now },
+  expect(await db.app.query('SELECT send_result, status, reason, ended_at FROM update_attempts')).toEqual([
+    { send_result: 'refused', status: 'failed', reason: 'refused', ended_at: service.now },
   ]);
 });
 
@@ -104,7 +105,7 @@ describe('a command that was slept through', () => {
       attempt: 0,
       error_message: 'the device was asleep',
     });
-    expect(await paceOf()).toEqual({ in_flight: 0, starts: 0, ended_starts: 0 });
+    expect(await paceOf()).toEqual({ in_flight: 0, started_count: 0, finished_count: 0 });
     service.fates.clear();
     await service.status('d0', '1.0.0');
     await service.succeed('d0');

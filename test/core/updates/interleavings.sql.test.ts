@@ -124,7 +124,7 @@ async function sendCommand(outcome: 'acknowledged' | 'unconfirmed', maxAttempts:
   await addDevices(db.app, 1);
   await addRelease(db.app, '2.0.0');
   const rollout = await addRollout(db.app, 'r', '2.0.0', { max_attempts: maxAttempts });
-  await db.app.query('INSERT INTO rollout_pace (rollout_id, allowed_starts) VALUES (:rollout, NULL)', { rollout });
+  await db.app.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES (:rollout, NULL)', { rollout });
   await db.app.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, created_at)
      VALUES ('d0', :rollout, 1, '2.0.0', :now::timestamptz)`,
@@ -148,7 +148,7 @@ async function deliver(messages: readonly Message[], sizes: readonly number[]): 
 
 async function readVerdict(): Promise<unknown> {
   const [update] = await db.app.query(
-    `SELECT status, attempt, result_code, error_message, written_at, confirmed_at, unexpected_version, closed_at,
+    `SELECT status, attempt, result_code, error_message, installed_at, booted_at, unexpected_version, completed_at,
        not_before, next_family, next_delivery FROM device_update_status WHERE id = 1`,
   );
   const attempts = await db.app.query('SELECT attempt, status, reason, ended_at FROM update_attempts ORDER BY attempt');

@@ -25,7 +25,7 @@ async function sendUpdate(): Promise<void> {
   await addDevices(db.app, 1);
   await addRelease(db.app, '2.0.0');
   const rollout = await addRollout(db.app, 'r', '2.0.0', { max_attempts: 1 });
-  await db.app.query(`INSERT INTO rollout_pace (rollout_id, allowed_starts) VALUES (:rollout, NULL)`, { rollout });
+  await db.app.query(`INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES (:rollout, NULL)`, { rollout });
   await db.app.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, previous_version)
      VALUES ('d0', :rollout, 1, '2.0.0', '1.0.0')`,
@@ -58,7 +58,7 @@ async function deliver(reports: readonly Report[], now = at(60)): Promise<void> 
 
 const updateOf = async (device = 'd0') => {
   const [row] = await db.app.query(
-    `SELECT status, progress_percent, result_code, error_message, acknowledged_at, written_at, confirmed_at, closed_at,
+    `SELECT status, progress_percent, result_code, error_message, acknowledged_at, installed_at, booted_at, completed_at,
        deadline_at FROM device_update_status WHERE device_id = :device ORDER BY id DESC LIMIT 1`,
     { device },
   );
@@ -70,13 +70,13 @@ describe('the messages of an attempt', () => {
     [
       'an update that runs',
       [accepted, half, installing, success, running],
-      { status: 'success', confirmed_at: at(40), progress_percent: 100 },
+      { status: 'success', booted_at: at(40), progress_percent: 100 },
     ],
-    ['an update that boots back', [accepted, success, wentBack], { status: 'rolled_back', closed_at: at(50) }],
+    ['an update that boots back', [accepted, success, wentBack], { status: 'rolled_back', completed_at: at(50) }],
     [
       'one that runs and then boots back',
       [accepted, success, running, wentBack],
-      { status: 'rolled_back', confirmed_at: at(40) },
+      { status: 'rolled_back', booted_at: at(40) },
     ],
     ['a failed download', [accepted, half, failure], { status: 'failed', result_code: 2 }],
     ['two results, of which the earlier counts', [accepted, success, failure, running], { status: 'success' }],
@@ -101,7 +101,7 @@ describe('the messages of an attempt', () => {
           async (deliveries, sizes) => {
             await db.owner.query('TRUNCATE ota_events');
             await db.owner.query(
-              `UPDATE device_update_status SET status = 'sent', closed_at = NULL, folded_events = 0, confirmed_at = NULL`,
+              `UPDATE device_update_status SET status = 'sent', completed_at = NULL, evaluated_events = 0, booted_at = NULL`,
             );
             let rest = deliveries;
             for (const size of sizes) {
@@ -183,7 +183,7 @@ describe('silence', () => {
     await sendUpdate();
     await deliver([accepted, success, running]);
     await expireUpdates(db.app, at(400));
-    expect(await updateOf()).toMatchObject({ status: 'success', closed_at: at(340) });
+    expect(await updateOf()).toMatchObject({ status: 'success', completed_at: at(340) });
   });
 });
 

@@ -42,16 +42,16 @@ async function readActive(): Promise<ActiveRollout[]> {
 const everyone = { reach: { share: 1 } };
 
 async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
-  const member_threshold =
-    rollout.member_threshold ?? (await fixMemberThreshold(db.app, rollout, target)) ?? 'f'.repeat(32);
-  await beginStage(db.app, { ...rollout, member_threshold }, target, 0, everyone, now);
+  const target_hash_cutoff =
+    rollout.target_hash_cutoff ?? (await fixMemberThreshold(db.app, rollout, target)) ?? 'f'.repeat(32);
+  await beginStage(db.app, { ...rollout, target_hash_cutoff }, target, 0, everyone, now);
   const release = {
     releaseId: rollout.release_id ?? 0,
     version: '2.0.0',
     isSteppingStone: false,
     fromVersions: ['1.0.0'],
   };
-  const claimer = { rollout: { ...rollout, stage_threshold: member_threshold }, target, winners: [] };
+  const claimer = { rollout: { ...rollout, stage_hash_cutoff: target_hash_cutoff }, target, winners: [] };
   const scope = { kind: 'stretch', after: '', until: null } as const;
   return (await claimDevices(db.app, claimer, release, scope, limit, now)).claimed;
 }
@@ -79,7 +79,7 @@ describe('several dispatchers at once', () => {
     const granted = await Promise.all(shares.map((share) => reserveSends(db.app, id, share, now)));
     expect(granted.flat()).toHaveLength(7);
     expect(new Set(granted.flat().map((send) => send.id)).size).toBe(7);
-    expect(await db.app.query('SELECT in_flight, sent_in_minute FROM rollout_pace')).toEqual([
+    expect(await db.app.query('SELECT in_flight, sent_in_minute FROM rollout_runtime')).toEqual([
       { in_flight: 7, sent_in_minute: 7 },
     ]);
   });
@@ -144,7 +144,7 @@ describe('several dispatchers at once', () => {
     const [sent = []] = await inParallel(1, () => reserveSends(db.app, id, owed, now));
     const gone = sent.slice(0, 8).map((send) => ({ ...send, outcome: 'absent' as const, message: null, retryAt: now }));
     await db.app.query(
-      `UPDATE device_update_status SET status = 'failed', closed_at = now()
+      `UPDATE device_update_status SET status = 'failed', completed_at = now()
        WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint)`,
       { ids: sent.slice(8, 14).map((send) => send.id) },
     );
@@ -154,7 +154,7 @@ describe('several dispatchers at once', () => {
       ...Array.from({ length: 4 }, () => reserveSends(db.app, id, owed, now)),
     ]);
     const [pace] = await db.app.query<{ in_flight: number; held: number }>(
-      `SELECT in_flight, (SELECT count(*) FROM device_update_status WHERE slot_held)::integer AS held FROM rollout_pace`,
+      `SELECT in_flight, (SELECT count(*) FROM device_update_status WHERE holds_slot)::integer AS held FROM rollout_runtime`,
     );
     expect(pace?.in_flight).toBe(pace?.held);
     expect(pace?.in_flight).toBeLessThanOrEqual(20);
@@ -163,7 +163,7 @@ describe('several dispatchers at once', () => {
   test('send nothing of a halted rollout', async () => {
     await addDevices(db.app, 5);
     const { id, owed } = await startRollout('stopped');
-    await db.app.query('UPDATE rollout_pace SET halted = true');
+    await db.app.query('UPDATE rollout_runtime SET is_stopped = true');
     expect(await reserveSends(db.app, id, owed, now)).toEqual([]);
   });
 });
@@ -184,12 +184,12 @@ describe('several orchestrators at once', () => {
 });
 
 describe('a stage', () => {
-  async function begin(share: number, members: number): Promise<{ threshold: string; size: number } | undefined> {
+  async function begin(share: number, members: number): Promise<{ hash_cutoff: string; size: number } | undefined> {
     await addDevices(db.app, members);
     await addRollout(db.app, 'staged', '2.0.0');
     const [rollout] = await readActive();
     if (rollout === undefined) throw new Error('not active');
-    const all = { ...rollout, member_threshold: 'f'.repeat(32) };
+    const all = { ...rollout, target_hash_cutoff: 'f'.repeat(32) };
     return beginStage(db.app, all, target, 0, { reach: { share } }, now);
   }
 
@@ -206,7 +206,7 @@ describe('a stage', () => {
 
   test('that reaches the only member there is does not reach all who join later', async () => {
     const begun = await begin(0.1, 1);
-    expect(begun?.threshold).not.toBe('f'.repeat(32));
+    expect(begun?.hash_cutoff).not.toBe('f'.repeat(32));
   });
 });
 

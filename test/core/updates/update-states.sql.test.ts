@@ -205,8 +205,8 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
 
 async function readStates(): Promise<Map<string, State>> {
   const rows = await db.app.query<{ device_id: string; state: State }>(
-    `SELECT device_id, CASE WHEN status <> 'success' THEN status WHEN closed_at IS NOT NULL THEN 'survived'
-       WHEN confirmed_at IS NOT NULL THEN 'confirmed' ELSE status END AS state
+    `SELECT device_id, CASE WHEN status <> 'success' THEN status WHEN completed_at IS NOT NULL THEN 'survived'
+       WHEN booted_at IS NOT NULL THEN 'confirmed' ELSE status END AS state
      FROM device_update_status WHERE rollout_id = 1`,
   );
   return new Map(rows.map(({ device_id, state }) => [device_id, state]));

@@ -168,8 +168,8 @@ long(
       max_in_flight: 3,
       max_attempts: 1,
       attempt_timeout_minutes: 1,
-      confirm_timeout_minutes: 1,
-      survival_minutes: 0,
+      boot_timeout_minutes: 1,
+      probation_minutes: 0,
       failure_threshold: 1,
     });
     await until(`SELECT count(*) > 0 FROM device_update_status WHERE status IN ('downloading', 'downloaded')`);
@@ -178,8 +178,8 @@ long(
     await boot();
     // What the kill cut off ends by its deadline, which is brought nearer; the others are sent theirs.
     await until(
-      `SELECT count(*) FILTER (WHERE closed_at IS NOT NULL) = ${DEVICES.length} FROM device_update_status`,
-      `UPDATE device_update_status SET deadline_at = now() WHERE closed_at IS NULL AND sent_at < now() - interval '10 seconds'`,
+      `SELECT count(*) FILTER (WHERE completed_at IS NOT NULL) = ${DEVICES.length} FROM device_update_status`,
+      `UPDATE device_update_status SET deadline_at = now() WHERE completed_at IS NULL AND sent_at < now() - interval '10 seconds'`,
     );
     const ended = await updates();
     expect(ended).toHaveLength(DEVICES.length);

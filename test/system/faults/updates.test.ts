@@ -52,7 +52,7 @@ const RULES = {
   max_attempts: 20,
   failure_threshold: 1,
   // Longer than the trouble: what a device says in an outage that outlasts it comes late, and is a late success.
-  confirm_timeout_minutes: 720,
+  boot_timeout_minutes: 720,
 };
 /** More than any function makes calls, a tick of the orchestrator 24 to 40. */
 const MOST_CALLS = 45;
@@ -190,7 +190,7 @@ class Story {
     this.#phase();
     await addRollout(system.database, model, '1.1.0', { device_model: model, ...RULES });
     const isOver = `SELECT count(*) = 2 AS done FROM device_update_status AS u JOIN rollout_configurations AS r
-      ON r.id = u.rollout_id WHERE r.name = '${model}' AND u.closed_at IS NOT NULL`;
+      ON r.id = u.rollout_id WHERE r.name = '${model}' AND u.completed_at IS NOT NULL`;
     await this.#until(isOver);
     this.#isTroubled = false;
     plan.end();

@@ -24,7 +24,7 @@ const rollouts = fc.record({
   max_per_minute: fc.constantFrom(null, 1, 2),
   failure_threshold: fc.constantFrom(0.1, 0.5, 1),
   rollout_percentage: fc.constantFrom(30, 100),
-  weight: fc.constantFrom(0, 0, 1),
+  priority: fc.constantFrom(0, 0, 1),
   keep_open: fc.constantFrom(false, false, true),
   allow_downgrade: fc.boolean(),
   jitter_minutes: fc.constantFrom(0, 0, 20),
@@ -82,7 +82,7 @@ async function build({ seed, chaos, transport, devices, one, two, minVersion }: 
     { name: 'one', firmware_version: '2.0.0', ...one },
     { name: 'two', firmware_version: '3.0.0', ...two },
   ]) {
-    const values = { claim_deadline_days: 1, ...rollout };
+    const values = { give_up_days: 1, ...rollout };
     const columns = Object.keys(values).join(', ');
     await world.calmSql.query(
       `INSERT INTO rollout_configurations (${columns})
@@ -99,8 +99,8 @@ interface Snapshot {
     rollout_id: number;
     in_flight: number;
     held: number;
-    starts: number;
-    allowed_starts: number | null;
+    started_count: number;
+    start_limit: number | null;
     /** Begun and not counted as ended. */
     running: number;
     begun: number;
@@ -113,16 +113,16 @@ interface Snapshot {
 
 async function look({ calmSql }: Simulation): Promise<Snapshot> {
   const outcomes = await calmSql.query<{ id: number; outcome: string }>(
-    'SELECT id, status AS outcome FROM device_update_status WHERE closed_at IS NOT NULL',
+    'SELECT id, status AS outcome FROM device_update_status WHERE completed_at IS NOT NULL',
   );
   const paces = await calmSql.query<Snapshot['paces'][number]>(
-    `SELECT p.rollout_id, p.in_flight, p.starts, p.allowed_starts, p.starts - p.ended_starts AS running,
+    `SELECT p.rollout_id, p.in_flight, p.started_count, p.start_limit, p.started_count - p.finished_count AS running,
        coalesce(s.uncounted, 0)::integer AS uncounted, u.*
-     FROM rollout_pace AS p
+     FROM rollout_runtime AS p
      CROSS JOIN LATERAL (
-       SELECT (count(*) FILTER (WHERE slot_held))::integer AS held, count(DISTINCT device_id)::integer AS devices,
-         (count(*) FILTER (WHERE NOT is_tallied))::integer AS untallied,
-         (count(*) FILTER (WHERE NOT is_tallied AND start_counted))::integer AS begun
+       SELECT (count(*) FILTER (WHERE holds_slot))::integer AS held, count(DISTINCT device_id)::integer AS devices,
+         (count(*) FILTER (WHERE NOT is_counted))::integer AS untallied,
+         (count(*) FILTER (WHERE NOT is_counted AND counts_as_started))::integer AS begun
        FROM device_update_status WHERE rollout_id = p.rollout_id
      ) AS u
      CROSS JOIN LATERAL (
@@ -141,7 +141,7 @@ function check(before: Snapshot, after: Snapshot, { one, two, devices }: World):
     expect(pace.running).toBe(pace.begun);
     expect(pace.uncounted).toBe(pace.untallied);
     expect(pace.in_flight).toBeLessThanOrEqual(rollout.max_in_flight ?? devices.length);
-    expect(pace.starts).toBeLessThanOrEqual(pace.allowed_starts ?? pace.starts);
+    expect(pace.started_count).toBeLessThanOrEqual(pace.start_limit ?? pace.started_count);
     expect(pace.devices).toBeLessThanOrEqual(share);
   }
 }
@@ -222,7 +222,7 @@ async function play(given: World): Promise<void> {
       check(before, after, given);
       before = after;
       const [row] = await world.calmSql.query<{ open: boolean }>(
-        `SELECT EXISTS (SELECT FROM device_update_status WHERE closed_at IS NULL AND rollout_id IS NOT NULL) OR EXISTS (
+        `SELECT EXISTS (SELECT FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL) OR EXISTS (
            SELECT FROM rollout_configurations
            WHERE completed_at IS NULL AND paused_at IS NULL AND is_active AND NOT keep_open) AS open`,
       );
@@ -231,7 +231,7 @@ async function play(given: World): Promise<void> {
     expect(ended).toBe(true);
     checkCommands(world, given);
     const doubles = await world.calmSql.query(
-      'SELECT device_id FROM device_update_status WHERE closed_at IS NULL AND rollout_id IS NOT NULL GROUP BY device_id HAVING count(*) > 1',
+      'SELECT device_id FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL GROUP BY device_id HAVING count(*) > 1',
     );
     expect(doubles).toEqual([]);
   } finally {
