@@ -5,7 +5,7 @@ type AttributeValue = string | number | boolean | null;
  * number would lose digits (`007`, an ICCID); `"5"` in quotes is text in any case; an empty value is null, which removes
  * the attribute. @returns undefined for what has no name or no `=`
  */
-export function readAttribute(text: string): [name: string, value: AttributeValue] | undefined {
+export function parseAttribute(text: string): [name: string, value: AttributeValue] | undefined {
   const at = text.indexOf('=');
   const name = text.slice(0, at).trim();
   if (at < 1 || name === '') return undefined;
@@ -13,9 +13,9 @@ export function readAttribute(text: string): [name: string, value: AttributeValu
 }
 
 /** The same attribute as text; what would be read as something else is in quotes. */
-export function writeAttribute(name: string, value: string | number | boolean): string {
+export function formatAttribute(name: string, value: string | number | boolean): string {
   const plain = `${name}=${value}`;
-  return readAttribute(plain)?.[1] === value && !plain.includes('\n') ? plain : `${name}=${JSON.stringify(value)}`;
+  return parseAttribute(plain)?.[1] === value && !plain.includes('\n') ? plain : `${name}=${JSON.stringify(value)}`;
 }
 
 function readValue(text: string): AttributeValue {

@@ -5,7 +5,7 @@ import { decisionSchema, rolloutSummarySchema } from './rollouts.ts';
 export const fleetSchema = z
   .object({
     devices: z.number().int(),
-    resting_since: timestamp
+    idle_since: timestamp
       .nullable()
       .describe(
         'While nothing goes on, heartbeats that say nothing new are not written down: `last_seen` is as of then.',

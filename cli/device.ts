@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { readAttribute } from '../api/attribute-text.ts';
+import { parseAttribute } from '../api/attribute-text.ts';
 import { ApiError } from '../api/client.ts';
 import { confirmOrStop } from './ask.ts';
 import { acts, addCommand, addGroup, time, whole } from './command.ts';
@@ -126,7 +126,7 @@ function addAttributes(group: Command): void {
 /** Attributes of arguments like `site=rome`; null for one without a value. @throws CliError for what is none */
 export function attributesOf(pairs: readonly string[]) {
   const read = pairs.map((pair) => {
-    const attribute = readAttribute(pair);
+    const attribute = parseAttribute(pair);
     if (attribute === undefined)
       throw new CliError(`"${pair}" is no attribute; expected a form like site=rome`, EXIT.usage);
     return attribute;

@@ -29,7 +29,7 @@ export function addCreate(group: Command): void {
 
 async function createRollout(session: Session, flags: DraftFlags & { yes?: boolean }): Promise<void> {
   const draft = readDraft(flags);
-  const before = await findRollout(session, draft.name);
+  const before = await getRollout(session, draft.name);
   if (before === undefined) await previewAndAsk(session, draft, flags.yes === true);
   // A repeated call answers the rollout that exists, or says what differs.
   const rollout = await session.api.createRollout(draft);
@@ -37,7 +37,7 @@ async function createRollout(session: Session, flags: DraftFlags & { yes?: boole
   session.note(`Watch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
 }
 
-async function findRollout({ api }: Session, name: string): Promise<Rollout | undefined> {
+async function getRollout({ api }: Session, name: string): Promise<Rollout | undefined> {
   try {
     return await api.rollout(name);
   } catch (error) {

@@ -38,7 +38,7 @@ export function rejectedMessageTable(messages: readonly RejectedMessage[], now: 
 }
 
 export function fleetText(
-  { devices, resting_since: resting, seen, versions, rollouts, attention }: Fleet,
+  { devices, idle_since: resting, seen, versions, rollouts, attention }: Fleet,
   now: Date,
 ): string[] {
   const about = seen.is_estimate ? 'about ' : '';

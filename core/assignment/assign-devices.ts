@@ -1,13 +1,13 @@
 import type { Sql } from '../db/index.ts';
-import type { ClaimedRelease, Target } from '../policy/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
-import { IS_KEPT, MEMBER_CONDITION, targetValues, type Winner } from '../targeting/index.ts';
+import type { AssignableRelease, Target } from '../policy/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
+import { ON_TARGET_OF_HIGHER_PRIORITY, IS_TARGETED, targetValues, type HigherPriorityRollout } from '../targeting/index.ts';
 
 /** A rollout that claims, and those that go before it. */
-export interface Claimer {
-  readonly rollout: ActiveRollout;
+export interface AssignmentContext {
+  readonly rollout: RolloutRuntime;
   readonly target: Target;
-  readonly winners: readonly Winner[];
+  readonly winners: readonly HigherPriorityRollout[];
 }
 
 const WINNERS = `SELECT w.id FROM rollout_configurations AS w WHERE (w.priority, w.id) > (:priority::integer, :rollout::bigint)`;
@@ -16,7 +16,7 @@ const WINNERS = `SELECT w.id FROM rollout_configurations AS w WHERE (w.priority,
  * Whether an update `u` bars its device from the rollout of the parameters: its own rollout wins and runs, or is newer and
  * has brought the device where it wanted it.
  */
-export const BARS = `u.status <> 'canceled' AND (
+export const BLOCKED_BY_HIGHER_PRIORITY = `u.status <> 'canceled' AND (
            u.rollout_id IN (${WINNERS} AND w.is_active AND w.completed_at IS NULL AND w.aborted_at IS NULL)
            OR u.status = 'success' AND u.rollout_id IN (${WINNERS} AND w.id > :rollout::bigint))`;
 
@@ -34,22 +34,22 @@ const isTaken = (why: string) => `EXISTS (
 const CLAIMED_BEFORE = 'u.rollout_id + 0 = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
 const HELD = 'u.completed_at IS NULL AND u.rollout_id IS NOT NULL';
 
-const claimable = (why: string) => `${MEMBER_CONDITION}
+const claimable = (why: string) => `${IS_TARGETED}
          AND :eligible::jsonb ? d.current_firmware_version
          AND (:threshold = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :threshold)
          AND NOT ${isTaken(CLAIMED_BEFORE)}
          AND NOT ${isTaken(`(${why})`)}
-         AND NOT ${IS_KEPT}`;
+         AND NOT ${ON_TARGET_OF_HIGHER_PRIORITY}`;
 
 /**
  * Devices `d` that the rollout may claim, over the parameters of {@link claimValues}: members by filter and hash, on a
  * version that may be updated, that this rollout has not claimed before and no rollout that wins over it has served or
  * keeps. What else this reads than devices and their updates belongs into the basis of a walk.
  */
-const CLAIMABLE = claimable(BARS);
+const CLAIMABLE = claimable(BLOCKED_BY_HIGHER_PRIORITY);
 
 /** Those of them that no rollout holds. */
-const CLAIMABLE_NOW = claimable(`${HELD} OR ${BARS}`);
+const CLAIMABLE_NOW = claimable(`${HELD} OR ${BLOCKED_BY_HIGHER_PRIORITY}`);
 
 /** Which devices are looked at: a stretch of a walk in the order of their ids (of their bytes), or those that have changed. */
 export type Scope =
@@ -74,9 +74,9 @@ const SCOPES: Readonly<Record<Scope['kind'], ScopeSql>> = {
   changes: { from: CHANGED, where: 'true' },
 };
 
-type Eligible = Pick<ClaimedRelease, 'version' | 'fromVersions'>;
+type Eligible = Pick<AssignableRelease, 'version' | 'fromVersions'>;
 
-const claimValues = ({ rollout, target, winners }: Claimer, release: Eligible, { kind, ...scope }: Scope) => ({
+const claimValues = ({ rollout, target, winners }: AssignmentContext, release: Eligible, { kind, ...scope }: Scope) => ({
   rollout: rollout.id,
   priority: rollout.priority,
   threshold: rollout.stage_hash_cutoff,
@@ -102,9 +102,9 @@ export interface Found {
 const NOTHING: Found = { found: 0, until: null };
 
 /** Devices of the scope that the rollout may claim, up to a limit, whether or not another rollout holds them. */
-export async function findClaimable(
+export async function findAssignable(
   sql: Sql,
-  claimer: Claimer,
+  claimer: AssignmentContext,
   release: Eligible,
   scope: Scope,
   limit: number,
@@ -116,7 +116,7 @@ export async function findClaimable(
 }
 
 /** The last device of a stretch of so many from `after` on, as a walk meets them; null: fewer are left. */
-export async function endOfStretch(sql: Sql, model: string, after: string, devices: number): Promise<string | null> {
+export async function endOfChunk(sql: Sql, model: string, after: string, devices: number): Promise<string | null> {
   const [row] = await sql.query<{ device_id: string }>(
     `SELECT device_id FROM devices WHERE device_model = :model AND device_id COLLATE "C" > :after::text
      ORDER BY device_id COLLATE "C" OFFSET :skipped LIMIT 1`,
@@ -162,10 +162,10 @@ const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
  * which is a constraint, so that two claimers at once cannot claim a device twice; a rollout that was halted or resumed
  * since it was read claims nothing.
  */
-export async function claimDevices(
+export async function assignDevices(
   sql: Sql,
-  claimer: Claimer,
-  release: ClaimedRelease,
+  claimer: AssignmentContext,
+  release: AssignableRelease,
   scope: Scope,
   limit: number,
   now: Date,
@@ -212,9 +212,9 @@ const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALI
  * that are where it wants them, and that were sent nothing yet. Should it be stopped before it sends, the other may claim
  * them again. @returns how many were canceled
  */
-export async function takeOverClaims(
+export async function takeOverPending(
   sql: Sql,
-  claimer: Claimer,
+  claimer: AssignmentContext,
   release: Eligible,
   scope: Scope,
   limit: number,
@@ -230,10 +230,10 @@ export async function takeOverClaims(
  * Whether a member is left that this rollout may still have to claim, where its walk is over: one that another rollout
  * holds, or that has changed since it was looked at.
  */
-export async function hasClaimable(
+export async function hasAssignable(
   sql: Sql,
-  claimer: Claimer,
-  release: ClaimedRelease,
+  claimer: AssignmentContext,
+  release: AssignableRelease,
   since: string,
 ): Promise<boolean> {
   if (release.fromVersions.length === 0) return false;

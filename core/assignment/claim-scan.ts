@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Sql } from '../db/index.ts';
-import type { ClaimedRelease, RegisteredRelease } from '../policy/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
+import type { AssignableRelease, RegisteredRelease } from '../policy/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
 import { sha256 } from '../util/index.ts';
 import {
-  type Claimer,
-  claimDevices,
-  endOfStretch,
+  type AssignmentContext,
+  assignDevices,
+  endOfChunk,
   type Found,
-  findClaimable,
+  findAssignable,
   type Scope,
-  takeOverClaims,
+  takeOverPending,
 } from './assign-devices.ts';
 
 /**
@@ -28,8 +28,8 @@ export interface Walk {
 
 /** What is claimed: the releases for the versions that go to them, and the versions that are where the rollout wants them. */
 export interface Claimed {
-  readonly releases: readonly ClaimedRelease[];
-  readonly onTarget: Pick<ClaimedRelease, 'version' | 'fromVersions'>;
+  readonly releases: readonly AssignableRelease[];
+  readonly onTarget: Pick<AssignableRelease, 'version' | 'fromVersions'>;
 }
 
 /** Devices claimed for a rollout in one tick; a larger one goes on at the next. */
@@ -45,7 +45,7 @@ const BEFORE_ALL = '';
  * The walk that a rollout is on, or a new one: whether a device may be claimed depends on the rollout's row, its stage and
  * the rollouts that win over it too. A walk a day mends what was changed behind the back of `device_changes`.
  */
-export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRelease[], now: Date): Walk {
+export function scanStateOf(rollout: RolloutRuntime, registered: readonly RegisteredRelease[], now: Date): Walk {
   const { generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, rivals } = rollout;
   const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
   const basis = sha256(
@@ -66,9 +66,9 @@ export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRe
  * Claims what has changed, then goes on with the walk: stretch by stretch, each noted at once, so that a tick that is cut
  * short has come on. @returns how many devices were claimed, and the walk as it is now
  */
-export async function claimOnWalk(
+export async function assignByScan(
   sql: Sql,
-  claimer: Claimer,
+  claimer: AssignmentContext,
   what: Claimed,
   begun: Walk,
   now: Date,
@@ -91,7 +91,7 @@ export async function claimOnWalk(
     await comeTo({ ...walk, after, since: changes.wasLocked ? walk.since : rollout.horizon });
   }
   for (let n = 0; n < stretches && walk.after !== null && claimed < claims; n++) {
-    const until = await endOfStretch(sql, rollout.device_model, walk.after, devicesAStretch);
+    const until = await endOfChunk(sql, rollout.device_model, walk.after, devicesAStretch);
     const scope: Scope = { kind: 'stretch', after: walk.after, until };
     const stretch = await claimWithin(sql, claimer, what, scope, claims - claimed, now);
     claimed += stretch.claimed;
@@ -110,7 +110,7 @@ export async function claimOnWalk(
  */
 async function claimWithin(
   sql: Sql,
-  claimer: Claimer,
+  claimer: AssignmentContext,
   { releases, onTarget }: Claimed,
   scope: Scope,
   limit: number,
@@ -124,21 +124,21 @@ async function claimWithin(
     if (scope.kind === 'changes') isDone = false;
     else if (until === null || isBefore(last, until)) until = last;
   };
-  const wanted: ClaimedRelease[] = [];
+  const wanted: AssignableRelease[] = [];
   for (const release of releases) {
-    const look = await findClaimable(sql, claimer, release, scope, limit);
+    const look = await findAssignable(sql, claimer, release, scope, limit);
     if (look.found > 0) wanted.push(release);
     note(look);
   }
   let wasLocked = false;
   for (const release of [onTarget, ...wanted]) {
-    const held = await takeOverClaims(sql, claimer, release, within(), limit, now);
+    const held = await takeOverPending(sql, claimer, release, within(), limit, now);
     if (held.taken < held.found) wasLocked = true;
     note(held);
   }
   let claimed = 0;
   for (const release of wanted) {
-    const claims = await claimDevices(sql, claimer, release, within(), limit, now);
+    const claims = await assignDevices(sql, claimer, release, within(), limit, now);
     claimed += claims.claimed;
     note(claims);
   }
@@ -148,13 +148,13 @@ async function claimWithin(
 /** In the order of their bytes, as walks go. */
 const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
 
-type NotedWalk = Pick<ActiveRollout, 'scan_fingerprint' | 'scan_cursor' | 'changes_from_xid'>;
+type NotedWalk = Pick<RolloutRuntime, 'scan_fingerprint' | 'scan_cursor' | 'changes_from_xid'>;
 
 /**
  * Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew.
  * @returns what is stored if nobody was faster
  */
-async function noteWalk(sql: Sql, rollout: ActiveRollout, noted: NotedWalk, walk: Walk): Promise<NotedWalk> {
+async function noteWalk(sql: Sql, rollout: RolloutRuntime, noted: NotedWalk, walk: Walk): Promise<NotedWalk> {
   const { scan_fingerprint, scan_cursor, changes_from_xid } = noted;
   const next = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
   if (isDeepStrictEqual({ scan_fingerprint, scan_cursor, changes_from_xid }, next)) return next;

@@ -34,7 +34,7 @@ export interface WriteOutcome<Row, Result> {
  * Writes rows together; where the database finds one of them bad (SQLSTATE class 22 or 23), halves the batch until the
  * culprits stand alone, so that one bad message never holds up the others. Other errors pass through.
  */
-export async function writeApart<Row, Result>(
+export async function writeIsolatingBadRows<Row, Result>(
   rows: readonly Row[],
   write: (rows: readonly Row[]) => Promise<Result[]>,
 ): Promise<WriteOutcome<Row, Result>> {
@@ -46,8 +46,8 @@ export async function writeApart<Row, Result>(
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     if (rows.length === 1) return { results: [], refused: [{ row: first, error }] };
     const middle = Math.ceil(rows.length / 2);
-    const left = await writeApart(rows.slice(0, middle), write);
-    const right = await writeApart(rows.slice(middle), write);
+    const left = await writeIsolatingBadRows(rows.slice(0, middle), write);
+    const right = await writeIsolatingBadRows(rows.slice(middle), write);
     return { results: [...left.results, ...right.results], refused: [...left.refused, ...right.refused] };
   }
 }

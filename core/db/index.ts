@@ -1,4 +1,4 @@
-export { groupBy, inBatches, writeApart } from './batches.ts';
+export { groupBy, inBatches, writeIsolatingBadRows } from './batches.ts';
 export { type DataApiOptions, type Database, dataApiDatabase, type Sql, type SqlValues } from './database.ts';
 export { DatabaseUnavailableError, SqlError } from './errors.ts';
 export { releaseLease, takeLease } from './leases.ts';

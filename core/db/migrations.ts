@@ -91,7 +91,7 @@ async function ensureAppRole(database: Database, password: string): Promise<void
 }
 
 /** As often as others may come first: a role belongs to all databases of a server, and each sets its password. */
-const MOST_TRIES = 10;
+const MAX_TRIES = 10;
 
 /** Of runners that create the same object at once each but one gets a duplicate or a "tuple concurrently updated". */
 async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promise<void> {
@@ -101,7 +101,7 @@ async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promi
       return;
     } catch (error) {
       const wasBeaten = isDuplicate(error) || (error instanceof SqlError && error.sqlState === 'XX000');
-      if (!wasBeaten || tries === MOST_TRIES) throw error;
+      if (!wasBeaten || tries === MAX_TRIES) throw error;
     }
   }
 }

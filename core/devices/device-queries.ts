@@ -1,6 +1,6 @@
 import type { Sql } from '../db/index.ts';
 import type { CommandFamily, UpdateState } from '../policy/index.ts';
-import { NOTE_IN_STORY } from './device-audit.ts';
+import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
 /** A device as operators see it, with its groups and its newest update. */
 export interface DeviceRow {
@@ -136,7 +136,7 @@ export interface TimelineRow {
 }
 
 /** In which order things of one instant happened: messages of a device often arrive together. */
-const LIFE_OF_AN_ATTEMPT = 'claimed sent accepted fetch progress result status attempt_ended ended';
+const ATTEMPT_EVENT_ORDER = 'claimed sent accepted fetch progress result status attempt_ended ended';
 
 /** What happened to a device before an instant, the newest first; all of the last instant, beyond the limit too. */
 export async function deviceTimeline(
@@ -152,7 +152,7 @@ export async function deviceTimeline(
        WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
        ORDER BY 1 DESC FETCH FIRST (:limit) ROWS WITH TIES) AS page
      ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event`,
-    { device: deviceId, before, limit, order: LIFE_OF_AN_ATTEMPT },
+    { device: deviceId, before, limit, order: ATTEMPT_EVENT_ORDER },
   );
 }
 
@@ -183,7 +183,7 @@ export async function setAttributes(
        WHERE d.device_id = :device
          AND (${answerBytes('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${answerBytes('n.metadata')} < ${answerBytes('n.before')})
        RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
-     ), noted AS (${NOTE_IN_STORY})
+     ), noted AS (${INSERT_DEVICE_EVENT})
      SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,
     { device: deviceId, changes: { attributes: changes }, by, now },
   );
@@ -191,7 +191,7 @@ export async function setAttributes(
   return row.is_set ? 'set' : 'too large';
 }
 
-/** What went into `removed` and `added` (device_id, group_name), for {@link NOTE_IN_STORY}. */
+/** What went into `removed` and `added` (device_id, group_name), for {@link INSERT_DEVICE_EVENT}. */
 const MOVES = `changed AS (
        SELECT device_id, 'left_group' AS event, jsonb_build_object('group', group_name) AS payload FROM removed
        UNION ALL
@@ -217,7 +217,7 @@ export async function setGroups(
        SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
-     ), ${MOVES}, noted AS (${NOTE_IN_STORY})
+     ), ${MOVES}, noted AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM device`,
     { device: deviceId, groups, by, now },
   );
@@ -265,7 +265,7 @@ export async function changeGroup(
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
      ), ${MOVES}
-     ${NOTE_IN_STORY}`,
+     ${INSERT_DEVICE_EVENT}`,
     { group_name: group, add, remove, by, now },
   );
   const [row] = await sql.query<GroupRow>(

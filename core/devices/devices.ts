@@ -152,7 +152,7 @@ export async function recordCommandFamilies(
  * Those of the devices to whose updates a status may matter that was received then: an update is open, or ended later
  * than that, or failed and may have succeeded after all. In a fleet at rest these are few.
  */
-export async function findConcerned(
+export async function findDevicesWithRelevantUpdates(
   sql: Sql,
   sightings: readonly { deviceId: string; receivedAt: Date }[],
 ): Promise<Set<string>> {

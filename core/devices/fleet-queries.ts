@@ -57,7 +57,7 @@ export async function countSeen(sql: Sql, now: Date, counted = COUNTED_DEVICES):
 const STEPS = 300;
 
 /** The samples of the last hours, at most {@link STEPS} of each series, the oldest first. */
-export async function readVersionHistory(
+export async function listVersionHistory(
   sql: Sql,
   hours: number,
   now: Date,

@@ -1,5 +1,5 @@
 import type { Sql } from '../db/index.ts';
-import { NOTE_IN_STORY } from './device-audit.ts';
+import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
 /** A device whose identity is revoked or reinstated, why, and by whom (the identity of an operator). */
 export interface IdentityChange {
@@ -21,7 +21,7 @@ export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityC
        RETURNING device_id, 'device_revoked' AS event, jsonb_build_object('reason', :reason::text) AS payload
      ), barred AS (
        DELETE FROM allowed_devices WHERE device_id = :device
-     ), noted AS (${NOTE_IN_STORY})
+     ), noted AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM changed`,
     { device: deviceId, reason, by, now },
   );
@@ -35,7 +35,7 @@ export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: Identi
        UPDATE devices SET revoked_at = NULL, revoked_reason = NULL, revoked_by = NULL
        WHERE device_id = :device AND revoked_at IS NOT NULL
        RETURNING device_id, 'device_reinstated' AS event, jsonb_build_object('reason', :reason::text) AS payload
-     ), noted AS (${NOTE_IN_STORY})
+     ), noted AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM changed`,
     { device: deviceId, reason, by, now },
   );

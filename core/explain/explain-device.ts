@@ -1,17 +1,17 @@
-import { BARS } from '../assignment/index.ts';
+import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import {
   chooseReleases,
-  judgeVersion,
-  readTarget,
+  evaluateVersion,
+  parseTarget,
   stopWord,
   type Target,
   type VersionVerdict,
 } from '../policy/index.ts';
-import { readRegisteredReleases } from '../releases/index.ts';
-import { type ActiveRollout, readRollout, readWinners } from '../rollouts/index.ts';
+import { loadRegisteredReleases } from '../releases/index.ts';
+import { type RolloutRuntime, loadRolloutRuntime, loadHigherPriorityRollouts } from '../rollouts/index.ts';
 import {
-  IS_KEPT,
+  ON_TARGET_OF_HIGHER_PRIORITY,
   MATCHES_GROUP,
   MATCHES_LIST,
   MATCHES_METADATA,
@@ -92,9 +92,9 @@ export async function explainByItsRollout(
 }
 
 async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): Promise<Judged | undefined> {
-  const rollout = await readRollout(sql, rolloutId);
+  const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return undefined;
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok) {
     return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isMeant: false };
   }
@@ -113,7 +113,7 @@ async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): 
 
 async function explainMember(
   sql: Sql,
-  rollout: ActiveRollout,
+  rollout: RolloutRuntime,
   deviceId: string,
   device: DeviceFacts,
   now: Date,
@@ -128,10 +128,10 @@ async function explainMember(
   return notYet(device, rollout, missing, now);
 }
 
-async function isKept(sql: Sql, rollout: ActiveRollout, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
-  const winners = await readWinners(sql, rollout, [version]);
+async function isKept(sql: Sql, rollout: RolloutRuntime, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
+  const winners = await loadHigherPriorityRollouts(sql, rollout, [version]);
   const [row] = await sql.query<{ kept: boolean }>(
-    `SELECT ${IS_KEPT} AS kept FROM devices AS d WHERE device_id = :id`,
+    `SELECT ${ON_TARGET_OF_HIGHER_PRIORITY} AS kept FROM devices AS d WHERE device_id = :id`,
     {
       id: deviceId,
       winners,
@@ -142,7 +142,7 @@ async function isKept(sql: Sql, rollout: ActiveRollout, deviceId: string, { vers
 
 async function readDeviceFacts(
   sql: Sql,
-  rollout: ActiveRollout,
+  rollout: RolloutRuntime,
   target: Target,
   deviceId: string,
 ): Promise<DeviceFacts | undefined> {
@@ -162,7 +162,7 @@ async function readDeviceFacts(
         WHERE u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
        (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND ${BARS} ORDER BY u.id DESC LIMIT 1) AS won_by
+        WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS won_by
      FROM devices AS d LEFT JOIN rollout_runtime AS p ON p.rollout_id = :rollout
      WHERE d.device_id = :device`,
     {
@@ -182,7 +182,7 @@ interface Barred {
 
 const STAYS = 'nothing: this rollout is not for it';
 
-function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefined {
+function notMember(device: DeviceFacts, rollout: RolloutRuntime): Barred | undefined {
   const parts: [boolean, string][] = [
     [
       device.matches_model,
@@ -202,7 +202,7 @@ function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefi
 }
 
 const VERSION_RULES: Readonly<
-  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: ActiveRollout) => Barred>
+  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: RolloutRuntime) => Barred>
 > = {
   'on-target': (version) => ({ rule: `runs ${version} already`, next: 'nothing: done' }),
   newer: (version, { firmware_version }) => ({
@@ -223,21 +223,21 @@ const VERSION_RULES: Readonly<
   }),
 };
 
-async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: ActiveRollout): Promise<Barred | undefined> {
+async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: RolloutRuntime): Promise<Barred | undefined> {
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
   const policy = { allowDowngrade, includeUnknown };
-  const verdict = judgeVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
+  const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
   if (verdict === 'eligible') return undefined;
   if (verdict === 'below-minimum' && rollout.release_id !== null) {
     const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: minVersion };
-    const registered = await readRegisteredReleases(sql, rollout.device_model);
+    const registered = await loadRegisteredReleases(sql, rollout.device_model);
     if (chooseReleases([version], target, registered, policy).length > 0) return undefined;
   }
   return VERSION_RULES[verdict](version, rollout);
 }
 
 /** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
-function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, now: Date): Explanation {
+function notYet(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
   const { held_by: holder, won_by: winner } = device;
   if (winner !== null) {
     return {

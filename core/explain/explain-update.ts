@@ -1,6 +1,6 @@
 import type { UpdateState } from '../policy/index.ts';
-import { nextOpening, readPlan } from '../policy/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
+import { nextOpening, parsePlan } from '../policy/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 
 /** Why a device is, or is not, on a rollout's version: the rule that decided, since when, and what happens next. */
@@ -36,7 +36,7 @@ export const toDate = (time: string | null) => (time === null ? null : new Date(
 export const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
 
 /** Why a device is where it is that the rollout has claimed. */
-export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: Date): Explanation {
+export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now: Date): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
   if (update.late_success_at !== null) {
@@ -56,7 +56,7 @@ export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: 
       next: rollout.aborted_at === null ? next : ENDED,
     };
   }
-  if (status === 'pending') return explainOwed(update, what, rollout, now);
+  if (status === 'pending') return explainPending(update, what, rollout, now);
   const since = toDate(update.reported_at ?? update.sent_at);
   if (status === 'success' && update.booted_at !== null) {
     return {
@@ -77,7 +77,7 @@ export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: 
   };
 }
 
-function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, now: Date): Explanation {
+function explainPending(update: UpdateFacts, what: string, rollout: RolloutRuntime, now: Date): Explanation {
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const owed = attempt === 0 ? `is owed ${what}` : `is owed ${what} again: attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
@@ -90,8 +90,8 @@ function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, 
   return { rule: owed, since: toDate(created_at), next: whatHoldsSends(update, rollout, now) };
 }
 
-function whatHoldsSends({ counts_as_started }: UpdateFacts, rollout: ActiveRollout, now: Date): string {
-  const plan = readPlan(rollout);
+function whatHoldsSends({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime, now: Date): string {
+  const plan = parsePlan(rollout);
   if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
     return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;
   }

@@ -1,14 +1,14 @@
-import { BARS } from '../assignment/index.ts';
+import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import { chooseReleases, judgeVersion, readTarget, type VersionVerdict } from '../policy/index.ts';
-import { readRegisteredReleases, showRelease } from '../releases/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
-import { TARGET_CONDITION, targetValues } from '../targeting/index.ts';
+import { chooseReleases, evaluateVersion, parseTarget, type VersionVerdict } from '../policy/index.ts';
+import { loadRegisteredReleases, showRelease } from '../releases/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
+import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** A rollout that may not exist yet. */
 export interface RolloutDraft
   extends Pick<
-    ActiveRollout,
+    RolloutRuntime,
     | 'firmware_version'
     | 'device_model'
     | 'target_type'
@@ -48,9 +48,9 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
 
 /** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
 export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
-  const read = readTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
+  const read = parseTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
   if (!read.ok) throw new Error(read.reason);
-  const registered = await readRegisteredReleases(sql, draft.device_model);
+  const registered = await loadRegisteredReleases(sql, draft.device_model);
   const release = registered.find(({ version }) => version === draft.firmware_version);
   const missing = release === undefined ? await whyMissing(sql, draft) : '';
   // A thousand fit into an answer of the Data API, with the longest names.
@@ -61,10 +61,10 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
      FROM devices AS d
      LEFT JOIN LATERAL (
        SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-       WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
+       WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} LIMIT 1) AS w ON true
      LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL
      LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
-     WHERE ${TARGET_CONDITION}
+     WHERE ${MATCHES_FILTER}
      GROUP BY version, id_length, family, winner, holder, begun, is_revoked ORDER BY devices DESC LIMIT 1000`,
     { priority: draft.priority, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
@@ -130,7 +130,7 @@ function whyNot(
   if (is_revoked) return 'its identity was revoked';
   if (missing !== undefined) {
     const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
-    const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });
+    const verdict = evaluateVersion(version, { ...policy, target: draft.firmware_version });
     if (verdict === 'eligible') return missing;
     return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
   }

@@ -1,20 +1,20 @@
-import { walkOf } from '../assignment/index.ts';
+import { scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import { decideRollout, describeDecision, readPlan, readTarget, uploadKey } from '../policy/index.ts';
-import { findRejection, readSteppingStones } from '../releases/index.ts';
-import { type ActiveRollout, gatesOf, numbersOf, readRollout } from '../rollouts/index.ts';
-import { TARGET_CONDITION, targetValues } from '../targeting/index.ts';
+import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
+import { findRejection, loadSteppingStones } from '../releases/index.ts';
+import { type RolloutRuntime, gatesOf, numbersOf, loadRolloutRuntime } from '../rollouts/index.ts';
+import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
 export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
-  const rollout = await readRollout(sql, rolloutId);
+  const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
   if (rollout.stage_hash_cutoff === null && !(await meansAnybody(sql, rollout)))
     return 'waiting: no device is what it is for';
   // Devices that are to be tried again are claimed first, and then stand in the numbers.
   if (
-    walkOf(rollout, await readSteppingStones(sql, rollout), now).basis !== rollout.scan_fingerprint &&
+    scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).basis !== rollout.scan_fingerprint &&
     rollout.scan_fingerprint !== null
   )
     return 'about to look at its devices anew';
@@ -22,12 +22,12 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
 }
 
 /** True also where the filter is wrong, which is said otherwise. */
-async function meansAnybody(sql: Sql, rollout: ActiveRollout): Promise<boolean> {
+async function meansAnybody(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
-  const read = readTarget(type, filter, share);
+  const read = parseTarget(type, filter, share);
   if (!read.ok) return true;
   const [row] = await sql.query<{ any: boolean }>(
-    `SELECT EXISTS (SELECT FROM devices AS d WHERE ${TARGET_CONDITION}) AS any`,
+    `SELECT EXISTS (SELECT FROM devices AS d WHERE ${MATCHES_FILTER}) AS any`,
     targetValues(model, read.target),
   );
   return row?.any ?? true;
@@ -47,9 +47,9 @@ async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
 }
 
 /** What a rollout whose release is there does or waits for now, as a phrase. */
-export function stateOf(rollout: ActiveRollout, now: Date): string {
+export function stateOf(rollout: RolloutRuntime, now: Date): string {
   if (rollout.stage_hash_cutoff === null) return 'about to begin';
-  const plan = readPlan(rollout);
+  const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
   const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
@@ -63,7 +63,7 @@ export function stateOf(rollout: ActiveRollout, now: Date): string {
 const EVER = '-infinity';
 
 /** Why the release of a rollout is not there, as far as is known. */
-export async function describeMissing(sql: Sql, rollout: ActiveRollout): Promise<string> {
+export async function describeMissing(sql: Sql, rollout: RolloutRuntime): Promise<string> {
   const { firmware_version: version, device_model: model } = rollout;
   const rejection = await findRejection(sql, uploadKey(version, model), EVER);
   const missing = `no release ${version} is registered for ${model}`;

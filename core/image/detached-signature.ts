@@ -1,5 +1,5 @@
 import { createVerify, type Verify, verify } from 'node:crypto';
-import { type PublicKey, readPublicKey } from './public-keys.ts';
+import { type PublicKey, parsePublicKey } from './public-keys.ts';
 
 /** What a file of {@link MAX_SIGNATURE_BYTES} or fewer beside an upload turned out to be. */
 export interface DetachedSignature {
@@ -19,7 +19,7 @@ export const MAX_SIGNATURE_BYTES = 1_024;
  * @param trusted public keys in PEM
  */
 export function detachedSignature(signature: Uint8Array, trusted: readonly string[]): DetachedSignature {
-  const candidates = trusted.map(readPublicKey).map((publicKey) => ({ publicKey, verifier: createVerify('sha256') }));
+  const candidates = trusted.map(parsePublicKey).map((publicKey) => ({ publicKey, verifier: createVerify('sha256') }));
   return {
     async *watch(chunks) {
       for await (const chunk of chunks) {

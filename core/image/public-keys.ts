@@ -13,7 +13,7 @@ export interface PublicKey {
  * no place in settings; so what is given never appears in the error.
  * @throws Error that says what was expected
  */
-export function readPublicKey(pem: string): PublicKey {
+export function parsePublicKey(pem: string): PublicKey {
   if (pem.includes('PRIVATE KEY'))
     throw new Error(
       'this is a private key, which must not be here and is no longer private: sign with a new one, and set its public key (openssl pkey -pubout)',

@@ -1,4 +1,4 @@
-export { describeFloods, limitFloods, limitReports, MOST_A_MINUTE } from './rate-limit.ts';
+export { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from './rate-limit.ts';
 export { recordRejectedMessages } from './rejected-messages.ts';
 export {
   type Decoded,

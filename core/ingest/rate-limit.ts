@@ -4,7 +4,7 @@ import { sha256 } from '../util/index.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
 /** What one device says on one topic within a minute of the broker's time; an honest one says far less. */
-export const MOST_A_MINUTE = {
+export const MAX_PER_MINUTE = {
   /** Of each kind of OTA report. Progress comes once a second, and what was held up comes at once. */
   reports: 300,
   /** Statuses that are looked at as evidence; the newest is the device's state in any case. */
@@ -14,7 +14,7 @@ export const MOST_A_MINUTE = {
 } as const;
 
 /** So many in a batch are worth a look at what came before. */
-const SUSPICIOUS = 10;
+const CHECK_HISTORY_FROM = 10;
 
 interface Message {
   readonly topic: string;
@@ -42,7 +42,7 @@ interface Kept {
  * @param most messages on one topic within a minute
  * @param before what was taken already, by topic and minute
  */
-export function limitFloods<M extends Message>(
+export function limitPerMinute<M extends Message>(
   messages: readonly M[],
   most: number,
   before: ReadonlyMap<string, Kept> = new Map(),
@@ -61,7 +61,7 @@ export function limitFloods<M extends Message>(
 }
 
 /** A flood as operators see it: one row a topic and minute, however much was dropped and however often that is told. */
-export function describeFloods(dropped: readonly Message[], most: number): RejectedMessage[] {
+export function describeDropped(dropped: readonly Message[], most: number): RejectedMessage[] {
   const payload = new Uint8Array();
   const reason = `flood: more than ${most} messages on this topic within a minute; those above were not kept`;
   return [...byTopicAndMinute(dropped).values()].flatMap(([first]) => {
@@ -80,7 +80,7 @@ export async function limitReports<M extends Message & { readonly report: { devi
     device_id: deviceId,
     event_type: type,
   }));
-  return limitFloods(messages, MOST_A_MINUTE.reports, await readKept(sql, KEPT_REPORTS, suspects));
+  return limitPerMinute(messages, MAX_PER_MINUTE.reports, await readKept(sql, KEPT_REPORTS, suspects));
 }
 
 /** Rejections within their limit, those of earlier batches included, and a row for each flood of them. */
@@ -90,8 +90,8 @@ export async function limitRejections(
 ): Promise<readonly RejectedMessage[]> {
   const suspects = suspectsAmong(messages, ({ topic }) => ({ topic }));
   const before = await readKept(sql, KEPT_REJECTIONS, suspects);
-  const { taken, dropped } = limitFloods(messages, MOST_A_MINUTE.rejections, before);
-  return [...taken, ...describeFloods(dropped, MOST_A_MINUTE.rejections)];
+  const { taken, dropped } = limitPerMinute(messages, MAX_PER_MINUTE.rejections, before);
+  return [...taken, ...describeDropped(dropped, MAX_PER_MINUTE.rejections)];
 }
 
 interface Suspect<M extends Message> {
@@ -104,7 +104,7 @@ interface Suspect<M extends Message> {
 function suspectsAmong<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Suspect<M>[] {
   return [...byTopicAndMinute(messages)].flatMap(([key, said]) => {
     const [first] = said;
-    return first === undefined || said.length < SUSPICIOUS ? [] : [{ key, said, source: sourceOf(first) }];
+    return first === undefined || said.length < CHECK_HISTORY_FROM ? [] : [{ key, said, source: sourceOf(first) }];
   });
 }
 

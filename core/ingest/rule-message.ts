@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { DEVICE_ID, sha256 } from '../util/index.ts';
-import { cut, isObject, type JsonObject, parseJson, shown, storable } from './sanitize.ts';
+import { cut, isObject, type JsonObject, parseJson, shown, toStorable } from './sanitize.ts';
 
 /** Real status messages are shallow; deeper nesting than this is an attack on whoever walks the value next. */
 const MAX_DEPTH = 16;
@@ -72,12 +72,12 @@ export function decodeRuleMessage(
   const bytes = Buffer.from(parsed.data.payload, 'base64');
   const origin = {
     topic,
-    clientId: client_id === undefined || client_id === 'n/a' ? null : storable(client_id),
+    clientId: client_id === undefined || client_id === 'n/a' ? null : toStorable(client_id),
     receivedAt: new Date(received_at),
     payloadHash: sha256(bytes),
   };
   const reject = (reason: string) => {
-    const rejected = { ...origin, topic: storable(topic), reason: storable(reason), payload: bytes };
+    const rejected = { ...origin, topic: toStorable(topic), reason: toStorable(reason), payload: bytes };
     return { ok: false, rejected } as const;
   };
 
@@ -92,7 +92,7 @@ export function decodeRuleMessage(
     return reject(`payload says device_id ${shown(claimed)}, the topic says ${deviceId}`);
   }
   // What cannot be stored comes into decoded UTF-8 by escapes alone.
-  const stored = text.includes('\\u') ? (storable(payload) as JsonObject) : payload;
+  const stored = text.includes('\\u') ? (toStorable(payload) as JsonObject) : payload;
   return { ok: true, value: { ...origin, deviceId, payload: stored } };
 }
 
@@ -122,8 +122,8 @@ function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined
   const payload = Buffer.from(data.base64OriginalPayload, 'base64');
   const failure = cut(data.failures?.[0]?.errorMessage ?? 'no reason given', KEPT_FAILURE);
   return {
-    topic: storable(data.topic),
-    clientId: data.clientId === undefined ? null : storable(data.clientId),
+    topic: toStorable(data.topic),
+    clientId: data.clientId === undefined ? null : toStorable(data.clientId),
     receivedAt: now,
     reason: `its rule could not put it on the queue, and nobody noted when it came; what the device says next counts. The rule: ${failure}`,
     payload,

@@ -30,7 +30,7 @@ const FOLD_VERSIONS = foldStatement('version_counts', 'devices', ['device_model'
  * second finds nothing left to sum. It reads what was added since and the sums that this concerns, however long the
  * history is.
  */
-export async function foldLedgers(sql: Sql): Promise<void> {
+export async function compactCounters(sql: Sql): Promise<void> {
   await sql.query(FOLD_UPDATES);
   await sql.query(FOLD_OUTCOMES);
   await sql.query(FOLD_VERSIONS);

@@ -1,38 +1,38 @@
-import { claimOnWalk, hasClaimable, walkOf } from '../assignment/index.ts';
+import { assignByScan, hasAssignable, scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import type { ClaimedRelease } from '../policy/index.ts';
+import type { AssignableRelease } from '../policy/index.ts';
 import {
   chooseReleases,
   decideRollout,
   describeDecision,
-  holdsGate,
+  isGateMet,
   isSameVersion,
   ORCHESTRATOR,
   openUntil,
   type RegisteredRelease,
   type RolloutDecision,
   type RolloutPlan,
-  readPlan,
-  readTarget,
+  parsePlan,
+  parseTarget,
   type Target,
 } from '../policy/index.ts';
-import { readSteppingStones } from '../releases/index.ts';
+import { loadSteppingStones } from '../releases/index.ts';
 import {
-  type ActiveRollout,
+  type RolloutRuntime,
   beginStage,
   completeRollout,
-  fixMemberThreshold,
+  fixTargetCutoff,
   gatesOf,
-  noteGate,
+  recordGate,
   numbersOf,
-  readVersionsInUse,
-  readWinners,
-  type StageBeginning,
+  listVersionsInUse,
+  loadHigherPriorityRollouts,
+  type StageStart,
   setSendsUntil,
   stopRollout,
 } from '../rollouts/index.ts';
-import type { Winner } from '../targeting/index.ts';
-import { pickOwedUpdates } from '../updates/index.ts';
+import type { HigherPriorityRollout } from '../targeting/index.ts';
+import { pickPendingUpdates } from '../updates/index.ts';
 
 const DISPATCHES_A_TICK = 500;
 /** How long a picked update is left to the dispatch queue before a tick picks it again. */
@@ -48,22 +48,22 @@ export interface RolloutTick {
 }
 
 /** A rollout whose columns have been read and found good. */
-interface Readied {
-  readonly rollout: ActiveRollout & { readonly target_hash_cutoff: string; readonly release_id: number };
+interface RolloutContext {
+  readonly rollout: RolloutRuntime & { readonly target_hash_cutoff: string; readonly release_id: number };
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
-  readonly winners: readonly Winner[];
+  readonly winners: readonly HigherPriorityRollout[];
   /** Releases that may lead to its own. */
   readonly registered: readonly RegisteredRelease[];
 }
 
 /** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
-export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date): Promise<RolloutTick> {
+export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutTick> {
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
-  const ready = await makeReady(sql, rollout, now);
+  const ready = await loadContext(sql, rollout, now);
   if (typeof ready === 'string') return { ...NOTHING, state: ready, dueAt: null };
   const begun = await beginFirstStage(sql, ready, now);
   if (begun === undefined) return { ...NOTHING, state: 'stopped, or begun by another, just now', dueAt: now };
@@ -72,7 +72,7 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
   const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
   const furtherClaims = await carryOut(sql, looked, releases, decision, now);
   const owed =
-    decision.kind === 'halt' ? [] : await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
+    decision.kind === 'halt' ? [] : await pickPendingUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
   const isIdle = claimed + furtherClaims + owed.length === 0;
   const completed = decision.kind === 'finish' && isIdle && (await finish(sql, looked, releases, now));
   const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
@@ -82,55 +82,55 @@ export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date):
 const NOTHING = { claimed: 0, owed: [] };
 
 /** Open updates have deadlines of their own. */
-function dueAfter(decision: RolloutDecision, { has_open, keep_open }: ActiveRollout, now: Date): Date | null {
+function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRuntime, now: Date): Date | null {
   if (decision.kind === 'soak') return decision.until;
   if (decision.kind === 'hold') return null;
   return decision.kind === 'finish' && (has_open || keep_open) ? null : now;
 }
 
 /** Reads the rollout's columns, which anybody may have written by SQL; what is wrong halts it with the reason. */
-async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<Readied | string> {
+async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutContext | string> {
   if (rollout.release_id === null) return 'waiting for its release';
   if (rollout.revoked_reason !== null) {
     return halt(sql, rollout, `release ${rollout.firmware_version} was revoked: ${rollout.revoked_reason}`, now);
   }
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
-  const plan = readPlan(rollout);
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const plan = parsePlan(rollout);
   if (!target.ok || !plan.ok) {
     const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
     return halt(sql, rollout, reason, now);
   }
-  const threshold = await fixMemberThreshold(sql, rollout, target.target);
+  const threshold = await fixTargetCutoff(sql, rollout, target.target);
   if (threshold === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
   const ready = { ...rollout, target_hash_cutoff: threshold, release_id: rollout.release_id };
-  const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
-  const winners = await readWinners(sql, rollout, versionsInUse);
-  const registered = await readSteppingStones(sql, rollout);
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const winners = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  const registered = await loadSteppingStones(sql, rollout);
   return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners, registered };
 }
 
-async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, now: Date): Promise<string> {
+async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string, now: Date): Promise<string> {
   await stopRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
   return `halted: ${reason}`;
 }
 
-async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied | undefined> {
+async function beginFirstStage(sql: Sql, ready: RolloutContext, now: Date): Promise<RolloutContext | undefined> {
   return ready.rollout.stage_hash_cutoff === null ? begin(sql, ready, 0, null, now) : ready;
 }
 
 /** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
 async function begin(
   sql: Sql,
-  ready: Readied,
+  ready: RolloutContext,
   stage: number,
   size: number | null,
   now: Date,
-): Promise<Readied | undefined> {
+): Promise<RolloutContext | undefined> {
   const { rollout, plan, target } = ready;
   const reach = plan.stages?.[Math.min(stage, plan.stages.length - 1)]?.reach;
-  const beginning: StageBeginning = reach === undefined ? { windowOf: size } : { reach };
+  const beginning: StageStart = reach === undefined ? { windowOf: size } : { reach };
   const begun = await beginStage(sql, rollout, target, stage, beginning, now);
   if (begun === undefined) return undefined;
   const allowed = plan.stages === null ? rollout.started_count + begun.size : null;
@@ -150,20 +150,20 @@ async function begin(
 }
 
 /** The versions from which devices may be updated by a rollout; none where it has no release. */
-export async function eligibleVersions(sql: Sql, rollout: ActiveRollout): Promise<string[]> {
+export async function eligibleVersions(sql: Sql, rollout: RolloutRuntime): Promise<string[]> {
   const { release_id } = rollout;
   if (release_id === null) return [];
-  const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
-  const registered = await readSteppingStones(sql, rollout);
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const registered = await loadSteppingStones(sql, rollout);
   const releases = chooseFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
 
-interface Choice extends Pick<Readied, 'versionsInUse' | 'registered'> {
-  readonly rollout: ActiveRollout & { readonly release_id: number };
+interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'registered'> {
+  readonly rollout: RolloutRuntime & { readonly release_id: number };
 }
 
-function chooseFor({ rollout, versionsInUse, registered }: Choice): ClaimedRelease[] {
+function chooseFor({ rollout, versionsInUse, registered }: Choice): AssignableRelease[] {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
   return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
@@ -172,14 +172,14 @@ function chooseFor({ rollout, versionsInUse, registered }: Choice): ClaimedRelea
 /** @returns how many were claimed, and the rollout as far as it has come with its devices */
 async function claim(
   sql: Sql,
-  ready: Readied,
-  releases: readonly ClaimedRelease[],
+  ready: RolloutContext,
+  releases: readonly AssignableRelease[],
   now: Date,
-): Promise<{ claimed: number; ready: Readied }> {
+): Promise<{ claimed: number; ready: RolloutContext }> {
   const { rollout } = ready;
   const fromVersions = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
-  const { claimed, walk } = await claimOnWalk(sql, ready, what, walkOf(rollout, ready.registered, now), now);
+  const { claimed, walk } = await assignByScan(sql, ready, what, scanStateOf(rollout, ready.registered, now), now);
   const come = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
   return { claimed, ready: { ...ready, rollout: { ...rollout, ...come } } };
 }
@@ -187,8 +187,8 @@ async function claim(
 /** @returns how many more devices were claimed, of a stage that began */
 async function carryOut(
   sql: Sql,
-  ready: Readied,
-  releases: readonly ClaimedRelease[],
+  ready: RolloutContext,
+  releases: readonly AssignableRelease[],
   decision: RolloutDecision,
   now: Date,
 ): Promise<number> {
@@ -198,7 +198,7 @@ async function carryOut(
     return 0;
   }
   if (ready.plan.stages !== null)
-    await noteGate(sql, rollout, holdsGate(decision) ? (rollout.gate_held_since ?? now) : null);
+    await recordGate(sql, rollout, isGateMet(decision) ? (rollout.gate_held_since ?? now) : null);
   if (decision.kind !== 'advance') return 0;
   const next = await begin(sql, ready, decision.stage, decision.size, now);
   return next === undefined ? 0 : (await claim(sql, next, releases, now)).claimed;
@@ -208,11 +208,11 @@ async function carryOut(
  * Completes the rollout when nobody is left whom it may yet have to update; not before a device that registers just now
  * had the time to say what it runs.
  */
-async function finish(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<boolean> {
+async function finish(sql: Sql, ready: RolloutContext, releases: readonly AssignableRelease[], now: Date): Promise<boolean> {
   const { rollout } = ready;
   if (rollout.scan_cursor !== null) return false;
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.probation_minutes * 60_000) return false;
-  for (const release of releases) if (await hasClaimable(sql, ready, release, rollout.horizon)) return false;
+  for (const release of releases) if (await hasAssignable(sql, ready, release, rollout.horizon)) return false;
   return completeRollout(sql, rollout.id, rollout.updated_at, now);
 }

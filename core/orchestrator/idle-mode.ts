@@ -6,17 +6,17 @@ import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
  * Whether the system works, or rests: then no tick and no heartbeat that says nothing new touches the database, which may
  * pause. A hint kept outside the database; the look once a sweep is the truth.
  */
-export type RestMarker = { readonly state: 'awake'; readonly since: string } | Resting;
+export type IdleMarker = { readonly state: 'awake'; readonly since: string } | Resting;
 
 export interface Resting {
   readonly state: 'resting';
   readonly since: string;
   readonly until: string;
-  readonly known: readonly KnownDevice[];
+  readonly known: readonly DeviceSnapshot[];
 }
 
 /** A device as its row is. One with an open update is not known: whatever it says may matter. */
-export interface KnownDevice {
+export interface DeviceSnapshot {
   readonly device_id: string;
   readonly client_id: string | null;
   readonly mac_address: string | null;
@@ -33,7 +33,7 @@ const TOO_MANY_DEVICES = MAX_KNOWN_DEVICES + 1;
 const DEVICES_A_STATEMENT = 500;
 
 /** What speaks against resting, and for how long it may last. */
-export interface Outlook {
+export interface IdleAssessment {
   /** Work is open that somebody or something may have to do with soon. */
   readonly isBusy: boolean;
   /** The earliest deadline of an open update. */
@@ -41,24 +41,24 @@ export interface Outlook {
   /** Changes with every change of a rollout. */
   readonly rollouts: string;
   /** Null where there are too many. */
-  readonly known: readonly KnownDevice[] | null;
+  readonly known: readonly DeviceSnapshot[] | null;
 }
 
 /** Whether the system has been awake for long enough. */
-export function mayRest(marker: RestMarker | undefined, now: Date): boolean {
+export function mayEnterIdle(marker: IdleMarker | undefined, now: Date): boolean {
   if (marker === undefined) return true;
   const awakeSince = marker.state === 'awake' ? marker.since : marker.until;
   return now.getTime() >= new Date(awakeSince).getTime() + AWAKE_MINUTES * 60_000;
 }
 
-export const isResting = (marker: RestMarker | undefined, now: Date): marker is Resting =>
+export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker is Resting =>
   marker?.state === 'resting' && now < new Date(marker.until);
 
 /**
  * Whom a resting system need not hear: a status that says of a known device what its row says. What the status does not
  * say, it does not change.
  */
-export function saysNothingNew(report: DeviceReport, known: ReadonlyMap<string, KnownDevice>): boolean {
+export function isRedundantHeartbeat(report: DeviceReport, known: ReadonlyMap<string, DeviceSnapshot>): boolean {
   const device = known.get(report.deviceId);
   if (device === undefined) return false;
   const same = (said: string | null, row: string | null) => said === null || said === row;
@@ -72,8 +72,8 @@ export function saysNothingNew(report: DeviceReport, known: ReadonlyMap<string, 
 }
 
 /** A device that is owed an update and was not seen for a day keeps nobody awake; when it appears, its status does. */
-export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
-  const [row] = await sql.query<Omit<Outlook, 'known'> & { readonly devices: number }>(
+export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
+  const [row] = await sql.query<Omit<IdleAssessment, 'known'> & { readonly devices: number }>(
     `SELECT EXISTS (
          SELECT FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
          WHERE u.completed_at IS NULL
@@ -92,10 +92,10 @@ export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
   return { ...outlook, known: row.isBusy || devices > MAX_KNOWN_DEVICES ? null : await readKnown(sql) };
 }
 
-async function readKnown(sql: Sql): Promise<KnownDevice[]> {
-  const known: KnownDevice[] = [];
+async function readKnown(sql: Sql): Promise<DeviceSnapshot[]> {
+  const known: DeviceSnapshot[] = [];
   for (;;) {
-    const page = await sql.query<KnownDevice>(
+    const page = await sql.query<DeviceSnapshot>(
       `SELECT device_id, client_id, mac_address, device_model, current_firmware_version AS version, online
        FROM devices AS d
        WHERE device_id > :after
@@ -112,8 +112,8 @@ async function readKnown(sql: Sql): Promise<KnownDevice[]> {
  * Until when the system may rest; undefined where it may not.
  * @param dueAts when each active rollout has something to do even if no device says anything; null: never
  */
-export function restUntil(
-  { isBusy, dueAt, known }: Outlook,
+export function idleUntil(
+  { isBusy, dueAt, known }: IdleAssessment,
   dueAts: readonly (Date | null)[],
   sweepMinutes: number,
   now: Date,

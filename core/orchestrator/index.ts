@@ -1,16 +1,16 @@
-export { foldLedgers } from './compact-counters.ts';
+export { compactCounters } from './compact-counters.ts';
 export { eligibleVersions } from './drive-rollout.ts';
 export { hasWork } from './has-work.ts';
 export { sampleFleetVersions, sweepHistory } from './housekeeping.ts';
 export {
   AWAKE_MINUTES,
-  isResting,
-  mayRest,
-  type Outlook,
+  isInIdleMode,
+  mayEnterIdle,
+  type IdleAssessment,
   type Resting,
-  type RestMarker,
-  readOutlook,
-  restUntil,
-  saysNothingNew,
+  type IdleMarker,
+  assessIdle,
+  idleUntil,
+  isRedundantHeartbeat,
 } from './idle-mode.ts';
 export { runTick, runTickAlone, type Tick } from './tick.ts';

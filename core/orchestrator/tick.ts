@@ -3,9 +3,9 @@ import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
 import { ORCHESTRATOR } from '../policy/index.ts';
-import { cancelStopped, findActiveRollouts, followSql, readRollout, stopRollout } from '../rollouts/index.ts';
-import { expireUpdates, tallyEndedUpdates } from '../updates/index.ts';
-import { foldLedgers } from './compact-counters.ts';
+import { cancelStopped, listActiveRolloutIds, adoptSqlChanges, loadRolloutRuntime, stopRollout } from '../rollouts/index.ts';
+import { expireUpdates, countOutcomes } from '../updates/index.ts';
+import { compactCounters } from './compact-counters.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 
 /** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
@@ -49,16 +49,16 @@ export async function runTick(
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
 ): Promise<Tick> {
-  await followSql(sql, now);
+  await adoptSqlChanges(sql, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
   await cancelAllStopped(sql, now);
-  await tallyEndedUpdates(sql);
+  await countOutcomes(sql);
   await forgetChanges(sql);
-  await foldLedgers(sql);
+  await compactCounters(sql);
   const rollouts: DrivenRollout[] = [];
   const problems: { rolloutId: number; error: unknown }[] = [];
-  for (const id of await findActiveRollouts(sql)) {
+  for (const id of await listActiveRolloutIds(sql)) {
     try {
       const tick = await driveById(sql, id, now);
       await dispatch(tick?.owed ?? []);
@@ -73,7 +73,7 @@ export async function runTick(
 
 /** @returns undefined where it was stopped meanwhile */
 async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout | undefined> {
-  const rollout = await readRollout(sql, id);
+  const rollout = await loadRolloutRuntime(sql, id);
   if (!rollout?.is_active || rollout.paused_at !== null || rollout.completed_at !== null) return undefined;
   try {
     return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now)) };

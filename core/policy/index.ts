@@ -1,11 +1,11 @@
 export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
-export { type LinkTarget, linkToken, readLinkToken, TOKEN_LENGTH } from './link.ts';
+export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
 export {
   PRESIGNED_SECONDS,
   RELEASES_PREFIX,
-  REST_MARKER_KEY,
-  readUploadKey,
+  IDLE_MARKER_KEY,
+  parseUploadKey,
   releaseKey,
   signatureKey,
   signedUploadKey,
@@ -16,23 +16,23 @@ export {
 export {
   expectedChip,
   type HighestSecureVersion,
-  judgeFit,
-  judgeSecureVersion,
+  evaluateFit,
+  evaluateSecureVersion,
   type ReleaseNotes,
   type ReleaseRefusal,
-  readReleaseNotes,
+  parseReleaseNotes,
   versionWarnings,
 } from './release-policy.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
-export { PLAN_BYTES, type Reach, type RolloutPlan, readPlan, stagesSchema } from './rollout-plan.ts';
+export { PLAN_BYTES, type Reach, type RolloutPlan, parsePlan, stagesSchema } from './rollout-plan.ts';
 export {
   decideRollout,
   describeDecision,
   type Gates,
-  holdsGate,
+  isGateMet,
   type RolloutDecision,
   type RolloutNumbers,
-  type Tally,
+  type StageCounts,
 } from './rollout-policy.ts';
 export {
   drawRolloutStates,
@@ -45,13 +45,13 @@ export {
   stopWord,
 } from './rollout-states.ts';
 export { DAYS, nextOpening, openUntil, sendWindow } from './send-window.ts';
-export { type Detached, judgeSignature, type SignatureFinding } from './signature-policy.ts';
+export { type Detached, evaluateSignature, type SignatureFinding } from './signature-policy.ts';
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
-export { type ClaimedRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
+export { type AssignableRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
 export {
   readable,
-  readableFilter,
-  readTarget,
+  boundedFilter,
+  parseTarget,
   TARGET_TYPES,
   type Target,
   type TargetType,
@@ -60,8 +60,8 @@ export {
 export { type CommandFamily, commandTopic, DEVICE_ID_SEGMENT, type OtaTopicKind, parseOtaTopic } from './topics.ts';
 export {
   type AttemptFacts,
-  type Judgement,
-  judgeAttempt,
+  type AttemptVerdict,
+  evaluateAttempt,
   REPORTED_STATES,
   type ReportedState,
 } from './update-policy.ts';
@@ -70,7 +70,7 @@ export {
   compareVersions,
   DEVICE_VERSION_LENGTH,
   isSameVersion,
-  judgeVersion,
+  evaluateVersion,
   UNKNOWN_VERSION,
   type VersionVerdict,
 } from './versions.ts';

@@ -26,7 +26,7 @@ export function linkToken(target: LinkTarget, secret: string): string {
 }
 
 /** Reads a token that was made with the same secret; undefined for any other text. Takes constant time over the HMAC. */
-export function readLinkToken(token: string, secret: string): LinkTarget | undefined {
+export function parseLinkToken(token: string, secret: string): LinkTarget | undefined {
   if (!/^[A-Za-z0-9_-]{23}$/.test(token)) return undefined;
   const bytes = Buffer.from(token, 'base64url');
   // 23 characters carry 138 bits for 136: two spare bits would let one link be written in four ways.

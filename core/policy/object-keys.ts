@@ -8,12 +8,12 @@ export const uploadKey = (version: string, model: string): string => `${UPLOADS_
 export const UPLOAD_PATTERN = uploadKey('{version}', '{model}');
 
 /** Under the prefix of what the service itself writes: nobody takes events of it for uploads. */
-export const REST_MARKER_KEY = `${RELEASES_PREFIX}rest-marker.json`;
+export const IDLE_MARKER_KEY = `${RELEASES_PREFIX}rest-marker.json`;
 
 export const releaseKey = (sha256: string): string => `${RELEASES_PREFIX}${sha256}.bin`;
 
 /** Version and model of an upload, or undefined for a key that is not of the expected form. */
-export function readUploadKey(key: string): { version: string; deviceModel: string } | undefined {
+export function parseUploadKey(key: string): { version: string; deviceModel: string } | undefined {
   const match = /^firmware\/([A-Za-z0-9][A-Za-z0-9._+-]{0,63})\/([A-Za-z0-9][A-Za-z0-9._-]{0,63})\.bin$/.exec(key);
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
   return { version: match[1], deviceModel: match[2] };

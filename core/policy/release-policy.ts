@@ -17,7 +17,7 @@ export type ReleaseRefusal = { readonly verdict: string; readonly message: strin
 const NOTES_LENGTH = 2_048;
 
 /** Reads the metadata, whose keys S3 gives in lower case. A `min-version` that is no version is refused: it would bar every device. */
-export function readReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
+export function parseReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
   const text = (key: string) => metadata[key]?.trim().slice(0, NOTES_LENGTH) || null;
   const minVersion = text('min-version');
   if (minVersion !== null && semver.valid(minVersion) === null) {
@@ -32,7 +32,7 @@ export function expectedChip(deviceModel: string, settings: ModelSettings): stri
 }
 
 /** Whether the image fits the model. */
-export function judgeFit(
+export function evaluateFit(
   image: ParsedImage,
   sizeBytes: number,
   deviceModel: string,
@@ -57,7 +57,7 @@ export interface HighestSecureVersion {
 }
 
 /** A device whose eFuse counts further boots nothing lower again (ESP-IDF, ota.rst, "Anti-rollback"). */
-export function judgeSecureVersion(
+export function evaluateSecureVersion(
   image: ParsedImage,
   deviceModel: string,
   highest: HighestSecureVersion | undefined,

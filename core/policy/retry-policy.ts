@@ -1,6 +1,6 @@
 import type { Delivery } from './model-settings.ts';
 import type { CommandFamily } from './topics.ts';
-import type { Judgement } from './update-policy.ts';
+import type { AttemptVerdict } from './update-policy.ts';
 
 /** Result codes of the field firmware that pass by themselves: no Wi-Fi, download failed, timeout, already running. */
 const PASSING_CODES: readonly number[] = [1, 2, 7, 10];
@@ -36,7 +36,7 @@ export interface Retry {
  * other topic family; a download that failed behind a redirect is answered directly. What was written is never sent again: only
  * the device can say whether it boots. @returns undefined when the outcome is final
  */
-export function planRetry(judgement: Judgement, ended: EndedAttempt): Retry | undefined {
+export function planRetry(judgement: AttemptVerdict, ended: EndedAttempt): Retry | undefined {
   const { completedAt } = judgement;
   if (completedAt === null || ended.attempt >= ended.maxAttempts || !mayPass(judgement)) return undefined;
   const wait = waitMinutes(ended.updateId, ended.attempt);
@@ -50,7 +50,7 @@ export function planRetry(judgement: Judgement, ended: EndedAttempt): Retry | un
   };
 }
 
-function mayPass({ status, installedAt, resultCode }: Judgement): boolean {
+function mayPass({ status, installedAt, resultCode }: AttemptVerdict): boolean {
   if (installedAt !== null) return false;
   if (status === 'timed_out') return true;
   return status === 'failed' && (resultCode === null || PASSING_CODES.includes(resultCode));

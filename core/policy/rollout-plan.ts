@@ -61,7 +61,7 @@ export type PlanResult =
 export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024 } as const;
 
 /** Reads `stages` and `send_window` of a rollout; gates that a stage does not name are the rollout's own. */
-export function readPlan(row: {
+export function parsePlan(row: {
   readonly stages: unknown;
   readonly send_window: unknown;
   readonly failure_threshold: number;

@@ -1,7 +1,7 @@
 import type { Stage } from './rollout-plan.ts';
 
 /** What became of the device updates of a stage, or of all stages since the rollout began or was resumed. */
-export interface Tally {
+export interface StageCounts {
   readonly claimed: number;
   readonly succeeded: number;
   /** Failed, rolled back, timed out, silent. */
@@ -28,8 +28,8 @@ export interface RolloutNumbers {
   /** Of a slow start: how many devices may begin in the present window. */
   readonly size: number;
   readonly gateHeldSince: Date | null;
-  readonly ofStage: Tally;
-  readonly total: Tally;
+  readonly ofStage: StageCounts;
+  readonly total: StageCounts;
   /** Devices within reach have yet to be sent to, or to end. */
   readonly isUnderWay: boolean;
   readonly startedCount: number;
@@ -132,7 +132,7 @@ function endSlowStart({ stage }: RolloutNumbers, stages: readonly Stage[]): Roll
 }
 
 /** Whether the soak of the present stage runs: from then on its gate has held. */
-export const holdsGate = ({ kind }: RolloutDecision): boolean =>
+export const isGateMet = ({ kind }: RolloutDecision): boolean =>
   kind === 'soak' || kind === 'advance' || kind === 'finish';
 
 /** The decision as a phrase, such as "waiting for 3 more outcomes". */
@@ -145,21 +145,21 @@ export function describeDecision(decision: RolloutDecision): string {
 
 const moreOutcomes = (count: number) => `${count} more outcome${count === 1 ? '' : 's'}`;
 
-const reports = ({ succeeded, failed }: Tally) => succeeded + failed;
+const reports = ({ succeeded, failed }: StageCounts) => succeeded + failed;
 
 /** Outcomes that can still be expected, with those that are in. */
-const countable = ({ claimed, canceled }: Tally) => claimed - canceled;
+const countable = ({ claimed, canceled }: StageCounts) => claimed - canceled;
 
 /** A stage with fewer devices than the sample asks for is judged by those that it has. */
-const sampleOf = (tally: Tally, minReports: number) => Math.min(minReports, countable(tally));
+const sampleOf = (tally: StageCounts, minReports: number) => Math.min(minReports, countable(tally));
 
-const failureShare = ({ succeeded, failurePoints }: Tally) =>
+const failureShare = ({ succeeded, failurePoints }: StageCounts) =>
   failurePoints === 0 ? 0 : failurePoints / (succeeded + failurePoints);
 
-const successRate = ({ succeeded, failurePoints }: Tally) =>
+const successRate = ({ succeeded, failurePoints }: StageCounts) =>
   failurePoints === 0 ? 1 : succeeded / (succeeded + failurePoints);
 
-function describeFailures(tally: Tally): string {
+function describeFailures(tally: StageCounts): string {
   const twice = tally.failurePoints - tally.failed;
   const suspicious = twice === 0 ? '' : ` (${twice} failed verification and count twice)`;
   return `${tally.failed} of ${reports(tally)} devices failed${suspicious}`;

@@ -1,5 +1,5 @@
 import type { ParsedImage, Warning } from '../image/index.ts';
-import { readPublicKey } from '../image/index.ts';
+import { parsePublicKey } from '../image/index.ts';
 import type { ReleaseRefusal } from './release-policy.ts';
 import type { Signing } from './signing-settings.ts';
 
@@ -22,7 +22,7 @@ export interface SignatureFinding {
 }
 
 /** The signature of an image by the keys that its model trusts. A signature in the image comes before one beside it. */
-export function judgeSignature(
+export function evaluateSignature(
   image: ParsedImage,
   detached: Detached,
   deviceModel: string,
@@ -64,7 +64,7 @@ function describeFound({ signature, signatureBlocks }: ParsedImage, detached: De
 }
 
 function describeTrusted({ trustedKeyDigests, trustedPublicKeys }: Signing): string {
-  const keys = trustedPublicKeys.map(readPublicKey).map(({ scheme, digest }) => `${scheme} ${digest}`);
+  const keys = trustedPublicKeys.map(parsePublicKey).map(({ scheme, digest }) => `${scheme} ${digest}`);
   return [
     ...(trustedKeyDigests.length > 0 ? [`secure boot keys ${trustedKeyDigests.join(', ')}`] : []),
     ...(keys.length > 0 ? [`keys for detached signatures ${keys.join(', ')}`] : []),

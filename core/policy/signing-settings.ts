@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { readPublicKey } from '../image/index.ts';
+import { parsePublicKey } from '../image/index.ts';
 
 const keyDigest = z
   .string()
@@ -8,7 +8,7 @@ const keyDigest = z
 
 const publicKeyPem = z.string().superRefine((pem, context) => {
   try {
-    readPublicKey(pem);
+    parsePublicKey(pem);
   } catch (error) {
     context.addIssue({ code: 'custom', message: (error as Error).message });
   }

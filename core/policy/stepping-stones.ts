@@ -1,4 +1,4 @@
-import { compareVersions, judgeVersion, type VersionPolicy } from './versions.ts';
+import { compareVersions, evaluateVersion, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */
 export interface RegisteredRelease {
@@ -8,7 +8,7 @@ export interface RegisteredRelease {
 }
 
 /** What is claimed for: the rollout's own release, or one that leads to it. */
-export interface ClaimedRelease {
+export interface AssignableRelease {
   readonly releaseId: number;
   readonly version: string;
   readonly isSteppingStone: boolean;
@@ -25,7 +25,7 @@ export function chooseReleases(
   target: RegisteredRelease,
   registered: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
-): ClaimedRelease[] {
+): AssignableRelease[] {
   const nextOf = pathFinder(target, registered, policy);
   const from = new Map<RegisteredRelease, string[]>();
   for (const version of versionsInUse) {
@@ -52,11 +52,11 @@ function pathFinder(
   const known = new Map<string, RegisteredRelease | undefined>();
 
   function find(current: string): RegisteredRelease | undefined {
-    const verdict = judgeVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
+    const verdict = evaluateVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
     if (verdict === 'eligible') return target;
     if (verdict !== 'below-minimum') return undefined;
     return stones.find(({ version, min_version: minVersion }) => {
-      const reachable = judgeVersion(current, { ...UPWARDS, target: version, minVersion });
+      const reachable = evaluateVersion(current, { ...UPWARDS, target: version, minVersion });
       return isBelow(current, version) && reachable === 'eligible' && nextOf(version) !== undefined;
     });
   }

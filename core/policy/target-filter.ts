@@ -46,7 +46,7 @@ export const readable = (column: string, most: number) =>
   `CASE WHEN octet_length(${column}::text) > ${most} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
 
 /** Column `target_filter` of the rollouts `alias`, with blanks that {@link MAX_FILTER_BYTES} does not count. */
-export const readableFilter = (alias: string) => `${readable(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
+export const boundedFilter = (alias: string) => `${readable(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
 
 export type TargetResult =
   | { readonly ok: true; readonly target: Target }
@@ -56,7 +56,7 @@ export type TargetResult =
  * Reads a rollout's target. `group` needs a group, `specific` devices by id or MAC address, `canary` either of them or a
  * percentage; with both ids and MAC addresses a device may match by either.
  */
-export function readTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
+export function parseTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
   const bytes = typeof filter === 'number' ? filter : Buffer.byteLength(JSON.stringify(filter));
   if (bytes > MAX_FILTER_BYTES) {
     const reason = `target_filter: ${bytes} bytes of JSON, at most ${MAX_FILTER_BYTES} can be read; put the devices into a group`;

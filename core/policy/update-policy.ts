@@ -44,7 +44,7 @@ export interface UpdateTimes {
 }
 
 /** What the facts amount to. `completedAt` null means open, and then `deadlineAt` says when silence decides. */
-export interface Judgement {
+export interface AttemptVerdict {
   readonly status: UpdateState;
   readonly acknowledgedAt: Date | null;
   readonly reportedAt: Date | null;
@@ -66,7 +66,7 @@ const REBOOT_GRACE_SECONDS = 20;
  * Judges one attempt at `now`. Pure and total: the same facts give the same verdict, however they arrived. `success` in
  * a result means written; the target version in a later status means running; surviving makes it final.
  */
-export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date): Judgement {
+export function evaluateAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date): AttemptVerdict {
   const { sentAt, acknowledgedAt, lastReportAt, furthestState, percent, result } = facts;
   const base = {
     acknowledgedAt,
@@ -86,7 +86,7 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
   }
   const running = firstBoot(facts, result?.receivedAt ?? sentAt, true);
   const installedAt = result?.receivedAt ?? running?.receivedAt ?? null;
-  if (installedAt !== null) return { ...base, installedAt, ...judgeWritten(facts, installedAt, running, times, now) };
+  if (installedAt !== null) return { ...base, installedAt, ...evaluateInstalled(facts, installedAt, running, times, now) };
 
   const status = furthestState ?? 'sent';
   const deadlineAt = plusMinutes(lastReportAt ?? sentAt, times.attemptTimeoutMinutes);
@@ -99,13 +99,13 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
 }
 
 /** From written to running: confirmed by the target version, undone by proof that the old one booted. */
-function judgeWritten(
+function evaluateInstalled(
   facts: AttemptFacts,
   installedAt: Date,
   running: BootReport | undefined,
   times: UpdateTimes,
   now: Date,
-): Pick<Judgement, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> & Partial<Judgement> {
+): Pick<AttemptVerdict, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> & Partial<AttemptVerdict> {
   const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.probationMinutes);
   const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, installedAt));
   if (back !== undefined && (survivedAt === null || back.receivedAt < survivedAt)) {

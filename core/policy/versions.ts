@@ -31,7 +31,7 @@ export type VersionVerdict = 'eligible' | 'on-target' | 'newer' | 'below-minimum
  * Whether a device on `current` may be sent to the target. Semver decides; what is not semver cannot be ordered, so it
  * may be updated (nothing says it is newer) unless a minimum is required, which it cannot be shown to meet.
  */
-export function judgeVersion(current: string, policy: VersionPolicy): VersionVerdict {
+export function evaluateVersion(current: string, policy: VersionPolicy): VersionVerdict {
   if (isSameVersion(current, policy.target)) return 'on-target';
   if (current === UNKNOWN_VERSION) return policy.includeUnknown ? 'eligible' : 'unknown';
   const [from, to] = [parse(current), parse(policy.target)];

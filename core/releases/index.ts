@@ -1,13 +1,13 @@
 export { findRejection, listRejectedUploads, listReleases, revokeRelease, showRelease } from './release-queries.ts';
 export {
-  claimModelChip,
+  fixModelChip,
   findHighestSecureVersion,
   findReleaseChecksum,
   forgetRejectedUpload,
   insertRelease,
   markReleaseSigned,
   type NewRelease,
-  readRegisteredReleases,
-  readSteppingStones,
+  loadRegisteredReleases,
+  loadSteppingStones,
   recordRejectedUpload,
 } from './releases.ts';

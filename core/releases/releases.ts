@@ -21,7 +21,7 @@ export interface NewRelease {
 }
 
 /** Fixes the chip of a model with its first release. @returns the chip of the model, this one or the one that was first */
-export async function claimModelChip(sql: Sql, deviceModel: string, chip: string): Promise<string> {
+export async function fixModelChip(sql: Sql, deviceModel: string, chip: string): Promise<string> {
   await sql.query('INSERT INTO model_chips (device_model, chip) VALUES (:model, :chip) ON CONFLICT DO NOTHING', {
     model: deviceModel,
     chip,
@@ -88,7 +88,7 @@ export async function markReleaseSigned(
 }
 
 /** The releases of a model with what they ask of the version before. */
-export async function readRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
+export async function loadRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
   return sql.query(
     'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model AND revoked_at IS NULL ORDER BY id DESC LIMIT 500',
     { model: deviceModel },
@@ -127,9 +127,9 @@ export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVe
 }
 
 /** Releases that may lead to that of a rollout, where it does not take every version. */
-export async function readSteppingStones(
+export async function loadSteppingStones(
   sql: Sql,
   { min_version, device_model }: { readonly min_version: string | null; readonly device_model: string },
 ): Promise<RegisteredRelease[]> {
-  return min_version === null ? [] : readRegisteredReleases(sql, device_model);
+  return min_version === null ? [] : loadRegisteredReleases(sql, device_model);
 }

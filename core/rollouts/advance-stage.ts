@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
-import { readPlan, readTarget } from '../policy/index.ts';
-import { noteAdvance, type RolloutChange } from './rollout-control.ts';
-import { readRollout } from './rollout-runtime.ts';
+import { parsePlan, parseTarget } from '../policy/index.ts';
+import { recordAdvance, type RolloutChange } from './rollout-control.ts';
+import { loadRolloutRuntime } from './rollout-runtime.ts';
 import { beginStage } from './stages.ts';
 
 /**
@@ -9,11 +9,11 @@ import { beginStage } from './stages.ts';
  * @returns true, or why there is none to begin
  */
 export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date): Promise<true | string> {
-  const rollout = await readRollout(sql, change.rolloutId);
+  const rollout = await loadRolloutRuntime(sql, change.rolloutId);
   const isActive = rollout?.is_active && rollout.paused_at === null && rollout.completed_at === null;
   if (rollout === undefined || !isActive) return 'it is not active';
-  const plan = readPlan(rollout);
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const plan = parsePlan(rollout);
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!plan.ok) return plan.reason;
   if (!target.ok) return target.reason;
   const { target_hash_cutoff, stage_hash_cutoff, stage_size } = rollout;
@@ -25,6 +25,6 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   const beginning = reach === undefined ? { windowOf: (stage_size ?? 1) * 2 } : { reach };
   const begun = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, beginning, now);
   if (begun === undefined) return 'it moved on meanwhile';
-  await noteAdvance(sql, change, now);
+  await recordAdvance(sql, change, now);
   return true;
 }

@@ -5,11 +5,11 @@ export {
   cancelStopped,
   cancelUnfetched,
   completeRollout,
-  followSql,
+  adoptSqlChanges,
   type RolloutChange,
   resumeRollout,
   retryFailed,
-  STOPPED_BEFORE,
+  STOPPED_BEFORE_FETCH,
   stopRollout,
 } from './rollout-control.ts';
 export {
@@ -17,12 +17,12 @@ export {
   HAS_UNPUBLISHED_EVENTS,
   markPublished,
   type RolloutEvent,
-  readUnpublishedEvents,
+  loadUnpublishedEvents,
 } from './rollout-events.ts';
 export {
   changeRollout,
-  findNumbered,
-  findRollout,
+  listNumberedRollouts,
+  getRollout,
   insertRollout,
   listDecisions,
   listRollouts,
@@ -31,20 +31,20 @@ export {
   type RolloutRow,
   type RolloutSummaryRow,
   type RolloutValues,
-  readDecisions,
-  readFailures,
-  readOutcomes,
-  readStages,
+  listRolloutDecisions,
+  listFailures,
+  listOutcomes,
+  listStages,
 } from './rollout-queries.ts';
 export {
-  type ActiveRollout,
-  findActiveRollouts,
+  type RolloutRuntime,
+  listActiveRolloutIds,
   GATES_SINCE,
   gatesOf,
   numbersOf,
-  readRollout,
-  readVersionsInUse,
-  readWinners,
+  loadRolloutRuntime,
+  listVersionsInUse,
+  loadHigherPriorityRollouts,
   setSendsUntil,
 } from './rollout-runtime.ts';
-export { beginStage, fixMemberThreshold, noteGate, type StageBeginning } from './stages.ts';
+export { beginStage, fixTargetCutoff, recordGate, type StageStart } from './stages.ts';

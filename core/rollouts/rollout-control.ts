@@ -27,7 +27,7 @@ const EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payl
  * Sets what the gates read to what has yet to end, and begins a new generation; a slow start goes on with a window of
  * its last size.
  */
-const BEGIN_ANEW = `stages AS (
+const RESET_GATES = `stages AS (
        UPDATE rollout_stages AS s SET succeeded = 0, failed = 0, failure_points = 0, canceled = 0, gate_held_since = NULL,
          claimed = (SELECT count(*) FROM device_update_status AS u
            WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_counted)
@@ -91,7 +91,7 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
        WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
          OR NOT is_active AND EXISTS (SELECT FROM rollout_runtime AS p WHERE p.rollout_id = r.id))
        RETURNING id
-     ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
+     ), event AS (${EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
     { rollout: rolloutId, event: 'rollout_resumed', reason, by, now },
   );
@@ -124,7 +124,7 @@ export async function retryFailed(
          paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL, updated_at = :now::timestamptz
        WHERE id = :rollout AND EXISTS (SELECT FROM retried)
        RETURNING id
-     ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
+     ), event AS (${EVENT} RETURNING id), ${RESET_GATES}
      SELECT count(*)::integer AS devices FROM retried`,
     { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now },
   );
@@ -132,7 +132,7 @@ export async function retryFailed(
 }
 
 /** Notes that an operator began a stage. */
-export async function noteAdvance(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<void> {
+export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<void> {
   await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations SET updated_at = :now::timestamptz WHERE id = :rollout RETURNING id
@@ -173,7 +173,7 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
  * Follows what was done to rollouts by SQL alone: `is_active = false`, or a `paused_at`, stops one; taking it back
  * resumes it.
  */
-export async function followSql(sql: Sql, now: Date): Promise<void> {
+export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
   const by = { by: 'SQL', now };
   await sql.query(
     `WITH changed AS (
@@ -189,7 +189,7 @@ export async function followSql(sql: Sql, now: Date): Promise<void> {
        SELECT r.id FROM rollout_configurations AS r JOIN rollout_runtime AS p ON p.rollout_id = r.id AND p.is_stopped
        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
        FOR UPDATE OF r
-     ), event AS (${EVENT} RETURNING id), ${BEGIN_ANEW}
+     ), event AS (${EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
     { event: 'rollout_resumed', reason: 'is_active or paused_at was set by SQL', ...by },
   );
@@ -198,7 +198,7 @@ export async function followSql(sql: Sql, now: Date): Promise<void> {
 /** Updates canceled by one statement. */
 const UPDATES_A_CALL = 5_000;
 
-export const STOPPED_BEFORE = 'the rollout was stopped before the device fetched its image';
+export const STOPPED_BEFORE_FETCH = 'the rollout was stopped before the device fetched its image';
 
 /** Cancels the updates that `picked` (id) locks; their devices may be claimed again. */
 const CANCEL_PICKED = `UPDATE device_update_status AS u SET
@@ -222,7 +222,7 @@ export async function cancelStopped(sql: Sql, now: Date): Promise<number> {
        ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED
      ), canceled AS (${CANCEL_PICKED})
      SELECT count(*)::integer AS canceled FROM canceled`,
-    { now, reason: STOPPED_BEFORE },
+    { now, reason: STOPPED_BEFORE_FETCH },
   );
   return row?.canceled ?? 0;
 }

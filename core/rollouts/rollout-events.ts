@@ -21,7 +21,7 @@ export const HAS_UNPUBLISHED_EVENTS = `EXISTS (
          WHERE e.device_id IS NULL AND e.published_at IS NULL)`;
 
 /** The oldest decisions that were not published yet: an outbox, so that a change and its event cannot part. */
-export async function readUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
+export async function loadUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
   return sql.query(
     `SELECT t.event_id, t.event, t.at, t.rollout_id, t.rollout_name, t.firmware_version, t.device_model, t.reason,
        t.decided_by, t.detail

@@ -82,7 +82,7 @@ export async function listRollouts(
 }
 
 /** One rollout by its id (digits) or its name; undefined where there is none. */
-export async function findRollout(sql: Sql, idOrName: string): Promise<RolloutRow | undefined> {
+export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow | undefined> {
   const isId = /^\d{1,18}$/.test(idOrName);
   const [row] = await sql.query<RolloutRow>(
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
@@ -139,7 +139,7 @@ export interface NamedRollout {
 }
 
 /** Rollouts for single devices with a name, or with that name and a number behind it: the newest first. */
-export async function findNumbered(sql: Sql, name: string): Promise<NamedRollout[]> {
+export async function listNumberedRollouts(sql: Sql, name: string): Promise<NamedRollout[]> {
   return sql.query(
     `SELECT id AS rollout_id, allow_downgrade,
        is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
@@ -212,7 +212,7 @@ export interface StageRow {
 }
 
 /** The stages that a rollout has entered, with what became of the devices claimed in each. */
-export async function readStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
+export async function listStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
   return sql.query(
     `SELECT s.stage, coalesce(s.start_quota, s.target_count) AS size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
@@ -234,7 +234,7 @@ export interface FailureRow {
 }
 
 /** Failures of a rollout by reason, the most frequent first. */
-export async function readFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
+export async function listFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
   return sql.query(
     `SELECT state AS status, reason, sum(updates)::integer AS devices FROM update_counts
      WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
@@ -247,7 +247,7 @@ export async function readFailures(sql: Sql, rolloutId: number): Promise<Failure
 const STEPS = 200;
 
 /** Outcomes of a rollout over time, in steps of equal length. */
-export async function readOutcomes(
+export async function listOutcomes(
   sql: Sql,
   rolloutId: number,
 ): Promise<{ at: Date; succeeded: number; failed: number }[]> {
@@ -329,7 +329,7 @@ const DECISION = `SELECT event_id, rollout_id, rollout_name, firmware_version, d
 const DECISIONS = 500;
 
 /** The decisions about a rollout, the newest 500, the oldest of them first. */
-export async function readDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
+export async function listRolloutDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
   const rows = await sql.query<DecisionRow>(
     `${DECISION} WHERE rollout_id = :rollout ORDER BY event_id DESC LIMIT ${DECISIONS}`,
     { rollout: rolloutId },

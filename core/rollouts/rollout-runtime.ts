@@ -1,10 +1,10 @@
 import type { Sql } from '../db/index.ts';
-import type { Gates, RolloutNumbers, Tally } from '../policy/index.ts';
-import { isSameVersion, PLAN_BYTES, readable, readableFilter, readTarget, type TargetType } from '../policy/index.ts';
-import { toWinner, type Winner } from '../targeting/index.ts';
+import type { Gates, RolloutNumbers, StageCounts } from '../policy/index.ts';
+import { isSameVersion, PLAN_BYTES, readable, boundedFilter, parseTarget, type TargetType } from '../policy/index.ts';
+import { toHigherPriorityRollout, type HigherPriorityRollout } from '../targeting/index.ts';
 
 /** An active rollout with the release it rolls out and the numbers that its gates read. */
-export interface ActiveRollout {
+export interface RolloutRuntime {
   readonly id: number;
   readonly name: string;
   readonly firmware_version: string;
@@ -55,9 +55,9 @@ export interface ActiveRollout {
   readonly stage_size: number | null;
   readonly stage_began_at: Date | null;
   readonly gate_held_since: Date | null;
-  readonly stage_tally: Tally | null;
+  readonly stage_tally: StageCounts | null;
   /** Of all stages since the rollout began or was resumed. */
-  readonly total_tally: Tally;
+  readonly total_tally: StageCounts;
   /** Devices that began, went quiet and are out of reach: in the present stage, and in all. */
   readonly stage_silent: number;
   readonly silent: number;
@@ -76,7 +76,7 @@ export interface ActiveRollout {
   readonly rivals: string;
 }
 
-/** The columns of a stage as a {@link Tally}. */
+/** The columns of a stage as a {@link StageCounts}. */
 const TALLY = `jsonb_build_object('claimed', claimed, 'succeeded', succeeded, 'failed', failed,
            'failurePoints', failure_points, 'canceled', canceled)`;
 
@@ -97,8 +97,8 @@ const hasUpdate = (kind: string) => `coalesce((
          SELECT true FROM device_update_status AS u WHERE u.rollout_id >= r.id AND u.rollout_id <= r.id AND ${kind}
          ORDER BY u.rollout_id LIMIT 1), false)`;
 
-/** Rollouts `r` as {@link ActiveRollout}; a condition follows. */
-const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${readableFilter('r')}, r.rollout_percentage,
+/** Rollouts `r` as {@link RolloutRuntime}; a condition follows. */
+const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${boundedFilter('r')}, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
        r.member_percentage, ${readable('r.stages', PLAN_BYTES.stages)} AS stages,
        ${readable('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
@@ -148,7 +148,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
  * Ids of rollouts that may claim devices now: the heaviest first, of equals the newest, which is the order in which they
  * win a device. A rollout row made by plain SQL gets its pace row here.
  */
-export async function findActiveRollouts(sql: Sql): Promise<number[]> {
+export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
   await sql.query(
     `INSERT INTO rollout_runtime (rollout_id)
      SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL
@@ -162,13 +162,13 @@ export async function findActiveRollouts(sql: Sql): Promise<number[]> {
 }
 
 /** One rollout, running or not; undefined where there is none of that id. */
-export async function readRollout(sql: Sql, id: number): Promise<ActiveRollout | undefined> {
-  const [row] = await sql.query<ActiveRollout>(`${ROLLOUT} WHERE r.id = :id`, { id });
+export async function loadRolloutRuntime(sql: Sql, id: number): Promise<RolloutRuntime | undefined> {
+  const [row] = await sql.query<RolloutRuntime>(`${ROLLOUT} WHERE r.id = :id`, { id });
   return row;
 }
 
 /** The versions in use on a model: a walk from value to value along the index, in steps of one version, not of one device. */
-export async function readVersionsInUse(sql: Sql, deviceModel: string): Promise<string[]> {
+export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<string[]> {
   const rows = await sql.query<{ version: string }>(
     `WITH RECURSIVE walk AS (
        (SELECT current_firmware_version AS version FROM devices WHERE device_model = :model
@@ -194,19 +194,19 @@ export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | n
   );
 }
 
-const WINNERS_FILTER = readableFilter('w');
+const WINNERS_FILTER = boundedFilter('w');
 
 /**
  * The rollouts that keep devices from the given one: those that win over it and run, and newer ones that are complete.
  * Only devices on their versions are kept; a rollout whose version nobody uses is left out.
  */
-export async function readWinners(
+export async function loadHigherPriorityRollouts(
   sql: Sql,
-  rollout: ActiveRollout,
+  rollout: RolloutRuntime,
   versionsInUse: readonly string[],
-): Promise<Winner[]> {
+): Promise<HigherPriorityRollout[]> {
   const rows = await sql.query<
-    Pick<ActiveRollout, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
+    Pick<RolloutRuntime, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
       readonly target_hash_cutoff: string;
     }
   >(
@@ -226,17 +226,17 @@ export async function readWinners(
     },
   );
   return rows.flatMap((winner) => {
-    const target = readTarget(winner.target_type, winner.target_filter, winner.rollout_percentage);
+    const target = parseTarget(winner.target_type, winner.target_filter, winner.rollout_percentage);
     const onTarget = versionsInUse.filter((version) => isSameVersion(version, winner.firmware_version));
-    return target.ok ? toWinner(winner.id, winner.target_hash_cutoff, onTarget, target.target) : [];
+    return target.ok ? toHigherPriorityRollout(winner.id, winner.target_hash_cutoff, onTarget, target.target) : [];
   });
 }
 
-const NOTHING: Tally = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
+const NOTHING: StageCounts = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
 
 /** A rollout as its policy sees it. `claimed` devices were claimed since it was read; one that went quiet counts as failed. */
-export function numbersOf(rollout: ActiveRollout, claimed: number): RolloutNumbers {
-  const withSilent = (tally: Tally, silent: number): Tally => ({
+export function numbersOf(rollout: RolloutRuntime, claimed: number): RolloutNumbers {
+  const withSilent = (tally: StageCounts, silent: number): StageCounts => ({
     ...tally,
     claimed: tally.claimed + claimed,
     failed: tally.failed + silent,
@@ -257,7 +257,7 @@ export function numbersOf(rollout: ActiveRollout, claimed: number): RolloutNumbe
   };
 }
 
-export const gatesOf = ({ failure_threshold, failure_count, min_reports }: ActiveRollout): Gates => ({
+export const gatesOf = ({ failure_threshold, failure_count, min_reports }: RolloutRuntime): Gates => ({
   failureThreshold: failure_threshold,
   failureCount: failure_count,
   minReports: min_reports,

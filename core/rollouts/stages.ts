@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
 import type { Reach, Target } from '../policy/index.ts';
-import { MEMBER_CONDITION, targetValues } from '../targeting/index.ts';
-import type { ActiveRollout } from './rollout-runtime.ts';
+import { IS_TARGETED, targetValues } from '../targeting/index.ts';
+import type { RolloutRuntime } from './rollout-runtime.ts';
 
 /**
  * Fixes which share of the members takes part: in the order of md5(rollout_id:device_id), the first
@@ -9,13 +9,13 @@ import type { ActiveRollout } from './rollout-runtime.ts';
  * hash. A percentage that was raised since lets more take part; one that was lowered changes nothing.
  * @returns the hash cutoff, or null while there is no member yet
  */
-export async function fixMemberThreshold(sql: Sql, rollout: ActiveRollout, target: Target): Promise<string | null> {
+export async function fixTargetCutoff(sql: Sql, rollout: RolloutRuntime, target: Target): Promise<string | null> {
   if (rollout.target_hash_cutoff !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
     return rollout.target_hash_cutoff;
   }
   const [row] = await sql.query<{ target_hash_cutoff: string | null }>(
     `WITH members AS NOT MATERIALIZED (
-       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${MEMBER_CONDITION}
+       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${IS_TARGETED}
      ), cutoff AS (
        SELECT CASE WHEN :percentage = 100 THEN repeat('f', 32) ELSE (
          SELECT hash FROM members ORDER BY hash
@@ -32,7 +32,7 @@ export async function fixMemberThreshold(sql: Sql, rollout: ActiveRollout, targe
 }
 
 /** How a stage begins: whom it reaches, or of a slow start how many devices may begin in its window. */
-export type StageBeginning = { readonly reach: Reach } | { readonly windowOf: number | null };
+export type StageStart = { readonly reach: Reach } | { readonly windowOf: number | null };
 
 /** A slow start begins with this share of the members. */
 const FIRST_WINDOW_SHARE = 0.01;
@@ -48,10 +48,10 @@ const SHARE_OF_MEMBERS = 'ceil(round((:share::double precision * members)::numer
  */
 export async function beginStage(
   sql: Sql,
-  rollout: Pick<ActiveRollout, 'id' | 'device_model' | 'generation'> & { readonly target_hash_cutoff: string },
+  rollout: Pick<RolloutRuntime, 'id' | 'device_model' | 'generation'> & { readonly target_hash_cutoff: string },
   target: Target,
   stage: number,
-  beginning: StageBeginning,
+  beginning: StageStart,
   now: Date,
 ): Promise<{ hash_cutoff: string; size: number } | undefined> {
   const isSlowStart = 'windowOf' in beginning;
@@ -62,7 +62,7 @@ export async function beginStage(
        WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
      ), members AS NOT MATERIALIZED (
        SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
-       WHERE ${MEMBER_CONDITION}
+       WHERE ${IS_TARGETED}
          AND (:members_up_to = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :members_up_to)
      ), counted AS (
        SELECT count(*)::integer AS members FROM members
@@ -115,7 +115,7 @@ export async function beginStage(
 }
 
 /** Notes since when the gate of the present stage has held, or that it does not. */
-export async function noteGate(sql: Sql, rollout: ActiveRollout, since: Date | null): Promise<void> {
+export async function recordGate(sql: Sql, rollout: RolloutRuntime, since: Date | null): Promise<void> {
   await sql.query(
     `UPDATE rollout_stages SET gate_held_since = :since::timestamptz
      WHERE rollout_id = :rollout AND stage = :stage AND gate_held_since IS DISTINCT FROM :since::timestamptz`,

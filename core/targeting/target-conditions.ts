@@ -24,21 +24,21 @@ export const MATCHES_METADATA = ours.metadata;
 const MAY_CONNECT = 'd.revoked_at IS NULL';
 
 /** Which devices the filter means, revoked ones too. */
-export const TARGET_CONDITION = `${MATCHES_MODEL}
+export const MATCHES_FILTER = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND ${MATCHES_VERSION}
   AND ${MATCHES_METADATA}`;
 
 /** Whether it means the device still, whatever that runs by now. */
-export const STILL_MEANT = `${MATCHES_MODEL}
+export const STILL_TARGETED = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND ${MATCHES_METADATA}
   AND ${MAY_CONNECT}`;
 
 /** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
-export const MEMBER_CONDITION = `${MATCHES_MODEL}
+export const IS_TARGETED = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND (${MATCHES_VERSION} OR EXISTS (
@@ -61,14 +61,14 @@ const listedValues = (target: Target) => ({
 });
 
 /** A rollout that goes before another: its members that are where it wants them are left alone. */
-export interface Winner extends ReturnType<typeof listedValues> {
+export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
   readonly id: number;
   readonly threshold: string;
   /** The names of its version that devices use. */
   readonly onTarget: readonly string[];
 }
 
-export const toWinner = (id: number, threshold: string, onTarget: readonly string[], target: Target): Winner => ({
+export const toHigherPriorityRollout = (id: number, threshold: string, onTarget: readonly string[], target: Target): HigherPriorityRollout => ({
   id,
   threshold,
   onTarget,
@@ -76,7 +76,7 @@ export const toWinner = (id: number, threshold: string, onTarget: readonly strin
 });
 
 /** Whether one of `:winners` has the device `d` where it wants it. */
-export const IS_KEPT = `EXISTS (
+export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (
     SELECT FROM jsonb_to_recordset(:winners::jsonb) AS k(id bigint, threshold text, "onTarget" jsonb, devices jsonb,
       macs jsonb, groups jsonb, models jsonb, metadata jsonb)
     WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k.threshold

@@ -14,7 +14,7 @@ const FAILURE_POINTS = `CASE
  * Counts each update that has ended into the numbers of its stage and gives back its slot, once: whoever sets
  * `is_counted` does it, and only closed updates are touched, which no send ever waits for.
  */
-export async function tallyEndedUpdates(sql: Sql): Promise<void> {
+export async function countOutcomes(sql: Sql): Promise<void> {
   await sql.query(
     `WITH picked AS (
        SELECT id, holds_slot FROM device_update_status

@@ -3,7 +3,7 @@ import type { CommandFamily, Delivery, UpdateState } from '../policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
 
 /** An owed update with what its command needs, and what decides whether it is still wanted. */
-export interface OwedUpdate {
+export interface PendingUpdate {
   readonly id: number;
   readonly device_id: string;
   readonly client_id: string | null;
@@ -29,7 +29,7 @@ export interface OwedUpdate {
 const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)`;
 
 /** Those of the given updates that are owed a command now, whose rollout may send. */
-export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
+export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
   return sql.query(
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
        u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
@@ -145,7 +145,7 @@ export interface SendOutcome {
  * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
  * Reads `owed` (rollout_id, holds_slot as it was, start_returned).
  */
-export const GIVE_BACK = `freed AS (
+export const RELEASE_SLOTS = `freed AS (
        SELECT rollout_id, count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE start_returned) AS starts
        FROM owed GROUP BY rollout_id
      )
@@ -186,7 +186,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
          deadline_at = NULL
        FROM told
        WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND told.outcome = 'refused'
-     ), ${GIVE_BACK},
+     ), ${RELEASE_SLOTS},
        -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
          THEN greatest(p.sent_in_minute - (SELECT count(*) FROM owed
@@ -198,7 +198,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
 }
 
 /** An owed update that will not be sent, and why. */
-export interface OwedClosing {
+export interface UpdateClosing {
   readonly id: number;
   readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
   readonly message: string;
@@ -207,7 +207,7 @@ export interface OwedClosing {
 }
 
 /** Ends updates that are still owed, each with its reason. */
-export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[], now: Date): Promise<void> {
+export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClosing[], now: Date): Promise<void> {
   if (closings.length === 0) return;
   await sql.query(
     `UPDATE device_update_status AS u SET
@@ -224,7 +224,7 @@ export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[
  * What the devices just seen are owed and may be sent now. One that was out of reach is within reach again, and if its
  * rollout has no room for it now, the orchestrator looks at it as soon as there is.
  */
-export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
+export async function findPendingForDevices(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
     `WITH owed AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
@@ -251,7 +251,7 @@ export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Da
  * many as the pace has room for (some will be out of reach), connected devices first. Puts them off, so that the next
  * tick does not pick them again while they wait in the queue.
  */
-export async function pickOwedUpdates(
+export async function pickPendingUpdates(
   sql: Sql,
   rolloutId: number,
   limit: number,

@@ -3,8 +3,8 @@ import { inBatches } from '../db/index.ts';
 import type { CommandFamily, Delivery } from '../policy/index.ts';
 import {
   type AttemptFacts,
-  type Judgement,
-  judgeAttempt,
+  type AttemptVerdict,
+  evaluateAttempt,
   mayReach,
   planRetry,
   REPORTED_STATES,
@@ -23,7 +23,7 @@ const UPDATES_A_CALL = 100;
  * Statuses `e` that may be evidence. Heartbeats of the old version before anything else was heard (`since`), or of a
  * device that was up before that, are none, and there may be a day of them.
  */
-const MAY_PROVE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
+const IS_BOOT_EVIDENCE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
            AND coalesce((e.payload ->> 'uptimeSeconds')::bigint < extract(epoch FROM e.received_at - w.since), true))`;
 
 interface FactsRow {
@@ -58,7 +58,7 @@ interface FactsRow {
 
 interface Judged {
   readonly row: FactsRow;
-  readonly judgement: Judgement;
+  readonly judgement: AttemptVerdict;
   /** Undefined where the judgement stands; else the update is owed another attempt. */
   readonly retry: Retry | undefined;
 }
@@ -68,7 +68,7 @@ interface Judged {
  * another attempt, unless a judgement that saw more events was stored meanwhile: events are only ever added, so more
  * means later. An outcome that is final stays; a message that comes late may still complete what is known of it.
  */
-export async function judgeUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   for (const ids of inBatches(updateIds, UPDATES_A_CALL)) {
     const judged = (await readFacts(sql, ids)).map((row) => judge(row, now)).filter(saysSomethingNew);
     await storeJudgements(
@@ -80,7 +80,7 @@ export async function judgeUpdates(sql: Sql, updateIds: readonly number[], now: 
 }
 
 function judge(row: FactsRow, now: Date): Judged {
-  const judgement = judgeAttempt(toFacts(row), toTimes(row), now);
+  const judgement = evaluateAttempt(toFacts(row), toTimes(row), now);
   const mayRetry = row.rollout_id !== null && !row.is_closed;
   const retry = mayRetry ? planRetry(judgement, toEndedAttempt(row)) : undefined;
   return { row, judgement, retry };
@@ -146,7 +146,7 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
            ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result')) -> 0 AS result,
          jsonb_agg(jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
              'uptime_seconds', e.payload -> 'uptimeSeconds')
-           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${MAY_PROVE}) AS boots
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${IS_BOOT_EVIDENCE}) AS boots
        FROM ota_events AS e
        WHERE e.update_id = u.id AND e.attempt = a.attempt
      ) AS f`,

@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
-import { closeOwedUpdates } from './dispatch-updates.ts';
-import { findOverdueUpdates, judgeUpdates, type OverdueUpdate } from './evaluate-updates.ts';
-import { oweUnseenAgain } from './requeue-unacknowledged.ts';
+import { closePendingUpdates } from './dispatch-updates.ts';
+import { findOverdueUpdates, evaluateUpdates, type OverdueUpdate } from './evaluate-updates.ts';
+import { requeueUnseen } from './requeue-unacknowledged.ts';
 
 /** Overdue updates that one statement reads, and how often one tick looks: what is left over is done by the next. */
 const UPDATES_A_CALL = 500;
@@ -21,7 +21,7 @@ export async function expireUpdates(sql: Sql, now: Date): Promise<number> {
 
 async function expire(sql: Sql, overdue: readonly OverdueUpdate[], now: Date): Promise<void> {
   const owed = overdue.filter(({ status }) => status === 'pending');
-  await closeOwedUpdates(
+  await closePendingUpdates(
     sql,
     owed.map(({ id, error_message: last }) => ({
       id,
@@ -31,6 +31,6 @@ async function expire(sql: Sql, overdue: readonly OverdueUpdate[], now: Date): P
     now,
   );
   const sent = overdue.filter(({ status }) => status !== 'pending').map(({ id }) => id);
-  await oweUnseenAgain(sql, sent, now);
-  await judgeUpdates(sql, sent, now);
+  await requeueUnseen(sql, sent, now);
+  await evaluateUpdates(sql, sent, now);
 }

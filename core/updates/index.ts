@@ -1,18 +1,18 @@
-export { recordLateSuccesses, tallyEndedUpdates } from './count-outcomes.ts';
+export { recordLateSuccesses, countOutcomes } from './count-outcomes.ts';
 export {
-  closeOwedUpdates,
-  findOwedTo,
-  type OwedClosing,
-  type OwedUpdate,
+  closePendingUpdates,
+  findPendingForDevices,
+  type UpdateClosing,
+  type PendingUpdate,
   type PlannedSend,
-  pickOwedUpdates,
-  readOwedUpdates,
+  pickPendingUpdates,
+  loadPendingUpdates,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
 } from './dispatch-updates.ts';
-export { type Download, readDownload } from './downloads.ts';
-export { judgeUpdates } from './evaluate-updates.ts';
+export { type Download, getDownload } from './downloads.ts';
+export { evaluateUpdates } from './evaluate-updates.ts';
 export { expireUpdates } from './expire-updates.ts';
 export { type Report, recordReports } from './reports.ts';
-export { oweUnconfirmedAgain } from './requeue-unacknowledged.ts';
+export { requeueUnacknowledged } from './requeue-unacknowledged.ts';

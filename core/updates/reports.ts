@@ -64,7 +64,7 @@ const LATE_REPORTS = '30 minutes';
  * Statuses `r` that prove nothing about the update `u`, and come every minute for as long as it is open: the old version
  * while a retry is owed, the new one after it was confirmed.
  */
-const SAYS_NOTHING = `coalesce(u.status = 'pending' AND r.version = u.previous_version
+const IS_REDUNDANT_STATUS = `coalesce(u.status = 'pending' AND r.version = u.previous_version
        AND r.received_at > a.sent_at + interval '${LATE_REPORTS}'
        OR r.received_at > u.booted_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
 
@@ -89,7 +89,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
      WHERE r.event_type <> 'status' OR u.id IS NOT NULL
-       AND CASE WHEN u.completed_at IS NULL THEN NOT ${SAYS_NOTHING} ELSE r.received_at <= u.completed_at END
+       AND CASE WHEN u.completed_at IS NULL THEN NOT ${IS_REDUNDANT_STATUS} ELSE r.received_at <= u.completed_at END
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
      ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),

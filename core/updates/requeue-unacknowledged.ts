@@ -1,5 +1,5 @@
 import type { Sql } from '../db/index.ts';
-import { GIVE_BACK } from './dispatch-updates.ts';
+import { RELEASE_SLOTS } from './dispatch-updates.ts';
 
 /** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
 export const MAX_SENDS = 20;
@@ -24,14 +24,14 @@ const oweAgain = (set: string, from: string, condition: string) => `WITH owed AS
          rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
        WHERE ${condition} AND ${IS_UNCONFIRMED}
        RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND u.started_at IS NULL AS start_returned
-     ), ${GIVE_BACK}
+     ), ${RELEASE_SLOTS}
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
 
 /**
  * Owes a command again that was sent into the void: nobody acknowledged it, nothing was heard of it, and its device has
  * since been seen awake on another version.
  */
-export async function oweUnconfirmedAgain(
+export async function requeueUnacknowledged(
   sql: Sql,
   sightings: readonly { deviceId: string; receivedAt: Date }[],
   now: Date,
@@ -51,7 +51,7 @@ export async function oweUnconfirmedAgain(
  * Owes a command again whose deadline has passed while its device slept: not seen since, it is out of reach, and gets
  * its command when it wakes.
  */
-export async function oweUnseenAgain(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   if (updateIds.length === 0) return;
   await sql.query(
     oweAgain(

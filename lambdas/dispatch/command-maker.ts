@@ -7,7 +7,7 @@ import {
   packetProblem,
   settingsOf,
 } from '../../core/policy/index.ts';
-import type { OwedUpdate, PlannedSend } from '../../core/updates/index.ts';
+import type { PendingUpdate, PlannedSend } from '../../core/updates/index.ts';
 import { presignImage } from '../shared/presign.ts';
 
 export interface CommandSettings {
@@ -33,7 +33,7 @@ export interface Plan {
   readonly unsendable: readonly { id: number; message: string }[];
 }
 
-export type CommandMaker = (updates: readonly OwedUpdate[]) => Promise<Plan>;
+export type CommandMaker = (updates: readonly PendingUpdate[]) => Promise<Plan>;
 
 /** Makes the commands of owed updates. One whose packet is longer than its device takes is said to be unsendable, and why. */
 export function commandMaker(settings: CommandSettings): CommandMaker {
@@ -46,7 +46,7 @@ export function commandMaker(settings: CommandSettings): CommandMaker {
   };
 }
 
-async function plan(update: OwedUpdate, settings: CommandSettings) {
+async function plan(update: PendingUpdate, settings: CommandSettings) {
   const { id, device_id, rollout_id, firmware_version, checksum_sha256 } = update;
   const model = settingsOf(settings.models, update.device_model);
   const { packetLimitBytes } = model;

@@ -1,12 +1,12 @@
-import { findUnwanted } from '../../core/assignment/index.ts';
+import { findNoLongerTargeted } from '../../core/assignment/index.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { groupBy } from '../../core/db/index.ts';
-import { judgeVersion } from '../../core/policy/index.ts';
+import { evaluateVersion } from '../../core/policy/index.ts';
 import {
-  closeOwedUpdates,
-  type OwedClosing,
-  type OwedUpdate,
-  readOwedUpdates,
+  closePendingUpdates,
+  type UpdateClosing,
+  type PendingUpdate,
+  loadPendingUpdates,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
@@ -27,17 +27,17 @@ export async function dispatchUpdates(
   makeCommands: CommandMaker,
   send: Send,
 ): Promise<SendOutcome[]> {
-  const updates = await readOwedUpdates(sql, updateIds, now);
-  const unwanted = await findAllUnwanted(sql, updates);
+  const updates = await loadPendingUpdates(sql, updateIds, now);
+  const unwanted = await findAllNoLongerTargeted(sql, updates);
   const owed = updates.map((update) => ({ update, closing: unwanted.get(update.id) ?? overtaken(update) }));
   const { planned, unsendable } = await makeCommands(
     owed.filter(({ closing }) => closing === undefined).map(({ update }) => update),
   );
-  await closeOwedUpdates(
+  await closePendingUpdates(
     sql,
     [
       ...owed.flatMap(({ closing }) => closing ?? []),
-      ...unsendable.map(({ id, message }): OwedClosing => ({ id, status: 'failed', message })),
+      ...unsendable.map(({ id, message }): UpdateClosing => ({ id, status: 'failed', message })),
     ],
     now,
   );
@@ -48,11 +48,11 @@ export async function dispatchUpdates(
   return outcomes;
 }
 
-async function findAllUnwanted(sql: Sql, updates: readonly OwedUpdate[]): Promise<Map<number, OwedClosing>> {
+async function findAllNoLongerTargeted(sql: Sql, updates: readonly PendingUpdate[]): Promise<Map<number, UpdateClosing>> {
   const message = 'not sent: the rollout was changed, or the device, and it is no longer for this device';
-  const unwanted = new Map<number, OwedClosing>();
+  const unwanted = new Map<number, UpdateClosing>();
   for (const [rolloutId, owed] of groupBy(updates, (update) => update.rollout_id)) {
-    for (const id of await findUnwanted(sql, rolloutId, owed)) {
+    for (const id of await findNoLongerTargeted(sql, rolloutId, owed)) {
       unwanted.set(id, { id, status: 'canceled', message, mayReturn: true });
     }
   }
@@ -82,10 +82,10 @@ async function sendAll(
  * Between the claim and now the device may have been updated by other means: then there is nothing to send. No rollout
  * takes a device back to a stepping stone.
  */
-function overtaken(update: OwedUpdate): OwedClosing | undefined {
+function overtaken(update: PendingUpdate): UpdateClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
   if (update.is_revoked) return { id, status: 'canceled', message: `not sent: release ${target} was revoked` };
-  const verdict = judgeVersion(current, {
+  const verdict = evaluateVersion(current, {
     target,
     minVersion: update.min_version,
     allowDowngrade: update.allow_downgrade && !update.is_stepping_stone,

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { DatabaseUnavailableError } from '../../core/db/index.ts';
-import { DIRECT_MAX_BYTES, readLinkToken, settingsOf } from '../../core/policy/index.ts';
+import { DIRECT_MAX_BYTES, parseLinkToken, settingsOf } from '../../core/policy/index.ts';
 import type { Download } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -19,7 +19,7 @@ const models = readModels();
 /** `GET /d/{token}`: the image behind a short link, as 302 to a URL presigned this second, or as bytes. */
 export async function handler(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
   const now = new Date();
-  const target = readLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
+  const target = parseLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
   if (target === undefined) return answer(404, 'no such link');
   try {
     const link = await openLink(database, target, now);

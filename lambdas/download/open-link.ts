@@ -1,7 +1,7 @@
 import type { Sql } from '../../core/db/index.ts';
 import type { LinkTarget } from '../../core/policy/index.ts';
 import { cancelUnfetched } from '../../core/rollouts/index.ts';
-import { type Download, judgeUpdates, type Report, readDownload, recordReports } from '../../core/updates/index.ts';
+import { type Download, evaluateUpdates, type Report, getDownload, recordReports } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 
 export type OpenedLink =
@@ -20,7 +20,7 @@ export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise
 
 /** A stop ends downloads that have not begun at once: what fails behind the refusal must not count. */
 export async function readLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
-  const download = await readDownload(sql, target);
+  const download = await getDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
   const { is_open: isOpen, stopped_reason: reason } = download;
   if (reason !== null) await cancelUnfetched(sql, target.updateId, reason, now);
@@ -44,5 +44,5 @@ export async function recordFetches(
       state: 'downloading',
     }),
   );
-  await judgeUpdates(sql, await recordReports(sql, reports), now);
+  await evaluateUpdates(sql, await recordReports(sql, reports), now);
 }

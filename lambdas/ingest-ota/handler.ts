@@ -2,7 +2,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
-import { queued } from '../shared/queued.ts';
+import { queued } from '../shared/queue-message.ts';
 import { ingestReports } from './report-batch.ts';
 
 const database = openDatabase();

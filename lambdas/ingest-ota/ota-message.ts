@@ -39,7 +39,7 @@ export type OtaResult =
   | { readonly ok: false; readonly reason: string };
 
 /** Reads an OTA message of either firmware generation: the older says `version`, the newer `target_version`. */
-export function readOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
+export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
   if (kind === 'status') return read(message, 'accepted', accepted, () => ({ state: null, facts: {} }));
   if (kind === 'progress') {
     return read(message, 'progress', progress, ({ state, percent }) => ({

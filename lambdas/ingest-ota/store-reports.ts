@@ -1,8 +1,8 @@
 import type { Sql, SqlError } from '../../core/db/index.ts';
-import { inBatches, writeApart } from '../../core/db/index.ts';
+import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
-import { judgeUpdates, type Report, recordReports, tallyEndedUpdates } from '../../core/updates/index.ts';
+import { evaluateUpdates, type Report, recordReports, countOutcomes } from '../../core/updates/index.ts';
 
 /** A report about an update, with the topic family on which it came. */
 export interface FamilyReport {
@@ -20,7 +20,7 @@ export async function storeReports<Message extends FamilyReport>(
   messages: readonly Message[],
   now: Date,
 ): Promise<{ updates: number; refused: readonly { row: Message; error: SqlError }[] }> {
-  const { results, refused } = await writeApart(messages, async (batch) => {
+  const { results, refused } = await writeIsolatingBadRows(messages, async (batch) => {
     const updateIds: number[] = [];
     for (const rows of inBatches(batch)) {
       await recordCommandFamilies(
@@ -38,7 +38,7 @@ export async function storeReports<Message extends FamilyReport>(
     return updateIds;
   });
   const updateIds = [...new Set(results)];
-  await judgeUpdates(sql, updateIds, now);
-  await tallyEndedUpdates(sql);
+  await evaluateUpdates(sql, updateIds, now);
+  await countOutcomes(sql);
   return { updates: updateIds.length, refused };
 }

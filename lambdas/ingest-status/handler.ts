@@ -1,14 +1,14 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { type Resting, saysNothingNew } from '../../core/orchestrator/index.ts';
+import { type Resting, isRedundantHeartbeat } from '../../core/orchestrator/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
-import { queued } from '../shared/queued.ts';
-import { resting, wake } from '../shared/rest-marker.ts';
-import { readStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
+import { queued } from '../shared/queue-message.ts';
+import { resting, wake } from '../shared/idle-marker.ts';
+import { parseStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
 
 const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
@@ -20,7 +20,7 @@ const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const now = new Date();
-  const { statuses: said, rejected: unread } = readStatusBatch(event.Records.map(queued), now);
+  const { statuses: said, rejected: unread } = parseStatusBatch(event.Records.map(queued), now);
   const rest = await resting(now);
   const statuses = rest === undefined ? said : withNews(said, rest);
   const { owed, rejected, dropped } = await storeStatusBatch(database, { statuses, rejected: unread }, now);
@@ -44,5 +44,5 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
 /** While the system rests, the heartbeats that say nothing new are not written down. */
 function withNews(statuses: readonly StatusMessage[], { known }: Resting): readonly StatusMessage[] {
   const byId = new Map(known.map((device) => [device.device_id, device]));
-  return statuses.filter(({ report }) => !saysNothingNew(report, byId));
+  return statuses.filter(({ report }) => !isRedundantHeartbeat(report, byId));
 }

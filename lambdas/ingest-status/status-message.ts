@@ -18,7 +18,7 @@ export type StatusResult =
  * Reads a status in any of the forms that field firmware sends. The device's own clock is not read: before NTP it says
  * 1970, or a time of day, or nothing.
  */
-export function readStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
+export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
   const version = readWord(payload, 'firmware_version');
   const model = readWord(payload, 'device_model');
   if (!version.ok) return version;

@@ -1,11 +1,11 @@
 import type { Sql } from '../../core/db/index.ts';
-import { inBatches, writeApart } from '../../core/db/index.ts';
-import { type DeviceReport, findConcerned, mergeReports, upsertDevices } from '../../core/devices/index.ts';
-import { limitFloods, MOST_A_MINUTE } from '../../core/ingest/index.ts';
+import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
+import { type DeviceReport, findDevicesWithRelevantUpdates, mergeReports, upsertDevices } from '../../core/devices/index.ts';
+import { limitPerMinute, MAX_PER_MINUTE } from '../../core/ingest/index.ts';
 import {
-  findOwedTo,
-  judgeUpdates,
-  oweUnconfirmedAgain,
+  findPendingForDevices,
+  evaluateUpdates,
+  requeueUnacknowledged,
   type Report,
   recordLateSuccesses,
   recordReports,
@@ -31,16 +31,16 @@ const DEVICES_A_CALL = 1_000;
 /** Statuses → devices; what they prove about running updates; what the devices just seen are owed. Can be repeated. */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
   const refused = new Map<string, string>();
-  for (const round of apartByInstant(statuses)) {
-    const outcome = await writeApart(mergeByDevice(round), async (batch) => {
+  for (const round of splitSameInstant(statuses)) {
+    const outcome = await writeIsolatingBadRows(mergeByDevice(round), async (batch) => {
       for (const rows of inBatches(batch, DEVICES_A_CALL)) await upsertDevices(sql, rows);
       return [];
     });
-    for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not storable: ${error.message}`);
+    for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not toStorable: ${error.message}`);
   }
-  const concerned = await findConcerned(sql, earliestSightings(statuses));
+  const concerned = await findDevicesWithRelevantUpdates(sql, earliestSightings(statuses));
   const matters = (deviceId: string) => concerned.has(deviceId) && !refused.has(deviceId);
-  await recordProofOfBoot(
+  await recordBootEvidence(
     sql,
     statuses.filter(({ report }) => matters(report.deviceId)),
     now,
@@ -59,21 +59,21 @@ function earliestSightings(statuses: readonly Status[]): { deviceId: string; rec
 }
 
 /** Calls that what one device said in one instant may cost; what a flood says beyond them counts in any order. */
-const MOST_ROUNDS = 4;
+const MAX_SPLITS = 4;
 
 /**
  * The statuses in rounds, nearly always one, in none of which a device says two things in one instant: which of those
  * counts is the statement's to decide, as it is when they come in two batches.
  */
-function apartByInstant(statuses: readonly Status[]): Status[][] {
-  const rounds: Status[][] = Array.from({ length: MOST_ROUNDS }, () => []);
+function splitSameInstant(statuses: readonly Status[]): Status[][] {
+  const rounds: Status[][] = Array.from({ length: MAX_SPLITS }, () => []);
   /** By device and instant; of nearly all there is one. */
   const said = new Map<string, Status[]>();
   for (const status of statuses) {
     const instant = `${status.report.deviceId} ${status.receivedAt.getTime()}`;
     const others = said.get(instant);
     if (others?.some(({ payloadHash }) => payloadHash === status.payloadHash)) continue;
-    rounds[Math.min(others?.length ?? 0, MOST_ROUNDS - 1)]?.push(status);
+    rounds[Math.min(others?.length ?? 0, MAX_SPLITS - 1)]?.push(status);
     if (others === undefined) said.set(instant, [status]);
     else others.push(status);
   }
@@ -90,11 +90,11 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
 }
 
 /** A status that names a version is evidence of what runs, for devices with an update under way; a flood of them is not. */
-async function recordProofOfBoot(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
+async function recordBootEvidence(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
   const proofs = statuses.filter(({ report }) => report.version !== null && report.online);
   const sources = proofs.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
-  const reports = limitFloods(sources, MOST_A_MINUTE.statuses).taken.map(toReport);
-  for (const batch of inBatches(reports)) await judgeUpdates(sql, await recordReports(sql, batch), now);
+  const reports = limitPerMinute(sources, MAX_PER_MINUTE.statuses).taken.map(toReport);
+  for (const batch of inBatches(reports)) await evaluateUpdates(sql, await recordReports(sql, batch), now);
 }
 
 const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
@@ -111,8 +111,8 @@ const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
 async function findOwed(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
   if (awake.length === 0) return [];
   const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
-  await oweUnconfirmedAgain(sql, sightings, now);
+  await requeueUnacknowledged(sql, sightings, now);
   const deviceIds = awake.map(({ deviceId }) => deviceId);
   await recordLateSuccesses(sql, deviceIds, now);
-  return findOwedTo(sql, deviceIds, now);
+  return findPendingForDevices(sql, deviceIds, now);
 }

@@ -25,7 +25,7 @@ export const OPENAPI = {
 };
 
 /** The operator API over its services. */
-export function makeApp(services: Services): App {
+export function createApp(services: Services): App {
   const app: App = new OpenAPIHono<Caller>({
     defaultHook(result, context) {
       if (result.success) return undefined;

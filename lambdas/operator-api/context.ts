@@ -36,7 +36,7 @@ export interface Services {
     redrive(queue: string): Promise<{ queue: string; messages: number } | undefined>;
   };
   /** Since when the system rests; undefined while it is awake. */
-  restingSince(): Promise<string | undefined>;
+  idleSince(): Promise<string | undefined>;
   /** Has the orchestrator look at its next tick. */
   wake(): Promise<void>;
   /** Puts updates on the dispatch queue. */

@@ -17,11 +17,11 @@ import {
   showDevice,
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
-import { findRollout } from '../../core/rollouts/index.ts';
+import { getRollout } from '../../core/rollouts/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { makeForDevice, showRollout } from './making-rollouts.ts';
+import { createForDevice, showRollout } from './create-rollout.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
 /** Before every other rollout: an operator asked for this very device. */
@@ -108,7 +108,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const found = named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now()) : undefined;
     const id = named ?? found?.rolloutId.toString();
     if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
-    const rollout = await findRollout(sql, id);
+    const rollout = await getRollout(sql, id);
     if (rollout === undefined) throw notFound(`rollout ${id}`);
     const explanation = found ?? (await explainDevice(sql, rollout.rollout_id, deviceId, now()));
     if (explanation === undefined) throw notFound(`device ${deviceId}`);
@@ -131,7 +131,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `${deviceId} is being updated by rollout "${rollout}" (${status}); wait until that has ended.`,
       );
     }
-    const id = await makeForDevice(
+    const id = await createForDevice(
       services,
       deviceId,
       {

@@ -1,4 +1,4 @@
-import { makeApp, OPENAPI } from './app.ts';
+import { createApp, OPENAPI } from './app.ts';
 import type { Services } from './context.ts';
 
 /** As API Gateway exports it: OpenAPI has no type of its own for signatures in a header. */
@@ -12,7 +12,7 @@ const SIGV4 = {
 
 /** The OpenAPI document of the routes as they are registered; nothing is called. */
 export function openApiDocument(): OpenApiDocument {
-  const app = makeApp({} as Services);
+  const app = createApp({} as Services);
   app.openAPIRegistry.registerComponent('securitySchemes', 'sigv4', SIGV4);
   return app.getOpenAPI31Document(OPENAPI) as unknown as OpenApiDocument;
 }

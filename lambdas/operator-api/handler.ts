@@ -1,14 +1,14 @@
 import type { APIGatewayProxyEventV2WithIAMAuthorizer } from 'aws-lambda';
 import { handle, type LambdaEvent } from 'hono/aws-lambda';
-import { isResting } from '../../core/orchestrator/index.ts';
+import { isInIdleMode } from '../../core/orchestrator/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { enqueue } from '../shared/queue.ts';
-import { readRestMarker, wake } from '../shared/rest-marker.ts';
-import { makeApp } from './app.ts';
+import { readIdleMarker, wake } from '../shared/idle-marker.ts';
+import { createApp } from './app.ts';
 import { thingCertificates } from './certificates.ts';
 import { type DeadLetterQueueAddress, sqsDeadLetters } from './dead-letters.ts';
 import { bucketUploads } from './uploads.ts';
@@ -16,7 +16,7 @@ import { bucketUploads } from './uploads.ts';
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
 /** The front door answers within 30 s; an operator is told to come back rather than left waiting. */
-const app = makeApp({
+const app = createApp({
   sql: openDatabase({ resumeTimeoutMs: 20_000 }),
   now: () => new Date(),
   settings: {
@@ -28,9 +28,9 @@ const app = makeApp({
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
   certificates: thingCertificates(requireEnv(ENV.thingType)),
   deadLetters: sqsDeadLetters(JSON.parse(requireEnv(ENV.deadLetters)) as Record<string, DeadLetterQueueAddress>),
-  restingSince: async () => {
-    const marker = await readRestMarker();
-    return isResting(marker, new Date()) ? marker.since : undefined;
+  idleSince: async () => {
+    const marker = await readIdleMarker();
+    return isInIdleMode(marker, new Date()) ? marker.since : undefined;
   },
   wake: () => wake(new Date()),
   dispatch: (updateIds) =>

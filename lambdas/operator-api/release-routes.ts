@@ -1,5 +1,5 @@
 import * as routes from '../../api/releases.ts';
-import { readUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
+import { parseUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
 import {
   findRejection,
   listRejectedUploads,
@@ -47,8 +47,8 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const { device_model: model, version, file, ...notes } = c.req.valid('json');
     const imageKey = uploadKey(version, model);
     const key = file === 'signature' ? signatureKey(imageKey) : imageKey;
-    if (readUploadKey(imageKey) === undefined) {
-      const [field, value] = readUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
+    if (parseUploadKey(imageKey) === undefined) {
+      const [field, value] = parseUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
       throw invalid(field, `"${value}" makes no object key; use letters, digits and . _ + -`);
     }
     const metadata = Object.entries(notes).map(([field, value = '']) => {
@@ -90,7 +90,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
 
   app.openapi(routes.rescanUpload, async (c) => {
     const { object_key: key } = c.req.valid('json');
-    if (readUploadKey(key) === undefined)
+    if (parseUploadKey(key) === undefined)
       throw invalid('object_key', `"${key}" is not of the form firmware/{version}/{model}.bin`);
     if (!(await uploads.rescan(key, now()))) throw notFound(`object ${key}`);
     return c.json({ object_key: key }, 202);

@@ -9,11 +9,11 @@ import {
   listUpdates,
   type RolloutChange,
   type RolloutChanges,
-  readDecisions,
-  readFailures,
-  readOutcomes,
-  readRollout,
-  readStages,
+  listRolloutDecisions,
+  listFailures,
+  listOutcomes,
+  loadRolloutRuntime,
+  listStages,
   resumeRollout,
   retryFailed,
   stopRollout,
@@ -21,7 +21,7 @@ import {
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { makeRollout, previewDraft, showRollout } from './making-rollouts.ts';
+import { createRollout, previewDraft, showRollout } from './create-rollout.ts';
 import { Refusal } from './problems.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
@@ -34,7 +34,7 @@ export function addRolloutRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.createRollout, async (c) => {
-    const { id, isNew } = await makeRollout(services, c.req.valid('json'), c.get('caller'));
+    const { id, isNew } = await createRollout(services, c.req.valid('json'), c.get('caller'));
     return c.json(await showRollout(services, String(id)), isNew ? 201 : 200);
   });
 
@@ -81,9 +81,9 @@ export function addRolloutRoutes(app: App, services: Services): void {
   app.openapi(routes.rolloutProgress, async (c) => {
     const id = await idOf(c.req.valid('param').rollout);
     const [stages, failures, outcomes] = await Promise.all([
-      readStages(sql, id),
-      readFailures(sql, id),
-      readOutcomes(sql, id),
+      listStages(sql, id),
+      listFailures(sql, id),
+      listOutcomes(sql, id),
     ]);
     return c.json(json({ stages, failures, outcomes }), 200);
   });
@@ -100,7 +100,7 @@ export function addRolloutRoutes(app: App, services: Services): void {
 
   app.openapi(routes.rolloutDecisions, async (c) => {
     const id = await idOf(c.req.valid('param').rollout);
-    return c.json({ items: json(await readDecisions(sql, id)) }, 200);
+    return c.json({ items: json(await listRolloutDecisions(sql, id)) }, 200);
   });
 }
 
@@ -125,7 +125,7 @@ async function act(
   const allowed: readonly string[] = statesFor(action);
   if (!allowed.includes(rollout.state)) throw cannot(rollout, action, `it is ${rollout.state}`);
   const revoked = async () => {
-    const reason = (await readRollout(sql, change.rolloutId))?.revoked_reason ?? null;
+    const reason = (await loadRolloutRuntime(sql, change.rolloutId))?.revoked_reason ?? null;
     return reason === null ? undefined : `its release was revoked (${reason}); abort it`;
   };
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
@@ -136,7 +136,7 @@ async function act(
     retry: async () => {
       const why = await revoked();
       if (why !== undefined) return why;
-      const active = await readRollout(sql, change.rolloutId);
+      const active = await loadRolloutRuntime(sql, change.rolloutId);
       const versions = active === undefined ? [] : await eligibleVersions(sql, active);
       const devices = await retryFailed(sql, change, versions, now());
       return devices > 0 || 'no device that failed in it may still be updated by it';

@@ -7,7 +7,7 @@ import {
   countSeen,
   countVersions,
   listRejectedMessages,
-  readVersionHistory,
+  listVersionHistory,
 } from '../../core/devices/index.ts';
 import { runTickAlone } from '../../core/orchestrator/index.ts';
 import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
@@ -25,8 +25,8 @@ export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
   app.openapi(routes.showFleet, async (c) => {
-    const [restingSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
-      services.restingSince(),
+    const [idleSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
+      services.idleSince(),
       countDevices(sql),
       countVersions(sql),
       countSeen(sql, now()),
@@ -39,11 +39,11 @@ export function addServiceRoutes(app: App, services: Services): void {
       ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
       ...describeRejections(rejections),
     ];
-    return c.json(json({ devices, resting_since: restingSince ?? null, seen, versions, rollouts, attention }), 200);
+    return c.json(json({ devices, idle_since: idleSince ?? null, seen, versions, rollouts, attention }), 200);
   });
 
   app.openapi(routes.fleetHistory, async (c) => {
-    const items = await readVersionHistory(sql, c.req.valid('query').hours, now());
+    const items = await listVersionHistory(sql, c.req.valid('query').hours, now());
     return c.json({ items: json(items) }, 200);
   });
 

@@ -4,11 +4,11 @@ import type { Sql } from '../../core/db/index.ts';
 import { takeLease } from '../../core/db/index.ts';
 import {
   hasWork,
-  isResting,
-  mayRest,
-  type Outlook,
-  readOutlook,
-  restUntil,
+  isInIdleMode,
+  mayEnterIdle,
+  type IdleAssessment,
+  assessIdle,
+  idleUntil,
   runTickAlone,
   sampleFleetVersions,
   sweepHistory,
@@ -19,7 +19,7 @@ import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
-import { idleSweepMinutes, readRestMarker, wake, writeRestMarker } from '../shared/rest-marker.ts';
+import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shared/idle-marker.ts';
 import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
@@ -32,9 +32,9 @@ const HOUSEKEEPING_SECONDS = 300;
 /** The schedule's tick; one at a time. While the system rests it leaves the database alone. */
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const now = new Date();
-  const marker = await readRestMarker();
-  if (isResting(marker, now)) return quiet();
-  const outlook = idleSweepMinutes > 0 && mayRest(marker, now) ? await readOutlook(database, now) : undefined;
+  const marker = await readIdleMarker();
+  if (isInIdleMode(marker, now)) return quiet();
+  const outlook = idleSweepMinutes > 0 && mayEnterIdle(marker, now) ? await assessIdle(database, now) : undefined;
   const dueAts = await look(context.awsRequestId, now);
   if (outlook !== undefined && dueAts !== undefined) await rest(outlook, dueAts, now);
 }
@@ -59,7 +59,7 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
     return undefined;
   }
   const published = await publishRolloutEvents(database, now);
-  await keepHouse(database, holder, now);
+  await runHousekeeping(database, holder, now);
   for (const { owed, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: owed.length });
   logger.info('tick', { expired: tick.expired, published: published.length });
   const halted = published.filter((change) => change.event === 'rollout_halted');
@@ -72,16 +72,16 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
 }
 
 /** What was written between the look and the marker was woken for before there was a rest: the second look finds it. */
-async function rest(outlook: Outlook, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
-  const until = restUntil(outlook, dueAts, idleSweepMinutes, now);
+async function rest(outlook: IdleAssessment, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
+  const until = idleUntil(outlook, dueAts, idleSweepMinutes, now);
   if (until === undefined || outlook.known === null) return;
   const { known } = outlook;
-  await writeRestMarker({ state: 'resting', since: now.toISOString(), until: until.toISOString(), known });
-  if (!isDeepStrictEqual(await readOutlook(database, now), outlook)) await wake(now);
+  await writeIdleMarker({ state: 'resting', since: now.toISOString(), until: until.toISOString(), known });
+  if (!isDeepStrictEqual(await assessIdle(database, now), outlook)) await wake(now);
 }
 
 /** The lease is left to expire: that is the interval. */
-async function keepHouse(sql: Sql, holder: string, now: Date): Promise<void> {
+async function runHousekeeping(sql: Sql, holder: string, now: Date): Promise<void> {
   if (!(await takeLease(sql, 'housekeeping', holder, now, HOUSEKEEPING_SECONDS))) return;
   await sampleFleetVersions(sql, now);
   await sweepHistory(sql, historyDays, now);

@@ -1,6 +1,6 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { Sql } from '../../core/db/index.ts';
-import { detailType, markPublished, type RolloutEvent, readUnpublishedEvents } from '../../core/rollouts/index.ts';
+import { detailType, markPublished, type RolloutEvent, loadUnpublishedEvents } from '../../core/rollouts/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 
@@ -18,7 +18,7 @@ const CALLS_A_TICK = 20;
 export async function publishRolloutEvents(sql: Sql, now: Date): Promise<RolloutEvent[]> {
   const published: RolloutEvent[] = [];
   for (let calls = 0; calls < CALLS_A_TICK; calls++) {
-    const events = await readUnpublishedEvents(sql, EVENTS_A_CALL);
+    const events = await loadUnpublishedEvents(sql, EVENTS_A_CALL);
     const taken = await put(events);
     await markPublished(
       sql,

@@ -4,10 +4,10 @@ import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
-import { wake } from '../shared/rest-marker.ts';
+import { wake } from '../shared/idle-marker.ts';
 import { registerUpload } from './register-upload.ts';
-import { uploadMeant } from './signed-upload.ts';
-import { readUploadEvent } from './upload-event.ts';
+import { findDescribedUpload } from './signed-upload.ts';
+import { parseUploadEvent } from './upload-event.ts';
 
 const database = openDatabase();
 const settings = { models: readModels(), signing: readSigning() };
@@ -18,8 +18,8 @@ const settings = { models: readModels(), signing: readSigning() };
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   for (const { body } of event.Records) {
-    const object = readUploadEvent(body);
-    const upload = await uploadMeant(object, settings);
+    const object = parseUploadEvent(body);
+    const upload = await findDescribedUpload(object, settings);
     if (upload === undefined) {
       logger.info('signature without an upload that waits for it', { key: object.key });
       continue;

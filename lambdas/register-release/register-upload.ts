@@ -3,14 +3,14 @@ import type { Inspection, ParsedImage } from '../../core/image/index.ts';
 import { ESP8266 } from '../../core/image/index.ts';
 import {
   expectedChip,
-  judgeFit,
-  judgeSecureVersion,
-  judgeSignature,
+  evaluateFit,
+  evaluateSecureVersion,
+  evaluateSignature,
   type Models,
   type ReleaseNotes,
   type ReleaseRefusal,
-  readReleaseNotes,
-  readUploadKey,
+  parseReleaseNotes,
+  parseUploadKey,
   releaseKey,
   type SignatureFinding,
   type Signing,
@@ -20,7 +20,7 @@ import {
   versionWarnings,
 } from '../../core/policy/index.ts';
 import {
-  claimModelChip,
+  fixModelChip,
   findHighestSecureVersion,
   findReleaseChecksum,
   insertRelease,
@@ -61,7 +61,7 @@ export async function registerUpload(
   deployment: RegistrationSettings,
   now: Date,
 ): Promise<RegistrationOutcome> {
-  const named = readUploadKey(upload.key);
+  const named = parseUploadKey(upload.key);
   if (named === undefined)
     return upload.key.toLowerCase().endsWith('.bin') ? reject(misplaced(upload.key)) : { kind: 'ignored' };
   const { version, deviceModel } = named;
@@ -74,12 +74,12 @@ export async function registerUpload(
   const { inspection, metadata, detached } = await readUpload(upload, kinds, signing.trustedPublicKeys);
   const { image, sha256 } = inspection;
   if (inspection.verdict !== 'ACCEPT' || image === null || sha256 === null) return reject(inspection);
-  const notes = readReleaseNotes(metadata);
+  const notes = parseReleaseNotes(metadata);
   if ('verdict' in notes) return reject(notes, image);
-  const misfit = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? image.chip, settings);
+  const misfit = evaluateFit(image, upload.sizeBytes, deviceModel, knownChip ?? image.chip, settings);
   if (misfit !== undefined) return reject(misfit, image);
 
-  const signature = judgeSignature(image, detached, deviceModel, signing);
+  const signature = evaluateSignature(image, detached, deviceModel, signing);
   const release = newRelease(named, upload, { ...inspection, image, sha256 }, notes, signature);
   const known = await findReleaseChecksum(sql, deviceModel, version);
   if (known !== undefined) return repeated(sql, known, release);
@@ -89,8 +89,8 @@ export async function registerUpload(
     const isLate = detached === 'none' && (await hasSignature(upload, signing));
     return isLate ? registerUpload(sql, upload, deployment, now) : reject(refusal, image);
   }
-  const chip = await claimModelChip(sql, deviceModel, image.chip);
-  const firstWasOther = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? chip, settings);
+  const chip = await fixModelChip(sql, deviceModel, image.chip);
+  const firstWasOther = evaluateFit(image, upload.sizeBytes, deviceModel, knownChip ?? chip, settings);
   if (firstWasOther !== undefined) return reject(firstWasOther, image);
 
   await copyToReleases(upload, release.objectKey);
@@ -132,7 +132,7 @@ async function refuseLower(
   { allowLowerSecureVersion }: Signing,
 ): Promise<ReleaseRefusal | undefined> {
   if (allowLowerSecureVersion) return undefined;
-  return judgeSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
+  return evaluateSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
 }
 
 /** A release never changes, except that a signature may come after its image. */

@@ -1,4 +1,4 @@
-import { readUploadKey, settingsOf, signedUploadKey, signingOf } from '../../core/policy/index.ts';
+import { parseUploadKey, settingsOf, signedUploadKey, signingOf } from '../../core/policy/index.ts';
 import { findUpload } from './object-store.ts';
 import type { RegistrationSettings } from './register-upload.ts';
 import type { Upload } from './upload-event.ts';
@@ -8,10 +8,10 @@ import type { Upload } from './upload-event.ts';
  * looked at again. Undefined for a signature that nothing waits for: its image is not there yet and will look for it, or
  * no key is trusted that could have made it.
  */
-export async function uploadMeant(object: Upload, settings: RegistrationSettings): Promise<Upload | undefined> {
+export async function findDescribedUpload(object: Upload, settings: RegistrationSettings): Promise<Upload | undefined> {
   const key = signedUploadKey(object.key);
   if (key === undefined) return object;
-  const named = readUploadKey(key);
+  const named = parseUploadKey(key);
   if (named === undefined) return undefined;
   const { trustedPublicKeys } = signingOf(settings.signing, settingsOf(settings.models, named.deviceModel));
   return trustedPublicKeys.length === 0 ? undefined : findUpload(object.bucket, key);

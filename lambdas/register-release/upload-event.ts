@@ -26,7 +26,7 @@ export interface Upload {
 }
 
 /** @throws ZodError for anything that is not such an event: a bug in the template, to be kept in the dead-letter queue */
-export function readUploadEvent(body: string): Upload {
+export function parseUploadEvent(body: string): Upload {
   const { time, detail } = objectCreated.parse(JSON.parse(body));
   const { key, size, etag, 'version-id': versionId } = detail.object;
   return { bucket: detail.bucket.name, key, sizeBytes: size, etag, versionId, uploadedAt: new Date(time) };

@@ -31,7 +31,7 @@ describe('the service', () => {
     api.deadLetters = [{ queue: 'status', messages: 3 }];
     expect(await client.fleet()).toMatchObject({
       devices: 2,
-      resting_since: null,
+      idle_since: null,
       seen: { last_hour: 2, last_day: 2, last_week: 2, is_estimate: false },
       versions: [{ device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 }],
       rollouts: [{ name: 'r', state: 'paused' }],

@@ -42,7 +42,7 @@ const EMPTY = {
   },
   '/v1/fleet': {
     devices: 0,
-    resting_since: null,
+    idle_since: null,
     seen: { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false },
     versions: [],
     rollouts: [],

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { foldLedgers } from '../../core/orchestrator/index.ts';
+import { compactCounters } from '../../core/orchestrator/index.ts';
 import { openDatabaseAt } from '../../test/support/database.ts';
 import { DEVICE_ID, MODEL, makeFleet } from './fleet-data.ts';
 
@@ -57,7 +57,7 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
     for (const { name } of indexes) await client.query(`DROP INDEX ${name}`);
     for (let n = 1; n <= LARGE.rollouts; n++) {
       log(`rollout ${n}`);
-      await makeRollout(client, n);
+      await createRollout(client, n);
     }
     for (const { name, definition } of indexes) {
       log(name);
@@ -68,13 +68,13 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
     await client.query('TRUNCATE device_changes');
   });
   const filled = await openDatabaseAt(url, false);
-  await foldLedgers(filled.app);
+  await compactCounters(filled.app);
   await filled.close();
   await withClient(url, (client) => client.query('VACUUM ANALYZE'));
 }
 
 /** Of a complete rollout 97 in 100 succeeded; the newest has a third yet to do. */
-async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
+async function createRollout(client: pg.Client, rollout: number): Promise<void> {
   const isNewest = rollout === LARGE.rollouts;
   await client.query(
     `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip)

@@ -1,6 +1,6 @@
 import type { Database, SqlValues } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
-import { type LinkTarget, parseOtaTopic, readLinkToken } from '../../core/policy/index.ts';
+import { type LinkTarget, parseOtaTopic, parseLinkToken } from '../../core/policy/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
@@ -245,7 +245,7 @@ export class Simulation {
   async #openLinks(fetches: readonly [SimDevice, SimAction & { kind: 'fetch' }][]): Promise<void> {
     const opened: (LinkTarget & { deviceId: string })[] = [];
     for (const [device, { token, version, attempt }] of fetches) {
-      const target = readLinkToken(token, SECRET);
+      const target = parseLinkToken(token, SECRET);
       const link = target === undefined ? undefined : await this.#survive(() => readLink(this.sql, target, this.now));
       const isOpen = link?.kind === 'open';
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });

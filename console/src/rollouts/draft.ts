@@ -1,4 +1,4 @@
-import { readAttribute } from '../../../api/attribute-text.ts';
+import { parseAttribute } from '../../../api/attribute-text.ts';
 import type { RolloutDraft } from '../../../api/rollouts.ts';
 
 type TargetFilter = NonNullable<RolloutDraft['target_filter']>;
@@ -157,7 +157,7 @@ function devicesOf(text: string): TargetFilter {
 /** A line without a value becomes null, which the service refuses. */
 function readAttributes(text: string): Record<string, string> {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const pairs = lines.map((line) => readAttribute(line) ?? [line.trim(), null]);
+  const pairs = lines.map((line) => parseAttribute(line) ?? [line.trim(), null]);
   return Object.fromEntries(pairs) as Record<string, string>;
 }
 

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { claimDevices } from '../../../core/assignment/assign-devices.ts';
-import { claimOnWalk, walkOf } from '../../../core/assignment/claim-scan.ts';
+import { assignDevices } from '../../../core/assignment/assign-devices.ts';
+import { assignByScan, scanStateOf } from '../../../core/assignment/claim-scan.ts';
 import type { Sql } from '../../../core/db/index.ts';
 import { changeGroup, setAttributes } from '../../../core/devices/index.ts';
-import { readTarget } from '../../../core/policy/index.ts';
-import { abortRollout, readRollout, readWinners, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
-import { ledgerErrors } from '../../support/counter-recount.ts';
+import { parseTarget } from '../../../core/policy/index.ts';
+import { abortRollout, loadRolloutRuntime, loadHigherPriorityRollouts, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
+import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -180,15 +180,15 @@ describe('a walk', () => {
   /** Goes on with the walk of a rollout that has begun, by itself and with two devices a stretch. */
   async function walkOn(sql: Sql, stretches: number, claims?: number): Promise<number> {
     const [row] = await db.app.query<{ id: number }>('SELECT id FROM rollout_configurations');
-    const read = await readRollout(sql, row?.id ?? 0);
+    const read = await loadRolloutRuntime(sql, row?.id ?? 0);
     if (read === undefined) throw new Error('there is no rollout');
-    const target = readTarget(read.target_type, read.target_filter, 100);
+    const target = parseTarget(read.target_type, read.target_filter, 100);
     if (!target.ok) throw new Error(target.reason);
     const claimer = { rollout: read, target: target.target, winners: [] };
     const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
     const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
     const limits = { devicesAStretch: claims === undefined ? 2 : 100, stretches, ...(claims && { claims }) };
-    return (await claimOnWalk(sql, claimer, what, walkOf(read, [], service.now), service.now, limits)).claimed;
+    return (await assignByScan(sql, claimer, what, scanStateOf(read, [], service.now), service.now, limits)).claimed;
   }
   const comeTo = async () => {
     const [row] = await db.app.query<{ scan_cursor: string | null }>('SELECT scan_cursor FROM rollout_runtime');
@@ -366,16 +366,16 @@ async function leftBehind(): Promise<number> {
   );
   let left = 0;
   for (const { id, version: target } of rows) {
-    const read = await readRollout(db.app, id);
+    const read = await loadRolloutRuntime(db.app, id);
     if (read === undefined || read.stage_hash_cutoff === null) continue;
-    const filter = readTarget(read.target_type, read.target_filter, 100);
+    const filter = parseTarget(read.target_type, read.target_filter, 100);
     if (!filter.ok) throw new Error(filter.reason);
     const older = ['1.0.0', '2.0.0'].filter((current) => current < target);
-    const winners = await readWinners(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
+    const winners = await loadHigherPriorityRollouts(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
     const claimer = { rollout: read, target: filter.target, winners };
     const release = { releaseId: read.release_id ?? 0, version: target, isSteppingStone: false, fromVersions: older };
     const scope = { kind: 'stretch', after: '', until: null } as const;
-    left += (await claimDevices(db.app, claimer, release, scope, 10, service.now)).claimed;
+    left += (await assignDevices(db.app, claimer, release, scope, 10, service.now)).claimed;
   }
   return left;
 }
@@ -394,7 +394,7 @@ test(
           service.later(1);
           await tickAsLongAsItHalts();
           expect(await leftBehind()).toBe(0);
-          expect(await ledgerErrors(db.app)).toEqual([]);
+          expect(await counterErrors(db.app)).toEqual([]);
         }
       }),
       { numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 5) },

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sql } from '../../../core/db/index.ts';
-import { judgeUpdates } from '../../../core/updates/index.ts';
+import { evaluateUpdates } from '../../../core/updates/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -84,7 +84,7 @@ describe('heartbeats of a device with an open update', () => {
         return rows;
       },
     };
-    await judgeUpdates(sql, [1], service.now);
+    await evaluateUpdates(sql, [1], service.now);
     expect(read).toBeLessThan(1_200);
     expect(await updateOf()).toMatchObject({ status: 'success', completed_at: null });
     service.later(1);

@@ -2,12 +2,12 @@ import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { detachedSignature } from '../../../core/image/detached-signature.ts';
-import { readPublicKey } from '../../../core/image/public-keys.ts';
+import { parsePublicKey } from '../../../core/image/public-keys.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 
 const keys = signingKeys();
 const pem = ({ publicKey }: { publicKey: KeyObject }) => publicKey.export({ type: 'spki', format: 'pem' }).toString();
-const nameOf = (pair: { publicKey: KeyObject }) => readPublicKey(pem(pair)).digest;
+const nameOf = (pair: { publicKey: KeyObject }) => parsePublicKey(pem(pair)).digest;
 
 const image = Buffer.from('an image, which may be any bytes at all');
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
@@ -75,8 +75,8 @@ describe('a detached signature', () => {
 describe('a trusted public key', () => {
   test('is named by the SHA-256 of its SubjectPublicKeyInfo', () => {
     const der = keys.p256.publicKey.export({ type: 'spki', format: 'der' });
-    expect(readPublicKey(pem(keys.p256))).toMatchObject({ scheme: 'ECDSA-P256', digest: sha256(der).toString('hex') });
-    expect(readPublicKey(pem(keys.ed25519)).scheme).toBe('Ed25519');
+    expect(parsePublicKey(pem(keys.p256))).toMatchObject({ scheme: 'ECDSA-P256', digest: sha256(der).toString('hex') });
+    expect(parsePublicKey(pem(keys.ed25519)).scheme).toBe('Ed25519');
   });
 
   test('is P-256 or Ed25519, and one', () => {
@@ -90,7 +90,7 @@ describe('a trusted public key', () => {
       '',
     ];
     for (const text of wrong)
-      expect(() => readPublicKey(text), text).toThrow('expected one P-256 or Ed25519 public key');
+      expect(() => parsePublicKey(text), text).toThrow('expected one P-256 or Ed25519 public key');
   });
 
   test.each(['pkcs8', 'sec1'] as const)('is never a private one (%s), which the error does not repeat', (type) => {
@@ -98,7 +98,7 @@ describe('a trusted public key', () => {
     expect(createPrivateKey(text).type).toBe('private');
     const message = (() => {
       try {
-        return String(readPublicKey(text));
+        return String(parsePublicKey(text));
       } catch (error) {
         return String(error);
       }

@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { detachedSignature } from '../../../core/image/detached-signature.ts';
 import { inspectImage } from '../../../core/image/inspect-image.ts';
-import { readPublicKey } from '../../../core/image/public-keys.ts';
+import { parsePublicKey } from '../../../core/image/public-keys.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { signImage } from '../../../fleet/sign-image.ts';
 
@@ -98,9 +98,9 @@ describe.skipIf(spawnSync('openssl', ['version']).status !== 0)('openssl', () =>
     const detached = detachedSignature(read('firmware.bin.sig'), [trusted]);
     for await (const _chunk of detached.watch(once(image)));
     const sha256 = createHash('sha256').update(image).digest('hex');
-    expect(detached.signer(sha256)?.digest).toBe(readPublicKey(trusted).digest);
+    expect(detached.signer(sha256)?.digest).toBe(parsePublicKey(trusted).digest);
     const name = sh('openssl pkey -pubin -in release-key.pub.pem -outform DER | openssl dgst -sha256 -r').toString();
-    expect(name.slice(0, 64)).toBe(readPublicKey(trusted).digest);
+    expect(name.slice(0, 64)).toBe(parsePublicKey(trusted).digest);
     expect(createPublicKey(trusted).type).toBe('public');
     const documented = readFileSync(new URL('../../../docs/signing.md', import.meta.url), 'utf8');
     for (const line of `${makeKey}\n${signIt}`.split('\n')) expect(documented).toContain(line.trim());

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inspectImage } from '../../../core/image/inspect-image.ts';
-import { judgeSignature, type SignatureFinding, signingSchema } from '../../../core/policy/index.ts';
+import { evaluateSignature, type SignatureFinding, signingSchema } from '../../../core/policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 
@@ -50,7 +50,7 @@ const flip = (at: number) => (bytes: Buffer) => bytes.writeUInt8(bytes.readUInt8
 async function judge(file: Buffer, trustedKeyDigests: readonly string[]): Promise<SignatureFinding | undefined> {
   const { verdict, image: parsed } = await inspect(file);
   const signing = signingSchema.parse({ trustedKeyDigests, requireSignedFirmware: true });
-  return verdict !== 'ACCEPT' || parsed === null ? undefined : judgeSignature(parsed, 'none', 'van', signing);
+  return verdict !== 'ACCEPT' || parsed === null ? undefined : evaluateSignature(parsed, 'none', 'van', signing);
 }
 
 describe.each(SCHEMES)('a signature of secure boot v2 with %s', (scheme, key, keyBytes, digest) => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { describeFloods, limitFloods, limitReports, MOST_A_MINUTE } from '../../../core/ingest/rate-limit.ts';
+import { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from '../../../core/ingest/rate-limit.ts';
 import { recordRejectedMessages } from '../../../core/ingest/rejected-messages.ts';
 import type { RejectedMessage } from '../../../core/ingest/rule-message.ts';
 import { sha256 } from '../../../core/util/index.ts';
@@ -40,7 +40,7 @@ const progress = (deviceId: string, ms: number) => ({
 async function ingest(messages: readonly ReturnType<typeof progress>[]): Promise<void> {
   const { taken, dropped } = await limitReports(db.app, messages);
   await storeReports(db.app, taken, noon);
-  await recordRejectedMessages(db.app, describeFloods(dropped, MOST_A_MINUTE.reports));
+  await recordRejectedMessages(db.app, describeDropped(dropped, MAX_PER_MINUTE.reports));
 }
 
 const countRows = async (table: string) => {
@@ -58,7 +58,7 @@ describe('a device that floods', () => {
     expect(
       await db.app.query(`SELECT device_id, count(*)::integer AS events FROM ota_events GROUP BY 1 ORDER BY 1`),
     ).toEqual([
-      { device_id: 'd0', events: MOST_A_MINUTE.reports },
+      { device_id: 'd0', events: MAX_PER_MINUTE.reports },
       { device_id: 'd1', events: 6 },
     ]);
     expect(await db.app.query('SELECT topic, reason, received_at FROM rejected_messages')).toEqual([
@@ -69,7 +69,7 @@ describe('a device that floods', () => {
       },
     ]);
     await ingest([progress('d0', 60_000)]);
-    expect(await countRows('ota_events')).toBe(MOST_A_MINUTE.reports + 7);
+    expect(await countRows('ota_events')).toBe(MAX_PER_MINUTE.reports + 7);
   });
 
   test('with what is rejected leaves as many rows as are enough to see what it does', async () => {
@@ -87,7 +87,7 @@ describe('a device that floods', () => {
         Array.from({ length: 200 }, (_, n) => garbage(batch * 2_000 + n * 5)),
       );
     }
-    expect(await countRows('rejected_messages')).toBe(MOST_A_MINUTE.rejections + 1);
+    expect(await countRows('rejected_messages')).toBe(MAX_PER_MINUTE.rejections + 1);
   });
 
   test('with statuses is still known by its newest, and its update sees the first of each minute', async () => {
@@ -119,7 +119,7 @@ describe('a device that floods', () => {
       flood.map((ms) => ({ receivedAt: at(ms), payloadHash: sha256(String(ms)), report: report(ms) })),
       at(50_000),
     );
-    expect(await countRows('ota_events WHERE device_id IS NOT NULL')).toBe(MOST_A_MINUTE.statuses);
+    expect(await countRows('ota_events WHERE device_id IS NOT NULL')).toBe(MAX_PER_MINUTE.statuses);
     expect(await db.app.query('SELECT uptime_seconds::integer AS uptime FROM devices')).toEqual([{ uptime: 40_900 }]);
   });
 });
@@ -147,19 +147,19 @@ describe('a second delivery', () => {
 
   test('of reports is handed on, so that what a first one left undone is done, and is no flood', async () => {
     await addDevices(db.app, 1);
-    const said = numbers(MOST_A_MINUTE.reports).map((n) => progress('d0', n * 100));
+    const said = numbers(MAX_PER_MINUTE.reports).map((n) => progress('d0', n * 100));
     await ingest(said.slice(0, 200));
     const { taken, dropped } = await limitReports(db.app, [...said, progress('d0', 59_999)]);
     expect(dropped).toEqual([progress('d0', 59_999)]);
-    expect(taken).toHaveLength(MOST_A_MINUTE.reports);
+    expect(taken).toHaveLength(MAX_PER_MINUTE.reports);
     await ingest(said);
-    expect(await countRows('ota_events')).toBe(MOST_A_MINUTE.reports);
+    expect(await countRows('ota_events')).toBe(MAX_PER_MINUTE.reports);
     expect(await countRows('rejected_messages')).toBe(0);
-    expect((await limitReports(db.app, said)).taken).toHaveLength(MOST_A_MINUTE.reports);
+    expect((await limitReports(db.app, said)).taken).toHaveLength(MAX_PER_MINUTE.reports);
   });
 });
 
 test('what comes late, but was said minutes apart, is no flood', () => {
   const night = Array.from({ length: 480 }, (_, n) => progress('d0', n * 60_000));
-  expect(limitFloods(night, MOST_A_MINUTE.statuses).dropped).toEqual([]);
+  expect(limitPerMinute(night, MAX_PER_MINUTE.statuses).dropped).toEqual([]);
 });

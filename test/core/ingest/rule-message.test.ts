@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { decodeRuleMessage } from '../../../core/ingest/rule-message.ts';
 import { sha256 } from '../../../core/util/index.ts';
-import { readOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
-import { readStatus } from '../../../lambdas/ingest-status/status-message.ts';
+import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
+import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 
@@ -50,7 +50,7 @@ test.each([
   ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
 ])('the reason why a message %s is refused can be stored, wherever it was cut', (_, said) => {
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), 2, now);
-  const reason = decoded.ok ? (readStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
+  const reason = decoded.ok ? (parseStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
   expect(reason).toContain('xxxxx');
   expect(reason.isWellFormed()).toBe(true);
 });
@@ -58,7 +58,7 @@ test.each([
 test('the message of a result can be stored, wherever it was cut', () => {
   const said = { success: false, message: `${'x'.repeat(499)}😀` };
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), 2, now);
-  const read = decoded.ok ? readOtaMessage(decoded.value, 'result') : undefined;
+  const read = decoded.ok ? parseOtaMessage(decoded.value, 'result') : undefined;
   expect(read?.ok && (read.report.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
 });
 

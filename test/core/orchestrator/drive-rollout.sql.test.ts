@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eligibleVersions } from '../../../core/orchestrator/drive-rollout.ts';
-import { abortRollout, readRollout, resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/index.ts';
+import { abortRollout, loadRolloutRuntime, resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -237,7 +237,7 @@ describe('an operator', () => {
     await service.tick();
     await service.result('d0', 4);
     await service.tick();
-    const rollout = await readRollout(db.app, id);
+    const rollout = await loadRolloutRuntime(db.app, id);
     await service.status('d0', '3.0.0');
     const versions = rollout === undefined ? [] : await eligibleVersions(db.app, rollout);
     expect(versions).toEqual([]);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { DeviceReport } from '../../../core/devices/index.ts';
-import { isResting, mayRest, readOutlook, restUntil, saysNothingNew } from '../../../core/orchestrator/idle-mode.ts';
+import { isInIdleMode, mayEnterIdle, assessIdle, idleUntil, isRedundantHeartbeat } from '../../../core/orchestrator/idle-mode.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 
 const AT_ONCE = { stages: [] };
-const outlook = () => readOutlook(db.app, service.now);
+const outlook = () => assessIdle(db.app, service.now);
 const seen = (device: string, hoursAgo: number) =>
   db.app.query('UPDATE devices SET last_seen = :at::timestamptz WHERE device_id = :device', {
     device,
@@ -97,17 +97,17 @@ describe('until when', () => {
     ['not at all, where that is soon', calm, [at(4)], undefined],
     ['not at all, where work is open', { ...calm, isBusy: true }, [], undefined],
   ])('%s', (_, outlook, dueAts, expected) => {
-    expect(restUntil(outlook, dueAts, 60, now)).toEqual(expected);
+    expect(idleUntil(outlook, dueAts, 60, now)).toEqual(expected);
   });
 
   test('it is awake for five minutes between two rests, and after it was woken', () => {
     const resting = { state: 'resting', since: at(-60).toISOString(), until: now.toISOString(), known: [] } as const;
-    expect(isResting(resting, at(-1))).toBe(true);
-    expect(isResting(resting, now)).toBe(false);
-    expect([mayRest(resting, at(4)), mayRest(resting, at(5))]).toEqual([false, true]);
+    expect(isInIdleMode(resting, at(-1))).toBe(true);
+    expect(isInIdleMode(resting, now)).toBe(false);
+    expect([mayEnterIdle(resting, at(4)), mayEnterIdle(resting, at(5))]).toEqual([false, true]);
     const awake = { state: 'awake', since: now.toISOString() } as const;
-    expect([isResting(awake, now), mayRest(awake, at(4)), mayRest(awake, at(5))]).toEqual([false, false, true]);
-    expect(mayRest(undefined, now)).toBe(true);
+    expect([isInIdleMode(awake, now), mayEnterIdle(awake, at(4)), mayEnterIdle(awake, at(5))]).toEqual([false, false, true]);
+    expect(mayEnterIdle(undefined, now)).toBe(true);
   });
 });
 
@@ -122,7 +122,7 @@ describe('a status says nothing new', () => {
   };
   const known = new Map([[row.device_id, row]]);
   const said = (part: Partial<DeviceReport>) =>
-    saysNothingNew(
+    isRedundantHeartbeat(
       {
         deviceId: 'd0',
         clientId: 'd0',

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { DIRECT_MAX_BYTES, type EndedAttempt, planRetry } from '../../../core/policy/retry-policy.ts';
-import type { Judgement } from '../../../core/policy/update-policy.ts';
+import type { AttemptVerdict } from '../../../core/policy/update-policy.ts';
 
 const completedAt = new Date('2026-03-01T12:00:00Z');
-const judgement = (given: Partial<Judgement>): Judgement => ({
+const judgement = (given: Partial<AttemptVerdict>): AttemptVerdict => ({
   status: 'failed',
   acknowledgedAt: completedAt,
   reportedAt: completedAt,

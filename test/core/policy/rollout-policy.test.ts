@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { readPlan, type Stage } from '../../../core/policy/rollout-plan.ts';
-import { decideRollout, type Gates, type RolloutNumbers, type Tally } from '../../../core/policy/rollout-policy.ts';
+import { parsePlan, type Stage } from '../../../core/policy/rollout-plan.ts';
+import { decideRollout, type Gates, type RolloutNumbers, type StageCounts } from '../../../core/policy/rollout-policy.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 const minutes = (n: number) => new Date(now.getTime() + n * 60_000);
 const gates: Gates = { failureThreshold: 0.1, failureCount: null, minReports: 5 };
-const tally = (given: Partial<Tally> = {}): Tally => ({
+const tally = (given: Partial<StageCounts> = {}): StageCounts => ({
   claimed: 100,
   succeeded: 0,
   failed: 0,
@@ -14,7 +14,7 @@ const tally = (given: Partial<Tally> = {}): Tally => ({
   ...given,
 });
 
-function numbers(ofStage: Partial<Tally>, given: Partial<RolloutNumbers> = {}): RolloutNumbers {
+function numbers(ofStage: Partial<StageCounts>, given: Partial<RolloutNumbers> = {}): RolloutNumbers {
   return {
     stage: 0,
     reachesAll: false,
@@ -103,7 +103,7 @@ describe('a slow start', () => {
 });
 
 describe('stages', () => {
-  const plan = readPlan({
+  const plan = parsePlan({
     stages: [{ percentage: 10, soak_minutes: 60, min_success_rate: 0.9 }, { percentage: 50 }],
     send_window: null,
     failure_threshold: 0.5,
@@ -183,7 +183,7 @@ describe('stages', () => {
 
 describe('the plan of a rollout', () => {
   const read = (stages: unknown, send_window: unknown = null) =>
-    readPlan({ stages, send_window, failure_threshold: 0.1, min_reports: 5 });
+    parsePlan({ stages, send_window, failure_threshold: 0.1, min_reports: 5 });
 
   test('no stages start slowly', () => {
     expect(read(null)).toMatchObject({ ok: true, plan: { stages: null } });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   type AttemptFacts,
   type BootReport,
-  judgeAttempt,
+  evaluateAttempt,
   REPORTED_STATES,
   type ReportedState,
   type ResultReport,
@@ -41,7 +41,7 @@ const written: AttemptFacts = {
 
 describe('before a result', () => {
   test('a command without an answer stays sent until its deadline', () => {
-    expect(judgeAttempt(silent, times, at(899))).toMatchObject({
+    expect(evaluateAttempt(silent, times, at(899))).toMatchObject({
       status: 'sent',
       deadlineAt: at(900),
       completedAt: null,
@@ -49,20 +49,20 @@ describe('before a result', () => {
   });
 
   test('a command that was never answered times out', () => {
-    const judged = judgeAttempt(silent, times, at(900));
+    const judged = evaluateAttempt(silent, times, at(900));
     expect(judged).toMatchObject({ status: 'timed_out', completedAt: at(900) });
     expect(judged.errorMessage).toBe('no answer to the command within 15 min');
   });
 
   test('each report puts the deadline off', () => {
     const facts = { ...silent, acknowledgedAt: at(1), lastReportAt: at(600), furthestState: 'downloading' as const };
-    expect(judgeAttempt(facts, times, at(1_400))).toMatchObject({ status: 'downloading', deadlineAt: at(1_500) });
-    expect(judgeAttempt(facts, times, at(1_500)).errorMessage).toBe('no progress for 15 min while downloading');
+    expect(evaluateAttempt(facts, times, at(1_400))).toMatchObject({ status: 'downloading', deadlineAt: at(1_500) });
+    expect(evaluateAttempt(facts, times, at(1_500)).errorMessage).toBe('no progress for 15 min while downloading');
   });
 
   test('a failure is final at once, with what the device said', () => {
     const result = { receivedAt: at(9), success: false, code: 2, message: 'Download failed' };
-    expect(judgeAttempt({ ...written, result }, times, at(10))).toMatchObject({
+    expect(evaluateAttempt({ ...written, result }, times, at(10))).toMatchObject({
       status: 'failed',
       resultCode: 2,
       errorMessage: 'Download failed',
@@ -73,7 +73,7 @@ describe('before a result', () => {
 
 describe('written is not running', () => {
   test('success is provisional until the new version reports', () => {
-    expect(judgeAttempt(written, times, at(61))).toMatchObject({
+    expect(evaluateAttempt(written, times, at(61))).toMatchObject({
       status: 'success',
       bootedAt: null,
       completedAt: null,
@@ -82,27 +82,27 @@ describe('written is not running', () => {
 
   test('the new version confirms it, and surviving makes it final', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5)] };
-    expect(judgeAttempt(facts, times, at(76))).toMatchObject({
+    expect(evaluateAttempt(facts, times, at(76))).toMatchObject({
       bootedAt: at(75),
       deadlineAt: at(375),
       completedAt: null,
     });
-    expect(judgeAttempt(facts, times, at(375))).toMatchObject({ status: 'success', completedAt: at(375) });
+    expect(evaluateAttempt(facts, times, at(375))).toMatchObject({ status: 'success', completedAt: at(375) });
   });
 
   test('the old version after a reboot is a rollback', () => {
     const facts = { ...written, boots: [boot(100, '1.0.0', 20)] };
-    expect(judgeAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', completedAt: at(100) });
+    expect(evaluateAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', completedAt: at(100) });
   });
 
   test('the old version that dies after a first report of the new one is a rollback too', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(140, '1.0.0', 3)] };
-    expect(judgeAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', bootedAt: at(75) });
+    expect(evaluateAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', bootedAt: at(75) });
   });
 
   test('a version that was neither sent nor there before is what the image calls itself', () => {
     const facts = { ...written, boots: [boot(100, '1.9.9', 20)] };
-    expect(judgeAttempt(facts, times, at(101))).toMatchObject({
+    expect(evaluateAttempt(facts, times, at(101))).toMatchObject({
       status: 'failed',
       unexpectedVersion: '1.9.9',
       completedAt: at(100),
@@ -111,12 +111,12 @@ describe('written is not running', () => {
 
   test('where it is not known what ran before, another version is a rollback', () => {
     const facts = { ...written, previousVersion: null, boots: [boot(100, '1.9.9', 20)] };
-    expect(judgeAttempt(facts, times, at(101)).status).toBe('rolled_back');
+    expect(evaluateAttempt(facts, times, at(101)).status).toBe('rolled_back');
   });
 
   test('the old version long after the new one has survived changes nothing', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(5_000, '1.0.0', 3)] };
-    expect(judgeAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', completedAt: at(375) });
+    expect(evaluateAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', completedAt: at(375) });
   });
 
   test.each([
@@ -124,17 +124,17 @@ describe('written is not running', () => {
     ['a heartbeat without an uptime within 20 s', boot(79, '1.0.0')],
     ['an uptime that reaches back before the result', boot(160, '1.0.0', 200)],
   ])('%s proves nothing', (_, report) => {
-    expect(judgeAttempt({ ...written, boots: [report] }, times, at(161)).status).toBe('success');
+    expect(evaluateAttempt({ ...written, boots: [report] }, times, at(161)).status).toBe('success');
   });
 
   test('silence after the result times out', () => {
-    const judged = judgeAttempt(written, times, at(60 + 900));
+    const judged = evaluateAttempt(written, times, at(60 + 900));
     expect(judged).toMatchObject({ status: 'timed_out', completedAt: at(960) });
     expect(judged.errorMessage).toBe('written, but 2.0.0 was not reported within 15 min');
   });
 
   test('the new version confirms an update whose result was lost', () => {
-    expect(judgeAttempt({ ...silent, boots: [boot(80, '2.0.0')] }, times, at(81))).toMatchObject({
+    expect(evaluateAttempt({ ...silent, boots: [boot(80, '2.0.0')] }, times, at(81))).toMatchObject({
       status: 'success',
       installedAt: at(80),
       bootedAt: at(80),
@@ -226,14 +226,14 @@ describe('every state and every event', () => {
   const cells = Object.keys(SAID).flatMap((state) => events.map((event) => [state as Said, event] as const));
   test.each(cells)('%s, then %s', (state, event) => {
     const now = event === 'silence' ? at(100_000) : at(301);
-    const { status, bootedAt, completedAt, deadlineAt } = judgeAttempt(EVENTS[event](SAID[state]), times, now);
+    const { status, bootedAt, completedAt, deadlineAt } = evaluateAttempt(EVENTS[event](SAID[state]), times, now);
     const became = status !== 'success' || bootedAt === null ? status : completedAt === null ? 'confirmed' : 'survived';
     expect(became).toBe(TABLE[state][event]);
     expect({ isOpen: completedAt === null, hasDeadline: deadlineAt !== null }).toEqual({
       isOpen: OPEN.includes(became),
       hasDeadline: OPEN.includes(became),
     });
-    expect(judgeAttempt(SAID[state], times, at(299)).status).toBe(state === 'confirmed' ? 'success' : state);
+    expect(evaluateAttempt(SAID[state], times, at(299)).status).toBe(state === 'confirmed' ? 'success' : state);
   });
 });
 
@@ -278,8 +278,8 @@ test('a judgement is the same however often it is made, and an outcome stays onc
           .map(({ second, version, uptime }) => boot(second, version, uptime))
           .sort((x, y) => x.receivedAt.getTime() - y.receivedAt.getTime()),
       };
-      const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => judgeAttempt(facts, times, at(second)));
-      expect(judgeAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
+      const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => evaluateAttempt(facts, times, at(second)));
+      expect(evaluateAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
       if (early?.completedAt) expect(late).toEqual(early);
       else expect(early?.deadlineAt).not.toBeNull();
     }),
@@ -296,7 +296,7 @@ test('a device that is slow to reboot is never rolled back', () => {
         const boots = heartbeats
           .map(({ after, uptime }) => boot(60 + after, '1.0.0', after + uptime))
           .sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
-        expect(judgeAttempt({ ...written, boots }, times, at(870)).status).not.toBe('rolled_back');
+        expect(evaluateAttempt({ ...written, boots }, times, at(870)).status).not.toBe('rolled_back');
       },
     ),
   );

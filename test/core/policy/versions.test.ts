@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isSameVersion, judgeVersion, type VersionVerdict } from '../../../core/policy/versions.ts';
+import { isSameVersion, evaluateVersion, type VersionVerdict } from '../../../core/policy/versions.ts';
 
 const policy = { target: '2.4.0', minVersion: '2.0.0' as string | null, allowDowngrade: false, includeUnknown: false };
 
@@ -21,7 +21,7 @@ describe('which versions may be sent 2.4.0, which needs 2.0.0', () => {
     ['g0296947-dirty', 'eligible', { minVersion: null }],
   ];
   test.each(cases)('%s is %s %o', (current, verdict, change = {}) => {
-    expect(judgeVersion(current, { ...policy, ...change })).toBe(verdict);
+    expect(evaluateVersion(current, { ...policy, ...change })).toBe(verdict);
   });
 });
 

@@ -1,6 +1,6 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { deviceTimeline, readVersionHistory } from '../../../core/devices/index.ts';
+import { deviceTimeline, listVersionHistory } from '../../../core/devices/index.ts';
 import { sampleFleetVersions, sweepHistory } from '../../../core/orchestrator/index.ts';
 import { abortRollout, resumeRollout, stopRollout } from '../../../core/rollouts/rollout-control.ts';
 import { eventBus, eventsService } from '../../../local/services/events/index.ts';
@@ -28,7 +28,7 @@ test('of a history with very many versions the newest samples are told', async (
      FROM generate_series(0, 95) AS step, generate_series(1, 60) AS version`,
     { now: service.now },
   );
-  const samples = await readVersionHistory(db.app, 24, service.now);
+  const samples = await listVersionHistory(db.app, 24, service.now);
   expect(samples).toHaveLength(5_000);
   expect(samples.at(-1)?.at).toEqual(service.now);
 });

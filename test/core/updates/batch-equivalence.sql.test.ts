@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tallyEndedUpdates } from '../../../core/updates/count-outcomes.ts';
+import { countOutcomes } from '../../../core/updates/count-outcomes.ts';
 import { reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
 import { ingestReports } from '../../../lambdas/ingest-ota/report-batch.ts';
-import { readStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-status/status-batch.ts';
+import { parseStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-status/status-batch.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 
@@ -94,7 +94,7 @@ const histories = fc.tuple(lives('d0'), lives('d1'), lives('d2')).map((all) => a
 
 /** What the two ingestion functions do with a batch of their queue. */
 async function ingest(queue: Queued['queue'], batch: readonly Queued[]): Promise<void> {
-  if (queue === 'status') await storeStatusBatch(db.app, readStatusBatch(batch, now), now);
+  if (queue === 'status') await storeStatusBatch(db.app, parseStatusBatch(batch, now), now);
   else await ingestReports(db.app, batch, now);
 }
 
@@ -152,7 +152,7 @@ async function deliver(messages: readonly Queued[], sizes: readonly number[]): P
     }
   }
   // The next tick does this for updates that statuses ended.
-  await tallyEndedUpdates(db.app);
+  await countOutcomes(db.app);
 }
 
 const sentOrder = ({ body }: Queued) => (JSON.parse(body) as { received_at: number }).received_at;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readOwedUpdates, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
+import { loadPendingUpdates, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -66,7 +66,7 @@ test('a device that answers before its command is said to be undeliverable keeps
   await service.tick();
   service.absent.clear();
   service.later(61);
-  expect(await readOwedUpdates(db.app, [1], service.now)).toHaveLength(1);
+  expect(await loadPendingUpdates(db.app, [1], service.now)).toHaveLength(1);
   const planned = { id: 1, family: 'devices', delivery: 'redirect' } as const;
   const [reserved] = await reserveSends(db.app, rollout, [planned], service.now);
   await service.accept('d0');

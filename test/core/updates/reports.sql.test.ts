@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type DeviceReport, mergeReports, upsertDevices } from '../../../core/devices/index.ts';
 import { reserveSends } from '../../../core/updates/dispatch-updates.ts';
-import { judgeUpdates } from '../../../core/updates/evaluate-updates.ts';
+import { evaluateUpdates } from '../../../core/updates/evaluate-updates.ts';
 import { expireUpdates } from '../../../core/updates/expire-updates.ts';
 import { type Report, recordReports } from '../../../core/updates/reports.ts';
 import { sha256 } from '../../../core/util/index.ts';
@@ -53,7 +53,7 @@ const running = say(40, 'status', { version: '2.0.0', uptimeSeconds: 5 }, { vers
 const wentBack = say(50, 'status', { version: '1.0.0', uptimeSeconds: 5 }, { version: '1.0.0' });
 
 async function deliver(reports: readonly Report[], now = at(60)): Promise<void> {
-  await judgeUpdates(db.app, await recordReports(db.app, reports), now);
+  await evaluateUpdates(db.app, await recordReports(db.app, reports), now);
 }
 
 const updateOf = async (device = 'd0') => {

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { claimDevices } from '../../../core/assignment/index.ts';
-import { readTarget } from '../../../core/policy/index.ts';
+import { assignDevices } from '../../../core/assignment/index.ts';
+import { parseTarget } from '../../../core/policy/index.ts';
 import {
-  type ActiveRollout,
+  type RolloutRuntime,
   beginStage,
-  findActiveRollouts,
-  fixMemberThreshold,
-  readRollout,
+  listActiveRolloutIds,
+  fixTargetCutoff,
+  loadRolloutRuntime,
 } from '../../../core/rollouts/index.ts';
-import { tallyEndedUpdates } from '../../../core/updates/count-outcomes.ts';
+import { countOutcomes } from '../../../core/updates/count-outcomes.ts';
 import {
   type PlannedSend,
-  pickOwedUpdates,
+  pickPendingUpdates,
   reserveSends,
   storeSendOutcomes,
 } from '../../../core/updates/dispatch-updates.ts';
@@ -30,20 +30,20 @@ beforeEach(async () => {
 });
 
 const now = new Date('2026-03-01T12:00:10Z');
-const anyone = readTarget('all', {}, 100);
+const anyone = parseTarget('all', {}, 100);
 if (!anyone.ok) throw new Error(anyone.reason);
 const { target } = anyone;
 
-async function readActive(): Promise<ActiveRollout[]> {
-  const rollouts = await Promise.all((await findActiveRollouts(db.app)).map((id) => readRollout(db.app, id)));
+async function readActive(): Promise<RolloutRuntime[]> {
+  const rollouts = await Promise.all((await listActiveRolloutIds(db.app)).map((id) => loadRolloutRuntime(db.app, id)));
   return rollouts.flatMap((rollout) => rollout ?? []);
 }
 
 const everyone = { reach: { share: 1 } };
 
-async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
+async function claim(rollout: RolloutRuntime, limit = 1_000): Promise<number> {
   const target_hash_cutoff =
-    rollout.target_hash_cutoff ?? (await fixMemberThreshold(db.app, rollout, target)) ?? 'f'.repeat(32);
+    rollout.target_hash_cutoff ?? (await fixTargetCutoff(db.app, rollout, target)) ?? 'f'.repeat(32);
   await beginStage(db.app, { ...rollout, target_hash_cutoff }, target, 0, everyone, now);
   const release = {
     releaseId: rollout.release_id ?? 0,
@@ -53,7 +53,7 @@ async function claim(rollout: ActiveRollout, limit = 1_000): Promise<number> {
   };
   const claimer = { rollout: { ...rollout, stage_hash_cutoff: target_hash_cutoff }, target, winners: [] };
   const scope = { kind: 'stretch', after: '', until: null } as const;
-  return (await claimDevices(db.app, claimer, release, scope, limit, now)).claimed;
+  return (await assignDevices(db.app, claimer, release, scope, limit, now)).claimed;
 }
 
 async function startRollout(
@@ -64,7 +64,7 @@ async function startRollout(
   const rollout = (await readActive()).find((active) => active.id === id);
   if (rollout === undefined) throw new Error(`${name} is not active`);
   await claim(rollout);
-  const ids = await pickOwedUpdates(db.app, id, 1_000, now, 60);
+  const ids = await pickPendingUpdates(db.app, id, 1_000, now, 60);
   return { id, owed: ids.map((update) => ({ id: update, family: 'devices', delivery: 'redirect' })) };
 }
 
@@ -150,7 +150,7 @@ describe('several dispatchers at once', () => {
     );
     await Promise.all([
       storeSendOutcomes(db.app, gone, now),
-      ...Array.from({ length: 4 }, () => tallyEndedUpdates(db.app)),
+      ...Array.from({ length: 4 }, () => countOutcomes(db.app)),
       ...Array.from({ length: 4 }, () => reserveSends(db.app, id, owed, now)),
     ]);
     const [pace] = await db.app.query<{ in_flight: number; held: number }>(

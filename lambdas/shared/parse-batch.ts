@@ -1,11 +1,11 @@
 import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/ingest/index.ts';
 import { DEVICE_ID_SEGMENT } from '../../core/policy/index.ts';
-import type { Queued } from './queued.ts';
+import type { Queued } from './queue-message.ts';
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
 /** What can be read of the bodies of a queue, and what cannot, with the reason; none holds up another. */
-export function readBatch<T>(
+export function parseBatch<T>(
   batch: readonly Queued[],
   now: Date,
   read: (message: RuleMessage) => Read<T>,

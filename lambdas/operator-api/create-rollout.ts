@@ -6,14 +6,14 @@ import {
   encodeCommand,
   expectedChip,
   packetProblem,
-  readTarget,
+  parseTarget,
   settingsOf,
   TOKEN_LENGTH,
 } from '../../core/policy/index.ts';
 import { showRelease } from '../../core/releases/index.ts';
 import {
-  findNumbered,
-  findRollout,
+  listNumberedRollouts,
+  getRollout,
   insertRollout,
   type RolloutRow,
   type RolloutValues,
@@ -23,27 +23,27 @@ import { invalid, notFound, Refusal } from './problems.ts';
 
 /** A rollout as the API shows it. @throws Refusal where there is none */
 export async function showRollout({ sql, now }: Services, idOrName: string) {
-  const rollout = await findRollout(sql, idOrName);
+  const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
   const waiting_for = rollout.state === 'active' ? await describeState(sql, rollout.rollout_id, now()) : null;
   return json({ ...rollout, waiting_for });
 }
 
 /** Makes a rollout, or finds the same one that a call before made. @throws Refusal for what could never be rolled out */
-export async function makeRollout(
+export async function createRollout(
   services: Services,
   draft: RolloutDraft,
   by: string,
 ): Promise<{ id: number; isNew: boolean }> {
   const { sql, now } = services;
   const values = valuesOf(draft);
-  const known = await findRollout(sql, values.name);
+  const known = await getRollout(sql, values.name);
   if (known !== undefined) return sameRollout(known, values);
   checkTarget(values);
   await checkRelease(services, values);
   const id = await insertRollout(sql, values, by, now());
   if (id !== undefined) return { id, isNew: true };
-  const winner = await findRollout(sql, values.name);
+  const winner = await getRollout(sql, values.name);
   if (winner === undefined) throw notFound(`rollout "${values.name}"`);
   return sameRollout(winner, values);
 }
@@ -53,7 +53,7 @@ export async function makeRollout(
  * yet to do it. The name gets a number where it was used before.
  * @throws Refusal that says why the device would not be updated
  */
-export async function makeForDevice(
+export async function createForDevice(
   services: Services,
   deviceId: string,
   draft: RolloutDraft,
@@ -67,11 +67,11 @@ export async function makeForDevice(
     const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it all the same' : '';
     throw new Refusal(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
   }
-  const before = await findNumbered(services.sql, values.name);
+  const before = await listNumberedRollouts(services.sql, values.name);
   const [newest] = before;
   if (newest?.is_awaited && newest.allow_downgrade === values.allow_downgrade) return newest.rollout_id;
   const name = before.length === 0 ? values.name : `${values.name} (${before.length + 1})`;
-  return (await makeRollout(services, { ...draft, name }, by)).id;
+  return (await createRollout(services, { ...draft, name }, by)).id;
 }
 
 /** What a draft would do now. */
@@ -114,7 +114,7 @@ function checkTarget({
   rollout_percentage: percentage,
   device_model: model,
 }: RolloutValues): void {
-  const target = readTarget(type, filter, percentage);
+  const target = parseTarget(type, filter, percentage);
   if (!target.ok) throw invalid('target_filter', target.reason.replace(/^target_filter: /, ''));
   if (target.target.models !== null && !target.target.models.includes(model)) {
     throw invalid('target_filter.models', `leaves out ${model}, the model of the release: it would mean no device`);

@@ -1,23 +1,23 @@
 import { AccessDenied, GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { isResting, type Resting, type RestMarker } from '../../core/orchestrator/index.ts';
-import { REST_MARKER_KEY } from '../../core/policy/index.ts';
+import { isInIdleMode, type Resting, type IdleMarker } from '../../core/orchestrator/index.ts';
+import { IDLE_MARKER_KEY } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './log.ts';
 
 /** A hint is not worth waiting for. */
 const client = new S3Client({ maxAttempts: 2, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } });
-const object = { Bucket: requireEnv(ENV.firmwareBucket), Key: REST_MARKER_KEY };
+const object = { Bucket: requireEnv(ENV.firmwareBucket), Key: IDLE_MARKER_KEY };
 
 /** Minutes between two looks of a resting system; 0: it never rests, and nobody asks. */
 export const idleSweepMinutes = Number(requireEnv(ENV.idleSweepMinutes));
 
 /** @returns undefined before the first was written, and where S3 does not answer: the system is awake then */
-export async function readRestMarker(): Promise<RestMarker | undefined> {
+export async function readIdleMarker(): Promise<IdleMarker | undefined> {
   if (idleSweepMinutes === 0) return undefined;
   try {
     const { Body } = await client.send(new GetObjectCommand(object));
-    return JSON.parse((await Body?.transformToString()) ?? '') as RestMarker;
+    return JSON.parse((await Body?.transformToString()) ?? '') as IdleMarker;
   } catch (error) {
     // S3 says "access denied" of an object that is not there to whoever may not list the bucket.
     const isAbsent = error instanceof NoSuchKey || error instanceof AccessDenied;
@@ -26,7 +26,7 @@ export async function readRestMarker(): Promise<RestMarker | undefined> {
   }
 }
 
-export async function writeRestMarker(marker: RestMarker): Promise<void> {
+export async function writeIdleMarker(marker: IdleMarker): Promise<void> {
   await client.send(new PutObjectCommand({ ...object, Body: JSON.stringify(marker), ContentType: 'application/json' }));
   logger.info('rest marker', { ...marker, known: marker.state === 'resting' ? marker.known.length : undefined });
 }
@@ -37,7 +37,7 @@ export async function writeRestMarker(marker: RestMarker): Promise<void> {
  */
 export async function wake(now: Date): Promise<void> {
   if (idleSweepMinutes === 0) return;
-  await writeRestMarker({ state: 'awake', since: now.toISOString() }).catch((error: Error) =>
+  await writeIdleMarker({ state: 'awake', since: now.toISOString() }).catch((error: Error) =>
     logger.error('the rest marker cannot be written: what was asked for begins with the next sweep', error),
   );
 }
@@ -45,13 +45,13 @@ export async function wake(now: Date): Promise<void> {
 /** For how long a marker is gone by that was read. */
 const TRUSTED_MS = 15_000;
 let readAt = Number.NEGATIVE_INFINITY;
-let marker: RestMarker | undefined;
+let marker: IdleMarker | undefined;
 
 /** The marker while the system rests; for functions that are called often, read at most every {@link TRUSTED_MS}. */
 export async function resting(now: Date): Promise<Resting | undefined> {
   if (Math.abs(now.getTime() - readAt) >= TRUSTED_MS) {
-    marker = await readRestMarker();
+    marker = await readIdleMarker();
     readAt = now.getTime();
   }
-  return isResting(marker, now) ? marker : undefined;
+  return isInIdleMode(marker, now) ? marker : undefined;
 }
