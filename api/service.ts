@@ -79,7 +79,7 @@ export const tickSchema = z
   .object({
     ran: z.boolean().describe('false when another tick was at work.'),
     rollouts: z.array(
-      z.object({ rollout: z.string(), state: z.string(), claimed: z.number().int(), owed: z.number().int() }),
+      z.object({ rollout: z.string(), state: z.string(), assigned: z.number().int(), pending: z.number().int() }),
     ),
     failed: z.array(z.number().int()).describe('Ids of rollouts that failed; the log says why. The others went on.'),
   })

@@ -35,7 +35,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'STATE', value: (rollout) => stateText(rollout) },
     { head: 'CLAIMED', value: ({ devices }) => devices, align: 'right' },
     { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
-    { head: 'OPEN', value: ({ owed, in_progress }) => owed + in_progress, align: 'right' },
+    { head: 'OPEN', value: ({ pending, in_progress }) => pending + in_progress, align: 'right' },
     { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },
     { head: 'CREATED', value: ({ created_at }) => ago(created_at, now) },
     { head: 'REMARKS', value: ({ paused_reason }) => paused_reason ?? '' },
@@ -130,14 +130,14 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
 
 /** `6 devices claimed: 4 succeeded, 1 failed, 1 under way`. */
 export function talliesText(rollout: RolloutSummary): string {
-  const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
+  const { devices, pending, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
   const parts = [
     ...(succeeded > 0 ? [`${number(succeeded)} succeeded`] : []),
     ...(failed > 0 ? [red(`${number(failed)} failed`)] : []),
     ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
     ...(in_progress > 0 ? [`${number(in_progress)} under way`] : []),
-    ...(owed > 0 ? [`${number(owed)} owed`] : []),
+    ...(pending > 0 ? [`${number(pending)} owed`] : []),
   ];
   return `${count(devices, 'device')} claimed: ${parts.join(', ')}`;
 }

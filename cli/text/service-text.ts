@@ -15,8 +15,8 @@ function drivenTable(rollouts: Tick['rollouts']): string[] {
   return table(rollouts, [
     { head: 'ROLLOUT', value: ({ rollout }) => rollout },
     { head: 'STATE', value: ({ state }) => state },
-    { head: 'CLAIMED', value: ({ claimed }) => claimed, align: 'right' },
-    { head: 'OWED', value: ({ owed }) => owed, align: 'right' },
+    { head: 'CLAIMED', value: ({ assigned }) => assigned, align: 'right' },
+    { head: 'OWED', value: ({ pending }) => pending, align: 'right' },
   ]);
 }
 

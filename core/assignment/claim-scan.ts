@@ -73,7 +73,7 @@ export async function assignByScan(
   begun: Walk,
   now: Date,
   { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK, claims = CLAIMS_A_TICK } = {},
-): Promise<{ claimed: number; walk: Walk }> {
+): Promise<{ assigned: number; walk: Walk }> {
   const { rollout } = claimer;
   const isNew = rollout.scan_fingerprint !== begun.basis || rollout.changes_from_xid !== begun.since;
   let walk = begun;
@@ -99,7 +99,7 @@ export async function assignByScan(
     await comeTo({ ...walk, after: stretch.until });
   }
   await comeTo(walk);
-  return { claimed, walk };
+  return { assigned, walk };
 }
 
 /**

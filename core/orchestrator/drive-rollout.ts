@@ -39,9 +39,9 @@ const DISPATCHES_A_TICK = 500;
 const PUT_OFF_SECONDS = 60;
 
 export interface RolloutTick {
-  readonly claimed: number;
+  readonly assigned: number;
   /** Ids of updates to dispatch now. */
-  readonly owed: readonly number[];
+  readonly pending: readonly number[];
   readonly state: string;
   /** When it has something to do even if no device says anything; null: never. */
   readonly dueAt: Date | null;
@@ -68,18 +68,18 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
   const begun = await beginFirstStage(sql, ready, now);
   if (begun === undefined) return { ...NOTHING, state: 'stopped, or begun by another, just now', dueAt: now };
   const releases = chooseFor(begun);
-  const { claimed, ready: looked } = await claim(sql, begun, releases, now);
-  const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
+  const { assigned, ready: looked } = await claim(sql, begun, releases, now);
+  const decision = decideRollout(numbersOf(begun.rollout, assigned), gatesOf(rollout), begun.plan.stages, now);
   const furtherClaims = await carryOut(sql, looked, releases, decision, now);
-  const owed =
+  const pending =
     decision.kind === 'halt' ? [] : await pickPendingUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
-  const isIdle = claimed + furtherClaims + owed.length === 0;
+  const isIdle = assigned + furtherClaims + pending.length === 0;
   const completed = decision.kind === 'finish' && isIdle && (await finish(sql, looked, releases, now));
   const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
-  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describeDecision(decision), dueAt };
+  return { assigned: assigned + furtherClaims, pending, state: completed ? 'completed' : describeDecision(decision), dueAt };
 }
 
-const NOTHING = { claimed: 0, owed: [] };
+const NOTHING = { assigned: 0, pending: [] };
 
 /** Open updates have deadlines of their own. */
 function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRuntime, now: Date): Date | null {
@@ -175,13 +175,13 @@ async function claim(
   ready: RolloutContext,
   releases: readonly AssignableRelease[],
   now: Date,
-): Promise<{ claimed: number; ready: RolloutContext }> {
+): Promise<{ assigned: number; ready: RolloutContext }> {
   const { rollout } = ready;
   const fromVersions = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
-  const { claimed, walk } = await assignByScan(sql, ready, what, scanStateOf(rollout, ready.registered, now), now);
+  const { assigned, walk } = await assignByScan(sql, ready, what, scanStateOf(rollout, ready.registered, now), now);
   const come = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
-  return { claimed, ready: { ...ready, rollout: { ...rollout, ...come } } };
+  return { assigned, ready: { ...ready, rollout: { ...rollout, ...come } } };
 }
 
 /** @returns how many more devices were claimed, of a stage that began */
@@ -201,7 +201,7 @@ async function carryOut(
     await recordGate(sql, rollout, isGateMet(decision) ? (rollout.gate_held_since ?? now) : null);
   if (decision.kind !== 'advance') return 0;
   const next = await begin(sql, ready, decision.stage, decision.size, now);
-  return next === undefined ? 0 : (await claim(sql, next, releases, now)).claimed;
+  return next === undefined ? 0 : (await claim(sql, next, releases, now)).assigned;
 }
 
 /**

@@ -61,7 +61,7 @@ export async function runTick(
   for (const id of await listActiveRolloutIds(sql)) {
     try {
       const tick = await driveById(sql, id, now);
-      await dispatch(tick?.owed ?? []);
+      await dispatch(tick?.pending ?? []);
       if (tick !== undefined) rollouts.push(tick);
     } catch (error) {
       problems.push({ rolloutId: id, error });
@@ -81,7 +81,7 @@ async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     const reason = `the database refuses a value of its row: ${error.message}`;
     await stopRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
-    return { rollout: rollout.name, claimed: 0, owed: [], state: `halted: ${reason}`, dueAt: null };
+    return { rollout: rollout.name, assigned: 0, pending: [], state: `halted: ${reason}`, dueAt: null };
   }
 }
 

@@ -2,7 +2,7 @@ import type { Stage } from './rollout-plan.ts';
 
 /** What became of the device updates of a stage, or of all stages since the rollout began or was resumed. */
 export interface StageCounts {
-  readonly claimed: number;
+  readonly assigned: number;
   readonly succeeded: number;
   /** Failed, rolled back, timed out, silent. */
   readonly failed: number;
@@ -148,7 +148,7 @@ const moreOutcomes = (count: number) => `${count} more outcome${count === 1 ? ''
 const reports = ({ succeeded, failed }: StageCounts) => succeeded + failed;
 
 /** Outcomes that can still be expected, with those that are in. */
-const countable = ({ claimed, canceled }: StageCounts) => claimed - canceled;
+const countable = ({ assigned, canceled }: StageCounts) => assigned - canceled;
 
 /** A stage with fewer devices than the sample asks for is judged by those that it has. */
 const sampleOf = (tally: StageCounts, minReports: number) => Math.min(minReports, countable(tally));

@@ -32,7 +32,7 @@ export interface RolloutValues {
 
 export interface RolloutCounts {
   readonly devices: number;
-  readonly owed: number;
+  readonly pending: number;
   readonly in_progress: number;
   readonly succeeded: number;
   readonly failed: number;

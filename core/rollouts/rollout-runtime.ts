@@ -232,13 +232,13 @@ export async function loadHigherPriorityRollouts(
   });
 }
 
-const NOTHING: StageCounts = { claimed: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
+const NOTHING: StageCounts = { assigned: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
 
 /** A rollout as its policy sees it. `claimed` devices were claimed since it was read; one that went quiet counts as failed. */
 export function numbersOf(rollout: RolloutRuntime, claimed: number): RolloutNumbers {
   const withSilent = (tally: StageCounts, silent: number): StageCounts => ({
     ...tally,
-    claimed: tally.claimed + claimed,
+    assigned: tally.assigned + claimed,
     failed: tally.failed + silent,
     failurePoints: tally.failurePoints + silent,
   });

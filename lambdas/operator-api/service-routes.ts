@@ -87,11 +87,11 @@ export function addServiceRoutes(app: App, services: Services): void {
     const tick = await runTickAlone(sql, `operator ${c.get('caller')} ${randomUUID()}`, now(), dispatch);
     const problems = tick?.problems ?? [];
     for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
-    const driven = tick?.rollouts.map(({ rollout, state, claimed, owed }) => ({
+    const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({
       rollout,
       state,
       claimed,
-      owed: owed.length,
+      owed: pending.length,
     }));
     const failed = problems.map(({ rolloutId }) => rolloutId);
     return c.json({ ran: driven !== undefined, rollouts: driven ?? [], failed }, 200);

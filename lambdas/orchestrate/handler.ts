@@ -60,7 +60,7 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
   }
   const published = await publishRolloutEvents(database, now);
   await runHousekeeping(database, holder, now);
-  for (const { owed, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: owed.length });
+  for (const { pending, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: pending.length });
   logger.info('tick', { expired: tick.expired, published: published.length });
   const halted = published.filter((change) => change.event === 'rollout_halted');
   count({ ticks: 1, rolloutsHalted: halted.length });

@@ -26,7 +26,7 @@ const rollout = {
   aborted_at: null,
   stage: 1,
   devices: 25,
-  owed: 8,
+  pending: 8,
   in_progress: 4,
   succeeded: 11,
   failed: 1,

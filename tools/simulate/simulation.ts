@@ -174,7 +174,7 @@ export class Simulation {
     });
     const sent = await this.#dispatch();
     const { expired, rollouts } = tick ?? { expired: 1, rollouts: [] };
-    const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { claimed }) => sum + claimed, 0) === 0;
+    const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { assigned }) => sum + assigned, 0) === 0;
     this.#nextTick = this.second + (isIdle && this.#isQuiet() ? IDLE_TICK_SECONDS : TICK_SECONDS);
   }
 

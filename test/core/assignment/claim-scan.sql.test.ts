@@ -188,7 +188,7 @@ describe('a walk', () => {
     const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
     const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
     const limits = { devicesAStretch: claims === undefined ? 2 : 100, stretches, ...(claims && { claims }) };
-    return (await assignByScan(sql, claimer, what, scanStateOf(read, [], service.now), service.now, limits)).claimed;
+    return (await assignByScan(sql, claimer, what, scanStateOf(read, [], service.now), service.now, limits)).assigned;
   }
   const comeTo = async () => {
     const [row] = await db.app.query<{ scan_cursor: string | null }>('SELECT scan_cursor FROM rollout_runtime');

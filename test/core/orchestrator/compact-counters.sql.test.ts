@@ -34,7 +34,7 @@ beforeEach(async () => {
 const because = () => ({ rolloutId, reason: 'because', by: 'an operator' });
 const counts = async () => {
   const found = await getRollout(db.app, 'all');
-  return found && { devices: found.devices, owed: found.owed, succeeded: found.succeeded, failed: found.failed };
+  return found && { devices: found.devices, owed: found.pending, succeeded: found.succeeded, failed: found.failed };
 };
 
 test('counts follow every change of a row, and stay when sums take the place of entries', async () => {

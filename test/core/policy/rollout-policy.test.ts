@@ -6,7 +6,7 @@ const now = new Date('2026-03-01T12:00:00Z');
 const minutes = (n: number) => new Date(now.getTime() + n * 60_000);
 const gates: Gates = { failureThreshold: 0.1, failureCount: null, minReports: 5 };
 const tally = (given: Partial<StageCounts> = {}): StageCounts => ({
-  claimed: 100,
+  assigned: 100,
   succeeded: 0,
   failed: 0,
   failurePoints: given.failed ?? 0,
@@ -41,7 +41,7 @@ describe('what halts a rollout', () => {
     ],
     [
       'a number of failures, however small their share',
-      numbers({ succeeded: 900, failed: 3, claimed: 1000 }),
+      numbers({ succeeded: 900, failed: 3, assigned: 1000 }),
       { failureCount: 3 },
       '3 of 903 devices failed; the rollout allows fewer than 3',
     ],
@@ -53,7 +53,7 @@ describe('what halts a rollout', () => {
     ],
     [
       'fewer outcomes than asked for, where there are no more devices',
-      numbers({ claimed: 2, failed: 2 }),
+      numbers({ assigned: 2, failed: 2 }),
       {},
       '2 of 2 devices failed, which is 100 %; the rollout allows 10 %',
     ],
@@ -145,22 +145,22 @@ describe('stages', () => {
     ],
     [
       'holds while its rate may yet be reached',
-      numbers({ claimed: 20, succeeded: 8, failed: 2 }),
+      numbers({ assigned: 20, succeeded: 8, failed: 2 }),
       { kind: 'hold', waitingFor: '90 % success; it is 80 %' },
     ],
     [
       'is judged by the devices that it has',
-      numbers({ claimed: 2, succeeded: 2 }, { gateHeldSince: minutes(-60) }),
+      numbers({ assigned: 2, succeeded: 2 }, { gateHeldSince: minutes(-60) }),
       { kind: 'advance' },
     ],
     [
       'without a device to update is passed',
-      numbers({ claimed: 0 }, { gateHeldSince: minutes(-60) }),
+      numbers({ assigned: 0 }, { gateHeldSince: minutes(-60) }),
       { kind: 'advance' },
     ],
     [
       'of the rest of the members is the last',
-      numbers({ claimed: 50, succeeded: 50 }, { stage: 2, reachesAll: true }),
+      numbers({ assigned: 50, succeeded: 50 }, { stage: 2, reachesAll: true }),
       { kind: 'finish' },
     ],
   ];
@@ -169,13 +169,13 @@ describe('stages', () => {
   });
 
   test('that were taken away while it ran leave the rest of the members', () => {
-    const decision = decide(numbers({ claimed: 50, succeeded: 50 }, { stage: 5 }));
+    const decision = decide(numbers({ assigned: 50, succeeded: 50 }, { stage: 5 }));
     expect(decision).toEqual({ kind: 'advance', stage: 6, size: null });
     expect(decideRollout(staged(numbers({})), gates, null, now)).toEqual({ kind: 'advance', stage: 1, size: null });
   });
 
   test('given to a slow start let everyone begin, or cannot be given', () => {
-    const slow = numbers({ claimed: 50 }, { startLimit: 10, startedCount: 3 });
+    const slow = numbers({ assigned: 50 }, { startLimit: 10, startedCount: 3 });
     expect(decideRollout(slow, gates, stages.slice(-1), now)).toEqual({ kind: 'advance', stage: 1, size: null });
     expect(decideRollout(slow, gates, stages, now)).toMatchObject({ kind: 'halt' });
   });
