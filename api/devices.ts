@@ -116,7 +116,7 @@ export const listDevices = createRoute({
   responses: { 200: answer('A page', pageOf('DevicePage', deviceSchema)), ...refusals() },
 });
 
-export const showDevice = createRoute({
+export const getDevice = createRoute({
   method: 'get',
   path: '/v1/devices/{device_id}',
   tags: ['Devices'],

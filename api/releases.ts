@@ -91,7 +91,7 @@ export const listReleases = createRoute({
   responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...refusals() },
 });
 
-export const showRelease = createRoute({
+export const getRelease = createRoute({
   method: 'get',
   path: '/v1/releases/{device_model}/{version}',
   tags: ['Releases'],

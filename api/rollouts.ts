@@ -146,14 +146,14 @@ export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
 
 export const previewSchema = z
   .object({
-    members: z.number().int().describe('Devices that the filter means.'),
-    participants: z.number().int().describe('Of them: how many take part, by `rollout_percentage`.'),
+    matching: z.number().int().describe('Devices that the filter means.'),
+    targeted: z.number().int().describe('Of them: how many take part, by `rollout_percentage`.'),
     will_be_updated: z.number().int().describe('Members that would be updated, were all of them to take part.'),
     via_stepping_stone: z.number().int(),
     warnings: z.array(warning).describe('What was odd about the image of the release.'),
     will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
     held_by_others: z
-      .array(z.object({ rollout: z.string(), status: z.enum(['owed', 'under way']), devices: z.number().int() }))
+      .array(z.object({ rollout: z.string(), status: z.enum(['pending', 'under way']), devices: z.number().int() }))
       .describe(
         'Of those that will be updated: whom another rollout has claimed. Who is owed is taken over, who is under way is waited for.',
       ),
@@ -269,7 +269,7 @@ export const listRollouts = createRoute({
   responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...refusals() },
 });
 
-export const showRollout = createRoute({
+export const getRollout = createRoute({
   method: 'get',
   path: '/v1/rollouts/{rollout}',
   tags: ['Rollouts'],

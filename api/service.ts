@@ -86,7 +86,7 @@ export const tickSchema = z
   .openapi('Tick');
 export type Tick = z.infer<typeof tickSchema>;
 
-export const showFleet = createRoute({
+export const getFleet = createRoute({
   method: 'get',
   path: '/v1/fleet',
   tags: ['Service'],

@@ -44,15 +44,15 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
 
 /** What a rollout would do: how many, how many not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
-  const { members, participants, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
-  if (members === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
+  const { matching, targeted, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
+  if (matching === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
   const share = draft.rollout_percentage ?? 100;
-  const not = members - updated;
+  const not = matching - updated;
   const would = share === 100 ? 'will be updated' : 'would be updated';
   return [
     ...(share === 100
       ? []
-      : [`${share} % take part: ${number(participants)} of ${count(members, 'device')}. Of all of them:`]),
+      : [`${share} % take part: ${number(targeted)} of ${count(matching, 'device')}. Of all of them:`]),
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
@@ -62,8 +62,8 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
 }
 
 function heldText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
-  const what = status === 'owed' ? 'owed an update by rollout' : 'being updated by rollout';
-  const then = status === 'owed' ? 'this one takes them over' : 'this one waits for them';
+  const what = status === 'pending' ? 'owed an update by rollout' : 'being updated by rollout';
+  const then = status === 'pending' ? 'this one takes them over' : 'this one waits for them';
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
 }
 

@@ -116,7 +116,7 @@ export async function listDevices(
 }
 
 /** Undefined where there is no such device. */
-export async function showDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
+export async function getDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
   const [row] = await sql.query<DeviceDetailRow>(
     `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status
      FROM device_overview AS o JOIN devices AS d USING (device_id) WHERE o.device_id = :device`,
@@ -157,7 +157,7 @@ export async function deviceTimeline(
 }
 
 /** Who does something, and when; it goes into the device's story. */
-export interface Act {
+export interface Actor {
   readonly by: string;
   readonly now: Date;
 }
@@ -173,7 +173,7 @@ export async function setAttributes(
   sql: Sql,
   deviceId: string,
   changes: Readonly<Record<string, string | number | boolean | null>>,
-  { by, now }: Act,
+  { by, now }: Actor,
 ): Promise<'set' | 'too large' | 'unknown device'> {
   const [row] = await sql.query<{ is_set: boolean }>(
     `WITH changed AS (
@@ -192,7 +192,7 @@ export async function setAttributes(
 }
 
 /** What went into `removed` and `added` (device_id, group_name), for {@link INSERT_DEVICE_EVENT}. */
-const MOVES = `changed AS (
+const GROUP_CHANGES = `changed AS (
        SELECT device_id, 'left_group' AS event, jsonb_build_object('group', group_name) AS payload FROM removed
        UNION ALL
        SELECT device_id, 'joined_group', jsonb_build_object('group', group_name) FROM added
@@ -203,7 +203,7 @@ export async function setGroups(
   sql: Sql,
   deviceId: string,
   groups: readonly string[],
-  { by, now }: Act,
+  { by, now }: Actor,
 ): Promise<boolean> {
   const rows = await sql.query(
     `WITH device AS (
@@ -217,7 +217,7 @@ export async function setGroups(
        SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
-     ), ${MOVES}, noted AS (${INSERT_DEVICE_EVENT})
+     ), ${GROUP_CHANGES}, noted AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM device`,
     { device: deviceId, groups, by, now },
   );
@@ -250,7 +250,7 @@ export async function changeGroup(
   sql: Sql,
   group: string,
   { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
-  { by, now }: Act,
+  { by, now }: Actor,
 ): Promise<GroupRow> {
   await sql.query(
     `WITH removed AS (
@@ -264,7 +264,7 @@ export async function changeGroup(
        ORDER BY d.device_id
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
-     ), ${MOVES}
+     ), ${GROUP_CHANGES}
      ${INSERT_DEVICE_EVENT}`,
     { group_name: group, add, remove, by, now },
   );

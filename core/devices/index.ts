@@ -3,14 +3,20 @@ export {
   changeGroup,
   deviceTimeline,
   findUnknownDevices,
+  getDevice,
   listDevices,
   listGroups,
   MAX_ATTRIBUTES_BYTES,
   setAttributes,
   setGroups,
-  showDevice,
 } from './device-queries.ts';
-export { type DeviceReport, findDevicesWithRelevantUpdates, mergeReports, recordCommandFamilies, upsertDevices } from './devices.ts';
+export {
+  type DeviceReport,
+  findDevicesWithRelevantUpdates,
+  mergeReports,
+  recordCommandFamilies,
+  upsertDevices,
+} from './devices.ts';
 export {
   countDevices,
   countRejections,

@@ -9,22 +9,22 @@ import {
   type VersionVerdict,
 } from '../policy/index.ts';
 import { loadRegisteredReleases } from '../releases/index.ts';
-import { type RolloutRuntime, loadRolloutRuntime, loadHigherPriorityRollouts } from '../rollouts/index.ts';
+import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import {
-  ON_TARGET_OF_HIGHER_PRIORITY,
   MATCHES_GROUP,
   MATCHES_LIST,
   MATCHES_METADATA,
   MATCHES_MODEL,
   MATCHES_VERSION,
+  ON_TARGET_OF_HIGHER_PRIORITY,
   targetValues,
 } from '../targeting/index.ts';
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
 /** An explanation, and whether the rollout is for the device at all. */
-interface Judged extends Explanation {
-  readonly isMeant: boolean;
+interface Evaluated extends Explanation {
+  readonly isTargeted: boolean;
 }
 
 interface DeviceFacts {
@@ -44,7 +44,7 @@ interface DeviceFacts {
   /** An open update of another rollout. */
   readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
   /** A rollout that wins over this one and has served the device. */
-  readonly won_by: { readonly rollout: string; readonly since: string } | null;
+  readonly served_by: { readonly rollout: string; readonly since: string } | null;
 }
 
 /** @returns undefined where there is no such rollout or device */
@@ -54,9 +54,9 @@ export async function explainDevice(
   deviceId: string,
   now: Date,
 ): Promise<Explanation | undefined> {
-  const judged = await judge(sql, rolloutId, deviceId, now);
-  if (judged === undefined) return undefined;
-  const { isMeant: _, ...explanation } = judged;
+  const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now);
+  if (evaluated === undefined) return undefined;
+  const { isTargeted: _, ...explanation } = evaluated;
   return explanation;
 }
 
@@ -81,66 +81,76 @@ export async function explainByItsRollout(
      ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT ${CANDIDATES}`,
     { device: deviceId, version },
   );
-  let newest: (Judged & { readonly rolloutId: number }) | undefined;
+  let newest: (Evaluated & { readonly rolloutId: number }) | undefined;
   for (const { id: rolloutId } of candidates) {
-    const judged = await judge(sql, rolloutId, deviceId, now);
-    if (judged === undefined) continue;
-    if (judged.isMeant) return { ...judged, rolloutId };
-    newest ??= { ...judged, rolloutId };
+    const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now);
+    if (evaluated === undefined) continue;
+    if (evaluated.isTargeted) return { ...evaluated, rolloutId };
+    newest ??= { ...evaluated, rolloutId };
   }
   return newest;
 }
 
-async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): Promise<Judged | undefined> {
+async function evaluateDevice(
+  sql: Sql,
+  rolloutId: number,
+  deviceId: string,
+  now: Date,
+): Promise<Evaluated | undefined> {
   const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return undefined;
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok) {
-    return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isMeant: false };
+    return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isTargeted: false };
   }
-  const device = await readDeviceFacts(sql, rollout, target.target, deviceId);
+  const device = await loadDeviceFacts(sql, rollout, target.target, deviceId);
   if (device === undefined) return undefined;
   if (device.revoked_at !== null) {
     const rule = `its identity was revoked: ${device.revoked_reason ?? 'nobody said why'}`;
-    const isMeant = notMember(device, rollout) === undefined;
-    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isMeant };
+    const isTargeted = whyNotTargeted(device, rollout) === undefined;
+    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isTargeted };
   }
-  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isMeant: true };
-  const outside = notMember(device, rollout);
-  if (outside !== undefined) return { ...outside, since: null, isMeant: false };
-  return { ...(await explainMember(sql, rollout, deviceId, device, now)), isMeant: true };
+  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isTargeted: true };
+  const outside = whyNotTargeted(device, rollout);
+  if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
+  return { ...(await explainTargeted(sql, rollout, deviceId, device, now)), isTargeted: true };
 }
 
-async function explainMember(
+async function explainTargeted(
   sql: Sql,
   rollout: RolloutRuntime,
   deviceId: string,
   device: DeviceFacts,
   now: Date,
 ): Promise<Explanation> {
-  const barred = await wrongVersion(sql, device, rollout);
-  if (barred !== undefined) return { ...barred, since: device.version_since };
-  if (await isKept(sql, rollout, deviceId, device)) {
+  const excluded = await explainVersion(sql, device, rollout);
+  if (excluded !== undefined) return { ...excluded, since: device.version_since };
+  if (await isOnHigherPriorityTarget(sql, rollout, deviceId, device)) {
     const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
-    return { rule, since: device.version_since, next: STAYS };
+    return { rule, since: device.version_since, next: NOT_FOR_DEVICE };
   }
   const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
-  return notYet(device, rollout, missing, now);
+  return explainUnassigned(device, rollout, missing, now);
 }
 
-async function isKept(sql: Sql, rollout: RolloutRuntime, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
-  const winners = await loadHigherPriorityRollouts(sql, rollout, [version]);
-  const [row] = await sql.query<{ kept: boolean }>(
-    `SELECT ${ON_TARGET_OF_HIGHER_PRIORITY} AS kept FROM devices AS d WHERE device_id = :id`,
+async function isOnHigherPriorityTarget(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  deviceId: string,
+  { version }: DeviceFacts,
+): Promise<boolean> {
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, [version]);
+  const [row] = await sql.query<{ is_on_target: boolean }>(
+    `SELECT ${ON_TARGET_OF_HIGHER_PRIORITY} AS is_on_target FROM devices AS d WHERE device_id = :id`,
     {
       id: deviceId,
-      winners,
+      higherPriority,
     },
   );
-  return row?.kept ?? false;
+  return row?.is_on_target ?? false;
 }
 
-async function readDeviceFacts(
+async function loadDeviceFacts(
   sql: Sql,
   rollout: RolloutRuntime,
   target: Target,
@@ -162,7 +172,7 @@ async function readDeviceFacts(
         WHERE u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
        (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS won_by
+        WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS served_by
      FROM devices AS d LEFT JOIN rollout_runtime AS p ON p.rollout_id = :rollout
      WHERE d.device_id = :device`,
     {
@@ -175,14 +185,14 @@ async function readDeviceFacts(
   return row;
 }
 
-interface Barred {
+interface Exclusion {
   readonly rule: string;
   readonly next: string;
 }
 
-const STAYS = 'nothing: this rollout is not for it';
+const NOT_FOR_DEVICE = 'nothing: this rollout is not for it';
 
-function notMember(device: DeviceFacts, rollout: RolloutRuntime): Barred | undefined {
+function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
   const parts: [boolean, string][] = [
     [
       device.matches_model,
@@ -194,15 +204,15 @@ function notMember(device: DeviceFacts, rollout: RolloutRuntime): Barred | undef
     [device.matches_metadata, 'has not the metadata that target_filter asks for'],
   ];
   const part = parts.find(([matches]) => !matches);
-  if (part !== undefined) return { rule: part[1], next: STAYS };
+  if (part !== undefined) return { rule: part[1], next: NOT_FOR_DEVICE };
   if (rollout.target_hash_cutoff !== null && device.hash > rollout.target_hash_cutoff) {
-    return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: STAYS };
+    return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: NOT_FOR_DEVICE };
   }
   return undefined;
 }
 
 const VERSION_RULES: Readonly<
-  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: RolloutRuntime) => Barred>
+  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: RolloutRuntime) => Exclusion>
 > = {
   'on-target': (version) => ({ rule: `runs ${version} already`, next: 'nothing: done' }),
   newer: (version, { firmware_version }) => ({
@@ -223,7 +233,11 @@ const VERSION_RULES: Readonly<
   }),
 };
 
-async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: RolloutRuntime): Promise<Barred | undefined> {
+async function explainVersion(
+  sql: Sql,
+  { version }: DeviceFacts,
+  rollout: RolloutRuntime,
+): Promise<Exclusion | undefined> {
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
   const policy = { allowDowngrade, includeUnknown };
   const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
@@ -237,13 +251,13 @@ async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: Rollout
 }
 
 /** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
-function notYet(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
-  const { held_by: holder, won_by: winner } = device;
-  if (winner !== null) {
+function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
+  const { held_by: holder, served_by: servedBy } = device;
+  if (servedBy !== null) {
     return {
-      rule: `was served by rollout "${winner.rollout}", which goes before this one`,
-      since: toDate(winner.since),
-      next: STAYS,
+      rule: `was served by rollout "${servedBy.rollout}", which goes before this one`,
+      since: toDate(servedBy.since),
+      next: NOT_FOR_DEVICE,
     };
   }
   if (rollout.aborted_at !== null) {
@@ -254,7 +268,7 @@ function notYet(device: DeviceFacts, rollout: RolloutRuntime, missing: string, n
     return {
       rule: 'joined when the rollout was complete',
       since: rollout.completed_at,
-      next: 'nothing, unless it is kept open',
+      next: 'nothing, unless it is is_on_target open',
     };
   }
   if (rollout.paused_at !== null) {

@@ -79,18 +79,19 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
 
 function explainPending(update: UpdateFacts, what: string, rollout: RolloutRuntime, now: Date): Explanation {
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
-  const owed = attempt === 0 ? `is owed ${what}` : `is owed ${what} again: attempt ${attempt} ended with "${reason}"`;
+  const pending =
+    attempt === 0 ? `is pending ${what}` : `is pending ${what} again: attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
-    return { rule: owed, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
+    return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }
   if (unreachable_since !== null) {
     const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;
-    return { rule: `${owed}, and is not connected`, since: toDate(unreachable_since), next };
+    return { rule: `${pending}, and is not connected`, since: toDate(unreachable_since), next };
   }
-  return { rule: owed, since: toDate(created_at), next: whatHoldsSends(update, rollout, now) };
+  return { rule: pending, since: toDate(created_at), next: explainWait(update, rollout, now) };
 }
 
-function whatHoldsSends({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime, now: Date): string {
+function explainWait({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime, now: Date): string {
   const plan = parsePlan(rollout);
   if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
     return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;

@@ -2,7 +2,7 @@ import { scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
-import { type RolloutRuntime, gatesOf, numbersOf, loadRolloutRuntime } from '../rollouts/index.ts';
+import { gatesOf, loadRolloutRuntime, numbersOf, type RolloutRuntime } from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
@@ -10,19 +10,19 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
-  if (rollout.stage_hash_cutoff === null && !(await meansAnybody(sql, rollout)))
+  if (rollout.stage_hash_cutoff === null && !(await hasTargets(sql, rollout)))
     return 'waiting: no device is what it is for';
   // Devices that are to be tried again are claimed first, and then stand in the numbers.
   if (
-    scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).basis !== rollout.scan_fingerprint &&
+    scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).fingerprint !== rollout.scan_fingerprint &&
     rollout.scan_fingerprint !== null
   )
     return 'about to look at its devices anew';
-  return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
+  return stateOf(rollout, now) + (await describeOnProbation(sql, rolloutId));
 }
 
 /** True also where the filter is wrong, which is said otherwise. */
-async function meansAnybody(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
+async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
   const read = parseTarget(type, filter, share);
   if (!read.ok) return true;
@@ -34,7 +34,7 @@ async function meansAnybody(sql: Sql, rollout: RolloutRuntime): Promise<boolean>
 }
 
 /** What is up already and is only waited for. */
-async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
+async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string> {
   const [row] = await sql.query<{ devices: number; first: Date | null }>(
     `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
      WHERE rollout_id = :rollout AND completed_at IS NULL AND status = 'success' AND booted_at IS NOT NULL

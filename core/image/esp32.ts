@@ -62,7 +62,7 @@ export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32
     signature: signature.kind,
     signatureBlocks: signature.blocks,
   };
-  const judge = () => {
+  const validate = () => {
     refuseFlashImage(trailing.offset, partsFrom(trailing.offset), chip.name);
     refuseKind(image);
     refuseMisaligned(segments, chip, image.descriptor);
@@ -70,7 +70,7 @@ export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32
     if (signature.kind === 'none') refuseTrailing(trailing);
     if (signature.refusal !== undefined) throw signature.refusal;
   };
-  return { image, judge, warnings: [...warningsOf(image), ...trailingWarnings(trailing)] };
+  return { image, validate, warnings: [...warningsOf(image), ...trailingWarnings(trailing)] };
 }
 
 function readHeader(header: Buffer): ExtendedHeader & { readonly chip: Chip } {

@@ -67,7 +67,7 @@ export async function readEsp8266(reader: ByteReader, sha256: Hash, sizeBytes: n
       signature: 'none',
       signatureBlocks: [],
     },
-    judge: () => {
+    validate: () => {
       refuseFlashImage(trailing.offset, partsFrom(trailing.offset), ESP8266);
       refuseWithoutFlash(body);
       refuseTrailing(trailing);

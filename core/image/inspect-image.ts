@@ -39,17 +39,17 @@ export const FORMAT_MAX_BYTES = 16 * 1024 * 1024;
  * limit, or past the stated size. Never throws for what the bytes are; errors of the stream pass through.
  */
 export async function inspectImage(chunks: AsyncIterable<Uint8Array>, options: InspectOptions): Promise<Inspection> {
-  const unread = judgeSize(options);
+  const unread = evaluateSize(options);
   if (unread !== undefined) return unread;
   const reader = new ByteReader(chunks, options.sizeBytes);
   const sha256 = createHash('sha256');
   reader.observe((chunk) => sha256.update(chunk));
-  const judgement = await judgeBytes(reader, sha256, options);
+  const evaluated = await evaluateBytes(reader, sha256, options);
   await reader.drain();
-  return judgeReceived(reader, options) ?? { ...judgement, sha256: sha256.digest('hex') };
+  return evaluateReceived(reader, options) ?? { ...evaluated, sha256: sha256.digest('hex') };
 }
 
-function judgeSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOptions): Inspection | undefined {
+function evaluateSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOptions): Inspection | undefined {
   if (sizeBytes === 0) return unreadable('EMPTY', `the file is empty; ${UPLOAD_APP_BINARY}`);
   if (sizeBytes <= maxSizeBytes) return undefined;
   return unreadable(
@@ -59,7 +59,7 @@ function judgeSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOption
 }
 
 /** No verdict on a part of a file would be worth anything. */
-function judgeReceived(reader: ByteReader, { sizeBytes }: InspectOptions): Inspection | undefined {
+function evaluateReceived(reader: ByteReader, { sizeBytes }: InspectOptions): Inspection | undefined {
   if (reader.offset === sizeBytes && !reader.overflowed) return undefined;
   const came = reader.overflowed ? 'more' : String(reader.offset);
   return unreadable('SIZE_MISMATCH', `${sizeBytes} bytes were announced, ${came} came; upload the file again`);
@@ -73,7 +73,7 @@ const unreadable = (verdict: Verdict, message: string): Inspection => ({
   warnings: [],
 });
 
-async function judgeBytes(
+async function evaluateBytes(
   reader: ByteReader,
   sha256: Hash,
   options: InspectOptions,
@@ -82,7 +82,7 @@ async function judgeBytes(
   try {
     const reading = await readImage(reader, sha256, options);
     image = reading.image;
-    reading.judge();
+    reading.validate();
     return { verdict: 'ACCEPT', message: describe(image), image, warnings: reading.warnings };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

@@ -74,7 +74,7 @@ export interface Reading {
   readonly image: ParsedImage;
   readonly warnings: readonly Warning[];
   /** @throws Refusal */
-  readonly judge: () => void;
+  readonly validate: () => void;
 }
 
 const FLASH_MODES = ['QIO', 'QOUT', 'DIO', 'DOUT', 'FAST_READ', 'SLOW_READ'];

@@ -7,4 +7,4 @@ export {
   type RuleMessage,
   rejectMessage,
 } from './rule-message.ts';
-export { cut, isObject, parseJson, shown } from './sanitize.ts';
+export { excerpt, isObject, parseJson, truncate } from './sanitize.ts';

@@ -13,7 +13,7 @@ export const MAX_PER_MINUTE = {
   rejections: 20,
 } as const;
 
-/** So many in a batch are worth a look at what came before. */
+/** So many in a batch are worth a look at what came stored. */
 const CHECK_HISTORY_FROM = 10;
 
 interface Message {
@@ -31,39 +31,39 @@ export interface Limited<M> {
 }
 
 /** What was taken of a topic and minute by earlier batches. */
-interface Kept {
+interface Stored {
   readonly messages: number;
-  /** Messages of this batch among them: a second delivery takes no room. */
-  readonly again: ReadonlySet<Message>;
+  /** Messages of this batch among them: a second delivery takes no capacity. */
+  readonly repeats: ReadonlySet<Message>;
 }
 
 /**
  * The first of each topic and minute, so that a device that floods one does not fill the database. Copies count once.
- * @param most messages on one topic within a minute
- * @param before what was taken already, by topic and minute
+ * @param max messages on one topic within a minute
+ * @param stored what was taken already, by topic and minute
  */
 export function limitPerMinute<M extends Message>(
   messages: readonly M[],
-  most: number,
-  before: ReadonlyMap<string, Kept> = new Map(),
+  max: number,
+  stored: ReadonlyMap<string, Stored> = new Map(),
 ): Limited<M> {
-  const limited = [...byTopicAndMinute(messages)].map(([key, said]) => {
-    const { messages: kept, again } = before.get(key) ?? { messages: 0, again: new Set() };
-    const news = said.filter((message) => !again.has(message));
-    news.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
-    const room = Math.max(0, most - kept);
+  const limited = [...byTopicAndMinute(messages)].map(([key, messages_]) => {
+    const { messages: storedCount, repeats } = stored.get(key) ?? { messages: 0, repeats: new Set() };
+    const fresh = messages_.filter((message) => !repeats.has(message));
+    fresh.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
+    const capacity = Math.max(0, max - storedCount);
     return {
-      taken: [...said.filter((message) => again.has(message)), ...news.slice(0, room)],
-      dropped: news.slice(room),
+      taken: [...messages_.filter((message) => repeats.has(message)), ...fresh.slice(0, capacity)],
+      dropped: fresh.slice(capacity),
     };
   });
   return { taken: limited.flatMap(({ taken }) => taken), dropped: limited.flatMap(({ dropped }) => dropped) };
 }
 
 /** A flood as operators see it: one row a topic and minute, however much was dropped and however often that is told. */
-export function describeDropped(dropped: readonly Message[], most: number): RejectedMessage[] {
+export function describeDropped(dropped: readonly Message[], max: number): RejectedMessage[] {
   const payload = new Uint8Array();
-  const reason = `flood: more than ${most} messages on this topic within a minute; those above were not kept`;
+  const reason = `flood: more than ${max} messages on this topic within a minute; those above were not storedCount`;
   return [...byTopicAndMinute(dropped).values()].flatMap(([first]) => {
     if (first === undefined) return [];
     const { topic, clientId, receivedAt } = first;
@@ -76,11 +76,11 @@ export async function limitReports<M extends Message & { readonly report: { devi
   sql: Sql,
   messages: readonly M[],
 ): Promise<Limited<M>> {
-  const suspects = suspectsAmong(messages, ({ report: { deviceId, type } }) => ({
+  const bursts = findBursts(messages, ({ report: { deviceId, type } }) => ({
     device_id: deviceId,
     event_type: type,
   }));
-  return limitPerMinute(messages, MAX_PER_MINUTE.reports, await readKept(sql, KEPT_REPORTS, suspects));
+  return limitPerMinute(messages, MAX_PER_MINUTE.reports, await loadStored(sql, STORED_REPORTS, bursts));
 }
 
 /** Rejections within their limit, those of earlier batches included, and a row for each flood of them. */
@@ -88,62 +88,64 @@ export async function limitRejections(
   sql: Sql,
   messages: readonly RejectedMessage[],
 ): Promise<readonly RejectedMessage[]> {
-  const suspects = suspectsAmong(messages, ({ topic }) => ({ topic }));
-  const before = await readKept(sql, KEPT_REJECTIONS, suspects);
-  const { taken, dropped } = limitPerMinute(messages, MAX_PER_MINUTE.rejections, before);
+  const bursts = findBursts(messages, ({ topic }) => ({ topic }));
+  const stored = await loadStored(sql, STORED_REJECTIONS, bursts);
+  const { taken, dropped } = limitPerMinute(messages, MAX_PER_MINUTE.rejections, stored);
   return [...taken, ...describeDropped(dropped, MAX_PER_MINUTE.rejections)];
 }
 
-interface Suspect<M extends Message> {
+interface Burst<M extends Message> {
   readonly key: string;
-  readonly said: readonly M[];
+  readonly messages_: readonly M[];
   /** What its rows are found by. */
   readonly source: object;
 }
 
-function suspectsAmong<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Suspect<M>[] {
-  return [...byTopicAndMinute(messages)].flatMap(([key, said]) => {
-    const [first] = said;
-    return first === undefined || said.length < CHECK_HISTORY_FROM ? [] : [{ key, said, source: sourceOf(first) }];
+function findBursts<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Burst<M>[] {
+  return [...byTopicAndMinute(messages)].flatMap(([key, messages_]) => {
+    const [first] = messages_;
+    return first === undefined || messages_.length < CHECK_HISTORY_FROM
+      ? []
+      : [{ key, messages_, source: sourceOf(first) }];
   });
 }
 
-const keptStatement = (table: string, source: string, isSource: string, hash: string) => `
+const storedStatement = (table: string, source: string, isSource: string, hash: string) => `
     SELECT s.key,
       (SELECT count(*)::integer FROM ${table} AS e WHERE ${isSource}
          AND e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute') AS messages,
-      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.said) AS m(n integer, at timestamptz, hash text)
+      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.messages_) AS m(n integer, at timestamptz, hash text)
        WHERE EXISTS (
-         SELECT FROM ${table} AS e WHERE ${isSource} AND e.received_at = m.at AND e.${hash} = m.hash)) AS again
-    FROM jsonb_to_recordset(:suspects::jsonb) AS s(key text, minute timestamptz, said jsonb, ${source})`;
+         SELECT FROM ${table} AS e WHERE ${isSource} AND e.received_at = m.at AND e.${hash} = m.hash)) AS repeats
+    FROM jsonb_to_recordset(:bursts::jsonb) AS s(key text, minute timestamptz, messages_ jsonb, ${source})`;
 
-const KEPT_REPORTS = keptStatement(
+const STORED_REPORTS = storedStatement(
   'ota_events',
   'device_id text, event_type text',
   'e.device_id = s.device_id AND e.event_type = s.event_type',
   'payload_hash',
 );
-const KEPT_REJECTIONS = keptStatement('rejected_messages', 'topic text', 'e.topic = s.topic', 'payload_sha256');
+const STORED_REJECTIONS = storedStatement('rejected_messages', 'topic text', 'e.topic = s.topic', 'payload_sha256');
 
-async function readKept<M extends Message>(
+async function loadStored<M extends Message>(
   sql: Sql,
   statement: string,
-  suspects: readonly Suspect<M>[],
-): Promise<Map<string, Kept>> {
-  if (suspects.length === 0) return new Map();
-  const rows = await sql.query<{ key: string; messages: number; again: number[] }>(statement, {
-    suspects: suspects.map(({ key, said, source }) => ({
+  bursts: readonly Burst<M>[],
+): Promise<Map<string, Stored>> {
+  if (bursts.length === 0) return new Map();
+  const rows = await sql.query<{ key: string; messages: number; repeats: number[] }>(statement, {
+    bursts: bursts.map(({ key, messages_, source }) => ({
       ...source,
       key,
-      minute: said[0] && minuteOf(said[0].receivedAt),
-      said: said.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
+      minute: messages_[0] && minuteOf(messages_[0].receivedAt),
+      messages_: messages_.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
     })),
   });
-  const saidBy = new Map(suspects.map(({ key, said }) => [key, said]));
+  const messagesByKey = new Map(bursts.map(({ key, messages_ }) => [key, messages_]));
   return new Map(
-    rows.map(({ key, messages, again }) => {
-      const said = saidBy.get(key) ?? [];
-      return [key, { messages, again: new Set(again.flatMap((n) => said[n] ?? [])) }];
+    rows.map(({ key, messages, repeats }) => {
+      const messages_ = messagesByKey.get(key) ?? [];
+      return [key, { messages, repeats: new Set(repeats.flatMap((n) => messages_[n] ?? [])) }];
     }),
   );
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { DEVICE_ID, sha256 } from '../util/index.ts';
-import { cut, isObject, type JsonObject, parseJson, shown, toStorable } from './sanitize.ts';
+import { excerpt, isObject, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
 
 /** Real status messages are shallow; deeper nesting than this is an attack on whoever walks the value next. */
 const MAX_DEPTH = 16;
@@ -26,7 +26,7 @@ const undelivered = z.object({
   failures: z.array(z.object({ errorMessage: z.string().optional() })).optional(),
 });
 
-const KEPT_FAILURE = 200;
+const MAX_FAILURE_LENGTH = 200;
 
 /** One message of a device, as the broker saw it. The topic says who sent it, never the payload. */
 export interface RuleMessage {
@@ -87,13 +87,13 @@ export function decodeRuleMessage(
   const payload = parseJson(text);
   if (!isObject(payload)) return reject('payload is not a JSON object');
   if (isDeep(text, payload)) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
-  const claimed = payload.device_id;
-  if (claimed !== undefined && claimed !== deviceId) {
-    return reject(`payload says device_id ${shown(claimed)}, the topic says ${deviceId}`);
+  const stated = payload.device_id;
+  if (stated !== undefined && stated !== deviceId) {
+    return reject(`payload says device_id ${excerpt(stated)}, the topic says ${deviceId}`);
   }
-  // What cannot be stored comes into decoded UTF-8 by escapes alone.
-  const stored = text.includes('\\u') ? (toStorable(payload) as JsonObject) : payload;
-  return { ok: true, value: { ...origin, deviceId, payload: stored } };
+  // What cannot be payloadToStore comes into decoded UTF-8 by escapes alone.
+  const payloadToStore = text.includes('\\u') ? (toStorable(payload) as JsonObject) : payload;
+  return { ok: true, value: { ...origin, deviceId, payload: payloadToStore } };
 }
 
 /** A rejection of a decoded message, for a reason found later. */
@@ -120,7 +120,7 @@ function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined
   const { success, data } = undelivered.safeParse(queued);
   if (!success) return undefined;
   const payload = Buffer.from(data.base64OriginalPayload, 'base64');
-  const failure = cut(data.failures?.[0]?.errorMessage ?? 'no reason given', KEPT_FAILURE);
+  const failure = truncate(data.failures?.[0]?.errorMessage ?? 'no reason given', MAX_FAILURE_LENGTH);
   return {
     topic: toStorable(data.topic),
     clientId: data.clientId === undefined ? null : toStorable(data.clientId),

@@ -11,11 +11,11 @@ export function toStorable<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [toStorable(key), toStorable(item)])) as T;
 }
 
-/** The beginning of a text; a pair of surrogates that is cut apart becomes toStorable. */
-export const cut = (text: string, length: number): string => toStorable(text.slice(0, length));
+/** The beginning of a text; a pair of surrogates that is truncate apart becomes toStorable. */
+export const truncate = (text: string, length: number): string => toStorable(text.slice(0, length));
 
 /** The beginning of a device's value, for a message. */
-export const shown = (value: unknown): string => cut(JSON.stringify(value) ?? '', 80);
+export const excerpt = (value: unknown): string => truncate(JSON.stringify(value) ?? '', 80);
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -9,24 +9,24 @@ import {
   isSameVersion,
   ORCHESTRATOR,
   openUntil,
+  parsePlan,
+  parseTarget,
   type RegisteredRelease,
   type RolloutDecision,
   type RolloutPlan,
-  parsePlan,
-  parseTarget,
   type Target,
 } from '../policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import {
-  type RolloutRuntime,
   beginStage,
   completeRollout,
   fixTargetCutoff,
   gatesOf,
-  recordGate,
-  numbersOf,
   listVersionsInUse,
   loadHigherPriorityRollouts,
+  numbersOf,
+  type RolloutRuntime,
+  recordGate,
   type StageStart,
   setSendsUntil,
   stopRollout,
@@ -34,9 +34,9 @@ import {
 import type { HigherPriorityRollout } from '../targeting/index.ts';
 import { pickPendingUpdates } from '../updates/index.ts';
 
-const DISPATCHES_A_TICK = 500;
+const DISPATCHES_PER_TICK = 500;
 /** How long a picked update is left to the dispatch queue before a tick picks it again. */
-const PUT_OFF_SECONDS = 60;
+const DISPATCH_HOLD_SECONDS = 60;
 
 export interface RolloutTick {
   readonly assigned: number;
@@ -53,7 +53,7 @@ interface RolloutContext {
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
-  readonly winners: readonly HigherPriorityRollout[];
+  readonly higherPriority: readonly HigherPriorityRollout[];
   /** Releases that may lead to its own. */
   readonly registered: readonly RegisteredRelease[];
 }
@@ -63,20 +63,27 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
-  const ready = await loadContext(sql, rollout, now);
-  if (typeof ready === 'string') return { ...NOTHING, state: ready, dueAt: null };
-  const begun = await beginFirstStage(sql, ready, now);
-  if (begun === undefined) return { ...NOTHING, state: 'stopped, or begun by another, just now', dueAt: now };
-  const releases = chooseFor(begun);
-  const { assigned, ready: looked } = await claim(sql, begun, releases, now);
-  const decision = decideRollout(numbersOf(begun.rollout, assigned), gatesOf(rollout), begun.plan.stages, now);
-  const furtherClaims = await carryOut(sql, looked, releases, decision, now);
+  const context = await loadContext(sql, rollout, now);
+  if (typeof context === 'string') return { ...NOTHING, state: context, dueAt: null };
+  const withStage = await enterFirstStage(sql, context, now);
+  if (withStage === undefined) return { ...NOTHING, state: 'stopped or started by another tick just now', dueAt: now };
+  const releases = releasesFor(withStage);
+  const { assigned, context: afterAssign } = await assign(sql, withStage, releases, now);
+  const decision = decideRollout(numbersOf(withStage.rollout, assigned), gatesOf(rollout), withStage.plan.stages, now);
+  const furtherAssigned = await carryOut(sql, afterAssign, releases, decision, now);
   const pending =
-    decision.kind === 'halt' ? [] : await pickPendingUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
-  const isIdle = assigned + furtherClaims + pending.length === 0;
-  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, looked, releases, now));
+    decision.kind === 'halt'
+      ? []
+      : await pickPendingUpdates(sql, rollout.id, DISPATCHES_PER_TICK, now, DISPATCH_HOLD_SECONDS);
+  const isIdle = assigned + furtherAssigned + pending.length === 0;
+  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, afterAssign, releases, now));
   const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
-  return { assigned: assigned + furtherClaims, pending, state: completed ? 'completed' : describeDecision(decision), dueAt };
+  return {
+    assigned: assigned + furtherAssigned,
+    pending,
+    state: completed ? 'completed' : describeDecision(decision),
+    dueAt,
+  };
 }
 
 const NOTHING = { assigned: 0, pending: [] };
@@ -97,18 +104,18 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   const plan = parsePlan(rollout);
   if (!target.ok || !plan.ok) {
-    const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
+    const reason = [target, plan].flatMap((parsed) => (parsed.ok ? [] : parsed.reason)).join('; ');
     return halt(sql, rollout, reason, now);
   }
-  const threshold = await fixTargetCutoff(sql, rollout, target.target);
-  if (threshold === null) return 'waiting for devices';
+  const cutoff = await fixTargetCutoff(sql, rollout, target.target);
+  if (cutoff === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
-  const ready = { ...rollout, target_hash_cutoff: threshold, release_id: rollout.release_id };
+  const checked = { ...rollout, target_hash_cutoff: cutoff, release_id: rollout.release_id };
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
-  const winners = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
   const registered = await loadSteppingStones(sql, rollout);
-  return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners, registered };
+  return { rollout: checked, plan: plan.plan, target: target.target, versionsInUse, higherPriority, registered };
 }
 
 async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string, now: Date): Promise<string> {
@@ -116,35 +123,35 @@ async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string,
   return `halted: ${reason}`;
 }
 
-async function beginFirstStage(sql: Sql, ready: RolloutContext, now: Date): Promise<RolloutContext | undefined> {
-  return ready.rollout.stage_hash_cutoff === null ? begin(sql, ready, 0, null, now) : ready;
+async function enterFirstStage(sql: Sql, context: RolloutContext, now: Date): Promise<RolloutContext | undefined> {
+  return context.rollout.stage_hash_cutoff === null ? enterStage(sql, context, 0, null, now) : context;
 }
 
 /** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
-async function begin(
+async function enterStage(
   sql: Sql,
-  ready: RolloutContext,
+  context: RolloutContext,
   stage: number,
   size: number | null,
   now: Date,
 ): Promise<RolloutContext | undefined> {
-  const { rollout, plan, target } = ready;
+  const { rollout, plan, target } = context;
   const reach = plan.stages?.[Math.min(stage, plan.stages.length - 1)]?.reach;
-  const beginning: StageStart = reach === undefined ? { windowOf: size } : { reach };
-  const begun = await beginStage(sql, rollout, target, stage, beginning, now);
-  if (begun === undefined) return undefined;
-  const allowed = plan.stages === null ? rollout.started_count + begun.size : null;
+  const start: StageStart = reach === undefined ? { waveSize: size } : { reach };
+  const started = await beginStage(sql, rollout, target, stage, start, now);
+  if (started === undefined) return undefined;
+  const startLimit = plan.stages === null ? rollout.started_count + started.size : null;
   return {
-    ...ready,
+    ...context,
     rollout: {
       ...rollout,
       stage,
-      stage_hash_cutoff: begun.hash_cutoff,
-      stage_size: begun.size,
+      stage_hash_cutoff: started.hash_cutoff,
+      stage_size: started.size,
       stage_began_at: now,
-      stage_tally: null,
+      stage_counts: null,
       gate_held_since: null,
-      start_limit: allowed,
+      start_limit: startLimit,
     },
   };
 }
@@ -155,7 +162,7 @@ export async function eligibleVersions(sql: Sql, rollout: RolloutRuntime): Promi
   if (release_id === null) return [];
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
   const registered = await loadSteppingStones(sql, rollout);
-  const releases = chooseFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
+  const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
 
@@ -163,56 +170,66 @@ interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'registered'> {
   readonly rollout: RolloutRuntime & { readonly release_id: number };
 }
 
-function chooseFor({ rollout, versionsInUse, registered }: Choice): AssignableRelease[] {
+function releasesFor({ rollout, versionsInUse, registered }: Choice): AssignableRelease[] {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
   return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
 }
 
-/** @returns how many were claimed, and the rollout as far as it has come with its devices */
-async function claim(
+/** @returns how many were claimed, and the rollout as far as it has scan with its devices */
+async function assign(
   sql: Sql,
-  ready: RolloutContext,
+  context: RolloutContext,
   releases: readonly AssignableRelease[],
   now: Date,
-): Promise<{ assigned: number; ready: RolloutContext }> {
-  const { rollout } = ready;
-  const fromVersions = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
+): Promise<{ assigned: number; context: RolloutContext }> {
+  const { rollout } = context;
+  const fromVersions = context.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
-  const { assigned, walk } = await assignByScan(sql, ready, what, scanStateOf(rollout, ready.registered, now), now);
-  const come = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
-  return { assigned, ready: { ...ready, rollout: { ...rollout, ...come } } };
+  const initial = scanStateOf(rollout, context.registered, now);
+  const { assigned, scan } = await assignByScan(sql, context, what, initial, now);
+  const columns = {
+    scan_fingerprint: scan.fingerprint,
+    scan_cursor: scan.cursor,
+    changes_from_xid: scan.changesSince,
+  };
+  return { assigned, context: { ...context, rollout: { ...rollout, ...columns } } };
 }
 
 /** @returns how many more devices were claimed, of a stage that began */
 async function carryOut(
   sql: Sql,
-  ready: RolloutContext,
+  context: RolloutContext,
   releases: readonly AssignableRelease[],
   decision: RolloutDecision,
   now: Date,
 ): Promise<number> {
-  const { rollout } = ready;
+  const { rollout } = context;
   if (decision.kind === 'halt') {
     await halt(sql, rollout, decision.reason, now);
     return 0;
   }
-  if (ready.plan.stages !== null)
+  if (context.plan.stages !== null)
     await recordGate(sql, rollout, isGateMet(decision) ? (rollout.gate_held_since ?? now) : null);
   if (decision.kind !== 'advance') return 0;
-  const next = await begin(sql, ready, decision.stage, decision.size, now);
-  return next === undefined ? 0 : (await claim(sql, next, releases, now)).assigned;
+  const next = await enterStage(sql, context, decision.stage, decision.size, now);
+  return next === undefined ? 0 : (await assign(sql, next, releases, now)).assigned;
 }
 
 /**
  * Completes the rollout when nobody is left whom it may yet have to update; not before a device that registers just now
  * had the time to say what it runs.
  */
-async function finish(sql: Sql, ready: RolloutContext, releases: readonly AssignableRelease[], now: Date): Promise<boolean> {
-  const { rollout } = ready;
+async function finish(
+  sql: Sql,
+  context: RolloutContext,
+  releases: readonly AssignableRelease[],
+  now: Date,
+): Promise<boolean> {
+  const { rollout } = context;
   if (rollout.scan_cursor !== null) return false;
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.probation_minutes * 60_000) return false;
-  for (const release of releases) if (await hasAssignable(sql, ready, release, rollout.horizon)) return false;
+  for (const release of releases) if (await hasAssignable(sql, context, release, rollout.horizon)) return false;
   return completeRollout(sql, rollout.id, rollout.updated_at, now);
 }

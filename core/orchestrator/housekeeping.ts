@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
 
 /** Rows of one table that one sweep looks at, the oldest first, or removes; more is left to the next. */
-const ROWS_A_SWEEP = 10_000;
+const ROWS_PER_SWEEP = 10_000;
 
 /** Notes how many devices run which version now; history for the overview. A second sample of the same instant is none. */
 export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
@@ -23,7 +23,7 @@ export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promi
   const values = { before: new Date(now.getTime() - keepDays * 86_400_000) };
   await sql.query(
     `DELETE FROM ota_events WHERE id IN (
-       SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS e
+       SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_PER_SWEEP}) AS e
        LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.completed_at IS NULL
        LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
          AND r.completed_at IS NULL AND r.aborted_at IS NULL
@@ -35,13 +35,13 @@ export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promi
        SELECT u.id FROM device_update_status AS u LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
        WHERE u.completed_at < :before::timestamptz
          AND (r.id IS NULL OR u.is_counted AND (r.completed_at IS NOT NULL OR r.aborted_at IS NOT NULL))
-       LIMIT ${ROWS_A_SWEEP})`,
+       LIMIT ${ROWS_PER_SWEEP})`,
     values,
   );
   await sql.query('DELETE FROM fleet_versions WHERE sampled_at < :before::timestamptz', values);
   await sql.query(
     `DELETE FROM rejected_messages WHERE id IN (
-       SELECT m.id FROM (SELECT * FROM rejected_messages ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS m
+       SELECT m.id FROM (SELECT * FROM rejected_messages ORDER BY id LIMIT ${ROWS_PER_SWEEP}) AS m
        WHERE m.received_at < :before::timestamptz)`,
     values,
   );

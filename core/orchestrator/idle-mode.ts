@@ -6,16 +6,16 @@ import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
  * Whether the system works, or rests: then no tick and no heartbeat that says nothing new touches the database, which may
  * pause. A hint kept outside the database; the look once a sweep is the truth.
  */
-export type IdleMarker = { readonly state: 'awake'; readonly since: string } | Resting;
+export type IdleMarker = { readonly state: 'awake'; readonly since: string } | IdlePeriod;
 
-export interface Resting {
-  readonly state: 'resting';
+export interface IdlePeriod {
+  readonly state: 'idle';
   readonly since: string;
   readonly until: string;
-  readonly known: readonly DeviceSnapshot[];
+  readonly devices: readonly DeviceSnapshot[];
 }
 
-/** A device as its row is. One with an open update is not known: whatever it says may matter. */
+/** A device as its row is. One with an open update is not devices: whatever it says may matter. */
 export interface DeviceSnapshot {
   readonly device_id: string;
   readonly client_id: string | null;
@@ -28,9 +28,9 @@ export interface DeviceSnapshot {
 /** It is awake for so long before it may rest (again): every device is heard, and last_seen is true to a sweep. */
 export const AWAKE_MINUTES = 5;
 /** A larger fleet does not rest: some device of it has something new to say every few minutes anyway. */
-const MAX_KNOWN_DEVICES = 5_000;
-const TOO_MANY_DEVICES = MAX_KNOWN_DEVICES + 1;
-const DEVICES_A_STATEMENT = 500;
+const MAX_SNAPSHOT_DEVICES = 5_000;
+const TOO_MANY_DEVICES = MAX_SNAPSHOT_DEVICES + 1;
+const DEVICES_PER_STATEMENT = 500;
 
 /** What speaks against resting, and for how long it may last. */
 export interface IdleAssessment {
@@ -41,7 +41,7 @@ export interface IdleAssessment {
   /** Changes with every change of a rollout. */
   readonly rollouts: string;
   /** Null where there are too many. */
-  readonly known: readonly DeviceSnapshot[] | null;
+  readonly devices: readonly DeviceSnapshot[] | null;
 }
 
 /** Whether the system has been awake for long enough. */
@@ -51,15 +51,15 @@ export function mayEnterIdle(marker: IdleMarker | undefined, now: Date): boolean
   return now.getTime() >= new Date(awakeSince).getTime() + AWAKE_MINUTES * 60_000;
 }
 
-export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker is Resting =>
-  marker?.state === 'resting' && now < new Date(marker.until);
+export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker is IdlePeriod =>
+  marker?.state === 'idle' && now < new Date(marker.until);
 
 /**
- * Whom a resting system need not hear: a status that says of a known device what its row says. What the status does not
+ * Whom a resting system need not hear: a status that says of a devices device what its row says. What the status does not
  * say, it does not change.
  */
-export function isRedundantHeartbeat(report: DeviceReport, known: ReadonlyMap<string, DeviceSnapshot>): boolean {
-  const device = known.get(report.deviceId);
+export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<string, DeviceSnapshot>): boolean {
+  const device = devices.get(report.deviceId);
   if (device === undefined) return false;
   const same = (said: string | null, row: string | null) => said === null || said === row;
   return (
@@ -73,7 +73,7 @@ export function isRedundantHeartbeat(report: DeviceReport, known: ReadonlyMap<st
 
 /** A device that is owed an update and was not seen for a day keeps nobody awake; when it appears, its status does. */
 export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
-  const [row] = await sql.query<Omit<IdleAssessment, 'known'> & { readonly devices: number }>(
+  const [row] = await sql.query<Omit<IdleAssessment, 'devices'> & { readonly devices: number }>(
     `SELECT EXISTS (
          SELECT FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
          WHERE u.completed_at IS NULL
@@ -88,23 +88,26 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
     { now },
   );
   if (row === undefined) throw new Error('a statement without a condition gave no row');
-  const { devices, ...outlook } = row;
-  return { ...outlook, known: row.isBusy || devices > MAX_KNOWN_DEVICES ? null : await readKnown(sql) };
+  const { devices, ...assessment } = row;
+  return {
+    ...assessment,
+    devices: row.isBusy || devices > MAX_SNAPSHOT_DEVICES ? null : await loadDeviceSnapshots(sql),
+  };
 }
 
-async function readKnown(sql: Sql): Promise<DeviceSnapshot[]> {
-  const known: DeviceSnapshot[] = [];
+async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
+  const devices: DeviceSnapshot[] = [];
   for (;;) {
     const page = await sql.query<DeviceSnapshot>(
       `SELECT device_id, client_id, mac_address, device_model, current_firmware_version AS version, online
        FROM devices AS d
        WHERE device_id > :after
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.completed_at IS NULL)
-       ORDER BY device_id LIMIT ${DEVICES_A_STATEMENT}`,
-      { after: known.at(-1)?.device_id ?? '' },
+       ORDER BY device_id LIMIT ${DEVICES_PER_STATEMENT}`,
+      { after: devices.at(-1)?.device_id ?? '' },
     );
-    known.push(...page);
-    if (page.length < DEVICES_A_STATEMENT) return known;
+    devices.push(...page);
+    if (page.length < DEVICES_PER_STATEMENT) return devices;
   }
 }
 
@@ -113,12 +116,12 @@ async function readKnown(sql: Sql): Promise<DeviceSnapshot[]> {
  * @param dueAts when each active rollout has something to do even if no device says anything; null: never
  */
 export function idleUntil(
-  { isBusy, dueAt, known }: IdleAssessment,
+  { isBusy, dueAt, devices }: IdleAssessment,
   dueAts: readonly (Date | null)[],
   sweepMinutes: number,
   now: Date,
 ): Date | undefined {
-  if (isBusy || known === null) return undefined;
+  if (isBusy || devices === null) return undefined;
   const sweep = now.getTime() + sweepMinutes * 60_000;
   const until = [dueAt, ...dueAts].reduce((least, due) => Math.min(least, due?.getTime() ?? sweep), sweep);
   // A shorter rest would not let the database pause.

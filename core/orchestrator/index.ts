@@ -4,13 +4,13 @@ export { hasWork } from './has-work.ts';
 export { sampleFleetVersions, sweepHistory } from './housekeeping.ts';
 export {
   AWAKE_MINUTES,
-  isInIdleMode,
-  mayEnterIdle,
-  type IdleAssessment,
-  type Resting,
-  type IdleMarker,
   assessIdle,
+  type IdleAssessment,
+  type IdleMarker,
+  type IdlePeriod,
   idleUntil,
+  isInIdleMode,
   isRedundantHeartbeat,
+  mayEnterIdle,
 } from './idle-mode.ts';
 export { runTick, runTickAlone, type Tick } from './tick.ts';

@@ -3,13 +3,19 @@ import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
 import { ORCHESTRATOR } from '../policy/index.ts';
-import { cancelStopped, listActiveRolloutIds, adoptSqlChanges, loadRolloutRuntime, stopRollout } from '../rollouts/index.ts';
-import { expireUpdates, countOutcomes } from '../updates/index.ts';
+import {
+  adoptSqlChanges,
+  cancelStopped,
+  listActiveRolloutIds,
+  loadRolloutRuntime,
+  stopRollout,
+} from '../rollouts/index.ts';
+import { countOutcomes, expireUpdates } from '../updates/index.ts';
 import { compactCounters } from './compact-counters.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 
 /** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
-const CANCELLATIONS_A_TICK = 20;
+const CANCELLATIONS_PER_TICK = 20;
 
 export interface DrivenRollout extends RolloutTick {
   readonly rollout: string;
@@ -86,7 +92,7 @@ async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout
 }
 
 async function cancelAllStopped(sql: Sql, now: Date): Promise<void> {
-  for (let calls = 0; calls < CANCELLATIONS_A_TICK; calls++) {
+  for (let calls = 0; calls < CANCELLATIONS_PER_TICK; calls++) {
     if ((await cancelStopped(sql, now)) === 0) return;
   }
 }

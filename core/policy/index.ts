@@ -2,10 +2,10 @@ export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes 
 export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
 export {
-  PRESIGNED_SECONDS,
-  RELEASES_PREFIX,
   IDLE_MARKER_KEY,
+  PRESIGNED_SECONDS,
   parseUploadKey,
+  RELEASES_PREFIX,
   releaseKey,
   signatureKey,
   signedUploadKey,
@@ -14,17 +14,17 @@ export {
   uploadKey,
 } from './object-keys.ts';
 export {
-  expectedChip,
-  type HighestSecureVersion,
   evaluateFit,
   evaluateSecureVersion,
+  expectedChip,
+  type HighestSecureVersion,
+  parseReleaseNotes,
   type ReleaseNotes,
   type ReleaseRefusal,
-  parseReleaseNotes,
   versionWarnings,
 } from './release-policy.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
-export { PLAN_BYTES, type Reach, type RolloutPlan, parsePlan, stagesSchema } from './rollout-plan.ts';
+export { PLAN_BYTES, parsePlan, type Reach, type RolloutPlan, stagesSchema } from './rollout-plan.ts';
 export {
   decideRollout,
   describeDecision,
@@ -49,8 +49,8 @@ export { type Detached, evaluateSignature, type SignatureFinding } from './signa
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
 export { type AssignableRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
 export {
-  readable,
   boundedFilter,
+  boundedJson,
   parseTarget,
   TARGET_TYPES,
   type Target,
@@ -69,8 +69,8 @@ export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateSta
 export {
   compareVersions,
   DEVICE_VERSION_LENGTH,
-  isSameVersion,
   evaluateVersion,
+  isSameVersion,
   UNKNOWN_VERSION,
   type VersionVerdict,
 } from './versions.ts';

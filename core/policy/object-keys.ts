@@ -8,7 +8,7 @@ export const uploadKey = (version: string, model: string): string => `${UPLOADS_
 export const UPLOAD_PATTERN = uploadKey('{version}', '{model}');
 
 /** Under the prefix of what the service itself writes: nobody takes events of it for uploads. */
-export const IDLE_MARKER_KEY = `${RELEASES_PREFIX}rest-marker.json`;
+export const IDLE_MARKER_KEY = `${RELEASES_PREFIX}idle-marker.json`;
 
 export const releaseKey = (sha256: string): string => `${RELEASES_PREFIX}${sha256}.bin`;
 

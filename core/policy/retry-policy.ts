@@ -3,7 +3,7 @@ import type { CommandFamily } from './topics.ts';
 import type { AttemptVerdict } from './update-policy.ts';
 
 /** Result codes of the field firmware that pass by themselves: no Wi-Fi, download failed, timeout, already running. */
-const PASSING_CODES: readonly number[] = [1, 2, 7, 10];
+const TRANSIENT_CODES: readonly number[] = [1, 2, 7, 10];
 
 /** An image that the link can answer with directly: a function's answer may be 6 MB, and base64 makes 4 of 3. */
 export const DIRECT_MAX_BYTES = 4 * 1024 * 1024;
@@ -36,13 +36,13 @@ export interface Retry {
  * other topic family; a download that failed behind a redirect is answered directly. What was written is never sent again: only
  * the device can say whether it boots. @returns undefined when the outcome is final
  */
-export function planRetry(judgement: AttemptVerdict, ended: EndedAttempt): Retry | undefined {
-  const { completedAt } = judgement;
-  if (completedAt === null || ended.attempt >= ended.maxAttempts || !mayPass(judgement)) return undefined;
+export function planRetry(verdict: AttemptVerdict, ended: EndedAttempt): Retry | undefined {
+  const { completedAt } = verdict;
+  if (completedAt === null || ended.attempt >= ended.maxAttempts || !isRetryable(verdict)) return undefined;
   const wait = waitMinutes(ended.updateId, ended.attempt);
   return {
     notBefore: new Date(completedAt.getTime() + wait * 60_000),
-    family: judgement.acknowledgedAt === null && ended.isDelivered ? otherFamily(ended.family) : ended.family,
+    family: verdict.acknowledgedAt === null && ended.isDelivered ? otherFamily(ended.family) : ended.family,
     delivery:
       ended.linkOpened && ended.imageBytes <= DIRECT_MAX_BYTES && ended.delivery === 'redirect'
         ? 'direct'
@@ -50,10 +50,10 @@ export function planRetry(judgement: AttemptVerdict, ended: EndedAttempt): Retry
   };
 }
 
-function mayPass({ status, installedAt, resultCode }: AttemptVerdict): boolean {
+function isRetryable({ status, installedAt, resultCode }: AttemptVerdict): boolean {
   if (installedAt !== null) return false;
   if (status === 'timed_out') return true;
-  return status === 'failed' && (resultCode === null || PASSING_CODES.includes(resultCode));
+  return status === 'failed' && (resultCode === null || TRANSIENT_CODES.includes(resultCode));
 }
 
 const otherFamily = (family: CommandFamily | null): CommandFamily | null =>

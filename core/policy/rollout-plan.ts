@@ -22,7 +22,7 @@ export interface RolloutPlan {
   readonly sendWindow: SendWindow | null;
 }
 
-const EVERYONE: Reach = { share: 1 };
+const ALL_TARGETED: Reach = { share: 1 };
 
 const stageSchema = z
   .strictObject({
@@ -86,18 +86,18 @@ export function parsePlan(row: {
   );
   return {
     ok: true,
-    plan: { stages: given === undefined ? null : reachEveryone(given, ownGate), sendWindow: window.data },
+    plan: { stages: given === undefined ? null : coverAllTargeted(given, ownGate), sendWindow: window.data },
   };
 }
 
-const isLength = (value: unknown, most: number): value is number => typeof value === 'number' && value > most;
+const isLength = (value: unknown, max: number): value is number => typeof value === 'number' && value > max;
 
-const tooLarge = (column: string, bytes: number, most: number) =>
-  `${column}: ${bytes} bytes of JSON, at most ${most} can be read`;
+const tooLarge = (column: string, bytes: number, max: number) =>
+  `${column}: ${bytes} bytes of JSON, at max ${max} can be read`;
 
 /** What the stages leave out follows after the last: who wants fewer devices says so by `rollout_percentage`. */
-function reachEveryone(stages: readonly Stage[], ownGate: Gate): Stage[] {
+function coverAllTargeted(stages: readonly Stage[], ownGate: Gate): Stage[] {
   const last = stages.at(-1);
-  const isWhole = last !== undefined && 'share' in last.reach && last.reach.share === 1;
-  return isWhole ? [...stages] : [...stages, { ...ownGate, reach: EVERYONE }];
+  const coversAll = last !== undefined && 'share' in last.reach && last.reach.share === 1;
+  return coversAll ? [...stages] : [...stages, { ...ownGate, reach: ALL_TARGETED }];
 }

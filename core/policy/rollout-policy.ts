@@ -6,7 +6,7 @@ export interface StageCounts {
   readonly succeeded: number;
   /** Failed, rolled back, timed out, silent. */
   readonly failed: number;
-  /** As `failed`, a failed verification counted twice. */
+  /** As `failed`, a failed verification counted doubled. */
   readonly failurePoints: number;
   /** What says nothing about the firmware: canceled, never reached, succeeded after all. */
   readonly canceled: number;
@@ -72,7 +72,7 @@ function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): stri
   if (failureCount !== null && total.failurePoints >= failureCount) {
     return `${describeFailures(total)}; the rollout allows fewer than ${failureCount}`;
   }
-  if (reports(total) >= sampleOf(total, minReports) && failureShare(total) > failureThreshold) {
+  if (reports(total) >= requiredReports(total, minReports) && failureShare(total) > failureThreshold) {
     return `${describeFailures(total)}, which is ${percent(failureShare(total))}; the rollout allows ${percent(failureThreshold)}`;
   }
   return undefined;
@@ -89,10 +89,13 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
   }
   const running = startedCount - finishedCount;
   // Those of windows before that are tried again are among them.
-  const waiting = running <= size ? `${running} of ${size}` : running;
+  const waitingCount = running <= size ? `${running} of ${size}` : running;
   if (running > 0)
-    return { kind: 'hold', waitingFor: `${waiting} ${waiting === 1 ? 'device' : 'devices'} of this window to end` };
-  const grows = reports(total) >= sampleOf(total, minReports);
+    return {
+      kind: 'hold',
+      waitingFor: `${waitingCount} ${waitingCount === 1 ? 'device' : 'devices'} of this window to end`,
+    };
+  const grows = reports(total) >= requiredReports(total, minReports);
   return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
 }
 
@@ -108,8 +111,8 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
       reason: `${describeFailures(ofStage)}: stage ${index + 1} cannot reach ${percent(stage.minSuccessRate)} success`,
     };
   }
-  const sample = sampleOf(ofStage, stage.minReports);
-  if (reports(ofStage) < sample) return { kind: 'hold', waitingFor: moreOutcomes(sample - reports(ofStage)) };
+  const required = requiredReports(ofStage, stage.minReports);
+  if (reports(ofStage) < required) return { kind: 'hold', waitingFor: moreOutcomes(required - reports(ofStage)) };
   if (isUnderWay) return { kind: 'hold', waitingFor: 'devices within reach to end' };
   if (successRate(ofStage) < stage.minSuccessRate) {
     return {
@@ -135,10 +138,10 @@ function endSlowStart({ stage }: RolloutNumbers, stages: readonly Stage[]): Roll
 export const isGateMet = ({ kind }: RolloutDecision): boolean =>
   kind === 'soak' || kind === 'advance' || kind === 'finish';
 
-/** The decision as a phrase, such as "waiting for 3 more outcomes". */
+/** The decision as a phrase, such as "waitingCount for 3 more outcomes". */
 export function describeDecision(decision: RolloutDecision): string {
   if (decision.kind === 'halt') return `halted: ${decision.reason}`;
-  if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
+  if (decision.kind === 'hold') return `waitingCount for ${decision.waitingFor}`;
   if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
   return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';
 }
@@ -150,8 +153,8 @@ const reports = ({ succeeded, failed }: StageCounts) => succeeded + failed;
 /** Outcomes that can still be expected, with those that are in. */
 const countable = ({ assigned, canceled }: StageCounts) => assigned - canceled;
 
-/** A stage with fewer devices than the sample asks for is judged by those that it has. */
-const sampleOf = (tally: StageCounts, minReports: number) => Math.min(minReports, countable(tally));
+/** A stage with fewer devices than the required asks for is judged by those that it has. */
+const requiredReports = (counts: StageCounts, minReports: number) => Math.min(minReports, countable(counts));
 
 const failureShare = ({ succeeded, failurePoints }: StageCounts) =>
   failurePoints === 0 ? 0 : failurePoints / (succeeded + failurePoints);
@@ -159,10 +162,10 @@ const failureShare = ({ succeeded, failurePoints }: StageCounts) =>
 const successRate = ({ succeeded, failurePoints }: StageCounts) =>
   failurePoints === 0 ? 1 : succeeded / (succeeded + failurePoints);
 
-function describeFailures(tally: StageCounts): string {
-  const twice = tally.failurePoints - tally.failed;
-  const suspicious = twice === 0 ? '' : ` (${twice} failed verification and count twice)`;
-  return `${tally.failed} of ${reports(tally)} devices failed${suspicious}`;
+function describeFailures(counts: StageCounts): string {
+  const doubled = counts.failurePoints - counts.failed;
+  const note = doubled === 0 ? '' : ` (${doubled} failed verification and count doubled)`;
+  return `${counts.failed} of ${reports(counts)} devices failed${note}`;
 }
 
 const percent = (share: number) => `${Number((share * 100).toFixed(1))} %`;

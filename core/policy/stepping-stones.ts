@@ -46,7 +46,7 @@ function pathFinder(
   registered: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
 ): (current: string) => RegisteredRelease | undefined {
-  const stones = registered
+  const steppingStones = registered
     .filter(({ version }) => isBelow(version, target.version))
     .sort((a, b) => compareVersions(b.version, a.version) ?? 0);
   const known = new Map<string, RegisteredRelease | undefined>();
@@ -55,8 +55,8 @@ function pathFinder(
     const verdict = evaluateVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
     if (verdict === 'eligible') return target;
     if (verdict !== 'below-minimum') return undefined;
-    return stones.find(({ version, min_version: minVersion }) => {
-      const reachable = evaluateVersion(current, { ...UPWARDS, target: version, minVersion });
+    return steppingStones.find(({ version, min_version: minVersion }) => {
+      const reachable = evaluateVersion(current, { ...UPGRADES_ONLY, target: version, minVersion });
       return isBelow(current, version) && reachable === 'eligible' && nextOf(version) !== undefined;
     });
   }
@@ -67,6 +67,6 @@ function pathFinder(
   return nextOf;
 }
 
-const UPWARDS = { allowDowngrade: false, includeUnknown: false };
+const UPGRADES_ONLY = { allowDowngrade: false, includeUnknown: false };
 
 const isBelow = (low: string, high: string) => (compareVersions(low, high) ?? 0) < 0;

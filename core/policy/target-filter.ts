@@ -42,11 +42,11 @@ export interface Target {
 const MAX_FILTER_BYTES = 48 * 1024;
 
 /** A column of jsonb; where it has more bytes as text, their number: one row that cannot be read would fail a statement. */
-export const readable = (column: string, most: number) =>
-  `CASE WHEN octet_length(${column}::text) > ${most} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
+export const boundedJson = (column: string, maxBytes: number) =>
+  `CASE WHEN octet_length(${column}::text) > ${maxBytes} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
 
 /** Column `target_filter` of the rollouts `alias`, with blanks that {@link MAX_FILTER_BYTES} does not count. */
-export const boundedFilter = (alias: string) => `${readable(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
+export const boundedFilter = (alias: string) => `${boundedJson(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
 
 export type TargetResult =
   | { readonly ok: true; readonly target: Target }
@@ -59,7 +59,7 @@ export type TargetResult =
 export function parseTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
   const bytes = typeof filter === 'number' ? filter : Buffer.byteLength(JSON.stringify(filter));
   if (bytes > MAX_FILTER_BYTES) {
-    const reason = `target_filter: ${bytes} bytes of JSON, at most ${MAX_FILTER_BYTES} can be read; put the devices into a group`;
+    const reason = `target_filter: ${bytes} bytes of JSON, at maxBytes ${MAX_FILTER_BYTES} can be read; put the devices into a group`;
     return { ok: false, reason };
   }
   const parsed = targetFilter.safeParse(filter);

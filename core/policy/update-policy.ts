@@ -86,7 +86,8 @@ export function evaluateAttempt(facts: AttemptFacts, times: UpdateTimes, now: Da
   }
   const running = firstBoot(facts, result?.receivedAt ?? sentAt, true);
   const installedAt = result?.receivedAt ?? running?.receivedAt ?? null;
-  if (installedAt !== null) return { ...base, installedAt, ...evaluateInstalled(facts, installedAt, running, times, now) };
+  if (installedAt !== null)
+    return { ...base, installedAt, ...evaluateInstalled(facts, installedAt, running, times, now) };
 
   const status = furthestState ?? 'sent';
   const deadlineAt = plusMinutes(lastReportAt ?? sentAt, times.attemptTimeoutMinutes);
@@ -105,10 +106,11 @@ function evaluateInstalled(
   running: BootReport | undefined,
   times: UpdateTimes,
   now: Date,
-): Pick<AttemptVerdict, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> & Partial<AttemptVerdict> {
-  const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.probationMinutes);
-  const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, installedAt));
-  if (back !== undefined && (survivedAt === null || back.receivedAt < survivedAt)) {
+): Pick<AttemptVerdict, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> &
+  Partial<AttemptVerdict> {
+  const provenAt = running === undefined ? null : plusMinutes(running.receivedAt, times.probationMinutes);
+  const back = facts.boots.find((boot) => isBootOfOtherVersion(boot, facts.targetVersion, installedAt));
+  if (back !== undefined && (provenAt === null || back.receivedAt < provenAt)) {
     if (facts.previousVersion !== null && !isSameVersion(back.version, facts.previousVersion)) {
       const errorMessage = `${facts.targetVersion} was written, but after the reboot the device runs ${back.version}: is that what the image calls itself?`;
       const unexpected = { unexpectedVersion: back.version, bootedAt: null, deadlineAt: null };
@@ -118,9 +120,9 @@ function evaluateInstalled(
     const bootedAt = running !== undefined && running.receivedAt < back.receivedAt ? running.receivedAt : null;
     return { status: 'rolled_back', bootedAt, errorMessage, deadlineAt: null, completedAt: back.receivedAt };
   }
-  if (running !== undefined && survivedAt !== null) {
-    const completedAt = now < survivedAt ? null : survivedAt;
-    const deadlineAt = completedAt === null ? survivedAt : null;
+  if (running !== undefined && provenAt !== null) {
+    const completedAt = now < provenAt ? null : provenAt;
+    const deadlineAt = completedAt === null ? provenAt : null;
     return { status: 'success', bootedAt: running.receivedAt, errorMessage: null, deadlineAt, completedAt };
   }
   const deadlineAt = plusMinutes(installedAt, times.bootTimeoutMinutes);
@@ -136,7 +138,7 @@ function firstBoot(facts: AttemptFacts, after: Date, onTarget: boolean): BootRep
 }
 
 /** Proof of a reboot into another image: late enough, and where it states an uptime, shorter than the time since. */
-function bootedBack(boot: BootReport, targetVersion: string, installedAt: Date): boolean {
+function isBootOfOtherVersion(boot: BootReport, targetVersion: string, installedAt: Date): boolean {
   if (isSameVersion(boot.version, targetVersion)) return false;
   const secondsSince = (boot.receivedAt.getTime() - installedAt.getTime()) / 1000;
   if (secondsSince < REBOOT_GRACE_SECONDS) return false;

@@ -1,13 +1,13 @@
-export { findRejection, listRejectedUploads, listReleases, revokeRelease, showRelease } from './release-queries.ts';
+export { findRejection, getRelease, listRejectedUploads, listReleases, revokeRelease } from './release-queries.ts';
 export {
-  fixModelChip,
   findHighestSecureVersion,
   findReleaseChecksum,
+  fixModelChip,
   forgetRejectedUpload,
   insertRelease,
-  markReleaseSigned,
-  type NewRelease,
   loadRegisteredReleases,
   loadSteppingStones,
+  markReleaseSigned,
+  type NewRelease,
   recordRejectedUpload,
 } from './releases.ts';

@@ -48,7 +48,7 @@ export async function listReleases(
   );
 }
 
-export async function showRelease(sql: Sql, model: string, version: string): Promise<ReleaseDetailRow | undefined> {
+export async function getRelease(sql: Sql, model: string, version: string): Promise<ReleaseDetailRow | undefined> {
   const [row] = await sql.query<ReleaseDetailRow>(
     `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.revoked_by, f.image FROM firmware_releases AS f
      WHERE f.device_model = :model AND f.version = :version`,

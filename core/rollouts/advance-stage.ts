@@ -1,6 +1,6 @@
 import type { Sql } from '../db/index.ts';
 import { parsePlan, parseTarget } from '../policy/index.ts';
-import { recordAdvance, type RolloutChange } from './rollout-control.ts';
+import { type RolloutChange, recordAdvance } from './rollout-control.ts';
 import { loadRolloutRuntime } from './rollout-runtime.ts';
 import { beginStage } from './stages.ts';
 
@@ -17,14 +17,14 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   if (!plan.ok) return plan.reason;
   if (!target.ok) return target.reason;
   const { target_hash_cutoff, stage_hash_cutoff, stage_size } = rollout;
-  if (target_hash_cutoff === null || stage_hash_cutoff === null) return 'it has not begun';
+  if (target_hash_cutoff === null || stage_hash_cutoff === null) return 'it has not started';
   const { stages } = plan.plan;
   const next = rollout.stage + 1;
   const reach = stages?.[next]?.reach;
   if (stages !== null && reach === undefined) return 'it is in its last stage';
-  const beginning = reach === undefined ? { windowOf: (stage_size ?? 1) * 2 } : { reach };
-  const begun = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, beginning, now);
-  if (begun === undefined) return 'it moved on meanwhile';
+  const start = reach === undefined ? { waveSize: (stage_size ?? 1) * 2 } : { reach };
+  const started = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, start, now);
+  if (started === undefined) return 'it moved on meanwhile';
   await recordAdvance(sql, change, now);
   return true;
 }

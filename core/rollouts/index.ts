@@ -2,10 +2,10 @@ export { advanceRollout } from './advance-stage.ts';
 export { IS_RUNNING } from './rollout-conditions.ts';
 export {
   abortRollout,
+  adoptSqlChanges,
   cancelStopped,
   cancelUnfetched,
   completeRollout,
-  adoptSqlChanges,
   type RolloutChange,
   resumeRollout,
   retryFailed,
@@ -15,36 +15,36 @@ export {
 export {
   detailType,
   HAS_UNPUBLISHED_EVENTS,
+  loadUnpublishedEvents,
   markPublished,
   type RolloutEvent,
-  loadUnpublishedEvents,
 } from './rollout-events.ts';
 export {
   changeRollout,
-  listNumberedRollouts,
   getRollout,
   insertRollout,
   listDecisions,
+  listFailures,
+  listNumberedRollouts,
+  listOutcomes,
+  listRolloutDecisions,
   listRollouts,
+  listStages,
   listUpdates,
   type RolloutChanges,
   type RolloutRow,
   type RolloutSummaryRow,
   type RolloutValues,
-  listRolloutDecisions,
-  listFailures,
-  listOutcomes,
-  listStages,
 } from './rollout-queries.ts';
 export {
-  type RolloutRuntime,
-  listActiveRolloutIds,
   GATES_SINCE,
   gatesOf,
-  numbersOf,
-  loadRolloutRuntime,
+  listActiveRolloutIds,
   listVersionsInUse,
   loadHigherPriorityRollouts,
+  loadRolloutRuntime,
+  numbersOf,
+  type RolloutRuntime,
   setSendsUntil,
 } from './rollout-runtime.ts';
 export { beginStage, fixTargetCutoff, recordGate, type StageStart } from './stages.ts';

@@ -10,15 +10,15 @@ export interface RolloutChange {
 }
 
 /** What is noted with each change: the numbers at that moment. */
-const NUMBERS = `(SELECT jsonb_build_object('stage', max(stage), 'claimed', sum(claimed), 'succeeded', sum(succeeded),
+const STAGE_TOTALS = `(SELECT jsonb_build_object('stage', max(stage), 'assigned', sum(claimed), 'succeeded', sum(succeeded),
          'failed', sum(failed), 'canceled', sum(canceled), 'silent', (
            SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.completed_at IS NULL
              AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL))
          FROM rollout_stages AS s WHERE s.rollout_id = changed.id)`;
 
-const EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+const INSERT_ROLLOUT_EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
      SELECT id, :event, :now::timestamptz,
-       jsonb_build_object('reason', :reason::text, 'by', :by::text, 'numbers', ${NUMBERS}),
+       jsonb_build_object('reason', :reason::text, 'by', :by::text, 'numbers', ${STAGE_TOTALS}),
        md5(id || ' ' || :event || ' ' || :now::timestamptz)
      FROM changed
      ON CONFLICT DO NOTHING`;
@@ -32,7 +32,7 @@ const RESET_GATES = `stages AS (
          claimed = (SELECT count(*) FROM device_update_status AS u
            WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_counted)
        WHERE s.rollout_id IN (SELECT id FROM changed)
-     ), anew AS (
+     ), restarted AS (
        UPDATE rollout_runtime AS p SET is_stopped = false, generation = p.generation + 1,
          start_limit = CASE WHEN p.start_limit IS NOT NULL THEN p.started_count + (
            SELECT start_quota FROM rollout_stages AS s WHERE s.rollout_id = p.rollout_id AND s.stage = p.stage) END
@@ -54,7 +54,7 @@ export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
        INSERT INTO rollout_runtime (rollout_id, is_stopped) SELECT id, true FROM changed
        ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
-     ${EVENT} RETURNING id`,
+     ${INSERT_ROLLOUT_EVENT} RETURNING id`,
     { rollout: rolloutId, event: `rollout_${stopWord(by)}`, reason, by, now },
   );
   return rows.length > 0;
@@ -73,14 +73,14 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
        INSERT INTO rollout_runtime (rollout_id, is_stopped) SELECT id, true FROM changed
        ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
-     ${EVENT} RETURNING id`,
+     ${INSERT_ROLLOUT_EVENT} RETURNING id`,
     { rollout: rolloutId, event: 'rollout_aborted', reason, by, now },
   );
   return rows.length > 0;
 }
 
 /**
- * Lets a stopped rollout go on. Its gates begin anew, or it would halt again at once; what the stop canceled is claimed
+ * Lets a stopped rollout go on. Its gates begin restarted, or it would halt again at once; what the stop canceled is claimed
  * again. A slow start goes on with the window that it had. @returns false where it was not stopped
  */
 export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
@@ -91,7 +91,7 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
        WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
          OR NOT is_active AND EXISTS (SELECT FROM rollout_runtime AS p WHERE p.rollout_id = r.id))
        RETURNING id
-     ), event AS (${EVENT} RETURNING id), ${RESET_GATES}
+     ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
     { rollout: rolloutId, event: 'rollout_resumed', reason, by, now },
   );
@@ -99,7 +99,7 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
 }
 
 /**
- * Tries the devices of a rollout again that failed and may still be updated, with all attempts anew; also of one that is
+ * Tries the devices of a rollout again that failed and may still be updated, with all attempts restarted; also of one that is
  * stopped or complete, which it makes active again.
  * @param versions from which a device may be updated
  * @returns how many devices will be claimed again
@@ -124,7 +124,7 @@ export async function retryFailed(
          paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL, updated_at = :now::timestamptz
        WHERE id = :rollout AND EXISTS (SELECT FROM retried)
        RETURNING id
-     ), event AS (${EVENT} RETURNING id), ${RESET_GATES}
+     ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT count(*)::integer AS devices FROM retried`,
     { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now },
   );
@@ -137,7 +137,7 @@ export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: Rollout
     `WITH changed AS (
        UPDATE rollout_configurations SET updated_at = :now::timestamptz WHERE id = :rollout RETURNING id
      )
-     ${EVENT} RETURNING id`,
+     ${INSERT_ROLLOUT_EVENT} RETURNING id`,
     { rollout: rolloutId, event: 'rollout_advanced', reason, by, now },
   );
 }
@@ -156,7 +156,7 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NULL)
        RETURNING id
      )
-     ${EVENT} RETURNING id`,
+     ${INSERT_ROLLOUT_EVENT} RETURNING id`,
     {
       rollout: rolloutId,
       event: 'rollout_completed',
@@ -181,7 +181,7 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        WHERE r.id = p.rollout_id AND r.completed_at IS NULL AND NOT p.is_stopped AND NOT (${IS_RUNNING})
        RETURNING r.id
      )
-     ${EVENT}`,
+     ${INSERT_ROLLOUT_EVENT}`,
     { event: 'rollout_paused', reason: 'is_active or paused_at was set by SQL', ...by },
   );
   await sql.query(
@@ -189,14 +189,14 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        SELECT r.id FROM rollout_configurations AS r JOIN rollout_runtime AS p ON p.rollout_id = r.id AND p.is_stopped
        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
        FOR UPDATE OF r
-     ), event AS (${EVENT} RETURNING id), ${RESET_GATES}
+     ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
     { event: 'rollout_resumed', reason: 'is_active or paused_at was set by SQL', ...by },
   );
 }
 
 /** Updates canceled by one statement. */
-const UPDATES_A_CALL = 5_000;
+const UPDATES_PER_CALL = 5_000;
 
 export const STOPPED_BEFORE_FETCH = 'the rollout was stopped before the device fetched its image';
 
@@ -219,7 +219,7 @@ export async function cancelStopped(sql: Sql, now: Date): Promise<number> {
        JOIN rollout_configurations AS r ON r.id = p.rollout_id AND NOT (${IS_RUNNING})
        JOIN device_update_status AS u ON u.rollout_id = p.rollout_id
        WHERE u.completed_at IS NULL AND u.status IN ('pending', 'sent')
-       ORDER BY u.id LIMIT ${UPDATES_A_CALL} FOR UPDATE OF u SKIP LOCKED
+       ORDER BY u.id LIMIT ${UPDATES_PER_CALL} FOR UPDATE OF u SKIP LOCKED
      ), canceled AS (${CANCEL_PICKED})
      SELECT count(*)::integer AS canceled FROM canceled`,
     { now, reason: STOPPED_BEFORE_FETCH },

@@ -1,7 +1,14 @@
 import type { Sql } from '../db/index.ts';
 import type { Gates, RolloutNumbers, StageCounts } from '../policy/index.ts';
-import { isSameVersion, PLAN_BYTES, readable, boundedFilter, parseTarget, type TargetType } from '../policy/index.ts';
-import { toHigherPriorityRollout, type HigherPriorityRollout } from '../targeting/index.ts';
+import {
+  boundedFilter,
+  boundedJson,
+  isSameVersion,
+  PLAN_BYTES,
+  parseTarget,
+  type TargetType,
+} from '../policy/index.ts';
+import { type HigherPriorityRollout, toHigherPriorityRollout } from '../targeting/index.ts';
 
 /** An active rollout with the release it rolls out and the numbers that its gates read. */
 export interface RolloutRuntime {
@@ -55,16 +62,16 @@ export interface RolloutRuntime {
   readonly stage_size: number | null;
   readonly stage_began_at: Date | null;
   readonly gate_held_since: Date | null;
-  readonly stage_tally: StageCounts | null;
+  readonly stage_counts: StageCounts | null;
   /** Of all stages since the rollout began or was resumed. */
-  readonly total_tally: StageCounts;
+  readonly total_counts: StageCounts;
   /** Devices that began, went quiet and are out of reach: in the present stage, and in all. */
   readonly stage_silent: number;
   readonly silent: number;
   readonly has_open: boolean;
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
-  /** How far its walk through the devices is: what that goes by, and past which device; null when it is over. */
+  /** How far its in_use through the devices is: what that goes by, and past which device; null when it is over. */
   readonly scan_fingerprint: string | null;
   readonly scan_cursor: string | null;
   /** The transaction since which changes of devices have yet to be looked at, and whether there are any. */
@@ -73,11 +80,11 @@ export interface RolloutRuntime {
   /** What is not below it may have been invisible when the rollout was read. */
   readonly horizon: string;
   /** Names the state of all rollouts that win over this one. */
-  readonly rivals: string;
+  readonly higher_priority_digest: string;
 }
 
 /** The columns of a stage as a {@link StageCounts}. */
-const TALLY = `jsonb_build_object('claimed', claimed, 'succeeded', succeeded, 'failed', failed,
+const STAGE_COUNTS = `jsonb_build_object('assigned', claimed, 'succeeded', succeeded, 'failed', failed,
            'failurePoints', failure_points, 'canceled', canceled)`;
 
 /** When the gates of the rollout of an update `u` last began anew: what ended before says nothing to them. */
@@ -86,7 +93,7 @@ export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events 
            AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
 
 /** What decides which devices a rollout `w` bars others from and keeps. */
-const RIVAL = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
+const HIGHER_PRIORITY_STATE = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
           w.target_type, w.target_filter)`;
 
 /**
@@ -100,33 +107,33 @@ const hasUpdate = (kind: string) => `coalesce((
 /** Rollouts `r` as {@link RolloutRuntime}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${boundedFilter('r')}, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
-       r.member_percentage, ${readable('r.stages', PLAN_BYTES.stages)} AS stages,
-       ${readable('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
+       r.member_percentage, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
+       ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,
        coalesce(p.finished_count, 0) AS finished_count, p.start_limit, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,
        s.hash_cutoff AS stage_hash_cutoff, coalesce(s.start_quota, s.target_count) AS stage_size,
-       s.began_at AS stage_began_at, s.gate_held_since, s.tally AS stage_tally,
-       t.tally AS total_tally,
+       s.began_at AS stage_began_at, s.gate_held_since, s.counts AS stage_counts,
+       t.counts AS total_counts,
        ${hasUpdate('u.completed_at IS NULL')} AS has_open,
        ${hasUpdate('u.completed_at IS NULL AND u.unreachable_since IS NULL')} AS is_under_way,
        q.silent, q.stage_silent, x.unexpected,
        p.scan_fingerprint, p.scan_cursor, p.changes_from_xid::text,
        EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_from_xid) AS has_changes,
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
-       (SELECT md5(coalesce(string_agg(${RIVAL}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
-        WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS rivals
+       (SELECT md5(coalesce(string_agg(${HIGHER_PRIORITY_STATE}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
+        WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS higher_priority_digest
      FROM rollout_configurations AS r
      LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
      LEFT JOIN LATERAL (
-       SELECT hash_cutoff, target_count, start_quota, began_at, gate_held_since, ${TALLY} AS tally FROM rollout_stages
+       SELECT hash_cutoff, target_count, start_quota, began_at, gate_held_since, ${STAGE_COUNTS} AS counts FROM rollout_stages
        WHERE rollout_id = r.id AND stage = p.stage
      ) AS s ON true
      CROSS JOIN LATERAL (
-       SELECT ${TALLY} AS tally FROM (
+       SELECT ${STAGE_COUNTS} AS counts FROM (
          SELECT coalesce(sum(claimed), 0) AS claimed, coalesce(sum(succeeded), 0) AS succeeded,
            coalesce(sum(failed), 0) AS failed, coalesce(sum(failure_points), 0) AS failure_points,
            coalesce(sum(canceled), 0) AS canceled
@@ -167,19 +174,19 @@ export async function loadRolloutRuntime(sql: Sql, id: number): Promise<RolloutR
   return row;
 }
 
-/** The versions in use on a model: a walk from value to value along the index, in steps of one version, not of one device. */
+/** The versions in use on a model: a in_use from value to value along the index, in steps of one version, not of one device. */
 export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<string[]> {
   const rows = await sql.query<{ version: string }>(
-    `WITH RECURSIVE walk AS (
+    `WITH RECURSIVE in_use AS (
        (SELECT current_firmware_version AS version FROM devices WHERE device_model = :model
         ORDER BY current_firmware_version LIMIT 1)
        UNION ALL
        SELECT (SELECT current_firmware_version FROM devices
-               WHERE device_model = :model AND current_firmware_version > walk.version
+               WHERE device_model = :model AND current_firmware_version > in_use.version
                ORDER BY current_firmware_version LIMIT 1)
-       FROM walk WHERE walk.version IS NOT NULL
+       FROM in_use WHERE in_use.version IS NOT NULL
      )
-     SELECT version FROM walk WHERE version IS NOT NULL LIMIT 500`,
+     SELECT version FROM in_use WHERE version IS NOT NULL LIMIT 500`,
     { model: deviceModel },
   );
   return rows.map(({ version }) => version);
@@ -194,7 +201,7 @@ export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | n
   );
 }
 
-const WINNERS_FILTER = boundedFilter('w');
+const HIGHER_PRIORITY_FILTER = boundedFilter('w');
 
 /**
  * The rollouts that keep devices from the given one: those that win over it and run, and newer ones that are complete.
@@ -210,7 +217,7 @@ export async function loadHigherPriorityRollouts(
       readonly target_hash_cutoff: string;
     }
   >(
-    `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.target_type, ${WINNERS_FILTER},
+    `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.target_type, ${HIGHER_PRIORITY_FILTER},
        w.rollout_percentage
      FROM rollout_configurations AS w
      WHERE w.device_model = :model AND (w.priority, w.id) > (:priority::integer, :rollout::bigint)
@@ -225,31 +232,31 @@ export async function loadHigherPriorityRollouts(
       versions: versionsInUse.flatMap((version) => [version, `v${version}`, version.replace(/^v/i, '')]),
     },
   );
-  return rows.flatMap((winner) => {
-    const target = parseTarget(winner.target_type, winner.target_filter, winner.rollout_percentage);
-    const onTarget = versionsInUse.filter((version) => isSameVersion(version, winner.firmware_version));
-    return target.ok ? toHigherPriorityRollout(winner.id, winner.target_hash_cutoff, onTarget, target.target) : [];
+  return rows.flatMap((other) => {
+    const target = parseTarget(other.target_type, other.target_filter, other.rollout_percentage);
+    const onTarget = versionsInUse.filter((version) => isSameVersion(version, other.firmware_version));
+    return target.ok ? toHigherPriorityRollout(other.id, other.target_hash_cutoff, onTarget, target.target) : [];
   });
 }
 
-const NOTHING: StageCounts = { assigned: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
+const NO_COUNTS: StageCounts = { assigned: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
 
 /** A rollout as its policy sees it. `claimed` devices were claimed since it was read; one that went quiet counts as failed. */
-export function numbersOf(rollout: RolloutRuntime, claimed: number): RolloutNumbers {
-  const withSilent = (tally: StageCounts, silent: number): StageCounts => ({
-    ...tally,
-    assigned: tally.assigned + claimed,
-    failed: tally.failed + silent,
-    failurePoints: tally.failurePoints + silent,
+export function numbersOf(rollout: RolloutRuntime, assigned: number): RolloutNumbers {
+  const withSilent = (counts: StageCounts, silent: number): StageCounts => ({
+    ...counts,
+    assigned: counts.assigned + assigned,
+    failed: counts.failed + silent,
+    failurePoints: counts.failurePoints + silent,
   });
   return {
     stage: rollout.stage,
     reachesAll: (rollout.stage_hash_cutoff ?? '') >= (rollout.target_hash_cutoff ?? ''),
     size: rollout.stage_size ?? 1,
     gateHeldSince: rollout.gate_held_since,
-    ofStage: withSilent(rollout.stage_tally ?? NOTHING, rollout.stage_silent),
-    total: withSilent(rollout.total_tally, rollout.silent),
-    isUnderWay: rollout.is_under_way || claimed > 0,
+    ofStage: withSilent(rollout.stage_counts ?? NO_COUNTS, rollout.stage_silent),
+    total: withSilent(rollout.total_counts, rollout.silent),
+    isUnderWay: rollout.is_under_way || assigned > 0,
     startedCount: rollout.started_count,
     finishedCount: rollout.finished_count + rollout.silent,
     startLimit: rollout.stage_hash_cutoff === null ? null : rollout.start_limit,

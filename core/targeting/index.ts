@@ -1,14 +1,14 @@
 export {
-  ON_TARGET_OF_HIGHER_PRIORITY,
+  type HigherPriorityRollout,
+  IS_TARGETED,
+  MATCHES_FILTER,
   MATCHES_GROUP,
   MATCHES_LIST,
   MATCHES_METADATA,
   MATCHES_MODEL,
   MATCHES_VERSION,
-  IS_TARGETED,
+  ON_TARGET_OF_HIGHER_PRIORITY,
   STILL_TARGETED,
-  MATCHES_FILTER,
   targetValues,
   toHigherPriorityRollout,
-  type HigherPriorityRollout,
 } from './target-conditions.ts';

@@ -3,7 +3,7 @@ import { isSameVersion } from '../policy/index.ts';
 import { GATES_SINCE } from '../rollouts/index.ts';
 
 /** Ended updates counted by one statement; the rest is left to the next call. */
-const UPDATES_A_CALL = 5_000;
+const UPDATES_PER_CALL = 5_000;
 
 /** What a failure counts: a checksum that does not fit is twice suspicious. A device that was never reached says nothing. */
 const FAILURE_POINTS = `CASE
@@ -19,7 +19,7 @@ export async function countOutcomes(sql: Sql): Promise<void> {
     `WITH picked AS (
        SELECT id, holds_slot FROM device_update_status
        WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL
-       ORDER BY id LIMIT ${UPDATES_A_CALL} FOR UPDATE SKIP LOCKED
+       ORDER BY id LIMIT ${UPDATES_PER_CALL} FOR UPDATE SKIP LOCKED
      ), ended AS (
        UPDATE device_update_status AS u SET is_counted = true, holds_slot = false
        FROM picked WHERE u.id = picked.id
@@ -31,7 +31,7 @@ export async function countOutcomes(sql: Sql): Promise<void> {
          count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE counts_as_started) AS starts
        FROM (SELECT *, ${FAILURE_POINTS} AS points FROM ended) AS weighed
        GROUP BY rollout_id, stage
-     ), paced AS (
+     ), runtime AS (
        UPDATE rollout_runtime AS p SET
          in_flight = p.in_flight - c.slots::integer, finished_count = p.finished_count + c.starts::integer
        FROM (SELECT rollout_id, sum(slots) AS slots, sum(starts) AS starts FROM counted GROUP BY rollout_id) AS c

@@ -1,15 +1,15 @@
-export { recordLateSuccesses, countOutcomes } from './count-outcomes.ts';
+export { countOutcomes, recordLateSuccesses } from './count-outcomes.ts';
 export {
   closePendingUpdates,
   findPendingForDevices,
-  type UpdateClosing,
+  loadPendingUpdates,
   type PendingUpdate,
   type PlannedSend,
   pickPendingUpdates,
-  loadPendingUpdates,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
+  type UpdateClosing,
 } from './dispatch-updates.ts';
 export { type Download, getDownload } from './downloads.ts';
 export { evaluateUpdates } from './evaluate-updates.ts';

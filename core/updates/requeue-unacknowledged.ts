@@ -4,10 +4,10 @@ import { RELEASE_SLOTS } from './dispatch-updates.ts';
 /** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
 export const MAX_SENDS = 20;
 /** `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the command. */
-const CONFIRMATION_SECONDS = 5;
+const ACKNOWLEDGEMENT_SECONDS = 5;
 
-/** Sends of `u` that nobody confirmed and nobody acknowledged, over the joins of {@link oweAgain}. */
-const IS_UNCONFIRMED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
+/** Sends of `u` that nobody confirmed and nobody acknowledged, over the joins of {@link requeueStatement}. */
+const IS_UNACKNOWLEDGED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND r.id = u.rollout_id
          AND a.update_id = u.id AND a.attempt = u.attempt AND a.send_result = 'unconfirmed'
          AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id`;
@@ -16,13 +16,13 @@ const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
 
 /** Uses no attempt. */
-const oweAgain = (set: string, from: string, condition: string) => `WITH owed AS (
+const requeueStatement = (set: string, from: string, condition: string) => `WITH requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = u.started_at IS NOT NULL,
          sent_at = NULL, error_message = 'the device was asleep', deadline_at = ${DEADLINE}, ${set}
        FROM ${from},
          rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
-       WHERE ${condition} AND ${IS_UNCONFIRMED}
+       WHERE ${condition} AND ${IS_UNACKNOWLEDGED}
        RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), ${RELEASE_SLOTS}
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
@@ -38,10 +38,10 @@ export async function requeueUnacknowledged(
 ): Promise<void> {
   if (sightings.length === 0) return;
   await sql.query(
-    oweAgain(
+    requeueStatement(
       'enqueue_after = :now::timestamptz',
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
-      `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'`,
+      `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'`,
     ),
     { sightings, now },
   );
@@ -54,11 +54,11 @@ export async function requeueUnacknowledged(
 export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   if (updateIds.length === 0) return;
   await sql.query(
-    oweAgain(
+    requeueStatement(
       `enqueue_after = ${DEADLINE}, unreachable_since = :now::timestamptz`,
       'jsonb_array_elements_text(:ids::jsonb) AS overdue(id)',
       `u.id = overdue.id::bigint AND u.deadline_at <= :now::timestamptz
-         AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'`,
+         AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'`,
     ),
     { ids: updateIds, now },
   );

@@ -4,12 +4,12 @@ import { groupBy } from '../../core/db/index.ts';
 import { evaluateVersion } from '../../core/policy/index.ts';
 import {
   closePendingUpdates,
-  type UpdateClosing,
-  type PendingUpdate,
   loadPendingUpdates,
+  type PendingUpdate,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
+  type UpdateClosing,
 } from '../../core/updates/index.ts';
 import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 
@@ -17,7 +17,7 @@ import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 export type Send = (command: PlannedCommand, attempt: number, now: Date) => Promise<SendOutcome>;
 
 /**
- * Sends what the given updates are owed. Reserve first, send second, store the outcome third: what dies in between is
+ * Sends what the given updates are updatesToSend. Reserve first, send second, store the outcome third: what dies in between is
  * never sent twice in one attempt; its deadline ends the attempt. @returns the outcomes
  */
 export async function dispatchUpdates(
@@ -28,15 +28,18 @@ export async function dispatchUpdates(
   send: Send,
 ): Promise<SendOutcome[]> {
   const updates = await loadPendingUpdates(sql, updateIds, now);
-  const unwanted = await findAllNoLongerTargeted(sql, updates);
-  const owed = updates.map((update) => ({ update, closing: unwanted.get(update.id) ?? overtaken(update) }));
+  const noLongerTargeted = await findAllNoLongerTargeted(sql, updates);
+  const updatesToSend = updates.map((update) => ({
+    update,
+    closing: noLongerTargeted.get(update.id) ?? closingFor(update),
+  }));
   const { planned, unsendable } = await makeCommands(
-    owed.filter(({ closing }) => closing === undefined).map(({ update }) => update),
+    updatesToSend.filter(({ closing }) => closing === undefined).map(({ update }) => update),
   );
   await closePendingUpdates(
     sql,
     [
-      ...owed.flatMap(({ closing }) => closing ?? []),
+      ...updatesToSend.flatMap(({ closing }) => closing ?? []),
       ...unsendable.map(({ id, message }): UpdateClosing => ({ id, status: 'failed', message })),
     ],
     now,
@@ -48,15 +51,18 @@ export async function dispatchUpdates(
   return outcomes;
 }
 
-async function findAllNoLongerTargeted(sql: Sql, updates: readonly PendingUpdate[]): Promise<Map<number, UpdateClosing>> {
+async function findAllNoLongerTargeted(
+  sql: Sql,
+  updates: readonly PendingUpdate[],
+): Promise<Map<number, UpdateClosing>> {
   const message = 'not sent: the rollout was changed, or the device, and it is no longer for this device';
-  const unwanted = new Map<number, UpdateClosing>();
-  for (const [rolloutId, owed] of groupBy(updates, (update) => update.rollout_id)) {
-    for (const id of await findNoLongerTargeted(sql, rolloutId, owed)) {
-      unwanted.set(id, { id, status: 'canceled', message, mayReturn: true });
+  const noLongerTargeted = new Map<number, UpdateClosing>();
+  for (const [rolloutId, updatesToSend] of groupBy(updates, (update) => update.rollout_id)) {
+    for (const id of await findNoLongerTargeted(sql, rolloutId, updatesToSend)) {
+      noLongerTargeted.set(id, { id, status: 'canceled', message, mayReturn: true });
     }
   }
-  return unwanted;
+  return noLongerTargeted;
 }
 
 async function sendAll(
@@ -82,7 +88,7 @@ async function sendAll(
  * Between the claim and now the device may have been updated by other means: then there is nothing to send. No rollout
  * takes a device back to a stepping stone.
  */
-function overtaken(update: PendingUpdate): UpdateClosing | undefined {
+function closingFor(update: PendingUpdate): UpdateClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
   if (update.is_revoked) return { id, status: 'canceled', message: `not sent: release ${target} was revoked` };
   const verdict = evaluateVersion(current, {

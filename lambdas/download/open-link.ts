@@ -1,7 +1,7 @@
 import type { Sql } from '../../core/db/index.ts';
 import type { LinkTarget } from '../../core/policy/index.ts';
 import { cancelUnfetched } from '../../core/rollouts/index.ts';
-import { type Download, evaluateUpdates, type Report, getDownload, recordReports } from '../../core/updates/index.ts';
+import { type Download, evaluateUpdates, getDownload, type Report, recordReports } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 
 export type OpenedLink =

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { cut } from '../../core/ingest/index.ts';
+import { truncate } from '../../core/ingest/index.ts';
 import type { OtaTopicKind, ReportedState } from '../../core/policy/index.ts';
 import type { Report } from '../../core/updates/index.ts';
 
@@ -31,8 +31,8 @@ const result = z.looseObject({
 });
 
 /** Kept beside each event; a device says much less than this. */
-const KEPT_PAYLOAD_BYTES = 4 * 1024;
-const KEPT_TEXT = 500;
+const MAX_PAYLOAD_BYTES = 4 * 1024;
+const MAX_TEXT_LENGTH = 500;
 
 export type OtaResult =
   | { readonly ok: true; readonly report: Report }
@@ -47,12 +47,12 @@ export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaRe
       facts: { percent: wholePercent(percent) },
     }));
   }
-  return read(message, 'result', result, (said) => ({
+  return read(message, 'result', result, (data) => ({
     state: null,
     facts: {
-      success: said.success,
-      code: wholeNumber(said.result_code),
-      message: said.message == null ? null : cut(said.message, KEPT_TEXT),
+      success: data.success,
+      code: wholeNumber(data.result_code),
+      message: data.message == null ? null : truncate(data.message, MAX_TEXT_LENGTH),
     },
   }));
 }
@@ -61,17 +61,25 @@ function read<T extends { version?: unknown; target_version?: unknown }>(
   { deviceId, receivedAt, payloadHash, payload }: RuleMessage,
   type: 'accepted' | 'progress' | 'result',
   schema: z.ZodType<T>,
-  interpret: (said: T) => { state: ReportedState | null; facts: object },
+  interpret: (data: T) => { state: ReportedState | null; facts: object },
 ): OtaResult {
   const parsed = schema.safeParse(payload);
   if (!parsed.success) return { ok: false, reason: `not a valid ${type} message: ${z.prettifyError(parsed.error)}` };
-  const said = parsed.data;
-  const { state, facts } = interpret(said);
-  const kept = Buffer.byteLength(JSON.stringify(payload)) <= KEPT_PAYLOAD_BYTES ? payload : {};
-  const named = type === 'progress' ? null : ((said.target_version ?? said.version ?? null) as string | null);
+  const data = parsed.data;
+  const { state, facts } = interpret(data);
+  const payloadToStore = Buffer.byteLength(JSON.stringify(payload)) <= MAX_PAYLOAD_BYTES ? payload : {};
+  const named = type === 'progress' ? null : ((data.target_version ?? data.version ?? null) as string | null);
   return {
     ok: true,
-    report: { deviceId, type, receivedAt, payloadHash, payload: { ...kept, ...facts }, version: named, state },
+    report: {
+      deviceId,
+      type,
+      receivedAt,
+      payloadHash,
+      payload: { ...payloadToStore, ...facts },
+      version: named,
+      state,
+    },
   };
 }
 

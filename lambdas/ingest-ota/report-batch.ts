@@ -8,8 +8,8 @@ import {
   rejectMessage,
 } from '../../core/ingest/index.ts';
 import { parseOtaTopic } from '../../core/policy/index.ts';
-import type { Queued } from '../shared/queue-message.ts';
-import { type Read, parseBatch } from '../shared/parse-batch.ts';
+import { parseBatch, type Read } from '../shared/parse-batch.ts';
+import type { QueueMessage } from '../shared/queue-message.ts';
 import { parseOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
@@ -23,7 +23,7 @@ interface OtaMessage extends FamilyReport {
 /** OTA reports → ota_events → device_update_status. Can be repeated. @returns how much came to what */
 export async function ingestReports(
   sql: Sql,
-  batch: readonly Queued[],
+  batch: readonly QueueMessage[],
   now: Date,
 ): Promise<{ updates: number; rejected: number; dropped: number }> {
   const { messages, rejected } = parseBatch(batch, now, readReport);

@@ -9,8 +9,8 @@ import {
   recordRejectedMessages,
   rejectMessage,
 } from '../../core/ingest/index.ts';
-import type { Queued } from '../shared/queue-message.ts';
 import { parseBatch } from '../shared/parse-batch.ts';
+import type { QueueMessage } from '../shared/queue-message.ts';
 import { parseStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
@@ -24,7 +24,7 @@ export interface StatusBatch {
   readonly rejected: readonly RejectedMessage[];
 }
 
-export function parseStatusBatch(batch: readonly Queued[], now: Date): StatusBatch {
+export function parseStatusBatch(batch: readonly QueueMessage[], now: Date): StatusBatch {
   const { messages, rejected } = parseBatch<StatusMessage>(batch, now, (message) => {
     const status = parseStatus(message);
     return status.ok ? { ok: true, value: { message, report: status.report } } : status;
@@ -34,14 +34,14 @@ export function parseStatusBatch(batch: readonly Queued[], now: Date): StatusBat
 
 /**
  * Status messages → devices; what they prove about running updates. Can be repeated.
- * @returns `owed`: ids of updates that devices just seen are owed; and how much came to what
+ * @returns `pending`: ids of updates that devices just seen are pending; and how much came to what
  */
 export async function storeStatusBatch(
   sql: Sql,
   { statuses, rejected }: StatusBatch,
   now: Date,
-): Promise<{ owed: readonly number[]; rejected: number; dropped: number }> {
-  const { owed, refused } = await storeStatuses(
+): Promise<{ pending: readonly number[]; rejected: number; dropped: number }> {
+  const { pending, refused } = await storeStatuses(
     sql,
     statuses.map(({ message, report }) => ({ ...message, report })),
     now,
@@ -54,5 +54,5 @@ export async function storeStatusBatch(
   const messages = statuses.map(({ message }) => message);
   const { dropped } = limitPerMinute(messages, MAX_PER_MINUTE.statuses);
   await recordRejectedMessages(sql, [...all, ...describeDropped(dropped, MAX_PER_MINUTE.statuses)]);
-  return { owed, rejected: all.length, dropped: dropped.length };
+  return { pending, rejected: all.length, dropped: dropped.length };
 }

@@ -1,6 +1,6 @@
 import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { isObject, shown } from '../../core/ingest/index.ts';
+import { excerpt, isObject } from '../../core/ingest/index.ts';
 import { normalizeMacAddress } from '../../core/util/index.ts';
 
 /** Characters of a text that a column holds as it is: cutting it would make one version of two. */
@@ -8,7 +8,7 @@ const WORD_LENGTH = 64;
 const text = (value: unknown) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : null);
 
 /** Unknown fields are kept beside a device, as long as they are no burden to every reader of its row. */
-const KEPT_STATUS_BYTES = 8 * 1024;
+const MAX_STATUS_BYTES = 8 * 1024;
 
 export type StatusResult =
   | { readonly ok: true; readonly report: DeviceReport }
@@ -55,7 +55,7 @@ function readWord(payload: Record<string, unknown>, field: string): Word {
   if (value === undefined || value === null || value === '') return { ok: true, value: null };
   const word = typeof value === 'string' ? value.trim() : '';
   if (word.length >= 1 && word.length <= WORD_LENGTH) return { ok: true, value: word };
-  return { ok: false, reason: `${field} is ${shown(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
+  return { ok: false, reason: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
 }
 
 function readInteger(value: unknown, min: number, max: number): number | null {
@@ -65,5 +65,5 @@ function readInteger(value: unknown, min: number, max: number): number | null {
 }
 
 function keep(payload: object): object {
-  return Buffer.byteLength(JSON.stringify(payload)) <= KEPT_STATUS_BYTES ? payload : {};
+  return Buffer.byteLength(JSON.stringify(payload)) <= MAX_STATUS_BYTES ? payload : {};
 }

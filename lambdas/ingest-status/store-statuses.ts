@@ -1,14 +1,19 @@
 import type { Sql } from '../../core/db/index.ts';
 import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
-import { type DeviceReport, findDevicesWithRelevantUpdates, mergeReports, upsertDevices } from '../../core/devices/index.ts';
+import {
+  type DeviceReport,
+  findDevicesWithRelevantUpdates,
+  mergeReports,
+  upsertDevices,
+} from '../../core/devices/index.ts';
 import { limitPerMinute, MAX_PER_MINUTE } from '../../core/ingest/index.ts';
 import {
-  findPendingForDevices,
   evaluateUpdates,
-  requeueUnacknowledged,
+  findPendingForDevices,
   type Report,
   recordLateSuccesses,
   recordReports,
+  requeueUnacknowledged,
 } from '../../core/updates/index.ts';
 
 export interface Status {
@@ -19,34 +24,34 @@ export interface Status {
 }
 
 export interface StoredStatuses {
-  /** Ids of updates that the devices just seen are owed and may be sent now. */
-  readonly owed: readonly number[];
+  /** Ids of updates that the devices just seen are pending and may be sent now. */
+  readonly pending: readonly number[];
   /** Why the database takes nothing from a device, by device id. */
   readonly refused: ReadonlyMap<string, string>;
 }
 
 /** Devices that one statement writes: what it answers is small. */
-const DEVICES_A_CALL = 1_000;
+const DEVICES_PER_CALL = 1_000;
 
-/** Statuses → devices; what they prove about running updates; what the devices just seen are owed. Can be repeated. */
+/** Statuses → devices; what they prove about running updates; what the devices just seen are pending. Can be repeated. */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
   const refused = new Map<string, string>();
-  for (const round of splitSameInstant(statuses)) {
-    const outcome = await writeIsolatingBadRows(mergeByDevice(round), async (batch) => {
-      for (const rows of inBatches(batch, DEVICES_A_CALL)) await upsertDevices(sql, rows);
+  for (const part of splitSameInstant(statuses)) {
+    const outcome = await writeIsolatingBadRows(mergeByDevice(part), async (batch) => {
+      for (const rows of inBatches(batch, DEVICES_PER_CALL)) await upsertDevices(sql, rows);
       return [];
     });
     for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not toStorable: ${error.message}`);
   }
-  const concerned = await findDevicesWithRelevantUpdates(sql, earliestSightings(statuses));
-  const matters = (deviceId: string) => concerned.has(deviceId) && !refused.has(deviceId);
+  const relevant = await findDevicesWithRelevantUpdates(sql, earliestSightings(statuses));
+  const hasRelevantUpdate = (deviceId: string) => relevant.has(deviceId) && !refused.has(deviceId);
   await recordBootEvidence(
     sql,
-    statuses.filter(({ report }) => matters(report.deviceId)),
+    statuses.filter(({ report }) => hasRelevantUpdate(report.deviceId)),
     now,
   );
-  const awake = mergeByDevice(statuses).filter(({ deviceId, online }) => online && matters(deviceId));
-  return { owed: await findOwed(sql, awake, now), refused };
+  const awake = mergeByDevice(statuses).filter(({ deviceId, online }) => online && hasRelevantUpdate(deviceId));
+  return { pending: await findPending(sql, awake, now), refused };
 }
 
 function earliestSightings(statuses: readonly Status[]): { deviceId: string; receivedAt: Date }[] {
@@ -58,26 +63,26 @@ function earliestSightings(statuses: readonly Status[]): { deviceId: string; rec
   return [...earliest].map(([deviceId, receivedAt]) => ({ deviceId, receivedAt }));
 }
 
-/** Calls that what one device said in one instant may cost; what a flood says beyond them counts in any order. */
+/** Calls that what one device seen in one instant may cost; what a flood says beyond them counts in any order. */
 const MAX_SPLITS = 4;
 
 /**
- * The statuses in rounds, nearly always one, in none of which a device says two things in one instant: which of those
+ * The statuses in parts, nearly always one, in none of which a device says two things in one instant: which of those
  * counts is the statement's to decide, as it is when they come in two batches.
  */
 function splitSameInstant(statuses: readonly Status[]): Status[][] {
-  const rounds: Status[][] = Array.from({ length: MAX_SPLITS }, () => []);
+  const parts: Status[][] = Array.from({ length: MAX_SPLITS }, () => []);
   /** By device and instant; of nearly all there is one. */
-  const said = new Map<string, Status[]>();
+  const seen = new Map<string, Status[]>();
   for (const status of statuses) {
     const instant = `${status.report.deviceId} ${status.receivedAt.getTime()}`;
-    const others = said.get(instant);
+    const others = seen.get(instant);
     if (others?.some(({ payloadHash }) => payloadHash === status.payloadHash)) continue;
-    rounds[Math.min(others?.length ?? 0, MAX_SPLITS - 1)]?.push(status);
-    if (others === undefined) said.set(instant, [status]);
+    parts[Math.min(others?.length ?? 0, MAX_SPLITS - 1)]?.push(status);
+    if (others === undefined) seen.set(instant, [status]);
     else others.push(status);
   }
-  return rounds.filter((round) => round.length > 0);
+  return parts.filter((part) => part.length > 0);
 }
 
 function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
@@ -91,8 +96,8 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
 
 /** A status that names a version is evidence of what runs, for devices with an update under way; a flood of them is not. */
 async function recordBootEvidence(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
-  const proofs = statuses.filter(({ report }) => report.version !== null && report.online);
-  const sources = proofs.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
+  const evidence = statuses.filter(({ report }) => report.version !== null && report.online);
+  const sources = evidence.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
   const reports = limitPerMinute(sources, MAX_PER_MINUTE.statuses).taken.map(toReport);
   for (const batch of inBatches(reports)) await evaluateUpdates(sql, await recordReports(sql, batch), now);
 }
@@ -107,8 +112,8 @@ const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
   state: null,
 });
 
-/** What the devices just seen are owed, with what they slept through. */
-async function findOwed(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
+/** What the devices just seen are pending, with what they slept through. */
+async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
   if (awake.length === 0) return [];
   const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
   await requeueUnacknowledged(sql, sightings, now);

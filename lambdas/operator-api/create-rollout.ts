@@ -10,11 +10,11 @@ import {
   settingsOf,
   TOKEN_LENGTH,
 } from '../../core/policy/index.ts';
-import { showRelease } from '../../core/releases/index.ts';
+import { getRelease } from '../../core/releases/index.ts';
 import {
-  listNumberedRollouts,
   getRollout,
   insertRollout,
+  listNumberedRollouts,
   type RolloutRow,
   type RolloutValues,
 } from '../../core/rollouts/index.ts';
@@ -22,7 +22,7 @@ import { json, type Services } from './context.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
 /** A rollout as the API shows it. @throws Refusal where there is none */
-export async function showRollout({ sql, now }: Services, idOrName: string) {
+export async function getRolloutResource({ sql, now }: Services, idOrName: string) {
   const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
   const waiting_for = rollout.state === 'active' ? await describeState(sql, rollout.rollout_id, now()) : null;
@@ -78,15 +78,15 @@ export async function createForDevice(
 export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);
   checkTarget(values);
-  const release = await showRelease(services.sql, values.device_model, values.firmware_version);
-  const { members, participants, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
+  const release = await getRelease(services.sql, values.device_model, values.firmware_version);
+  const { matching, targeted, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
     services.sql,
     values,
     fitsCheck(services, values),
   );
   return {
-    members,
-    participants,
+    matching,
+    targeted,
     will_be_updated: willBeUpdated,
     via_stepping_stone: viaSteppingStone,
     warnings: release?.warnings ?? [],
@@ -124,7 +124,7 @@ function checkTarget({
 /** A draft may wait for its release; what is to run now must have one, for the chip that the model has. */
 async function checkRelease({ sql, settings }: Services, values: RolloutValues): Promise<void> {
   const { device_model: model, firmware_version: version } = values;
-  const release = await showRelease(sql, model, version);
+  const release = await getRelease(sql, model, version);
   if (release === undefined) {
     if (!values.is_active) return;
     throw invalid(

@@ -12,17 +12,17 @@ export interface DeadLetterQueueAddress {
 
 /** @param queues by the name of the work that they hold */
 export function sqsDeadLetters(queues: Readonly<Record<string, DeadLetterQueueAddress>>): Services['deadLetters'] {
-  const look = async (queue: string, { url }: DeadLetterQueueAddress) => {
+  const countMessages = async (queue: string, { url }: DeadLetterQueueAddress) => {
     const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['ApproximateNumberOfMessages'] });
     const { Attributes = {} } = await client.send(command);
     return { queue, messages: Number(Attributes.ApproximateNumberOfMessages ?? 0) };
   };
   return {
-    list: () => Promise.all(Object.entries(queues).map(([name, address]) => look(name, address))),
+    list: () => Promise.all(Object.entries(queues).map(([name, address]) => countMessages(name, address))),
     async redrive(name) {
       const address = Object.hasOwn(queues, name) ? queues[name] : undefined;
       if (address === undefined) return undefined;
-      const found = await look(name, address);
+      const found = await countMessages(name, address);
       // Named, since SQS knows no origin of what a rule put there itself.
       const move = { SourceArn: address.arn, DestinationArn: address.sourceArn };
       if (found.messages > 0) await client.send(new StartMessageMoveTaskCommand(move));

@@ -6,6 +6,7 @@ import {
   deviceTimeline,
   findUnknownDevices,
   forbidDevices,
+  getDevice,
   listAllowedDevices,
   listDevices,
   listGroups,
@@ -14,14 +15,13 @@ import {
   revokeDevice,
   setAttributes,
   setGroups,
-  showDevice,
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
+import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { createForDevice, showRollout } from './create-rollout.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
 /** Before every other rollout: an operator asked for this very device. */
@@ -31,12 +31,12 @@ export function addDeviceRoutes(app: App, services: Services): void {
   const { sql, now } = services;
 
   const deviceOf = async (deviceId: string) => {
-    const device = await showDevice(sql, deviceId);
+    const device = await getDevice(sql, deviceId);
     if (device === undefined) throw notFound(`device ${deviceId}`);
     return json(device);
   };
 
-  const actOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
+  const actorOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
 
   app.openapi(routes.listDevices, async (c) => {
     const { limit, cursor, ...filter } = c.req.valid('query');
@@ -47,12 +47,12 @@ export function addDeviceRoutes(app: App, services: Services): void {
     );
   });
 
-  app.openapi(routes.showDevice, async (c) => c.json(await deviceOf(c.req.valid('param').device_id), 200));
+  app.openapi(routes.getDevice, async (c) => c.json(await deviceOf(c.req.valid('param').device_id), 200));
 
   app.openapi(routes.setAttributes, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { metadata } = c.req.valid('json');
-    const outcome = await setAttributes(sql, deviceId, metadata, actOf(c));
+    const outcome = await setAttributes(sql, deviceId, metadata, actorOf(c));
     if (outcome === 'unknown device') throw notFound(`device ${deviceId}`);
     if (outcome === 'too large') {
       throw invalid(
@@ -66,13 +66,13 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.setGroups, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { groups } = c.req.valid('json');
-    if (!(await setGroups(sql, deviceId, groups, actOf(c)))) throw notFound(`device ${deviceId}`);
+    if (!(await setGroups(sql, deviceId, groups, actorOf(c)))) throw notFound(`device ${deviceId}`);
     return c.json(await deviceOf(deviceId), 200);
   });
 
   app.openapi(routes.revokeDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    const device = await showDevice(sql, deviceId);
+    const device = await getDevice(sql, deviceId);
     if (device === undefined && !(await services.certificates.isOurs(deviceId))) {
       throw new Refusal(
         404,
@@ -83,7 +83,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());
-    return c.json({ certificates, device: json((await showDevice(sql, deviceId)) ?? null) }, 200);
+    return c.json({ certificates, device: json((await getDevice(sql, deviceId)) ?? null) }, 200);
   });
 
   app.openapi(routes.reinstateDevice, async (c) => {
@@ -147,7 +147,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
       },
       c.get('caller'),
     );
-    return c.json(await showRollout(services, String(id)), 201);
+    return c.json(await getRolloutResource(services, String(id)), 201);
   });
 
   app.openapi(routes.listAllowedDevices, async (c) => {
@@ -171,6 +171,6 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const change = c.req.valid('json');
     const unknown = await findUnknownDevices(sql, change.add);
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
-    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actOf(c)), 200);
+    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actorOf(c)), 200);
   });
 }

@@ -2,10 +2,10 @@ import * as routes from '../../api/releases.ts';
 import { parseUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
 import {
   findRejection,
+  getRelease,
   listRejectedUploads,
   listReleases,
   revokeRelease,
-  showRelease,
 } from '../../core/releases/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
@@ -17,7 +17,7 @@ const HEADER_TEXT = /^[\x20-\x7e]*$/;
 
 export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): void {
   const releaseOf = async (model: string, version: string) => {
-    const release = await showRelease(sql, model, version);
+    const release = await getRelease(sql, model, version);
     if (release === undefined) throw notFound(`release ${version} for ${model}`);
     return json(release);
   };
@@ -31,7 +31,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     );
   });
 
-  app.openapi(routes.showRelease, async (c) => {
+  app.openapi(routes.getRelease, async (c) => {
     const { device_model: model, version } = c.req.valid('param');
     return c.json(await releaseOf(model, version), 200);
   });
@@ -63,7 +63,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const { device_model: model, version } = c.req.valid('param');
     const { since, sha256 } = c.req.valid('query');
     const [release, rejection] = await Promise.all([
-      showRelease(sql, model, version),
+      getRelease(sql, model, version),
       findRejection(sql, uploadKey(version, model), since),
     ]);
     const registered = {

@@ -5,28 +5,28 @@ import {
   abortRollout,
   advanceRollout,
   changeRollout,
-  listRollouts,
-  listUpdates,
-  type RolloutChange,
-  type RolloutChanges,
-  listRolloutDecisions,
   listFailures,
   listOutcomes,
-  loadRolloutRuntime,
+  listRolloutDecisions,
+  listRollouts,
   listStages,
+  listUpdates,
+  loadRolloutRuntime,
+  type RolloutChange,
+  type RolloutChanges,
   resumeRollout,
   retryFailed,
   stopRollout,
 } from '../../core/rollouts/index.ts';
 import type { App } from './app.ts';
 import { json, type Services } from './context.ts';
+import { createRollout, getRolloutResource, previewDraft } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { createRollout, previewDraft, showRollout } from './create-rollout.ts';
 import { Refusal } from './problems.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
   const { sql, now } = services;
-  const idOf = async (rollout: string) => (await showRollout(services, rollout)).rollout_id;
+  const idOf = async (rollout: string) => (await getRolloutResource(services, rollout)).rollout_id;
 
   app.openapi(routes.previewRollout, async (c) => {
     const { name = 'preview', ...draft } = c.req.valid('json');
@@ -35,7 +35,7 @@ export function addRolloutRoutes(app: App, services: Services): void {
 
   app.openapi(routes.createRollout, async (c) => {
     const { id, isNew } = await createRollout(services, c.req.valid('json'), c.get('caller'));
-    return c.json(await showRollout(services, String(id)), isNew ? 201 : 200);
+    return c.json(await getRolloutResource(services, String(id)), isNew ? 201 : 200);
   });
 
   app.openapi(routes.listRollouts, async (c) => {
@@ -48,14 +48,14 @@ export function addRolloutRoutes(app: App, services: Services): void {
     );
   });
 
-  app.openapi(routes.showRollout, async (c) => {
-    const rollout = await showRollout(services, c.req.valid('param').rollout);
+  app.openapi(routes.getRollout, async (c) => {
+    const rollout = await getRolloutResource(services, c.req.valid('param').rollout);
     c.header('etag', `"${rollout.updated_at}"`);
     return c.json(rollout, 200);
   });
 
   app.openapi(routes.changeRollout, async (c) => {
-    const rollout = await showRollout(services, c.req.valid('param').rollout);
+    const rollout = await getRolloutResource(services, c.req.valid('param').rollout);
     const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
     if (rollout.completed_at !== null || rollout.aborted_at !== null) throw hasEnded(rollout);
     const changes = c.req.valid('json') as RolloutChanges;
@@ -64,17 +64,17 @@ export function addRolloutRoutes(app: App, services: Services): void {
       (await changeRollout(sql, rollout.rollout_id, changes, etag, c.get('caller'), now()));
     if (!isDone)
       throw new Refusal(412, `Rollout "${rollout.name}" was changed at ${rollout.updated_at}; read it again.`);
-    const changed = await showRollout(services, String(rollout.rollout_id));
+    const changed = await getRolloutResource(services, String(rollout.rollout_id));
     c.header('etag', `"${changed.updated_at}"`);
     return c.json(changed, 200);
   });
 
   for (const [action, route] of routes.rolloutActions) {
     app.openapi(route, async (c) => {
-      const rollout = await showRollout(services, c.req.valid('param').rollout);
+      const rollout = await getRolloutResource(services, c.req.valid('param').rollout);
       const { reason } = c.req.valid('json');
       await act(services, action, { rolloutId: rollout.rollout_id, reason, by: c.get('caller') }, rollout);
-      return c.json(await showRollout(services, String(rollout.rollout_id)), 200);
+      return c.json(await getRolloutResource(services, String(rollout.rollout_id)), 200);
     });
   }
 
@@ -104,23 +104,23 @@ export function addRolloutRoutes(app: App, services: Services): void {
   });
 }
 
-interface Shown {
+interface RolloutState {
   readonly name: string;
   readonly state: string;
   readonly paused_reason: string | null;
 }
 
-const cannot = ({ name }: Shown, action: string, why: string) =>
+const cannot = ({ name }: RolloutState, action: string, why: string) =>
   new Refusal(409, `Rollout "${name}" cannot ${action}: ${why}.`);
 
-const hasEnded = ({ name, state }: Shown) => new Refusal(409, `Rollout "${name}" is ${state}.`);
+const hasEnded = ({ name, state }: RolloutState) => new Refusal(409, `Rollout "${name}" is ${state}.`);
 
 /** @throws Refusal where the rollout is in another state than the action needs */
 async function act(
   { sql, now }: Services,
   action: routes.RolloutAction,
   change: RolloutChange,
-  rollout: Shown,
+  rollout: RolloutState,
 ): Promise<void> {
   const allowed: readonly string[] = statesFor(action);
   if (!allowed.includes(rollout.state)) throw cannot(rollout, action, `it is ${rollout.state}`);

@@ -19,12 +19,12 @@ import { notFound } from './problems.ts';
 
 const VERSION = '1';
 /** What one statement of rejected messages can carry. */
-const MESSAGES_A_PAGE = 40;
+const MESSAGES_PER_PAGE = 40;
 
 export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
-  app.openapi(routes.showFleet, async (c) => {
+  app.openapi(routes.getFleet, async (c) => {
     const [idleSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
       services.idleSince(),
       countDevices(sql),
@@ -54,7 +54,7 @@ export function addServiceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.listRejectedMessages, async (c) => {
     const { limit: asked, cursor } = c.req.valid('query');
-    const limit = Math.min(asked, MESSAGES_A_PAGE);
+    const limit = Math.min(asked, MESSAGES_PER_PAGE);
     const rows = await listRejectedMessages(sql, decodeCursor(cursor, 'number'), limit);
     return c.json(
       toPage(json(rows), limit, ({ id }) => id),
@@ -90,8 +90,8 @@ export function addServiceRoutes(app: App, services: Services): void {
     const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({
       rollout,
       state,
-      claimed,
-      owed: pending.length,
+      assigned,
+      pending: pending.length,
     }));
     const failed = problems.map(({ rolloutId }) => rolloutId);
     return c.json({ ran: driven !== undefined, rollouts: driven ?? [], failed }, 200);

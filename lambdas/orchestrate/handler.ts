@@ -3,12 +3,12 @@ import type { Context } from 'aws-lambda';
 import type { Sql } from '../../core/db/index.ts';
 import { takeLease } from '../../core/db/index.ts';
 import {
+  assessIdle,
   hasWork,
+  type IdleAssessment,
+  idleUntil,
   isInIdleMode,
   mayEnterIdle,
-  type IdleAssessment,
-  assessIdle,
-  idleUntil,
   runTickAlone,
   sampleFleetVersions,
   sweepHistory,
@@ -16,10 +16,10 @@ import {
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
+import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
-import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shared/idle-marker.ts';
 import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
@@ -33,19 +33,19 @@ const HOUSEKEEPING_SECONDS = 300;
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const now = new Date();
   const marker = await readIdleMarker();
-  if (isInIdleMode(marker, now)) return quiet();
-  const outlook = idleSweepMinutes > 0 && mayEnterIdle(marker, now) ? await assessIdle(database, now) : undefined;
-  const dueAts = await look(context.awsRequestId, now);
-  if (outlook !== undefined && dueAts !== undefined) await rest(outlook, dueAts, now);
+  if (isInIdleMode(marker, now)) return emitIdleMetrics();
+  const assessment = idleSweepMinutes > 0 && mayEnterIdle(marker, now) ? await assessIdle(database, now) : undefined;
+  const dueAts = await runTick(context.awsRequestId, now);
+  if (assessment !== undefined && dueAts !== undefined) await enterIdle(assessment, dueAts, now);
 }
 
-/** Zeros too: an alarm needs data to be quiet about. */
-const quiet = () => count({ ticks: 1, rolloutsHalted: 0 });
+/** Zeros too: an alarm needs data to be emitIdleMetrics about. */
+const emitIdleMetrics = () => count({ ticks: 1, rolloutsHalted: 0 });
 
 /** @returns when each rollout has something to do next; undefined while another tick is at work */
-async function look(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
+async function runTick(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
   if (!(await hasWork(database, now))) {
-    quiet();
+    emitIdleMetrics();
     return [];
   }
   const tick = await runTickAlone(database, holder, now, (updateIds) =>
@@ -71,13 +71,13 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
   return tick.rollouts.map(({ dueAt }) => dueAt);
 }
 
-/** What was written between the look and the marker was woken for before there was a rest: the second look finds it. */
-async function rest(outlook: IdleAssessment, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
-  const until = idleUntil(outlook, dueAts, idleSweepMinutes, now);
-  if (until === undefined || outlook.known === null) return;
-  const { known } = outlook;
-  await writeIdleMarker({ state: 'resting', since: now.toISOString(), until: until.toISOString(), known });
-  if (!isDeepStrictEqual(await assessIdle(database, now), outlook)) await wake(now);
+/** What was written between the runTick and the marker was woken for before there was a enterIdle: the second runTick finds it. */
+async function enterIdle(assessment: IdleAssessment, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
+  const until = idleUntil(assessment, dueAts, idleSweepMinutes, now);
+  if (until === undefined || assessment.devices === null) return;
+  const { devices } = assessment;
+  await writeIdleMarker({ state: 'idle', since: now.toISOString(), until: until.toISOString(), devices });
+  if (!isDeepStrictEqual(await assessIdle(database, now), assessment)) await wake(now);
 }
 
 /** The lease is left to expire: that is the interval. */

@@ -1,6 +1,6 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { Sql } from '../../core/db/index.ts';
-import { detailType, markPublished, type RolloutEvent, loadUnpublishedEvents } from '../../core/rollouts/index.ts';
+import { detailType, loadUnpublishedEvents, markPublished, type RolloutEvent } from '../../core/rollouts/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 
@@ -8,8 +8,8 @@ const client = new EventBridgeClient({});
 const bus = requireEnv(ENV.eventBus);
 
 /** PutEvents takes ten entries. */
-const EVENTS_A_CALL = 10;
-const CALLS_A_TICK = 20;
+const EVENTS_PER_CALL = 10;
+const CALLS_PER_TICK = 20;
 
 /**
  * Puts changes of rollouts on the event bus, each at least once. What the bus does not take stays for the next tick.
@@ -17,8 +17,8 @@ const CALLS_A_TICK = 20;
  */
 export async function publishRolloutEvents(sql: Sql, now: Date): Promise<RolloutEvent[]> {
   const published: RolloutEvent[] = [];
-  for (let calls = 0; calls < CALLS_A_TICK; calls++) {
-    const events = await loadUnpublishedEvents(sql, EVENTS_A_CALL);
+  for (let calls = 0; calls < CALLS_PER_TICK; calls++) {
+    const events = await loadUnpublishedEvents(sql, EVENTS_PER_CALL);
     const taken = await put(events);
     await markPublished(
       sql,
@@ -26,7 +26,7 @@ export async function publishRolloutEvents(sql: Sql, now: Date): Promise<Rollout
       now,
     );
     published.push(...taken);
-    if (taken.length < EVENTS_A_CALL) break;
+    if (taken.length < EVENTS_PER_CALL) break;
   }
   return published;
 }

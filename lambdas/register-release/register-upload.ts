@@ -2,15 +2,15 @@ import type { Sql } from '../../core/db/index.ts';
 import type { Inspection, ParsedImage } from '../../core/image/index.ts';
 import { ESP8266 } from '../../core/image/index.ts';
 import {
-  expectedChip,
   evaluateFit,
   evaluateSecureVersion,
   evaluateSignature,
+  expectedChip,
   type Models,
-  type ReleaseNotes,
-  type ReleaseRefusal,
   parseReleaseNotes,
   parseUploadKey,
+  type ReleaseNotes,
+  type ReleaseRefusal,
   releaseKey,
   type SignatureFinding,
   type Signing,
@@ -20,9 +20,9 @@ import {
   versionWarnings,
 } from '../../core/policy/index.ts';
 import {
-  fixModelChip,
   findHighestSecureVersion,
   findReleaseChecksum,
+  fixModelChip,
   insertRelease,
   markReleaseSigned,
   type NewRelease,

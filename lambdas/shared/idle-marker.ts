@@ -1,5 +1,5 @@
 import { AccessDenied, GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { isInIdleMode, type Resting, type IdleMarker } from '../../core/orchestrator/index.ts';
+import { type IdleMarker, type IdlePeriod, isInIdleMode } from '../../core/orchestrator/index.ts';
 import { IDLE_MARKER_KEY } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
@@ -9,7 +9,7 @@ import { logger } from './log.ts';
 const client = new S3Client({ maxAttempts: 2, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } });
 const object = { Bucket: requireEnv(ENV.firmwareBucket), Key: IDLE_MARKER_KEY };
 
-/** Minutes between two looks of a resting system; 0: it never rests, and nobody asks. */
+/** Minutes between two looks of a getIdlePeriod system; 0: it never rests, and nobody asks. */
 export const idleSweepMinutes = Number(requireEnv(ENV.idleSweepMinutes));
 
 /** @returns undefined before the first was written, and where S3 does not answer: the system is awake then */
@@ -21,14 +21,14 @@ export async function readIdleMarker(): Promise<IdleMarker | undefined> {
   } catch (error) {
     // S3 says "access denied" of an object that is not there to whoever may not list the bucket.
     const isAbsent = error instanceof NoSuchKey || error instanceof AccessDenied;
-    if (!isAbsent) logger.warn('the rest marker cannot be read', error as Error);
+    if (!isAbsent) logger.warn('the idle marker cannot be read', error as Error);
     return undefined;
   }
 }
 
 export async function writeIdleMarker(marker: IdleMarker): Promise<void> {
   await client.send(new PutObjectCommand({ ...object, Body: JSON.stringify(marker), ContentType: 'application/json' }));
-  logger.info('rest marker', { ...marker, known: marker.state === 'resting' ? marker.known.length : undefined });
+  logger.info('idle marker', { ...marker, devices: marker.state === 'idle' ? marker.devices.length : undefined });
 }
 
 /**
@@ -38,7 +38,7 @@ export async function writeIdleMarker(marker: IdleMarker): Promise<void> {
 export async function wake(now: Date): Promise<void> {
   if (idleSweepMinutes === 0) return;
   await writeIdleMarker({ state: 'awake', since: now.toISOString() }).catch((error: Error) =>
-    logger.error('the rest marker cannot be written: what was asked for begins with the next sweep', error),
+    logger.error('the idle marker cannot be written: the requested work starts with the next sweep', error),
   );
 }
 
@@ -48,7 +48,7 @@ let readAt = Number.NEGATIVE_INFINITY;
 let marker: IdleMarker | undefined;
 
 /** The marker while the system rests; for functions that are called often, read at most every {@link TRUSTED_MS}. */
-export async function resting(now: Date): Promise<Resting | undefined> {
+export async function getIdlePeriod(now: Date): Promise<IdlePeriod | undefined> {
   if (Math.abs(now.getTime() - readAt) >= TRUSTED_MS) {
     marker = await readIdleMarker();
     readAt = now.getTime();

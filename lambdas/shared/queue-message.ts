@@ -5,7 +5,7 @@ import { requireEnv } from './environment.ts';
 const undeliveredQueueArn = requireEnv(ENV.undeliveredQueueArn);
 
 /** What a topic rule, or its error action, put on a queue. */
-export interface Queued {
+export interface QueueMessage {
   readonly body: string;
   /**
    * When the error action put it there, which is soon after the device had sent it; undefined for what came by another
@@ -14,7 +14,7 @@ export interface Queued {
   readonly undeliveredAt?: Date;
 }
 
-export const queued = ({ body, eventSourceARN, attributes }: SQSRecord): Queued =>
+export const toQueueMessage = ({ body, eventSourceARN, attributes }: SQSRecord): QueueMessage =>
   eventSourceARN === undeliveredQueueArn
     ? { body, undeliveredAt: new Date(Number(attributes.SentTimestamp)) }
     : { body };

@@ -2,13 +2,13 @@ import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 
 const client = new SQSClient({});
 /** SQS takes ten messages a call. */
-const MESSAGES_A_CALL = 10;
+const MESSAGES_PER_CALL = 10;
 
 /** Puts each value on the queue as JSON. @throws Error when a message was not taken; repeat the whole, duplicates are harmless */
 export async function enqueue(queueUrl: string, messages: readonly object[]): Promise<void> {
   const calls = [];
-  for (let start = 0; start < messages.length; start += MESSAGES_A_CALL) {
-    calls.push(send(queueUrl, messages.slice(start, start + MESSAGES_A_CALL)));
+  for (let start = 0; start < messages.length; start += MESSAGES_PER_CALL) {
+    calls.push(send(queueUrl, messages.slice(start, start + MESSAGES_PER_CALL)));
   }
   await Promise.all(calls);
 }

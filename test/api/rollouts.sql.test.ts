@@ -81,7 +81,7 @@ describe('making rollouts', () => {
     await addDevices(db.app, 1, { prefix: 'x'.repeat(60) });
     const { name: _, ...nameless } = DRAFT;
     const preview = await client.previewRollout(nameless);
-    expect(preview).toMatchObject({ members: 7, will_be_updated: 4 });
+    expect(preview).toMatchObject({ matching: 7, will_be_updated: 4 });
     expect(preview.will_not).toEqual([
       { reason: 'newer than 2.0.0', devices: 2 },
       { reason: expect.stringMatching(/needs a packet of \d+ bytes, this model takes 256/), devices: 1 },

@@ -76,7 +76,7 @@ describe('the service', () => {
   test('a tick lets the orchestrator look at once', async () => {
     await addDevices(db.app, 2);
     await client.createRollout(DRAFT);
-    expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', claimed: 2, owed: 2 }] });
+    expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', assigned: 2, pending: 2 }] });
     expect(api.dispatched).toHaveLength(2);
   });
 

@@ -60,8 +60,8 @@ const failure = {
 } as DeviceUpdate;
 
 const preview = {
-  members: 100,
-  participants: 100,
+  matching: 100,
+  targeted: 100,
   will_be_updated: 83,
   via_stepping_stone: 0,
   will_not: [],

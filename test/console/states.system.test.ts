@@ -172,7 +172,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
 
   test('of a new rollout asks before it starts one for nobody, and says of which group nobody is', async () => {
     const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
-    const preview = { members: 0, participants: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
+    const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
     const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };
     const page = await browser.open('/rollouts/new?model=m&version=1.0.0', { answers });
     await page.getByLabel('Devices', { exact: true }).selectOption('group');

@@ -20,7 +20,9 @@ test('the status that the page on devices shows is taken', () => {
     ok: true,
     report: { version: '1.0.0', model: 'esp32-s3', macAddress: 'A0:B7:65:20:E9:55', uptimeSeconds: 7, online: true },
   });
-  expect(parseStatus(fromDevice('paku/edge/d/status', '{"online":false}'))).toMatchObject({ report: { online: false } });
+  expect(parseStatus(fromDevice('paku/edge/d/status', '{"online":false}'))).toMatchObject({
+    report: { online: false },
+  });
 });
 
 test.each(['status', 'progress', 'result'] satisfies OtaTopicKind[])('its %s of an update is taken', (kind) => {

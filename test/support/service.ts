@@ -84,8 +84,8 @@ export class TestService {
         status: {},
       },
     }));
-    const { owed } = await storeStatuses(this.sql, statuses, this.now);
-    await this.#dispatch(owed);
+    const { pending } = await storeStatuses(this.sql, statuses, this.now);
+    await this.#dispatch(pending);
   }
 
   accept(deviceId: string, family: CommandFamily = 'devices'): Promise<void> {

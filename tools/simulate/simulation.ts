@@ -1,6 +1,6 @@
 import type { Database, SqlValues } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
-import { type LinkTarget, parseOtaTopic, parseLinkToken } from '../../core/policy/index.ts';
+import { type LinkTarget, parseLinkToken, parseOtaTopic } from '../../core/policy/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
@@ -233,8 +233,8 @@ export class Simulation {
   async #store(messages: readonly (Status | FamilyReport)[]): Promise<true> {
     const statuses = messages.filter(isStatus);
     if (statuses.length > 0) {
-      const { owed } = await storeStatuses(this.sql, statuses, this.now);
-      for (const id of owed) this.#dispatchQueue.add(id);
+      const { pending } = await storeStatuses(this.sql, statuses, this.now);
+      for (const id of pending) this.#dispatchQueue.add(id);
     }
     const reports = messages.filter((message): message is FamilyReport => !isStatus(message));
     if (reports.length > 0) await storeReports(this.sql, reports, this.now);

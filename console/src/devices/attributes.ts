@@ -1,4 +1,4 @@
-import { parseAttribute, formatAttribute } from '../../../api/attribute-text.ts';
+import { formatAttribute, parseAttribute } from '../../../api/attribute-text.ts';
 import type { DeviceDetail } from '../../../api/devices.ts';
 
 type Metadata = DeviceDetail['metadata'];

@@ -19,8 +19,8 @@ export function OverviewPage() {
             <Figures fleet={data} />
             {data.idle_since !== null && (
               <p className="hint">
-                At rest since {dateTime(data.idle_since)}: devices with nothing new to say since then were not
-                written down, so “seen” is as of then.
+                At rest since {dateTime(data.idle_since)}: devices with nothing new to say since then were not written
+                down, so “seen” is as of then.
               </p>
             )}
             <div className="overview-grid">

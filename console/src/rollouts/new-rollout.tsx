@@ -118,8 +118,8 @@ const startText = (devices: number) =>
   devices === 0 ? 'Start for nobody …' : `Start for ${counted(devices, 'device')}`;
 
 /** At most so many: who takes part is drawn when it starts. */
-const whoBegins = (preview: { readonly will_be_updated: number; readonly participants: number }) =>
-  Math.min(preview.will_be_updated, preview.participants);
+const whoBegins = (preview: { readonly will_be_updated: number; readonly targeted: number }) =>
+  Math.min(preview.will_be_updated, preview.targeted);
 
 /** Which devices there are none of. */
 function nobodyOf({ model, target, groups, versions, attributes }: DraftForm): string {

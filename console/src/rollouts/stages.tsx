@@ -87,7 +87,7 @@ function SlowStart({ rollout, windows }: { readonly rollout: Rollout; readonly w
 
 /** Who began in it: fewer than may while it is under way, and more where devices were let go on after a halt. */
 function Window({ window }: { readonly window: Stage }) {
-  const counts = { ...countsOf(window.states), owed: 0 };
+  const counts = { ...countsOf(window.states), pending: 0 };
   const begun = totalOf(counts);
   const text = begun < window.size ? `${count(begun)} of ${counted(window.size, 'device')}` : counted(begun, 'device');
   return (

@@ -6,7 +6,13 @@ import { assignByScan, scanStateOf } from '../../../core/assignment/claim-scan.t
 import type { Sql } from '../../../core/db/index.ts';
 import { changeGroup, setAttributes } from '../../../core/devices/index.ts';
 import { parseTarget } from '../../../core/policy/index.ts';
-import { abortRollout, loadRolloutRuntime, loadHigherPriorityRollouts, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
+import {
+  abortRollout,
+  loadHigherPriorityRollouts,
+  loadRolloutRuntime,
+  resumeRollout,
+  stopRollout,
+} from '../../../core/rollouts/index.ts';
 import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -27,9 +33,9 @@ async function begin(): Promise<void> {
 }
 
 const AT_ONCE = { stages: [] };
-const act = () => ({ by: 'an operator', now: service.now });
+const actor = () => ({ by: 'an operator', now: service.now });
 const because = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
-const claimedBy = async (rollout: string) => {
+const assignedBy = async (rollout: string) => {
   const rows = await db.app.query<{ device_id: string }>(
     `SELECT device_id FROM device_update_status JOIN rollout_configurations AS r ON r.id = rollout_id
      WHERE r.name = :rollout AND device_update_status.completed_at IS NULL ORDER BY device_id`,
@@ -38,8 +44,8 @@ const claimedBy = async (rollout: string) => {
   return rows.map(({ device_id: id }) => id);
 };
 
-describe('a rollout that has walked through its devices claims at the next tick', () => {
-  async function walked(columns: Record<string, unknown> = {}, version = '1.0.0'): Promise<void> {
+describe('a rollout that has scanned through its devices limit at the next tick', () => {
+  async function scanned(columns: Record<string, unknown> = {}, version = '1.0.0'): Promise<void> {
     await addDevices(db.app, 1, { prefix: 'late', version });
     await addDevices(db.app, 2);
     await addRollout(db.app, 'all', '2.0.0', { ...AT_ONCE, ...columns });
@@ -47,61 +53,61 @@ describe('a rollout that has walked through its devices claims at the next tick'
   }
 
   test('one that registers', async () => {
-    await walked();
+    await scanned();
     await service.status('new', '1.0.0');
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0', 'new']);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0', 'new']);
   });
 
   test('one that comes to a version that may be updated', async () => {
-    await walked({}, '9.0.0');
+    await scanned({}, '9.0.0');
     await service.status('late0', '1.0.0');
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0']);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0']);
   });
 
   test('one that is no longer revoked', async () => {
     await addDevices(db.app, 1, { prefix: 'gone' });
     await db.app.query(`UPDATE devices SET revoked_at = now() WHERE device_id = 'gone0'`);
-    await walked();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0']);
+    await scanned();
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0']);
     await db.app.query('UPDATE devices SET revoked_at = NULL');
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'gone0', 'late0']);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'gone0', 'late0']);
   });
 
   test('one that joins its group', async () => {
     await db.app.query(`INSERT INTO devices (device_id) VALUES ('in')`);
-    await changeGroup(db.app, 'vans', { add: ['in'], remove: [] }, act());
-    await walked({ target_type: 'group', target_filter: { groups: ['vans'] } });
-    expect(await claimedBy('all')).toEqual([]);
-    await changeGroup(db.app, 'vans', { add: ['late0'], remove: [] }, act());
+    await changeGroup(db.app, 'vans', { add: ['in'], remove: [] }, actor());
+    await scanned({ target_type: 'group', target_filter: { groups: ['vans'] } });
+    expect(await assignedBy('all')).toEqual([]);
+    await changeGroup(db.app, 'vans', { add: ['late0'], remove: [] }, actor());
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['late0']);
+    expect(await assignedBy('all')).toEqual(['late0']);
   });
 
   test('one that leaves the group by which another rollout kept it', async () => {
     await addDevices(db.app, 1, { version: '2.0.0' });
-    await changeGroup(db.app, 'vans', { add: ['d0'], remove: [] }, act());
+    await changeGroup(db.app, 'vans', { add: ['d0'], remove: [] }, actor());
     const keeping = { target_type: 'group', target_filter: { groups: ['vans'] }, priority: 9, keep_open: true };
     await addRollout(db.app, 'vans', '2.0.0', { ...AT_ONCE, ...keeping });
     await addRollout(db.app, 'all', '3.0.0', { ...AT_ONCE, keep_open: true });
     for (let ticks = 0; ticks < 3; ticks++) await service.tick();
-    expect(await claimedBy('all')).toEqual([]);
-    await changeGroup(db.app, 'vans', { add: [], remove: ['d0'] }, act());
+    expect(await assignedBy('all')).toEqual([]);
+    await changeGroup(db.app, 'vans', { add: [], remove: ['d0'] }, actor());
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0']);
+    expect(await assignedBy('all')).toEqual(['d0']);
   });
 
   test('one that gets the metadata that it asks for', async () => {
-    await setAttributes(db.app, 'd0', {}, act());
+    await setAttributes(db.app, 'd0', {}, actor());
     await addDevices(db.app, 1, { prefix: 'meant' });
-    await setAttributes(db.app, 'meant0', { customer: 'x' }, act());
-    await walked({ target_filter: { metadata: { customer: 'x' } } });
-    expect(await claimedBy('all')).toEqual(['meant0']);
-    await setAttributes(db.app, 'late0', { customer: 'x' }, act());
+    await setAttributes(db.app, 'meant0', { customer: 'x' }, actor());
+    await scanned({ target_filter: { metadata: { customer: 'x' } } });
+    expect(await assignedBy('all')).toEqual(['meant0']);
+    await setAttributes(db.app, 'late0', { customer: 'x' }, actor());
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['late0', 'meant0']);
+    expect(await assignedBy('all')).toEqual(['late0', 'meant0']);
   });
 
   test.each([
@@ -113,10 +119,10 @@ describe('a rollout that has walked through its devices claims at the next tick'
     await service.tick();
     await addRollout(db.app, 'all', '3.0.0', AT_ONCE);
     await service.tick();
-    expect(await claimedBy('all')).toEqual([]);
+    expect(await assignedBy('all')).toEqual([]);
     await db.app.query(sql);
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0']);
+    expect(await assignedBy('all')).toEqual(['d0']);
   });
 });
 
@@ -124,19 +130,19 @@ describe('a rollout that has walked through its devices claims at the next tick'
  * Ticks until every transaction has ended that ran when the devices changed: of a server, those of other databases count
  * too, and other tests run there.
  */
-async function tickUntilLookedAt(): Promise<void> {
-  const looksAgain = async () => {
+async function tickUntilExamined(): Promise<void> {
+  const examinesAgain = async () => {
     await service.tick();
     const [row] = await db.app.query<{ looks: boolean }>(
       `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_from_xid FROM rollout_runtime)) AS looks`,
     );
     return row?.looks;
   };
-  await expect.poll(looksAgain, { timeout: 30_000 }).toBe(false);
+  await expect.poll(examinesAgain, { timeout: 30_000 }).toBe(false);
 }
 
 /** The statements of the next tick that look at devices. */
-async function looksOfATick(): Promise<string[]> {
+async function scanStatementsOfTick(): Promise<string[]> {
   const statements: string[] = [];
   const watched = new TestService({
     query: (sql, values) => {
@@ -152,8 +158,8 @@ async function looksOfATick(): Promise<string[]> {
 test('a rollout of which nothing has changed looks at no device', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
-  await tickUntilLookedAt();
-  expect(await looksOfATick()).toEqual([]);
+  await tickUntilExamined();
+  expect(await scanStatementsOfTick()).toEqual([]);
 });
 
 test('what changed is looked at until the transactions that ran then have ended', async (context) => {
@@ -166,11 +172,11 @@ test('what changed is looked at until the transactions that ran then have ended'
     await other.query('SELECT pg_current_xact_id()');
     await addDevices(db.app, 3);
     for (let ticks = 0; ticks < 3; ticks++) await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'd2']);
-    expect(await looksOfATick()).not.toEqual([]);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'd2']);
+    expect(await scanStatementsOfTick()).not.toEqual([]);
     await other.query('ROLLBACK');
-    await tickUntilLookedAt();
-    expect(await looksOfATick()).toEqual([]);
+    await tickUntilExamined();
+    expect(await scanStatementsOfTick()).toEqual([]);
   } finally {
     await other.end();
   }
@@ -178,19 +184,19 @@ test('what changed is looked at until the transactions that ran then have ended'
 
 describe('a walk', () => {
   /** Goes on with the walk of a rollout that has begun, by itself and with two devices a stretch. */
-  async function walkOn(sql: Sql, stretches: number, claims?: number): Promise<number> {
+  async function continueScan(sql: Sql, chunks: number, limit?: number): Promise<number> {
     const [row] = await db.app.query<{ id: number }>('SELECT id FROM rollout_configurations');
     const read = await loadRolloutRuntime(sql, row?.id ?? 0);
     if (read === undefined) throw new Error('there is no rollout');
     const target = parseTarget(read.target_type, read.target_filter, 100);
     if (!target.ok) throw new Error(target.reason);
-    const claimer = { rollout: read, target: target.target, winners: [] };
+    const context = { rollout: read, target: target.target, higherPriority: [] };
     const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
     const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
-    const limits = { devicesAStretch: claims === undefined ? 2 : 100, stretches, ...(claims && { claims }) };
-    return (await assignByScan(sql, claimer, what, scanStateOf(read, [], service.now), service.now, limits)).assigned;
+    const limits = { devicesPerChunk: limit === undefined ? 2 : 100, chunks, ...(limit && { limit }) };
+    return (await assignByScan(sql, context, what, scanStateOf(read, [], service.now), service.now, limits)).assigned;
   }
-  const comeTo = async () => {
+  const cursor = async () => {
     const [row] = await db.app.query<{ scan_cursor: string | null }>('SELECT scan_cursor FROM rollout_runtime');
     return row?.scan_cursor;
   };
@@ -207,13 +213,13 @@ describe('a walk', () => {
     );
   });
 
-  test('goes on by stretches, of which a tick takes so many', async () => {
-    expect(await walkOn(db.app, 2)).toBe(3);
-    expect(await comeTo()).toBe('x2');
-    expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2']);
-    expect(await walkOn(db.app, 5)).toBe(3);
-    expect(await comeTo()).toBeNull();
-    expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
+  test('goes on by chunks, of which a tick takes so many', async () => {
+    expect(await continueScan(db.app, 2)).toBe(3);
+    expect(await cursor()).toBe('x2');
+    expect(await assignedBy('all')).toEqual(['x0', 'x1', 'x2']);
+    expect(await continueScan(db.app, 5)).toBe(3);
+    expect(await cursor()).toBeNull();
+    expect(await assignedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
   test('comes past no device that another one pushes out, which registers between the look and the claim', async () => {
@@ -227,23 +233,23 @@ describe('a walk', () => {
         return db.app.query(sql, values);
       },
     };
-    expect(await walkOn(busy, 1, 3)).toBe(3);
-    expect(await claimedBy('all')).toEqual(['a0', 'x0', 'x1']);
-    expect(await comeTo()).toBe('x1');
-    expect(await walkOn(db.app, 5, 100)).toBe(4);
-    expect(await claimedBy('all')).toEqual(['a0', 'x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
+    expect(await continueScan(busy, 1, 3)).toBe(3);
+    expect(await assignedBy('all')).toEqual(['a0', 'x0', 'x1']);
+    expect(await cursor()).toBe('x1');
+    expect(await continueScan(db.app, 5, 100)).toBe(4);
+    expect(await assignedBy('all')).toEqual(['a0', 'x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
   test('has come on when its tick is cut short', async () => {
-    let claims = 0;
+    let limit = 0;
     const dying: Sql = {
       query(sql, values) {
-        if (sql.includes('INSERT INTO device_update_status') && ++claims === 3) throw new Error('timed out');
+        if (sql.includes('INSERT INTO device_update_status') && ++limit === 3) throw new Error('timed out');
         return db.app.query(sql, values);
       },
     };
-    await expect(walkOn(dying, 5)).rejects.toThrow('timed out');
-    expect(await comeTo()).toBe('x2');
+    await expect(continueScan(dying, 5)).rejects.toThrow('timed out');
+    expect(await cursor()).toBe('x2');
   });
 });
 
@@ -264,10 +270,10 @@ test('a claim to be taken over that is locked for a moment is taken over by the 
     await other.query('BEGIN');
     await other.query(`SELECT FROM device_update_status WHERE device_id = 'd1' FOR UPDATE`);
     await service.tick();
-    expect(await claimedBy('light')).toEqual(['d1']);
+    expect(await assignedBy('light')).toEqual(['d1']);
     await other.query('ROLLBACK');
     await service.tick();
-    expect(await claimedBy('light')).toEqual([]);
+    expect(await assignedBy('light')).toEqual([]);
   } finally {
     await other.end();
   }
@@ -276,7 +282,7 @@ test('a claim to be taken over that is locked for a moment is taken over by the 
 test('changes that every running rollout has looked at are forgotten', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
-  await tickUntilLookedAt();
+  await tickUntilExamined();
   await service.tick();
   expect(await db.app.query('SELECT device_id FROM device_changes')).toEqual([]);
 });
@@ -332,11 +338,11 @@ async function happen(event: Event): Promise<void> {
   }
   if (event.kind === 'group') {
     const ids = [`d${event.device}`];
-    await changeGroup(db.app, 'vans', event.is ? { add: ids, remove: [] } : { add: [], remove: ids }, act());
+    await changeGroup(db.app, 'vans', event.is ? { add: ids, remove: [] } : { add: [], remove: ids }, actor());
     return;
   }
   if (event.kind === 'customer') {
-    await setAttributes(db.app, `d${event.device}`, { customer: event.is ? 'x' : null }, act());
+    await setAttributes(db.app, `d${event.device}`, { customer: event.is ? 'x' : null }, actor());
     return;
   }
   const ways = { halt: stopRollout, resume: resumeRollout, abort: abortRollout };
@@ -344,7 +350,7 @@ async function happen(event: Event): Promise<void> {
 }
 
 /** What a tick frees itself, by halting a rollout, is claimed by the next. */
-async function tickAsLongAsItHalts(): Promise<void> {
+async function tickWhileRolloutsHalt(): Promise<void> {
   const halted = async () => {
     const [row] = await db.app.query<{ rollouts: number }>(
       'SELECT count(*)::integer AS rollouts FROM rollout_runtime WHERE is_stopped',
@@ -359,7 +365,7 @@ async function tickAsLongAsItHalts(): Promise<void> {
 }
 
 /** What a walk from the beginning would claim now, for any rollout that runs. */
-async function leftBehind(): Promise<number> {
+async function countMissed(): Promise<number> {
   const rows = await db.app.query<{ id: number; version: string }>(
     `SELECT id, firmware_version AS version FROM rollout_configurations
      WHERE is_active AND paused_at IS NULL AND completed_at IS NULL ORDER BY priority DESC, id DESC`,
@@ -371,11 +377,11 @@ async function leftBehind(): Promise<number> {
     const filter = parseTarget(read.target_type, read.target_filter, 100);
     if (!filter.ok) throw new Error(filter.reason);
     const older = ['1.0.0', '2.0.0'].filter((current) => current < target);
-    const winners = await loadHigherPriorityRollouts(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
-    const claimer = { rollout: read, target: filter.target, winners };
+    const higherPriority = await loadHigherPriorityRollouts(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
+    const context = { rollout: read, target: filter.target, higherPriority };
     const release = { releaseId: read.release_id ?? 0, version: target, isSteppingStone: false, fromVersions: older };
-    const scope = { kind: 'stretch', after: '', until: null } as const;
-    left += (await assignDevices(db.app, claimer, release, scope, 10, service.now)).claimed;
+    const scope = { kind: 'chunk', after: '', until: null } as const;
+    left += (await assignDevices(db.app, context, release, scope, 10, service.now)).assigned;
   }
   return left;
 }
@@ -392,8 +398,8 @@ test(
         for (const event of happenings) {
           await happen(event);
           service.later(1);
-          await tickAsLongAsItHalts();
-          expect(await leftBehind()).toBe(0);
+          await tickWhileRolloutsHalt();
+          expect(await countMissed()).toBe(0);
           expect(await counterErrors(db.app)).toEqual([]);
         }
       }),

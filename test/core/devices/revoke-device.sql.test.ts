@@ -126,8 +126,8 @@ describe('a device whose identity is revoked', () => {
       priority: 0,
     };
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
-      members: 2,
-      participants: 1,
+      matching: 2,
+      targeted: 1,
       willBeUpdated: 1,
       willNot: [{ reason: 'its identity was revoked', devices: 1 }],
     });

@@ -198,8 +198,8 @@ describe('a preview', () => {
     const fits = (length: number) => (length > 20 ? 'the command would not fit its packet' : undefined);
     const preview = await previewRollout(db.app, { ...draft, rollout_percentage: 50 }, fits);
     expect(preview).toEqual({
-      members: 51,
-      participants: 26,
+      matching: 51,
+      targeted: 26,
       willBeUpdated: 30,
       viaSteppingStone: 0,
       heldByOthers: [],
@@ -222,7 +222,7 @@ describe('a preview', () => {
     expect(preview.willBeUpdated).toBe(3);
     expect(preview.heldByOthers).toEqual([
       { rollout: 'first', status: 'under way', devices: 2 },
-      { rollout: 'first', status: 'owed', devices: 1 },
+      { rollout: 'first', status: 'pending', devices: 1 },
     ]);
   });
 

@@ -34,7 +34,7 @@ beforeEach(async () => {
 const because = () => ({ rolloutId, reason: 'because', by: 'an operator' });
 const counts = async () => {
   const found = await getRollout(db.app, 'all');
-  return found && { devices: found.devices, owed: found.pending, succeeded: found.succeeded, failed: found.failed };
+  return found && { devices: found.devices, pending: found.pending, succeeded: found.succeeded, failed: found.failed };
 };
 
 test('counts follow every change of a row, and stay when sums take the place of entries', async () => {
@@ -44,10 +44,10 @@ test('counts follow every change of a row, and stay when sums take the place of 
   service.later(6);
   await service.tick();
   expect(await counterErrors(db.app)).toEqual([]);
-  expect(await counts()).toEqual({ devices: 4, owed: 0, succeeded: 2, failed: 1 });
+  expect(await counts()).toEqual({ devices: 4, pending: 0, succeeded: 2, failed: 1 });
   await compactCounters(db.app);
   expect(await counterErrors(db.app)).toEqual([]);
-  expect(await counts()).toEqual({ devices: 4, owed: 0, succeeded: 2, failed: 1 });
+  expect(await counts()).toEqual({ devices: 4, pending: 0, succeeded: 2, failed: 1 });
   expect(await listStages(db.app, rolloutId)).toMatchObject([{ states: { success: 2, failed: 1, sent: 1 } }]);
   expect(await listFailures(db.app, rolloutId)).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
   const outcomes = await listOutcomes(db.app, rolloutId);

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eligibleVersions } from '../../../core/orchestrator/drive-rollout.ts';
-import { abortRollout, loadRolloutRuntime, resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/index.ts';
+import {
+  abortRollout,
+  loadRolloutRuntime,
+  resumeRollout,
+  retryFailed,
+  stopRollout,
+} from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -255,7 +261,7 @@ describe('an operator', () => {
       payload: {
         reason: 'because',
         by: 'an operator',
-        numbers: { stage: 0, claimed: 2, succeeded: 0, failed: 0, canceled: 0, silent: 0 },
+        numbers: { stage: 0, assigned: 2, succeeded: 0, failed: 0, canceled: 0, silent: 0 },
       },
     });
   });

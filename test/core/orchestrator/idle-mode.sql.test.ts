@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { DeviceReport } from '../../../core/devices/index.ts';
-import { isInIdleMode, mayEnterIdle, assessIdle, idleUntil, isRedundantHeartbeat } from '../../../core/orchestrator/idle-mode.ts';
+import {
+  assessIdle,
+  idleUntil,
+  isInIdleMode,
+  isRedundantHeartbeat,
+  mayEnterIdle,
+} from '../../../core/orchestrator/idle-mode.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -18,7 +24,7 @@ beforeEach(async () => {
 });
 
 const AT_ONCE = { stages: [] };
-const outlook = () => assessIdle(db.app, service.now);
+const assess = () => assessIdle(db.app, service.now);
 const seen = (device: string, hoursAgo: number) =>
   db.app.query('UPDATE devices SET last_seen = :at::timestamptz WHERE device_id = :device', {
     device,
@@ -28,9 +34,9 @@ const seen = (device: string, hoursAgo: number) =>
 describe('a system may rest', () => {
   test('when nothing goes on: it knows every device then', async () => {
     await addDevices(db.app, 2);
-    const { isBusy, dueAt, known } = await outlook();
+    const { isBusy, dueAt, devices } = await assess();
     expect({ isBusy, dueAt }).toEqual({ isBusy: false, dueAt: null });
-    expect(known?.map(({ device_id, version }) => [device_id, version])).toEqual([
+    expect(devices?.map(({ device_id, version }) => [device_id, version])).toEqual([
       ['d0', '1.0.0'],
       ['d1', '1.0.0'],
     ]);
@@ -47,12 +53,12 @@ describe('a system may rest', () => {
     await seen('d0', 23);
     await db.app.query(`UPDATE device_update_status SET status = 'pending'`);
     await db.app.query('UPDATE ota_events SET published_at = received_at');
-    expect(await outlook()).toMatchObject({ isBusy: true, known: null });
+    expect(await assess()).toMatchObject({ isBusy: true, devices: null });
     await seen('d0', 25);
-    const resting = await outlook();
-    expect(resting).toMatchObject({ isBusy: false, dueAt: expect.any(Date) });
+    const idle = await assess();
+    expect(idle).toMatchObject({ isBusy: false, dueAt: expect.any(Date) });
     // Whatever the absent one says is heard.
-    expect(resting.known?.map(({ device_id }) => device_id)).toEqual(['d1']);
+    expect(idle.devices?.map(({ device_id }) => device_id)).toEqual(['d1']);
   });
 
   test('not while an update is under way', async () => {
@@ -60,20 +66,20 @@ describe('a system may rest', () => {
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     await seen('d0', 48);
-    expect(await outlook()).toMatchObject({ isBusy: true });
+    expect(await assess()).toMatchObject({ isBusy: true });
   });
 
   test('not with more devices than a marker holds', async () => {
     await db.app.query(`INSERT INTO devices (device_id) SELECT 'd' || n FROM generate_series(1, 5001) AS n`);
-    expect(await outlook()).toMatchObject({ isBusy: false, known: null });
+    expect(await assess()).toMatchObject({ isBusy: false, devices: null });
     await db.app.query(`DELETE FROM devices WHERE device_id = 'd1'`);
-    expect((await outlook()).known).toHaveLength(5_000);
+    expect((await assess()).devices).toHaveLength(5_000);
   });
 
   test('sees a rollout that was made, changed or resumed', async () => {
-    const before = await outlook();
+    const before = await assess();
     const id = await addRollout(db.app, 'r', '2.0.0', { is_active: false });
-    const made = await outlook();
+    const made = await assess();
     expect(made.rollouts).not.toBe(before.rollouts);
     await db.app.query(
       'UPDATE rollout_configurations SET is_active = true, updated_at = :now::timestamptz WHERE id = :id',
@@ -82,31 +88,35 @@ describe('a system may rest', () => {
         now: service.now,
       },
     );
-    expect((await outlook()).rollouts).not.toBe(made.rollouts);
+    expect((await assess()).rollouts).not.toBe(made.rollouts);
   });
 });
 
 describe('until when', () => {
   const now = new Date('2026-03-01T12:00:00Z');
   const at = (minutes: number) => new Date(now.getTime() + minutes * 60_000);
-  const calm = { isBusy: false, dueAt: null, rollouts: '', known: [] };
+  const calm = { isBusy: false, dueAt: null, rollouts: '', devices: [] };
   test.each([
     ['the next sweep, where nothing is due', calm, [], at(60)],
     ['the deadline of an open update', { ...calm, dueAt: at(20) }, [null], at(20)],
     ['what a rollout waits for', calm, [at(90), at(30)], at(30)],
     ['not at all, where that is soon', calm, [at(4)], undefined],
     ['not at all, where work is open', { ...calm, isBusy: true }, [], undefined],
-  ])('%s', (_, outlook, dueAts, expected) => {
-    expect(idleUntil(outlook, dueAts, 60, now)).toEqual(expected);
+  ])('%s', (_, assessment, dueAts, expected) => {
+    expect(idleUntil(assessment, dueAts, 60, now)).toEqual(expected);
   });
 
   test('it is awake for five minutes between two rests, and after it was woken', () => {
-    const resting = { state: 'resting', since: at(-60).toISOString(), until: now.toISOString(), known: [] } as const;
-    expect(isInIdleMode(resting, at(-1))).toBe(true);
-    expect(isInIdleMode(resting, now)).toBe(false);
-    expect([mayEnterIdle(resting, at(4)), mayEnterIdle(resting, at(5))]).toEqual([false, true]);
+    const idle = { state: 'idle', since: at(-60).toISOString(), until: now.toISOString(), devices: [] } as const;
+    expect(isInIdleMode(idle, at(-1))).toBe(true);
+    expect(isInIdleMode(idle, now)).toBe(false);
+    expect([mayEnterIdle(idle, at(4)), mayEnterIdle(idle, at(5))]).toEqual([false, true]);
     const awake = { state: 'awake', since: now.toISOString() } as const;
-    expect([isInIdleMode(awake, now), mayEnterIdle(awake, at(4)), mayEnterIdle(awake, at(5))]).toEqual([false, false, true]);
+    expect([isInIdleMode(awake, now), mayEnterIdle(awake, at(4)), mayEnterIdle(awake, at(5))]).toEqual([
+      false,
+      false,
+      true,
+    ]);
     expect(mayEnterIdle(undefined, now)).toBe(true);
   });
 });

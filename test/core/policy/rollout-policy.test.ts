@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { parsePlan, type Stage } from '../../../core/policy/rollout-plan.ts';
-import { decideRollout, type Gates, type RolloutNumbers, type StageCounts } from '../../../core/policy/rollout-policy.ts';
+import {
+  decideRollout,
+  type Gates,
+  type RolloutNumbers,
+  type StageCounts,
+} from '../../../core/policy/rollout-policy.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 const minutes = (n: number) => new Date(now.getTime() + n * 60_000);
@@ -114,7 +119,7 @@ describe('stages', () => {
   const staged = (given: RolloutNumbers) => ({ ...given, startLimit: null });
   const decide = (given: RolloutNumbers) =>
     decideRollout(staged(given), { ...gates, failureThreshold: 0.5 }, stages, now);
-  const stage = { claimed: 10 };
+  const stage = { assigned: 10 };
 
   const cases: [string, RolloutNumbers, object][] = [
     ['holds for outcomes', numbers({ ...stage, succeeded: 4 }), { kind: 'hold', waitingFor: '1 more outcome' }],

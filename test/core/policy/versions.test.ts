@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isSameVersion, evaluateVersion, type VersionVerdict } from '../../../core/policy/versions.ts';
+import { evaluateVersion, isSameVersion, type VersionVerdict } from '../../../core/policy/versions.ts';
 
 const policy = { target: '2.4.0', minVersion: '2.0.0' as string | null, allowDowngrade: false, includeUnknown: false };
 

@@ -288,5 +288,5 @@ test('a rollout whose tick fails keeps no other from its own, and is named', asy
   };
   const tick = await runTick(failing, service.now, async () => {});
   expect(tick.problems).toMatchObject([{ rolloutId: bad, error: { message: 'the answer is too large' } }]);
-  expect(tick.rollouts).toMatchObject([{ rollout: 'good', claimed: 1 }]);
+  expect(tick.rollouts).toMatchObject([{ rollout: 'good', assigned: 1 }]);
 });

@@ -22,7 +22,9 @@ const pausedReason = async () =>
   (await db.app.query<{ paused_reason: string | null }>('SELECT paused_reason FROM rollout_configurations'))[0]
     ?.paused_reason;
 const gates = async () =>
-  (await db.app.query('SELECT claimed, succeeded, failed, failure_points, canceled FROM rollout_stages'))[0];
+  (
+    await db.app.query('SELECT claimed AS assigned, succeeded, failed, failure_points, canceled FROM rollout_stages')
+  )[0];
 
 describe('gates that begin anew', () => {
   test('count on with what was downloading: one failure of many does not halt the rollout again', async () => {
@@ -35,7 +37,7 @@ describe('gates that begin anew', () => {
     await resumeRollout(db.app, why, service.now);
     await service.result('d0', 4);
     await service.tick();
-    expect(await gates()).toMatchObject({ claimed: 6, failed: 1 });
+    expect(await gates()).toMatchObject({ assigned: 6, failed: 1 });
     expect(await pausedReason()).toBeNull();
   });
 
@@ -104,5 +106,5 @@ test('a device that succeeds when it is tried again is no late success', async (
   await service.tick();
   await service.status('d0', '2.0.0');
   expect(await db.app.query('SELECT id FROM device_update_status WHERE late_success_at IS NOT NULL')).toEqual([]);
-  expect(await gates()).toEqual({ claimed: 2, succeeded: 1, failed: 1, failure_points: 1, canceled: 0 });
+  expect(await gates()).toEqual({ assigned: 2, succeeded: 1, failed: 1, failure_points: 1, canceled: 0 });
 });

@@ -269,7 +269,7 @@ describe('changes of rollouts on the event bus', () => {
       firmwareVersion: '2.0.0',
       reason: 'because',
       by: 'an operator',
-      numbers: { claimed: 1 },
+      numbers: { assigned: 1 },
     });
   });
 
