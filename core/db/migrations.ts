@@ -2,19 +2,19 @@ import type { Migration } from '../../schema/index.ts';
 import type { Database, Sql } from './database.ts';
 import { OtaError, SqlError } from './errors.ts';
 
-/** The role of every function; it may read and write rows and nothing else. */
+/** The database role of every function. It may read and write rows; it may not change the schema. */
 export const APP_ROLE = 'paku_app';
 
 export interface MigrationResult {
   readonly applied: readonly number[];
-  /** The newest version in the database; above `migrations` when a later release has been here. */
+  /** The newest version in the database; higher than `migrations` if a later release has migrated this database. */
   readonly schemaVersion: number;
 }
 
 /**
- * Brings the schema up to the newest migration, and the application role's password up to date. Safe to repeat and
- * safe when two run at once: the version row is written first in each migration's transaction, so that the second
- * runner waits there and then finds the work done.
+ * Applies all missing migrations and sets the application role's password. Safe to repeat, and safe if two run at once:
+ * each migration first inserts its version row inside its transaction, so a second runner waits there and then finds
+ * the migration applied.
  */
 export async function migrate(
   database: Database,
@@ -72,7 +72,8 @@ async function ensureVersionTable(database: Database): Promise<void> {
 }
 
 /**
- * The password reaches the server as a parameter and is quoted there (format's %L), since role statements take none.
+ * Passes the password as a parameter and quotes it on the server (format's %L), because role statements take no
+ * parameters.
  */
 async function ensureAppRole(database: Database, password: string): Promise<void> {
   await tolerateConcurrentCreation(() =>
@@ -90,10 +91,15 @@ async function ensureAppRole(database: Database, password: string): Promise<void
   );
 }
 
-/** As often as others may come first: a role belongs to all databases of a server, and each sets its password. */
+/**
+ * A role belongs to all databases of a server, and each database's migration sets its password; this many may collide.
+ */
 const MAX_TRIES = 10;
 
-/** Of runners that create the same object at once each but one gets a duplicate or a "tuple concurrently updated". */
+/**
+ * When several runners create the same object at once, all but one get a duplicate error or "tuple concurrently
+ * updated".
+ */
 async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -112,7 +118,10 @@ function isDuplicate(error: unknown): boolean {
 
 const text = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-/** One statement a call: cut at semicolons that end a line, outside of dollar quotes. Comment lines are dropped. */
+/**
+ * Splits a script into single statements, at semicolons that end a line outside of dollar quotes. Comment lines are
+ * dropped.
+ */
 export function splitStatements(sql: string): string[] {
   const statements: string[] = [];
   let current: string[] = [];

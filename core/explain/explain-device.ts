@@ -268,7 +268,7 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
     return {
       rule: 'joined when the rollout was complete',
       since: rollout.completed_at,
-      next: 'nothing, unless it is is_on_target open',
+      next: 'nothing, unless it is kept open',
     };
   }
   if (rollout.paused_at !== null) {

@@ -80,7 +80,9 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
 function explainPending(update: UpdateFacts, what: string, rollout: RolloutRuntime, now: Date): Explanation {
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const pending =
-    attempt === 0 ? `is pending ${what}` : `is pending ${what} again: attempt ${attempt} ended with "${reason}"`;
+    attempt === 0
+      ? `is waiting to be sent ${what}`
+      : `is waiting to be sent ${what} again: attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
     return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }

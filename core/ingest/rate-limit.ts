@@ -32,7 +32,7 @@ export interface Limited<M> {
 
 /** What was taken of a topic and minute by earlier batches. */
 interface Stored {
-  readonly messages: number;
+  readonly count: number;
   /** Messages of this batch among them: a second delivery takes no capacity. */
   readonly repeats: ReadonlySet<Message>;
 }
@@ -47,13 +47,13 @@ export function limitPerMinute<M extends Message>(
   max: number,
   stored: ReadonlyMap<string, Stored> = new Map(),
 ): Limited<M> {
-  const limited = [...byTopicAndMinute(messages)].map(([key, messages_]) => {
-    const { messages: storedCount, repeats } = stored.get(key) ?? { messages: 0, repeats: new Set() };
-    const fresh = messages_.filter((message) => !repeats.has(message));
+  const limited = [...byTopicAndMinute(messages)].map(([key, group]) => {
+    const { count, repeats } = stored.get(key) ?? { count: 0, repeats: new Set() };
+    const fresh = group.filter((message) => !repeats.has(message));
     fresh.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
-    const capacity = Math.max(0, max - storedCount);
+    const capacity = Math.max(0, max - count);
     return {
-      taken: [...messages_.filter((message) => repeats.has(message)), ...fresh.slice(0, capacity)],
+      taken: [...group.filter((message) => repeats.has(message)), ...fresh.slice(0, capacity)],
       dropped: fresh.slice(capacity),
     };
   });
@@ -63,7 +63,7 @@ export function limitPerMinute<M extends Message>(
 /** A flood as operators see it: one row a topic and minute, however much was dropped and however often that is told. */
 export function describeDropped(dropped: readonly Message[], max: number): RejectedMessage[] {
   const payload = new Uint8Array();
-  const reason = `flood: more than ${max} messages on this topic within a minute; those above were not storedCount`;
+  const reason = `rate limit: more than ${max} messages on this topic within a minute; the rest were dropped`;
   return [...byTopicAndMinute(dropped).values()].flatMap(([first]) => {
     if (first === undefined) return [];
     const { topic, clientId, receivedAt } = first;
@@ -96,28 +96,28 @@ export async function limitRejections(
 
 interface Burst<M extends Message> {
   readonly key: string;
-  readonly messages_: readonly M[];
-  /** What its rows are found by. */
+  readonly messages: readonly M[];
+  /** The columns that identify its rows. */
   readonly source: object;
 }
 
 function findBursts<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Burst<M>[] {
-  return [...byTopicAndMinute(messages)].flatMap(([key, messages_]) => {
-    const [first] = messages_;
-    return first === undefined || messages_.length < CHECK_HISTORY_FROM
+  return [...byTopicAndMinute(messages)].flatMap(([key, group]) => {
+    const [first] = group;
+    return first === undefined || group.length < CHECK_HISTORY_FROM
       ? []
-      : [{ key, messages_, source: sourceOf(first) }];
+      : [{ key, messages: group, source: sourceOf(first) }];
   });
 }
 
 const storedStatement = (table: string, source: string, isSource: string, hash: string) => `
     SELECT s.key,
       (SELECT count(*)::integer FROM ${table} AS e WHERE ${isSource}
-         AND e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute') AS messages,
-      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.messages_) AS m(n integer, at timestamptz, hash text)
+         AND e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute') AS count,
+      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.messages) AS m(n integer, at timestamptz, hash text)
        WHERE EXISTS (
          SELECT FROM ${table} AS e WHERE ${isSource} AND e.received_at = m.at AND e.${hash} = m.hash)) AS repeats
-    FROM jsonb_to_recordset(:bursts::jsonb) AS s(key text, minute timestamptz, messages_ jsonb, ${source})`;
+    FROM jsonb_to_recordset(:bursts::jsonb) AS s(key text, minute timestamptz, messages jsonb, ${source})`;
 
 const STORED_REPORTS = storedStatement(
   'ota_events',
@@ -133,19 +133,19 @@ async function loadStored<M extends Message>(
   bursts: readonly Burst<M>[],
 ): Promise<Map<string, Stored>> {
   if (bursts.length === 0) return new Map();
-  const rows = await sql.query<{ key: string; messages: number; repeats: number[] }>(statement, {
-    bursts: bursts.map(({ key, messages_, source }) => ({
+  const rows = await sql.query<{ key: string; count: number; repeats: number[] }>(statement, {
+    bursts: bursts.map(({ key, messages, source }) => ({
       ...source,
       key,
-      minute: messages_[0] && minuteOf(messages_[0].receivedAt),
-      messages_: messages_.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
+      minute: messages[0] && minuteOf(messages[0].receivedAt),
+      messages: messages.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
     })),
   });
-  const messagesByKey = new Map(bursts.map(({ key, messages_ }) => [key, messages_]));
+  const messagesByKey = new Map(bursts.map(({ key, messages }) => [key, messages]));
   return new Map(
-    rows.map(({ key, messages, repeats }) => {
-      const messages_ = messagesByKey.get(key) ?? [];
-      return [key, { messages, repeats: new Set(repeats.flatMap((n) => messages_[n] ?? [])) }];
+    rows.map(({ key, count, repeats }) => {
+      const messages = messagesByKey.get(key) ?? [];
+      return [key, { count, repeats: new Set(repeats.flatMap((n) => messages[n] ?? [])) }];
     }),
   );
 }

@@ -4,7 +4,7 @@ import { chipOfModelName } from '../image/index.ts';
 import type { ModelSettings } from './model-settings.ts';
 import { DEVICE_VERSION_LENGTH } from './versions.ts';
 
-/** What the uploader states beside the image, as object metadata. */
+/** What the uploader states about an image, as object metadata. */
 export interface ReleaseNotes {
   readonly minVersion: string | null;
   readonly changelog: string | null;
@@ -13,10 +13,13 @@ export interface ReleaseNotes {
 
 export type ReleaseRefusal = { readonly verdict: string; readonly message: string };
 
-/** Longest text kept of a changelog or of release notes. S3 keeps at most 2 KB of metadata. */
+/** Longest stored changelog or release notes, in characters. S3 limits metadata to 2 KB in total. */
 const NOTES_LENGTH = 2_048;
 
-/** Reads the metadata, whose keys S3 gives in lower case. A `min-version` that is no version is refused: it would bar every device. */
+/**
+ * Parses object metadata, whose keys S3 returns in lower case. An invalid `min-version` is refused, because it would
+ * exclude every device.
+ */
 export function parseReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
   const text = (key: string) => metadata[key]?.trim().slice(0, NOTES_LENGTH) || null;
   const minVersion = text('min-version');
@@ -26,12 +29,12 @@ export function parseReleaseNotes(metadata: Readonly<Record<string, string>>): R
   return { minVersion, changelog: text('changelog'), releaseNotes: text('release-notes') };
 }
 
-/** The chip that a model is known to have before any release of it: by its settings, else by its name. */
+/** The chip that a model is known to have before its first release: from its settings, or from its name. */
 export function expectedChip(deviceModel: string, settings: ModelSettings): string | undefined {
   return settings.chip ?? chipOfModelName(deviceModel);
 }
 
-/** Whether the image fits the model. */
+/** Checks that the image fits the model. @returns the refusal; undefined if it fits */
 export function evaluateFit(
   image: ParsedImage,
   sizeBytes: number,
@@ -56,7 +59,10 @@ export interface HighestSecureVersion {
   readonly secureVersion: number;
 }
 
-/** A device whose eFuse counts further boots nothing lower again (ESP-IDF, ota.rst, "Anti-rollback"). */
+/**
+ * Refuses an image with a lower anti-rollback counter than an earlier release: a device whose eFuse holds a higher
+ * counter never boots it (ESP-IDF, ota.rst, "Anti-rollback"). @returns the refusal; undefined if the image is accepted
+ */
 export function evaluateSecureVersion(
   image: ParsedImage,
   deviceModel: string,
@@ -70,7 +76,7 @@ export function evaluateSecureVersion(
   };
 }
 
-/** What is odd about a version, but no reason to refuse it. */
+/** Warnings about a version that is unusual but acceptable. */
 export function versionWarnings(version: string, image: ParsedImage): Warning[] {
   const warnings: Warning[] = [];
   const inside = image.descriptor?.version;

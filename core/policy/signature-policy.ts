@@ -3,25 +3,31 @@ import { parsePublicKey } from '../image/index.ts';
 import type { ReleaseRefusal } from './release-policy.ts';
 import type { Signing } from './signing-settings.ts';
 
-/** The trusted key that a signature was verified under. */
+/** The trusted key under which a signature was verified. */
 export interface SignedBy {
   readonly kind: 'secure-boot-v2' | 'detached';
   readonly scheme: string;
-  /** As in the settings' `trustedKeyDigests`; of a detached signature the SHA-256 of the key's SubjectPublicKeyInfo. */
+  /** As in the setting `trustedKeyDigests`; for a detached signature, the SHA-256 of the key's SubjectPublicKeyInfo. */
   readonly keyDigest: string;
 }
 
-/** What lay beside the image: nothing (or nothing is trusted that could have made it), a signature, the key that made it. */
+/**
+ * Result for the file beside the image: `none` (no file, or no key is trusted for detached signatures), `unverified`,
+ * or the key that made the signature.
+ */
 export type Detached = 'none' | 'unverified' | SignedBy;
 
 export interface SignatureFinding {
   readonly signedBy: SignedBy | null;
-  /** Why it is not signed. */
+  /** Says why the image counts as unsigned. */
   readonly warnings: readonly Warning[];
   readonly refusal: ReleaseRefusal | undefined;
 }
 
-/** The signature of an image by the keys that its model trusts. A signature in the image comes before one beside it. */
+/**
+ * Checks the signature of an image against the keys that its model trusts. A signature in the image takes precedence
+ * over a detached one.
+ */
 export function evaluateSignature(
   image: ParsedImage,
   detached: Detached,

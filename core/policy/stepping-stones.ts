@@ -7,18 +7,19 @@ export interface RegisteredRelease {
   readonly min_version: string | null;
 }
 
-/** What is claimed for: the rollout's own release, or one that leads to it. */
+/** A release that a rollout assigns to devices: its own release or a stepping stone to it. */
 export interface AssignableRelease {
   readonly releaseId: number;
   readonly version: string;
   readonly isSteppingStone: boolean;
-  /** The current versions from which devices go to it. */
+  /** The current versions of the devices that get this release. */
   readonly fromVersions: readonly string[];
 }
 
 /**
- * Which release the devices on each version are given: the target where it takes them; else, where its minimum bars
- * them, the highest registered release from which a chain of releases leads there. Versions that neither takes are left out.
+ * Chooses a release for each version in use: the target if the version may be updated to it; otherwise, if it is below
+ * the target's minimum version, the highest registered release from which a chain of releases leads to the target.
+ * Versions with no such release are left out.
  */
 export function chooseReleases(
   versionsInUse: readonly string[],
@@ -40,7 +41,9 @@ export function chooseReleases(
   }));
 }
 
-/** Remembers where each version leads: chains that end nowhere would else be walked in every combination. */
+/**
+ * Caches the result for each version. Without a cache, chains that lead nowhere would be tried in every combination.
+ */
 function pathFinder(
   target: RegisteredRelease,
   registered: readonly RegisteredRelease[],

@@ -1,12 +1,12 @@
 import type { UpdateState } from './update-states.ts';
 import { isSameVersion } from './versions.ts';
 
-/** What a device can say about a running update. */
+/** The states that a device can report while it updates. */
 export type ReportedState = Extract<UpdateState, 'downloading' | 'downloaded' | 'installing'>;
 
 export const REPORTED_STATES: readonly ReportedState[] = ['downloading', 'downloaded', 'installing'];
 
-/** A status message of the device, as evidence of what runs. */
+/** A status message of the device, as evidence of the version that it runs. */
 export interface BootReport {
   readonly version: string;
   readonly receivedAt: Date;
@@ -20,18 +20,18 @@ export interface ResultReport {
   readonly message: string | null;
 }
 
-/** Everything known about the current attempt of one update: sums over its events, in any order of arrival. */
+/** All facts about the current attempt of one update, summed over its events in any order of arrival. */
 export interface AttemptFacts {
   readonly targetVersion: string;
-  /** What ran when the command was sent; null where that is not known. */
+  /** The version that ran when the command was sent; null if unknown. */
   readonly previousVersion: string | null;
   readonly sentAt: Date;
-  /** Null where nothing was heard. */
+  /** Null if the device has not responded. */
   readonly acknowledgedAt: Date | null;
   readonly lastReportAt: Date | null;
   readonly furthestState: ReportedState | null;
   readonly percent: number | null;
-  /** The earliest result of the attempt: later ones change nothing. */
+  /** The earliest result of the attempt; later results change nothing. */
   readonly result: ResultReport | null;
   /** In order of receipt. */
   readonly boots: readonly BootReport[];
@@ -43,7 +43,10 @@ export interface UpdateTimes {
   readonly probationMinutes: number;
 }
 
-/** What the facts amount to. `completedAt` null means open, and then `deadlineAt` says when silence decides. */
+/**
+ * The state that follows from the facts. If `completedAt` is null the update is open, and `deadlineAt` is when it times
+ * out.
+ */
 export interface AttemptVerdict {
   readonly status: UpdateState;
   readonly acknowledgedAt: Date | null;
@@ -53,18 +56,22 @@ export interface AttemptVerdict {
   readonly errorMessage: string | null;
   readonly installedAt: Date | null;
   readonly bootedAt: Date | null;
-  /** What the device calls itself after the reboot, where that is neither the new version nor the old one. */
+  /** The version that the device reports after the reboot, if it is neither the new version nor the old one. */
   readonly unexpectedVersion: string | null;
   readonly deadlineAt: Date | null;
   readonly completedAt: Date | null;
 }
 
-/** The old image reports for about 3 s after its result, and the queues are unordered: earlier is no evidence. */
+/**
+ * The old image keeps reporting for about 3 s after its result, and queues do not preserve order: an earlier status
+ * proves nothing.
+ */
 const REBOOT_GRACE_SECONDS = 20;
 
 /**
- * Judges one attempt at `now`. Pure and total: the same facts give the same verdict, however they arrived. `success` in
- * a result means written; the target version in a later status means running; surviving makes it final.
+ * Evaluates one attempt at `now`. Pure and total: the same facts give the same verdict in whatever order they arrived.
+ * A result with `success` means installed; a later status of the target version means booted; the end of probation
+ * makes the update final.
  */
 export function evaluateAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date): AttemptVerdict {
   const { sentAt, acknowledgedAt, lastReportAt, furthestState, percent, result } = facts;
@@ -99,7 +106,10 @@ export function evaluateAttempt(facts: AttemptFacts, times: UpdateTimes, now: Da
   return { ...base, status: 'timed_out', errorMessage, completedAt: deadlineAt };
 }
 
-/** From written to running: confirmed by the target version, undone by proof that the old one booted. */
+/**
+ * Evaluates an installed image: a status of the target version confirms it, and proof of a boot of the old version
+ * means a rollback.
+ */
 function evaluateInstalled(
   facts: AttemptFacts,
   installedAt: Date,
@@ -137,7 +147,10 @@ function firstBoot(facts: AttemptFacts, after: Date, onTarget: boolean): BootRep
   );
 }
 
-/** Proof of a reboot into another image: late enough, and where it states an uptime, shorter than the time since. */
+/**
+ * Proof that the device rebooted into another image: the status is late enough, and its uptime, if stated, is shorter
+ * than the time since the installation.
+ */
 function isBootOfOtherVersion(boot: BootReport, targetVersion: string, installedAt: Date): boolean {
   if (isSameVersion(boot.version, targetVersion)) return false;
   const secondsSince = (boot.receivedAt.getTime() - installedAt.getTime()) / 1000;

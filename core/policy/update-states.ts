@@ -16,13 +16,13 @@ export type UpdateState = (typeof UPDATE_STATES)[number];
 interface Move {
   readonly from: readonly UpdateState[];
   readonly to: UpdateState;
-  /** What makes it move, as a phrase for people. */
+  /** What causes the transition, as a phrase for people. */
   readonly on: string;
 }
 
 /**
- * Every move of a device update. Reports of a device may be lost, so that it may seem to take several moves at once. The
- * diagram of docs/rollouts.md is drawn from this table.
+ * Every transition of a device update. Reports may be lost, so an update may appear to make several transitions at
+ * once. The diagram in docs/rollouts.md is drawn from this table.
  */
 export const UPDATE_MOVES: readonly Move[] = [
   { from: ['pending'], to: 'sent', on: 'command sent' },
@@ -46,7 +46,7 @@ export const UPDATE_MOVES: readonly Move[] = [
   },
 ];
 
-/** Whether an update may get from one state to the other, in one move or several; true for staying where it is. */
+/** True if an update may get from one state to the other in any number of transitions, including none. */
 export function mayReach(from: UpdateState, to: UpdateState): boolean {
   const reached = new Set<UpdateState>([from]);
   for (const state of reached) {

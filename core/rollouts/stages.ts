@@ -43,7 +43,7 @@ const SHARE_OF_TARGETED = 'ceil(round((:share::double precision * targeted)::num
 /**
  * Begins a stage: fixes whom it reaches, exactly and for good (in the order of their hashes the first ceil(share ×
  * targeted), at least one; later joiners fall in or out by their hash), and lets them be claimed. A wave_size without a
- * size is the first of a slow start. Nothing happens where the stage has begun already.
+ * size is the first of a slow start. Nothing happens where the stage has started already.
  * @returns the hash cutoff and size now in force; undefined when the rollout moved on meanwhile
  */
 export async function beginStage(
@@ -70,7 +70,7 @@ export async function beginStage(
        SELECT targeted, coalesce(:wave_size::integer,
          least(targeted, greatest(1, coalesce(:count::integer, ${SHARE_OF_TARGETED})))) AS size
        FROM counted
-     ), begun AS (
+     ), started AS (
        INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, start_quota, began_at)
        SELECT fence.rollout_id, :stage,
          CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :target_cutoff
@@ -84,20 +84,20 @@ export async function beginStage(
        RETURNING rollout_id, stage, hash_cutoff, coalesce(start_quota, target_count) AS size
      ), before AS (
        UPDATE rollout_stages SET ended_at = :now::timestamptz
-       WHERE rollout_id = (SELECT rollout_id FROM begun) AND stage = :stage::integer - 1
-     ), pace AS (
-       UPDATE rollout_runtime AS p SET stage = begun.stage,
-         start_limit = CASE WHEN :slow::boolean THEN p.started_count + begun.size END
-       FROM begun WHERE p.rollout_id = begun.rollout_id
+       WHERE rollout_id = (SELECT rollout_id FROM started) AND stage = :stage::integer - 1
+     ), runtime AS (
+       UPDATE rollout_runtime AS p SET stage = started.stage,
+         start_limit = CASE WHEN :slow::boolean THEN p.started_count + started.size END
+       FROM started WHERE p.rollout_id = started.rollout_id
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
        SELECT rollout_id, CASE WHEN stage = 0 THEN 'rollout_started' ELSE 'rollout_stage_began' END, :now::timestamptz,
-         jsonb_build_object('stage', stage, 'devices', begun.size, 'targeted', targeted),
+         jsonb_build_object('stage', stage, 'devices', started.size, 'targeted', targeted),
          md5(rollout_id || ' stage ' || stage || ' ' || :generation)
-       FROM begun, reached
+       FROM started, reached
        ON CONFLICT DO NOTHING
      )
-     SELECT hash_cutoff, size FROM begun`,
+     SELECT hash_cutoff, size FROM started`,
     {
       rollout: rollout.id,
       generation: rollout.generation,

@@ -53,14 +53,14 @@ export interface PlannedSend {
 }
 
 /**
- * Whether the minute of the runtime row still counts. Of two dispatchers one may have begun a minute earlier, and waited for a
+ * Whether the minute of the runtime row still counts. Of two dispatchers one may have started a minute earlier, and waited for a
  * database that resumes: it may not take the count back to its own minute, and sends in the one that counts.
  */
 const IS_SAME_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
 
 /**
  * How many of the asked slots the runtime row allows: what is left in flight and in this minute, and for devices that have
- * yet to begin, what is left of the window. Retries go first, since their devices have begun.
+ * yet to begin, what is left of the window. Retries go first, since their devices have started.
  */
 const GRANTED_SLOTS = `greatest(0, least(
            asked.slots - asked.starts + least(asked.starts, coalesce(p.start_limit - p.started_count, asked.starts)),
@@ -155,26 +155,26 @@ export const RELEASE_SLOTS = `freed AS (
 export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome[], now: Date): Promise<void> {
   if (outcomes.length === 0) return;
   await sql.query(
-    `WITH outcome_rows AS (
+    `WITH outcomes AS (
        SELECT * FROM jsonb_to_recordset(:outcomes::jsonb)
          AS o(id bigint, attempt integer, outcome text, message text, "retryAt" timestamptz)
      ), attempt_results AS (
-       UPDATE update_attempts AS a SET send_result = outcome_rows.outcome,
-         ended_at = CASE WHEN outcome_rows.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
-         status = CASE WHEN outcome_rows.outcome = 'refused' THEN 'failed' ELSE a.status END,
-         reason = CASE WHEN outcome_rows.outcome = 'refused' THEN outcome_rows.message ELSE a.reason END
-       FROM outcome_rows WHERE a.update_id = outcome_rows.id AND a.attempt = outcome_rows.attempt AND outcome_rows.outcome <> 'absent'
+       UPDATE update_attempts AS a SET send_result = outcomes.outcome,
+         ended_at = CASE WHEN outcomes.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
+         status = CASE WHEN outcomes.outcome = 'refused' THEN 'failed' ELSE a.status END,
+         reason = CASE WHEN outcomes.outcome = 'refused' THEN outcomes.message ELSE a.reason END
+       FROM outcomes WHERE a.update_id = outcomes.id AND a.attempt = outcomes.attempt AND outcomes.outcome <> 'absent'
      ), requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, holds_slot = false,
          counts_as_started = u.started_at IS NOT NULL, sent_at = NULL,
-         enqueue_after = outcome_rows."retryAt", error_message = outcome_rows.message,
-         unreachable_since = CASE WHEN outcome_rows.outcome = 'absent' THEN :now::timestamptz END,
-         deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days), outcome_rows."retryAt")
-       FROM outcome_rows, rollout_configurations AS r, device_update_status AS before
-       WHERE u.id = outcome_rows.id AND u.attempt = outcome_rows.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
-         AND r.id = u.rollout_id AND outcome_rows.outcome IN ('absent', 'throttled') AND before.id = u.id
-       RETURNING u.id, outcome_rows.attempt, outcome_rows.outcome, u.rollout_id, before.holds_slot,
+         enqueue_after = outcomes."retryAt", error_message = outcomes.message,
+         unreachable_since = CASE WHEN outcomes.outcome = 'absent' THEN :now::timestamptz END,
+         deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days), outcomes."retryAt")
+       FROM outcomes, rollout_configurations AS r, device_update_status AS before
+       WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
+         AND r.id = u.rollout_id AND outcomes.outcome IN ('absent', 'throttled') AND before.id = u.id
+       RETURNING u.id, outcomes.attempt, outcomes.outcome, u.rollout_id, before.holds_slot,
          before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), undone AS (
        -- Nothing was delivered: no message can belong to this attempt.
@@ -182,10 +182,10 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        WHERE a.update_id = requeued.id AND a.attempt = requeued.attempt AND requeued.outcome = 'absent'
      ), refused AS (
        UPDATE device_update_status AS u SET
-         status = 'failed', error_message = outcome_rows.message, completed_at = :now::timestamptz,
+         status = 'failed', error_message = outcomes.message, completed_at = :now::timestamptz,
          deadline_at = NULL
-       FROM outcome_rows
-       WHERE u.id = outcome_rows.id AND u.attempt = outcome_rows.attempt AND u.status = 'sent' AND outcome_rows.outcome = 'refused'
+       FROM outcomes
+       WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND outcomes.outcome = 'refused'
      ), ${RELEASE_SLOTS},
        -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
@@ -226,7 +226,7 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
  */
 export async function findPendingForDevices(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
-    `WITH requeued AS (
+    `WITH pending AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
@@ -236,18 +236,18 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly string
        JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
        WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
          AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
-     ), back AS (
+     ), back_in_reach AS (
        UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
-       FROM requeued WHERE u.id = requeued.id AND requeued.unreachable_since IS NOT NULL AND u.status = 'pending'
+       FROM pending WHERE u.id = pending.id AND pending.unreachable_since IS NOT NULL AND u.status = 'pending'
      )
-     SELECT id FROM requeued WHERE may_go ORDER BY id`,
+     SELECT id FROM pending WHERE may_go ORDER BY id`,
     { devices: deviceIds, now },
   );
   return rows.map(({ id }) => id);
 }
 
 /**
- * Picks requeued updates of a rollout to be dispatched: every device that has begun, and of those that have not, twice as
+ * Picks requeued updates of a rollout to be dispatched: every device that has started, and of those that have not, twice as
  * many as the runtime has room for (some will be out of reach), connected devices first. Puts them off, so that the next
  * tick does not pick them again while they wait in the queue.
  */
@@ -264,7 +264,7 @@ export async function pickPendingUpdates(
          r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
        FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
        WHERE p.rollout_id = :rollout AND ${MAY_SEND}
-     ), begun AS (
+     ), started AS (
        SELECT u.id FROM device_update_status AS u
        WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND u.counts_as_started
          AND u.enqueue_after <= :now::timestamptz
@@ -275,7 +275,7 @@ export async function pickPendingUpdates(
          AND u.enqueue_after <= :now::timestamptz
        ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM runtime) FOR UPDATE SKIP LOCKED
      ), picked AS (
-       SELECT id FROM begun
+       SELECT id FROM started
        UNION ALL (
          -- A look-up each: how many these are is known to no planner.
          SELECT fresh.id FROM fresh

@@ -29,7 +29,7 @@ export async function ingestReports(
   const { messages, rejected } = parseBatch(batch, now, readReport);
   const { taken, dropped } = await limitReports(sql, messages);
   const { updates, refused } = await storeReports(sql, taken, now);
-  rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not toStorable: ${error.message}`)));
+  rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
   await recordRejectedMessages(sql, [...rejected, ...describeDropped(dropped, MAX_PER_MINUTE.reports)]);
   return { updates, rejected: rejected.length, dropped: dropped.length };
 }

@@ -41,7 +41,7 @@ export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: 
       for (const rows of inBatches(batch, DEVICES_PER_CALL)) await upsertDevices(sql, rows);
       return [];
     });
-    for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not toStorable: ${error.message}`);
+    for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not storable: ${error.message}`);
   }
   const relevant = await findDevicesWithRelevantUpdates(sql, earliestSightings(statuses));
   const hasRelevantUpdate = (deviceId: string) => relevant.has(deviceId) && !refused.has(deviceId);

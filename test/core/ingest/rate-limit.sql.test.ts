@@ -64,7 +64,7 @@ describe('a device that floods', () => {
     expect(await db.app.query('SELECT topic, reason, received_at FROM rejected_messages')).toEqual([
       {
         topic: 'paku/devices/d0/ota/progress',
-        reason: 'flood: more than 300 messages on this topic within a minute; those above were not kept',
+        reason: 'rate limit: more than 300 messages on this topic within a minute; the rest were dropped',
         received_at: noon,
       },
     ]);
