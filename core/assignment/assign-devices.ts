@@ -8,7 +8,7 @@ import {
   targetValues,
 } from '../targeting/index.ts';
 
-/** A rollout that claims, and those that go before it. */
+/** A rollout that assigns devices, with the rollouts that have a higher priority. */
 export interface AssignmentContext {
   readonly rollout: RolloutRuntime;
   readonly target: Target;
@@ -18,23 +18,24 @@ export interface AssignmentContext {
 const HIGHER_PRIORITY_ROLLOUTS = `SELECT w.id FROM rollout_configurations AS w WHERE (w.priority, w.id) > (:priority::integer, :rollout::bigint)`;
 
 /**
- * Whether an update `u` bars its device from the rollout of the parameters: its own rollout wins and runs, or is newer and
- * has brought the device where it wanted it.
+ * True if an update `u` blocks its device from the rollout of the parameters: it belongs to a higher-priority rollout
+ * that is active and has not ended, or it succeeded in a higher-priority rollout that is newer.
  */
 export const BLOCKED_BY_HIGHER_PRIORITY = `u.status <> 'canceled' AND (
            u.rollout_id IN (${HIGHER_PRIORITY_ROLLOUTS} AND w.is_active AND w.completed_at IS NULL AND w.aborted_at IS NULL)
            OR u.status = 'success' AND u.rollout_id IN (${HIGHER_PRIORITY_ROLLOUTS} AND w.id > :rollout::bigint))`;
 
 /**
- * Whether an update of the device `d` rules out that it is assigned. OFFSET 0 keeps this a look-up by device: a rollout of
- * which no statistics know yet would else be joined as if it had next to none.
+ * True if the device `d` has an update for which the condition holds. OFFSET 0 keeps this a lookup by device: for a
+ * rollout that statistics do not cover yet, the planner would otherwise choose a join as if it had almost no rows.
  */
 const hasUpdate = (condition: string) => `EXISTS (
            SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND ${condition} OFFSET 0)`;
 
 /**
- * Asked apart and first: of a fleet that was walked through before it decides for all, and the index of claims alone
- * answers it. The sum keeps planners from an index by rollout, in which a new one has next to no rows, they think.
+ * Checked separately and first: in a fleet that was scanned before, this condition decides for every device, and an
+ * index on assigned updates answers it. The addition keeps the planner from an index by rollout, in which it expects
+ * almost no rows for a new rollout.
  */
 const ALREADY_ASSIGNED = 'u.rollout_id + 0 = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
 const HAS_OPEN_UPDATE = 'u.completed_at IS NULL AND u.rollout_id IS NOT NULL';
@@ -47,22 +48,28 @@ const assignable = (condition: string) => `${IS_TARGETED}
          AND NOT ${ON_TARGET_OF_HIGHER_PRIORITY}`;
 
 /**
- * Devices `d` that the rollout may claim, over the parameters of {@link assignmentValues}: members by filter and hash, on a
- * version that may be updated, that this rollout has not assigned before and no rollout that wins over it has served or
- * keeps. What else this reads than devices and their updates belongs into the basis of a walk.
+ * Devices `d` that the rollout may assign, over the parameters of {@link assignmentValues}: targeted by filter and
+ * hash, on a version that may be updated, not assigned by this rollout before, and neither blocked nor kept by a
+ * higher-priority rollout. Any other input of this condition must be part of the scan fingerprint, or changes to it are
+ * missed until the next full scan.
  */
 const ASSIGNABLE = assignable(BLOCKED_BY_HIGHER_PRIORITY);
 
-/** Those of them that no rollout holds. */
+/** The assignable devices that have no open update. */
 const ASSIGNABLE_NOW = assignable(`${HAS_OPEN_UPDATE} OR ${BLOCKED_BY_HIGHER_PRIORITY}`);
 
-/** Which devices are looked at: a chunk of a walk in the order of their ids (of their bytes), or those that have changed. */
+/**
+ * The devices that a statement examines: a chunk of a scan, in the order of the bytes of their ids, or the devices that
+ * have changed.
+ */
 export type Scope =
   | { readonly kind: 'chunk'; readonly after: string; readonly until: string | null }
-  /** Since a transaction, by its number. */
+  /** `since` is the id of a transaction; changes made before it are excluded. */
   | { readonly kind: 'changes'; readonly since: string };
 
-/** From the changes to their devices, one by one: how many there are is no matter of statistics. */
+/**
+ * Looks up each changed device by itself, so that the plan does not depend on statistics about the number of changes.
+ */
 const CHANGED = `(SELECT DISTINCT c.device_id FROM device_changes AS c WHERE c.changed_in >= :since::xid8) AS changed
        CROSS JOIN LATERAL (SELECT * FROM devices WHERE devices.device_id = changed.device_id OFFSET 0) AS d`;
 
@@ -101,16 +108,22 @@ const findStatement = ({ from, where }: ScopeSql) => `SELECT count(*)::integer A
        ORDER BY d.device_id COLLATE "C" LIMIT :limit
      ) AS found_devices`;
 
-/** What a statement found in a scope, up to its limit; where it is reached, nothing is known behind the last. */
+/**
+ * What a statement found in a scope, up to its limit. If the limit was reached, devices after `until` were not
+ * examined.
+ */
 export interface Found {
   readonly found: number;
-  /** The last of them, in the order of their ids; null: there is none. */
+  /** The last device id found, in the order of ids; null if none was found. */
   readonly until: string | null;
 }
 
 const NONE_FOUND: Found = { found: 0, until: null };
 
-/** Devices of the scope that the rollout may claim, up to a limit, whether or not another rollout holds them. */
+/**
+ * Devices of the scope that the rollout may assign, up to a limit, including those with an open update of another
+ * rollout.
+ */
 export async function findAssignable(
   sql: Sql,
   context: AssignmentContext,
@@ -124,7 +137,7 @@ export async function findAssignable(
   return row ?? NONE_FOUND;
 }
 
-/** The last device of a chunk of so many from `after` on, as a walk meets them; null: fewer are left. */
+/** The last device id of a chunk of `devices` devices after `after`, in scan order; null if fewer are left. */
 export async function endOfChunk(sql: Sql, model: string, after: string, devices: number): Promise<string | null> {
   const [row] = await sql.query<{ device_id: string }>(
     `SELECT device_id FROM devices WHERE device_model = :model AND device_id COLLATE "C" > :after::text
@@ -149,7 +162,7 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
          :now::timestamptz + jitter.wait, :now::timestamptz + jitter.wait
        FROM picked AS d
        CROSS JOIN LATERAL (
-         -- The first 24 bits of a hash of the device, as a share of the jitter: the same whenever it is assigned.
+         -- The first 24 bits of a hash of the device, as a share of the jitter: the same value at every assignment.
          SELECT ('x' || substr(md5(d.device_id || :rollout::bigint), 1, 6))::bit(24)::integer / 16777216.0
            * make_interval(mins => :jitter::integer) AS wait) AS jitter
        ON CONFLICT DO NOTHING
@@ -167,9 +180,9 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        (SELECT count(*)::integer FROM picked) AS found, (SELECT max(device_id) FROM picked) AS until`;
 
 /**
- * Claims devices of the scope for a rollout, at most `limit`: each becomes owed a command. A device has one open update,
- * which is a constraint, so that two claimers at once cannot claim a device twice; a rollout that was halted or resumed
- * since it was read claims nothing.
+ * Assigns up to `limit` devices of the scope to a rollout: each gets a pending update. A constraint allows one open
+ * update per device, so two concurrent calls cannot assign a device twice. A rollout that was stopped or resumed since
+ * it was loaded assigns nothing.
  */
 export async function assignDevices(
   sql: Sql,
@@ -194,7 +207,10 @@ export async function assignDevices(
   return row ?? { ...NONE_FOUND, assigned: 0 };
 }
 
-/** Goes from the devices of the scope to what holds them: what others have assigned may be most of the fleet. */
+/**
+ * Starts from the devices of the scope and looks up their updates, because most of the fleet may be assigned to other
+ * rollouts.
+ */
 const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALIZED (
        SELECT o.id, d.device_id COLLATE "C" AS device_id FROM ${from}
        CROSS JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id OFFSET 0) AS o
@@ -217,9 +233,10 @@ const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALI
        (SELECT count(*)::integer FROM canceled) AS taken`;
 
 /**
- * Cancels claims of rollouts that this one wins over, of devices of the scope on the given versions that it may claim, or
- * that are where it wants them, and that were sent nothing yet. Should it be stopped before it sends, the other may claim
- * them again. @returns how many were canceled
+ * Cancels pending updates of lower-priority rollouts that were never sent, for devices of the scope that are on the
+ * given versions and that this rollout may assign or has on its target. If this rollout is stopped before it sends, the
+ * other rollout may assign the devices again.
+ * @returns how many updates were found and how many were canceled
  */
 export async function takeOverPending(
   sql: Sql,
@@ -236,8 +253,8 @@ export async function takeOverPending(
 }
 
 /**
- * Whether a member is left that this rollout may still have to claim, where its walk is over: one that another rollout
- * holds, or that has changed since it was looked at.
+ * True if a device is left that this rollout may still have to assign after its scan is complete: one with an open
+ * update of another rollout, or one that has changed since it was examined.
  */
 export async function hasAssignable(
   sql: Sql,

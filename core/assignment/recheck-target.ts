@@ -14,8 +14,10 @@ interface RolloutColumns {
 }
 
 /**
- * Which of the pending updates of one rollout it no longer wants: since they were claimed its row may have been edited, or a
- * device moved to another group. A row that cannot be read wants none of them; the orchestrator halts it.
+ * Finds the pending updates of a rollout whose devices it no longer targets: since the assignment, the rollout's row
+ * may have been edited or a device may have moved to another group. A row that cannot be parsed targets no device; the
+ * orchestrator halts its rollout.
+ * @returns the ids of those updates
  */
 export async function findNoLongerTargeted(
   sql: Sql,
@@ -42,7 +44,7 @@ async function findTargeted(
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok) return new Set();
   const rows = await sql.query<{ device_id: string }>(
-    // A look-up each: in a young fleet statistics may take the devices for few enough to read them all.
+    // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
     `SELECT d.device_id FROM jsonb_array_elements_text(:pending::jsonb) AS pending(id)
      CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.id OFFSET 0) AS d
      WHERE ${STILL_TARGETED}`,

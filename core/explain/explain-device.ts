@@ -22,14 +22,14 @@ import {
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
-/** An explanation, and whether the rollout is for the device at all. */
+/** An explanation, and whether the rollout targets the device. */
 interface Evaluated extends Explanation {
   readonly isTargeted: boolean;
 }
 
 interface DeviceFacts {
   readonly version: string;
-  /** Null where no update brought it there. */
+  /** Null if no update brought the device to its version. */
   readonly version_since: Date | null;
   readonly last_seen: Date | null;
   readonly matches_model: boolean;
@@ -43,11 +43,11 @@ interface DeviceFacts {
   readonly update: UpdateFacts | null;
   /** An open update of another rollout. */
   readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
-  /** A rollout that wins over this one and has served the device. */
+  /** A higher-priority rollout that has already updated the device. */
   readonly served_by: { readonly rollout: string; readonly since: string } | null;
 }
 
-/** @returns undefined where there is no such rollout or device */
+/** @returns undefined if the rollout or the device does not exist */
 export async function explainDevice(
   sql: Sql,
   rolloutId: number,
@@ -60,13 +60,14 @@ export async function explainDevice(
   return explanation;
 }
 
-/** Rollouts that are looked at for one that means a device. */
+/** Maximum rollouts to examine while looking for one that targets the device. */
 const CANDIDATES = 10;
 
 /**
- * Explains a device by the rollout that is updating it, else by the newest that means it, else by the newest.
- * @param version only of rollouts of this version; null: of any
- * @returns undefined where there is no such rollout
+ * Explains a device by the rollout that is updating it; otherwise by the newest rollout that targets it; otherwise by
+ * the newest rollout of its model.
+ * @param version only rollouts of this version; null: any
+ * @returns undefined if there is no such rollout
  */
 export async function explainByItsRollout(
   sql: Sql,
@@ -250,7 +251,10 @@ async function explainVersion(
   return VERSION_RULES[verdict](version, rollout);
 }
 
-/** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
+/**
+ * Explains a device that may be updated and has not been assigned.
+ * @param missing why the release is missing; empty if it exists
+ */
 function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
   const { held_by: holder, served_by: servedBy } = device;
   if (servedBy !== null) {

@@ -3,14 +3,14 @@ import { nextOpening, parsePlan } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 
-/** Why a device is, or is not, on a rollout's version: the rule that decided, since when, and what happens next. */
+/** Why a device is, or is not, on a rollout's version: the rule that applies, since when, and what happens next. */
 export interface Explanation {
   readonly rule: string;
   readonly since: Date | null;
   readonly next: string;
 }
 
-/** Times are those of `to_jsonb`. */
+/** A device update; times are text as formatted by `to_jsonb`. */
 export interface UpdateFacts {
   readonly status: UpdateState;
   readonly attempt: number;
@@ -35,7 +35,7 @@ export const ENDED = 'nothing: an aborted rollout does not go on';
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
 export const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
 
-/** Why a device is where it is that the rollout has claimed. */
+/** Explains the state of a device that the rollout has assigned. */
 export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now: Date): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;

@@ -20,40 +20,43 @@ export interface RolloutDraft
   > {}
 
 export interface Preview {
-  /** Devices that the filter means. */
+  /** Devices that match the filter. */
   readonly matching: number;
-  /** Of them: how many take part, by `rollout_percentage`. */
+  /** Matching devices that `rollout_percentage` includes. */
   readonly targeted: number;
-  /** Members that would be updated, those by way of another release included. */
+  /** Matching devices that would be updated, directly or through a stepping stone. */
   readonly willBeUpdated: number;
   readonly viaSteppingStone: number;
-  /** Why the others would not. */
+  /** Why the other matching devices would not be updated. */
   readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
-  /** Of those that would be updated: whom another rollout has claimed. */
+  /** Devices that would be updated but have an open update of another rollout. */
   readonly heldByOthers: readonly HeldDevices[];
 }
 
 export interface HeldDevices {
   readonly rollout: string;
-  /** Owed: this rollout takes them over; under way: it waits for them. */
+  /** `pending`: this rollout takes them over. `under way`: it waits for them. */
   readonly status: 'pending' | 'under way';
   readonly devices: number;
 }
 
-/** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
+/** Says why a command for a device with an id of this length does not fit into its packet; undefined if it fits. */
 export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
 
-/** The id of a rollout that does not exist yet, for who compares ages. */
+/** The id of a rollout that does not exist yet: it is newer than every other. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
-/** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
+/**
+ * Previews what a rollout would do now, with the same conditions and policy as an assignment.
+ * @throws Error with the reason if the target is invalid
+ */
 export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
   const read = parseTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
   if (!read.ok) throw new Error(read.reason);
   const registered = await loadRegisteredReleases(sql, draft.device_model);
   const release = registered.find(({ version }) => version === draft.firmware_version);
   const missing = release === undefined ? await whyMissing(sql, draft) : '';
-  // A thousand fit into an answer of the Data API, with the longest names.
+  // A response of the Data API holds a thousand groups, even with the longest names.
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
        w.name AS blocked_by, d.revoked_at IS NOT NULL AS is_revoked,
@@ -112,7 +115,7 @@ interface PreviewGroup {
   readonly id_length: number;
   readonly family: 'devices' | 'edge' | null;
   readonly blocked_by: string | null;
-  /** The rollout of its open update, and whether that has is_under_way. */
+  /** The rollout of the device's open update, and whether a command of that update was sent. */
   readonly holder: string | null;
   readonly is_under_way: boolean | null;
   readonly is_revoked: boolean;
@@ -123,7 +126,7 @@ function whyNot(
   { version, id_length, family, blocked_by, is_revoked }: PreviewGroup,
   draft: RolloutDraft,
   minVersion: string | null,
-  /** Undefined where a release is there for it. */
+  /** Why the release is missing; undefined if there is a release for the device. */
   missing: string | undefined,
   fits: FitsCheck,
 ): string | undefined {

@@ -5,14 +5,14 @@ import { findRejection, loadSteppingStones } from '../releases/index.ts';
 import { gatesOf, loadRolloutRuntime, numbersOf, type RolloutRuntime } from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
-/** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
+/** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
 export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
   const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
   if (rollout.stage_hash_cutoff === null && !(await hasTargets(sql, rollout)))
     return 'waiting: no device is what it is for';
-  // Devices that are to be tried again are claimed first, and then stand in the numbers.
+  // A new scan assigns retried devices first; until then the numbers do not include them.
   if (
     scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).fingerprint !== rollout.scan_fingerprint &&
     rollout.scan_fingerprint !== null
@@ -21,7 +21,7 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   return stateOf(rollout, now) + (await describeOnProbation(sql, rolloutId));
 }
 
-/** True also where the filter is wrong, which is said otherwise. */
+/** Also true if the filter is invalid, which is reported elsewhere. */
 async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
   const read = parseTarget(type, filter, share);
@@ -33,12 +33,12 @@ async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   return row?.any ?? true;
 }
 
-/** What is up already and is only waited for. */
+/** Describes the devices on probation; empty if there are none. */
 async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string> {
   const [row] = await sql.query<{ devices: number; first: Date | null }>(
     `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
      WHERE rollout_id = :rollout AND completed_at IS NULL AND status = 'success' AND booted_at IS NOT NULL
-       -- Where there is none, no index need be read to find that.
+       -- Avoids reading an index if no device is on probation.
        AND (SELECT sum(updates) FROM update_counts WHERE rollout_id = :rollout AND state = 'on_probation') > 0`,
     { rollout: rolloutId },
   );
@@ -46,7 +46,7 @@ async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string>
   return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
 }
 
-/** What a rollout whose release is there does or waits for now, as a phrase. */
+/** What a rollout whose release is registered is doing or waiting for, as a phrase. */
 export function stateOf(rollout: RolloutRuntime, now: Date): string {
   if (rollout.stage_hash_cutoff === null) return 'about to begin';
   const plan = parsePlan(rollout);
@@ -59,10 +59,10 @@ export function stateOf(rollout: RolloutRuntime, now: Date): string {
     : 'about to complete, unless another rollout holds a device of it';
 }
 
-/** Uploads of all times. */
+/** Matches uploads of any time. */
 const EVER = '-infinity';
 
-/** Why the release of a rollout is not there, as far as is known. */
+/** Says why the release of a rollout is missing, as far as known. */
 export async function describeMissing(sql: Sql, rollout: RolloutRuntime): Promise<string> {
   const { firmware_version: version, device_model: model } = rollout;
   const rejection = await findRejection(sql, uploadKey(version, model), EVER);

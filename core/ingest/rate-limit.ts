@@ -3,17 +3,20 @@ import { groupBy } from '../db/index.ts';
 import { sha256 } from '../util/index.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
-/** What one device says on one topic within a minute of the broker's time; an honest one says far less. */
+/**
+ * Maximum messages of one device on one topic per minute of the broker's time. A device that works correctly sends far
+ * fewer.
+ */
 export const MAX_PER_MINUTE = {
-  /** Of each kind of OTA report. Progress comes once a second, and what was held up comes at once. */
+  /** Per kind of OTA report. Progress is reported once a second, and messages that were held up arrive at once. */
   reports: 300,
-  /** Statuses that are looked at as evidence; the newest is the device's state in any case. */
+  /** Statuses that are stored as evidence. The newest status always updates the device. */
   statuses: 10,
-  /** Messages that are rejected, each with up to 16 KiB of what it was. */
+  /** Rejected messages, each stored with up to 16 KiB of its payload. */
   rejections: 20,
 } as const;
 
-/** So many in a batch are worth a look at what came stored. */
+/** From this many messages in a batch, earlier batches of the same minute are counted too. */
 const CHECK_HISTORY_FROM = 10;
 
 interface Message {
@@ -24,23 +27,24 @@ interface Message {
 }
 
 export interface Limited<M> {
-  /** One copy of each. */
+  /** Messages within the limit, without duplicates. */
   readonly taken: readonly M[];
-  /** What is above the limit. */
+  /** Messages above the limit. */
   readonly dropped: readonly M[];
 }
 
-/** What was taken of a topic and minute by earlier batches. */
+/** Messages of a topic and minute that earlier batches stored. */
 interface Stored {
   readonly count: number;
-  /** Messages of this batch among them: a second delivery takes no capacity. */
+  /** Messages of this batch that are already stored: a second delivery does not count against the limit. */
   readonly repeats: ReadonlySet<Message>;
 }
 
 /**
- * The first of each topic and minute, so that a device that floods one does not fill the database. Copies count once.
- * @param max messages on one topic within a minute
- * @param stored what was taken already, by topic and minute
+ * Keeps the first messages of each topic and minute, so that one device cannot fill the database. Duplicates count
+ * once.
+ * @param max messages per topic and minute
+ * @param stored messages that earlier batches stored, by topic and minute
  */
 export function limitPerMinute<M extends Message>(
   messages: readonly M[],
@@ -60,7 +64,7 @@ export function limitPerMinute<M extends Message>(
   return { taken: limited.flatMap(({ taken }) => taken), dropped: limited.flatMap(({ dropped }) => dropped) };
 }
 
-/** A flood as operators see it: one row a topic and minute, however much was dropped and however often that is told. */
+/** One rejection per topic and minute, however many messages were dropped and however often this is reported. */
 export function describeDropped(dropped: readonly Message[], max: number): RejectedMessage[] {
   const payload = new Uint8Array();
   const reason = `rate limit: more than ${max} messages on this topic within a minute; the rest were dropped`;
@@ -71,7 +75,7 @@ export function describeDropped(dropped: readonly Message[], max: number): Rejec
   });
 }
 
-/** Reports within their limit, those of earlier batches included. */
+/** Applies the limit to reports, including those of earlier batches. */
 export async function limitReports<M extends Message & { readonly report: { deviceId: string; type: string } }>(
   sql: Sql,
   messages: readonly M[],
@@ -83,7 +87,7 @@ export async function limitReports<M extends Message & { readonly report: { devi
   return limitPerMinute(messages, MAX_PER_MINUTE.reports, await loadStored(sql, STORED_REPORTS, bursts));
 }
 
-/** Rejections within their limit, those of earlier batches included, and a row for each flood of them. */
+/** Applies the limit to rejections, including those of earlier batches, and adds one row for the dropped ones. */
 export async function limitRejections(
   sql: Sql,
   messages: readonly RejectedMessage[],
@@ -150,7 +154,7 @@ async function loadStored<M extends Message>(
   );
 }
 
-/** One copy of each message. */
+/** Groups messages without duplicates. */
 const byTopicAndMinute = <M extends Message>(messages: readonly M[]) =>
   groupBy(onceEach(messages), ({ topic, receivedAt }) => `${minuteOf(receivedAt).toISOString()} ${topic}`);
 

@@ -3,12 +3,12 @@ import { inBatches } from '../db/index.ts';
 import { limitRejections } from './rate-limit.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
-/** Enough to see what a device sent; the length and the hash say the rest. */
+/** Enough to recognize what a device sent; the length and the hash of the whole payload are stored too. */
 const MAX_PAYLOAD_BYTES = 16 * 1024;
 
 /**
- * Records messages that were acknowledged without being processed; of a flood, the first. A message recorded twice is
- * one row.
+ * Records messages that were acknowledged without being processed, up to the rate limit. Recording a message twice
+ * makes one row.
  */
 export async function recordRejectedMessages(sql: Sql, messages: readonly RejectedMessage[]): Promise<void> {
   const accepted = await limitRejections(sql, messages);

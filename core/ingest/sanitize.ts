@@ -1,8 +1,7 @@
 export type JsonObject = Record<string, unknown>;
 
 /**
- * The value with what PostgreSQL cannot store replaced by U+FFFD: NUL (SQLSTATE 22P05 in jsonb, 22021 in text) and
- * lone surrogates.
+ * Replaces what PostgreSQL cannot store by U+FFFD: NUL (SQLSTATE 22P05 in jsonb, 22021 in text) and lone surrogates.
  */
 export function toStorable<T>(value: T): T {
   if (typeof value === 'string') return value.toWellFormed().replaceAll('\0', '\uFFFD') as T;
@@ -11,10 +10,10 @@ export function toStorable<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [toStorable(key), toStorable(item)])) as T;
 }
 
-/** The beginning of a text; a pair of surrogates that is truncate apart becomes toStorable. */
+/** The start of a text. A surrogate pair that the cut splits becomes U+FFFD. */
 export const truncate = (text: string, length: number): string => toStorable(text.slice(0, length));
 
-/** The beginning of a device's value, for a message. */
+/** The start of a value as JSON, for messages. */
 export const excerpt = (value: unknown): string => truncate(JSON.stringify(value) ?? '', 80);
 
 export function isObject(value: unknown): value is JsonObject {

@@ -1,8 +1,8 @@
 import type { Sql } from '../db/index.ts';
 
 /**
- * @param affected what says of an entry which rows it concerns, as far as an index finds them
- * @param other what else they are summed by
+ * @param affected columns by which an index finds the rows to compact
+ * @param other further columns that identify a sum
  */
 const compactStatement = (table: string, counted: string, affected: readonly string[], other: readonly string[]) => {
   const group = [...affected, ...other].join(', ');
@@ -26,9 +26,8 @@ const COMPACT_OUTCOMES = compactStatement('outcome_counts', 'updates', ['rollout
 const COMPACT_VERSIONS = compactStatement('version_counts', 'devices', ['device_model', 'firmware_version'], []);
 
 /**
- * Puts sums in the place of entries. Entries that are added meanwhile stay as they are; of two who do this at once the
- * second finds nothing left to sum. It reads what was added since and the sums that this concerns, however long the
- * history is.
+ * Replaces counter entries by their sums. Entries added meanwhile are left for the next run; if two runs overlap, the
+ * second finds nothing to sum. Reads only new entries and the sums that they affect, however long the history is.
  */
 export async function compactCounters(sql: Sql): Promise<void> {
   await sql.query(COMPACT_UPDATES);

@@ -35,30 +35,33 @@ import type { HigherPriorityRollout } from '../targeting/index.ts';
 import { pickPendingUpdates } from '../updates/index.ts';
 
 const DISPATCHES_PER_TICK = 500;
-/** How long a picked update is left to the dispatch queue before a tick picks it again. */
+/** Seconds for which a picked update is left to the dispatch queue before a tick picks it again. */
 const DISPATCH_HOLD_SECONDS = 60;
 
 export interface RolloutTick {
   readonly assigned: number;
-  /** Ids of updates to dispatch now. */
+  /** Ids of pending updates to dispatch now. */
   readonly pending: readonly number[];
   readonly state: string;
-  /** When it has something to do even if no device says anything; null: never. */
+  /** When the rollout has something to do even if no device reports; null: never. */
   readonly dueAt: Date | null;
 }
 
-/** A rollout whose columns have been read and found good. */
+/** A rollout whose columns were loaded and are valid. */
 interface RolloutContext {
   readonly rollout: RolloutRuntime & { readonly target_hash_cutoff: string; readonly release_id: number };
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
   readonly higherPriority: readonly HigherPriorityRollout[];
-  /** Releases that may lead to its own. */
+  /** Releases that may be stepping stones to the rollout's own release. */
   readonly registered: readonly RegisteredRelease[];
 }
 
-/** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
+/**
+ * Runs one rollout for one tick: assigns the devices that its stage reaches, evaluates its gates and picks updates to
+ * send.
+ */
 export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutTick> {
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
@@ -88,14 +91,17 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
 
 const NOTHING = { assigned: 0, pending: [] };
 
-/** Open updates have deadlines of their own. */
+/** When the rollout is due next. Open updates are not considered, because they have deadlines of their own. */
 function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRuntime, now: Date): Date | null {
   if (decision.kind === 'soak') return decision.until;
   if (decision.kind === 'hold') return null;
   return decision.kind === 'finish' && (has_open || keep_open) ? null : now;
 }
 
-/** Reads the rollout's columns, which anybody may have written by SQL; what is wrong halts it with the reason. */
+/**
+ * Loads what a rollout needs for a tick. Its columns may have been written by SQL; an invalid value halts the rollout.
+ * @returns the context, or the state of a rollout that cannot continue
+ */
 async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutContext | string> {
   if (rollout.release_id === null) return 'waiting for its release';
   if (rollout.revoked_reason !== null) {
@@ -127,7 +133,7 @@ async function enterFirstStage(sql: Sql, context: RolloutContext, now: Date): Pr
   return context.rollout.stage_hash_cutoff === null ? enterStage(sql, context, 0, null, now) : context;
 }
 
-/** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
+/** @returns the rollout in the new stage; undefined if another tick started it */
 async function enterStage(
   sql: Sql,
   context: RolloutContext,
@@ -156,7 +162,7 @@ async function enterStage(
   };
 }
 
-/** The versions from which devices may be updated by a rollout; none where it has no release. */
+/** The versions from which a rollout may update devices; empty if its release is not registered. */
 export async function eligibleVersions(sql: Sql, rollout: RolloutRuntime): Promise<string[]> {
   const { release_id } = rollout;
   if (release_id === null) return [];
@@ -176,7 +182,7 @@ function releasesFor({ rollout, versionsInUse, registered }: Choice): Assignable
   return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
 }
 
-/** @returns how many were claimed, and the rollout as far as it has scan with its devices */
+/** @returns how many devices were assigned, and the context with the new state of the scan */
 async function assign(
   sql: Sql,
   context: RolloutContext,
@@ -196,7 +202,7 @@ async function assign(
   return { assigned, context: { ...context, rollout: { ...rollout, ...columns } } };
 }
 
-/** @returns how many more devices were claimed, of a stage that began */
+/** @returns how many more devices were assigned because a new stage started */
 async function carryOut(
   sql: Sql,
   context: RolloutContext,
@@ -217,8 +223,8 @@ async function carryOut(
 }
 
 /**
- * Completes the rollout when nobody is left whom it may yet have to update; not before a device that registers just now
- * had the time to say what it runs.
+ * Completes the rollout if no device is left that it may still have to update. Waits for the probation time after the
+ * start of the stage, so that a device that has just registered has time to report its version.
  */
 async function finish(
   sql: Sql,

@@ -1,9 +1,12 @@
 import type { Sql } from '../db/index.ts';
 
-/** Rows of one table that one sweep looks at, the oldest first, or removes; more is left to the next. */
+/** Maximum rows of one table that one sweep examines (oldest first) or deletes; the next sweep continues. */
 const ROWS_PER_SWEEP = 10_000;
 
-/** Notes how many devices run which version now; history for the overview. A second sample of the same instant is none. */
+/**
+ * Records how many devices run each version now, as history for the overview. A second sample at the same instant is
+ * ignored.
+ */
 export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
   await sql.query(
     `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)
@@ -15,9 +18,9 @@ export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
 }
 
 /**
- * Forgets what is older than the history that the deployment keeps: events, samples, rejected messages and uploads, and
- * the updates of rollouts that have ended. What an open update is judged by stays, and what was decided about a rollout
- * that goes on, which its gates are read by.
+ * Deletes what is older than the configured history: events, samples, rejected messages and uploads, and the updates of
+ * rollouts that have ended. Events by which an open update is evaluated are kept, and so are the decisions about
+ * rollouts that have not ended, because their gates depend on them.
  */
 export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promise<void> {
   const values = { before: new Date(now.getTime() - keepDays * 86_400_000) };

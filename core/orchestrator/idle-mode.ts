@@ -3,8 +3,9 @@ import type { DeviceReport } from '../devices/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
 
 /**
- * Whether the system works, or rests: then no tick and no heartbeat that says nothing new touches the database, which may
- * pause. A hint kept outside the database; the look once a sweep is the truth.
+ * Whether the system is awake or in idle mode. In idle mode neither ticks nor redundant heartbeats access the database,
+ * which may pause. The marker is a hint stored outside the database; the periodic sweep finds work that a lost marker
+ * would hide.
  */
 export type IdleMarker = { readonly state: 'awake'; readonly since: string } | IdlePeriod;
 
@@ -15,7 +16,10 @@ export interface IdlePeriod {
   readonly devices: readonly DeviceSnapshot[];
 }
 
-/** A device as its row is. One with an open update is not devices: whatever it says may matter. */
+/**
+ * The stored state of a device without an open update. A device with an open update has no snapshot, because any status
+ * of it may matter.
+ */
 export interface DeviceSnapshot {
   readonly device_id: string;
   readonly client_id: string | null;
@@ -25,26 +29,26 @@ export interface DeviceSnapshot {
   readonly online: boolean;
 }
 
-/** It is awake for so long before it may rest (again): every device is heard, and last_seen is true to a sweep. */
+/** Minimum time awake between idle periods; long enough for each device to report once. */
 export const AWAKE_MINUTES = 5;
-/** A larger fleet does not rest: some device of it has something new to say every few minutes anyway. */
+/** A larger fleet does not enter idle mode: every few minutes some device of it reports something new. */
 const MAX_SNAPSHOT_DEVICES = 5_000;
 const TOO_MANY_DEVICES = MAX_SNAPSHOT_DEVICES + 1;
 const DEVICES_PER_STATEMENT = 500;
 
-/** What speaks against resting, and for how long it may last. */
+/** Whether the system may enter idle mode, and for how long. */
 export interface IdleAssessment {
-  /** Work is open that somebody or something may have to do with soon. */
+  /** True if there is work that a device or the orchestrator may have to act on soon. */
   readonly isBusy: boolean;
   /** The earliest deadline of an open update. */
   readonly dueAt: Date | null;
-  /** Changes with every change of a rollout. */
+  /** A text that changes with every change of a rollout. */
   readonly rollouts: string;
-  /** Null where there are too many. */
+  /** Null if the system is busy or has too many devices. */
   readonly devices: readonly DeviceSnapshot[] | null;
 }
 
-/** Whether the system has been awake for long enough. */
+/** True if the system has been awake for long enough. */
 export function mayEnterIdle(marker: IdleMarker | undefined, now: Date): boolean {
   if (marker === undefined) return true;
   const awakeSince = marker.state === 'awake' ? marker.since : marker.until;
@@ -54,10 +58,7 @@ export function mayEnterIdle(marker: IdleMarker | undefined, now: Date): boolean
 export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker is IdlePeriod =>
   marker?.state === 'idle' && now < new Date(marker.until);
 
-/**
- * Whom a resting system need not hear: a status that says of a devices device what its row says. What the status does not
- * say, it does not change.
- */
+/** True if the status repeats what is stored. A field that the status does not state does not change the device. */
 export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<string, DeviceSnapshot>): boolean {
   const device = devices.get(report.deviceId);
   if (device === undefined) return false;
@@ -71,7 +72,7 @@ export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<
   );
 }
 
-/** A device that is owed an update and was not seen for a day keeps nobody awake; when it appears, its status does. */
+/** A device with a pending update that was not seen for a day does not prevent idle mode: its next status ends it. */
 export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
   const [row] = await sql.query<Omit<IdleAssessment, 'devices'> & { readonly devices: number }>(
     `SELECT EXISTS (
@@ -112,8 +113,8 @@ async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
 }
 
 /**
- * Until when the system may rest; undefined where it may not.
- * @param dueAts when each active rollout has something to do even if no device says anything; null: never
+ * The end of the idle period; undefined if the system may not enter idle mode.
+ * @param dueAts when each active rollout has something to do even if no device reports; null: never
  */
 export function idleUntil(
   { isBusy, dueAt, devices }: IdleAssessment,
@@ -124,6 +125,6 @@ export function idleUntil(
   if (isBusy || devices === null) return undefined;
   const sweep = now.getTime() + sweepMinutes * 60_000;
   const until = [dueAt, ...dueAts].reduce((least, due) => Math.min(least, due?.getTime() ?? sweep), sweep);
-  // A shorter rest would not let the database pause.
+  // The database would not pause in a shorter period.
   return until < now.getTime() + AWAKE_MINUTES * 60_000 ? undefined : new Date(until);
 }

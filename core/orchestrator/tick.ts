@@ -14,17 +14,20 @@ import { countOutcomes, expireUpdates } from '../updates/index.ts';
 import { compactCounters } from './compact-counters.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 
-/** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
+/** Maximum statements per tick that cancel updates of stopped rollouts; the next tick continues. */
 const CANCELLATIONS_PER_TICK = 20;
 
 export interface DrivenRollout extends RolloutTick {
   readonly rollout: string;
 }
 
-/** Longer than a tick may run: one that died gives way to the one after next. */
+/** Longer than a tick may run. After a tick that crashed, the tick after next can take the lease. */
 const LEASE_SECONDS = 90;
 
-/** A tick, unless another is at work. @returns undefined then */
+/**
+ * Runs a tick, unless another one is running.
+ * @returns undefined if another one is running
+ */
 export async function runTickAlone(
   sql: Sql,
   holder: string,
@@ -42,13 +45,13 @@ export async function runTickAlone(
 export interface Tick {
   readonly expired: number;
   readonly rollouts: readonly DrivenRollout[];
-  /** Rollouts that failed, and why; the others went on. */
+  /** Rollouts that failed, with the error; the other rollouts were still processed. */
   readonly problems: readonly { readonly rolloutId: number; readonly error: unknown }[];
 }
 
 /**
- * One tick of the orchestrator: lets silence decide, counts what has ended, and lets each active rollout do its part,
- * those first that win over others. `dispatch` gets the ids of updates that are to be sent now.
+ * Runs one tick of the orchestrator: times out updates, counts outcomes and runs each active rollout, highest priority
+ * first. `dispatch` gets the ids of updates to send now.
  */
 export async function runTick(
   sql: Sql,
@@ -77,7 +80,7 @@ export async function runTick(
   return { expired, rollouts, problems };
 }
 
-/** @returns undefined where it was stopped meanwhile */
+/** @returns undefined if the rollout was stopped meanwhile */
 async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout | undefined> {
   const rollout = await loadRolloutRuntime(sql, id);
   if (!rollout?.is_active || rollout.paused_at !== null || rollout.completed_at !== null) return undefined;

@@ -5,8 +5,8 @@ import { loadRolloutRuntime } from './rollout-runtime.ts';
 import { beginStage } from './stages.ts';
 
 /**
- * Begins the next stage of an active rollout, whatever its gate says; of a slow start a window twice as large.
- * @returns true, or why there is none to begin
+ * Starts the next stage of an active rollout regardless of its gate. A slow start gets a wave twice as large.
+ * @returns true, or why no stage can be started
  */
 export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date): Promise<true | string> {
   const rollout = await loadRolloutRuntime(sql, change.rolloutId);

@@ -9,7 +9,7 @@ export interface RolloutChange {
   readonly by: string;
 }
 
-/** What is noted with each change: the numbers at that moment. */
+/** The totals of all stages, recorded with each change. */
 const STAGE_TOTALS = `(SELECT jsonb_build_object('stage', max(stage), 'assigned', sum(claimed), 'succeeded', sum(succeeded),
          'failed', sum(failed), 'canceled', sum(canceled), 'silent', (
            SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.completed_at IS NULL
@@ -24,8 +24,8 @@ const INSERT_ROLLOUT_EVENT = `INSERT INTO ota_events (rollout_id, event_type, re
      ON CONFLICT DO NOTHING`;
 
 /**
- * Sets what the gates read to what has yet to end, and begins a new generation; a slow start goes on with a window of
- * its last size.
+ * Resets the numbers that the gates evaluate to those of unfinished updates, and increments the generation. A slow
+ * start continues with a wave of its last size.
  */
 const RESET_GATES = `stages AS (
        UPDATE rollout_stages AS s SET succeeded = 0, failed = 0, failure_points = 0, canceled = 0, gate_held_since = NULL,
@@ -40,8 +40,9 @@ const RESET_GATES = `stages AS (
      )`;
 
 /**
- * Stops a rollout at once: nothing more is claimed or sent until somebody resumes it. Its owed updates, and those sent
- * but not fetched, are canceled by {@link cancelStopped}. @returns false where it was not running
+ * Stops a rollout: nothing is assigned or sent until it is resumed. {@link cancelStopped} cancels its pending updates
+ * and those sent but not fetched.
+ * @returns false if the rollout was not running
  */
 export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
@@ -60,7 +61,10 @@ export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
   return rows.length > 0;
 }
 
-/** Stops a rollout for good. @returns false where it had ended already */
+/**
+ * Stops a rollout for good.
+ * @returns false if the rollout had already ended
+ */
 export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
@@ -80,8 +84,9 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
 }
 
 /**
- * Lets a stopped rollout go on. Its gates begin restarted, or it would halt again at once; what the stop canceled is claimed
- * again. A slow start goes on with the window that it had. @returns false where it was not stopped
+ * Resumes a stopped rollout. Its gates are reset, because it would halt again otherwise. Updates that the stop canceled
+ * are assigned again. A slow start continues with a wave of its last size.
+ * @returns false if the rollout was not stopped
  */
 export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
@@ -99,10 +104,10 @@ export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: Rollout
 }
 
 /**
- * Tries the devices of a rollout again that failed and may still be updated, with all attempts restarted; also of one that is
- * stopped or complete, which it makes active again.
+ * Retries the failed devices of a rollout that may still be updated, with a fresh set of attempts. A stopped or
+ * completed rollout becomes active again.
  * @param versions from which a device may be updated
- * @returns how many devices will be claimed again
+ * @returns how many devices will be assigned again
  */
 export async function retryFailed(
   sql: Sql,
@@ -131,7 +136,7 @@ export async function retryFailed(
   return row?.devices ?? 0;
 }
 
-/** Notes that an operator began a stage. */
+/** Records that an operator started a stage. */
 export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<void> {
   await sql.query(
     `WITH changed AS (
@@ -143,9 +148,9 @@ export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: Rollout
 }
 
 /**
- * Ends a rollout that has nothing left to do: every claimed update has ended.
- * @param unchangedSince its `updated_at` as it was read: a retry since then would be lost
- * @returns false where an update is open, or somebody has decided about the rollout meanwhile
+ * Completes a rollout whose updates have all ended.
+ * @param unchangedSince its `updated_at` as it was loaded: a later retry must not be lost
+ * @returns false if an update is open or the rollout was changed meanwhile
  */
 export async function completeRollout(sql: Sql, rolloutId: number, unchangedSince: Date, now: Date): Promise<boolean> {
   const rows = await sql.query(
@@ -170,7 +175,7 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
 }
 
 /**
- * Follows what was done to rollouts by SQL alone: `is_active = false`, or a `paused_at`, stops one; taking it back
+ * Applies changes that were made by SQL alone: `is_active = false` or a `paused_at` stops a rollout; undoing the change
  * resumes it.
  */
 export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
@@ -195,12 +200,12 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
   );
 }
 
-/** Updates canceled by one statement. */
+/** Maximum updates that one statement cancels. */
 const UPDATES_PER_CALL = 5_000;
 
 export const STOPPED_BEFORE_FETCH = 'the rollout was stopped before the device fetched its image';
 
-/** Cancels the updates that `picked` (id) locks; their devices may be claimed again. */
+/** Cancels the updates that `picked` (id) has locked; their devices may be assigned again. */
 const CANCEL_PICKED = `UPDATE device_update_status AS u SET
          status = 'canceled', is_reclaimable = true, completed_at = :now::timestamptz,
          deadline_at = NULL, error_message = :reason
@@ -208,8 +213,8 @@ const CANCEL_PICKED = `UPDATE device_update_status AS u SET
        RETURNING u.id`;
 
 /**
- * Cancels what stopped rollouts owe, and what they sent that was not fetched: those links answer 410 from now on. An
- * update that is downloading keeps its link and ends as it ends.
+ * Cancels the pending updates of stopped rollouts and those that were sent but not fetched, whose links answer 410 from
+ * then on. An update that is downloading keeps its link and continues.
  * @returns how many were canceled; repeat until 0
  */
 export async function cancelStopped(sql: Sql, now: Date): Promise<number> {

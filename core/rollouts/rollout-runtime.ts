@@ -10,7 +10,7 @@ import {
 } from '../policy/index.ts';
 import { type HigherPriorityRollout, toHigherPriorityRollout } from '../targeting/index.ts';
 
-/** An active rollout with the release it rolls out and the numbers that its gates read. */
+/** A rollout with its release and the numbers that its gates evaluate; also loaded for rollouts that have ended. */
 export interface RolloutRuntime {
   readonly id: number;
   readonly name: string;
@@ -24,7 +24,7 @@ export interface RolloutRuntime {
   readonly give_up_days: number;
   readonly probation_minutes: number;
   readonly target_hash_cutoff: string | null;
-  /** The percentage that the threshold was fixed for. */
+  /** The percentage for which the target hash cutoff was fixed. */
   readonly member_percentage: number | null;
   readonly stages: unknown;
   readonly send_window: unknown;
@@ -42,12 +42,12 @@ export interface RolloutRuntime {
   readonly paused_by: string | null;
   readonly aborted_at: Date | null;
   readonly completed_at: Date | null;
-  /** Changes with every decision about it. */
+  /** Changes with every decision about the rollout. */
   readonly updated_at: Date;
-  /** Null while that release is not registered. */
+  /** Null while the release is not registered. */
   readonly release_id: number | null;
   readonly min_version: string | null;
-  /** Why its release was taken back; null while it was not. */
+  /** Why the release was revoked; null if it was not. */
   readonly revoked_reason: string | null;
   readonly generation: number;
   readonly in_flight: number | null;
@@ -56,55 +56,58 @@ export interface RolloutRuntime {
   readonly started_count: number;
   readonly finished_count: number;
   readonly start_limit: number | null;
-  /** Of the present stage; null before the first. */
+  /** The current stage, counted from 0; also 0 before the first stage starts. */
   readonly stage: number;
   readonly stage_hash_cutoff: string | null;
   readonly stage_size: number | null;
   readonly stage_began_at: Date | null;
   readonly gate_held_since: Date | null;
   readonly stage_counts: StageCounts | null;
-  /** Of all stages since the rollout began or was resumed. */
+  /** Counts of all stages since the rollout started or was resumed. */
   readonly total_counts: StageCounts;
-  /** Devices that began, went quiet and are out of reach: in the present stage, and in all. */
+  /** Devices that started, went silent and are out of reach: in the current stage, and in all stages. */
   readonly stage_silent: number;
   readonly silent: number;
   readonly has_open: boolean;
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
-  /** How far its in_use through the devices is: what that goes by, and past which device; null when it is over. */
+  /**
+   * State of the scan: its fingerprint, and the last device id scanned; the cursor is null when the scan is complete.
+   */
   readonly scan_fingerprint: string | null;
   readonly scan_cursor: string | null;
-  /** The transaction since which changes of devices have yet to be looked at, and whether there are any. */
+  /** Changes of devices by this transaction or a later one have not been examined; `has_changes`: there are some. */
   readonly changes_from_xid: string | null;
   readonly has_changes: boolean;
-  /** What is not below it may have been invisible when the rollout was read. */
+  /** Transactions from this id on may not have been visible when the rollout was loaded. */
   readonly horizon: string;
-  /** Names the state of all rollouts that win over this one. */
+  /** Hash of the state of all higher-priority rollouts. */
   readonly higher_priority_digest: string;
 }
 
-/** The columns of a stage as a {@link StageCounts}. */
+/** The columns of a stage as {@link StageCounts}. */
 const STAGE_COUNTS = `jsonb_build_object('assigned', claimed, 'succeeded', succeeded, 'failed', failed,
            'failurePoints', failure_points, 'canceled', canceled)`;
 
-/** When the gates of the rollout of an update `u` last began anew: what ended before says nothing to them. */
+/** When the gates of the rollout of an update `u` were last reset: updates that ended earlier do not count. */
 export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events AS e
          WHERE e.rollout_id = u.rollout_id AND e.device_id IS NULL
            AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
 
-/** What decides which devices a rollout `w` bars others from and keeps. */
+/** The columns of a rollout `w` that decide which devices it blocks or keeps from other rollouts. */
 const HIGHER_PRIORITY_STATE = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
           w.target_type, w.target_filter)`;
 
 /**
- * Whether a rollout `r` has an update `u` of that kind. In an order that indexes by rollout alone have: planners take it for
- * easily found in the whole table else, and read all of that for a rollout that has none.
+ * True if a rollout `r` has an update `u` for which the condition holds. The range and the order match indexes on the
+ * rollout: otherwise the planner expects to find such an update quickly anywhere in the table, and reads all of it for
+ * a rollout that has none.
  */
 const hasUpdate = (kind: string) => `coalesce((
          SELECT true FROM device_update_status AS u WHERE u.rollout_id >= r.id AND u.rollout_id <= r.id AND ${kind}
          ORDER BY u.rollout_id LIMIT 1), false)`;
 
-/** Rollouts `r` as {@link RolloutRuntime}; a condition follows. */
+/** Selects rollouts `r` as {@link RolloutRuntime}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${boundedFilter('r')}, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
        r.member_percentage, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
@@ -152,8 +155,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      ) AS x ON true`;
 
 /**
- * Ids of rollouts that may claim devices now: the heaviest first, of equals the newest, which is the order in which they
- * win a device. A rollout row made by plain SQL gets its pace row here.
+ * Ids of rollouts that may assign devices now, highest priority first and newest first among equals. Creates the
+ * runtime row of rollouts that were inserted by SQL.
  */
 export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
   await sql.query(
@@ -168,13 +171,16 @@ export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
   return rows.map(({ id }) => id);
 }
 
-/** One rollout, running or not; undefined where there is none of that id. */
+/** A rollout in any state; undefined if it does not exist. */
 export async function loadRolloutRuntime(sql: Sql, id: number): Promise<RolloutRuntime | undefined> {
   const [row] = await sql.query<RolloutRuntime>(`${ROLLOUT} WHERE r.id = :id`, { id });
   return row;
 }
 
-/** The versions in use on a model: a in_use from value to value along the index, in steps of one version, not of one device. */
+/**
+ * The versions in use on a model. Jumps along the index from version to version, so that the cost depends on the number
+ * of versions and not of devices.
+ */
 export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<string[]> {
   const rows = await sql.query<{ version: string }>(
     `WITH RECURSIVE in_use AS (
@@ -192,7 +198,7 @@ export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<
   return rows.map(({ version }) => version);
 }
 
-/** Lets a rollout send up to an instant: the end of its present send window; null: without end. */
+/** Sets until when a rollout may send: the end of the current opening of its send window; null: no end. */
 export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | null): Promise<void> {
   await sql.query(
     `UPDATE rollout_runtime SET sends_until = :until::timestamptz
@@ -204,8 +210,8 @@ export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | n
 const HIGHER_PRIORITY_FILTER = boundedFilter('w');
 
 /**
- * The rollouts that keep devices from the given one: those that win over it and run, and newer ones that are complete.
- * Only devices on their versions are kept; a rollout whose version nobody uses is left out.
+ * The higher-priority rollouts that keep devices from the given one: those that are running, and newer ones that are
+ * completed. Only devices on their target version are kept; a rollout whose version no device uses is left out.
  */
 export async function loadHigherPriorityRollouts(
   sql: Sql,
@@ -241,7 +247,11 @@ export async function loadHigherPriorityRollouts(
 
 const NO_COUNTS: StageCounts = { assigned: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
 
-/** A rollout as its policy sees it. `claimed` devices were claimed since it was read; one that went quiet counts as failed. */
+/**
+ * The numbers of a rollout for its policy.
+ * @param assigned devices assigned since the rollout was loaded
+ * @returns counts in which a silent device is a failure
+ */
 export function numbersOf(rollout: RolloutRuntime, assigned: number): RolloutNumbers {
   const withSilent = (counts: StageCounts, silent: number): StageCounts => ({
     ...counts,

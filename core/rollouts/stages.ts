@@ -4,10 +4,11 @@ import { IS_TARGETED, targetValues } from '../targeting/index.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
 
 /**
- * Fixes which share of the targeted takes part: in the order of md5(rollout_id:device_id), the first
- * ceil(percentage × targeted). Stored once, so that the set is stable; devices that join later fall in or out by their
- * hash. A percentage that was raised since lets more take part; one that was lowered changes nothing.
- * @returns the hash cutoff, or null while there is no member yet
+ * Fixes which share of the matching devices is targeted: in the order of md5(rollout_id:device_id), the first
+ * ceil(percentage × matching). The cutoff is stored once, so that the set is stable; whether a device that joins later
+ * is targeted depends on its hash. A percentage that was raised since targets more devices; one that was lowered has no
+ * effect.
+ * @returns the hash cutoff; null while no device matches
  */
 export async function fixTargetCutoff(sql: Sql, rollout: RolloutRuntime, target: Target): Promise<string | null> {
   if (rollout.target_hash_cutoff !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
@@ -31,20 +32,23 @@ export async function fixTargetCutoff(sql: Sql, rollout: RolloutRuntime, target:
   return row?.target_hash_cutoff ?? rollout.target_hash_cutoff;
 }
 
-/** How a stage begins: whom it reaches, or of a slow start how many devices may begin in its wave_size. */
+/**
+ * How a stage starts: with the devices that it reaches, or as a wave of a slow start with the number of devices that
+ * may start.
+ */
 export type StageStart = { readonly reach: Reach } | { readonly waveSize: number | null };
 
-/** A slow start begins with this share of the targeted. */
+/** The first wave of a slow start has this share of the targeted devices. */
 const FIRST_WAVE_SHARE = 0.01;
 
-/** In binary, 7 % of 100 is a little more than 7, and must not be 8. */
+/** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
 const SHARE_OF_TARGETED = 'ceil(round((:share::double precision * targeted)::numeric, 6))::integer';
 
 /**
- * Begins a stage: fixes whom it reaches, exactly and for good (in the order of their hashes the first ceil(share ×
- * targeted), at least one; later joiners fall in or out by their hash), and lets them be claimed. A wave_size without a
- * size is the first of a slow start. Nothing happens where the stage has started already.
- * @returns the hash cutoff and size now in force; undefined when the rollout moved on meanwhile
+ * Starts a stage: fixes the devices that it reaches (in the order of their hashes, the first ceil(share × targeted), at
+ * least one; later joiners by their hash) and allows them to be assigned. A null `waveSize` is the first wave of a slow
+ * start. Does nothing if the stage has already started.
+ * @returns the hash cutoff and size now in force; undefined if the rollout changed meanwhile
  */
 export async function beginStage(
   sql: Sql,
@@ -74,7 +78,7 @@ export async function beginStage(
        INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, start_quota, began_at)
        SELECT fence.rollout_id, :stage,
          CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :target_cutoff
-           -- Where nobody is a member now, nobody is reached: an empty text is before every hash.
+           -- If no device is targeted now, the stage reaches none: an empty text sorts before every hash.
            ELSE greatest('', (SELECT hash FROM targeted ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
              (SELECT max(hash_cutoff) FROM rollout_stages WHERE rollout_id = :rollout)) END,
          CASE WHEN NOT :slow::boolean THEN greatest(size, 1) END, CASE WHEN :slow::boolean THEN greatest(size, 1) END,
@@ -114,7 +118,7 @@ export async function beginStage(
   return row;
 }
 
-/** Notes since when the gate of the present stage has held, or that it does not. */
+/** Records since when the gate of the current stage is met, or that it is not met. */
 export async function recordGate(sql: Sql, rollout: RolloutRuntime, since: Date | null): Promise<void> {
   await sql.query(
     `UPDATE rollout_stages SET gate_held_since = :since::timestamptz

@@ -1,6 +1,6 @@
 import type { Target } from '../policy/index.ts';
 
-/** The conditionsOver of a target as conditions on `d` (a row of devices), over values that `of` names. */
+/** The conditions of a target on `d` (a row of devices), over values that `of` names. */
 const conditionsOver = (of: (name: string) => string) => ({
   models: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
@@ -12,7 +12,7 @@ const conditionsOver = (of: (name: string) => string) => ({
   metadata: `d.metadata @> ${of('metadata')}`,
 });
 
-/** The same over the parameters of {@link targetValues}. */
+/** The conditions over the parameters of {@link targetValues}. */
 const own = conditionsOver((name) => `:${name}::jsonb`);
 export const MATCHES_MODEL = `d.device_model = :model AND ${own.models}`;
 export const MATCHES_LIST = own.list;
@@ -20,24 +20,27 @@ export const MATCHES_GROUP = own.group;
 export const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
 export const MATCHES_METADATA = own.metadata;
 
-/** A device whose identity was revoked cannot connect: nothing is planned for it, and nobody waits for it. */
+/** A device whose identity was revoked cannot connect: no rollout targets it or waits for it. */
 const NOT_REVOKED = 'd.revoked_at IS NULL';
 
-/** Which devices the filter means, revoked ones too. */
+/** Devices that match the filter, including revoked ones. */
 export const MATCHES_FILTER = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND ${MATCHES_VERSION}
   AND ${MATCHES_METADATA}`;
 
-/** Whether it means the device still, whatever that runs by now. */
+/** True if the target still includes the device, whatever version it runs now. */
 export const STILL_TARGETED = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND ${MATCHES_METADATA}
   AND ${NOT_REVOKED}`;
 
-/** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
+/**
+ * Devices that `:rollout` targets: they match the filter, or matched it with the version that they had when they were
+ * assigned.
+ */
 export const IS_TARGETED = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
@@ -60,11 +63,11 @@ const listedValues = (target: Target) => ({
   metadata: target.metadata,
 });
 
-/** A rollout that goes before another: its members that are where it wants them are left alone. */
+/** A rollout with a higher priority than another. It keeps the targeted devices that are on its version. */
 export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
   readonly id: number;
   readonly hashCutoff: string;
-  /** The names of its version that devices use. */
+  /** The spellings of its version that devices report. */
   readonly onTarget: readonly string[];
 }
 
@@ -80,7 +83,7 @@ export const toHigherPriorityRollout = (
   ...listedValues(target),
 });
 
-/** Whether one of `:higherPriority` has the device `d` where it wants it. */
+/** True if one of `:higherPriority` targets the device `d` and the device is on its version. */
 export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (
     SELECT FROM jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "onTarget" jsonb, devices jsonb,
       macs jsonb, groups jsonb, models jsonb, metadata jsonb)

@@ -2,14 +2,14 @@ import type { Sql } from '../db/index.ts';
 import type { CommandFamily, Delivery, UpdateState } from '../policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
 
-/** An requeued update with what its command needs, and what decides whether it is still wanted. */
+/** A pending update with the data for its command and for the decision whether to send it. */
 export interface PendingUpdate {
   readonly id: number;
   readonly device_id: string;
   readonly client_id: string | null;
   readonly device_model: string;
   readonly current_firmware_version: string;
-  /** Where the device was last heard on; null before its first report about an update. */
+  /** The topic family on which the device last reported; null before its first report about an update. */
   readonly command_family: CommandFamily | null;
   readonly rollout_id: number;
   readonly firmware_version: string;
@@ -19,7 +19,7 @@ export interface PendingUpdate {
   readonly include_unknown: boolean;
   readonly is_stepping_stone: boolean;
   readonly attempt: number;
-  /** What a retry does differently; null: as the device and its model say. */
+  /** What the next attempt changes; null: as the device and its model are configured. */
   readonly next_family: CommandFamily | null;
   readonly next_delivery: Delivery | null;
   readonly checksum_sha256: string;
@@ -28,7 +28,7 @@ export interface PendingUpdate {
 
 const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)`;
 
-/** Those of the given updates that are requeued a command now, whose rollout may send. */
+/** Loads those of the given updates that may be sent now and whose rollout may send. */
 export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
   return sql.query(
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
@@ -53,14 +53,14 @@ export interface PlannedSend {
 }
 
 /**
- * Whether the minute of the runtime row still counts. Of two dispatchers one may have started a minute earlier, and waited for a
- * database that resumes: it may not take the count back to its own minute, and sends in the one that counts.
+ * True if the minute of the runtime row still counts. One of two dispatchers may have started a minute earlier and
+ * waited for the database to resume: it must not reset the count to its own minute, and sends in the later one.
  */
 const IS_SAME_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
 
 /**
- * How many of the asked slots the runtime row allows: what is left in flight and in this minute, and for devices that have
- * yet to begin, what is left of the window. Retries go first, since their devices have started.
+ * How many of the requested slots the runtime row allows: what is left in flight and in this minute and, for devices
+ * that have not started, what is left of the wave. Retries go first, because their devices have started.
  */
 const GRANTED_SLOTS = `greatest(0, least(
            asked.slots - asked.starts + least(asked.starts, coalesce(p.start_limit - p.started_count, asked.starts)),
@@ -68,11 +68,11 @@ const GRANTED_SLOTS = `greatest(0, least(
            coalesce(r.max_per_minute - CASE WHEN ${IS_SAME_MINUTE} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
 
 /**
- * Reserves slots and marks the updates of one rollout as sent, before anything is sent: after this an update is sent at
- * most once an attempt. Rows that another dispatcher holds are skipped; how many may go is decided by the runtime row alone,
- * under its lock, so that no number of dispatchers exceeds a limit. Counting the open updates here instead would read a
- * snapshot older than the lock (tried on PostgreSQL 15: a limit of 5 gave 10).
- * @returns the updates that may now be sent, with their attempt number; the others stay requeued
+ * Reserves slots and marks updates of one rollout as sent before anything is sent, so that an update is sent at most
+ * once per attempt. Rows that another dispatcher holds are skipped. Only the locked runtime row decides how many may
+ * go, so that concurrent dispatchers cannot exceed a limit. Counting open updates instead would read a snapshot older
+ * than the lock (measured on PostgreSQL 15: a limit of 5 gave 10).
+ * @returns the updates to send now, with their attempt number; the others stay pending
  */
 export async function reserveSends(
   sql: Sql,
@@ -105,14 +105,14 @@ export async function reserveSends(
          greatest(:now::timestamptz, p.minute) AS sent_at
      ), chosen AS (
        SELECT id, family, delivery FROM wanted
-       -- A halted rollout has no runtime row here, and LIMIT NULL would be no limit at all.
+       -- A stopped rollout has no runtime row here, and LIMIT NULL would mean no limit.
        ORDER BY counts_as_started DESC, id LIMIT coalesce((SELECT granted FROM runtime), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
          status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = runtime.sent_at, holds_slot = true,
          counts_as_started = true, reported_at = :now::timestamptz, evaluated_events = 0, error_message = NULL,
          result_code = NULL, unreachable_since = NULL, not_before = NULL,
-         -- A slow start counts a device in the window in which it begins.
+         -- A slow start counts a device in the wave in which it starts.
          stage = CASE WHEN runtime.is_slow_start AND NOT u.counts_as_started THEN runtime.stage ELSE u.stage END,
          previous_version = d.current_firmware_version,
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
@@ -133,17 +133,17 @@ export async function reserveSends(
 export interface SendOutcome {
   readonly id: number;
   readonly attempt: number;
-  /** `absent` and `throttled` make the update requeued again and use no attempt; `refused` ends it. */
+  /** `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. */
   readonly outcome: 'acknowledged' | 'unconfirmed' | 'absent' | 'throttled' | 'refused';
   readonly message: string | null;
-  /** For an update that is requeued again: when the orchestrator may look at it, if its device does not wake before. */
+  /** For an update that is pending again: when the orchestrator may pick it, unless its device reports earlier. */
   readonly retryAt: Date | null;
 }
 
 /**
- * What an update gives back when its device turns out to be out of reach: its slot, and its place in the window, so that
- * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
- * Reads `requeued` (rollout_id, holds_slot as it was, start_returned).
+ * Releases the slot of an update whose device is out of reach, and its place in the wave, so that sleeping devices do
+ * not block a rollout. A device that acknowledged an earlier command keeps its place, because it went silent. Reads
+ * `requeued` (rollout_id, the earlier holds_slot, start_returned).
  */
 export const RELEASE_SLOTS = `freed AS (
        SELECT rollout_id, count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE start_returned) AS starts
@@ -151,7 +151,10 @@ export const RELEASE_SLOTS = `freed AS (
      )
      UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots::integer, started_count = p.started_count - freed.starts::integer`;
 
-/** Stores what became of sends. Statements that find the update moved on (it answered meanwhile) change nothing. */
+/**
+ * Stores the outcomes of sends. An update that has changed meanwhile, because its device has already responded, is left
+ * unchanged.
+ */
 export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome[], now: Date): Promise<void> {
   if (outcomes.length === 0) return;
   await sql.query(
@@ -177,7 +180,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        RETURNING u.id, outcomes.attempt, outcomes.outcome, u.rollout_id, before.holds_slot,
          before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), undone AS (
-       -- Nothing was delivered: no message can belong to this attempt.
+       -- Nothing was delivered, so no message can belong to this attempt.
        DELETE FROM update_attempts AS a USING requeued
        WHERE a.update_id = requeued.id AND a.attempt = requeued.attempt AND requeued.outcome = 'absent'
      ), refused AS (
@@ -187,7 +190,8 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        FROM outcomes
        WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND outcomes.outcome = 'refused'
      ), ${RELEASE_SLOTS},
-       -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
+       -- A 5xx does not prove that nothing was delivered, and a 429 asks for fewer sends: only absent devices make room
+       -- for others.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
          THEN greatest(p.sent_in_minute - (SELECT count(*) FROM requeued
            WHERE requeued.rollout_id = p.rollout_id AND requeued.outcome = 'absent' AND requeued.holds_slot), 0)
@@ -197,16 +201,16 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
   );
 }
 
-/** An requeued update that will not be sent, and why. */
+/** A pending update that will not be sent, and why. */
 export interface UpdateClosing {
   readonly id: number;
   readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
   readonly message: string;
-  /** The rollout may claim the device again, should it want it again. */
+  /** True if the rollout may assign the device again when it targets it again. */
   readonly mayReturn?: boolean;
 }
 
-/** Ends updates that are still requeued, each with its reason. */
+/** Ends updates that are still pending, each with its reason. */
 export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClosing[], now: Date): Promise<void> {
   if (closings.length === 0) return;
   await sql.query(
@@ -221,8 +225,8 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
 }
 
 /**
- * What the devices just seen are requeued and may be sent now. One that was out of reach is within reach again, and if its
- * rollout has no room for it now, the orchestrator looks at it as soon as there is.
+ * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
+ * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has.
  */
 export async function findPendingForDevices(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
@@ -247,9 +251,9 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly string
 }
 
 /**
- * Picks requeued updates of a rollout to be dispatched: every device that has started, and of those that have not, twice as
- * many as the runtime has room for (some will be out of reach), connected devices first. Puts them off, so that the next
- * tick does not pick them again while they wait in the queue.
+ * Picks pending updates of a rollout to dispatch: every device that has started, and twice as many others as the limits
+ * allow (some will be out of reach), connected devices first. Postpones them, so that the next tick does not pick them
+ * again while they are in the queue.
  */
 export async function pickPendingUpdates(
   sql: Sql,
@@ -277,7 +281,7 @@ export async function pickPendingUpdates(
      ), picked AS (
        SELECT id FROM started
        UNION ALL (
-         -- A look-up each: how many these are is known to no planner.
+         -- Looks up each device by itself, because the planner cannot estimate how many there are.
          SELECT fresh.id FROM fresh
          CROSS JOIN LATERAL (SELECT online FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
          ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM runtime))

@@ -16,12 +16,15 @@ import {
 import type { SendOutcome } from './dispatch-updates.ts';
 import { MAX_SENDS } from './requeue-unacknowledged.ts';
 
-/** Each update's facts can hold a few dozen statuses: this many stay well under the Data API's 1 MiB answer. */
+/**
+ * The facts of an update can include a few dozen statuses; those of this many updates stay well under the Data API's
+ * limit of 1 MiB.
+ */
 const UPDATES_PER_CALL = 100;
 
 /**
- * Statuses `e` that may be evidence. Heartbeats of the old version before anything else was heard (`since`), or of a
- * device that was up before that, are none, and there may be a day of them.
+ * Statuses `e` that may be evidence of a boot. Heartbeats of the old version are none if they were received before
+ * anything else (`since`) or if the device had been up since before then; there may be a day of them.
  */
 const IS_BOOT_EVIDENCE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
            AND coalesce((e.payload ->> 'uptimeSeconds')::bigint < extract(epoch FROM e.received_at - w.since), true))`;
@@ -29,7 +32,7 @@ const IS_BOOT_EVIDENCE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_v
 interface FactsRow {
   readonly id: number;
   readonly attempt: number;
-  /** One less than `attempt` where that was sent into the void, as it seemed, and is requeued again. */
+  /** One less than `attempt` if that attempt seemed not to be received and the update was requeued. */
   readonly used_attempts: number;
   readonly status: UpdateState;
   readonly is_closed: boolean;
@@ -59,14 +62,14 @@ interface FactsRow {
 interface Evaluated {
   readonly row: FactsRow;
   readonly verdict: AttemptVerdict;
-  /** Undefined where the verdict stands; else the update is requeued another attempt. */
+  /** Undefined if the verdict is stored; otherwise the update gets another attempt. */
   readonly retry: Retry | undefined;
 }
 
 /**
- * Judges the newest attempt of each given update anew from all its events, and stores the verdict or owes the device
- * another attempt, unless a verdict that saw more events was stored meanwhile: events are only ever added, so more
- * means later. An outcome that is final stays; a message that comes late may still complete what is known of it.
+ * Evaluates the newest attempt of each given update from all its events, and stores the verdict or schedules a retry,
+ * unless an evaluation of more events was stored meanwhile: events are only added, so more events means later. A final
+ * outcome does not change; a late message may still add details to it.
  */
 export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   for (const ids of inBatches(updateIds, UPDATES_PER_CALL)) {
@@ -87,8 +90,8 @@ function evaluate(row: FactsRow, now: Date): Evaluated {
 }
 
 /**
- * A verdict moves an update along the table of its states or not at all. One that is requeued an attempt is moved only by
- * word of the attempt before: it did arrive after all.
+ * True if the verdict is a valid transition of the update. A pending update changes only if a report shows that its
+ * previous attempt was received.
  */
 function isApplicable({ row, verdict, retry }: Evaluated): boolean {
   if (!mayReach(row.status, verdict.status)) return false;
@@ -102,7 +105,7 @@ export interface OverdueUpdate {
   readonly error_message: string | null;
 }
 
-/** Open updates whose deadline has passed, the most overdue first; at most `limit`. */
+/** Open updates whose deadline has passed, most overdue first; at most `limit`. */
 export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Promise<OverdueUpdate[]> {
   return sql.query(
     `SELECT id, status, error_message FROM device_update_status
@@ -183,7 +186,7 @@ const toEndedAttempt = (row: FactsRow) => ({
   attempt: row.attempt,
   maxAttempts: row.max_attempts,
   family: row.command_family,
-  // A publish is never confirmed; a device that was seen awake after each of so many sends heard none of them.
+  // A publish is never acknowledged, but a device that was seen awake after this many sends received none of them.
   isDelivered: row.send_result === 'acknowledged' || row.sends >= MAX_SENDS,
   delivery: row.delivery,
   linkOpened: row.link_opened ?? false,
@@ -234,7 +237,7 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
   );
 }
 
-/** Owes the device another attempt; why this one failed stays with the attempt, and its slot is free at once. */
+/** Schedules another attempt. The reason of the failure stays with the attempt, and the slot is released at once. */
 async function storeRetries(sql: Sql, evaluated: readonly Evaluated[]): Promise<void> {
   const rows = evaluated.flatMap(({ row, verdict: j, retry }) =>
     retry === undefined

@@ -3,11 +3,14 @@ import { closePendingUpdates } from './dispatch-updates.ts';
 import { evaluateUpdates, findOverdueUpdates, type OverdueUpdate } from './evaluate-updates.ts';
 import { requeueUnseen } from './requeue-unacknowledged.ts';
 
-/** Overdue updates that one statement reads, and how often one tick looks: what is left over is done by the next. */
+/** Overdue updates per statement and statements per tick; the next tick continues. */
 const UPDATES_PER_CALL = 500;
 const CALLS_PER_TICK = 4;
 
-/** Lets silence decide: every open update whose deadline has passed. @returns how many were overdue */
+/**
+ * Ends or requeues open updates whose deadline has passed.
+ * @returns how many were overdue
+ */
 export async function expireUpdates(sql: Sql, now: Date): Promise<number> {
   let expired = 0;
   for (let calls = 0; calls < CALLS_PER_TICK; calls++) {

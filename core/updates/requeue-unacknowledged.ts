@@ -1,12 +1,18 @@
 import type { Sql } from '../db/index.ts';
 import { RELEASE_SLOTS } from './dispatch-updates.ts';
 
-/** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
+/** A sleeping device may miss its command repeatedly; after this many sends, the attempt runs to its deadline. */
 export const MAX_SENDS = 20;
-/** `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the command. */
+/**
+ * `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the
+ * command.
+ */
 const ACKNOWLEDGEMENT_SECONDS = 5;
 
-/** Sends of `u` that nobody confirmed and nobody acknowledged, over the joins of {@link requeueStatement}. */
+/**
+ * Updates `u` that were sent but neither acknowledged by the client nor reported on by the device, over the joins of
+ * {@link requeueStatement}.
+ */
 const IS_UNACKNOWLEDGED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND r.id = u.rollout_id
          AND a.update_id = u.id AND a.attempt = u.attempt AND a.send_result = 'unconfirmed'
@@ -15,7 +21,7 @@ const IS_UNACKNOWLEDGED = `u.completed_at IS NULL AND u.status = 'sent' AND u.ac
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
 
-/** Uses no attempt. */
+/** Requeues updates without using an attempt. */
 const requeueStatement = (set: string, from: string, condition: string) => `WITH requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = u.started_at IS NOT NULL,
@@ -28,8 +34,8 @@ const requeueStatement = (set: string, from: string, condition: string) => `WITH
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
 
 /**
- * Owes a command again that was sent into the void: nobody acknowledged it, nothing was heard of it, and its device has
- * since been seen awake on another version.
+ * Requeues updates whose command was probably not received: nobody acknowledged it, the device reported nothing about
+ * it, and it has since reported another version.
  */
 export async function requeueUnacknowledged(
   sql: Sql,
@@ -48,8 +54,8 @@ export async function requeueUnacknowledged(
 }
 
 /**
- * Owes a command again whose deadline has passed while its device slept: not seen since, it is out of reach, and gets
- * its command when it wakes.
+ * Requeues overdue updates whose device has not been seen since the send: it is out of reach, and gets its command when
+ * it reports again.
  */
 export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   if (updateIds.length === 0) return;
