@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
 
-/** Problem details (RFC 9457); `errors` names each field that was refused. */
+/** Problem details (RFC 9457); `errors` names each refused field. */
 export const problemSchema = z
   .object({
     type: z.string().describe('A stable name of the problem, as a URN: `urn:paku-ota:not-found`.'),
@@ -30,7 +30,7 @@ const OF_SOME = {
   412: problem('It was changed since it was read: the ETag of `If-Match` is not that of now.'),
 };
 
-/** The refusals that a call may be answered with: those of any call, and the given ones. */
+/** The error responses of a route: those of every route and the given ones. */
 export function refusals<Status extends keyof typeof OF_SOME>(...statuses: Status[]) {
   const some = Object.fromEntries(statuses.map((status) => [status, OF_SOME[status]]));
   return { ...OF_ANY_CALL, ...some } as typeof OF_ANY_CALL & Pick<typeof OF_SOME, Status>;
@@ -63,5 +63,5 @@ export const timestamp = z.iso.datetime().openapi({ example: '2026-03-02T12:00:0
 export const deviceId = z.string().regex(DEVICE_ID, `expected ${DEVICE_ID_FORM}`);
 export const name = z.string().trim().min(1).max(64);
 
-/** Why something is done; it stays in the history with who did it. */
+/** Why the change is made; recorded in the history together with the caller. */
 export const reasonBody = z.object({ reason: z.string().trim().min(1).max(500) });

@@ -13,7 +13,7 @@ import { answer, flag, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, 
 import { warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
-/** Room for `<device> to <version> (n)`. */
+/** Long enough for `<device> to <version> (n)`. */
 const MAX_NAME = 160;
 const rolloutName = z
   .string()
@@ -22,7 +22,7 @@ const rolloutName = z
   .max(MAX_NAME)
   .regex(/\D/, 'a name is not only digits, which would be an id');
 
-/** What may still be changed while a rollout runs. */
+/** Settings that may be changed while a rollout runs. */
 const changeable = {
   failure_threshold: z.number().min(0).max(1).default(0.1).describe('Share of failures that halts it when exceeded.'),
   failure_count: z
@@ -76,7 +76,7 @@ export const rolloutDraft = z
   .openapi('RolloutDraft');
 export type RolloutDraft = z.input<typeof rolloutDraft>;
 
-/** A draft needs no name to be previewed. */
+/** A preview needs no name. */
 const previewDraft = rolloutDraft.partial({ name: true }).openapi('PreviewDraft');
 export type PreviewDraft = z.input<typeof previewDraft>;
 
@@ -96,7 +96,7 @@ export const rolloutChange = z
   .openapi('RolloutChange');
 export type RolloutChange = z.infer<typeof rolloutChange>;
 
-// Not the draft extended, whose schema allows no further fields.
+// Does not extend the draft, whose schema allows no further fields.
 export const rolloutSchema = z
   .object({
     ...rolloutDraft.shape,

@@ -26,10 +26,10 @@ export interface Esp32Options {
 }
 
 /**
- * Reads an image of the ESP32 family to the end of the file: header, segments, checksum, hash, and what follows
+ * Reads an image of the ESP32 family to the end of the file: header, segments, checksum, hash and trailing bytes
  * (ESP-IDF, esp_image_format.c).
  * @param sha256 of the file so far
- * @throws Refusal where it is not whole
+ * @throws Refusal if the image is incomplete or damaged
  */
 export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32Options): Promise<Reading> {
   const partsFrom = watchForFlashParts(reader);
@@ -107,11 +107,11 @@ interface Signature {
   readonly refusal?: Refusal;
 }
 
-/** The refusal of a damaged signature waits: what kind of image it is comes first. */
+/** Does not throw for a damaged signature, because the kind of image is checked first. */
 function readSignature(trailing: Trailing, signed: SignedBytes, chip: Chip): Signature {
   const { sector } = trailing;
   if (sector === undefined || !isSignatureSector(sector)) {
-    // Only the first ESP32 has secure boot v1.
+    // Only the original ESP32 has secure boot v1.
     return { kind: chip.name === 'ESP32' && isV1Signature(trailing) ? 'secure-boot-v1' : 'none', blocks: [] };
   }
   try {
@@ -135,7 +135,9 @@ function refuseKind({ segments, bootloader }: ParsedImage): void {
   );
 }
 
-/** The chip maps whole pages: a segment must lie in its page of the file as it does in its page of memory. */
+/**
+ * The chip maps whole pages, so a segment must have the same offset in its page of the file and in its page of memory.
+ */
 function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: AppDescriptor | null): void {
   const recorded = 2 ** (descriptor?.mmuPageSize ?? 0);
   const page = recorded >= chip.minPageBytes && recorded <= MAX_PAGE_BYTES ? recorded : chip.minPageBytes;
@@ -148,7 +150,7 @@ function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: 
   });
 }
 
-/** Where the page size can be chosen, the boot loader itself refuses an image that does not state it. */
+/** If the page size is configurable, the bootloader itself refuses an image that does not state it. */
 function refuseWithoutDescriptor(chip: Chip, allowed = false): void {
   const needed = chip.minPageBytes < MAX_PAGE_BYTES;
   if (allowed && !needed) return;
@@ -161,7 +163,7 @@ function refuseWithoutDescriptor(chip: Chip, allowed = false): void {
   );
 }
 
-/** The version that the Arduino core's builder writes is that of the core, the same for every sketch. */
+/** The version that the Arduino core's builder writes is that of the core, so it is the same for every sketch. */
 const ARDUINO_PROJECT = 'arduino-lib-builder';
 
 function warningsOf({ appendedSha256, descriptor }: ParsedImage): Warning[] {

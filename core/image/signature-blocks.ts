@@ -4,15 +4,18 @@ import { BLOCK_BYTES, CRC_OFFSET, type Scheme, schemeOf } from './signature-sche
 import type { SignedBytes } from './signed-bytes.ts';
 import { hex, Refusal } from './verdicts.ts';
 
-/** A block of a secure boot v2 sector that signs this file: whole, with its digest, and verified under its own key. */
+/**
+ * A block of a secure boot v2 sector that signs this file: intact, with the right digest, and verified under its own
+ * key.
+ */
 export interface SignatureBlock {
   readonly scheme: Scheme['name'];
-  /** SHA-256 of the public key as eFuse holds it (the ESP32-C2 only half of it), in hex. */
+  /** SHA-256 of the public key as eFuse holds it (the ESP32-C2 holds only half of it), in hex. */
   readonly keyDigest: string;
 }
 
 export const SECTOR_BYTES = 4096;
-/** How many a sector may hold. */
+/** Maximum blocks per sector. */
 export const BLOCKS = 3;
 const MAGIC = 0xe7;
 
@@ -23,8 +26,8 @@ export const isSignatureSector = (sector: Buffer): boolean =>
   sector.length === SECTOR_BYTES && blocksOf(sector).some((block) => block[0] === MAGIC);
 
 /**
- * Up to three blocks of 1,216 bytes, the rest FF (ESP-IDF, secure-boot-v2.rst, "Signature Block Format"), each of which
- * must sign these bytes. Anybody can make such a block: whose key it is says its digest.
+ * Reads up to three blocks of 1,216 bytes, followed by FF (ESP-IDF, secure-boot-v2.rst, "Signature Block Format"). Each
+ * block must sign these bytes. Anyone can make such a block; its digest tells whose key it is.
  * @throws Refusal
  */
 export function readSignatureSector(sector: Buffer, signed: SignedBytes): SignatureBlock[] {
@@ -79,7 +82,7 @@ function isVerified(block: Buffer, scheme: Scheme, signed: SignedBytes): boolean
     const { key, signature } = scheme.read(block);
     return signed.isSignedBy(key, signature, scheme.digest);
   } catch {
-    // Bytes that are no public key.
+    // The bytes are not a public key.
     return false;
   }
 }

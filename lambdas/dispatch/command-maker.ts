@@ -22,7 +22,7 @@ export interface CommandSettings {
 /** A command that fits its device's packet limit, ready to be sent once its slot is reserved. */
 export interface PlannedCommand extends PlannedSend {
   readonly rolloutId: number;
-  /** The MQTT client id that the device was last seen with. */
+  /** The MQTT client id with which the device was last seen. */
   readonly clientId: string;
   readonly topic: string;
   readonly payload: string;
@@ -35,7 +35,10 @@ export interface Plan {
 
 export type CommandMaker = (updates: readonly PendingUpdate[]) => Promise<Plan>;
 
-/** Makes the commands of owed updates. One whose packet is longer than its device takes is said to be unsendable, and why. */
+/**
+ * Makes the commands of pending updates. An update whose packet is longer than its device accepts is returned as
+ * unsendable, with the reason.
+ */
 export function commandMaker(settings: CommandSettings): CommandMaker {
   return async (updates) => {
     const made = await Promise.all(updates.map((update) => plan(update, settings)));

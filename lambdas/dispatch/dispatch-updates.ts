@@ -13,12 +13,16 @@ import {
 } from '../../core/updates/index.ts';
 import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 
-/** Sends one command, once, and says what became of it. */
+/**
+ * Sends one command once.
+ * @returns the outcome of the send
+ */
 export type Send = (command: PlannedCommand, attempt: number, now: Date) => Promise<SendOutcome>;
 
 /**
- * Sends what the given updates are updatesToSend. Reserve first, send second, store the outcome third: what dies in between is
- * never sent twice in one attempt; its deadline ends the attempt. @returns the outcomes
+ * Sends the commands of the given updates: reserves first, sends second, stores the outcome third. If a step fails, no
+ * command is sent twice in one attempt; the deadline ends the attempt.
+ * @returns the outcomes
  */
 export async function dispatchUpdates(
   sql: Sql,
@@ -85,8 +89,9 @@ async function sendAll(
 }
 
 /**
- * Between the claim and now the device may have been updated by other means: then there is nothing to send. No rollout
- * takes a device back to a stepping stone.
+ * Says why an update must not be sent: its release may have been revoked, or the device may have been updated by other
+ * means since the assignment. A device is never taken back to a stepping stone.
+ * @returns undefined if the update may be sent
  */
 function closingFor(update: PendingUpdate): UpdateClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;

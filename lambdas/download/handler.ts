@@ -11,12 +11,12 @@ import { readSecret } from '../shared/secrets.ts';
 import { openLink } from './open-link.ts';
 import { serveBytes } from './serve-bytes.ts';
 
-/** The front door answers within 30 s; a device that is told to come back later does not wait that long in vain. */
+/** The front door allows 30 s. A shorter timeout leaves time to tell the device to come back later. */
 const database = openDatabase({ resumeTimeoutMs: 20_000 });
 const bucket = requireEnv(ENV.firmwareBucket);
 const models = readModels();
 
-/** `GET /d/{token}`: the image behind a short link, as 302 to a URL presigned this second, or as bytes. */
+/** `GET /d/{token}`: serves the image behind a short link, as a 302 to a URL presigned now or as bytes. */
 export async function handler(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
   const now = new Date();
   const target = parseLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));

@@ -7,7 +7,10 @@ import { ingestReports } from './report-batch.ts';
 
 const database = openDatabase();
 
-/** OTA reports → ota_events → device_update_status. An exception puts the whole batch back: every step can be repeated. */
+/**
+ * Stores OTA reports in ota_events and updates device_update_status. An exception returns the whole batch to the queue,
+ * because every step can be repeated.
+ */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const outcome = await ingestReports(database, event.Records.map(toQueueMessage), new Date());
   count({ rejectedMessages: outcome.rejected + outcome.dropped });

@@ -8,7 +8,10 @@ const version = z.string().trim().min(1).max(64).nullish();
 
 const accepted = z.looseObject({ status: z.literal('accepted'), version, target_version: version });
 
-/** What a device calls its states; those that are not here (Idle, Complete, Failed …) move nothing, the result does. */
+/**
+ * The states that devices report. States that are not listed (Idle, Complete, Failed …) are ignored; the result
+ * decides.
+ */
 const STATES: Readonly<Record<string, ReportedState>> = {
   checking: 'downloading',
   downloading: 'downloading',
@@ -30,7 +33,7 @@ const result = z.looseObject({
   target_version: version,
 });
 
-/** Kept beside each event; a device says much less than this. */
+/** Maximum stored payload per event; devices send much less. */
 const MAX_PAYLOAD_BYTES = 4 * 1024;
 const MAX_TEXT_LENGTH = 500;
 
@@ -38,7 +41,9 @@ export type OtaResult =
   | { readonly ok: true; readonly report: Report }
   | { readonly ok: false; readonly reason: string };
 
-/** Reads an OTA message of either firmware generation: the older says `version`, the newer `target_version`. */
+/**
+ * Parses an OTA message of either firmware generation: the older one sends `version`, the newer one `target_version`.
+ */
 export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
   if (kind === 'status') return read(message, 'accepted', accepted, () => ({ state: null, facts: {} }));
   if (kind === 'progress') {

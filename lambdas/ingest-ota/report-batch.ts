@@ -20,7 +20,10 @@ interface OtaMessage extends FamilyReport {
   readonly message: RuleMessage;
 }
 
-/** OTA reports → ota_events → device_update_status. Can be repeated. @returns how much came to what */
+/**
+ * Stores OTA reports in ota_events and updates device_update_status. Can be repeated.
+ * @returns the number of changed updates, rejected messages and dropped messages
+ */
 export async function ingestReports(
   sql: Sql,
   batch: readonly QueueMessage[],

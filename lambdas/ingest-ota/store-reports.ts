@@ -4,7 +4,7 @@ import { recordCommandFamilies } from '../../core/devices/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
 import { countOutcomes, evaluateUpdates, type Report, recordReports } from '../../core/updates/index.ts';
 
-/** A report about an update, with the topic family on which it came. */
+/** A report about an update, with the topic family on which it was received. */
 export interface FamilyReport {
   readonly family: CommandFamily;
   readonly clientId: string | null;
@@ -12,8 +12,8 @@ export interface FamilyReport {
 }
 
 /**
- * Reports → ota_events → device_update_status. Can be repeated.
- * @returns those that the database does not take, each with its error
+ * Stores reports in ota_events and updates device_update_status. Can be repeated.
+ * @returns the number of changed updates, and the messages that the database refused, each with its error
  */
 export async function storeReports<Message extends FamilyReport>(
   sql: Sql,

@@ -14,9 +14,9 @@ const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
 /**
- * Status messages → devices; what they prove about running updates; what the devices just seen are pending → dispatch.
- * While the system rests, what says nothing new goes no further.
- * An exception puts the whole batch back: every step can be repeated.
+ * Stores status messages, evaluates the updates that they are evidence for, and dispatches pending updates of devices
+ * that have just reported. In idle mode, redundant heartbeats are dropped. An exception returns the whole batch to the
+ * queue, because every step can be repeated.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const now = new Date();
@@ -28,7 +28,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     dispatchQueueUrl,
     pending.map((updateId) => ({ updateId })),
   );
-  // What has changed is no longer what the marker says.
+  // The marker's snapshots are out of date once a status was stored.
   if (idlePeriod !== undefined && statuses.length > 0) await wake(now);
   count({ rejectedMessages: rejected + dropped });
   logger.info('statuses', {
@@ -41,7 +41,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   return { batchItemFailures: [] };
 }
 
-/** While the system rests, the heartbeats that say nothing new are not written down. */
+/** In idle mode, redundant heartbeats are not stored. */
 function withoutRedundant(statuses: readonly StatusMessage[], { devices }: IdlePeriod): readonly StatusMessage[] {
   const byId = new Map(devices.map((device) => [device.device_id, device]));
   return statuses.filter(({ report }) => !isRedundantHeartbeat(report, byId));

@@ -33,8 +33,8 @@ export function parseStatusBatch(batch: readonly QueueMessage[], now: Date): Sta
 }
 
 /**
- * Status messages → devices; what they prove about running updates. Can be repeated.
- * @returns `pending`: ids of updates that devices just seen are pending; and how much came to what
+ * Stores status messages and evaluates the updates that they are evidence for. Can be repeated.
+ * @returns `pending`: ids of pending updates of the reporting devices; the numbers of rejected and dropped messages
  */
 export async function storeStatusBatch(
   sql: Sql,

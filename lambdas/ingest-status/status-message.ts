@@ -3,11 +3,14 @@ import type { RuleMessage } from '../../core/ingest/index.ts';
 import { excerpt, isObject } from '../../core/ingest/index.ts';
 import { normalizeMacAddress } from '../../core/util/index.ts';
 
-/** Characters of a text that a column holds as it is: cutting it would make one version of two. */
+/**
+ * Maximum characters of a version or model. A longer one is rejected, because two truncated versions could become
+ * equal.
+ */
 const WORD_LENGTH = 64;
 const text = (value: unknown) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : null);
 
-/** Unknown fields are kept beside a device, as long as they are no burden to every reader of its row. */
+/** Larger statuses are not stored with the device, because they would slow down every reader of its row. */
 const MAX_STATUS_BYTES = 8 * 1024;
 
 export type StatusResult =
@@ -15,8 +18,8 @@ export type StatusResult =
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Reads a status in any of the forms that field firmware sends. The device's own clock is not read: before NTP it says
- * 1970, or a time of day, or nothing.
+ * Parses a status in any form that field firmware sends. The device's clock is ignored: before NTP it states 1970, a
+ * time of day, or nothing.
  */
 export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
   const version = readWord(payload, 'firmware_version');

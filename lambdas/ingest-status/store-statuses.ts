@@ -18,22 +18,25 @@ import {
 
 export interface Status {
   readonly receivedAt: Date;
-  /** Names the message together with device and time: a second delivery is the same. */
+  /** Identifies the message together with device and receive time: a second delivery has the same hash. */
   readonly payloadHash: string;
   readonly report: DeviceReport;
 }
 
 export interface StoredStatuses {
-  /** Ids of updates that the devices just seen are pending and may be sent now. */
+  /** Ids of pending updates of the reporting devices that may be sent now. */
   readonly pending: readonly number[];
-  /** Why the database takes nothing from a device, by device id. */
+  /** Why the database refused a device's status, by device id. */
   readonly refused: ReadonlyMap<string, string>;
 }
 
-/** Devices that one statement writes: what it answers is small. */
+/** Devices per statement, whose result is small. */
 const DEVICES_PER_CALL = 1_000;
 
-/** Statuses → devices; what they prove about running updates; what the devices just seen are pending. Can be repeated. */
+/**
+ * Stores statuses, evaluates the updates that they are evidence for, and finds pending updates of the reporting
+ * devices. Can be repeated.
+ */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
   const refused = new Map<string, string>();
   for (const part of splitSameInstant(statuses)) {
@@ -63,16 +66,19 @@ function earliestSightings(statuses: readonly Status[]): { deviceId: string; rec
   return [...earliest].map(([deviceId, receivedAt]) => ({ deviceId, receivedAt }));
 }
 
-/** Calls that what one device seen in one instant may cost; what a flood says beyond them counts in any order. */
+/**
+ * Maximum parts of a batch. Further statuses of one device with the same receive time go into the last part, in any
+ * order.
+ */
 const MAX_SPLITS = 4;
 
 /**
- * The statuses in parts, nearly always one, in none of which a device says two things in one instant: which of those
- * counts is the statement's to decide, as it is when they come in two batches.
+ * Splits the batch so that no part has two statuses of one device with the same receive time; upsertDevices breaks such
+ * ties, as it does for statuses in separate batches.
  */
 function splitSameInstant(statuses: readonly Status[]): Status[][] {
   const parts: Status[][] = Array.from({ length: MAX_SPLITS }, () => []);
-  /** By device and instant; of nearly all there is one. */
+  /** Statuses by device and receive time; nearly always one. */
   const seen = new Map<string, Status[]>();
   for (const status of statuses) {
     const instant = `${status.report.deviceId} ${status.receivedAt.getTime()}`;
@@ -94,7 +100,10 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
   return [...merged.values()];
 }
 
-/** A status that names a version is evidence of what runs, for devices with an update under way; a flood of them is not. */
+/**
+ * Records statuses that name a version as evidence of the running version, up to the rate limit, and evaluates the
+ * updates.
+ */
 async function recordBootEvidence(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
   const evidence = statuses.filter(({ report }) => report.version !== null && report.online);
   const sources = evidence.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
@@ -112,7 +121,7 @@ const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
   state: null,
 });
 
-/** What the devices just seen are pending, with what they slept through. */
+/** Finds pending updates of the reporting devices, including commands that they missed while asleep. */
 async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
   if (awake.length === 0) return [];
   const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));

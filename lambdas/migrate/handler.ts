@@ -7,14 +7,14 @@ import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { readSecret } from '../shared/secrets.ts';
 
-/** A new cluster takes a while to answer, a paused one up to a minute: CloudFormation waits, a failed deployment is worse. */
+/** A new cluster takes a while to answer, a paused one up to a minute. Waiting is better than a failed deployment. */
 const RESUME_TIMEOUT_MS = 180_000;
 const PHYSICAL_ID = 'paku-ota-schema';
 
 /**
- * The custom resource that brings the schema up to date. Delete does nothing; a schema that is newer than this bundle
- * (CloudFormation rolling back) is left alone, since each migration works with the release before it. Whatever happens,
- * CloudFormation is answered: an unanswered resource holds up a stack for an hour.
+ * The custom resource that migrates the schema. Delete does nothing. A schema newer than this bundle (CloudFormation is
+ * rolling back) is left unchanged, because each migration works with the release before it. CloudFormation always gets
+ * a response, because a resource that does not respond blocks its stack for an hour.
  */
 export async function handler(event: CloudFormationCustomResourceEvent): Promise<void> {
   const outcome = await run(event).then(

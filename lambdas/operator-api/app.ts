@@ -10,7 +10,7 @@ import { addServiceRoutes } from './service-routes.ts';
 
 export type App = OpenAPIHono<Caller>;
 
-/** What the document of the API says of the whole. */
+/** The general part of the API's document. */
 export const OPENAPI = {
   openapi: '3.1.0',
   info: {
@@ -24,7 +24,7 @@ export const OPENAPI = {
   security: [{ sigv4: [] }],
 };
 
-/** The operator API over its services. */
+/** Creates the operator API over its services. */
 export function createApp(services: Services): App {
   const app: App = new OpenAPIHono<Caller>({
     defaultHook(result, context) {
@@ -54,7 +54,7 @@ export function createApp(services: Services): App {
   return app;
 }
 
-/** Why the framework itself refuses a body. */
+/** Says why the framework refused a body. */
 const describeBody = ({ status, message }: HTTPException) =>
   status === 415 ? 'A body is JSON, and says so: send the header "content-type: application/json".' : `${message}.`;
 

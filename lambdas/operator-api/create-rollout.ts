@@ -21,7 +21,10 @@ import {
 import { json, type Services } from './context.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
-/** A rollout as the API shows it. @throws Refusal where there is none */
+/**
+ * A rollout in the form that the API returns.
+ * @throws Refusal if it does not exist
+ */
 export async function getRolloutResource({ sql, now }: Services, idOrName: string) {
   const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
@@ -29,7 +32,10 @@ export async function getRolloutResource({ sql, now }: Services, idOrName: strin
   return json({ ...rollout, waiting_for });
 }
 
-/** Makes a rollout, or finds the same one that a call before made. @throws Refusal for what could never be rolled out */
+/**
+ * Creates a rollout, or finds the identical one that an earlier call created.
+ * @throws Refusal if the rollout could never run
+ */
 export async function createRollout(
   services: Services,
   draft: RolloutDraft,
@@ -49,8 +55,8 @@ export async function createRollout(
 }
 
 /**
- * Makes a rollout for one device, which is to be updated by it, or finds the one that a call before made and that has
- * yet to do it. The name gets a number where it was used before.
+ * Creates a rollout that updates one device, or finds the one that an earlier call created and that has not finished.
+ * Appends a number to the name if it is taken.
  * @throws Refusal that says why the device would not be updated
  */
 export async function createForDevice(
@@ -74,7 +80,7 @@ export async function createForDevice(
   return (await createRollout(services, { ...draft, name }, by)).id;
 }
 
-/** What a draft would do now. */
+/** Previews what a draft would do now. */
 export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);
   checkTarget(values);
@@ -121,7 +127,7 @@ function checkTarget({
   }
 }
 
-/** A draft may wait for its release; what is to run now must have one, for the chip that the model has. */
+/** A draft may wait for its release. A rollout that starts now needs a registered release for the chip of the model. */
 async function checkRelease({ sql, settings }: Services, values: RolloutValues): Promise<void> {
   const { device_model: model, firmware_version: version } = values;
   const release = await getRelease(sql, model, version);
@@ -140,7 +146,7 @@ async function checkRelease({ sql, settings }: Services, values: RolloutValues):
   }
 }
 
-/** By the very packet that dispatch would send, of ids as long as those of the devices. */
+/** Checks the packet that dispatch would send, for device ids of the given length. */
 function fitsCheck(
   { settings }: Services,
   { device_model: model, firmware_version: version }: RolloutValues,

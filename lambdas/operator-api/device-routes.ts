@@ -24,7 +24,7 @@ import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
-/** Before every other rollout: an operator asked for this very device. */
+/** Higher than any other rollout's, because an operator asked for this device. */
 const ONE_DEVICE_PRIORITY = 1000;
 
 export function addDeviceRoutes(app: App, services: Services): void {
@@ -79,7 +79,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of ours.`,
       );
     }
-    // First, so that it cannot ask for another certificate; whoever calls again goes on from there.
+    // Revokes in the database first, so that the device cannot request another certificate. A repeated call continues
+    // from there.
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());

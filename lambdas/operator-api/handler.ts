@@ -15,7 +15,7 @@ import { bucketUploads } from './uploads.ts';
 
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
-/** The front door answers within 30 s; an operator is told to come back rather than left waiting. */
+/** The front door allows 30 s. A shorter timeout leaves time to tell the operator to come back later. */
 const app = createApp({
   sql: openDatabase({ resumeTimeoutMs: 20_000 }),
   now: () => new Date(),
@@ -42,7 +42,10 @@ const app = createApp({
 
 const answer = handle(app);
 
-/** `/v1/*`: API Gateway has verified the signature and asked IAM; who it was goes into the history. */
+/**
+ * `/v1/*`: API Gateway has verified the signature and IAM has authorized the call. The caller is recorded in the
+ * history.
+ */
 export async function handler(event: APIGatewayProxyEventV2WithIAMAuthorizer) {
   const response = await answer(event as unknown as LambdaEvent);
   const { authorizer, http } = event.requestContext;

@@ -12,7 +12,7 @@ import { json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { invalid, notFound } from './problems.ts';
 
-/** S3 keeps metadata as HTTP headers. */
+/** S3 stores metadata as HTTP headers. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
 
 export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): void {
@@ -71,7 +71,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
       release: release === undefined ? null : json(release),
       rejection: null,
     };
-    // First: a try before this one, within the same second, may have been rejected.
+    // Checked first, because an earlier attempt within the same second may have been rejected.
     if (sha256 !== undefined && release?.checksum_sha256 === sha256) return c.json(registered, 200);
     if (rejection !== undefined)
       return c.json({ state: 'rejected' as const, release: null, rejection: json(rejection) }, 200);

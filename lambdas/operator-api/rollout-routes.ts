@@ -115,7 +115,7 @@ const cannot = ({ name }: RolloutState, action: string, why: string) =>
 
 const hasEnded = ({ name, state }: RolloutState) => new Refusal(409, `Rollout "${name}" is ${state}.`);
 
-/** @throws Refusal where the rollout is in another state than the action needs */
+/** @throws Refusal if the state of the rollout does not allow the action */
 async function act(
   { sql, now }: Services,
   action: routes.RolloutAction,

@@ -18,7 +18,7 @@ import { decodeCursor, toPage } from './cursors.ts';
 import { notFound } from './problems.ts';
 
 const VERSION = '1';
-/** What one statement of rejected messages can carry. */
+/** Maximum rejected messages in one statement. */
 const MESSAGES_PER_PAGE = 40;
 
 export function addServiceRoutes(app: App, services: Services): void {

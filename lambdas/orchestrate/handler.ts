@@ -26,10 +26,10 @@ const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 const historyDays = Number(requireEnv(ENV.historyDays));
 
-/** Between two samples of the fleet, and two sweeps of its history. */
+/** Seconds between two samples of the fleet, and between two sweeps of its history. */
 const HOUSEKEEPING_SECONDS = 300;
 
-/** The schedule's tick; one at a time. While the system rests it leaves the database alone. */
+/** Handles the scheduled tick; one tick runs at a time. In idle mode the database is not accessed. */
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const now = new Date();
   const marker = await readIdleMarker();
@@ -39,10 +39,10 @@ export async function handler(_event: unknown, context: Context): Promise<void> 
   if (assessment !== undefined && dueAts !== undefined) await enterIdle(assessment, dueAts, now);
 }
 
-/** Zeros too: an alarm needs data to be emitIdleMetrics about. */
+/** Emits zeros too, so that the alarms have data to evaluate. */
 const emitIdleMetrics = () => count({ ticks: 1, rolloutsHalted: 0 });
 
-/** @returns when each rollout has something to do next; undefined while another tick is at work */
+/** @returns when each rollout is due next; undefined while another tick is running */
 async function runTick(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
   if (!(await hasWork(database, now))) {
     emitIdleMetrics();
@@ -65,13 +65,17 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
   const halted = published.filter((change) => change.event === 'rollout_halted');
   count({ ticks: 1, rolloutsHalted: halted.length });
   for (const { rolloutId, error } of tick.problems) logger.error(`rollout ${rolloutId}`, error as Error);
-  // What could be done is done: that it failed shows in the function's errors, and it is tried again.
+  // The tick has finished its other work. The exception counts as an error of the function, and the next tick tries
+  // again.
   if (tick.problems.length > 0)
     throw new Error(`rollouts failed: ${tick.problems.map(({ rolloutId }) => rolloutId).join(', ')}`);
   return tick.rollouts.map(({ dueAt }) => dueAt);
 }
 
-/** What was written between the runTick and the marker was woken for before there was a enterIdle: the second runTick finds it. */
+/**
+ * Work that was written between the first assessment and the marker could not wake the system, so a second assessment
+ * follows.
+ */
 async function enterIdle(assessment: IdleAssessment, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
   const until = idleUntil(assessment, dueAts, idleSweepMinutes, now);
   if (until === undefined || assessment.devices === null) return;
@@ -80,7 +84,7 @@ async function enterIdle(assessment: IdleAssessment, dueAts: readonly (Date | nu
   if (!isDeepStrictEqual(await assessIdle(database, now), assessment)) await wake(now);
 }
 
-/** The lease is left to expire: that is the interval. */
+/** The lease is not released: its expiry is the interval. */
 async function runHousekeeping(sql: Sql, holder: string, now: Date): Promise<void> {
   if (!(await takeLease(sql, 'housekeeping', holder, now, HOUSEKEEPING_SECONDS))) return;
   await sampleFleetVersions(sql, now);

@@ -7,13 +7,14 @@ import { requireEnv } from '../shared/environment.ts';
 const client = new EventBridgeClient({});
 const bus = requireEnv(ENV.eventBus);
 
-/** PutEvents takes ten entries. */
+/** PutEvents accepts ten entries per call. */
 const EVENTS_PER_CALL = 10;
 const CALLS_PER_TICK = 20;
 
 /**
- * Puts changes of rollouts on the event bus, each at least once. What the bus does not take stays for the next tick.
- * @returns what was published
+ * Publishes changes of rollouts on the event bus, each at least once. Changes that the bus does not accept are
+ * published by the next tick.
+ * @returns the published changes
  */
 export async function publishRolloutEvents(sql: Sql, now: Date): Promise<RolloutEvent[]> {
   const published: RolloutEvent[] = [];
@@ -31,7 +32,7 @@ export async function publishRolloutEvents(sql: Sql, now: Date): Promise<Rollout
   return published;
 }
 
-/** @returns those that the bus took */
+/** @returns the events that the bus accepted */
 async function put(events: readonly RolloutEvent[]): Promise<RolloutEvent[]> {
   if (events.length === 0) return [];
   const { Entries = [] } = await client.send(new PutEventsCommand({ Entries: events.map(toEntry) }));

@@ -13,8 +13,8 @@ const database = openDatabase();
 const settings = { models: readModels(), signing: readSigning() };
 
 /**
- * An object in the bucket → a firmware release, or a rejection that says why. An exception (the database or S3 did not
- * answer) puts the event back; what is wrong with the upload never does.
+ * Registers an uploaded object as a firmware release or records why it was rejected. An exception (the database or S3
+ * did not respond) returns the event to the queue; an invalid upload never does.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   for (const { body } of event.Records) {
@@ -26,7 +26,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     }
     const outcome = await registerUpload(database, upload, settings, new Date());
     const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
-    // Whatever was said of these bytes before: they are a release.
+    // The object is a release now, so earlier rejections of it are obsolete.
     if (outcome.kind !== 'ignored' && outcome.kind !== 'rejected') await forgetRejectedUpload(database, key, versionId);
     if (outcome.kind === 'rejected') {
       const { verdict, message, image } = outcome;
@@ -40,7 +40,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         uploadedAt,
       });
     }
-    // A rollout may have waited for it.
+    // A rollout may have been waiting for this release.
     if (outcome.kind === 'registered') await wake(new Date());
     count({ rejectedUploads: outcome.kind === 'rejected' ? 1 : 0 });
     logger.info('upload', { key, outcome: { ...outcome, image: undefined } });

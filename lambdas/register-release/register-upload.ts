@@ -48,13 +48,16 @@ const reject = ({ verdict, message }: ReleaseRefusal, image: object = {}): Regis
   image,
 });
 
-/** What the deployment says of its models, and of who may sign. */
+/** The deployment's settings for models and signing. */
 export interface RegistrationSettings {
   readonly models: Models;
   readonly signing: Signing;
 }
 
-/** Verifies an upload, copies what it verified to its content address, and makes it a release. Can be repeated. */
+/**
+ * Verifies an upload, copies the verified bytes to their content address and registers them as a release. Can be
+ * repeated.
+ */
 export async function registerUpload(
   sql: Sql,
   upload: Upload,
@@ -85,7 +88,7 @@ export async function registerUpload(
   if (known !== undefined) return repeated(sql, known, release);
   const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
   if (refusal !== undefined) {
-    // A signature that came meanwhile: its own event may have been handled by now.
+    // A signature may have been uploaded meanwhile, and its own event may already have been handled.
     const isLate = detached === 'none' && (await hasSignature(upload, signing));
     return isLate ? registerUpload(sql, upload, deployment, now) : reject(refusal, image);
   }
@@ -135,7 +138,7 @@ async function refuseLower(
   return evaluateSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
 }
 
-/** A release never changes, except that a signature may come after its image. */
+/** A release never changes, except that its signature may be uploaded after its image. */
 async function repeated(sql: Sql, known: string, release: NewRelease): Promise<RegistrationOutcome> {
   const { version, deviceModel, sha256 } = release;
   if (known !== sha256) {

@@ -5,21 +5,21 @@ import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './log.ts';
 
-/** A hint is not worth waiting for. */
+/** Short timeouts, because the marker is only a hint. */
 const client = new S3Client({ maxAttempts: 2, requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 } });
 const object = { Bucket: requireEnv(ENV.firmwareBucket), Key: IDLE_MARKER_KEY };
 
-/** Minutes between two looks of a getIdlePeriod system; 0: it never rests, and nobody asks. */
+/** Minutes between two sweeps in idle mode; 0 disables idle mode, and the marker is never read. */
 export const idleSweepMinutes = Number(requireEnv(ENV.idleSweepMinutes));
 
-/** @returns undefined before the first was written, and where S3 does not answer: the system is awake then */
+/** @returns undefined if no marker was written yet or S3 does not respond; the system is awake then */
 export async function readIdleMarker(): Promise<IdleMarker | undefined> {
   if (idleSweepMinutes === 0) return undefined;
   try {
     const { Body } = await client.send(new GetObjectCommand(object));
     return JSON.parse((await Body?.transformToString()) ?? '') as IdleMarker;
   } catch (error) {
-    // S3 says "access denied" of an object that is not there to whoever may not list the bucket.
+    // S3 reports "access denied" for a missing object if the caller may not list the bucket.
     const isAbsent = error instanceof NoSuchKey || error instanceof AccessDenied;
     if (!isAbsent) logger.warn('the idle marker cannot be read', error as Error);
     return undefined;
@@ -32,8 +32,8 @@ export async function writeIdleMarker(marker: IdleMarker): Promise<void> {
 }
 
 /**
- * Has the orchestrator look at its next tick. To be called after work was written: what comes before may be overlooked.
- * Where S3 does not answer, the work is found by the next sweep.
+ * Ends idle mode, so that the next tick runs. Call it after the work is written: a tick in between could miss the work.
+ * If S3 does not respond, the next sweep finds the work.
  */
 export async function wake(now: Date): Promise<void> {
   if (idleSweepMinutes === 0) return;
@@ -42,12 +42,15 @@ export async function wake(now: Date): Promise<void> {
   );
 }
 
-/** For how long a marker is gone by that was read. */
+/** How long a marker is cached, in milliseconds. */
 const TRUSTED_MS = 15_000;
 let readAt = Number.NEGATIVE_INFINITY;
 let marker: IdleMarker | undefined;
 
-/** The marker while the system rests; for functions that are called often, read at most every {@link TRUSTED_MS}. */
+/**
+ * The current idle period; undefined while the system is awake. For functions that are called often: reads the marker
+ * at most every {@link TRUSTED_MS}.
+ */
 export async function getIdlePeriod(now: Date): Promise<IdlePeriod | undefined> {
   if (Math.abs(now.getTime() - readAt) >= TRUSTED_MS) {
     marker = await readIdleMarker();

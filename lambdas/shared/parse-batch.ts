@@ -4,7 +4,10 @@ import type { QueueMessage } from './queue-message.ts';
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
-/** What can be read of the bodies of a queue, and what cannot, with the reason; none holds up another. */
+/**
+ * Parses the bodies of a batch. An invalid body is returned as rejected, with the reason, and does not affect the
+ * others.
+ */
 export function parseBatch<T>(
   batch: readonly QueueMessage[],
   now: Date,

@@ -4,12 +4,12 @@ import { requireEnv } from './environment.ts';
 
 const undeliveredQueueArn = requireEnv(ENV.undeliveredQueueArn);
 
-/** What a topic rule, or its error action, put on a queue. */
+/** A message that a topic rule, or its error action, put on a queue. */
 export interface QueueMessage {
   readonly body: string;
   /**
-   * When the error action put it there, which is soon after the device had sent it; undefined for what came by another
-   * queue: a message that was moved there from the dead letters bears the time of the move.
+   * When the error action queued the message, shortly after the device sent it. Undefined for messages of any other
+   * queue: for one that was moved there from a dead-letter queue, SQS states the time of the move.
    */
   readonly undeliveredAt?: Date;
 }

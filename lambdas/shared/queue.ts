@@ -1,10 +1,13 @@
 import { SendMessageBatchCommand, SQSClient } from '@aws-sdk/client-sqs';
 
 const client = new SQSClient({});
-/** SQS takes ten messages a call. */
+/** SQS accepts ten messages per call. */
 const MESSAGES_PER_CALL = 10;
 
-/** Puts each value on the queue as JSON. @throws Error when a message was not taken; repeat the whole, duplicates are harmless */
+/**
+ * Puts each value on the queue as JSON.
+ * @throws Error if a message was not accepted; repeat the whole call, duplicates are harmless
+ */
 export async function enqueue(queueUrl: string, messages: readonly object[]): Promise<void> {
   const calls = [];
   for (let start = 0; start < messages.length; start += MESSAGES_PER_CALL) {
