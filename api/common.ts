@@ -4,10 +4,10 @@ import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
 /** Problem details (RFC 9457); `errors` names each refused field. */
 export const problemSchema = z
   .object({
-    type: z.string().describe('A stable name of the problem, as a URN: `urn:paku-ota:not-found`.'),
+    type: z.string().describe('A stable identifier of the problem, as a URN: `urn:paku-ota:not-found`.'),
     title: z.string(),
     status: z.number().int(),
-    detail: z.string().describe('What happened, with which value, what was expected, what to do.'),
+    detail: z.string().describe('What happened, with the value, what was expected and what to do.'),
     errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
   })
   .openapi('Problem');
@@ -25,9 +25,9 @@ const OF_ANY_CALL = {
   503: problem('The database is resuming; try again shortly.'),
 };
 const OF_SOME = {
-  404: problem('There is no such thing.'),
-  409: problem('It is in another state than the call needs; `detail` says in which.'),
-  412: problem('It was changed since it was read: the ETag of `If-Match` is not that of now.'),
+  404: problem('Not found.'),
+  409: problem('The state of the resource does not allow the call; `detail` names the state.'),
+  412: problem('The resource was changed since it was read: the ETag in `If-Match` is not the current one.'),
 };
 
 /** The error responses of a route: those of every route and the given ones. */
@@ -52,7 +52,7 @@ export const pageOf = <T extends z.ZodType>(name: string, item: T) =>
 
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional().describe('`next_cursor` of the page before.'),
+  cursor: z.string().max(500).optional().describe('`next_cursor` of the previous page.'),
 };
 
 /** A flag in a query string: `true` or `false`. */

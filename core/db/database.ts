@@ -99,7 +99,7 @@ export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, op
   async function transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     const { resourceArn, secretArn } = target;
     const { transactionId } = await awaitResume(() => client.send(new BeginTransactionCommand(target)));
-    if (transactionId === undefined) throw new Error('The Data API began a transaction without naming it.');
+    if (transactionId === undefined) throw new Error('The Data API started a transaction without returning its id.');
     try {
       const result = await work({ query: (sql, values = {}) => execute(sql, values, transactionId) });
       await client.send(new CommitTransactionCommand({ resourceArn, secretArn, transactionId }));

@@ -107,7 +107,7 @@ async function evaluateDevice(
   const device = await loadDeviceFacts(sql, rollout, target.target, deviceId);
   if (device === undefined) return undefined;
   if (device.revoked_at !== null) {
-    const rule = `its identity was revoked: ${device.revoked_reason ?? 'nobody said why'}`;
+    const rule = `its identity was revoked: ${device.revoked_reason ?? 'no reason given'}`;
     const isTargeted = whyNotTargeted(device, rollout) === undefined;
     return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isTargeted };
   }
@@ -127,7 +127,7 @@ async function explainTargeted(
   const excluded = await explainVersion(sql, device, rollout);
   if (excluded !== undefined) return { ...excluded, since: device.version_since };
   if (await isOnHigherPriorityTarget(sql, rollout, deviceId, device)) {
-    const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
+    const rule = `is on ${device.version}, which is the target of a higher-priority rollout`;
     return { rule, since: device.version_since, next: NOT_FOR_DEVICE };
   }
   const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
@@ -191,23 +191,20 @@ interface Exclusion {
   readonly next: string;
 }
 
-const NOT_FOR_DEVICE = 'nothing: this rollout is not for it';
+const NOT_FOR_DEVICE = 'nothing: this rollout does not target it';
 
 function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
   const parts: [boolean, string][] = [
-    [
-      device.matches_model,
-      `is not of the model ${rollout.device_model}, or not of those that target_filter.models names`,
-    ],
-    [device.matches_list, 'is not among the devices that target_filter names'],
-    [device.matches_group, 'is in none of the groups that target_filter names'],
-    [device.matches_version, `is on ${device.version}, which target_filter.versions does not name`],
-    [device.matches_metadata, 'has not the metadata that target_filter asks for'],
+    [device.matches_model, `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`],
+    [device.matches_list, 'is not one of the devices in target_filter'],
+    [device.matches_group, 'is in none of the groups in target_filter'],
+    [device.matches_version, `is on ${device.version}, which is not in target_filter.versions`],
+    [device.matches_metadata, 'does not have the attributes in target_filter.metadata'],
   ];
   const part = parts.find(([matches]) => !matches);
   if (part !== undefined) return { rule: part[1], next: NOT_FOR_DEVICE };
   if (rollout.target_hash_cutoff !== null && device.hash > rollout.target_hash_cutoff) {
-    return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: NOT_FOR_DEVICE };
+    return { rule: `is outside the targeted ${rollout.rollout_percentage}%`, next: NOT_FOR_DEVICE };
   }
   return undefined;
 }
@@ -215,7 +212,7 @@ function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion
 const VERSION_RULES: Readonly<
   Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: RolloutRuntime) => Exclusion>
 > = {
-  'on-target': (version) => ({ rule: `runs ${version} already`, next: 'nothing: done' }),
+  'on-target': (version) => ({ rule: `already runs ${version}`, next: 'nothing: done' }),
   newer: (version, { firmware_version }) => ({
     rule: `is on ${version}, which is newer than ${firmware_version}`,
     next: 'nothing, unless the rollout allows a downgrade',
@@ -225,8 +222,8 @@ const VERSION_RULES: Readonly<
     next: 'nothing, until such a release is registered',
   }),
   unknown: () => ({
-    rule: 'has not said which version it runs',
-    next: 'nothing, until it does or the rollout includes unknown versions',
+    rule: 'has not reported its version',
+    next: 'nothing, until it reports one or the rollout includes unknown versions',
   }),
   'not-comparable': (version, { min_version }) => ({
     rule: `is on ${version}, which cannot be compared with the minimum ${min_version}`,
@@ -259,7 +256,7 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
   const { held_by: holder, served_by: servedBy } = device;
   if (servedBy !== null) {
     return {
-      rule: `was served by rollout "${servedBy.rollout}", which goes before this one`,
+      rule: `was updated by rollout "${servedBy.rollout}", which has a higher priority`,
       since: toDate(servedBy.since),
       next: NOT_FOR_DEVICE,
     };
@@ -270,7 +267,7 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
   if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
   if (rollout.completed_at !== null) {
     return {
-      rule: 'joined when the rollout was complete',
+      rule: 'joined after the rollout was completed',
       since: rollout.completed_at,
       next: 'nothing, unless it is kept open',
     };
@@ -283,14 +280,14 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
     };
   }
   if (rollout.release_id === null) {
-    return { rule: missing, since: null, next: 'it goes on when the release is registered' };
+    return { rule: missing, since: null, next: 'it continues when the release is registered' };
   }
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
   }
   if (holder !== null) {
     const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
-    return { rule, since: toDate(holder.since), next: 'it is claimed when that has ended' };
+    return { rule, since: toDate(holder.since), next: 'it is assigned when that update has ended' };
   }
   if (rollout.stage_hash_cutoff !== null && device.hash > rollout.stage_hash_cutoff) {
     const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
@@ -299,6 +296,6 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
   return {
     rule: 'may be updated',
     since: device.version_since,
-    next: 'it is claimed when the orchestrator looks next',
+    next: 'it is assigned by the next tick',
   };
 }

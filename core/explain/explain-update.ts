@@ -30,10 +30,10 @@ export interface UpdateFacts {
   readonly max_attempts: number;
 }
 
-export const ENDED = 'nothing: an aborted rollout does not go on';
+export const ENDED = 'nothing: an aborted rollout does not continue';
 
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
-export const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
+export const at = (time: Date | string | null) => (time === null ? 'an unknown time' : new Date(time).toISOString());
 
 /** Explains the state of a device that the rollout has assigned. */
 export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now: Date): Explanation {
@@ -44,7 +44,7 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
     return { rule, since: toDate(update.late_success_at), next: 'nothing: it does not count as a failure' };
   }
   if (status === 'success' && update.completed_at !== null) {
-    const next = update.is_stepping_stone ? `it goes on to ${rollout.firmware_version}` : 'nothing: done';
+    const next = update.is_stepping_stone ? `it continues to ${rollout.firmware_version}` : 'nothing: done';
     return { rule: `runs ${what}`, since: toDate(update.booted_at ?? update.completed_at), next };
   }
   if (update.completed_at !== null) {
@@ -62,18 +62,18 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
     return {
       rule: `runs ${what}`,
       since: toDate(update.booted_at),
-      next: `final at ${at(update.deadline_at)}, if it stays up`,
+      next: `proven at ${at(update.deadline_at)}, if it stays up`,
     };
   }
   if (status === 'success') {
     const next = `it must report ${version} by ${at(update.deadline_at)}, or the update counts as failed`;
-    return { rule: `has written ${what} and must show that it boots`, since, next };
+    return { rule: `has installed ${what} and must show that it boots`, since, next };
   }
   const doing = status === 'sent' ? `was sent ${what}` : `is ${status} ${what}`;
   return {
     rule: `${doing} (attempt ${attempt} of ${update.max_attempts})`,
     since,
-    next: `without news the attempt ends at ${at(update.deadline_at)}`,
+    next: `without further reports the attempt ends at ${at(update.deadline_at)}`,
   };
 }
 
@@ -81,8 +81,8 @@ function explainPending(update: UpdateFacts, what: string, rollout: RolloutRunti
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const pending =
     attempt === 0
-      ? `is waiting to be sent ${what}`
-      : `is waiting to be sent ${what} again: attempt ${attempt} ended with "${reason}"`;
+      ? `is pending: ${what} was not sent yet`
+      : `is pending: ${what} is sent again, because attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
     return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }
@@ -100,7 +100,7 @@ function explainWait({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime
   }
   const { start_limit: allowed, started_count: starts } = rollout;
   if (allowed !== null && !counts_as_started && starts >= allowed) {
-    return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} begin, and is ${stateOf(rollout, now)}`;
+    return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} start, and is ${stateOf(rollout, now)}`;
   }
   return 'it is sent at once, or as soon as the limits of the rollout leave room';
 }

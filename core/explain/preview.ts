@@ -137,16 +137,16 @@ function whyNot(
     if (verdict === 'eligible') return missing;
     return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
   }
-  if (blocked_by !== null) return `held by rollout "${blocked_by}", which goes before this one`;
+  if (blocked_by !== null) return `kept by rollout "${blocked_by}", which has a higher priority`;
   return fits(id_length, family);
 }
 
 const PREVIEW_REASONS: Readonly<
   Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>
 > = {
-  'on-target': (target) => `on ${target} already`,
+  'on-target': (target) => `already on ${target}`,
   newer: (target) => `newer than ${target}`,
   'below-minimum': (_, minimum) => `below ${minimum}, and no registered release leads there`,
-  unknown: () => 'version unknown',
+  unknown: () => 'unknown version',
   'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
 };

@@ -11,13 +11,13 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
   if (rollout.stage_hash_cutoff === null && !(await hasTargets(sql, rollout)))
-    return 'waiting: no device is what it is for';
+    return 'waiting: no device matches its target';
   // A new scan assigns retried devices first; until then the numbers do not include them.
   if (
     scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).fingerprint !== rollout.scan_fingerprint &&
     rollout.scan_fingerprint !== null
   )
-    return 'about to look at its devices anew';
+    return 'about to scan its devices again';
   return stateOf(rollout, now) + (await describeOnProbation(sql, rolloutId));
 }
 
@@ -43,20 +43,20 @@ async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string>
     { rollout: rolloutId },
   );
   if (!row?.first) return '';
-  return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
+  return `; ${row.devices} on probation until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
 }
 
 /** What a rollout whose release is registered is doing or waiting for, as a phrase. */
 export function stateOf(rollout: RolloutRuntime, now: Date): string {
-  if (rollout.stage_hash_cutoff === null) return 'about to begin';
+  if (rollout.stage_hash_cutoff === null) return 'about to start';
   const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
   const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
-  if (rollout.has_open) return 'waiting for the devices that were claimed to end';
+  if (rollout.has_open) return 'waiting for the assigned devices to finish';
   return rollout.keep_open
-    ? 'open for devices that join'
-    : 'about to complete, unless another rollout holds a device of it';
+    ? 'open for devices that join later'
+    : 'about to complete, unless another rollout has an open update of one of its devices';
 }
 
 /** Matches uploads of any time. */

@@ -127,11 +127,11 @@ function refuseKind({ segments, bootloader }: ParsedImage): void {
   if (bootloader !== null)
     throw new Refusal(
       'BOOTLOADER_IMAGE',
-      `this is a second-stage boot loader (descriptor, idf ${bootloader.idfVersion}); ${UPLOAD_APP_BINARY}`,
+      `this is a second-stage bootloader (descriptor, idf ${bootloader.idfVersion}); ${UPLOAD_APP_BINARY}`,
     );
   throw new Refusal(
     'NO_FLASH_SEGMENTS',
-    `no segment lies in mapped flash: this is a boot loader or RAM-only build; ${UPLOAD_APP_BINARY}`,
+    `no segment lies in mapped flash: this is a bootloader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
 }
 
@@ -155,8 +155,8 @@ function refuseWithoutDescriptor(chip: Chip, allowed = false): void {
   const needed = chip.minPageBytes < MAX_PAGE_BYTES;
   if (allowed && !needed) return;
   const remedy = needed
-    ? `boot loaders of the ${chip.name} refuse such an image; build it with ESP-IDF 3.3 or later`
-    : 'if it is meant, the setting allowWithoutDescriptor of the model accepts it';
+    ? `bootloaders of the ${chip.name} refuse such an image; build it with ESP-IDF 3.3 or later`
+    : 'if that is intended, set allowWithoutDescriptor for the model';
   throw new Refusal(
     'NO_APP_DESCRIPTOR',
     `the image has no application description (Arduino core 1.x, ESP-IDF before 3.3 or a bare-metal build); ${remedy}`,
@@ -170,9 +170,9 @@ function warningsOf({ appendedSha256, descriptor }: ParsedImage): Warning[] {
   const warnings: Warning[] = [];
   const warn = (code: string, message: string) => warnings.push({ code, message });
   if (appendedSha256 === null) warn('NO_APPENDED_HASH', 'only a one-byte checksum protects the image on the device');
-  if (descriptor === null) warn('NO_APP_DESCRIPTOR', 'the image does not say what it is: neither project nor version');
+  if (descriptor === null) warn('NO_APP_DESCRIPTOR', 'the image states neither project nor version');
   else if (descriptor.projectName === ARDUINO_PROJECT)
     warn('ARDUINO_DESCRIPTOR', 'project and version in the image are those of the Arduino core');
-  else if (descriptor.version === '') warn('EMPTY_VERSION', 'the image states no version of its own');
+  else if (descriptor.version === '') warn('EMPTY_VERSION', 'the image does not state a version');
   return warnings;
 }

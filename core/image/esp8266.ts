@@ -147,7 +147,7 @@ function refuseWithoutFlash(body: ImageBody): void {
   if (hasFlash(body)) return;
   throw new Refusal(
     'NO_FLASH_SEGMENTS',
-    `no segment lies in mapped flash: this is an ESP8266 boot loader or RAM-only build; ${UPLOAD_APP_BINARY}`,
+    `no segment lies in mapped flash: this is an ESP8266 bootloader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
 }
 

@@ -110,6 +110,6 @@ export function mergedImage(start: string, { partitionTableAt, app }: FlashParts
     app === undefined ? '' : `; the application in it is at ${hex(app.offset)}${label === '' ? '' : ` (${label})`}`;
   return new Refusal(
     'MERGED_FLASH_IMAGE',
-    `this is a full flash image (${start}${table}), for a cable and not for an update${inside}; ${UPLOAD_APP_BINARY}`,
+    `this is a full flash image for serial flashing, not OTA (${start}${table})${inside}; ${UPLOAD_APP_BINARY}`,
   );
 }

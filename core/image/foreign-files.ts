@@ -54,7 +54,7 @@ function refuseBuildProducts(head: Buffer): void {
 
 function uf2Family(head: Buffer): string {
   const hasFamily = (u32(head, 8) & 0x2000) !== 0 && head.length >= 32;
-  return hasFamily ? `family ${UF2_FAMILIES[u32(head, 28)] ?? hex(u32(head, 28))}` : 'of no family';
+  return hasFamily ? `family ${UF2_FAMILIES[u32(head, 28)] ?? hex(u32(head, 28))}` : 'without a family';
 }
 
 function refuseArchives(head: Buffer): void {
@@ -109,7 +109,7 @@ export function refuseMagic(head: Buffer, sizeBytes: number): void {
   if (magic === 0xea && head[1] === 4) {
     throw new Refusal(
       'ESP8266_V2',
-      'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not serve; build for the RTOS SDK or Arduino',
+      'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not support; build for the RTOS SDK or Arduino',
     );
   }
   throw new Refusal(

@@ -86,7 +86,7 @@ function refuseLength(index: number, segment: Segment, { sizeBytes, wholeWords }
   if (wholeWords && dataBytes % 4 !== 0) {
     throw new Refusal(
       'SEGMENT_UNALIGNED',
-      `segment ${index} is ${dataBytes} bytes long, which is no multiple of 4: the file is damaged; build and upload it again`,
+      `segment ${index} is ${dataBytes} bytes long, which is not a multiple of 4: the file is damaged; build and upload it again`,
     );
   }
 }

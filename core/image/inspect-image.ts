@@ -61,8 +61,11 @@ function evaluateSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOpt
 /** A verdict on part of a file would be meaningless. */
 function evaluateReceived(reader: ByteReader, { sizeBytes }: InspectOptions): Inspection | undefined {
   if (reader.offset === sizeBytes && !reader.overflowed) return undefined;
-  const came = reader.overflowed ? 'more' : String(reader.offset);
-  return unreadable('SIZE_MISMATCH', `${sizeBytes} bytes were announced, ${came} came; upload the file again`);
+  const received = reader.overflowed ? 'more' : String(reader.offset);
+  return unreadable(
+    'SIZE_MISMATCH',
+    `${sizeBytes} bytes were announced, ${received} were received; upload the file again`,
+  );
 }
 
 const unreadable = (verdict: Verdict, message: string): Inspection => ({
@@ -114,14 +117,14 @@ async function refuseBlank(reader: ByteReader, head: Buffer): Promise<void> {
   if (fill === 0xff && BOOTLOADER_OFFSETS.includes(firstOther) && head[firstOther] === 0xe9) {
     const partsFrom = watchForFlashParts(reader);
     await reader.drain();
-    throw mergedImage(`boot loader at ${hex(firstOther)}`, partsFrom(firstOther + 1));
+    throw mergedImage(`bootloader at ${hex(firstOther)}`, partsFrom(firstOther + 1));
   }
   if (firstOther !== -1) return;
   let blank = true;
   await reader.each(Number.POSITIVE_INFINITY, (chunk) => {
     blank &&= chunk.every((byte) => byte === fill);
   });
-  if (blank) throw new Refusal('BLANK', `every byte is ${hex(fill)}: the file holds nothing; ${UPLOAD_APP_BINARY}`);
+  if (blank) throw new Refusal('BLANK', `every byte is ${hex(fill)}: the file is blank; ${UPLOAD_APP_BINARY}`);
   throw new Refusal(
     'NOT_ESP_IMAGE',
     `the file begins with a long run of ${hex(fill)}, expected 0xe9; ${UPLOAD_APP_BINARY}`,

@@ -63,9 +63,9 @@ function damageOf(block: Buffer, scheme: Scheme | undefined): string | undefined
   if (block[0] !== MAGIC) return `begins with ${hex(block.readUInt8(0))}, expected 0xe7`;
   if (stored !== calculated) return `has CRC ${hex(stored)}, calculated ${hex(calculated)}`;
   if (scheme === undefined)
-    return `is of no known scheme (version ${block[1]}), expected RSA-3072 or ECDSA on P-192, P-256 or P-384`;
+    return `has an unknown scheme (version ${block[1]}), expected RSA-3072 or ECDSA on P-192, P-256 or P-384`;
   const isReserved = scheme.reserved.every((range) => block.subarray(...range).every((byte) => byte === 0));
-  return isReserved ? undefined : 'has other bytes than 0 where nothing is to be';
+  return isReserved ? undefined : 'has bytes other than 0 in reserved places';
 }
 
 function refuseOtherDigest(block: Buffer, index: number, calculated: Buffer): void {
@@ -90,5 +90,5 @@ function isVerified(block: Buffer, scheme: Scheme, signed: SignedBytes): boolean
 const unverified = (index: number, { name }: Scheme, keyDigest: string): Refusal =>
   new Refusal(
     'SIGNATURE_INVALID',
-    `signature block ${index} does not verify under the ${name} key that it holds (digest ${keyDigest}): no device with secure boot takes it; sign and upload again`,
+    `signature block ${index} does not verify under the ${name} key that it contains (digest ${keyDigest}): no device with secure boot accepts it; sign and upload again`,
   );

@@ -83,14 +83,14 @@ export function decodeRuleMessage(
   };
 
   const deviceId = topic.split('/')[deviceIdSegment] ?? '';
-  if (!DEVICE_ID.test(deviceId)) return reject(`topic names no valid device id: "${deviceId}"`);
+  if (!DEVICE_ID.test(deviceId)) return reject(`the topic does not contain a valid device id: "${deviceId}"`);
   const text = bytes.toString('utf8');
   const payload = parseJson(text);
   if (!isObject(payload)) return reject('payload is not a JSON object');
   if (isDeep(text, payload)) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
   const stated = payload.device_id;
   if (stated !== undefined && stated !== deviceId) {
-    return reject(`payload says device_id ${excerpt(stated)}, the topic says ${deviceId}`);
+    return reject(`payload states device_id ${excerpt(stated)}, the topic states ${deviceId}`);
   }
   // Decoded UTF-8 contains characters that cannot be stored only if the JSON has escapes.
   const payloadToStore = text.includes('\\u') ? (toStorable(payload) as JsonObject) : payload;
@@ -126,7 +126,7 @@ function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined
     topic: toStorable(data.topic),
     clientId: data.clientId === undefined ? null : toStorable(data.clientId),
     receivedAt: now,
-    reason: `its rule could not put it on the queue, and nobody noted when it came; what the device says next counts. The rule: ${failure}`,
+    reason: `its topic rule could not put it on the queue, and its receive time is unknown; the device's next message counts. The rule: ${failure}`,
     payload,
     payloadHash: sha256(payload),
   };
@@ -134,7 +134,7 @@ function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined
 
 function foreignBody(body: string, now: Date): RejectedMessage {
   const payload = Buffer.from(body);
-  const reason = 'queue message was not put there by a topic rule of this service';
+  const reason = 'the queue message was not sent by a topic rule of this service';
   return { topic: '', clientId: null, receivedAt: now, reason, payload, payloadHash: sha256(payload) };
 }
 

@@ -88,7 +88,7 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
        (SELECT count(*)::integer FROM (SELECT FROM devices LIMIT ${TOO_MANY_DEVICES}) AS d) AS devices`,
     { now },
   );
-  if (row === undefined) throw new Error('a statement without a condition gave no row');
+  if (row === undefined) throw new Error('a statement without a condition returned no row');
   const { devices, ...assessment } = row;
   return {
     ...assessment,

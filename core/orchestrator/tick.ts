@@ -88,7 +88,7 @@ async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout
     return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now)) };
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
-    const reason = `the database refuses a value of its row: ${error.message}`;
+    const reason = `the database refuses a value in its row: ${error.message}`;
     await stopRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
     return { rollout: rollout.name, assigned: 0, pending: [], state: `halted: ${reason}`, dueAt: null };
   }

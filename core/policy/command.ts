@@ -25,7 +25,7 @@ export function publishPacketBytes(topic: string, payload: string): number {
 export function packetProblem(topic: string, payload: string, limitBytes: number): string | undefined {
   const bytes = publishPacketBytes(topic, payload);
   if (bytes <= limitBytes) return undefined;
-  return `the command needs a packet of ${bytes} bytes, this model takes ${limitBytes}: shorten the version or the host name, or raise the model's packetLimitBytes`;
+  return `the command needs a packet of ${bytes} bytes, this model accepts ${limitBytes}: shorten the version or the host name, or raise the model's packetLimitBytes`;
 }
 
 /** Each byte carries seven bits (MQTT 3.1.1, section 2.2.3). */

@@ -72,7 +72,7 @@ export function evaluateSecureVersion(
   if (highest === undefined || secureVersion >= highest.secureVersion) return undefined;
   return {
     verdict: 'LOWER_SECURE_VERSION',
-    message: `secure_version of the image is ${secureVersion}, of release ${highest.version} for ${deviceModel} it is ${highest.secureVersion}: a device with anti-rollback that ran that one never boots this one; raise it, or set allowLowerSecureVersion where it is meant`,
+    message: `secure_version of the image is ${secureVersion}, but ${highest.secureVersion} in release ${highest.version} for ${deviceModel}: a device with anti-rollback that has run that release never boots this image; raise it, or set allowLowerSecureVersion if this is intended`,
   };
 }
 
@@ -81,7 +81,7 @@ export function versionWarnings(version: string, image: ParsedImage): Warning[] 
   const warnings: Warning[] = [];
   const inside = image.descriptor?.version;
   if (inside !== undefined && inside !== '' && inside.replace(/^v/, '') !== version.replace(/^v/, '')) {
-    const message = `the image calls itself "${inside}", the upload ${version}; devices confirm an update by what they report`;
+    const message = `the image embeds the version "${inside}", the upload is ${version}; an update is proven by the version that the device reports`;
     warnings.push({ code: 'OTHER_VERSION_INSIDE', message });
   }
   if (version.length > DEVICE_VERSION_LENGTH) {

@@ -67,7 +67,7 @@ export function decideRollout(
 function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): string | undefined {
   const { failureThreshold, failureCount, minReports } = gates;
   if (unexpected !== null && unexpected.devices >= Math.min(AGREEING_DEVICES, countable(total))) {
-    return `the image calls itself ${unexpected.version}: ${unexpected.devices} devices wrote it and report that version`;
+    return `the image embeds the version ${unexpected.version}: ${unexpected.devices} devices installed it and report that version`;
   }
   if (failureCount !== null && total.failurePoints >= failureCount) {
     return `${describeFailures(total)}; the rollout allows fewer than ${failureCount}`;
@@ -93,7 +93,7 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): Rollou
   if (running > 0)
     return {
       kind: 'hold',
-      waitingFor: `${waitingCount} ${waitingCount === 1 ? 'device' : 'devices'} of this window to end`,
+      waitingFor: `${waitingCount} ${waitingCount === 1 ? 'device' : 'devices'} of this wave to finish`,
     };
   const grows = reports(total) >= requiredReports(total, minReports);
   return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
@@ -113,7 +113,7 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
   }
   const required = requiredReports(ofStage, stage.minReports);
   if (reports(ofStage) < required) return { kind: 'hold', waitingFor: moreOutcomes(required - reports(ofStage)) };
-  if (isUnderWay) return { kind: 'hold', waitingFor: 'devices within reach to end' };
+  if (isUnderWay) return { kind: 'hold', waitingFor: 'devices in this stage to finish' };
   if (successRate(ofStage) < stage.minSuccessRate) {
     return {
       kind: 'hold',
@@ -133,7 +133,8 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
  */
 function endSlowStart({ stage }: RolloutNumbers, stages: readonly Stage[]): RolloutDecision {
   if (stages.length === 1) return { kind: 'advance', stage: stage + 1, size: null };
-  const reason = 'a rollout that started slowly cannot be given stages; [] lets everyone begin, null goes on slowly';
+  const reason =
+    'a rollout with a slow start cannot be given stages; [] updates all devices at once, null continues the slow start';
   return { kind: 'halt', reason };
 }
 
@@ -146,7 +147,7 @@ export function describeDecision(decision: RolloutDecision): string {
   if (decision.kind === 'halt') return `halted: ${decision.reason}`;
   if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
   if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
-  return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';
+  return decision.kind === 'advance' ? `stage ${decision.stage + 1} starts` : 'active';
 }
 
 const moreOutcomes = (count: number) => `${count} more outcome${count === 1 ? '' : 's'}`;
@@ -171,4 +172,4 @@ function describeFailures(counts: StageCounts): string {
   return `${counts.failed} of ${reports(counts)} devices failed${note}`;
 }
 
-const percent = (share: number) => `${Number((share * 100).toFixed(1))} %`;
+const percent = (share: number) => `${Number((share * 100).toFixed(1))}%`;

@@ -15,7 +15,7 @@ export type RolloutAction = (typeof ROLLOUT_ACTIONS)[number];
 interface Move {
   readonly from: readonly RolloutState[];
   readonly to: RolloutState;
-  readonly on: RolloutAction | 'started' | 'start time' | 'gate failed' | 'every member has ended';
+  readonly on: RolloutAction | 'started' | 'start time' | 'gate failed' | 'all devices finished';
 }
 
 /**
@@ -26,7 +26,7 @@ export const ROLLOUT_MOVES: readonly Move[] = [
   { from: ['draft'], to: 'active', on: 'started' },
   { from: ['scheduled'], to: 'active', on: 'start time' },
   { from: ['active'], to: 'halted', on: 'gate failed' },
-  { from: ['active'], to: 'completed', on: 'every member has ended' },
+  { from: ['active'], to: 'completed', on: 'all devices finished' },
   { from: ['scheduled', 'active'], to: 'paused', on: 'pause' },
   { from: ['halted', 'paused'], to: 'active', on: 'resume' },
   { from: ['active'], to: 'active', on: 'advance' },

@@ -61,11 +61,9 @@ function describeFound({ signature, signatureBlocks }: ParsedImage, detached: De
   return [
     ...(blocks.length > 0 ? [`the image is signed by ${blocks.join(' and ')}`] : []),
     ...(signature === 'secure-boot-v1'
-      ? ['the image has a secure boot v1 signature, which does not hold its key and is not verified']
+      ? ['the image has a secure boot v1 signature, which does not contain its key and is not verified']
       : []),
-    ...(detached === 'unverified'
-      ? ['the signature beside the image was not made for these bytes by a trusted key']
-      : []),
+    ...(detached === 'unverified' ? ['the detached signature was not made for these bytes by a trusted key'] : []),
   ];
 }
 
@@ -80,4 +78,4 @@ function describeTrusted({ trustedKeyDigests, trustedPublicKeys }: Signing): str
 const remedy = ({ trustedPublicKeys }: Signing): string =>
   trustedPublicKeys.length === 0
     ? 'sign the image with a trusted key and upload it again'
-    : 'sign the image with a trusted key and upload it again, or upload its signature beside it, under its name with .sig';
+    : 'sign the image with a trusted key and upload it again, or upload its signature beside it, with its name and .sig';

@@ -22,7 +22,7 @@ export const targetFilter = z.strictObject({
   versions: z.array(name).optional(),
   /** Attributes of the device; it must have all of them. */
   metadata: z
-    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected a text, a number, true or false'))
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected text, a number, true or false'))
     .optional(),
 });
 

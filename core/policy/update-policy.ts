@@ -122,7 +122,7 @@ function evaluateInstalled(
   const back = facts.boots.find((boot) => isBootOfOtherVersion(boot, facts.targetVersion, installedAt));
   if (back !== undefined && (provenAt === null || back.receivedAt < provenAt)) {
     if (facts.previousVersion !== null && !isSameVersion(back.version, facts.previousVersion)) {
-      const errorMessage = `${facts.targetVersion} was written, but after the reboot the device runs ${back.version}: is that what the image calls itself?`;
+      const errorMessage = `Installed ${facts.targetVersion}, but after the reboot the device reports ${back.version}. Does the image embed that version?`;
       const unexpected = { unexpectedVersion: back.version, bootedAt: null, deadlineAt: null };
       return { status: 'failed', errorMessage, ...unexpected, completedAt: back.receivedAt };
     }
@@ -137,7 +137,7 @@ function evaluateInstalled(
   }
   const deadlineAt = plusMinutes(installedAt, times.bootTimeoutMinutes);
   if (now < deadlineAt) return { status: 'success', bootedAt: null, errorMessage: null, deadlineAt, completedAt: null };
-  const errorMessage = `written, but ${facts.targetVersion} was not reported within ${times.bootTimeoutMinutes} min`;
+  const errorMessage = `installed, but ${facts.targetVersion} was not reported within ${times.bootTimeoutMinutes} min`;
   return { status: 'timed_out', bootedAt: null, errorMessage, deadlineAt: null, completedAt: deadlineAt };
 }
 

@@ -30,13 +30,13 @@ export const UPDATE_MOVES: readonly Move[] = [
   { from: ['sent'], to: 'downloading', on: 'link opened, progress' },
   { from: ['downloading'], to: 'downloaded', on: 'verifying' },
   { from: ['downloaded'], to: 'installing', on: 'installing' },
-  { from: ['installing'], to: 'success', on: 'result: written' },
+  { from: ['installing'], to: 'success', on: 'result: installed' },
   { from: ['sent', 'downloading', 'downloaded', 'installing'], to: 'failed', on: 'result: failed, or refused' },
   { from: ['sent', 'downloading', 'downloaded', 'installing'], to: 'pending', on: 'failed or silent, worth a retry' },
   { from: ['success'], to: 'rolled_back', on: 'reboots into the old version' },
-  { from: ['success'], to: 'failed', on: 'calls itself another version' },
+  { from: ['success'], to: 'failed', on: 'reports another version' },
   { from: ['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success'], to: 'timed_out', on: 'deadline' },
-  { from: ['pending'], to: 'success', on: 'runs it already' },
+  { from: ['pending'], to: 'success', on: 'already runs it' },
   { from: ['pending'], to: 'failed', on: 'the command does not fit' },
   { from: ['pending', 'sent'], to: 'canceled', on: 'stop, take-over, revoked release' },
   {
@@ -61,7 +61,7 @@ export function drawUpdateStates(): string {
   const ends = UPDATE_STATES.filter((state) => !UPDATE_MOVES.some(({ from }) => from.includes(state)));
   return [
     'stateDiagram-v2',
-    '  [*] --> pending: claimed',
+    '  [*] --> pending: assigned',
     ...arrows,
     '  success --> [*]: survived',
     ...ends.map((state) => `  ${state} --> [*]`),

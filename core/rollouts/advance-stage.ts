@@ -24,7 +24,7 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   if (stages !== null && reach === undefined) return 'it is in its last stage';
   const start = reach === undefined ? { waveSize: (stage_size ?? 1) * 2 } : { reach };
   const started = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, start, now);
-  if (started === undefined) return 'it moved on meanwhile';
+  if (started === undefined) return 'it changed meanwhile';
   await recordAdvance(sql, change, now);
   return true;
 }

@@ -2,7 +2,7 @@ import type { Sql } from '../db/index.ts';
 import { ORCHESTRATOR, stopWord } from '../policy/index.ts';
 import { IS_RUNNING } from './rollout-conditions.ts';
 
-/** A change of a rollout: what happened, why, and by whom ({@link ORCHESTRATOR}, or the identity of an operator). */
+/** A change of a rollout: what happened, why, and who decided ({@link ORCHESTRATOR} or an operator). */
 export interface RolloutChange {
   readonly rolloutId: number;
   readonly reason: string;
@@ -165,7 +165,7 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
     {
       rollout: rolloutId,
       event: 'rollout_completed',
-      reason: 'every member has ended',
+      reason: 'all devices finished',
       by: ORCHESTRATOR,
       unchangedSince,
       now,

@@ -29,7 +29,7 @@ async function expire(sql: Sql, overdue: readonly OverdueUpdate[], now: Date): P
     pending.map(({ id, error_message: last }) => ({
       id,
       status: 'timed_out' as const,
-      message: `could not be reached before the claim ran out${last === null ? '' : `; last: ${last}`}`,
+      message: `could not be reached before the deadline${last === null ? '' : `; last: ${last}`}`,
     })),
     now,
   );

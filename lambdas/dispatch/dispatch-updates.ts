@@ -59,7 +59,7 @@ async function findAllNoLongerTargeted(
   sql: Sql,
   updates: readonly PendingUpdate[],
 ): Promise<Map<number, UpdateClosing>> {
-  const message = 'not sent: the rollout was changed, or the device, and it is no longer for this device';
+  const message = 'not sent: the rollout no longer targets this device, because one of them was changed';
   const noLongerTargeted = new Map<number, UpdateClosing>();
   for (const [rolloutId, updatesToSend] of groupBy(updates, (update) => update.rollout_id)) {
     for (const id of await findNoLongerTargeted(sql, rolloutId, updatesToSend)) {
@@ -105,6 +105,6 @@ function closingFor(update: PendingUpdate): UpdateClosing | undefined {
   if (verdict === 'eligible') return undefined;
   if (verdict !== 'on-target') return { id, status: 'canceled', message: `not sent: the device now runs ${current}` };
   return attempt === 0
-    ? { id, status: 'canceled', message: `not sent: the device runs ${target} already` }
-    : { id, status: 'success', message: `the device runs ${target}, though nothing was heard of the update` };
+    ? { id, status: 'canceled', message: `not sent: the device already runs ${target}` }
+    : { id, status: 'success', message: `the device runs ${target}, although it reported nothing about the update` };
 }

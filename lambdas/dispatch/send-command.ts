@@ -75,7 +75,7 @@ function readFailure(error: unknown, now: Date): Pick<SendOutcome, 'outcome' | '
     return { outcome: 'refused', message: `AWS IoT refused the command: ${error.message}`, retryAt: null };
   }
   if (error instanceof IoTDataPlaneServiceException && isBusy(error)) {
-    const message = `AWS IoT did not take the command: ${error.name}`;
+    const message = `AWS IoT did not accept the command: ${error.name}`;
     return { outcome: 'throttled', message, retryAt: inMinutes(now, THROTTLED_RETRY_MINUTES) };
   }
   return { outcome: 'unconfirmed', message: null, retryAt: null };

@@ -25,7 +25,7 @@ export async function handler(event: CloudFormationCustomResourceEvent): Promise
   const { StackId, RequestId, LogicalResourceId } = event;
   const answer = { ...outcome, PhysicalResourceId: PHYSICAL_ID, StackId, RequestId, LogicalResourceId };
   const response = await fetch(event.ResponseURL, { method: 'PUT', body: JSON.stringify(answer) });
-  if (!response.ok) throw new Error(`CloudFormation did not take the answer: HTTP ${response.status}`);
+  if (!response.ok) throw new Error(`CloudFormation did not accept the response: HTTP ${response.status}`);
 }
 
 async function run(event: CloudFormationCustomResourceEvent): Promise<void> {
@@ -35,6 +35,6 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<void> {
   const { applied, schemaVersion } = await migrate(database, migrations, password);
   const newest = migrations.at(-1)?.version ?? 0;
   if (schemaVersion > newest)
-    logger.warn('schema is newer than this release; left as it is', { schemaVersion, newest });
+    logger.warn('the schema is newer than this release and was left unchanged', { schemaVersion, newest });
   else logger.info('schema is up to date', { applied, schemaVersion });
 }

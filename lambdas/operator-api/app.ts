@@ -38,9 +38,7 @@ export function createApp(services: Services): App {
     const problem = error instanceof HTTPException ? problemOf(400, describeBody(error)) : toProblem(error);
     return context.json(problem, problem.status as 500, PROBLEM_JSON);
   });
-  app.notFound((context) =>
-    context.json(problemOf(404, `There is no ${context.req.method} ${context.req.path}.`), 404, PROBLEM_JSON),
-  );
+  app.notFound((context) => context.json(problemOf(404, 'No such endpoint.'), 404, PROBLEM_JSON));
   app.use(async (context, next) => {
     context.set('caller', context.env.event.requestContext.authorizer.iam.userArn);
     await next();
@@ -56,6 +54,6 @@ export function createApp(services: Services): App {
 
 /** Says why the framework refused a body. */
 const describeBody = ({ status, message }: HTTPException) =>
-  status === 415 ? 'A body is JSON, and says so: send the header "content-type: application/json".' : `${message}.`;
+  status === 415 ? 'The body must be JSON: send the header "content-type: application/json".' : `${message}.`;
 
 const PROBLEM_JSON = { 'content-type': 'application/problem+json' };

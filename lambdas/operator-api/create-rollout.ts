@@ -49,9 +49,9 @@ export async function createRollout(
   await checkRelease(services, values);
   const id = await insertRollout(sql, values, by, now());
   if (id !== undefined) return { id, isNew: true };
-  const winner = await getRollout(sql, values.name);
-  if (winner === undefined) throw notFound(`rollout "${values.name}"`);
-  return sameRollout(winner, values);
+  const existing = await getRollout(sql, values.name);
+  if (existing === undefined) throw notFound(`rollout "${values.name}"`);
+  return sameRollout(existing, values);
 }
 
 /**
@@ -70,7 +70,7 @@ export async function createForDevice(
   const { willNot } = await previewRollout(services.sql, values, fitsCheck(services, values));
   const [why] = willNot;
   if (why !== undefined) {
-    const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it all the same' : '';
+    const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it anyway' : '';
     throw new Refusal(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
   }
   const before = await listNumberedRollouts(services.sql, values.name);
@@ -110,7 +110,7 @@ function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; is
   if (differing.length === 0) return { id: known.rollout_id, isNew: false };
   throw new Refusal(
     409,
-    `There is a rollout "${values.name}" already, with another ${differing.join(', ')}; choose another name.`,
+    `There is already a rollout "${values.name}" with another ${differing.join(', ')}; choose another name.`,
   );
 }
 
@@ -123,7 +123,10 @@ function checkTarget({
   const target = parseTarget(type, filter, percentage);
   if (!target.ok) throw invalid('target_filter', target.reason.replace(/^target_filter: /, ''));
   if (target.target.models !== null && !target.target.models.includes(model)) {
-    throw invalid('target_filter.models', `leaves out ${model}, the model of the release: it would mean no device`);
+    throw invalid(
+      'target_filter.models',
+      `does not include ${model}, the model of the release, so no device would match`,
+    );
   }
 }
 
@@ -135,7 +138,7 @@ async function checkRelease({ sql, settings }: Services, values: RolloutValues):
     if (!values.is_active) return;
     throw invalid(
       'firmware_version',
-      `no release ${version} is registered for ${model}: upload it first, or make a draft`,
+      `no release ${version} is registered for ${model}: upload it first, or create a draft`,
     );
   }
   if (release.revoked_at !== null)

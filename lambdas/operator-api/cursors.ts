@@ -16,7 +16,7 @@ export function decodeCursor(cursor: string | undefined, type: 'string' | 'numbe
   } catch {
     // The refusal follows below.
   }
-  throw invalid('cursor', 'is not one that a page of this list gave as next_cursor');
+  throw invalid('cursor', 'is not a next_cursor of a page of this list');
 }
 
 /** A page of rows; a full page may have a next one. */

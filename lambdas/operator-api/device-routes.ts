@@ -76,7 +76,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     if (device === undefined && !(await services.certificates.isOurs(deviceId))) {
       throw new Refusal(
         404,
-        `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of ours.`,
+        `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of this deployment.`,
       );
     }
     // Revokes in the database first, so that the device cannot request another certificate. A repeated call continues

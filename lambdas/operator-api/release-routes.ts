@@ -49,10 +49,11 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const key = file === 'signature' ? signatureKey(imageKey) : imageKey;
     if (parseUploadKey(imageKey) === undefined) {
       const [field, value] = parseUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
-      throw invalid(field, `"${value}" makes no object key; use letters, digits and . _ + -`);
+      throw invalid(field, `"${value}" is not valid in an object key; use letters, digits and . _ + -`);
     }
     const metadata = Object.entries(notes).map(([field, value = '']) => {
-      if (!HEADER_TEXT.test(value)) throw invalid(field, 'S3 keeps it as a header: printable ASCII on one line');
+      if (!HEADER_TEXT.test(value))
+        throw invalid(field, 'must be printable ASCII on one line, because S3 stores it as a header');
       return [field.replaceAll('_', '-'), value];
     });
     const { url, headers } = await uploads.presign(key, Object.fromEntries(metadata));

@@ -139,10 +139,10 @@ async function act(
       const active = await loadRolloutRuntime(sql, change.rolloutId);
       const versions = active === undefined ? [] : await eligibleVersions(sql, active);
       const devices = await retryFailed(sql, change, versions, now());
-      return devices > 0 || 'no device that failed in it may still be updated by it';
+      return devices > 0 || 'none of its failed devices may still be updated';
     },
   };
   const done = await ACTS[action]();
   if (done === true) return;
-  throw cannot(rollout, action, typeof done === 'string' ? done : 'it moved on meanwhile');
+  throw cannot(rollout, action, typeof done === 'string' ? done : 'it changed meanwhile');
 }

@@ -55,7 +55,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
     ),
   );
   if (tick === undefined) {
-    logger.info('another tick is still at work');
+    logger.info('another tick is still running');
     return undefined;
   }
   const published = await publishRolloutEvents(database, now);

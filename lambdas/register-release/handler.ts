@@ -21,7 +21,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     const object = parseUploadEvent(body);
     const upload = await findDescribedUpload(object, settings);
     if (upload === undefined) {
-      logger.info('signature without an upload that waits for it', { key: object.key });
+      logger.info('signature without a waiting upload', { key: object.key });
       continue;
     }
     const outcome = await registerUpload(database, upload, settings, new Date());

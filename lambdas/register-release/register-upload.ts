@@ -152,6 +152,6 @@ async function repeated(sql: Sql, known: string, release: NewRelease): Promise<R
 function misplaced(key: string): ReleaseRefusal {
   return {
     verdict: 'WRONG_PATH',
-    message: `"${key}" is not where releases are looked for; upload it to ${UPLOAD_PATTERN}, for example firmware/1.2.0/esp32-s3.bin`,
+    message: `"${key}" is not a valid path for a release; upload it to ${UPLOAD_PATTERN}, for example firmware/1.2.0/esp32-s3.bin`,
   };
 }

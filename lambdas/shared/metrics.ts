@@ -4,8 +4,8 @@ import { METRICS } from '../../core/util/index.ts';
 const metrics = new Metrics({ namespace: METRICS.namespace, serviceName: METRICS.service });
 
 /**
- * Writes counts to the log, from which CloudWatch extracts them. Zeros are written too, because alarms treat missing
- * data as a failure.
+ * Writes counts to the log, from which CloudWatch extracts them. Zeros are written too, so that alarms have data to
+ * evaluate.
  */
 export function count(counts: Partial<Record<Exclude<keyof typeof METRICS, 'namespace' | 'service'>, number>>): void {
   for (const [name, value] of Object.entries(counts)) {

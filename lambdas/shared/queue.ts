@@ -20,5 +20,5 @@ async function send(queueUrl: string, messages: readonly object[]): Promise<void
   const entries = messages.map((message, i) => ({ Id: String(i), MessageBody: JSON.stringify(message) }));
   const { Failed = [] } = await client.send(new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries: entries }));
   if (Failed.length > 0)
-    throw new Error(`SQS took ${messages.length - Failed.length} of ${messages.length}: ${Failed[0]?.Message}`);
+    throw new Error(`SQS accepted ${messages.length - Failed.length} of ${messages.length}: ${Failed[0]?.Message}`);
 }
