@@ -44,7 +44,7 @@ const assignedBy = async (rollout: string) => {
   return rows.map(({ device_id: id }) => id);
 };
 
-describe('a rollout that has scanned through its devices limit at the next tick', () => {
+describe('after its scan is complete, a rollout assigns at the next tick a device', () => {
   async function scanned(columns: Record<string, unknown> = {}, version = '1.0.0'): Promise<void> {
     await addDevices(db.app, 1, { prefix: 'late', version });
     await addDevices(db.app, 2);
@@ -52,21 +52,21 @@ describe('a rollout that has scanned through its devices limit at the next tick'
     await service.tick();
   }
 
-  test('one that registers', async () => {
+  test('that registers', async () => {
     await scanned();
     await service.status('new', '1.0.0');
     await service.tick();
     expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0', 'new']);
   });
 
-  test('one that comes to a version that may be updated', async () => {
+  test('that changes to a version that may be updated', async () => {
     await scanned({}, '9.0.0');
     await service.status('late0', '1.0.0');
     await service.tick();
     expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0']);
   });
 
-  test('one that is no longer revoked', async () => {
+  test('that is no longer revoked', async () => {
     await addDevices(db.app, 1, { prefix: 'gone' });
     await db.app.query(`UPDATE devices SET revoked_at = now() WHERE device_id = 'gone0'`);
     await scanned();
@@ -76,7 +76,7 @@ describe('a rollout that has scanned through its devices limit at the next tick'
     expect(await assignedBy('all')).toEqual(['d0', 'd1', 'gone0', 'late0']);
   });
 
-  test('one that joins its group', async () => {
+  test('that joins the targeted group', async () => {
     await db.app.query(`INSERT INTO devices (device_id) VALUES ('in')`);
     await changeGroup(db.app, 'vans', { add: ['in'], remove: [] }, actor());
     await scanned({ target_type: 'group', target_filter: { groups: ['vans'] } });
@@ -86,7 +86,7 @@ describe('a rollout that has scanned through its devices limit at the next tick'
     expect(await assignedBy('all')).toEqual(['late0']);
   });
 
-  test('one that leaves the group by which another rollout kept it', async () => {
+  test('that leaves the group by which another rollout kept it', async () => {
     await addDevices(db.app, 1, { version: '2.0.0' });
     await changeGroup(db.app, 'vans', { add: ['d0'], remove: [] }, actor());
     const keeping = { target_type: 'group', target_filter: { groups: ['vans'] }, priority: 9, keep_open: true };
@@ -99,21 +99,21 @@ describe('a rollout that has scanned through its devices limit at the next tick'
     expect(await assignedBy('all')).toEqual(['d0']);
   });
 
-  test('one that gets the metadata that it asks for', async () => {
+  test('that gets the targeted attributes', async () => {
     await setAttributes(db.app, 'd0', {}, actor());
-    await addDevices(db.app, 1, { prefix: 'meant' });
-    await setAttributes(db.app, 'meant0', { customer: 'x' }, actor());
+    await addDevices(db.app, 1, { prefix: 'match' });
+    await setAttributes(db.app, 'match0', { customer: 'x' }, actor());
     await scanned({ target_filter: { metadata: { customer: 'x' } } });
-    expect(await assignedBy('all')).toEqual(['meant0']);
+    expect(await assignedBy('all')).toEqual(['match0']);
     await setAttributes(db.app, 'late0', { customer: 'x' }, actor());
     await service.tick();
-    expect(await assignedBy('all')).toEqual(['late0', 'meant0']);
+    expect(await assignedBy('all')).toEqual(['late0', 'match0']);
   });
 
   test.each([
     ['ends', `UPDATE device_update_status SET status = 'canceled', completed_at = now() WHERE device_id = 'd0'`],
     ['is deleted', `DELETE FROM device_update_status WHERE device_id = 'd0'`],
-  ])('one whose update by another rollout %s', async (_, sql) => {
+  ])('whose update by another rollout %s', async (_, sql) => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
     await service.tick();
@@ -127,8 +127,8 @@ describe('a rollout that has scanned through its devices limit at the next tick'
 });
 
 /**
- * Ticks until every transaction has ended that ran when the devices changed: of a server, those of other databases count
- * too, and other tests run there.
+ * Ticks until every transaction that ran when the devices changed has ended. On a server, transactions of other
+ * databases count too, and other tests run there.
  */
 async function tickUntilExamined(): Promise<void> {
   const examinesAgain = async () => {
@@ -141,7 +141,7 @@ async function tickUntilExamined(): Promise<void> {
   await expect.poll(examinesAgain, { timeout: 30_000 }).toBe(false);
 }
 
-/** The statements of the next tick that look at devices. */
+/** The statements of the next tick that examine devices. */
 async function scanStatementsOfTick(): Promise<string[]> {
   const statements: string[] = [];
   const watched = new TestService({
@@ -155,14 +155,14 @@ async function scanStatementsOfTick(): Promise<string[]> {
   return statements.filter((sql) => sql.includes('device_changes AS c') || sql.includes('d.device_id COLLATE'));
 }
 
-test('a rollout of which nothing has changed looks at no device', async () => {
+test('a rollout examines no device if nothing has changed', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
   await tickUntilExamined();
   expect(await scanStatementsOfTick()).toEqual([]);
 });
 
-test('what changed is looked at until the transactions that ran then have ended', async (context) => {
+test('changes are examined until all transactions that ran at the time have ended', async (context) => {
   if (!db.isConcurrent || db.url === undefined) return context.skip('PGlite has one connection');
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
   const other = new pg.Client({ connectionString: db.url });
@@ -182,8 +182,8 @@ test('what changed is looked at until the transactions that ran then have ended'
   }
 });
 
-describe('a walk', () => {
-  /** Goes on with the walk of a rollout that has begun, by itself and with two devices a stretch. */
+describe('a scan', () => {
+  /** Continues the scan of a started rollout, without a tick and with two devices per chunk. */
   async function continueScan(sql: Sql, chunks: number, limit?: number): Promise<number> {
     const [row] = await db.app.query<{ id: number }>('SELECT id FROM rollout_configurations');
     const read = await loadRolloutRuntime(sql, row?.id ?? 0);
@@ -206,14 +206,14 @@ describe('a walk', () => {
     await addDevices(db.app, 1, { version: '9.0.0' });
     await service.tick();
     await addDevices(db.app, 6, { prefix: 'x', version: '1.0.0' });
-    // As if they had been there before the walk, which begins anew.
+    // Makes the devices look as if they had been there before the scan, which is restarted.
     await db.app.query('DELETE FROM device_changes');
     await db.app.query(
       `UPDATE rollout_runtime SET scan_cursor = '', changes_from_xid = pg_snapshot_xmin(pg_current_snapshot())`,
     );
   });
 
-  test('goes on by chunks, of which a tick takes so many', async () => {
+  test('continues chunk by chunk, a limited number of them per tick', async () => {
     expect(await continueScan(db.app, 2)).toBe(3);
     expect(await cursor()).toBe('x2');
     expect(await assignedBy('all')).toEqual(['x0', 'x1', 'x2']);
@@ -222,7 +222,7 @@ describe('a walk', () => {
     expect(await assignedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
-  test('comes past no device that another one pushes out, which registers between the look and the claim', async () => {
+  test('misses no device when another one registers between the search and the assignment', async () => {
     let isFirst = true;
     const busy: Sql = {
       async query(sql, values) {
@@ -240,7 +240,7 @@ describe('a walk', () => {
     expect(await assignedBy('all')).toEqual(['a0', 'x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
-  test('has come on when its tick is cut short', async () => {
+  test('keeps its progress when a tick is cut short', async () => {
     let limit = 0;
     const dying: Sql = {
       query(sql, values) {
@@ -253,7 +253,7 @@ describe('a walk', () => {
   });
 });
 
-test('a claim to be taken over that is locked for a moment is taken over by the next tick', async (context) => {
+test('the next tick takes over a pending update that was locked', async (context) => {
   if (!db.isConcurrent || db.url === undefined) return context.skip('PGlite has one connection');
   await addDevices(db.app, 3, { version: '2.0.0' });
   const light = await addRollout(db.app, 'light', '3.0.0', AT_ONCE);
@@ -279,7 +279,7 @@ test('a claim to be taken over that is locked for a moment is taken over by the 
   }
 });
 
-test('changes that every running rollout has looked at are forgotten', async () => {
+test('changes that every running rollout has examined are deleted', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
   await tickUntilExamined();
@@ -287,7 +287,7 @@ test('changes that every running rollout has looked at are forgotten', async () 
   expect(await db.app.query('SELECT device_id FROM device_changes')).toEqual([]);
 });
 
-/** What happens to three devices and three rollouts, of which each may be the newest. */
+/** Events of three devices and three rollouts; each rollout may be the newest. */
 type Event =
   | { readonly kind: 'status'; readonly device: number; readonly version: string }
   | { readonly kind: 'result'; readonly device: number; readonly code: number }
@@ -349,7 +349,7 @@ async function happen(event: Event): Promise<void> {
   await ways[event.kind](db.app, because(event.rollout), service.now);
 }
 
-/** What a tick frees itself, by halting a rollout, is claimed by the next. */
+/** Ticks again while ticks halt rollouts, because the next tick assigns the devices that a halt frees. */
 async function tickWhileRolloutsHalt(): Promise<void> {
   const halted = async () => {
     const [row] = await db.app.query<{ rollouts: number }>(
@@ -364,7 +364,7 @@ async function tickWhileRolloutsHalt(): Promise<void> {
   } while ((await halted()) > before);
 }
 
-/** What a walk from the beginning would claim now, for any rollout that runs. */
+/** Counts the devices that a full scan would assign now, for all running rollouts. */
 async function countMissed(): Promise<number> {
   const rows = await db.app.query<{ id: number; version: string }>(
     `SELECT id, firmware_version AS version FROM rollout_configurations
@@ -387,7 +387,7 @@ async function countMissed(): Promise<number> {
 }
 
 test(
-  'whatever happens, a tick leaves no device behind that a walk from the beginning would claim, and all counts are right',
+  'after any sequence of events, a tick misses no device that a full scan would assign, and all counts are right',
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(events, { minLength: 3, maxLength: 6 }), async (happenings) => {

@@ -36,7 +36,7 @@ const progress = (deviceId: string, ms: number) => ({
   },
 });
 
-/** As the function does with a batch. */
+/** Processes a batch like the function does. */
 async function ingest(messages: readonly ReturnType<typeof progress>[]): Promise<void> {
   const { taken, dropped } = await limitReports(db.app, messages);
   await storeReports(db.app, taken, noon);
@@ -48,8 +48,8 @@ const countRows = async (table: string) => {
   return row?.rows;
 };
 
-describe('a device that floods', () => {
-  test('a topic of reports is taken so many of a minute, over all batches, and told of in one row', async () => {
+describe('for a device that exceeds the rate limit', () => {
+  test('stores a limited number of reports per topic and minute over all batches, and one rejection for the rest', async () => {
     await addDevices(db.app, 2);
     for (let batch = 0; batch < 6; batch++) {
       const flood = Array.from({ length: 100 }, (_, n) => progress('d0', batch * 1000 + n * 10));
@@ -72,7 +72,7 @@ describe('a device that floods', () => {
     expect(await countRows('ota_events')).toBe(MAX_PER_MINUTE.reports + 7);
   });
 
-  test('with what is rejected leaves as many rows as are enough to see what it does', async () => {
+  test('stores a limited number of rejected messages', async () => {
     const garbage = (ms: number): RejectedMessage => ({
       topic: 'paku/edge/d0/status',
       clientId: 'd0',
@@ -90,7 +90,7 @@ describe('a device that floods', () => {
     expect(await countRows('rejected_messages')).toBe(MAX_PER_MINUTE.rejections + 1);
   });
 
-  test('with statuses is still known by its newest, and its update sees the first of each minute', async () => {
+  test('stores the newest status and evaluates the first statuses of each minute', async () => {
     await addDevices(db.app, 1);
     await db.app.query('UPDATE devices SET last_seen = NULL');
     await addRelease(db.app, '2.0.0');
@@ -135,7 +135,7 @@ describe('a second delivery', () => {
   });
   const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
 
-  test('of rejected messages is no flood, and takes no room from those that come with it', async () => {
+  test('of rejected messages does not count against the limit', async () => {
     await recordRejectedMessages(db.app, numbers(12).map(garbage));
     await recordRejectedMessages(db.app, numbers(12).map(garbage));
     expect(await countRows('rejected_messages')).toBe(12);
@@ -145,7 +145,7 @@ describe('a second delivery', () => {
     expect(await countRows('rejected_messages')).toBe(17);
   });
 
-  test('of reports is handed on, so that what a first one left undone is done, and is no flood', async () => {
+  test('of reports is processed again, so that unfinished work is completed, and does not count against the limit', async () => {
     await addDevices(db.app, 1);
     const said = numbers(MAX_PER_MINUTE.reports).map((n) => progress('d0', n * 100));
     await ingest(said.slice(0, 200));
@@ -159,7 +159,7 @@ describe('a second delivery', () => {
   });
 });
 
-test('what comes late, but was said minutes apart, is no flood', () => {
+test('messages that arrive together but were sent minutes apart do not exceed the limit', () => {
   const night = Array.from({ length: 480 }, (_, n) => progress('d0', n * 60_000));
   expect(limitPerMinute(night, MAX_PER_MINUTE.statuses).dropped).toEqual([]);
 });

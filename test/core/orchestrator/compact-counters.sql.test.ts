@@ -37,7 +37,7 @@ const counts = async () => {
   return found && { devices: found.devices, pending: found.pending, succeeded: found.succeeded, failed: found.failed };
 };
 
-test('counts follow every change of a row, and stay when sums take the place of entries', async () => {
+test('counts follow every change of a row and stay the same after compaction', async () => {
   await service.tick();
   await service.succeed('d0', 'd1');
   await service.result('d2', 4);
@@ -58,7 +58,7 @@ test('counts follow every change of a row, and stay when sums take the place of 
   ]);
 });
 
-test('a fold leaves one entry of a kind', async () => {
+test('compaction leaves one entry per kind', async () => {
   await service.tick();
   await service.succeed('d0', 'd1');
   await service.tick();
@@ -69,7 +69,7 @@ test('a fold leaves one entry of a kind', async () => {
   expect(row).toEqual({ updates: 2, versions: 2 });
 });
 
-test('what is canceled twice by halts, or tried again, counts as one device', async () => {
+test('a device that is canceled twice by halts, or retried, counts once', async () => {
   service.absent.add('d0').add('d1').add('d2');
   await service.tick();
   await service.result('d3', 4);
@@ -87,7 +87,7 @@ test('what is canceled twice by halts, or tried again, counts as one device', as
   expect(await counterErrors(db.app)).toEqual([]);
 });
 
-test('what is deleted is not counted', async () => {
+test('deleted updates are not counted', async () => {
   await service.tick();
   await db.app.query(`DELETE FROM devices WHERE device_id = 'd0'`);
   expect(await counterErrors(db.app)).toEqual([]);
@@ -96,7 +96,7 @@ test('what is deleted is not counted', async () => {
   expect(await db.app.query('SELECT * FROM update_counts')).toEqual([]);
 });
 
-test('who was seen lately is counted, of a large fleet by a sample', async () => {
+test('counts recently seen devices, in a large fleet from a sample', async () => {
   const now = new Date('2026-03-01T12:00:00Z');
   await addDevices(db.app, 20_000, { prefix: 'x' });
   await db.app.query(
@@ -104,7 +104,7 @@ test('who was seen lately is counted, of a large fleet by a sample', async () =>
        WHEN '0' THEN interval '1 minute' WHEN '1' THEN interval '2 hours' ELSE interval '30 days' END`,
     { now },
   );
-  // d0 and d1 of four others are among them.
+  // Includes d0 and d1 of four others.
   const all = { last_hour: 2_001, last_day: 4_002, last_week: 4_002 };
   expect(await countSeen(db.app, now)).toEqual({ ...all, is_estimate: false });
   const estimate = await countSeen(db.app, now, 5_000);
@@ -113,19 +113,19 @@ test('who was seen lately is counted, of a large fleet by a sample', async () =>
   expect(estimate.last_hour / all.last_hour).toBeLessThan(1.5);
 });
 
-test('of no device none was seen', async () => {
+test('counts no recently seen devices in an empty fleet', async () => {
   await db.empty();
   expect(await countSeen(db.app, new Date())).toEqual({ last_hour: 0, last_day: 0, last_week: 0, is_estimate: false });
 });
 
-test('sums that nothing was added to are not written anew', async () => {
+test('compaction does not rewrite sums without new entries', async () => {
   await service.tick();
   await service.succeed('d0');
   service.later(6);
   await service.tick();
   await compactCounters(db.app);
   const places = () =>
-    db.app.query(`SELECT 'update' AS ledger, ctid::text FROM update_counts UNION ALL
+    db.app.query(`SELECT 'update' AS counter, ctid::text FROM update_counts UNION ALL
       SELECT 'outcome', ctid::text FROM outcome_counts ORDER BY 1, 2`);
   const before = await places();
   await service.status('another', '1.0.0');

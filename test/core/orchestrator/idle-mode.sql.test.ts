@@ -31,8 +31,8 @@ const seen = (device: string, hoursAgo: number) =>
     at: new Date(service.now.getTime() - hoursAgo * 3_600_000),
   });
 
-describe('a system may rest', () => {
-  test('when nothing goes on: it knows every device then', async () => {
+describe('the system may enter idle mode', () => {
+  test('when there is nothing to do, with a snapshot of every device', async () => {
     await addDevices(db.app, 2);
     const { isBusy, dueAt, devices } = await assess();
     expect({ isBusy, dueAt }).toEqual({ isBusy: false, dueAt: null });
@@ -42,7 +42,7 @@ describe('a system may rest', () => {
     ]);
   });
 
-  test('not while a device that is about is owed an update; one that was not seen for a day is waited for at rest', async () => {
+  test('not while a recently seen device has a pending update; a device not seen for a day does not prevent it', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'r', '2.0.0', {
       ...AT_ONCE,
@@ -57,11 +57,11 @@ describe('a system may rest', () => {
     await seen('d0', 25);
     const idle = await assess();
     expect(idle).toMatchObject({ isBusy: false, dueAt: expect.any(Date) });
-    // Whatever the absent one says is heard.
+    // A device with a pending update has no snapshot, so any status of it is processed.
     expect(idle.devices?.map(({ device_id }) => device_id)).toEqual(['d1']);
   });
 
-  test('not while an update is under way', async () => {
+  test('not while an update is in progress', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -76,7 +76,7 @@ describe('a system may rest', () => {
     expect((await assess()).devices).toHaveLength(5_000);
   });
 
-  test('sees a rollout that was made, changed or resumed', async () => {
+  test('not if a rollout was created, changed or resumed meanwhile', async () => {
     const before = await assess();
     const id = await addRollout(db.app, 'r', '2.0.0', { is_active: false });
     const made = await assess();
@@ -92,21 +92,21 @@ describe('a system may rest', () => {
   });
 });
 
-describe('until when', () => {
+describe('the idle period ends at', () => {
   const now = new Date('2026-03-01T12:00:00Z');
   const at = (minutes: number) => new Date(now.getTime() + minutes * 60_000);
   const calm = { isBusy: false, dueAt: null, rollouts: '', devices: [] };
   test.each([
-    ['the next sweep, where nothing is due', calm, [], at(60)],
+    ['the next sweep if nothing is due', calm, [], at(60)],
     ['the deadline of an open update', { ...calm, dueAt: at(20) }, [null], at(20)],
-    ['what a rollout waits for', calm, [at(90), at(30)], at(30)],
-    ['not at all, where that is soon', calm, [at(4)], undefined],
-    ['not at all, where work is open', { ...calm, isBusy: true }, [], undefined],
+    ['the time for which a rollout waits', calm, [at(90), at(30)], at(30)],
+    ['nothing: not allowed if something is due soon', calm, [at(4)], undefined],
+    ['nothing: not allowed while there is work', { ...calm, isBusy: true }, [], undefined],
   ])('%s', (_, assessment, dueAts, expected) => {
     expect(idleUntil(assessment, dueAts, 60, now)).toEqual(expected);
   });
 
-  test('it is awake for five minutes between two rests, and after it was woken', () => {
+  test('the system stays awake for five minutes between idle periods and after it was woken', () => {
     const idle = { state: 'idle', since: at(-60).toISOString(), until: now.toISOString(), devices: [] } as const;
     expect(isInIdleMode(idle, at(-1))).toBe(true);
     expect(isInIdleMode(idle, now)).toBe(false);
@@ -121,7 +121,7 @@ describe('until when', () => {
   });
 });
 
-describe('a status says nothing new', () => {
+describe('a heartbeat is redundant', () => {
   const row = {
     device_id: 'd0',
     client_id: 'd0',
@@ -144,7 +144,7 @@ describe('a status says nothing new', () => {
       } as DeviceReport,
       known,
     );
-  test('where it is what the row says, or less', () => {
+  test('if it repeats what is stored, or a part of it', () => {
     expect(said({})).toBe(true);
     expect(said({ version: null, model: 'esp32-s3', macAddress: row.mac_address })).toBe(true);
   });
@@ -154,8 +154,8 @@ describe('a status says nothing new', () => {
     ['another MAC address', { macAddress: '00:00:00:00:00:01' }],
     ['another client id', { clientId: 'd0-new' }],
     ['a last will', { online: false }],
-    ['a device that is not known', { deviceId: 'd1' }],
-  ])('but not: %s', (_, part) => {
+    ['an unknown device', { deviceId: 'd1' }],
+  ])('but not with %s', (_, part) => {
     expect(said(part)).toBe(false);
   });
 });

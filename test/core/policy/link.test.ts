@@ -10,7 +10,7 @@ vi.mock('node:crypto', async (load) => {
 
 const SECRET = 'a-secret-of-the-deployment';
 
-test('a token is 23 characters, whatever it stands for, and is read back with the same secret', () => {
+test('a token has 23 characters and is parsed with the same secret', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), fc.integer({ min: 0, max: 255 }), (updateId, attempt) => {
       const token = linkToken({ updateId, attempt }, SECRET);
@@ -26,7 +26,7 @@ test('the same attempt always has the same link, a retry has another', () => {
   expect(linkToken({ updateId: 7, attempt: 2 }, SECRET)).not.toBe(first);
 });
 
-test('a token with any character changed is refused', () => {
+test('a token with a changed character is refused', () => {
   const token = linkToken({ updateId: 123_456, attempt: 3 }, SECRET);
   for (let i = 0; i < token.length; i++) {
     for (const other of 'Aa0_-9Zz') {
@@ -41,7 +41,7 @@ test('a token made with another secret, or any other text, is refused', () => {
   fc.assert(fc.property(fc.string(), (text) => parseLinkToken(text, SECRET) === undefined));
 });
 
-test('a guess is compared in constant time, however much of it is right', () => {
+test('the comparison takes constant time, however much of a guess is right', () => {
   const token = linkToken({ updateId: 7, attempt: 1 }, SECRET);
   for (const guess of [token, token.replace(/.{4}$/, 'AAAA'), 'A'.repeat(TOKEN_LENGTH)]) {
     vi.mocked(timingSafeEqual).mockClear();

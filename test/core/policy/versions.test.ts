@@ -3,7 +3,7 @@ import { evaluateVersion, isSameVersion, type VersionVerdict } from '../../../co
 
 const policy = { target: '2.4.0', minVersion: '2.0.0' as string | null, allowDowngrade: false, includeUnknown: false };
 
-describe('which versions may be sent 2.4.0, which needs 2.0.0', () => {
+describe('which versions may be updated to 2.4.0 with minimum 2.0.0', () => {
   const cases: [string, VersionVerdict, Partial<typeof policy>?][] = [
     ['2.3.9', 'eligible'],
     ['v2.3.9', 'eligible'],
@@ -25,7 +25,7 @@ describe('which versions may be sent 2.4.0, which needs 2.0.0', () => {
   });
 });
 
-test('versions that are not semver are the same only by their text', () => {
+test('versions that are not semver are the same only if their text is equal', () => {
   expect(isSameVersion('build-7', 'build-7')).toBe(true);
   expect(isSameVersion('build-7', 'build-8')).toBe(false);
   expect(isSameVersion('1.2.0', 'v1.2.0')).toBe(true);

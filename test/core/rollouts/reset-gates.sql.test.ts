@@ -26,8 +26,8 @@ const gates = async () =>
     await db.app.query('SELECT claimed AS assigned, succeeded, failed, failure_points, canceled FROM rollout_stages')
   )[0];
 
-describe('gates that begin anew', () => {
-  test('count on with what was downloading: one failure of many does not halt the rollout again', async () => {
+describe('gates that are reset', () => {
+  test('still count open downloads: one failure of many does not halt the rollout again', async () => {
     await addDevices(db.app, 6);
     await addRollout(db.app, 'r', '2.0.0', { stages: [{ percentage: 100, min_success_rate: 0 }], min_reports: 3 });
     await service.tick();
@@ -41,7 +41,7 @@ describe('gates that begin anew', () => {
     expect(await pausedReason()).toBeNull();
   });
 
-  test('let a slow start grow only on evidence of its own', async () => {
+  test('let a slow start grow only after enough new results', async () => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0');
     const [first = ''] = await service.tick();
@@ -55,7 +55,7 @@ describe('gates that begin anew', () => {
     expect(stage).toEqual({ start_quota: 1 });
   });
 
-  test('forget the version that the image called itself', async () => {
+  test('forget the version that the image embedded', async () => {
     await addDevices(db.app, 5);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1 });
     await service.tick();
@@ -72,7 +72,7 @@ describe('gates that begin anew', () => {
     expect(await pausedReason()).toBeNull();
   });
 
-  test('are not touched by late successes of devices that failed before', async () => {
+  test('are not affected by late successes of devices that failed before', async () => {
     await addDevices(db.app, 4);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
     await service.tick();
@@ -92,7 +92,7 @@ describe('gates that begin anew', () => {
   });
 });
 
-test('a device that succeeds when it is tried again is no late success', async () => {
+test('a device that succeeds in a retry is not a late success', async () => {
   await addDevices(db.app, 2);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
   await service.tick();

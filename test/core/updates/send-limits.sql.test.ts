@@ -74,7 +74,7 @@ describe('several dispatchers at once', () => {
   test('never have more in flight than the rollout allows', async () => {
     await addDevices(db.app, 60);
     const { id, pending } = await startRollout('narrow', { max_in_flight: 7 });
-    // Each has others to send: who is asked for the same is passed over, and would not meet the limit.
+    // Each dispatcher has other updates: those asked for the same updates skip them and would not reach the limit.
     const shares = Array.from({ length: 6 }, (_, n) => pending.slice(n * 10, n * 10 + 10));
     const granted = await Promise.all(shares.map((share) => reserveSends(db.app, id, share, now)));
     expect(granted.flat()).toHaveLength(7);
@@ -84,7 +84,7 @@ describe('several dispatchers at once', () => {
     ]);
   });
 
-  test('never send more in a minute than the rollout allows, and go on in the next', async () => {
+  test('never send more per minute than the rollout allows, and continue in the next minute', async () => {
     await addDevices(db.app, 60);
     const { id, pending } = await startRollout('slow', { max_per_minute: 10 });
     const first = await inParallel(6, () => reserveSends(db.app, id, pending, now));
@@ -94,7 +94,7 @@ describe('several dispatchers at once', () => {
     expect(second.flat()).toHaveLength(10);
   });
 
-  test('never send more in a minute than the rollout allows, where one of them has an older clock', async () => {
+  test('never send more per minute than the rollout allows if one of them has an older clock', async () => {
     await addDevices(db.app, 60);
     const { id } = await startRollout('steady', { max_per_minute: 2 });
     const all = await db.app.query<{ id: number }>('SELECT id FROM device_update_status');
@@ -103,7 +103,7 @@ describe('several dispatchers at once', () => {
     const sent = [];
     for (const seconds of [61, 59, 61, 59]) sent.push(...(await reserveSends(db.app, id, pending, at(seconds))));
     expect(sent).toHaveLength(2);
-    // One that is late sends in the minute in which it is counted.
+    // A late dispatcher sends in the minute in which it is counted.
     sent.push(
       ...(await reserveSends(db.app, id, pending, at(121))),
       ...(await reserveSends(db.app, id, pending, at(61))),
@@ -114,15 +114,15 @@ describe('several dispatchers at once', () => {
       `SELECT count(*)::integer AS sends FROM update_attempts GROUP BY date_trunc('minute', sent_at)`,
     );
     expect(minutes.map(({ sends }) => sends)).toEqual([2, 2, 2]);
-    // A clock that was an hour ahead holds nobody up for that hour.
+    // A clock that was an hour ahead does not block the others for that hour.
     expect(await reserveSends(db.app, id, pending, at(3_600))).toHaveLength(2);
     expect(await reserveSends(db.app, id, pending, at(241))).toHaveLength(2);
   });
 
   test.each([
-    ['give the place in the minute to another, where the device was not connected', 'absent' as const, 1],
-    // A 5xx does not say that nothing was delivered, a 429 asks for less.
-    ['give the place in the minute to nobody, where AWS throttled or failed', 'throttled' as const, 0],
+    ['free the place in the minute if the device was not connected', 'absent' as const, 1],
+    // A 5xx does not prove that nothing was delivered, and a 429 asks for fewer sends.
+    ['keep the place in the minute if AWS throttled or failed', 'throttled' as const, 0],
   ])('%s', async (_, outcome, others) => {
     await addDevices(db.app, 60);
     const { id, pending } = await startRollout('throttled', { max_per_minute: 2 });
@@ -133,7 +133,7 @@ describe('several dispatchers at once', () => {
     expect(await findExceeded(db.app)).toEqual([]);
   });
 
-  test('send each update once, whoever was asked to', async () => {
+  test('send each update once, even if several are asked to', async () => {
     await addDevices(db.app, 40);
     const { id, pending } = await startRollout('free');
     const granted = (await inParallel(8, () => reserveSends(db.app, id, pending, now))).flat();
@@ -141,7 +141,7 @@ describe('several dispatchers at once', () => {
     expect(granted.every(({ attempt }) => attempt === 1)).toBe(true);
   });
 
-  test('leave slots exact while others give them back', async () => {
+  test('keep slot counts exact while others release slots', async () => {
     await addDevices(db.app, 50);
     const { id, pending } = await startRollout('busy', { max_in_flight: 20 });
     const [sent = []] = await inParallel(1, () => reserveSends(db.app, id, pending, now));
@@ -163,7 +163,7 @@ describe('several dispatchers at once', () => {
     expect(pace?.in_flight).toBeLessThanOrEqual(20);
   });
 
-  test('send nothing of a halted rollout', async () => {
+  test('send nothing for a halted rollout', async () => {
     await addDevices(db.app, 5);
     const { id, pending } = await startRollout('stopped');
     await db.app.query('UPDATE rollout_runtime SET is_stopped = true');
@@ -172,7 +172,7 @@ describe('several dispatchers at once', () => {
 });
 
 describe('several orchestrators at once', () => {
-  test('never claim a device twice, within a rollout or between two', async () => {
+  test('never assign a device twice, within a rollout or between two', async () => {
     await addDevices(db.app, 200);
     await addRollout(db.app, 'one', '2.0.0');
     await addRollout(db.app, 'two', '2.0.0');
@@ -203,11 +203,11 @@ describe('a stage', () => {
     [0.29, 100, 29],
     [0.07, 101, 8],
     [0.001, 10, 1],
-  ])('of %d of %i targeted holds exactly %i', async (share, targeted, size) => {
+  ])('of %d of %i targeted devices has exactly %i', async (share, targeted, size) => {
     expect((await begin(share, targeted))?.size).toBe(size);
   });
 
-  test('that reaches the only member there is does not reach all who join later', async () => {
+  test('that reaches the only targeted device does not reach all that join later', async () => {
     const begun = await begin(0.1, 1);
     expect(begun?.hash_cutoff).not.toBe('f'.repeat(32));
   });
@@ -219,13 +219,16 @@ describe('a percentage', () => {
     [10, 3],
     [50, 13],
     [100, 25],
-  ])('of %i makes the right share of 25 targeted (%i), however often it is assigned', async (percentage, devices) => {
-    await addDevices(db.app, 25);
-    await addRollout(db.app, 'part', '2.0.0', { rollout_percentage: percentage });
-    for (let tick = 0; tick < 3; tick++) {
-      for (const rollout of await readActive()) await assign(rollout);
-    }
-    const [row] = await db.app.query('SELECT count(*)::integer AS assigned FROM device_update_status');
-    expect(row).toEqual({ assigned: devices });
-  });
+  ])(
+    'of %i includes the right share of 25 devices (%i), however often devices are assigned',
+    async (percentage, devices) => {
+      await addDevices(db.app, 25);
+      await addRollout(db.app, 'part', '2.0.0', { rollout_percentage: percentage });
+      for (let tick = 0; tick < 3; tick++) {
+        for (const rollout of await readActive()) await assign(rollout);
+      }
+      const [row] = await db.app.query('SELECT count(*)::integer AS assigned FROM device_update_status');
+      expect(row).toEqual({ assigned: devices });
+    },
+  );
 });
