@@ -81,8 +81,8 @@ function explainPending(update: UpdateFacts, what: string, rollout: RolloutRunti
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const pending =
     attempt === 0
-      ? `is pending: ${what} was not sent yet`
-      : `is pending: ${what} is sent again, because attempt ${attempt} ended with "${reason}"`;
+      ? `has a pending update to ${what}`
+      : `has a pending retry of ${what}, because attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
     return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }

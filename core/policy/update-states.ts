@@ -63,7 +63,7 @@ export function drawUpdateStates(): string {
     'stateDiagram-v2',
     '  [*] --> pending: assigned',
     ...arrows,
-    '  success --> [*]: survived',
+    '  success --> [*]: proven',
     ...ends.map((state) => `  ${state} --> [*]`),
   ].join('\n');
 }

@@ -199,7 +199,7 @@ describe('a running rollout', () => {
   test('states what it is waiting for', async () => {
     await addDevices(db.app, 4);
     await client.createRollout({ ...DRAFT, stages: [{ count: 2 }] });
-    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'about to begin' });
+    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'about to start' });
     await service.tick();
     expect(await client.rollout('r')).toMatchObject({ waiting_for: 'waiting for 2 more outcomes' });
   });

@@ -46,7 +46,7 @@ test('a rollout for an empty group states that no device matches', async () => {
   await addDevices(db.app, 1);
   await client.createRollout({ ...DRAFT, target_type: 'group', target_filter: { groups: ['vnas'] } });
   await service.tick();
-  expect((await client.rollout('r')).waiting_for).toBe('waiting: no device is what it is for');
+  expect((await client.rollout('r')).waiting_for).toBe('waiting: no device matches its target');
 });
 
 test('a preview includes the warnings about the image', async () => {

@@ -108,7 +108,7 @@ const ROLLOUT = {
     rollout_id: 1,
     rollout_name: 'vans to 1.1.0',
     firmware_version: '1.1.0',
-    rule: 'is owed 1.1.0',
+    rule: 'has a pending update to 1.1.0',
     since: null,
     next: 'it is sent soon',
   },

@@ -54,7 +54,7 @@ describe('a higher-priority rollout', () => {
     await playOut();
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
       willBeUpdated: 0,
-      willNot: [{ reason: 'held by rollout "heavy", which goes before this one', devices: 1 }],
+      willNot: [{ reason: 'kept by rollout "heavy", which has a higher priority', devices: 1 }],
     });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
     await playOut();
@@ -159,6 +159,6 @@ test('an older rollout does not take back a device that registered with the vers
   await service.tick();
   expect(sent()).toEqual([]);
   expect(await explainDevice(db.app, older, 'd0', service.now)).toMatchObject({
-    rule: 'is on 3.0.0, where a rollout that goes before this one wants it',
+    rule: 'is on 3.0.0, which is the target of a higher-priority rollout',
   });
 });

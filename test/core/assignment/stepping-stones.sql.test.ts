@@ -28,7 +28,7 @@ describe('a stepping stone', () => {
     const id = await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, target_filter: { versions: ['1.0.0'] } });
     await service.succeed(...(await service.tick()));
     await expireUpdates(db.app, service.now);
-    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({ next: 'it goes on to 3.0.0' });
+    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({ next: 'it continues to 3.0.0' });
     await service.succeed(...(await service.tick()));
     for (let looks = 0; looks < 3; looks++) await service.tick();
     expect(sent()).toEqual(['d0 2.0.0', 'd0 3.0.0']);

@@ -106,7 +106,7 @@ describe('explains why a device is not on the version:', () => {
     const id = await addRollout(db.app, 'r', '2.0.0');
     const [first] = await service.tick();
     expect((await explain(id, first === 'd0' ? 'd1' : 'd0'))?.next).toBe(
-      'it waits for its turn: the slow start has let 1 device begin, and is waiting for 1 of 1 devices of this window to end',
+      'it waits for its turn: the slow start has let 1 device start, and is waiting for 1 of 1 devices of this wave to finish',
     );
   });
 
@@ -115,9 +115,9 @@ describe('explains why a device is not on the version:', () => {
     service.absent.add('d0');
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
-    expect((await explain(id))?.rule).toBe('is owed 2.0.0, and is not connected');
+    expect((await explain(id))?.rule).toBe('has a pending update to 2.0.0, and is not connected');
     const other = await addRollout(db.app, 'light', '2.0.0', { ...AT_ONCE, priority: -1 });
-    expect((await explain(other, 'd0'))?.rule).toBe('was served by rollout "r", which goes before this one');
+    expect((await explain(other, 'd0'))?.rule).toBe('was updated by rollout "r", which has a higher priority');
     await stopRollout(db.app, { rolloutId: id, reason: 'no good', by: 'me' }, service.now);
     await service.tick();
     expect((await explain(id))?.rule).toContain('the rollout was stopped before the device fetched its image');
@@ -130,7 +130,7 @@ describe('explains why a device is not on the version:', () => {
     await abortRollout(db.app, { rolloutId: id, reason: 'the wrong build', by: 'me' }, service.now);
     await service.tick();
     const other = first === 'd0' ? 'd1' : 'd0';
-    const next = 'nothing: an aborted rollout does not go on';
+    const next = 'nothing: an aborted rollout does not continue';
     expect(await explain(id, other)).toEqual({
       rule: 'the rollout was aborted: the wrong build',
       since: service.now,
@@ -147,7 +147,7 @@ describe('explains why a device is not on the version:', () => {
     await service.fetch('d0');
     expect((await explain(id))?.rule).toBe('is downloading 2.0.0 (attempt 1 of 3)');
     await service.result('d0', 0);
-    expect((await explain(id))?.rule).toBe('has written 2.0.0 and must show that it boots');
+    expect((await explain(id))?.rule).toBe('has installed 2.0.0 and must show that it boots');
     service.later(1);
     await service.status('d0', '1.0.0');
     expect(await explain(id)).toEqual({

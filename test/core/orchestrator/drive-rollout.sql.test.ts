@@ -150,7 +150,7 @@ describe('a halt', () => {
     for (const device of ['d0', 'd1', 'd2']) await service.result(device, 4);
     await service.tick();
     expect(await rolloutOf('r')).toMatchObject({
-      paused_reason: '3 of 3 devices failed, which is 100 %; the rollout allows 10 %',
+      paused_reason: '3 of 3 devices failed, which is 100%; the rollout allows 10%',
       paused_by: 'orchestrator',
     });
     service.later(600);
@@ -346,9 +346,7 @@ describe('attempts', () => {
     service.later(4);
     await service.tick();
     await service.tick();
-    expect((await rolloutOf('r'))?.paused_reason).toBe(
-      '2 of 2 devices failed, which is 100 %; the rollout allows 10 %',
-    );
+    expect((await rolloutOf('r'))?.paused_reason).toBe('2 of 2 devices failed, which is 100%; the rollout allows 10%');
   });
 
   test('a device that was updated by other means is recognized and its update closed', async () => {
@@ -362,7 +360,7 @@ describe('attempts', () => {
     expect(service.sent).toEqual([]);
     expect(await updateOf('d0')).toMatchObject({
       status: 'canceled',
-      error_message: 'not sent: the device runs 2.0.0 already',
+      error_message: 'not sent: the device already runs 2.0.0',
     });
     expect(await updateOf('d1')).toMatchObject({
       status: 'canceled',
@@ -511,7 +509,7 @@ describe('versions', () => {
     for (const device of ['d0', 'd1']) await service.status(device, '2.0.0-rc1');
     await service.tick();
     expect((await rolloutOf('r'))?.paused_reason).toBe(
-      'the image calls itself 2.0.0-rc1: 2 devices wrote it and report that version',
+      'the image embeds the version 2.0.0-rc1: 2 devices installed it and report that version',
     );
   });
 });

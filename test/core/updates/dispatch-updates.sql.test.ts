@@ -138,7 +138,7 @@ describe('a command that a sleeping device missed', () => {
     service.later(16);
     await service.tick();
     const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
-    expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+    expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100%; the rollout allows 10%' });
   });
 });
 
@@ -186,5 +186,5 @@ test('a device whose first report is a failure, and that then goes silent, has s
   await service.tick();
   await service.tick();
   const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
-  expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+  expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100%; the rollout allows 10%' });
 });

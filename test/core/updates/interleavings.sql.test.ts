@@ -43,7 +43,7 @@ const STORIES = {
     { second: 141 + wait, said: status('1.0.0', 3) },
     { second: 201 + wait, said: status('1.0.0', 63) },
   ],
-  'calls itself something else': (wait: number) => [{ second: 121 + wait, said: status('2.0.0-dev', 2) }],
+  'reports another version': (wait: number) => [{ second: 121 + wait, said: status('2.0.0-dev', 2) }],
   'is slow to reboot': (wait: number) => [
     { second: 110, said: status('1.0.0', 5_110) },
     { second: 125 + wait, said: status('1.0.0', 5_125 + wait) },

@@ -170,7 +170,7 @@ describe('silence', () => {
   test.each([
     ['a command without a response', [], 'no answer to the command within 15 min'],
     ['a download that stops', [accepted, half], 'no progress for 15 min while downloading'],
-    ['an image that never reports', [accepted, success], 'written, but 2.0.0 was not reported within 15 min'],
+    ['an image that never reports', [accepted, success], 'installed, but 2.0.0 was not reported within 15 min'],
   ])('%s times out with a reason', async (_, reports, reason) => {
     await sendUpdate();
     await deliver(reports);
