@@ -151,7 +151,7 @@ const claimStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
      ), counted AS (
        SELECT stage, count(*)::integer AS claimed FROM claimed GROUP BY stage
      ), staged AS (
-       UPDATE rollout_stages AS s SET claimed = s.claimed + counted.claimed
+       UPDATE rollout_stages AS s SET assigned = s.assigned + counted.claimed
        FROM counted WHERE s.rollout_id = :rollout AND s.stage = counted.stage
      )
      SELECT (SELECT coalesce(sum(claimed), 0)::integer FROM counted) AS claimed,

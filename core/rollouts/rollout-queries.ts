@@ -61,7 +61,7 @@ export interface RolloutRow extends RolloutSummaryRow, Omit<RolloutValues, 'star
   readonly aborted_at: Date | null;
 }
 
-const COUNTS = 'o.devices, o.owed, o.in_progress, o.succeeded, o.failed, o.canceled';
+const COUNTS = 'o.devices, o.pending AS owed, o.in_progress, o.succeeded, o.failed, o.canceled';
 
 /** Rollouts made before one, the newest first. */
 export async function listRollouts(

@@ -77,7 +77,7 @@ export interface ActiveRollout {
 }
 
 /** The columns of a stage as a {@link Tally}. */
-const TALLY = `jsonb_build_object('claimed', claimed, 'succeeded', succeeded, 'failed', failed,
+const TALLY = `jsonb_build_object('claimed', assigned, 'succeeded', succeeded, 'failed', failed,
            'failurePoints', failure_points, 'canceled', canceled)`;
 
 /** When the gates of the rollout of an update `u` last began anew: what ended before says nothing to them. */
@@ -127,7 +127,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      ) AS s ON true
      CROSS JOIN LATERAL (
        SELECT ${TALLY} AS tally FROM (
-         SELECT coalesce(sum(claimed), 0) AS claimed, coalesce(sum(succeeded), 0) AS succeeded,
+         SELECT coalesce(sum(assigned), 0) AS assigned, coalesce(sum(succeeded), 0) AS succeeded,
            coalesce(sum(failed), 0) AS failed, coalesce(sum(failure_points), 0) AS failure_points,
            coalesce(sum(canceled), 0) AS canceled
          FROM rollout_stages WHERE rollout_id = r.id) AS sums

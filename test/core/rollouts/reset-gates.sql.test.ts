@@ -22,7 +22,9 @@ const pausedReason = async () =>
   (await db.app.query<{ paused_reason: string | null }>('SELECT paused_reason FROM rollout_configurations'))[0]
     ?.paused_reason;
 const gates = async () =>
-  (await db.app.query('SELECT claimed, succeeded, failed, failure_points, canceled FROM rollout_stages'))[0];
+  (
+    await db.app.query('SELECT assigned AS claimed, succeeded, failed, failure_points, canceled FROM rollout_stages')
+  )[0];
 
 describe('gates that begin anew', () => {
   test('count on with what was downloading: one failure of many does not halt the rollout again', async () => {
