@@ -506,7 +506,7 @@ DO $$ BEGIN
   COMMENT ON INDEX device_update_status_silent_idx IS 'Read by the gates: a device that has started and is out of reach counts as a failure while it stays so.';
   COMMENT ON INDEX device_update_status_unexpected_idx IS 'Read by the gates: devices that agree on an unexpected version halt the rollout.';
   COMMENT ON INDEX device_update_status_probation_idx IS 'Read by the status text of a rollout: how many devices are on probation, and until when.';
-  COMMENT ON INDEX device_update_status_rollout_idx IS 'Read by pages of the updates of a rollout, and when a rollout is deleted.';
+  COMMENT ON INDEX device_update_status_rollout_idx IS 'Read by pages of the updates of a rollout, by its resumption, which counts what has not ended, and when it is deleted.';
   COMMENT ON INDEX device_update_status_rollout_open_idx IS 'Read by pages of the open updates of a rollout, and by its completion.';
   COMMENT ON INDEX device_update_status_rollout_status_idx IS 'Read by pages of the updates of a rollout in one state, and by the retry of failed devices.';
   COMMENT ON INDEX device_update_status_completed_idx IS 'Read by housekeeping, which deletes old updates.';
