@@ -114,7 +114,7 @@ export function checkSchema(deployed: number, known: number, service: string, up
   return { check, outcome: 'fail', detail: `version ${deployed}, expected ${known}; ${act}` };
 }
 
-/** By the names of the files, `000003_operators.sql`. */
+/** By the names of the files, such as `000001_initial.sql`. */
 function newestMigration(): number {
   return Math.max(...readdirSync(join(ROOT, 'schema')).map((file) => Number(/^(\d{6})_.*\.sql$/.exec(file)?.[1] ?? 0)));
 }

@@ -173,7 +173,7 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
      ), counted AS (
        SELECT stage, count(*)::integer AS assigned FROM assigned GROUP BY stage
      ), staged AS (
-       UPDATE rollout_stages AS s SET claimed = s.claimed + counted.assigned
+       UPDATE rollout_stages AS s SET assigned = s.assigned + counted.assigned
        FROM counted WHERE s.rollout_id = :rollout AND s.stage = counted.stage
      )
      SELECT (SELECT coalesce(sum(assigned), 0)::integer FROM counted) AS assigned,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Migration } from '../../schema/index.ts';
 import type { Database, Sql } from './database.ts';
 import { OtaError, SqlError } from './errors.ts';
@@ -12,18 +13,28 @@ export interface MigrationResult {
 }
 
 /**
- * Applies all missing migrations and sets the application role's password. Safe to repeat, and safe if two run at once:
- * each migration first inserts its version row inside its transaction, so a second runner waits there and then finds
- * the migration applied.
+ * Begins the message of {@link migrate} for a database of another schema. Where only the text of the error arrives, as in
+ * the answer of a custom resource, it is told from others by this code.
+ */
+export const SCHEMA_MISMATCH = 'schema-mismatch';
+
+/**
+ * Brings the schema up to the newest migration, and the application role's password up to date. Safe to repeat and
+ * safe when two run at once: the version row is written first in each migration's transaction, so that the second
+ * runner waits there and then finds the work done.
+ * @throws OtaError that begins with {@link SCHEMA_MISMATCH} if a migration was applied in another form than it has here;
+ *   nothing is changed then
  */
 export async function migrate(
   database: Database,
   migrations: readonly Migration[],
   appPassword: string,
 ): Promise<MigrationResult> {
-  await ensureAppRole(database, appPassword);
   await ensureVersionTable(database);
-  const before = await schemaVersion(database);
+  const recorded = await readAppliedMigrations(database);
+  refuseOtherSchema(recorded, migrations);
+  await ensureAppRole(database, appPassword);
+  const before = recorded.at(-1)?.version ?? 0;
   const applied: number[] = [];
   for (const migration of migrations.filter(({ version }) => version > before)) {
     if (await apply(database, migration)) applied.push(migration.version);
@@ -39,14 +50,59 @@ export async function schemaVersion(sql: Sql): Promise<number> {
   return row?.version ?? 0;
 }
 
+interface AppliedMigration {
+  readonly version: number;
+  readonly name: string;
+  /** Null if it was applied before checksums were kept. */
+  readonly checksum: string | null;
+}
+
+/** In order. The column `checksum` is read by way of JSON, since the oldest databases do not have it. */
+function readAppliedMigrations(sql: Sql): Promise<AppliedMigration[]> {
+  return sql.query(
+    `SELECT version, name, to_jsonb(m) ->> 'checksum' AS checksum FROM schema_migrations AS m ORDER BY version`,
+  );
+}
+
+/** Migrations above those of this version are left alone: a later version applied them, and works with this one. */
+function refuseOtherSchema(applied: readonly AppliedMigration[], migrations: readonly Migration[]): void {
+  const unchecked = applied.findLast(({ checksum }) => checksum === null);
+  if (unchecked !== undefined) {
+    const { version, name } = unchecked;
+    throw mismatch(`the newest of its migrations, ${version} (${name}), was applied before checksums were kept`);
+  }
+  for (const { version, name, checksum } of applied) {
+    const known = migrations.find((migration) => migration.version === version);
+    if (known === undefined) continue;
+    const expected = checksumOf(splitStatements(known.sql));
+    if (checksum === expected) continue;
+    throw mismatch(
+      `migration ${version} (${name}) was applied with checksum ${shorten(checksum)}, this version has ${shorten(expected)}`,
+    );
+  }
+}
+
+const mismatch = (difference: string) =>
+  new OtaError(
+    SCHEMA_MISMATCH,
+    `${SCHEMA_MISMATCH}: ${difference}; nothing was changed. Use the version of paku-ota that made this database, or start with an empty one.`,
+  );
+
+const shorten = (checksum: string | null) => `${checksum?.slice(0, 12)}…`;
+
+/** Of what is run: comments, blank lines and line ends of a file do not count. */
+const checksumOf = (statements: readonly string[]) =>
+  createHash('sha256').update(statements.join(';\n').replaceAll('\r', '')).digest('hex');
+
 async function apply(database: Database, { version, name, sql }: Migration): Promise<boolean> {
+  const statements = splitStatements(sql);
   try {
     await database.transaction(async (transaction) => {
-      await transaction.query('INSERT INTO schema_migrations (version, name) VALUES (:version, :name)', {
-        version,
-        name,
-      });
-      for (const statement of splitStatements(sql)) await transaction.query(statement);
+      await transaction.query(
+        'INSERT INTO schema_migrations (version, name, checksum) VALUES (:version, :name, :checksum)',
+        { version, name, checksum: checksumOf(statements) },
+      );
+      for (const statement of statements) await transaction.query(statement);
     });
     return true;
   } catch (error) {
@@ -66,6 +122,7 @@ async function ensureVersionTable(database: Database): Promise<void> {
     database.query(`CREATE TABLE IF NOT EXISTS schema_migrations (
       version    integer PRIMARY KEY,
       name       text NOT NULL,
+      checksum   text NOT NULL,
       applied_at timestamptz NOT NULL DEFAULT now()
     )`),
   );

@@ -127,7 +127,7 @@ export async function recordRejectedUpload(sql: Sql, upload: RejectedUpload): Pr
      SELECT "objectKey", "objectVersion", "sizeBytes", verdict, message, image, "uploadedAt"
      FROM jsonb_to_record(:upload::jsonb) AS r("objectKey" text, "objectVersion" text, "sizeBytes" bigint, verdict text,
        message text, image jsonb, "uploadedAt" timestamptz)
-     ON CONFLICT ON CONSTRAINT rejected_uploads_object_key DO UPDATE SET
+     ON CONFLICT ON CONSTRAINT rejected_uploads_object_version_key DO UPDATE SET
        verdict = excluded.verdict, message = excluded.message, image = excluded.image`,
     { upload },
   );

@@ -10,7 +10,7 @@ export interface RolloutChange {
 }
 
 /** The totals of all stages, recorded with each change. */
-const STAGE_TOTALS = `(SELECT jsonb_build_object('stage', max(stage), 'assigned', sum(claimed), 'succeeded', sum(succeeded),
+const STAGE_TOTALS = `(SELECT jsonb_build_object('stage', max(stage), 'assigned', sum(assigned), 'succeeded', sum(succeeded),
          'failed', sum(failed), 'canceled', sum(canceled), 'silent', (
            SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.completed_at IS NULL
              AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL))
@@ -29,7 +29,7 @@ const INSERT_ROLLOUT_EVENT = `INSERT INTO ota_events (rollout_id, event_type, re
  */
 const RESET_GATES = `stages AS (
        UPDATE rollout_stages AS s SET succeeded = 0, failed = 0, failure_points = 0, canceled = 0, gate_held_since = NULL,
-         claimed = (SELECT count(*) FROM device_update_status AS u
+         assigned = (SELECT count(*) FROM device_update_status AS u
            WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_counted)
        WHERE s.rollout_id IN (SELECT id FROM changed)
      ), restarted AS (

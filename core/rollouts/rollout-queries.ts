@@ -61,7 +61,7 @@ export interface RolloutRow extends RolloutSummaryRow, Omit<RolloutValues, 'star
   readonly aborted_at: Date | null;
 }
 
-const COUNTS = 'o.devices, o.owed AS pending, o.in_progress, o.succeeded, o.failed, o.canceled';
+const COUNTS = 'o.devices, o.pending, o.in_progress, o.succeeded, o.failed, o.canceled';
 
 /** Rollouts created before an id, newest first. */
 export async function listRollouts(

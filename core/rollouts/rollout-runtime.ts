@@ -86,7 +86,7 @@ export interface RolloutRuntime {
 }
 
 /** The columns of a stage as {@link StageCounts}. */
-const STAGE_COUNTS = `jsonb_build_object('assigned', claimed, 'succeeded', succeeded, 'failed', failed,
+const STAGE_COUNTS = `jsonb_build_object('assigned', assigned, 'succeeded', succeeded, 'failed', failed,
            'failurePoints', failure_points, 'canceled', canceled)`;
 
 /** When the gates of the rollout of an update `u` were last reset: updates that ended earlier do not count. */
@@ -137,7 +137,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      ) AS s ON true
      CROSS JOIN LATERAL (
        SELECT ${STAGE_COUNTS} AS counts FROM (
-         SELECT coalesce(sum(claimed), 0) AS claimed, coalesce(sum(succeeded), 0) AS succeeded,
+         SELECT coalesce(sum(assigned), 0) AS assigned, coalesce(sum(succeeded), 0) AS succeeded,
            coalesce(sum(failed), 0) AS failed, coalesce(sum(failure_points), 0) AS failure_points,
            coalesce(sum(canceled), 0) AS canceled
          FROM rollout_stages WHERE rollout_id = r.id) AS sums

@@ -7,7 +7,7 @@ import { migrate } from '../../../core/db/migrations.ts';
 function busyServer(others: number): Database {
   let beaten = 0;
   return {
-    query: async <Row>() => [{ version: 0 }] as Row[],
+    query: async <Row>() => [] as Row[],
     async transaction<T>() {
       if (beaten++ < others) throw new SqlError('XX000', 'ERROR: tuple concurrently updated');
       return undefined as T;

@@ -23,7 +23,7 @@ const pausedReason = async () =>
     ?.paused_reason;
 const gates = async () =>
   (
-    await db.app.query('SELECT claimed AS assigned, succeeded, failed, failure_points, canceled FROM rollout_stages')
+    await db.app.query('SELECT assigned, succeeded, failed, failure_points, canceled FROM rollout_stages')
   )[0];
 
 describe('gates that are reset', () => {

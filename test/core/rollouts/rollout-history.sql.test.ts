@@ -56,7 +56,7 @@ describe('what dashboards read', () => {
     };
     expect(await overview()).toMatchObject({ state: 'active', devices: 0 });
     await service.tick();
-    expect(await overview()).toMatchObject({ state: 'active', devices: 3, in_progress: 3, owed: 0 });
+    expect(await overview()).toMatchObject({ state: 'active', devices: 3, in_progress: 3, pending: 0 });
     await service.succeed('d0');
     await service.fetch('d1');
     await service.result('d1', 4);
