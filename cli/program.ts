@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { addConsole } from './console.ts';
-import { addCost } from './cost.ts';
-import { addDeadLetters } from './dead-letters.ts';
-import { addDeviceCommands } from './device.ts';
-import { addDoctor } from './doctor.ts';
-import { addEvents } from './events.ts';
-import { EXIT } from './failure.ts';
-import { addReleaseCommands } from './release.ts';
-import { addRolloutCommands } from './rollout.ts';
-import { addServiceCommands } from './service.ts';
-import { ROOT } from './target.ts';
+import { addCost } from './commands/cost/cost-command.ts';
+import { addDeviceCommands } from './commands/device/device-commands.ts';
+import { addDoctor } from './commands/doctor/doctor-command.ts';
+import { addReleaseCommands } from './commands/release/release-commands.ts';
+import { addRolloutCommands } from './commands/rollout/rollout-commands.ts';
+import { addConsole } from './commands/service/console.ts';
+import { addDeadLetters } from './commands/service/dead-letters.ts';
+import { addEvents } from './commands/service/events.ts';
+import { addServiceCommands } from './commands/service/service-commands.ts';
+import { EXIT } from './session/failure.ts';
+import { ROOT } from './session/target.ts';
 
 const HELP = `
 Acts on the local system that runs here (npm start; PAKU_OTA_HOME names its folder), else on a deployment in

@@ -1,5 +1,5 @@
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
-import { bold, dim, green, red } from '../style.ts';
+import { bold, dim, green, red } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, caller, duration, instant, instantAgo, withInstants, words } from './units.ts';
 

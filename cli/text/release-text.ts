@@ -1,5 +1,5 @@
 import type { RejectedUpload, Release, ReleaseDetail } from '../../api/releases.ts';
-import { bold, green, red, yellow } from '../style.ts';
+import { bold, green, red, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, bytes, caller, count, instantAgo } from './units.ts';
 

@@ -7,9 +7,9 @@ import type {
   RolloutDraft,
   RolloutSummary,
 } from '../../api/rollouts.ts';
-import { bold, cyan, dim, green, red, yellow } from '../style.ts';
 import { detailText, notFinal } from './device-text.ts';
 import { type StagedRollout, stageLines } from './stage-text.ts';
+import { bold, cyan, dim, green, red, yellow } from './style.ts';
 import { facts, pad, table } from './table.ts';
 import { ago, caller, count, instant, instantAgo, number, withInstants, words } from './units.ts';
 

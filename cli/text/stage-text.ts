@@ -1,5 +1,5 @@
 import type { Progress, Rollout } from '../../api/rollouts.ts';
-import { dim, green, red } from '../style.ts';
+import { dim, green, red } from './style.ts';
 import { pad } from './table.ts';
 import { bar, number, percent } from './units.ts';
 

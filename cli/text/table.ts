@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { dim } from '../style.ts';
+import { dim } from './style.ts';
 
 export interface Column<Row> {
   readonly head: string;

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import {
+  IoTDataPlaneClient,
+  ResourceNotFoundException,
+  SendDirectMessageCommand,
+} from '@aws-sdk/client-iot-data-plane';
+import { GetBucketNotificationConfigurationCommand, GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
+import { mockClient } from 'aws-sdk-client-mock';
+import { describe, expect, test } from 'vitest';
+import type { DeviceDetail } from '../../../../api/devices.ts';
+import type { Release } from '../../../../api/releases.ts';
+import type { DeviceUpdate } from '../../../../api/rollouts.ts';
+import { behavioursOf, type Evidence, JUDGES, readAssumptions } from '../../../../cli/commands/doctor/assumptions.ts';
+import { checkBucket, sendToNobody } from '../../../../cli/commands/doctor/check-aws.ts';
+import { checkClock, checkSchema } from '../../../../cli/commands/doctor/check-system.ts';
+
+const DOCUMENT = readFileSync(new URL('../../../../docs/aws-assumptions.md', import.meta.url), 'utf8');
+
+const target = {
+  kind: 'aws' as const,
+  name: 'stack PakuOta in eu-west-1',
+  apiUrl: 'https://api',
+  region: 'eu-west-1',
+  credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+  outputs: new Map([['FirmwareBucket', 'the-bucket']]),
+};
+
+test('each line of docs/aws-assumptions.md has one judgement, and each judgement one line', () => {
+  const behaviours = behavioursOf(DOCUMENT);
+  expect(behaviours.length).toBeGreaterThan(10);
+  for (const beginning of Object.keys(JUDGES)) {
+    expect([beginning, behaviours.filter((text) => text.startsWith(beginning)).length]).toEqual([beginning, 1]);
+  }
+  expect(Object.keys(JUDGES)).toHaveLength(behaviours.length);
+});
+
+describe('what AWS is trusted to do', () => {
+  const nothing: Evidence = {
+    device: null,
+    release: null,
+    update: null,
+    direct: { kind: 'denied', message: 'AccessDenied: no' },
+    databaseSkewSeconds: null,
+  };
+  const outcomes = (evidence: Evidence | 'imitated') => readAssumptions(evidence).map(({ outcome }) => outcome);
+  const about = (evidence: Evidence, word: string) =>
+    readAssumptions(evidence).find(({ check }) => check.includes(word))?.outcome;
+
+  test('is imitated on one machine, line by line', () => {
+    expect(new Set(outcomes('imitated'))).toEqual(new Set(['imitated']));
+    expect(outcomes('imitated')).toHaveLength(behavioursOf(DOCUMENT).length);
+  });
+
+  test('is not called tested where there is nothing to see', () => {
+    expect(new Set(outcomes(nothing))).toEqual(new Set(['not tested']));
+  });
+
+  test('is judged by what a deployment that works shows', () => {
+    const evidence: Evidence = {
+      device: { device_id: 'ESP32-1', client_id: 'ESP32-1', last_seen: '2026-03-02T12:00:00.000Z' } as DeviceDetail,
+      release: { device_model: 'esp32-s3', version: '2.1.0' } as Release,
+      update: { device_id: 'ESP32-1', firmware_version: '2.1.0' } as DeviceUpdate,
+      direct: { kind: 'absent' },
+      databaseSkewSeconds: 0.4,
+    };
+    expect(outcomes(evidence)).not.toContain('fail');
+    expect(about(evidence, '`timestamp()`')).toBe('pass');
+    expect(about(evidence, 'reaches a client')).toBe('partly');
+    expect(about(evidence, 'default endpoint')).toBe('pass');
+    expect(about(evidence, 'Object Created')).toBe('pass');
+    expect(about(evidence, 'paused cluster')).toBe('not tested');
+  });
+
+  test('fails where a deployment shows the contrary', () => {
+    const evidence: Evidence = {
+      ...nothing,
+      device: { device_id: 'ESP32-1', client_id: null, last_seen: '2026-03-02T12:00:00.000Z' } as DeviceDetail,
+      direct: { kind: 'other', message: 'accepted' },
+      databaseSkewSeconds: 3600,
+    };
+    expect(about(evidence, '`timestamp()`')).toBe('fail');
+    expect(about(evidence, 'reaches a client')).toBe('fail');
+    expect(about(evidence, '`timestamptz`')).toBe('fail');
+  });
+});
+
+test('a clock that no signature survives is a failure, one that is a little off is not', () => {
+  expect(checkClock(0.7)).toMatchObject({ outcome: 'pass', detail: 'this machine and the API agree' });
+  expect(checkClock(-40)).toMatchObject({ outcome: 'pass', detail: 'this machine is 40 s behind the API' });
+  expect(checkClock(600)).toMatchObject({
+    outcome: 'fail',
+    detail: expect.stringContaining('10 min ahead of the API'),
+  });
+  expect(checkClock(null)).toMatchObject({ outcome: 'not tested' });
+});
+
+test('a schema of another version says which side to update', () => {
+  expect(checkSchema(3, 3, 'service 1', 'npm run deploy')).toMatchObject({ outcome: 'pass' });
+  expect(checkSchema(2, 3, 'service 1', 'npm run deploy').detail).toContain('npm run deploy');
+  expect(checkSchema(4, 3, 'service 1', 'npm run deploy').detail).toContain('this paku-ota is older');
+});
+
+describe('a bucket', () => {
+  const s3 = mockClient(S3Client);
+
+  test('must keep versions and announce uploads', async () => {
+    s3.on(GetBucketVersioningCommand, { Bucket: 'the-bucket' }).resolves({ Status: 'Enabled' });
+    s3.on(GetBucketNotificationConfigurationCommand).resolves({ EventBridgeConfiguration: {} });
+    expect(await checkBucket(target)).toMatchObject({ outcome: 'pass' });
+    s3.on(GetBucketNotificationConfigurationCommand).resolves({});
+    expect(await checkBucket(target)).toMatchObject({
+      outcome: 'fail',
+      detail: expect.stringContaining('EventBridge'),
+    });
+  });
+
+  test('that may not be looked at is not tested', async () => {
+    s3.on(GetBucketVersioningCommand).rejects(Object.assign(new Error('no'), { name: 'AccessDenied' }));
+    s3.on(GetBucketNotificationConfigurationCommand).resolves({});
+    expect(await checkBucket(target)).toMatchObject({
+      outcome: 'not tested',
+      detail: 'your identity may not look: no',
+    });
+  });
+});
+
+describe('a message to nobody', () => {
+  const iot = mockClient(IoTDataPlaneClient);
+
+  test('is addressed to a client that cannot exist, and 404 is what is expected', async () => {
+    iot.on(SendDirectMessageCommand).rejects(new ResourceNotFoundException({ $metadata: {}, message: 'gone' }));
+    expect(await sendToNobody(target)).toEqual({ kind: 'absent' });
+    expect(iot.commandCalls(SendDirectMessageCommand)[0]?.args[0].input.clientId).toMatch(/^paku-ota-doctor-/);
+  });
+
+  test('that is accepted, or refused by IAM, is told apart', async () => {
+    iot.on(SendDirectMessageCommand).resolves({});
+    expect(await sendToNobody(target)).toMatchObject({ kind: 'other' });
+    iot.on(SendDirectMessageCommand).rejects(Object.assign(new Error('no'), { name: 'ForbiddenException' }));
+    expect(await sendToNobody(target)).toEqual({ kind: 'denied', message: 'ForbiddenException: no' });
+  });
+});
