@@ -1,16 +1,16 @@
 import { Link, Route, Switch } from 'wouter';
+import { useSessionEnd } from './api/session.ts';
 import { DevicePage } from './devices/device.tsx';
 import { DevicesPage } from './devices/devices.tsx';
 import { OverviewPage } from './overview/overview.tsx';
-import { Page } from './parts/page.tsx';
-import { SessionEnd } from './parts/session-end.tsx';
-import { Shell } from './parts/shell.tsx';
 import { ReleasePage } from './releases/release.tsx';
 import { ReleasesPage } from './releases/releases.tsx';
 import { NewRolloutPage } from './rollouts/new-rollout.tsx';
 import { RolloutPage } from './rollouts/rollout.tsx';
 import { RolloutsPage } from './rollouts/rollouts.tsx';
-import { useSessionEnd } from './session.ts';
+import { Page } from './ui/page.tsx';
+import { SessionEnd } from './ui/session-end.tsx';
+import { Shell } from './ui/shell.tsx';
 
 export function App() {
   if (useSessionEnd()) return <SessionEnd />;

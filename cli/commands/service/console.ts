@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { signedFetch } from '../../../api/signed-fetch.ts';
-import { startConsole } from '../../../console/serve.ts';
+import { startConsole } from '../../../console/server/serve.ts';
 import { buildConsole } from '../../../local/start/index.ts';
 import { acts, addCommand, whole } from '../../session/command.ts';
 import { CliError } from '../../session/failure.ts';

@@ -4,11 +4,11 @@ import { Link } from 'wouter';
 import type { Page } from '../../../api/client.ts';
 import type { DeviceDetail, Explanation } from '../../../api/devices.ts';
 import type { RolloutSummary } from '../../../api/rollouts.ts';
-import { api, isNotFound } from '../api.ts';
-import { byVersion, capital, withLocalTimes } from '../format.ts';
-import { Ago } from '../parts/bits.tsx';
-import { useLastError } from '../parts/last-error.ts';
-import { Loaded } from '../parts/loaded.tsx';
+import { api, isNotFound } from '../api/api.ts';
+import { byVersion, capital, withLocalTimes } from '../text/format.ts';
+import { Ago } from '../ui/components.tsx';
+import { useLastError } from '../ui/last-error.ts';
+import { Loaded } from '../ui/loaded.tsx';
 import { useRolloutsOf } from './rollouts-of.ts';
 
 /** Why is it not on 2.4? Of itself about the rollout that the service finds to be the device's; else about a version. */

@@ -1,6 +1,6 @@
 import type { TimelineEntry } from '../../../api/devices.ts';
-import { caller, words } from '../format.ts';
-import { type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
+import { caller, words } from '../text/format.ts';
+import { type Tone, UPDATE_LABELS, type UpdateState } from '../text/labels.ts';
 
 /** One line of a timeline: an entry, or several of progress that say little each. */
 export interface TimelineLine {

@@ -1,10 +1,10 @@
 import type { RejectedMessage } from '../../../api/service.ts';
-import { api } from '../api.ts';
-import { counted } from '../format.ts';
-import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton } from '../parts/bits.tsx';
-import { Dialog } from '../parts/dialog.tsx';
-import { Loaded } from '../parts/loaded.tsx';
+import { api } from '../api/api.ts';
+import { itemsOf, usePages } from '../api/pages.ts';
+import { counted } from '../text/format.ts';
+import { Ago, MoreButton } from '../ui/components.tsx';
+import { Dialog } from '../ui/dialog.tsx';
+import { Loaded } from '../ui/loaded.tsx';
 
 export function RejectedMessages({ onClose }: { readonly onClose: () => void }) {
   const messages = usePages(['rejected-messages'], api.rejectedMessages);

@@ -1,6 +1,6 @@
 import type { Fleet, VersionHistory } from '../../../api/service.ts';
 import type { Series } from '../charts/area-chart.tsx';
-import { byVersion } from '../format.ts';
+import { byVersion } from '../text/format.ts';
 
 /** More than these cannot be told apart by colour. */
 const SHOWN = 7;

@@ -2,11 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
-import { api } from '../api.ts';
+import { api } from '../api/api.ts';
 import { Chart } from '../charts/chart.tsx';
-import { count, counted, dateTime, percent } from '../format.ts';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
+import { count, counted, dateTime, percent } from '../text/format.ts';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
 import { type VersionSeries, versionSeries } from './version-series.ts';
 
 const SPANS = [

@@ -1,12 +1,12 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type DragEvent, type FormEvent, useState } from 'react';
 import type { UploadOutcome } from '../../../api/releases.ts';
-import { api, refresh } from '../api.ts';
-import { bytes } from '../format.ts';
-import { Field, FormErrors, fieldErrorsOf, TextField } from '../parts/form.tsx';
-import { Failure } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
-import { type Peek, peek } from './peek.ts';
+import { api, refresh } from '../api/api.ts';
+import { bytes } from '../text/format.ts';
+import { Field, FormErrors, fieldErrorsOf, TextField } from '../ui/form.tsx';
+import { Failure } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
+import { type Peek, peek } from './read-image-header.ts';
 import { type UploadForm, type UploadStep, uploadRelease } from './send-file.ts';
 import { Verdict } from './verdict.tsx';
 

@@ -1,11 +1,11 @@
 import { Link } from 'wouter';
 import type { RejectedUpload, Release, UploadOutcome } from '../../../api/releases.ts';
-import { bytes, capital } from '../format.ts';
-import { Panel } from '../parts/page.tsx';
+import { bytes, capital } from '../text/format.ts';
+import { Panel } from '../ui/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
+import { XRay } from './image-contents.tsx';
 import { releasePath } from './release-path.ts';
-import { verdictName } from './verdict-words.ts';
-import { XRay } from './x-ray.tsx';
+import { verdictName } from './verdict-text.ts';
 
 interface VerdictProps {
   readonly outcome: UploadOutcome;

@@ -1,5 +1,5 @@
 import type { RolloutAction } from '../../../api/rollouts.ts';
-import type { RolloutState } from '../labels.ts';
+import type { RolloutState } from '../text/labels.ts';
 
 /** What may be done to a rollout in its state, in the order of the buttons. */
 export const ACTIONS_OF: Readonly<Record<RolloutState, readonly RolloutAction[]>> = {

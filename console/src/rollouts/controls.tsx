@@ -1,10 +1,10 @@
 import { useState } from 'react';
 import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
+import { api } from '../api/api.ts';
+import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
+import { Members } from './eligible-devices.tsx';
 import { LimitsDialog } from './limits-dialog.tsx';
-import { Members } from './members.tsx';
 
 interface Control {
   readonly name: string;

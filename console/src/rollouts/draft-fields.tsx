@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
-import { api } from '../api.ts';
-import { byVersion, count } from '../format.ts';
-import { Field, type Options, SelectField, TextAreaField, TextField } from '../parts/form.tsx';
+import { api } from '../api/api.ts';
+import { byVersion, count } from '../text/format.ts';
+import { Field, type Options, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { type DraftForm, nameOf } from './draft.ts';
 
 export interface DraftProps {

@@ -1,12 +1,12 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Decision, Progress } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { capital, count, counted, dateTime } from '../format.ts';
-import type { Tone, UpdateState } from '../labels.ts';
-import { Ago, StatusPill } from '../parts/bits.tsx';
-import { Loaded } from '../parts/loaded.tsx';
-import { decisionWords } from './decision-words.ts';
+import { api } from '../api/api.ts';
+import { capital, count, counted, dateTime } from '../text/format.ts';
+import type { Tone, UpdateState } from '../text/labels.ts';
+import { Ago, StatusPill } from '../ui/components.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { decisionWords } from './decision-text.ts';
 
 /** Failures grouped by reason, the most frequent first. */
 export function Failures({ of }: { readonly of: Progress['failures'] }) {

@@ -1,8 +1,8 @@
 import { useState } from 'react';
 import type { Rollout, RolloutChange } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { ActionDialog } from '../parts/dialog.tsx';
-import { TextField } from '../parts/form.tsx';
+import { api } from '../api/api.ts';
+import { ActionDialog } from '../ui/dialog.tsx';
+import { TextField } from '../ui/form.tsx';
 import { shareOf } from './draft.ts';
 
 const text = (value: number | null) => (value === null ? '' : String(value));

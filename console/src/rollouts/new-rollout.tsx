@@ -1,17 +1,17 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
-import { api, messageOf, refresh } from '../api.ts';
-import { counted } from '../format.ts';
-import { useDebounced } from '../parts/debounced.ts';
-import { ActionDialog } from '../parts/dialog.tsx';
-import { FormErrors, fieldErrorsOf } from '../parts/form.tsx';
-import { Failure } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
+import { api, messageOf, refresh } from '../api/api.ts';
+import { counted } from '../text/format.ts';
+import { useDebounced } from '../ui/debounced.ts';
+import { ActionDialog } from '../ui/dialog.tsx';
+import { FormErrors, fieldErrorsOf } from '../ui/form.tsx';
+import { Failure } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { type DraftForm, EMPTY_FORM, toDraft } from './draft.ts';
 import { WhatFields, WhoFields } from './draft-fields.tsx';
-import { PaceFields } from './pace-fields.tsx';
 import { PreviewResult } from './preview.tsx';
+import { PaceFields } from './strategy-fields.tsx';
 
 const PARENT = { name: 'Rollouts', href: '/rollouts' };
 

@@ -1,8 +1,8 @@
 import { useMemo } from 'react';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { Chart } from '../charts/chart.tsx';
-import { counted } from '../format.ts';
-import { Empty } from '../parts/loaded.tsx';
+import { counted } from '../text/format.ts';
+import { Empty } from '../ui/loaded.tsx';
 import { outcomeCurve } from './outcome-curve.ts';
 
 interface OutcomesProps {

@@ -1,6 +1,6 @@
 import type { Preview } from '../../../api/rollouts.ts';
-import { count, counted } from '../format.ts';
 import { Warnings } from '../releases/verdict.tsx';
+import { count, counted } from '../text/format.ts';
 
 interface PreviewResultProps {
   readonly preview: Preview;

@@ -1,7 +1,7 @@
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
-import { count, counted } from '../format.ts';
-import { countsOf, OutcomeBar, totalOf } from '../parts/bar.tsx';
-import { Ago } from '../parts/bits.tsx';
+import { count, counted } from '../text/format.ts';
+import { countsOf, OutcomeBar, totalOf } from '../ui/bar.tsx';
+import { Ago } from '../ui/components.tsx';
 
 type Stage = Progress['stages'][number];
 

@@ -1,4 +1,4 @@
-import { capital, sentence } from '../format.ts';
+import { capital, sentence } from '../text/format.ts';
 
 /** Names that are not written as other words are. */
 const NAMES: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Fetch } from '../api/client.ts';
-import { checkLoopback, Gate } from './server/admission.ts';
-import { send, sendNoSession, sendProblem } from './server/answer.ts';
-import { PassOn } from './server/pass-on.ts';
-import { readStaticFiles, type StaticFile } from './server/static-files.ts';
+import type { Fetch } from '../../api/client.ts';
+import { checkLoopback, Gate } from './admission.ts';
+import { send, sendNoSession, sendProblem } from './answer.ts';
+import { PassOn } from './proxy.ts';
+import { readStaticFiles, type StaticFile } from './static-files.ts';
 
 export interface ConsoleOptions {
   /** Folder of the built pages. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { peek } from '../../console/src/releases/peek.ts';
-import { buildImage } from '../../fleet/build-image.ts';
+import { peek } from '../../../../console/src/releases/read-image-header.ts';
+import { buildImage } from '../../../../fleet/build-image.ts';
 
 const kindOf = (bytes: Buffer) => peek(new Blob([new Uint8Array(bytes)]));
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type RunningConsole, startConsole } from '../../console/serve.ts';
+import { type RunningConsole, startConsole } from '../../../console/server/serve.ts';
 
 /** Stands for the API and for S3, and remembers what came. */
 interface Upstream {

@@ -1,4 +1,4 @@
-import { CheckField, type Options, SelectField, TextField } from '../parts/form.tsx';
+import { CheckField, type Options, SelectField, TextField } from '../ui/form.tsx';
 import { DAYS, type DraftForm, type StageForm } from './draft.ts';
 import { Choices, type DraftProps } from './draft-fields.tsx';
 

@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Rollout } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { Loaded } from '../parts/loaded.tsx';
+import { api } from '../api/api.ts';
+import { Loaded } from '../ui/loaded.tsx';
 import { PreviewResult } from './preview.tsx';
 
 /** Where the members of a rollout stand now, whom it leaves out among them, and why. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ACTIONS_OF } from '../../console/src/rollouts/actions.ts';
-import { ROLLOUT_ACTIONS, ROLLOUT_STATES, statesFor } from '../../core/policy/index.ts';
+import { ACTIONS_OF } from '../../../../console/src/rollouts/actions.ts';
+import { ROLLOUT_ACTIONS, ROLLOUT_STATES, statesFor } from '../../../../core/policy/index.ts';
 
 test('the console offers what the service does in each state', () => {
   for (const state of ROLLOUT_STATES) {

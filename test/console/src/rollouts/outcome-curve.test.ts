@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { outcomeCurve } from '../../console/src/rollouts/outcome-curve.ts';
+import { outcomeCurve } from '../../../../console/src/rollouts/outcome-curve.ts';
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString();
 

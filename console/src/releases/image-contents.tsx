@@ -1,6 +1,6 @@
-import { bytes, count, hex, percent } from '../format.ts';
-import { type Fact, Facts } from '../parts/bits.tsx';
-import { type Column, ListTable } from '../parts/list-table.tsx';
+import { bytes, count, hex, percent } from '../text/format.ts';
+import { type Fact, Facts } from '../ui/components.tsx';
+import { type Column, ListTable } from '../ui/list-table.tsx';
 import type { ParsedImage, Segment } from './image.ts';
 
 /** What the image's own bytes say: header, segments, description, check values. */

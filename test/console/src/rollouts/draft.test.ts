@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { rolloutDraft } from '../../api/rollouts.ts';
-import { type DraftForm, EMPTY_FORM, toDraft } from '../../console/src/rollouts/draft.ts';
+import { rolloutDraft } from '../../../../api/rollouts.ts';
+import { type DraftForm, EMPTY_FORM, toDraft } from '../../../../console/src/rollouts/draft.ts';
 
 const draftOf = (part: Partial<DraftForm>) => toDraft({ ...EMPTY_FORM, model: 'esp32-s3', version: '2.0.0', ...part });
 

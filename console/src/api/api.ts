@@ -1,5 +1,5 @@
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
-import { ApiClient, ApiError } from '../../api/client.ts';
+import { ApiClient, ApiError } from '../../../api/client.ts';
 import { noteEnd } from './session.ts';
 
 /** The console's own server passes calls on; it signs them. */

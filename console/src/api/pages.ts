@@ -1,5 +1,5 @@
 import { type InfiniteData, keepPreviousData, useInfiniteQuery } from '@tanstack/react-query';
-import type { Page } from '../../api/client.ts';
+import type { Page } from '../../../api/client.ts';
 
 type ReadPage<T> = (query: { readonly cursor: string | undefined; readonly limit: number }) => Promise<Page<T>>;
 

@@ -1,4 +1,4 @@
-import { caller, capital, words } from '../format.ts';
+import { caller, capital, words } from '../text/format.ts';
 
 /** Without the account of whoever it is. */
 const byWhom = (by: string | null) => (by === null ? '' : `by ${caller(by)}`);

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { ApiError } from '../../api/client.ts';
+import { ApiError } from '../../../api/client.ts';
 
 /** How the console's own server refuses a page that an earlier run of it gave out. */
 const NO_SESSION = 'urn:paku-ota:console-no-session';

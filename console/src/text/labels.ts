@@ -1,4 +1,4 @@
-import type { DeviceUpdate, Rollout } from '../../api/rollouts.ts';
+import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
 
 /** How something is coloured; the text beside it says the same. */
 export type Tone = 'ok' | 'busy' | 'idle' | 'warn' | 'bad';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { attributeChanges, attributeLines } from '../../console/src/devices/attributes.ts';
+import { attributeChanges, attributeLines } from '../../../../console/src/devices/attributes.ts';
 
 describe('the attributes of a device, as lines', () => {
   const BEFORE = attributeLines({ site: 'rome', slot: 3, heated: true });

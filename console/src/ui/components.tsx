@@ -1,7 +1,14 @@
 import type { ReactNode } from 'react';
-import { ago, dateTime } from '../format.ts';
-import { labelOf, ROLLOUT_TONES, type RolloutState, type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
-import { useNow } from '../now.ts';
+import { ago, dateTime } from '../text/format.ts';
+import {
+  labelOf,
+  ROLLOUT_TONES,
+  type RolloutState,
+  type Tone,
+  UPDATE_LABELS,
+  type UpdateState,
+} from '../text/labels.ts';
+import { useNow } from './now.ts';
 
 export function Pill({ tone, children }: { readonly tone: Tone; readonly children: ReactNode }) {
   return <span className={`pill ${tone}`}>{children}</span>;

@@ -1,5 +1,5 @@
-import { count } from '../format.ts';
-import { UPDATE_LABELS, type UpdateState } from '../labels.ts';
+import { count } from '../text/format.ts';
+import { UPDATE_LABELS, type UpdateState } from '../text/labels.ts';
 
 /** The parts of a bar from left to right. */
 const PARTS = ['succeeded', 'in_progress', 'owed', 'canceled', 'failed'] as const;
