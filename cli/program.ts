@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { addCost } from './commands/cost/cost-command.ts';
-import { addDeviceCommands } from './commands/device/device-commands.ts';
-import { addDoctor } from './commands/doctor/doctor-command.ts';
-import { addReleaseCommands } from './commands/release/release-commands.ts';
-import { addRolloutCommands } from './commands/rollout/rollout-commands.ts';
-import { addConsole } from './commands/service/console.ts';
-import { addDeadLetters } from './commands/service/dead-letters.ts';
-import { addEvents } from './commands/service/events.ts';
-import { addServiceCommands } from './commands/service/service-commands.ts';
-import { EXIT } from './session/failure.ts';
-import { ROOT } from './session/target.ts';
+import { addCost } from './commands/cost/index.ts';
+import { addDeviceCommands } from './commands/device/index.ts';
+import { addDoctor } from './commands/doctor/index.ts';
+import { addReleaseCommands } from './commands/release/index.ts';
+import { addRolloutCommands } from './commands/rollout/index.ts';
+import { addServiceCommands } from './commands/service/index.ts';
+import { EXIT, ROOT } from './session/index.ts';
 
 const HELP = `
 Acts on the local system that runs here (npm start; PAKU_OTA_HOME names its folder), else on a deployment in
@@ -20,7 +16,7 @@ and --stack of each command say otherwise.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`;
 
-/** Every command, ready to parse. */
+/** The program with all its commands. */
 export function makeProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
@@ -36,9 +32,6 @@ export function makeProgram(): Command {
   addDeviceCommands(program);
   addRolloutCommands(program);
   addServiceCommands(program);
-  addEvents(program);
-  addDeadLetters(program);
-  addConsole(program);
   addDoctor(program);
   addCost(program);
 

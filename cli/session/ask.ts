@@ -2,8 +2,9 @@ import { confirm, isCancel } from '@clack/prompts';
 import { CliError, EXIT } from './failure.ts';
 
 /**
- * Asks before firmware is sent or something is lost for good. On standard error, since standard output is for data.
- * @throws CliError when the answer is no, or when nobody is there to answer
+ * Asks before firmware is sent or something is lost for good. The question goes to standard error, because standard
+ * output carries data.
+ * @throws CliError when the answer is no, or when there is no terminal to answer on
  */
 export async function confirmOrStop(question: string, isYes: boolean): Promise<void> {
   if (isYes) return;

@@ -1,10 +1,10 @@
 import { ApiError } from '../../api/client.ts';
-import { printable } from '../text/printable.ts';
+import { printable } from '../text/index.ts';
 
-/** 0: done. */
+/** Exit codes other than 0, which means done. */
 export const EXIT = { failed: 1, usage: 2 } as const;
 
-/** For the person at the terminal; shown without a stack. */
+/** An error whose message is for the person at the terminal; it is printed without a stack. */
 export class CliError extends Error {
   override readonly name = 'CliError';
   readonly exitCode: number;
@@ -15,7 +15,7 @@ export class CliError extends Error {
   }
 }
 
-/** What went wrong, as lines: the first is a sentence, further ones name fields. */
+/** An error as lines: the first is a sentence, further ones name fields. */
 export function describeFailure(error: unknown): string[] {
   if (error instanceof ApiError) return describeProblem(error);
   return [error instanceof Error ? error.message : String(error)];

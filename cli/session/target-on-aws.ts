@@ -9,8 +9,9 @@ const NEITHER =
   'no local system runs here and no AWS deployment could be found: start the local one with npm start (in another folder: name its state folder with PAKU_OTA_HOME), or name a deployment with --profile, --region and --stack';
 
 /**
- * The deployment, by the outputs of its stack, with the credentials that every AWS tool would use.
- * @param isNamed whether the user asked for AWS, rather than having no local system
+ * Reads the deployment from the outputs of its stack, with the credentials that every AWS tool would use.
+ * @param isNamed true when the flags ask for AWS; false when no local system was found
+ * @throws CliError that says what is missing and what to do
  */
 export async function findDeployment(place: Deployment, isNamed: boolean): Promise<Target> {
   const { profile, region: wanted, stack } = place;

@@ -22,7 +22,7 @@ export function updateText({
 }: Pick<Device, 'update' | 'current_firmware_version'>): string | null {
   if (update === null) return null;
   const { firmware_version: version, status, is_open: isOpen, progress_percent: percent, reason } = update;
-  if (status === 'success' && isOpen) return `→ ${version} ${notFinal(version === current)}`;
+  if (status === 'success' && isOpen) return `→ ${version} ${unprovenText(version === current)}`;
   if (status === 'success') return green(`✓ ${version}`);
   if (!isOpen) return red(`✗ ${version} ${words(status)}${reason === null ? '' : `: ${reason}`}`);
   const doing = status === 'pending' ? 'owed' : words(status);
@@ -30,7 +30,8 @@ export function updateText({
 }
 
 /** A success that is none yet: what was written must boot, and what booted must stay up. */
-export const notFinal = (isRunning: boolean): string => (isRunning ? 'runs it, not final yet' : 'written, must boot');
+export const unprovenText = (isRunning: boolean): string =>
+  isRunning ? 'runs it, not final yet' : 'written, must boot';
 
 export function deviceText(device: DeviceDetail, now: Date): string[] {
   const { uptime_seconds: uptime, signal_strength_dbm: signal, metadata } = device;
@@ -75,10 +76,10 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
 /** Shown elsewhere, or by a device's clock, which nobody trusts. */
 const SHOWN_ELSEWHERE = ['timestamp', 'updateId', 'attempt'];
 /** The history of a rollout has columns for them. */
-const OF_DECISIONS = [...SHOWN_ELSEWHERE, 'by', 'reason'];
+const HIDDEN_IN_HISTORY = [...SHOWN_ELSEWHERE, 'by', 'reason'];
 
 /** `state: Downloading, percent: 45, groups: vans boats`; what is nested deeper as JSON. */
-export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = OF_DECISIONS): string =>
+export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = HIDDEN_IN_HISTORY): string =>
   Object.entries(detail)
     .filter(([key, value]) => value !== null && value !== '' && !hidden.includes(key))
     .map(([key, value]) => `${words(key)}: ${valueText(value)}`)

@@ -7,7 +7,7 @@ import type {
   RolloutDraft,
   RolloutSummary,
 } from '../../api/rollouts.ts';
-import { detailText, notFinal } from './device-text.ts';
+import { detailText, unprovenText } from './device-text.ts';
 import { type StagedRollout, stageLines } from './stage-text.ts';
 import { bold, cyan, dim, green, red, yellow } from './style.ts';
 import { facts, pad, table } from './table.ts';
@@ -56,12 +56,12 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
-    ...preview.held_by_others.map(heldText),
+    ...preview.held_by_others.map(heldByOtherText),
     ...(stones === 0 ? [] : [`${number(stones)} of those that will go by way of another release first.`]),
   ];
 }
 
-function heldText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
+function heldByOtherText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
   const what = status === 'owed' ? 'owed an update by rollout' : 'being updated by rollout';
   const then = status === 'owed' ? 'this one takes them over' : 'this one waits for them';
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
@@ -101,7 +101,7 @@ function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): 
 }
 
 /** The one line that says that a rollout is there. */
-export const madeText = (rollout: Rollout, isNew: boolean): string =>
+export const createdText = (rollout: Rollout, isNew: boolean): string =>
   `${isNew ? green('made') : 'existed already'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
 
 export function rolloutText(rollout: Rollout, now: Date): string[] {
@@ -117,7 +117,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
       ['now', rollout.waiting_for && withInstants(rollout.waiting_for)],
       ['updates', `${model} to ${version}`],
       ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
-      ['so far', talliesText(rollout)],
+      ['so far', countsText(rollout)],
       [
         'created',
         `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${caller(rollout.created_by)}` : ''}`,
@@ -129,7 +129,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
 }
 
 /** `6 devices claimed: 4 succeeded, 1 failed, 1 under way`. */
-export function talliesText(rollout: RolloutSummary): string {
+export function countsText(rollout: RolloutSummary): string {
   const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
   const parts = [
@@ -183,7 +183,7 @@ export function updateTable(updates: readonly DeviceUpdate[], now: Date): string
 }
 
 function updateState({ status, completed_at, booted_at, progress_percent: progress }: DeviceUpdate): string {
-  if (status === 'success' && completed_at === null) return notFinal(booted_at !== null);
+  if (status === 'success' && completed_at === null) return unprovenText(booted_at !== null);
   if (status === 'success') return green('success');
   if (FAILED.some((failed) => failed === status)) return red(words(status));
   if (status === 'pending') return 'owed';

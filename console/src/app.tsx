@@ -1,13 +1,9 @@
 import { Link, Route, Switch } from 'wouter';
-import { useSessionEnd } from './api/session.ts';
-import { DevicePage } from './devices/device.tsx';
-import { DevicesPage } from './devices/devices.tsx';
-import { OverviewPage } from './overview/overview.tsx';
-import { ReleasePage } from './releases/release.tsx';
-import { ReleasesPage } from './releases/releases.tsx';
-import { NewRolloutPage } from './rollouts/new-rollout.tsx';
-import { RolloutPage } from './rollouts/rollout.tsx';
-import { RolloutsPage } from './rollouts/rollouts.tsx';
+import { useSessionEnd } from './data/session.ts';
+import { DevicePage, DevicesPage } from './devices/index.ts';
+import { OverviewPage } from './overview/index.ts';
+import { ReleasePage, ReleasesPage } from './releases/index.ts';
+import { NewRolloutPage, RolloutPage, RolloutsPage } from './rollouts/index.ts';
 import { Page } from './ui/page.tsx';
 import { SessionEnd } from './ui/session-end.tsx';
 import { Shell } from './ui/shell.tsx';

@@ -1,3 +1,4 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
 import type { CommandFamily, Models } from '../../core/policy/index.ts';
 
@@ -52,6 +53,9 @@ export interface Caller {
   };
   readonly Variables: { caller: string };
 }
+
+/** The application that the routes are added to. */
+export type App = OpenAPIHono<Caller>;
 
 /** Values as JSON has them: a Date is its ISO text. */
 export type Json<T> = T extends Date ? string : T extends object ? { [K in keyof T]: Json<T[K]> } : T;

@@ -18,8 +18,7 @@ import {
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
 import { findRollout } from '../../core/rollouts/index.ts';
-import type { App } from './app.ts';
-import { json, type Services } from './context.ts';
+import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { makeForDevice, showRollout } from './making-rollouts.ts';
 import { invalid, notFound, Refusal } from './problems.ts';

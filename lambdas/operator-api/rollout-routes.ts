@@ -18,8 +18,7 @@ import {
   retryFailed,
   stopRollout,
 } from '../../core/rollouts/index.ts';
-import type { App } from './app.ts';
-import { json, type Services } from './context.ts';
+import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { makeRollout, previewDraft, showRollout } from './making-rollouts.ts';
 import { Refusal } from './problems.ts';

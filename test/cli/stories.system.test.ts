@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Diagnosis } from '../../cli/commands/doctor/doctor-command.ts';
+import type { Diagnosis } from '../../cli/commands/doctor/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { scaledClock } from '../../fleet/clock.ts';
 import { Cli, ended } from '../support/cli.ts';

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { addCommand, whole } from '../../session/command.ts';
-import { table } from '../../text/table.ts';
+import { addCommand, integerOption } from '../../session/index.ts';
+import { table } from '../../text/index.ts';
 import { type Bill, type Load, projectCost } from './cost-model.ts';
 
 interface CostOptions extends Omit<Load, 'sweepMinutes'> {
@@ -8,18 +8,18 @@ interface CostOptions extends Omit<Load, 'sweepMinutes'> {
   readonly json?: boolean;
 }
 
-/** A projection needs no system: it is arithmetic. */
+/** Needs no system: the projection is arithmetic. */
 export function addCost(program: Command): void {
   addCommand(program, 'cost', 'what a deployment would cost in a month: a projection from list prices', [
     'paku-ota cost --devices 100 --period 60 --updates 1',
     'paku-ota cost --devices 10000 --period 900 --updates 2 --image-mib 1.5 --no-retained',
   ])
-    .option('--devices <n>', 'size of the fleet', whole(1, 10_000_000), 100)
-    .option('--period <seconds>', 'between two statuses of a device', whole(1, 86_400), 60)
-    .option('--updates <n>', 'of every device, in a month', whole(0, 100), 1)
+    .option('--devices <n>', 'size of the fleet', integerOption(1, 10_000_000), 100)
+    .option('--period <seconds>', 'between two statuses of a device', integerOption(1, 86_400), 60)
+    .option('--updates <n>', 'of every device, in a month', integerOption(0, 100), 1)
     .option('--image-mib <size>', 'of an image, in MiB', size, 1)
-    .option('--rollout-hours <n>', 'for which a rollout keeps the database awake', whole(1, 730), 24)
-    .option('--sweep <minutes>', 'setting idleSweepMinutes', whole(0, 1440), 60)
+    .option('--rollout-hours <n>', 'for which a rollout keeps the database awake', integerOption(1, 730), 24)
+    .option('--sweep <minutes>', 'setting idleSweepMinutes', integerOption(0, 1440), 60)
     .option('--no-retained', 'statuses are not published retained')
     .option('--basic-ingest', 'devices publish to $aws/rules/…', false)
     .option('--json', 'for programs')

@@ -1,4 +1,4 @@
-/** What a deployment is asked to carry in a month of 730 hours. */
+/** The load of a deployment in a month of 730 hours. */
 export interface Load {
   readonly devices: number;
   /** Seconds between two statuses of a device. */
@@ -6,13 +6,13 @@ export interface Load {
   /** Firmware updates of the whole fleet in a month. */
   readonly updates: number;
   readonly imageMiB: number;
-  /** For how many hours a rollout keeps the database awake. */
+  /** Hours for which a rollout keeps the database awake. */
   readonly rolloutHours: number;
-  /** Statuses are published retained. */
+  /** True when statuses are published retained. */
   readonly retained: boolean;
-  /** Statuses and reports are published to `$aws/rules/…`, which is not metered as messaging; nothing can be retained there. */
+  /** True when devices publish to `$aws/rules/…`, which is not metered as messaging and cannot be retained. */
   readonly basicIngest: boolean;
-  /** Minutes between two sweeps of a system at rest; 0: it never rests. */
+  /** Minutes between two sweeps in idle mode; 0 when idle mode is off. */
   readonly sweepMinutes: number;
 }
 
@@ -20,14 +20,14 @@ export interface CostLine {
   readonly service: string;
   /** USD a month. */
   readonly cost: number;
-  /** How the figure comes about. */
+  /** What the figure is made of. */
   readonly of: string;
 }
 
 export interface Bill {
   readonly lines: readonly CostLine[];
   readonly total: number;
-  /** What AWS IoT Jobs charges for the same updates, on top of the same connections, messages and downloads. */
+  /** USD a month that AWS IoT Jobs charges for the same updates, beside connections, messages and downloads. */
   readonly iotJobsFee: number;
 }
 
@@ -58,49 +58,52 @@ const PRICES = {
   ],
 } as const;
 
-/** Of this service: test/cli/commands/cost/cost-model.sql.test.ts counts the first two, and lib/ has the others. */
-export const STATEMENTS_A_STATUS_BATCH = 2;
-export const STATEMENTS_A_REPORT_BATCH = 7;
+/** Numbers of this service. test/cli/commands/cost/cost-model.sql.test.ts counts the statements; lib/ has the others. */
+export const STATEMENTS_PER_STATUS_BATCH = 2;
+export const STATEMENTS_PER_REPORT_BATCH = 7;
 const BATCH = 1_000;
 const BATCH_WINDOW_SECONDS = 1;
 const QUEUES = 4;
-/** test/lib/alarms.system.test.ts counts the alarms. */
+/** Resources with a fixed price; test/lib/alarms.system.test.ts counts the alarms. */
 export const FIXED = { secrets: 3, alarms: 22, metrics: 5 };
-/** Reports of one update: accepted, progress, verifying, installing, result. A device that reports each second says more. */
-const REPORTS_AN_UPDATE = 8;
-/** Command and its acknowledgement. */
-const MESSAGES_A_COMMAND = 2;
-/** The database is awake for these minutes of each sweep: five for every heartbeat, one of the tick, five until it pauses. */
-const AWAKE_MINUTES_A_SWEEP = 11;
+/** Reports of one update: accepted, progress, verifying, installing, result. A device that reports each second sends more. */
+const REPORTS_PER_UPDATE = 8;
+/** A command and its acknowledgement. */
+const MESSAGES_PER_COMMAND = 2;
+/** Minutes that the database is awake for each sweep: five for the heartbeats, one for the tick, five until it pauses. */
+const AWAKE_MINUTES_PER_SWEEP = 11;
 
-/** Assumed, not measured on AWS. */
+/** The following four are assumed, not measured on AWS. */
 const BATCH_GB_SECONDS = 0.25 * 0.25;
 const TICK_GB_SECONDS = 0.25 * 0.1;
-const ROWS_AN_ACU_SECOND = 4_000;
-const ROWS_AN_IO = 10;
-/** A Lambda event source asks an empty queue with five long polls of 20 s. */
-const POLLS_A_MONTH = (5 * 730 * 3600) / 20;
+const ROWS_PER_ACU_SECOND = 4_000;
+const ROWS_PER_IO = 10;
+/** Long polls of a Lambda event source on an empty queue: five at a time, of 20 s each. */
+const POLLS_PER_MONTH = (5 * 730 * 3600) / 20;
 
 const HOURS = 730;
 const SECONDS = HOURS * 3600;
-/** The largest fleet that rests. */
-const MAX_RESTING_DEVICES = 5_000;
+/** The largest fleet for which idle mode is used. */
+const MAX_IDLE_DEVICES = 5_000;
 
-/** A projection of a month's bill from list prices. */
+/** Projects a month's bill from list prices. */
 export function projectCost(load: Load): Bill {
   const { devices, period, updates, imageMiB } = load;
   const statuses = (devices * SECONDS) / period;
   const updated = devices * updates;
-  const reports = updated * REPORTS_AN_UPDATE;
+  const reports = updated * REPORTS_PER_UPDATE;
   const batches = invocations(statuses) + invocations(reports);
-  const metered = updated * MESSAGES_A_COMMAND + (load.basicIngest ? 0 : reports + statuses * (load.retained ? 2 : 1));
+  const metered =
+    updated * MESSAGES_PER_COMMAND + (load.basicIngest ? 0 : reports + statuses * (load.retained ? 2 : 1));
   const statements =
-    invocations(statuses) * STATEMENTS_A_STATUS_BATCH + invocations(reports) * STATEMENTS_A_REPORT_BATCH + updated * 3;
+    invocations(statuses) * STATEMENTS_PER_STATUS_BATCH +
+    invocations(reports) * STATEMENTS_PER_REPORT_BATCH +
+    updated * 3;
   const awake = awakeHours(load);
-  const acu = Math.max(0.5, (statuses + reports) / SECONDS / ROWS_AN_ACU_SECOND);
+  const acu = Math.max(0.5, (statuses + reports) / SECONDS / ROWS_PER_ACU_SECOND);
   const egress = (updated * imageMiB * 1.048576) / 1000;
   const lines: CostLine[] = [
-    line('IoT Core: connections', devices * HOURS * 60 * PRICES.connectionMinute, `${whole(devices)} all the time`),
+    line('IoT Core: connections', devices * HOURS * 60 * PRICES.connectionMinute, `${rounded(devices)} all the time`),
     line('IoT Core: messages', tiered(metered, PRICES.message), `${millions(metered)} metered`),
     line(
       'IoT Core: rules',
@@ -109,7 +112,7 @@ export function projectCost(load: Load): Bill {
     ),
     line(
       'SQS',
-      (statuses * 1.2 + reports * 1.2 + updated * 1.3 + QUEUES * POLLS_A_MONTH) * PRICES.sqsRequest,
+      (statuses * 1.2 + reports * 1.2 + updated * 1.3 + QUEUES * POLLS_PER_MONTH) * PRICES.sqsRequest,
       'sent one by one, received and deleted in tens, and polled while empty',
     ),
     line(
@@ -122,7 +125,7 @@ export function projectCost(load: Load): Bill {
     line('Data API', statements * (awake / HOURS) * PRICES.dataApiRequest, 'statements while the database is awake'),
     line(
       'Aurora',
-      acu * awake * PRICES.acuHour + ((statuses * (awake / HOURS) + reports) / ROWS_AN_IO) * PRICES.databaseIo,
+      acu * awake * PRICES.acuHour + ((statuses * (awake / HOURS) + reports) / ROWS_PER_IO) * PRICES.databaseIo,
       `${acu.toFixed(1)} capacity units, awake for ${Math.round(awake)} of ${HOURS} h`,
     ),
     line(
@@ -142,7 +145,7 @@ export function projectCost(load: Load): Bill {
 
 const line = (service: string, cost: number, of: string): CostLine => ({ service, cost, of });
 
-/** Each gathers for a second what comes, up to a batch. */
+/** Invocations in a month: each collects messages for a second, up to a batch. */
 function invocations(messages: number): number {
   const perSecond = messages / SECONDS;
   const inBatches = perSecond / Math.min(BATCH, Math.max(1, perSecond * BATCH_WINDOW_SECONDS + 1));
@@ -150,10 +153,10 @@ function invocations(messages: number): number {
 }
 
 function awakeHours({ devices, updates, rolloutHours, sweepMinutes }: Load): number {
-  if (sweepMinutes === 0 || devices > MAX_RESTING_DEVICES) return HOURS;
+  if (sweepMinutes === 0 || devices > MAX_IDLE_DEVICES) return HOURS;
   const rollouts = Math.min(HOURS, updates * rolloutHours);
-  const atRest = Math.min(1, AWAKE_MINUTES_A_SWEEP / (sweepMinutes + AWAKE_MINUTES_A_SWEEP - 5));
-  return rollouts + (HOURS - rollouts) * atRest;
+  const awakeShare = Math.min(1, AWAKE_MINUTES_PER_SWEEP / (sweepMinutes + AWAKE_MINUTES_PER_SWEEP - 5));
+  return rollouts + (HOURS - rollouts) * awakeShare;
 }
 
 function tiered(amount: number, tiers: readonly (readonly [upTo: number, price: number])[]): number {
@@ -166,5 +169,5 @@ function tiered(amount: number, tiers: readonly (readonly [upTo: number, price: 
   return cost;
 }
 
-const whole = (value: number) => Math.round(value).toLocaleString('en');
-const millions = (value: number) => (value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : whole(value));
+const rounded = (value: number) => Math.round(value).toLocaleString('en');
+const millions = (value: number) => (value >= 1e6 ? `${(value / 1e6).toFixed(1)} M` : rounded(value));

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { DEVICE_ID_FORM } from '../../../core/util/index.ts';
-import { addCommand } from '../../session/command.ts';
-import { decidePlace } from '../../session/target.ts';
+import { addCommand, decidePlace } from '../../session/index.ts';
 import { describeDevice } from './device-files.ts';
 import { addLocalDevice } from './local-device.ts';
 
@@ -16,7 +15,7 @@ interface AddOptions {
   readonly out?: string;
 }
 
-/** The one command that needs no API: it makes keys. */
+/** Makes keys; the only command that does not call the API. */
 export function addDeviceAdd(group: Command): void {
   addCommand(group, 'add', 'make a key and a certificate for a device', [
     'paku-ota device add ESP32-20E955A0',
@@ -38,9 +37,9 @@ export function addDeviceAdd(group: Command): void {
 
 async function addDevice(deviceId: string, options: AddOptions) {
   const { aws, profile, region, stack } = options;
-  // Nobody gets a certificate of an account that was not named.
+  // Without a flag that names an account the command is for the local system, never for an account found by default.
   const local = options.local ?? !(aws || profile || region || stack);
-  const place = decidePlace({ ...options, local }, process.env, process.cwd());
+  const place = decidePlace({ ...options, local });
   if (place.kind === 'local') return addLocalDevice(deviceId, place.home);
   const { addDeviceOnAws } = await import('./device-on-aws.ts');
   return addDeviceOnAws(deviceId, { ...place, folder: options.out ?? join('devices', deviceId) });

@@ -1,18 +1,25 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { acts, addCommand, addGroup } from '../../session/command.ts';
-import { CliError, EXIT } from '../../session/failure.ts';
-import { addPaging, noteMore, type PagingOptions, readPages } from '../../session/paging.ts';
-import { allowedTable } from '../../text/device-text.ts';
-import { count } from '../../text/units.ts';
+import {
+  addCommand,
+  addGroup,
+  addPaging,
+  CliError,
+  EXIT,
+  noteMore,
+  type PagingOptions,
+  readPages,
+  registerAction,
+} from '../../session/index.ts';
+import { allowedTable, count } from '../../text/index.ts';
 
-/** What one call of the API takes. */
-const IDS_A_CALL = 1000;
+/** The most ids that the API accepts in a call. */
+const IDS_PER_CALL = 1000;
 
 export function addDeviceAllow(parent: Command): void {
   const group = addGroup(parent, 'allow', 'devices that may ask for a certificate by provisioning claim');
   const list = addCommand(group, 'list', 'who may ask, and who has', ['paku-ota device allow list']);
-  acts<PagingOptions, []>(addPaging(list), async (session, options) => {
+  registerAction<PagingOptions, []>(addPaging(list), async (session, options) => {
     const page = await readPages(options, (query) => session.api.allowedDevices(query));
     session.show(page, ({ items }) => allowedTable(items, new Date()));
     noteMore(session, page);
@@ -30,12 +37,12 @@ function addChange(group: Command, change: 'add' | 'remove', summary: string, ex
   const command = addCommand(group, change, summary, examples)
     .argument('[device...]')
     .option('--file <path>', 'ids, one a line');
-  acts<{ file?: string }, [string[]]>(command, async (session, { file }, named) => {
+  registerAction<{ file?: string }, [string[]]>(command, async (session, { file }, named) => {
     const ids = [...named, ...(file === undefined ? [] : readIds(file))];
     if (ids.length === 0) throw new CliError('say which devices: their ids, or --file', EXIT.usage);
     const total = { added: 0, removed: 0 };
-    for (let first = 0; first < ids.length; first += IDS_A_CALL) {
-      const changed = await session.api.changeAllowedDevices({ [change]: ids.slice(first, first + IDS_A_CALL) });
+    for (let first = 0; first < ids.length; first += IDS_PER_CALL) {
+      const changed = await session.api.changeAllowedDevices({ [change]: ids.slice(first, first + IDS_PER_CALL) });
       total.added += changed.added;
       total.removed += changed.removed;
     }

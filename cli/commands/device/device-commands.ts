@@ -1,12 +1,21 @@
 import { type Command, Option } from 'commander';
-import { readAttribute } from '../../../api/attribute-text.ts';
 import { ApiError } from '../../../api/client.ts';
-import { confirmOrStop } from '../../session/ask.ts';
-import { acts, addCommand, addGroup, time, whole } from '../../session/command.ts';
-import { CliError, EXIT } from '../../session/failure.ts';
-import { addPaging, noteMore, type PagingOptions, readPages } from '../../session/paging.ts';
-import type { Session } from '../../session/session.ts';
-import { deviceTable, deviceText, explanationText, timelineTable } from '../../text/device-text.ts';
+import type { Session } from '../../session/index.ts';
+import {
+  addCommand,
+  addGroup,
+  addPaging,
+  CliError,
+  confirmOrStop,
+  integerOption,
+  noteMore,
+  type PagingOptions,
+  readAttributes,
+  readPages,
+  registerAction,
+  timeOption,
+} from '../../session/index.ts';
+import { deviceTable, deviceText, explanationText, timelineTable } from '../../text/index.ts';
 import { addDeviceAdd } from './add-device.ts';
 import { addDeviceAllow } from './allow-devices.ts';
 import { addDeviceGroup } from './device-groups.ts';
@@ -51,8 +60,8 @@ function addList(group: Command): void {
     .option('--online', 'that are connected')
     .addOption(new Option('--offline', 'that are not').conflicts('online'))
     .option('--updating', 'with an update that has not ended')
-    .option('--not-seen-since <time>', 'that have been silent since then', time);
-  acts<ListOptions, []>(addPaging(command), async (session, options) => {
+    .option('--not-seen-since <time>', 'that have been silent since then', timeOption);
+  registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
     const { search, model, version, group: inGroup, updating, notSeenSince: not_seen_since } = options;
     const online = options.online ?? (options.offline ? false : undefined);
     const filter = { search, model, version, group: inGroup, online, updating, not_seen_since };
@@ -64,20 +73,20 @@ function addList(group: Command): void {
 
 function addShow(group: Command): void {
   const command = addCommand(group, 'show', 'one device', ['paku-ota device show ESP32-20E955A0']).argument('<device>');
-  acts<object, [string]>(command, async (session, _, id) => {
-    session.show(await orSuggest(session, id, session.api.device(id)), (device) => deviceText(device, new Date()));
+  registerAction<object, [string]>(command, async (session, _, id) => {
+    session.show(await withSuggestion(session, id, session.api.device(id)), (device) => deviceText(device, new Date()));
     session.note(`\nWhat happened to it: paku-ota device timeline ${id}. Why: paku-ota device explain ${id}`);
   });
 }
 
-/** Ids are long: of one that is not there, but in part, the whole is told. */
-async function orSuggest<T>({ api }: Session, id: string, call: Promise<T>): Promise<T> {
+/** The result of a call about a device; when the id is unknown but is part of one other id, the error suggests that id. */
+async function withSuggestion<T>({ api }: Session, id: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    if (!(error instanceof ApiError && error.problem.detail === `There is no device ${id}.`)) throw error;
+    if (!(error instanceof ApiError && error.problem.status === 404)) throw error;
     const [found, ...more] = (await api.devices({ search: id, limit: 2 })).items;
-    if (found === undefined || more.length > 0) throw error;
+    if (found === undefined || found.device_id === id || more.length > 0) throw error;
     throw new CliError(`there is no device ${id}; did you mean ${found.device_id}?`);
   }
 }
@@ -87,11 +96,11 @@ function addTimeline(group: Command): void {
     'paku-ota device timeline ESP32-20E955A0 --limit 20',
   ])
     .argument('<device>')
-    .option('--limit <n>', 'at most so many', whole(1, 200), 50)
-    .option('--before <time>', 'what happened before that', time);
-  acts<{ limit: number; before?: string }, [string]>(command, async (session, { limit, before }, id) => {
+    .option('--limit <n>', 'at most so many', integerOption(1, 200), 50)
+    .option('--before <time>', 'what happened before that', timeOption);
+  registerAction<{ limit: number; before?: string }, [string]>(command, async (session, { limit, before }, id) => {
     const timeline = session.api.deviceTimeline(id, { limit, before });
-    session.show(await orSuggest(session, id, timeline), ({ items }) => timelineTable(items));
+    session.show(await withSuggestion(session, id, timeline), ({ items }) => timelineTable(items));
   });
 }
 
@@ -103,11 +112,14 @@ function addExplain(group: Command): void {
     .argument('<device>')
     .option('--rollout <rollout>', 'id or name (default: the one that updates it, else the newest that means it)')
     .option('--version <version>', 'of the newest rollout of this version');
-  acts<{ rollout?: string; version?: string }, [string]>(command, async (session, { rollout, version }, id) => {
-    const question = { ...(rollout !== undefined && { rollout }), ...(version !== undefined && { version }) };
-    const explained = orSuggest(session, id, session.api.explain(id, question));
-    session.show(await explained, (answer) => explanationText(answer, new Date()));
-  });
+  registerAction<{ rollout?: string; version?: string }, [string]>(
+    command,
+    async (session, { rollout, version }, id) => {
+      const question = { ...(rollout !== undefined && { rollout }), ...(version !== undefined && { version }) };
+      const explained = withSuggestion(session, id, session.api.explain(id, question));
+      session.show(await explained, (answer) => explanationText(answer, new Date()));
+    },
+  );
 }
 
 function addAttributes(group: Command): void {
@@ -117,21 +129,10 @@ function addAttributes(group: Command): void {
   ])
     .argument('<device>')
     .argument('<name=value...>');
-  acts<object, [string, string[]]>(command, async (session, _, id, pairs) => {
-    const metadata = attributesOf(pairs);
+  registerAction<object, [string, string[]]>(command, async (session, _, id, pairs) => {
+    const metadata = readAttributes(pairs);
     session.show(await session.api.setAttributes(id, metadata), (device) => deviceText(device, new Date()));
   });
-}
-
-/** Attributes of arguments like `site=rome`; null for one without a value. @throws CliError for what is none */
-export function attributesOf(pairs: readonly string[]) {
-  const read = pairs.map((pair) => {
-    const attribute = readAttribute(pair);
-    if (attribute === undefined)
-      throw new CliError(`"${pair}" is no attribute; expected a form like site=rome`, EXIT.usage);
-    return attribute;
-  });
-  return Object.fromEntries(read);
 }
 
 interface UpdateOptions {
@@ -148,12 +149,15 @@ function addUpdate(group: Command): void {
     .requiredOption('--version <version>', 'a registered release of its model')
     .option('--allow-downgrade', 'also when it runs a newer one')
     .option('--yes', 'do not ask');
-  acts<UpdateOptions, [string]>(command, async (session, { version, allowDowngrade = false, yes = false }, id) => {
-    const { current_firmware_version: current } = await orSuggest(session, id, session.api.device(id));
-    await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
-    const body = { firmware_version: version, allow_downgrade: allowDowngrade };
-    session.show(await session.api.updateDevice(id, body), ({ name, firmware_version }) => [
-      `${id} is owed ${firmware_version}, by rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
-    ]);
-  });
+  registerAction<UpdateOptions, [string]>(
+    command,
+    async (session, { version, allowDowngrade = false, yes = false }, id) => {
+      const { current_firmware_version: current } = await withSuggestion(session, id, session.api.device(id));
+      await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
+      const body = { firmware_version: version, allow_downgrade: allowDowngrade };
+      session.show(await session.api.updateDevice(id, body), ({ name, firmware_version }) => [
+        `${id} is owed ${firmware_version}, by rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
+      ]);
+    },
+  );
 }

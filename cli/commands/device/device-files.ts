@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
-/** Where a device connects, and with what. */
+/** Where a device connects, and the files that it connects with. */
 export interface DeviceConnection {
   readonly deviceId: string;
   readonly host: string;
@@ -11,7 +11,7 @@ export interface DeviceConnection {
   readonly privateKeyFile: string;
 }
 
-/** The connection for a person. */
+/** The connection as text for people. */
 export function describeDevice(device: DeviceConnection): string {
   return [
     `${device.deviceId} may connect to mqtts://${device.host}:${device.port} with`,
@@ -23,7 +23,7 @@ export function describeDevice(device: DeviceConnection): string {
   ].join('\n');
 }
 
-/** Writes what only the owner may read. @throws Error rather than overwrite a key */
+/** Writes a file that only its owner may read. @throws Error when the file exists, so that no key is overwritten */
 export function writeSecret(file: string, text: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if (existsSync(file))
@@ -31,7 +31,7 @@ export function writeSecret(file: string, text: string): void {
   writeFileSync(file, text, { mode: 0o600 });
 }
 
-/** Writes `secrets.h` beside the certificate: everything that an Arduino sketch needs, as raw string literals. */
+/** Writes `secrets.h` beside the certificate, with everything that an Arduino sketch needs as raw string literals. */
 export function writeSecretsHeader(device: DeviceConnection): void {
   const pem = (name: string, file: string) =>
     `static const char ${name}[] PROGMEM = R"PEM(\n${readFileSync(file, 'utf8').trim()}\n)PEM";\n`;
@@ -50,8 +50,8 @@ export function writeSecretsHeader(device: DeviceConnection): void {
 }
 
 /**
- * Writes `nvs.csv` beside the certificate, from which ESP-IDF's nvs_partition_gen makes a partition with the identity of
- * the device. It names the other files, relative to their folder, and holds no key itself.
+ * Writes `nvs.csv` beside the certificate. ESP-IDF's nvs_partition_gen makes a partition with the device's identity from
+ * it. The file names the other files relative to their folder, and holds no key itself.
  */
 export function writeNvsTable(device: DeviceConnection): void {
   const folder = dirname(device.certificateFile);

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
-import { acts, addCommand, addGroup } from '../../session/command.ts';
-import { groupTable } from '../../text/device-text.ts';
-import { count } from '../../text/units.ts';
+import { addCommand, addGroup, registerAction } from '../../session/index.ts';
+import { count, groupTable } from '../../text/index.ts';
 
 export function addDeviceGroup(parent: Command): void {
   const group = addGroup(parent, 'group', 'groups of devices, which rollouts can be for');
   const list = addCommand(group, 'list', 'groups with their number of devices', ['paku-ota device group list']);
-  acts<object, []>(list, async (session) => {
+  registerAction<object, []>(list, async (session) => {
     session.show(await session.api.groups(), ({ items }) => groupTable(items));
   });
   addChange(group, 'add', 'put devices into a group', 'paku-ota device group add vans ESP32-20E955A0 ESP32-7D1165C4');
@@ -15,7 +14,7 @@ export function addDeviceGroup(parent: Command): void {
 
 function addChange(group: Command, change: 'add' | 'remove', summary: string, example: string): void {
   const command = addCommand(group, change, summary, [example]).argument('<group>').argument('<device...>');
-  acts<object, [string, string[]]>(command, async (session, _, name, devices) => {
+  registerAction<object, [string, string[]]>(command, async (session, _, name, devices) => {
     session.show(await session.api.changeGroup(name, { [change]: devices }), (changed) => [
       `${changed.group_name}: ${count(changed.devices, 'device')}`,
     ]);

@@ -26,13 +26,13 @@ export interface AwsDeviceOptions {
 
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const MQTT_PORT = 8883;
-/** AWS IoT Core's servers present a chain to this root; see the IoT developer guide, "Server authentication". */
+/** The root of the chain that AWS IoT Core's servers present: IoT developer guide, "Server authentication". */
 const AMAZON_ROOT_CA_URL = 'https://www.amazontrust.com/repository/AmazonRootCA1.pem';
 
 /**
- * Registers a device: thing in the deployment's group, certificate from a request signed here, policy. The private key is made on this machine and
- * never leaves it.
- * @throws Error that says what was made before it failed
+ * Registers a device: a thing in the deployment's group, a certificate from a request signed here, and the policy. The
+ * private key is made on this machine and never leaves it.
+ * @throws Error that says what was made before the failure
  */
 export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions): Promise<DeviceConnection> {
   if (!DEVICE_ID.test(deviceId)) throw new Error(`"${deviceId}" is not a device id; expected ${DEVICE_ID_FORM}`);
@@ -79,7 +79,7 @@ export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions
   return device;
 }
 
-/** What the service stack says of device identity. */
+/** The outputs of the service stack that concern device identity. */
 const OUTPUTS = ['DevicePolicy', 'DeviceThingType', 'DeviceThingGroup'] as const;
 type Outputs = Record<(typeof OUTPUTS)[number], string>;
 
@@ -104,7 +104,7 @@ async function requestCertificate(deviceId: string): Promise<{ csr: string; priv
   return { csr: csr.toString('pem'), privateKey: x509.PemConverter.encode(exported, 'PRIVATE KEY') };
 }
 
-/** A thing that is there already is a device that gets a further certificate. */
+/** Creates the thing unless it exists: a device may get a further certificate. */
 async function createThing(iot: IoTClient, thingName: string, thingTypeName: string): Promise<void> {
   try {
     await iot.send(new CreateThingCommand({ thingName, thingTypeName }));

@@ -1,19 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CertificateAuthority } from '../../../local/kernel/index.ts';
+import { readEndpoints } from '../../session/index.ts';
 import { type DeviceConnection, writeNvsTable, writeSecretsHeader } from './device-files.ts';
 
-/** A certificate of the local runtime's authority; the broker trusts it at once. @throws Error when no runtime is up */
+/**
+ * Makes a certificate of the local system's authority, which its broker trusts at once.
+ * @throws CliError when no local system runs in the home
+ */
 export async function addLocalDevice(deviceId: string, home: string): Promise<DeviceConnection> {
-  const endpointsFile = join(home, 'endpoints.json');
-  if (!existsSync(endpointsFile)) {
-    throw new Error(
-      `no local system runs in ${home}: start one with npm start, name another with PAKU_OTA_HOME, or use --aws`,
-    );
-  }
-  const { mqtt } = JSON.parse(readFileSync(endpointsFile, 'utf8')) as {
-    mqtt: { host: string; port: number; caFile: string };
-  };
+  const { mqtt } = readEndpoints(home);
   const authority = await CertificateAuthority.open(join(home, 'certificates'));
   const { certificateFile, privateKeyFile } = await authority.addDevice(deviceId);
   const { host, port, caFile } = mqtt;

@@ -1,10 +1,7 @@
 import type { Command } from 'commander';
 import { DEVICE_ID, DEVICE_ID_FORM } from '../../../core/util/index.ts';
-import { confirmOrStop } from '../../session/ask.ts';
-import { acts, addCommand } from '../../session/command.ts';
-import { CliError, EXIT } from '../../session/failure.ts';
-import { deviceText } from '../../text/device-text.ts';
-import { count } from '../../text/units.ts';
+import { addCommand, CliError, confirmOrStop, EXIT, registerAction } from '../../session/index.ts';
+import { count, deviceText } from '../../text/index.ts';
 
 interface RevokeOptions {
   readonly reason: string;
@@ -18,7 +15,7 @@ export function addDeviceRevoke(group: Command): void {
     .argument('<device>')
     .requiredOption('--reason <text>', 'kept in the history')
     .option('--yes', 'do not ask');
-  acts<RevokeOptions, [string]>(command, async (session, { reason, yes = false }, id) => {
+  registerAction<RevokeOptions, [string]>(command, async (session, { reason, yes = false }, id) => {
     if (!DEVICE_ID.test(id)) throw new CliError(`"${id}" is not a device id; expected ${DEVICE_ID_FORM}`, EXIT.usage);
     const question = `Revoke ${id} on ${session.target.name}? Its certificates never work again; it would need a new one.`;
     await confirmOrStop(question, yes);
@@ -35,7 +32,7 @@ export function addDeviceReinstate(group: Command): void {
   ])
     .argument('<device>')
     .requiredOption('--reason <text>', 'kept in the history');
-  acts<{ reason: string }, [string]>(command, async (session, { reason }, id) => {
+  registerAction<{ reason: string }, [string]>(command, async (session, { reason }, id) => {
     session.show(await session.api.reinstateDevice(id, reason), (device) => deviceText(device, new Date()));
     session.note(`\nIts old certificates stay refused. A new one: paku-ota device add ${id}`);
   });

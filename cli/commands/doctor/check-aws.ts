@@ -5,16 +5,18 @@ import {
   SendDirectMessageCommand,
 } from '@aws-sdk/client-iot-data-plane';
 import { GetBucketNotificationConfigurationCommand, GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
-import type { Target } from '../../session/target.ts';
-import { type Check, greet } from './check-system.ts';
+import type { Target } from '../../session/index.ts';
+import type { Check } from './check.ts';
+import { checkTlsHandshake } from './tls-handshake.ts';
 
 const clientOf = ({ region, credentials }: Target) => ({ region, credentials, maxAttempts: 2 });
 const MQTT_PORT = 8883;
 
-/** Operators need not have the rights that these looks take: then they are not taken. */
+/** Operators may lack the rights for these checks. */
 const isDenied = (error: Error) => /AccessDenied|Forbidden|NotAuthorized|Unauthorized/.test(error.name);
 
-async function look(check: string, work: () => Promise<Check>): Promise<Check> {
+/** The result of a check; `not tested` when IAM denies it. */
+async function unlessDenied(check: string, work: () => Promise<Check>): Promise<Check> {
   try {
     return await work();
   } catch (error) {
@@ -25,18 +27,18 @@ async function look(check: string, work: () => Promise<Check>): Promise<Check> {
 
 /** @throws Error when the account's broker does not answer */
 export function checkBroker(target: Target): Promise<Check> {
-  return look('broker', async () => {
+  return unlessDenied('broker', async () => {
     const iot = new IoTClient(clientOf(target));
     const { endpointAddress = '' } = await iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
-    await greet(endpointAddress, MQTT_PORT);
+    await checkTlsHandshake(endpointAddress, MQTT_PORT);
     const detail = `mqtts://${endpointAddress}:${MQTT_PORT} shows a certificate that this machine trusts`;
     return { check: 'broker', outcome: 'pass', detail };
   });
 }
 
-/** Whether uploads are announced and old versions kept. */
+/** Checks that the bucket is versioned and sends events of uploads. */
 export function checkBucket(target: Target): Promise<Check> {
-  return look('firmware bucket', async () => {
+  return unlessDenied('firmware bucket', async () => {
     const Bucket = target.outputs?.get('FirmwareBucket') ?? '';
     const s3 = new S3Client(clientOf(target));
     const [versioning, notification] = await Promise.all([
@@ -57,8 +59,8 @@ export type DirectAnswer =
   | { readonly kind: 'absent' }
   | { readonly kind: 'other' | 'denied'; readonly message: string };
 
-/** Sends nothing to anybody: the client that it names is nobody's, for which 404 is expected. */
-export async function sendToNobody(target: Target): Promise<DirectAnswer> {
+/** Sends a message to a client id that no device has, so that nothing is delivered; 404 is expected. */
+export async function sendToAbsentClient(target: Target): Promise<DirectAnswer> {
   const client = new IoTDataPlaneClient({ ...clientOf(target), maxAttempts: 1 });
   const clientId = `paku-ota-doctor-${crypto.randomUUID()}`;
   const message = {

@@ -1,32 +1,24 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
 import type { ServiceInfo } from '../../../api/service.ts';
-import { describeFailure } from '../../session/failure.ts';
-import type { Session } from '../../session/session.ts';
-import { ROOT } from '../../session/target.ts';
-import { duration } from '../../text/units.ts';
+import type { Session } from '../../session/index.ts';
+import { describeFailure, ROOT } from '../../session/index.ts';
+import { duration } from '../../text/index.ts';
+import type { Check } from './check.ts';
+import { checkTlsHandshake } from './tls-handshake.ts';
 
-export type Outcome = 'pass' | 'partly' | 'fail' | 'not tested' | 'imitated';
-
-export interface Check {
-  readonly check: string;
-  readonly outcome: Outcome;
-  readonly detail: string;
-}
-
-/** The clocks, for what is judged by them; null where they were not heard. */
+/** Differences between clocks; null when one of the two is not known. */
 export interface Clocks {
-  /** How much the clock here is ahead of the one of the API, seconds. */
+  /** Seconds that this machine's clock is ahead of the API's. */
   readonly skewSeconds: number | null;
-  /** How much the database's clock is ahead of the one of the API, seconds. */
+  /** Seconds that the database's clock is ahead of the API's. */
   readonly databaseSkewSeconds: number | null;
 }
 
-/** Checks that read only. None stops the others: a doctor who gives up at the first finding is no help. */
+/** Runs every check; all of them only read. A check that fails does not stop the others. */
 export async function checkSystem(session: Session): Promise<{ checks: Check[]; clock: Clocks }> {
   const { target } = session;
-  const front = await lookAtFrontDoor(target.apiUrl);
+  const front = await checkFrontDoor(target.apiUrl);
   const began = Date.now();
   const info = await session.api.info().catch((error: unknown) => describeFailure(error).join('; '));
   const tookMs = Date.now() - began;
@@ -39,25 +31,25 @@ export async function checkSystem(session: Session): Promise<{ checks: Check[]; 
     front.check,
     checkClock(front.skewSeconds),
     ...checkInfo(info, tookMs, target.kind),
-    await attempt('device links', () => checkLinks(target.apiUrl)),
-    await attempt('dead letters', () => checkDeadLetters(session)),
-    await attempt('broker', async () => (extras ? (await extras).checkBroker(target) : checkLocalBroker(session))),
-    ...(extras ? [await attempt('firmware bucket', async () => (await extras).checkBucket(target))] : []),
+    await orFailure('device links', () => checkLinks(target.apiUrl)),
+    await orFailure('dead letters', () => checkDeadLetters(session)),
+    await orFailure('broker', async () => (extras ? (await extras).checkBroker(target) : checkLocalBroker(session))),
+    ...(extras ? [await orFailure('firmware bucket', async () => (await extras).checkBucket(target))] : []),
   ];
   return { checks, clock: { skewSeconds: front.skewSeconds, databaseSkewSeconds } };
 }
 
-/** What cannot be looked at is a failure with its reason. */
-async function attempt(check: string, look: () => Promise<Check>): Promise<Check> {
+/** The result of a check; an error makes it fail with the reason. */
+async function orFailure(check: string, run: () => Promise<Check>): Promise<Check> {
   try {
-    return await look();
+    return await run();
   } catch (error) {
     return { check, outcome: 'fail', detail: describeFailure(error).join('; ') };
   }
 }
 
-/** An unsigned call must be refused; its answer also tells the time where no signature would be accepted. */
-async function lookAtFrontDoor(
+/** An unsigned call must be refused. Its Date header also gives the API's time when no signature is accepted. */
+async function checkFrontDoor(
   apiUrl: string,
 ): Promise<{ check: Check; skewSeconds: number | null; date: number | null }> {
   const check = 'API';
@@ -81,16 +73,16 @@ async function lookAtFrontDoor(
   };
 }
 
-const SKEW_SECONDS = 120;
+const MAX_SKEW_SECONDS = 120;
 
 export function checkClock(skewSeconds: number | null): Check {
   const check = 'clock';
   if (skewSeconds === null) return { check, outcome: 'not tested', detail: 'the API said no time' };
-  const apart = Math.abs(skewSeconds);
+  const difference = Math.abs(skewSeconds);
   // The Date header has whole seconds.
-  if (apart <= 2) return { check, outcome: 'pass', detail: 'this machine and the API agree' };
-  const detail = `this machine is ${duration(apart)} ${skewSeconds > 0 ? 'ahead of' : 'behind'} the API`;
-  if (apart <= SKEW_SECONDS) return { check, outcome: 'pass', detail };
+  if (difference <= 2) return { check, outcome: 'pass', detail: 'this machine and the API agree' };
+  const detail = `this machine is ${duration(difference)} ${skewSeconds > 0 ? 'ahead of' : 'behind'} the API`;
+  if (difference <= MAX_SKEW_SECONDS) return { check, outcome: 'pass', detail };
   return { check, outcome: 'fail', detail: `${detail}; signatures are refused from 5 min on: set its clock` };
 }
 
@@ -105,7 +97,7 @@ function checkInfo(info: ServiceInfo | string, tookMs: number, kind: 'local' | '
   ];
 }
 
-/** @param update how the other side is brought up to date */
+/** @param update what brings the deployment up to date */
 export function checkSchema(deployed: number, known: number, service: string, update: string): Check {
   const check = 'schema';
   if (deployed === known) return { check, outcome: 'pass', detail: `version ${deployed}, ${service}` };
@@ -114,12 +106,12 @@ export function checkSchema(deployed: number, known: number, service: string, up
   return { check, outcome: 'fail', detail: `version ${deployed}, expected ${known}; ${act}` };
 }
 
-/** By the names of the files, `000003_operators.sql`. */
+/** The highest number in the names of the files, such as `000001_initial.sql`. */
 function newestMigration(): number {
   return Math.max(...readdirSync(join(ROOT, 'schema')).map((file) => Number(/^(\d{6})_.*\.sql$/.exec(file)?.[1] ?? 0)));
 }
 
-/** A link that no device was ever given. */
+/** A token of the right length that is no device's. */
 const NO_LINK = 'A'.repeat(23);
 
 async function checkLinks(apiUrl: string): Promise<Check> {
@@ -140,31 +132,10 @@ async function checkDeadLetters({ api }: Session): Promise<Check> {
 
 async function checkLocalBroker({ target }: Session): Promise<Check> {
   const { host = '', port = 0, caFile = '' } = target.endpoints?.mqtt ?? {};
-  await greet(host, port, readFileSync(caFile, 'utf8'));
+  await checkTlsHandshake(host, port, readFileSync(caFile, 'utf8'));
   return {
     check: 'broker',
     outcome: 'pass',
     detail: `mqtts://${host}:${port} shows a certificate of its own authority`,
   };
-}
-
-const GREETING_MS = 5_000;
-
-/** A TLS handshake without a client certificate, which shows the server's own. @throws Error when it is not trusted */
-export function greet(host: string, port: number, ca?: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({
-      host,
-      port,
-      servername: /^[\d.]+$/.test(host) ? '' : host,
-      ...(ca !== undefined && { ca }),
-    });
-    const end = (error?: Error) => {
-      socket.destroy();
-      if (error === undefined) resolve();
-      else reject(new Error(`mqtts://${host}:${port}: ${error.message}`));
-    };
-    socket.setTimeout(GREETING_MS, () => end(new Error(`no answer within ${GREETING_MS / 1000} s`)));
-    socket.once('secureConnect', () => end()).once('error', end);
-  });
 }

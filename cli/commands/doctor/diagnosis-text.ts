@@ -1,7 +1,5 @@
-import { bold, dim, green, red, yellow } from '../../text/style.ts';
-import { pad, shorten } from '../../text/table.ts';
-import type { Check, Outcome } from './check-system.ts';
-import type { Diagnosis } from './doctor-command.ts';
+import { bold, dim, green, pad, red, shorten, yellow } from '../../text/index.ts';
+import type { Check, Diagnosis, Outcome } from './check.ts';
 
 const COLORS: Readonly<Record<Outcome, (text: string) => string>> = {
   pass: green,

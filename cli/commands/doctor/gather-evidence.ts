@@ -1,23 +1,23 @@
 import type { DeviceDetail } from '../../../api/devices.ts';
 import type { Release } from '../../../api/releases.ts';
 import type { DeviceUpdate } from '../../../api/rollouts.ts';
-import type { Session } from '../../session/session.ts';
+import type { Session } from '../../session/index.ts';
 import type { Evidence } from './assumptions.ts';
 import type { Clocks } from './check-system.ts';
 
-/** What a deployment shows by itself, by reading and by one message to nobody. */
+/** Collects evidence by reads, and by one message to a client id that no device has. */
 export async function gatherEvidence(session: Session, { databaseSkewSeconds }: Clocks): Promise<Evidence> {
-  const { sendToNobody } = await import('./check-aws.ts');
+  const { sendToAbsentClient } = await import('./check-aws.ts');
   const [device, release, update, direct] = await Promise.all([
     orNull(() => anyDevice(session)),
     orNull(() => anyRelease(session)),
     orNull(() => anyUpdated(session)),
-    sendToNobody(session.target),
+    sendToAbsentClient(session.target),
   ]);
   return { device, release, update, direct, databaseSkewSeconds };
 }
 
-/** What is wrong with the API has been said by the checks before. */
+/** Null for an error: the checks of the system report it. */
 const orNull = <T>(read: () => Promise<T | null>): Promise<T | null> => read().catch(() => null);
 
 async function anyDevice({ api }: Session): Promise<DeviceDetail | null> {

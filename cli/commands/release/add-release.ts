@@ -2,16 +2,15 @@ import { progress, spinner } from '@clack/prompts';
 import type { UploadOutcome } from '../../../api/releases.ts';
 import { MAX_SIGNATURE_BYTES } from '../../../core/image/index.ts';
 import { compareVersions, DEVICE_VERSION_LENGTH } from '../../../core/policy/index.ts';
-import { CliError, EXIT } from '../../session/failure.ts';
-import type { Session } from '../../session/session.ts';
-import { registeredText, rejectedText } from '../../text/release-text.ts';
-import { bytes } from '../../text/units.ts';
+import type { Session } from '../../session/index.ts';
+import { CliError, EXIT } from '../../session/index.ts';
+import { bytes, registeredText, rejectedText } from '../../text/index.ts';
 import { awaitOutcome, type ImageFile, putFile, readImageFile, readUploadFile } from './upload.ts';
 
 export interface AddReleaseOptions {
   readonly model: string;
   readonly version?: string;
-  /** File of a detached signature. */
+  /** Path of a detached signature. */
   readonly signature?: string;
   readonly minVersion?: string;
   readonly changelog?: string;
@@ -19,16 +18,16 @@ export interface AddReleaseOptions {
   readonly timeout: number;
 }
 
-/** Uploads an image, waits for its verdict and shows it. */
+/** Uploads an image, waits for its verdict and prints it. */
 export async function addRelease(session: Session, options: AddReleaseOptions, path: string): Promise<void> {
   const { api } = session;
   const { model, signature, minVersion, changelog, notes } = options;
   const image = await readImageFile(path);
-  const beside = signature === undefined ? undefined : await readUploadFile(signature, MAX_SIGNATURE_BYTES);
+  const signatureFile = signature === undefined ? undefined : await readUploadFile(signature, MAX_SIGNATURE_BYTES);
   const version = options.version ?? versionOf(image);
-  const since = aBitBefore((await api.info()).database_time);
-  if (beside !== undefined) {
-    await putFile(beside, await api.startUpload({ device_model: model, version, file: 'signature' }));
+  const since = secondBefore((await api.info()).database_time);
+  if (signatureFile !== undefined) {
+    await putFile(signatureFile, await api.startUpload({ device_model: model, version, file: 'signature' }));
   }
   const before = await api.uploadOutcome(model, version, { since, sha256: image.sha256 });
   const started = await api.startUpload({
@@ -38,14 +37,14 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
     ...(changelog !== undefined && { changelog }),
     ...(notes !== undefined && { release_notes: notes }),
   });
-  const meter = session.json ? SILENT : meterFor(image, `${model} ${version}`);
+  const meter = session.json ? NO_METER : progressMeter(image, `${model} ${version}`);
   const upload = async () => {
     await putFile(image, started, meter.sent);
     meter.waiting();
     const awaited = { model, version, sha256: image.sha256, since, timeoutSeconds: options.timeout };
     return awaitOutcome(api, awaited, before);
   };
-  // The meter draws over what stands below it: it goes before anything else is printed.
+  // The meter redraws the lines below it, so it ends before anything else is printed.
   const outcome = await upload().finally(meter.done);
   showOutcome(session, outcome, since);
   if (outcome.release !== null && !session.json) await noteUnknownModel(session, model);
@@ -66,14 +65,14 @@ function versionOf({ path, appVersion }: ImageFile): string {
   );
 }
 
-/** For people who misspelt it. A role that may only upload, as that of a CI, is not allowed to ask. */
+/** Notes that no device has the model, which may be misspelt. A role that may only upload, as in CI, cannot read devices. */
 async function noteUnknownModel({ api, note }: Session, model: string): Promise<void> {
   const devices = await api.devices({ model, limit: 1 }).catch(() => undefined);
   if (devices?.items.length === 0) note(`No device of model ${model} has reported yet.`);
 }
 
-/** S3 tells the time of an upload in whole seconds. */
-const aBitBefore = (time: string) => new Date(Math.floor(Date.parse(time) / 1000) * 1000 - 1000).toISOString();
+/** A second earlier, without a fraction: S3 gives the time of an upload in whole seconds. */
+const secondBefore = (time: string) => new Date(Math.floor(Date.parse(time) / 1000) * 1000 - 1000).toISOString();
 
 function showOutcome(session: Session, outcome: UploadOutcome, since: string): void {
   session.show(outcome, ({ release, rejection }) => {
@@ -84,21 +83,21 @@ function showOutcome(session: Session, outcome: UploadOutcome, since: string): v
 }
 
 interface Meter {
-  /** @param total bytes so far */
+  /** @param total bytes sent so far */
   sent(total: number): void;
   waiting(): void;
   done(): void;
 }
 
-const SILENT: Meter = { sent: () => {}, waiting: () => {}, done: () => {} };
+const NO_METER: Meter = { sent: () => {}, waiting: () => {}, done: () => {} };
 
-/** A bar on a terminal, two lines elsewhere; on standard error, since standard output is for the verdict. */
-function meterFor({ sizeBytes }: ImageFile, name: string): Meter {
+/** A bar on a terminal, otherwise two lines; on standard error, because standard output carries the verdict. */
+function progressMeter({ sizeBytes }: ImageFile, name: string): Meter {
   const what = `Uploading ${name}, ${bytes(sizeBytes)}`;
   const awaiting = 'Uploaded. Waiting for the verdict';
   if (!process.stderr.isTTY) {
     console.error(what);
-    return { ...SILENT, waiting: () => console.error(awaiting) };
+    return { ...NO_METER, waiting: () => console.error(awaiting) };
   }
   const shared = { output: process.stderr, withGuide: false };
   const bar = progress({ ...shared, max: sizeBytes, style: 'block' });

@@ -1,8 +1,16 @@
 import type { Command } from 'commander';
-import { confirmOrStop } from '../../session/ask.ts';
-import { acts, addCommand, addGroup, whole } from '../../session/command.ts';
-import { addPaging, noteMore, type PagingOptions, readPages } from '../../session/paging.ts';
-import { rejectedTable, releaseTable, releaseText } from '../../text/release-text.ts';
+import {
+  addCommand,
+  addGroup,
+  addPaging,
+  confirmOrStop,
+  integerOption,
+  noteMore,
+  type PagingOptions,
+  readPages,
+  registerAction,
+} from '../../session/index.ts';
+import { rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
 import { type AddReleaseOptions, addRelease } from './add-release.ts';
 
 interface ListOptions extends PagingOptions {
@@ -32,8 +40,8 @@ function addAdd(group: Command): void {
     .option('--min-version <version>', 'oldest version that may go to it directly')
     .option('--changelog <text>', 'one line for operators')
     .option('--notes <text>', 'release notes')
-    .option('--timeout <seconds>', 'how long to wait for the verdict', whole(1, 3600), 120);
-  acts<AddReleaseOptions, [string]>(command, addRelease);
+    .option('--timeout <seconds>', 'how long to wait for the verdict', integerOption(1, 3600), 120);
+  registerAction<AddReleaseOptions, [string]>(command, addRelease);
 }
 
 function addList(group: Command): void {
@@ -43,7 +51,7 @@ function addList(group: Command): void {
   ])
     .option('--model <model>', 'of one device model')
     .option('--rejected', 'uploads that did not become a release, with their verdicts');
-  acts<ListOptions, []>(addPaging(command), async (session, options) => {
+  registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
     const { api } = session;
     const { model, rejected } = options;
     if (rejected) {
@@ -63,7 +71,7 @@ function addShow(group: Command): void {
   ])
     .argument('<model>')
     .argument('<version>');
-  acts<object, [string, string]>(command, async (session, _, model, version) => {
+  registerAction<object, [string, string]>(command, async (session, _, model, version) => {
     session.show(await session.api.release(model, version), (release) => releaseText(release, new Date()));
   });
 }
@@ -81,7 +89,7 @@ function addRevoke(group: Command): void {
     .argument('<version>')
     .requiredOption('--reason <text>', 'kept in the history')
     .option('--yes', 'do not ask');
-  acts<RevokeOptions, [string, string]>(command, async (session, { reason, yes = false }, model, version) => {
+  registerAction<RevokeOptions, [string, string]>(command, async (session, { reason, yes = false }, model, version) => {
     await session.api.release(model, version);
     await confirmOrStop(`Revoke ${model} ${version} on ${session.target.name}? This cannot be undone.`, yes);
     session.show(await session.api.revokeRelease(model, version, reason), (release) =>
@@ -94,7 +102,7 @@ function addRescan(group: Command): void {
   const command = addCommand(group, 'rescan', 'verify an upload again, after the settings of its model changed', [
     'paku-ota release rescan firmware/2.1.0/esp32-s3.bin',
   ]).argument('<key>', 'as release list --rejected shows it');
-  acts<object, [string]>(command, async (session, _, key) => {
+  registerAction<object, [string]>(command, async (session, _, key) => {
     session.show(await session.api.rescanUpload(key), ({ object_key }) => [
       `${object_key} is being verified again. See it with: paku-ota release list [--rejected]`,
     ]);

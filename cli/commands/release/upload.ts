@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ApiClient } from '../../../api/client.ts';
 import type { StartedUpload, UploadOutcome } from '../../../api/releases.ts';
 import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, FORMAT_MAX_BYTES, readDescriptor } from '../../../core/image/index.ts';
-import { CliError } from '../../session/failure.ts';
+import { CliError } from '../../session/index.ts';
 
 export interface UploadFile {
   readonly path: string;
@@ -16,11 +16,11 @@ export interface UploadFile {
 
 export interface ImageFile extends UploadFile {
   readonly sha256: string;
-  /** What the image calls itself; undefined where it does not say so. */
+  /** The version embedded in the image; undefined when it has none. */
   readonly appVersion: string | undefined;
 }
 
-/** @throws CliError for what cannot be an image at all; what it is, the service decides */
+/** @throws CliError for a file that cannot be an image. The service verifies everything else. */
 export async function readImageFile(path: string): Promise<ImageFile> {
   const file = await readUploadFile(path, FORMAT_MAX_BYTES);
   const hash = createHash('sha256');
@@ -28,7 +28,7 @@ export async function readImageFile(path: string): Promise<ImageFile> {
   return { ...file, sha256: hash.digest('hex'), appVersion: await readAppVersion(path) };
 }
 
-/** @throws CliError for what is no file, or larger than a file of its kind can be */
+/** @throws CliError for a path that is not a file, and for a file that is too large for its kind */
 export async function readUploadFile(path: string, maxBytes: number): Promise<UploadFile> {
   const found = await stat(path).catch((error: Error) => {
     throw new CliError(`${path} cannot be read: ${error.message}`);
@@ -56,8 +56,9 @@ async function readAppVersion(path: string): Promise<string | undefined> {
 }
 
 /**
- * PUTs the file to where an upload may go.
- * @param onProgress gets the bytes that were handed to the connection so far
+ * PUTs the file to the URL of a started upload.
+ * @param onProgress is called with the number of bytes handed to the connection so far
+ * @throws CliError when the connection breaks off, or S3 refuses the upload
  */
 export async function putFile(
   { path, sizeBytes }: UploadFile,
@@ -65,9 +66,9 @@ export async function putFile(
   onProgress: (sent: number) => void = () => {},
 ): Promise<void> {
   const request = upload_url.startsWith('https:') ? httpsRequest : httpRequest;
-  // S3 takes no chunked body: the length goes before it, which fetch does not do for a stream.
+  // S3 does not accept a chunked body, and fetch sends a stream chunked: the length is stated here.
   const put = request(upload_url, { method: 'PUT', headers: { ...headers, 'content-length': sizeBytes } });
-  const answered = answerOf(put);
+  const answered = responseOf(put);
   let sent = 0;
   const file = createReadStream(path).on('data', (chunk) => {
     sent += chunk.length;
@@ -76,8 +77,8 @@ export async function putFile(
   await Promise.all([pipeline(file, put).catch(() => answered), answered]);
 }
 
-/** The URL grants the upload, so it is in no message. */
-function answerOf(put: ClientRequest): Promise<void> {
+/** Resolves once S3 accepted the upload. No error names the URL, because the URL grants the upload. */
+function responseOf(put: ClientRequest): Promise<void> {
   return new Promise((resolve, reject) => {
     put.on('error', (error) => reject(new CliError(`the upload broke off: ${error.message}; try again`)));
     put.on('response', (response) => {
@@ -93,35 +94,39 @@ function answerOf(put: ClientRequest): Promise<void> {
   });
 }
 
-const POLL_MS = 500;
+const POLL_INTERVAL_MS = 500;
 
-export interface Awaited {
+export interface AwaitedUpload {
   readonly model: string;
   readonly version: string;
   readonly sha256: string;
-  /** By the clock of the service. */
+  /** By the service's clock. */
   readonly since: string;
   readonly timeoutSeconds: number;
 }
 
-/** What became of an upload. @param before the outcome as it was before it, which is not this one's */
+/**
+ * Polls until an upload is registered or rejected.
+ * @param before the outcome read before the upload; the same rejection is not this upload's
+ * @throws CliError when the time is over
+ */
 export async function awaitOutcome(
   api: ApiClient,
-  { model, version, sha256, since, timeoutSeconds }: Awaited,
+  { model, version, sha256, since, timeoutSeconds }: AwaitedUpload,
   before: UploadOutcome,
 ): Promise<UploadOutcome> {
   const deadline = Date.now() + timeoutSeconds * 1000;
   for (;;) {
     const outcome = await api.uploadOutcome(model, version, { since, sha256 });
-    if (outcome.state !== 'waiting' && !isSame(outcome, before)) return outcome;
+    if (outcome.state !== 'waiting' && !isSameRejection(outcome, before)) return outcome;
     if (Date.now() > deadline) {
       throw new CliError(
         `no verdict within ${timeoutSeconds} s: paku-ota release list and release list --rejected will show it; paku-ota dead-letters list says whether it is stuck`,
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
   }
 }
 
-const isSame = ({ rejection }: UploadOutcome, before: UploadOutcome) =>
+const isSameRejection = ({ rejection }: UploadOutcome, before: UploadOutcome) =>
   rejection !== null && rejection.object_version === before.rejection?.object_version;

@@ -1,18 +1,16 @@
 import type { Command } from 'commander';
 import { ApiError } from '../../../api/client.ts';
 import type { Rollout, RolloutDraft } from '../../../api/rollouts.ts';
-import { confirmOrStop } from '../../session/ask.ts';
-import { acts, addCommand } from '../../session/command.ts';
-import type { Session } from '../../session/session.ts';
-import { printable } from '../../text/printable.ts';
-import { madeText, planText, previewText } from '../../text/rollout-text.ts';
+import type { Session } from '../../session/index.ts';
+import { addCommand, confirmOrStop, registerAction } from '../../session/index.ts';
+import { createdText, planText, previewText, printable } from '../../text/index.ts';
 import { addDraftFlags, type DraftFlags, readDraft } from './draft-flags.ts';
 
 export function addPreview(group: Command): void {
   const command = addCommand(group, 'preview', 'who would be updated, who would not and why; nothing is sent', [
     'paku-ota rollout preview --model esp32-s3 --version 2.1.0 --group vans',
   ]);
-  acts<DraftFlags, []>(addDraftFlags(command), async (session, flags) => {
+  registerAction<DraftFlags, []>(addDraftFlags(command), async (session, flags) => {
     const draft = readDraft(flags);
     session.show(await session.api.previewRollout(draft), (preview) => previewText(preview, draft));
   });
@@ -24,20 +22,20 @@ export function addCreate(group: Command): void {
     "paku-ota rollout create --model esp32-s3 --version 2.1.0 --group vans --stages '5%,25%:60m,100%'",
     "paku-ota rollout create --file rollout.json --window 'mon-fri 22:00-05:00 Europe/Rome' --yes",
   ]).option('--yes', 'do not ask');
-  acts<DraftFlags & { yes?: boolean }, []>(addDraftFlags(command), createRollout);
+  registerAction<DraftFlags & { yes?: boolean }, []>(addDraftFlags(command), createRollout);
 }
 
 async function createRollout(session: Session, flags: DraftFlags & { yes?: boolean }): Promise<void> {
   const draft = readDraft(flags);
-  const before = await findRollout(session, draft.name);
+  const before = await getRolloutIfExists(session, draft.name);
   if (before === undefined) await previewAndAsk(session, draft, flags.yes === true);
-  // A repeated call answers the rollout that exists, or says what differs.
+  // The API answers a repeated call with the existing rollout, or refuses it and names what differs.
   const rollout = await session.api.createRollout(draft);
-  session.show(rollout, (made) => [madeText(made, before === undefined)]);
+  session.show(rollout, (made) => [createdText(made, before === undefined)]);
   session.note(`Watch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
 }
 
-async function findRollout({ api }: Session, name: string): Promise<Rollout | undefined> {
+async function getRolloutIfExists({ api }: Session, name: string): Promise<Rollout | undefined> {
   try {
     return await api.rollout(name);
   } catch (error) {

@@ -2,9 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RolloutDraft } from '../../../api/rollouts.ts';
 import { DAYS } from '../../../core/policy/index.ts';
-import { collect, time, whole } from '../../session/command.ts';
-import { CliError, EXIT } from '../../session/failure.ts';
-import { attributesOf } from '../device/device-commands.ts';
+import { CliError, EXIT, integerOption, listOption, readAttributes, timeOption } from '../../session/index.ts';
 
 type Stages = NonNullable<RolloutDraft['stages']>;
 type SendWindow = NonNullable<RolloutDraft['send_window']>;
@@ -27,7 +25,7 @@ export interface DraftFlags {
   readonly failureCount?: number;
   readonly minReports?: number;
   readonly maxAttempts?: number;
-  readonly survival?: number;
+  readonly probation?: number;
   readonly startAt?: string;
   readonly window?: SendWindow;
   readonly priority?: number;
@@ -44,12 +42,12 @@ export const addDraftFlags = (command: Command): Command =>
     .option('--name <name>', 'unique name (default: "<model> <version>")')
     .option('--file <file>', 'JSON of the rollout as the API takes it, - for standard input; flags override it')
     .optionsGroup('Which devices (default: all of the model):')
-    .option('--group <group>', 'of a group; may be repeated', collect)
-    .option('--device <id>', 'one device; may be repeated', collect)
-    .option('--mac <address>', 'one device by its MAC address; may be repeated', collect)
-    .option('--from <version>', 'that run this version; may be repeated', collect)
-    .option('--attribute <name=value>', 'with this attribute; may be repeated', collect)
-    .option('--percentage <n>', 'only so many of them', whole(1, 100))
+    .option('--group <group>', 'of a group; may be repeated', listOption)
+    .option('--device <id>', 'one device; may be repeated', listOption)
+    .option('--mac <address>', 'one device by its MAC address; may be repeated', listOption)
+    .option('--from <version>', 'that run this version; may be repeated', listOption)
+    .option('--attribute <name=value>', 'with this attribute; may be repeated', listOption)
+    .option('--percentage <n>', 'only so many of them', integerOption(1, 100))
     .option('--include-unknown', 'also those that never said their version')
     .option('--allow-downgrade', 'also those that run a newer version')
     .optionsGroup('How it goes on (default: slowly at first, faster while devices succeed):')
@@ -59,24 +57,32 @@ export const addDraftFlags = (command: Command): Command =>
       parseStages,
     )
     .option('--failure-threshold <share>', 'failures that halt it, such as 10% (the default)', parseShare)
-    .option('--failure-count <n>', 'as a number of devices', whole(1, 1_000_000))
-    .option('--min-reports <n>', 'outcomes before a share is read (default: 5)', whole(1, 1_000_000))
-    .option('--max-attempts <n>', 'tries a device (default: 3)', whole(1, 20))
-    .option('--survival <minutes>', 'how long the new version must stay up to count (default: 5)', whole(0, 1440))
+    .option('--failure-count <n>', 'as a number of devices', integerOption(1, 1_000_000))
+    .option('--min-reports <n>', 'outcomes before a share is read (default: 5)', integerOption(1, 1_000_000))
+    .option('--max-attempts <n>', 'tries a device (default: 3)', integerOption(1, 20))
+    .option(
+      '--probation <minutes>',
+      'how long the new version must stay up to count (default: 5)',
+      integerOption(0, 1440),
+    )
     .option('--keep-open', 'take in devices that appear later; it never completes')
     .optionsGroup('When and how fast:')
     .option('--draft', 'do not start: rollout change --start does')
-    .option('--start-at <time>', 'not before that', time)
+    .option('--start-at <time>', 'not before that', timeOption)
     .option(
       '--window <window>',
       "send only then: 'mon-fri 22:00-05:00 Europe/Rome' (default time zone: UTC)",
       parseWindow,
     )
-    .option('--max-in-flight <n>', 'devices that may update at once', whole(1, 1_000_000))
-    .option('--max-per-minute <n>', 'commands a minute', whole(1, 1_000_000))
-    .option('--priority <n>', 'of two rollouts, the one with the higher priority gets a device', whole(-1000, 1000));
+    .option('--max-in-flight <n>', 'devices that may update at once', integerOption(1, 1_000_000))
+    .option('--max-per-minute <n>', 'commands a minute', integerOption(1, 1_000_000))
+    .option(
+      '--priority <n>',
+      'of two rollouts, the one with the higher priority gets a device',
+      integerOption(-1000, 1000),
+    );
 
-/** The rollout that the flags mean. @throws CliError where a file is no JSON, or no model or version is given */
+/** The draft that the flags describe. @throws CliError when a file is not JSON, or no model or version is given */
 export function readDraft(flags: DraftFlags): RolloutDraft {
   const file = flags.file === undefined ? {} : readJson(flags.file);
   const model = flags.model ?? file.device_model;
@@ -87,7 +93,7 @@ export function readDraft(flags: DraftFlags): RolloutDraft {
   return {
     name: `${model} ${version}`,
     ...file,
-    ...given(flagValues(flags)),
+    ...omitUndefined(flagValues(flags)),
     ...targetOf(flags, file),
   } as RolloutDraft;
 }
@@ -105,7 +111,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     failure_count: flags.failureCount,
     min_reports: flags.minReports,
     max_attempts: flags.maxAttempts,
-    probation_minutes: flags.survival,
+    probation_minutes: flags.probation,
     start_at: flags.startAt,
     send_window: flags.window,
     priority: flags.priority,
@@ -116,22 +122,23 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
   } as Partial<RolloutDraft>;
 }
 
-/** Devices that are named make it `specific`, groups make it `group`; conditions of a file stay beside them. */
+/** Ids and MAC addresses make the target `specific`, groups make it `group`. The file's other conditions are kept. */
 function targetOf(flags: DraftFlags, file: Partial<RolloutDraft>): Partial<RolloutDraft> {
   const { device, mac, group, from, attribute } = flags;
-  const added = given({
+  const added = omitUndefined({
     device_ids: device,
     mac_addresses: mac,
     groups: group,
     versions: from,
-    metadata: attribute && attributesOf(attribute),
+    metadata: attribute && readAttributes(attribute),
   });
   if (Object.keys(added).length === 0) return {};
   const type = device || mac ? 'specific' : group ? 'group' : (file.target_type ?? 'all');
   return { target_type: type, target_filter: { ...file.target_filter, ...added } } as Partial<RolloutDraft>;
 }
 
-const given = <T extends object>(values: T): Partial<T> =>
+/** Without the keys whose value is undefined. */
+const omitUndefined = <T extends object>(values: T): Partial<T> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
 
 function readJson(file: string): Partial<RolloutDraft> {
@@ -146,7 +153,7 @@ function readJson(file: string): Partial<RolloutDraft> {
 
 const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 24 * 60 };
 
-/** `5%,25%:60m,100%`: each a share or a number of devices, and how long it soaks. @throws InvalidArgumentError */
+/** Parses `5%,25%:60m,100%`: for each stage a share or a number of devices, and its soak. @throws InvalidArgumentError */
 export function parseStages(text: string): Stages {
   if (text === 'all') return [];
   return text.split(',').map((part) => {
@@ -160,7 +167,7 @@ export function parseStages(text: string): Stages {
   });
 }
 
-/** `10%` or `0.1`. @throws InvalidArgumentError */
+/** Parses `10%` or `0.1`. @returns 0 to 1 @throws InvalidArgumentError */
 export function parseShare(text: string): number {
   const [, digits, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(text) ?? [];
   const share = percent === '%' ? Number(digits) / 100 : Number(digits);
@@ -171,7 +178,7 @@ export function parseShare(text: string): number {
 type Day = (typeof DAYS)[number];
 const WINDOW = /^(?:([a-z,-]+)\s+)?(\d\d:\d\d)-(\d\d:\d\d)(?:\s+(\S+))?$/i;
 
-/** `mon-fri 22:00-05:00 Europe/Rome`; days and time zone may be left out. @throws InvalidArgumentError */
+/** Parses `mon-fri 22:00-05:00 Europe/Rome`; days and time zone are optional. @throws InvalidArgumentError */
 export function parseWindow(text: string): SendWindow {
   const [, days, from, to, zone] = WINDOW.exec(text.trim()) ?? [];
   if (from === undefined || to === undefined) {

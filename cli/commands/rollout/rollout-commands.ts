@@ -1,20 +1,29 @@
 import type { Command } from 'commander';
 import type { Rollout, RolloutAction, RolloutChange } from '../../../api/rollouts.ts';
 import { ROLLOUT_ACTIONS } from '../../../core/policy/index.ts';
-import { confirmOrStop } from '../../session/ask.ts';
-import { acts, addCommand, addGroup, whole } from '../../session/command.ts';
-import { CliError, EXIT } from '../../session/failure.ts';
-import { addPaging, noteMore, type PagingOptions, readPages } from '../../session/paging.ts';
-import type { Session } from '../../session/session.ts';
-import { printable } from '../../text/printable.ts';
+import type { Session } from '../../session/index.ts';
+import {
+  addCommand,
+  addGroup,
+  addPaging,
+  CliError,
+  confirmOrStop,
+  EXIT,
+  integerOption,
+  noteMore,
+  type PagingOptions,
+  readPages,
+  registerAction,
+} from '../../session/index.ts';
 import {
   historyTable,
   previewText,
+  printable,
   progressText,
   rolloutTable,
   rolloutText,
   updateTable,
-} from '../../text/rollout-text.ts';
+} from '../../text/index.ts';
 import { addCreate, addPreview } from './create-rollout.ts';
 import { parseShare, parseWindow } from './draft-flags.ts';
 import { addWatch } from './watch-rollout.ts';
@@ -37,12 +46,15 @@ function addList(group: Command): void {
   const command = addCommand(group, 'list', 'rollouts, the newest first', ['paku-ota rollout list --state active'])
     .option('--state <state>', 'draft, scheduled, active, halted, paused, completed or aborted')
     .option('--model <model>', 'of one device model');
-  acts<PagingOptions & { state?: string; model?: string }, []>(addPaging(command), async (session, options) => {
-    const { state, model } = options;
-    const page = await readPages(options, (query) => session.api.rollouts({ ...query, state, model }));
-    session.show(page, ({ items }) => rolloutTable(items, new Date()));
-    noteMore(session, page);
-  });
+  registerAction<PagingOptions & { state?: string; model?: string }, []>(
+    addPaging(command),
+    async (session, options) => {
+      const { state, model } = options;
+      const page = await readPages(options, (query) => session.api.rollouts({ ...query, state, model }));
+      session.show(page, ({ items }) => rolloutTable(items, new Date()));
+      noteMore(session, page);
+    },
+  );
 }
 
 const oneRollout = (group: Command, name: string, summary: string, ...examples: string[]) =>
@@ -50,7 +62,7 @@ const oneRollout = (group: Command, name: string, summary: string, ...examples: 
 
 function addShow(group: Command): void {
   const command = oneRollout(group, 'show', 'one rollout with its progress', 'paku-ota rollout show "vans to 2.1"');
-  acts<object, [string]>(command, async (session, _, name) => {
+  registerAction<object, [string]>(command, async (session, _, name) => {
     const rollout = await session.api.rollout(name);
     session.show(rollout, (shown) => rolloutText(shown, new Date()));
     if (session.json) return;
@@ -61,7 +73,7 @@ function addShow(group: Command): void {
 
 function addProgress(group: Command): void {
   const command = oneRollout(group, 'progress', 'by stage, state and reason', 'paku-ota rollout progress 7 --json');
-  acts<object, [string]>(command, async (session, _, name) => {
+  registerAction<object, [string]>(command, async (session, _, name) => {
     const [progress, rollout] = await Promise.all([session.api.progress(name), session.api.rollout(name)]);
     session.show(progress, (shown) => progressText(shown, rollout));
   });
@@ -77,7 +89,7 @@ function addDevices(group: Command): void {
   )
     .option('--status <status>', 'pending, sent, downloading, …, failed, rolled_back, timed_out or canceled')
     .option('--open', 'those that have not ended');
-  acts<PagingOptions & { status?: string; open?: boolean }, [string]>(
+  registerAction<PagingOptions & { status?: string; open?: boolean }, [string]>(
     addPaging(command),
     async (session, options, name) => {
       const { status, open } = options;
@@ -95,12 +107,12 @@ function addHistory(group: Command): void {
     'every decision: what, when, why, by whom',
     'paku-ota rollout history 7',
   );
-  acts<object, [string]>(command, async (session, _, name) => {
+  registerAction<object, [string]>(command, async (session, _, name) => {
     session.show(await session.api.decisions(name), ({ items }) => historyTable(items, false));
   });
 }
 
-/** Takes a limit away; commander itself makes something else of null. */
+/** The value that removes a limit. Commander treats null as "no value", so the flags use a text. */
 const NONE = 'none';
 type None = typeof NONE;
 
@@ -116,13 +128,13 @@ interface ChangeFlags {
   readonly keepOpen?: boolean;
 }
 
-const orNone =
+const parseOrNone =
   <T>(parse: (text: string) => T) =>
   (text: string): T | None =>
     text === NONE ? NONE : parse(text);
 
 function addChange(group: Command): void {
-  const limit = orNone(whole(1, 1_000_000));
+  const limit = parseOrNone(integerOption(1, 1_000_000));
   const command = oneRollout(
     group,
     'change',
@@ -135,12 +147,12 @@ function addChange(group: Command): void {
     .option('--max-per-minute <n>', 'commands a minute, or none', limit)
     .option('--failure-threshold <share>', 'failures that halt it, such as 10%', parseShare)
     .option('--failure-count <n>', 'as a number of devices, or none', limit)
-    .option('--min-reports <n>', 'outcomes before a share is read', whole(1, 1_000_000))
-    .option('--window <window>', "send only then: 'mon-fri 22:00-05:00 Europe/Rome', or none", orNone(parseWindow))
+    .option('--min-reports <n>', 'outcomes before a share is read', integerOption(1, 1_000_000))
+    .option('--window <window>', "send only then: 'mon-fri 22:00-05:00 Europe/Rome', or none", parseOrNone(parseWindow))
     .option('--keep-open', 'take in devices that appear later')
     .option('--no-keep-open', 'complete when every member has ended')
     .option('--yes', 'do not ask before --start');
-  acts<ChangeFlags, [string]>(command, async (session, flags, name) => {
+  registerAction<ChangeFlags, [string]>(command, async (session, flags, name) => {
     const change = readChange(flags);
     if (Object.keys(change).length === 0) throw new CliError('say what to change: see --help', EXIT.usage);
     const before = await session.api.rollout(name);
@@ -168,13 +180,13 @@ function readChange(flags: ChangeFlags): RolloutChange {
     send_window: flags.window,
     keep_open: flags.keepOpen,
   };
-  const given = Object.entries(values).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given.map(([key, value]) => [key, value === NONE ? null : value]));
+  const changed = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(changed.map(([key, value]) => [key, value === NONE ? null : value]));
 }
 
 interface Control {
   readonly summary: string;
-  /** What it asks first; null where nothing is sent and nothing lost. */
+  /** The question before the action; null when nothing is sent and nothing is lost. */
   readonly question: string | null;
 }
 
@@ -200,11 +212,14 @@ function addAction(group: Command, action: RolloutAction): void {
   const example = `paku-ota rollout ${action} "vans to 2.1" --reason "…"`;
   const command = oneRollout(group, action, summary, example).requiredOption('--reason <text>', 'kept in the history');
   if (question !== null) command.option('--yes', 'do not ask');
-  acts<{ reason: string; yes?: boolean }, [string]>(command, async (session, { reason, yes = false }, name) => {
-    const rollout = await session.api.rollout(name);
-    const verb = action.charAt(0).toUpperCase() + action.slice(1);
-    const asked = `${verb} "${rollout.name}" on ${session.target.name}? ${question}`;
-    if (question !== null) await confirmOrStop(asked, yes);
-    session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
-  });
+  registerAction<{ reason: string; yes?: boolean }, [string]>(
+    command,
+    async (session, { reason, yes = false }, name) => {
+      const rollout = await session.api.rollout(name);
+      const verb = action.charAt(0).toUpperCase() + action.slice(1);
+      const asked = `${verb} "${rollout.name}" on ${session.target.name}? ${question}`;
+      if (question !== null) await confirmOrStop(asked, yes);
+      session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
+    },
+  );
 }

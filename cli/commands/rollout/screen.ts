@@ -1,4 +1,4 @@
-/** Shows lines that change. */
+/** Shows lines that change over time. */
 export interface Screen {
   draw(lines: readonly string[]): void;
 }
@@ -7,7 +7,7 @@ const NO_WRAP = '\x1b[?7l';
 const WRAP = '\x1b[?7h';
 const CLEAR_BELOW = '\x1b[J';
 
-/** Draws over what it drew before; what does not fit the terminal is cut. */
+/** Draws over its last output; cuts what does not fit the terminal. */
 export function liveScreen(out: NodeJS.WriteStream): Screen {
   let drawn = 0;
   return {
@@ -20,7 +20,7 @@ export function liveScreen(out: NodeJS.WriteStream): Screen {
   };
 }
 
-/** Prints the lines that it has not just printed. */
+/** Prints only the lines that were not in the last draw. */
 export function changingLines(print: (line: string) => void): Screen {
   let last: readonly string[] = [];
   return {

@@ -1,13 +1,9 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../../../api/client.ts';
 import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
-import { acts, addCommand, whole } from '../../session/command.ts';
-import { CliError } from '../../session/failure.ts';
-import { patiently } from '../../session/retry.ts';
-import type { Session } from '../../session/session.ts';
-import { printable } from '../../text/printable.ts';
-import { lastChange } from '../../text/rollout-text.ts';
-import { caller } from '../../text/units.ts';
+import type { Session } from '../../session/index.ts';
+import { addCommand, CliError, integerOption, registerAction, retryRead } from '../../session/index.ts';
+import { caller, lastChange, printable } from '../../text/index.ts';
 import { changingLines, liveScreen } from './screen.ts';
 import { expectedDevices, failureLine, type Snapshot, watchLine, watchLines } from './watch-text.ts';
 
@@ -15,8 +11,8 @@ interface WatchOptions {
   readonly interval: number;
 }
 
-const LATEST = 5;
-const PREVIEW_EVERY_MS = 60_000;
+const MAX_FAILURES_SHOWN = 5;
+const PREVIEW_INTERVAL_MS = 60_000;
 
 export function addWatch(group: Command): void {
   const command = addCommand(
@@ -26,42 +22,42 @@ export function addWatch(group: Command): void {
     ['paku-ota rollout watch "vans to 2.1"'],
   )
     .argument('<rollout>', 'id or name')
-    .option('--interval <seconds>', 'how often to look', whole(1, 3600), 2);
-  acts<WatchOptions, [string]>(command, watchRollout);
+    .option('--interval <seconds>', 'how often to look', integerOption(1, 3600), 2);
+  registerAction<WatchOptions, [string]>(command, watchRollout);
 }
 
 async function watchRollout(session: Session, { interval }: WatchOptions, rollout: string): Promise<void> {
   const read = snapshotReader(session.api, rollout);
-  const draw = drawer(session);
+  const draw = makeRenderer(session);
   let snapshot = await read();
   for (;;) {
     draw(snapshot);
-    const end = endOf(snapshot.rollout);
+    const end = outcomeOf(snapshot.rollout);
     if (end === 'completed') return;
     if (end !== undefined) throw new CliError(end);
     await new Promise((resolve) => setTimeout(resolve, interval * 1000));
-    snapshot = await patiently(read, interval * 1000);
+    snapshot = await retryRead(read, interval * 1000);
   }
 }
 
-/** With --json a line an object, else a picture on a terminal and changed lines elsewhere. */
-function drawer({ json }: Session): (snapshot: Snapshot) => void {
+/** Prints snapshots: with --json an object per line, on a terminal a view that is redrawn, elsewhere the lines that changed. */
+function makeRenderer({ json }: Session): (snapshot: Snapshot) => void {
   const lines = changingLines(console.log);
   if (json) return ({ rollout, progress }) => lines.draw([JSON.stringify({ rollout, progress })]);
   if (process.stdout.isTTY) {
     const screen = liveScreen(process.stdout);
     return (snapshot) => screen.draw(watchLines(printable(snapshot), new Date()));
   }
-  return (given) => {
-    const snapshot = printable(given);
-    // Without the time of now, so that a line stays the same while nothing happens.
+  return (latest) => {
+    const snapshot = printable(latest);
+    // The time of the failure stands for the present, so that its line does not change by itself.
     const failures = snapshot.failures.map((update) => failureLine(update, new Date(lastChange(update))));
     lines.draw([watchLine(snapshot), ...failures]);
   };
 }
 
-/** How a rollout ended: `completed`, or why it did not complete; undefined while it goes on. */
-export function endOf({ name, state, paused_by, paused_reason }: Rollout): string | undefined {
+/** How a rollout ended: `completed`, or why it did not complete; undefined while it is running. */
+export function outcomeOf({ name, state, paused_by, paused_reason }: Rollout): string | undefined {
   if (state === 'completed') return state;
   if (state === 'aborted') return `"${name}" was aborted`;
   if (state === 'halted' || state === 'paused')
@@ -81,9 +77,9 @@ function snapshotReader(api: ApiClient, name: string): () => Promise<Snapshot> {
       api.progress(id),
       rollout.failed > 0 ? latestFailures(api, id) : [],
     ]);
-    if (rollout.state === 'active' && Date.now() - previewedAt > PREVIEW_EVERY_MS) {
+    if (rollout.state === 'active' && Date.now() - previewedAt > PREVIEW_INTERVAL_MS) {
       const now = expectedDevices(rollout, await api.previewRollout(draftOf(rollout)));
-      // Never less than before: what has just been updated is not counted by a preview, and still open here.
+      // The maximum: a preview no longer counts a device that was just updated, although its update is still open here.
       expected = Math.max(expected ?? 0, now);
       previewedAt = Date.now();
     }
@@ -93,15 +89,15 @@ function snapshotReader(api: ApiClient, name: string): () => Promise<Snapshot> {
 
 async function latestFailures(api: ApiClient, id: number): Promise<DeviceUpdate[]> {
   const pages = await Promise.all(
-    ['failed', 'rolled_back', 'timed_out'].map((status) => api.updates(id, { status, limit: LATEST })),
+    ['failed', 'rolled_back', 'timed_out'].map((status) => api.updates(id, { status, limit: MAX_FAILURES_SHOWN })),
   );
   return pages
     .flatMap(({ items }) => items)
     .sort((a, b) => lastChange(b).localeCompare(lastChange(a)))
-    .slice(0, LATEST);
+    .slice(0, MAX_FAILURES_SHOWN);
 }
 
-/** What decides who is a member. */
+/** The part of a rollout that decides which devices it targets. */
 const draftOf = (rollout: Rollout) => ({
   name: rollout.name,
   firmware_version: rollout.firmware_version,

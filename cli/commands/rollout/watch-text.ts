@@ -1,19 +1,30 @@
 import type { DeviceUpdate, Preview, Progress, Rollout } from '../../../api/rollouts.ts';
-import { stateText, talliesText } from '../../text/rollout-text.ts';
-import { stageLines } from '../../text/stage-text.ts';
-import { bold, dim, red } from '../../text/style.ts';
-import { ago, caller, duration, instant, number, withInstants, words } from '../../text/units.ts';
+import {
+  ago,
+  bold,
+  caller,
+  countsText,
+  dim,
+  duration,
+  instant,
+  number,
+  red,
+  stageLines,
+  stateText,
+  withInstants,
+  words,
+} from '../../text/index.ts';
 
 /** A rollout at one instant, as `rollout watch` shows it. */
 export interface Snapshot {
   readonly rollout: Rollout;
   readonly progress: Progress;
   readonly failures: readonly DeviceUpdate[];
-  /** About how many devices it will have come to when it is over; null where that was not asked. */
+  /** Estimated number of devices assigned by the end; null when it was not estimated. */
   readonly expected: number | null;
 }
 
-/** The live view. */
+/** The live view, redrawn on a terminal. */
 export function watchLines(snapshot: Snapshot, now: Date): string[] {
   const { rollout, progress, failures } = snapshot;
   return [
@@ -21,7 +32,7 @@ export function watchLines(snapshot: Snapshot, now: Date): string[] {
     '',
     ...(progress.stages.length === 0 ? [dim('no stage has begun')] : stageLines(progress, rollout)),
     '',
-    `${talliesText(rollout)}${paceText(snapshot, now)}`,
+    `${countsText(rollout)}${paceText(snapshot, now)}`,
     ...(failures.length === 0 ? [] : ['', 'Latest failures', ...failures.map((update) => failureLine(update, now))]),
   ];
 }
@@ -32,12 +43,12 @@ const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollo
   return state === 'active' && waiting_for !== null && waiting_for !== state ? `, ${withInstants(waiting_for)}` : '';
 };
 
-/** Where no terminal is: one line, printed when it changes. */
+/** The state in one line, for output that is not a terminal. */
 export function watchLine({ rollout }: Snapshot): string {
   const { state, stage, stages } = rollout;
   const where =
     stage === null || state === 'completed' ? '' : ` in ${stages === null ? 'window' : 'stage'} ${stage + 1}`;
-  return `${state}${where}${phase(rollout)}: ${talliesText(rollout)}`;
+  return `${state}${where}${phase(rollout)}: ${countsText(rollout)}`;
 }
 
 export const failureLine = ({ device_id, status, attempt, reason, ...update }: DeviceUpdate, now: Date): string =>
@@ -45,7 +56,7 @@ export const failureLine = ({ device_id, status, attempt, reason, ...update }: D
 
 const RATE_MINUTES = 10;
 
-/** Outcomes a minute over the last ten, or since the first where that is less; null before there is one. */
+/** Outcomes per minute over the last ten minutes, or since the first outcome; null before the first. */
 export function ratePerMinute({ outcomes }: Progress, now: Date): number | null {
   const since = now.getTime() - RATE_MINUTES * 60_000;
   const recent = outcomes.filter(({ at }) => Date.parse(at) >= since);
@@ -56,14 +67,14 @@ export function ratePerMinute({ outcomes }: Progress, now: Date): number | null 
   return total / minutes;
 }
 
-/** Devices that it has come to, and members that it would update and no stage has reached. Not exact with a percentage. */
+/** Estimates how many devices are assigned by the end: those assigned, and those still to be reached. Not exact with a percentage. */
 export function expectedDevices(rollout: Rollout, { will_be_updated }: Preview): number {
   const { devices, owed, in_progress, failed, canceled, rollout_percentage } = rollout;
   const wanted = Math.ceil((will_be_updated * rollout_percentage) / 100);
   return devices + Math.max(0, wanted - owed - in_progress - failed - canceled);
 }
 
-/** Devices that have yet to end. */
+/** Devices whose update has not ended, including those still to be reached. */
 export function remaining({ rollout, expected }: Pick<Snapshot, 'rollout' | 'expected'>): number {
   const open = rollout.owed + rollout.in_progress;
   const ended = rollout.devices - open;

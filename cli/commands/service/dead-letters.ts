@@ -1,20 +1,19 @@
 import type { Command } from 'commander';
-import { acts, addCommand, addGroup } from '../../session/command.ts';
-import { deadLetterTable } from '../../text/service-text.ts';
-import { count } from '../../text/units.ts';
+import { addCommand, addGroup, registerAction } from '../../session/index.ts';
+import { count, deadLetterTable } from '../../text/index.ts';
 
 export function addDeadLetters(program: Command): void {
   const group = addGroup(program, 'dead-letters', 'messages that a function could not handle');
   const list = addCommand(group, 'list', 'dead-letter queues with their number of messages', [
     'paku-ota dead-letters list',
   ]);
-  acts<object, []>(list, async (session) => {
+  registerAction<object, []>(list, async (session) => {
     session.show(await session.api.deadLetters(), ({ items }) => deadLetterTable(items));
   });
   const redrive = addCommand(group, 'redrive', 'give the messages of a queue to their function once more', [
     'paku-ota dead-letters redrive status',
   ]).argument('<queue>', 'as dead-letters list names it');
-  acts<object, [string]>(redrive, async (session, _, queue) => {
+  registerAction<object, [string]>(redrive, async (session, _, queue) => {
     session.show(await session.api.redriveDeadLetters(queue), (moved) => [
       moved.messages === 0
         ? `${moved.queue}: there is nothing to move back`

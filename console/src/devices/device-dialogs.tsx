@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { CheckField, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { attributeChanges, attributeLines } from './attributes.ts';

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { dateTime, duration } from '../text/format.ts';
 import { Ago, Facts, Pill, UpdatePill } from '../ui/components.tsx';
 import { Loaded } from '../ui/loaded.tsx';

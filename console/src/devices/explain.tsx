@@ -4,7 +4,7 @@ import { Link } from 'wouter';
 import type { Page } from '../../../api/client.ts';
 import type { DeviceDetail, Explanation } from '../../../api/devices.ts';
 import type { RolloutSummary } from '../../../api/rollouts.ts';
-import { api, isNotFound } from '../api/api.ts';
+import { api, isNotFound } from '../data/client.ts';
 import { byVersion, capital, withLocalTimes } from '../text/format.ts';
 import { Ago } from '../ui/components.tsx';
 import { useLastError } from '../ui/last-error.ts';

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { dateTime } from '../text/format.ts';
 import { Ago, MoreButton } from '../ui/components.tsx';
 import { Empty, Loaded } from '../ui/loaded.tsx';

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { sentence } from '../text/format.ts';
 import { ActionDialog, Dialog } from '../ui/dialog.tsx';
 import { Loaded } from '../ui/loaded.tsx';

@@ -1,6 +1,6 @@
 import type { RejectedMessage } from '../../../api/service.ts';
-import { api } from '../api/api.ts';
-import { itemsOf, usePages } from '../api/pages.ts';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
 import { counted } from '../text/format.ts';
 import { Ago, MoreButton } from '../ui/components.tsx';
 import { Dialog } from '../ui/dialog.tsx';

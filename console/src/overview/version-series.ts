@@ -1,5 +1,5 @@
 import type { Fleet, VersionHistory } from '../../../api/service.ts';
-import type { Series } from '../charts/area-chart.tsx';
+import type { Series } from '../charts/index.ts';
 import { byVersion } from '../text/format.ts';
 
 /** More than these cannot be told apart by colour. */

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { ReleaseDetail } from '../../../api/releases.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { bytes, count, counted, dateTime } from '../text/format.ts';
 import { Ago, Facts, Pill } from '../ui/components.tsx';
 import { ReasonDialog } from '../ui/dialog.tsx';

@@ -1,5 +1,5 @@
 import type { NewUpload, StartedUpload, UploadOutcome } from '../../../api/releases.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { sha256 } from './image.ts';
 
 export interface UploadForm {

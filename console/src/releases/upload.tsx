@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type DragEvent, type FormEvent, useState } from 'react';
 import type { UploadOutcome } from '../../../api/releases.ts';
-import { api, refresh } from '../api/api.ts';
+import { api, refresh } from '../data/client.ts';
 import { bytes } from '../text/format.ts';
 import { Field, FormErrors, fieldErrorsOf, TextField } from '../ui/form.tsx';
 import { Failure } from '../ui/loaded.tsx';

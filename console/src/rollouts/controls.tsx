@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
 import { Members } from './eligible-devices.tsx';

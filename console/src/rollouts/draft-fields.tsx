@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { byVersion, count } from '../text/format.ts';
 import { Field, type Options, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { type DraftForm, nameOf } from './draft.ts';

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Rollout } from '../../../api/rollouts.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { Loaded } from '../ui/loaded.tsx';
 import { PreviewResult } from './preview.tsx';
 

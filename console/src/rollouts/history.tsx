@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Decision, Progress } from '../../../api/rollouts.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { capital, count, counted, dateTime } from '../text/format.ts';
 import type { Tone, UpdateState } from '../text/labels.ts';
 import { Ago, StatusPill } from '../ui/components.tsx';

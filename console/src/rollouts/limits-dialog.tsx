@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { Rollout, RolloutChange } from '../../../api/rollouts.ts';
-import { api } from '../api/api.ts';
+import { api } from '../data/client.ts';
 import { ActionDialog } from '../ui/dialog.tsx';
 import { TextField } from '../ui/form.tsx';
 import { shareOf } from './draft.ts';

@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
-import { api, messageOf, refresh } from '../api/api.ts';
+import { api, messageOf, refresh } from '../data/client.ts';
 import { counted } from '../text/format.ts';
 import { useDebounced } from '../ui/debounced.ts';
 import { ActionDialog } from '../ui/dialog.tsx';

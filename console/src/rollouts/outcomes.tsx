@@ -1,6 +1,6 @@
 import { useMemo } from 'react';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
-import { Chart } from '../charts/chart.tsx';
+import { Chart } from '../charts/index.ts';
 import { counted } from '../text/format.ts';
 import { Empty } from '../ui/loaded.tsx';
 import { outcomeCurve } from './outcome-curve.ts';

@@ -1,5 +1,5 @@
 import type { Preview } from '../../../api/rollouts.ts';
-import { Warnings } from '../releases/verdict.tsx';
+import { Warnings } from '../releases/index.ts';
 import { count, counted } from '../text/format.ts';
 
 interface PreviewResultProps {

@@ -1,6 +1,6 @@
 import { Link, useSearchParams } from 'wouter';
-import { api } from '../api/api.ts';
-import { itemsOf, usePages } from '../api/pages.ts';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
 import { ROLLOUT_TONES } from '../text/labels.ts';
 import { MoreButton } from '../ui/components.tsx';
 import { Empty, Loaded } from '../ui/loaded.tsx';

@@ -1,8 +1,8 @@
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
-import { api } from '../api/api.ts';
-import { itemsOf, usePages } from '../api/pages.ts';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
 import { UPDATE_LABELS, type UpdateState } from '../text/labels.ts';
 import { Ago, MoreButton, UpdatePill } from '../ui/components.tsx';
 import { type Column, ListTable } from '../ui/list-table.tsx';

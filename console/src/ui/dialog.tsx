@@ -1,6 +1,6 @@
 import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react';
-import { refresh } from '../api/api.ts';
+import { refresh } from '../data/client.ts';
 import { CheckField, FormErrors, fieldErrorsOf, TextField } from './form.tsx';
 import { Failure } from './loaded.tsx';
 

@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react';
-import { messageOf } from '../api/api.ts';
+import { messageOf } from '../data/client.ts';
 import { useLastError } from './last-error.ts';
 
 interface LoadedProps<T> {

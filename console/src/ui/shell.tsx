@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
-import { api, messageOf } from '../api/api.ts';
+import { api, messageOf } from '../data/client.ts';
 import { useLastError } from './last-error.ts';
 
 const PAGES = [

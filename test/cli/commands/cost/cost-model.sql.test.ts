@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Load,
   projectCost,
-  STATEMENTS_A_REPORT_BATCH,
-  STATEMENTS_A_STATUS_BATCH,
+  STATEMENTS_PER_REPORT_BATCH,
+  STATEMENTS_PER_STATUS_BATCH,
 } from '../../../../cli/commands/cost/cost-model.ts';
 import type { Sql } from '../../../../core/db/index.ts';
 import { readOtaMessage } from '../../../../lambdas/ingest-ota/ota-message.ts';
@@ -87,7 +87,7 @@ describe('a batch', () => {
     });
     statements = 0;
     await storeStatuses(counting, statuses, new Date(Date.UTC(2026, 2, 1)));
-    expect(statements).toBe(STATEMENTS_A_STATUS_BATCH);
+    expect(statements).toBe(STATEMENTS_PER_STATUS_BATCH);
   });
 
   test('of reports takes as many statements as the projection says', async () => {
@@ -102,6 +102,6 @@ describe('a batch', () => {
       reports as unknown as Parameters<typeof storeReports>[1],
       new Date(Date.UTC(2026, 2, 1)),
     );
-    expect(statements).toBe(STATEMENTS_A_REPORT_BATCH);
+    expect(statements).toBe(STATEMENTS_PER_REPORT_BATCH);
   });
 });

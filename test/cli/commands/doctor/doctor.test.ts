@@ -10,8 +10,13 @@ import { describe, expect, test } from 'vitest';
 import type { DeviceDetail } from '../../../../api/devices.ts';
 import type { Release } from '../../../../api/releases.ts';
 import type { DeviceUpdate } from '../../../../api/rollouts.ts';
-import { behavioursOf, type Evidence, JUDGES, readAssumptions } from '../../../../cli/commands/doctor/assumptions.ts';
-import { checkBucket, sendToNobody } from '../../../../cli/commands/doctor/check-aws.ts';
+import {
+  ASSUMPTION_CHECKS,
+  type Evidence,
+  readAssumptions,
+  readBehaviours,
+} from '../../../../cli/commands/doctor/assumptions.ts';
+import { checkBucket, sendToAbsentClient } from '../../../../cli/commands/doctor/check-aws.ts';
 import { checkClock, checkSchema } from '../../../../cli/commands/doctor/check-system.ts';
 
 const DOCUMENT = readFileSync(new URL('../../../../docs/aws-assumptions.md', import.meta.url), 'utf8');
@@ -26,12 +31,12 @@ const target = {
 };
 
 test('each line of docs/aws-assumptions.md has one judgement, and each judgement one line', () => {
-  const behaviours = behavioursOf(DOCUMENT);
+  const behaviours = readBehaviours(DOCUMENT);
   expect(behaviours.length).toBeGreaterThan(10);
-  for (const beginning of Object.keys(JUDGES)) {
+  for (const beginning of Object.keys(ASSUMPTION_CHECKS)) {
     expect([beginning, behaviours.filter((text) => text.startsWith(beginning)).length]).toEqual([beginning, 1]);
   }
-  expect(Object.keys(JUDGES)).toHaveLength(behaviours.length);
+  expect(Object.keys(ASSUMPTION_CHECKS)).toHaveLength(behaviours.length);
 });
 
 describe('what AWS is trusted to do', () => {
@@ -48,7 +53,7 @@ describe('what AWS is trusted to do', () => {
 
   test('is imitated on one machine, line by line', () => {
     expect(new Set(outcomes('imitated'))).toEqual(new Set(['imitated']));
-    expect(outcomes('imitated')).toHaveLength(behavioursOf(DOCUMENT).length);
+    expect(outcomes('imitated')).toHaveLength(readBehaviours(DOCUMENT).length);
   });
 
   test('is not called tested where there is nothing to see', () => {
@@ -129,14 +134,14 @@ describe('a message to nobody', () => {
 
   test('is addressed to a client that cannot exist, and 404 is what is expected', async () => {
     iot.on(SendDirectMessageCommand).rejects(new ResourceNotFoundException({ $metadata: {}, message: 'gone' }));
-    expect(await sendToNobody(target)).toEqual({ kind: 'absent' });
+    expect(await sendToAbsentClient(target)).toEqual({ kind: 'absent' });
     expect(iot.commandCalls(SendDirectMessageCommand)[0]?.args[0].input.clientId).toMatch(/^paku-ota-doctor-/);
   });
 
   test('that is accepted, or refused by IAM, is told apart', async () => {
     iot.on(SendDirectMessageCommand).resolves({});
-    expect(await sendToNobody(target)).toMatchObject({ kind: 'other' });
+    expect(await sendToAbsentClient(target)).toMatchObject({ kind: 'other' });
     iot.on(SendDirectMessageCommand).rejects(Object.assign(new Error('no'), { name: 'ForbiddenException' }));
-    expect(await sendToNobody(target)).toEqual({ kind: 'denied', message: 'ForbiddenException: no' });
+    expect(await sendToAbsentClient(target)).toEqual({ kind: 'denied', message: 'ForbiddenException: no' });
   });
 });

@@ -7,8 +7,7 @@ import {
   watchLine,
   watchLines,
 } from '../../../../cli/commands/rollout/watch-text.ts';
-import { progressText } from '../../../../cli/text/rollout-text.ts';
-import { stageLines } from '../../../../cli/text/stage-text.ts';
+import { progressText, stageLines } from '../../../../cli/text/index.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
 const earlier = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand, type Output } from '@aws-sdk/client-cloudformation';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { decidePlace, findTarget } from '../../../cli/session/target.ts';
+import { decidePlace, findTarget } from '../../../cli/session/find-target.ts';
 
 let folder: string;
 let home: string;
@@ -17,6 +17,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** What is chosen depends on these alone, not on a local system that runs in this clone. */
+const here = (env: NodeJS.ProcessEnv = {}) => ({ env, folders: [folder] });
+
 function runHere(): void {
   mkdirSync(home, { recursive: true });
   const endpoints = {
@@ -27,12 +30,17 @@ function runHere(): void {
   writeFileSync(join(home, 'endpoints.json'), JSON.stringify(endpoints));
 }
 
-describe('where a command acts', () => {
-  test('the local system that runs in this folder, or in the one that PAKU_OTA_HOME names', () => {
+describe('where a command registerAction', () => {
+  test('is the local system of the first folder in which one runs', () => {
     runHere();
-    expect(decidePlace({}, {}, folder)).toEqual({ kind: 'local', home });
-    expect(decidePlace({}, { PAKU_OTA_HOME: home }, '/')).toEqual({ kind: 'local', home });
-    expect(decidePlace({ local: true }, {}, folder)).toEqual({ kind: 'local', home });
+    const folders = [join(folder, 'empty'), folder];
+    expect(decidePlace({}, { env: {}, folders })).toEqual({ kind: 'local', home });
+    expect(decidePlace({ local: true }, here())).toEqual({ kind: 'local', home });
+  });
+
+  test('is the local system in PAKU_OTA_HOME', () => {
+    runHere();
+    expect(decidePlace({}, { env: { PAKU_OTA_HOME: home }, folders: ['/'] })).toEqual({ kind: 'local', home });
   });
 
   test.each([
@@ -40,26 +48,26 @@ describe('where a command acts', () => {
     [{ profile: 'vans' }, { kind: 'aws', stack: 'PakuOta', profile: 'vans' }],
     [{ region: 'us-east-1' }, { kind: 'aws', stack: 'PakuOta', region: 'us-east-1' }],
     [{ stack: 'Test' }, { kind: 'aws', stack: 'Test' }],
-  ])('%j means a deployment, even where a local system runs', (options, place) => {
+  ])('is a deployment with %j, even where a local system runs', (options, place) => {
     runHere();
-    expect(decidePlace(options, {}, folder)).toEqual(place);
+    expect(decidePlace(options, here())).toEqual(place);
   });
 
-  test('a home that is named and empty is an error, never a reason to act on an account', () => {
-    expect(() => decidePlace({}, { PAKU_OTA_HOME: home }, folder)).toThrow(
+  test('is not a deployment when PAKU_OTA_HOME names a folder in which no system runs', () => {
+    expect(() => decidePlace({}, here({ PAKU_OTA_HOME: home }))).toThrow(
       `no local system runs in ${home}: start one with npm start`,
     );
-    expect(() => decidePlace({ local: true }, { PAKU_OTA_HOME: home }, folder)).toThrow('no local system runs');
+    expect(() => decidePlace({ local: true }, here({ PAKU_OTA_HOME: home }))).toThrow('no local system runs');
   });
 
-  test('--local and a deployment exclude each other', () => {
-    expect(() => decidePlace({ local: true, region: 'x' }, {}, folder)).toThrow('--local does not go with');
+  test('cannot be both --local and a deployment', () => {
+    expect(() => decidePlace({ local: true, region: 'x' }, here())).toThrow('--local does not go with');
   });
 });
 
-test('a local system is described by its endpoints', async () => {
+test('a local system is read from its endpoints.json', async () => {
   runHere();
-  expect(await findTarget({}, {}, folder)).toMatchObject({
+  expect(await findTarget({}, here())).toMatchObject({
     kind: 'local',
     name: `the local system in ${home}`,
     apiUrl: 'http://127.0.0.1:8481',
@@ -76,9 +84,9 @@ describe('a deployment', () => {
     ],
   });
   beforeEach(() => cloudFormation.reset());
-  const find = (options = {}) => findTarget({ aws: true, region: 'eu-west-1', ...options }, {}, folder);
+  const find = (options = {}) => findTarget({ aws: true, region: 'eu-west-1', ...options }, here());
 
-  test('is found by the outputs of its stack', async () => {
+  test('is read from the outputs of its stack', async () => {
     cloudFormation.on(DescribeStacksCommand, { StackName: 'Test' }).resolves(
       stack([
         { OutputKey: 'ApiUrl', OutputValue: 'https://abc.execute-api.eu-west-1.amazonaws.com/' },
@@ -95,7 +103,7 @@ describe('a deployment', () => {
     expect(target.outputs?.get('FirmwareBucket')).toBe('the-bucket');
   });
 
-  test('signs with the credentials of the environment, as every AWS tool does', async () => {
+  test('has the credentials of the environment, as with every AWS tool', async () => {
     vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIATEST');
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
     cloudFormation.on(DescribeStacksCommand).resolves(stack([{ OutputKey: 'ApiUrl', OutputValue: 'https://api' }]));
@@ -104,29 +112,29 @@ describe('a deployment', () => {
   });
 
   test.each([
-    ['a stack that is not there', new Error('Stack with id PakuOta does not exist'), 'there is no stack PakuOta'],
+    ['a missing stack', new Error('Stack with id PakuOta does not exist'), 'there is no stack PakuOta'],
     [
-      'no credentials',
+      'missing credentials',
       Object.assign(new Error('none'), { name: 'CredentialsProviderError' }),
       'no AWS credentials were found: use --profile',
     ],
     ['a refusal', new Error('User x is not authorized'), 'AWS answered: User x is not authorized'],
-  ])('%s is said with what to do', async (_, error, message) => {
+  ])('that cannot be read because of %s is an error that says what to do', async (_, error, message) => {
     cloudFormation.on(DescribeStacksCommand).rejects(error);
     await expect(find()).rejects.toThrow(message);
   });
 
-  test('the stack of the data is not the one with the API', async () => {
+  test('cannot be a stack without the output ApiUrl', async () => {
     cloudFormation.on(DescribeStacksCommand).resolves(stack([{ OutputKey: 'Other', OutputValue: 'x' }]));
     await expect(find()).rejects.toThrow('has no output ApiUrl: name the service stack with --stack');
   });
 
-  test('neither a local system nor a deployment: both ways out are named', async () => {
+  test('that is missing, as is a local system, is an error that names both ways to get one', async () => {
     vi.stubEnv('AWS_REGION', 'eu-west-1');
     cloudFormation
       .on(DescribeStacksCommand)
       .rejects(Object.assign(new Error('none'), { name: 'CredentialsProviderError' }));
-    await expect(findTarget({}, {}, folder)).rejects.toThrow(
+    await expect(findTarget({}, here())).rejects.toThrow(
       /no local system runs here and no AWS deployment could be found: start the local one with npm start .*PAKU_OTA_HOME.*, or name a deployment/,
     );
   });
