@@ -15,7 +15,7 @@ export function deviceTable(devices: readonly Device[], now: Date): string[] {
   ]);
 }
 
-/** The newest update, as one phrase. */
+/** The newest update as a phrase; null when there is none. */
 export function updateText({
   update,
   current_firmware_version: current,
@@ -29,7 +29,7 @@ export function updateText({
   return `→ ${version} ${doing}${percent === null ? '' : ` ${percent} %`}${reason === null ? '' : `: ${reason}`}`;
 }
 
-/** A success that is none yet: what was written must boot, and what booted must stay up. */
+/** An image that was written and is not proven: the device must boot it, and then stay up for the probation. */
 export const unprovenText = (isRunning: boolean): string =>
   isRunning ? 'runs it, not final yet' : 'written, must boot';
 
@@ -73,12 +73,12 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
   ]);
 }
 
-/** Shown elsewhere, or by a device's clock, which nobody trusts. */
+/** Details with a column of their own, and the timestamp of the device's clock, which is not reliable. */
 const SHOWN_ELSEWHERE = ['timestamp', 'updateId', 'attempt'];
-/** The history of a rollout has columns for them. */
+/** The history of a rollout has further columns. */
 const HIDDEN_IN_HISTORY = [...SHOWN_ELSEWHERE, 'by', 'reason'];
 
-/** `state: Downloading, percent: 45, groups: vans boats`; what is nested deeper as JSON. */
+/** `state: Downloading, percent: 45, groups: vans boats`; deeper values as JSON. */
 export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = HIDDEN_IN_HISTORY): string =>
   Object.entries(detail)
     .filter(([key, value]) => value !== null && value !== '' && !hidden.includes(key))

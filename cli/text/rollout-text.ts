@@ -42,7 +42,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
   ]);
 }
 
-/** What a rollout would do: how many, how many not, and why. */
+/** What a rollout would do: how many devices would be updated, how many would not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
   const { members, participants, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
   if (members === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
@@ -67,7 +67,7 @@ function heldByOtherText({ rollout, status, devices }: Preview['held_by_others']
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
 }
 
-/** How a rollout goes on, by what its author decided. */
+/** The strategy of a rollout. */
 export const planText = (draft: RolloutDraft): string[] => facts(planFacts(draft));
 
 function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
@@ -100,7 +100,7 @@ function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): 
   return [...parts, ...(isWhole ? [] : ['everyone'])].join(', then ');
 }
 
-/** The one line that says that a rollout is there. */
+/** One line that says whether a rollout was created or existed. */
 export const createdText = (rollout: Rollout, isNew: boolean): string =>
   `${isNew ? green('made') : 'existed already'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
 
@@ -143,6 +143,7 @@ export function countsText(rollout: RolloutSummary): string {
 }
 
 const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
+
 export function progressText(progress: Progress, rollout: StagedRollout): string[] {
   if (progress.stages.length === 0) return ['No stage has begun.'];
   const { failures } = progress;
@@ -163,7 +164,7 @@ export function historyTable(decisions: readonly Decision[], withRollout: boolea
   ]);
 }
 
-/** The reason, or what changed. */
+/** The reason of a decision, or what it changed. */
 export function whyDecided({ reason, detail }: Decision): string {
   const stage = typeof detail.stage === 'number' ? { stage: detail.stage + 1 } : {};
   return reason ?? detailText({ ...detail, ...stage });

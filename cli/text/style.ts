@@ -1,6 +1,6 @@
 import pc from 'picocolors';
 
-/** Colours only where a person sees them: NO_COLOR, pipes and dumb terminals get plain text. FORCE_COLOR insists. */
+/** True on a terminal with colours. NO_COLOR turns colours off, FORCE_COLOR turns them on elsewhere. */
 export function wantsColor(env: NodeJS.ProcessEnv, isTTY: boolean): boolean {
   if (env.NO_COLOR) return false;
   if (env.FORCE_COLOR) return env.FORCE_COLOR !== '0';

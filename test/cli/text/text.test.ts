@@ -11,7 +11,7 @@ const NOW = new Date('2026-03-02T12:00:00Z');
 const earlier = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
 
 describe('a table', () => {
-  test('is aligned, numbers by their last digit', () => {
+  test('aligns its columns, and numbers by their last digit', () => {
     const rows = [
       { name: 'vans', devices: 4312 },
       { name: 'a longer name', devices: 9 },
@@ -30,7 +30,7 @@ describe('a table', () => {
     ]);
   });
 
-  test('begins each column at one place, whatever the cells hold', () => {
+  test('begins each column at the same place for any cells', () => {
     const cell = fc.string({ maxLength: 12 }).map((text) => printable(text).replaceAll('|', '').trim());
     fc.assert(
       fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1 }), (rows) => {
@@ -45,7 +45,7 @@ describe('a table', () => {
     );
   });
 
-  test('of facts leaves out what is not known', () => {
+  test('of facts leaves out unknown values', () => {
     expect(
       facts([
         ['chip', 'ESP32-S3'],
@@ -56,7 +56,7 @@ describe('a table', () => {
   });
 });
 
-test('what does not fit a line ends with an ellipsis', () => {
+test('a text that is too long for a line ends with an ellipsis', () => {
   expect([shorten('abcdef', 6), shorten('abcdefg', 6)]).toEqual(['abcdef', 'abcde…']);
 });
 
@@ -67,7 +67,7 @@ test('text of devices cannot command the terminal', () => {
   });
 });
 
-test('times, sizes and shares are said as people say them', () => {
+test('times, sizes and shares are written as people write them', () => {
   expect([3, 45, 600, 7200, 90_000, 900_000].map((s) => ago(earlier(s), NOW))).toEqual([
     'just now',
     '45 s ago',
@@ -97,7 +97,7 @@ describe('a preview', () => {
     held_by_others: [],
   };
 
-  test('says how many, how many not, and why', () => {
+  test('says how many devices would be updated, how many not, and why', () => {
     expect(previewText(preview, {})).toEqual([
       '4,312 will be updated; 61 will not:',
       '      52  on 2.1.0 already',
@@ -106,12 +106,12 @@ describe('a preview', () => {
     ]);
   });
 
-  test('warns of what was odd about the image', () => {
+  test('shows the warnings of the release', () => {
     const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];
     expect(previewText({ ...preview, warnings }, {})).toContain('Warning: the image calls itself 1.9.9');
   });
 
-  test('says whom another rollout has claimed', () => {
+  test('says which devices are assigned to another rollout', () => {
     const held_by_others = [
       { rollout: 'vans', status: 'owed' as const, devices: 4 },
       { rollout: 'vans', status: 'under way' as const, devices: 1 },
@@ -122,7 +122,7 @@ describe('a preview', () => {
     ]);
   });
 
-  test('of a share says who takes part', () => {
+  test('of a percentage says how many devices take part', () => {
     const lines = previewText({ ...preview, participants: 1094 }, { rollout_percentage: 25 });
     expect(lines.slice(0, 2)).toEqual([
       '25 % take part: 1,094 of 4,373 devices. Of all of them:',
@@ -130,7 +130,7 @@ describe('a preview', () => {
     ]);
   });
 
-  test('of nothing says so', () => {
+  test('says that no device matches', () => {
     const none = {
       members: 0,
       participants: 0,
@@ -143,7 +143,7 @@ describe('a preview', () => {
     expect(previewText(none, {})[0]).toContain('No device matches');
   });
 
-  test('is followed by how it would go on', () => {
+  test('is followed by the strategy', () => {
     const draft = { name: 'x', firmware_version: '2.1.0', device_model: 'esp32-s3' };
     expect(planText(draft)).toEqual([
       'stages  slowly at first, faster while devices succeed',
@@ -169,7 +169,7 @@ describe('a preview', () => {
   });
 });
 
-test('the newest update of a device is one phrase', () => {
+test('the newest update of a device is described by a phrase', () => {
   const update = {
     rollout_name: 'x',
     firmware_version: '2.1.0',
@@ -193,13 +193,13 @@ test('the newest update of a device is one phrase', () => {
   expect(updateText({ update: null, current_firmware_version: '2.0.0' })).toBeNull();
 });
 
-test('details are said in words, without what a device says of the time', () => {
+test('details are written as words, without the timestamp of the device', () => {
   expect(
     detailText({ state: 'Installing', elapsedMs: 3, timestamp: '1970', groups: ['a', 'b'], x: { y: 1 }, z: null }),
   ).toBe('state: Installing, elapsed ms: 3, groups: a b, x: y=1');
 });
 
-test('who did it is said without the account', () => {
+test('a caller is shown without the AWS account', () => {
   expect(['arn:aws:sts::123456789012:assumed-role/ops/ada', 'orchestrator'].map(caller)).toEqual([
     'assumed-role/ops/ada',
     'orchestrator',

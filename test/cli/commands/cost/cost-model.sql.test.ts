@@ -34,23 +34,23 @@ describe('a projection', () => {
     expect(of({ sweepMinutes: 0, updates: 0, devices: 1 }, 'Aurora')).toBeCloseTo(43.8, 1);
   });
 
-  test('falls with each tier', () => {
+  test('uses the price of each tier', () => {
     const million = { devices: 1_000_000, retained: false, updates: 0 };
     expect(of(million, 'IoT Core: messages')).toBeCloseTo(1000 + 3200 + 38.8e9 * 0.7e-6, 0);
   });
 
-  test('counts a retained status twice, and one by Basic Ingest not at all', () => {
+  test('counts a retained status twice, and a status by Basic Ingest not at all', () => {
     expect(of({ updates: 0 }, 'IoT Core: messages')).toBeCloseTo(8.76, 2);
     expect(of({ updates: 0, basicIngest: true }, 'IoT Core: messages')).toBe(0);
   });
 
-  test('has a database that rests, until the fleet is too large or a rollout runs', () => {
+  test('includes idle mode, unless the fleet is too large or a rollout runs', () => {
     expect(of({ updates: 0 }, 'Aurora')).toBeLessThan(8);
     expect(of({ updates: 0, devices: 5_001 }, 'Aurora')).toBeGreaterThan(43);
     expect(of({ updates: 30 }, 'Aurora')).toBeGreaterThan(43);
   });
 
-  test('sets the fee of AWS IoT Jobs beside it', () => {
+  test('includes the fee of AWS IoT Jobs for comparison', () => {
     expect(projectCost({ ...LOAD, devices: 10_000 }).iotJobsFee).toBeCloseTo(30);
     expect(projectCost({ ...LOAD, devices: 1_000_000 }).iotJobsFee).toBeCloseTo(1_875);
   });

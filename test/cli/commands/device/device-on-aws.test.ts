@@ -54,7 +54,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const add = (deviceId = 'ESP32-1') => addDeviceOnAws(deviceId, { stack: 'PakuOta', region: 'eu-west-1', folder });
 
-test('a device gets a thing, a certificate for a key that stays here, and the policy', async () => {
+test('a device gets a thing, a certificate for a key that stays on this machine, and the policy', async () => {
   const device = await add();
   expect(device).toMatchObject({ deviceId: 'ESP32-1', host: 'x-ats.iot.eu-west-1.amazonaws.com', port: 8883 });
   expect(iot.commandCalls(CreateThingCommand)[0]?.args[0].input).toEqual({
@@ -86,7 +86,7 @@ test('a device gets a thing, a certificate for a key that stays here, and the po
   );
 });
 
-test('the files are for their owner alone, and what is printed has no key in it', async () => {
+test('the files are readable by their owner only, and the printed text has no key in it', async () => {
   const device = await add();
   for (const file of ['private-key.pem', 'certificate.pem', 'secrets.h', 'nvs.csv']) {
     expect(statSync(join(folder, file)).mode & 0o077, file).toBe(0);
@@ -100,7 +100,7 @@ test('the files are for their owner alone, and what is printed has no key in it'
   }
 });
 
-test('nvs.csv is what nvs_partition_gen takes: short keys, and files that are there', async () => {
+test('nvs.csv has the form of nvs_partition_gen: short keys, and existing files', async () => {
   await add();
   const [head, ...rows] = readFileSync(join(folder, 'nvs.csv'), 'utf8').trim().split('\n');
   expect(head).toBe('key,type,encoding,value');
@@ -119,24 +119,24 @@ test('nvs.csv is what nvs_partition_gen takes: short keys, and files that are th
   });
 });
 
-test('a thing that is there already gets a further certificate', async () => {
+test('an existing thing gets a further certificate', async () => {
   iot.on(CreateThingCommand).rejects(new ResourceAlreadyExistsException({ $metadata: {}, message: 'there' }));
   await expect(add()).resolves.toMatchObject({ deviceId: 'ESP32-1' });
 });
 
-test('a key that is there is not overwritten', async () => {
+test('an existing key is not overwritten', async () => {
   await add();
   const key = readFileSync(join(folder, 'private-key.pem'), 'utf8');
   await expect(add()).rejects.toThrow('exists and is not overwritten');
   expect(readFileSync(join(folder, 'private-key.pem'), 'utf8')).toBe(key);
 });
 
-test('a failure half-way says what was made', async () => {
+test('an error half-way says what was made', async () => {
   iot.on(AttachPolicyCommand).rejects(new Error('denied'));
   await expect(add()).rejects.toThrow(`denied; the certificate ${ARN} was made and is not attached`);
 });
 
-test('another stack, or an id that no device can have, is refused before anything is made', async () => {
+test('a stack without the outputs, or an invalid device id, is refused before anything is made', async () => {
   await expect(add('a/b')).rejects.toThrow('"a/b" is not a device id');
   cloudFormation.on(DescribeStacksCommand).resolves({ Stacks: [] });
   await expect(add()).rejects.toThrow('stack PakuOta has no output DevicePolicy, DeviceThingType, DeviceThingGroup');

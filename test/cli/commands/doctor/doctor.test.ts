@@ -30,7 +30,7 @@ const target = {
   outputs: new Map([['FirmwareBucket', 'the-bucket']]),
 };
 
-test('each line of docs/aws-assumptions.md has one judgement, and each judgement one line', () => {
+test('each line of docs/aws-assumptions.md has one check, and each check one line', () => {
   const behaviours = readBehaviours(DOCUMENT);
   expect(behaviours.length).toBeGreaterThan(10);
   for (const beginning of Object.keys(ASSUMPTION_CHECKS)) {
@@ -39,7 +39,7 @@ test('each line of docs/aws-assumptions.md has one judgement, and each judgement
   expect(Object.keys(ASSUMPTION_CHECKS)).toHaveLength(behaviours.length);
 });
 
-describe('what AWS is trusted to do', () => {
+describe('an assumption about AWS', () => {
   const nothing: Evidence = {
     device: null,
     release: null,
@@ -51,16 +51,16 @@ describe('what AWS is trusted to do', () => {
   const about = (evidence: Evidence, word: string) =>
     readAssumptions(evidence).find(({ check }) => check.includes(word))?.outcome;
 
-  test('is imitated on one machine, line by line', () => {
+  test('is reported as imitated on a local system', () => {
     expect(new Set(outcomes('imitated'))).toEqual(new Set(['imitated']));
     expect(outcomes('imitated')).toHaveLength(readBehaviours(DOCUMENT).length);
   });
 
-  test('is not called tested where there is nothing to see', () => {
+  test('is reported as not tested without evidence', () => {
     expect(new Set(outcomes(nothing))).toEqual(new Set(['not tested']));
   });
 
-  test('is judged by what a deployment that works shows', () => {
+  test('passes by the evidence of a working deployment', () => {
     const evidence: Evidence = {
       device: { device_id: 'ESP32-1', client_id: 'ESP32-1', last_seen: '2026-03-02T12:00:00.000Z' } as DeviceDetail,
       release: { device_model: 'esp32-s3', version: '2.1.0' } as Release,
@@ -76,7 +76,7 @@ describe('what AWS is trusted to do', () => {
     expect(about(evidence, 'paused cluster')).toBe('not tested');
   });
 
-  test('fails where a deployment shows the contrary', () => {
+  test('fails when the evidence contradicts it', () => {
     const evidence: Evidence = {
       ...nothing,
       device: { device_id: 'ESP32-1', client_id: null, last_seen: '2026-03-02T12:00:00.000Z' } as DeviceDetail,
@@ -89,7 +89,7 @@ describe('what AWS is trusted to do', () => {
   });
 });
 
-test('a clock that no signature survives is a failure, one that is a little off is not', () => {
+test('the clock check fails only for a difference that invalidates signatures', () => {
   expect(checkClock(0.7)).toMatchObject({ outcome: 'pass', detail: 'this machine and the API agree' });
   expect(checkClock(-40)).toMatchObject({ outcome: 'pass', detail: 'this machine is 40 s behind the API' });
   expect(checkClock(600)).toMatchObject({
@@ -99,16 +99,16 @@ test('a clock that no signature survives is a failure, one that is a little off 
   expect(checkClock(null)).toMatchObject({ outcome: 'not tested' });
 });
 
-test('a schema of another version says which side to update', () => {
+test('the schema check says which side to update', () => {
   expect(checkSchema(3, 3, 'service 1', 'npm run deploy')).toMatchObject({ outcome: 'pass' });
   expect(checkSchema(2, 3, 'service 1', 'npm run deploy').detail).toContain('npm run deploy');
   expect(checkSchema(4, 3, 'service 1', 'npm run deploy').detail).toContain('this paku-ota is older');
 });
 
-describe('a bucket', () => {
+describe('the bucket check', () => {
   const s3 = mockClient(S3Client);
 
-  test('must keep versions and announce uploads', async () => {
+  test('requires versioning and events of uploads', async () => {
     s3.on(GetBucketVersioningCommand, { Bucket: 'the-bucket' }).resolves({ Status: 'Enabled' });
     s3.on(GetBucketNotificationConfigurationCommand).resolves({ EventBridgeConfiguration: {} });
     expect(await checkBucket(target)).toMatchObject({ outcome: 'pass' });
@@ -119,7 +119,7 @@ describe('a bucket', () => {
     });
   });
 
-  test('that may not be looked at is not tested', async () => {
+  test('is not tested when IAM denies it', async () => {
     s3.on(GetBucketVersioningCommand).rejects(Object.assign(new Error('no'), { name: 'AccessDenied' }));
     s3.on(GetBucketNotificationConfigurationCommand).resolves({});
     expect(await checkBucket(target)).toMatchObject({
@@ -129,16 +129,16 @@ describe('a bucket', () => {
   });
 });
 
-describe('a message to nobody', () => {
+describe('the message to an absent client', () => {
   const iot = mockClient(IoTDataPlaneClient);
 
-  test('is addressed to a client that cannot exist, and 404 is what is expected', async () => {
+  test('names a client id that no device has, for which 404 is expected', async () => {
     iot.on(SendDirectMessageCommand).rejects(new ResourceNotFoundException({ $metadata: {}, message: 'gone' }));
     expect(await sendToAbsentClient(target)).toEqual({ kind: 'absent' });
     expect(iot.commandCalls(SendDirectMessageCommand)[0]?.args[0].input.clientId).toMatch(/^paku-ota-doctor-/);
   });
 
-  test('that is accepted, or refused by IAM, is told apart', async () => {
+  test('distinguishes acceptance from a denial by IAM', async () => {
     iot.on(SendDirectMessageCommand).resolves({});
     expect(await sendToAbsentClient(target)).toMatchObject({ kind: 'other' });
     iot.on(SendDirectMessageCommand).rejects(Object.assign(new Error('no'), { name: 'ForbiddenException' }));

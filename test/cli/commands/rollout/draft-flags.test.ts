@@ -16,13 +16,13 @@ describe('--stages', () => {
       ],
     ],
     ['0.5%', [{ percentage: 0.5 }]],
-  ])('%s is what the API takes', (text, stages) => {
+  ])('%s is parsed into what the API accepts', (text, stages) => {
     expect(parseStages(text)).toEqual(stages);
     expect(stagesSchema.safeParse(stages).success).toBe(true);
   });
 
   test.each(['', '5%,', 'half', '5%:60', '5%:60s', '-5%', '5 %'])(
-    '"%s" is refused with a form that is understood',
+    '"%s" is refused with an example of the form',
     (text) => {
       expect(() => parseStages(text)).toThrow('expected a form like 5%, 25%:60m or 10:1h');
     },
@@ -37,24 +37,24 @@ describe('--window', () => {
       { days: ['mon', 'tue', 'wed'], from: '22:00', to: '05:00', time_zone: 'Europe/Rome' },
     ],
     ['fri-mon,wed 08:00-24:00', { days: ['fri', 'sat', 'sun', 'mon', 'wed'], from: '08:00', to: '24:00' }],
-  ])('%s is what the API takes', (text, window) => {
+  ])('%s is parsed into what the API accepts', (text, window) => {
     expect(parseWindow(text)).toEqual(window);
     expect(sendWindow.safeParse(window).success).toBe(true);
   });
 
-  test('what is no window or no weekday is refused', () => {
+  test('a text that is not a window, or has an unknown weekday, is refused', () => {
     expect(() => parseWindow('tonight')).toThrow('Expected a form like "mon-fri 22:00-05:00 Europe/Rome"');
     expect(() => parseWindow('mon-fry 22:00-05:00')).toThrow('"mon-fry" is no weekday');
   });
 });
 
-test('a share is a percentage or a fraction', () => {
+test('a share is parsed from a percentage or a fraction', () => {
   expect([parseShare('10%'), parseShare('0.1'), parseShare('100%'), parseShare('0')]).toEqual([0.1, 0.1, 1, 0]);
   for (const text of ['10', '101%', 'x', '-1%']) expect(() => parseShare(text)).toThrow('a share such as 10% or 0.1');
 });
 
 describe('a draft', () => {
-  test('is for every device of the model and is named after what it does', () => {
+  test('targets every device of the model and is named after model and version by default', () => {
     expect(readDraft({ model: 'esp32-s3', version: '2.1.0' })).toEqual({
       name: 'esp32-s3 2.1.0',
       device_model: 'esp32-s3',
@@ -62,7 +62,7 @@ describe('a draft', () => {
     });
   });
 
-  test('is for groups or for single devices when they are named', () => {
+  test('targets groups or single devices when flags name them', () => {
     const base = { model: 'esp32-s3', version: '2.1.0' };
     expect(readDraft({ ...base, group: ['vans'], from: ['1.0.0'] })).toMatchObject({
       target_type: 'group',
@@ -78,7 +78,7 @@ describe('a draft', () => {
     });
   });
 
-  test('comes from a file, and flags override it', () => {
+  test('is read from a file, whose values flags override', () => {
     const folder = mkdtempSync(join(tmpdir(), 'paku-ota-cli-'));
     const file = join(folder, 'rollout.json');
     try {
@@ -109,7 +109,7 @@ describe('a draft', () => {
     }
   });
 
-  test('without a model or version says what is missing', () => {
+  test('without a model or version is an error that names what is missing', () => {
     expect(() => readDraft({ model: 'esp32-s3' })).toThrow('needs --model and --version');
   });
 });

@@ -75,7 +75,7 @@ const preview = {
 };
 
 describe('the live view', () => {
-  test('has a bar a stage, the pace, an estimated end and the latest failures', () => {
+  test('shows a bar for each stage, the rate, the estimated time left and the latest failures', () => {
     expect(watchLines({ rollout, progress, failures: [failure], expected: 94 }, NOW)).toEqual([
       'vans to 2.1  esp32-s3 to 2.1.0  active, waiting for 3 more outcomes',
       '',
@@ -89,21 +89,21 @@ describe('the live view', () => {
     ]);
   });
 
-  test('says why a rollout halted, and by whom', () => {
+  test('says why a rollout halted and by whom', () => {
     const halted: Rollout = { ...rollout, state: 'halted', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
     expect(watchLine({ rollout: halted, progress, failures: [], expected: null })).toBe(
       'halted in stage 2 by orchestrator: 3 of 5 failed: 25 devices claimed: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
     );
   });
 
-  test('the rate is of the last ten minutes, or of the time since the first outcome', () => {
+  test('computes the rate over the last ten minutes, or since the first outcome', () => {
     expect(ratePerMinute(progress, NOW)).toBeCloseTo(0.7);
     const begun = { ...progress, outcomes: [{ at: earlier(120), succeeded: 9, failed: 1 }] };
     expect(ratePerMinute(begun, NOW)).toBeCloseTo(5);
     expect(ratePerMinute({ ...progress, outcomes: [] }, NOW)).toBeNull();
   });
 
-  test('what remains is open or not reached yet, and never less than what is open', () => {
+  test('counts open and unreached devices as remaining, and never fewer than the open ones', () => {
     expect(expectedDevices(rollout, preview)).toBe(94);
     expect(expectedDevices({ ...rollout, rollout_percentage: 50 }, preview)).toBe(53);
     expect(remaining({ rollout, expected: 94 })).toBe(81);
@@ -129,14 +129,14 @@ describe('the bar of a stage', () => {
   const bars = (stages: Progress['stages'], of: Partial<Rollout>) =>
     stageLines({ stages, failures: [], outcomes: [] }, { ...rollout, ...of });
 
-  test('is full when the stage is over, though members ran the target before it', () => {
+  test('is full when the stage is over, even if targeted devices ran the version before', () => {
     expect(bars([stage(0, 5, { success: 3 }, ended), stage(1, 20, {}, ended)], {})).toEqual([
       'stage 1  ████████████████████████ 100 %  of 3:  3 ✓',
       'stage 2  nobody',
     ]);
   });
 
-  test('of a slow start is of its window; what is owed has none yet', () => {
+  test('shows a wave of a slow start without pending devices', () => {
     expect(
       bars([stage(0, 1, { success: 1, pending: 3 }, ended), stage(1, 2, { installing: 1 }, null)], { stages: null }),
     ).toEqual([
