@@ -7,18 +7,18 @@ import type { Fetch } from '../../api/client.ts';
 import type { StartedUpload } from '../../api/releases.ts';
 import { send, sendProblem } from './answer.ts';
 
-/** What API Gateway takes (HTTP API quotas). */
+/** The largest body that API Gateway accepts (HTTP API quotas). */
 const MAX_BODY_BYTES = 10 * 1024 * 1024;
-/** Uploads that were begun and not sent yet; the oldest is forgotten for one more. */
+/** The most uploads that are started and not sent yet; a further one replaces the oldest. */
 const MAX_TICKETS = 100;
 const SENT_HEADERS = ['accept', 'content-type', 'if-match'];
 const ANSWERED_HEADERS = ['content-type', 'etag'];
 
 /**
- * Passes calls on to the API, signed, and uploads on to S3: the page talks to the console alone. A presigned URL never
- * reaches it; the page gets a ticket instead, good for one PUT to the URL that the API gave.
+ * Forwards calls to the API, signed, and uploads to S3, so that the page only calls the console. The page never gets a
+ * presigned URL, but a ticket for one PUT to the URL that the API returned.
  */
-export class PassOn {
+export class ApiProxy {
   readonly #apiUrl: string;
   readonly #fetch: Fetch;
   readonly #tickets = new Map<string, StartedUpload>();
@@ -28,7 +28,7 @@ export class PassOn {
     this.#fetch = fetch;
   }
 
-  /** @param path with its query, as the browser sent it */
+  /** Forwards a call to the API. @param path with its query, as the browser sent it */
   async call(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
     const { method = 'GET' } = request;
     if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) {
@@ -53,7 +53,7 @@ export class PassOn {
     );
   }
 
-  /** The body of a PUT goes to S3 as it comes in: with its length, which S3 asks for, and never whole in memory. */
+  /** Forwards the body of a PUT to S3 as a stream, with the length that S3 requires. */
   async upload(request: IncomingMessage, ticket: string, response: ServerResponse): Promise<void> {
     const upload = this.#tickets.get(ticket);
     if (upload === undefined) return sendProblem(response, 404, 'No such upload', 'Begin the upload again.');
@@ -87,7 +87,7 @@ async function put(
   const open = new URL(url).protocol === 'https:' ? tlsRequest : plainRequest;
   const sent = open(url, { method: 'PUT', headers: { ...headers, 'content-length': length } });
   const answered = answerOf(sent);
-  // S3 may refuse before it has read everything: its answer says more than the broken pipe.
+  // S3 may refuse before it has read the whole body; its answer is more useful than the broken pipe.
   const [answer] = await Promise.all([answered, pipeline(body, sent).catch(() => answered)]);
   const code = /<Code>(\w+)<\/Code>/.exec(await text(answer))?.[1] ?? '';
   return { status: answer.statusCode ?? 0, code };
@@ -102,7 +102,7 @@ function pick(names: readonly string[], read: (name: string) => unknown): Record
   return Object.fromEntries(pairs.filter((pair): pair is readonly [string, string] => typeof pair[1] === 'string'));
 }
 
-/** `fetch failed` alone says nothing: the cause does. */
+/** The message of the cause, because that of the error is only `fetch failed`. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;

@@ -1,22 +1,22 @@
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
 import { ApiClient, ApiError } from '../../../api/client.ts';
-import { noteEnd } from './session.ts';
+import { noteSessionEnd } from './session.ts';
 
-/** The console's own server passes calls on; it signs them. */
+/** Calls go to the console's own server, which signs them and sends them to the API. */
 export const api = new ApiClient('', (url, init) => fetch(url, init));
 
 const POLL_MS = 3_000;
 
-/** A refusal stays one when it is asked again. */
+/** A refused call is not worth repeating. */
 const isRefusal = (error: unknown) => error instanceof ApiError && error.problem.status < 500;
 
-/** Everything that is shown is asked for again every few seconds, while the tab is visible. */
+/** Every query is repeated every few seconds while the tab is visible. */
 export const queryClient = new QueryClient({
-  queryCache: new QueryCache({ onError: noteEnd }),
-  mutationCache: new MutationCache({ onError: noteEnd }),
+  queryCache: new QueryCache({ onError: noteSessionEnd }),
+  mutationCache: new MutationCache({ onError: noteSessionEnd }),
   defaultOptions: {
     queries: {
-      // What is not there is not asked for again and again; "Try again" does.
+      // A missing resource is not polled; the button "Try again" repeats the query.
       refetchInterval: ({ state }) => (isNotFound(state.error) ? false : POLL_MS),
       retry: (failures, error) => failures < 2 && !isRefusal(error),
       retryDelay: 1_000,
@@ -24,7 +24,7 @@ export const queryClient = new QueryClient({
   },
 });
 
-/** After something was changed: whatever is shown is read anew. */
+/** Reloads every query; called after a change. */
 export const refresh = () => queryClient.invalidateQueries();
 
 export const isNotFound = (error: unknown) => error instanceof ApiError && error.problem.status === 404;

@@ -3,13 +3,13 @@ import type { Page } from '../../../api/client.ts';
 
 type ReadPage<T> = (query: { readonly cursor: string | undefined; readonly limit: number }) => Promise<Page<T>>;
 
-const ITEMS_A_PAGE = 50;
+const ITEMS_PER_PAGE = 50;
 
-/** A list that grows by pages; while its filters change, the items of before stay. */
+/** A list that is loaded by pages. The previous items stay visible while the filters change. */
 export function usePages<T>(key: readonly unknown[], read: ReadPage<T>) {
   return useInfiniteQuery({
     queryKey: key,
-    queryFn: ({ pageParam: cursor }) => read({ cursor, limit: ITEMS_A_PAGE }),
+    queryFn: ({ pageParam: cursor }) => read({ cursor, limit: ITEMS_PER_PAGE }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: ({ next_cursor: cursor }) => cursor ?? undefined,
     placeholderData: keepPreviousData,

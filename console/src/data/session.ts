@@ -1,14 +1,14 @@
 import { useSyncExternalStore } from 'react';
 import { ApiError } from '../../../api/client.ts';
 
-/** How the console's own server refuses a page that an earlier run of it gave out. */
+/** The problem type with which the console's own server refuses a page of an earlier run. */
 const NO_SESSION = 'urn:paku-ota:console-no-session';
 
 const listeners = new Set<() => void>();
 let isOver = false;
 
-/** Notes where the server behind this page is another than the one that gave it out. */
-export function noteEnd(error: Error): void {
+/** Ends the session if the error says that the server was restarted since it served this page. */
+export function noteSessionEnd(error: Error): void {
   if (!(error instanceof ApiError) || error.problem.type !== NO_SESSION || isOver) return;
   isOver = true;
   for (const each of listeners) each();
@@ -19,5 +19,5 @@ function subscribe(onChange: () => void): () => void {
   return () => listeners.delete(onChange);
 }
 
-/** Whether this page can do nothing more: the console was started anew since. */
+/** True when the console was restarted, so that every call of this page is refused. */
 export const useSessionEnd = () => useSyncExternalStore(subscribe, () => isOver);

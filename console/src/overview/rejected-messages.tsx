@@ -45,7 +45,7 @@ function Message({ message }: { readonly message: RejectedMessage }) {
   );
 }
 
-/** Messages are text unless they are broken. */
+/** The payload as text; invalid UTF-8 is shown by replacement characters. */
 function readable(base64: string): string {
   const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
   return new TextDecoder().decode(bytes);

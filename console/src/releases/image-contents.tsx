@@ -3,14 +3,14 @@ import { type Fact, Facts } from '../ui/components.tsx';
 import { type Column, ListTable } from '../ui/list-table.tsx';
 import type { ParsedImage, Segment } from './image.ts';
 
-/** What the image's own bytes say: header, segments, description, check values. */
-export function XRay({ image }: { readonly image: ParsedImage }) {
+/** The contents of an image: header, segments, description, check values. */
+export function ImageContents({ image }: { readonly image: ParsedImage }) {
   const { segments = [], imageBytes = 0 } = image;
   return (
-    <div className="x-ray">
+    <div className="image-contents">
       <SegmentMap segments={segments} imageBytes={imageBytes} />
       <SegmentTable segments={segments} />
-      <div className="x-ray-facts">
+      <div className="image-contents-facts">
         <section>
           <h3>Header</h3>
           <Facts of={headerFacts(image)} />
@@ -35,7 +35,7 @@ export function XRay({ image }: { readonly image: ParsedImage }) {
 const kindOf = ({ flashMapped }: Segment) => (flashMapped ? 'mapped' : 'copied');
 const placeOf = ({ flashMapped }: Segment) => (flashMapped ? 'run or read from flash' : 'copied to RAM');
 
-/** The file from its first byte to its last, in proportion. */
+/** The segments of the file in proportion. */
 function SegmentMap({ segments, imageBytes }: { readonly segments: readonly Segment[]; readonly imageBytes: number }) {
   const label = segments.map((segment) => `${bytes(segment.dataBytes)} ${placeOf(segment)}`).join(', ');
   return (
@@ -79,7 +79,7 @@ function SegmentTable({ segments }: { readonly segments: readonly Segment[] }) {
 
 const known = (facts: readonly (Fact | false)[]): Fact[] => facts.filter((fact) => fact !== false);
 
-/** Stated as major × 100 + minor. */
+/** A chip revision, which the header encodes as major × 100 + minor. */
 const revision = (value: number) => `v${Math.floor(value / 100)}.${value % 100}`;
 
 function headerFacts(image: ParsedImage): Fact[] {

@@ -1,30 +1,31 @@
-/** What a file is, by its bytes, before it is sent anywhere. The service looks closer: this saves people an upload. */
-export type Peek =
+/** The kind of a file. It is determined before the upload, to save people an upload that the service would reject. */
+export type ImageHeader =
   | { readonly kind: 'application'; readonly version: string; readonly project: string }
-  /** An image that does not say what it is: that of an ESP8266 never does. */
+  /** An image without an application description, as every image for an ESP8266. */
   | { readonly kind: 'undescribed' }
-  /** @param what as "this is …" */
+  /** `what` completes the sentence "This is …". */
   | { readonly kind: 'foreign'; readonly what: string };
 
 const IMAGE_MAGIC = 0xe9;
 const DESCRIPTOR_AT = 32;
 const DESCRIPTOR_BYTES = 256;
 const DESCRIPTOR_MAGIC = 0xabcd5432;
-/** esp_bootloader_desc_t begins with this byte and two that are reserved. */
-const BOOT_LOADER_MAGIC = 0x50;
+/** esp_bootloader_desc_t begins with this byte and two reserved bytes. */
+const BOOTLOADER_MAGIC = 0x50;
 const VERSION_AT = 48;
 const PROJECT_AT = 80;
 const TEXT_BYTES = 32;
-/** Where a partition table lies unless a project moves it, and its first two bytes. */
+/** The default offset of a partition table, and its first two bytes. */
 const PARTITION_TABLE_AT = 0x8000;
 const PARTITION_MAGIC = 0x50aa;
-/** Where the boot loader of some chips lies; before it a full flash image is empty. */
-const BOOT_LOADERS_AT = [0x1000, 0x2000];
+/** The offset of the bootloader on some chips; a full flash image is empty before it. */
+const BOOTLOADERS_AT = [0x1000, 0x2000];
 
-export async function peek(file: Blob): Promise<Peek> {
+/** Determines the kind of a file from its first bytes and a few others. */
+export async function readImageHeader(file: Blob): Promise<ImageHeader> {
   const start = await read(file, 0, DESCRIPTOR_AT + DESCRIPTOR_BYTES);
   const table = await read(file, PARTITION_TABLE_AT, 8);
-  const loaders = await Promise.all(BOOT_LOADERS_AT.map((offset) => read(file, offset, 1)));
+  const loaders = await Promise.all(BOOTLOADERS_AT.map((offset) => read(file, offset, 1)));
   const hasLoader = byte(start, 0) === 0xff && loaders.some((loader) => byte(loader, 0) === IMAGE_MAGIC);
   if (hasLoader || (byte(start, 0) === IMAGE_MAGIC && isPartition(table))) {
     return { kind: 'foreign', what: 'a merged image of the whole flash, for a cable and not for an update' };
@@ -32,19 +33,19 @@ export async function peek(file: Blob): Promise<Peek> {
   return byte(start, 0) === IMAGE_MAGIC ? describeImage(start) : { kind: 'foreign', what: nameOf(start) };
 }
 
-function describeImage(start: DataView): Peek {
+function describeImage(start: DataView): ImageHeader {
   if (u32(start, DESCRIPTOR_AT) === DESCRIPTOR_MAGIC && start.byteLength === DESCRIPTOR_AT + DESCRIPTOR_BYTES) {
     return { kind: 'application', version: text(start, VERSION_AT), project: text(start, PROJECT_AT) };
   }
-  const isLoader = ((u32(start, DESCRIPTOR_AT) ?? 0) & 0xffffff) === BOOT_LOADER_MAGIC;
+  const isLoader = ((u32(start, DESCRIPTOR_AT) ?? 0) & 0xffffff) === BOOTLOADER_MAGIC;
   return isLoader ? { kind: 'foreign', what: 'a boot loader' } : { kind: 'undescribed' };
 }
 
-/** An entry of a partition table: its magic, a known type, and an offset in whole sectors. */
+/** True for an entry of a partition table: its magic, a known type, and an offset in whole sectors. */
 const isPartition = (view: DataView) =>
   u16(view, 0) === PARTITION_MAGIC && (byte(view, 2) ?? 0xff) <= 3 && (u32(view, 4) ?? 1) % 0x1000 === 0;
 
-/** By how it begins. */
+/** Names a file that is not an image, by its first bytes. */
 function nameOf(start: DataView): string {
   if (start.byteLength === 0) return 'an empty file';
   if (u32(start, 0) === 0x464c457f) return "the build's ELF file";
@@ -64,7 +65,7 @@ const isText = (start: DataView) =>
 const read = async (file: Blob, offset: number, length: number) =>
   new DataView(await file.slice(offset, offset + length).arrayBuffer());
 
-// Undefined past the end.
+// These return undefined past the end.
 const byte = (view: DataView | undefined, at: number) =>
   view !== undefined && view.byteLength > at ? view.getUint8(at) : undefined;
 const u16 = (view: DataView, at: number) => (view.byteLength >= at + 2 ? view.getUint16(at, true) : undefined);

@@ -9,7 +9,7 @@ import { ReasonDialog } from '../ui/dialog.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
-import { XRay } from './image-contents.tsx';
+import { ImageContents } from './image-contents.tsx';
 import { Warnings } from './verdict.tsx';
 
 const PARENT = { name: 'Releases', href: '/releases' };
@@ -45,7 +45,7 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
             </Panel>
             <Panel title="X-ray of the image">
               {isParsed(data.image as ParsedImage) ? (
-                <XRay image={data.image as ParsedImage} />
+                <ImageContents image={data.image as ParsedImage} />
               ) : (
                 <p className="calm">It was registered without being parsed.</p>
               )}

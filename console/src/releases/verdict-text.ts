@@ -1,6 +1,6 @@
 import { capital, sentence } from '../text/format.ts';
 
-/** Names that are not written as other words are. */
+/** Verdicts whose text cannot be derived from the code. */
 const NAMES: Readonly<Record<string, string>> = {
   ELF: 'ELF file',
   UF2: 'UF2 file',
@@ -18,13 +18,13 @@ const NAMES: Readonly<Record<string, string>> = {
   SIGNATURE_CRC: 'signature CRC',
 };
 
-/** `NOT_ESP_IMAGE` as `Not an ESP image`; what has no name of its own is words. */
+/** `NOT_ESP_IMAGE` as `Not an ESP image`. */
 export const verdictName = (verdict: string) => (verdict in NAMES ? capital(NAMES[verdict] ?? '') : sentence(verdict));
 
-/** How many a message ends: what to upload instead. */
+/** The end of many messages, which says what to upload instead. */
 const ADVICE = /(;| and)? (upload the application \.bin of the build \([^)]*\)).*$/;
 
-/** A message without its advice, which a list of them says once. */
+/** Splits a message into its reason and its advice, which a list of messages shows once. */
 export function splitAdvice(message: string): { readonly reason: string; readonly advice: string | undefined } {
   const found = ADVICE.exec(message);
   return { reason: message.replace(ADVICE, ''), advice: found?.[2] };

@@ -3,7 +3,7 @@ import type { RejectedUpload, Release, UploadOutcome } from '../../../api/releas
 import { bytes, capital } from '../text/format.ts';
 import { Panel } from '../ui/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
-import { XRay } from './image-contents.tsx';
+import { ImageContents } from './image-contents.tsx';
 import { releasePath } from './release-path.ts';
 import { verdictName } from './verdict-text.ts';
 
@@ -12,7 +12,7 @@ interface VerdictProps {
   readonly again: () => void;
 }
 
-/** What became of an upload. */
+/** The outcome of an upload. */
 export function Verdict({ outcome: { release, rejection }, again }: VerdictProps) {
   const other = (
     <button type="button" onClick={again}>
@@ -82,7 +82,7 @@ function Rejected({ rejection, children }: RejectedProps) {
       {isParsed(image) && (
         <details>
           <summary>What could be read of it</summary>
-          <XRay image={image} />
+          <ImageContents image={image} />
         </details>
       )}
       <div className="actions">{children}</div>

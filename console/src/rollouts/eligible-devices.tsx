@@ -5,9 +5,9 @@ import { api } from '../data/client.ts';
 import { Loaded } from '../ui/loaded.tsx';
 import { PreviewResult } from './preview.tsx';
 
-/** Where the members of a rollout stand now, whom it leaves out among them, and why. */
-export function Members({ rollout }: { readonly rollout: Rollout }) {
-  // It counts all of them: not every few seconds.
+/** How many devices the rollout would update now, how many it would not, and why. */
+export function EligibleDevices({ rollout }: { readonly rollout: Rollout }) {
+  // The preview counts every targeted device, so it is not repeated every few seconds.
   const preview = useQuery({
     queryKey: ['preview-of', rollout.rollout_id],
     queryFn: () => api.previewOf(rollout),
@@ -23,13 +23,13 @@ export function Members({ rollout }: { readonly rollout: Rollout }) {
   );
 }
 
-/** The same, once somebody asks for it. */
-export function MembersOnDemand({ rollout }: { readonly rollout: Rollout }) {
+/** The same, loaded when the panel is opened. */
+export function EligibleDevicesOnDemand({ rollout }: { readonly rollout: Rollout }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <details className="panel members" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>Whom would it update now, whom not, and why?</summary>
-      {isOpen && <Members rollout={rollout} />}
+      {isOpen && <EligibleDevices rollout={rollout} />}
     </details>
   );
 }

@@ -10,7 +10,7 @@ interface OutcomesProps {
   readonly progress: Progress;
 }
 
-/** Outcomes as they added up. */
+/** A chart of the cumulative outcomes. */
 export function Outcomes({ rollout, progress: { outcomes, stages } }: OutcomesProps) {
   const end = rollout.completed_at ?? rollout.aborted_at ?? rollout.paused_at;
   const data = useMemo(() => {

@@ -10,8 +10,8 @@ import { Ago, RolloutPill } from '../ui/components.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
 import { Controls } from './controls.tsx';
-import { decisionWords } from './decision-text.ts';
-import { MembersOnDemand } from './eligible-devices.tsx';
+import { decisionText } from './decision-text.ts';
+import { EligibleDevicesOnDemand } from './eligible-devices.tsx';
 import { Decisions, Failures } from './history.tsx';
 import { Outcomes } from './outcomes.tsx';
 import { Stages } from './stages.tsx';
@@ -19,7 +19,7 @@ import { Updates } from './updates.tsx';
 
 const PARENT = { name: 'Rollouts', href: '/rollouts' };
 
-/** @param id or name, as the API takes either */
+/** @param id the id or the name of the rollout; the API accepts both */
 export function RolloutPage({ id }: { readonly id: string }) {
   const rollout = useQuery({ queryKey: ['rollout', id], queryFn: () => api.rollout(id) });
   const progress = useQuery({ queryKey: ['progress', id], queryFn: () => api.progress(id) });
@@ -72,7 +72,7 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
           </Panel>
         </div>
       </div>
-      <MembersOnDemand rollout={rollout} />
+      <EligibleDevicesOnDemand rollout={rollout} />
       {hasBegun && <Updates rollout={rollout} />}
     </>
   );
@@ -104,11 +104,11 @@ function targetOf({ target_filter: filter, rollout_percentage: share }: Rollout)
   return parts.filter(Boolean).join(' ');
 }
 
-/** Why it does what it does, in a sentence. */
+/** The state of the rollout and its reason, as a sentence. */
 function Situation({ rollout }: { readonly rollout: Rollout }) {
   const { state, paused_reason: reason, paused_by: by, paused_at: at, waiting_for: waiting } = rollout;
   if (state === 'halted' || state === 'paused' || state === 'aborted') {
-    const { what, who } = decisionWords(`rollout_${state}`, by);
+    const { what, who } = decisionText(`rollout_${state}`, by);
     return (
       <Notice tone={ROLLOUT_TONES[state]}>
         <strong>{what}</strong> {who}

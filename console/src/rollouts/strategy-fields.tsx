@@ -8,8 +8,8 @@ const PACES: Options = [
   ['at-once', 'everyone at once'],
 ];
 
-/** How carefully. */
-export function PaceFields({ form, change }: DraftProps) {
+/** The strategy: stages, failure threshold, limits and times. */
+export function StrategyFields({ form, change }: DraftProps) {
   const number = (label: string, name: string, field: keyof DraftForm, hint?: string) => (
     <TextField
       {...{ label, name }}
@@ -45,9 +45,9 @@ export function PaceFields({ form, change }: DraftProps) {
           {number('At most in a minute', 'max_per_minute', 'maxPerMinute', 'Empty: no limit.')}
           {number('Attempts a device', 'max_attempts', 'maxAttempts')}
           {number('Minutes without news that end an attempt', 'attempt_timeout_minutes', 'attemptTimeout')}
-          {number('Minutes to show that it boots', 'boot_timeout_minutes', 'confirmTimeout')}
-          {number('Minutes it must stay up', 'probation_minutes', 'survival')}
-          {number('Days that an absent device is waited for', 'give_up_days', 'claimDeadline')}
+          {number('Boot timeout (min)', 'boot_timeout_minutes', 'bootTimeout')}
+          {number('Probation (min)', 'probation_minutes', 'probation')}
+          {number('Give up on offline devices after (days)', 'give_up_days', 'giveUpDays')}
           {number('Spread each send over minutes', 'jitter_minutes', 'jitter', 'Empty: as soon as may be.')}
           <TextField
             label="Starts at"

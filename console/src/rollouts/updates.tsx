@@ -11,7 +11,7 @@ import { Panel } from '../ui/page.tsx';
 
 const STATES = Object.entries(UPDATE_LABELS) as [UpdateState, { text: string }][];
 
-/** The devices of a rollout, each with how far it is. */
+/** The device updates of a rollout. */
 export function Updates({ rollout: { rollout_id: id } }: { readonly rollout: Rollout }) {
   const [status, setStatus] = useState('');
   const updates = usePages(['updates', id, status], (page) =>

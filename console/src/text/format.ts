@@ -15,14 +15,14 @@ const UNITS: readonly [number, string][] = [
   [1, 's'],
 ];
 
-/** In the largest unit that it fills: `3 min`, `2 days`. */
+/** In the largest unit that is not zero: `3 min`, `2 days`. */
 export function duration(seconds: number): string {
   const [size, unit] = UNITS.find(([each]) => seconds >= each) ?? [1, 's'];
   const value = Math.floor(seconds / size);
   return unit === 'day' ? counted(value, unit) : `${value} ${unit}`;
 }
 
-/** `3 min ago`, `in 3 min`; both clocks may differ a little. */
+/** `3 min ago`, `in 3 min`; `just now` within two seconds, because the clocks of browser and service differ. */
 export function ago(iso: string, now: number): string {
   const seconds = (now - new Date(iso).getTime()) / 1000;
   if (Math.abs(seconds) < 2) return 'just now';
@@ -36,7 +36,7 @@ export function bytes(value: number): string {
     : `${(value / 1024 / 1024).toFixed(2)} MiB`;
 }
 
-/** 0 and 100 % are only what is exactly that. */
+/** Rounded, but 0 % and 100 % only for exactly none and all. */
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '–';
   const share = (part / whole) * 100;
@@ -49,19 +49,19 @@ export const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 /** `rolled_back` as `rolled back`. */
 export const words = (name: string) => name.replaceAll('_', ' ').toLowerCase();
 
-/** The name at the end of an ARN: the account is known. What is no ARN stays as it is. */
+/** The name at the end of an ARN; a text that is not an ARN stays as it is. */
 export const caller = (arn: string) => arn.slice(arn.lastIndexOf('/') + 1);
 
-/** A sentence that begins with a name, such as `esp32-s3`, is left alone. */
+/** The text with a capital first letter, unless it begins with a name such as `esp32-s3`. */
 export const capital = (text: string) =>
   /^[a-z]*[\d_-]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 
 /** `rejected_uploads` as `Rejected uploads`. */
 export const sentence = (name: string) => capital(words(name));
 
-/** The newest version first, as people read version numbers. */
+/** Sorts by version, the newest first. */
 export const byVersion = (a: string, b: string) => b.localeCompare(a, 'en', { numeric: true });
 
-/** Sentences of the service name times for any reader; here they are of the reader's zone. */
+/** The text with each ISO instant in the reader's time zone. */
 export const withLocalTimes = (text: string) =>
   text.replaceAll(/\d{4}-\d\d-\d\dT[\d:]+(?:\.\d+)?Z/g, (time) => dateTime(time));

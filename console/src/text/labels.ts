@@ -1,6 +1,6 @@
 import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
 
-/** How something is coloured; the text beside it says the same. */
+/** The colour of a label. The text beside it says the same. */
 export type Tone = 'ok' | 'busy' | 'idle' | 'warn' | 'bad';
 
 export type UpdateState = DeviceUpdate['status'];
@@ -24,16 +24,16 @@ export const UPDATE_LABELS: Readonly<Record<UpdateState, Label>> = {
   canceled: { text: 'canceled', tone: 'idle' },
 };
 
-interface Provable {
+interface UpdateProgress {
   readonly status: UpdateState;
   readonly is_open: boolean;
   readonly booted_at: string | null;
 }
 
-/** A success is none before it is final: written, a device must boot it; running, it must stay up. */
-export function labelOf({ status, is_open: isOpen, booted_at: confirmed }: Provable): Label {
+/** The label of an update. An open success is an installed image that is not booted yet, or is on probation. */
+export function labelOf({ status, is_open: isOpen, booted_at: bootedAt }: UpdateProgress): Label {
   if (status !== 'success' || !isOpen) return UPDATE_LABELS[status];
-  return { text: confirmed === null ? 'written, must boot' : 'runs it, not final yet', tone: 'busy' };
+  return { text: bootedAt === null ? 'written, must boot' : 'runs it, not final yet', tone: 'busy' };
 }
 
 export const ROLLOUT_TONES: Readonly<Record<RolloutState, Tone>> = {

@@ -31,13 +31,13 @@ export const totalOf = (counts: Counts): number => PARTS.reduce((sum, part) => s
 
 interface BarProps {
   readonly counts: Counts;
-  /** What fills the bar; at least what is counted. */
+  /** The number of devices that fills the bar; at least the sum of the counts. */
   readonly of: number;
-  /** The counts in words below it. */
+  /** Shows the counts as text below the bar. */
   readonly legend?: boolean;
 }
 
-/** What became of devices, as shares of one bar. */
+/** Outcomes of devices as parts of a bar. */
 export function OutcomeBar({ counts, of, legend = false }: BarProps) {
   const parts = PARTS.filter((part) => counts[part] > 0);
   const counted = totalOf(counts);

@@ -27,7 +27,7 @@ interface UpdatePillProps {
   readonly update: Parameters<typeof labelOf>[0] & { readonly progress_percent: number | null };
 }
 
-/** How far an update is. */
+/** The state of an update. */
 export function UpdatePill({ update }: UpdatePillProps) {
   const { status, progress_percent: percent } = update;
   const { text, tone } = labelOf(update);
@@ -49,7 +49,7 @@ export function Ago({ at, never = 'never' }: { readonly at: string | null; reado
   );
 }
 
-/** Online or not, by more than the colour. */
+/** Online or offline, shown by shape and colour. */
 export function Presence({ online }: { readonly online: boolean }) {
   return <span className={online ? 'presence on' : 'presence'} role="img" aria-label={online ? 'online' : 'offline'} />;
 }
@@ -59,7 +59,7 @@ export interface Fact {
   readonly value: ReactNode;
 }
 
-/** Names with their values, as a list that reads as one. */
+/** Names with their values, as a description list. */
 export function Facts({ of }: { readonly of: readonly Fact[] }) {
   return (
     <dl className="facts">

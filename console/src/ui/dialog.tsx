@@ -10,7 +10,7 @@ interface DialogProps {
   readonly children: ReactNode;
 }
 
-/** Modal: the browser keeps the focus inside, closes it with Escape and gives the focus back. */
+/** A modal dialog: the browser keeps the focus inside, closes it with Escape and restores the focus. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -25,18 +25,18 @@ export function Dialog({ title, onClose, children }: DialogProps) {
 
 interface ActionDialogProps {
   readonly title: string;
-  /** What will happen. */
+  /** Says what will happen. */
   readonly children?: ReactNode;
   readonly button: string;
   readonly danger?: boolean;
-  /** What must be ticked first, for what cannot be undone. */
+  /** Label of a box to tick before an action that cannot be undone. */
   readonly confirmation?: string;
   readonly ready?: boolean;
   readonly act: () => Promise<unknown>;
   readonly onClose: () => void;
 }
 
-/** Asks before it acts, shows what the service says when it refuses, and closes once it is done. */
+/** Asks before an action, shows why the service refuses it, and closes when it is done. */
 export function ActionDialog({ title, children, button, act, onClose, ...rest }: ActionDialogProps) {
   const { danger = false, confirmation, ready = true } = rest;
   const [confirmed, setConfirmed] = useState(confirmation === undefined);
@@ -74,7 +74,7 @@ interface ReasonDialogProps extends Omit<ActionDialogProps, 'act' | 'ready'> {
   readonly act: (reason: string) => Promise<unknown>;
 }
 
-/** An action that the history keeps a reason for. */
+/** Asks for the reason of an action, which the history keeps. */
 export function ReasonDialog({ children, act, ...rest }: ReasonDialogProps) {
   const [reason, setReason] = useState('');
   return (

@@ -1,7 +1,7 @@
 import { createContext, type ReactNode, useContext, useId } from 'react';
 import { ApiError } from '../../../api/client.ts';
 
-/** What the service said about the fields of a form, by their names in the API. */
+/** The service's errors by field, named as in the API. */
 export type FieldErrors = Readonly<Record<string, string>>;
 
 export function fieldErrorsOf(error: unknown): FieldErrors {
@@ -20,14 +20,14 @@ interface Labelling {
 
 interface FieldProps {
   readonly label: string;
-  /** Its name in the API, by which errors are found; also those of what is within (`stages.0.percentage`). */
+  /** Its name in the API. The field shows the errors of that name and of names within it (`stages.0.percentage`). */
   readonly name?: string;
   readonly hint?: string;
   readonly className?: string;
   readonly children: (labelling: Labelling) => ReactNode;
 }
 
-/** A labelled input with its hint, and what is wrong with it beside it. */
+/** A labelled input with its hint and its errors. */
 export function Field({ label, name, hint, className = '', children }: FieldProps) {
   const id = useId();
   const errors = useContext(Errors);
@@ -98,7 +98,7 @@ interface TextAreaFieldProps extends Omit<FieldProps, 'children'> {
   readonly rows: number;
 }
 
-/** For several lines. */
+/** A field of several lines. */
 export function TextAreaField({ value, onChange, rows, ...field }: TextAreaFieldProps) {
   return (
     <Field {...field}>

@@ -1,15 +1,16 @@
 import { useState } from 'react';
 
-interface Asked {
+interface QueryResult {
   readonly data: unknown;
   readonly error: Error | null;
 }
 
 /**
- * Why there is nothing to show, also while it is asked for again: a query without data forgets its error then, and the
- * page would flicker. @param key of what is asked for
+ * The error of a query without data, also while the query runs again. The query clears its error then, and without this
+ * the page would flicker.
+ * @param key identifies the query; a new key starts without an error
  */
-export function useLastError({ data, error }: Asked, key = ''): Error | null {
+export function useLastError({ data, error }: QueryResult, key = ''): Error | null {
   const [last, setLast] = useState({ key, error });
   if (key !== last.key || (error !== null && error !== last.error)) setLast({ key, error });
   if (data !== undefined || key !== last.key) return error;

@@ -2,27 +2,27 @@ import type { ReactNode } from 'react';
 
 export interface Column<Row> {
   readonly name: string;
-  /** Numbers stand at the right; what is wide may break over lines. */
+  /** Numbers are aligned to the right; wide cells may wrap. */
   readonly kind?: 'number' | 'wide';
   readonly cell: (row: Row) => ReactNode;
 }
 
 interface ListTableProps<Row> {
   readonly label: string;
-  /** The first names the row. */
+  /** The first column is the header of its row. */
   readonly columns: readonly Column<Row>[];
   readonly rows: readonly Row[];
   readonly keyOf: (row: Row) => string | number;
 }
 
 /**
- * Rows as a table; on a phone each is a card, where every value has the name of its column. A table wider than its place
- * moves inside its frame, which can be reached by keyboard.
+ * A table; on a phone each row is a card that shows the name of the column beside each value. A table that is too wide
+ * scrolls inside its frame, which takes the keyboard focus.
  */
 export function ListTable<Row>({ label, columns, rows, keyOf }: ListTableProps<Row>) {
   const [title, ...others] = columns;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable without a mouse
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling frame must be reachable without a mouse
     <section className="table-frame" aria-label={label} tabIndex={0}>
       <table className="list">
         <thead>

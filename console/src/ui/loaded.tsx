@@ -4,12 +4,12 @@ import { useLastError } from './last-error.ts';
 
 interface LoadedProps<T> {
   readonly of: { readonly data: T | undefined; readonly error: Error | null; refetch(): unknown };
-  /** Lines of the place that the content will take, so that nothing jumps. */
+  /** Lines of the placeholder, about as high as the content, so that the page does not jump. */
   readonly lines?: number;
   readonly children: (data: T) => ReactNode;
 }
 
-/** What a query gives, or that it is on its way, or why there is none. Once there is something, it stays. */
+/** The data of a query, a placeholder while it loads, or its error. Data stays visible while it is loaded again. */
 export function Loaded<T>({ of, lines = 4, children }: LoadedProps<T>) {
   const { data, refetch } = of;
   const error = useLastError(of);
@@ -38,7 +38,7 @@ export function Failure({ error, retry }: { readonly error: unknown; readonly re
   );
 }
 
-/** A place where something would be, and how it comes there. */
+/** Says that a list is empty, and how to fill it. */
 export function Empty({ title, children }: { readonly title: string; readonly children?: ReactNode }) {
   return (
     <div className="empty">

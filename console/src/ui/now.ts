@@ -20,5 +20,5 @@ function subscribe(onChange: () => void): () => void {
   };
 }
 
-/** The time, for what is shown as "3 min ago"; it moves by itself every few seconds. */
+/** The current time in milliseconds, updated every few seconds; for texts such as "3 min ago". */
 export const useNow = () => useSyncExternalStore(subscribe, () => now);

@@ -3,16 +3,16 @@ import { Link } from 'wouter';
 
 interface PageProps {
   readonly title: string;
-  /** Where it belongs to, as a link before the title. */
+  /** The page above it, shown as a link before the title. */
   readonly parent?: { readonly name: string; readonly href: string };
   /** Beside the title. */
   readonly aside?: ReactNode;
-  /** At the end of the line. */
+  /** At the end of the title line. */
   readonly actions?: ReactNode;
   readonly children: ReactNode;
 }
 
-/** A page with its heading, which takes the focus so that a screen reader says where one has come. */
+/** A page. Its heading takes the focus, so that a screen reader announces the page. */
 export function Page({ title, parent, aside, actions, children }: PageProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {

@@ -1,6 +1,6 @@
 import { Page } from './page.tsx';
 
-/** The console was started anew: the key in this page is of no use any more, and no other page may hand it a new one. */
+/** Shown when the console was restarted: the session of this page is no longer valid. */
 export function SessionEnd() {
   return (
     <main>

@@ -44,7 +44,7 @@ export function Shell({ children }: { readonly children: ReactNode }) {
   );
 }
 
-/** Whether what is shown is of now, and as whom one acts. */
+/** Whether the API answers, and the identity that signs the calls. */
 function Connection() {
   const info = useQuery({ queryKey: ['info'], queryFn: api.info, refetchInterval: 10_000 });
   const { data } = info;

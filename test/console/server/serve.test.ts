@@ -7,7 +7,7 @@ import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningConsole, startConsole } from '../../../console/server/serve.ts';
 
-/** Stands for the API and for S3, and remembers what came. */
+/** Stands in for the API and S3, and records the requests. */
 interface Upstream {
   readonly url: string;
   readonly seen: { method: string; url: string; headers: IncomingHttpHeaders; body: Buffer }[];
@@ -78,15 +78,15 @@ async function cookie(): Promise<string> {
   return headers['set-cookie']?.[0]?.split(';')[0] ?? '';
 }
 
-describe('who gets in', () => {
-  test('the address with the token answers with a cookie that pages cannot read, and an address without it', async () => {
+describe('admission', () => {
+  test('the address with the token answers with a cookie that pages cannot read, and redirects to an address without it', async () => {
     const { status, headers } = await call({ path: tokenPath() });
     expect([status, headers.location]).toEqual([303, '/']);
     expect(headers['set-cookie']?.[0]).toMatch(/^paku_ota_\d+=[\w-]{32}; Path=\/; HttpOnly; SameSite=Strict$/);
     expect(headers['referrer-policy']).toBe('no-referrer');
   });
 
-  test('with the cookie every path is a page, and files whose names hold a hash are kept by the browser', async () => {
+  test('with the cookie every path is a page, and the browser caches files whose names contain a hash', async () => {
     const headers = { cookie: await cookie() };
     for (const path of ['/', '/rollouts/7']) {
       expect(await call({ path, headers })).toMatchObject({ status: 200, body: '<!doctype html><title>pages</title>' });
@@ -117,20 +117,20 @@ describe('who gets in', () => {
     expect((await call({})).body).not.toContain('earlier run');
   });
 
-  test('a call with the cookie of another run is refused as a problem that the pages know', async () => {
+  test('a call with the cookie of another run is refused by a problem that the pages recognize', async () => {
     const headers = { cookie: `paku_ota_${running.port}=${'x'.repeat(32)}` };
     const { status, body } = await call({ path: '/v1/info', headers });
     expect(status).toBe(403);
     expect(JSON.parse(body)).toMatchObject({ type: 'urn:paku-ota:console-no-session', status: 403 });
   });
 
-  test('the token is not the cookie: what a browser history holds opens nothing by itself', async () => {
+  test('the token is not the cookie, so that an address in the browser history is of no use', async () => {
     const token = new URL(running.url).searchParams.get('token');
     expect((await call({ headers: { cookie: `paku_ota_${running.port}=${token}` } })).status).toBe(403);
   });
 
   test.each(['ota.example', 'ota.example:8482', '127.0.0.1', '127.0.0.1.nip.io:1', '192.168.1.20:8482'])(
-    'Host "%s" is refused, token and cookie or not',
+    'Host "%s" is refused with and without token and cookie',
     async (name) => {
       const before = upstream.seen.length;
       for (const path of [tokenPath(), '/v1/info']) {
@@ -151,7 +151,7 @@ describe('who gets in', () => {
     ['another page', { origin: 'https://evil.example' }],
     ['another program on this machine', { origin: 'http://127.0.0.1:1' }],
     ['a sandboxed page', { origin: 'null' }],
-    ['nobody, on a call that changes something', {}],
+    ['no page, on a call that changes something', {}],
   ])('Origin of %s is refused', async (_, headers) => {
     const before = upstream.seen.length;
     const own = { cookie: await cookie(), 'content-type': 'application/json', ...headers };
@@ -160,7 +160,7 @@ describe('who gets in', () => {
     expect(upstream.seen.length).toBe(before);
   });
 
-  test('what another page of this machine fetches is refused, a link that it shows is not', async () => {
+  test('a fetch by another page of this machine is refused, a link on it is not', async () => {
     const headers = { cookie: await cookie(), 'sec-fetch-site': 'same-site' };
     expect((await call({ path: '/v1/info', headers: { ...headers, 'sec-fetch-mode': 'no-cors' } })).status).toBe(403);
     const link = { ...headers, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
@@ -175,7 +175,7 @@ describe('who gets in', () => {
   });
 });
 
-test('pages may run their own scripts only, may not be framed, and nothing of the API is kept', async () => {
+test('pages may run only their own scripts and may not be framed, and answers of the API are not cached', async () => {
   const headers = { cookie: await cookie() };
   const page = await call({ headers });
   expect(page.headers['content-security-policy']).toContain("default-src 'none'; script-src 'self'; style-src 'self';");
@@ -186,7 +186,7 @@ test('pages may run their own scripts only, may not be framed, and nothing of th
 });
 
 describe('a call', () => {
-  test('is passed on signed, with its query, body and If-Match, and without the cookie', async () => {
+  test('is forwarded signed, with its query, body and If-Match, and without the cookie', async () => {
     const body = '{"min_reports":3}';
     const etag = { etag: '"2"' };
     upstream.answer = {
@@ -212,7 +212,7 @@ describe('a call', () => {
     expect(upstream.seen.length).toBe(before);
   });
 
-  test('to an API that is away is answered with what happened', async () => {
+  test('to an unreachable API is answered with the error', async () => {
     const gone = await startConsole({ files, apiUrl: 'http://127.0.0.1:1', fetch, port: 0 });
     const entrance = await fetch(gone.url, { redirect: 'manual' });
     const own = entrance.headers.get('set-cookie')?.split(';')[0] ?? '';
@@ -244,7 +244,7 @@ describe('an upload', () => {
       body,
     });
 
-  test('goes to the URL that the API gave, with its headers and the length, once', async () => {
+  test('goes once to the URL that the API returned, with its headers and the length', async () => {
     const image = Buffer.alloc(300_000, 0xe9);
     const path = await begin();
     upstream.answer = { status: 200, body: '' };
@@ -257,7 +257,7 @@ describe('an upload', () => {
     expect((await put(path, image)).status).toBe(404);
   });
 
-  test('to a URL that was not handed out goes nowhere', async () => {
+  test('to an unknown ticket is not forwarded', async () => {
     const before = upstream.seen.length;
     for (const path of ['/upload/x', `/upload/${encodeURIComponent(upstream.url)}`]) {
       expect((await put(path, Buffer.from('x'))).status).toBe(404);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { attributeChanges, attributeLines } from '../../../../console/src/devices/attributes.ts';
 
-describe('the attributes of a device, as lines', () => {
+describe('attributes as lines of a form', () => {
   const BEFORE = attributeLines({ site: 'rome', slot: 3, heated: true });
 
-  test('left as they are, change nothing, whatever they look like', () => {
+  test('that are not edited change nothing, for any value', () => {
     const odd = {
       floor: '5',
       flag: 'true',
@@ -21,7 +21,7 @@ describe('the attributes of a device, as lines', () => {
     }
   });
 
-  test('take away what they leave out, or leave empty, and set what is new', () => {
+  test('remove attributes that are missing or empty, and set new ones', () => {
     expect(attributeChanges('site=rome\n\nheated=\nslot=4\nnew = x', BEFORE)).toEqual({
       slot: 4,
       heated: null,
@@ -30,7 +30,7 @@ describe('the attributes of a device, as lines', () => {
     expect(attributeChanges('site=rome', BEFORE)).toEqual({ slot: null, heated: null });
   });
 
-  test('are numbers where no digit is lost', () => {
+  test('are numbers unless a digit would be lost', () => {
     expect(attributeChanges('serial=007\niccid=8939100000000012345\nslot=3.50\nyear=2024\ntext="5"', '')).toEqual({
       serial: '007',
       iccid: '8939100000000012345',
@@ -40,7 +40,7 @@ describe('the attributes of a device, as lines', () => {
     });
   });
 
-  test('of which one is none change nothing at all', () => {
+  test('with a line that is not an attribute change nothing', () => {
     expect(attributeChanges('site=rome\nheated', BEFORE)).toBeUndefined();
   });
 });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { peek } from '../../../../console/src/releases/read-image-header.ts';
+import { readImageHeader } from '../../../../console/src/releases/read-image-header.ts';
 import { buildImage } from '../../../../fleet/build-image.ts';
 
-const kindOf = (bytes: Buffer) => peek(new Blob([new Uint8Array(bytes)]));
+const kindOf = (bytes: Buffer) => readImageHeader(new Blob([new Uint8Array(bytes)]));
 
-/** The rest of a flash behind its beginning. */
+/** A flash image with a part at an offset. */
 function at(offset: number, part: Buffer, start: Buffer): Buffer {
   const whole = Buffer.alloc(offset + part.length, 0xff);
   start.copy(whole);
@@ -13,13 +13,13 @@ function at(offset: number, part: Buffer, start: Buffer): Buffer {
 }
 
 const image = buildImage({ version: '1.2.0', project: 'van' });
-/** An image header, and what follows the first segment's own. */
+/** An image header, and the first data of the first segment. */
 const withFirstData = (...data: number[]) =>
   Buffer.from([0xe9, 3, 2, 0x2f, ...Array(28).fill(0), ...data, ...Array(300).fill(7)]);
 const PARTITION = Buffer.from([0xaa, 0x50, 1, 2, 0, 0x90, 0, 0]);
 
-describe('a file, before it is uploaded', () => {
-  test('is an application with the name and version that it states', async () => {
+describe('a file before its upload', () => {
+  test('is an application with its embedded name and version', async () => {
     expect(await kindOf(image)).toEqual({ kind: 'application', project: 'van', version: '1.2.0' });
   });
 
@@ -38,11 +38,11 @@ describe('a file, before it is uploaded', () => {
     ],
     ['a merged image of the whole flash, for a cable and not for an update', at(0x1000, image, Buffer.alloc(0))],
     ['of another kind: its first byte is 0x0, that of an image 0xe9', Buffer.alloc(4096)],
-  ])('is %s', async (what, bytes) => {
+  ])('is recognized as %s', async (what, bytes) => {
     expect(await kindOf(bytes)).toEqual({ kind: 'foreign', what });
   });
 
-  test('is an image that does not say what it is, as those for an ESP8266', async () => {
+  test('is an image without a description, as one for an ESP8266', async () => {
     expect(await kindOf(withFirstData(0x10, 0x20, 0x30, 0x40))).toEqual({ kind: 'undescribed' });
     expect(await kindOf(image.subarray(0, 40))).toEqual({ kind: 'undescribed' });
   });

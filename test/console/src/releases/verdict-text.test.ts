@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { splitAdvice, verdictName } from '../../../../console/src/releases/verdict-text.ts';
 import { UPLOAD_APP_BINARY, VERDICTS } from '../../../../core/image/index.ts';
 
-describe('what became of an upload', () => {
-  test('is named with the capitals that names have', () => {
+describe('a verdict', () => {
+  test('is written with the capitals of proper names', () => {
     expect(['ELF', 'UF2', 'NOT_ESP_IMAGE', 'WRONG_CHIP'].map(verdictName)).toEqual([
       'ELF file',
       'UF2 file',
@@ -23,11 +23,11 @@ describe('what became of an upload', () => {
       `the file is 9 bytes, at most 8 are possible; ${UPLOAD_APP_BINARY}, not an image of the whole flash`,
       'the file is 9 bytes, at most 8 are possible',
     ],
-  ])('%s: is told without the advice that most of them end with', (message, reason) => {
+  ])('%s: is split into the reason and the advice', (message, reason) => {
     expect(splitAdvice(message)).toEqual({ reason, advice: UPLOAD_APP_BINARY });
   });
 
-  test('is told whole where it has no such advice', () => {
+  test('without an advice is not split', () => {
     const message = 'the image is for ESP32-C3, model esp32-s3 has ESP32-S3';
     expect(splitAdvice(message)).toEqual({ reason: message, advice: undefined });
   });

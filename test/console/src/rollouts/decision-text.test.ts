@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decisionWords } from '../../../../console/src/rollouts/decision-text.ts';
+import { decisionText } from '../../../../console/src/rollouts/decision-text.ts';
 import { ORCHESTRATOR } from '../../../../core/policy/index.ts';
 
 describe('a decision about a rollout', () => {
@@ -10,7 +10,7 @@ describe('a decision about a rollout', () => {
     ['rollout_completed', ORCHESTRATOR, 'Completed '],
     ['rollout_stage_began', null, 'Stage began '],
   ])('%s by %s reads "%s"', (event, by, text) => {
-    const { what, who } = decisionWords(event, by);
+    const { what, who } = decisionText(event, by);
     expect(`${what} ${who}`).toBe(text);
   });
 });

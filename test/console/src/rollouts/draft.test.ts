@@ -4,8 +4,8 @@ import { type DraftForm, EMPTY_FORM, toDraft } from '../../../../console/src/rol
 
 const draftOf = (part: Partial<DraftForm>) => toDraft({ ...EMPTY_FORM, model: 'esp32-s3', version: '2.0.0', ...part });
 
-describe('what the form of a new rollout becomes', () => {
-  test('left as it is, the defaults of the service', () => {
+describe('the draft of a form', () => {
+  test('has the defaults of the service when the form is not edited', () => {
     const { name, ...draft } = draftOf({});
     expect(name).toBe('esp32-s3 to 2.0.0');
     expect(rolloutDraft.parse({ name, ...draft })).toEqual(
@@ -13,23 +13,23 @@ describe('what the form of a new rollout becomes', () => {
     );
   });
 
-  test('single devices by id and by MAC address', () => {
+  test('targets single devices by id and by MAC address', () => {
     const both = draftOf({ target: 'specific', devices: 'van-1, AA:bb:cc:dd:ee:ff\nvan-2' });
     expect(both.target_filter).toEqual({ device_ids: ['van-1', 'van-2'], mac_addresses: ['AA:bb:cc:dd:ee:ff'] });
     const one = draftOf({ target: 'specific', devices: 'AA-bb-cc-dd-ee-ff' });
     expect(one.target_filter).toEqual({ mac_addresses: ['AA-bb-cc-dd-ee-ff'] });
   });
 
-  test('attributes, a line each, with the type that they look like', () => {
+  test('targets attributes, one per line, as text, numbers or booleans', () => {
     const { target_filter } = draftOf({ attributes: 'site = rome\n\nslot=3\nheated=true\nnote=a=b' });
     expect(target_filter).toEqual({ metadata: { site: 'rome', slot: 3, heated: true, note: 'a=b' } });
   });
 
-  test('a line that is no attribute is left to the service, which refuses it rather than mean every device', () => {
+  test('with a line that is not an attribute is refused by the service', () => {
     expect(rolloutDraft.safeParse(draftOf({ attributes: 'rome' })).success).toBe(false);
   });
 
-  test('a window on some days only', () => {
+  test('has a window on the chosen days', () => {
     const { send_window } = draftOf({ windowFrom: '22:00', windowTo: '05:00', windowDays: ['mon', 'tue'] });
     expect(send_window).toMatchObject({ days: ['mon', 'tue'], from: '22:00', to: '05:00' });
   });

@@ -3,7 +3,7 @@ import { outcomeCurve } from '../../../../console/src/rollouts/outcome-curve.ts'
 
 const at = (seconds: number) => new Date(seconds * 1000).toISOString();
 
-test('outcomes add up, from the beginning to the end', () => {
+test('outcomes are cumulative, from the beginning to the end', () => {
   const outcomes = [
     { at: at(10), succeeded: 1, failed: 1 },
     { at: at(20), succeeded: 2, failed: 0 },
@@ -15,7 +15,7 @@ test('outcomes add up, from the beginning to the end', () => {
   });
 });
 
-test('the outcomes that halted a rollout can be seen, though it ended before their step did', () => {
+test('the outcomes that halted a rollout are visible, although it ended before their interval did', () => {
   const { times, failed } = outcomeCurve([{ at: at(20), succeeded: 0, failed: 6 }], at(0), at(14));
   expect(times).toEqual([0, 20, 22]);
   expect(failed).toEqual([0, 6, 6]);

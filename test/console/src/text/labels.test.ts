@@ -6,6 +6,6 @@ test.each([
   [{ status: 'success', is_open: true, booted_at: '2026-03-02T12:00:00.000Z' }, 'runs it, not final yet', 'busy'],
   [{ status: 'success', is_open: false, booted_at: '2026-03-02T12:00:00.000Z' }, 'success', 'ok'],
   [{ status: 'rolled_back', is_open: false, booted_at: null }, 'rolled back', 'bad'],
-] as const)('an update that is %j is "%s", in the colour of what is %s', (update, text, tone) => {
+] as const)('the update %j has the label "%s" with the tone %s', (update, text, tone) => {
   expect(labelOf(update)).toEqual({ text, tone });
 });
