@@ -1,3 +1,4 @@
+import { describeFilter } from '../../api/describe-filter.ts';
 import type {
   Decision,
   DeviceUpdate,
@@ -105,8 +106,7 @@ export const createdText = (rollout: Rollout, isNew: boolean): string =>
   `${isNew ? green('made') : 'existed already'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
 
 export function rolloutText(rollout: Rollout, now: Date): string[] {
-  const { firmware_version: version, device_model: model, target_type, target_filter } = rollout;
-  const filter = detailText(target_filter);
+  const { firmware_version: version, device_model: model, target_filter: filter } = rollout;
   const stopped = rollout.aborted_at ?? rollout.paused_at;
   const share = rollout.rollout_percentage === 100 ? '' : `, ${rollout.rollout_percentage} % of them`;
   return [
@@ -116,7 +116,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
       ['because', stopped && rollout.paused_reason],
       ['now', rollout.waiting_for && withInstants(rollout.waiting_for)],
       ['updates', `${model} to ${version}`],
-      ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
+      ['devices', `${describeFilter(filter)}${share}`],
       ['so far', countsText(rollout)],
       [
         'created',

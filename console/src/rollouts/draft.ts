@@ -1,7 +1,5 @@
 import { readAttribute } from '../../../api/attribute-text.ts';
-import type { RolloutDraft } from '../../../api/rollouts.ts';
-
-type TargetFilter = NonNullable<RolloutDraft['target_filter']>;
+import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 type Day = (typeof DAYS)[number];

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
+import { describeFilter } from '../../../api/describe-filter.ts';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
 import { releasePath } from '../releases/index.ts';
@@ -91,18 +92,11 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
   );
 }
 
-function targetOf({ target_filter: filter, rollout_percentage: share }: Rollout): string {
-  const { device_ids: ids = [], mac_addresses: macs = [], groups = [], group, versions = [] } = filter;
-  const named = [...groups, ...(group === undefined ? [] : [group])];
-  const listed = [...ids, ...macs];
-  const who = listed.length > 3 ? `${listed.length} devices` : listed.join(', ');
-  const parts = [
-    who || (named.length > 0 ? `the groups ${named.join(', ')}` : 'all devices'),
-    versions.length > 0 && `on ${versions.join(', ')}`,
-    share < 100 && `(${share} % of them)`,
-  ];
-  return parts.filter(Boolean).join(' ');
-}
+/** The most values of a condition that fit the line. */
+const MOST_VALUES = 3;
+
+const targetOf = ({ target_filter: filter, rollout_percentage: percentage }: Rollout): string =>
+  describeFilter(filter, MOST_VALUES) + (percentage < 100 ? ` (${percentage} % of them)` : '');
 
 /** The state of the rollout and its reason, as a sentence. */
 function Situation({ rollout }: { readonly rollout: Rollout }) {

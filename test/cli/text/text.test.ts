@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DeviceUpdate } from '../../../api/rollouts.ts';
+import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
 import { detailText, updateText } from '../../../cli/text/device-text.ts';
 import { printable } from '../../../cli/text/printable.ts';
-import { planText, previewText } from '../../../cli/text/rollout-text.ts';
+import { planText, previewText, rolloutText } from '../../../cli/text/rollout-text.ts';
 import { facts, shorten, table } from '../../../cli/text/table.ts';
 import { ago, bar, bytes, caller, count, percent } from '../../../cli/text/units.ts';
 
@@ -167,6 +167,28 @@ describe('a preview', () => {
       'sends    daily 22:00–05:00 Europe/Rome',
     ]);
   });
+});
+
+test('a rollout is shown with every condition of its target', () => {
+  const rollout = {
+    name: 'vans',
+    state: 'draft',
+    rollout_id: 7,
+    device_model: 'esp32-s3',
+    firmware_version: '2.1.0',
+    target_filter: { groups: ['vans'], metadata: { site: 'rome' }, models: ['esp32-s3'] },
+    rollout_percentage: 25,
+    created_at: earlier(600),
+    devices: 0,
+    stages: null,
+    paused_at: null,
+    aborted_at: null,
+    waiting_for: null,
+    completed_at: null,
+  } as unknown as Rollout;
+  expect(rolloutText(rollout, NOW).find((line) => line.startsWith('devices'))).toBe(
+    'devices  all devices in the group vans of the model esp32-s3 with the attribute site=rome, 25 % of them',
+  );
 });
 
 test('the newest update of a device is described by a phrase', () => {
