@@ -156,6 +156,23 @@ describe.each([
   });
 });
 
+test('CONTRIBUTING.md names the folders in an order in which each imports those before it', () => {
+  const page = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| `([a-z/]+)\/` +\| (`[^|;]+`)(?:;[^|]*)? \|$/gm)].map(
+    ([, top = '', list = '']) => [top, list.replaceAll('`', '').split(', ')],
+  );
+  const known = { core: CORE, local: LOCAL, cli: CLI, 'console/src': CONSOLE };
+  expect(Object.fromEntries(rows)).toEqual(
+    Object.fromEntries(Object.entries(known).map(([top, { '.': _, ...layers }]) => [top, Object.keys(layers)])),
+  );
+  for (const layers of Object.values(known)) {
+    for (const [index, [folder, allowed]] of Object.entries(layers).entries()) {
+      const before = [...Object.keys(layers).slice(0, index), 'schema'];
+      expect([folder, allowed.filter((each) => !before.includes(each))]).toEqual([folder, []]);
+    }
+  }
+});
+
 test('a folder of commands imports no other folder of commands', () => {
   const commands = tracked('cli/commands').flatMap(importsOf);
   const top = 'cli/commands';
