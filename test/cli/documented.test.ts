@@ -26,8 +26,10 @@ test('the pages contain commands', () => {
   expect(shown.length).toBeGreaterThan(20);
 });
 
+const program = makeProgram();
+
 test.each(shown)('%s: paku-ota %s', (_, words) => {
-  let command: Command = makeProgram();
+  let command: Command = program;
   const rest = words.split(/\s+/);
   for (;;) {
     const next = command.commands.find((child) => child.name() === rest[0]);
