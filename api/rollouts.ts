@@ -80,7 +80,10 @@ export const rolloutDraft = z
   .openapi('RolloutDraft');
 export type RolloutDraft = z.input<typeof rolloutDraft>;
 
-/** A preview needs no name. */
+/** Which devices a rollout targets. */
+export type TargetFilter = z.input<typeof targetFilter>;
+
+/** A draft needs no name to be previewed. */
 const previewDraft = rolloutDraft.partial({ name: true }).openapi('PreviewDraft');
 export type PreviewDraft = z.input<typeof previewDraft>;
 

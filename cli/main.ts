@@ -1,5 +1,5 @@
-import { describeFailure, exitCodeOf } from './failure.ts';
 import { makeProgram } from './program.ts';
+import { describeFailure, exitCodeOf } from './session/index.ts';
 
 // The SDK's notice about future Node versions is for maintainers, not for operators.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';

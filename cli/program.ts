@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { addConsole } from './console.ts';
-import { addCost } from './cost.ts';
-import { addDeadLetters } from './dead-letters.ts';
-import { addDeviceCommands } from './device.ts';
-import { addDoctor } from './doctor.ts';
-import { addEvents } from './events.ts';
-import { EXIT } from './failure.ts';
-import { addReleaseCommands } from './release.ts';
-import { addRolloutCommands } from './rollout.ts';
-import { addServiceCommands } from './service.ts';
-import { ROOT } from './target.ts';
+import { addCost } from './commands/cost/index.ts';
+import { addDeviceCommands } from './commands/device/index.ts';
+import { addDoctor } from './commands/doctor/index.ts';
+import { addReleaseCommands } from './commands/release/index.ts';
+import { addRolloutCommands } from './commands/rollout/index.ts';
+import { addServiceCommands } from './commands/service/index.ts';
+import { EXIT, ROOT } from './session/index.ts';
 
 const HELP = `
 Acts on the local system that runs here (npm start; PAKU_OTA_HOME names its folder), else on a deployment in
@@ -20,7 +16,7 @@ and --stack of each command say otherwise.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`;
 
-/** Every command, ready to parse. */
+/** The program with all its commands. */
 export function makeProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
@@ -36,9 +32,6 @@ export function makeProgram(): Command {
   addDeviceCommands(program);
   addRolloutCommands(program);
   addServiceCommands(program);
-  addEvents(program);
-  addDeadLetters(program);
-  addConsole(program);
   addDoctor(program);
   addCost(program);
 

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto';
+import { createHash, hash, type KeyObject } from 'node:crypto';
 import { signImage } from './sign-image.ts';
 
 export interface ImageOptions {
@@ -133,7 +133,7 @@ function seal(start: Buffer, segments: readonly Segment[]): Buffer {
     const segmentHeader = Buffer.alloc(8);
     segmentHeader.writeUInt32LE(address, 0);
     segmentHeader.writeUInt32LE(data.length, 4);
-    for (const byte of data) checksum ^= byte;
+    for (let at = 0; at < data.length; at++) checksum ^= data[at] ?? 0;
     parts.push(segmentHeader, data);
   }
   const body = Buffer.concat(parts);
@@ -159,8 +159,7 @@ function describe(version: string, project: string, secureVersion = 0): Buffer {
 /** Bytes that look like nothing in particular; a multiple of 4, as segments must be. */
 function filler(seed: string, length: number): Buffer {
   const whole = Math.ceil(length / 4) * 4;
-  const blocks = Array.from({ length: Math.ceil(whole / 32) }, (_, i) =>
-    createHash('sha256').update(`${seed}/${i}`).digest(),
-  );
-  return Buffer.concat(blocks).subarray(0, whole);
+  const bytes = Buffer.alloc(Math.ceil(whole / 32) * 32);
+  for (let i = 0; i * 32 < whole; i++) hash('sha256', `${seed}/${i}`, 'buffer').copy(bytes, i * 32);
+  return bytes.subarray(0, whole);
 }

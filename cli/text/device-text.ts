@@ -1,5 +1,5 @@
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
-import { bold, dim, green, red } from '../style.ts';
+import { bold, dim, green, red } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, caller, duration, instant, instantAgo, withInstants, words } from './units.ts';
 
@@ -15,22 +15,23 @@ export function deviceTable(devices: readonly Device[], now: Date): string[] {
   ]);
 }
 
-/** The newest update, as one phrase. */
+/** The newest update as a phrase; null when there is none. */
 export function updateText({
   update,
   current_firmware_version: current,
 }: Pick<Device, 'update' | 'current_firmware_version'>): string | null {
   if (update === null) return null;
   const { firmware_version: version, status, is_open: isOpen, progress_percent: percent, reason } = update;
-  if (status === 'success' && isOpen) return `→ ${version} ${notFinal(version === current)}`;
+  if (status === 'success' && isOpen) return `→ ${version} ${unprovenText(version === current)}`;
   if (status === 'success') return green(`✓ ${version}`);
   if (!isOpen) return red(`✗ ${version} ${words(status)}${reason === null ? '' : `: ${reason}`}`);
   const doing = status === 'pending' ? 'owed' : words(status);
   return `→ ${version} ${doing}${percent === null ? '' : ` ${percent} %`}${reason === null ? '' : `: ${reason}`}`;
 }
 
-/** A success that is none yet: what was written must boot, and what booted must stay up. */
-export const notFinal = (isRunning: boolean): string => (isRunning ? 'runs it, not final yet' : 'written, must boot');
+/** An image that was written and is not proven: the device must boot it, and then stay up for the probation. */
+export const unprovenText = (isRunning: boolean): string =>
+  isRunning ? 'runs it, not final yet' : 'written, must boot';
 
 export function deviceText(device: DeviceDetail, now: Date): string[] {
   const { uptime_seconds: uptime, signal_strength_dbm: signal, metadata } = device;
@@ -72,13 +73,13 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
   ]);
 }
 
-/** Shown elsewhere, or by a device's clock, which nobody trusts. */
+/** Details with a column of their own, and the timestamp of the device's clock, which is not reliable. */
 const SHOWN_ELSEWHERE = ['timestamp', 'updateId', 'attempt'];
-/** The history of a rollout has columns for them. */
-const OF_DECISIONS = [...SHOWN_ELSEWHERE, 'by', 'reason'];
+/** The history of a rollout has further columns. */
+const HIDDEN_IN_HISTORY = [...SHOWN_ELSEWHERE, 'by', 'reason'];
 
-/** `state: Downloading, percent: 45, groups: vans boats`; what is nested deeper as JSON. */
-export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = OF_DECISIONS): string =>
+/** `state: Downloading, percent: 45, groups: vans boats`; deeper values as JSON. */
+export const detailText = (detail: Readonly<Record<string, unknown>>, hidden = HIDDEN_IN_HISTORY): string =>
   Object.entries(detail)
     .filter(([key, value]) => value !== null && value !== '' && !hidden.includes(key))
     .map(([key, value]) => `${words(key)}: ${valueText(value)}`)

@@ -1,12 +1,12 @@
 /**
- * The same value with every control character of its texts replaced: versions, names and messages come from devices and
- * uploads, and a terminal would obey them.
+ * The same value with a blank for each control character in its texts. Versions, names and messages come from devices and
+ * uploads, and a terminal executes control characters.
  */
 export function printable<T>(value: T): T {
   return printableValue(value) as T;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern is for control characters
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 function printableValue(value: unknown): unknown {

@@ -1,5 +1,5 @@
 import type { RejectedUpload, Release, ReleaseDetail } from '../../api/releases.ts';
-import { bold, green, red, yellow } from '../style.ts';
+import { bold, green, red, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, bytes, caller, count, instantAgo } from './units.ts';
 
@@ -55,7 +55,7 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
 export const warningLines = ({ warnings }: Release): string[] =>
   warnings.map(({ message }) => `${yellow('warning')}  ${message}`);
 
-/** @param since when the upload began: what is older was there before, with the same bytes */
+/** @param since when the upload began; an older release was registered before, with the same bytes */
 export function registeredText(release: Release, since: string, now: Date): string[] {
   const { device_model, version, chip, file_size, created_at } = release;
   const isOld = Date.parse(created_at) < Date.parse(since);

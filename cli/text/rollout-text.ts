@@ -1,3 +1,4 @@
+import { describeFilter } from '../../api/describe-filter.ts';
 import type {
   Decision,
   DeviceUpdate,
@@ -7,9 +8,9 @@ import type {
   RolloutDraft,
   RolloutSummary,
 } from '../../api/rollouts.ts';
-import { bold, cyan, dim, green, red, yellow } from '../style.ts';
-import { detailText, notFinal } from './device-text.ts';
+import { detailText, unprovenText } from './device-text.ts';
 import { type StagedRollout, stageLines } from './stage-text.ts';
+import { bold, cyan, dim, green, red, yellow } from './style.ts';
 import { facts, pad, table } from './table.ts';
 import { ago, caller, count, instant, instantAgo, number, withInstants, words } from './units.ts';
 
@@ -42,7 +43,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
   ]);
 }
 
-/** What a rollout would do: how many, how many not, and why. */
+/** What a rollout would do: how many devices would be updated, how many would not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
   const { matching, targeted, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
   if (matching === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
@@ -56,18 +57,18 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
-    ...preview.held_by_others.map(heldText),
+    ...preview.held_by_others.map(heldByOtherText),
     ...(stones === 0 ? [] : [`${number(stones)} of those that will go by way of another release first.`]),
   ];
 }
 
-function heldText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
+function heldByOtherText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
   const what = status === 'pending' ? 'owed an update by rollout' : 'being updated by rollout';
   const then = status === 'pending' ? 'this one takes them over' : 'this one waits for them';
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
 }
 
-/** How a rollout goes on, by what its author decided. */
+/** The strategy of a rollout. */
 export const planText = (draft: RolloutDraft): string[] => facts(planFacts(draft));
 
 function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
@@ -100,13 +101,12 @@ function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): 
   return [...parts, ...(isWhole ? [] : ['everyone'])].join(', then ');
 }
 
-/** The one line that says that a rollout is there. */
-export const madeText = (rollout: Rollout, isNew: boolean): string =>
+/** One line that says whether a rollout was created or existed. */
+export const createdText = (rollout: Rollout, isNew: boolean): string =>
   `${isNew ? green('made') : 'existed already'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
 
 export function rolloutText(rollout: Rollout, now: Date): string[] {
-  const { firmware_version: version, device_model: model, target_type, target_filter } = rollout;
-  const filter = detailText(target_filter);
+  const { firmware_version: version, device_model: model, target_filter: filter } = rollout;
   const stopped = rollout.aborted_at ?? rollout.paused_at;
   const share = rollout.rollout_percentage === 100 ? '' : `, ${rollout.rollout_percentage} % of them`;
   return [
@@ -116,8 +116,8 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
       ['because', stopped && rollout.paused_reason],
       ['now', rollout.waiting_for && withInstants(rollout.waiting_for)],
       ['updates', `${model} to ${version}`],
-      ['devices', `${filter === '' ? words(target_type) : filter}${share}`],
-      ['so far', talliesText(rollout)],
+      ['devices', `${describeFilter(filter)}${share}`],
+      ['so far', countsText(rollout)],
       [
         'created',
         `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${caller(rollout.created_by)}` : ''}`,
@@ -129,7 +129,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
 }
 
 /** `6 devices claimed: 4 succeeded, 1 failed, 1 under way`. */
-export function talliesText(rollout: RolloutSummary): string {
+export function countsText(rollout: RolloutSummary): string {
   const { devices, pending, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
   const parts = [
@@ -143,6 +143,7 @@ export function talliesText(rollout: RolloutSummary): string {
 }
 
 const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
+
 export function progressText(progress: Progress, rollout: StagedRollout): string[] {
   if (progress.stages.length === 0) return ['No stage has begun.'];
   const { failures } = progress;
@@ -163,7 +164,7 @@ export function historyTable(decisions: readonly Decision[], withRollout: boolea
   ]);
 }
 
-/** The reason, or what changed. */
+/** The reason of a decision, or what it changed. */
 export function whyDecided({ reason, detail }: Decision): string {
   const stage = typeof detail.stage === 'number' ? { stage: detail.stage + 1 } : {};
   return reason ?? detailText({ ...detail, ...stage });
@@ -183,7 +184,7 @@ export function updateTable(updates: readonly DeviceUpdate[], now: Date): string
 }
 
 function updateState({ status, completed_at, booted_at, progress_percent: progress }: DeviceUpdate): string {
-  if (status === 'success' && completed_at === null) return notFinal(booted_at !== null);
+  if (status === 'success' && completed_at === null) return unprovenText(booted_at !== null);
   if (status === 'success') return green('success');
   if (FAILED.some((failed) => failed === status)) return red(words(status));
   if (status === 'pending') return 'owed';

@@ -1,6 +1,6 @@
 import type { DeadLetterQueue, Fleet, RejectedMessage, Tick } from '../../api/service.ts';
-import { bold, dim, green, yellow } from '../style.ts';
 import { rolloutTable } from './rollout-text.ts';
+import { bold, dim, green, yellow } from './style.ts';
 import { table } from './table.ts';
 import { ago, bytes, count, number } from './units.ts';
 

@@ -1,9 +1,9 @@
 import type { Progress, Rollout } from '../../api/rollouts.ts';
-import { dim, green, red } from '../style.ts';
+import { dim, green, red } from './style.ts';
 import { pad } from './table.ts';
 import { bar, number, percent } from './units.ts';
 
-/** What tells how the sizes of stages are to be read. */
+/** The part of a rollout that decides what the size of a stage means. */
 export type StagedRollout = Pick<Rollout, 'stages' | 'completed_at' | 'aborted_at'>;
 
 type Stage = Progress['stages'][number];
@@ -11,7 +11,7 @@ type Stage = Progress['stages'][number];
 const UNDER_WAY = ['sent', 'downloading', 'downloaded', 'installing'] as const;
 const FAILURES = ['failed', 'rolled_back', 'timed_out'] as const;
 
-/** A bar a stage; of a slow start a bar a window. */
+/** A bar for each stage, or for each wave of a slow start. */
 export function stageLines({ stages }: Progress, rollout: StagedRollout): string[] {
   const isSlowStart = rollout.stages === null;
   const name = isSlowStart ? 'window' : 'stage';
@@ -20,12 +20,12 @@ export function stageLines({ stages }: Progress, rollout: StagedRollout): string
     const counts = countsOf(stage, isSlowStart);
     const reached = stage.size - (isSlowStart ? 0 : (stages[i - 1]?.size ?? 0));
     const isOver = stage.ended_at !== null || rollout.completed_at !== null || rollout.aborted_at !== null;
-    // Members that ran the target already were never claimed: a stage that is over had no more than it claimed.
+    // Targeted devices that ran the version already were never assigned, so a finished stage has the size of what was assigned.
     const size = isOver ? counts.claimed : Math.max(reached, counts.claimed);
     const label = `${name} ${pad(String(stage.stage + 1), digits)}`;
     if (isOver && size === 0) return `${dim(label)}  nobody`;
     const share = `${bar(size === 0 ? 1 : counts.ended / size)} ${pad(percent(counts.ended, size), 5, 'right')}`;
-    return `${isOver ? dim(label) : label}  ${share}  of ${number(size)}${tallies(counts)}`;
+    return `${isOver ? dim(label) : label}  ${share}  of ${number(size)}${countsSuffix(counts)}`;
   });
 }
 
@@ -39,7 +39,7 @@ interface Counts {
   readonly canceled: number;
 }
 
-/** A device that is owed its command has no window yet: it gets one when it begins. */
+/** In a slow start a pending device belongs to no wave yet: it joins one when its command is sent. */
 function countsOf({ states }: Stage, isSlowStart: boolean): Counts {
   const sum = (names: readonly (keyof typeof states)[]) =>
     names.reduce((total, each) => total + (states[each] ?? 0), 0);
@@ -50,7 +50,7 @@ function countsOf({ states }: Stage, isSlowStart: boolean): Counts {
   return { claimed: ended + underWay + owed, ended, succeeded, failed, underWay, owed, canceled };
 }
 
-function tallies({ succeeded, failed, underWay, owed, canceled }: Counts): string {
+function countsSuffix({ succeeded, failed, underWay, owed, canceled }: Counts): string {
   const parts = [
     ...(succeeded > 0 ? [green(`${number(succeeded)} ✓`)] : []),
     ...(failed > 0 ? [red(`${number(failed)} ✗`)] : []),

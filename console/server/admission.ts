@@ -1,12 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-/** What becomes of a request before it reaches anything that acts. */
+/** The decision about a request, made before anything else handles it. */
 export type Admission =
   | { readonly kind: 'admitted' }
-  /** The token was right: the browser gets its cookie, and an address without the token. */
+  /** The token was right: the browser gets the cookie, and is redirected to an address without the token. */
   | { readonly kind: 'signed-in'; readonly setCookie: string }
-  /** A browser of this machine that does not have the key of this run, perhaps that of an earlier one. */
+  /** The request has neither the token nor the cookie of this run; perhaps those of an earlier run. */
   | { readonly kind: 'no-session'; readonly isOfEarlierRun: boolean }
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -15,7 +15,7 @@ const SAFE_METHODS = ['GET', 'HEAD'];
 
 const refused = (reason: string): Admission => ({ kind: 'refused', reason });
 
-/** @throws Error for an address that other machines reach: whoever gets there acts with the operator's credentials */
+/** @throws Error for an address that other machines can reach, because every caller acts with the operator's credentials */
 export function checkLoopback(host: string): void {
   if (LOOPBACK.includes(host)) return;
   throw new Error(
@@ -24,9 +24,9 @@ export function checkLoopback(host: string): void {
 }
 
 /**
- * Who may use the console of this run: a browser on this machine that came with the token once. Host is checked against
- * names that an attacker points at 127.0.0.1 (DNS rebinding), Origin and Sec-Fetch-Site against pages of other sites and
- * of other programs on this machine, which are same-site whatever their port.
+ * Admits a browser on this machine that presented the token of this run once. Host is checked against names that an
+ * attacker points at 127.0.0.1 (DNS rebinding). Origin and Sec-Fetch-Site are checked against pages of other sites, and of
+ * other programs on this machine, whose pages are same-site on any port.
  */
 export class Gate {
   readonly token = randomBytes(24).toString('base64url');
@@ -35,7 +35,7 @@ export class Gate {
   readonly #hosts: readonly string[];
 
   constructor(port: number) {
-    // Cookies are shared by all ports of a host: one of another console must not be taken for ours.
+    // All ports of a host share their cookies, so the name distinguishes this console from others.
     this.#cookie = `paku_ota_${port}`;
     this.#hosts = LOOPBACK.map((host) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`));
   }
@@ -63,7 +63,8 @@ export class Gate {
   }
 }
 
-/** Links to the console may be followed from anywhere; the browser keeps a Strict cookie back from those of other sites. */
+/** True for a request made by another page, except a link: any page may link to the console, and the browser does not send
+ * the Strict cookie when a page of another site does. */
 function isForeignFetch(headers: IncomingMessage['headers']): boolean {
   const site = headers['sec-fetch-site'];
   if (site === undefined || site === 'same-origin' || site === 'none') return false;
@@ -75,8 +76,8 @@ function tokenOf(method: string, url: string): string | undefined {
   return new URLSearchParams(url.slice(2)).get('token') ?? undefined;
 }
 
-/** In the same time wherever they differ. */
-function isSame(given: string, expected: string): boolean {
+/** Compares in constant time. */
+function isSame(actual: string, expected: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
+  return timingSafeEqual(digest(actual), digest(expected));
 }

@@ -1,19 +1,19 @@
 import type { ServerResponse } from 'node:http';
 
-/** On everything: nothing from elsewhere runs in the page, and nobody else's page may frame or read it. */
+/** Headers of every response: the page runs only its own scripts, and no other page may frame or read it. */
 export const SECURITY_HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
-  // The first address holds the token.
+  // The first address contains the token.
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 } as const;
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Nothing is kept by the browser unless the headers say so. */
+/** Sends a response that the browser does not cache, unless the headers say otherwise. */
 export function send(response: ServerResponse, status: number, headers: Headers, body: string | Buffer = ''): void {
   response.writeHead(status, {
     ...SECURITY_HEADERS,
@@ -24,7 +24,7 @@ export function send(response: ServerResponse, status: number, headers: Headers,
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }
 
-/** In the form in which the API refuses (RFC 9457), so that the pages show it the same way. */
+/** Sends problem details (RFC 9457), which the API sends too, so that the pages show both the same way. */
 export function sendProblem(
   response: ServerResponse,
   status: number,
@@ -41,7 +41,7 @@ const NO_KEY = 'This address does not have the key of the console';
 const WHAT_TO_DO =
   'Open the console by the address that was printed when it started, by npm start or paku-ota console; it carries the key of this run.';
 
-/** To a browser without the key of this run: as a page where it asked for one, else as a problem that the pages know. */
+/** Refuses a request without a session: with a page, or for a call of a page with a problem that the pages recognize. */
 export function sendNoSession(response: ServerResponse, isOfEarlierRun: boolean): void {
   const title = isOfEarlierRun ? EARLIER_RUN : NO_KEY;
   if (/^\/(v1|upload)\//.test(response.req.url ?? '')) {

@@ -13,10 +13,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Their names hold a hash of their content. */
-const FOR_EVER = 'private, max-age=31536000, immutable';
+/** For files whose name contains a hash of their content. */
+const IMMUTABLE = 'private, max-age=31536000, immutable';
 
-/** Every file of a folder by its path, read once: a path of a request is looked up, never opened. */
+/** Every file of a folder by its path. They are read once, so that the path of a request is never opened. */
 export function readStaticFiles(folder: string): ReadonlyMap<string, StaticFile> {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   const files = names.filter((name) => statSync(join(folder, name)).isFile());
@@ -24,7 +24,7 @@ export function readStaticFiles(folder: string): ReadonlyMap<string, StaticFile>
     files.map((name) => {
       const path = `/${name.replaceAll('\\', '/')}`;
       const type = TYPES[extname(name)] ?? 'application/octet-stream';
-      const cached = path.startsWith('/assets/') ? { 'cache-control': FOR_EVER } : {};
+      const cached = path.startsWith('/assets/') ? { 'cache-control': IMMUTABLE } : {};
       return [path, { body: readFileSync(join(folder, name)), headers: { 'content-type': type, ...cached } }];
     }),
   );

@@ -1,16 +1,12 @@
 import { Link, Route, Switch } from 'wouter';
-import { DevicePage } from './devices/device.tsx';
-import { DevicesPage } from './devices/devices.tsx';
-import { OverviewPage } from './overview/overview.tsx';
-import { Page } from './parts/page.tsx';
-import { SessionEnd } from './parts/session-end.tsx';
-import { Shell } from './parts/shell.tsx';
-import { ReleasePage } from './releases/release.tsx';
-import { ReleasesPage } from './releases/releases.tsx';
-import { NewRolloutPage } from './rollouts/new-rollout.tsx';
-import { RolloutPage } from './rollouts/rollout.tsx';
-import { RolloutsPage } from './rollouts/rollouts.tsx';
-import { useSessionEnd } from './session.ts';
+import { useSessionEnd } from './data/session.ts';
+import { DevicePage, DevicesPage } from './devices/index.ts';
+import { OverviewPage } from './overview/index.ts';
+import { ReleasePage, ReleasesPage } from './releases/index.ts';
+import { NewRolloutPage, RolloutPage, RolloutsPage } from './rollouts/index.ts';
+import { Page } from './ui/page.tsx';
+import { SessionEnd } from './ui/session-end.tsx';
+import { Shell } from './ui/shell.tsx';
 
 export function App() {
   if (useSessionEnd()) return <SessionEnd />;

@@ -1,6 +1,6 @@
 import './styles/tokens.css';
 import './styles/base.css';
-import './styles/parts.css';
+import './styles/ui.css';
 import './styles/lists.css';
 import './styles/forms.css';
 import './styles/pages.css';
@@ -8,8 +8,8 @@ import './styles/narrow.css';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { queryClient } from './api.ts';
 import { App } from './app.tsx';
+import { queryClient } from './data/client.ts';
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');

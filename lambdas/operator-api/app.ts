@@ -1,14 +1,12 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { HTTPException } from 'hono/http-exception';
 import { fieldErrors } from '../../core/util/index.ts';
-import type { Caller, Services } from './context.ts';
+import type { App, Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
 import { problemOf, toProblem } from './problems.ts';
 import { addReleaseRoutes } from './release-routes.ts';
 import { addRolloutRoutes } from './rollout-routes.ts';
 import { addServiceRoutes } from './service-routes.ts';
-
-export type App = OpenAPIHono<Caller>;
 
 /** The general part of the API's document. */
 export const OPENAPI = {

@@ -1,3 +1,4 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
 import type { CommandFamily, Models } from '../../core/policy/index.ts';
 
@@ -59,6 +60,9 @@ export interface Caller {
   readonly Variables: { caller: string };
 }
 
-/** Values as JSON represents them: a Date becomes ISO text. */
+/** The application that the routes are added to. */
+export type App = OpenAPIHono<Caller>;
+
+/** Values as JSON has them: a Date is its ISO text. */
 export type Json<T> = T extends Date ? string : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
 export const json = <T>(value: T): Json<T> => JSON.parse(JSON.stringify(value)) as Json<T>;

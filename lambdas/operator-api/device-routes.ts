@@ -18,8 +18,7 @@ import {
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
-import type { App } from './app.ts';
-import { json, type Services } from './context.ts';
+import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { invalid, notFound, Refusal } from './problems.ts';

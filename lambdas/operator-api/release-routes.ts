@@ -7,8 +7,7 @@ import {
   listReleases,
   revokeRelease,
 } from '../../core/releases/index.ts';
-import type { App } from './app.ts';
-import { json, type Services } from './context.ts';
+import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { invalid, notFound } from './problems.ts';
 

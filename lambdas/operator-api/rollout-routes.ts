@@ -18,8 +18,7 @@ import {
   retryFailed,
   stopRollout,
 } from '../../core/rollouts/index.ts';
-import type { App } from './app.ts';
-import { json, type Services } from './context.ts';
+import { type App, json, type Services } from './context.ts';
 import { createRollout, getRolloutResource, previewDraft } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { Refusal } from './problems.ts';

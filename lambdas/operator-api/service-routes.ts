@@ -12,8 +12,7 @@ import {
 import { runTickAlone } from '../../core/orchestrator/index.ts';
 import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
 import { logger } from '../shared/log.ts';
-import type { App } from './app.ts';
-import { json, type Services } from './context.ts';
+import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { notFound } from './problems.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { signedFetch } from '../../api/signed-fetch.ts';
-import { type RunningConsole, startConsole } from '../../console/serve.ts';
+import { type RunningConsole, startConsole } from '../../console/server/index.ts';
 import type { Endpoints } from '../home/index.ts';
 import { fingerprintOf } from './synthesize.ts';
 

@@ -16,7 +16,7 @@ function helpOf(command: Command): string {
 
 const leaves = leavesOf(makeProgram());
 
-test.each(leaves)('%s says what it does, with examples and its exit codes', (path, command) => {
+test.each(leaves)('the help of %s has a description, examples and exit codes', (path, command) => {
   const help = helpOf(command);
   expect(command.description()).not.toBe('');
   expect(help).toContain(`Examples:\n  ${path}`);

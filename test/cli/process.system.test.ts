@@ -23,7 +23,7 @@ async function urlOfNobody(): Promise<string> {
 }
 
 describe('paku-ota', () => {
-  test('tells wrong usage from help by its exit code, and shows examples', async () => {
+  test('exits with 2 for wrong usage and with 0 for help, and the help shows examples', async () => {
     const help = await cli.print('rollout', 'create', '--help');
     expect(help).toContain('Examples:\n  paku-ota rollout create --model esp32-s3 --version 2.1.0\n');
     expect(help).toContain('Exit codes: 0 done, 1 refused or failed, 2 wrong usage.');
@@ -35,7 +35,7 @@ describe('paku-ota', () => {
     expect((await cli.run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
-  test('says what to do where nothing runs, or what ran is gone', async () => {
+  test('says what to do when no system runs, or when the system was stopped', async () => {
     const nowhere = join(home, 'nowhere');
     expect(await new Cli(nowhere).run('fleet')).toEqual({
       code: 1,

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Diagnosis } from '../../cli/doctor.ts';
+import type { Diagnosis } from '../../cli/commands/doctor/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { scaledClock } from '../../fleet/clock.ts';
 import { Cli, ended } from '../support/cli.ts';
@@ -31,13 +31,13 @@ function image(name: string, bytes: Uint8Array | string): string {
   return file;
 }
 
-/** A rollout that need not wait minutes for what it would wait for on vans. */
+/** A draft without a probation, so that the test does not wait minutes for it. */
 function rolloutFile(name: string, version: string, more: object = {}): string {
   const draft = { name, device_model: 'esp32-s3', firmware_version: version, probation_minutes: 0, ...more };
   return image(`${version}.json`, JSON.stringify(draft));
 }
 
-/** Lets the orchestrator look again and again until a command has ended. */
+/** Runs the orchestrator repeatedly until a command has ended. */
 async function whileTicking<T>(work: Promise<T>): Promise<T> {
   let isOver = false;
   const over = work.finally(() => {
@@ -52,7 +52,7 @@ async function whileTicking<T>(work: Promise<T>): Promise<T> {
 }
 
 describe('releases', () => {
-  test('an image is uploaded under the version that it calls itself, and its verdict printed', async () => {
+  test('an image is uploaded under its embedded version, and the verdict is printed', async () => {
     const file = image('v1.1.bin', buildImage({ version: '1.1.0' }));
     const added = await cli.run('release', 'add', file, '--model', 'esp32-s3', '--changelog', 'Heater fixed');
     expect(added).toEqual({
@@ -72,7 +72,7 @@ describe('releases', () => {
     });
   });
 
-  test('a rejected one ends with 1 and says why, and the next try is not confused with it', async () => {
+  test('a rejected upload exits with 1 and says why, and does not affect the next upload', async () => {
     const wrong = image('c3.bin', buildImage({ chip: 'ESP32-C3', version: '1.2.0' }));
     const rejected = await cli.run('release', 'add', wrong, '--model', 'esp32-s3');
     expect(rejected).toMatchObject({
@@ -89,7 +89,7 @@ describe('releases', () => {
     expect(await cli.print('release', 'rescan', 'firmware/1.2.0/esp32-s3.bin')).toContain('is being verified again');
   });
 
-  test('what has no version of its own is not guessed at', async () => {
+  test('a file without an embedded version needs --version', async () => {
     const text = image('notes.bin', 'no image at all');
     expect(await cli.run('release', 'add', text, '--model', 'esp32-s3')).toMatchObject({
       code: 2,
@@ -100,7 +100,7 @@ describe('releases', () => {
     expect(await cli.run('release', 'add', join(system.home, 'none.bin'), '--model', 'x')).toMatchObject({ code: 1 });
   });
 
-  test('one is revoked only by who says yes', async () => {
+  test('a release is revoked only with a confirmation', async () => {
     const file = image('v1.0.1.bin', buildImage({ version: '1.0.1' }));
     await cli.print('release', 'add', file, '--model', 'esp32-s3');
     const revoke = ['release', 'revoke', 'esp32-s3', '1.0.1', '--reason', 'bricks vans'];
@@ -137,7 +137,7 @@ describe('devices', () => {
     expect(await cli.print('device', 'group', 'remove', 'vans', 'ESP32-VAN2')).toBe('vans: 1 device\n');
   });
 
-  test('one gets one release, and it is explained where it stands', async () => {
+  test('a device is sent a release, and the state of its update is explained', async () => {
     const owed = await cli.print('device', 'update', 'ESP32-VAN2', '--version', '1.1.0', '--yes');
     expect(owed).toContain('ESP32-VAN2 is owed 1.1.0, by rollout "ESP32-VAN2 to 1.1.0');
     await system.runtime.tick();
@@ -154,7 +154,7 @@ describe('devices', () => {
 });
 
 describe('a rollout', () => {
-  test('is previewed, made by who says yes, made once, and watched until it has completed', async () => {
+  test('is previewed, created once with a confirmation, and watched until it has completed', async () => {
     const file = rolloutFile('van 1 to 1.2', '1.2.0', { stages: [{ count: 1 }] });
     const flags = ['--file', file, '--device', 'ESP32-VAN1'];
     expect(await cli.print('rollout', 'preview', ...flags)).toBe('1 will be updated; 0 will not.\n');
@@ -183,7 +183,7 @@ describe('a rollout', () => {
     expect(await cli.print('rollout', 'devices', 'van 1 to 1.2', '--status', 'success')).toContain('ESP32-VAN1');
   });
 
-  test('that a bad build halts ends the watch with 1 and says which device failed, and why', async () => {
+  test('halted by a bad build ends the watch with 1, which says which device failed and why', async () => {
     const file = rolloutFile('too big', '1.2.0', { stages: [], max_attempts: 1, failure_count: 1 });
     await cli.print('rollout', 'create', '--file', file, '--device', 'ESP32-SMALL', '--yes');
     const watched = await whileTicking(cli.run('rollout', 'watch', 'too big', '--interval', '1'));
@@ -197,7 +197,7 @@ describe('a rollout', () => {
     await cli.print('rollout', 'abort', 'too big', '--reason', 'no larger partition', '--yes');
   });
 
-  test('is paused, resumed, advanced and aborted, each only where that can be', async () => {
+  test('is paused, resumed, advanced and aborted, each only in a state that allows it', async () => {
     const because = ['--reason', 'lunch'];
     const file = rolloutFile('held', '1.2.0', { stages: [{ percentage: 50 }], target_filter: { versions: ['0.1'] } });
     await cli.print('rollout', 'create', '--file', file, '--draft', '--yes');
@@ -224,7 +224,7 @@ describe('a rollout', () => {
     expect(await cli.run('rollout', 'watch', 'held')).toMatchObject({ code: 1 });
   });
 
-  test('is neither sent nor given up without a yes, nor acted on without a reason', async () => {
+  test('is neither started nor ended without a confirmation, and not changed without a reason', async () => {
     const file = rolloutFile('asked', '1.2.0', { target_filter: { versions: ['0.1'] } });
     await cli.print('rollout', 'create', '--file', file, '--draft', '--yes');
     const asking = [
@@ -245,7 +245,7 @@ describe('a rollout', () => {
     expect(await cli.json('rollout', 'show', 'asked')).toMatchObject({ state: 'draft' });
   });
 
-  test('that the API refuses names the fields', async () => {
+  test('refused by the API is an error that names the fields', async () => {
     const create = ['rollout', 'create', '--model', 'esp32-s3', '--version', '1.2.0', '--yes', '--name', 'refused'];
     expect(await cli.run(...create, '--stages', '20%,10%')).toMatchObject({
       code: 1,
@@ -258,7 +258,7 @@ describe('a rollout', () => {
 });
 
 describe('the service', () => {
-  test('tells what was decided, and goes on telling', async () => {
+  test('prints decisions, and follows new ones', async () => {
     const { items } = await cli.json<{ items: { event_id: number }[] }>('events', '--limit', '1');
     const follower = cli.start('events', '--follow', '--json', '--after', String(items[0]?.event_id));
     const over = ended(follower);
@@ -272,7 +272,7 @@ describe('the service', () => {
     expect(await cli.print('events')).toMatch(/^AT +ROLLOUT +EVENT +BY +WHY\n/);
   });
 
-  test('looks when it is told to, and has no dead letters', async () => {
+  test('runs the orchestrator on demand, and lists dead letters', async () => {
     expect(await cli.json('tick')).toMatchObject({ ran: true });
     expect(await cli.print('dead-letters', 'list')).toBe(
       'QUEUE     MESSAGES\nstatus           0\nota              0\nupload           0\ndispatch         0\n',
@@ -282,7 +282,7 @@ describe('the service', () => {
     expect(await cli.print('rejected-messages')).toBe('No message was rejected.\n');
   });
 
-  test('has a console that this machine alone may open, until it is told to stop', async () => {
+  test('serves the console to this machine only, until a signal ends it', async () => {
     const serving = cli.start('console', '--json');
     const over = ended(serving);
     let printed = '';
@@ -301,7 +301,7 @@ describe('the service', () => {
     expect(await over).toMatchObject({ code: 0 });
   });
 
-  test('is examined without a finding, and what AWS does is not called tested', async () => {
+  test('passes every check of the doctor, with the behaviour of AWS reported as imitated', async () => {
     const { code, stdout } = await cli.run('doctor');
     expect(stdout).toMatch(/pass +identity +arn:aws:iam::/);
     expect(stdout).toContain('Nothing is wrong that can be seen from here.');
@@ -317,20 +317,20 @@ describe('the service', () => {
   });
 });
 
-test('colours nothing in a pipe, and everything where that is insisted on', async () => {
+test('output has no colours in a pipe, unless FORCE_COLOR is set', async () => {
   expect(await cli.print('device', 'list')).not.toContain('\x1b');
   expect(await new Cli(system.home, { FORCE_COLOR: '1' }).print('device', 'list')).toContain('\x1b[32m●');
   expect(await new Cli(system.home, { FORCE_COLOR: '1', NO_COLOR: '1' }).print('device', 'list')).not.toContain('\x1b');
 });
 
-test('what died is given back by one command, and lands', async () => {
+test('dead letters are redriven by a command, and are processed', async () => {
   await addDeadStatus(system, 'ESP32-RISEN');
   expect(await cli.print('dead-letters', 'list')).toMatch(/^status +1$/m);
   expect(await cli.print('dead-letters', 'redrive', 'status')).toBe('status: moving back 1 message\n');
   await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-RISEN'`);
 });
 
-test('who may ask for a certificate is put on the list, shown and taken off it', async () => {
+test('devices that may ask for a certificate are added to the list, listed and removed', async () => {
   const file = image('serials.txt', 'ESP32-NEW1\n\n ESP32-NEW2 \n');
   expect(await cli.print('device', 'allow', 'add', 'ESP32-NEW3', '--file', file)).toBe(
     '3 devices may ask for a certificate\n',
@@ -341,7 +341,7 @@ test('who may ask for a certificate is put on the list, shown and taken off it',
   expect(await cli.run('device', 'allow', 'add')).toMatchObject({ code: 2 });
 });
 
-test('a bill is projected without a system', async () => {
+test('the cost is projected without a system', async () => {
   expect(await cli.print('cost', '--devices', '100')).toMatch(/^total +\d+\.\d\d$/m);
   expect(await cli.run('cost', '--image-mib', '17')).toMatchObject({ code: 2 });
 });

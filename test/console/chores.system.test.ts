@@ -28,7 +28,7 @@ const register = (name: string, devices: number) =>
   );
 
 describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, () => {
-  test('pages through devices, and filters them by what the address keeps', async () => {
+  test('pages through devices, and filters them by the address', async () => {
     const page = await browser.open('/devices');
     const rows = page.locator('table.list tbody tr');
     await page.getByRole('link', { name: 'CROWD-50' }).waitFor();
@@ -53,14 +53,14 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByRole('link', { name: 'CROWD-50' }).waitFor();
   });
 
-  test('sees what is new without asking', async () => {
+  test('sees new devices without a reload', async () => {
     const page = await browser.open('/devices?model=late');
     await page.getByText('No device matches').waitFor();
     await register('LATE', 1);
     await page.getByRole('link', { name: 'LATE-01' }).waitFor();
   });
 
-  test('has a rejected upload verified again', async () => {
+  test('verifies a rejected upload again', async () => {
     await system.upload('firmware/1.0.0/esp32-s3.bin', buildImage({ chip: 'ESP32-C3', version: '1.0.0' }));
     const rejected = `SELECT 1 FROM rejected_uploads WHERE verdict = 'WRONG_CHIP'`;
     await system.until(rejected);
@@ -73,7 +73,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await system.until(rejected);
   });
 
-  test('has what died handled again, and is told so no more', async () => {
+  test('redrives dead letters, and the notice disappears', async () => {
     await addDeadStatus(system, 'RISEN-1');
     const page = await browser.open('/');
     await page.getByText('1 message was not handled and waits in the status queue').waitFor();
@@ -85,7 +85,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('waits in the status queue').waitFor({ state: 'detached' });
   });
 
-  test('nothing that a page loaded or ran was refused or failed', () => {
+  test('no resource or script of a page was refused or failed', () => {
     expect(browser.complaints).toEqual([]);
   });
 });

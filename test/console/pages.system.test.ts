@@ -13,13 +13,13 @@ import {
 import { playReleaseDay, RELEASE_PATH, type ReleaseDay, TROUBLED_DEVICE } from '../support/release-day.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
-/** With UPDATE_SCREENSHOTS=1 the pages are kept as pictures for the documentation. */
+/** With UPDATE_SCREENSHOTS=1 the screenshots of the documentation are updated. */
 const IMAGES = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 const keepsScreenshots = process.env.UPDATE_SCREENSHOTS === '1';
 const PHONE = 360;
 const MAX_HEIGHT = 820;
 
-// A browser is slow where many tests share a machine.
+// A browser is slow when many tests share the machine.
 vi.setConfig({ testTimeout: 90_000 });
 
 let system: TestSystem;
@@ -40,7 +40,7 @@ afterAll(async () => {
 interface Shown {
   readonly name: string;
   readonly path: () => string;
-  /** What is there once the page is complete. */
+  /** Waits until the page is complete. */
   readonly until: (page: Page) => Promise<unknown>;
 }
 
@@ -80,14 +80,14 @@ const PAGES: readonly Shown[] = [
   },
 ];
 
-/** Tables of which a part is seen only by moving them sideways. */
+/** Tables that have to be scrolled sideways. */
 const CUT_TABLES = `[...document.querySelectorAll('.table-frame')]
   .filter((frame) => frame.scrollWidth > frame.clientWidth).map((frame) => frame.ariaLabel)`;
-/** Inputs that run under their neighbours. */
+/** Inputs that overlap their neighbours. */
 const OVERLAPPING = `[...document.querySelectorAll('.field > input')]
   .filter((input) => input.getBoundingClientRect().right > input.parentElement.getBoundingClientRect().right + 1)
   .map((input) => input.parentElement.innerText)`;
-/** Rows of inputs that do not stand on one line: their tops, by field set. */
+/** The tops of inputs that are not aligned with the others of their row. */
 const UNALIGNED = `[...document.querySelectorAll('.fields')].flatMap((fields) => {
   const tops = [...fields.querySelectorAll('.field > :is(input, select)')].map((each) => each.getBoundingClientRect().top);
   return tops.filter((top, at) => at > 0 && top !== tops[at - 1] && Math.abs(top - tops[at - 1]) < 30);
@@ -99,7 +99,7 @@ describe.skipIf(isBrowserMissing)(`pages of the console${BROWSER_NOTE}`, () => {
     { ...shown, scheme: 'dark' },
   ]);
 
-  test.each(both)('$name in $scheme has nothing serious that axe finds', async ({ name, path, until, scheme }) => {
+  test.each(both)('$name in $scheme has no serious violation found by axe', async ({ name, path, until, scheme }) => {
     const page = await browser.open(path(), { dark: scheme === 'dark' });
     await until(page);
     expect(await seriousViolations(page)).toEqual([]);
@@ -110,7 +110,7 @@ describe.skipIf(isBrowserMissing)(`pages of the console${BROWSER_NOTE}`, () => {
   });
 
   test.each(PAGES)(
-    '$name fits a phone, and has nothing serious that axe finds there',
+    '$name fits a phone, and has no serious violation found by axe there',
     async ({ name, path, until }) => {
       const page = await browser.open(path(), { width: PHONE });
       await until(page);
@@ -122,7 +122,7 @@ describe.skipIf(isBrowserMissing)(`pages of the console${BROWSER_NOTE}`, () => {
     },
   );
 
-  test.each(['light', 'dark'])('the question before an abort is sound in %s', async (scheme) => {
+  test.each(['light', 'dark'])('the dialog of an abort in %s has no serious violation found by axe', async (scheme) => {
     const page = await browser.open(`/rollouts/${day.haltedRollout}`, { dark: scheme === 'dark' });
     await page.getByRole('button', { name: 'Abort' }).click();
     await page.getByRole('dialog').waitFor();
@@ -130,7 +130,7 @@ describe.skipIf(isBrowserMissing)(`pages of the console${BROWSER_NOTE}`, () => {
     await page.context().close();
   });
 
-  test('axe would find what is serious', async () => {
+  test('axe finds a serious violation', async () => {
     const page = await browser.open('/rollouts');
     await page.evaluate(`document.querySelector('main').insertAdjacentHTML('beforeend', '<input>')`);
     expect(await seriousViolations(page)).toEqual([expect.stringMatching(/^label: <input>/)]);
@@ -142,7 +142,7 @@ describe.skipIf(isBrowserMissing)(`pages of the console${BROWSER_NOTE}`, () => {
     ['/rollouts/4711', 'There is no rollout 4711.'],
     ['/releases/esp32-s3/9.9.9', 'There is no release 9.9.9 for esp32-s3.'],
     ['/nowhere', 'There is nothing at this address.'],
-  ])('%s says that it is not there', async (path, text) => {
+  ])('%s says that the resource does not exist', async (path, text) => {
     const page = await browser.open(path);
     await page.getByText(text).waitFor();
     expect(await seriousViolations(page)).toEqual([]);

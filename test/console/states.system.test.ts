@@ -8,13 +8,13 @@ import {
   startBrowser,
 } from '../support/browser.ts';
 
-// A browser is slow where many tests share a machine.
+// A browser is slow when many tests share the machine.
 vi.setConfig({ testTimeout: 90_000 });
 
 let browser: BrowserSession;
 beforeAll(async () => {
   if (isBrowserMissing) return;
-  // No service is needed for a page that has nothing to show, nor for one that cannot reach any.
+  // These pages need no service: the answers are given, or the service is unreachable.
   browser = await startBrowser({
     region: 'eu-west-1',
     api: { url: `http://127.0.0.1:${await closedPort()}`, accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'none' },
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser?.close());
 
-/** Where nobody listens any more. */
+/** A port on which nothing listens. */
 async function closedPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -58,7 +58,7 @@ const EMPTY = {
 
 const SOON = new Date(Date.now() + 240_000).toISOString();
 
-const deviceWith = (confirmed: string | null) => ({
+const deviceWith = (bootedAt: string | null) => ({
   ...DEVICE['/v1/devices/d1'],
   update: {
     rollout_name: 'vans to 1.1.0',
@@ -67,7 +67,7 @@ const deviceWith = (confirmed: string | null) => ({
     is_open: true,
     progress_percent: 100,
     reason: null,
-    booted_at: confirmed,
+    booted_at: bootedAt,
     deadline_at: SOON,
   },
 });
@@ -124,14 +124,14 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     ['/releases', 'No release yet'],
     ['/rollouts', 'No rollout yet'],
     ['/rollouts/new', 'Choose a release: who would get it appears here.'],
-  ])('%s without anything says "%s"', async (path, text) => {
+  ])('%s without data says "%s"', async (path, text) => {
     const page = await browser.open(path, { answers: EMPTY });
     await page.getByText(text).waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     await page.context().close();
   });
 
-  test('of a device that no rollout is for says so, and asks for no explanation', async () => {
+  test('of a device without a rollout says so, and does not call explain', async () => {
     const page = await browser.open('/devices/d1', { answers: { ...EMPTY, ...DEVICE } });
     await page.getByText('No rollout is for it: nobody has asked for it to change.').waitFor();
     expect(await seriousViolations(page)).toEqual([]);
@@ -139,7 +139,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     await page.context().close();
   });
 
-  test('of a device asks without a version which rollout it is about, and offers what may still be sent', async () => {
+  test('of a device explains its own rollout first, and offers the releases that are not revoked', async () => {
     const page = await browser.open('/devices/d1', { answers: { ...EMPTY, ...DEVICE, ...ROLLOUT } });
     await page.getByRole('heading', { name: 'Why is it not on' }).waitFor();
     await page.getByRole('link', { name: 'vans to 1.1.0' }).waitFor();
@@ -154,8 +154,8 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
   test.each([
     [null, 'written, must boot'],
     [SOON, 'runs it, not final yet'],
-  ])('of devices shows a success that was confirmed %s as "%s"', async (confirmed, text) => {
-    const device = deviceWith(confirmed);
+  ])('of devices shows an open success that booted at %s as "%s"', async (bootedAt, text) => {
+    const device = deviceWith(bootedAt);
     const answers = {
       ...EMPTY,
       ...DEVICE,
@@ -170,7 +170,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     }
   });
 
-  test('of a new rollout asks before it starts one for nobody, and says of which group nobody is', async () => {
+  test('of a new rollout asks before it starts one without devices, and names the group that has none', async () => {
     const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
     const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
     const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };
@@ -187,7 +187,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     await page.context().close();
   });
 
-  test('of an earlier run says so, once the console was started anew', async () => {
+  test('of an earlier run says so after the console was restarted', async () => {
     const page = await browser.open('/devices');
     await page.context().clearCookies();
     await page.getByRole('heading', { name: 'This address was for an earlier run' }).waitFor();
@@ -204,7 +204,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
       const again = page.getByRole('main').getByRole('button', { name: 'Try again' }).first();
       await again.waitFor();
       expect(await seriousViolations(page)).toEqual([]);
-      // Asked again, it does not flicker.
+      // The page does not flicker while the query runs again.
       await page.evaluate(`new MutationObserver(() => {
         if (document.querySelector('.skeleton')) document.title = 'flickered';
       }).observe(document.body, { childList: true, subtree: true })`);

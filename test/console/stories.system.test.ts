@@ -9,7 +9,7 @@ import { buildConsole } from '../../local/start/index.ts';
 import { BROWSER_NOTE, type BrowserSession, isBrowserMissing, keepTicking, startBrowser } from '../support/browser.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
-// A rollout takes a while where many tests share a machine.
+// A rollout takes longer when many tests share the machine.
 const A_WHILE = 80_000;
 vi.setConfig({ testTimeout: 2 * A_WHILE });
 const SMALL_PARTITION = 40_000;
@@ -35,7 +35,7 @@ afterAll(async () => {
   await system?.close();
 });
 
-/** As somebody drags it in from the desktop. */
+/** Drops a file, as a person drags it in from the desktop. */
 async function drop(page: Page, image: Buffer): Promise<void> {
   const dataTransfer = await page.evaluateHandle(`(() => {
     const bytes = Uint8Array.from(atob('${image.toString('base64')}'), (char) => char.charCodeAt(0));
@@ -56,7 +56,7 @@ async function upload(page: Page, model: string): Promise<void> {
   await page.getByRole('button', { name: 'Upload' }).click();
 }
 
-/** Presses what opens a dialog, fills it, presses its button, and waits until it is done. */
+/** Opens a dialog by its button, fills it, confirms it, and waits until it closes. */
 const actsOn =
   (page: Page) =>
   async (name: string, fill: (dialog: Locator) => Promise<void>, button = name) => {
@@ -70,7 +70,7 @@ const actsOn =
 const state = (page: Page, name: string) => page.locator('.page-head .pill', { hasText: name });
 
 describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, () => {
-  test('drops an image, sees who would get it before anything is sent, starts the rollout and watches it complete', async () => {
+  test('drops an image, sees a preview before anything is sent, starts the rollout and watches it complete', async () => {
     const page = await browser.open('/releases');
     await drop(page, buildImage({ version: '1.2.0', project: 'van' }));
     await page.getByText('It calls itself van 1.2.0.').waitFor();
@@ -89,7 +89,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     expect(await system.database.query('SELECT 1 FROM rollout_configurations')).toEqual([]);
 
     await page.getByText('Limits, times and exceptions').click();
-    await page.getByLabel('Minutes it must stay up').fill('0');
+    await page.getByLabel('Probation (min)').fill('0');
     await page.getByRole('button', { name: 'Start for 3 devices' }).click();
     await page.getByRole('heading', { level: 1, name: 'esp32-s3 to 1.2.0' }).waitFor();
     await state(page, 'completed').waitFor({ timeout: A_WHILE });
@@ -105,7 +105,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('wrote the image, reboots').waitFor();
   });
 
-  test('asks why a device is not on a version, and gets the rule', async () => {
+  test('asks why a device is not on a version, and gets the reason', async () => {
     const page = await browser.open('/devices');
     await page.getByLabel('Search').fill('van-new');
     await page.getByRole('link', { name: 'VAN-1' }).waitFor({ state: 'detached' });
@@ -115,7 +115,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('Nothing, unless the rollout allows a downgrade').waitFor();
   });
 
-  test('is told why an upload was rejected, what the file is and where the verdict can be read again', async () => {
+  test('sees why an upload was rejected, what the file is, and the verdict again after a reload', async () => {
     const page = await browser.open('/releases');
     await choose(page, buildImage({ chip: 'ESP32-C3', version: '1.3.0' }));
     await upload(page, 'esp32-s3');
@@ -137,7 +137,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await rejected.getByText('firmware/1.3.0/esp32-s3.bin').waitFor();
   });
 
-  test('sees a bad build halt by itself, with the reason, and aborts it', async () => {
+  test('sees a bad build halt automatically, with the reason, and aborts it', async () => {
     await system.upload('firmware/1.1.0/small-s3.bin', buildImage({ version: '1.1.0' }));
     await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = 'small-s3'`);
     const page = await browser.open('/rollouts/new?model=small-s3&version=1.1.0');
@@ -168,7 +168,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     expect(await page.getByRole('button', { name: /Resume|Retry|Abort/ }).count()).toBe(0);
   });
 
-  test('starts a draft, pauses it, changes its limits, lets it go on and advances it, with a reason for each', async () => {
+  test('starts a draft, pauses it, changes its limits, resumes it and advances it, with a reason for each', async () => {
     const page = await browser.open('/rollouts/new?model=esp32-s3&version=1.2.0');
     await page.getByLabel('Name of the rollout').fill('held up');
     await page.getByRole('button', { name: 'Save as draft' }).click();
@@ -191,7 +191,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     expect(changed).toEqual({ max_in_flight: 3, paused_at: null });
   });
 
-  test('gives a device attributes, revokes it, and lets it in again', async () => {
+  test('sets attributes of a device, revokes it, and reinstates it', async () => {
     const page = await browser.open('/devices/VAN-3');
     const act = actsOn(page);
     await act('Change attributes', (dialog) => dialog.getByLabel('Attributes').fill('site=rome\nslot=3'), 'Save');
@@ -214,7 +214,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await state(page, 'revoked').waitFor({ state: 'detached' });
   });
 
-  test('is told which field the service refuses, and by what name a rollout exists already', async () => {
+  test('sees which field the service refuses, and that a rollout with the name exists', async () => {
     const page = await browser.open('/rollouts/new?model=esp32-s3&version=1.2.0');
     await page.getByLabel('Share that takes part').fill('0');
     await page.getByRole('alert').filter({ hasText: '1' }).first().waitFor();
@@ -225,7 +225,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('There is already a rollout "esp32-s3 to 1.2.0"').waitFor();
   });
 
-  test('gets along with the keyboard alone', async () => {
+  test('can use the keyboard only', async () => {
     const page = await browser.open('/rollouts');
     await page.keyboard.press('Shift+Tab');
     for (let i = 0; i < 12 && (await focused(page)) !== 'Skip to the content'; i++)
@@ -253,7 +253,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
   });
 
   test('loads less than 150 KB of compressed JavaScript for the first page, its chart included', async () => {
-    // A chart needs a past.
+    // A chart needs more than one point.
     await system.database.query(
       `INSERT INTO fleet_versions VALUES (now() - interval '1 hour', 'esp32-s3', '1.0.0', 4)`,
     );
@@ -268,7 +268,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(150_000);
   });
 
-  test('nothing that a page loaded or ran was refused or failed, but for what the service refuses by itself', () => {
+  test('no resource or script of a page was refused or failed, except calls that the service refuses', () => {
     const refusals = /the server responded with a status of 4(00|04|09)/;
     expect(browser.complaints.filter((complaint) => !refusals.test(complaint))).toEqual([]);
   });

@@ -47,6 +47,27 @@ const LOCAL: Record<string, readonly string[]> = {
   start: ['home', 'kernel', 'runtime'],
 };
 
+/** The folders of cli/; `.` is what lies beside them. A folder of commands imports no other, which has a test below. */
+const CLI: Record<string, readonly string[]> = {
+  text: [],
+  session: ['text'],
+  commands: ['session', 'text'],
+  '.': ['commands', 'session'],
+};
+
+/** The folders of console/src: first what the features share, then the features, then the application. */
+const CONSOLE: Record<string, readonly string[]> = {
+  data: [],
+  text: [],
+  charts: [],
+  ui: ['data', 'text'],
+  releases: ['data', 'text', 'ui'],
+  rollouts: ['charts', 'data', 'releases', 'text', 'ui'],
+  devices: ['data', 'text', 'ui'],
+  overview: ['charts', 'data', 'rollouts', 'text', 'ui'],
+  '.': ['data', 'devices', 'overview', 'releases', 'rollouts', 'ui'],
+};
+
 interface Import {
   readonly file: string;
   readonly target: string;
@@ -62,6 +83,12 @@ const importsOf = (file: string): Import[] =>
     file,
     target: relative(ROOT, resolve(ROOT, dirname(file), path)),
   }));
+
+/** The folder of a file right below `top`: `.` for a file in `top` itself. */
+function folderIn(top: string, file: string): string {
+  const parts = relative(top, file).split('/');
+  return parts.length === 1 ? '.' : (parts[0] ?? '.');
+}
 
 const say = ({ file, target }: Import) => `${file} imports ${target}`;
 const topOf = (path: string) => path.split('/')[0] ?? '';
@@ -93,31 +120,77 @@ test('a folder that has an index is imported by its index, except by the tests o
   expect(wrong.map(say)).toEqual([]);
 });
 
-test('every folder of core/ and local/ has an index', () => {
-  const folders = ['core', 'local'].flatMap(tracked).map(moduleOf);
+test.each([
+  ['core', 80],
+  ['local', 50],
+  ['cli/session', 10],
+  ['cli/text', 9],
+  ['cli/commands', 30],
+  ['console/server', 5],
+])('every folder of %s/ has an index', (top, atLeast) => {
+  const folders = tracked(top).map(moduleOf);
   expect(folders).not.toContain(undefined);
-  expect(folders.length).toBeGreaterThan(100);
+  expect(folders.length).toBeGreaterThan(atLeast);
 });
 
 describe.each([
   ['core', CORE],
   ['local', LOCAL],
+  ['cli', CLI],
+  ['console/src', CONSOLE],
 ])('%s/', (top, layers) => {
   test('has the folders of its layers', () => {
-    expect([...new Set(tracked(top).map((file) => file.split('/')[1]))].sort()).toEqual(Object.keys(layers).sort());
+    const folders = new Set(tracked(top).map((file) => folderIn(top, file)));
+    expect([...folders].sort()).toEqual(Object.keys(layers).sort());
   });
 
   test.each(Object.entries(layers))('%s imports from [%s] only', (folder, allowed) => {
-    const wrong = tracked(`${top}/${folder}`)
+    const wrong = tracked(top)
+      .filter((file) => folderIn(top, file) === folder)
       .flatMap(importsOf)
       .filter(({ target }) => {
-        const [targetTop = '', sub = ''] = target.split('/');
         // The top folders have a test of their own, above; of them core/ must name the schema.
-        if (targetTop !== top) return top === 'core' && !allowed.includes(targetTop);
-        return ![folder, ...allowed].includes(sub);
+        if (!target.startsWith(`${top}/`)) return top === 'core' && !allowed.includes(topOf(target));
+        return ![folder, ...allowed].includes(folderIn(top, target));
       });
     expect(wrong.map(say)).toEqual([]);
   });
+});
+
+test('CONTRIBUTING.md names the folders in an order in which each imports those before it', () => {
+  const page = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| `([a-z/]+)\/` +\| (`[^|;]+`)(?:;[^|]*)? \|$/gm)].map(
+    ([, top = '', list = '']) => [top, list.replaceAll('`', '').split(', ')],
+  );
+  const known = { core: CORE, local: LOCAL, cli: CLI, 'console/src': CONSOLE };
+  expect(Object.fromEntries(rows)).toEqual(
+    Object.fromEntries(Object.entries(known).map(([top, { '.': _, ...layers }]) => [top, Object.keys(layers)])),
+  );
+  for (const layers of Object.values(known)) {
+    for (const [index, [folder, allowed]] of Object.entries(layers).entries()) {
+      const before = [...Object.keys(layers).slice(0, index), 'schema'];
+      expect([folder, allowed.filter((each) => !before.includes(each))]).toEqual([folder, []]);
+    }
+  }
+});
+
+test('a folder of commands imports no other folder of commands', () => {
+  const commands = tracked('cli/commands').flatMap(importsOf);
+  const top = 'cli/commands';
+  const wrong = commands.filter(
+    ({ file, target }) => target.startsWith(`${top}/`) && folderIn(top, file) !== folderIn(top, target),
+  );
+  expect(commands.length).toBeGreaterThan(50);
+  expect(wrong.map(say)).toEqual([]);
+});
+
+test('the server of the console and its pages import nothing of each other', () => {
+  const wrong = tracked('console')
+    .flatMap(importsOf)
+    .filter(
+      ({ file, target }) => target.startsWith('console/') && folderIn('console', file) !== folderIn('console', target),
+    );
+  expect(wrong.map(say)).toEqual([]);
 });
 
 describe('local/services/', () => {
@@ -139,30 +212,42 @@ describe('core', () => {
   });
 });
 
-test('the folders of core/, lambdas/, lib/ and local/ import one another without a cycle', () => {
+type Graph = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** @param nodeOf the node that a file belongs to */
+function graphOf(nodeOf: (file: string) => string): Graph {
   const graph = new Map<string, Set<string>>();
-  for (const { file, target } of ['core', 'lambdas', 'lib', 'local'].flatMap(tracked).flatMap(importsOf)) {
-    const [from, to] = [dirname(file), dirname(target)];
+  for (const { file, target } of Object.keys(MAY_IMPORT).flatMap(tracked).flatMap(importsOf)) {
+    const [from, to] = [nodeOf(file), nodeOf(target)];
     if (from !== to) graph.set(from, (graph.get(from) ?? new Set()).add(to));
   }
-  expect(cyclesIn(graph)).toEqual([]);
-});
+  return graph;
+}
 
-/** Each cycle that a depth-first walk meets, as the folders on it. */
-function cyclesIn(graph: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
+/** Each cycle that a depth-first walk meets, as the nodes on it. */
+function cyclesIn(graph: Graph): string[][] {
   const done = new Set<string>();
   const cycles: string[][] = [];
-  function visit(folder: string, path: readonly string[]): void {
-    if (path.includes(folder)) cycles.push([...path.slice(path.indexOf(folder)), folder]);
-    if (done.has(folder) || path.includes(folder)) return;
-    for (const next of graph.get(folder) ?? []) visit(next, [...path, folder]);
-    done.add(folder);
+  function visit(node: string, path: readonly string[]): void {
+    if (path.includes(node)) cycles.push([...path.slice(path.indexOf(node)), node]);
+    if (done.has(node) || path.includes(node)) return;
+    for (const next of graph.get(node) ?? []) visit(next, [...path, node]);
+    done.add(node);
   }
-  for (const folder of graph.keys()) visit(folder, []);
+  for (const node of graph.keys()) visit(node, []);
   return cycles;
 }
 
-test('a cycle between folders is found', () => {
+test.each([
+  ['folders', dirname],
+  ['files', (file: string) => file],
+])('%s import one another without a cycle', (_, nodeOf) => {
+  const graph = graphOf(nodeOf);
+  expect(graph.size).toBeGreaterThan(40);
+  expect(cyclesIn(graph)).toEqual([]);
+});
+
+test('a cycle is found', () => {
   const graph = new Map([
     ['a', new Set(['b'])],
     ['b', new Set(['c'])],
@@ -171,13 +256,29 @@ test('a cycle between folders is found', () => {
   expect(cyclesIn(graph)).toEqual([['a', 'b', 'c', 'a']]);
 });
 
-test('the console takes the types of the API, and modules that carry no schema of it', () => {
-  const wrong = tracked('console').filter((file) =>
-    [...readFileSync(join(ROOT, file), 'utf8').matchAll(/^import (type )?[^;]*? from '([./]+api\/[^']+)'/gms)].some(
-      ([, isType, path]) => isType === undefined && !/\/api\/(client|attribute-text)\.ts$/.test(path ?? ''),
-    ),
+/** Modules of api/ that carry no schema, so that a browser can load them. */
+const FOR_BROWSERS = ['api/client.ts', 'api/attribute-text.ts', 'api/describe-filter.ts'];
+
+/** What a file imports as a value. */
+const valueImportsOf = (file: string): Import[] =>
+  [...readFileSync(join(ROOT, file), 'utf8').matchAll(/^import (?!type\b)[^;]*? from '(\.[^']+)'/gms)].map(
+    ([, path = '']) => ({ file, target: relative(ROOT, resolve(ROOT, dirname(file), path)) }),
   );
-  expect(wrong).toEqual([]);
+
+test('the console takes the types of the API, and the values of modules without a schema', () => {
+  const values = tracked('console').flatMap(valueImportsOf);
+  const ofApi = values.filter(({ target }) => topOf(target) === 'api');
+  expect(ofApi.length).toBeGreaterThan(3);
+  expect(ofApi.filter(({ target }) => !FOR_BROWSERS.includes(target)).map(say)).toEqual([]);
+});
+
+test.each(FOR_BROWSERS)('%s imports no schema', (file) => {
+  expect(readFileSync(join(ROOT, file), 'utf8')).not.toMatch(/^import (?!type\b)[^;]*? from '[^.]/m);
+  expect(
+    valueImportsOf(file)
+      .filter(({ target }) => !FOR_BROWSERS.includes(target))
+      .map(say),
+  ).toEqual([]);
 });
 
 test('the local runtime boots bundles: it imports nothing of the functions but the client of the Data API', () => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { FIXED } from '../../cli/cost-model.ts';
+import { FIXED } from '../../cli/commands/cost/index.ts';
 import { METRICS } from '../../core/util/index.ts';
 import { resources, synthesize } from '../support/lib/templates.ts';
 

@@ -1,8 +1,8 @@
 import { ApiClient, ApiError } from '../../api/client.ts';
 import type { RolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
-import { type App, createApp } from '../../lambdas/operator-api/app.ts';
-import type { Services } from '../../lambdas/operator-api/context.ts';
+import { createApp } from '../../lambdas/operator-api/app.ts';
+import type { App, Services } from '../../lambdas/operator-api/context.ts';
 import { checkAnswer } from './api-answers.ts';
 
 export const CALLER = 'arn:aws:iam::000000000000:user/operator';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import axe from 'axe-core';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import type { RunningConsole } from '../../console/serve.ts';
+import type { RunningConsole } from '../../console/server/index.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { buildConsole, startLocalConsole } from '../../local/start/index.ts';
 

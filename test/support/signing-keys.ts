@@ -1,8 +1,14 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
 
-/** A fresh pair for each way to sign; two of the kinds that are used most. */
+let rsa: KeyPairKeyObjectResult | undefined;
+
+/** A new key pair for each way to sign; two of the kinds that are used most. */
 export const signingKeys = () => ({
-  rsa: generateKeyPairSync('rsa', { modulusLength: 3072 }),
+  /** Made when it is first read, since that takes up to a second. */
+  get rsa() {
+    rsa ??= generateKeyPairSync('rsa', { modulusLength: 3072 });
+    return rsa;
+  },
   p192: generateKeyPairSync('ec', { namedCurve: 'prime192v1' }),
   p256: generateKeyPairSync('ec', { namedCurve: 'prime256v1' }),
   otherP256: generateKeyPairSync('ec', { namedCurve: 'prime256v1' }),

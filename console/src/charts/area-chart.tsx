@@ -11,20 +11,20 @@ export interface Series {
 }
 
 export interface AreaChartProps {
-  /** What it shows, for those who do not see it. */
+  /** Describes the chart for screen readers. */
   readonly label: string;
-  /** Seconds since 1970, rising. */
+  /** Seconds since 1970, ascending. */
   readonly times: readonly number[];
   /** Stacked in this order, the first at the bottom. */
   readonly series: readonly Series[];
   readonly height: number;
   /** What the axis covers, in seconds since 1970. @default from the first time to the last */
   readonly span?: readonly [from: number, to: number] | undefined;
-  /** The point under the pointer; null: none. */
+  /** Called with the index of the point under the pointer; null when there is none. */
   readonly onPoint?: (index: number | null) => void;
 }
 
-/** Stacked areas over time, in steps: a value holds until the next is known. Loaded with uPlot once a page shows one. */
+/** Stacked areas over time, in steps: each value holds until the next. Loaded on demand, because uPlot is large. */
 export default function AreaChart({ label, times, series, height, span, onPoint }: AreaChartProps) {
   const shown = useRef<AreaChartProps['span']>(span);
   const frame = useRef<HTMLDivElement>(null);
@@ -32,7 +32,7 @@ export default function AreaChart({ label, times, series, height, span, onPoint 
   const scheme = useColourScheme();
   const shape = series.map((each) => `${each.label} ${each.colour}`).join('\n');
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: made anew for other series or colours, not for other values
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the chart is created again for other series or colours, not for other values
   useEffect(() => {
     const parent = frame.current;
     if (parent === null) return;
@@ -71,7 +71,7 @@ function useColourScheme(): boolean {
   return isDark;
 }
 
-/** The highest sum first: each area is painted over the one before, down to the axis. */
+/** Cumulative sums, the highest first: each area is painted over the previous one, down to the axis. */
 function stack(times: readonly number[], series: readonly Series[]): uPlot.AlignedData {
   const sums = times.map(() => 0);
   const layers = series.map(({ values }) =>
@@ -107,7 +107,7 @@ function optionsOf(
   return {
     width,
     height,
-    // Half of a label stands beyond the last tick.
+    // Half of the last tick's label is to the right of the tick.
     padding: [10, 32, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
@@ -141,7 +141,7 @@ function optionsOf(
   };
 }
 
-/** Seconds; nothing here is known more exactly. */
+/** Steps of the time axis in seconds; samples are not more exact. */
 const TIME_STEPS = [
   ...[1, 2, 5, 10, 15, 30],
   ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
@@ -149,5 +149,5 @@ const TIME_STEPS = [
   ...[1, 2, 5, 7, 14, 30].map((days) => days * 86_400),
 ];
 
-/** Devices are counted in whole numbers. */
+/** Steps of the axis of devices, which are whole numbers. */
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6];

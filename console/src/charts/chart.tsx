@@ -3,7 +3,7 @@ import type { AreaChartProps } from './area-chart.tsx';
 
 const AreaChart = lazy(() => import('./area-chart.tsx'));
 
-/** Keeps the place of a chart until its code is there. */
+/** A chart whose code is loaded on demand; until then an empty box of the same height. */
 export function Chart(props: AreaChartProps) {
   return (
     <Suspense fallback={<div className="chart" style={{ height: props.height }} />}>

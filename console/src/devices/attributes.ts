@@ -4,15 +4,16 @@ import type { DeviceDetail } from '../../../api/devices.ts';
 type Metadata = DeviceDetail['metadata'];
 type Changes = Record<string, Metadata[string] | null>;
 
-/** The attributes of a device as a form has them: name=value, one a line. */
+/** The attributes of a device as the text of a form: name=value, one per line. */
 export const attributeLines = (metadata: Metadata): string =>
   Object.entries(metadata)
     .map(([name, value]) => formatAttribute(name, value))
     .join('\n');
 
 /**
- * What to set so that the attributes of the lines before become those of the lines now: only what differs, so that what
- * others set meanwhile stays; null takes one away. @returns undefined where a line is no attribute
+ * The changes that turn the attributes of the lines before into those of the lines now. Only the differences, so that
+ * attributes that others set meanwhile stay; null removes an attribute.
+ * @returns undefined when a line is not an attribute
  */
 export function attributeChanges(lines: string, before: string): Changes | undefined {
   const [now, then] = [readLines(lines), readLines(before) ?? new Map()];

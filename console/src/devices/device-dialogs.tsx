@@ -2,9 +2,9 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { api } from '../api.ts';
-import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
-import { CheckField, SelectField, TextAreaField, TextField } from '../parts/form.tsx';
+import { api } from '../data/client.ts';
+import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
+import { CheckField, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { attributeChanges, attributeLines } from './attributes.ts';
 
 interface DialogProps {
@@ -29,7 +29,7 @@ export function GroupsDialog({ device, onClose }: DialogProps) {
 }
 
 export function AttributesDialog({ device, onClose }: DialogProps) {
-  // As they were when the dialog opened: one that somebody else sets meanwhile stays.
+  // The attributes when the dialog opened: an attribute that somebody else sets meanwhile is not changed.
   const [before] = useState(() => attributeLines(device.metadata));
   const [lines, setLines] = useState(before);
   const changes = attributeChanges(lines, before);
@@ -54,7 +54,7 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
   );
 }
 
-/** For a device that was sold, lost or stolen. */
+/** Revokes a device, for example one that was stolen. */
 export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps) {
   return (
     <ReasonDialog
@@ -88,7 +88,7 @@ export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogPr
   );
 }
 
-/** One device, one release: what an operator does to try a build, or to help one device out. */
+/** Sends one release to one device. */
 export function SendDialog({ device, onClose }: DialogProps) {
   const { device_id: id, device_model: model, current_firmware_version: current } = device;
   const [, navigate] = useLocation();

@@ -2,11 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { api } from '../api.ts';
-import { dateTime, duration } from '../format.ts';
-import { Ago, Facts, Pill, UpdatePill } from '../parts/bits.tsx';
-import { Loaded } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { dateTime, duration } from '../text/format.ts';
+import { Ago, Facts, Pill, UpdatePill } from '../ui/components.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { AttributesDialog, GroupsDialog, ReinstateDialog, RevokeDialog, SendDialog } from './device-dialogs.tsx';
 import { Explain } from './explain.tsx';
 import { Timeline } from './timeline.tsx';
@@ -49,7 +49,7 @@ const ACTIONS = {
   attributes: { name: 'Change attributes', Dialog: AttributesDialog },
   send: { name: 'Send a release', Dialog: SendDialog },
   revoke: { name: 'Revoke', Dialog: RevokeDialog },
-  // Where AWS refused a certificate the first time, the device is revoked all the same.
+  // A device is revoked even if AWS failed to revoke a certificate: the second time completes it.
   again: { name: 'Revoke again', Dialog: RevokeDialog },
   reinstate: { name: 'Reinstate', Dialog: ReinstateDialog },
 } as const;
@@ -115,13 +115,13 @@ function revocationOf({ revoked_at: at, revoked_by: by, revoked_reason: reason }
   return at === null ? [] : [{ name: 'Revoked', value: `${dateTime(at)} by ${by ?? 'SQL'}: ${reason ?? 'no reason'}` }];
 }
 
-/** By when a success is one. */
-function Proof({ of }: { readonly of: NonNullable<DeviceDetail['update']> }) {
-  const { status, is_open: isOpen, booted_at: confirmed, deadline_at: deadline } = of;
+/** When an update that is not proven ends. */
+function UpdateDeadline({ of }: { readonly of: NonNullable<DeviceDetail['update']> }) {
+  const { status, is_open: isOpen, booted_at: bootedAt, deadline_at: deadline } = of;
   if (status !== 'success' || !isOpen || deadline === null) return null;
   return (
     <>
-      {confirmed === null ? 'fails unless it reports the version' : 'final'} <Ago at={deadline} />
+      {bootedAt === null ? 'fails unless it reports the version' : 'final'} <Ago at={deadline} />
       <br />
     </>
   );
@@ -133,7 +133,7 @@ function NewestUpdate({ update }: { readonly update: NonNullable<DeviceDetail['u
     <>
       <UpdatePill update={update} /> {update.firmware_version}
       <br />
-      <Proof of={update} />
+      <UpdateDeadline of={update} />
       {rollout === null ? (
         'begun by the device itself'
       ) : (

@@ -2,20 +2,20 @@ import { useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { Link, useSearchParams } from 'wouter';
 import type { Device } from '../../../api/devices.ts';
-import { api } from '../api.ts';
-import { byVersion } from '../format.ts';
-import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton, Presence, UpdatePill } from '../parts/bits.tsx';
-import { useDebounced } from '../parts/debounced.ts';
-import { type Options, SelectField, TextField } from '../parts/form.tsx';
-import { type Column, ListTable } from '../parts/list-table.tsx';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Page } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
+import { byVersion } from '../text/format.ts';
+import { Ago, MoreButton, Presence, UpdatePill } from '../ui/components.tsx';
+import { useDebounced } from '../ui/debounced.ts';
+import { type Options, SelectField, TextField } from '../ui/form.tsx';
+import { type Column, ListTable } from '../ui/list-table.tsx';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Page } from '../ui/page.tsx';
 
 const FILTERS = ['search', 'model', 'version', 'group', 'online', 'updating', 'unseen'] as const;
 type Filter = (typeof FILTERS)[number];
 
-/** The filters are part of the address: a list can be linked to, and "back" leads to it. */
+/** The filters, kept in the address: a filtered list can be linked to, and is in the browser's history. */
 function useFilters() {
   const [params, setParams] = useSearchParams();
   const values = Object.fromEntries(FILTERS.map((name) => [name, params.get(name) ?? ''])) as Record<Filter, string>;
@@ -69,11 +69,11 @@ interface SearchFieldProps {
 
 function SearchField({ value, onChange }: SearchFieldProps) {
   const [text, setText] = useState(value);
-  const rested = useDebounced(text.trim());
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only what was typed changes the address, not what it says already
+  const settled = useDebounced(text.trim());
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only typed text changes the address, not the value that is in it
   useEffect(() => {
-    if (rested !== value) onChange(rested);
-  }, [rested]);
+    if (settled !== value) onChange(settled);
+  }, [settled]);
   return (
     <TextField
       className="grow"
@@ -108,9 +108,9 @@ function FilterFields({ values, set }: FilterFieldsProps) {
   const groups = useQuery({ queryKey: ['groups'], queryFn: api.groups, refetchInterval: 30_000 });
   const known = fleet.data?.versions ?? [];
   const ofModel = known.filter(({ device_model: model }) => values.model === '' || model === values.model);
-  const choices = (name: Filter, given: readonly string[]): Options => {
-    // What the address asks for can be chosen, whether or not a device has it.
-    const all = [...new Set([...given, values[name]])].filter((each) => each !== '');
+  const choices = (name: Filter, known: readonly string[]): Options => {
+    // The value in the address is always an option, even if no device has it.
+    const all = [...new Set([...known, values[name]])].filter((each) => each !== '');
     return [['', 'any'], ...all.map((each) => [each, each] as const)];
   };
   const models = choices('model', known.map(({ device_model: each }) => each).sort());
@@ -133,7 +133,7 @@ function FilterFields({ values, set }: FilterFieldsProps) {
 
 interface DeviceListProps {
   readonly devices: readonly Device[];
-  /** Takes the filters away, where there are any. */
+  /** Removes the filters; undefined when there are none. */
   readonly clear: (() => void) | undefined;
 }
 

@@ -4,14 +4,14 @@ import { Link } from 'wouter';
 import type { Page } from '../../../api/client.ts';
 import type { DeviceDetail, Explanation } from '../../../api/devices.ts';
 import type { RolloutSummary } from '../../../api/rollouts.ts';
-import { api, isNotFound } from '../api.ts';
-import { byVersion, capital, withLocalTimes } from '../format.ts';
-import { Ago } from '../parts/bits.tsx';
-import { useLastError } from '../parts/last-error.ts';
-import { Loaded } from '../parts/loaded.tsx';
+import { api, isNotFound } from '../data/client.ts';
+import { byVersion, capital, withLocalTimes } from '../text/format.ts';
+import { Ago } from '../ui/components.tsx';
+import { useLastError } from '../ui/last-error.ts';
+import { Loaded } from '../ui/loaded.tsx';
 import { useRolloutsOf } from './rollouts-of.ts';
 
-/** Why is it not on 2.4? Of itself about the rollout that the service finds to be the device's; else about a version. */
+/** Explains why the device is, or is not, on a version: by default that of the device's own rollout. */
 export function Explain({ device }: { readonly device: DeviceDetail }) {
   const { device_id: id, device_model: model, current_firmware_version: current } = device;
   const [asked, ask] = useState<string>();
@@ -23,7 +23,7 @@ export function Explain({ device }: { readonly device: DeviceDetail }) {
   });
   const error = useLastError(explanation, asked);
   const version = asked ?? explanation.data?.firmware_version;
-  const nobodyAsked = (rollouts.data !== undefined && !isSent(rollouts.data, asked)) || isNotFound(error);
+  const hasNoRollout = (rollouts.data !== undefined && !isSent(rollouts.data, asked)) || isNotFound(error);
   return (
     <section className="panel explain" aria-label="Why it runs what it runs">
       {version === undefined ? (
@@ -33,8 +33,8 @@ export function Explain({ device }: { readonly device: DeviceDetail }) {
           Why is it {version === current ? 'on' : 'not on'} <VersionChoice {...{ model, version, ask }} />?
         </h2>
       )}
-      {nobodyAsked ? (
-        <NobodyAsked model={model} version={asked} />
+      {hasNoRollout ? (
+        <NoRollout model={model} version={asked} />
       ) : (
         <Loaded of={rollouts.data === undefined ? rollouts : explanation} lines={3}>
           {() => explanation.data && <Answer explanation={explanation.data} />}
@@ -44,7 +44,7 @@ export function Explain({ device }: { readonly device: DeviceDetail }) {
   );
 }
 
-/** Whether a rollout sends the version, or any; true where not all rollouts are at hand. */
+/** True if a rollout sends the version, or any version when undefined; also true if not all rollouts were loaded. */
 const isSent = ({ items, next_cursor: more }: Page<RolloutSummary>, version: string | undefined) =>
   more !== null || items.some((rollout) => version === undefined || rollout.firmware_version === version);
 
@@ -54,7 +54,7 @@ interface VersionChoiceProps {
   readonly ask: (version: string) => void;
 }
 
-/** What may still be sent, and what is asked about. */
+/** A choice of the releases that are not revoked, and of the version in question. */
 function VersionChoice({ model, version, ask }: VersionChoiceProps) {
   const releases = useQuery({ queryKey: ['releases', model], queryFn: () => api.releases({ model, limit: 200 }) });
   const usable = releases.data?.items.filter(({ revoked_at: revoked }) => revoked === null) ?? [];
@@ -68,7 +68,7 @@ function VersionChoice({ model, version, ask }: VersionChoiceProps) {
   );
 }
 
-function NobodyAsked({ model, version }: { readonly model: string; readonly version: string | undefined }) {
+function NoRollout({ model, version }: { readonly model: string; readonly version: string | undefined }) {
   const query = new URLSearchParams({ model, ...(version === undefined ? {} : { version }) });
   return (
     <p className="calm">
@@ -106,7 +106,7 @@ function Answer({ explanation }: { readonly explanation: Explanation }) {
   );
 }
 
-/** Rules speak of the device, unless they name what they speak of. */
+/** The rule as a sentence. A rule without a subject is about the device. */
 function asSentence(rule: string): string {
   const text = withLocalTimes(rule);
   if (/^(the|no|rollout) |^target_/.test(text)) return `${capital(text)}.`;

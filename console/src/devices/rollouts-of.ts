@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { api } from '../api.ts';
+import { api } from '../data/client.ts';
 
 /** The newest rollouts for a model. */
 export const useRolloutsOf = (model: string) =>

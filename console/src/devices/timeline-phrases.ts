@@ -1,22 +1,22 @@
 import type { TimelineEntry } from '../../../api/devices.ts';
-import { caller, words } from '../format.ts';
-import { type Tone, UPDATE_LABELS, type UpdateState } from '../labels.ts';
+import { caller, words } from '../text/format.ts';
+import { type Tone, UPDATE_LABELS, type UpdateState } from '../text/labels.ts';
 
-/** One line of a timeline: an entry, or several of progress that say little each. */
+/** One line of a timeline: an entry, or several consecutive progress messages. */
 export interface TimelineLine {
   readonly key: string;
   readonly at: string;
   readonly tone: Tone;
   readonly text: string;
   readonly note: string;
-  /** Where an update begins; what follows is of the same. */
+  /** The rollout, in the line where its update begins. */
   readonly rollout: number | null;
   readonly attempt: number | null;
 }
 
 /**
- * Lines of entries, the newest first. Progress messages that follow each other are one line, and the end of an attempt
- * that ended the update is not told twice.
+ * The lines of a timeline, the newest first. Consecutive progress messages are one line. The end of an attempt that also
+ * ended the update is left out, because the end of the update says the same.
  */
 export function linesOf(entries: readonly TimelineEntry[]): TimelineLine[] {
   const ends = new Set(entries.filter(({ event }) => event === 'ended').map(attemptOf));
@@ -61,7 +61,7 @@ function describeProgress(run: readonly TimelineEntry[]): Phrase {
   return { tone: 'busy', text: `${newest}${range}`, note };
 }
 
-/** How the broker took a command. */
+/** What became of a command, by `outcome` of its entry. */
 const SEND_OUTCOMES: Readonly<Record<string, string>> = {
   acknowledged: 'the device has the packet',
   unconfirmed: 'not acknowledged: it may be asleep',

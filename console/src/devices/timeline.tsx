@@ -1,11 +1,11 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { api } from '../api.ts';
-import { dateTime } from '../format.ts';
-import { Ago, MoreButton } from '../parts/bits.tsx';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { dateTime } from '../text/format.ts';
+import { Ago, MoreButton } from '../ui/components.tsx';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
 import { useRolloutsOf } from './rollouts-of.ts';
 import { linesOf, type TimelineLine } from './timeline-phrases.ts';
 

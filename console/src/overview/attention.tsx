@@ -2,11 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
-import { api } from '../api.ts';
-import { sentence } from '../format.ts';
-import { ActionDialog, Dialog } from '../parts/dialog.tsx';
-import { Loaded } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { sentence } from '../text/format.ts';
+import { ActionDialog, Dialog } from '../ui/dialog.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
 import { RejectedMessages } from './rejected-messages.tsx';
 
 type Concern = Fleet['attention'][number];

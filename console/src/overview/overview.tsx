@@ -1,11 +1,11 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
-import { api } from '../api.ts';
-import { count, dateTime, percent } from '../format.ts';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
-import { RolloutTable } from '../rollouts/rollout-table.tsx';
+import { api } from '../data/client.ts';
+import { RolloutTable } from '../rollouts/index.ts';
+import { count, dateTime, percent } from '../text/format.ts';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { Attention } from './attention.tsx';
 import { Versions } from './versions.tsx';
 

@@ -1,10 +1,10 @@
 import type { RejectedMessage } from '../../../api/service.ts';
-import { api } from '../api.ts';
-import { counted } from '../format.ts';
-import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton } from '../parts/bits.tsx';
-import { Dialog } from '../parts/dialog.tsx';
-import { Loaded } from '../parts/loaded.tsx';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
+import { counted } from '../text/format.ts';
+import { Ago, MoreButton } from '../ui/components.tsx';
+import { Dialog } from '../ui/dialog.tsx';
+import { Loaded } from '../ui/loaded.tsx';
 
 export function RejectedMessages({ onClose }: { readonly onClose: () => void }) {
   const messages = usePages(['rejected-messages'], api.rejectedMessages);
@@ -45,7 +45,7 @@ function Message({ message }: { readonly message: RejectedMessage }) {
   );
 }
 
-/** Messages are text unless they are broken. */
+/** The payload as text; invalid UTF-8 is shown by replacement characters. */
 function readable(base64: string): string {
   const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
   return new TextDecoder().decode(bytes);

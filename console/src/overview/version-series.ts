@@ -1,21 +1,21 @@
 import type { Fleet, VersionHistory } from '../../../api/service.ts';
-import type { Series } from '../charts/area-chart.tsx';
-import { byVersion } from '../format.ts';
+import type { Series } from '../charts/index.ts';
+import { byVersion } from '../text/format.ts';
 
-/** More than these cannot be told apart by colour. */
+/** The most series that have distinguishable colours. */
 const SHOWN = 7;
 const OTHERS = 'others';
 
 export interface VersionSeries {
   /** Seconds since 1970. */
   readonly times: readonly number[];
-  /** The newest version first. */
+  /** By version, the newest first. */
   readonly series: readonly Series[];
 }
 
 /**
- * Devices by version over time, ending with what they run now.
- * @param model only of this model; undefined: all of them, where a version of each model is a series of its own
+ * Devices by version over time, with the present as the last point.
+ * @param model only devices of this model; undefined for all models, each with a series for each of its versions
  */
 export function versionSeries(
   history: VersionHistory,
@@ -48,7 +48,7 @@ export function versionSeries(
   return { times: moments.map((at) => new Date(at).getTime() / 1000), series: [...series, ...rest] };
 }
 
-/** The versions that most devices ran at any time. */
+/** The series with the highest peaks. */
 function largest(counts: readonly { readonly name: string; readonly devices: number }[]): Set<string> {
   const peaks = new Map<string, number>();
   for (const { name, devices } of counts) peaks.set(name, Math.max(devices, peaks.get(name) ?? 0));

@@ -2,11 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
-import { api } from '../api.ts';
-import { Chart } from '../charts/chart.tsx';
-import { count, counted, dateTime, percent } from '../format.ts';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
+import { Chart } from '../charts/index.ts';
+import { api } from '../data/client.ts';
+import { count, counted, dateTime, percent } from '../text/format.ts';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
 import { type VersionSeries, versionSeries } from './version-series.ts';
 
 const SPANS = [
@@ -16,7 +16,7 @@ const SPANS = [
   { hours: 24 * 30, name: '30 days' },
 ];
 
-/** Seconds that a chart shows at least. */
+/** The shortest time axis, in seconds. */
 const SHORTEST_SPAN = 60;
 
 export function Versions({ fleet }: { readonly fleet: Fleet }) {
@@ -76,7 +76,7 @@ function VersionChart({ fleet, samples, model, hours }: VersionChartProps) {
   const [point, setPoint] = useState<number | null>(null);
   const data = useMemo(() => versionSeries(samples, fleet, model || undefined, new Date()), [samples, fleet, model]);
   const now = data.times.at(-1) ?? 0;
-  // Of a young fleet what there is, not the emptiness before it.
+  // The axis begins with the first sample when that is later than the chosen span.
   const from = Math.max(now - hours * 3_600, Math.min(data.times[0] ?? now, now - SHORTEST_SPAN));
   const span = useMemo(() => [from, now] as const, [from, now]);
   if (data.series.length === 0) {
@@ -106,7 +106,7 @@ function VersionChart({ fleet, samples, model, hours }: VersionChartProps) {
   );
 }
 
-/** The chart's legend, and its numbers at the point under the pointer: else now. */
+/** The legend of the chart, with the numbers at the point under the pointer, otherwise now. */
 function VersionTable({ data, point, model }: { data: VersionSeries; point: number | null; model: string }) {
   const last = data.times.length - 1;
   const at = Math.min(point ?? last, last);

@@ -1,4 +1,4 @@
-/** An image as the service parsed it; a rejected file has as much of it as could be read. */
+/** An image as the service parsed it. A rejected file has only the parts that could be read. */
 export interface ParsedImage {
   readonly chip?: string;
   readonly imageBytes?: number;
@@ -39,7 +39,7 @@ interface Descriptor {
   readonly secureVersion: number;
 }
 
-/** Whether there is something to show. */
+/** True if segments were parsed. */
 export const isParsed = (image: ParsedImage): boolean => (image.segments?.length ?? 0) > 0;
 
 export async function sha256(file: Blob): Promise<string> {

@@ -2,15 +2,15 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { ReleaseDetail } from '../../../api/releases.ts';
-import { api } from '../api.ts';
-import { bytes, count, counted, dateTime } from '../format.ts';
-import { Ago, Facts, Pill } from '../parts/bits.tsx';
-import { ReasonDialog } from '../parts/dialog.tsx';
-import { Loaded } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { bytes, count, counted, dateTime } from '../text/format.ts';
+import { Ago, Facts, Pill } from '../ui/components.tsx';
+import { ReasonDialog } from '../ui/dialog.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
+import { ImageContents } from './image-contents.tsx';
 import { Warnings } from './verdict.tsx';
-import { XRay } from './x-ray.tsx';
 
 const PARENT = { name: 'Releases', href: '/releases' };
 
@@ -45,7 +45,7 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
             </Panel>
             <Panel title="X-ray of the image">
               {isParsed(data.image as ParsedImage) ? (
-                <XRay image={data.image as ParsedImage} />
+                <ImageContents image={data.image as ParsedImage} />
               ) : (
                 <p className="calm">It was registered without being parsed.</p>
               )}

@@ -2,17 +2,17 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { RejectedUpload, Release } from '../../../api/releases.ts';
-import { api } from '../api.ts';
-import { bytes, capital, count, counted } from '../format.ts';
-import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton, Pill } from '../parts/bits.tsx';
-import { ActionDialog } from '../parts/dialog.tsx';
-import { type Column, ListTable } from '../parts/list-table.tsx';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
+import { bytes, capital, count, counted } from '../text/format.ts';
+import { Ago, MoreButton, Pill } from '../ui/components.tsx';
+import { ActionDialog } from '../ui/dialog.tsx';
+import { type Column, ListTable } from '../ui/list-table.tsx';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { releasePath } from './release-path.ts';
 import { Upload } from './upload.tsx';
-import { splitAdvice, verdictName } from './verdict-words.ts';
+import { splitAdvice, verdictName } from './verdict-text.ts';
 
 export function ReleasesPage() {
   const [model, setModel] = useState('');

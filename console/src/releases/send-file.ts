@@ -1,5 +1,5 @@
 import type { NewUpload, StartedUpload, UploadOutcome } from '../../../api/releases.ts';
-import { api } from '../api.ts';
+import { api } from '../data/client.ts';
 import { sha256 } from './image.ts';
 
 export interface UploadForm {
@@ -8,24 +8,24 @@ export interface UploadForm {
   readonly version: string;
   readonly minVersion: string;
   readonly changelog: string;
-  /** A detached signature, which goes before its image. */
+  /** A detached signature, which is uploaded before its image. */
   readonly signature?: File | undefined;
 }
 
 export type UploadStep =
   | { readonly kind: 'sending'; readonly share: number }
-  /** Sent; the service reads and verifies it. */
+  /** The file was sent; the service verifies it. */
   | { readonly kind: 'verifying' };
 
-const ASK_EVERY_MS = 1_000;
-const VERDICT_WITHIN_MS = 120_000;
+const POLL_INTERVAL_MS = 1_000;
+const VERDICT_TIMEOUT_MS = 120_000;
 
 /** Uploads a file and waits for its verdict. @throws Error that says what to do */
 export async function uploadRelease(form: UploadForm, onStep: (step: UploadStep) => void): Promise<UploadOutcome> {
   const { file, model, version, signature } = form;
   onStep({ kind: 'sending', share: 0 });
   const digest = await sha256(file);
-  // By the service's clock: that of this machine may differ.
+  // The service's time, because this machine's clock may differ.
   const { database_time: since } = await api.info();
   if (signature !== undefined) {
     await put(await api.startUpload({ device_model: model, version, file: 'signature' }), signature, () => {});
@@ -33,14 +33,14 @@ export async function uploadRelease(form: UploadForm, onStep: (step: UploadStep)
   const upload = await api.startUpload(bodyOf(form));
   await put(upload, file, (share) => onStep({ kind: 'sending', share }));
   onStep({ kind: 'verifying' });
-  const deadline = Date.now() + VERDICT_WITHIN_MS;
+  const deadline = Date.now() + VERDICT_TIMEOUT_MS;
   while (Date.now() < deadline) {
     const outcome = await api.uploadOutcome(model, version, { since, sha256: digest });
     if (outcome.state !== 'waiting') return outcome;
-    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
   }
   throw new Error(
-    `${upload.object_key} is uploaded, but there is no verdict after ${VERDICT_WITHIN_MS / 60_000} min. It comes as soon as the service has read it; see the list below.`,
+    `${upload.object_key} is uploaded, but there is no verdict after ${VERDICT_TIMEOUT_MS / 60_000} min. It comes as soon as the service has read it; see the list below.`,
   );
 }
 
@@ -53,7 +53,7 @@ function bodyOf({ model, version, minVersion, changelog }: UploadForm): NewUploa
   };
 }
 
-/** `fetch` tells nothing about how much of a body has been sent. */
+/** Sends a file by XMLHttpRequest, because `fetch` does not report how much of a body was sent. */
 function put({ upload_url: url, headers }: StartedUpload, file: File, onShare: (share: number) => void): Promise<void> {
   const request = new XMLHttpRequest();
   request.open('PUT', url);

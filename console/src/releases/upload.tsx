@@ -1,16 +1,16 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type DragEvent, type FormEvent, useState } from 'react';
 import type { UploadOutcome } from '../../../api/releases.ts';
-import { api, refresh } from '../api.ts';
-import { bytes } from '../format.ts';
-import { Field, FormErrors, fieldErrorsOf, TextField } from '../parts/form.tsx';
-import { Failure } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
-import { type Peek, peek } from './peek.ts';
+import { api, refresh } from '../data/client.ts';
+import { bytes } from '../text/format.ts';
+import { Field, FormErrors, fieldErrorsOf, TextField } from '../ui/form.tsx';
+import { Failure } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
+import { type ImageHeader, readImageHeader } from './read-image-header.ts';
 import { type UploadForm, type UploadStep, uploadRelease } from './send-file.ts';
 import { Verdict } from './verdict.tsx';
 
-/** From a file to its verdict. */
+/** The upload of a file, from its choice to its verdict. */
 export function Upload() {
   const [file, setFile] = useState<File>();
   const [outcome, setOutcome] = useState<UploadOutcome>();
@@ -72,14 +72,14 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
   const [typed, setTyped] = useState<Partial<Omit<UploadForm, 'file' | 'signature'>>>({});
   const [signature, setSignature] = useState<File>();
   const [step, setStep] = useState<UploadStep>();
-  const inside = useQuery({
-    queryKey: ['peek', file],
-    queryFn: () => peek(file),
+  const header = useQuery({
+    queryKey: ['image-header', file],
+    queryFn: () => readImageHeader(file),
     refetchInterval: false,
   });
   const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
   const models = [...new Set(fleet.data?.versions.map((version) => version.device_model))].sort();
-  const described = inside.data?.kind === 'application' ? inside.data : undefined;
+  const described = header.data?.kind === 'application' ? header.data : undefined;
   const [onlyModel = '', ...otherModels] = described === undefined ? [] : models;
   const form: UploadForm = {
     file,
@@ -111,7 +111,7 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
         <strong>{file.name}</strong>, {bytes(file.size)}.{' '}
         {described && `It calls itself ${described.project} ${described.version}.`}
       </p>
-      {inside.data && <Doubt of={inside.data} />}
+      {header.data && <UploadWarning of={header.data} />}
       <form onSubmit={submit}>
         <FormErrors value={fieldErrorsOf(upload.error)}>
           <div className="fields">
@@ -157,10 +157,10 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
           </button>
           <button
             type="submit"
-            className={inside.data?.kind === 'foreign' ? '' : 'primary'}
+            className={header.data?.kind === 'foreign' ? '' : 'primary'}
             disabled={upload.isPending || form.model === '' || form.version === ''}
           >
-            {inside.data?.kind === 'foreign' ? 'Upload anyway' : 'Upload'}
+            {header.data?.kind === 'foreign' ? 'Upload anyway' : 'Upload'}
           </button>
         </div>
       </form>
@@ -168,8 +168,8 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
   );
 }
 
-/** What speaks against an upload. */
-function Doubt({ of }: { readonly of: Peek }) {
+/** A warning about a file that is not an application image. */
+function UploadWarning({ of }: { readonly of: ImageHeader }) {
   if (of.kind === 'application') return null;
   if (of.kind === 'undescribed') {
     return (

@@ -1,18 +1,18 @@
 import { Link } from 'wouter';
 import type { RejectedUpload, Release, UploadOutcome } from '../../../api/releases.ts';
-import { bytes, capital } from '../format.ts';
-import { Panel } from '../parts/page.tsx';
+import { bytes, capital } from '../text/format.ts';
+import { Panel } from '../ui/page.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
+import { ImageContents } from './image-contents.tsx';
 import { releasePath } from './release-path.ts';
-import { verdictName } from './verdict-words.ts';
-import { XRay } from './x-ray.tsx';
+import { verdictName } from './verdict-text.ts';
 
 interface VerdictProps {
   readonly outcome: UploadOutcome;
   readonly again: () => void;
 }
 
-/** What became of an upload. */
+/** The outcome of an upload. */
 export function Verdict({ outcome: { release, rejection }, again }: VerdictProps) {
   const other = (
     <button type="button" onClick={again}>
@@ -82,7 +82,7 @@ function Rejected({ rejection, children }: RejectedProps) {
       {isParsed(image) && (
         <details>
           <summary>What could be read of it</summary>
-          <XRay image={image} />
+          <ImageContents image={image} />
         </details>
       )}
       <div className="actions">{children}</div>

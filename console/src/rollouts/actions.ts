@@ -1,7 +1,7 @@
 import type { RolloutAction } from '../../../api/rollouts.ts';
-import type { RolloutState } from '../labels.ts';
+import type { RolloutState } from '../text/labels.ts';
 
-/** What may be done to a rollout in its state, in the order of the buttons. */
+/** The actions that each state allows, in the order of the buttons. */
 export const ACTIONS_OF: Readonly<Record<RolloutState, readonly RolloutAction[]>> = {
   draft: ['abort'],
   scheduled: ['pause', 'abort'],
@@ -12,5 +12,5 @@ export const ACTIONS_OF: Readonly<Record<RolloutState, readonly RolloutAction[]>
   aborted: [],
 };
 
-/** States in which its limits can be changed. */
+/** States in which the limits can be changed. */
 export const CHANGEABLE: readonly RolloutState[] = ['draft', 'scheduled', 'active', 'halted', 'paused'];

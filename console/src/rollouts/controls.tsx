@@ -1,10 +1,10 @@
 import { useState } from 'react';
 import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { ActionDialog, ReasonDialog } from '../parts/dialog.tsx';
+import { api } from '../data/client.ts';
+import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
+import { EligibleDevices } from './eligible-devices.tsx';
 import { LimitsDialog } from './limits-dialog.tsx';
-import { Members } from './members.tsx';
 
 interface Control {
   readonly name: string;
@@ -38,7 +38,7 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
 };
 
-/** What may be done to a rollout in its state. */
+/** Buttons for what the state of the rollout allows. */
 export function Controls({ rollout }: { readonly rollout: Rollout }) {
   const { rollout_id: id, name, state } = rollout;
   const [open, setOpen] = useState<RolloutAction | 'start' | 'limits'>();
@@ -86,7 +86,7 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
 }
 
 function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
-  // As it was when the dialog opened: what changed since then is refused.
+  // The rollout as it was when the dialog opened: the API refuses to start one that was changed since.
   const [read] = useState(rollout);
   const { rollout_id: id, name, updated_at: readAt } = read;
   return (
@@ -96,7 +96,7 @@ function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly
       act={() => api.changeRollout(id, readAt, { is_active: true })}
       onClose={onClose}
     >
-      <Members rollout={read} />
+      <EligibleDevices rollout={read} />
       <p>The first devices are sent their command within a minute.</p>
     </ActionDialog>
   );

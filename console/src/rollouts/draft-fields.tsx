@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
-import { api } from '../api.ts';
-import { byVersion, count } from '../format.ts';
-import { Field, type Options, SelectField, TextAreaField, TextField } from '../parts/form.tsx';
+import { api } from '../data/client.ts';
+import { byVersion, count } from '../text/format.ts';
+import { Field, type Options, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { type DraftForm, nameOf } from './draft.ts';
 
 export interface DraftProps {
@@ -9,8 +9,8 @@ export interface DraftProps {
   readonly change: (part: Partial<DraftForm>) => void;
 }
 
-/** Which release, and under which name. */
-export function WhatFields({ form, change }: DraftProps) {
+/** The release, and the name of the rollout. */
+export function ReleaseFields({ form, change }: DraftProps) {
   const releases = useQuery({ queryKey: ['releases', 'all'], queryFn: () => api.releases({ limit: 200 }) });
   const usable = releases.data?.items.filter(({ revoked_at: revoked }) => revoked === null) ?? [];
   const listed = usable.map(({ device_model: model, version, devices }) => {
@@ -56,8 +56,8 @@ const TARGETS: Options = [
   ['specific', 'single devices'],
 ];
 
-/** Which devices. */
-export function WhoFields({ form, change }: DraftProps) {
+/** The targeted devices. */
+export function TargetFields({ form, change }: DraftProps) {
   const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
   const groups = useQuery({ queryKey: ['groups'], queryFn: api.groups });
   const versions = (fleet.data?.versions ?? [])
@@ -134,11 +134,11 @@ interface ChoicesProps {
   readonly of: readonly { readonly name: string; readonly devices?: number }[];
   readonly chosen: readonly string[];
   readonly onChange: (chosen: readonly string[]) => void;
-  /** What is said where there is nothing to choose. */
+  /** Shown when there is nothing to choose from. */
   readonly none?: string;
 }
 
-/** Any of several names. */
+/** A choice of any number of names. */
 export function Choices({ label, name, of, chosen, onChange, none }: ChoicesProps) {
   const toggle = (each: string) =>
     onChange(chosen.includes(each) ? chosen.filter((other) => other !== each) : [...chosen, each]);

@@ -1,23 +1,21 @@
 import { parseAttribute } from '../../../api/attribute-text.ts';
-import type { RolloutDraft } from '../../../api/rollouts.ts';
-
-type TargetFilter = NonNullable<RolloutDraft['target_filter']>;
+import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 type Day = (typeof DAYS)[number];
 
-/** What the form holds: what was typed, as it was typed. Empty means the default. */
+/** The values of the form as they were typed. An empty text means the default. */
 export interface DraftForm {
   readonly name: string;
   readonly model: string;
   readonly version: string;
   readonly target: 'all' | 'group' | 'specific';
   readonly groups: readonly string[];
-  /** Ids and MAC addresses. */
+  /** Device ids and MAC addresses. */
   readonly devices: string;
-  /** `name=value`, one a line. */
+  /** `name=value`, one per line. */
   readonly attributes: string;
-  /** Only devices that run one of these; none: whatever they run. */
+  /** Only devices on one of these versions; empty for any version. */
   readonly versions: readonly string[];
   readonly percentage: string;
   readonly pace: 'slow-start' | 'stages' | 'at-once';
@@ -29,13 +27,13 @@ export interface DraftForm {
   readonly maxPerMinute: string;
   readonly maxAttempts: string;
   readonly attemptTimeout: string;
-  readonly confirmTimeout: string;
-  readonly survival: string;
-  readonly claimDeadline: string;
+  readonly bootTimeout: string;
+  readonly probation: string;
+  readonly giveUpDays: string;
   readonly jitter: string;
   readonly priority: string;
   readonly startAt: string;
-  /** None: every day. */
+  /** Empty for every day. */
   readonly windowDays: readonly Day[];
   readonly windowFrom: string;
   readonly windowTo: string;
@@ -45,7 +43,7 @@ export interface DraftForm {
 }
 
 export interface StageForm {
-  /** Stays with a row while rows before it come and go. */
+  /** Identifies the row when rows before it are added or removed. */
   readonly id: number;
   readonly unit: 'percentage' | 'count';
   readonly amount: string;
@@ -75,9 +73,9 @@ export const EMPTY_FORM: DraftForm = {
   maxPerMinute: '',
   maxAttempts: '3',
   attemptTimeout: '15',
-  confirmTimeout: '15',
-  survival: '5',
-  claimDeadline: '30',
+  bootTimeout: '15',
+  probation: '5',
+  giveUpDays: '30',
   jitter: '',
   priority: '',
   startAt: '',
@@ -89,10 +87,10 @@ export const EMPTY_FORM: DraftForm = {
   includeUnknown: false,
 };
 
-/** The name of a rollout that was given none. */
+/** The name of the rollout; by default made of model and version. */
 export const nameOf = ({ name, model, version }: DraftForm): string => name || `${model} to ${version}`;
 
-/** The draft as the API takes it; what is no number is left to the API, which says so. */
+/** The draft in the form of the API. A text that is not a number becomes NaN, which the API refuses with the name of the field. */
 export function toDraft(form: DraftForm): RolloutDraft {
   return {
     name: nameOf(form),
@@ -100,7 +98,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
     device_model: form.model,
     target_type: form.target,
     target_filter: filterOf(form),
-    ...given({
+    ...omitUndefined({
       rollout_percentage: numberOf(form.percentage),
       failure_threshold: shareOf(form.failurePercent),
       failure_count: numberOf(form.failureCount),
@@ -109,9 +107,9 @@ export function toDraft(form: DraftForm): RolloutDraft {
       max_per_minute: numberOf(form.maxPerMinute),
       max_attempts: numberOf(form.maxAttempts),
       attempt_timeout_minutes: numberOf(form.attemptTimeout),
-      boot_timeout_minutes: numberOf(form.confirmTimeout),
-      probation_minutes: numberOf(form.survival),
-      give_up_days: numberOf(form.claimDeadline),
+      boot_timeout_minutes: numberOf(form.bootTimeout),
+      probation_minutes: numberOf(form.probation),
+      give_up_days: numberOf(form.giveUpDays),
       jitter_minutes: numberOf(form.jitter),
       priority: numberOf(form.priority),
       start_at: form.startAt === '' ? undefined : new Date(form.startAt).toISOString(),
@@ -126,7 +124,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
 
 const numberOf = (text: string) => (text.trim() === '' ? undefined : Number(text));
 
-/** Rounded to what was typed: 7 % is 0.07, not 0.07000000000000001. */
+/** A percentage as a share, rounded so that 7 % is 0.07 and not 0.07000000000000001. */
 export function shareOf(percent: string): number | undefined {
   const value = numberOf(percent);
   return value === undefined ? undefined : Number((value / 100).toFixed(6));
@@ -154,7 +152,7 @@ function devicesOf(text: string): TargetFilter {
   };
 }
 
-/** A line without a value becomes null, which the service refuses. */
+/** A line that is not an attribute becomes null, which the service refuses. */
 function readAttributes(text: string): Record<string, string> {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   const pairs = lines.map((line) => parseAttribute(line) ?? [line.trim(), null]);
@@ -166,7 +164,7 @@ function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {
   if (pace === 'at-once') return [];
   return stages.map(({ unit, amount, soakMinutes, successPercent }) => ({
     [unit]: Number(amount),
-    ...given({ soak_minutes: numberOf(soakMinutes), min_success_rate: shareOf(successPercent) }),
+    ...omitUndefined({ soak_minutes: numberOf(soakMinutes), min_success_rate: shareOf(successPercent) }),
   }));
 }
 
@@ -184,9 +182,9 @@ function windowOf({
   };
 }
 
-type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** Without what is undefined. */
-export function given<T extends object>(values: T): Given<T> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Given<T>;
+/** The values without the keys whose value is undefined. */
+export function omitUndefined<T extends object>(values: T): Defined<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;
 }

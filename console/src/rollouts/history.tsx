@@ -1,12 +1,12 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Decision, Progress } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { capital, count, counted, dateTime } from '../format.ts';
-import type { Tone, UpdateState } from '../labels.ts';
-import { Ago, StatusPill } from '../parts/bits.tsx';
-import { Loaded } from '../parts/loaded.tsx';
-import { decisionWords } from './decision-words.ts';
+import { api } from '../data/client.ts';
+import { capital, count, counted, dateTime } from '../text/format.ts';
+import type { Tone, UpdateState } from '../text/labels.ts';
+import { Ago, StatusPill } from '../ui/components.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { decisionText } from './decision-text.ts';
 
 /** Failures grouped by reason, the most frequent first. */
 export function Failures({ of }: { readonly of: Progress['failures'] }) {
@@ -37,11 +37,11 @@ const TONES: Readonly<Record<string, Tone>> = {
   rollout_stage_began: 'busy',
 };
 
-/** The newest; the others on demand. */
+/** Decisions that are shown at first. */
 const SHOWN = 10;
 
 export function Decisions({ id }: { readonly id: number }) {
-  const [isWhole, showAll] = useState(false);
+  const [showsAll, showAll] = useState(false);
   const decisions = useQuery({ queryKey: ['decisions', id], queryFn: () => api.decisions(id) });
   return (
     <Loaded of={decisions} lines={4}>
@@ -50,12 +50,12 @@ export function Decisions({ id }: { readonly id: number }) {
           <ol className="timeline">
             {items
               .toReversed()
-              .slice(0, isWhole ? items.length : SHOWN)
+              .slice(0, showsAll ? items.length : SHOWN)
               .map((decision) => (
                 <DecisionLine key={decision.event_id} decision={decision} />
               ))}
           </ol>
-          {!isWhole && items.length > SHOWN && (
+          {!showsAll && items.length > SHOWN && (
             <button type="button" className="more" onClick={() => showAll(true)}>
               Show all {items.length}
             </button>
@@ -67,7 +67,7 @@ export function Decisions({ id }: { readonly id: number }) {
 }
 
 function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } }: { readonly decision: Decision }) {
-  const { what, who } = decisionWords(event, by);
+  const { what, who } = decisionText(event, by);
   return (
     <li className={TONES[event] ?? 'idle'}>
       <p>
@@ -82,7 +82,7 @@ function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } 
   );
 }
 
-/** The numbers at that moment. */
+/** The numbers of the rollout at the time of the decision. */
 function numbersOf({ numbers, devices, targeted, stage }: Decision['detail']): string {
   if (typeof devices === 'number' && typeof targeted === 'number' && typeof stage === 'number') {
     return `stage ${stage + 1}: ${count(devices)} of ${counted(targeted, 'device')}`;

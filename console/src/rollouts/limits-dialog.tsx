@@ -1,14 +1,14 @@
 import { useState } from 'react';
 import type { Rollout, RolloutChange } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { ActionDialog } from '../parts/dialog.tsx';
-import { TextField } from '../parts/form.tsx';
+import { api } from '../data/client.ts';
+import { ActionDialog } from '../ui/dialog.tsx';
+import { TextField } from '../ui/form.tsx';
 import { shareOf } from './draft.ts';
 
 const text = (value: number | null) => (value === null ? '' : String(value));
 const orNull = (value: string) => (value.trim() === '' ? null : Number(value));
 
-/** What may be changed while a rollout runs. Changed by somebody else meanwhile, it is refused. */
+/** The limits that may be changed while a rollout runs. The API refuses the change if the rollout was changed meanwhile. */
 export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
   const [before] = useState(rollout);
   const [typed, setTyped] = useState({

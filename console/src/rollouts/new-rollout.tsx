@@ -1,21 +1,21 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
-import { api, messageOf, refresh } from '../api.ts';
-import { counted } from '../format.ts';
-import { useDebounced } from '../parts/debounced.ts';
-import { ActionDialog } from '../parts/dialog.tsx';
-import { FormErrors, fieldErrorsOf } from '../parts/form.tsx';
-import { Failure } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
+import { api, messageOf, refresh } from '../data/client.ts';
+import { counted } from '../text/format.ts';
+import { useDebounced } from '../ui/debounced.ts';
+import { ActionDialog } from '../ui/dialog.tsx';
+import { FormErrors, fieldErrorsOf } from '../ui/form.tsx';
+import { Failure } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { type DraftForm, EMPTY_FORM, toDraft } from './draft.ts';
-import { WhatFields, WhoFields } from './draft-fields.tsx';
-import { PaceFields } from './pace-fields.tsx';
+import { ReleaseFields, TargetFields } from './draft-fields.tsx';
 import { PreviewResult } from './preview.tsx';
+import { StrategyFields } from './strategy-fields.tsx';
 
 const PARENT = { name: 'Rollouts', href: '/rollouts' };
 
-/** What the service says about the form as it stands: nothing while that is out of date. */
+/** The preview of the form; `isCurrent` is false while it is out of date. */
 function usePreview(form: DraftForm) {
   const text = JSON.stringify(toDraft(form));
   const rested = useDebounced(text);
@@ -25,7 +25,7 @@ function usePreview(form: DraftForm) {
     queryFn: () => api.previewRollout(JSON.parse(rested)),
     enabled: isReady && rested === text,
     placeholderData: (previous) => previous,
-    // A refusal stands until something is typed.
+    // A refused draft is not previewed again until the form changes.
     refetchInterval: ({ state }) => (state.error === null ? 10_000 : false),
   });
   const isCurrent = isReady && rested === text && !preview.isPlaceholderData && preview.error === null;
@@ -41,21 +41,21 @@ export function NewRolloutPage() {
     version: params.get('version') ?? '',
   });
   const preview = usePreview(form);
-  const [asksAnyway, askAnyway] = useState(false);
+  const [isConfirming, setConfirming] = useState(false);
   const make = async (isActive: boolean) => {
     const rollout = await api.createRollout({ ...toDraft(form), is_active: isActive });
     void refresh();
     navigate(`/rollouts/${rollout.rollout_id}`);
   };
   const create = useMutation({ mutationFn: make });
-  const begin = preview.data && whoBegins(preview.data);
+  const begin = preview.data && countStarting(preview.data);
   const change = (part: Partial<DraftForm>) => {
     create.reset();
     setForm((before) => ({ ...before, ...part }));
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (begin === 0) askAnyway(true);
+    if (begin === 0) setConfirming(true);
     else create.mutate(true);
   };
   const error = create.error ?? preview.error;
@@ -64,9 +64,9 @@ export function NewRolloutPage() {
       <form className="two-columns new-rollout" onSubmit={submit}>
         <FormErrors value={fieldErrorsOf(error)}>
           <div className="panel draft">
-            <WhatFields form={form} change={change} />
-            <WhoFields form={form} change={change} />
-            <PaceFields form={form} change={change} />
+            <ReleaseFields form={form} change={change} />
+            <TargetFields form={form} change={change} />
+            <StrategyFields form={form} change={change} />
           </div>
         </FormErrors>
         <Panel title="Preview" className="preview">
@@ -74,7 +74,7 @@ export function NewRolloutPage() {
             {!preview.isReady && <p className="calm">Choose a release: who would get it appears here.</p>}
             {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
             {preview.isReady && !preview.error && preview.data && (
-              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} nobody={nobodyOf(form)} />
+              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} nobody={noDeviceText(form)} />
             )}
           </div>
           {create.error && <Failure error={create.error} />}
@@ -97,12 +97,12 @@ export function NewRolloutPage() {
           </div>
         </Panel>
       </form>
-      {asksAnyway && (
+      {isConfirming && (
         <ActionDialog
           title="Start it for nobody?"
           button="Start it"
           act={() => make(true)}
-          onClose={() => askAnyway(false)}
+          onClose={() => setConfirming(false)}
         >
           <p>
             As things are no device would be updated: the preview says why.{' '}
@@ -117,12 +117,12 @@ export function NewRolloutPage() {
 const startText = (devices: number) =>
   devices === 0 ? 'Start for nobody …' : `Start for ${counted(devices, 'device')}`;
 
-/** At most so many: who takes part is drawn when it starts. */
-const whoBegins = (preview: { readonly will_be_updated: number; readonly targeted: number }) =>
+/** The most devices that can start: the percentage is applied when the rollout starts. */
+const countStarting = (preview: { readonly will_be_updated: number; readonly targeted: number }) =>
   Math.min(preview.will_be_updated, preview.targeted);
 
-/** Which devices there are none of. */
-function nobodyOf({ model, target, groups, versions, attributes }: DraftForm): string {
+/** Says that no device matches the target of the form. */
+function noDeviceText({ model, target, groups, versions, attributes }: DraftForm): string {
   const within =
     target === 'group' ? ` is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}` : '';
   const narrowed = versions.length > 0 || attributes.trim() !== '' || target === 'specific';

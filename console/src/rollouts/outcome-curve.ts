@@ -7,10 +7,10 @@ export interface OutcomeCurve {
   readonly failed: readonly number[];
 }
 
-/** The part of the whole time for which the last step is shown at least. */
+/** The smallest share of the time axis that the last step takes. */
 const LAST_STEP = 0.1;
 
-/** Outcomes as they added up, from the beginning of a rollout to its end, or now. A step is as of the end of its time. */
+/** Cumulative outcomes from the beginning of a rollout to its end, or to now. The time of a step is the end of its interval. */
 export function outcomeCurve(outcomes: Progress['outcomes'], began: string, end: string): OutcomeCurve {
   const steps = [{ at: began, succeeded: 0, failed: 0 }, ...outcomes];
   const times = steps.map(({ at }) => seconds(at));

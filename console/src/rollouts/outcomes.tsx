@@ -1,8 +1,8 @@
 import { useMemo } from 'react';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
-import { Chart } from '../charts/chart.tsx';
-import { counted } from '../format.ts';
-import { Empty } from '../parts/loaded.tsx';
+import { Chart } from '../charts/index.ts';
+import { counted } from '../text/format.ts';
+import { Empty } from '../ui/loaded.tsx';
 import { outcomeCurve } from './outcome-curve.ts';
 
 interface OutcomesProps {
@@ -10,7 +10,7 @@ interface OutcomesProps {
   readonly progress: Progress;
 }
 
-/** Outcomes as they added up. */
+/** A chart of the cumulative outcomes. */
 export function Outcomes({ rollout, progress: { outcomes, stages } }: OutcomesProps) {
   const end = rollout.completed_at ?? rollout.aborted_at ?? rollout.paused_at;
   const data = useMemo(() => {

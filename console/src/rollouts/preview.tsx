@@ -1,16 +1,16 @@
 import type { Preview } from '../../../api/rollouts.ts';
-import { count, counted } from '../format.ts';
-import { Warnings } from '../releases/verdict.tsx';
+import { Warnings } from '../releases/index.ts';
+import { count, counted } from '../text/format.ts';
 
 interface PreviewResultProps {
   readonly preview: Preview;
-  /** Share of the members that takes part, 1 to 100. */
+  /** `rollout_percentage`, 1 to 100. */
   readonly percentage: number;
-  /** What is said where it means no device. */
+  /** Shown when no device matches. */
   readonly nobody: string;
 }
 
-/** Who would be updated, and who would not and why. */
+/** How many devices would be updated, how many would not, and why. */
 export function PreviewResult({ preview, percentage, nobody }: PreviewResultProps) {
   const { matching, targeted, will_be_updated: updated, via_stepping_stone: stone, will_not: not, warnings } = preview;
   const held = preview.held_by_others;

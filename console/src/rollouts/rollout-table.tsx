@@ -1,9 +1,9 @@
 import { Link } from 'wouter';
 import type { RolloutSummary } from '../../../api/rollouts.ts';
-import { count } from '../format.ts';
-import { OutcomeBar } from '../parts/bar.tsx';
-import { Ago, RolloutPill } from '../parts/bits.tsx';
-import { type Column, ListTable } from '../parts/list-table.tsx';
+import { count } from '../text/format.ts';
+import { OutcomeBar } from '../ui/bar.tsx';
+import { Ago, RolloutPill } from '../ui/components.tsx';
+import { type Column, ListTable } from '../ui/list-table.tsx';
 
 export function RolloutTable({ rollouts }: { readonly rollouts: readonly RolloutSummary[] }) {
   return <ListTable label="Rollouts" columns={COLUMNS} rows={rollouts} keyOf={({ rollout_id: id }) => id} />;

@@ -1,25 +1,26 @@
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
+import { describeFilter } from '../../../api/describe-filter.ts';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { caller, capital, dateTime, withLocalTimes } from '../format.ts';
-import { ROLLOUT_TONES } from '../labels.ts';
-import { Ago, RolloutPill } from '../parts/bits.tsx';
-import { Loaded } from '../parts/loaded.tsx';
-import { Page, Panel } from '../parts/page.tsx';
-import { releasePath } from '../releases/release-path.ts';
+import { api } from '../data/client.ts';
+import { releasePath } from '../releases/index.ts';
+import { caller, capital, dateTime, withLocalTimes } from '../text/format.ts';
+import { ROLLOUT_TONES } from '../text/labels.ts';
+import { Ago, RolloutPill } from '../ui/components.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { Page, Panel } from '../ui/page.tsx';
 import { Controls } from './controls.tsx';
-import { decisionWords } from './decision-words.ts';
+import { decisionText } from './decision-text.ts';
+import { EligibleDevicesOnDemand } from './eligible-devices.tsx';
 import { Decisions, Failures } from './history.tsx';
-import { MembersOnDemand } from './members.tsx';
 import { Outcomes } from './outcomes.tsx';
 import { Stages } from './stages.tsx';
 import { Updates } from './updates.tsx';
 
 const PARENT = { name: 'Rollouts', href: '/rollouts' };
 
-/** @param id or name, as the API takes either */
+/** @param id the id or the name of the rollout; the API accepts both */
 export function RolloutPage({ id }: { readonly id: string }) {
   const rollout = useQuery({ queryKey: ['rollout', id], queryFn: () => api.rollout(id) });
   const progress = useQuery({ queryKey: ['progress', id], queryFn: () => api.progress(id) });
@@ -72,7 +73,7 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
           </Panel>
         </div>
       </div>
-      <MembersOnDemand rollout={rollout} />
+      <EligibleDevicesOnDemand rollout={rollout} />
       {hasBegun && <Updates rollout={rollout} />}
     </>
   );
@@ -91,24 +92,17 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
   );
 }
 
-function targetOf({ target_filter: filter, rollout_percentage: share }: Rollout): string {
-  const { device_ids: ids = [], mac_addresses: macs = [], groups = [], group, versions = [] } = filter;
-  const named = [...groups, ...(group === undefined ? [] : [group])];
-  const listed = [...ids, ...macs];
-  const who = listed.length > 3 ? `${listed.length} devices` : listed.join(', ');
-  const parts = [
-    who || (named.length > 0 ? `the groups ${named.join(', ')}` : 'all devices'),
-    versions.length > 0 && `on ${versions.join(', ')}`,
-    share < 100 && `(${share} % of them)`,
-  ];
-  return parts.filter(Boolean).join(' ');
-}
+/** The most values of a condition that fit the line. */
+const MOST_VALUES = 3;
 
-/** Why it does what it does, in a sentence. */
+const targetOf = ({ target_filter: filter, rollout_percentage: percentage }: Rollout): string =>
+  describeFilter(filter, MOST_VALUES) + (percentage < 100 ? ` (${percentage} % of them)` : '');
+
+/** The state of the rollout and its reason, as a sentence. */
 function Situation({ rollout }: { readonly rollout: Rollout }) {
   const { state, paused_reason: reason, paused_by: by, paused_at: at, waiting_for: waiting } = rollout;
   if (state === 'halted' || state === 'paused' || state === 'aborted') {
-    const { what, who } = decisionWords(`rollout_${state}`, by);
+    const { what, who } = decisionText(`rollout_${state}`, by);
     return (
       <Notice tone={ROLLOUT_TONES[state]}>
         <strong>{what}</strong> {who}

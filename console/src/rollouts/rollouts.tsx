@@ -1,10 +1,10 @@
 import { Link, useSearchParams } from 'wouter';
-import { api } from '../api.ts';
-import { ROLLOUT_TONES } from '../labels.ts';
-import { itemsOf, usePages } from '../pages.ts';
-import { MoreButton } from '../parts/bits.tsx';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Page } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
+import { ROLLOUT_TONES } from '../text/labels.ts';
+import { MoreButton } from '../ui/components.tsx';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Page } from '../ui/page.tsx';
 import { RolloutTable } from './rollout-table.tsx';
 
 const STATES = Object.keys(ROLLOUT_TONES);

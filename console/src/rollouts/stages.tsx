@@ -1,7 +1,7 @@
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
-import { count, counted } from '../format.ts';
-import { countsOf, OutcomeBar, totalOf } from '../parts/bar.tsx';
-import { Ago } from '../parts/bits.tsx';
+import { count, counted } from '../text/format.ts';
+import { countsOf, OutcomeBar, totalOf } from '../ui/bar.tsx';
+import { Ago } from '../ui/components.tsx';
 
 type Stage = Progress['stages'][number];
 
@@ -10,17 +10,17 @@ interface StagesProps {
   readonly progress: Progress;
 }
 
-/** A bar for each stage that has begun, and what is still planned. */
+/** A bar for each stage that has begun, and a line for each planned stage. */
 export function Stages({ rollout, progress: { stages } }: StagesProps) {
-  const isForNobody = stages.length > 0 && stages.every(({ size }) => size === 0) && rollout.devices === 0;
-  if (isForNobody) return <p className="calm">Nobody: no device is what it is for.</p>;
-  if (rollout.stages === null) return <SlowStart rollout={rollout} windows={stages} />;
+  const hasNoDevice = stages.length > 0 && stages.every(({ size }) => size === 0) && rollout.devices === 0;
+  if (hasNoDevice) return <p className="calm">Nobody: no device is what it is for.</p>;
+  if (rollout.stages === null) return <SlowStart rollout={rollout} waves={stages} />;
   if (rollout.stages.length === 0) return <OutcomeBar counts={rollout} of={rollout.devices} legend />;
-  const isRestPlanned = stages.length <= rollout.stages.length && rollout.stages.at(-1)?.percentage !== 100;
+  const isRemainderPlanned = stages.length <= rollout.stages.length && rollout.stages.at(-1)?.percentage !== 100;
   return (
     <ol className="stages">
       {stages.map((stage, index) => {
-        // Of a device that joined later the stage may have known nothing when it began.
+        // Devices that joined later were not counted when the stage began, so its counts may exceed its size.
         const added = Math.max(stage.size - (stages[index - 1]?.size ?? 0), totalOf(countsOf(stage.states)));
         return (
           <li key={stage.stage}>
@@ -37,7 +37,7 @@ export function Stages({ rollout, progress: { stages } }: StagesProps) {
           <strong>{nameOf(rollout, stages.length + index)}</strong> not begun; {describePlan(plan)}
         </li>
       ))}
-      {isRestPlanned && (
+      {isRemainderPlanned && (
         <li className="planned">
           <strong>Everyone else</strong> follows after the last stage
         </li>
@@ -71,31 +71,31 @@ function describePlan({ soak_minutes: soak = 0, min_success_rate: rate }: NonNul
   return rate === undefined ? rest : `${rest}, and goes on from ${Number((rate * 100).toFixed(2))} % success`;
 }
 
-/** Windows that grow while it goes well; who has not begun waits in none of them. */
-function SlowStart({ rollout, windows }: { readonly rollout: Rollout; readonly windows: readonly Stage[] }) {
+/** The waves of a slow start, which grow while devices succeed. A pending device belongs to no wave. */
+function SlowStart({ rollout, waves }: { readonly rollout: Rollout; readonly waves: readonly Stage[] }) {
   return (
     <div className="stages">
       <OutcomeBar counts={rollout} of={rollout.devices} legend />
-      <ol className="windows">
-        {windows.map((window) => (
-          <Window key={window.stage} window={window} />
+      <ol className="waves">
+        {waves.map((wave) => (
+          <Wave key={wave.stage} wave={wave} />
         ))}
       </ol>
     </div>
   );
 }
 
-/** Who began in it: fewer than may while it is under way, and more where devices were let go on after a halt. */
-function Window({ window }: { readonly window: Stage }) {
-  const counts = { ...countsOf(window.states), pending: 0 };
+/** The devices that began in a wave: fewer than its size while it is running, more when a rollout was resumed after a halt. */
+function Wave({ wave }: { readonly wave: Stage }) {
+  const counts = { ...countsOf(wave.states), pending: 0 };
   const begun = totalOf(counts);
-  const text = begun < window.size ? `${count(begun)} of ${counted(window.size, 'device')}` : counted(begun, 'device');
+  const text = begun < wave.size ? `${count(begun)} of ${counted(wave.size, 'device')}` : counted(begun, 'device');
   return (
     <li>
-      <span>Window {window.stage + 1}</span>
-      <OutcomeBar counts={counts} of={window.size} />
+      <span>Window {wave.stage + 1}</span>
+      <OutcomeBar counts={counts} of={wave.size} />
       <span>{begun === 0 ? 'nobody yet' : text}</span>
-      <Times of={window} />
+      <Times of={wave} />
     </li>
   );
 }

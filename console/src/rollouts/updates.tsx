@@ -1,17 +1,17 @@
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
-import { api } from '../api.ts';
-import { UPDATE_LABELS, type UpdateState } from '../labels.ts';
-import { itemsOf, usePages } from '../pages.ts';
-import { Ago, MoreButton, UpdatePill } from '../parts/bits.tsx';
-import { type Column, ListTable } from '../parts/list-table.tsx';
-import { Empty, Loaded } from '../parts/loaded.tsx';
-import { Panel } from '../parts/page.tsx';
+import { api } from '../data/client.ts';
+import { itemsOf, usePages } from '../data/pages.ts';
+import { UPDATE_LABELS, type UpdateState } from '../text/labels.ts';
+import { Ago, MoreButton, UpdatePill } from '../ui/components.tsx';
+import { type Column, ListTable } from '../ui/list-table.tsx';
+import { Empty, Loaded } from '../ui/loaded.tsx';
+import { Panel } from '../ui/page.tsx';
 
 const STATES = Object.entries(UPDATE_LABELS) as [UpdateState, { text: string }][];
 
-/** The devices of a rollout, each with how far it is. */
+/** The device updates of a rollout. */
 export function Updates({ rollout: { rollout_id: id } }: { readonly rollout: Rollout }) {
   const [status, setStatus] = useState('');
   const updates = usePages(['updates', id, status], (page) =>

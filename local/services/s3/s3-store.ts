@@ -120,9 +120,12 @@ export class S3Store {
         yield piece;
       }
     }
+    const file = createWriteStream(join(this.#root, 'content', contentId));
     try {
-      await pipeline(measured, createWriteStream(join(this.#root, 'content', contentId)));
+      await pipeline(measured, file);
     } catch (error) {
+      // The file may not be open yet: opened after its removal, it would stay.
+      if (!file.closed) await new Promise<void>((resolve) => file.once('close', resolve));
       this.discard({ contentId });
       throw error;
     }

@@ -82,7 +82,7 @@ describe('a trusted public key', () => {
   test('must be exactly one P-256 or Ed25519 key', () => {
     const wrong = [
       pem(keys.p384),
-      pem(keys.rsa),
+      pem(generateKeyPairSync('rsa', { modulusLength: 2048 })),
       pem(generateKeyPairSync('x25519')),
       pem(keys.p256) + pem(keys.ed25519),
       '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----',

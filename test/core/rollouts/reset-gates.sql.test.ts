@@ -22,9 +22,7 @@ const pausedReason = async () =>
   (await db.app.query<{ paused_reason: string | null }>('SELECT paused_reason FROM rollout_configurations'))[0]
     ?.paused_reason;
 const gates = async () =>
-  (
-    await db.app.query('SELECT assigned, succeeded, failed, failure_points, canceled FROM rollout_stages')
-  )[0];
+  (await db.app.query('SELECT assigned, succeeded, failed, failure_points, canceled FROM rollout_stages'))[0];
 
 describe('gates that are reset', () => {
   test('still count open downloads: one failure of many does not halt the rollout again', async () => {

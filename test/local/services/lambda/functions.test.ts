@@ -84,7 +84,9 @@ describe('a function in its worker threads', () => {
   });
 
   it('is ended when it runs longer than its timeout; the next event gets a new environment', async () => {
-    const fn = await deploy("export const handler = async ({ stuck }) => { if (stuck) for (;;); return 'fine' }", {
+    // Blocks its thread for good, without taking a processor from the other tests.
+    const block = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
+    const fn = await deploy(`export const handler = async ({ stuck }) => { if (stuck) ${block}; return 'fine' }`, {
       timeoutSeconds: 3,
     });
     await expect(fn.invoke({ stuck: true })).rejects.toThrow('Task timed out after 3.00 seconds');

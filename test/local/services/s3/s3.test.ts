@@ -1,8 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { pbkdf2, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -116,6 +118,17 @@ describe('an object', () => {
     await expect(put('broken', 'body', { ChecksumCRC32: 'AAAAAA==' })).rejects.toMatchObject({ name: 'BadDigest' });
     await expect(get('broken')).rejects.toMatchObject({ name: 'NoSuchKey' });
     expect([created, readdirSync(join(folder, 'content'))]).toEqual([[], before]);
+  });
+
+  it('leaves nothing of a write that fails before its file is open', async () => {
+    const before = readdirSync(join(folder, 'content'));
+    // The threads that open files are busy with this.
+    const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)('password', 'salt', 50_000, 32, 'sha256'));
+    const broken = new Readable({ read: () => broken.destroy(new Error('broken off')) });
+    await expect(store.write(broken)).rejects.toThrow('broken off');
+    await Promise.all(busy);
+    await stat(folder);
+    expect(readdirSync(join(folder, 'content'))).toEqual(before);
   });
 
   it('survives a restart, and what an interrupted write left does not', async () => {

@@ -1,0 +1,75 @@
+import { formatAttribute } from './attribute-text.ts';
+import type { TargetFilter } from './rollouts.ts';
+
+/** A condition on a device. Keys of the filter with the same condition are alternatives. */
+type Condition = 'device' | 'group' | 'model' | 'version' | 'attribute';
+
+/** The condition of each key: a key that is missing here does not compile. */
+const CONDITION_OF = {
+  device_ids: 'device',
+  mac_addresses: 'device',
+  groups: 'group',
+  group: 'group',
+  models: 'model',
+  versions: 'version',
+  metadata: 'attribute',
+} as const satisfies Record<keyof TargetFilter, Condition>;
+
+const KEYS = Object.keys(CONDITION_OF) as (keyof TargetFilter)[];
+
+/** A condition as text. @param list its values, separated by commas */
+const TEXTS: Readonly<Record<Condition, (list: string, isOne: boolean) => string>> = {
+  device: (list, isOne) => `${isOne ? 'the device' : 'the devices'} ${list}`,
+  group: (list, isOne) => `in ${isOne ? 'the group' : 'one of the groups'} ${list}`,
+  model: (list, isOne) => `of ${isOne ? 'the model' : 'one of the models'} ${list}`,
+  version: (list, isOne) => `on ${isOne ? 'version' : 'one of the versions'} ${list}`,
+  attribute: (list, isOne) => `with the ${isOne ? 'attribute' : 'attributes'} ${list}`,
+};
+
+/**
+ * Describes the devices that a filter targets: `all devices in the group vans on version 1.0.0`.
+ * @param most values that are listed of a condition; of the others only their number is given
+ */
+export function describeFilter(filter: TargetFilter, most = Number.POSITIVE_INFINITY): string {
+  const empty = emptyCondition(filter);
+  if (empty !== undefined) return `no device: ${empty} is empty`;
+  const texts = (Object.keys(TEXTS) as Condition[]).flatMap((condition) => {
+    const values = valuesOf(filter, condition);
+    return values.length === 0 ? [] : TEXTS[condition](list(values, most), values.length === 1);
+  });
+  const hasDevices = valuesOf(filter, 'device').length > 0;
+  return [...(hasDevices ? [] : ['all devices']), ...texts, ...unknownKeys(filter)].join(' ');
+}
+
+const keysOf = (filter: TargetFilter, condition: Condition) =>
+  KEYS.filter((key) => CONDITION_OF[key] === condition && filter[key] !== undefined);
+
+const valuesOf = (filter: TargetFilter, condition: Condition): string[] => [
+  ...new Set(keysOf(filter, condition).flatMap((key) => textsOf(filter[key] ?? []))),
+];
+
+function textsOf(value: NonNullable<TargetFilter[keyof TargetFilter]>): readonly string[] {
+  if (typeof value === 'string') return [value];
+  if (Array.isArray(value)) return value;
+  return Object.entries(value).map(([name, attribute]) => formatAttribute(name, attribute));
+}
+
+/** A key with an empty list, which no device matches. Every device has all of no attributes. */
+function emptyCondition(filter: TargetFilter): string | undefined {
+  const conditions = (Object.keys(TEXTS) as Condition[]).filter((condition) => condition !== 'attribute');
+  const [first] = conditions.filter(
+    (condition) => keysOf(filter, condition).length > 0 && valuesOf(filter, condition).length === 0,
+  );
+  return first && keysOf(filter, first)[0];
+}
+
+const list = (values: readonly string[], most: number): string =>
+  values.length <= most
+    ? values.join(', ')
+    : `${values.slice(0, most).join(', ')} and ${(values.length - most).toLocaleString('en')} more`;
+
+/** Keys that a newer service sent: they are shown as they are, because without them the text would target more devices. */
+const unknownKeys = (filter: TargetFilter): string[] =>
+  Object.entries(filter)
+    .filter(([key]) => !(key in CONDITION_OF))
+    .map(([key, value]) => `with ${key} ${JSON.stringify(value)}`);

@@ -1,0 +1,2 @@
+export { addCost } from './cost-command.ts';
+export { FIXED } from './cost-model.ts';

@@ -1,0 +1,163 @@
+import { type Command, Option } from 'commander';
+import { ApiError } from '../../../api/client.ts';
+import type { Session } from '../../session/index.ts';
+import {
+  addCommand,
+  addGroup,
+  addPaging,
+  CliError,
+  confirmOrStop,
+  integerOption,
+  noteMore,
+  type PagingOptions,
+  readAttributes,
+  readPages,
+  registerAction,
+  timeOption,
+} from '../../session/index.ts';
+import { deviceTable, deviceText, explanationText, timelineTable } from '../../text/index.ts';
+import { addDeviceAdd } from './add-device.ts';
+import { addDeviceAllow } from './allow-devices.ts';
+import { addDeviceGroup } from './device-groups.ts';
+import { addDeviceReinstate, addDeviceRevoke } from './revoke-device.ts';
+
+export function addDeviceCommands(program: Command): void {
+  const group = addGroup(program, 'device', 'devices: certificates, state, groups, updates of one');
+  addDeviceAdd(group);
+  addList(group);
+  addShow(group);
+  addTimeline(group);
+  addExplain(group);
+  addDeviceGroup(group);
+  addAttributes(group);
+  addUpdate(group);
+  addDeviceRevoke(group);
+  addDeviceReinstate(group);
+  addDeviceAllow(group);
+}
+
+interface ListOptions extends PagingOptions {
+  readonly search?: string;
+  readonly model?: string;
+  readonly version?: string;
+  readonly group?: string;
+  readonly online?: boolean;
+  readonly offline?: boolean;
+  readonly updating?: boolean;
+  readonly notSeenSince?: string;
+}
+
+function addList(group: Command): void {
+  const command = addCommand(group, 'list', 'devices in the order of their ids', [
+    'paku-ota device list --group vans --updating',
+    'paku-ota device list --search 20E9',
+    'paku-ota device list --model esp32-s3 --version 1.1.0 --json',
+  ])
+    .option('--search <text>', 'beginning of an id, of what follows its last hyphen, or of a MAC address')
+    .option('--model <model>', 'of one model')
+    .option('--version <version>', 'that run this version')
+    .option('--group <group>', 'of one group')
+    .option('--online', 'that are connected')
+    .addOption(new Option('--offline', 'that are not').conflicts('online'))
+    .option('--updating', 'with an update that has not ended')
+    .option('--not-seen-since <time>', 'that have been silent since then', timeOption);
+  registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
+    const { search, model, version, group: inGroup, updating, notSeenSince: not_seen_since } = options;
+    const online = options.online ?? (options.offline ? false : undefined);
+    const filter = { search, model, version, group: inGroup, online, updating, not_seen_since };
+    const page = await readPages(options, (query) => session.api.devices({ ...query, ...filter }));
+    session.show(page, ({ items }) => deviceTable(items, new Date()));
+    noteMore(session, page);
+  });
+}
+
+function addShow(group: Command): void {
+  const command = addCommand(group, 'show', 'one device', ['paku-ota device show ESP32-20E955A0']).argument('<device>');
+  registerAction<object, [string]>(command, async (session, _, id) => {
+    session.show(await withSuggestion(session, id, session.api.device(id)), (device) => deviceText(device, new Date()));
+    session.note(`\nWhat happened to it: paku-ota device timeline ${id}. Why: paku-ota device explain ${id}`);
+  });
+}
+
+/** The result of a call about a device; when the id is unknown but is part of one other id, the error suggests that id. */
+async function withSuggestion<T>({ api }: Session, id: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.problem.status === 404)) throw error;
+    const [found, ...more] = (await api.devices({ search: id, limit: 2 })).items;
+    if (found === undefined || found.device_id === id || more.length > 0) throw error;
+    throw new CliError(`there is no device ${id}; did you mean ${found.device_id}?`);
+  }
+}
+
+function addTimeline(group: Command): void {
+  const command = addCommand(group, 'timeline', 'everything that happened to a device, the newest first', [
+    'paku-ota device timeline ESP32-20E955A0 --limit 20',
+  ])
+    .argument('<device>')
+    .option('--limit <n>', 'at most so many', integerOption(1, 200), 50)
+    .option('--before <time>', 'what happened before that', timeOption);
+  registerAction<{ limit: number; before?: string }, [string]>(command, async (session, { limit, before }, id) => {
+    const timeline = session.api.deviceTimeline(id, { limit, before });
+    session.show(await withSuggestion(session, id, timeline), ({ items }) => timelineTable(items));
+  });
+}
+
+function addExplain(group: Command): void {
+  const command = addCommand(group, 'explain', 'why a device is, or is not, on a version, and what happens next', [
+    'paku-ota device explain ESP32-20E955A0',
+    'paku-ota device explain ESP32-20E955A0 --version 2.4.0',
+  ])
+    .argument('<device>')
+    .option('--rollout <rollout>', 'id or name (default: the one that updates it, else the newest that means it)')
+    .option('--version <version>', 'of the newest rollout of this version');
+  registerAction<{ rollout?: string; version?: string }, [string]>(
+    command,
+    async (session, { rollout, version }, id) => {
+      const question = { ...(rollout !== undefined && { rollout }), ...(version !== undefined && { version }) };
+      const explained = withSuggestion(session, id, session.api.explain(id, question));
+      session.show(await explained, (answer) => explanationText(answer, new Date()));
+    },
+  );
+}
+
+function addAttributes(group: Command): void {
+  const command = addCommand(group, 'attributes', 'set attributes, which rollouts can select by; nothing removes one', [
+    'paku-ota device attributes ESP32-20E955A0 site=rome year=2024',
+    'paku-ota device attributes ESP32-20E955A0 site=',
+  ])
+    .argument('<device>')
+    .argument('<name=value...>');
+  registerAction<object, [string, string[]]>(command, async (session, _, id, pairs) => {
+    const metadata = readAttributes(pairs);
+    session.show(await session.api.setAttributes(id, metadata), (device) => deviceText(device, new Date()));
+  });
+}
+
+interface UpdateOptions {
+  readonly version: string;
+  readonly allowDowngrade?: boolean;
+  readonly yes?: boolean;
+}
+
+function addUpdate(group: Command): void {
+  const command = addCommand(group, 'update', 'send one device one release, before any rollout', [
+    'paku-ota device update ESP32-20E955A0 --version 2.1.0',
+  ])
+    .argument('<device>')
+    .requiredOption('--version <version>', 'a registered release of its model')
+    .option('--allow-downgrade', 'also when it runs a newer one')
+    .option('--yes', 'do not ask');
+  registerAction<UpdateOptions, [string]>(
+    command,
+    async (session, { version, allowDowngrade = false, yes = false }, id) => {
+      const { current_firmware_version: current } = await withSuggestion(session, id, session.api.device(id));
+      await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
+      const body = { firmware_version: version, allow_downgrade: allowDowngrade };
+      session.show(await session.api.updateDevice(id, body), ({ name, firmware_version }) => [
+        `${id} is owed ${firmware_version}, by rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
+      ]);
+    },
+  );
+}

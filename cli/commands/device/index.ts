@@ -1,0 +1,1 @@
+export { addDeviceCommands } from './device-commands.ts';

@@ -1,0 +1,2 @@
+export type { Diagnosis } from './check.ts';
+export { addDoctor } from './doctor-command.ts';

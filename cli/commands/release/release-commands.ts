@@ -1,0 +1,110 @@
+import type { Command } from 'commander';
+import {
+  addCommand,
+  addGroup,
+  addPaging,
+  confirmOrStop,
+  integerOption,
+  noteMore,
+  type PagingOptions,
+  readPages,
+  registerAction,
+} from '../../session/index.ts';
+import { rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
+import { type AddReleaseOptions, addRelease } from './add-release.ts';
+
+interface ListOptions extends PagingOptions {
+  readonly model?: string;
+  readonly rejected?: boolean;
+}
+
+export function addReleaseCommands(program: Command): void {
+  const group = addGroup(program, 'release', 'firmware releases: upload, look at, take back');
+  addAdd(group);
+  addList(group);
+  addShow(group);
+  addRevoke(group);
+  addRescan(group);
+}
+
+function addAdd(group: Command): void {
+  const command = addCommand(group, 'add', 'upload an image, wait for its verdict and print it', [
+    'paku-ota release add build/firmware.bin --model esp32-s3',
+    'paku-ota release add firmware.bin --model esp32-s3 --version 2.1.0 --min-version 1.5.0 --changelog "Heater fixed"',
+    'paku-ota release add firmware.bin --model esp32-s3 --signature firmware.bin.sig',
+  ])
+    .argument('<file>', 'application image of a build (.bin)')
+    .requiredOption('--model <model>', 'device model that it is for')
+    .option('--version <version>', 'version that devices will report (default: what the image calls itself)')
+    .option('--signature <file>', 'detached signature of the image, uploaded before it')
+    .option('--min-version <version>', 'oldest version that may go to it directly')
+    .option('--changelog <text>', 'one line for operators')
+    .option('--notes <text>', 'release notes')
+    .option('--timeout <seconds>', 'how long to wait for the verdict', integerOption(1, 3600), 120);
+  registerAction<AddReleaseOptions, [string]>(command, addRelease);
+}
+
+function addList(group: Command): void {
+  const command = addCommand(group, 'list', 'releases, or uploads that were rejected, the newest first', [
+    'paku-ota release list --model esp32-s3',
+    'paku-ota release list --rejected',
+  ])
+    .option('--model <model>', 'of one device model')
+    .option('--rejected', 'uploads that did not become a release, with their verdicts');
+  registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
+    const { api } = session;
+    const { model, rejected } = options;
+    if (rejected) {
+      const page = await readPages(options, (query) => api.rejectedUploads(query));
+      session.show(page, ({ items }) => rejectedTable(items, new Date()));
+      return noteMore(session, page);
+    }
+    const page = await readPages(options, (query) => api.releases({ ...query, model }));
+    session.show(page, ({ items }) => releaseTable(items, new Date()));
+    noteMore(session, page);
+  });
+}
+
+function addShow(group: Command): void {
+  const command = addCommand(group, 'show', 'one release with what its image says', [
+    'paku-ota release show esp32-s3 2.1.0',
+  ])
+    .argument('<model>')
+    .argument('<version>');
+  registerAction<object, [string, string]>(command, async (session, _, model, version) => {
+    session.show(await session.api.release(model, version), (release) => releaseText(release, new Date()));
+  });
+}
+
+interface RevokeOptions {
+  readonly reason: string;
+  readonly yes?: boolean;
+}
+
+function addRevoke(group: Command): void {
+  const command = addCommand(group, 'revoke', 'take a release back: it is sent to nobody more, its rollouts halt', [
+    'paku-ota release revoke esp32-s3 2.1.0 --reason "bricks vans with the old heater"',
+  ])
+    .argument('<model>')
+    .argument('<version>')
+    .requiredOption('--reason <text>', 'kept in the history')
+    .option('--yes', 'do not ask');
+  registerAction<RevokeOptions, [string, string]>(command, async (session, { reason, yes = false }, model, version) => {
+    await session.api.release(model, version);
+    await confirmOrStop(`Revoke ${model} ${version} on ${session.target.name}? This cannot be undone.`, yes);
+    session.show(await session.api.revokeRelease(model, version, reason), (release) =>
+      releaseText(release, new Date()),
+    );
+  });
+}
+
+function addRescan(group: Command): void {
+  const command = addCommand(group, 'rescan', 'verify an upload again, after the settings of its model changed', [
+    'paku-ota release rescan firmware/2.1.0/esp32-s3.bin',
+  ]).argument('<key>', 'as release list --rejected shows it');
+  registerAction<object, [string]>(command, async (session, _, key) => {
+    session.show(await session.api.rescanUpload(key), ({ object_key }) => [
+      `${object_key} is being verified again. See it with: paku-ota release list [--rejected]`,
+    ]);
+  });
+}

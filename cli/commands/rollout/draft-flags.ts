@@ -1,0 +1,204 @@
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { RolloutDraft } from '../../../api/rollouts.ts';
+import { DAYS } from '../../../core/policy/index.ts';
+import { CliError, EXIT, integerOption, listOption, readAttributes, timeOption } from '../../session/index.ts';
+
+type Stages = NonNullable<RolloutDraft['stages']>;
+type SendWindow = NonNullable<RolloutDraft['send_window']>;
+
+export interface DraftFlags {
+  readonly file?: string;
+  readonly model?: string;
+  readonly version?: string;
+  readonly name?: string;
+  readonly percentage?: number;
+  readonly group?: string[];
+  readonly device?: string[];
+  readonly mac?: string[];
+  readonly from?: string[];
+  readonly attribute?: string[];
+  readonly stages?: Stages;
+  readonly maxInFlight?: number;
+  readonly maxPerMinute?: number;
+  readonly failureThreshold?: number;
+  readonly failureCount?: number;
+  readonly minReports?: number;
+  readonly maxAttempts?: number;
+  readonly probation?: number;
+  readonly startAt?: string;
+  readonly window?: SendWindow;
+  readonly priority?: number;
+  readonly keepOpen?: boolean;
+  readonly allowDowngrade?: boolean;
+  readonly includeUnknown?: boolean;
+  readonly draft?: boolean;
+}
+
+export const addDraftFlags = (command: Command): Command =>
+  command
+    .option('--model <model>', 'device model')
+    .option('--version <version>', 'firmware version to update to')
+    .option('--name <name>', 'unique name (default: "<model> <version>")')
+    .option('--file <file>', 'JSON of the rollout as the API takes it, - for standard input; flags override it')
+    .optionsGroup('Which devices (default: all of the model):')
+    .option('--group <group>', 'of a group; may be repeated', listOption)
+    .option('--device <id>', 'one device; may be repeated', listOption)
+    .option('--mac <address>', 'one device by its MAC address; may be repeated', listOption)
+    .option('--from <version>', 'that run this version; may be repeated', listOption)
+    .option('--attribute <name=value>', 'with this attribute; may be repeated', listOption)
+    .option('--percentage <n>', 'only so many of them', integerOption(1, 100))
+    .option('--include-unknown', 'also those that never said their version')
+    .option('--allow-downgrade', 'also those that run a newer version')
+    .optionsGroup('How it goes on (default: slowly at first, faster while devices succeed):')
+    .option(
+      '--stages <stages>',
+      "'5%,25%:60m,100%': shares, or numbers of devices, and how long each soaks; 'all': everyone at once",
+      parseStages,
+    )
+    .option('--failure-threshold <share>', 'failures that halt it, such as 10% (the default)', parseShare)
+    .option('--failure-count <n>', 'as a number of devices', integerOption(1, 1_000_000))
+    .option('--min-reports <n>', 'outcomes before a share is read (default: 5)', integerOption(1, 1_000_000))
+    .option('--max-attempts <n>', 'tries a device (default: 3)', integerOption(1, 20))
+    .option(
+      '--probation <minutes>',
+      'how long the new version must stay up to count (default: 5)',
+      integerOption(0, 1440),
+    )
+    .option('--keep-open', 'take in devices that appear later; it never completes')
+    .optionsGroup('When and how fast:')
+    .option('--draft', 'do not start: rollout change --start does')
+    .option('--start-at <time>', 'not before that', timeOption)
+    .option(
+      '--window <window>',
+      "send only then: 'mon-fri 22:00-05:00 Europe/Rome' (default time zone: UTC)",
+      parseWindow,
+    )
+    .option('--max-in-flight <n>', 'devices that may update at once', integerOption(1, 1_000_000))
+    .option('--max-per-minute <n>', 'commands a minute', integerOption(1, 1_000_000))
+    .option(
+      '--priority <n>',
+      'of two rollouts, the one with the higher priority gets a device',
+      integerOption(-1000, 1000),
+    );
+
+/** The draft that the flags describe. @throws CliError when a file is not JSON, or no model or version is given */
+export function readDraft(flags: DraftFlags): RolloutDraft {
+  const file = flags.file === undefined ? {} : readJson(flags.file);
+  const model = flags.model ?? file.device_model;
+  const version = flags.version ?? file.firmware_version;
+  if (model === undefined || version === undefined) {
+    throw new CliError('a rollout needs --model and --version, or a --file that says them', EXIT.usage);
+  }
+  return {
+    name: `${model} ${version}`,
+    ...file,
+    ...omitUndefined(flagValues(flags)),
+    ...targetOf(flags, file),
+  } as RolloutDraft;
+}
+
+function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
+  return {
+    device_model: flags.model,
+    firmware_version: flags.version,
+    name: flags.name,
+    rollout_percentage: flags.percentage,
+    stages: flags.stages,
+    max_in_flight: flags.maxInFlight,
+    max_per_minute: flags.maxPerMinute,
+    failure_threshold: flags.failureThreshold,
+    failure_count: flags.failureCount,
+    min_reports: flags.minReports,
+    max_attempts: flags.maxAttempts,
+    probation_minutes: flags.probation,
+    start_at: flags.startAt,
+    send_window: flags.window,
+    priority: flags.priority,
+    keep_open: flags.keepOpen,
+    allow_downgrade: flags.allowDowngrade,
+    include_unknown: flags.includeUnknown,
+    is_active: flags.draft ? false : undefined,
+  } as Partial<RolloutDraft>;
+}
+
+/** Ids and MAC addresses make the target `specific`, groups make it `group`. The file's other conditions are kept. */
+function targetOf(flags: DraftFlags, file: Partial<RolloutDraft>): Partial<RolloutDraft> {
+  const { device, mac, group, from, attribute } = flags;
+  const added = omitUndefined({
+    device_ids: device,
+    mac_addresses: mac,
+    groups: group,
+    versions: from,
+    metadata: attribute && readAttributes(attribute),
+  });
+  if (Object.keys(added).length === 0) return {};
+  const type = device || mac ? 'specific' : group ? 'group' : (file.target_type ?? 'all');
+  return { target_type: type, target_filter: { ...file.target_filter, ...added } } as Partial<RolloutDraft>;
+}
+
+/** Without the keys whose value is undefined. */
+const omitUndefined = <T extends object>(values: T): Partial<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+function readJson(file: string): Partial<RolloutDraft> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    throw new Error('expected an object');
+  } catch (error) {
+    throw new CliError(`--file ${file}: ${(error as Error).message}`, EXIT.usage);
+  }
+}
+
+const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 24 * 60 };
+
+/** Parses `5%,25%:60m,100%`: for each stage a share or a number of devices, and its soak. @throws InvalidArgumentError */
+export function parseStages(text: string): Stages {
+  if (text === 'all') return [];
+  return text.split(',').map((part) => {
+    const [, size, percent, soak, unit = 'm'] =
+      /^(\d+(?:\.\d+)?)(%?)(?::(\d+(?:\.\d+)?)([mhd]))?$/.exec(part.trim()) ?? [];
+    if (size === undefined) {
+      throw new InvalidArgumentError(`"${part.trim()}" is no stage; expected a form like 5%, 25%:60m or 10:1h.`);
+    }
+    const reach = percent === '%' ? { percentage: Number(size) } : { count: Number(size) };
+    return soak === undefined ? reach : { ...reach, soak_minutes: Number(soak) * (MINUTES[unit] ?? 1) };
+  });
+}
+
+/** Parses `10%` or `0.1`. @returns 0 to 1 @throws InvalidArgumentError */
+export function parseShare(text: string): number {
+  const [, digits, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(text) ?? [];
+  const share = percent === '%' ? Number(digits) / 100 : Number(digits);
+  if (digits !== undefined && share <= 1) return share;
+  throw new InvalidArgumentError('Expected a share such as 10% or 0.1.');
+}
+
+type Day = (typeof DAYS)[number];
+const WINDOW = /^(?:([a-z,-]+)\s+)?(\d\d:\d\d)-(\d\d:\d\d)(?:\s+(\S+))?$/i;
+
+/** Parses `mon-fri 22:00-05:00 Europe/Rome`; days and time zone are optional. @throws InvalidArgumentError */
+export function parseWindow(text: string): SendWindow {
+  const [, days, from, to, zone] = WINDOW.exec(text.trim()) ?? [];
+  if (from === undefined || to === undefined) {
+    throw new InvalidArgumentError('Expected a form like "mon-fri 22:00-05:00 Europe/Rome".');
+  }
+  return { ...(days && { days: parseDays(days) }), from, to, ...(zone && { time_zone: zone }) };
+}
+
+function parseDays(text: string): Day[] {
+  return text
+    .toLowerCase()
+    .split(',')
+    .flatMap((part) => {
+      const [first = '', last = first, ...more] = part.split('-');
+      const [begin, end] = [first, last].map((name) => DAYS.indexOf(name as Day)) as [number, number];
+      if (begin === -1 || end === -1 || more.length > 0) {
+        throw new InvalidArgumentError(
+          `"${part}" is no weekday; expected mon, tue, wed, thu, fri, sat, sun or mon-fri.`,
+        );
+      }
+      return Array.from({ length: ((end - begin + 7) % 7) + 1 }, (_, i) => DAYS[(begin + i) % 7] as Day);
+    });
+}

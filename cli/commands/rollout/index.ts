@@ -1,0 +1,1 @@
+export { addRolloutCommands } from './rollout-commands.ts';

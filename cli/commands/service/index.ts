@@ -1,0 +1,1 @@
+export { addServiceCommands } from './service-commands.ts';

@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { findTarget } from './find-target.ts';
+import { openSession, type Session } from './session.ts';
+import { DEFAULT_STACK, type TargetOptions } from './target.ts';
+
+interface CommonOptions extends TargetOptions {
+  readonly json?: boolean;
+}
+
+const EXIT_CODES = 'Exit codes: 0 done, 1 refused or failed, 2 wrong usage.';
+
+/** Adds a command whose help shows the examples. */
+export function addCommand(parent: Command, usage: string, summary: string, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  ${example}`).join('\n');
+  return parent.command(usage).description(summary).addHelpText('after', `\nExamples:\n${lines}\n\n${EXIT_CODES}`);
+}
+
+/** Adds a group of commands; called without a command it shows its help. */
+export const addGroup = (parent: Command, name: string, summary: string): Command =>
+  parent.command(name).description(summary);
+
+/**
+ * Registers what a command does on the system that its flags select. Called after the command's own options were added,
+ * so that the help lists the common flags below them.
+ * @param work is called with the session, the options and the arguments
+ */
+export function registerAction<Options, Arguments extends readonly unknown[]>(
+  command: Command,
+  work: (session: Session, options: Options, ...args: Arguments) => Promise<void>,
+): void {
+  command
+    .optionsGroup('Output and target:')
+    .option('--json', 'print what the API answers, for programs')
+    .option('--local', 'the local system only')
+    .option('--aws', 'a deployment, even where a local system runs')
+    .option('--profile <profile>', 'AWS profile of the deployment')
+    .option('--region <region>', 'AWS region of the deployment (default: of the profile)')
+    .option('--stack <name>', `its CloudFormation stack (default: ${DEFAULT_STACK})`)
+    .action(async (...all: unknown[]) => {
+      const options = command.opts<CommonOptions & Options>();
+      const session = openSession(await findTarget(options), options.json === true);
+      // Commander appends the options and the command to the arguments.
+      await work(session, options, ...(all.slice(0, -2) as unknown as Arguments));
+    });
+}

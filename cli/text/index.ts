@@ -1,0 +1,22 @@
+export { allowedTable, deviceTable, deviceText, explanationText, groupTable, timelineTable } from './device-text.ts';
+export { printable } from './printable.ts';
+export { registeredText, rejectedTable, rejectedText, releaseTable, releaseText } from './release-text.ts';
+export {
+  countsText,
+  createdText,
+  historyTable,
+  lastChange,
+  planText,
+  previewText,
+  progressText,
+  rolloutTable,
+  rolloutText,
+  stateText,
+  updateTable,
+  whyDecided,
+} from './rollout-text.ts';
+export { deadLetterTable, fleetText, rejectedMessageTable, tickText } from './service-text.ts';
+export { stageLines } from './stage-text.ts';
+export { bold, dim, green, red, yellow } from './style.ts';
+export { pad, shorten, table } from './table.ts';
+export { ago, bytes, caller, count, duration, instant, number, withInstants, words } from './units.ts';

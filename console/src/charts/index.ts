@@ -1,0 +1,2 @@
+export type { Series } from './area-chart.tsx';
+export { Chart } from './chart.tsx';

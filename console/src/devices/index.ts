@@ -1,0 +1,2 @@
+export { DevicePage } from './device.tsx';
+export { DevicesPage } from './devices.tsx';

@@ -1,0 +1,35 @@
+import { useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import type { Rollout } from '../../../api/rollouts.ts';
+import { api } from '../data/client.ts';
+import { Loaded } from '../ui/loaded.tsx';
+import { PreviewResult } from './preview.tsx';
+
+/** How many devices the rollout would update now, how many it would not, and why. */
+export function EligibleDevices({ rollout }: { readonly rollout: Rollout }) {
+  // The preview counts every targeted device, so it is not repeated every few seconds.
+  const preview = useQuery({
+    queryKey: ['preview-of', rollout.rollout_id],
+    queryFn: () => api.previewOf(rollout),
+    refetchInterval: false,
+    staleTime: 0,
+  });
+  return (
+    <Loaded of={preview} lines={3}>
+      {(data) => (
+        <PreviewResult preview={data} percentage={rollout.rollout_percentage} nobody="Nobody: no device matches." />
+      )}
+    </Loaded>
+  );
+}
+
+/** The same, loaded when the panel is opened. */
+export function EligibleDevicesOnDemand({ rollout }: { readonly rollout: Rollout }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <details className="panel members" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+      <summary>Whom would it update now, whom not, and why?</summary>
+      {isOpen && <EligibleDevices rollout={rollout} />}
+    </details>
+  );
+}

@@ -1,0 +1,4 @@
+export { NewRolloutPage } from './new-rollout.tsx';
+export { RolloutPage } from './rollout.tsx';
+export { RolloutTable } from './rollout-table.tsx';
+export { RolloutsPage } from './rollouts.tsx';

@@ -1,0 +1,141 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CloudFormationClient, DescribeStacksCommand, type Output } from '@aws-sdk/client-cloudformation';
+import { mockClient } from 'aws-sdk-client-mock';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { decidePlace, findTarget } from '../../../cli/session/find-target.ts';
+
+let folder: string;
+let home: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'paku-ota-target-'));
+  home = join(folder, '.local');
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** What is chosen depends on these alone, not on a local system that runs in this clone. */
+const here = (env: NodeJS.ProcessEnv = {}) => ({ env, folders: [folder] });
+
+function runHere(): void {
+  mkdirSync(home, { recursive: true });
+  const endpoints = {
+    region: 'eu-west-1',
+    api: { url: 'http://127.0.0.1:8481' },
+    s3: { accessKeyId: 'key', secretAccessKey: 'secret', endpoint: '', bucket: '' },
+  };
+  writeFileSync(join(home, 'endpoints.json'), JSON.stringify(endpoints));
+}
+
+describe('where a command registerAction', () => {
+  test('is the local system of the first folder in which one runs', () => {
+    runHere();
+    const folders = [join(folder, 'empty'), folder];
+    expect(decidePlace({}, { env: {}, folders })).toEqual({ kind: 'local', home });
+    expect(decidePlace({ local: true }, here())).toEqual({ kind: 'local', home });
+  });
+
+  test('is the local system in PAKU_OTA_HOME', () => {
+    runHere();
+    expect(decidePlace({}, { env: { PAKU_OTA_HOME: home }, folders: ['/'] })).toEqual({ kind: 'local', home });
+  });
+
+  test.each([
+    [{ aws: true }, { kind: 'aws', stack: 'PakuOta' }],
+    [{ profile: 'vans' }, { kind: 'aws', stack: 'PakuOta', profile: 'vans' }],
+    [{ region: 'us-east-1' }, { kind: 'aws', stack: 'PakuOta', region: 'us-east-1' }],
+    [{ stack: 'Test' }, { kind: 'aws', stack: 'Test' }],
+  ])('is a deployment with %j, even where a local system runs', (options, place) => {
+    runHere();
+    expect(decidePlace(options, here())).toEqual(place);
+  });
+
+  test('is not a deployment when PAKU_OTA_HOME names a folder in which no system runs', () => {
+    expect(() => decidePlace({}, here({ PAKU_OTA_HOME: home }))).toThrow(
+      `no local system runs in ${home}: start one with npm start`,
+    );
+    expect(() => decidePlace({ local: true }, here({ PAKU_OTA_HOME: home }))).toThrow('no local system runs');
+  });
+
+  test('cannot be both --local and a deployment', () => {
+    expect(() => decidePlace({ local: true, region: 'x' }, here())).toThrow('--local does not go with');
+  });
+});
+
+test('a local system is read from its endpoints.json', async () => {
+  runHere();
+  expect(await findTarget({}, here())).toMatchObject({
+    kind: 'local',
+    name: `the local system in ${home}`,
+    apiUrl: 'http://127.0.0.1:8481',
+    region: 'eu-west-1',
+    credentials: { accessKeyId: 'key', secretAccessKey: 'secret' },
+  });
+});
+
+describe('a deployment', () => {
+  const cloudFormation = mockClient(CloudFormationClient);
+  const stack = (outputs: Output[]) => ({
+    Stacks: [
+      { StackName: 'PakuOta', CreationTime: new Date(0), StackStatus: 'CREATE_COMPLETE' as const, Outputs: outputs },
+    ],
+  });
+  beforeEach(() => cloudFormation.reset());
+  const find = (options = {}) => findTarget({ aws: true, region: 'eu-west-1', ...options }, here());
+
+  test('is read from the outputs of its stack', async () => {
+    cloudFormation.on(DescribeStacksCommand, { StackName: 'Test' }).resolves(
+      stack([
+        { OutputKey: 'ApiUrl', OutputValue: 'https://abc.execute-api.eu-west-1.amazonaws.com/' },
+        { OutputKey: 'FirmwareBucket', OutputValue: 'the-bucket' },
+      ]),
+    );
+    const target = await find({ stack: 'Test' });
+    expect(target).toMatchObject({
+      kind: 'aws',
+      name: 'stack Test in eu-west-1',
+      apiUrl: 'https://abc.execute-api.eu-west-1.amazonaws.com',
+      region: 'eu-west-1',
+    });
+    expect(target.outputs?.get('FirmwareBucket')).toBe('the-bucket');
+  });
+
+  test('has the credentials of the environment, as with every AWS tool', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIATEST');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    cloudFormation.on(DescribeStacksCommand).resolves(stack([{ OutputKey: 'ApiUrl', OutputValue: 'https://api' }]));
+    const { credentials } = await find();
+    expect(typeof credentials === 'function' && (await credentials())).toMatchObject({ accessKeyId: 'AKIATEST' });
+  });
+
+  test.each([
+    ['a missing stack', new Error('Stack with id PakuOta does not exist'), 'there is no stack PakuOta'],
+    [
+      'missing credentials',
+      Object.assign(new Error('none'), { name: 'CredentialsProviderError' }),
+      'no AWS credentials were found: use --profile',
+    ],
+    ['a refusal', new Error('User x is not authorized'), 'AWS answered: User x is not authorized'],
+  ])('that cannot be read because of %s is an error that says what to do', async (_, error, message) => {
+    cloudFormation.on(DescribeStacksCommand).rejects(error);
+    await expect(find()).rejects.toThrow(message);
+  });
+
+  test('cannot be a stack without the output ApiUrl', async () => {
+    cloudFormation.on(DescribeStacksCommand).resolves(stack([{ OutputKey: 'Other', OutputValue: 'x' }]));
+    await expect(find()).rejects.toThrow('has no output ApiUrl: name the service stack with --stack');
+  });
+
+  test('that is missing, as is a local system, is an error that names both ways to get one', async () => {
+    vi.stubEnv('AWS_REGION', 'eu-west-1');
+    cloudFormation
+      .on(DescribeStacksCommand)
+      .rejects(Object.assign(new Error('none'), { name: 'CredentialsProviderError' }));
+    await expect(findTarget({}, here())).rejects.toThrow(
+      /no local system runs here and no AWS deployment could be found: start the local one with npm start .*PAKU_OTA_HOME.*, or name a deployment/,
+    );
+  });
+});

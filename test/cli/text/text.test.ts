@@ -1,0 +1,229 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
+import { detailText, updateText } from '../../../cli/text/device-text.ts';
+import { printable } from '../../../cli/text/printable.ts';
+import { planText, previewText, rolloutText } from '../../../cli/text/rollout-text.ts';
+import { facts, shorten, table } from '../../../cli/text/table.ts';
+import { ago, bar, bytes, caller, count, percent } from '../../../cli/text/units.ts';
+
+const NOW = new Date('2026-03-02T12:00:00Z');
+const earlier = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
+
+describe('a table', () => {
+  test('aligns its columns, and numbers by their last digit', () => {
+    const rows = [
+      { name: 'vans', devices: 4312 },
+      { name: 'a longer name', devices: 9 },
+      { name: '', devices: 0 },
+    ];
+    const lines = table(rows, [
+      { head: 'GROUP', value: ({ name }) => name },
+      { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
+      { head: 'END', value: () => null },
+    ]);
+    expect(lines).toEqual([
+      'GROUP          DEVICES  END',
+      'vans             4,312',
+      'a longer name        9',
+      '–                    0',
+    ]);
+  });
+
+  test('begins each column at the same place for any cells', () => {
+    const cell = fc.string({ maxLength: 12 }).map((text) => printable(text).replaceAll('|', '').trim());
+    fc.assert(
+      fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1 }), (rows) => {
+        const lines = table(rows, [
+          { head: 'A', value: ([a]) => a },
+          { head: 'B', value: () => '|' },
+          { head: 'C', value: ([, c]) => c },
+        ]);
+        const columns = lines.slice(1).map((line) => [...line].indexOf('|'));
+        expect(new Set(columns).size).toBe(1);
+      }),
+    );
+  });
+
+  test('of facts leaves out unknown values', () => {
+    expect(
+      facts([
+        ['chip', 'ESP32-S3'],
+        ['notes', null],
+        ['size', 3],
+      ]),
+    ).toEqual(['chip  ESP32-S3', 'size  3']);
+  });
+});
+
+test('a text that is too long for a line ends with an ellipsis', () => {
+  expect([shorten('abcdef', 6), shorten('abcdefg', 6)]).toEqual(['abcdef', 'abcde…']);
+});
+
+test('text of devices cannot command the terminal', () => {
+  expect(printable({ 'a\x1b[31m': ['\u0007x\u009b2J', 3, null], b: { c: 'caffè ✓' } })).toEqual({
+    'a [31m': [' x 2J', 3, null],
+    b: { c: 'caffè ✓' },
+  });
+});
+
+test('times, sizes and shares are written as people write them', () => {
+  expect([3, 45, 600, 7200, 90_000, 900_000].map((s) => ago(earlier(s), NOW))).toEqual([
+    'just now',
+    '45 s ago',
+    '10 min ago',
+    '2 h ago',
+    '25 h ago',
+    '10 days ago',
+  ]);
+  expect([ago(earlier(-7200), NOW), ago(null, NOW)]).toEqual(['in 2 h', 'never']);
+  expect([bytes(900), bytes(600_000), bytes(1_887_436)]).toEqual(['900 bytes', '586 KiB', '1.8 MiB']);
+  expect([count(1, 'device'), count(4312, 'device')]).toEqual(['1 device', '4,312 devices']);
+  expect([percent(999, 1000), percent(1000, 1000), percent(0, 0)]).toEqual(['99 %', '100 %', '100 %']);
+  expect([bar(0, 4), bar(0.99, 4), bar(1, 4), bar(2, 4)]).toEqual(['░░░░', '███░', '████', '████']);
+});
+
+describe('a preview', () => {
+  const preview = {
+    matching: 4373,
+    targeted: 4373,
+    will_be_updated: 4312,
+    via_stepping_stone: 12,
+    will_not: [
+      { reason: 'on 2.1.0 already', devices: 52 },
+      { reason: 'newer than 2.1.0', devices: 9 },
+    ],
+    warnings: [],
+    held_by_others: [],
+  };
+
+  test('says how many devices would be updated, how many not, and why', () => {
+    expect(previewText(preview, {})).toEqual([
+      '4,312 will be updated; 61 will not:',
+      '      52  on 2.1.0 already',
+      '       9  newer than 2.1.0',
+      '12 of those that will go by way of another release first.',
+    ]);
+  });
+
+  test('shows the warnings of the release', () => {
+    const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];
+    expect(previewText({ ...preview, warnings }, {})).toContain('Warning: the image calls itself 1.9.9');
+  });
+
+  test('says which devices are assigned to another rollout', () => {
+    const held_by_others = [
+      { rollout: 'vans', status: 'pending' as const, devices: 4 },
+      { rollout: 'vans', status: 'under way' as const, devices: 1 },
+    ];
+    expect(previewText({ ...preview, held_by_others }, {}).slice(3, 5)).toEqual([
+      '4 devices of those that will are owed an update by rollout "vans": this one takes them over.',
+      '1 device of those that will is being updated by rollout "vans": this one waits for them.',
+    ]);
+  });
+
+  test('of a percentage says how many devices take part', () => {
+    const lines = previewText({ ...preview, targeted: 1094 }, { rollout_percentage: 25 });
+    expect(lines.slice(0, 2)).toEqual([
+      '25 % take part: 1,094 of 4,373 devices. Of all of them:',
+      '4,312 would be updated; 61 will not:',
+    ]);
+  });
+
+  test('says that no device matches', () => {
+    const none = {
+      matching: 0,
+      targeted: 0,
+      will_be_updated: 0,
+      via_stepping_stone: 0,
+      will_not: [],
+      warnings: [],
+      held_by_others: [],
+    };
+    expect(previewText(none, {})[0]).toContain('No device matches');
+  });
+
+  test('is followed by the strategy', () => {
+    const draft = { name: 'x', firmware_version: '2.1.0', device_model: 'esp32-s3' };
+    expect(planText(draft)).toEqual([
+      'stages  slowly at first, faster while devices succeed',
+      'halts   above 10 % failures',
+    ]);
+    expect(
+      planText({
+        ...draft,
+        stages: [{ count: 3 }, { percentage: 25, soak_minutes: 60 }],
+        max_in_flight: 200,
+        failure_threshold: 0.05,
+        failure_count: 1,
+        start_at: '2026-03-02T22:00:00.000Z',
+        send_window: { from: '22:00', to: '05:00', time_zone: 'Europe/Rome' },
+      }),
+    ).toEqual([
+      'stages   3 devices, then 25 % (soaks 60 min), then everyone',
+      'at most  200 at once',
+      'halts    above 5 % failures, or at 1 failure',
+      'starts   2026-03-02 22:00:00Z',
+      'sends    daily 22:00–05:00 Europe/Rome',
+    ]);
+  });
+});
+
+test('a rollout is shown with every condition of its target', () => {
+  const rollout = {
+    name: 'vans',
+    state: 'draft',
+    rollout_id: 7,
+    device_model: 'esp32-s3',
+    firmware_version: '2.1.0',
+    target_filter: { groups: ['vans'], metadata: { site: 'rome' }, models: ['esp32-s3'] },
+    rollout_percentage: 25,
+    created_at: earlier(600),
+    devices: 0,
+    stages: null,
+    paused_at: null,
+    aborted_at: null,
+    waiting_for: null,
+    completed_at: null,
+  } as unknown as Rollout;
+  expect(rolloutText(rollout, NOW).find((line) => line.startsWith('devices'))).toBe(
+    'devices  all devices in the group vans of the model esp32-s3 with the attribute site=rome, 25 % of them',
+  );
+});
+
+test('the newest update of a device is described by a phrase', () => {
+  const update = {
+    rollout_name: 'x',
+    firmware_version: '2.1.0',
+    status: 'downloading' as DeviceUpdate['status'],
+    is_open: true,
+    progress_percent: 45 as number | null,
+    reason: null as string | null,
+    booted_at: null,
+    deadline_at: null,
+  };
+  const text = (change: Partial<typeof update>, current = '2.0.0') =>
+    updateText({ update: { ...update, ...change }, current_firmware_version: current });
+  expect(text({})).toBe('→ 2.1.0 downloading 45 %');
+  expect(text({ status: 'pending', progress_percent: null, reason: 'asleep' })).toBe('→ 2.1.0 owed: asleep');
+  expect(text({ status: 'success' })).toBe('→ 2.1.0 written, must boot');
+  expect(text({ status: 'success' }, '2.1.0')).toBe('→ 2.1.0 runs it, not final yet');
+  expect(text({ status: 'success', is_open: false }, '2.1.0')).toBe('✓ 2.1.0');
+  expect(text({ status: 'rolled_back', is_open: false, reason: 'back on 2.0.0' })).toBe(
+    '✗ 2.1.0 rolled back: back on 2.0.0',
+  );
+  expect(updateText({ update: null, current_firmware_version: '2.0.0' })).toBeNull();
+});
+
+test('details are written as words, without the timestamp of the device', () => {
+  expect(
+    detailText({ state: 'Installing', elapsedMs: 3, timestamp: '1970', groups: ['a', 'b'], x: { y: 1 }, z: null }),
+  ).toBe('state: Installing, elapsed ms: 3, groups: a b, x: y=1');
+});
+
+test('a caller is shown without the AWS account', () => {
+  expect(['arn:aws:sts::123456789012:assumed-role/ops/ada', 'orchestrator'].map(caller)).toEqual([
+    'assumed-role/ops/ada',
+    'orchestrator',
+  ]);
+});

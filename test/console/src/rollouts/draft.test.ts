@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { rolloutDraft } from '../../../../api/rollouts.ts';
+import { type DraftForm, EMPTY_FORM, toDraft } from '../../../../console/src/rollouts/draft.ts';
+
+const draftOf = (part: Partial<DraftForm>) => toDraft({ ...EMPTY_FORM, model: 'esp32-s3', version: '2.0.0', ...part });
+
+describe('the draft of a form', () => {
+  test('has the defaults of the service when the form is not edited', () => {
+    const { name, ...draft } = draftOf({});
+    expect(name).toBe('esp32-s3 to 2.0.0');
+    expect(rolloutDraft.parse({ name, ...draft })).toEqual(
+      rolloutDraft.parse({ name, device_model: 'esp32-s3', firmware_version: '2.0.0' }),
+    );
+  });
+
+  test('targets single devices by id and by MAC address', () => {
+    const both = draftOf({ target: 'specific', devices: 'van-1, AA:bb:cc:dd:ee:ff\nvan-2' });
+    expect(both.target_filter).toEqual({ device_ids: ['van-1', 'van-2'], mac_addresses: ['AA:bb:cc:dd:ee:ff'] });
+    const one = draftOf({ target: 'specific', devices: 'AA-bb-cc-dd-ee-ff' });
+    expect(one.target_filter).toEqual({ mac_addresses: ['AA-bb-cc-dd-ee-ff'] });
+  });
+
+  test('targets attributes, one per line, as text, numbers or booleans', () => {
+    const { target_filter } = draftOf({ attributes: 'site = rome\n\nslot=3\nheated=true\nnote=a=b' });
+    expect(target_filter).toEqual({ metadata: { site: 'rome', slot: 3, heated: true, note: 'a=b' } });
+  });
+
+  test('with a line that is not an attribute is refused by the service', () => {
+    expect(rolloutDraft.safeParse(draftOf({ attributes: 'rome' })).success).toBe(false);
+  });
+
+  test('has a window on the chosen days', () => {
+    const { send_window } = draftOf({ windowFrom: '22:00', windowTo: '05:00', windowDays: ['mon', 'tue'] });
+    expect(send_window).toMatchObject({ days: ['mon', 'tue'], from: '22:00', to: '05:00' });
+  });
+});
