@@ -241,10 +241,10 @@ describe('a scan', () => {
   });
 
   test('keeps its progress when a tick is cut short', async () => {
-    let limit = 0;
+    let assignments = 0;
     const dying: Sql = {
       query(sql, values) {
-        if (sql.includes('INSERT INTO device_update_status') && ++limit === 3) throw new Error('timed out');
+        if (sql.includes('INSERT INTO device_update_status') && ++assignments === 3) throw new Error('timed out');
         return db.app.query(sql, values);
       },
     };
