@@ -10,7 +10,7 @@ export function parseAttribute(text: string): [name: string, value: AttributeVal
   const at = text.indexOf('=');
   const name = text.slice(0, at).trim();
   if (at < 1 || name === '') return undefined;
-  return [name, readValue(text.slice(at + 1).trim())];
+  return [name, parseValue(text.slice(at + 1).trim())];
 }
 
 /** Formats an attribute; a value that would be parsed as another type is quoted. */
@@ -19,7 +19,7 @@ export function formatAttribute(name: string, value: string | number | boolean):
   return parseAttribute(plain)?.[1] === value && !plain.includes('\n') ? plain : `${name}=${JSON.stringify(value)}`;
 }
 
-function readValue(text: string): AttributeValue {
+function parseValue(text: string): AttributeValue {
   if (text === '') return null;
   if (text === 'true' || text === 'false') return text === 'true';
   if (/^".*"$/.test(text)) return unquote(text);

@@ -142,14 +142,14 @@ export class ApiClient {
     const response = await this.#fetch(this.#baseUrl + path, body === undefined ? init : { ...init, body });
     const text = await response.text();
     if (response.ok) return JSON.parse(text) as T;
-    throw new ApiError(readProblem(response.status, text));
+    throw new ApiError(parseProblem(response.status, text));
   }
 }
 
 const rolloutPath = (rollout: string | number) => `/v1/rollouts/${segment(rollout)}`;
 
 /** API Gateway's own errors have only a message. */
-function readProblem(status: number, text: string): Problem {
+function parseProblem(status: number, text: string): Problem {
   const fallback = { type: 'about:blank', title: `HTTP ${status}`, status, detail: text.slice(0, 500) };
   try {
     const body = JSON.parse(text) as Partial<Problem> & { message?: string };

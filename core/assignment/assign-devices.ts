@@ -217,7 +217,7 @@ const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALI
        JOIN rollout_configurations AS l ON l.id = o.rollout_id AND (l.priority, l.id) < (:priority::integer, :rollout::bigint)
        WHERE o.status = 'pending' AND o.attempt = 0 AND o.rollout_id <> :rollout AND ${where} AND ${ASSIGNABLE}
        ORDER BY d.device_id COLLATE "C" LIMIT :limit
-     ), lost AS (
+     ), locked AS (
        SELECT o.id FROM held CROSS JOIN LATERAL (
          SELECT u.id, u.status, u.completed_at, u.attempt FROM device_update_status AS u
          WHERE u.id = held.id OFFSET 0 FOR UPDATE SKIP LOCKED) AS o
@@ -226,7 +226,7 @@ const takeOverStatement = ({ from, where }: ScopeSql) => `WITH held AS MATERIALI
        UPDATE device_update_status AS u SET
          status = 'canceled', is_reclaimable = true, completed_at = :now::timestamptz, deadline_at = NULL,
          error_message = 'rollout "' || :name || '" took over'
-       FROM lost WHERE u.id = lost.id
+       FROM locked WHERE u.id = locked.id
        RETURNING u.id
      )
      SELECT (SELECT count(*)::integer FROM held) AS found, (SELECT max(device_id) FROM held) AS until,

@@ -189,7 +189,7 @@ export async function setAttributes(
        WHERE d.device_id = :device
          AND (${answerBytes('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${answerBytes('n.metadata')} < ${answerBytes('n.before')})
        RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
-     ), noted AS (${INSERT_DEVICE_EVENT})
+     ), recorded AS (${INSERT_DEVICE_EVENT})
      SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,
     { device: deviceId, changes: { attributes: changes }, by, now },
   );
@@ -226,7 +226,7 @@ export async function setGroups(
        SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
-     ), ${GROUP_CHANGES}, noted AS (${INSERT_DEVICE_EVENT})
+     ), ${GROUP_CHANGES}, recorded AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM device`,
     { device: deviceId, groups, by, now },
   );

@@ -19,9 +19,9 @@ export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityC
        UPDATE devices SET revoked_at = :now::timestamptz, revoked_reason = :reason, revoked_by = :by
        WHERE device_id = :device AND revoked_at IS NULL
        RETURNING device_id, 'device_revoked' AS event, jsonb_build_object('reason', :reason::text) AS payload
-     ), barred AS (
+     ), disallowed AS (
        DELETE FROM allowed_devices WHERE device_id = :device
-     ), noted AS (${INSERT_DEVICE_EVENT})
+     ), recorded AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM changed`,
     { device: deviceId, reason, by, now },
   );
@@ -38,7 +38,7 @@ export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: Identi
        UPDATE devices SET revoked_at = NULL, revoked_reason = NULL, revoked_by = NULL
        WHERE device_id = :device AND revoked_at IS NOT NULL
        RETURNING device_id, 'device_reinstated' AS event, jsonb_build_object('reason', :reason::text) AS payload
-     ), noted AS (${INSERT_DEVICE_EVENT})
+     ), recorded AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM changed`,
     { device: deviceId, reason, by, now },
   );

@@ -62,7 +62,7 @@ export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker 
 export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<string, DeviceSnapshot>): boolean {
   const device = devices.get(report.deviceId);
   if (device === undefined) return false;
-  const same = (said: string | null, row: string | null) => said === null || said === row;
+  const same = (stated: string | null, stored: string | null) => stated === null || stated === stored;
   return (
     report.online === device.online &&
     same(report.clientId, device.client_id) &&

@@ -109,7 +109,7 @@ export async function insertRollout(
   now: Date,
 ): Promise<number | undefined> {
   const [row] = await sql.query<{ rollout_id: number }>(
-    `WITH made AS (
+    `WITH created AS (
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
          rollout_percentage, is_active, stages, failure_threshold, failure_count, min_reports, max_attempts,
          attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
@@ -126,9 +126,9 @@ export async function insertRollout(
        RETURNING id
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
-       SELECT id, 'rollout_created', :now::timestamptz, jsonb_build_object('by', :by::text), md5(id || ' created') FROM made
+       SELECT id, 'rollout_created', :now::timestamptz, jsonb_build_object('by', :by::text), md5(id || ' created') FROM created
      )
-     SELECT id AS rollout_id FROM made`,
+     SELECT id AS rollout_id FROM created`,
     { values, by, now },
   );
   return row?.rollout_id;

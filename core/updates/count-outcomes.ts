@@ -29,7 +29,7 @@ export async function countOutcomes(sql: Sql): Promise<void> {
          count(*) FILTER (WHERE points > 0) AS failed, coalesce(sum(points), 0) AS points,
          count(*) FILTER (WHERE status <> 'success' AND points = 0) AS canceled,
          count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE counts_as_started) AS starts
-       FROM (SELECT *, ${FAILURE_POINTS} AS points FROM ended) AS weighed
+       FROM (SELECT *, ${FAILURE_POINTS} AS points FROM ended) AS scored
        GROUP BY rollout_id, stage
      ), runtime AS (
        UPDATE rollout_runtime AS p SET

@@ -34,8 +34,8 @@ export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: 
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
        u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
        u.is_stepping_stone, u.attempt, u.next_family, u.next_delivery, f.checksum_sha256, f.object_key
-     FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
-     JOIN device_update_status AS u ON u.id = wanted.id::bigint AND u.status = 'pending'
+     FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
+     JOIN device_update_status AS u ON u.id = requested.id::bigint AND u.status = 'pending'
        AND coalesce(u.not_before, '-infinity') <= :now::timestamptz
      JOIN devices AS d USING (device_id)
      JOIN firmware_releases AS f ON f.id = u.release_id
@@ -56,16 +56,16 @@ export interface PlannedSend {
  * True if the minute of the runtime row still counts. One of two dispatchers may have started a minute earlier and
  * waited for the database to resume: it must not reset the count to its own minute, and sends in the later one.
  */
-const IS_SAME_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
+const IS_SAME_MINUTE = `p.minute BETWEEN totals.minute AND totals.minute + interval '2 minutes'`;
 
 /**
  * How many of the requested slots the runtime row allows: what is left in flight and in this minute and, for devices
  * that have not started, what is left of the wave. Retries go first, because their devices have started.
  */
 const GRANTED_SLOTS = `greatest(0, least(
-           asked.slots - asked.starts + least(asked.starts, coalesce(p.start_limit - p.started_count, asked.starts)),
-           coalesce(r.max_in_flight - p.in_flight, asked.slots),
-           coalesce(r.max_per_minute - CASE WHEN ${IS_SAME_MINUTE} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
+           totals.slots - totals.starts + least(totals.starts, coalesce(p.start_limit - p.started_count, totals.starts)),
+           coalesce(r.max_in_flight - p.in_flight, totals.slots),
+           coalesce(r.max_per_minute - CASE WHEN ${IS_SAME_MINUTE} THEN p.sent_in_minute ELSE 0 END, totals.slots)))`;
 
 /**
  * Reserves slots and marks updates of one rollout as sent before anything is sent, so that an update is sent at most
@@ -81,30 +81,30 @@ export async function reserveSends(
   now: Date,
 ): Promise<{ id: number; attempt: number }[]> {
   return sql.query(
-    `WITH wanted AS (
+    `WITH requested AS (
        SELECT u.id, u.counts_as_started, r.family, r.delivery
        FROM device_update_status AS u
        JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
        WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.completed_at IS NULL
        ORDER BY u.id
        FOR UPDATE OF u SKIP LOCKED
-     ), asked AS (
+     ), totals AS (
        SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT counts_as_started))::integer AS starts,
          date_trunc('minute', :now::timestamptz) AS minute
-       FROM wanted
+       FROM requested
      ), runtime AS (
        UPDATE rollout_runtime AS p SET
          in_flight = p.in_flight + ${GRANTED_SLOTS},
          sent_in_minute = CASE WHEN ${IS_SAME_MINUTE} THEN p.sent_in_minute ELSE 0 END + ${GRANTED_SLOTS},
-         started_count = p.started_count + greatest(0, ${GRANTED_SLOTS} - (asked.slots - asked.starts)),
+         started_count = p.started_count + greatest(0, ${GRANTED_SLOTS} - (totals.slots - totals.starts)),
          granted = ${GRANTED_SLOTS},
-         minute = CASE WHEN ${IS_SAME_MINUTE} THEN p.minute ELSE asked.minute END
-       FROM asked, rollout_configurations AS r
+         minute = CASE WHEN ${IS_SAME_MINUTE} THEN p.minute ELSE totals.minute END
+       FROM totals, rollout_configurations AS r
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
        RETURNING p.granted, p.stage, p.start_limit IS NOT NULL AS is_slow_start,
          greatest(:now::timestamptz, p.minute) AS sent_at
      ), chosen AS (
-       SELECT id, family, delivery FROM wanted
+       SELECT id, family, delivery FROM requested
        -- A stopped rollout has no runtime row here, and LIMIT NULL would mean no limit.
        ORDER BY counts_as_started DESC, id LIMIT coalesce((SELECT granted FROM runtime), 0)
      ), sent AS (

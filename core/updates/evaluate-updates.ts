@@ -123,8 +123,8 @@ function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
        coalesce(r.boot_timeout_minutes, 15) AS boot_timeout_minutes,
        coalesce(r.probation_minutes, 5) AS probation_minutes
-     FROM jsonb_array_elements_text(:ids::jsonb) AS wanted(id)
-     JOIN device_update_status AS u ON u.id = wanted.id::bigint
+     FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
+     JOIN device_update_status AS u ON u.id = requested.id::bigint
        AND (u.completed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
      JOIN LATERAL (
        SELECT attempt, sent_at, command_family, send_result, delivery FROM update_attempts

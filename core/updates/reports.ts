@@ -50,12 +50,12 @@ export async function recordReports(sql: Sql, reports: readonly Report[]): Promi
 /** Reports that were recorded without an update. */
 function findOrphans(reports: readonly Report[], recorded: readonly RecordedReport[]): Report[] {
   const key = (...parts: [string, ReportType, Date, string]) => JSON.stringify(parts);
-  const lost = new Set(
+  const orphaned = new Set(
     recorded
       .filter(({ update_id }) => update_id === null)
       .map((r) => key(r.device_id, r.event_type, r.received_at, r.payload_hash)),
   );
-  return reports.filter((r) => lost.has(key(r.deviceId, r.type, r.receivedAt, r.payloadHash)));
+  return reports.filter((r) => orphaned.has(key(r.deviceId, r.type, r.receivedAt, r.payloadHash)));
 }
 
 const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(({ update_id: id }) => id ?? []))];

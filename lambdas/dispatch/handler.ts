@@ -15,13 +15,13 @@ const models = readModels();
 
 /** The only function that sends commands. */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  const ids = readUpdateIds(event);
+  const ids = parseUpdateIds(event);
   const outcomes = await dispatchUpdates(database, ids, new Date(), await makeCommandMaker(), sendCommand);
-  logger.info('commands', { asked: ids.length, outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })) });
+  logger.info('commands', { requested: ids.length, outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })) });
   return { batchItemFailures: [] };
 }
 
-function readUpdateIds(event: SQSEvent): number[] {
+function parseUpdateIds(event: SQSEvent): number[] {
   const ids = event.Records.map(({ body }) => (parseJson(body) as { updateId?: unknown } | undefined)?.updateId);
   return [...new Set(ids.filter((id): id is number => Number.isSafeInteger(id)))];
 }

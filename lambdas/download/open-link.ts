@@ -13,7 +13,7 @@ export type OpenedLink =
 
 /** Opens a link. This also acknowledges the command, because the device's acceptance (QoS 0) may have been lost. */
 export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
-  const link = await readLink(sql, target, now);
+  const link = await resolveLink(sql, target, now);
   if (link.kind === 'open') await recordFetches(sql, [{ ...target, deviceId: link.download.device_id }], now);
   return link;
 }
@@ -22,7 +22,7 @@ export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise
  * A stop also ends downloads that have not started: the update is canceled, so that the failed download does not count
  * as a failure.
  */
-export async function readLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
+export async function resolveLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
   const download = await getDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
   const { is_open: isOpen, stopped_reason: reason } = download;

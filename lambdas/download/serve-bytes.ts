@@ -9,8 +9,10 @@ export async function serveBytes(
   key: string,
   range: string | undefined,
 ): Promise<APIGatewayProxyStructuredResultV2> {
-  const wanted = range !== undefined && /^bytes=\d*-\d*$/.test(range) ? { Range: range } : {};
-  const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, ...wanted })).catch(unlessBeyond);
+  const requested = range !== undefined && /^bytes=\d*-\d*$/.test(range) ? { Range: range } : {};
+  const object = await client
+    .send(new GetObjectCommand({ Bucket: bucket, Key: key, ...requested }))
+    .catch(unlessBeyond);
   // A device that resumes a finished download asks for bytes after the end.
   if (object === undefined) return { statusCode: 416, headers: { 'cache-control': 'no-store' }, body: '' };
   const body = await object.Body?.transformToString('base64');

@@ -29,7 +29,7 @@ export async function ingestReports(
   batch: readonly QueueMessage[],
   now: Date,
 ): Promise<{ updates: number; rejected: number; dropped: number }> {
-  const { messages, rejected } = parseBatch(batch, now, readReport);
+  const { messages, rejected } = parseBatch(batch, now, parseReport);
   const { taken, dropped } = await limitReports(sql, messages);
   const { updates, refused } = await storeReports(sql, taken, now);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
@@ -37,12 +37,12 @@ export async function ingestReports(
   return { updates, rejected: rejected.length, dropped: dropped.length };
 }
 
-function readReport(message: RuleMessage): Read<OtaMessage> {
+function parseReport(message: RuleMessage): Read<OtaMessage> {
   const topic = parseOtaTopic(message.topic);
   if (topic === undefined) return { ok: false, reason: 'not an OTA topic' };
-  const read = parseOtaMessage(message, topic.kind);
-  if (!read.ok) return read;
-  return { ok: true, value: { ...originOf(message), message, family: topic.family, report: read.report } };
+  const parsed = parseOtaMessage(message, topic.kind);
+  if (!parsed.ok) return parsed;
+  return { ok: true, value: { ...originOf(message), message, family: topic.family, report: parsed.report } };
 }
 
 const originOf = ({ topic, clientId, receivedAt, payloadHash }: RuleMessage) => ({

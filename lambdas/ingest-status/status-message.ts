@@ -22,8 +22,8 @@ export type StatusResult =
  * time of day, or nothing.
  */
 export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
-  const version = readWord(payload, 'firmware_version');
-  const model = readWord(payload, 'device_model');
+  const version = parseWord(payload, 'firmware_version');
+  const model = parseWord(payload, 'device_model');
   if (!version.ok) return version;
   if (!model.ok) return model;
   const wifi = isObject(payload.wifi) ? payload.wifi : {};
@@ -44,8 +44,8 @@ export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMes
       online: !isLastWill,
       reachabilityReceivedAt: receivedAt,
       lastSeen: isLastWill ? null : receivedAt,
-      uptimeSeconds: readInteger(payload.uptime_seconds ?? payload.uptime_s, 0, Number.MAX_SAFE_INTEGER),
-      signalStrengthDbm: readInteger(payload.signal_strength_dbm ?? wifi.rssi, -1000, 1000),
+      uptimeSeconds: parseInteger(payload.uptime_seconds ?? payload.uptime_s, 0, Number.MAX_SAFE_INTEGER),
+      signalStrengthDbm: parseInteger(payload.signal_strength_dbm ?? wifi.rssi, -1000, 1000),
       status: isLastWill ? null : keep(payload),
     },
   };
@@ -53,7 +53,7 @@ export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMes
 
 type Word = { readonly ok: true; readonly value: string | null } | { readonly ok: false; readonly reason: string };
 
-function readWord(payload: Record<string, unknown>, field: string): Word {
+function parseWord(payload: Record<string, unknown>, field: string): Word {
   const value = payload[field];
   if (value === undefined || value === null || value === '') return { ok: true, value: null };
   const word = typeof value === 'string' ? value.trim() : '';
@@ -61,7 +61,7 @@ function readWord(payload: Record<string, unknown>, field: string): Word {
   return { ok: false, reason: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
 }
 
-function readInteger(value: unknown, min: number, max: number): number | null {
+function parseInteger(value: unknown, min: number, max: number): number | null {
   if (typeof value !== 'number' || !Number.isFinite(value)) return null;
   const whole = Math.trunc(value);
   return whole >= min && whole <= max ? whole : null;

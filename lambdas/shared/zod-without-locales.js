@@ -1,6 +1,6 @@
-// What bundles get for `zod` (lib/ota-function.ts): all that is used of it but its locales, 264 KB of messages in languages
-// that no function speaks. The OpenAPI library hands the whole namespace on, so that no bundler may leave them out by itself.
-// Otherwise as node_modules/zod/v4/classic/external.js; a name that is missing here fails the build.
+// Replaces `zod` in the bundles (lib/ota-function.ts): everything except its locales, which are 264 KB of messages in
+// languages that no function uses. The OpenAPI library re-exports the whole namespace, so no bundler can remove them.
+// Otherwise identical to node_modules/zod/v4/classic/external.js; a missing name fails the build.
 import * as z from './zod-without-locales.js';
 
 export * from '../../node_modules/zod/v4/classic/checks.js';

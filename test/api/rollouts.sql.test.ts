@@ -84,7 +84,7 @@ describe('creating rollouts', () => {
     expect(preview).toMatchObject({ matching: 7, will_be_updated: 4 });
     expect(preview.will_not).toEqual([
       { reason: 'newer than 2.0.0', devices: 2 },
-      { reason: expect.stringMatching(/needs a packet of \d+ bytes, this model takes 256/), devices: 1 },
+      { reason: expect.stringMatching(/needs a packet of \d+ bytes, this model accepts 256/), devices: 1 },
     ]);
   });
 

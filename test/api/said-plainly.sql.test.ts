@@ -21,7 +21,7 @@ beforeEach(async () => {
 const revoke = () => client.revokeRelease('esp32-s3', '2.0.0', 'does not boot');
 
 /** The reason why a call was refused. */
-const whyNot = async (call: Promise<unknown>) => (await refusal(call)).detail;
+const refusalReason = async (call: Promise<unknown>) => (await refusal(call)).detail;
 
 test.each([
   [
@@ -32,7 +32,7 @@ test.each([
   ['already runs the version', '2.0.0', 'd0 would not be updated to 2.0.0: already on 2.0.0.'],
 ])('refuses to update a device that %s, with the reason', async (_, version, why) => {
   await addDevices(db.app, 1, { version });
-  expect(await whyNot(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toBe(why);
+  expect(await refusalReason(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toBe(why);
   expect((await client.rollouts()).items).toEqual([]);
 });
 
@@ -104,7 +104,7 @@ test.each(['resume', 'retry'] as const)('a rollout of a revoked release cannot %
   await service.tick();
   await revoke();
   await service.tick();
-  expect(await whyNot(client.act('r', action, 'all is well'))).toContain(
+  expect(await refusalReason(client.act('r', action, 'all is well'))).toContain(
     'its release was revoked (does not boot); abort it',
   );
 });

@@ -48,7 +48,7 @@ export class TestService {
     this.now = new Date(this.now.getTime() + minutes * 60_000);
   }
 
-  /** The orchestrator looks, and what it asks for is sent. @returns the devices that were sent a command */
+  /** Runs a tick and sends the updates that it dispatches. @returns the devices that were sent a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
     const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids));
@@ -56,7 +56,7 @@ export class TestService {
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }
 
-  /** A status of the device; what it is owed is sent. */
+  /** A status of the device; its pending update is sent. */
   status(deviceId: string, version: string, uptimeSeconds = 30): Promise<void> {
     return this.statuses([deviceId], version, uptimeSeconds);
   }
@@ -106,7 +106,7 @@ export class TestService {
     return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now)).kind;
   }
 
-  /** The whole of a good update: fetched, written, running, survived. Moves the clock by six minutes and more. */
+  /** A complete successful update: fetched, installed, booted, proven. Moves the clock by at least six minutes. */
   async succeed(...devices: string[]): Promise<void> {
     for (const device of devices) {
       await this.fetch(device);

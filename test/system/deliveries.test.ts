@@ -86,7 +86,7 @@ test('a command that would not fit the packet limit is a failed update with the 
     `SELECT * FROM device_update_status WHERE device_id = 'dev-esp32-s3-with-a-long-name' AND completed_at IS NOT NULL`,
   );
   expect({ status, attempt, links }).toEqual({ status: 'failed', attempt: 0, links: [] });
-  expect(error_message).toMatch(/^the command needs a packet of \d+ bytes, this model takes 256/);
+  expect(error_message).toMatch(/^the command needs a packet of \d+ bytes, this model accepts 256/);
 });
 
 test('a link ends with its update, and is no link at all with another character', async () => {

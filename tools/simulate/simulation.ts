@@ -6,7 +6,7 @@ import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
-import { readLink, recordFetches } from '../../lambdas/download/open-link.ts';
+import { recordFetches, resolveLink } from '../../lambdas/download/open-link.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 import { openSimDatabase } from './sim-database.ts';
@@ -246,7 +246,8 @@ export class Simulation {
     const opened: (LinkTarget & { deviceId: string })[] = [];
     for (const [device, { token, version, attempt }] of fetches) {
       const target = parseLinkToken(token, SECRET);
-      const link = target === undefined ? undefined : await this.#survive(() => readLink(this.sql, target, this.now));
+      const link =
+        target === undefined ? undefined : await this.#survive(() => resolveLink(this.sql, target, this.now));
       const isOpen = link?.kind === 'open';
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
       this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));

@@ -241,10 +241,10 @@ describe('a scan', () => {
   });
 
   test('keeps its progress when a tick is cut short', async () => {
-    let limit = 0;
+    let assignments = 0;
     const dying: Sql = {
       query(sql, values) {
-        if (sql.includes('INSERT INTO device_update_status') && ++limit === 3) throw new Error('timed out');
+        if (sql.includes('INSERT INTO device_update_status') && ++assignments === 3) throw new Error('timed out');
         return db.app.query(sql, values);
       },
     };
@@ -319,7 +319,7 @@ const TARGETS = [
   { target_filter: { metadata: { customer: 'x' } } },
 ];
 
-async function happen(event: Event): Promise<void> {
+async function applyEvent(event: Event): Promise<void> {
   if (event.kind === 'status') return service.status(`d${event.device}`, event.version);
   if (event.kind === 'result') return service.result(`d${event.device}`, event.code);
   if (event.kind === 'rollout') {
@@ -390,13 +390,13 @@ test(
   'after any sequence of events, a tick misses no device that a full scan would assign, and all counts are right',
   async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(events, { minLength: 3, maxLength: 6 }), async (happenings) => {
+      fc.asyncProperty(fc.array(events, { minLength: 3, maxLength: 6 }), async (sequence) => {
         await begin();
         await addDevices(db.app, 3);
         await addRollout(db.app, 'first', '2.0.0', AT_ONCE);
         await service.tick();
-        for (const event of happenings) {
-          await happen(event);
+        for (const event of sequence) {
+          await applyEvent(event);
           service.later(1);
           await tickWhileRolloutsHalt();
           expect(await countMissed()).toBe(0);

@@ -32,7 +32,7 @@ const draft = {
 };
 
 /** Ticks until nothing is sent; every update succeeds. */
-async function playOut(): Promise<void> {
+async function runToEnd(): Promise<void> {
   for (let looks = 0; looks < 8; looks++) await service.succeed(...(await service.tick()));
 }
 const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
@@ -41,23 +41,23 @@ describe('a higher-priority rollout', () => {
   test('does not block later rollouts from its devices once it has ended', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10 });
-    await playOut();
+    await runToEnd();
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({ willBeUpdated: 2, willNot: [] });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
-    await playOut();
+    await runToEnd();
     expect(sent()).toEqual(['d0 2.0.0', 'd1 2.0.0', 'd0 3.0.0', 'd1 3.0.0']);
   });
 
   test('blocks other rollouts from the devices that it has updated while it runs', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10, keep_open: true });
-    await playOut();
+    await runToEnd();
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
       willBeUpdated: 0,
       willNot: [{ reason: 'kept by rollout "heavy", which has a higher priority', devices: 1 }],
     });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
-    await playOut();
+    await runToEnd();
     expect(sent()).toEqual(['d0 2.0.0']);
   });
 });
@@ -122,7 +122,7 @@ describe('a newer rollout with a lower version', () => {
     await service.succeed(...(await service.tick()));
     service.absent.clear();
     for (const device of ['d1', 'd2', 'late0']) await service.status(device, '2.0.0');
-    await playOut();
+    await runToEnd();
     expect(sent()).toEqual(['d0 2.0.0']);
     expect(await db.app.query('SELECT state FROM rollout_overview ORDER BY rollout_id')).toEqual([
       { state: 'completed' },
@@ -135,7 +135,7 @@ describe('a newer rollout with a lower version', () => {
     await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
     const filter = { target_type: 'specific', target_filter: { device_ids: ['d0'] } };
     await addRollout(db.app, 'back', '2.0.0', { ...BACK, ...filter });
-    await playOut();
+    await runToEnd();
     expect(sent()).toEqual(['d1 3.0.0']);
   });
 

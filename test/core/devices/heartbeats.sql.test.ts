@@ -24,7 +24,7 @@ async function beat(times: number, version: string, uptimeSeconds = 100_000): Pr
     await service.status('d0', version, uptimeSeconds + n * 60);
   }
 }
-const statusesKept = async () => {
+const storedStatuses = async () => {
   const [row] = await db.app.query<{ n: number }>(
     `SELECT count(*)::integer AS n FROM ota_events WHERE event_type = 'status'`,
   );
@@ -41,7 +41,7 @@ describe('heartbeats of a device with an open update', () => {
     await service.tick();
     await db.app.query(`UPDATE device_update_status SET not_before = not_before + interval '1 day'`);
     await beat(60, '1.0.0');
-    expect(await statusesKept()).toBeLessThan(15);
+    expect(await storedStatuses()).toBeLessThan(15);
     await service.status('d0', '2.0.0');
     expect(await updateOf()).toMatchObject({ status: 'success' });
   });
@@ -54,7 +54,7 @@ describe('heartbeats of a device with an open update', () => {
     service.later(1);
     await service.status('d0', 'v2.0.0', 10);
     await beat(20, 'v2.0.0');
-    expect(await statusesKept()).toBe(1);
+    expect(await storedStatuses()).toBe(1);
     service.later(1);
     await service.status('d0', '1.0.0', 10);
     expect(await updateOf()).toMatchObject({ status: 'rolled_back', completed_at: service.now });

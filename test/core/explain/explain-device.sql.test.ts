@@ -43,7 +43,7 @@ test('explains a missing release by the rejection of its upload', async () => {
 });
 
 describe('explains why a device is not on the version:', () => {
-  const barred: [string, object, object, string, string][] = [
+  const exclusions: [string, object, object, string, string][] = [
     ['another model', { model: 'esp32-c3' }, {}, 'is not of the model esp32-s3', 'does not target it'],
     ['not listed', {}, { target_filter: { device_ids: ['x'] } }, 'is not one of the devices', 'does not target it'],
     ['in no group', {}, { target_filter: { groups: ['beta'] } }, 'is in none of the groups', 'does not target it'],
@@ -81,7 +81,7 @@ describe('explains why a device is not on the version:', () => {
     ['draft', {}, { is_active: false }, 'the rollout is not active', 'until it is'],
     ['not examined yet', {}, {}, 'may be updated', 'assigned by the next tick'],
   ];
-  test.each(barred)('%s', async (_, device, columns, rule, next) => {
+  test.each(exclusions)('%s', async (_, device, columns, rule, next) => {
     await addDevices(db.app, 1, device);
     const id = await addRollout(db.app, 'r', '2.0.0', columns as Record<string, unknown>);
     expect(await explain(id)).toMatchObject({
@@ -213,7 +213,7 @@ describe('a preview', () => {
         { reason: 'below 1.0.0, and no registered release leads there', devices: 9 },
         { reason: 'newer than 2.0.0', devices: 5 },
         { reason: 'the command would not fit its packet', devices: 4 },
-        { reason: 'version unknown', devices: 3 },
+        { reason: 'unknown version', devices: 3 },
       ],
     });
   });

@@ -46,7 +46,7 @@ const inspectFile = ({ file, size }: Sample, options: Partial<InspectOptions> = 
 const hex = (value: number, digits = 8) => `0x${value.toString(16).padStart(digits, '0')}`;
 
 /** The parser's result with the field names of the manifest. */
-function inManifestWords(image: ParsedImage) {
+function toManifestForm(image: ParsedImage) {
   const { header, descriptor, bootloader, appendedSha256, checksum } = image;
   return {
     header: header && {
@@ -104,7 +104,7 @@ function inManifestWords(image: ParsedImage) {
 }
 
 /** The manifest counts the hash that the RTOS SDK appends to an ESP8266 image as trailing bytes. */
-const inManifestWordsOfEsp8266 = (image: ParsedImage, size: number) => ({
+const toManifestFormOfEsp8266 = (image: ParsedImage, size: number) => ({
   count: image.segments.length,
   entry_addr: hex(image.entryAddress),
   segments: image.segments.map(({ loadAddress, dataBytes, fileOffset }) => ({
@@ -134,7 +134,7 @@ describe.skipIf(folder === '')('published images (PAKU_OTA_FIRMWARE_SAMPLES)', (
           expect(message).toContain(sample.expect.detail);
         if (verdict === 'ESP8266_V1' || sample.parsed?.image_len === undefined) return;
         if (image === null) throw new Error(`no parsed image: ${message}`);
-        const found = inManifestWords(image);
+        const found = toManifestForm(image);
         expect(found).toMatchObject(sample.parsed);
         expect(Object.keys(found).filter((key) => found[key as keyof typeof found] !== null)).toEqual(
           Object.keys(found).filter((key) => key in (sample.parsed ?? {})),
@@ -150,7 +150,7 @@ describe.skipIf(folder === '')('published images (PAKU_OTA_FIRMWARE_SAMPLES)', (
         const { verdict, image } = await inspectFile(sample, { acceptEsp8266: true });
         expect(verdict).toBe(sample.file.includes('boot') ? 'NO_FLASH_SEGMENTS' : 'ACCEPT');
         if (image === null) throw new Error('no parsed image');
-        expect(inManifestWordsOfEsp8266(image, sample.size)).toMatchObject(sample.parsed ?? {});
+        expect(toManifestFormOfEsp8266(image, sample.size)).toMatchObject(sample.parsed ?? {});
       },
     );
   }

@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
 const published = () => db.app.query('UPDATE ota_events SET published_at = now() WHERE device_id IS NULL');
-const isAtRest = async () => {
+const hasNoWork = async () => {
   await published();
   return !(await hasWork(db.app, service.now));
 };
@@ -29,20 +29,20 @@ const isAtRest = async () => {
 test('a fleet that only sends heartbeats gives the orchestrator no work', async () => {
   await addDevices(db.app, 3);
   await service.status('d0', '1.0.0');
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
 });
 
 test('there is work from the creation of a rollout until its last device has finished', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { stages: [] });
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
   await service.tick();
   await service.succeed('d0');
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
   service.later(10);
   await service.tick();
   await service.tick();
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
 });
 
 test('a stopped rollout is no work once its pending updates are canceled, and is work again when it is resumed', async () => {
@@ -50,15 +50,15 @@ test('a stopped rollout is no work once its pending updates are canceled, and is
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();
   await stopRollout(db.app, why(id), service.now);
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
   await service.tick();
   await service.tick();
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
   await resumeRollout(db.app, why(id), service.now);
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
   await abortRollout(db.app, why(id), service.now);
   await service.tick();
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
 });
 
 test('changes made by SQL alone are work', async () => {
@@ -67,11 +67,11 @@ test('changes made by SQL alone are work', async () => {
   await service.tick();
   await service.fetch('d0');
   await db.app.query('UPDATE rollout_configurations SET is_active = false WHERE id = :id', { id });
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
   await service.tick();
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
   await db.app.query('UPDATE rollout_configurations SET is_active = true WHERE id = :id', { id });
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
 });
 
 test('an update that continues while its rollout is stopped is work again at its deadline', async () => {
@@ -81,14 +81,14 @@ test('an update that continues while its rollout is stopped is work again at its
   await service.fetch('d0');
   await stopRollout(db.app, why(id), service.now);
   await service.tick();
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
   service.later(20);
-  expect(await isAtRest()).toBe(false);
+  expect(await hasNoWork()).toBe(false);
 });
 
 test('unpublished events and due housekeeping are work', async () => {
   await addRollout(db.app, 'r', '2.0.0', { is_active: false });
-  expect(await isAtRest()).toBe(true);
+  expect(await hasNoWork()).toBe(true);
   await db.app.query(
     `INSERT INTO ota_events (rollout_id, event_type, received_at, payload_hash) VALUES (1, 'rollout_changed', now(), 'x')`,
   );

@@ -30,7 +30,7 @@ function has(program: string): boolean {
   return spawnSync(program, ['--version']).status === 0;
 }
 
-async function backUp(): Promise<void> {
+async function backUpDatabase(): Promise<void> {
   if (dumps) {
     const options = { maxBuffer: 64 * 1024 * 1024 };
     dump = execFileSync('pg_dump', ['--format=custom', `--dbname=${db.url}`], options);
@@ -79,7 +79,7 @@ test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was re
   await addRollout(db.app, 'r', '2.0.0', { stages: [], max_in_flight: 2, probation_minutes: 0 });
   const service = new TestService(db.app);
   expect(await service.tick()).toEqual(['d0', 'd1']);
-  await backUp();
+  await backUpDatabase();
 
   // The backup does not contain that d0, d1 and d2 were updated and that d3 was sent an update and rolls back.
   await service.succeed('d0', 'd1');

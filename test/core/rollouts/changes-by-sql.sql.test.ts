@@ -202,7 +202,7 @@ describe('a percentage that is edited while a rollout runs', () => {
 
 describe('stages that are edited while a rollout runs', () => {
   /** Every update succeeds while the rollout continues. */
-  async function playOut(): Promise<unknown> {
+  async function runToEnd(): Promise<unknown> {
     let succeeded = 0;
     for (let looks = 0; looks < 60; looks++) {
       await service.tick();
@@ -226,7 +226,7 @@ describe('stages that are edited while a rollout runs', () => {
     await addRollout(db.app, 'r', '2.0.0', { stages });
     await service.tick();
     await set(`stages = ${edited}`);
-    expect(await playOut()).toEqual({ paused_reason: null, is_completed: true, success: 20 });
+    expect(await runToEnd()).toEqual({ paused_reason: null, is_completed: true, success: 20 });
   });
 
   test('added to a slow start that has already assigned all devices halt it with the reason', async () => {
@@ -282,7 +282,7 @@ test('a rollout whose tick fails is reported and does not prevent others from ru
   await addRollout(db.app, 'good', '2.0.0', AT_ONCE);
   const failing: Sql = {
     async query(sql, values) {
-      if (sql.includes('AS rivals') && values?.id === bad) throw new Error('the answer is too large');
+      if (sql.includes('AS higher_priority_digest') && values?.id === bad) throw new Error('the answer is too large');
       return db.app.query(sql, values);
     },
   };

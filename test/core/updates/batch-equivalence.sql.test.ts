@@ -43,7 +43,7 @@ const garbage = (second: fc.Arbitrary<number>, isStatus: fc.Arbitrary<boolean>, 
   fc.array(fc.tuple(second, fc.constantFrom(...GARBAGE), isStatus), length);
 
 /** Messages of one device about its command and otherwise; any of them may be lost before the rule. */
-const lives = (device: string) =>
+const messagesOf = (device: string) =>
   fc
     .record({
       end: fc.constantFrom('runs', 'boots back', 'dies young', 'fails', 'says nothing more'),
@@ -90,7 +90,7 @@ const lives = (device: string) =>
       return said.filter((_, n) => isLost[n] !== 0);
     });
 
-const histories = fc.tuple(lives('d0'), lives('d1'), lives('d2')).map((all) => all.flat());
+const histories = fc.tuple(messagesOf('d0'), messagesOf('d1'), messagesOf('d2')).map((all) => all.flat());
 
 /** Processes a batch like the two ingestion functions do. */
 async function ingest(queue: Queued['queue'], batch: readonly Queued[]): Promise<void> {

@@ -38,7 +38,7 @@ const STORIES = {
     { second: 121 + wait, said: status('1.0.0', 2) },
     { second: 181 + wait, said: status('1.0.0', 62) },
   ],
-  'boots, lives a little and boots back': (wait: number) => [
+  'boots, runs for a while and rolls back': (wait: number) => [
     { second: 101 + wait, said: status('2.0.0', 2) },
     { second: 141 + wait, said: status('1.0.0', 3) },
     { second: 201 + wait, said: status('1.0.0', 63) },
