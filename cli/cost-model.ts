@@ -64,7 +64,7 @@ export const STATEMENTS_A_REPORT_BATCH = 7;
 const BATCH = 1_000;
 const BATCH_WINDOW_SECONDS = 1;
 const QUEUES = 4;
-/** test/lib/alarms.system.test.ts counts the alarms. */
+/** test/lib/monitoring/alarms.system.test.ts counts the alarms. */
 export const FIXED = { secrets: 3, alarms: 22, metrics: 5 };
 /** Reports of one update: accepted, progress, verifying, installing, result. A device that reports each second says more. */
 const REPORTS_AN_UPDATE = 8;

@@ -36,6 +36,37 @@ const CORE: Record<string, readonly string[]> = {
   explain: ['assignment', 'db', 'policy', 'releases', 'rollouts', 'targeting', 'updates', 'util'],
 };
 
+/** The folders of lib/, likewise: one per capability, below the stacks that compose them. */
+const LIB: Record<string, readonly string[]> = {
+  settings: [],
+  monitoring: ['settings'],
+  shared: ['monitoring', 'settings'],
+  database: ['monitoring', 'settings', 'shared'],
+  'firmware-store': ['settings', 'shared'],
+  'front-door': ['monitoring', 'settings'],
+  provisioning: ['database', 'settings', 'shared'],
+  downloads: ['database', 'firmware-store', 'front-door', 'settings', 'shared'],
+  dispatch: ['database', 'downloads', 'firmware-store', 'settings', 'shared'],
+  ingestion: ['database', 'dispatch', 'firmware-store', 'monitoring', 'shared'],
+  releases: ['database', 'firmware-store', 'monitoring', 'settings', 'shared'],
+  orchestration: ['database', 'dispatch', 'firmware-store', 'monitoring'],
+  'operator-api': ['database', 'firmware-store', 'front-door', 'provisioning', 'shared'],
+  stacks: [
+    'database',
+    'dispatch',
+    'downloads',
+    'firmware-store',
+    'front-door',
+    'ingestion',
+    'monitoring',
+    'operator-api',
+    'orchestration',
+    'provisioning',
+    'releases',
+    'settings',
+  ],
+};
+
 /** The folders of local/, likewise. A service imports the kernel only, so that each can be read alone. */
 const LOCAL: Record<string, readonly string[]> = {
   kernel: [],
@@ -92,14 +123,15 @@ test('a folder that has an index is imported by its index, except by the tests o
   expect(wrong.map(say)).toEqual([]);
 });
 
-test('every folder of core/ and local/ has an index', () => {
-  const folders = ['core', 'local'].flatMap(tracked).map(moduleOf);
+test('every folder of core/, lib/ and local/ has an index', () => {
+  const folders = ['core', 'lib', 'local'].flatMap(tracked).map(moduleOf);
   expect(folders).not.toContain(undefined);
   expect(folders.length).toBeGreaterThan(100);
 });
 
 describe.each([
   ['core', CORE],
+  ['lib', LIB],
   ['local', LOCAL],
 ])('%s/', (top, layers) => {
   test('has the folders of its layers', () => {
@@ -191,5 +223,12 @@ test('bundles import zod as a namespace: a named import would bundle all of it',
   const wrong = ['core', 'lambdas']
     .flatMap(tracked)
     .filter((file) => /import \{[^}]*\bz\b[^}]*\} from 'zod'/.test(readFileSync(join(ROOT, file), 'utf8')));
+  expect(wrong).toEqual([]);
+});
+
+test('the stacks of lib/ only compose capabilities: they grant nothing and create no function, queue or rule', () => {
+  const wrong = tracked('lib/stacks').filter((file) =>
+    /from 'aws-cdk-lib\/|PolicyStatement|addEnvironment/.test(readFileSync(join(ROOT, file), 'utf8')),
+  );
   expect(wrong).toEqual([]);
 });

@@ -25,7 +25,7 @@ export async function addDeadLetter({ runtime }: TestSystem, queue: string, body
 
 /** The same with a status of a device that has yet to be registered by it. */
 export async function addDeadStatus(system: TestSystem, deviceId: string): Promise<void> {
-  const queue = deadLetterQueues().find((name) => name.startsWith('StatusQueue'));
+  const queue = deadLetterQueues().find((name) => name.startsWith('IngestStatusQueue'));
   if (queue === undefined) throw new Error('there is no dead-letter queue of statuses');
   const payload = Buffer.from('{"firmware_version":"1.0.0"}').toString('base64');
   const said = { payload, topic: `paku/edge/${deviceId}/status`, received_at: system.now().getTime() };

@@ -1,6 +1,6 @@
 import type { Audit, Grant } from '../../local/kernel/index.ts';
 
-/** The role of AWS IoT when it provisions a device; `test/lib/provisioning.system.test.ts` has its grants one by one. */
+/** The role of AWS IoT when it provisions a device; `test/lib/provisioning/provisioning.system.test.ts` has its grants one by one. */
 const PROVISIONING = 'ProvisioningRole ';
 
 /** Lambda writes logs and traces in a function's name, AWS IoT provisions devices, and nothing on this machine does. */

@@ -40,7 +40,7 @@ export async function measureRegistering(log: (line: string) => void): Promise<R
         const Body = buildImage({ version, codeBytes: size });
         await s3.send(new PutObjectCommand({ Bucket: bucket, Key: `firmware/${version}/esp32-s3.bin`, Body }));
         const event = join(folder, 'event.json');
-        writeFileSync(event, JSON.stringify(sqsEvent(functions.takeQueued('UploadQueue'))));
+        writeFileSync(event, JSON.stringify(sqsEvent(functions.takeQueued('RegisterReleaseQueue'))));
         peaks.push(await peakMiB(functions.fn('RegisterRelease').options, event));
         const [release] = await db.app.query('SELECT 1 FROM firmware_releases WHERE version = :version', { version });
         if (release === undefined) {

@@ -82,11 +82,11 @@ async function arrange(system: TestSystem, fleet: Fleet, plan: FaultPlan): Promi
   await start('provisional', 'downloading', 'sent', 'owed');
   await system.later(0);
   await fleet.provisional.update();
-  hold('StatusQueue', 'OtaQueue');
+  hold('IngestStatusQueue', 'IngestOtaQueue');
   await start('reported');
   await system.later(0);
   await until('the device runs its target', () => fleet.reported.device('reported').firmwareVersion === TARGET);
-  hold('StatusQueue', 'OtaQueue', 'DispatchQueue', 'UploadQueue');
+  hold('IngestStatusQueue', 'IngestOtaQueue', 'DispatchQueue', 'RegisterReleaseQueue');
   await start('queued');
   await system.later(0);
   await system.upload(`firmware/${TARGET}/uploaded.bin`, buildImage({ version: TARGET, project: 'uploaded' }));
