@@ -37,7 +37,11 @@ const BUNDLING: BundlingOptions = {
   banner: REQUIRE_BANNER,
   loader: { '.sql': 'text' },
   tsconfig: `${ROOT}tsconfig.json`,
-  esbuildArgs: { '--alias:zod': `${ROOT}lambdas/shared/zod-without-locales.js` },
+  esbuildArgs: {
+    '--alias:zod': `${ROOT}lambdas/shared/zod-without-locales.js`,
+    // esbuild applies an alias to the subpaths of a package too, and the file above imports this one.
+    '--alias:zod/v4': 'zod/v4',
+  },
 };
 
 /** A single error can be a database that took long to resume, and its event is retried; two in this time are not. */

@@ -232,3 +232,15 @@ test('the stacks of lib/ only compose capabilities: they grant nothing and creat
   );
   expect(wrong).toEqual([]);
 });
+
+test('functions use no part of zod that is left out of their bundles', () => {
+  const shim = readFileSync(join(ROOT, 'lambdas/shared/zod-without-locales.js'), 'utf8');
+  const leftOut = [...shim.matchAll(/^export const (\w+) = undefined;$/gm)].map(([, name]) => name);
+  expect(leftOut).toContain('locales');
+  const used = new RegExp(`\\bz\\.(${leftOut.join('|')})\\b`);
+  const wrong = ['api', 'core', 'lambdas'].flatMap(tracked).filter((file) => {
+    const source = readFileSync(join(ROOT, file), 'utf8');
+    return !source.includes("import type * as z from 'zod'") && used.test(source);
+  });
+  expect(wrong).toEqual([]);
+});
