@@ -16,11 +16,16 @@ export const MOST_A_MINUTE = {
 /** So many in a batch are worth a look at what came before. */
 const SUSPICIOUS = 10;
 
-interface Message {
+/** What the limit needs to know about a message, besides the source that it is counted for. */
+interface Counted {
+  readonly receivedAt: Date;
+  /** Two messages of one source with the same time and hash are copies. */
+  readonly payloadHash: string;
+}
+
+interface Message extends Counted {
   readonly topic: string;
   readonly clientId: string | null;
-  readonly receivedAt: Date;
-  readonly payloadHash: string;
 }
 
 export interface Limited<M> {
@@ -30,24 +35,26 @@ export interface Limited<M> {
   readonly dropped: readonly M[];
 }
 
-/** What was taken of a topic and minute by earlier batches. */
+/** What was taken of a source and minute by earlier batches. */
 interface Kept {
   readonly messages: number;
   /** Messages of this batch among them: a second delivery takes no room. */
-  readonly again: ReadonlySet<Message>;
+  readonly again: ReadonlySet<Counted>;
 }
 
 /**
- * The first of each topic and minute, so that a device that floods one does not fill the database. Copies count once.
- * @param most messages on one topic within a minute
- * @param before what was taken already, by topic and minute
+ * The first messages of each source and minute, so that one source cannot fill the database. Copies count once.
+ * @param most messages of one source within a minute
+ * @param sourceOf what the limit applies to: the topic or the device of a message
+ * @param before what was taken already, by source and minute
  */
-export function limitFloods<M extends Message>(
+export function limitFloods<M extends Counted>(
   messages: readonly M[],
   most: number,
+  sourceOf: (message: M) => string,
   before: ReadonlyMap<string, Kept> = new Map(),
 ): Limited<M> {
-  const limited = [...byTopicAndMinute(messages)].map(([key, said]) => {
+  const limited = [...bySourceAndMinute(messages, sourceOf)].map(([key, said]) => {
     const { messages: kept, again } = before.get(key) ?? { messages: 0, again: new Set() };
     const news = said.filter((message) => !again.has(message));
     news.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
@@ -64,7 +71,7 @@ export function limitFloods<M extends Message>(
 export function describeFloods(dropped: readonly Message[], most: number): RejectedMessage[] {
   const payload = new Uint8Array();
   const reason = `flood: more than ${most} messages on this topic within a minute; those above were not kept`;
-  return [...byTopicAndMinute(dropped).values()].flatMap(([first]) => {
+  return [...bySourceAndMinute(dropped, topicOf).values()].flatMap(([first]) => {
     if (first === undefined) return [];
     const { topic, clientId, receivedAt } = first;
     return { topic, clientId, receivedAt: minuteOf(receivedAt), reason, payload, payloadHash: sha256(payload) };
@@ -80,7 +87,7 @@ export async function limitReports<M extends Message & { readonly report: { devi
     device_id: deviceId,
     event_type: type,
   }));
-  return limitFloods(messages, MOST_A_MINUTE.reports, await readKept(sql, KEPT_REPORTS, suspects));
+  return limitFloods(messages, MOST_A_MINUTE.reports, topicOf, await readKept(sql, KEPT_REPORTS, suspects));
 }
 
 /** Rejections within their limit, those of earlier batches included, and a row for each flood of them. */
@@ -90,7 +97,7 @@ export async function limitRejections(
 ): Promise<readonly RejectedMessage[]> {
   const suspects = suspectsAmong(messages, ({ topic }) => ({ topic }));
   const before = await readKept(sql, KEPT_REJECTIONS, suspects);
-  const { taken, dropped } = limitFloods(messages, MOST_A_MINUTE.rejections, before);
+  const { taken, dropped } = limitFloods(messages, MOST_A_MINUTE.rejections, topicOf, before);
   return [...taken, ...describeFloods(dropped, MOST_A_MINUTE.rejections)];
 }
 
@@ -102,7 +109,7 @@ interface Suspect<M extends Message> {
 }
 
 function suspectsAmong<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Suspect<M>[] {
-  return [...byTopicAndMinute(messages)].flatMap(([key, said]) => {
+  return [...bySourceAndMinute(messages, topicOf)].flatMap(([key, said]) => {
     const [first] = said;
     return first === undefined || said.length < SUSPICIOUS ? [] : [{ key, said, source: sourceOf(first) }];
   });
@@ -148,12 +155,17 @@ async function readKept<M extends Message>(
   );
 }
 
-/** One copy of each message. */
-const byTopicAndMinute = <M extends Message>(messages: readonly M[]) =>
-  groupBy(onceEach(messages), ({ topic, receivedAt }) => `${minuteOf(receivedAt).toISOString()} ${topic}`);
+const topicOf = ({ topic }: Message) => topic;
 
-function onceEach<M extends Message>(messages: readonly M[]): M[] {
-  const nameOf = ({ topic, receivedAt, payloadHash }: M) => `${receivedAt.getTime()} ${payloadHash} ${topic}`;
+/** One copy of each message. */
+const bySourceAndMinute = <M extends Counted>(messages: readonly M[], sourceOf: (message: M) => string) =>
+  groupBy(
+    onceEach(messages, sourceOf),
+    (message) => `${minuteOf(message.receivedAt).toISOString()} ${sourceOf(message)}`,
+  );
+
+function onceEach<M extends Counted>(messages: readonly M[], sourceOf: (message: M) => string): M[] {
+  const nameOf = (message: M) => `${message.receivedAt.getTime()} ${message.payloadHash} ${sourceOf(message)}`;
   return [...new Map(messages.map((message) => [nameOf(message), message])).values()];
 }
 

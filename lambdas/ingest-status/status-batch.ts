@@ -52,7 +52,7 @@ export async function storeStatusBatch(
     if (reason !== undefined) all.push(rejectMessage(message, reason));
   }
   const messages = statuses.map(({ message }) => message);
-  const { dropped } = limitFloods(messages, MOST_A_MINUTE.statuses);
+  const { dropped } = limitFloods(messages, MOST_A_MINUTE.statuses, ({ topic }) => topic);
   await recordRejectedMessages(sql, [...all, ...describeFloods(dropped, MOST_A_MINUTE.statuses)]);
   return { owed, rejected: all.length, dropped: dropped.length };
 }

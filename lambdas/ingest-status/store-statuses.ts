@@ -92,8 +92,8 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
 /** A status that names a version is evidence of what runs, for devices with an update under way; a flood of them is not. */
 async function recordProofOfBoot(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
   const proofs = statuses.filter(({ report }) => report.version !== null && report.online);
-  const sources = proofs.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
-  const reports = limitFloods(sources, MOST_A_MINUTE.statuses).taken.map(toReport);
+  const { taken } = limitFloods(proofs, MOST_A_MINUTE.statuses, ({ report }) => report.deviceId);
+  const reports = taken.map(toReport);
   for (const batch of inBatches(reports)) await judgeUpdates(sql, await recordReports(sql, batch), now);
 }
 
