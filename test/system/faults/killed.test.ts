@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,6 +13,7 @@ import { buildImage } from '../../../fleet/build-image.ts';
 import { VirtualDevice } from '../../../fleet/virtual-device.ts';
 import type { Endpoints } from '../../../local/home/index.ts';
 import { CertificateAuthority } from '../../../local/kernel/index.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 import { addRollout } from '../../support/rows.ts';
 
@@ -31,7 +31,7 @@ class Start {
   #output = '';
 
   async prepare(): Promise<void> {
-    this.#ports = (await Promise.all([1, 2, 3, 4].map(freePort))).join(',');
+    this.#ports = (await freePorts(4)).join(',');
     this.#server = await ownDatabase();
   }
 
@@ -73,15 +73,6 @@ class Start {
   #hear(text: Buffer): void {
     this.#output = (this.#output + text.toString()).slice(-4_000);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const start = new Start();
