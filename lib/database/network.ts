@@ -8,7 +8,10 @@ export interface Network {
   readonly subnets: ISubnet[];
 }
 
-/** The network of the settings, or one that is made for the cluster. Isolated subnets suffice: the Data API needs no route. */
+/**
+ * The network of the settings, or one that is made for the cluster. Isolated subnets suffice: the Data API needs no
+ * route.
+ */
 export function databaseNetwork(scope: Construct, { vpc }: Settings): Network {
   return vpc === undefined ? newNetwork(scope) : existingNetwork(scope, vpc);
 }

@@ -8,7 +8,9 @@ import { ENV } from '../../core/util/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { acknowledgeWildcard, removalPolicyOf } from '../shared/index.ts';
 
-/** The bucket's ARN as cdk-nag writes it in the other stack. It contains the bucket's logical id, which must not change. */
+/**
+ * The bucket's ARN as cdk-nag writes it in the other stack. It contains the bucket's logical id, which must not change.
+ */
 const BUCKET_ARN_EXPORT = 'PakuOtaData:ExportsOutputFnGetAttFirmwareBucket59E574FAArn70433906';
 
 /** The bucket of uploads and released images: private, TLS only, versioned, with its events on EventBridge. */
@@ -89,7 +91,10 @@ export class FirmwareStore extends Construct {
     fn.addEnvironment(ENV.idleSweepMinutes, String(this.idleSweepMinutes));
   }
 
-  /** Limits every presigned URL, whoever made it. In milliseconds; a request that is signed in its header is minutes old. */
+  /**
+   * Limits every presigned URL, whoever made it. In milliseconds; a request that is signed in its header is minutes
+   * old.
+   */
   private denyOldSignatures(): void {
     this.bucket.addToResourcePolicy(
       new PolicyStatement({

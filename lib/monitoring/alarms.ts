@@ -47,7 +47,9 @@ export class Alarms extends Construct {
     if (settings.alarmEmail !== undefined) this.topic.addSubscription(new EmailSubscription(settings.alarmEmail));
   }
 
-  /** Adds an alarm to the construct that owns the metric. It goes off at a value of 1 or more unless the options differ. */
+  /**
+   * Adds an alarm to the construct that owns the metric. It goes off at a value of 1 or more unless the options differ.
+   */
   add(scope: Construct, id: string, { metric, description, section, ...options }: AlarmProps): void {
     const alarm = metric.createAlarm(scope, id, {
       threshold: 1,

@@ -5,7 +5,9 @@ import { Schedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import type { Construct } from 'constructs';
 
-/** Invokes a function every so many minutes. An invocation that is late or fails is dropped: the next one does its work. */
+/**
+ * Invokes a function every so many minutes. An invocation that is late or fails is dropped: the next one does its work.
+ */
 export function scheduleFunction(scope: Construct, fn: LambdaFunction, minutes: number): void {
   const noRetry = { retryAttempts: 0, maxEventAge: Duration.seconds(60) };
   fn.configureAsyncInvoke(noRetry);

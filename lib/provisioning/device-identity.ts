@@ -7,7 +7,8 @@ import { grantIotWildcards, iotArn, type OtaFunction } from '../shared/index.ts'
 const THING = '${iot:Connection.Thing.ThingName}';
 
 /**
- * What a device may do with its certificate: connect as itself, publish and subscribe in its own two subtrees of topics, and
+ * What a device may do with its certificate: connect as itself, publish and subscribe in its own two subtrees of
+ * topics, and
  * retain its status. Firmware uses more topics of these subtrees than this service, and AWS closes the connection of a
  * client that publishes elsewhere.
  */
@@ -26,7 +27,10 @@ export class DeviceIdentity extends Construct {
     this.thingGroup = new CfnThingGroup(this, 'ThingGroup');
   }
 
-  /** Lets a function revoke the certificates of a device and close its connection. IAM cannot tell devices from other things. */
+  /**
+   * Lets a function revoke the certificates of a device and close its connection. IAM cannot tell devices from other
+   * things.
+   */
   grantRevoke({ role }: OtaFunction): void {
     const actions = {
       thing: ['iot:DescribeThing', 'iot:ListThingPrincipals'],

@@ -31,7 +31,7 @@ export class GrantBook implements Audit {
     return text !== this.#without;
   }
 
-  judged(call: Grant, allowed: boolean, by: readonly Grant[]): void {
+  evaluated(call: Grant, allowed: boolean, by: readonly Grant[]): void {
     if (allowed) for (const grant of by) this.#isUsed.set(textOf(grant), true);
     else if (isCall(call)) this.#refused.add(textOf(call));
   }

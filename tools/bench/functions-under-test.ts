@@ -44,7 +44,7 @@ export async function openFunctions(
   const provided: Record<string, AwsService> = {};
   const signing = { host: '127.0.0.1', region: 'eu-west-1', identities, clock: clock.now };
   const aws = await startAwsServer({ ...signing, port: 0, services: provided });
-  const around = {
+  const deps = {
     home,
     identities,
     clock,
@@ -54,7 +54,7 @@ export async function openFunctions(
     awsUrl: aws.url,
     apiUrl: 'https://api.example',
   };
-  const system = readSystem(ASSEMBLY, { ...around, onFailure: (error) => console.error(error.message) });
+  const system = readSystem(ASSEMBLY, { ...deps, onFailure: (error) => console.error(error.message) });
   const engine = openPostgres(databaseUrl);
   const store = new S3Store(home.path('s3'), [system.bucket], clock.now);
   store.onObjectCreated((created) => system.putEvent(objectCreatedEvent(created)));
