@@ -221,7 +221,7 @@ class Story {
         this.#busy.add(deviceId);
       }
       // The first command is before downloads and reports, the first image that is written before confirmations.
-      if ((event.kind === 'command' || event.kind === 'written') && !this.#seen.has(event.kind)) this.#phase();
+      if ((event.kind === 'command' || event.kind === 'installed') && !this.#seen.has(event.kind)) this.#phase();
       this.#seen.add(event.kind);
       if (event.kind === 'connected' || event.kind === 'failed') this.#busy.delete(deviceId);
     });

@@ -1,8 +1,8 @@
 import type { ImageDownload, OpenImage } from './install-image.ts';
 import { OtaFailure } from './ota-failure.ts';
 
-/** Makes the first `times` downloads break off once half of the image has come. */
-export function failingFirst(times: number, open: OpenImage): OpenImage {
+/** Makes the first `times` downloads fail after half of the image. */
+export function failFirstDownloads(times: number, open: OpenImage): OpenImage {
   let left = times;
   return async (url, signal) => {
     const image = await open(url, signal);

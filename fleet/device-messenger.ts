@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { OtaCommand } from './command.ts';
-import type { DeviceHappening } from './device-events.ts';
+import type { DeviceStateChange } from './device-events.ts';
 import type { DeviceProfile } from './device-options.ts';
 import type { MqttSession } from './mqtt-session.ts';
 import {
@@ -16,9 +16,9 @@ import { type DeviceTopics, topicsOf } from './topics.ts';
 
 const RSSI_DBM = -61;
 
-/** Puts what a device has to say into its generation's words, and sends it as well as the link lets it. */
-export class DeviceVoice {
-  /** What is said while there is no connection is lost. */
+/** Sends the messages of a device in the format of its firmware generation. */
+export class DeviceMessenger {
+  /** Without a session, messages are lost. */
   session: MqttSession | undefined;
   readonly topics: DeviceTopics;
   readonly bootedAt: number;
@@ -27,7 +27,7 @@ export class DeviceVoice {
   constructor(
     private readonly profile: DeviceProfile,
     private readonly version: string,
-    private readonly tell: (happening: DeviceHappening) => void,
+    private readonly notify: (change: DeviceStateChange) => void,
   ) {
     this.topics = topicsOf(profile.topicPrefix, profile.deviceId, profile.topicFamily);
     this.clock = profile.clock;
@@ -57,7 +57,7 @@ export class DeviceVoice {
   private publish(topic: string, payload: Record<string, unknown>, retain = false): void {
     const lost = this.profile.random() < (this.profile.behaviours.loseMessages ?? 0);
     if (this.session?.connected && !lost) this.session.publish(topic, JSON.stringify(payload), retain);
-    else this.tell({ kind: 'lostMessage', topic });
+    else this.notify({ kind: 'lostMessage', topic });
   }
 
   private about(command: OtaCommand): OtaContext {
@@ -65,7 +65,7 @@ export class DeviceVoice {
     return { form, timestamp: this.timestamp(), currentVersion: this.version, targetVersion: command.version };
   }
 
-  /** Before NTP has synced, the clock counts from the epoch at boot. */
+  /** Until NTP has synchronized the clock, it counts from the epoch at boot. */
   private timestamp(): string {
     const now = this.clock.now();
     return deviceTimestamp(this.profile.behaviours.clockUnsynced ? now - this.bootedAt : now);
