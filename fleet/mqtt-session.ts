@@ -139,8 +139,7 @@ export class MqttSession {
 
   /**
    * PubSubClient drops a PUBLISH that exceeds its buffer, without a callback or a PUBACK. mqtt.js has no setting for
-   * that,
-   * but it emits each packet before it handles it, and acknowledges only packets with a QoS.
+   * that, but it emits each packet before it handles it, and acknowledges only packets with a QoS.
    */
   private limitPackets(client: MqttClient): void {
     const fits = (packet: IPublishPacket) => packetBytes(packet.length ?? 0) <= this.options.packetLimit;

@@ -15,8 +15,7 @@ const CURVES = {
 
 /**
  * Signs an image for secure boot v2 as `espsecure sign-data --version 2` does: it pads the image to a sector and
- * appends a
- * sector with one block per key (secure-boot-v2.rst, "Signature Block Format").
+ * appends a sector with one block per key (secure-boot-v2.rst, "Signature Block Format").
  * @param keys at most three private keys: RSA-3072, P-192, P-256 or P-384
  */
 export function signImage(image: Buffer, keys: readonly KeyObject[]): Buffer {

@@ -14,10 +14,8 @@ export interface TopicRulesProps {
 
 /**
  * One rule per topic filter, which puts messages on a queue unchanged. The SQL wraps the payload and does not parse it,
- * so a
- * payload cannot claim another device id, and invalid JSON arrives and is recorded. The message carries the broker's
- * receive
- * time.
+ * so a payload cannot claim another device id, and invalid JSON arrives and is recorded. The message carries the
+ * broker's receive time.
  */
 export class TopicRules extends Construct {
   constructor(scope: Construct, id: string, { topicFilters, queue, undelivered }: TopicRulesProps) {

@@ -1,7 +1,6 @@
 /**
  * Anchors of the sections of docs/runbook.md that an alarm can name. An alarm that names another one does not compile,
- * and
- * a test compares this list with the document.
+ * and a test compares this list with the document.
  */
 export const RUNBOOK_SECTIONS = [
   'dead-letters',

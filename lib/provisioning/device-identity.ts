@@ -8,9 +8,8 @@ const THING = '${iot:Connection.Thing.ThingName}';
 
 /**
  * What a device may do with its certificate: connect as itself, publish and subscribe in its own two subtrees of
- * topics, and
- * retain its status. Firmware uses more topics of these subtrees than this service, and AWS closes the connection of a
- * client that publishes elsewhere.
+ * topics, and retain its status. Firmware uses more topics of these subtrees than this service, and AWS closes the
+ * connection of a client that publishes elsewhere.
  */
 export class DeviceIdentity extends Construct {
   readonly policy: CfnPolicy;

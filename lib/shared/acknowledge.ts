@@ -3,8 +3,7 @@ import type { IConstruct } from 'constructs';
 
 /**
  * Records why a policy needs a wildcard. cdk-nag compares the exact text of the resource, so a new or a wider wildcard
- * still
- * fails synth.
+ * still fails synth.
  */
 export function acknowledgeWildcard(scope: IConstruct, resource: string, reason: string): void {
   Validations.of(scope).acknowledge({ id: `AwsSolutions-IAM5[Resource::${resource}]`, reason });

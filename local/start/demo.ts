@@ -73,8 +73,8 @@ function ownFleet(home: string, own: OwnImage | undefined): OwnFleet | undefined
 
 /**
  * Plays a release day: a fleet that reports, an uploaded image and a rollout. Unless the user brings an image, a build
- * that
- * does not boot follows, and its rollout is halted. The demonstration uses only the public interfaces: MQTT, S3 and SQL.
+ * that does not boot follows, and its rollout is halted. The demonstration uses only the public interfaces: MQTT, S3
+ * and SQL.
  * @returns a function that stops it
  */
 export async function startDemo(

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-/** A fresh pair for each way to sign; two of the kinds that are used most. */
+/** New key pairs, one per signature type and two of the most used types. */
 export const signingKeys = () => ({
   rsa: generateKeyPairSync('rsa', { modulusLength: 3072 }),
   p192: generateKeyPairSync('ec', { namedCurve: 'prime192v1' }),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/start/index.ts';
-import { GrantBook } from '../support/grant-book.ts';
+import { GrantRecorder } from '../support/grant-recorder.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 const chip = 'ESP32-S3';
@@ -15,11 +15,11 @@ const MODELS = {
 };
 const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
 
-const book = new GrantBook();
+const grants = new GrantRecorder();
 let system: TestSystem;
 beforeAll(async () => {
   await synthesize(assembly, { models: MODELS });
-  system = await startTestSystem(assembly, {}, undefined, book);
+  system = await startTestSystem(assembly, {}, undefined, grants);
 });
 afterAll(async () => {
   await system?.close();
@@ -105,7 +105,7 @@ test('a link ends with its update, and is no link at all with another character'
 
 test('what these settings let dispatch read, beside the default, is read', () => {
   for (const grant of ['DispatchRole s3:GetObject firmwarebucket/releases/*']) {
-    expect(book.all).toContain(grant);
-    expect(book.unused).not.toContain(grant);
+    expect(grants.all).toContain(grant);
+    expect(grants.unused).not.toContain(grant);
   }
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ASSEMBLY } from '../support/assembly.ts';
-import { GrantBook, isDoneByAws } from '../support/grant-book.ts';
+import { GrantRecorder, isDoneByAws } from '../support/grant-recorder.ts';
 import { STORIES } from '../support/grant-story.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -29,36 +29,36 @@ const REVIEWED: Readonly<Record<string, string>> = {
   [`the device policy iot:Subscribe topicfilter/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
 };
 
-const book = new GrantBook();
+const grants = new GrantRecorder();
 let system: TestSystem;
 beforeAll(async () => {
-  system = await startTestSystem(ASSEMBLY, {}, {}, book);
+  system = await startTestSystem(ASSEMBLY, {}, {}, grants);
 });
 afterAll(() => system?.close());
 
-for (const { name, play } of STORIES) test(name, () => play(system, book));
+for (const { name, play } of STORIES) test(name, () => play(system, grants));
 
 test('each grant was needed by one of these stories', () => {
-  expect(book.unused).toEqual([]);
+  expect(grants.unused).toEqual([]);
 });
 
 test('no function and no service did what it has no grant for', () => {
-  expect(book.refused).toEqual([]);
+  expect(grants.refused).toEqual([]);
 });
 
 test('each wildcard is a reviewed one, and each reviewed one is there', () => {
-  const wildcards = book.all.filter((text) => /[*?]/.test(text) && !isDoneByAws(text));
+  const wildcards = grants.all.filter((text) => /[*?]/.test(text) && !isDoneByAws(text));
   expect(wildcards).toEqual(Object.keys(REVIEWED).sort());
 });
 
 test('each function may write to its own log group, and send traces, which belong to no resource', () => {
   const functions = new Set(
-    book.all.filter((text) => text.includes('rds-data:')).map((text) => text.split('Role ')[0]),
+    grants.all.filter((text) => text.includes('rds-data:')).map((text) => text.split('Role ')[0]),
   );
   const expected = [...functions].flatMap((name) => [
     ...['CreateLogStream', 'PutLogEvents'].map((action) => `${name}Role logs:${action} log-group:${name}Logs:*`),
     ...['PutTelemetryRecords', 'PutTraceSegments'].map((action) => `${name}Role xray:${action} *`),
   ]);
   expect(functions.size).toBe(9);
-  expect(book.all.filter((text) => / (logs|xray):/.test(text))).toEqual(expected.sort());
+  expect(grants.all.filter((text) => / (logs|xray):/.test(text))).toEqual(expected.sort());
 });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/start/index.ts';
 import { Cli } from '../support/cli.ts';
-import { GrantBook } from '../support/grant-book.ts';
+import { GrantRecorder } from '../support/grant-recorder.ts';
 import { signingKeys } from '../support/signing-keys.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -30,11 +30,11 @@ const SETTINGS = {
 };
 const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
 
-const book = new GrantBook();
+const grants = new GrantRecorder();
 let system: TestSystem;
 beforeAll(async () => {
   await synthesize(assembly, SETTINGS);
-  system = await startTestSystem(assembly, {}, undefined, book);
+  system = await startTestSystem(assembly, {}, undefined, grants);
 });
 afterAll(async () => {
   await system?.close();
@@ -216,7 +216,7 @@ test('what trusted keys let registration read, beside the default, is read', () 
     'RegisterReleaseRole s3:GetObject firmwarebucket/firmware/*',
     'RegisterReleaseRole s3:ListBucket firmwarebucket',
   ]) {
-    expect(book.all).toContain(grant);
-    expect(book.unused).not.toContain(grant);
+    expect(grants.all).toContain(grant);
+    expect(grants.unused).not.toContain(grant);
   }
 });

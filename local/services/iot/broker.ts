@@ -38,8 +38,7 @@ export interface Broker {
 
 /**
  * Starts an MQTT broker over TLS with client certificates. The policy document of the template lets a certificate act
- * only
- * as its own device. As on AWS, a client is disconnected when it does something that the policy does not allow.
+ * only as its own device. As on AWS, a client is disconnected when it does something that the policy does not allow.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { authority, log, clock = Date.now } = options;

@@ -24,8 +24,7 @@ const MAX_MESSAGE_ID = 65_535;
 
 /**
  * Messages to one client, whether it subscribed to the topic or not. They bypass the queue of aedes, which does not
- * report
- * which message a client acknowledged if the session is clean, and the sessions of devices are.
+ * report which message a client acknowledged if the session is clean, and the sessions of devices are.
  */
 export class DirectMessages {
   readonly #clients: AedesInternals['clients'];

@@ -5,8 +5,8 @@ const PATHS = /^\/(?:things\/(?<thing>[^/]+)(?<principals>\/principals)?|certifi
 
 /**
  * The part of AWS IoT's registry that revoking a device needs: DescribeThing, ListThingPrincipals, and
- * UpdateCertificate to
- * REVOKED. Each device that has a local certificate is a thing of the given type with that certificate.
+ * UpdateCertificate to REVOKED. Each device that has a local certificate is a thing of the given type with that
+ * certificate.
  */
 export function iotRegistryService(authority: CertificateAuthority, thingTypeName: string | undefined): AwsService {
   return {

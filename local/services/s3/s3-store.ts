@@ -63,8 +63,7 @@ export type Range = { readonly start: number; readonly end: number };
 
 /**
  * Versioned buckets in a folder. Contents have random file names, and the versions of a key are in a JSON file that is
- * named
- * by the hash of the key, so a hostile key never becomes a path.
+ * named by the hash of the key, so a hostile key never becomes a path.
  */
 export class S3Store {
   readonly #root: string;

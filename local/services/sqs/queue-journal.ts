@@ -15,8 +15,7 @@ const MAX_REMOVED_LINES = 10_000;
 
 /**
  * The messages of all queues in a file, with a line for each message that is added or removed. After a kill of the
- * process,
- * the file contains the messages that SQS would have kept.
+ * process, the file contains the messages that SQS would have kept.
  */
 export class QueueJournal {
   readonly #file: string;

@@ -7,7 +7,7 @@ import type { Sql } from '../../../core/db/index.ts';
 import { changeGroup, setAttributes } from '../../../core/devices/index.ts';
 import { readTarget } from '../../../core/policy/index.ts';
 import { abortRollout, readRollout, readWinners, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
-import { ledgerErrors } from '../../support/counter-recount.ts';
+import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -394,7 +394,7 @@ test(
           service.later(1);
           await tickAsLongAsItHalts();
           expect(await leftBehind()).toBe(0);
-          expect(await ledgerErrors(db.app)).toEqual([]);
+          expect(await counterErrors(db.app)).toEqual([]);
         }
       }),
       { numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 5) },

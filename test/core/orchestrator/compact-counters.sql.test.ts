@@ -10,7 +10,7 @@ import {
   retryFailed,
   stopRollout,
 } from '../../../core/rollouts/index.ts';
-import { ledgerErrors } from '../../support/counter-recount.ts';
+import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -43,10 +43,10 @@ test('counts follow every change of a row, and stay when sums take the place of 
   await service.result('d2', 4);
   service.later(6);
   await service.tick();
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
   expect(await counts()).toEqual({ devices: 4, owed: 0, succeeded: 2, failed: 1 });
   await foldLedgers(db.app);
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
   expect(await counts()).toEqual({ devices: 4, owed: 0, succeeded: 2, failed: 1 });
   expect(await readStages(db.app, rolloutId)).toMatchObject([{ states: { success: 2, failed: 1, sent: 1 } }]);
   expect(await readFailures(db.app, rolloutId)).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
@@ -84,13 +84,13 @@ test('what is canceled twice by halts, or tried again, counts as one device', as
   await retryFailed(db.app, because(), ['1.0.0'], service.now);
   await service.tick();
   expect(await findRollout(db.app, 'all')).toMatchObject({ devices: 4, failed: 0, canceled: 0 });
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
 });
 
 test('what is deleted is not counted', async () => {
   await service.tick();
   await db.app.query(`DELETE FROM devices WHERE device_id = 'd0'`);
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
   await db.app.query('DELETE FROM rollout_configurations');
   await foldLedgers(db.app);
   expect(await db.app.query('SELECT * FROM update_counts')).toEqual([]);
@@ -131,5 +131,5 @@ test('sums that nothing was added to are not written anew', async () => {
   await service.status('another', '1.0.0');
   await foldLedgers(db.app);
   expect(await places()).toEqual(before);
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
 });

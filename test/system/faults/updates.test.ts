@@ -5,7 +5,14 @@ import { signedFetch } from '../../../api/signed-fetch.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import type { DeviceEvent } from '../../../fleet/device-events.ts';
 import { ASSEMBLY } from '../../support/assembly.ts';
-import { everyOther, FaultPlan, first, killedInTurn, type Mishap, oneOfEach } from '../../support/fault-plan.ts';
+import {
+  everyOther,
+  FaultPlan,
+  type FaultSequence,
+  first,
+  killedAtEachCall,
+  oneOfEach,
+} from '../../support/fault-plan.ts';
 import type { Fault } from '../../support/faults.ts';
 import { expectNothingLost, expectWithinLimits } from '../../support/outcome.ts';
 import { addRollout } from '../../support/rows.ts';
@@ -59,7 +66,7 @@ const MOST_CALLS = 45;
 const ALL = ['rds-data', 's3', 'sqs', 'secretsmanager', 'iotdata', 'events'];
 
 /** Each happens to every function from the beginning of every phase of an update. */
-const MISHAPS: readonly [string, Mishap, readonly string[]][] = [
+const MISHAPS: readonly [string, FaultSequence, readonly string[]][] = [
   ['the database resumes', first(1, refused('DatabaseResumingException', 400)), ['rds-data']],
   [
     'the database is not there, and then its disk is full',
@@ -84,8 +91,8 @@ const MISHAPS: readonly [string, Mishap, readonly string[]][] = [
   ],
   ['AWS IoT delivers, and its answer is lost', first(4, { kind: 'answer-lost' }), ['iotdata']],
   ['every other connection breaks', everyOther({ kind: 'reset' }), ALL],
-  ['functions die before each of their calls in turn', killedInTurn('before', MOST_CALLS), ALL],
-  ['functions die after each of their calls in turn', killedInTurn('after', MOST_CALLS), ALL],
+  ['functions die before each of their calls in turn', killedAtEachCall('before', MOST_CALLS), ALL],
+  ['functions die after each of their calls in turn', killedAtEachCall('after', MOST_CALLS), ALL],
 ];
 
 /** What befalls every service takes a minute each, and the others say what these two do: with PAKU_OTA_LONG=1. */
@@ -96,15 +103,15 @@ const played = process.env.PAKU_OTA_LONG === '1' ? MISHAPS : SHORT;
 
 test.each(played)('%s: every device reaches its target, and nothing is lost', async (name, mishap, services) => {
   const model = `m${MISHAPS.findIndex(([other]) => other === name)}`;
-  plan.met.length = 0;
+  plan.affected.length = 0;
   const inTurn = name.startsWith('functions die');
   const story = new Story(model, () => plan.begin(mishap, services), inTurn ? MOST_CALLS + 3 : TROUBLED_LOOKS);
   await story.tell();
-  for (const [phase, met] of plan.met.entries()) {
+  for (const [phase, affected] of plan.affected.entries()) {
     const expected = services.flatMap((service) => CALLERS[service]?.[phase] ?? []);
-    expect([...met], `phase ${phase}`).toEqual(expect.arrayContaining(expected));
+    expect([...affected], `phase ${phase}`).toEqual(expect.arrayContaining(expected));
   }
-  expect(plan.met).toHaveLength(5);
+  expect(plan.affected).toHaveLength(5);
   // Whoever dies at each call in turn comes to its end at last, before the trouble is over.
   if (inTurn) expect(story.troubledTicks).toBeGreaterThan(0);
 });
@@ -209,7 +216,7 @@ class Story {
     expect(updates).toEqual(expected);
     // Each attempt has a link of its own.
     expect(this.#links).toEqual([...new Set(this.#links)]);
-    await expectNothingLost(system, plan.taken);
+    await expectNothingLost(system, plan.queued);
   }
 
   async #arrive(deviceId: string): Promise<void> {

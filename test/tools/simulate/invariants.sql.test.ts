@@ -84,7 +84,7 @@ async function build({ seed, chaos, transport, devices, one, two, minVersion }: 
   ]) {
     const values = { give_up_days: 1, ...rollout };
     const columns = Object.keys(values).join(', ');
-    await world.calmSql.query(
+    await world.reliableSql.query(
       `INSERT INTO rollout_configurations (${columns})
        SELECT ${columns} FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)`,
       { values },
@@ -111,11 +111,11 @@ interface Snapshot {
   }[];
 }
 
-async function look({ calmSql }: Simulation): Promise<Snapshot> {
-  const outcomes = await calmSql.query<{ id: number; outcome: string }>(
+async function look({ reliableSql }: Simulation): Promise<Snapshot> {
+  const outcomes = await reliableSql.query<{ id: number; outcome: string }>(
     'SELECT id, status AS outcome FROM device_update_status WHERE completed_at IS NOT NULL',
   );
-  const paces = await calmSql.query<Snapshot['paces'][number]>(
+  const paces = await reliableSql.query<Snapshot['paces'][number]>(
     `SELECT p.rollout_id, p.in_flight, p.started_count, p.start_limit, p.started_count - p.finished_count AS running,
        coalesce(s.uncounted, 0)::integer AS uncounted, u.*
      FROM rollout_runtime AS p
@@ -149,27 +149,27 @@ function check(before: Snapshot, after: Snapshot, { one, two, devices }: World):
 /** What an operator does, on time. */
 class Operator {
   readonly #world: Simulation;
-  readonly #given: World;
+  readonly #scenario: World;
   #haltedAt: number | undefined;
-  readonly #why = { rolloutId: 2, reason: 'a test', by: 'a test' };
+  readonly #action = { rolloutId: 2, reason: 'a test', by: 'a test' };
 
   constructor(world: Simulation, given: World) {
     this.#world = world;
-    this.#given = given;
+    this.#scenario = given;
   }
 
   async act(): Promise<void> {
-    const { calmSql, second, now } = this.#world;
-    const { halts, retries } = this.#given;
+    const { reliableSql, second, now } = this.#world;
+    const { halts, retries } = this.#scenario;
     if (second === halts && (await this.#halt())) this.#haltedAt = second;
     if (this.#haltedAt !== undefined && second === this.#haltedAt + 600) await this.#goOn(this.#haltedAt);
-    if (second === retries) await retryFailed(calmSql, { ...this.#why, rolloutId: 1 }, ['1.0.0'], now);
+    if (second === retries) await retryFailed(reliableSql, { ...this.#action, rolloutId: 1 }, ['1.0.0'], now);
   }
 
   async #halt(): Promise<boolean> {
-    const { calmSql, now } = this.#world;
-    if (!this.#given.bySql) return stopRollout(calmSql, this.#why, now);
-    const stopped = await calmSql.query(
+    const { reliableSql, now } = this.#world;
+    if (!this.#scenario.bySql) return stopRollout(reliableSql, this.#action, now);
+    const stopped = await reliableSql.query(
       `UPDATE rollout_configurations SET is_active = false
        WHERE id = 2 AND paused_at IS NULL AND completed_at IS NULL RETURNING id`,
     );
@@ -177,11 +177,11 @@ class Operator {
   }
 
   async #goOn(since: number): Promise<void> {
-    const { calmSql, now, commands } = this.#world;
+    const { reliableSql, now, commands } = this.#world;
     expect(commands.filter(({ second, rolloutId }) => rolloutId === 2 && second > since)).toEqual([]);
-    if (this.#given.seed % 2 === 0) await abortRollout(calmSql, this.#why, now);
-    else if (!this.#given.bySql) await resumeRollout(calmSql, this.#why, now);
-    else await calmSql.query('UPDATE rollout_configurations SET is_active = true WHERE id = 2');
+    if (this.#scenario.seed % 2 === 0) await abortRollout(reliableSql, this.#action, now);
+    else if (!this.#scenario.bySql) await resumeRollout(reliableSql, this.#action, now);
+    else await reliableSql.query('UPDATE rollout_configurations SET is_active = true WHERE id = 2');
   }
 }
 
@@ -221,7 +221,7 @@ async function play(given: World): Promise<void> {
       const after = await look(world);
       check(before, after, given);
       before = after;
-      const [row] = await world.calmSql.query<{ open: boolean }>(
+      const [row] = await world.reliableSql.query<{ open: boolean }>(
         `SELECT EXISTS (SELECT FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL) OR EXISTS (
            SELECT FROM rollout_configurations
            WHERE completed_at IS NULL AND paused_at IS NULL AND is_active AND NOT keep_open) AS open`,
@@ -230,7 +230,7 @@ async function play(given: World): Promise<void> {
     }, LIMIT_SECONDS);
     expect(ended).toBe(true);
     checkCommands(world, given);
-    const doubles = await world.calmSql.query(
+    const doubles = await world.reliableSql.query(
       'SELECT device_id FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL GROUP BY device_id HAVING count(*) > 1',
     );
     expect(doubles).toEqual([]);

@@ -1,26 +1,28 @@
 import type { Audit, Grant } from '../../local/kernel/index.ts';
 
-/** The role of AWS IoT when it provisions a device; `test/lib/provisioning/provisioning.system.test.ts` has its grants one by one. */
+/**
+ * The role that AWS IoT provisions devices with; `test/lib/provisioning/provisioning.system.test.ts` tests its grants.
+ */
 const PROVISIONING = 'ProvisioningRole ';
 
-/** Lambda writes logs and traces in a function's name, AWS IoT provisions devices, and nothing on this machine does. */
+/** True for grants that only AWS uses: logs and traces of functions, and the provisioning of devices. */
 export const isDoneByAws = (text: string): boolean =>
   text.startsWith(PROVISIONING) ||
   / (logs:CreateLogStream|logs:PutLogEvents|xray:PutTraceSegments|xray:PutTelemetryRecords) /.test(text);
 
 /**
- * Devices may ask for what they want; that they do not get it is what many tests are about. And whether somebody may list
- * a bucket is what S3 itself looks at, before it says that an object is not there.
+ * True for calls that must have a grant. Many tests check that devices are refused, and S3 itself checks s3:ListBucket
+ * before it reports a missing object.
  */
 const isCall = ({ principal, action }: Grant) => principal !== 'the device policy' && action !== 's3:ListBucket';
 
-/** Which grants of the templates were of use, and which calls of functions and services had none. */
-export class GrantBook implements Audit {
+/** Records which grants of the templates were used, and which calls of functions and services had no grant. */
+export class GrantRecorder implements Audit {
   readonly #isUsed = new Map<string, boolean>();
   readonly #refused = new Set<string>();
   readonly #without: string | undefined;
 
-  /** @param without the text of a grant that the policies are to judge without */
+  /** @param without the text of a grant that is disabled */
   constructor(without?: string) {
     this.#without = without;
   }
@@ -36,12 +38,12 @@ export class GrantBook implements Audit {
     else if (isCall(call)) this.#refused.add(textOf(call));
   }
 
-  /** Every grant of every role and of the devices: `DispatchRole iot:SendDirectMessage client/*`. */
+  /** All grants of roles and devices, such as `DispatchRole iot:SendDirectMessage client/*`. */
   get all(): string[] {
     return [...this.#isUsed.keys()].sort();
   }
 
-  /** Those that no call needed, without what AWS alone would use. */
+  /** Grants that no call used, except those that only AWS uses. */
   get unused(): string[] {
     return this.all.filter((text) => !this.#isUsed.get(text) && !isDoneByAws(text));
   }
@@ -51,14 +53,14 @@ export class GrantBook implements Audit {
     return [...this.#refused];
   }
 
-  /** @throws Error that names the calls of functions and services that were refused */
+  /** @throws Error that lists the refused calls of functions and services */
   expectNoneRefused(): void {
     if (this.#refused.size === 0) return;
     throw new Error(`calls outside the grants of lib/: ${this.refused.join('; ')}`);
   }
 }
 
-/** Without account, region, the hashes of CloudFormation's ids, and the random end of a secret's name. */
+/** The text of a grant without account, region, the hashes of logical ids, and the random end of a secret's name. */
 function textOf({ principal, action, resource }: Grant): string {
   const name = resource.replace(/^arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d*:/, '').replace(/^(secret:.*)-\w{6}$/, '$1');
   return [principal, action, name].map((text) => text.replaceAll(/(?<=[a-z])[0-9A-F]{8}(?=$|[/:*-])/gi, '')).join(' ');
