@@ -31,7 +31,7 @@ const rollouts = fc.record({
   send_window: fc.constantFrom(null, null, { from: '08:30', to: '10:00' }, { from: '22:00', to: '09:00' }),
 });
 
-/** A small fleet, two rollouts, and everything that may go wrong in the first hour and a half. */
+/** A small fleet, two rollouts, and any faults in the first hour and a half. */
 const worlds = fc.record({
   seed: fc.integer({ min: 1, max: 1_000_000 }),
   transport: fc.constantFrom('direct' as const, 'direct' as const, 'publish' as const),
@@ -57,18 +57,18 @@ const worlds = fc.record({
   ),
   one: rollouts,
   two: rollouts,
-  /** What the second release asks for: where it is barred, the first is its stepping stone. */
+  /** The minimum version of the second release, for which the first is the stepping stone. */
   minVersion: fc.constantFrom(null, '2.0.0'),
-  /** When the second rollout is stopped, and how; ten minutes later it goes on, or is aborted. */
+  /** When and how the second rollout is stopped; ten minutes later it is resumed or aborted. */
   halts: fc.constantFrom(null, 600, 1_800),
   bySql: fc.boolean(),
-  /** When devices that failed in the first are tried again. */
+  /** When failed updates of the first rollout are retried. */
   retries: fc.constantFrom(null, 7_200),
 });
 type World = typeof worlds extends fc.Arbitrary<infer T> ? T : never;
 
 const LIMIT_SECONDS = 6 * 86_400;
-/** Afterwards little happens any more, and it is looked at every ten minutes. */
+/** Afterwards little happens, and the invariants are checked every ten minutes. */
 const BUSY_SECONDS = 3 * 3_600;
 
 async function build({ seed, chaos, transport, devices, one, two, minVersion }: World): Promise<Simulation> {
@@ -101,10 +101,10 @@ interface Snapshot {
     held: number;
     started_count: number;
     start_limit: number | null;
-    /** Begun and not counted as ended. */
+    /** Started updates that are not counted as finished. */
     running: number;
     begun: number;
-    /** Claimed and not counted as ended. */
+    /** Assigned updates that are not counted as finished. */
     uncounted: number;
     untallied: number;
     devices: number;
@@ -146,7 +146,7 @@ function check(before: Snapshot, after: Snapshot, { one, two, devices }: World):
   }
 }
 
-/** What an operator does, on time. */
+/** Performs the scheduled actions of an operator. */
 class Operator {
   readonly #world: Simulation;
   readonly #scenario: World;
@@ -188,7 +188,7 @@ class Operator {
 function checkCommands({ commands }: Simulation, { transport, one, two, devices, seed, halts }: World): void {
   const most = (keys: readonly string[]) =>
     Math.max(0, ...new Map(keys.map((key) => [key, keys.filter((other) => other === key).length])).values());
-  // Of a publish nobody knows whether it arrived: it may be repeated.
+  // A publish is not confirmed, so it may be repeated.
   if (transport === 'direct')
     expect(most(commands.map(({ id, attempt }) => `${id}/${attempt}`))).toBeLessThanOrEqual(1);
   for (const [id, rollout] of [one, two].entries()) {
@@ -199,7 +199,7 @@ function checkCommands({ commands }: Simulation, { transport, one, two, devices,
     const window = rollout.send_window === null ? null : sendWindow.parse(rollout.send_window);
     for (const { second } of own) if (window !== null) expect(openUntil(window, dateOf(second))).not.toBeNull();
   }
-  // Aborted, the second gives way to the first, which may have been there before.
+  // After the abort of the second rollout, the first continues with devices that it may have updated before.
   if (halts !== null && seed % 2 === 0) return;
   for (let n = 0; n < devices.length; n++) {
     const rolloutsOf = commands.filter(({ deviceId }) => deviceId === `d${n}`).map(({ rolloutId }) => rolloutId);
@@ -240,7 +240,7 @@ async function play(given: World): Promise<void> {
 }
 
 test(
-  'whatever is delayed, doubled, lost or crashes: limits hold, counts are exact, outcomes stay, a halt sends nothing, no device is flapped, every rollout ends',
+  'with delays, duplicates, losses and crashes, limits hold, counters are exact, outcomes are final, a halted rollout sends nothing, no device goes back and forth, and every rollout ends',
   async () => {
     await fc.assert(fc.asyncProperty(worlds, play), {
       numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 6),

@@ -4,7 +4,7 @@ import { signedFetch } from '../../api/signed-fetch.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
-/** Statements of functions; what this test itself asks is not counted. */
+/** Number of statements of functions, without those of this test. */
 let statements = 0;
 let system: TestSystem;
 let client: ApiClient;
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => system?.close());
 
-/** The minutes of an hour, each with its heartbeats and its tick. @returns in how many of them the database was asked */
+/** Plays minutes, each with heartbeats and a tick. @returns the number of minutes with a statement */
 async function minutesAwake(minutes: number): Promise<number> {
   let awake = 0;
   for (let minute = 0; minute < minutes; minute++) {
@@ -47,15 +47,15 @@ const lastSeen = async (device: string) => {
 };
 const minutesSince = (time: number) => (system.now().getTime() - time) / 60_000;
 
-describe('with nothing to do and devices that report every minute', () => {
-  test('the database is left alone for at least 50 minutes of every hour, and last_seen is true to a sweep', async () => {
+describe('in idle mode, with devices that report every minute,', () => {
+  test('there is no statement in at least 50 minutes of an hour, and last_seen is accurate to a sweep', async () => {
     await minutesAwake(8);
     expect(await client.fleet()).toMatchObject({ resting_since: expect.any(String) });
     expect(await minutesAwake(60)).toBeLessThanOrEqual(10);
     expect(minutesSince(await lastSeen('ESP32-VAN'))).toBeLessThan(66);
   });
 
-  test('a rollout that is made by the API starts within a minute, and runs to its end', async () => {
+  test('a rollout that the API creates starts within a minute and completes', async () => {
     await system.upload('firmware/1.1.0/esp32-s3.bin', buildImage({ version: '1.1.0', codeBytes: 4_000 }));
     await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
     await minutesAwake(8);
@@ -76,7 +76,7 @@ describe('with nothing to do and devices that report every minute', () => {
     expect(await client.rollout('r')).toMatchObject({ state: 'completed', succeeded: 2 });
   });
 
-  test('what is new is heard at once, and has the orchestrator look', async () => {
+  test('a new device is registered immediately and ends idle mode', async () => {
     await minutesAwake(8);
     expect((await client.fleet()).resting_since).not.toBeNull();
     await system.device({ deviceId: 'ESP32-NEW', mac: 'A0:B7:65:20:E9:57', heartbeatSeconds: 60 });
@@ -85,7 +85,7 @@ describe('with nothing to do and devices that report every minute', () => {
     expect((await client.fleet()).resting_since).toBeNull();
   });
 
-  test('a rollout that is made by plain SQL starts with the next sweep', async () => {
+  test('a rollout that SQL inserts starts with the next sweep', async () => {
     await system.upload('firmware/1.2.0/esp32-s3.bin', buildImage({ version: '1.2.0', codeBytes: 4_000 }));
     await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.2.0'`);
     await minutesAwake(8);
