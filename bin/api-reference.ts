@@ -20,7 +20,7 @@ curl --aws-sigv4 aws:amz:$AWS_REGION:execute-api --user "$AWS_ACCESS_KEY_ID:$AWS
 A body needs the content type. Older versions of curl (7.88 for one) sign the address as it stands: write parameters in the order of their names, and a rollout by its id where its name has a space, or the signature is refused with 403.
 `;
 
-/** The reference page of an API. */
+/** The reference page of an API, in Markdown. */
 export function renderReference(document: OpenApiDocument): string {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),

@@ -1,8 +1,7 @@
 import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { DataStack } from '../lib/data-stack.ts';
-import { ServiceStack } from '../lib/service-stack.ts';
-import { readSettings } from '../lib/settings.ts';
+import { readSettings } from '../lib/settings/index.ts';
+import { DataStack, ServiceStack } from '../lib/stacks/index.ts';
 
 const app = new App();
 const settings = readSettings(app.node);

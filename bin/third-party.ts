@@ -10,9 +10,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export interface Package {
   readonly name: string;
   readonly version: string;
-  /** SPDX expression. */
+  /** An SPDX expression. */
   readonly license: string;
-  /** As `sha512-…` of its archive; packages that others bring along have none of their own. */
+  /** `sha512-…` of the archive; a package that is bundled in another one has no archive. */
   readonly integrity: string | undefined;
 }
 
@@ -20,7 +20,7 @@ interface LockEntry extends Omit<Package, 'name'> {
   readonly inBundle?: boolean;
 }
 
-/** Every package of the lock file by its folder, `node_modules/…`. */
+/** Every package of the lock file, by its folder `node_modules/…`. */
 export function lockedPackages(): Map<string, Package> {
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, LockEntry>;
@@ -33,7 +33,7 @@ export function lockedPackages(): Map<string, Package> {
   );
 }
 
-/** Packages with code in a bundle, by name. */
+/** Packages with code in a bundle, in the order of their names. */
 async function packagesIn(entryPoints: readonly string[], platform: 'node' | 'browser'): Promise<Package[]> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
@@ -55,7 +55,7 @@ async function packagesIn(entryPoints: readonly string[], platform: 'node' | 'br
   return [...found].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The folder of the package that a file is in, as the lock file names it; empty for a file of ours. */
+/** The package folder of a file, as in the lock file; empty for a file of this repository. */
 const folderOf = (file: string): string =>
   /node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? '';
 
@@ -64,7 +64,7 @@ export interface Bundled {
   readonly console: readonly Package[];
 }
 
-/** What the Lambda functions and the pages of the console consist of, beside our own code. */
+/** Third-party packages in the Lambda functions and in the pages of the console. */
 export async function bundledPackages(): Promise<Bundled> {
   const functions = readdirSync(join(ROOT, 'lambdas'))
     .filter((name) => name !== 'shared')
@@ -75,7 +75,7 @@ export async function bundledPackages(): Promise<Bundled> {
   };
 }
 
-/** docs/third-party.md. */
+/** The text of docs/third-party.md. */
 export function drawThirdParty(bundled: Bundled): string {
   const table = (packages: readonly Package[]) => [
     '| package | version | licence |',
@@ -100,7 +100,7 @@ export function drawThirdParty(bundled: Bundled): string {
   ].join('\n');
 }
 
-/** The bill of materials by npm, without what differs from one run to the next. */
+/** npm's bill of materials, without the fields that differ between runs. */
 export async function makeSbom(): Promise<string> {
   const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only'];
   const { stdout } = await promisify(execFile)('npm', args, { cwd: ROOT, maxBuffer: 16 * 1024 * 1024 });
@@ -114,6 +114,6 @@ export async function makeSbom(): Promise<string> {
   };
   const { timestamp: __, component, ...about } = metadata;
   const whole = { ...sbom, metadata: { ...about, component: { ...component, name: 'paku-ota' } } };
-  // A line a package, so that a change of one is a change of a line.
+  // One line per package, so that a change of a package is a change of its line.
   return `${JSON.stringify(whole).replaceAll(/(?<=[[,])(?=\{"(?:bom-ref|ref)":)/g, '\n')}\n`;
 }

@@ -1,8 +1,8 @@
 import { type OtaCommand, parseCommand } from './command.ts';
 import type { CommandQueue } from './command-queue.ts';
-import type { DeviceHappening } from './device-events.ts';
+import type { DeviceStateChange } from './device-events.ts';
+import { DeviceMessenger } from './device-messenger.ts';
 import type { DeviceProfile } from './device-options.ts';
-import { DeviceVoice } from './device-voice.ts';
 import { firstToFinish, type Task } from './first-to-finish.ts';
 import { installImage, type OpenImage } from './install-image.ts';
 import { MqttSession, type SessionOptions } from './mqtt-session.ts';
@@ -12,47 +12,53 @@ import { LAST_WILL } from './status-payload.ts';
 const RECONNECT_MS = 5000;
 const BEFORE_REBOOT_MS = 3000;
 
-/** Why a device stops running what it booted. */
+/** How a boot ends. */
 export type BootEnd =
   | { readonly kind: 'updated'; readonly version: string }
   | { readonly kind: 'crashed' }
   | { readonly kind: 'asleep' };
 
-/** What a device takes with it from one boot to the next, and what is to become of this one. */
+/** State that survives a reboot, and the parameters of this boot. */
 export interface BootContext {
   readonly profile: DeviceProfile;
   readonly version: string;
-  /** When this boot crashes; undefined: it does not. */
+  /** When this boot crashes; undefined means never. */
   readonly crashesAfterSeconds: number | undefined;
   readonly commands: CommandQueue;
   readonly open: OpenImage;
-  readonly tell: (happening: DeviceHappening) => void;
-  /** The session of the last boot, if that ended in silence: the broker gives it up for the new one. */
-  readonly abandoned: MqttSession | undefined;
+  readonly notify: (change: DeviceStateChange) => void;
+  /**
+   * The session of the previous boot, if it ended without a DISCONNECT. The broker closes it when the device connects
+   * again.
+   */
+  readonly staleSession: MqttSession | undefined;
 }
 
-/** A device from power-on to the next reset: it connects, sends its heartbeats and obeys commands, one at a time. */
+/** A device from power-on to the next reset: it connects, sends heartbeats, and runs commands one at a time. */
 export class Boot {
-  private readonly voice: DeviceVoice;
-  /** While an image comes in nothing else is served, neither heartbeats nor what the broker sends. */
+  private readonly messenger: DeviceMessenger;
+  /** During an installation the device sends no heartbeats and handles no messages. */
   private installing: Promise<unknown> | undefined;
 
   constructor(private readonly context: BootContext) {
-    this.voice = new DeviceVoice(context.profile, context.version, context.tell);
+    this.messenger = new DeviceMessenger(context.profile, context.version, context.notify);
   }
 
-  /** The connection that this boot made last. */
+  /** The last connection of this boot. */
   get session(): MqttSession | undefined {
-    return this.voice.session;
+    return this.messenger.session;
   }
 
-  /** Lives until something ends it; throws the signal's reason when the device is stopped. */
+  /** Runs until the boot ends. @throws the signal's reason if the device is stopped */
   run(signal: AbortSignal): Promise<BootEnd> {
     const { crashesAfterSeconds, profile } = this.context;
-    const tasks: Task<BootEnd>[] = [(either) => this.stayConnected(either), (either) => this.obey(either)];
+    const tasks: Task<BootEnd>[] = [
+      (taskSignal) => this.stayConnected(taskSignal),
+      (taskSignal) => this.runCommands(taskSignal),
+    ];
     if (crashesAfterSeconds !== undefined) {
-      tasks.push(async (either) => {
-        await profile.clock.sleep(crashesAfterSeconds * 1000, either);
+      tasks.push(async (taskSignal) => {
+        await profile.clock.sleep(crashesAfterSeconds * 1000, taskSignal);
         return { kind: 'crashed' };
       });
     }
@@ -64,38 +70,38 @@ export class Boot {
       await this.connectAndStay(signal).catch((error: unknown) => {
         signal.throwIfAborted();
         this.session?.release();
-        this.context.tell({ kind: 'refused', reason: error instanceof Error ? error.message : String(error) });
+        this.context.notify({ kind: 'refused', reason: error instanceof Error ? error.message : String(error) });
       });
       await this.context.profile.clock.sleep(RECONNECT_MS, signal);
     }
   }
 
   private async connectAndStay(signal: AbortSignal): Promise<void> {
-    const { abandoned, tell, version, profile } = this.context;
+    const { staleSession, notify, version, profile } = this.context;
     const session = await MqttSession.open(this.sessionOptions(), signal);
-    this.voice.session = session;
-    abandoned?.release();
-    await session.subscribe(this.voice.topics.commands);
-    this.voice.sendStatus();
-    tell({ kind: 'connected', version });
+    this.messenger.session = session;
+    staleSession?.release();
+    await session.subscribe(this.messenger.topics.commands);
+    this.messenger.sendStatus();
+    notify({ kind: 'connected', version });
     await firstToFinish(
       signal,
-      (either) => this.sendHeartbeats(profile.heartbeatSeconds, either),
-      (either) => session.untilClosed(either),
+      (taskSignal) => this.sendHeartbeats(profile.heartbeatSeconds, taskSignal),
+      (taskSignal) => session.untilClosed(taskSignal),
     );
-    tell({ kind: 'disconnected' });
+    notify({ kind: 'disconnected' });
   }
 
   private sessionOptions(): SessionOptions {
-    const { profile, tell } = this.context;
+    const { profile, notify } = this.context;
     return {
       connection: profile.connection,
       clientId: profile.deviceId,
       keepaliveSeconds: profile.keepaliveSeconds,
-      will: { topic: this.voice.topics.status, payload: LAST_WILL },
+      will: { topic: this.messenger.topics.status, payload: LAST_WILL },
       packetLimit: profile.packetLimit,
       received: (topic, payload) => this.receive(topic, payload),
-      dropped: (topic, bytes) => tell({ kind: 'droppedPacket', topic, bytes }),
+      dropped: (topic, bytes) => notify({ kind: 'droppedPacket', topic, bytes }),
     };
   }
 
@@ -103,29 +109,29 @@ export class Boot {
     for (;;) {
       await this.context.profile.clock.sleep(everySeconds * 1000, signal);
       await this.installing;
-      this.voice.sendStatus();
+      this.messenger.sendStatus();
     }
   }
 
-  /** Resolves when the message is dealt with, which is when PubSubClient acknowledges it, subscribed or not. */
+  /** Resolves when the message is handled. PubSubClient acknowledges it then, whether the device subscribed or not. */
   private async receive(topic: string, payload: Uint8Array): Promise<void> {
     await this.installing;
-    if (!this.voice.topics.commands.includes(topic)) return;
-    const { tell, commands, profile } = this.context;
+    if (!this.messenger.topics.commands.includes(topic)) return;
+    const { notify, commands, profile } = this.context;
     const command = parseCommand(payload);
-    if (command === undefined || profile.behaviours.ignoresCommands) return tell({ kind: 'ignoredCommand' });
-    tell({ kind: 'command', command });
-    this.voice.sendAccepted(command);
-    tell({ kind: 'accepted', version: command.version });
+    if (command === undefined || profile.behaviours.ignoresCommands) return notify({ kind: 'ignoredCommand' });
+    notify({ kind: 'command', command });
+    this.messenger.sendAccepted(command);
+    notify({ kind: 'accepted', version: command.version });
     commands.add(command);
   }
 
-  private async obey(signal: AbortSignal): Promise<BootEnd> {
+  private async runCommands(signal: AbortSignal): Promise<BootEnd> {
     const { commands, profile } = this.context;
     for (;;) {
       const command = commands.take();
       if (command === undefined) {
-        if (await this.tiresOfWaiting(signal)) return { kind: 'asleep' };
+        if (await this.sleepTimerFires(signal)) return { kind: 'asleep' };
         continue;
       }
       const outcome = await this.update(command, signal);
@@ -135,15 +141,16 @@ export class Boot {
     }
   }
 
-  /** Waits for a command; true when the time to sleep comes first. An update that runs is never slept through. */
-  private async tiresOfWaiting(signal: AbortSignal): Promise<boolean> {
+  /** Waits for a command. @returns true if the sleep timer fires first; the device never sleeps during an update */
+  private async sleepTimerFires(signal: AbortSignal): Promise<boolean> {
     const { commands, profile } = this.context;
     const { sleep } = profile.behaviours;
-    const hear: Task<boolean> = (either) => commands.untilFilled(either).then(() => false);
-    if (sleep === undefined) return hear(signal);
-    const leftMs = this.voice.bootedAt + sleep.awakeSeconds * 1000 - profile.clock.now();
-    const tire: Task<boolean> = (either) => profile.clock.sleep(Math.max(0, leftMs), either).then(() => true);
-    return firstToFinish(signal, hear, tire);
+    const commandArrives: Task<boolean> = (taskSignal) => commands.untilFilled(taskSignal).then(() => false);
+    if (sleep === undefined) return commandArrives(signal);
+    const leftMs = this.messenger.bootedAt + sleep.awakeSeconds * 1000 - profile.clock.now();
+    const timeToSleep: Task<boolean> = (taskSignal) =>
+      profile.clock.sleep(Math.max(0, leftMs), taskSignal).then(() => true);
+    return firstToFinish(signal, commandArrives, timeToSleep);
   }
 
   private async update(command: OtaCommand, signal: AbortSignal): Promise<OtaOutcome> {
@@ -152,20 +159,20 @@ export class Boot {
     const installation = this.install(command, held, signal);
     this.installing = installation.catch(() => {});
     const outcome = await installation;
-    for (const progress of held) this.voice.sendProgress(progress);
-    this.voice.sendResult(command, outcome);
-    const { code, why } = outcome;
-    this.context.tell(code === 0 ? { kind: 'written', version } : { kind: 'failed', version, code, why });
+    for (const progress of held) this.messenger.sendProgress(progress);
+    this.messenger.sendResult(command, outcome);
+    const { code, reason } = outcome;
+    this.context.notify(code === 0 ? { kind: 'installed', version } : { kind: 'failed', version, code, reason });
     return outcome;
   }
 
   private install(command: OtaCommand, held: Progress[], signal: AbortSignal): Promise<OtaOutcome> {
-    const { profile, tell, open } = this.context;
+    const { profile, notify, open } = this.context;
     const { chip, otaPartitionBytes, clock, behaviours } = profile;
     const report = (progress: Progress) => {
-      tell({ kind: 'downloading', version: command.version, progress });
+      notify({ kind: 'downloading', version: command.version, progress });
       if (behaviours.progressInBurst) held.push(progress);
-      else this.voice.sendProgress(progress);
+      else this.messenger.sendProgress(progress);
     };
     const { bytesPerSecond } = behaviours;
     return installImage({ command, chip, otaPartitionBytes, bytesPerSecond, clock, open, report }, signal);

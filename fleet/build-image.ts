@@ -2,27 +2,27 @@ import { createHash, hash, type KeyObject } from 'node:crypto';
 import { signImage } from './sign-image.ts';
 
 export interface ImageOptions {
-  /** As in the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … @default ESP32-S3 */
+  /** The chip of the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … @default ESP32-S3 */
   readonly chip?: string;
   readonly version?: string;
   readonly project?: string;
-  /** Bytes of code; what they are follows from version and project. @default 64 KiB */
+  /** Number of bytes of code. Version and project determine the bytes. @default 64 KiB */
   readonly codeBytes?: number;
-  /** @default true */
+  /** Adds the application descriptor. @default true */
   readonly descriptor?: boolean;
-  /** A SHA-256 after the image; of an ESP8266 only in the layout `rtos`. @default true */
+  /** Appends a SHA-256; for an ESP8266 only in the layout `rtos`. @default true */
   readonly hash?: boolean;
-  /** As Arduino lays an ESP8266 file out, with a boot loader and a CRC, or as the RTOS SDK does. @default arduino */
+  /** Layout of an ESP8266 file: Arduino's with a bootloader and a CRC, or the RTOS SDK's. @default arduino */
   readonly esp8266?: 'arduino' | 'rtos';
-  /** Private keys that sign it for secure boot v2: RSA-3072, P-192, P-256 or P-384. @default none */
+  /** Private keys for signatures of secure boot v2: RSA-3072, P-192, P-256 or P-384. @default none */
   readonly signWith?: readonly KeyObject[];
-  /** The shape of a signature of secure boot v1, which no key made. */
+  /** Appends a block with the format of a secure boot v1 signature. The signature is not valid. */
   readonly secureBootV1?: boolean;
-  /** Anti-rollback counter. @default 0 */
+  /** The anti-rollback counter. @default 0 */
   readonly secureVersion?: number;
 }
 
-/** Chip id of the header, and where each chip maps constants and code from flash. */
+/** The chip id of the header, and the addresses of constants and code, by chip. */
 const TARGETS: Readonly<Record<string, { readonly id: number; readonly drom: number; readonly irom: number }>> = {
   ESP32: { id: 0, drom: 0x3f400000, irom: 0x400d0000 },
   'ESP32-S2': { id: 2, drom: 0x3f000000, irom: 0x40080000 },
@@ -44,26 +44,26 @@ const HEADER_BYTES = 24;
 const PAGE = 0x10000;
 
 /**
- * A valid application image with meaningless code: whole, verifiable, with the descriptor that ESP-IDF writes. Different
- * versions have different bytes, the same options always the same.
+ * Builds a valid application image with meaningless code and the descriptor of ESP-IDF. Different versions have different
+ * bytes, and the same options always give the same bytes.
  */
 export function buildImage(options: ImageOptions = {}): Buffer {
   const { chip = 'ESP32-S3', version = '1.0.0', project = 'paku-core', codeBytes = 64 * 1024 } = options;
-  const code = filler(`${chip} ${project} ${version}`, codeBytes);
+  const code = pseudoRandomBytes(`${chip} ${project} ${version}`, codeBytes);
   if (chip === 'ESP8266') return buildEsp8266(code, options);
   const target = TARGETS[chip];
   if (target === undefined) throw new Error(`There is no chip ${chip}; there are ${Object.keys(TARGETS).join(', ')}.`);
   const rodata =
     options.descriptor === false
-      ? filler('rodata', 512)
-      : Buffer.concat([describe(version, project, options.secureVersion), filler('rodata', 256)]);
+      ? pseudoRandomBytes('rodata', 512)
+      : Buffer.concat([describe(version, project, options.secureVersion), pseudoRandomBytes('rodata', 256)]);
   const codeOffset = HEADER_BYTES + 8 + rodata.length + 8;
-  const image = seal(header(target.id, 2, options.hash !== false), [
+  const image = finishImage(header(target.id, 2, options.hash !== false), [
     { address: target.drom + ((HEADER_BYTES + 8) % PAGE), data: rodata },
     { address: target.irom + (codeOffset % PAGE), data: code },
   ]);
   const whole = options.hash === false ? image : withHash(image);
-  if (options.secureBootV1) return Buffer.concat([whole, Buffer.alloc(4), filler('signature', 64)]);
+  if (options.secureBootV1) return Buffer.concat([whole, Buffer.alloc(4), pseudoRandomBytes('signature', 64)]);
   return options.signWith === undefined ? whole : signImage(whole, options.signWith);
 }
 
@@ -89,25 +89,25 @@ function header(chipId: number, segments: number, hash: boolean): Buffer {
 }
 
 const EBOOT_BYTES = 0x1000;
-/** Where the Arduino core's elf2bin.py writes the file's length and CRC: the first bytes of the code. */
+/** Offset of the length and CRC that the Arduino core's elf2bin.py writes over the first bytes of the code. */
 const STAMP_AT = EBOOT_BYTES + 16;
 
 function buildEsp8266(code: Buffer, { esp8266 = 'arduino', hash }: ImageOptions): Buffer {
   if (esp8266 === 'rtos') {
-    const image = seal(shortHeader(0x40210010), [{ address: 0x40210010, data: code }]);
+    const image = finishImage(shortHeader(0x40210010), [{ address: 0x40210010, data: code }]);
     return hash === false ? image : withHash(image);
   }
   const eboot = Buffer.alloc(EBOOT_BYTES, 0xaa);
-  seal(shortHeader(0x4010f29c), [{ address: 0x4010f000, data: filler('eboot', 1_264) }]).copy(eboot);
+  finishImage(shortHeader(0x4010f29c), [{ address: 0x4010f000, data: pseudoRandomBytes('eboot', 1_264) }]).copy(eboot);
   code.fill(0, 0, 8);
-  const file = Buffer.concat([eboot, seal(shortHeader(0x40201010), [{ address: 0x40201010, data: code }])]);
+  const file = Buffer.concat([eboot, finishImage(shortHeader(0x40201010), [{ address: 0x40201010, data: code }])]);
   const crc = crc32Mpeg2(file);
   file.writeUInt32LE(file.length, STAMP_AT);
   file.writeUInt32LE(crc, STAMP_AT + 4);
   return file;
 }
 
-/** Bit by bit: the most significant first, and no final inversion. */
+/** CRC-32/MPEG-2: most significant bit first, without a final inversion. */
 function crc32Mpeg2(bytes: Buffer): number {
   let crc = -1;
   for (const byte of bytes) {
@@ -117,7 +117,7 @@ function crc32Mpeg2(bytes: Buffer): number {
   return crc >>> 0;
 }
 
-/** An ESP8266 header, which is the first third of the others'. */
+/** The header of an ESP8266 image: the first third of the header of other chips. */
 function shortHeader(entry: number): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.set([0xe9, 1, 2, 0x40]);
@@ -125,8 +125,8 @@ function shortHeader(entry: number): Buffer {
   return bytes;
 }
 
-/** Header and segments, padded so that the checksum byte is the last of sixteen. */
-function seal(start: Buffer, segments: readonly Segment[]): Buffer {
+/** Header and segments, padded so that the checksum is the last byte of a block of 16. */
+function finishImage(start: Buffer, segments: readonly Segment[]): Buffer {
   const parts = [start];
   let checksum = 0xef;
   for (const { address, data } of segments) {
@@ -142,7 +142,7 @@ function seal(start: Buffer, segments: readonly Segment[]): Buffer {
   return Buffer.concat([body, padding]);
 }
 
-/** esp_app_desc_t. */
+/** The application descriptor, `esp_app_desc_t`. */
 function describe(version: string, project: string, secureVersion = 0): Buffer {
   const bytes = Buffer.alloc(256);
   bytes.writeUInt32LE(0xabcd5432, 0);
@@ -156,8 +156,8 @@ function describe(version: string, project: string, secureVersion = 0): Buffer {
   return bytes;
 }
 
-/** Bytes that look like nothing in particular; a multiple of 4, as segments must be. */
-function filler(seed: string, length: number): Buffer {
+/** Pseudo-random bytes. The length is rounded to a multiple of 4, which segments require. */
+function pseudoRandomBytes(seed: string, length: number): Buffer {
   const whole = Math.ceil(length / 4) * 4;
   const bytes = Buffer.alloc(Math.ceil(whole / 32) * 32);
   for (let i = 0; i * 32 < whole; i++) hash('sha256', `${seed}/${i}`, 'buffer').copy(bytes, i * 32);

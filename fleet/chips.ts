@@ -1,12 +1,12 @@
 import { OtaFailure } from './ota-failure.ts';
 
-/** The first byte of every image that an ESP32 or, in Arduino's form, an ESP8266 boots. */
+/** First byte of every ESP32 image, and of every ESP8266 image of Arduino. */
 const IMAGE_MAGIC = 0xe9;
 const CHIP_ID_OFFSET = 12;
-/** How much of an image `checkChip` has to see, in bytes. */
+/** Bytes of an image that `checkChip` needs. */
 export const IMAGE_HEADER_BYTES = 24;
 
-/** The image header's chip ids: `esp_chip_id_t` in ESP-IDF's esp_app_format.h. ESP8266 images carry none. */
+/** Chip ids of the image header: `esp_chip_id_t` in ESP-IDF's esp_app_format.h. ESP8266 images have none. */
 const CHIP_IDS = {
   ESP32: 0,
   'ESP32-S2': 2,
@@ -21,24 +21,24 @@ const CHIP_IDS = {
   ESP8266: undefined,
 } as const;
 
-/** The chips that a virtual device can be. */
+/** The chips of virtual devices. */
 export type Chip = keyof typeof CHIP_IDS;
 
-/** Refuses an image by its first byte, as Arduino's Update library does on the first write. */
+/** Checks the first byte, as Arduino's Update library does on the first write. @throws OtaFailure for any other byte */
 export function checkMagic(firstByte: number | undefined): void {
   if (firstByte === IMAGE_MAGIC) return;
   const found = firstByte === undefined ? 'nothing' : `0x${firstByte.toString(16).padStart(2, '0')}`;
   throw new OtaFailure(9, `the image starts with ${found}, expected 0xe9`);
 }
 
-/** The chip that an application image is for; undefined where it does not say (an ESP8266's, or no image at all). */
+/** The chip of an application image; undefined for an ESP8266 image and for a file that is not a valid image. */
 export function chipOf(image: Uint8Array): Chip | undefined {
   if (image.length < IMAGE_HEADER_BYTES || image[0] !== IMAGE_MAGIC) return undefined;
   const id = Buffer.from(image).readUInt16LE(CHIP_ID_OFFSET);
   return (Object.keys(CHIP_IDS) as Chip[]).find((chip) => CHIP_IDS[chip] === id);
 }
 
-/** Refuses a written image for another chip, as ESP-IDF does when the boot partition is to be set. */
+/** Checks the chip id, as ESP-IDF does before it sets the boot partition. @throws OtaFailure for another chip */
 export function checkChip(header: Uint8Array, chip: Chip): void {
   const expected = CHIP_IDS[chip];
   if (expected === undefined) return;

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** The only time a virtual device knows: tests drive it by hand, a demonstration runs it faster than life. */
+/** The time of a virtual device. Tests advance it by hand, and a demonstration can run it faster than real time. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
-  /** Resolves when `ms` of this clock have passed; rejects with the signal's reason when it is aborted first. */
+  /** Resolves after `ms` of this clock. Rejects with the signal's reason if the signal is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
 /**
- * A clock that starts at the present and runs `factor` times as fast as the wall clock.
- * MQTT keep-alives and socket timeouts stay in real time, because the broker's do.
+ * A clock that starts at the current time and runs `factor` times as fast as the wall clock. MQTT keep-alives and socket
+ * timeouts use real time, because those of the broker do.
  */
 export function scaledClock(factor = 1): Clock {
   const startedAt = Date.now();

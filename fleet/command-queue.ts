@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { OtaCommand } from './command.ts';
 
-/** Commands in the order of their arrival: one that comes while another runs waits here. */
+/** Commands in the order of their arrival. A command waits here while another one runs. */
 export class CommandQueue {
   private readonly waiting: OtaCommand[] = [];
   private readonly arrivals = new EventEmitter();
@@ -15,7 +15,7 @@ export class CommandQueue {
     return this.waiting.shift();
   }
 
-  /** Resolves as soon as there is a command to take; rejects when the signal is aborted. */
+  /** Resolves when there is a command. Rejects if the signal is aborted. */
   async untilFilled(signal: AbortSignal): Promise<void> {
     if (this.waiting.length === 0) await once(this.arrivals, 'arrival', { signal });
   }

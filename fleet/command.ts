@@ -1,12 +1,12 @@
-/** What a device reads of an OTA command; absent fields are empty, as Arduino's JSON accessors give them. */
+/** The fields of an OTA command that a device reads. Missing fields are empty, as with Arduino's JSON accessors. */
 export interface OtaCommand {
   readonly url: string;
-  /** SHA-256 in hex; an empty one is not checked. */
+  /** SHA-256 in hex. It is not checked if it is empty. */
   readonly checksum: string;
   readonly version: string;
 }
 
-/** Gives the command in a payload, or undefined for one that is no JSON object, which devices ignore. */
+/** The command in a payload; undefined if the payload is not a JSON object. Devices ignore such a message. */
 export function parseCommand(payload: Uint8Array): OtaCommand | undefined {
   const fields = parseObject(Buffer.from(payload).toString('utf8'));
   if (fields === undefined) return undefined;

@@ -4,45 +4,45 @@ import https from 'node:https';
 import type { ImageDownload, OpenImage } from './install-image.ts';
 import { OtaFailure } from './ota-failure.ts';
 
-const MOST_REDIRECTS = 10;
+const MAX_REDIRECTS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** How a device fetches images. */
+/** Options of image downloads. */
 export interface DownloadOptions {
-  /** PEM of the CA for https links. Without one no server is verified, as in some generations of the firmware. */
+  /** PEM of the CA for https links. Without it servers are not verified, as in some firmware generations. */
   readonly imageCa?: string | undefined;
-  /** How long a silent server is waited for, in milliseconds of real time. */
+  /** Timeout of a silent server, in real milliseconds. */
   readonly socketTimeoutMs: number;
 }
 
 /**
- * Gives the download of the field firmware: one GET over http or https (TLS 1.2), no Range, at most 10 redirects, and
- * only status 200 with a `Content-Length` above 0 will do.
+ * Creates a function that downloads like field firmware: one GET over http or https (TLS 1.2) without Range, at most 10
+ * redirects. It accepts only status 200 with a `Content-Length` above 0.
  */
 export function imageDownloader(options: DownloadOptions): OpenImage {
   return async (url, signal) => {
     let target = imageUrl(url);
-    for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
       const response = await get(target, options, signal);
       const location = REDIRECTS.has(response.message.statusCode ?? 0) ? response.message.headers.location : undefined;
       if (location === undefined) return accept(response, signal);
       response.message.destroy();
       target = imageUrl(location, target.href);
     }
-    throw new OtaFailure(2, `more than ${MOST_REDIRECTS} redirects`);
+    throw new OtaFailure(2, `more than ${MAX_REDIRECTS} redirects`);
   };
 }
 
 function imageUrl(text: string, base?: string): URL {
   const url = URL.canParse(text, base) ? new URL(text, base) : undefined;
   if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
-  // The link itself is a secret while it lasts, so the reason does not show it.
+  // A valid link is a secret, so the reason does not contain it.
   throw new OtaFailure(6, `the URL (${text.length} characters) is none for http or https`);
 }
 
 interface Response {
   readonly message: IncomingMessage;
-  /** Says why the connection ended early. */
+  /** The failure for an early end of the connection. */
   readonly explain: (error: unknown) => OtaFailure;
 }
 
@@ -53,7 +53,7 @@ async function get(url: URL, options: DownloadOptions, signal: AbortSignal): Pro
     timedOut = true;
     request.destroy();
   });
-  // Without a listener, an error after the response has begun would end the process.
+  // Without a listener, an error after the start of the response would end the process.
   request.on('error', () => {});
   const explain = (error: unknown) =>
     timedOut

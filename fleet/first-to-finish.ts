@@ -1,14 +1,14 @@
-/** Work that ends early, by rejecting, when its signal is aborted. */
+/** Work that rejects when its signal is aborted. */
 export type Task<T> = (signal: AbortSignal) => Promise<T>;
 
 /**
- * Runs tasks side by side, gives what the first to finish gives (or throws what it throws), and returns only when
- * the others, whose signal is aborted then, have wound down.
+ * Runs tasks concurrently. When the first one has finished, it aborts the others and waits for their end.
+ * @returns the result of the first task to finish @throws its error
  */
 export async function firstToFinish<T>(signal: AbortSignal, ...tasks: Task<T>[]): Promise<T> {
   const finished = new AbortController();
-  const either = AbortSignal.any([signal, finished.signal]);
-  const running = tasks.map((task) => task(either));
+  const taskSignal = AbortSignal.any([signal, finished.signal]);
+  const running = tasks.map((task) => task(taskSignal));
   try {
     return await Promise.race(running);
   } finally {

@@ -1,17 +1,17 @@
 import type { Behaviours, VirtualDeviceOptions } from './device-options.ts';
 import { type RandomSource, seededRandom } from './random.ts';
 
-/** One kind of device in a fleet. */
+/** A kind of device in a fleet. */
 export type MemberKind = Pick<VirtualDeviceOptions, 'model' | 'chip' | 'topicFamily' | 'statusForm'> & {
   readonly behaviours?: Behaviours;
 };
 
-/** A device of a fleet, before it has a connection. */
+/** A device of a fleet without a connection. */
 export type Member = MemberKind & Pick<VirtualDeviceOptions, 'deviceId' | 'mac'>;
 
 const DOZE = { awakeSeconds: 30, asleepSeconds: 15 };
 
-/** The field in small: most are `esp32-s3`, of every generation; one sleeps, one link is bad, one board is an ESP8266. */
+/** A small field: mostly `esp32-s3` of every generation. One sleeps, one has a bad link, and one is an ESP8266. */
 export const FIELD_MIX: readonly MemberKind[] = [
   { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'devices', statusForm: 'seed' },
   { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'devices', statusForm: '1.2.3' },
@@ -34,8 +34,8 @@ export const FIELD_MIX: readonly MemberKind[] = [
 ];
 
 /**
- * Gives `size` members: the kinds of the mix in turn, an ESP8266 only the first time round. Ids and MAC addresses
- * follow from the seed, so that the same fleet comes back with its certificates and its versions.
+ * Generates `size` members with the kinds of the mix in turn; an ESP8266 only once. The seed determines ids and MAC
+ * addresses, so that a restarted fleet has the same certificates and versions.
  */
 export function membersOf(mix: readonly MemberKind[], size: number, seed: number): Member[] {
   const random = seededRandom(seed);

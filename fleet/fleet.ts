@@ -7,29 +7,29 @@ import type { BrokerConnection } from './mqtt-session.ts';
 import { seededRandom } from './random.ts';
 import { VirtualDevice } from './virtual-device.ts';
 
-/** Everything that makes a fleet. */
+/** Options of a fleet. */
 export interface FleetOptions {
-  /** How many devices. */
+  /** Number of devices. */
   readonly size: number;
-  /** Gives a device its place at the broker and its certificate; asked once per device, when the fleet starts. */
+  /** The broker and certificate of a device. Called once per device when the fleet starts. */
   readonly connectionFor: (deviceId: string) => BrokerConnection | Promise<BrokerConnection>;
-  /** The version that devices start on, unless `persist` knows a later one. */
+  /** The version of devices at the first start; `persist` overrides it. */
   readonly firmwareVersion: string;
-  /** The kinds of devices, in turn. @default FIELD_MIX */
+  /** The kinds of devices, used in turn. @default FIELD_MIX */
   readonly mix?: readonly MemberKind[];
-  /** Makes identities and lost messages repeatable. @default 1 */
+  /** Determines identities and lost messages. @default 1 */
   readonly seed?: number;
-  /** Used by every device. @default - the wall clock */
+  /** The clock of every device. @default the wall clock */
   readonly clock?: Clock;
-  /** @default - versions are forgotten with the process */
+  /** @default versions are not stored */
   readonly persist?: VersionStore;
-  /** What else every device has; its kind's own behaviours stay unless `behaviours` replaces them. */
+  /** More options of every device. `behaviours` replaces the behaviours of the kind. */
   readonly common?: Partial<VirtualDeviceOptions>;
 }
 
-/** A number of virtual devices of mixed kinds; what happens to any of them is told by `state`. */
+/** Virtual devices of several kinds. It emits the `state` events of all of them. */
 export class Fleet extends EventEmitter<DeviceEvents> {
-  /** Who will be there, known before the fleet starts. */
+  /** The devices, known before the fleet starts. */
   readonly members: readonly Member[];
   private running: VirtualDevice[] = [];
 
@@ -38,19 +38,19 @@ export class Fleet extends EventEmitter<DeviceEvents> {
     this.members = membersOf(options.mix ?? FIELD_MIX, options.size, options.seed ?? 1);
   }
 
-  /** The devices that were switched on. */
+  /** The devices that have been started. */
   get devices(): readonly VirtualDevice[] {
     return this.running;
   }
 
-  /** Switches all devices on; throws what `connectionFor` throws. Does nothing if the fleet is on. */
+  /** Starts all devices. Does nothing if the fleet is running. @throws the error of `connectionFor` */
   async start(): Promise<void> {
     if (this.running.length > 0) return;
     this.running = await Promise.all(this.members.map((member, index) => this.make(member, index)));
     for (const device of this.running) device.start();
   }
 
-  /** Switches all devices off and resolves when their connections are closed. */
+  /** Stops all devices. Resolves when their connections are closed. */
   async stop(): Promise<void> {
     await Promise.all(this.running.map((device) => device.stop()));
     this.running = [];

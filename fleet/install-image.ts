@@ -3,23 +3,23 @@ import { type Chip, checkChip, checkMagic, IMAGE_HEADER_BYTES } from './chips.ts
 import type { Clock } from './clock.ts';
 import type { OtaCommand } from './command.ts';
 import { OtaFailure } from './ota-failure.ts';
-import { type OtaOutcome, type Progress, type ProgressState, WRITTEN } from './ota-payload.ts';
+import { INSTALLED, type OtaOutcome, type Progress, type ProgressState } from './ota-payload.ts';
 
-/** An image on its way: how long it says it is, and its bytes. */
+/** A running download: the announced length and the bytes. */
 export interface ImageDownload {
   readonly contentLength: number;
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** Opens the download of an image; throws {@link OtaFailure} if it cannot be had, also while its body is read. */
+/** Opens the download of an image. @throws OtaFailure if it fails, also while the body is read */
 export type OpenImage = (url: string, signal: AbortSignal) => Promise<ImageDownload>;
 
-/** One update: what is to be installed, into what, and who is told how far it has come. */
+/** One installation: command, target and observer. */
 export interface InstallJob {
   readonly command: OtaCommand;
   readonly chip: Chip;
   readonly otaPartitionBytes: number;
-  /** What radio and flash manage in a second; undefined: as fast as the server sends. */
+  /** Bytes per second that radio and flash can handle; undefined means unlimited. */
   readonly bytesPerSecond?: number | undefined;
   readonly clock: Clock;
   readonly open: OpenImage;
@@ -29,25 +29,26 @@ export interface InstallJob {
 const REPORT_EVERY_MS = 1000;
 
 /**
- * Downloads, checks and writes an image in the order of the field firmware: the size before a byte is taken, the
- * magic on the first, SHA-256 and chip after the last. Throws only what is no outcome of an update (an aborted signal).
+ * Downloads, checks and writes an image in the order of the field firmware: it checks the size before the first byte, the
+ * magic byte on the first, and SHA-256 and chip after the last.
+ * @throws the signal's reason if it is aborted; a failed installation is a result
  */
 export async function installImage(job: InstallJob, signal: AbortSignal): Promise<OtaOutcome> {
   const meter = new ProgressMeter(job);
   try {
-    const image = await begin(job, meter, signal);
+    const image = await openImage(job, meter, signal);
     const written = await write(job, image, meter, signal);
     verify(job, written, meter);
     meter.enter('Complete');
-    return WRITTEN;
+    return INSTALLED;
   } catch (error) {
     if (!(error instanceof OtaFailure)) throw error;
     meter.enter('Failed');
-    return { code: error.code, message: error.sentMessage, why: error.message };
+    return { code: error.code, message: error.sentMessage, reason: error.message };
   }
 }
 
-async function begin(job: InstallJob, meter: ProgressMeter, signal: AbortSignal): Promise<ImageDownload> {
+async function openImage(job: InstallJob, meter: ProgressMeter, signal: AbortSignal): Promise<ImageDownload> {
   meter.enter('Checking');
   if (job.otaPartitionBytes === 0) throw new OtaFailure(5, 'there is no OTA partition');
   meter.enter('Downloading');
@@ -87,16 +88,16 @@ async function write(
 
 function verify({ command, chip }: InstallJob, written: WrittenImage, meter: ProgressMeter): void {
   meter.enter('Verifying');
-  // The ESP8266 has no memory to hash a stream: its firmware skips the comparison.
-  const compares = chip !== 'ESP8266' && command.checksum !== '';
-  if (compares && command.checksum.toLowerCase() !== written.sha256) {
+  // The firmware of an ESP8266 skips the comparison, because it lacks the memory to hash a stream.
+  const checksHash = chip !== 'ESP8266' && command.checksum !== '';
+  if (checksHash && command.checksum.toLowerCase() !== written.sha256) {
     throw new OtaFailure(3, `the image's SHA-256 is ${written.sha256}, the command says ${command.checksum}`);
   }
   meter.enter('Installing');
   checkChip(written.header, chip);
 }
 
-/** Reports each change of state at once, and bytes at most once a second. */
+/** Reports each change of state immediately, and the number of bytes at most once per second. */
 class ProgressMeter {
   downloadedBytes = 0;
   totalBytes = 0;

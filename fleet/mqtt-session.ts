@@ -4,7 +4,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type IPublishPacket, MqttClient } from 'mqtt';
 import { packetBytes } from './packet-size.ts';
 
-/** Where a device's broker is, and what the device proves itself with (PEM). */
+/** Address of the broker, and certificates in PEM. */
 export interface BrokerConnection {
   readonly host: string;
   readonly port: number;
@@ -13,25 +13,25 @@ export interface BrokerConnection {
   readonly key: string;
 }
 
-/** One MQTT connection of a device. */
+/** Options of an MQTT connection. */
 export interface SessionOptions {
   readonly connection: BrokerConnection;
   readonly clientId: string;
   readonly keepaliveSeconds: number;
   readonly will: { readonly topic: string; readonly payload: string };
-  /** Longest packet that is received, in bytes. */
+  /** Maximum size of a received packet in bytes. */
   readonly packetLimit: number;
-  /** Called for each PUBLISH that fits; it is acknowledged when the promise resolves. */
+  /** Called for each PUBLISH within the limit. The PUBLISH is acknowledged when the promise resolves. */
   readonly received: (topic: string, payload: Uint8Array) => Promise<void>;
-  /** Called for each PUBLISH that does not fit. */
+  /** Called for each PUBLISH over the limit. */
   readonly dropped: (topic: string, bytes: number) => void;
 }
 
 const GOODBYE_MS = 1000;
 
 /**
- * An MQTT 3.1.1 session over TLS 1.2 as PubSubClient keeps it: clean, never resumed, a QoS 1 last will. It can end in
- * silence, with the TCP connection left standing, as a device does that loses its power or falls asleep.
+ * An MQTT 3.1.1 session over TLS 1.2 like that of PubSubClient: clean, never resumed, with a last will at QoS 1. It can
+ * go silent without closing the TCP connection, like a device that loses power or falls asleep.
  */
 export class MqttSession {
   private readonly socket: TLSSocket;
@@ -49,7 +49,7 @@ export class MqttSession {
     this.client = this.speakMqtt();
   }
 
-  /** Connects and waits for the broker's CONNACK; throws the broker's, the network's or the signal's reason. */
+  /** Connects and waits for the CONNACK. @throws the error of the broker or the network, or the signal's reason */
   static async open(options: SessionOptions, signal: AbortSignal): Promise<MqttSession> {
     signal.throwIfAborted();
     const session = new MqttSession(options);
@@ -70,29 +70,29 @@ export class MqttSession {
     return this.client.connected;
   }
 
-  /** Subscribes at QoS 1; throws if the connection ends instead. */
+  /** Subscribes at QoS 1. @throws Error if the connection ends first */
   async subscribe(topics: readonly string[]): Promise<void> {
     await this.client.subscribeAsync([...topics], { qos: 1 });
   }
 
-  /** Publishes at QoS 0, the only one that PubSubClient has; what is lost is lost. */
+  /** Publishes at QoS 0, the only QoS that PubSubClient has. A lost message is not repeated. */
   publish(topic: string, payload: string, retain: boolean): void {
     this.client.publish(topic, payload, { qos: 0, retain }, () => {});
   }
 
-  /** Resolves when the connection has ended, for whatever reason. */
+  /** Resolves when the connection has ended for any reason. */
   async untilClosed(signal: AbortSignal): Promise<void> {
     if (!this.socket.closed) await once(this.socket, 'close', { signal });
   }
 
-  /** Says DISCONNECT, so that no last will follows, and closes the connection. */
-  async hangUp(): Promise<void> {
+  /** Sends DISCONNECT, so that the broker publishes no last will, and closes the connection. */
+  async disconnect(): Promise<void> {
     this.client.end();
     await this.untilClosed(AbortSignal.timeout(GOODBYE_MS)).catch(() => {});
     this.release();
   }
 
-  /** Stops reading, writing and pinging; the broker holds the device for connected until its keep-alive runs out. */
+  /** Stops reading, writing and pinging. The broker considers the device connected until the keep-alive expires. */
   goSilent(): void {
     this.silent = true;
     this.socket.unpipe(this.socketEnd);
@@ -101,13 +101,13 @@ export class MqttSession {
     this.client.end(true);
   }
 
-  /** Closes the TCP connection, also one that was left silent. */
+  /** Closes the TCP connection, also of a silent session. */
   release(): void {
     this.client.end(true);
     this.socket.destroy();
   }
 
-  /** Lays the pipe between the client and the socket: taken off again, it leaves the socket open. */
+  /** Connects the client to the socket through a pipe. Without the pipe the socket stays open. */
   private plug(): void {
     const { socket, clientEnd, socketEnd } = this;
     socket.pipe(socketEnd).pipe(socket);
@@ -138,8 +138,8 @@ export class MqttSession {
   }
 
   /**
-   * PubSubClient reads a PUBLISH over its buffer to the end and forgets it: no callback, no PUBACK. mqtt.js has no
-   * setting for that, but it announces each packet before it handles it, and acknowledges only what has a QoS.
+   * PubSubClient drops a PUBLISH that exceeds its buffer, without a callback or a PUBACK. mqtt.js has no setting for
+   * that, but it emits each packet before it handles it, and acknowledges only packets with a QoS.
    */
   private limitPackets(client: MqttClient): void {
     const fits = (packet: IPublishPacket) => packetBytes(packet.length ?? 0) <= this.options.packetLimit;

@@ -1,4 +1,4 @@
-/** What each `result_code` of an OTA result means, in the words that devices send. */
+/** The message of each `result_code` of an OTA result, as devices send it. */
 export const RESULT_MESSAGES = {
   0: 'Success',
   1: 'WiFi not connected',
@@ -17,15 +17,15 @@ export const RESULT_MESSAGES = {
 /** The `result_code` of an OTA result. */
 export type ResultCode = keyof typeof RESULT_MESSAGES;
 
-/** An update that ends without a new image: the code and the words that the device sends, and why, for a reader. */
+/** A failed installation: the code and the message that the device sends, and a reason for people. */
 export class OtaFailure extends Error {
   override readonly name = 'OtaFailure';
 
   constructor(
     readonly code: Exclude<ResultCode, 0>,
-    why: string,
+    reason: string,
     readonly sentMessage: string = RESULT_MESSAGES[code],
   ) {
-    super(why);
+    super(reason);
   }
 }

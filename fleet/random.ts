@@ -1,7 +1,7 @@
-/** Gives numbers in [0, 1), like `Math.random`. */
+/** Returns numbers in [0, 1), like `Math.random`. */
 export type RandomSource = () => number;
 
-/** The mulberry32 generator: the same seed gives the same sequence, so that a lossy run can be repeated. */
+/** The mulberry32 generator. The same seed gives the same sequence, so a run with losses can be repeated. */
 export function seededRandom(seed: number): RandomSource {
   let state = seed >>> 0;
   return () => {

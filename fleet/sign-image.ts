@@ -6,7 +6,7 @@ const BLOCK_BYTES = 1_216;
 const CRC_AT = 1_196;
 const RSA_BYTES = 384;
 
-/** Of each curve: its number, how long a coordinate is, and the digest that is signed with its number. */
+/** By curve: its number, the bytes of a coordinate, and the digest with its number. */
 const CURVES = {
   prime192v1: { id: 1, coordinate: 24, field: 64, digest: 'sha256', digestId: 0 },
   prime256v1: { id: 2, coordinate: 32, field: 64, digest: 'sha256', digestId: 0 },
@@ -14,9 +14,9 @@ const CURVES = {
 } as const;
 
 /**
- * Signs an image for secure boot v2 as `espsecure sign-data --version 2` does: padded to a sector, then a sector with one
- * block for each key (secure-boot-v2.rst, "Signature Block Format").
- * @param keys private, at most three: RSA-3072, P-192, P-256 or P-384
+ * Signs an image for secure boot v2 as `espsecure sign-data --version 2` does: it pads the image to a sector and
+ * appends a sector with one block per key (secure-boot-v2.rst, "Signature Block Format").
+ * @param keys at most three private keys: RSA-3072, P-192, P-256 or P-384
  */
 export function signImage(image: Buffer, keys: readonly KeyObject[]): Buffer {
   const padding = Buffer.alloc((SECTOR_BYTES - (image.length % SECTOR_BYTES)) % SECTOR_BYTES, 0xff);
@@ -51,7 +51,9 @@ function rsaFields(signed: Buffer, key: KeyObject): Buffer[] {
   ];
 }
 
-/** M′ = −n⁻¹ mod 2³², by Newton's iteration: each doubles the bits that are right, and n is its own inverse mod 8. */
+/**
+ * M′ = −n⁻¹ mod 2³² by Newton's iteration. Each step doubles the correct bits, beginning with n, its own inverse mod 8.
+ */
 function montgomery(modulus: bigint): bigint {
   let inverse = modulus;
   for (let bits = 3; bits < 32; bits *= 2) inverse = BigInt.asUintN(32, inverse * (2n - modulus * inverse));
@@ -71,13 +73,13 @@ function ecdsaFields(signed: Buffer, key: KeyObject): Buffer[] {
     Buffer.from([0xe7, 3, digestId, 0]),
     createHash(digest).update(signed).digest(),
     Buffer.from([id]),
-    twoNumbers(spki.subarray(-2 * coordinate), field),
-    twoNumbers(signature, field),
+    littleEndianPair(spki.subarray(-2 * coordinate), field),
+    littleEndianPair(signature, field),
   ];
 }
 
-/** X and Y, or r and s: each turned to little-endian, then zeros up to the field's length. */
-function twoNumbers(bytes: Buffer, field: number): Buffer {
+/** X and Y, or r and s, each in little-endian, and zeros up to the length of the field. */
+function littleEndianPair(bytes: Buffer, field: number): Buffer {
   const half = bytes.length / 2;
   const [first, second] = [Buffer.from(bytes.subarray(0, half)), Buffer.from(bytes.subarray(half))];
   return Buffer.concat([first.reverse(), second.reverse()], field);

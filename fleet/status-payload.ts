@@ -1,7 +1,7 @@
-/** The forms of status message that firmware generations in the field send. */
+/** Status formats of the firmware generations in the field. */
 export type StatusForm = 'seed' | '1.2.3' | '1.3.0' | '1.4.2';
 
-/** What a status message tells, before it takes a form. */
+/** The content of a status message. */
 export interface StatusFacts {
   readonly deviceId: string;
   readonly model: string;
@@ -12,7 +12,7 @@ export interface StatusFacts {
   readonly timestamp: string;
 }
 
-/** Gives a status payload with the fields, the names and the gaps of its form: only `seed` tells the MAC address. */
+/** The payload of a status, with the fields and names of a format. Only `seed` contains the MAC address. */
 export function statusPayload(form: StatusForm, facts: StatusFacts): Record<string, unknown> {
   return FORMS[form](facts);
 }
@@ -54,10 +54,10 @@ const FORMS: Record<StatusForm, (facts: StatusFacts) => Record<string, unknown>>
   }),
 };
 
-/** The last will: all a broker says of a device that went without a DISCONNECT. */
+/** The last will, which the broker publishes for a device that ended without a DISCONNECT. */
 export const LAST_WILL = '{"online":false}';
 
-/** An ISO 8601 time in UTC to the second, as the firmware prints it. */
+/** An ISO 8601 time in UTC with whole seconds, as the firmware writes it. */
 export function deviceTimestamp(epochMs: number): string {
   return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
 }

@@ -19,11 +19,16 @@ export const MAX_PER_MINUTE = {
 /** From this many messages in a batch, earlier batches of the same minute are counted too. */
 const CHECK_HISTORY_FROM = 10;
 
-interface Message {
+/** What the limit needs to know about a message, besides the source that it is counted for. */
+interface Counted {
+  readonly receivedAt: Date;
+  /** Two messages of one source with the same time and hash are copies. */
+  readonly payloadHash: string;
+}
+
+interface Message extends Counted {
   readonly topic: string;
   readonly clientId: string | null;
-  readonly receivedAt: Date;
-  readonly payloadHash: string;
 }
 
 export interface Limited<M> {
@@ -37,21 +42,23 @@ export interface Limited<M> {
 interface Stored {
   readonly count: number;
   /** Messages of this batch that are already stored: a second delivery does not count against the limit. */
-  readonly repeats: ReadonlySet<Message>;
+  readonly repeats: ReadonlySet<Counted>;
 }
 
 /**
- * Keeps the first messages of each topic and minute, so that one device cannot fill the database. Duplicates count
+ * Keeps the first messages of each source and minute, so that one device cannot fill the database. Duplicates count
  * once.
- * @param max messages per topic and minute
- * @param stored messages that earlier batches stored, by topic and minute
+ * @param max messages per source and minute
+ * @param sourceOf the source that the limit applies to: the topic or the device of a message
+ * @param stored messages that earlier batches stored, by source and minute
  */
-export function limitPerMinute<M extends Message>(
+export function limitPerMinute<M extends Counted>(
   messages: readonly M[],
   max: number,
+  sourceOf: (message: M) => string,
   stored: ReadonlyMap<string, Stored> = new Map(),
 ): Limited<M> {
-  const limited = [...byTopicAndMinute(messages)].map(([key, group]) => {
+  const limited = [...bySourceAndMinute(messages, sourceOf)].map(([key, group]) => {
     const { count, repeats } = stored.get(key) ?? { count: 0, repeats: new Set() };
     const fresh = group.filter((message) => !repeats.has(message));
     fresh.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
@@ -68,7 +75,7 @@ export function limitPerMinute<M extends Message>(
 export function describeDropped(dropped: readonly Message[], max: number): RejectedMessage[] {
   const payload = new Uint8Array();
   const reason = `rate limit: more than ${max} messages on this topic within a minute; the rest were dropped`;
-  return [...byTopicAndMinute(dropped).values()].flatMap(([first]) => {
+  return [...bySourceAndMinute(dropped, topicOf).values()].flatMap(([first]) => {
     if (first === undefined) return [];
     const { topic, clientId, receivedAt } = first;
     return { topic, clientId, receivedAt: minuteOf(receivedAt), reason, payload, payloadHash: sha256(payload) };
@@ -84,7 +91,7 @@ export async function limitReports<M extends Message & { readonly report: { devi
     device_id: deviceId,
     event_type: type,
   }));
-  return limitPerMinute(messages, MAX_PER_MINUTE.reports, await loadStored(sql, STORED_REPORTS, bursts));
+  return limitPerMinute(messages, MAX_PER_MINUTE.reports, topicOf, await loadStored(sql, STORED_REPORTS, bursts));
 }
 
 /** Applies the limit to rejections, including those of earlier batches, and adds one row for the dropped ones. */
@@ -94,7 +101,7 @@ export async function limitRejections(
 ): Promise<readonly RejectedMessage[]> {
   const bursts = findBursts(messages, ({ topic }) => ({ topic }));
   const stored = await loadStored(sql, STORED_REJECTIONS, bursts);
-  const { taken, dropped } = limitPerMinute(messages, MAX_PER_MINUTE.rejections, stored);
+  const { taken, dropped } = limitPerMinute(messages, MAX_PER_MINUTE.rejections, topicOf, stored);
   return [...taken, ...describeDropped(dropped, MAX_PER_MINUTE.rejections)];
 }
 
@@ -106,7 +113,7 @@ interface Burst<M extends Message> {
 }
 
 function findBursts<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Burst<M>[] {
-  return [...byTopicAndMinute(messages)].flatMap(([key, group]) => {
+  return [...bySourceAndMinute(messages, topicOf)].flatMap(([key, group]) => {
     const [first] = group;
     return first === undefined || group.length < CHECK_HISTORY_FROM
       ? []
@@ -154,12 +161,17 @@ async function loadStored<M extends Message>(
   );
 }
 
-/** Groups messages without duplicates. */
-const byTopicAndMinute = <M extends Message>(messages: readonly M[]) =>
-  groupBy(onceEach(messages), ({ topic, receivedAt }) => `${minuteOf(receivedAt).toISOString()} ${topic}`);
+const topicOf = ({ topic }: Message) => topic;
 
-function onceEach<M extends Message>(messages: readonly M[]): M[] {
-  const nameOf = ({ topic, receivedAt, payloadHash }: M) => `${receivedAt.getTime()} ${payloadHash} ${topic}`;
+/** One copy of each message. */
+const bySourceAndMinute = <M extends Counted>(messages: readonly M[], sourceOf: (message: M) => string) =>
+  groupBy(
+    onceEach(messages, sourceOf),
+    (message) => `${minuteOf(message.receivedAt).toISOString()} ${sourceOf(message)}`,
+  );
+
+function onceEach<M extends Counted>(messages: readonly M[], sourceOf: (message: M) => string): M[] {
+  const nameOf = (message: M) => `${message.receivedAt.getTime()} ${message.payloadHash} ${sourceOf(message)}`;
   return [...new Map(messages.map((message) => [nameOf(message), message])).values()];
 }
 

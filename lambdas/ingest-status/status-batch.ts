@@ -52,7 +52,7 @@ export async function storeStatusBatch(
     if (reason !== undefined) all.push(rejectMessage(message, reason));
   }
   const messages = statuses.map(({ message }) => message);
-  const { dropped } = limitPerMinute(messages, MAX_PER_MINUTE.statuses);
+  const { dropped } = limitPerMinute(messages, MAX_PER_MINUTE.statuses, ({ topic }) => topic);
   await recordRejectedMessages(sql, [...all, ...describeDropped(dropped, MAX_PER_MINUTE.statuses)]);
   return { pending, rejected: all.length, dropped: dropped.length };
 }

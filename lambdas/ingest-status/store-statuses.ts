@@ -106,8 +106,8 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
  */
 async function recordBootEvidence(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
   const evidence = statuses.filter(({ report }) => report.version !== null && report.online);
-  const sources = evidence.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
-  const reports = limitPerMinute(sources, MAX_PER_MINUTE.statuses).taken.map(toReport);
+  const { taken } = limitPerMinute(evidence, MAX_PER_MINUTE.statuses, ({ report }) => report.deviceId);
+  const reports = taken.map(toReport);
   for (const batch of inBatches(reports)) await evaluateUpdates(sql, await recordReports(sql, batch), now);
 }
 

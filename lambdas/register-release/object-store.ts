@@ -37,8 +37,10 @@ export async function findUpload(bucket: string, key: string): Promise<Upload | 
     throw error;
   });
   if (object === undefined) return undefined;
-  const { ContentLength: sizeBytes = 0, ETag = '', VersionId: versionId, LastModified = new Date(0) } = object;
-  return { bucket, key, sizeBytes, etag: ETag.replaceAll('"', ''), versionId, uploadedAt: LastModified };
+  const { ContentLength: sizeBytes, ETag: etag, VersionId: versionId, LastModified: uploadedAt } = object;
+  if (sizeBytes === undefined || etag === undefined || uploadedAt === undefined)
+    throw new Error(`S3 answered ${key} without its size, ETag or date.`);
+  return { bucket, key, sizeBytes, etag: etag.replaceAll('"', ''), versionId, uploadedAt };
 }
 
 /** The signature file beside an upload; undefined if there is none, empty if the file is too long to be a signature. */

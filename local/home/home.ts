@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Credentials } from '../kernel/index.ts';
-import { writeWhole } from '../kernel/index.ts';
+import { writeFileAtomically } from '../kernel/index.ts';
 
-/** What outside programs connect to; written when everything is up, removed at the end. */
+/** Addresses and credentials for outside programs. The file is written when everything is up, and removed at the end. */
 export interface Endpoints {
   readonly region: string;
   readonly mqtt: { readonly host: string; readonly port: number; readonly caFile: string };
@@ -16,22 +16,22 @@ interface AwsEndpoint extends Credentials {
   readonly endpoint: string;
 }
 
-/** The database cluster, as clients of the Data API name it. */
+/** The database cluster as a client of the Data API addresses it. */
 export interface ClusterTarget {
   readonly resourceArn: string;
   readonly database: string;
-  /** The secret of the role that functions use: rows only. */
+  /** The secret of the application role, which can change rows but not the schema. */
   readonly secretArn: string;
 }
 
 const ENDPOINTS_FILE = 'endpoints.json';
 const LOCK_FILE = 'lock';
 
-/** The folder that holds everything that survives a restart. Two runtimes never share one. */
+/** The folder of everything that survives a restart. A lock file keeps two runtimes from sharing it. */
 export class Home {
   readonly #folder: string;
 
-  /** @throws Error when a running process has the folder */
+  /** @throws Error if another running process uses the folder */
   constructor(folder: string) {
     this.#folder = folder;
     mkdirSync(this.path('logs'), { recursive: true, mode: 0o700 });
@@ -52,7 +52,7 @@ export class Home {
   }
 
   announce(endpoints: Endpoints): void {
-    writeWhole(this.path(ENDPOINTS_FILE), `${JSON.stringify(endpoints, null, 2)}\n`);
+    writeFileAtomically(this.path(ENDPOINTS_FILE), `${JSON.stringify(endpoints, null, 2)}\n`);
   }
 
   close(): void {

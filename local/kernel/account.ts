@@ -1,4 +1,4 @@
-/** There is one account and one region on a laptop. */
+/** The local system has one account and one region. */
 export const ACCOUNT = '000000000000';
 export const REGION = 'eu-west-1';
 

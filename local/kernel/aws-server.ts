@@ -7,21 +7,21 @@ import type { SigV4Options } from './sigv4.ts';
 import { xmlElement } from './xml.ts';
 
 export interface AwsServerOptions extends SigV4Options, Address {
-  /** By the name in the credential scope: `s3`, `rds-data`, `secretsmanager`, `sqs`, … */
+  /** The services by their names in the credential scope: `s3`, `rds-data`, `secretsmanager`, `sqs`, … */
   readonly services: Readonly<Record<string, AwsService>>;
-  /** Told of failures that became a 500. */
+  /** Called for each failure that is answered with 500. */
   readonly onError?: (error: Error) => void;
 }
 
 export interface AwsServer extends HttpServer {
-  /** What `AWS_ENDPOINT_URL` is set to. */
+  /** The value of `AWS_ENDPOINT_URL`. */
   readonly url: string;
 }
 
-/** Above every service's own limit; those answer with their own error. */
+/** Above the limit of every service, because each service answers with its own error. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
-/** What each of S3's authentication errors is called by the JSON services. */
+/** The names that the JSON services give S3's authentication errors. */
 const JSON_CODES: Readonly<Record<string, string>> = {
   AccessDenied: 'MissingAuthenticationTokenException',
   InvalidAccessKeyId: 'UnrecognizedClientException',
@@ -33,8 +33,8 @@ const JSON_CODES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Starts the one HTTP server that stands in for every AWS endpoint. Nothing reaches a service before its signature was
- * verified; the service is the one that the signature's credential scope names.
+ * Starts the HTTP server that replaces every AWS endpoint. It verifies the signature of each request before it calls the
+ * service that the credential scope of the signature names.
  */
 export async function startAwsServer(options: AwsServerOptions): Promise<AwsServer> {
   const { host, onError = () => {} } = options;
@@ -53,7 +53,7 @@ async function serve(
     return errorAnswer(error, isS3);
   });
   const id = randomUUID();
-  // Clients correct a skewed clock by the date, so it must come from the clock that judges them.
+  // Clients correct their clock by the date header, so it must come from the clock that checks their signatures.
   const common = { date: new Date(options.clock()).toUTCString(), 'x-amzn-requestid': id, 'x-amz-request-id': id };
   return { ...answer, headers: { ...common, ...answer.headers } };
 }

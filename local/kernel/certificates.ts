@@ -6,18 +6,18 @@ import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-const A_DAY_MS = 24 * 3600 * 1000;
+const DAY_MS = 24 * 3600 * 1000;
 const VALID_DAYS = 3_650;
-/** What a thing may be called, of half the length that AWS allows; nothing in it leads out of a folder. */
+/** Device ids: thing names of at most half the length that AWS allows. No character can leave a folder. */
 const DEVICE_ID = /^[A-Za-z0-9_:-]{1,64}$/;
 
-/** Where a key and its certificate lie, both PEM. */
+/** Paths of a certificate and its private key, both in PEM. */
 export interface CertificateFiles {
   readonly certificateFile: string;
   readonly privateKeyFile: string;
 }
 
-/** A certificate authority in a folder: made once, it keeps its key, so that devices stay valid over restarts. */
+/** A certificate authority in a folder. It keeps its key, so device certificates stay valid after a restart. */
 export class CertificateAuthority {
   readonly caFile: string;
   readonly #folder: string;
@@ -49,7 +49,7 @@ export class CertificateAuthority {
     return new CertificateAuthority(folder, root, keys.privateKey);
   }
 
-  /** The broker's certificate, made anew at each start, for every name and address that this machine has now. */
+  /** Issues a broker certificate for every name and address that this machine has now. */
   async issueServer(): Promise<{ cert: string; key: string }> {
     const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
     const names: x509.JsonGeneralNames = [
@@ -62,15 +62,15 @@ export class CertificateAuthority {
   }
 
   /**
-   * The key and certificate of a device, made unless it has them. The files of a revoked one are laid aside.
-   * @throws Error for an id that no device can have
+   * Returns the key and certificate of a device, and creates them if there are none or the certificate was revoked.
+   * @throws Error for an invalid device id
    */
   async addDevice(deviceId: string): Promise<CertificateFiles> {
     const folder = this.#folderOf(deviceId);
     const files = { certificateFile: join(folder, 'certificate.pem'), privateKeyFile: join(folder, 'private-key.pem') };
     const id = this.certificateOf(deviceId);
     if (id !== undefined && !this.isRevoked(id)) return files;
-    if (id !== undefined) this.#layAside(folder, id);
+    if (id !== undefined) this.#archive(folder, id);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { cert, key } = await this.#issue(`CN=${deviceId}`);
     writeFileSync(files.privateKeyFile, key, { mode: 0o600 });
@@ -78,13 +78,13 @@ export class CertificateAuthority {
     return files;
   }
 
-  /** The id of the device's certificate, as AWS makes them: the SHA-256 of the certificate. Undefined where it has none. */
+  /** Id of the device's certificate: its SHA-256, as in AWS IoT. Undefined if it has none. */
   certificateOf(deviceId: string): string | undefined {
     const file = join(this.#folderOf(deviceId), 'certificate.pem');
     return existsSync(file) ? certificateId(new X509Certificate(readFileSync(file)).fingerprint256) : undefined;
   }
 
-  /** Refuses the certificate for ever, whoever holds it. */
+  /** Revokes the certificate permanently. */
   revoke(id: string): void {
     mkdirSync(join(this.#folder, 'revoked'), { recursive: true, mode: 0o700 });
     writeFileSync(join(this.#folder, 'revoked', id), '');
@@ -94,7 +94,7 @@ export class CertificateAuthority {
     return existsSync(join(this.#folder, 'revoked', id));
   }
 
-  #layAside(folder: string, id: string): void {
+  #archive(folder: string, id: string): void {
     mkdirSync(join(this.#folder, 'replaced'), { recursive: true, mode: 0o700 });
     renameSync(folder, join(this.#folder, 'replaced', id));
   }
@@ -119,7 +119,7 @@ export class CertificateAuthority {
   }
 }
 
-/** @param fingerprint SHA-256 as Node writes it: `AB:CD:…` */
+/** @param fingerprint SHA-256 in Node's format, `AB:CD:…` */
 export const certificateId = (fingerprint: string): string => fingerprint.replaceAll(':', '').toLowerCase();
 
 function commonFields(subject: string) {
@@ -127,8 +127,8 @@ function commonFields(subject: string) {
     serialNumber: randomBytes(8).toString('hex'),
     name: subject,
     subject,
-    notBefore: new Date(Date.now() - A_DAY_MS),
-    notAfter: new Date(Date.now() + VALID_DAYS * A_DAY_MS),
+    notBefore: new Date(Date.now() - DAY_MS),
+    notAfter: new Date(Date.now() + VALID_DAYS * DAY_MS),
     signingAlgorithm: CURVE,
   };
 }

@@ -1,15 +1,15 @@
-/** What is to be closed at the end, the newest first. */
-export class Closers {
-  readonly #closers: (() => Promise<void> | void)[] = [];
+/** Things to close at the end, in the reverse order of their creation. */
+export class Disposables {
+  readonly #disposables: (() => Promise<void> | void)[] = [];
 
   add(close: () => Promise<void> | void): void {
-    this.#closers.unshift(close);
+    this.#disposables.unshift(close);
   }
 
-  /** Closes everything once, whatever fails on the way. @throws the first failure, afterwards */
+  /** Closes everything once, and continues after a failure. @throws the first failure at the end */
   async close(): Promise<void> {
     const failures: unknown[] = [];
-    for (const close of this.#closers.splice(0)) {
+    for (const close of this.#disposables.splice(0)) {
       await Promise.resolve()
         .then(close)
         .catch((error: unknown) => failures.push(error));

@@ -1,16 +1,16 @@
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 
-/** Writes a file for its owner only. A reader, and a crash, see the old text or the new one, never half of it. */
-export function writeWhole(file: string, text: string): void {
+/** Replaces a file that only its owner may read. Readers see the old text or the new one, also after a crash. */
+export function writeFileAtomically(file: string, text: string): void {
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 
 /**
- * Adds to a log, for its owner only. A full disk takes what is said, not who says it.
- * @returns false where it could not be written
+ * Appends to a log that only its owner may read. A full disk loses the text but throws nothing.
+ * @returns false if the text was not written
  */
-export function appendAnyway(file: string, text: string): boolean {
+export function tryAppend(file: string, text: string): boolean {
   try {
     appendFileSync(file, text, { mode: 0o600 });
     return true;

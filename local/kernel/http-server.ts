@@ -14,14 +14,14 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Where a server listens. */
+/** Host and port that a server listens on. */
 export interface Address {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 chooses a free port. */
   readonly port: number;
 }
 
-/** @returns the port @throws the system's error when it is taken (`EADDRINUSE`) */
+/** @returns the port @throws the system's error if the port is in use (`EADDRINUSE`) */
 export async function listen(server: Server, { host, port }: Address): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);
@@ -30,8 +30,8 @@ export async function listen(server: Server, { host, port }: Address): Promise<n
 }
 
 /**
- * Answers every request by `handle`.
- * @param onError told of what `handle` throws, and of answers that could not be sent to their end
+ * Answers every request with the result of `handle`.
+ * @param onError called for each error of `handle`, and for each answer that could not be sent completely
  */
 export async function startHttpServer(
   address: Address,
@@ -41,7 +41,7 @@ export async function startHttpServer(
   const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, async (request, response) => {
     try {
       const answer = await handle(request);
-      // What was left unread is drained, so that a client which is still sending gets to read the answer.
+      // An unread body is drained, because a client may read the answer only after it has sent everything.
       if (!request.readableEnded) request.resume();
       await send(request, response, answer);
     } catch (error) {
@@ -60,11 +60,11 @@ export async function startHttpServer(
   };
 }
 
-/** The whole body; undefined above `maxBytes`. */
+/** The whole body; undefined if it has more than `maxBytes`. */
 export async function readBody(request: Readable, maxBytes: number): Promise<Buffer | undefined> {
   const pieces: Buffer[] = [];
   let size = 0;
-  // Leaving the loop early must not destroy the request, or its error could not be answered.
+  // Leaving the loop early must not destroy the request, which still has to be answered.
   for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     size += piece.length;
     if (size > maxBytes) return undefined;

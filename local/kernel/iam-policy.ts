@@ -1,34 +1,37 @@
 import { z } from 'zod';
 import { escapeRegExp } from './text.ts';
 
-/** Values of the `${…}` variables in policies, such as `iot:Connection.Thing.ThingName`. */
+/** Values of the `${…}` variables of policies, such as `iot:Connection.Thing.ThingName`. */
 export type PolicyContext = Readonly<Record<string, string>>;
 
-/** Statements of one principal, ready to be asked. */
+/** The compiled policy statements of one principal. */
 export interface Policy {
-  /** As IAM evaluates: an explicit Deny wins, no match is a refusal. */
+  /** Evaluates as IAM does: an explicit Deny wins, and no match means no. */
   allows(action: string, resource: string, context?: PolicyContext): boolean;
 }
 
-/** One action on one resource that a statement allows, as patterns. */
+/** One allowed action on one resource, as patterns. */
 export interface Grant {
-  /** Whose policy it is in. */
+  /** The principal of the policy. */
   readonly principal: string;
   readonly action: string;
   readonly resource: string;
 }
 
-/** Whoever wants to know which grants are of use. */
+/** Observes grants, to find out which ones are used. */
 export interface Audit {
-  /** A policy has this grant. @returns false to have it judge as if it had not */
+  /** Called for each grant of a policy. @returns false to evaluate the policy without the grant */
   grant(grant: Grant): boolean;
-  /** A policy has judged a call. @param by every grant that matches it; they decide nothing where it is not allowed */
-  judged(call: Grant, allowed: boolean, by: readonly Grant[]): void;
+  /** Called after each evaluation. @param by every grant that matches the call, also if a Deny refuses it */
+  evaluated(call: Grant, allowed: boolean, by: readonly Grant[]): void;
 }
 
 const oneOrMany = z.union([z.string(), z.array(z.string())]).transform((value) => [value].flat());
 
-/** The elements that `lib/` emits. Any other, a Condition too, is an error: what is not understood must not be granted. */
+/**
+ * The elements that `lib/` uses. Any other element is an error, a Condition too: an element that is ignored could grant
+ * too much.
+ */
 const documentSchema = z.strictObject({
   Version: z.literal('2012-10-17'),
   Statement: z.array(z.strictObject({ Effect: z.enum(['Allow', 'Deny']), Action: oneOrMany, Resource: oneOrMany })),
@@ -39,10 +42,10 @@ interface Rule extends Grant {
 }
 
 /**
- * Compiles policy documents of the form that `lib/` emits.
+ * Compiles policy documents of the form that `lib/` produces.
  *
- * @param principal whose documents they are
- * @throws Error that names the statement with any element that is not evaluated here
+ * @param principal the owner of the documents
+ * @throws Error that quotes a document with an element that is not supported here
  */
 export function compilePolicy(principal: string, documents: readonly unknown[], audit?: Audit): Policy {
   const rules = documents
@@ -52,7 +55,7 @@ export function compilePolicy(principal: string, documents: readonly unknown[], 
     allows(action, resource, context = {}) {
       const matching = rules.filter((rule) => matches(rule, action, resource, context));
       const allowed = matching.length > 0 && matching.every(({ effect }) => effect === 'Allow');
-      audit?.judged({ principal, action, resource }, allowed, matching);
+      audit?.evaluated({ principal, action, resource }, allowed, matching);
       return allowed;
     },
   };
@@ -76,7 +79,7 @@ function matches(rule: Rule, action: string, resource: string, context: PolicyCo
   );
 }
 
-/** A wildcard that comes out of a variable is an ordinary character; a variable without a value matches nothing. */
+/** A wildcard in the value of a variable is an ordinary character. A variable without a value matches nothing. */
 function matchesPattern(pattern: string, value: string, context: PolicyContext): boolean {
   const parts = pattern.split(/\$\{([^}]+)\}/).map((part, index) => {
     const isVariable = index % 2 === 1;

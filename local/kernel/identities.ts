@@ -5,24 +5,26 @@ import type { Policy } from './iam-policy.ts';
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Only roles have one. */
+  /** Only credentials of a role have one. */
   readonly sessionToken?: string;
 }
 
-/** Real tokens have no fixed length; those of Lambda roles are around a thousand characters, which makes URLs long. */
+/**
+ * Real tokens vary in length. Those of Lambda roles have about a thousand characters, which makes presigned URLs long.
+ */
 const SESSION_TOKEN_BYTES = 600;
 
-/** Everyone who may sign requests, by access key. */
+/** All identities that can sign requests, by access key. */
 export class Identities {
   readonly #byAccessKey = new Map<string, { readonly identity: Identity; readonly credentials: Credentials }>();
 
-  /** Issues temporary credentials, as a function gets them for its role. */
+  /** Issues temporary credentials like those that a Lambda function gets for its role. */
   issueRole(name: string, arn: string, policy: Policy): Credentials {
     const sessionToken = randomBytes(SESSION_TOKEN_BYTES).toString('base64');
     return this.issueUser(name, arn, policy, { ...newKeys('ASIA'), sessionToken });
   }
 
-  /** Issues keys without a session token. Keys that were given out before are passed in to stay valid. */
+  /** Issues keys without a session token. Pass the keys of an earlier start to keep them valid. */
   issueUser(name: string, arn: string, { allows }: Policy, credentials: Credentials = newKeys('AKIA')): Credentials {
     this.#byAccessKey.set(credentials.accessKeyId, { identity: { name, arn, allows }, credentials });
     return credentials;
@@ -33,7 +35,7 @@ export class Identities {
   }
 }
 
-/** Key ids begin with AKIA (long-term) or ASIA (temporary) and have 20 characters; secrets have 40. */
+/** Key ids have 20 characters and begin with AKIA (long-term) or ASIA (temporary); secrets have 40 characters. */
 export function newKeys(prefix: 'AKIA' | 'ASIA'): Credentials {
   const accessKeyId = prefix + randomBytes(8).toString('hex').toUpperCase();
   return { accessKeyId, secretAccessKey: randomBytes(30).toString('base64url') };

@@ -4,15 +4,15 @@ export {
   AwsError,
   type AwsRequest,
   type AwsService,
+  authorize,
   decodeUri,
   type Headers,
   type Identity,
-  permit,
 } from './aws-service.ts';
 export { CertificateAuthority, type CertificateFiles, certificateId } from './certificates.ts';
 export { type Clock, systemClock } from './clock.ts';
-export { Closers } from './disposables.ts';
-export { appendAnyway, writeWhole } from './files.ts';
+export { Disposables } from './disposables.ts';
+export { tryAppend, writeFileAtomically } from './files.ts';
 export { type Address, type Answer, type HttpServer, listen, readBody, startHttpServer } from './http-server.ts';
 export { type Audit, compilePolicy, type Grant, type Policy } from './iam-policy.ts';
 export { type Credentials, Identities, newKeys } from './identities.ts';

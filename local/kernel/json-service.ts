@@ -2,10 +2,10 @@ import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
 import { AwsError, type AwsService, type Identity } from './aws-service.ts';
 
-/** Takes the parsed body of a request; gives what the answer's body is, as a value or as JSON. */
+/** Maps the parsed body of a request to the body of the answer, as a value or as JSON text. */
 export type JsonOperation = (input: unknown, identity: Identity) => Promise<object | string>;
 
-/** An operation that takes these parameters; one that is not here is refused, not ignored. */
+/** An operation with these parameters. A request with any other parameter is refused. */
 export function operation<T extends z.ZodRawShape>(
   shape: T,
   perform: (input: z.infer<z.ZodObject<T>>, identity: Identity) => Promise<object | string> | object | string,
@@ -19,8 +19,8 @@ export function operation<T extends z.ZodRawShape>(
 }
 
 /**
- * A service that speaks JSON.
- * @param operations by `X-Amz-Target`, or by path where requests have none
+ * A service with a JSON protocol.
+ * @param operations by `X-Amz-Target`, or by path if requests have no such header
  */
 export function jsonService(
   operations: Readonly<Record<string, JsonOperation>>,

@@ -7,9 +7,10 @@ import { verifiedBody } from './sigv4-body.ts';
 import { splitOnce } from './text.ts';
 
 /**
- * A request whose signature was verified, and the service that it is signed for. Its body is verified while it is read.
- * @param buffered the body, where it was read already: clients of other services than S3 may leave out its hash
- * @throws AwsError as {@link verifySigV4} does
+ * Verifies the signature of a request. The body is verified while it is read.
+ * @param buffered the body, if it was read already; only clients of S3 always send its hash
+ * @returns the request and the service that it is signed for
+ * @throws AwsError like {@link verifySigV4}
  */
 export async function receiveSigned(
   request: IncomingMessage,
@@ -17,7 +18,7 @@ export async function receiveSigned(
   buffered?: Buffer,
 ): Promise<AwsRequest & { readonly service: string }> {
   const { method = 'GET', url = '/' } = request;
-  // Node makes a list of `set-cookie` alone.
+  // `set-cookie` is the only header that Node parses into a list.
   const headers = request.headers as Headers;
   const [path, query] = splitOnce(url, '?');
   const received = { method, path, query: new URLSearchParams(query), headers };

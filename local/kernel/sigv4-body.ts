@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import { AwsError, type Headers } from './aws-service.ts';
-import { EMPTY_SHA256, sameText, type VerifiedSignature } from './sigv4.ts';
+import { EMPTY_SHA256, equalInConstantTime, type VerifiedSignature } from './sigv4.ts';
 import { splitOnce } from './text.ts';
 
 const MAX_LINE_BYTES = 8192;
 const CRC32_HEADER = 'x-amz-checksum-crc32';
 
 /**
- * The request's body without `aws-chunked` framing, checked while it streams: against the signed hash, the signatures
- * of chunks, the announced length and a CRC32 from a header or trailer. A stream that does not match ends in an
- * AwsError, so nothing may be published before the end was seen.
+ * The body of a request without `aws-chunked` framing. While it streams, it is checked against the signed hash, the
+ * signatures of the chunks, the announced length and a CRC32 of a header or trailer. A mismatch ends the stream with an
+ * AwsError, so nothing may be published before its end.
  *
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
  */
@@ -30,7 +30,7 @@ async function* checkHash(source: Readable, expected: string): AsyncGenerator<Bu
     hash.update(piece);
     yield piece;
   }
-  if (expected === 'UNSIGNED-PAYLOAD' || sameText(hash.digest('hex'), expected)) return;
+  if (expected === 'UNSIGNED-PAYLOAD' || equalInConstantTime(hash.digest('hex'), expected)) return;
   throw new AwsError(
     'XAmzContentSHA256Mismatch',
     400,
@@ -86,12 +86,12 @@ async function* decodeChunks(
   }
 }
 
-/** Each signature covers the one before it, so that chunks can be neither changed nor reordered. */
+/** Each signature covers the previous one, so chunks cannot be changed or reordered. */
 function chunkSignatures({ signature, context, sign }: VerifiedSignature) {
   let previous = signature;
   return async (sent: string, kind: 'PAYLOAD' | 'TRAILER', content: string) => {
     previous = await sign([`AWS4-HMAC-SHA256-${kind}`, context, previous, content].join('\n'));
-    if (sameText(previous, sent)) return;
+    if (equalInConstantTime(previous, sent)) return;
     throw new AwsError('SignatureDoesNotMatch', 403, 'The signature of a chunk does not match its content.');
   };
 }
@@ -100,7 +100,7 @@ function incomplete(found: string): never {
   throw new AwsError('IncompleteBody', 400, `The aws-chunked body is malformed: found ${found}.`);
 }
 
-/** Reads lines and counted bytes from a stream, holding no more than one of its pieces. */
+/** Reads lines and byte counts from a stream, and buffers at most one of its pieces. */
 class Wire {
   readonly #pieces: AsyncIterator<Buffer>;
   #buffer: Buffer = Buffer.alloc(0);
@@ -109,7 +109,7 @@ class Wire {
     this.#pieces = source.iterator({ destroyOnReturn: false });
   }
 
-  /** Without its CRLF; empty at the end of the stream. */
+  /** The next line without its CRLF; empty at the end of the stream. */
   async line(): Promise<string> {
     let end = this.#buffer.indexOf('\r\n');
     while (end < 0) {

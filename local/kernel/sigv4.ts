@@ -10,11 +10,11 @@ import { splitOnce } from './text.ts';
 /** The parts of an HTTP request that a signature covers. */
 export interface SignedRequest {
   readonly method: string;
-  /** Percent-encoded, as it was sent, without the query. */
+  /** Percent-encoded as sent, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: Headers;
-  /** Hex SHA-256 of the body; used when the request names no hash of its own in `x-amz-content-sha256`. */
+  /** Hex SHA-256 of the body. It is used if the request has no `x-amz-content-sha256`. */
   readonly bodySha256?: string | undefined;
 }
 
@@ -27,14 +27,14 @@ export interface SigV4Options {
 
 export interface VerifiedSignature {
   readonly identity: Identity;
-  /** The service of the credential scope, such as `s3`. */
+  /** The service that the credential scope names, such as `s3`. */
   readonly service: string;
-  /** Hex SHA-256 that the body must have, or one of the markers such as `UNSIGNED-PAYLOAD`. */
+  /** Hex SHA-256 that the body must have, or a marker such as `UNSIGNED-PAYLOAD`. */
   readonly payload: string;
   readonly signature: string;
   /** `timestamp \n scope`, the middle of every string to sign. */
   readonly context: string;
-  /** Signs as who signed the request did: the signatures of its chunks go on from its own. */
+  /** Signs with the key of the request's signer, to check the signatures of its chunks. */
   sign(stringToSign: string): Promise<string>;
 }
 
@@ -43,7 +43,7 @@ const PAYLOAD_HEADER = 'x-amz-content-sha256';
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_PRESIGNED_SECONDS = 7 * 24 * 3600;
 
-/** What a signature says about itself: the parameters of a presigned URL without `X-Amz-`, the fields of a header. */
+/** The fields of an `Authorization` header, or the parameters of a presigned URL without `X-Amz-`. */
 const claimSchema = z.object({
   Algorithm: z.literal('AWS4-HMAC-SHA256'),
   Credential: z
@@ -67,10 +67,10 @@ const claimSchema = z.object({
 type Claim = z.infer<typeof claimSchema> & { readonly presigned: boolean };
 
 /**
- * Checks an AWS Signature Version 4, in the `Authorization` header or in a presigned query: who claims to have signed the
- * request signs it again.
+ * Verifies an AWS Signature Version 4 in the `Authorization` header or in a presigned query: the signature is computed
+ * again with the secret key of the claimed signer.
  *
- * The body itself is not looked at: compare it with `payload` of the result.
+ * The body is not checked here: compare it with `payload` of the result.
  *
  * @throws AwsError with S3's code (`SignatureDoesNotMatch`, `InvalidAccessKeyId`, `AccessDenied`, …) and 400 or 403.
  */
@@ -83,7 +83,7 @@ export async function verifySigV4(request: SignedRequest, options: SigV4Options)
   }
   const { credentials, identity } = known;
   checkTime(claim, options.clock());
-  if (!sameText(claim['Security-Token'], credentials.sessionToken ?? '')) {
+  if (!equalInConstantTime(claim['Security-Token'], credentials.sessionToken ?? '')) {
     throw new AwsError('InvalidToken', 400, 'The provided token is malformed or otherwise invalid.');
   }
   if (region !== options.region) throw wrongRegion(claim, options.region);
@@ -91,7 +91,7 @@ export async function verifySigV4(request: SignedRequest, options: SigV4Options)
 
   const payload = payloadOf(claim, request);
   const signer = new SignatureV4({ credentials, region, service, sha256: Sha256, uriEscapePath: service !== 's3' });
-  if (!sameText(await signAgain(signer, claim, request, payload), claim.Signature)) {
+  if (!equalInConstantTime(await recomputeSignature(signer, claim, request, payload), claim.Signature)) {
     const message = 'The request signature we calculated does not match the signature you provided.';
     throw new AwsError('SignatureDoesNotMatch', 403, `${message} Check your key and signing method.`);
   }
@@ -145,7 +145,7 @@ function checkTime({ Date: signedAt, presigned, Expires }: Claim, now: number): 
   throw new AwsError('RequestTimeTooSkewed', 403, message);
 }
 
-/** The right region is named in `Region`: S3 clients read it there and try again. */
+/** S3 clients read the right region from `Region` and retry. */
 function wrongRegion({ Credential: { region }, presigned }: Claim, expected: string): AwsError {
   return malformed(presigned, `the region '${region}' is wrong; expecting '${expected}'`, { Region: expected });
 }
@@ -166,20 +166,25 @@ function payloadOf({ presigned, Credential: { service } }: Claim, { headers, bod
   throw new AwsError('InvalidRequest', 400, `Missing required header for this request: ${PAYLOAD_HEADER}`);
 }
 
-/** The signature that the request has if who claims to have signed it did. */
-async function signAgain(signer: SignatureV4, claim: Claim, request: SignedRequest, payload: string): Promise<string> {
+/** The signature that the claimed signer would compute for the request. */
+async function recomputeSignature(
+  signer: SignatureV4,
+  claim: Claim,
+  request: SignedRequest,
+  payload: string,
+): Promise<string> {
   const { presigned, SignedHeaders, Credential, Expires } = claim;
-  // Node reads headers as Latin-1; what was signed are the bytes of the wire.
+  // Node decodes headers as Latin-1, but the signature covers the bytes.
   const signed = SignedHeaders.map((name) => [name, Buffer.from(request.headers[name] ?? '', 'latin1').toString()]);
   const again = {
     method: request.method,
     protocol: 'http:',
     hostname: '',
-    path: Credential.service === 's3' ? reencode(request.path) : request.path,
+    path: Credential.service === 's3' ? normalizePath(request.path) : request.path,
     query: Object.fromEntries([...request.query.keys()].map((name) => [name, request.query.getAll(name)])),
     headers: { ...Object.fromEntries(signed), [PAYLOAD_HEADER]: payload },
   };
-  // The signer takes the body's hash from its header, which is signed only where the client did so.
+  // The signer reads the hash of the body from a header, which the client may not have signed.
   const options = {
     signingDate: timeOf(claim.Date),
     signableHeaders: new Set(SignedHeaders),
@@ -191,8 +196,8 @@ async function signAgain(signer: SignatureV4, claim: Claim, request: SignedReque
   return String(query?.['X-Amz-Signature']);
 }
 
-/** S3 signs the path with each of its characters encoded in the one way, however the client sent it. */
-function reencode(path: string): string {
+/** S3 signs the path in one canonical encoding, whatever encoding the client sent. */
+function normalizePath(path: string): string {
   const encode = (part: string) => encodeURIComponent(decodeUri(part)).replace(/[!'()*]/g, hexadecimal);
   return path.split('/').map(encode).join('/');
 }
@@ -200,6 +205,6 @@ function reencode(path: string): string {
 const hexadecimal = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 
 /** Compares in constant time. */
-export function sameText(a: string, b: string): boolean {
+export function equalInConstantTime(a: string, b: string): boolean {
   return timingSafeEqual(createHash('sha256').update(a).digest(), createHash('sha256').update(b).digest());
 }

@@ -5,7 +5,7 @@ import {
   CertificateAuthority,
   type CertificateFiles,
   type Clock,
-  Closers,
+  Disposables,
   Identities,
   type Interceptors,
   REGION,
@@ -26,36 +26,36 @@ import { readSystem, type System } from './system.ts';
 export interface RuntimeOptions {
   /** The synthesized cloud assembly. */
   readonly assembly: string;
-  /** Folder for everything that survives a restart. */
+  /** Folder of everything that survives a restart. */
   readonly home: string;
-  /** A PostgreSQL server; PGlite in the home folder without it. */
+  /** URL of a PostgreSQL server. @default PGlite in the home folder */
   readonly databaseUrl?: string | undefined;
-  /** How often the schedule fires; undefined leaves it to `tick()`. */
+  /** Interval of the schedule; if undefined, only `tick()` fires it. */
   readonly tickSeconds?: number | undefined;
-  /** An IPv4 address of this machine: what listens there, and what links and presigned URLs name. */
+  /** The IPv4 address of this machine to listen on; links and presigned URLs contain it. */
   readonly host?: string;
-  /** 0 takes a free port. */
+  /** 0 chooses a free port. */
   readonly ports?: { readonly mqtt: number; readonly aws: number; readonly api: number };
-  /** The time of everything but the database, TLS certificates and time-outs. @default - the machine's */
+  /** The clock of everything except the database, TLS certificates and timeouts. @default the machine's clock */
   readonly clock?: Clock;
-  /** Environment variables of every function, over those of the templates. */
+  /** Environment variables of every function; they override those of the templates. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** For tests. @default - none */
+  /** For tests. @default none */
   readonly interceptors?: Interceptors;
-  /** Told which grants of the templates are of use. For tests. @default - nobody asks */
+  /** Observes which grants of the templates are used. For tests. @default none */
   readonly audit?: Audit | undefined;
   readonly log?: (line: string) => void;
 }
 
 export interface LocalRuntime {
   readonly endpoints: Endpoints;
-  /** Fires the schedule once; resolves when its function has finished. */
+  /** Fires the schedule once. Resolves when its function has finished. */
   tick(): Promise<void>;
-  /** Resolves when nothing waits in a queue that could be handled now and no function runs. */
+  /** Resolves when no queue has a message that can be received now and no function runs. */
   idle(): Promise<void>;
-  /** What the function answers that AWS IoT asks before it provisions a device. */
+  /** Invokes the pre-provisioning hook, as AWS IoT does before it provisions a device. @returns its answer */
   askProvisioningHook(request: object): Promise<unknown>;
-  /** The certificate of a device, made unless it has one. */
+  /** Returns the certificate of a device, and creates it if there is none. */
   addDevice(deviceId: string): Promise<CertificateFiles>;
   close(): Promise<void>;
 }
@@ -63,9 +63,9 @@ export interface LocalRuntime {
 export const DEFAULT_PORTS = { mqtt: 8883, aws: 8480, api: 8481 };
 const IDLE_POLL_MS = 20;
 
-/** Boots the whole system from its templates, on this machine. @throws Error that says what to do about it */
+/** Boots the whole system from its templates on this machine. @throws Error that says what to do about it */
 export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntime> {
-  const settled = {
+  const resolved = {
     host: '127.0.0.1',
     ports: DEFAULT_PORTS,
     clock: systemClock,
@@ -74,28 +74,28 @@ export async function startRuntime(options: RuntimeOptions): Promise<LocalRuntim
     log: () => {},
     ...options,
   };
-  checkHost(settled.host);
-  const closers = new Closers();
+  checkHost(resolved.host);
+  const disposables = new Disposables();
   try {
-    return await boot(settled, closers);
+    return await boot(resolved, disposables);
   } catch (error) {
-    await closers.close();
+    await disposables.close();
     throw error;
   }
 }
 
-type Settled = RuntimeOptions &
+type ResolvedOptions = RuntimeOptions &
   Required<Pick<RuntimeOptions, 'host' | 'ports' | 'clock' | 'variables' | 'interceptors' | 'log'>>;
 
-/** One start, in its order: addresses, since the templates name them; templates; data; and last, what brings work. */
-async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
+/** Starts in this order: listeners, because the templates contain their addresses; templates; data; sources of work. */
+async function boot(options: ResolvedOptions, disposables: Disposables): Promise<LocalRuntime> {
   const { host, ports, clock, variables, interceptors, audit, log } = options;
   const report = (error: Error) => log(error.message);
   const home = new Home(options.home);
-  closers.add(() => home.close());
+  disposables.add(() => home.close());
   const listen = async <T extends HttpServer>(what: string, port: number, start: (port: number) => Promise<T>) => {
-    const server = await start(port).catch((error) => refusePort(what, port, error));
-    closers.add(() => server.close());
+    const server = await start(port).catch((error) => portError(what, port, error));
+    disposables.add(() => server.close());
     return server;
   };
   const identities = new Identities();
@@ -107,7 +107,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const api = await listen('HTTP API', ports.api, (port) => startHttpApi({ ...signing, port, log }));
   const apiUrl = `http://${host}:${api.port}`;
 
-  const around = {
+  const deps = {
     home,
     identities,
     clock,
@@ -118,16 +118,16 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
     apiUrl,
     onFailure: report,
   };
-  const system = readSystem(options.assembly, around);
+  const system = readSystem(options.assembly, deps);
   const provide = (more: Record<string, AwsService>) => Object.assign(services, intercept(more, system, interceptors));
-  provide(await openData(system, home, options, closers));
-  closers.add(() => closeFunctions(system));
+  provide(await openData(system, home, options, disposables));
+  disposables.add(() => closeFunctions(system));
   await makeCustomResources(system, options);
 
   const journal = new QueueJournal(home.path('queues.jsonl'), report);
-  for (const queue of system.queues.values()) queue.keepIn(journal);
+  for (const queue of system.queues.values()) queue.recordIn(journal);
   system.startConsumers();
-  closers.add(() => closeQueues(system));
+  disposables.add(() => closeQueues(system));
   api.serve(system.routes);
   const authority = await CertificateAuthority.open(home.path('certificates'));
   const { devicePolicy: policy, onMessage, tick } = system;
@@ -135,7 +135,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
     startBroker({ host, port, authority, policy, onMessage, log, clock: clock.now }),
   );
   provide({ iotdata: iotDataService(broker), iot: iotRegistryService(authority, system.thingType) });
-  if (options.tickSeconds !== undefined) closers.add(repeat(tick, options.tickSeconds, report));
+  if (options.tickSeconds !== undefined) disposables.add(repeat(tick, options.tickSeconds, report));
 
   const { bucket, cluster, keys } = system;
   const endpoints: Endpoints = {
@@ -152,11 +152,11 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
     idle: () => idle([...system.queues.values(), ...system.functions.values()]),
     askProvisioningHook: system.askProvisioningHook,
     addDevice: (deviceId) => authority.addDevice(deviceId),
-    close: () => closers.close(),
+    close: () => disposables.close(),
   };
 }
 
-function refusePort(what: string, port: number, error: NodeJS.ErrnoException): never {
+function portError(what: string, port: number, error: NodeJS.ErrnoException): never {
   if (error.code !== 'EADDRINUSE') throw error;
   throw new Error(
     `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481,9482`,
@@ -164,7 +164,10 @@ function refusePort(what: string, port: number, error: NodeJS.ErrnoException): n
 }
 
 /** @throws Error that says what to do about a database of another schema */
-async function makeCustomResources({ customResources, invoke }: System, { home, databaseUrl }: Settled): Promise<void> {
+async function makeCustomResources(
+  { customResources, invoke }: System,
+  { home, databaseUrl }: ResolvedOptions,
+): Promise<void> {
   for (const resource of customResources) {
     await runCustomResource(resource, invoke).catch((error: Error) => {
       throw explainOtherSchema(error, home, databaseUrl);
@@ -172,16 +175,16 @@ async function makeCustomResources({ customResources, invoke }: System, { home, 
   }
 }
 
-/** @returns the services that keep data, by name */
+/** @returns the services that store data, by name */
 async function openData(
   { secrets, bucket, cluster, queues, putEvent }: System,
   home: Home,
-  { databaseUrl, clock }: Settled,
-  closers: Closers,
+  { databaseUrl, clock }: ResolvedOptions,
+  disposables: Disposables,
 ): Promise<Record<string, AwsService>> {
   const pglite = () => openPglite(home.path('postgres'));
   const engine = databaseUrl === undefined ? await pglite() : openPostgres(databaseUrl);
-  closers.add(() => engine.close());
+  disposables.add(() => engine.close());
   const store = new S3Store(home.path('s3'), [bucket], clock.now);
   store.onObjectCreated((event) => putEvent(objectCreatedEvent(event)));
   return {
@@ -201,13 +204,13 @@ function intercept(services: Record<string, AwsService>, { functions }: System, 
   );
 }
 
-/** Nothing new is begun; what the functions have begun they finish, and what is left waits in the journal. */
+/** Starts no more invocations and waits for those that run. Messages that are left stay in the journal. */
 async function closeQueues(system: System): Promise<void> {
   for (const queue of system.queues.values()) queue.close();
   await closeFunctions(system);
 }
 
-/** A tick that takes longer than the interval is not overtaken by the next. @returns what ends it */
+/** Ticks at an interval, and skips a tick while the previous one runs. @returns a function that stops it */
 function repeat(tick: () => Promise<void>, seconds: number, onFailure: (error: Error) => void): () => void {
   let running = false;
   const timer = setInterval(async () => {
@@ -227,7 +230,10 @@ async function idle(parts: readonly { readonly isIdle: boolean }[]): Promise<voi
   while (parts.some(({ isIdle }) => !isIdle)) await new Promise((resolve) => setTimeout(resolve, IDLE_POLL_MS));
 }
 
-/** SDK clients put the bucket's name before a host name, where nobody would resolve it; and 0.0.0.0 is nobody's address. */
+/**
+ * A host name does not work: SDK clients prepend the bucket's name to it, and nothing resolves that. Nobody can connect
+ * to 0.0.0.0.
+ */
 function checkHost(host: string): void {
   if (isIPv4(host) && host !== '0.0.0.0') return;
   const example = 'npm start -- --host 192.168.1.20';

@@ -10,18 +10,18 @@ import {
   consumersOf,
   functionsOf,
   type Invoke,
-  need,
   operatorKeys,
   provisioningHookOf,
   queuesOf,
   Roles,
   readAssembly,
+  required,
   routesOf,
   schedulesOf,
   topicRulesOf,
 } from '../template/index.ts';
 
-export interface SystemSurroundings {
+export interface SystemDeps {
   readonly home: Home;
   readonly identities: Identities;
   readonly clock: Clock;
@@ -30,27 +30,27 @@ export interface SystemSurroundings {
   readonly audit: Audit | undefined;
   readonly awsUrl: string;
   readonly apiUrl: string;
-  /** Told of what functions throw that queues invoke: nobody else is. */
+  /** Called for each error of a function that a queue invokes; the queue reports none. */
   readonly onFailure: (error: Error) => void;
 }
 
 export type System = ReturnType<typeof readSystem>;
 
-/** What the templates say, ready to run on this machine. @throws Error for what is not known here, or not granted */
-export function readSystem(assemblyFolder: string, around: SystemSurroundings) {
-  const { home, identities, clock, interceptors, audit, awsUrl, apiUrl, onFailure } = around;
+/** Builds the runnable parts of the templates. @throws Error for an unknown resource or a missing grant */
+export function readSystem(assemblyFolder: string, deps: SystemDeps) {
+  const { home, identities, clock, interceptors, audit, awsUrl, apiUrl, onFailure } = deps;
   const secrets = new Secrets(home.path('secrets.json'));
   const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
   const roles = new Roles(assembly, audit);
   const queues = queuesOf(assembly, clock, interceptors);
-  const functions = functionsOf(assembly, roles, around);
-  const invoke: Invoke = (arn, event) => need(functions.get(arn), arn).invoke(event);
+  const functions = functionsOf(assembly, roles, deps);
+  const invoke: Invoke = (arn, event) => required(functions.get(arn), arn).invoke(event);
   const invokeForQueue: Invoke = (arn, event) => {
     const result = invoke(arn, event);
     result.catch(onFailure);
     return result;
   };
-  // The other policy is for claims, which have no thing.
+  // The template's other policy is for provisioning claims, which have no thing.
   const policies = assembly
     .ofType('AWS::IoT::Policy')
     .map(({ properties }) => properties.PolicyDocument)

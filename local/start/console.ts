@@ -12,7 +12,7 @@ export const CONSOLE_PORT = 8482;
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGES = join(ROOT, 'console', 'dist');
-/** What the pages are made from. */
+/** Inputs of the build. */
 const SOURCES = [
   'console/src',
   'console/public',
@@ -24,8 +24,8 @@ const SOURCES = [
 const FINGERPRINT_FILE = join(PAGES, '.sources');
 
 /**
- * Builds the pages of the console unless the sources are those of the last time.
- * @returns their folder @throws Error with what Vite said
+ * Builds the pages of the console if their sources have changed since the last build.
+ * @returns the folder of the pages @throws Error with the output of Vite
  */
 export async function buildConsole(): Promise<string> {
   const fingerprint = fingerprintOf(SOURCES);
@@ -37,7 +37,7 @@ export async function buildConsole(): Promise<string> {
     );
   }
   const config = join(ROOT, 'console', 'vite.config.ts');
-  // A NODE_ENV of our own process would give pages with the checks of development in them.
+  // The NODE_ENV of this process must not turn on React's development checks.
   const env = { ...process.env, NODE_ENV: 'production' };
   const args = [vite, 'build', '-c', config, '--logLevel', 'warn'];
   await promisify(execFile)(process.execPath, args, { cwd: ROOT, env }).catch(({ stdout, stderr }) => {
@@ -49,7 +49,7 @@ export async function buildConsole(): Promise<string> {
 
 type ConsoleEndpoints = Pick<Endpoints, 'region' | 'api'>;
 
-/** The console for the system on this machine, with the credentials that it made for its operator. */
+/** Serves the console of the local system. It signs with the operator's local credentials. */
 export async function startLocalConsole(
   files: string,
   endpoints: ConsoleEndpoints,

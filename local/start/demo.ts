@@ -11,7 +11,7 @@ import type { Endpoints } from '../home/index.ts';
 import type { LocalRuntime } from '../runtime/index.ts';
 import type { StartOptions } from './options.ts';
 
-/** Vans of every firmware generation; one sleeps, so that something is seen to wake. */
+/** Vans of every firmware generation. One sleeps and wakes, which the view shows. */
 const VANS: readonly MemberKind[] = [
   { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'devices', statusForm: 'seed' },
   { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'devices', statusForm: '1.2.3' },
@@ -27,29 +27,29 @@ const VANS: readonly MemberKind[] = [
 
 const FIRST_VERSION = '1.0.0';
 const NEXT_VERSION = '1.1.0';
-/** The build that does not boot, on any van. */
+/** This build does not boot on any van. */
 const BAD_VERSION = '1.2.0';
-/** Slow enough for progress to be seen. */
+/** Slow enough to show progress. */
 const RADIO = { bytesPerSecond: 100_000 };
-const LOOK_MS = 1_000;
+const POLL_MS = 1_000;
 
-/** What the demonstration rolls out. */
+/** A release that the demonstration rolls out. */
 interface DemoRelease {
   readonly model: string;
   readonly version: string;
   readonly image: Buffer;
 }
 
-/** An image of the reader's own, and the chip that it is for. */
+/** An image that the user brings, and its chip. */
 export interface OwnImage extends DemoRelease {
   readonly chip: Chip;
 }
 
-/** What is remembered of it in the home folder: the next start goes on with the same fleet. */
+/** Saved in the home folder, so that the next start continues with the same fleet. */
 type OwnFleet = Pick<OwnImage, 'model' | 'chip'>;
 const OWN_FLEET_FILE = 'own-fleet.json';
 
-/** @throws Error for a file that no virtual device could run */
+/** @throws Error for a file that no virtual device can run */
 export function readOwnImage({ firmware, model, version }: StartOptions): OwnImage | undefined {
   if (firmware === undefined) return undefined;
   if (!existsSync(firmware)) throw new Error(`--firmware ${firmware}: there is no such file`);
@@ -72,8 +72,10 @@ function ownFleet(home: string, own: OwnImage | undefined): OwnFleet | undefined
 }
 
 /**
- * Plays a release day: a fleet that reports, an uploaded image, a rollout; and unless the image is the reader's own, the
- * next build, which does not boot and is halted. Everything from outside: MQTT, S3, rows of SQL. @returns what ends it
+ * Plays a release day: a fleet that reports, an uploaded image and a rollout. Unless the user brings an image, a build
+ * that does not boot follows, and its rollout is halted. The demonstration uses only the public interfaces: MQTT, S3
+ * and SQL.
+ * @returns a function that stops it
  */
 export async function startDemo(
   runtime: LocalRuntime,
@@ -82,17 +84,17 @@ export async function startDemo(
   own: OwnImage | undefined,
   devices: number,
 ): Promise<() => Promise<void>> {
-  const fleetOf = ownFleet(home, own);
-  const bootFails = (version: string) => fleetOf === undefined && version === BAD_VERSION;
-  const fleet = makeFleet(runtime, database, devices, fleetOf, bootFails);
+  const remembered = ownFleet(home, own);
+  const bootFails = (version: string) => remembered === undefined && version === BAD_VERSION;
+  const fleet = makeFleet(runtime, database, devices, remembered, bootFails);
   await fleet.start();
-  // A fleet of the reader's own image, started again without it, goes on with what it was told.
-  if (own !== undefined || fleetOf === undefined)
+  // A start without the image that an earlier start had continues the rollout of that image.
+  if (own !== undefined || remembered === undefined)
     await rollOut(runtime.endpoints, database, own ?? built(NEXT_VERSION));
   const ending = new AbortController();
   const { signal } = ending;
-  const goesOn = fleetOf === undefined ? rollOutBadBuild(runtime.endpoints, database, signal) : undefined;
-  const ended = goesOn?.catch((error: Error) => signal.aborted || console.error(`demonstration: ${error.message}`));
+  const badBuild = remembered === undefined ? rollOutBadBuild(runtime.endpoints, database, signal) : undefined;
+  const ended = badBuild?.catch((error: Error) => signal.aborted || console.error(`demonstration: ${error.message}`));
   return async () => {
     ending.abort();
     await ended;
@@ -107,7 +109,7 @@ function makeFleet(
   own: OwnFleet | undefined,
   bootFails: (version: string) => boolean,
 ): Fleet {
-  // Older firmware does not say its model: it is taken for an esp32-s3.
+  // Older firmware does not report its model, and the service would register it as an esp32-s3.
   const kinds = own === undefined ? VANS : VANS.map((kind) => ({ ...kind, ...own, statusForm: '1.4.2' as const }));
   return new Fleet({
     size,
@@ -123,7 +125,7 @@ function built(version: string): DemoRelease {
   return { model: 'esp32-s3', version, image: buildImage({ chip: 'ESP32-S3', version, codeBytes: 600_000 }) };
 }
 
-/** Once every van runs the good one. After a restart it finds what it did before, and that is not done again. */
+/** Rolls out the bad build after the good one has completed. After a restart, finished steps are not repeated. */
 async function rollOutBadBuild(endpoints: Endpoints, database: Database, signal: AbortSignal): Promise<void> {
   const isDone = async () => {
     const rows = await database.query(
@@ -132,11 +134,11 @@ async function rollOutBadBuild(endpoints: Endpoints, database: Database, signal:
     );
     return rows.length > 0;
   };
-  while (!(await isDone())) await delay(LOOK_MS, undefined, { signal });
+  while (!(await isDone())) await delay(POLL_MS, undefined, { signal });
   await rollOut(endpoints, database, built(BAD_VERSION));
 }
 
-/** Two vans, then the rest. Nobody wants to watch for the minutes that a rollout takes its time with by itself. */
+/** Rolls out to two vans and then to the rest, without the waits of the default strategy, which take minutes. */
 async function rollOut(endpoints: Endpoints, database: Database, release: DemoRelease): Promise<void> {
   const { version, model } = release;
   await upload(endpoints, release);
@@ -150,7 +152,7 @@ async function rollOut(endpoints: Endpoints, database: Database, release: DemoRe
   );
 }
 
-/** Waits for the verdict. What was rejected is not rolled out; the view says why. */
+/** Waits until the upload is registered (true) or rejected (false); the view shows the reason of a rejection. */
 async function isRegistered(database: Database, { model, version }: DemoRelease): Promise<boolean> {
   const key = `firmware/${version}/${model}.bin`;
   for (;;) {
@@ -161,7 +163,7 @@ async function isRegistered(database: Database, { model, version }: DemoRelease)
     );
     if (row?.registered) return true;
     if (row?.rejected) return false;
-    await delay(LOOK_MS);
+    await delay(POLL_MS);
   }
 }
 
@@ -185,7 +187,7 @@ async function connect({ endpoints: { mqtt }, addDevice }: LocalRuntime, deviceI
   };
 }
 
-/** A fleet that was switched off comes back on the firmware that it had, or had just written, as boards do. */
+/** After a restart, a device runs the version that it ran before, or the one that it had just installed. */
 function versionsIn(database: Database, bootFails: (version: string) => boolean) {
   return {
     async get(deviceId: string): Promise<string | undefined> {

@@ -11,7 +11,7 @@ interface DeviceLine {
   readonly percent: number | null;
   readonly confirmed: boolean;
   readonly message: string | null;
-  /** When the update ended. */
+  /** When the update closed. */
   readonly ended_at: Date | null;
   /** Why the rollout of the update halted. */
   readonly stopped: string | null;
@@ -22,13 +22,13 @@ interface RolloutLine {
   readonly version: string;
   readonly state: string;
   readonly paused_reason: string | null;
-  /** Devices that it has claimed. */
+  /** Number of assigned devices. */
   readonly devices: number;
   readonly succeeded: number;
   readonly failed: number;
 }
 
-/** The fleet as the service knows it. */
+/** What the view shows of the fleet, from the database. */
 export interface FleetSnapshot {
   readonly devices: readonly DeviceLine[];
   readonly rollouts: readonly RolloutLine[];
@@ -42,8 +42,8 @@ export interface FleetSnapshot {
   readonly rejected: readonly { readonly object_key: string; readonly verdict: string; readonly message: string }[];
 }
 
-/** More lines than this do not fit a terminal. */
-const SHOWN = 20;
+/** More lines do not fit a terminal. */
+const MAX_DEVICES_SHOWN = 20;
 
 export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
   const devices = await database.query<DeviceLine>(
@@ -55,12 +55,12 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
      LEFT JOIN LATERAL (SELECT * FROM device_update_status AS u WHERE u.device_id = d.device_id ORDER BY id DESC LIMIT 1) AS u
        ON true
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
-     ORDER BY d.device_id LIMIT ${SHOWN}`,
+     ORDER BY d.device_id LIMIT ${MAX_DEVICES_SHOWN}`,
   );
   const rollouts = await database.query<RolloutLine>(
     `SELECT name, firmware_version AS version, state, paused_reason, devices, succeeded, failed
      FROM rollout_overview
-     -- What goes on is shown however many were made since.
+     -- Unfinished rollouts come first, however many newer ones are finished.
      ORDER BY state IN ('completed', 'aborted'), rollout_id DESC LIMIT 5`,
   );
   const releases = await database.query<FleetSnapshot['releases'][number]>(
@@ -72,7 +72,7 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
   return { devices, rollouts, releases, rejected };
 }
 
-/** The snapshot as lines for a person. */
+/** The lines of the view. */
 export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetSnapshot): string[] {
   return [
     pc.bold('Releases'),
@@ -95,7 +95,7 @@ export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetS
 const wasStopped = ({ status, stopped }: DeviceLine) =>
   stopped !== null && ['failed', 'rolled_back', 'timed_out'].includes(status ?? '');
 
-/** Why a device that a stopped rollout claimed is not on its version: what happened to it, to the rollout, and what next. */
+/** Explains a device whose update failed and whose rollout was halted: the outcome, the reason and the next step. */
 function explain({ device_id, version, target, status, message, ended_at, stopped }: DeviceLine): string[] {
   const when = ended_at === null ? '' : ` at ${ended_at.toISOString().slice(11, 19)} UTC`;
   return [

@@ -5,7 +5,7 @@ import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import pc from 'picocolors';
 import { type Database, dataApiDatabase } from '../../core/db/index.ts';
 import type { Endpoints } from '../home/index.ts';
-import { appendAnyway } from '../kernel/index.ts';
+import { tryAppend } from '../kernel/index.ts';
 import { DEFAULT_PORTS, startRuntime } from '../runtime/index.ts';
 import { buildConsole, CONSOLE_PORT, startLocalConsole } from './console.ts';
 import { readOwnImage, startDemo } from './demo.ts';
@@ -13,21 +13,24 @@ import { readSnapshot, renderSnapshot } from './fleet-view.ts';
 import { parseOptions, type StartOptions } from './options.ts';
 import { synthesize } from './synthesize.ts';
 
-// The SDK's notice about future Node versions is for maintainers, not for who watches a fleet.
+// The SDK's notice about future Node versions does not concern users of this command.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const REFRESH_MS = 1_000;
-/** A database on this machine costs nothing while it is awake, and rows that are written by hand are found at once. */
-const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
+/**
+ * Idle mode saves nothing on this machine, and without it the orchestrator finds rows that were written by hand at
+ * once.
+ */
+const NEVER_IDLE = { IDLE_SWEEP_MINUTES: '0' };
 const CLEAR = '\x1b[H\x1b[J';
 
-/** Into the log; where the disk is full, here. */
-function say(log: string, line: string): void {
-  if (!appendAnyway(log, `${new Date().toISOString()} ${line}\n`)) console.error(line);
+/** Writes to the log file, or to the terminal if the disk is full. */
+function log(file: string, line: string): void {
+  if (!tryAppend(file, `${new Date().toISOString()} ${line}\n`)) console.error(line);
 }
 
-/** `npm start`: the whole system on this machine, with a fleet to watch, until Ctrl-C. */
+/** `npm start`: runs the whole system on this machine, with a virtual fleet, until Ctrl-C. */
 async function main(options: StartOptions): Promise<void> {
   const home = process.env.PAKU_OTA_HOME ?? join(ROOT, '.local');
   const assembly = join(ROOT, 'cdk.out');
@@ -41,20 +44,20 @@ async function main(options: StartOptions): Promise<void> {
     home,
     databaseUrl: process.env.DATABASE_URL,
     tickSeconds: options.tick,
-    variables: AWAKE,
+    variables: NEVER_IDLE,
     host: options.host,
     ports: options.ports,
-    log: (line) => say(join(home, 'logs', 'runtime.log'), line),
+    log: (line) => log(join(home, 'logs', 'runtime.log'), line),
   });
   const web = await startLocalConsole(pages, runtime.endpoints, options.ports.console);
   const database = openDatabase(runtime.endpoints);
-  const endDemo = options.empty ? undefined : await startDemo(runtime, database, home, own, options.devices);
+  const stopDemo = options.empty ? undefined : await startDemo(runtime, database, home, own, options.devices);
   const stopView = showFleet(database, headOf(runtime.endpoints, home, web.url));
 
   await untilSignal();
   console.log('\nStopping …');
   stopView();
-  await endDemo?.();
+  await stopDemo?.();
   await web.close();
   await runtime.close();
 }
@@ -74,7 +77,7 @@ function headOf({ mqtt, s3, api }: Endpoints, home: string, consoleUrl: string):
   ];
 }
 
-/** On a terminal a picture that is drawn anew, else the lines that changed. @returns what ends it */
+/** Redraws the view on a terminal; elsewhere prints the lines that changed. @returns a function that stops it */
 function showFleet(database: Database, head: readonly string[]): () => void {
   const { isTTY } = process.stdout;
   if (!isTTY) console.log(head.join('\n'));
@@ -98,7 +101,7 @@ function showFleet(database: Database, head: readonly string[]): () => void {
   };
 }
 
-/** npm passes on the signal that the terminal sent already: only one that comes later is somebody losing patience. */
+/** On Ctrl-C the signal arrives twice, from the terminal and from npm. A signal later than this forces the exit. */
 const SAME_SIGNAL_MS = 1_000;
 
 function untilSignal(): Promise<void> {

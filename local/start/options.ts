@@ -8,16 +8,16 @@ interface Ports {
 }
 
 export interface StartOptions {
-  /** Start without a fleet, a release or a rollout. */
+  /** Starts without a fleet, a release and a rollout. */
   readonly empty: boolean;
-  /** An image of the reader's own instead of the built one, with its model. */
+  /** Path of an image that replaces the built one. */
   readonly firmware?: string;
   readonly model: string;
   readonly version: string;
   readonly devices: number;
-  /** Seconds. */
+  /** Interval of the schedule in seconds. */
   readonly tick: number;
-  /** Address to listen on; another than 127.0.0.1 lets real boards in. */
+  /** Address to listen on. Real boards can connect to any other than 127.0.0.1. */
   readonly host: string;
   readonly ports: Ports;
 }
@@ -26,7 +26,7 @@ const ENVIRONMENT = `
   PAKU_OTA_HOME=<folder>  where state is kept (default .local)
   DATABASE_URL=<url>      a PostgreSQL server instead of the built-in one`;
 
-/** The options of `npm start`. Ends the process after `--help`, and for a wrong option with what was expected. */
+/** The options of `npm start`. Exits after `--help`, and for an invalid option with a message. */
 export function parseOptions(args: readonly string[], defaultPorts: Ports): StartOptions {
   return new Command('npm start --')
     .option('--tick <seconds>', 'how often the local clock fires: 5s, 1m; on AWS once a minute', seconds, 5)

@@ -7,15 +7,15 @@ import { promisify } from 'node:util';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CDK = join(ROOT, 'node_modules', 'aws-cdk', 'bin', 'cdk');
-/** What the templates and bundles are made from. */
+/** Inputs of the templates and bundles. */
 const SOURCES = ['bin', 'lib', 'lambdas', 'api', 'core', 'schema', 'cdk.json', 'package-lock.json', 'tsconfig.json'];
 const FINGERPRINT_FILE = '.sources';
 
 /**
- * Runs `cdk synth` unless the sources are those of the last time.
- * @param folder the cloud assembly
- * @param settings instead of those of cdk.json
- * @throws Error with what the CDK said
+ * Runs `cdk synth` if the sources have changed since the last run.
+ * @param folder the folder of the cloud assembly
+ * @param settings replace those of cdk.json
+ * @throws Error with the output of the CDK
  */
 export async function synthesize(folder: string, settings?: object): Promise<void> {
   const fingerprint = fingerprintOf(SOURCES);
@@ -27,9 +27,9 @@ export async function synthesize(folder: string, settings?: object): Promise<voi
 
 /**
  * Runs `cdk synth`.
- * @param root of the sources, of this version or another
- * @param folder the cloud assembly
- * @throws Error with what the CDK said
+ * @param root the folder of the sources, of this version or another
+ * @param folder the folder of the cloud assembly
+ * @throws Error with the output of the CDK
  */
 export async function synthesizeSources(root: string, folder: string, settings?: object): Promise<void> {
   const context = settings === undefined ? [] : ['-c', `paku-ota=${JSON.stringify(settings)}`];
@@ -39,14 +39,14 @@ export async function synthesizeSources(root: string, folder: string, settings?:
   });
 }
 
-/** @param names of files, and of folders with all that is in them, relative to the root */
+/** Hash of the names and contents of files. @param names files and folders relative to the root */
 export function fingerprintOf(names: readonly string[]): string {
   const hash = createHash('sha256');
   for (const path of names.flatMap(filesIn).sort()) hash.update(path).update(readFileSync(join(ROOT, path)));
   return hash.digest('hex');
 }
 
-/** @param name of a file or folder, relative to the root, as the results are */
+/** All files of a file or folder. Names are relative to the root. */
 function filesIn(name: string): string[] {
   if (!existsSync(join(ROOT, name))) return [];
   if (statSync(join(ROOT, name)).isFile()) return [name];

@@ -1,5 +1,8 @@
-/** Properties by the types that run here. Those that mean nothing on one machine are known, and skipped. */
-const LIVE: Readonly<Record<string, string>> = {
+/**
+ * The resource types that the runtime implements, each with its known properties. Some properties have no effect on one
+ * machine.
+ */
+const IMPLEMENTED: Readonly<Record<string, string>> = {
   'AWS::ApiGatewayV2::Api': 'DisableExecuteApiEndpoint Name ProtocolType',
   'AWS::ApiGatewayV2::Integration': 'ApiId IntegrationType IntegrationUri PayloadFormatVersion TimeoutInMillis',
   'AWS::ApiGatewayV2::Route': 'ApiId AuthorizationType RouteKey Target',
@@ -29,8 +32,10 @@ const LIVE: Readonly<Record<string, string>> = {
   'AWS::SecretsManager::SecretTargetAttachment': 'SecretId TargetId TargetType',
 };
 
-/** Networks, alarms, dashboards, log groups, and permissions between services of one account. */
-const INERT = [
+/**
+ * Types that have no effect on one machine: networks, alarms, dashboards, log groups, and permissions between services.
+ */
+const IGNORED = [
   'AWS::CDK::Metadata',
   'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::Dashboard',
@@ -55,14 +60,14 @@ const INERT = [
 ];
 
 /**
- * Whether the runtime makes something of a resource.
- * @throws Error for a type, or a property of a type that runs here, that the runtime does not know: what is silently
- *   left out here would work on AWS only, or the other way round
+ * True if the runtime implements a resource.
+ * @throws Error for an unknown type, and for an unknown property of an implemented type: a resource that is silently
+ *   ignored here could behave differently on AWS
  */
-export function isLive(type: string, properties: object): boolean {
-  if (INERT.includes(type)) return false;
+export function isImplemented(type: string, properties: object): boolean {
+  if (IGNORED.includes(type)) return false;
   if (type.startsWith('Custom::')) return true;
-  const known = LIVE[type]?.split(' ');
+  const known = IMPLEMENTED[type]?.split(' ');
   if (known === undefined) throw new Error(`the local runtime does not know the type; teach it, or list it as inert`);
   const unknown = Object.keys(properties).find((name) => !known.includes(name) && name !== 'Tags');
   if (unknown !== undefined) throw new Error(`the local runtime does not know its property ${unknown}`);

@@ -2,28 +2,28 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ACCOUNT, arnOf, REGION } from '../kernel/index.ts';
 import type { SecretGeneration, Secrets } from '../services/secrets/index.ts';
-import { isLive } from './assembly-types.ts';
+import { isImplemented } from './assembly-types.ts';
 import { resolve, type Scope } from './intrinsics.ts';
 
 export interface Resource {
   readonly stack: string;
   readonly logicalId: string;
   readonly type: string;
-  /** Properties with every intrinsic resolved. */
+  /** Properties with all intrinsic functions resolved. */
   readonly properties: Readonly<Record<string, unknown>>;
 }
 
 export interface Assembly {
-  /** All resources of a type, over all stacks, in the order of the templates. */
+  /** All resources of a type in all stacks, in the order of the templates. */
   ofType(type: string): readonly Resource[];
-  /** The `Custom::` resources. */
+  /** Resources whose type begins with `Custom::`. */
   readonly customResources: readonly Resource[];
-  /** The folder with the code of a function. */
+  /** Folder of the code of a function. */
   codeFolder(functionResource: Resource): string;
 }
 
-/** What templates refer to that is not in them. */
-export interface AssemblySurroundings {
+/** Values outside the templates that the templates refer to. */
+export interface AssemblyDeps {
   readonly apiUrl: string;
   readonly awsUrl: string;
   readonly secrets: Secrets;
@@ -40,10 +40,10 @@ interface Artifact {
 }
 
 /**
- * Reads the synthesized cloud assembly, all stacks of it.
- * @throws Error for a resource type or an intrinsic that the local runtime does not know, naming the resource
+ * Reads all stacks of a synthesized cloud assembly.
+ * @throws Error that names the resource, for an unknown resource type or intrinsic function
  */
-export function readAssembly(folder: string, around: AssemblySurroundings): Assembly {
+export function readAssembly(folder: string, deps: AssemblyDeps): Assembly {
   const stacks = readStacks(folder);
   const all = stacks.flatMap(({ stack, template }) =>
     Object.entries(template.Resources).map(([logicalId, { Type: type, Properties: properties = {} }]) => {
@@ -52,8 +52,8 @@ export function readAssembly(folder: string, around: AssemblySurroundings): Asse
   );
   const outputs = stacks.flatMap(({ template }) => Object.values(template.Outputs ?? {}));
   const exports = new Map(outputs.map(({ Export, Value }) => [Export?.Name, Value]));
-  const live = all.flatMap((resource) => resolveLive(resource, scopeOf(resource.stack, all, exports, around)));
-  refuseSharedNames(live);
+  const live = all.flatMap((resource) => resolveImplemented(resource, scopeOf(resource.stack, all, exports, deps)));
+  rejectDuplicateIds(live);
   return {
     ofType: (type) => live.filter((resource) => resource.type === type),
     customResources: live.filter(({ type }) => type.startsWith('Custom::')),
@@ -73,19 +73,19 @@ function readStacks(folder: string): { readonly stack: string; readonly template
     .map(([stack, { properties }]) => ({ stack, template: read(properties.templateFile) as Template }));
 }
 
-/** @returns nothing for a resource that means nothing on one machine */
-function resolveLive(resource: Resource, scope: Scope): Resource[] {
+/** @returns the resource, or nothing if it has no effect on one machine */
+function resolveImplemented(resource: Resource, scope: Scope): Resource[] {
   const { stack, logicalId, type, properties } = resource;
   try {
-    if (!isLive(type, properties)) return [];
+    if (!isImplemented(type, properties)) return [];
     return [{ ...resource, properties: resolve(properties, scope) as Resource['properties'] }];
   } catch (cause) {
     throw new Error(`${stack}/${logicalId} (${type}): ${(cause as Error).message}`, { cause });
   }
 }
 
-/** Here a logical id is a name in the account, where CloudFormation would make one with the stack's name in it. */
-function refuseSharedNames(resources: readonly Resource[]): void {
+/** Logical ids are names in the local account. CloudFormation would add the name of the stack to each. */
+function rejectDuplicateIds(resources: readonly Resource[]): void {
   const stacks = new Map<string, string>();
   for (const { logicalId, stack } of resources) {
     const other = stacks.get(logicalId);
@@ -98,7 +98,7 @@ function scopeOf(
   stack: string,
   resources: readonly Resource[],
   exports: ReadonlyMap<unknown, unknown>,
-  around: AssemblySurroundings,
+  deps: AssemblyDeps,
 ): Scope {
   const find = (name: string): Resource => {
     const found = resources.find(({ logicalId }) => logicalId === name);
@@ -106,8 +106,8 @@ function scopeOf(
     return found;
   };
   const scope: Scope = {
-    ref: (name) => pseudoParameters(stack)[name] ?? refOf(find(name), scope, around),
-    getAtt: (name, attribute) => attributeOf(find(name), attribute, around),
+    ref: (name) => pseudoParameters(stack)[name] ?? refOf(find(name), scope, deps),
+    getAtt: (name, attribute) => attributeOf(find(name), attribute, deps),
     importValue(name) {
       if (exports.has(name)) return resolve(exports.get(name), scope);
       throw new Error(`no stack exports ${name}`);
@@ -123,17 +123,17 @@ const pseudoParameters = (stack: string): Readonly<Record<string, string>> => ({
   'AWS::StackName': stack,
 });
 
-function refOf({ logicalId, type, properties }: Resource, scope: Scope, around: AssemblySurroundings): unknown {
-  if (type === 'AWS::SQS::Queue') return `${around.awsUrl}/${ACCOUNT}/${logicalId}`;
+function refOf({ logicalId, type, properties }: Resource, scope: Scope, deps: AssemblyDeps): unknown {
+  if (type === 'AWS::SQS::Queue') return `${deps.awsUrl}/${ACCOUNT}/${logicalId}`;
   if (type === 'AWS::SecretsManager::Secret') {
-    return around.secrets.generate(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration).arn;
+    return deps.secrets.generate(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration).arn;
   }
   if (type === 'AWS::SecretsManager::SecretTargetAttachment') return resolve(properties.SecretId, scope);
   if (type === 'AWS::S3::Bucket' || type === 'AWS::RDS::DBCluster') return logicalId.toLowerCase();
   return logicalId;
 }
 
-function attributeOf({ logicalId, type }: Resource, attribute: string, { apiUrl }: AssemblySurroundings): string {
+function attributeOf({ logicalId, type }: Resource, attribute: string, { apiUrl }: AssemblyDeps): string {
   const attributes: Record<string, string> = {
     'AWS::ApiGatewayV2::Api.ApiEndpoint': apiUrl,
     'AWS::EC2::SecurityGroup.GroupId': logicalId,

@@ -14,10 +14,10 @@ const answerSchema = z.object({
 });
 
 /**
- * Makes a custom resource as CloudFormation does: invokes its function with a URL that takes one answer. Each start
- * makes it anew, since the database may be another one than last time.
+ * Creates a custom resource as CloudFormation does: invokes its function with a URL that accepts one answer. Every start
+ * creates it, because the database may be a different one than at the previous start.
  *
- * @throws Error with the function's own reason when it answers FAILED, fails, or ends without an answer
+ * @throws Error with the function's reason if it answers FAILED, fails, or ends without an answer
  */
 export async function runCustomResource(
   { logicalId, type, stack, properties }: Resource,
@@ -40,7 +40,7 @@ export async function runCustomResource(
       ResourceProperties: properties,
       ResponseURL: `http://127.0.0.1:${listener.port}/`,
     });
-    // Functions answer before they return.
+    // A function answers before it returns.
     if (answer === undefined) throw new Error('its function ended without an answer');
     const { Status, Reason } = answerSchema.parse(JSON.parse(answer));
     if (Status === 'FAILED') throw new Error(Reason ?? 'its function answered FAILED without a reason');

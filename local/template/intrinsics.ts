@@ -1,11 +1,14 @@
-/** What the values of other resources and of the environment are. Each throws for what it does not know. */
+/** Values that intrinsic functions refer to. Each method throws for an unknown name. */
 export interface Scope {
   ref(logicalId: string): unknown;
   getAtt(logicalId: string, attribute: string): unknown;
   importValue(exportName: string): unknown;
 }
 
-/** Resolves the CloudFormation intrinsics that our templates use; any other is an error. Everything else is copied. */
+/**
+ * Resolves the CloudFormation intrinsics that the templates use, and copies other values.
+ * @throws Error for another intrinsic
+ */
 export function resolve(value: unknown, scope: Scope): unknown {
   if (Array.isArray(value)) return value.map((item) => resolve(item, scope));
   if (typeof value !== 'object' || value === null) return value;

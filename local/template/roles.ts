@@ -1,11 +1,11 @@
 import { type Audit, compilePolicy, type Policy } from '../kernel/index.ts';
 import type { Assembly } from './assembly.ts';
 
-/** The roles of the template with the policies that are attached to them. */
+/** The roles of the template and their policies. */
 export class Roles {
   readonly #policies: ReadonlyMap<string, Policy>;
 
-  /** @throws Error for a policy that cannot be evaluated here, used or not */
+  /** @throws Error for any policy that cannot be evaluated here, even if no role uses it */
   constructor(assembly: Assembly, audit?: Audit) {
     const documents = (role: string) =>
       assembly
@@ -17,12 +17,12 @@ export class Roles {
   }
 
   policyOf(roleArn: string): Policy {
-    return need(this.#policies.get(roleArn.split('/').at(-1) ?? ''), `role ${roleArn}`);
+    return required(this.#policies.get(roleArn.split('/').at(-1) ?? ''), `role ${roleArn}`);
   }
 
   /**
-   * Checks what a service will do in a role's name, which fails late and silently on AWS.
-   * @throws Error naming the grant that is missing
+   * Checks that a role allows what a service will do with it. On AWS a missing grant shows late and without an error.
+   * @throws Error that names the missing grant
    */
   require(who: string, roleArn: unknown, actions: readonly string[], resource: string): void {
     const policy = this.policyOf(String(roleArn));
@@ -34,8 +34,8 @@ export class Roles {
   }
 }
 
-/** @throws Error for a reference to something that the template does not contain */
-export function need<T>(found: T | undefined, what: string): T {
+/** @throws Error if the template refers to something that it does not contain */
+export function required<T>(found: T | undefined, what: string): T {
   if (found === undefined) throw new Error(`The template names ${what}, which it does not contain.`);
   return found;
 }

@@ -12,7 +12,7 @@ interface BucketProperties {
   };
 }
 
-/** The one bucket. @throws Error unless there is exactly one, which keeps versions and puts its events on EventBridge */
+/** Name of the bucket. @throws Error unless there is exactly one, with versions and with events on EventBridge */
 export function bucketOf(assembly: Assembly): string {
   const [bucket, ...others] = assembly.ofType('AWS::S3::Bucket');
   const { VersioningConfiguration, NotificationConfiguration } = (bucket?.properties ?? {}) as BucketProperties;
@@ -23,7 +23,7 @@ export function bucketOf(assembly: Assembly): string {
   throw new Error('The local runtime needs one bucket, with versions and with its events on EventBridge.');
 }
 
-/** The one database cluster, as clients of the Data API name it. @throws Error unless there is exactly one */
+/** The database cluster as clients of the Data API address it. @throws Error unless there is exactly one */
 export function clusterOf(assembly: Assembly, secrets: Secrets): ClusterTarget {
   const [cluster, ...others] = assembly.ofType('AWS::RDS::DBCluster');
   const owner = JSON.stringify(cluster?.properties.MasterUserPassword ?? '');
@@ -46,7 +46,7 @@ export function clusterOf(assembly: Assembly, secrets: Secrets): ClusterTarget {
   };
 }
 
-/** Keys that may do everything, for the person at this machine; they stay the same over restarts. */
+/** Keys of the operator of this machine, who may do everything. They stay the same after a restart. */
 export function operatorKeys(secrets: Secrets, identities: Identities): Credentials {
   const { value } = secrets.getOrCreate('LocalOperatorKeys', () => JSON.stringify(newKeys('AKIA')));
   const policy = compilePolicy('operator', [OPERATOR_POLICY]);

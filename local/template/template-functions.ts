@@ -4,25 +4,25 @@ import { arnOf, REGION } from '../kernel/index.ts';
 import type { HttpRoute } from '../services/api-gateway/index.ts';
 import { LocalFunction } from '../services/lambda/index.ts';
 import type { Assembly } from './assembly.ts';
-import { need, type Roles } from './roles.ts';
+import { type Roles, required } from './roles.ts';
 
-/** Calls the function with that ARN. */
+/** Invokes the function with that ARN. */
 export type Invoke = (arn: string, event: unknown) => Promise<unknown>;
 
-export interface FunctionSurroundings {
+export interface FunctionDeps {
   readonly home: Home;
   readonly awsUrl: string;
   readonly identities: Identities;
   readonly clock: Clock;
-  /** Of the environment of each, over the template's. */
+  /** Environment variables of every function; they override those of the template. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
-/** The template's functions by ARN, each with credentials of its own role. */
+/** The functions of the template by ARN, each with credentials of its role. */
 export function functionsOf(
   assembly: Assembly,
   roles: Roles,
-  { home, awsUrl, identities, clock, variables: overrides }: FunctionSurroundings,
+  { home, awsUrl, identities, clock, variables: overrides }: FunctionDeps,
 ): Map<string, LocalFunction> {
   const functions = assembly.ofType('AWS::Lambda::Function').map((resource) => {
     const { logicalId, properties } = resource;
@@ -32,7 +32,7 @@ export function functionsOf(
     const roleArn = String(properties.Role);
     const credentials = identities.issueRole(logicalId, roleArn, roles.policyOf(roleArn));
     const { Variables = {} } = (properties.Environment ?? {}) as { Variables?: Record<string, string> };
-    // A worker thread takes node's options from its creator, not from its environment.
+    // A worker thread gets Node's options from the thread that creates it, not from the environment.
     const { NODE_OPTIONS: _, ...variables } = Variables;
     return new LocalFunction({
       name: logicalId,
@@ -40,7 +40,7 @@ export function functionsOf(
       codeFolder: assembly.codeFolder(resource),
       timeoutSeconds: Number(properties.Timeout ?? 3),
       ahead: clock.ahead,
-      // CloudFormation's ids end in a hash, which nobody looks for.
+      // The file name is the logical id without its hash.
       logFile: home.path('logs', `${logicalId.replace(/[0-9A-F]{8}$/, '')}.log`),
       environment: {
         ...variables,
@@ -65,7 +65,10 @@ export function routesOf(assembly: Assembly, invoke: Invoke): HttpRoute[] {
   );
   return assembly.ofType('AWS::ApiGatewayV2::Route').map(({ logicalId, properties }) => {
     const { RouteKey, Target, AuthorizationType, ApiId } = properties as Record<string, string>;
-    const integration = need(integrations.get(String(Target).replace('integrations/', '')), `integration ${Target}`);
+    const integration = required(
+      integrations.get(String(Target).replace('integrations/', '')),
+      `integration ${Target}`,
+    );
     if (integration.PayloadFormatVersion !== '2.0' || !['NONE', 'AWS_IAM'].includes(String(AuthorizationType))) {
       throw new Error(`${logicalId}: expected payload format 2.0 and authorization by NONE or AWS_IAM`);
     }
@@ -77,7 +80,7 @@ export function routesOf(assembly: Assembly, invoke: Invoke): HttpRoute[] {
   });
 }
 
-/** Fires every schedule of the template once; resolves when their functions have finished. */
+/** A function that fires every schedule of the template once, and resolves when their functions have finished. */
 export function schedulesOf(assembly: Assembly, roles: Roles, invoke: Invoke): () => Promise<void> {
   const targets = assembly.ofType('AWS::Scheduler::Schedule').map(({ logicalId, properties }) => {
     const { Arn, RoleArn, Input } = properties.Target as { Arn: string; RoleArn: string; Input?: string };
@@ -89,9 +92,9 @@ export function schedulesOf(assembly: Assembly, roles: Roles, invoke: Invoke): (
   };
 }
 
-/** Asks the function that says which device may be provisioned, as AWS IoT does. The provisioning itself is AWS's alone. */
+/** A function that invokes the pre-provisioning hook, as AWS IoT does. Provisioning itself is not implemented here. */
 export function provisioningHookOf(assembly: Assembly, invoke: Invoke): (request: object) => Promise<unknown> {
   const [template] = assembly.ofType('AWS::IoT::ProvisioningTemplate');
   const { TargetArn } = (template?.properties.PreProvisioningHook ?? {}) as { TargetArn?: string };
-  return (request) => invoke(need(TargetArn, 'a pre-provisioning hook'), request);
+  return (request) => invoke(required(TargetArn, 'a pre-provisioning hook'), request);
 }

@@ -5,12 +5,12 @@ import type { BrokerMessage } from '../services/iot/index.ts';
 import { compileTopicRule } from '../services/iot/index.ts';
 import { type Consumer, LocalQueue, type Message, type Queues, queueByUrl } from '../services/sqs/index.ts';
 import type { Assembly } from './assembly.ts';
-import { need, type Roles } from './roles.ts';
+import { type Roles, required } from './roles.ts';
 import type { Invoke } from './template-functions.ts';
 
-/** Batches of one mapping that are handled at once; functions have as many environments here. */
+/** Concurrent batches of one mapping; a local function has that many environments. */
 const CONCURRENCY = 2;
-/** What a function's role needs for its queue, which Lambda checks when a mapping is made. */
+/** Permissions that a function's role needs for its queue. Lambda checks them when it creates the mapping. */
 const CONSUMER_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
 export function queuesOf(assembly: Assembly, clock: Clock, { onSend }: Interceptors): Queues {
@@ -31,15 +31,20 @@ export function queuesOf(assembly: Assembly, clock: Clock, { onSend }: Intercept
   return queues;
 }
 
-/** The event source mappings. @returns what lets them begin to feed their functions */
+/** The event source mappings. @returns a function that starts their deliveries */
 export function consumersOf(assembly: Assembly, queues: Queues, roles: Roles, invoke: Invoke): () => void {
   const functions = new Map(
     assembly.ofType('AWS::Lambda::Function').map(({ logicalId, properties }) => [logicalId, properties]),
   );
   const mappings = assembly.ofType('AWS::Lambda::EventSourceMapping').map(({ logicalId, properties }) => {
-    const queue = need(queues.get(String(properties.EventSourceArn)), `queue ${properties.EventSourceArn}`);
+    const queue = required(queues.get(String(properties.EventSourceArn)), `queue ${properties.EventSourceArn}`);
     const name = String(properties.FunctionName);
-    roles.require(logicalId, need(functions.get(name), `function ${name}`).Role, CONSUMER_ACTIONS, queue.settings.arn);
+    roles.require(
+      logicalId,
+      required(functions.get(name), `function ${name}`).Role,
+      CONSUMER_ACTIONS,
+      queue.settings.arn,
+    );
     const partial = String(properties.FunctionResponseTypes ?? '').includes('ReportBatchItemFailures');
     const consumer: Consumer = {
       batchSize: Number(properties.BatchSize ?? 10),
@@ -69,7 +74,7 @@ const toRecord = ({ id, body, receives, sentAt }: Message, { settings }: LocalQu
   eventSourceARN: settings.arn,
 });
 
-/** An answer that names a message which was not in the batch fails all of it, as on AWS. */
+/** Ids of the failed messages of a batch. An answer with an unknown id fails the whole batch, as on AWS. */
 function failedIds(answer: unknown, messages: readonly Message[]): string[] {
   const { batchItemFailures } = (answer ?? {}) as { batchItemFailures?: readonly { itemIdentifier: string }[] | null };
   const failed = (batchItemFailures ?? []).map(({ itemIdentifier }) => itemIdentifier);
@@ -82,8 +87,8 @@ interface SqsAction {
 }
 
 /**
- * Puts a message of the broker on the queues of the rules that take it. Once its grant was checked, a local action cannot
- * fail: error actions are for faults.
+ * A function that puts a message of the broker on the queue of each rule that matches it. A local action does not fail
+ * after its grant was checked, so an error action runs only for an injected fault.
  */
 export function topicRulesOf(
   assembly: Assembly,
@@ -111,7 +116,7 @@ export function topicRulesOf(
   };
 }
 
-/** What AWS IoT gives to an error action ("Error handling (error action)", AWS IoT developer guide). */
+/** The message that AWS IoT passes to an error action ("Error handling (error action)", AWS IoT developer guide). */
 const undelivered = (ruleName: string, { topic, clientId, payload }: BrokerMessage): string =>
   JSON.stringify({
     ruleName,
@@ -124,16 +129,16 @@ const undelivered = (ruleName: string, { topic, clientId, payload }: BrokerMessa
 function actionQueue(logicalId: string, { Sqs }: SqsAction, queues: Queues, roles: Roles): LocalQueue {
   if (Sqs === undefined || Sqs.UseBase64 === true)
     throw new Error(`${logicalId}: expected actions to SQS as plain text`);
-  const queue = need(queueByUrl(queues, Sqs.QueueUrl), `queue ${Sqs.QueueUrl}`);
+  const queue = required(queueByUrl(queues, Sqs.QueueUrl), `queue ${Sqs.QueueUrl}`);
   roles.require(logicalId, Sqs.RoleArn, ['sqs:SendMessage'], queue.settings.arn);
   return queue;
 }
 
-/** The EventBridge rules; their targets are queues. */
+/** The EventBridge rules of the template, whose targets are queues. */
 export function busRulesOf(assembly: Assembly, queues: Queues): BusRule[] {
   return assembly.ofType('AWS::Events::Rule').map(({ logicalId, properties }) => {
     const targets = (properties.Targets as readonly { readonly Arn: string }[]).map(({ Arn }) =>
-      need(queues.get(Arn), `${Arn} as a target of ${logicalId}`),
+      required(queues.get(Arn), `${Arn} as a target of ${logicalId}`),
     );
     return {
       pattern: compileEventPattern(properties.EventPattern),

@@ -8,7 +8,7 @@ import { ImageServer } from './image-server.ts';
 import { TestBroker } from './test-broker.ts';
 import { TestClock } from './test-clock.ts';
 
-/** A device under test, its clock, and what has happened to it. */
+/** A device under test, its clock and its events. */
 export interface Subject {
   readonly device: VirtualDevice;
   readonly id: string;
@@ -18,7 +18,7 @@ export interface Subject {
   event<Kind extends DeviceEvent['kind']>(kind: Kind, nth?: number): Promise<Extract<DeviceEvent, { kind: Kind }>>;
 }
 
-/** A broker and an image server on real sockets, and devices made for them. */
+/** A broker and an image server on real sockets, and devices that use them. */
 export class Bench {
   private made = 0;
 
@@ -37,7 +37,7 @@ export class Bench {
     await Promise.all([this.broker.stop(), this.images.stop()]);
   }
 
-  /** Makes a device of its own for the test and switches it on; it is switched off when the test ends. */
+  /** Creates and starts a device for the test. It is stopped when the test ends. */
   async device(options: Partial<VirtualDeviceOptions> = {}): Promise<Subject> {
     this.made += 1;
     const deviceId = options.deviceId ?? `ESP32-0000000${this.made.toString(16).toUpperCase()}`;
@@ -50,7 +50,7 @@ export class Bench {
     return subject;
   }
 
-  /** Like `device`, connected. */
+  /** Like `device`, and waits until it is connected. */
   async connected(options: Partial<VirtualDeviceOptions> = {}): Promise<Subject> {
     const subject = await this.device(options);
     await subject.event('connected');
@@ -63,7 +63,7 @@ export class Bench {
     return this.broker.message(subject.id, `/edge/${subject.id}/status`, nth);
   }
 
-  /** Lets the 3 s before and the 5 s of a reboot pass. */
+  /** Advances the clock by the 3 s before and the 5 s of a reboot. */
   async reboot(subject: Subject, nth = 1): Promise<void> {
     await subject.clock.letPass(3000);
     await subject.event('rebooting', nth);

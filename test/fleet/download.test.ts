@@ -21,7 +21,7 @@ async function resultOf(url: string, checksum: string, options: Partial<VirtualD
 }
 
 describe('a download', () => {
-  it('follows redirects, with plain GETs without a Range', async () => {
+  it('follows redirects with GET requests without Range', async () => {
     bench.images.serve('/target.bin', IMAGE);
     bench.images.redirect('/second', '/target.bin');
     const before = bench.images.requests.length;
@@ -38,7 +38,7 @@ describe('a download', () => {
     expect(requests.every(({ headers }) => headers.range === undefined)).toBe(true);
   });
 
-  it('follows 10 redirects and gives up at the 11th', async () => {
+  it('follows 10 redirects and fails at the 11th', async () => {
     bench.images.serve('/r0', IMAGE);
     for (let left = 1; left <= 11; left += 1) bench.images.redirect(`/r${left}`, `/r${left - 1}`);
 
@@ -72,7 +72,7 @@ describe('a download', () => {
     expect(await resultOf(url, CHECKSUM)).toMatchObject({ result_code: 2 });
   });
 
-  it('fails with code 2 when nobody listens', async () => {
+  it('fails with code 2 when no server listens', async () => {
     const closed = await ImageServer.start();
     const { origin } = closed;
     await closed.stop();
@@ -80,7 +80,7 @@ describe('a download', () => {
     expect(await resultOf(`${origin}/x`, CHECKSUM)).toMatchObject({ result_code: 2 });
   });
 
-  it('fails with code 7 when the server falls silent', async () => {
+  it('fails with code 7 when the server stops sending', async () => {
     const url = bench.images.on('/silent', (response) => {
       response.writeHead(200, { 'content-length': IMAGE.length }).write(IMAGE.subarray(0, 10));
     });
@@ -91,11 +91,11 @@ describe('a download', () => {
     });
   });
 
-  it('fails with code 6 on a URL that is none for http or https', async () => {
+  it('fails with code 6 on a URL that is not for http or https', async () => {
     expect(await resultOf('firmware.bin', CHECKSUM)).toMatchObject({ result_code: 6, message: 'Invalid URL' });
   });
 
-  it('breaks off as often as it is told to, and then succeeds', async () => {
+  it('fails half-way as often as configured, and then succeeds', async () => {
     const url = bench.images.serve('/good.bin', IMAGE);
     const subject = await bench.connected({ behaviours: { downloadFailsTimes: 1 } });
     bench.command(subject, url, CHECKSUM, '1.1.0');
@@ -108,7 +108,7 @@ describe('a download', () => {
 });
 
 describe('a download over https', () => {
-  it('works with the CA that the build carries, and without any', async () => {
+  it('works with the CA of the build, and without a CA', async () => {
     const server = await ImageServer.start(await bench.authority.issueServer());
     const url = server.serve('/good.bin', IMAGE);
 
@@ -119,7 +119,7 @@ describe('a download over https', () => {
     expect([verified.result_code, unverified.result_code]).toEqual([0, 0]);
   });
 
-  it("fails with code 2 when the server's certificate is not of the CA that the build carries", async () => {
+  it("fails with code 2 when the server's certificate is not signed by the CA of the build", async () => {
     const stranger = await createTestAuthority();
     const server = await ImageServer.start(await stranger.issueServer());
 
@@ -131,33 +131,33 @@ describe('a download over https', () => {
 });
 
 describe('an image', () => {
-  it('with another SHA-256 than the command says fails with code 3', async () => {
+  it('with a different SHA-256 than that of the command fails with code 3', async () => {
     const url = bench.images.serve('/good.bin', IMAGE);
 
     expect(await resultOf(url, '0'.repeat(64))).toMatchObject({ result_code: 3, message: 'Verification failed' });
   });
 
-  it('is not compared by an ESP8266, nor without a checksum', async () => {
+  it('is not compared with the checksum by an ESP8266, or if the command has none', async () => {
     const url = bench.images.serve('/good.bin', IMAGE);
 
     expect(await resultOf(url, '0'.repeat(64), { chip: 'ESP8266' })).toMatchObject({ result_code: 0 });
     expect(await resultOf(url, '')).toMatchObject({ result_code: 0 });
   });
 
-  it('over the partition fails with code 8, one that fills it is written', async () => {
+  it('larger than the partition fails with code 8, and one of exactly its size is installed', async () => {
     const url = bench.images.serve('/good.bin', IMAGE);
 
     expect(await resultOf(url, CHECKSUM, { otaPartitionBytes: IMAGE.length - 1 })).toMatchObject({ result_code: 8 });
     expect(await resultOf(url, CHECKSUM, { otaPartitionBytes: IMAGE.length })).toMatchObject({ result_code: 0 });
   });
 
-  it('fails with code 5 when there is no partition for it', async () => {
+  it('fails with code 5 when there is no OTA partition', async () => {
     expect(await resultOf(bench.images.serve('/good.bin', IMAGE), CHECKSUM, { otaPartitionBytes: 0 })).toMatchObject({
       result_code: 5,
     });
   });
 
-  it('fails with code 9 when it is no image, or one for another chip', async () => {
+  it('fails with code 9 if it is not a valid image or is for another chip', async () => {
     const text = makeImage(S3, 4096, 0x3c);
     const esp32 = makeImage(0);
 

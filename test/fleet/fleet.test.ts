@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => broker.stop());
 
 describe('a fleet', () => {
-  it('brings every device to the broker, and takes it away again', async () => {
+  it('connects every device to the broker, and disconnects it at the end', async () => {
     const fleet = new Fleet({
       size: 8,
       firmwareVersion: '1.0.0',
@@ -36,7 +36,7 @@ describe('a fleet', () => {
 });
 
 describe('the members of a fleet', () => {
-  it('are the same for the same seed, and all different', () => {
+  it('are the same for the same seed, and different from each other', () => {
     const members = membersOf(FIELD_MIX, 50, 3);
 
     expect(membersOf(FIELD_MIX, 50, 3)).toEqual(members);
@@ -50,7 +50,7 @@ describe('the members of a fleet', () => {
     }
   });
 
-  it('are of every kind, with one ESP8266 and several sleepers', () => {
+  it('are of every kind, with one ESP8266 and several that sleep', () => {
     const members = membersOf(FIELD_MIX, 20, 1);
 
     expect(members.filter(({ chip }) => chip === 'ESP8266')).toHaveLength(1);

@@ -4,7 +4,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TestIdentity } from '../support/certificates.ts';
 
-/** An HTTP or HTTPS server that answers each path as a test says. */
+/** An HTTP or HTTPS server whose answers a test sets for each path. */
 export class ImageServer {
   readonly requests: IncomingMessage[] = [];
   private readonly arrivals = new EventEmitter();
@@ -27,7 +27,7 @@ export class ImageServer {
     return `${this.scheme}://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** Gives the URL at which the answer is from now on. */
+  /** Sets the answer of a path. @returns its URL */
   on(path: string, answer: (response: ServerResponse) => void): string {
     this.answers.set(path, answer);
     return `${this.origin}${path}`;
@@ -41,7 +41,7 @@ export class ImageServer {
     return this.on(path, (response) => response.writeHead(302, { location }).end());
   }
 
-  /** Announces an image and sends its beginning; the rest comes when the test calls `finish`. */
+  /** Serves an image, but sends only its beginning until the test calls `finish`. */
   stall(path: string, image: Buffer): { url: string; begun: () => Promise<void>; finish: () => void } {
     let rest = () => {};
     const before = this.requests.length;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** An image as far as a device looks at it: magic, chip id, and bytes that differ. */
+/** The parts of an image that a device checks: magic byte, chip id, and different bytes. */
 export function makeImage(chipId: number, bytes = 4096, magic = 0xe9): Buffer {
   const image = Buffer.alloc(bytes, 0x5a);
   image.writeUInt8(magic, 0);
@@ -8,7 +8,7 @@ export function makeImage(chipId: number, bytes = 4096, magic = 0xe9): Buffer {
   return image;
 }
 
-/** The chip id in the header of an ESP32-S3's image. */
+/** Chip id of an ESP32-S3. */
 export const S3 = 9;
 
 export function sha256(bytes: Uint8Array): string {

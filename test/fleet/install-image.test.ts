@@ -25,8 +25,8 @@ async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> 
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-describe('the update procedure', () => {
-  it('reports once a second, however many pieces come', async () => {
+describe('an installation', () => {
+  it('reports progress once per second, however many chunks arrive', async () => {
     const { job: slow, reports } = job({ bytesPerSecond: 1000 });
 
     await installImage(slow, NEVER);
@@ -41,7 +41,7 @@ describe('the update procedure', () => {
     });
   });
 
-  it('fails where it stood, and says how far it had come', async () => {
+  it('reports its last progress when it fails', async () => {
     const { job: wrong, reports } = job({ command: { url: '', checksum: 'f'.repeat(64), version: '1' } });
 
     const outcome = await installImage(wrong, NEVER);
@@ -50,23 +50,23 @@ describe('the update procedure', () => {
     expect(reports.at(-1)).toMatchObject({ state: 'Failed', downloadedBytes: 10_000 });
   });
 
-  it('fails with code 2 when fewer bytes come than were announced', async () => {
+  it('fails with code 2 when fewer bytes arrive than announced', async () => {
     const short = job({ open: async () => ({ contentLength: 10_001, body: pieces(IMAGE, 100) }) });
 
     expect(await installImage(short.job, NEVER)).toMatchObject({ code: 2 });
   });
 
-  it('refuses by the first byte before it reads on', async () => {
+  it('refuses an image by the first byte without reading more', async () => {
     const page = makeImage(S3, 10_000, 0x3c);
     const { job: wrong, reports } = job({ open: async () => ({ contentLength: 10_000, body: pieces(page, 100) }) });
 
     const outcome = await installImage(wrong, NEVER);
 
-    expect(outcome).toMatchObject({ code: 9, why: 'the image starts with 0x3c, expected 0xe9' });
+    expect(outcome).toMatchObject({ code: 9, reason: 'the image starts with 0x3c, expected 0xe9' });
     expect(reports.at(-1)?.downloadedBytes).toBe(0);
   });
 
-  it('compares checksums in either case', async () => {
+  it('compares checksums without regard to case', async () => {
     const checksum = sha256(IMAGE).toUpperCase();
 
     expect(await installImage(job({ command: { url: '', checksum, version: '1' } }).job, NEVER)).toMatchObject({
@@ -74,7 +74,7 @@ describe('the update procedure', () => {
     });
   });
 
-  it('throws what is no outcome of an update', async () => {
+  it('throws errors that are not an outcome of an installation', async () => {
     const broken = job({ open: () => Promise.reject(new TypeError('a bug')) });
 
     await expect(installImage(broken.job, NEVER)).rejects.toThrow('a bug');

@@ -21,7 +21,7 @@ async function update(behaviours: Behaviours): Promise<Subject> {
 }
 
 describe('after a successful result, a device', () => {
-  it('whose new image does not boot comes back with the old version and says no more about it', async () => {
+  it('whose new image does not boot connects with the old version and reports nothing about the update', async () => {
     const subject = await update({ bootFails: (version) => version === '1.1.0' });
     await bench.reboot(subject);
     await subject.clock.letPass(5000);
@@ -31,7 +31,7 @@ describe('after a successful result, a device', () => {
     expect(bench.broker.from(subject.id, '/ota/result')).toHaveLength(1);
   });
 
-  it('whose new image crashes reports the new version, then dies without a word and reports the old one', async () => {
+  it('whose new image crashes reports the new version, disconnects silently and reports the old version', async () => {
     const subject = await update({ crashesAfterSeconds: () => 40 });
     await bench.reboot(subject);
     expect(await bench.status(subject, 2)).toMatchObject({ firmware_version: '1.1.0' });
@@ -44,11 +44,11 @@ describe('after a successful result, a device', () => {
     const topic = `/edge/${subject.id}/status`;
     await bench.broker.until(() => bench.broker.from(subject.id, topic).length >= 4);
     const said = bench.broker.from(subject.id, topic).map(({ payload }) => payload.firmware_version ?? payload.online);
-    // The broker announces the last will when the device takes over its own dead connection.
+    // The broker publishes the last will when the device replaces its own dead connection.
     expect(said).toEqual(['1.0.0', '1.1.0', false, '1.0.0']);
   });
 
-  it('that dies never comes back', async () => {
+  it('that does not boot again never reconnects', async () => {
     const subject = await update({ dies: () => true });
     await bench.reboot(subject);
     await subject.event('died');
@@ -59,14 +59,14 @@ describe('after a successful result, a device', () => {
     expect(bench.broker.from(subject.id, `/edge/${subject.id}/status`)).toHaveLength(1);
   });
 
-  it('whose image calls itself otherwise reports that version', async () => {
-    const subject = await update({ liesAboutVersion: (version) => `${version}-dirty` });
+  it('reports the version that its image embeds, if it differs from that of the command', async () => {
+    const subject = await update({ embeddedVersion: (version) => `${version}-dirty` });
     await bench.reboot(subject);
 
     expect(await bench.status(subject, 2)).toMatchObject({ firmware_version: '1.1.0-dirty' });
   });
 
-  it('that reboots slowly stays away for that long', async () => {
+  it('that reboots slowly is offline for the configured time', async () => {
     const subject = await update({ slowRebootSeconds: 90 });
     await subject.clock.letPass(3000);
     await subject.event('rebooting');
@@ -80,7 +80,7 @@ describe('after a successful result, a device', () => {
 });
 
 describe('a device on a bad link', () => {
-  it('loses the messages that chance picks, and only those', async () => {
+  it('loses the messages that the random source selects, and no others', async () => {
     const draws = seededRandom(7);
     const lost: boolean[] = [];
     const random = () => {
@@ -91,16 +91,16 @@ describe('a device on a bad link', () => {
     const subject = await bench.device({ random, behaviours: { loseMessages: 0.5 } });
     await subject.event('connected');
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), sha256(IMAGE), '1.1.0');
-    await subject.event('written');
+    await subject.event('installed');
     await subject.device.stop();
 
-    const arrived = bench.broker.heard.filter(({ clientId }) => clientId === subject.id);
+    const arrived = bench.broker.received.filter(({ clientId }) => clientId === subject.id);
     expect(arrived).toHaveLength(lost.filter((isLost) => !isLost).length);
     expect(subject.events.filter(({ kind }) => kind === 'lostMessage')).toHaveLength(lost.filter(Boolean).length);
     expect(new Set(lost)).toEqual(new Set([true, false]));
   });
 
-  it('counts its time from 1970 before NTP has synced', async () => {
+  it('counts its time from 1970 until NTP has synchronized its clock', async () => {
     const subject = await bench.connected({ statusForm: '1.2.3', behaviours: { clockUnsynced: true } });
 
     expect(await bench.status(subject)).toMatchObject({ last_seen: '1970-01-01T00:00:00Z', uptime_seconds: 0 });
@@ -109,7 +109,7 @@ describe('a device on a bad link', () => {
     expect(await bench.status(subject, 2)).toMatchObject({ last_seen: '1970-01-01T00:01:00Z', uptime_seconds: 60 });
   });
 
-  it('tells its progress in a burst after the download', async () => {
+  it('sends its progress reports in a burst after the download', async () => {
     const subject = await bench.connected({ behaviours: { progressInBurst: true } });
     const slow = bench.images.stall('/slow.bin', IMAGE);
     bench.command(subject, slow.url, sha256(IMAGE), '1.1.0');
@@ -125,7 +125,7 @@ describe('a device on a bad link', () => {
 });
 
 describe('a device that cannot connect', () => {
-  it('says why and tries again until it can', async () => {
+  it('reports the reason and retries until it succeeds', async () => {
     const subject = await bench.device({ connection: { ...(await bench.broker.connectionFor('x')), port: 1 } });
 
     expect((await subject.event('refused')).reason).toMatch('ECONNREFUSED');
@@ -133,7 +133,7 @@ describe('a device that cannot connect', () => {
     await subject.event('refused', 2);
   });
 
-  it('says so too when the broker does not know its certificate', async () => {
+  it('reports it if the broker does not accept its certificate', async () => {
     const forged = await (await createTestAuthority()).issueDevice('x');
     const connection = { ...(await bench.broker.connectionFor('x')), ...forged };
 
@@ -142,7 +142,7 @@ describe('a device that cannot connect', () => {
     expect((await subject.event('refused')).reason).not.toBe('');
   });
 
-  it('comes back after the broker has closed the connection', async () => {
+  it('reconnects after the broker has closed the connection', async () => {
     const subject = await bench.connected();
     bench.broker.clients.get(subject.id)?.close();
     await subject.event('disconnected');

@@ -17,7 +17,7 @@ const FACTS = {
 const UPDATE = { timestamp: '2025-12-26T09:00:01Z', currentVersion: '1.4.2', targetVersion: '1.5.0' };
 
 describe('a status', () => {
-  it('of the seed tells version, model and MAC, and no time', () => {
+  it('of the seed contains version, model and MAC, and no time', () => {
     expect(statusPayload('seed', FACTS)).toEqual({
       firmware_version: '1.4.2',
       device_model: 'esp8266-wired-sensors',
@@ -25,7 +25,7 @@ describe('a status', () => {
     });
   });
 
-  it('of 1.2.3 tells neither model nor MAC', () => {
+  it('of 1.2.3 contains neither model nor MAC', () => {
     expect(statusPayload('1.2.3', FACTS)).toEqual({
       online: true,
       last_seen: '2025-12-26T08:14:02Z',
@@ -38,7 +38,7 @@ describe('a status', () => {
     });
   });
 
-  it('of 1.3.0 has its uptime and its signal under other names', () => {
+  it('of 1.3.0 contains uptime and signal strength under other names', () => {
     expect(statusPayload('1.3.0', FACTS)).toEqual({
       timestamp: '2025-12-26T08:14:02Z',
       state: 'COLLECT',
@@ -51,7 +51,7 @@ describe('a status', () => {
     });
   });
 
-  it('of 1.4.2 names device and model', () => {
+  it('of 1.4.2 contains device id and model', () => {
     expect(statusPayload('1.4.2', FACTS)).toEqual({
       device_id: 'ESP8266-9608CF16',
       firmware_version: '1.4.2',
@@ -63,15 +63,15 @@ describe('a status', () => {
     });
   });
 
-  it('gives times to the second', () => {
+  it('has times with whole seconds', () => {
     expect(deviceTimestamp(7999)).toBe('1970-01-01T00:00:07Z');
   });
 });
 
 describe('an OTA message', () => {
-  const outcome = { code: 2, message: 'Download failed', why: 'not sent' } as const;
+  const outcome = { code: 2, message: 'Download failed', reason: 'not sent' } as const;
 
-  it('of older firmware names the target as its version', () => {
+  it('of older firmware contains the target version as `version`', () => {
     const context = { form: '1.2.3', ...UPDATE } as const;
 
     const [timestamp, version] = [UPDATE.timestamp, '1.5.0'];
@@ -80,7 +80,7 @@ describe('an OTA message', () => {
     expect(resultPayload(context, outcome)).toEqual(result);
   });
 
-  it('of newer firmware names both versions', () => {
+  it('of newer firmware contains both versions', () => {
     const context = { form: '1.4.2', ...UPDATE } as const;
 
     const names = { timestamp: UPDATE.timestamp, current_version: '1.4.2', target_version: '1.5.0' };
@@ -93,7 +93,7 @@ describe('an OTA message', () => {
     });
   });
 
-  it('gives whole percents, and none before the size is known', () => {
+  it('contains whole percents, and none before the size is known', () => {
     const some = { state: 'Downloading', downloadedBytes: 189_440, totalBytes: 512_000, elapsedMs: 7911 } as const;
     const none = { state: 'Checking', downloadedBytes: 0, totalBytes: 0, elapsedMs: 3 } as const;
 
@@ -110,13 +110,13 @@ describe('an OTA message', () => {
 });
 
 describe('the topics', () => {
-  it('have the status under edge in every generation', () => {
+  it('of the status are under edge in every generation', () => {
     const statuses = (['devices', 'edge', 'both'] as const).map((family) => topicsOf('vans', 'E-1', family).status);
 
     expect(new Set(statuses)).toEqual(new Set(['vans/edge/E-1/status']));
   });
 
-  it('of commands and answers follow the family', () => {
+  it('of commands and answers are those of the family', () => {
     expect(topicsOf('paku', 'E-1', 'edge')).toMatchObject({
       commands: ['paku/edge/E-1/cmd/ota'],
       otaResult: 'paku/edge/E-1/ota/result',
@@ -143,13 +143,13 @@ describe('a packet', () => {
 });
 
 describe('a command', () => {
-  it('is read by its three fields, empty where they are absent or no text', () => {
+  it('has three fields, which are empty if they are missing or not text', () => {
     const payload = Buffer.from('{"url":"http://x","version":7,"more":true}');
 
     expect(parseCommand(payload)).toEqual({ url: 'http://x', checksum: '', version: '' });
   });
 
-  it.each(['', 'null', '[]', '"x"', '{'])('is none for %j', (payload) => {
+  it.each(['', 'null', '[]', '"x"', '{'])('is not parsed from %j', (payload) => {
     expect(parseCommand(Buffer.from(payload))).toBeUndefined();
   });
 });

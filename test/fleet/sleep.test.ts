@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => bench.close());
 
 describe('a device in deep sleep', () => {
-  it('is held for connected, and hears nothing of a command', async () => {
+  it('counts as connected, and receives no command', async () => {
     const subject = await bench.connected(DOZING);
     await subject.clock.letPass(30_000);
     await subject.event('asleep');
@@ -21,25 +21,25 @@ describe('a device in deep sleep', () => {
     await subject.clock.letPass(900_000);
     await subject.event('connected', 2);
 
-    // What the broker knew until the device came back: connected all the time, the command unacknowledged.
+    // Until the device returned, the broker considered it connected and the command unacknowledged.
     expect(bench.broker.departures.filter((id) => id === subject.id)).toHaveLength(1);
     expect(bench.broker.acknowledgements).not.toContain(subject.id);
     expect(subject.events.map(({ kind }) => kind)).toEqual(['connected', 'asleep', 'connected']);
   });
 
-  it('leaves its connection open until it is back', async () => {
+  it('leaves its connection open until it connects again', async () => {
     const subject = await bench.connected(DOZING);
     const before = bench.broker.clients.get(subject.id);
     await subject.clock.letPass(30_000);
     await subject.event('asleep');
-    // Another device comes and goes, so that the broker had every chance to notice.
+    // The connection of another device gives the broker time to notice.
     await (await bench.connected()).device.stop();
 
     expect(before?.connected).toBe(true);
     expect(bench.broker.departures).not.toContain(subject.id);
   });
 
-  it('starts its uptime anew when it wakes, and obeys', async () => {
+  it('restarts its uptime when it wakes, and runs commands', async () => {
     const subject = await bench.connected({ ...DOZING, statusForm: '1.2.3' });
     await subject.clock.letPass(30_000);
     await subject.event('asleep');
@@ -52,7 +52,7 @@ describe('a device in deep sleep', () => {
     expect(statuses.at(-1)).toMatchObject({ online: true, uptime_seconds: 0 });
   });
 
-  it('does not fall asleep over an update', async () => {
+  it('does not fall asleep during an update', async () => {
     const subject = await bench.connected(DOZING);
     const slow = bench.images.stall('/slow.bin', IMAGE);
     bench.command(subject, slow.url, sha256(IMAGE), '1.1.0');
@@ -60,7 +60,7 @@ describe('a device in deep sleep', () => {
 
     subject.clock.advance(40_000);
     slow.finish();
-    await subject.event('written');
+    await subject.event('installed');
     await bench.reboot(subject);
     await subject.event('running');
 

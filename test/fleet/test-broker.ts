@@ -4,8 +4,8 @@ import tls from 'node:tls';
 import { Aedes, type Client } from 'aedes';
 import type { TestAuthority } from '../support/certificates.ts';
 
-/** A message that came from a client, or was left behind by one. */
-export interface Heard {
+/** A message or a last will of a client. */
+export interface ReceivedMessage {
   readonly clientId: string;
   readonly topic: string;
   readonly qos: number;
@@ -13,13 +13,13 @@ export interface Heard {
   readonly payload: Record<string, unknown>;
 }
 
-/** An aedes broker over TLS with client certificates, which remembers what it heard. */
+/** An aedes broker over TLS with client certificates, which records all messages. */
 export class TestBroker {
-  readonly heard: Heard[] = [];
-  /** The clients that acknowledged a QoS 1 message, once per message. */
+  readonly received: ReceivedMessage[] = [];
+  /** Clients that acknowledged a QoS 1 message, once per message. */
   readonly acknowledgements: string[] = [];
   readonly clients = new Map<string, Client>();
-  /** Who said goodbye, lost the connection or was taken over, in order. */
+  /** Clients whose connection ended or was replaced, in order. */
   readonly departures: string[] = [];
   private readonly changes = new EventEmitter();
 
@@ -32,7 +32,7 @@ export class TestBroker {
       if (client === null) return;
       const { topic, qos, retain } = packet;
       this.note(() => {
-        this.heard.push({ clientId: client.id, topic, qos, retain, payload: JSON.parse(packet.payload.toString()) });
+        this.received.push({ clientId: client.id, topic, qos, retain, payload: JSON.parse(packet.payload.toString()) });
       });
     });
     aedes.on('ack', (_packet, client) => this.note(() => this.acknowledgements.push(client.id)));
@@ -54,7 +54,7 @@ export class TestBroker {
     return { host: '127.0.0.1', port, ca: this.authority.ca, ...(await this.authority.issueDevice(deviceId)) };
   }
 
-  /** Sends a QoS 1 message to one client as AWS IoT's direct message does: subscribed or not. */
+  /** Sends a QoS 1 message to one client like AWS IoT's direct message, whether the client subscribed or not. */
   send(clientId: string, topic: string, payload: string): void {
     const client = this.clients.get(clientId);
     if (client === undefined) throw new Error(`${clientId} is not connected`);
@@ -62,23 +62,23 @@ export class TestBroker {
     client.publish(packet, () => {});
   }
 
-  /** Publishes at QoS 1 to whoever subscribed. */
+  /** Publishes at QoS 1 to subscribers. */
   publish(topic: string, payload: string): void {
     const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: 1, retain: false, dup: false } as const;
     this.aedes.publish(packet, () => {});
   }
 
-  /** Everything heard from one device on the topics that end like this. */
-  from(deviceId: string, topicEnd: string): Heard[] {
-    return this.heard.filter(({ clientId, topic }) => clientId === deviceId && topic.endsWith(topicEnd));
+  /** All messages of one device on topics with this ending. */
+  from(deviceId: string, topicEnd: string): ReceivedMessage[] {
+    return this.received.filter(({ clientId, topic }) => clientId === deviceId && topic.endsWith(topicEnd));
   }
 
-  /** Waits until what it knows makes this true. */
-  async until(fact: () => boolean): Promise<void> {
-    while (!fact()) await once(this.changes, 'change');
+  /** Waits until the condition is true; it is checked after each message. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await once(this.changes, 'change');
   }
 
-  /** Waits for the nth message from a device on the topics that end like this. */
+  /** Waits for the nth message of a device on topics with this ending. */
   async message(deviceId: string, topicEnd: string, nth = 1): Promise<Record<string, unknown>> {
     await this.until(() => this.from(deviceId, topicEnd).length >= nth);
     return this.from(deviceId, topicEnd)[nth - 1]?.payload ?? {};

@@ -6,7 +6,7 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** A clock that stands still until a test moves it. */
+/** A clock that advances only by calls of a test. */
 export class TestClock implements Clock {
   private time = Date.UTC(2026, 0, 1);
   private sleepers: Sleeper[] = [];
@@ -29,7 +29,7 @@ export class TestClock implements Clock {
     });
   }
 
-  /** Moves on at once, and wakes whoever is due. */
+  /** Advances the time immediately and ends the sleeps that are due. */
   advance(ms: number): void {
     this.time += ms;
     const due = this.sleepers.filter(({ wakesAt }) => wakesAt <= this.time);
@@ -37,14 +37,14 @@ export class TestClock implements Clock {
     for (const { wake } of due) wake();
   }
 
-  /** Waits until somebody sleeps for no longer than this, then lets that time pass. */
+  /** Waits for a sleep of at most this time, then advances the clock by that time. */
   async letPass(ms: number): Promise<void> {
     while (!this.sleepers.some(({ wakesAt }) => wakesAt <= this.time + ms)) await once(this.changes, 'sleeper');
     this.advance(ms);
   }
 }
 
-/** A clock on which every sleep is over at once, and yet takes its time. */
+/** A clock on which every sleep ends immediately but advances the time. */
 export function hastyClock(): Clock {
   let time = Date.UTC(2026, 0, 1);
   return {

@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => bench.close());
 
 describe('an update', () => {
-  it('goes from the command over the result to a status with the new version', async () => {
+  it('leads from the command through the result to a status with the new version', async () => {
     const subject = await bench.connected();
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.1.0');
 
@@ -29,12 +29,14 @@ describe('an update', () => {
     expect(subject.device.firmwareVersion).toBe('1.1.0');
   });
 
-  it('is accepted, reported by its states and then concluded, on the topics of older firmware', async () => {
+  it('is accepted, reported and concluded on the topics of older firmware', async () => {
     const subject = await bench.connected();
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.1.0');
     await bench.broker.message(subject.id, '/ota/result');
 
-    const said = bench.broker.heard.filter(({ clientId, topic }) => clientId === subject.id && topic.includes('/ota/'));
+    const said = bench.broker.received.filter(
+      ({ clientId, topic }) => clientId === subject.id && topic.includes('/ota/'),
+    );
     const family = `paku/devices/${subject.id}/ota`;
     expect(said.map(({ topic, payload }) => [topic, payload.state ?? payload.status ?? payload.message])).toEqual([
       [`${family}/status`, 'accepted'],
@@ -50,10 +52,10 @@ describe('an update', () => {
     expect(said.at(-2)?.payload).toMatchObject(complete);
   });
 
-  it('lets a heartbeat with the old version slip out before the reboot', async () => {
+  it('can send a heartbeat with the old version before the reboot', async () => {
     const subject = await bench.connected({ heartbeatSeconds: 2 });
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.1.0');
-    await subject.event('written');
+    await subject.event('installed');
 
     await subject.clock.letPass(2000);
     const status = await bench.status(subject, 2);
@@ -61,7 +63,7 @@ describe('an update', () => {
     expect(status).toMatchObject({ firmware_version: '1.0.0' });
   });
 
-  it('says both versions, on the topics of newer firmware', async () => {
+  it('reports both versions on the topics of newer firmware', async () => {
     const subject = await bench.connected({ topicFamily: 'edge', statusForm: '1.4.2' });
     const url = bench.images.serve('/good.bin', IMAGE);
     const command = JSON.stringify({ url, checksum: CHECKSUM, version: '1.5.0' });
@@ -74,7 +76,7 @@ describe('an update', () => {
     expect(accepted?.payload).not.toHaveProperty('version');
   });
 
-  it('is heard on both topics by firmware 1.4.0', async () => {
+  it('is received on both topics by firmware 1.4.0', async () => {
     const subject = await bench.connected({ topicFamily: 'both' });
     for (const family of ['edge', 'devices']) {
       bench.broker.publish(
@@ -88,7 +90,7 @@ describe('an update', () => {
     expect(bench.broker.from(subject.id, '/ota/result').every(({ payload }) => payload.result_code === 6)).toBe(true);
   });
 
-  it('waits, unread, while another one downloads, and runs after it', async () => {
+  it('waits unread while another one downloads, and runs after it', async () => {
     const subject = await bench.connected();
     const slow = bench.images.stall('/slow.bin', IMAGE);
     bench.command(subject, slow.url, CHECKSUM, '1.1.0');
@@ -96,22 +98,22 @@ describe('an update', () => {
     await slow.begun();
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.2.0');
     slow.finish();
-    await subject.event('written');
+    await subject.event('installed');
     await subject.event('accepted', 2);
     await bench.reboot(subject);
-    await subject.event('written', 2);
+    await subject.event('installed', 2);
 
-    const order = subject.events.filter(({ kind }) => ['accepted', 'written', 'running'].includes(kind));
+    const order = subject.events.filter(({ kind }) => ['accepted', 'installed', 'running'].includes(kind));
     expect(order.map((event) => [event.kind, 'version' in event && event.version])).toEqual([
       ['accepted', '1.1.0'],
-      ['written', '1.1.0'],
+      ['installed', '1.1.0'],
       ['accepted', '1.2.0'],
       ['running', '1.1.0'],
-      ['written', '1.2.0'],
+      ['installed', '1.2.0'],
     ]);
   });
 
-  it('is remembered beyond the process', async () => {
+  it('keeps the new version after a restart of the process', async () => {
     const versions = new Map<string, string>();
     const persist = {
       get: (deviceId: string) => versions.get(deviceId),
@@ -119,7 +121,7 @@ describe('an update', () => {
     };
     const subject = await bench.connected({ persist });
     bench.command(subject, bench.images.serve('/good.bin', IMAGE), CHECKSUM, '1.1.0');
-    await subject.event('written');
+    await subject.event('installed');
     await bench.reboot(subject);
     await subject.event('connected', 2);
     await subject.device.stop();
@@ -131,7 +133,7 @@ describe('an update', () => {
 });
 
 describe('a command', () => {
-  it('that fills the buffer to the last byte is obeyed, one byte more is dropped without an acknowledgement', async () => {
+  it('that exactly fills the buffer is run, and one with a byte more is dropped without an acknowledgement', async () => {
     const subject = await bench.connected();
     const topic = `paku/devices/${subject.id}/cmd/ota`;
     // Fixed header 1 + 2, topic length 2, packet id 2.
@@ -149,7 +151,7 @@ describe('a command', () => {
     expect(bench.broker.acknowledgements.filter((id) => id === subject.id)).toHaveLength(1);
   });
 
-  it('is acknowledged on a topic the device never subscribed to, and not obeyed', async () => {
+  it('is acknowledged but not run on a topic that the device did not subscribe to', async () => {
     const subject = await bench.connected();
 
     bench.broker.send(subject.id, `paku/edge/${subject.id}/cmd/ota`, '{"url":"","checksum":"","version":"2"}');
@@ -158,7 +160,7 @@ describe('a command', () => {
     expect(subject.events.map(({ kind }) => kind)).toEqual(['connected']);
   });
 
-  it('that is no JSON object is acknowledged and forgotten', async () => {
+  it('that is not a JSON object is acknowledged and ignored', async () => {
     const subject = await bench.connected();
 
     bench.broker.send(subject.id, `paku/devices/${subject.id}/cmd/ota`, '{"url":');
@@ -167,7 +169,7 @@ describe('a command', () => {
     expect(subject.events.map(({ kind }) => kind)).toEqual(['connected', 'ignoredCommand']);
   });
 
-  it('is acknowledged and forgotten by a device that ignores commands', async () => {
+  it('is acknowledged but not run by a device that ignores commands', async () => {
     const subject = await bench.connected({ behaviours: { ignoresCommands: true } });
 
     bench.command(subject, 'http://127.0.0.1/x', '', '2.0.0');

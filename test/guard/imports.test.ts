@@ -37,6 +37,37 @@ const CORE: Record<string, readonly string[]> = {
   explain: ['assignment', 'db', 'policy', 'releases', 'rollouts', 'targeting', 'updates', 'util'],
 };
 
+/** The folders of lib/, likewise: one per capability, below the stacks that compose them. */
+const LIB: Record<string, readonly string[]> = {
+  settings: [],
+  monitoring: ['settings'],
+  shared: ['monitoring', 'settings'],
+  database: ['monitoring', 'settings', 'shared'],
+  'firmware-store': ['settings', 'shared'],
+  'front-door': ['monitoring', 'settings'],
+  provisioning: ['database', 'settings', 'shared'],
+  downloads: ['database', 'firmware-store', 'front-door', 'settings', 'shared'],
+  dispatch: ['database', 'downloads', 'firmware-store', 'settings', 'shared'],
+  ingestion: ['database', 'dispatch', 'firmware-store', 'monitoring', 'shared'],
+  releases: ['database', 'firmware-store', 'monitoring', 'settings', 'shared'],
+  orchestration: ['database', 'dispatch', 'firmware-store', 'monitoring'],
+  'operator-api': ['database', 'firmware-store', 'front-door', 'provisioning', 'shared'],
+  stacks: [
+    'database',
+    'dispatch',
+    'downloads',
+    'firmware-store',
+    'front-door',
+    'ingestion',
+    'monitoring',
+    'operator-api',
+    'orchestration',
+    'provisioning',
+    'releases',
+    'settings',
+  ],
+};
+
 /** The folders of local/, likewise. A service imports the kernel only, so that each can be read alone. */
 const LOCAL: Record<string, readonly string[]> = {
   kernel: [],
@@ -122,6 +153,7 @@ test('a folder that has an index is imported by its index, except by the tests o
 
 test.each([
   ['core', 80],
+  ['lib', 20],
   ['local', 50],
   ['cli/session', 10],
   ['cli/text', 9],
@@ -135,6 +167,7 @@ test.each([
 
 describe.each([
   ['core', CORE],
+  ['lib', LIB],
   ['local', LOCAL],
   ['cli', CLI],
   ['console/src', CONSOLE],
@@ -293,5 +326,24 @@ test('bundles import zod as a namespace: a named import would bundle all of it',
   const wrong = ['core', 'lambdas']
     .flatMap(tracked)
     .filter((file) => /import \{[^}]*\bz\b[^}]*\} from 'zod'/.test(readFileSync(join(ROOT, file), 'utf8')));
+  expect(wrong).toEqual([]);
+});
+
+test('the stacks of lib/ only compose capabilities: they grant nothing and create no function, queue or rule', () => {
+  const wrong = tracked('lib/stacks').filter((file) =>
+    /from 'aws-cdk-lib\/|PolicyStatement|addEnvironment/.test(readFileSync(join(ROOT, file), 'utf8')),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test('functions use no part of zod that is left out of their bundles', () => {
+  const shim = readFileSync(join(ROOT, 'lambdas/shared/zod-without-locales.js'), 'utf8');
+  const leftOut = [...shim.matchAll(/^export const (\w+) = undefined;$/gm)].map(([, name]) => name);
+  expect(leftOut).toContain('locales');
+  const used = new RegExp(`\\bz\\.(${leftOut.join('|')})\\b`);
+  const wrong = ['api', 'core', 'lambdas'].flatMap(tracked).filter((file) => {
+    const source = readFileSync(join(ROOT, file), 'utf8');
+    return !source.includes("import type * as z from 'zod'") && used.test(source);
+  });
   expect(wrong).toEqual([]);
 });

@@ -7,7 +7,7 @@ const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema({ $id: 'api', ...document });
 
-/** Operations of the document, with what their paths look like. */
+/** Operations of the OpenAPI document with a pattern for their paths. */
 const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, { responses }]) => ({
     method: method.toUpperCase(),
@@ -17,10 +17,10 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   })),
 );
 
-/** @throws Error where an answer is not what the document says of it */
+/** @throws Error if an answer does not match the document */
 export function checkAnswer(method: string, path: string, status: number, body: unknown): void {
   const candidates = operations.filter((each) => each.method === method && each.matches.test(path));
-  // A path without parameters goes before one with.
+  // A path without parameters is preferred.
   const operation = candidates.find((each) => each.path === path) ?? candidates[0];
   if (operation === undefined) return;
   const content = operation.responses[status]?.content;

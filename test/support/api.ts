@@ -7,18 +7,21 @@ import { checkAnswer } from './api-answers.ts';
 
 export const CALLER = 'arn:aws:iam::000000000000:user/operator';
 
-/** The operator API in this process, as its client sees it, each answer checked by its document; what lies beyond the database is noted down. */
+/**
+ * The operator API in this process behind its client. Each answer is checked against the OpenAPI document, and effects
+ * outside the database are recorded.
+ */
 export class TestApi {
   readonly app: App;
   readonly client: ApiClient;
   readonly dispatched: number[] = [];
   readonly rescanned: string[] = [];
-  /** How often the orchestrator was woken. */
+  /** How often idle mode was ended. */
   woken = 0;
   idleSince: string | undefined;
-  /** Of the things of the deployment, which may not have reported yet. */
+  /** Certificates of the things of the deployment, by device id; the devices may not have reported yet. */
   readonly certificates = new Map<string, string[]>();
-  /** Devices whose connection was ended. */
+  /** Devices whose connection was closed. */
   readonly cutOff: string[] = [];
   deadLetters = [{ queue: 'status', messages: 0 }];
 
@@ -68,10 +71,10 @@ export class TestApi {
   }
 }
 
-/** For everyone at once. */
+/** A rollout to all devices in one stage. */
 export const DRAFT: RolloutDraft = { name: 'r', firmware_version: '2.0.0', device_model: 'esp32-s3', stages: [] };
 
-/** The problem that a refused call is answered with. */
+/** The problem document of a refused call. */
 export async function refusal(call: Promise<unknown>) {
   const error = await call.then(
     () => undefined,

@@ -1,4 +1,4 @@
 import { fileURLToPath } from 'node:url';
 
-/** Where the suite synthesizes to, once a run. */
+/** Folder of the cloud assembly, which the suite synthesizes once per run. */
 export const ASSEMBLY = fileURLToPath(new URL('../../cdk.out', import.meta.url));

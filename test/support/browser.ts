@@ -5,7 +5,7 @@ import type { RunningConsole } from '../../console/server/index.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { buildConsole, startLocalConsole } from '../../local/start/index.ts';
 
-/** Debian's package `chromium`. */
+/** From Debian's package `chromium`. */
 const CHROMIUM = '/usr/bin/chromium';
 const FLAGS = [
   '--no-sandbox',
@@ -17,15 +17,15 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** Without a browser these tests are skipped; where everything must run they fail. */
+/** Without a browser these tests are skipped, except in CI, where they fail. */
 export const isBrowserMissing = !existsSync(CHROMIUM) && process.env.CI === undefined;
 export const BROWSER_NOTE = isBrowserMissing ? ` (skipped: no ${CHROMIUM}, which Debian's package chromium has)` : '';
 
 export interface BrowserSession {
   readonly console: RunningConsole;
-  /** A page of the console, signed in; everything that it complains about is in `complaints`. */
+  /** Opens a page of the console, signed in. Its errors are added to `complaints`. */
   open(path: string, options?: OpenOptions): Promise<Page>;
-  /** Errors of scripts, refused content and failed requests, of all pages so far. */
+  /** Script errors, refused content and failed requests of all pages so far. */
   readonly complaints: string[];
   close(): Promise<void>;
 }
@@ -33,7 +33,7 @@ export interface BrowserSession {
 export interface OpenOptions {
   readonly dark?: boolean;
   readonly width?: number;
-  /** What the service is to answer instead, by path. */
+  /** Answers that replace those of the service, by path. */
   readonly answers?: Readonly<Record<string, object>>;
 }
 
@@ -42,7 +42,7 @@ const WIDTH = 1280;
 
 type ConsoleEndpoints = Parameters<typeof startLocalConsole>[1];
 
-/** A browser before the console of a local system. */
+/** Starts a browser with the console of a local system. */
 export async function startBrowser(endpoints: ConsoleEndpoints): Promise<BrowserSession> {
   const running = await startLocalConsole(await buildConsole(), endpoints, 0);
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
@@ -95,7 +95,7 @@ interface Violation {
   readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
 }
 
-/** What axe-core finds on a page that is serious or critical, each with where it is. */
+/** The serious and critical violations that axe-core finds on a page, each with its elements. */
 export async function seriousViolations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate<{ violations: Violation[] }>('axe.run()');
@@ -106,7 +106,7 @@ export async function seriousViolations(page: Page): Promise<string[]> {
 
 const TICK_MS = 300;
 
-/** Lets the orchestrator look again and again, as its schedule does. @returns what stops it */
+/** Runs the orchestrator repeatedly, like its schedule. @returns a function that stops it */
 export function keepTicking(runtime: LocalRuntime): () => Promise<void> {
   let isOn = true;
   const running = (async () => {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A function's bundle as it is deployed. */
+/** The deployed bundle of a function. */
 export interface Bundle {
-  /** Its construct, such as `IngestStatus`. */
+  /** Logical id of the function without the hash, such as `IngestStatus`. */
   readonly name: string;
   readonly file: string;
   readonly bytes: number;
@@ -13,7 +13,7 @@ interface Template {
   readonly Resources: Record<string, { Type: string; Metadata?: Record<string, string> }>;
 }
 
-/** The bundles of all functions of a cloud assembly, by name. */
+/** The bundles of all functions of a cloud assembly, sorted by name. */
 export function bundlesIn(assembly: string): Bundle[] {
   return readdirSync(assembly)
     .filter((name) => name.endsWith('.template.json'))

@@ -2,17 +2,17 @@ import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
-/** A certificate with its private key, both PEM, as `node:tls` takes them. */
+/** A certificate and its private key in PEM, for `node:tls`. */
 export interface TestIdentity {
   readonly cert: string;
   readonly key: string;
 }
 
-/** A certificate authority that lives as long as a test. */
+/** A certificate authority for a test. */
 export interface TestAuthority {
-  /** PEM of the authority's own certificate. */
+  /** PEM of the authority's certificate. */
   readonly ca: string;
-  /** Issues a certificate for a server on this machine (`localhost`, 127.0.0.1). */
+  /** Issues a server certificate for `localhost` and 127.0.0.1. */
   issueServer(): Promise<TestIdentity>;
   /** Issues a client certificate with the device id as its common name. */
   issueDevice(deviceId: string): Promise<TestIdentity>;
@@ -21,7 +21,7 @@ export interface TestAuthority {
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const A_DAY_MS = 24 * 3600 * 1000;
 
-/** Makes a certificate authority of its own, which nothing else on the machine trusts. */
+/** Creates a certificate authority that nothing else on the machine trusts. */
 export async function createTestAuthority(): Promise<TestAuthority> {
   const keys = await generateKeys();
   const root = await x509.X509CertificateGenerator.createSelfSigned({

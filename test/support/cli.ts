@@ -9,7 +9,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** `paku-ota` as a process of its own, without a terminal, against the system of a home folder. */
+/** Runs `paku-ota` as a separate process without a terminal, for the system of a home folder. */
 export class Cli {
   readonly #env: NodeJS.ProcessEnv;
 
@@ -22,7 +22,7 @@ export class Cli {
     return ended(this.start(...args));
   }
 
-  /** What a command that must succeed prints. @throws Error with its output where it fails */
+  /** Runs a command that must succeed. @returns its standard output @throws Error with its output if it fails */
   async print(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.run(...args);
     if (code !== 0) throw new Error(`paku-ota ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`);

@@ -1,6 +1,6 @@
 import { parseSync } from 'vite';
 
-/** A node of the syntax tree, as ESTree has it. */
+/** A node of an ESTree syntax tree. */
 export interface Node {
   readonly type: string;
   readonly start: number;
@@ -12,7 +12,7 @@ const isNode = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
 const nodesIn = (node: Node): Node[] => Object.values(node).flat().filter(isNode);
 
-/** The nodes of a tree with what encloses each, from the outside in. */
+/** The nodes of a tree, each with its enclosing nodes from the outside in. */
 function* walk(node: Node, enclosing: readonly Node[] = []): Generator<[Node, readonly Node[]]> {
   yield [node, enclosing];
   for (const child of nodesIn(node)) yield* walk(child, [...enclosing, node]);
@@ -24,17 +24,17 @@ const nameOf = (node: unknown) => (isNode(node) && node.type === 'Identifier' ? 
 
 export interface Statement {
   readonly text: string;
-  /** The parts that a value of a call could be written into; none in a statement that takes parameters only. */
+  /** Parts that can contain a value of a call. A statement with parameters only has none. */
   readonly open: readonly string[];
 }
 
-/** The first argument of every `.query(…)` in a source file. */
+/** The statements of a source file: the first argument of every `.query(…)`. */
 export function statementsIn(file: string, source: string): Statement[] {
   const program = parseSync(file, source).program as unknown as Node;
   const all = [...walk(program)];
   const textOf = ({ start, end }: Node) => source.slice(start, end);
 
-  /** Parts of an expression that are not the same in every call. */
+  /** Parts of an expression that can differ between calls. */
   function openParts(node: Node, enclosing: readonly Node[]): string[] {
     const inside = (child: unknown) => (isNode(child) ? openParts(child, enclosing) : []);
     switch (node.type) {
@@ -49,14 +49,14 @@ export function statementsIn(file: string, source: string): Statement[] {
       case 'Identifier':
         return openName(node, enclosing);
       case 'CallExpression':
-        // A function of the module that is given constants; a method of a value is one of the value.
+        // A call of a function of the module is constant if its arguments are. A method call is never constant.
         return nameOf(node.callee) === undefined ? [textOf(node)] : (node.arguments as Node[]).flatMap(inside);
       default:
         return [textOf(node)];
     }
   }
 
-  /** What is made when a module is loaded knows no call. Inside of functions a name is what it was bound to. */
+  /** A name that is bound at module level is constant. Inside a function, a name is as constant as its value. */
   function openName(node: Node, enclosing: readonly Node[]): string[] {
     const name = nameOf(node);
     const at = enclosing.findLastIndex((outer) => isFunction(outer) && binds(outer, name));
@@ -64,14 +64,16 @@ export function statementsIn(file: string, source: string): Statement[] {
     const owner = enclosing[at] as Node;
     const path = enclosing.slice(0, at);
     const position = (owner.params as Node[]).findIndex((param) => nameOf(param) === name);
-    const local = [...walk(owner)].find(([each]) => each.type === 'VariableDeclarator' && nameOf(each.id) === name);
-    if (isNode(local?.[0].init)) return openParts(local[0].init, [...path, ...local[1]]);
+    const declaration = [...walk(owner)].find(
+      ([each]) => each.type === 'VariableDeclarator' && nameOf(each.id) === name,
+    );
+    if (isNode(declaration?.[0].init)) return openParts(declaration[0].init, [...path, ...declaration[1]]);
     const calls = position === -1 ? [] : callsOf(owner);
-    const given = calls.flatMap(([call, around]) => {
+    const openArguments = calls.flatMap(([call, callers]) => {
       const argument = (call.arguments as Node[])[position];
-      return argument === undefined ? [textOf(node)] : openParts(argument, around);
+      return argument === undefined ? [textOf(node)] : openParts(argument, callers);
     });
-    return calls.length === 0 ? [textOf(node)] : given;
+    return calls.length === 0 ? [textOf(node)] : openArguments;
   }
 
   const binds = (owner: Node, name: string | undefined) =>
@@ -81,7 +83,7 @@ export function statementsIn(file: string, source: string): Statement[] {
         each.type === 'VariableDeclarator' && [...walk(each.id as Node)].some(([bound]) => nameOf(bound) === name),
     );
 
-  /** All calls of a function that this module alone can call; none for any other. */
+  /** All calls of a function that is declaration to the module; none for an exported function. */
   function callsOf(owner: Node): [Node, readonly Node[]][] {
     const name = nameOf(owner.id);
     const isExported = all.some(([each]) => each.type === 'ExportNamedDeclaration' && each.declaration === owner);

@@ -1,6 +1,6 @@
 import type { Sql } from '../../core/db/index.ts';
 
-/** Where the sums of the ledgers differ from what there is to count; nothing, as long as they are right. */
+/** Counters that differ from a recount of the rows; empty if all are right. */
 export async function counterErrors(sql: Sql): Promise<unknown[]> {
   const updates = await sql.query(
     `SELECT rollout_id, stage, state, is_reclaimable, reason, sum(n)::integer AS off FROM (

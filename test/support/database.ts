@@ -10,19 +10,19 @@ import { Secrets } from '../../local/services/secrets/index.ts';
 import { readMigrations } from './migrations.ts';
 import { type OwnDatabase, ownDatabase } from './own-database.ts';
 
-/** A migrated database behind a Data API endpoint, as functions see it. */
+/** A migrated database behind a Data API endpoint, as functions use it. */
 export interface TestDatabase {
-  /** As the role of the functions: rows only. */
+  /** Statements run as the application role, which can change rows but not the schema. */
   readonly app: Database;
-  /** As the role of the migration. */
+  /** Statements run as the owner of the schema, like the migration. */
   readonly owner: Database;
-  /** As another role, which the test has made. */
+  /** Statements run as another role, which the test creates. */
   as(role: string): Database;
-  /** Of the server's database; undefined on PGlite. */
+  /** URL of the database; undefined on PGlite. */
   readonly url: string | undefined;
-  /** True where statements really run at the same time. */
+  /** True if statements can run concurrently. */
   readonly isConcurrent: boolean;
-  /** Removes all rows, so that the tests of a file can share one database; ids begin at 1 again. */
+  /** Deletes all rows and restarts ids at 1, so that the tests of a file can share a database. */
   empty(): Promise<void>;
   close(): Promise<void>;
 }
@@ -31,13 +31,13 @@ const REGION = 'eu-west-1';
 const CLUSTER = 'arn:aws:rds:eu-west-1:000000000000:cluster:test';
 const ANYTHING = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
 
-/** PGlite in memory, or a database of its own on the server that TEST_DATABASE_URL names. */
+/** Opens PGlite in memory, or a new database on the server of TEST_DATABASE_URL. */
 export async function openTestDatabase({
   migrated = true,
   server: given,
 }: {
   readonly migrated?: boolean;
-  /** One that is there, instead of a new one; dropped at the end. */
+  /** An existing database instead of a new one. It is dropped at the end. */
   readonly server?: OwnDatabase;
 } = {}): Promise<TestDatabase> {
   const server = given ?? (await ownDatabase());
@@ -45,7 +45,7 @@ export async function openTestDatabase({
   return { ...database, close: () => database.close().then(() => server?.drop()) };
 }
 
-/** The database of a URL, which stays when it is closed; PGlite in memory without one. */
+/** Opens the database of a URL, which is not dropped when it is closed, or PGlite in memory without a URL. */
 export async function openDatabaseAt(url: string | undefined, migrated = true): Promise<TestDatabase> {
   const folder = mkdtempSync(join(tmpdir(), 'paku-ota-sql-'));
   const engine = url === undefined ? await openPglite() : openPostgres(url);

@@ -15,7 +15,7 @@ export function deadLetterQueues(): string[] {
     .map(([id]) => id);
 }
 
-/** As if its function had failed with the message until SQS gave up. */
+/** Adds a message to a dead-letter queue, as after the last failed receive. */
 export async function addDeadLetter({ runtime }: TestSystem, queue: string, body: string): Promise<void> {
   const { region, dataApi } = runtime.endpoints;
   const sqs = new SQSClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
@@ -23,9 +23,9 @@ export async function addDeadLetter({ runtime }: TestSystem, queue: string, body
   await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: '0', MessageBody: body }] }));
 }
 
-/** The same with a status of a device that has yet to be registered by it. */
+/** Adds a dead letter with a status that registers a new device. */
 export async function addDeadStatus(system: TestSystem, deviceId: string): Promise<void> {
-  const queue = deadLetterQueues().find((name) => name.startsWith('StatusQueue'));
+  const queue = deadLetterQueues().find((name) => name.startsWith('IngestStatusQueue'));
   if (queue === undefined) throw new Error('there is no dead-letter queue of statuses');
   const payload = Buffer.from('{"firmware_version":"1.0.0"}').toString('base64');
   const said = { payload, topic: `paku/edge/${deviceId}/status`, received_at: system.now().getTime() };

@@ -6,7 +6,7 @@ import { Secrets } from '../../local/services/secrets/index.ts';
 import { readAssembly } from '../../local/template/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 
-/** The IoT policies and topic rules of the templates as they are deployed, by logical id. */
+/** The IoT policies of the templates by logical id, and the topic rules. */
 export function readIotResources(): { policies: ReadonlyMap<string, object>; rules: readonly TopicRule[] } {
   const secrets = new Secrets(join(mkdtempSync(join(tmpdir(), 'paku-ota-policy-')), 'secrets.json'));
   const assembly = readAssembly(ASSEMBLY, { apiUrl: 'http://api', awsUrl: 'http://aws', secrets });
@@ -20,7 +20,7 @@ export function readIotResources(): { policies: ReadonlyMap<string, object>; rul
   return { policies: new Map(policies), rules };
 }
 
-/** The policy that is attached to every device's certificate. */
+/** The policy of every device certificate. */
 export function devicePolicy(): object {
   const { policies } = readIotResources();
   const [, document] = [...policies].find(([id]) => id.startsWith('DeviceIdentityPolicy')) ?? [];

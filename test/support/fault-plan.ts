@@ -1,36 +1,36 @@
 import type { Call, Fault, Faults } from './faults.ts';
-import { readTaken, type TakenMessage } from './losses.ts';
+import { parseQueuedMessage, type QueuedMessage } from './losses.ts';
 
-/** Decides about the next call of one function; made anew for each function and each phase. */
-export type Mishap = () => () => Fault | undefined;
+/** Creates a function that decides the fault of each call. It is created for each calling function and each phase. */
+export type FaultSequence = () => () => Fault | undefined;
 
-/** The first calls fail that way. */
+/** The first `count` calls have this fault. */
 export const first =
-  (count: number, fault: Fault): Mishap =>
+  (count: number, fault: Fault): FaultSequence =>
   () => {
     let calls = 0;
     return () => (calls++ < count ? fault : undefined);
   };
 
-/** The first calls fail, each in its own way. */
+/** The first calls have these faults, one each. */
 export const oneOfEach =
-  (...faults: readonly Fault[]): Mishap =>
+  (...faults: readonly Fault[]): FaultSequence =>
   () => {
     const left = [...faults];
     return () => left.shift();
   };
 
-/** Every other call: what is repeated succeeds, and the next fails again. */
+/** Every second call has the fault, beginning with the first: a retry succeeds, and the next call fails. */
 export const everyOther =
-  (fault: Fault): Mishap =>
+  (fault: Fault): FaultSequence =>
   () => {
     let calls = 0;
     return () => (calls++ % 2 === 0 ? fault : undefined);
   };
 
-/** The function dies at its first call, then at its second, and so on: once at each of its awaits. */
-export const killedInTurn =
-  (when: 'before' | 'after', times: number): Mishap =>
+/** The function is killed at its first call, then at its second, and so on. */
+export const killedAtEachCall =
+  (when: 'before' | 'after', times: number): FaultSequence =>
   () => {
     let deaths = 0;
     let calls = 0;
@@ -42,38 +42,38 @@ export const killedInTurn =
     };
   };
 
-/** What goes wrong now in a system, and a ledger of what its topic rules took. */
+/** The current faults of a system, and a record of the messages that its topic rules queued. */
 export class FaultPlan implements Faults {
-  /** What topic rules, and their error actions, put on queues. */
-  readonly taken: TakenMessage[] = [];
-  /** Which functions met faults, phase by phase. */
-  readonly met: Set<string>[] = [];
-  #mishap: Mishap | undefined;
+  /** Messages that topic rules and their error actions put on queues. */
+  readonly queued: QueuedMessage[] = [];
+  /** Functions that were affected by faults, by phase. */
+  readonly affected: Set<string>[] = [];
+  #mishap: FaultSequence | undefined;
   #services: readonly string[] = [];
   #delays: (queue: string) => readonly number[] = () => [0];
   #ruleFailures: (() => Fault | undefined) | undefined;
   readonly #perFunction = new Map<string, () => Fault | undefined>();
 
-  /** From now on each function meets this with each of these services, from its beginning. */
-  begin(mishap: Mishap, services: readonly string[]): void {
+  /** Begins a phase: each function gets the faults in its calls of these services, from the start of the sequence. */
+  begin(mishap: FaultSequence, services: readonly string[]): void {
     this.#mishap = mishap;
     this.#services = services;
     this.#perFunction.clear();
-    this.met.push(new Set());
+    this.affected.push(new Set());
   }
 
-  /** From now on queues give messages so often and so late. */
+  /** Sets the copies and delays of messages in queues. */
   deliver(delays: (queue: string) => readonly number[]): void {
     this.#delays = delays;
   }
 
-  /** From now on every other message meets a rule whose action fails, or each does. */
+  /** Makes the actions of topic rules fail for every second message, or for each. */
   breakRules(which: 'every other' | 'each' = 'every other'): void {
     const fault: Fault = { kind: 'reset' };
     this.#ruleFailures = which === 'each' ? () => fault : everyOther(fault)();
   }
 
-  /** From now on all is well. */
+  /** Ends all faults. */
   end(): void {
     this.#mishap = undefined;
     this.#ruleFailures = undefined;
@@ -85,15 +85,15 @@ export class FaultPlan implements Faults {
     const decide = this.#perFunction.get(caller) ?? this.#mishap();
     this.#perFunction.set(caller, decide);
     const fault = decide();
-    if (fault !== undefined) this.met.at(-1)?.add(caller.replace(/[0-9A-F]{8}$/, ''));
+    if (fault !== undefined) this.affected.at(-1)?.add(caller.replace(/[0-9A-F]{8}$/, ''));
     return fault;
   };
 
   failsAction = (): boolean => this.#ruleFailures?.() !== undefined;
 
   onSend = (queue: string, body: string, sentAt: Date): readonly number[] => {
-    const taken = queue.includes('DeadLetters') ? undefined : readTaken(body, sentAt);
-    if (taken !== undefined) this.taken.push(taken);
+    const queued = queue.includes('DeadLetters') ? undefined : parseQueuedMessage(body, sentAt);
+    if (queued !== undefined) this.queued.push(queued);
     return this.#delays(queue);
   };
 }

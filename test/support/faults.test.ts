@@ -11,7 +11,7 @@ let carriedOut: number;
 let killed: string[];
 let calls: Call[];
 
-/** Makes one call, without retries, to a service that meets the fault. */
+/** Makes one call without retries to a service with the fault. */
 async function call(fault: Fault | undefined): Promise<string> {
   carriedOut = 0;
   killed = [];
@@ -47,7 +47,7 @@ it.each<[string, Fault | undefined, RegExp, number]>([
   ['slow', { kind: 'slow', ms: 1 }, /^answered$/, 1],
   ['killed before', { kind: 'killed', when: 'before' }, /^(?!answered)/, 0],
   ['killed after', { kind: 'killed', when: 'after' }, /^(?!answered)/, 1],
-])('a call with the fault "%s" ends as it should, carried out or not', async (_, fault, end, times) => {
+])('a call with the fault "%s" has the expected result, and is performed or not', async (_, fault, end, times) => {
   expect(await call(fault)).toMatch(end);
   expect(carriedOut).toBe(times);
   expect(killed).toHaveLength(fault?.kind === 'killed' ? 1 : 0);

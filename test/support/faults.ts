@@ -8,38 +8,38 @@ import {
   type Interceptors,
 } from '../../local/kernel/index.ts';
 
-/** One call to an AWS endpoint. Nearly every await of a function is one. */
+/** One call of an AWS service. Nearly every await of a function is one. */
 export interface Call {
-  /** By the name in the credential scope: `rds-data`, `s3`, `sqs`, `iotdata`, … */
+  /** The name in the credential scope: `rds-data`, `s3`, `sqs`, `iotdata`, … */
   readonly service: string;
-  /** Its target or its method and path: `AmazonSQS.SendMessageBatch`, `POST /Execute`, `GET /bucket/key`. */
+  /** The target, or method and path: `AmazonSQS.SendMessageBatch`, `POST /Execute`, `GET /bucket/key`. */
   readonly operation: string;
-  /** Who signed it: a function's logical id, or `operator`. */
+  /** The signer: the logical id of a function, or `operator`. */
   readonly caller: string;
 }
 
-/** What goes wrong with a call. */
+/** The fault of a call. */
 export type Fault =
-  /** It is refused, as the service would word it, and not carried out. */
+  /** The service refuses the call with its own error. */
   | { readonly kind: 'refused'; readonly code: string; readonly status: number; readonly message?: string }
-  /** The connection breaks before it is carried out. */
+  /** The connection breaks before the call is performed. */
   | { readonly kind: 'reset' }
-  /** It is carried out, and the connection breaks before the answer. */
+  /** The call is performed, and the connection breaks before the answer. */
   | { readonly kind: 'answer-lost' }
-  /** It is carried out, and the connection breaks in the middle of the answer's body. */
+  /** The call is performed, and the connection breaks in the middle of the answer's body. */
   | { readonly kind: 'answer-cut' }
-  /** It is carried out that much later. */
+  /** The call is performed after a delay. */
   | { readonly kind: 'slow'; readonly ms: number }
-  /** The caller's environments die, before it is carried out or after that: what a crash or a timeout does. */
+  /** The environments of the caller are killed before or after the call is performed, like in a crash or a timeout. */
   | { readonly kind: 'killed'; readonly when: 'before' | 'after' };
 
-/** Decides what goes wrong in a local system. */
+/** Decides the faults of a local system. */
 export interface Faults extends Pick<Interceptors, 'onSend' | 'failsAction'> {
-  /** @returns what goes wrong with this call; undefined: nothing */
+  /** @returns the fault of the call; undefined means none */
   onCall?(call: Call): Fault | undefined;
 }
 
-/** The hooks of a runtime in which these faults happen. */
+/** The interceptors of a runtime with these faults. */
 export const interceptorsOf = (faults: Faults): Interceptors => ({
   wrapService: (name, service, kill) =>
     faults.onCall === undefined ? service : faultyService(name, service, (call) => faults.onCall?.(call), kill),
@@ -47,7 +47,7 @@ export const interceptorsOf = (faults: Faults): Interceptors => ({
   failsAction: (topic) => faults.failsAction?.(topic) ?? false,
 });
 
-/** The service with the faults of its calls. @param kill ends the environments of the function with that name */
+/** Wraps a service with faults. @param kill terminates the environments of the function with that name */
 export function faultyService(
   name: string,
   service: AwsService,
@@ -60,53 +60,53 @@ export function faultyService(
       const fault = onCall({ service: name, operation: operationOf(request), caller });
       if (fault === undefined) return service.handle(request);
       if (fault.kind === 'killed')
-        return dieAround(
+        return killCaller(
           fault.when,
           () => service.handle(request),
           () => kill(caller),
         );
-      return happen(fault, () => service.handle(request));
+      return applyFault(fault, () => service.handle(request));
     },
   };
 }
 
 const operationOf = ({ method, path, headers }: AwsRequest) => headers['x-amz-target'] ?? `${method} ${path}`;
 
-async function happen(fault: Exclude<Fault, { kind: 'killed' }>, carryOut: () => Promise<Answer>): Promise<Answer> {
+async function applyFault(fault: Exclude<Fault, { kind: 'killed' }>, perform: () => Promise<Answer>): Promise<Answer> {
   if (fault.kind === 'refused') {
     throw new AwsError(fault.code, fault.status, fault.message ?? 'A fault that a test asked for.');
   }
-  if (fault.kind === 'reset') return hangUp();
+  if (fault.kind === 'reset') return closedConnection();
   if (fault.kind === 'slow') await delay(fault.ms);
-  const answer = await carryOut();
-  if (fault.kind === 'answer-lost') return hangUp();
+  const answer = await perform();
+  if (fault.kind === 'answer-lost') return closedConnection();
   return fault.kind === 'answer-cut' ? { ...answer, body: await firstHalf(answer.body ?? '') } : answer;
 }
 
-async function dieAround(
+async function killCaller(
   when: 'before' | 'after',
-  carryOut: () => Promise<Answer>,
+  perform: () => Promise<Answer>,
   die: () => Promise<void>,
 ): Promise<Answer> {
-  if (when === 'after') await carryOut();
+  if (when === 'after') await perform();
   await die();
-  return hangUp();
+  return closedConnection();
 }
 
-/** Nothing of an answer is sent before its body has begun: the client sees that the connection was closed. */
-const hangUp = (): Answer => ({ status: 200, body: broken([]) });
+/** Closes the connection. The status is never sent, because the body breaks before its first byte. */
+const closedConnection = (): Answer => ({ status: 200, body: brokenStream([]) });
 
 async function firstHalf(body: NonNullable<Answer['body']>): Promise<Readable> {
   const whole = body instanceof Readable ? Buffer.concat(await body.toArray()) : Buffer.from(body);
-  return broken([whole.subarray(0, whole.length / 2)]);
+  return brokenStream([whole.subarray(0, whole.length / 2)]);
 }
 
-/** Gives these pieces, and breaks. */
-function broken(pieces: readonly Buffer[]): Readable {
+/** A stream of these pieces that ends with an error. */
+function brokenStream(pieces: readonly Buffer[]): Readable {
   return Readable.from(
     (async function* () {
       yield* pieces;
-      throw new Error('a connection was broken, as a test asked for');
+      throw new Error('a connection was brokenStream, as a test asked for');
     })(),
   );
 }

@@ -10,33 +10,33 @@ import { startRuntime } from '../../local/runtime/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 import { addDeadLetter, deadLetterQueues } from './dead-letters.ts';
 import { type Fault, interceptorsOf } from './faults.ts';
-import type { GrantBook } from './grant-book.ts';
+import type { GrantRecorder } from './grant-recorder.ts';
 import type { TestSystem } from './system.ts';
 
 export interface Story {
   readonly name: string;
-  /** Goes on with what the stories before it have left. @throws Error when it does not end as it should */
-  play(system: TestSystem, book: GrantBook): Promise<void>;
+  /** Plays the story after the previous ones. @throws Error if it does not end as expected */
+  play(system: TestSystem, grants: GrantRecorder): Promise<void>;
 }
 
-/** Stories in which each function does everything that it ever does, the shortest first. */
+/** Stories that together use every feature of every function, the shortest first. */
 export const STORIES: readonly Story[] = [
   { name: 'a device reports', play: (system) => report(system, VAN) },
   { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
-  { name: 'an operator has dead letters handled again', play: redriveDeadLetters },
-  { name: 'an operator uploads, and has an upload verified again', play: uploadByApi },
+  { name: 'an operator redrives dead letters', play: redriveDeadLetters },
+  { name: 'an operator uploads a file and has it verified again', play: uploadByApi },
   { name: 'an operator revokes a device that never reported', play: revoke },
-  { name: 'a device that nobody allowed asks for a certificate', play: askForCertificate },
-  { name: 'the system rests until a device has news', play: restUntilNews },
-  { name: 'a migration that fails is rolled back', play: (_, book) => failToMigrate(book) },
-  { name: 'a device that was away is updated', play: updateAbsentDevice },
+  { name: 'a device that is not allowed requests a certificate', play: askForCertificate },
+  { name: 'the system is in idle mode until a device reports a change', play: idleUntilChange },
+  { name: 'a migration that fails is rolled back', play: (_, grants) => failToMigrate(grants) },
+  { name: 'a device that was offline is updated', play: updateOfflineDevice },
   { name: 'a device of the newer firmware generation is updated', play: updateNewerDevice },
 ];
 
 const VAN = { deviceId: 'van-1', model: 'esp32-s3', behaviours: { slowRebootSeconds: 0.2 } };
 
-/** A system whose schema cannot be made: the migration rolls back, and the start fails. */
-async function failToMigrate(audit: GrantBook): Promise<void> {
+/** Starts a system whose migration fails and is rolled back. */
+async function failToMigrate(audit: GrantRecorder): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-grants-'));
   let statements = 0;
   const fault: Fault = { kind: 'refused', code: 'BadRequestException', status: 400 };
@@ -80,20 +80,20 @@ async function askForCertificate({ runtime }: TestSystem): Promise<void> {
   if ((answer as { allowProvisioning?: boolean }).allowProvisioning !== false) throw new Error('it was given one');
 }
 
-/** `ingest-status` goes by what it has read of the marker for so long, and lets known devices rest that say nothing new. */
-const MARKER_TRUSTED_SECONDS = 16;
+/** `ingest-status` caches the idle marker for less than this time. */
+const MARKER_CACHE_SECONDS = 16;
 
-async function restUntilNews(system: TestSystem): Promise<void> {
+async function idleUntilChange(system: TestSystem): Promise<void> {
   const client = apiOf(system);
   await system.later(2 * AWAKE_MINUTES);
-  if ((await client.fleet()).idle_since === null) throw new Error('the system does not rest');
+  if ((await client.fleet()).idle_since === null) throw new Error('the system is not in idle mode');
   await report(system, { ...VAN, deviceId: 'van-2', mac: 'A0:B7:65:20:E9:56', model: 'esp32-c3' });
   await system.runtime.idle();
-  if ((await client.fleet()).idle_since !== null) throw new Error('the system rests though a device is new');
-  await system.advance({ seconds: MARKER_TRUSTED_SECONDS });
+  if ((await client.fleet()).idle_since !== null) throw new Error('the system is in idle mode despite a new device');
+  await system.advance({ seconds: MARKER_CACHE_SECONDS });
 }
 
-async function updateAbsentDevice(system: TestSystem): Promise<void> {
+async function updateOfflineDevice(system: TestSystem): Promise<void> {
   await rollOut(system, VAN.model);
   await system.runtime.tick();
   await system.runtime.idle();
@@ -105,7 +105,7 @@ async function updateNewerDevice(system: TestSystem): Promise<void> {
   const model = 'esp32-s3-display';
   await system.device({ ...VAN, deviceId: 'display-1', model, topicFamily: 'edge', statusForm: '1.4.2' });
   await system.until(`SELECT 1 FROM devices WHERE device_id = 'display-1'`);
-  // It is known by its first report under the newer topics.
+  // As after the first report of the device on the newer topics.
   await system.database.query(`UPDATE devices SET command_family = 'edge' WHERE device_id = 'display-1'`);
   await release(system, model);
   await rollOut(system, model);
@@ -116,7 +116,7 @@ async function updateNewerDevice(system: TestSystem): Promise<void> {
 const rollOut = (system: TestSystem, model: string) =>
   apiOf(system).createRollout({ name: model, firmware_version: '1.1.0', device_model: model, stages: [] });
 
-/** The service has heard of the result as well as of the new version. */
+/** Waits until the service has received the result and the new version. */
 const running = (system: TestSystem, deviceId: string) =>
   system.until(
     `SELECT 1 FROM device_update_status AS u WHERE device_id = '${deviceId}' AND booted_at IS NOT NULL

@@ -1,8 +1,8 @@
 import type { Sql } from '../../core/db/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 
-/** A message that a topic rule took. */
-export interface TakenMessage {
+/** A message of a device that a topic rule put on a queue. */
+export interface QueuedMessage {
   readonly topic: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -10,11 +10,11 @@ export interface TakenMessage {
 }
 
 /**
- * The message of a device that a topic rule, or its error action, puts on a queue.
- * @param sentAt when it was put there, which is when the other end takes an undelivered message to have come
+ * Parses the body that a topic rule or its error action put on a queue.
+ * @param sentAt when the body was sent; the ingestion takes it as the receive time of an undelivered message
  * @returns undefined for other bodies
  */
-export function readTaken(body: string, sentAt: Date): TakenMessage | undefined {
+export function parseQueuedMessage(body: string, sentAt: Date): QueuedMessage | undefined {
   const { topic, received_at: at, payload, base64OriginalPayload: undelivered } = JSON.parse(body) as Rule;
   const hashOf = (base64: string) => sha256(Buffer.from(base64, 'base64'));
   if (topic === undefined) return undefined;
@@ -29,16 +29,16 @@ interface Rule {
   readonly base64OriginalPayload?: string;
 }
 
-const A_STATEMENT = 5_000;
+const MESSAGES_PER_STATEMENT = 5_000;
 
-/** Those that are neither in the database nor in `rejected_messages`. */
-export async function findLost(sql: Sql, taken: readonly TakenMessage[]): Promise<object[]> {
+/** Messages that are not in the database, `rejected_messages` included. */
+export async function findLost(sql: Sql, queued: readonly QueuedMessage[]): Promise<object[]> {
   const lost: object[] = [];
-  for (let start = 0; start < taken.length; start += A_STATEMENT) {
-    const messages = taken.slice(start, start + A_STATEMENT).map(({ topic, at, hash }) => {
+  for (let start = 0; start < queued.length; start += MESSAGES_PER_STATEMENT) {
+    const messages = queued.slice(start, start + MESSAGES_PER_STATEMENT).map(({ topic, at, hash }) => {
       return { topic, device: topic.split('/')[2], at: new Date(at), hash };
     });
-    // A status is folded into its device: that one has heard of it, or of a later one.
+    // A status is stored in the row of its device, which has the time of the newest one.
     const found = await sql.query(
       `SELECT m.topic, m.at FROM jsonb_to_recordset(:messages::jsonb) AS m(topic text, device text, at timestamptz, hash text)
        WHERE NOT EXISTS (
@@ -55,7 +55,7 @@ export async function findLost(sql: Sql, taken: readonly TakenMessage[]): Promis
   return lost;
 }
 
-/** Rollouts that hold more than they may, or other than their pace row says. */
+/** Rollouts that exceed a limit, or whose `in_flight` differs from a count of the updates. */
 export async function findExceeded(sql: Sql): Promise<object[]> {
   const held = await sql.query(
     `SELECT r.name, p.in_flight, r.max_in_flight, held.count
@@ -65,11 +65,11 @@ export async function findExceeded(sql: Sql): Promise<object[]> {
        FROM device_update_status AS u WHERE u.rollout_id = r.id) AS held
      WHERE held.count <> p.in_flight OR held.open > r.max_in_flight OR p.in_flight > r.max_in_flight`,
   );
-  const hurried = await sql.query(
+  const tooFast = await sql.query(
     `SELECT r.name, date_trunc('minute', a.sent_at) AS minute, count(*)
      FROM update_attempts AS a JOIN device_update_status AS u ON u.id = a.update_id
      JOIN rollout_configurations AS r ON r.id = u.rollout_id
      GROUP BY 1, 2, r.max_per_minute HAVING count(*) > r.max_per_minute`,
   );
-  return [...held, ...hurried] as object[];
+  return [...held, ...tooFast] as object[];
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Values of a metric that a function has written to its log so far, in CloudWatch's embedded format. */
+/** The values of a metric in the log of a function, in CloudWatch's embedded metric format. */
 export function metricValues(home: string, functionName: string, metric: string): number[] {
   const lines = readFileSync(join(home, 'logs', `${functionName}.log`), 'utf8').split('\n');
   return lines

@@ -3,7 +3,7 @@ import type { Migration } from '../../schema/index.ts';
 
 const SCHEMA = new URL('../../schema/', import.meta.url);
 
-/** Every migration, from the files: plain Node does not import SQL, as bundles and tests do. */
+/** All migrations, read from the files, because plain Node cannot import SQL. */
 export function readMigrations(): Migration[] {
   return readdirSync(SCHEMA)
     .filter((file) => /^\d{6}_.*\.sql$/.test(file))

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock as DeviceClock } from '../../fleet/clock.ts';
 import { type Clock, systemClock } from '../../local/kernel/index.ts';
 
-/** The machine's time, moved ahead as far as a test says; what was to happen meanwhile happens at once. */
+/** The time of the machine plus an offset that tests increase. Timers that become due by that fire immediately. */
 export class MovableClock implements Clock, DeviceClock {
   readonly ahead = new SharedArrayBuffer(4);
   readonly #seconds = new Int32Array(this.ahead);
@@ -12,34 +12,34 @@ export class MovableClock implements Clock, DeviceClock {
 
   after(ms: number, callback: () => void): () => void {
     const once = () => {
-      callOff();
+      cancel();
       callback();
     };
     const stop = systemClock.after(ms, once);
-    const callOff = () => {
+    const cancel = () => {
       stop();
       this.#due.delete(once);
     };
     this.#due.set(once, this.now() + ms);
-    return callOff;
+    return cancel;
   }
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
-      const giveUp = () => {
-        callOff();
+      const abort = () => {
+        cancel();
         reject(signal?.reason);
       };
-      const callOff = this.after(ms, () => {
-        signal?.removeEventListener('abort', giveUp);
+      const cancel = this.after(ms, () => {
+        signal?.removeEventListener('abort', abort);
         resolve();
       });
-      signal?.addEventListener('abort', giveUp, { once: true });
+      signal?.addEventListener('abort', abort, { once: true });
     });
   }
 
-  /** Calls back who is due on the way, in order; each has done what it can without waiting before the next is called. */
+  /** Advances the time, and fires the timers that become due in order. Promises that are resolved settle between them. */
   async advance(seconds: number): Promise<void> {
     this.#seconds[0] = (this.#seconds[0] ?? 0) + seconds;
     for (;;) {

@@ -1,13 +1,13 @@
 import { expect } from 'vitest';
-import { findExceeded, findLost, type TakenMessage } from './losses.ts';
+import { findExceeded, findLost, type QueuedMessage } from './losses.ts';
 import type { TestSystem } from './system.ts';
 
-/** Every message that a rule took is in the database or in `rejected_messages`, and none waits in a queue. */
-export async function expectNothingLost({ database }: TestSystem, taken: readonly TakenMessage[]): Promise<void> {
-  expect(await findLost(database, taken)).toEqual([]);
+/** Expects that every message that a rule queued is in the database, `rejected_messages` included. */
+export async function expectNothingLost({ database }: TestSystem, queued: readonly QueuedMessage[]): Promise<void> {
+  expect(await findLost(database, queued)).toEqual([]);
 }
 
-/** What an open update holds of its rollout's limits is what its pace row says, and never more than it allows. */
+/** Expects that no rollout exceeds its limits, and that each `in_flight` is the number of its updates in flight. */
 export async function expectWithinLimits({ database }: TestSystem): Promise<void> {
   expect(await findExceeded(database)).toEqual([]);
 }

@@ -5,7 +5,7 @@ export interface OwnDatabase {
   drop(): Promise<void>;
 }
 
-/** A fresh database on the server of TEST_DATABASE_URL; undefined without one. */
+/** Creates a database on the server of TEST_DATABASE_URL; undefined without a server. */
 export async function ownDatabase(): Promise<OwnDatabase | undefined> {
   const base = process.env.TEST_DATABASE_URL;
   if (base === undefined || base === '') return undefined;

@@ -9,13 +9,13 @@ const VAN = 'esp32-s3';
 const DISPLAY = 'lilygo-t-display-s3';
 const VANS = 18;
 const DISPLAYS = 6;
-/** Of a board with a partition table that is too small for the image. */
+/** Partition size of a board that is too small for the image. */
 const SMALL_PARTITION = 100_000;
 
 const vanId = (index: number) => `ESP32-${(0x20e955a0 + index * 0x1f31).toString(16).toUpperCase()}`;
 const displayId = (index: number) => `ESP32-${(0x7d1165c4 + index * 0x2b17).toString(16).toUpperCase()}`;
 
-/** A device whose update failed, for its timeline. */
+/** A device whose update failed. */
 export const TROUBLED_DEVICE = vanId(2);
 export const RELEASE_PATH = `/releases/${VAN}/1.2.0`;
 
@@ -25,8 +25,8 @@ export interface ReleaseDay {
 }
 
 /**
- * A fleet in the middle of its work, as pages show it: a completed rollout, one that rests after its first stage with
- * failures, one that halted itself, a draft, rejected uploads, and a month of history, which is written, not lived.
+ * Creates a fleet with work in progress: a completed rollout, one that soaks after its first stage with failures, one
+ * that was halted, a draft, rejected uploads, and a month of history, which is inserted.
  */
 export async function playReleaseDay(system: TestSystem): Promise<ReleaseDay> {
   const { region, api, dataApi } = system.runtime.endpoints;
@@ -49,7 +49,7 @@ export async function playReleaseDay(system: TestSystem): Promise<ReleaseDay> {
   const staged = await client.createRollout({
     ...common,
     name: 'all vans to 1.2.0',
-    // Failures are quicker than successes: they must not halt it before those are in.
+    // Failures are reported earlier than successes, and must not halt the rollout before them.
     failure_threshold: 0.9,
     stages: [{ percentage: 60, soak_minutes: 60, min_success_rate: 0.5 }, { percentage: 90 }],
   });
@@ -112,10 +112,10 @@ async function upload(system: TestSystem): Promise<void> {
 const whenState = (system: TestSystem, name: string, state: string) =>
   eventually(system, `SELECT 1 FROM rollout_overview WHERE name = '${name}' AND state = '${state}'`);
 
-/** A whole rollout takes a while where many tests share a machine. */
+/** A whole rollout takes long when many tests share a machine. */
 const eventually = (system: TestSystem, sql: string) => system.until(sql, undefined, 80_000);
 
-/** How the fleet came to where it is, a sample every half hour for a month. */
+/** Inserts the history of the fleet: a sample every half hour for a month. */
 async function writeHistory(system: TestSystem): Promise<void> {
   await system.database.query(
     `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)

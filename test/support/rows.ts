@@ -1,6 +1,6 @@
 import type { Sql } from '../../core/db/index.ts';
 
-/** Devices `d0`, `d1`, … as their statuses would have made them. */
+/** Inserts devices `d0`, `d1`, … as statuses would create them. */
 export async function addDevices(
   sql: Sql,
   count: number,
@@ -25,7 +25,7 @@ export async function addRelease(
   );
 }
 
-/** A rollout as an operator's plain INSERT makes it; columns that are not given have their defaults. @returns its id */
+/** Inserts a rollout with these columns, like an operator in SQL. @returns its id */
 export async function addRollout(
   sql: Sql,
   name: string,

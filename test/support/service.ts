@@ -27,7 +27,7 @@ export interface SentCommand {
   readonly link: LinkTarget;
 }
 
-/** The functions' own work on a database, with a clock that the test moves and devices that the test speaks for. */
+/** The work of the functions on a database. The test advances the clock and sends the messages of devices. */
 export class TestService {
   sql: Sql;
   now = new Date('2026-03-02T12:00:00Z');
@@ -35,9 +35,9 @@ export class TestService {
   readonly sent: SentCommand[] = [];
   /** Devices that are not connected. */
   readonly absent = new Set<string>();
-  /** Devices whose commands do not arrive, and what is said of them. */
+  /** Outcomes of sending for devices whose commands do not arrive. */
   readonly fates = new Map<string, 'unconfirmed' | 'throttled' | 'refused'>();
-  /** Commands that were handed over for delivery, those that did not arrive included. */
+  /** Number of commands that were sent, including those that did not arrive. */
   sends = 0;
 
   constructor(sql: Sql) {
@@ -48,7 +48,7 @@ export class TestService {
     this.now = new Date(this.now.getTime() + minutes * 60_000);
   }
 
-  /** Runs a tick and sends the updates that it dispatches. @returns the devices that were sent a command */
+  /** Runs the orchestrator and sends the updates that it queues. @returns the devices that got a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
     const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids));
@@ -56,12 +56,12 @@ export class TestService {
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }
 
-  /** A status of the device; its pending update is sent. */
+  /** Handles a status of a device, and sends its pending update. */
   status(deviceId: string, version: string, uptimeSeconds = 30): Promise<void> {
     return this.statuses([deviceId], version, uptimeSeconds);
   }
 
-  /** A status of each device, in one batch. */
+  /** Handles a status of each device in one batch. */
   async statuses(deviceIds: readonly string[], version: string, uptimeSeconds = 30): Promise<void> {
     const receivedAt = this.now;
     const statuses = deviceIds.map((deviceId) => ({
@@ -100,13 +100,13 @@ export class TestService {
     return this.#report(deviceId, 'result', { success: code === 0, code, message: `code ${code}` });
   }
 
-  /** Opens the link of the newest command of a device. */
+  /** Opens the download link of the newest command of a device. */
   async fetch(deviceId: string): Promise<'open' | 'over' | 'unknown'> {
     const link = this.sent.findLast((command) => command.deviceId === deviceId)?.link;
     return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now)).kind;
   }
 
-  /** A complete successful update: fetched, installed, booted, proven. Moves the clock by at least six minutes. */
+  /** Plays a successful update: download, result, new version, probation. Advances the clock by 7 minutes. */
   async succeed(...devices: string[]): Promise<void> {
     for (const device of devices) {
       await this.fetch(device);

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
 
 let rsa: KeyPairKeyObjectResult | undefined;
 
-/** A new key pair for each way to sign; two of the kinds that are used most. */
+/** New key pairs, one per signature type and two of the most used types. */
 export const signingKeys = () => ({
   /** Made when it is first read, since that takes up to a second. */
   get rsa() {

@@ -1,7 +1,7 @@
 import { buildConsole, synthesize } from '../../local/start/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 
-/** Before the whole suite: templates, bundles and pages of the sources as they are now. */
+/** Runs before the suite: builds the templates, bundles and pages from the current sources. */
 export default async function setup(): Promise<void> {
   await synthesize(ASSEMBLY);
   await buildConsole();

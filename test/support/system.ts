@@ -9,42 +9,42 @@ import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 import { type Faults, interceptorsOf } from './faults.ts';
-import { GrantBook } from './grant-book.ts';
+import { GrantRecorder } from './grant-recorder.ts';
 import { MovableClock } from './movable-clock.ts';
 import { type OwnDatabase, ownDatabase } from './own-database.ts';
 
-/** The whole system on free ports in a folder of its own, with what stories need to act on it from outside. */
+/** The whole system on free ports in a temporary folder, with the interfaces that stories use. */
 export interface TestSystem {
   readonly runtime: LocalRuntime;
-  /** What the runtime said. */
+  /** Log lines of the runtime. */
   readonly log: readonly string[];
-  /** PAKU_OTA_HOME of the system. */
+  /** The home folder, PAKU_OTA_HOME. */
   readonly home: string;
   /** The database as the application role, through the Data API. */
   readonly database: Database;
   upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
-  /** A virtual device with a certificate of its own, switched on. It is switched off with the system, or with its place. */
+  /** Starts a virtual device with its own certificate. It is stopped with the system, or with its environment. */
   device(options: Partial<VirtualDeviceOptions> & { readonly deviceId: string }): Promise<VirtualDevice>;
-  /** The present of the system, its functions and its devices. */
+  /** The current time of the system, its functions and its devices. */
   now(): Date;
-  /** Moves that present, once nothing is under way in queues and functions. Timeouts and the database's own clock stay. */
+  /** Advances that time when queues and functions are idle. Timeouts and the clock of the database do not change. */
   advance(by: { minutes?: number; seconds?: number }): Promise<void>;
-  /** So many minutes later the orchestrator looks, and what it sends is sent. */
+  /** Advances the time, runs the orchestrator, and waits until its commands are sent. */
   later(minutes: number): Promise<void>;
-  /** Polls until the query has a row for which the condition holds. @throws Error with the last rows after 50 s, or `waitMs` */
+  /** Polls until the query has a row that meets the condition. @throws Error with the last rows after 50 s or `waitMs` */
   until<Row>(sql: string, condition?: (row: Row) => boolean, waitMs?: number): Promise<Row>;
   close(): Promise<void>;
 }
 
-/** Stories that write rows by SQL do not wait for the next sweep. */
-export const AWAKE = { IDLE_SWEEP_MINUTES: '0' };
+/** Without idle mode, rows that a story writes by SQL take effect at the next tick. */
+export const NEVER_IDLE = { IDLE_SWEEP_MINUTES: '0' };
 const WAIT_MS = 50_000;
 const POLL_MS = 50;
-/** How long the dispatch queue gathers messages; nobody need wait for that. */
-const GATHERING_SECONDS = 1;
+/** Batch window of the dispatch queue, which tests skip. */
+const BATCH_WINDOW_SECONDS = 1;
 
-/** What stays when a system is closed, and is there for the next one: its data, its time, its ports and its devices. */
-export class Place {
+/** What a restarted system keeps: data, time, ports and devices. */
+export class TestEnvironment {
   readonly home = mkdtempSync(join(tmpdir(), 'paku-ota-'));
   readonly clock = new MovableClock();
   readonly devices: VirtualDevice[] = [];
@@ -55,9 +55,9 @@ export class Place {
     this.#server = server;
   }
 
-  /** With PGlite, or a database of its own on the server that TEST_DATABASE_URL names. */
-  static async make(): Promise<Place> {
-    return new Place(await ownDatabase());
+  /** Creates an environment with PGlite, or with a new database on the server of TEST_DATABASE_URL. */
+  static async make(): Promise<TestEnvironment> {
+    return new TestEnvironment(await ownDatabase());
   }
 
   get databaseUrl(): string | undefined {
@@ -74,16 +74,18 @@ export class Place {
   }
 }
 
-/** @param given where it starts, and what it leaves as it is when it is closed; without one it has a place of its own */
+/**
+ * @param given an environment that the caller removes; without it, the system creates one and removes it when it closes
+ */
 export async function startTestSystem(
   assembly = ASSEMBLY,
   faults: Faults = {},
-  variables: Readonly<Record<string, string>> = AWAKE,
-  grants = new GrantBook(),
-  given?: Place,
+  variables: Readonly<Record<string, string>> = NEVER_IDLE,
+  grants = new GrantRecorder(),
+  given?: TestEnvironment,
 ): Promise<TestSystem> {
-  const place = given ?? (await Place.make());
-  const { home, clock, databaseUrl, ports } = place;
+  const environment = given ?? (await TestEnvironment.make());
+  const { home, clock, databaseUrl, ports } = environment;
   const log: string[] = [];
   const runtime = await startRuntime({
     assembly,
@@ -97,7 +99,7 @@ export async function startTestSystem(
     log: (line) => log.push(line),
   });
   const { dataApi, s3: bucket, mqtt, api } = runtime.endpoints;
-  place.ports = { mqtt: mqtt.port, aws: portOf(dataApi.endpoint), api: portOf(api.url) };
+  environment.ports = { mqtt: mqtt.port, aws: portOf(dataApi.endpoint), api: portOf(api.url) };
   const client = { region: runtime.endpoints.region, endpoint: dataApi.endpoint, credentials: dataApi };
   const database = dataApiDatabase(new RDSDataClient(client), dataApi);
   const s3 = new S3Client(client);
@@ -134,7 +136,7 @@ export async function startTestSystem(
         clock,
         ...options,
       });
-      place.devices.push(device);
+      environment.devices.push(device);
       device.start();
       return device;
     },
@@ -143,7 +145,7 @@ export async function startTestSystem(
     async later(minutes) {
       await advance({ minutes });
       await runtime.tick();
-      await clock.advance(GATHERING_SECONDS);
+      await clock.advance(BATCH_WINDOW_SECONDS);
       await runtime.idle();
     },
     async until<Row>(sql: string, condition: (row: Row) => boolean = () => true, waitMs = WAIT_MS) {
@@ -161,9 +163,9 @@ export async function startTestSystem(
       }
     },
     async close() {
-      if (given === undefined) await place.switchOff();
+      if (given === undefined) await environment.switchOff();
       await runtime.close();
-      if (given === undefined) await place.remove();
+      if (given === undefined) await environment.remove();
       grants.expectNoneRefused();
     },
   };

@@ -5,7 +5,7 @@ import type { VirtualDevice } from '../../fleet/virtual-device.ts';
 import { addRollout } from './rows.ts';
 import type { TestSystem } from './system.ts';
 
-/** A device update as the operator finds it, with its rollout's name. */
+/** A device update with the name of its rollout. */
 export interface Update {
   readonly rollout: string;
   readonly version: string;
@@ -15,13 +15,13 @@ export interface Update {
   readonly reason: string | null;
 }
 
-/** Quick to reboot, and silent between two boots: what time jumps over nobody has said. */
+/** No heartbeats between two boots, because advancing the clock would skip them. */
 const QUIET: Partial<VirtualDeviceOptions> = { heartbeatSeconds: 24 * 3600, keepaliveSeconds: 60 };
 const QUICK: Behaviours = { slowRebootSeconds: 0.2 };
-/** Its download waits for time to pass. */
+/** The download does not finish until a test advances the time. */
 export const SLOW: Behaviours = { bytesPerSecond: 100 };
 
-/** Devices of one model in the system, on 1.0.0 at first; each test has a model of its own, so that none sees another's. */
+/** Devices of one model, on version 1.0.0 at first. Each test uses its own model, so tests do not affect each other. */
 export class Vans {
   readonly model: string;
   readonly #devices = new Map<string, VirtualDevice>();
@@ -33,7 +33,7 @@ export class Vans {
     this.model = model;
   }
 
-  /** Switches devices on and waits until they are registered. */
+  /** Starts devices and waits until they are registered. */
   async arrive(vans: Readonly<Record<string, Behaviours>>, options: Partial<VirtualDeviceOptions> = {}): Promise<void> {
     const { model } = this;
     await Promise.all(
@@ -56,12 +56,12 @@ export class Vans {
     return device;
   }
 
-  /** Lets time pass until the devices sleep. */
+  /** Advances the time until the devices sleep. */
   fallAsleep(...deviceIds: string[]): Promise<void> {
     return this.#passUntil(deviceIds, 'asleep', 'awakeSeconds');
   }
 
-  /** Lets time pass until the devices are awake and connected. */
+  /** Advances the time until the devices are awake and connected. */
   wake(...deviceIds: string[]): Promise<void> {
     return this.#passUntil(deviceIds, 'connected', 'asleepSeconds');
   }
@@ -75,18 +75,18 @@ export class Vans {
     );
   }
 
-  /** The rollout that a row with these columns is; the others have their defaults. @returns its id */
+  /** Inserts a rollout with these columns. @returns its id */
   rollOut(name: string, version: string, columns: Record<string, unknown> = {}): Promise<number> {
     return addRollout(this.#system.database, name, version, { device_model: this.model, ...columns });
   }
 
-  /** Lets time pass until a slow device has its image, all of which takes some minutes. */
+  /** Advances the time in minutes until a slow device has its image. */
   async finishDownload(deviceId: string): Promise<void> {
     const isDownloading = async () => (await this.statuses())[deviceId]?.at(-1) === 'downloading';
     while (await isDownloading()) await this.#system.advance({ minutes: 1 });
   }
 
-  /** Devices (all, unless some are named) write the images they were told of, or fail to, and reboot into them. */
+  /** Waits until the devices (by default all) have installed their images or failed, and have rebooted. */
   async update(...deviceIds: string[]): Promise<void> {
     const ids = deviceIds.length === 0 ? [...this.#devices.keys()] : deviceIds;
     const open = `SELECT FROM device_update_status WHERE device_id IN (${ids.map((id) => `'${id}'`)}) AND completed_at IS NULL`;
@@ -95,12 +95,12 @@ export class Vans {
     await this.#untilNone(`${open} AND status = 'success' AND booted_at IS NULL`);
   }
 
-  /** The versions that each device was told to install, in order; devices that were told nothing are left out. */
+  /** Versions of the commands of each device, in order. Devices without a command are omitted. */
   commands(): Record<string, readonly string[]> {
     return Object.fromEntries([...this.#commands].filter(([, versions]) => versions.length > 0));
   }
 
-  /** What each device runs, as the service knows it. */
+  /** The version of each device in the database. */
   async versions(): Promise<Record<string, string>> {
     const rows = await this.#system.database.query<{ device_id: string; version: string }>(
       `SELECT device_id, current_firmware_version AS version FROM devices WHERE device_model = '${this.model}' ORDER BY device_id`,
@@ -108,7 +108,7 @@ export class Vans {
     return Object.fromEntries(rows.map(({ device_id, version }) => [device_id, version]));
   }
 
-  /** What became of the updates of each device, oldest first. */
+  /** The statuses of the updates of each device, oldest first. */
   async statuses(): Promise<Record<string, readonly string[]>> {
     const ids = [...this.#devices.keys()];
     const updates = await Promise.all(ids.map((id) => this.updatesOf(id)));
@@ -147,7 +147,7 @@ export class Vans {
   }
 }
 
-/** What happened to a rollout, in order: the kinds of its events. */
+/** The types of the events of a rollout, in order. */
 export async function historyOf(system: TestSystem, rolloutId: number): Promise<string[]> {
   const events = await system.database.query<{ event_type: string }>(
     'SELECT event_type FROM ota_events WHERE rollout_id = :rolloutId AND device_id IS NULL ORDER BY id',

@@ -12,7 +12,7 @@ afterAll(() => system?.close());
 
 const capture = (name: string) => readFileSync(new URL(`../fixtures/captures/${name}`, import.meta.url), 'utf8').trim();
 
-/** Publishes as the device itself, in order, at QoS 1 so that the broker has them when this returns. */
+/** Publishes messages as the device in order. At QoS 1 the broker has received them when this resolves. */
 async function publish(deviceId: string, messages: readonly { topic: string; payload: string }[]): Promise<void> {
   const { host, port, caFile } = system.runtime.endpoints.mqtt;
   const { certificateFile, privateKeyFile } = await system.runtime.addDevice(deviceId);
@@ -40,8 +40,8 @@ const otaOf = (file: string) =>
     .map((line) => JSON.parse(line) as { topic: string; payload: object })
     .map(({ topic, payload }) => ({ topic, payload: JSON.stringify(payload) }));
 
-describe('what field devices were seen to say, over MQTT into the database', () => {
-  test('firmware 1.2.3: statuses with and without a clock, an update that it began by itself, a last will', async () => {
+describe('captured messages of field devices, from MQTT to the database', () => {
+  test('firmware 1.2.3: statuses with and without a synchronized clock, an update that the device started, a last will', async () => {
     const id = 'ESP32-20E955A0';
     await publish(id, [
       statusOf(id, 'status-seed.json'),
@@ -75,7 +75,7 @@ describe('what field devices were seen to say, over MQTT into the database', () 
     });
   });
 
-  test('firmware 1.3.0: the model in its own words, a MAC that it does not say', async () => {
+  test('firmware 1.3.0: a status with another model and without a MAC address', async () => {
     const id = 'ESP32-27C136B8';
     await publish(id, [statusOf(id, 'status-1.3.0.json')]);
     expect(await system.until(`SELECT * FROM devices WHERE device_id = '${id}'`)).toMatchObject({
@@ -87,7 +87,7 @@ describe('what field devices were seen to say, over MQTT into the database', () 
     });
   });
 
-  test('firmware 1.4.2 on an ESP8266: the other topic family, a failed download', async () => {
+  test('firmware 1.4.2 on an ESP8266: the topic family edge, and a failed download', async () => {
     const id = 'ESP8266-9608CF16';
     await publish(id, [statusOf(id, 'status-1.4.2.json'), ...otaOf('ota-1.4.2.jsonl')]);
     const update = await system.until<Record<string, unknown>>(
@@ -106,7 +106,7 @@ describe('what field devices were seen to say, over MQTT into the database', () 
     });
   });
 
-  test('what cannot be processed is kept with its reason, and harms nothing beside it', async () => {
+  test('a message that cannot be processed is recorded with the reason and does not affect others', async () => {
     const id = 'ESP32-BROKEN';
     const topic = `paku/edge/${id}/status`;
     await publish(id, [

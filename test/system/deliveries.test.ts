@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/start/index.ts';
-import { GrantBook } from '../support/grant-book.ts';
+import { GrantRecorder } from '../support/grant-recorder.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 const chip = 'ESP32-S3';
@@ -15,11 +15,11 @@ const MODELS = {
 };
 const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
 
-const book = new GrantBook();
+const grants = new GrantRecorder();
 let system: TestSystem;
 beforeAll(async () => {
   await synthesize(assembly, { models: MODELS });
-  system = await startTestSystem(assembly, {}, undefined, book);
+  system = await startTestSystem(assembly, {}, undefined, grants);
 });
 afterAll(async () => {
   await system?.close();
@@ -44,8 +44,8 @@ async function rollOut(model: string, version: string, packetLimit = 256): Promi
 const confirmed = (model: string) =>
   system.until(`SELECT 1 FROM device_update_status WHERE device_id = 'dev-${model}' AND booted_at IS NOT NULL`);
 
-describe('a model can choose how its devices get images', () => {
-  test('direct: the link answers with the bytes, whole or a range of them', async () => {
+describe('the delivery of images to devices of a model', () => {
+  test('direct: the link returns the image or a range of it', async () => {
     const links = await rollOut('small-buffers', '1.1.0');
     await system.until(
       `SELECT 1 FROM device_update_status WHERE device_id = 'dev-small-buffers' AND acknowledged_at IS NOT NULL`,
@@ -60,13 +60,13 @@ describe('a model can choose how its devices get images', () => {
     await confirmed('small-buffers');
   });
 
-  test('presigned: the command carries the S3 URL', async () => {
+  test('presigned: the command contains the S3 URL', async () => {
     const links = await rollOut('large-packets', '1.1.0', 4_096);
     await confirmed('large-packets');
     expect(links[0]).toContain('X-Amz-Signature=');
   });
 
-  test('an image that is larger than the OTA partition is refused at the upload', async () => {
+  test('an image that is larger than the OTA partition of the model is rejected', async () => {
     await system.upload('firmware/1.1.0/small-flash.bin', buildImage({ version: '1.1.0' }));
     const { verdict } = await system.until<{ verdict: string }>(
       `SELECT verdict FROM rejected_uploads WHERE object_key LIKE '%small-flash%'`,
@@ -75,7 +75,7 @@ describe('a model can choose how its devices get images', () => {
   });
 });
 
-test('a command that would not fit the packet limit is a failed update with the reason, and is not sent', async () => {
+test('a command that exceeds the packet limit is not sent, and its update fails with the reason', async () => {
   const version = `1.1.0-${'long'.repeat(14)}`;
   const links = await rollOut('esp32-s3-with-a-long-name', version);
   const { status, error_message, attempt } = await system.until<{
@@ -89,7 +89,7 @@ test('a command that would not fit the packet limit is a failed update with the 
   expect(error_message).toMatch(/^the command needs a packet of \d+ bytes, this model accepts 256/);
 });
 
-test('a link ends with its update, and is no link at all with another character', async () => {
+test('a link ends with its update, and is invalid with one character changed', async () => {
   const links = await rollOut('esp32-s3-plain', '1.1.0');
   await confirmed('esp32-s3-plain');
   const link = links[0] ?? '';
@@ -103,9 +103,9 @@ test('a link ends with its update, and is no link at all with another character'
   );
 });
 
-test('what these settings let dispatch read, beside the default, is read', () => {
+test('dispatch uses the permission that presigned delivery adds', () => {
   for (const grant of ['DispatchRole s3:GetObject firmwarebucket/releases/*']) {
-    expect(book.all).toContain(grant);
-    expect(book.unused).not.toContain(grant);
+    expect(grants.all).toContain(grant);
+    expect(grants.unused).not.toContain(grant);
   }
 });

@@ -16,7 +16,7 @@ interface Update {
 const outcomeOf = (deviceId: string, condition: (update: Update) => boolean = () => true) =>
   system.until<Update>(`SELECT * FROM device_update_status WHERE device_id = '${deviceId}'`, condition);
 
-/** One rollout for a fleet in which something is odd with each device; the tests below look at one each. */
+/** One rollout to a fleet in which each device has a different fault. Each test below is about one device. */
 beforeAll(async () => {
   system = await startTestSystem();
   const absent = await system.device({ deviceId: 'absent' });
@@ -35,7 +35,7 @@ beforeAll(async () => {
     ({ devices }: { devices: number }) => devices === 6,
   );
   await absent.stop();
-  // A device of the newer family is known by its first report under it.
+  // As after the first report of the device on the newer topics.
   await system.database.query(`UPDATE devices SET command_family = 'edge' WHERE device_id = 'newer-family'`);
   await system.upload('firmware/1.1.0/esp32-s3.bin', buildImage({ version: '1.1.0' }));
   await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
@@ -49,14 +49,14 @@ beforeAll(async () => {
 });
 afterAll(() => system?.close());
 
-/** Loses every second message, so that a test does not depend on luck. */
+/** Loses every second message, which is deterministic. */
 function everyOther(): () => number {
   let n = 0;
   return () => (n++ % 2 === 0 ? 0.9 : 0.1);
 }
 
-describe('devices of the field', () => {
-  test('a device that is not connected stays owed and uses no attempt, and is served when it comes back', async () => {
+describe('in a rollout to field devices,', () => {
+  test('a device that is not connected stays pending without using an attempt, and is updated when it reconnects', async () => {
     const owed = await outcomeOf('absent', ({ error_message }) => error_message !== null);
     expect(owed).toMatchObject({ status: 'pending', attempt: 0, error_message: 'the device is not connected' });
     await system.device({ deviceId: 'absent' });
@@ -66,23 +66,23 @@ describe('devices of the field', () => {
     });
   });
 
-  test('a device that sleeps through its command gets it again when it wakes, in the same attempt', async () => {
+  test('a device that sleeps through its command gets it again in the same attempt when it wakes', async () => {
     const update = await outcomeOf('asleep', ({ booted_at }) => booted_at !== null);
     expect(update).toMatchObject({ status: 'success', attempt: 1 });
     expect(update.sends).toBeGreaterThan(1);
   });
 
-  test('an image that does not fit is refused by the device, with its reason', async () => {
+  test('a device refuses an image that does not fit, and the update has its reason', async () => {
     const update = await outcomeOf('small-partition', ({ status }) => status === 'failed');
     expect(update).toMatchObject({ result_code: 8, attempt: 1 });
   });
 
-  test('a device whose reports are lost is confirmed by its status', async () => {
+  test('a device whose reports are lost is proven by its status', async () => {
     const update = await outcomeOf('loses-results', ({ booted_at }) => booted_at !== null);
     expect(update.status).toBe('success');
   });
 
-  test('a device of the newer generation is commanded on its own topic family', async () => {
+  test('a device of the newer generation gets its command on its own topic family', async () => {
     expect(await outcomeOf('newer-family', ({ booted_at }) => booted_at !== null)).toMatchObject({
       status: 'success',
     });
@@ -92,7 +92,7 @@ describe('devices of the field', () => {
     expect(attempt).toEqual({ command_family: 'edge' });
   });
 
-  test('a device that boots back is rolled back, though it reported success', async () => {
+  test('a device that boots its old image is rolled back even if it reported success', async () => {
     const update = await outcomeOf('boots-back', ({ status }) => status === 'rolled_back');
     expect(update).toMatchObject({
       result_code: 0,

@@ -15,9 +15,9 @@ const IMAGE = buildImage({ version: '1.1.0' });
 
 let system: TestSystem;
 let device: MqttClient;
-/** Of the newest command. */
+/** The link of the newest command. */
 let link: string;
-/** Every answer of the front door, headers and body, but for the one that is meant to redirect. */
+/** Headers and body of every answer of the front door, except redirects. */
 const answers: string[] = [];
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   const command = new Promise<{ url: string }>((resolve) => {
     device.once('message', (_, payload) => resolve(JSON.parse(payload.toString()) as { url: string }));
   });
-  await say('edge', 'status', { firmware_version: '1.0.0', device_model: 'esp32-s3' });
+  await publish('edge', 'status', { firmware_version: '1.0.0', device_model: 'esp32-s3' });
   await system.upload('firmware/1.1.0/esp32-s3.bin', IMAGE);
   await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
   await system.until('SELECT 1 FROM devices');
@@ -49,10 +49,10 @@ async function connect(deviceId: string): Promise<MqttClient> {
   });
 }
 
-const say = (family: string, topic: string, message: object) =>
+const publish = (family: string, topic: string, message: object) =>
   device.publishAsync(`paku/${family}/${VAN}/${topic}`, JSON.stringify(message), { qos: 1 });
 
-/** One call of the front door, as anybody can make it. */
+/** An unsigned call of the front door. */
 async function call(path: string, init: RequestInit = {}) {
   const url = new URL(path, system.runtime.endpoints.api.url);
   const response = await fetch(url, { redirect: 'manual', ...init });
@@ -63,7 +63,7 @@ async function call(path: string, init: RequestInit = {}) {
   return answer;
 }
 
-test('a link that was never made is answered as one that was made up, whatever is wrong with it', async () => {
+test('every invalid link gets the same answer, whatever is wrong with it', async () => {
   const token = new URL(link).pathname.slice('/d/'.length);
   const flipped = (at: number) => {
     const bytes = Buffer.from(token, 'base64url');
@@ -82,13 +82,13 @@ test('a link that was never made is answered as one that was made up, whatever i
   }
 });
 
-test('every answer about a link forbids to keep it', async () => {
+test('every answer to a link forbids caching', async () => {
   const good = await call(link);
   expect(good).toMatchObject({ status: 302, headers: { 'cache-control': 'no-store' } });
   expect((await call('/d/AAAAAAAAAAAAAAAAAAAAAAA')).headers['cache-control']).toBe('no-store');
 });
 
-test('every answer of the operator API forbids to keep it, refusals and failures too', async () => {
+test('every answer of the operator API forbids caching, including errors', async () => {
   const { api, region, s3 } = system.runtime.endpoints;
   const signed = signedFetch(region, s3);
   const calls: [string, string, string?][] = [
@@ -107,7 +107,7 @@ test('every answer of the operator API forbids to keep it, refusals and failures
   }
 });
 
-test('the operator API is for who signs, on every path and with every method', async () => {
+test('the operator API refuses unsigned requests on every path and with every method', async () => {
   for (const path of ['/v1/info', '/v1/devices', '/v1/rollouts/1/pause', '/v1/anything', '/v1/..%2fd', '/v1//x']) {
     for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
       expect(await call(path, { method }), `${method} ${path}`).toMatchObject({
@@ -119,24 +119,24 @@ test('the operator API is for who signs, on every path and with every method', a
   for (const path of ['/', '/d/', '/v1', '/v2/info', '/d/x/y']) expect((await call(path)).status, path).toBe(404);
 });
 
-test('who did what stands in the log of the operator API', async () => {
+test('the log of the operator API contains the caller and the path', async () => {
   const { api, region, s3 } = system.runtime.endpoints;
   const client = new ApiClient(api.url, signedFetch(region, s3));
   await client.setGroups(VAN, ['vans']);
-  const told = () =>
+  const logLine = () =>
     readFileSync(join(system.home, 'logs', 'OperatorApi.log'), 'utf8')
       .split('\n')
       .find((line) => line.includes('"method":"PUT"'));
-  // A function may log after its answer.
-  await expect.poll(told).toBeDefined();
-  const line = told() ?? '';
+  // A function can log after its answer.
+  await expect.poll(logLine).toBeDefined();
+  const line = logLine() ?? '';
   expect(JSON.parse(line.slice(line.indexOf('{')))).toMatchObject({
     caller: 'arn:aws:iam::000000000000:user/operator',
     path: `/v1/devices/${VAN}/groups`,
   });
 });
 
-test('the function that AWS IoT asks before it provisions says yes to those on the list only', async () => {
+test('the pre-provisioning hook accepts only devices on the list of allowed devices', async () => {
   const { api, region, s3 } = system.runtime.endpoints;
   const client = new ApiClient(api.url, signedFetch(region, s3));
   await client.changeAllowedDevices({ add: ['ESP32-NEW'] });
@@ -156,7 +156,7 @@ test('the function that AWS IoT asks before it provisions says yes to those on t
   ]);
 });
 
-test('nothing secret is in logs, metrics, errors, templates, outputs or the database', async () => {
+test('no secret is in logs, metrics, errors, templates, outputs or the database', async () => {
   const canary = `canary${randomBytes(16).toString('hex')}`;
   const signature = `Credential=AKIA/x/y/execute-api/aws4_request, SignedHeaders=host, Signature=${canary}`;
   await call('/v1/info', { headers: { authorization: `AWS4-HMAC-SHA256 ${signature}` } });
@@ -169,14 +169,14 @@ test('nothing secret is in logs, metrics, errors, templates, outputs or the data
   const sign = vi.spyOn(globalThis, 'fetch');
   await signedFetch(region, s3)(`${api.url}/v1/info`, { method: 'GET', headers: {} });
   const signed = new Headers(sign.mock.lastCall?.[1]?.headers).get('authorization') ?? '';
-  // What breaks functions makes them log.
-  await say('devices', 'ota/result', { version: '1.1.0', success: false, result_code: 99 });
+  // Invalid messages make functions log.
+  await publish('devices', 'ota/result', { version: '1.1.0', success: false, result_code: 99 });
   await device.publishAsync(`paku/devices/${VAN}/ota/status`, Buffer.from([0xff, 0]), { qos: 1 });
   await system.runtime.tick();
   await system.runtime.idle();
 
   const secrets = new Map<string, string>([
-    ['what a caller sent', canary.slice(0, 23)],
+    ['a value that a caller sent', canary.slice(0, 23)],
     ['the signature of an operator', signed.split('Signature=')[1] ?? ''],
     ['the token of the link', new URL(link).pathname.slice('/d/'.length)],
     ['the signature of the presigned URL', location.searchParams.get('X-Amz-Signature') ?? ''],
@@ -184,7 +184,7 @@ test('nothing secret is in logs, metrics, errors, templates, outputs or the data
       'the session token of a role',
       encodeURIComponent(location.searchParams.get('X-Amz-Security-Token') ?? '').slice(0, 60),
     ],
-    ['the same, decoded', (location.searchParams.get('X-Amz-Security-Token') ?? '').slice(0, 60)],
+    ['the decoded session token of a role', (location.searchParams.get('X-Amz-Security-Token') ?? '').slice(0, 60)],
     ...storedSecrets(),
     ...privateKeys(join(system.home, 'certificates')),
   ]);
@@ -195,7 +195,7 @@ test('nothing secret is in logs, metrics, errors, templates, outputs or the data
   }
 });
 
-/** The generated secrets, as this machine keeps them: passwords, the key of links, the operator's. */
+/** The generated secrets of this machine: passwords, the link secret, and the key of the operator. */
 function storedSecrets(): [string, string][] {
   const found: [string, string][] = [];
   const look = (name: string, value: unknown): void => {
@@ -216,7 +216,7 @@ function privateKeys(folder: string): [string, string][] {
     .map((file) => [`the key ${file}`, readFileSync(join(folder, file), 'utf8').split('\n')[1] ?? '']);
 }
 
-/** All that somebody may read who is trusted with less than the secrets themselves. */
+/** Everything that people can read who may not read the secrets. */
 async function everythingWritten(): Promise<[string, string][]> {
   const files = (folder: string, ending: string) =>
     readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -234,7 +234,7 @@ async function everythingWritten(): Promise<[string, string][]> {
     ...logs,
     ...files(ASSEMBLY, '.json').filter(([file]) => !file.includes('asset.')),
     ['the answers of the front door', answers.join('\n')],
-    ['what the runtime said', `said: ${system.log.join('\n')}`],
+    ['the log of the runtime', `log: ${system.log.join('\n')}`],
     ['the database', JSON.stringify(rows)],
   ];
 }

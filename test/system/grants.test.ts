@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ASSEMBLY } from '../support/assembly.ts';
-import { GrantBook, isDoneByAws } from '../support/grant-book.ts';
+import { GrantRecorder, isDoneByAws } from '../support/grant-recorder.ts';
 import { STORIES } from '../support/grant-story.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: an IoT policy variable
 const ITSELF = '${iot:Connection.Thing.ThingName}';
 
-/** Patterns that match more than one thing, and why each may. A function's log group and X-Ray have their own test. */
+/** Grants with wildcards, each with its reason. Log groups and X-Ray have their own test. */
 const REVIEWED: Readonly<Record<string, string>> = {
   'DispatchRole iot:SendDirectMessage client/*': 'any device may be commanded',
-  'DispatchRole iot:SendDirectMessage topic/paku/devices/*/cmd/ota': 'any device, by its command topic alone',
-  'DispatchRole iot:SendDirectMessage topic/paku/edge/*/cmd/ota': 'any device, by its command topic alone',
-  'DownloadRole s3:GetObject firmwarebucket/releases/*': 'any release may be asked for; uploads may not',
-  'OperatorApiRole iot:DeleteConnection client/*': 'any device may be cut off',
-  'OperatorApiRole iot:DescribeThing thing/*': 'any device may be revoked; this says whether it is ours',
+  'DispatchRole iot:SendDirectMessage topic/paku/devices/*/cmd/ota': 'any device, only on its command topic',
+  'DispatchRole iot:SendDirectMessage topic/paku/edge/*/cmd/ota': 'any device, only on its command topic',
+  'DownloadRole s3:GetObject firmwarebucket/releases/*': 'any release may be downloaded; uploads may not',
+  'OperatorApiRole iot:DeleteConnection client/*': 'any device may be disconnected',
+  'OperatorApiRole iot:DescribeThing thing/*': 'any device may be revoked; this checks that it is ours',
   'OperatorApiRole iot:ListThingPrincipals thing/*': 'any device may be revoked',
-  'OperatorApiRole iot:UpdateCertificate cert/*': 'certificates have no names, tags or paths to tell them by',
+  'OperatorApiRole iot:UpdateCertificate cert/*': 'certificates have no names, tags or paths to distinguish them',
   'OperatorApiRole s3:GetObject firmwarebucket/firmware/*': 'any upload may be verified again',
-  'OperatorApiRole s3:PutObject firmwarebucket/firmware/*': 'operators name uploads; releases they cannot write',
+  'OperatorApiRole s3:PutObject firmwarebucket/firmware/*': 'operators name uploads; they cannot write releases',
   'RegisterReleaseRole s3:GetObjectVersion firmwarebucket/firmware/*': 'people name uploads',
   'RegisterReleaseRole s3:PutObject firmwarebucket/releases/*': 'releases are named by their content',
   [`the device policy iot:Publish topic/paku/devices/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
@@ -29,36 +29,36 @@ const REVIEWED: Readonly<Record<string, string>> = {
   [`the device policy iot:Subscribe topicfilter/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
 };
 
-const book = new GrantBook();
+const grants = new GrantRecorder();
 let system: TestSystem;
 beforeAll(async () => {
-  system = await startTestSystem(ASSEMBLY, {}, {}, book);
+  system = await startTestSystem(ASSEMBLY, {}, {}, grants);
 });
 afterAll(() => system?.close());
 
-for (const { name, play } of STORIES) test(name, () => play(system, book));
+for (const { name, play } of STORIES) test(name, () => play(system, grants));
 
-test('each grant was needed by one of these stories', () => {
-  expect(book.unused).toEqual([]);
+test('each grant is used by one of these stories', () => {
+  expect(grants.unused).toEqual([]);
 });
 
-test('no function and no service did what it has no grant for', () => {
-  expect(book.refused).toEqual([]);
+test('no function and no service made a call without a grant', () => {
+  expect(grants.refused).toEqual([]);
 });
 
-test('each wildcard is a reviewed one, and each reviewed one is there', () => {
-  const wildcards = book.all.filter((text) => /[*?]/.test(text) && !isDoneByAws(text));
+test('the wildcards are exactly the reviewed ones', () => {
+  const wildcards = grants.all.filter((text) => /[*?]/.test(text) && !isDoneByAws(text));
   expect(wildcards).toEqual(Object.keys(REVIEWED).sort());
 });
 
-test('each function may write to its own log group, and send traces, which belong to no resource', () => {
+test('each function can write to its own log group and send traces, which have no resource', () => {
   const functions = new Set(
-    book.all.filter((text) => text.includes('rds-data:')).map((text) => text.split('Role ')[0]),
+    grants.all.filter((text) => text.includes('rds-data:')).map((text) => text.split('Role ')[0]),
   );
   const expected = [...functions].flatMap((name) => [
     ...['CreateLogStream', 'PutLogEvents'].map((action) => `${name}Role logs:${action} log-group:${name}Logs:*`),
     ...['PutTelemetryRecords', 'PutTraceSegments'].map((action) => `${name}Role xray:${action} *`),
   ]);
   expect(functions.size).toBe(9);
-  expect(book.all.filter((text) => / (logs|xray):/.test(text))).toEqual(expected.sort());
+  expect(grants.all.filter((text) => / (logs|xray):/.test(text))).toEqual(expected.sort());
 });

@@ -31,7 +31,7 @@ async function pausedOf(rolloutId: number): Promise<Paused | undefined> {
 const SLEEPER = { sleep: { awakeSeconds: 3_600, asleepSeconds: 600 } };
 const numbered = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}-${i + 1}`);
 
-test('a bad build halts itself after five of nine vans, though the row says nothing of how careful to be', async () => {
+test('a bad build is halted after five of nine vans with default settings', async () => {
   const vans = new Vans(system, 'bad-build');
   const names = numbered('bad', 9);
   await vans.arrive(Object.fromEntries(names.map((name) => [name, { bootFails: () => true }])));
@@ -64,7 +64,7 @@ test('a bad build halts itself after five of nine vans, though the row says noth
   });
 });
 
-test('a van that boots back, and one that lives a minute and then boots back, are rolled back, and each says which', async () => {
+test('a van that rolls back at boot and one that rolls back after a minute both end as rolled back, each with its reason', async () => {
   const vans = new Vans(system, 'back');
   await vans.arrive({
     'back-at-once': { bootFails: () => true },
@@ -94,7 +94,7 @@ test('a van that boots back, and one that lives a minute and then boots back, ar
   expect(await outcome('back-never')).toEqual([['success', null]]);
 });
 
-test('a paused rollout sends nothing, not to devices that come back either; resumed, it goes on to its end', async () => {
+test('a paused rollout sends nothing, not even to devices that reconnect, and completes after it is resumed', async () => {
   const vans = new Vans(system, 'paused');
   await vans.arrive({ 'paused-slow': SLOW, 'paused-asleep': SLEEPER, 'paused-absent': {} });
   await vans.release('1.1.0');
@@ -136,7 +136,7 @@ test('a paused rollout sends nothing, not to devices that come back either; resu
   ]);
 });
 
-test('an aborted rollout is over for good', async () => {
+test('an aborted rollout cannot be continued', async () => {
   const vans = new Vans(system, 'aborted');
   await vans.arrive(Object.fromEntries(numbered('aborted', 3).map((name) => [name, {}])));
   await vans.release('1.1.0');

@@ -37,7 +37,7 @@ async function eventually<T>(look: () => Promise<T>, isIt: (value: T) => boolean
   }
 }
 
-test('an operator does the whole job by the API: upload, preview, roll out, watch it complete', async () => {
+test('an operator uploads, previews, rolls out and watches the rollout complete with the API', async () => {
   await system.device({ deviceId: 'van-1' });
   await eventually(
     () => client.devices({ search: 'van' }),
@@ -67,7 +67,7 @@ test('an operator does the whole job by the API: upload, preview, roll out, watc
   expect((await client.info()).caller).toContain('arn:aws:iam::');
 });
 
-test('a rejected upload is told with its verdict, and verified once more on demand', async () => {
+test('a rejected upload is listed with its verdict, and verified again on demand', async () => {
   const outcome = await upload('1.2.0', new Uint8Array(100));
   const { rejection } = await eventually(outcome, ({ state }) => state !== 'waiting');
   expect(rejection?.verdict).toBeTruthy();
@@ -78,7 +78,7 @@ test('a rejected upload is told with its verdict, and verified once more on dema
   expect((await client.rejectedUploads()).items).toHaveLength(1);
 });
 
-test('who does not sign, or signs with another key, learns nothing', async () => {
+test('unsigned requests and requests with another key are refused without details', async () => {
   const { api, region, s3 } = system.runtime.endpoints;
   expect((await fetch(`${api.url}/v1/devices`)).status).toBe(403);
   const stranger = new ApiClient(api.url, signedFetch(region, { ...s3, secretAccessKey: 'x'.repeat(40) }));

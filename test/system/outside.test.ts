@@ -8,7 +8,7 @@ import { buildImage } from '../../fleet/build-image.ts';
 import { Cli } from '../support/cli.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
-// Each step is a process of its own, and the machine may be busy.
+// Each step starts a process, and the machine may be busy.
 vi.setConfig({ testTimeout: 90_000 });
 
 const run = promisify(execFile);
@@ -58,7 +58,7 @@ interface Revoked {
   readonly certificates: readonly [string];
 }
 
-/** The device with the files of its revoked certificate, which its thief has, once it was given another. */
+/** The device with the files of its revoked certificate, which a thief still has. */
 function replaced(device: Device, { certificates: [id] }: Revoked): Device {
   const folder = join(system.home, 'certificates', 'replaced', id);
   const [certificateFile, privateKeyFile] = ['certificate.pem', 'private-key.pem'].map((file) => join(folder, file));
@@ -68,9 +68,9 @@ function replaced(device: Device, { certificates: [id] }: Revoked): Device {
 const status = '{"firmware_version":"1.0.0","device_model":"esp32-s3"}';
 
 describe.skipIf(missing.length > 0)(
-  `programs of others${missing.length > 0 ? ` (not installed: ${missing.join(', ')})` : ''}`,
+  `third-party clients${missing.length > 0 ? ` (not installed: ${missing.join(', ')})` : ''}`,
   () => {
-    test('mosquitto_pub with the certificate of device add registers a device, retained status included', async () => {
+    test('mosquitto_pub with a certificate of device add registers a device, with a retained status', async () => {
       const device = await addDevice('ESP32-OUTSIDE1');
       await run('mosquitto_pub', [...tlsOf(device), '-t', `paku/edge/${device.deviceId}/status`, '-r', '-m', status]);
       await system.until(
@@ -97,7 +97,7 @@ describe.skipIf(missing.length > 0)(
       expect(await system.database.query(`SELECT 1 FROM devices WHERE device_id = 'ESP32-OTHER'`)).toEqual([]);
     });
 
-    test('a certificate gets nothing of another device: not its commands, its topics, nor its name', async () => {
+    test('a certificate cannot use the commands, topics or name of another device', async () => {
       const thief = await addDevice('ESP32-OUTSIDE4');
       await addDevice('ESP32-OUTSIDE5');
       const tries = [
@@ -108,7 +108,7 @@ describe.skipIf(missing.length > 0)(
         [...tlsOf({ ...thief, deviceId: 'someone' }), '-t', 'paku/edge/ESP32-OUTSIDE4/#'],
       ];
       for (const attempt of tries) {
-        // Cut off, or refused: it does not stay for the seconds that it would wait for a message.
+        // The client is disconnected or refused, so it ends before its timeout.
         await expect(run('mosquitto_sub', [...attempt, '-W', '20']), attempt.join(' ')).rejects.toMatchObject({
           code: expect.toSatisfy((code: number) => code !== 27),
           stdout: '',
@@ -126,13 +126,13 @@ describe.skipIf(missing.length > 0)(
       expect(await system.database.query('SELECT 1 FROM rejected_messages')).toEqual([]);
     });
 
-    test('a revoked device is cut off, refused, and let in again with a new certificate only', async () => {
+    test('a revoked device is disconnected and refused until it has a new certificate', async () => {
       const device = await addDevice('ESP32-OUTSIDE3');
       const publish = ['-t', `paku/edge/${device.deviceId}/status`, '-q', '1', '-m', status];
       await run('mosquitto_pub', [...tlsOf(device), ...publish]);
       await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-OUTSIDE3'`);
       const topic = `paku/edge/${device.deviceId}/#`;
-      // Into a pipe it would write when its buffer is full.
+      // Without line buffering, output to a pipe would arrive when the buffer is full.
       const held = spawn('stdbuf', ['-oL', 'mosquitto_sub', ...tlsOf(device), '-t', topic, '-d']);
       const cutOff = new Promise<number | null>((resolve) => held.on('close', resolve));
       await new Promise<void>((resolve) => {
@@ -167,7 +167,7 @@ describe.skipIf(missing.length > 0)(
       expect(await cli.print('device', 'reinstate', device.deviceId, '--reason', 'found')).not.toContain('stolen');
     });
 
-    test('a device that never reported is revoked before it can', async () => {
+    test('a device that never reported can be revoked', async () => {
       const device = await addDevice('ESP32-OUTSIDE6');
       const revoke = ['device', 'revoke', device.deviceId, '--reason', 'lost on its way', '--yes'];
       expect(await cli.print(...revoke)).toContain('It never reported: nothing was planned for it.');
@@ -175,7 +175,7 @@ describe.skipIf(missing.length > 0)(
       await expect(run('mosquitto_pub', [...tlsOf(device), ...publish])).rejects.toThrow(/not authorised/i);
     });
 
-    test('revoking what never was a device fails and says so', async () => {
+    test('revoking an unknown device fails with a message', async () => {
       const revoke = ['device', 'revoke', 'ESP32-NOBODY', '--reason', 'x', '--yes'];
       expect(await cli.run(...revoke)).toMatchObject({
         code: 1,
@@ -184,7 +184,7 @@ describe.skipIf(missing.length > 0)(
       expect(await cli.run('device', 'revoke', 'a/b', '--reason', 'x', '--yes')).toMatchObject({ code: 2 });
     });
 
-    test('an image uploaded with curl becomes a release, and its command reaches mosquitto_sub in one small packet', async () => {
+    test('an image that curl uploads becomes a release, and its command reaches mosquitto_sub in one small packet', async () => {
       const { s3, region } = system.runtime.endpoints;
       const file = join(mkdtempSync(join(tmpdir(), 'paku-ota-image-')), 'firmware.bin');
       writeFileSync(file, buildImage({ version: '1.3.0' }));

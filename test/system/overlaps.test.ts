@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => system?.close());
 
-test('of two rollouts at once the newer serves whom the older has not sent to; nobody is interrupted or sent back', async () => {
+test('the newer of two rollouts gets the devices without a command of the older, and no update is interrupted or reverted', async () => {
   const vans = new Vans(system, 'overlap');
   await vans.arrive({ busy: SLOW, absent: {} });
   await vans.device('absent').stop();
@@ -47,7 +47,7 @@ test('of two rollouts at once the newer serves whom the older has not sent to; n
   expect((await historyOf(system, newer)).at(-1)).toBe('rollout_completed');
 });
 
-test('where a release needs a minimum version, a device goes there by way of the release that leads to it', async () => {
+test('a device reaches a release with a minimum version through its stepping stone', async () => {
   const vans = new Vans(system, 'stepping');
   await vans.arrive({ far: {} });
   await vans.arrive({ near: {} }, { firmwareVersion: '1.6.0' });

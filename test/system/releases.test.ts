@@ -20,7 +20,7 @@ const release = (model: string, version: string) =>
     `SELECT * FROM firmware_releases WHERE device_model = '${model}' AND version = '${version}'`,
   );
 
-test('each upload is counted as rejected or as not, so that an alarm hears of both', async () => {
+test('each upload counts as rejected or not in the metric of the alarm', async () => {
   const counted = () => metricValues(system.home, 'RegisterRelease', 'RejectedUploads');
   await system.upload('firmware/1.0.0/counted.bin', Buffer.from('<html>'));
   await rejection('firmware/1.0.0/counted.bin');
@@ -31,7 +31,7 @@ test('each upload is counted as rejected or as not, so that an alarm hears of bo
 });
 
 describe('an upload', () => {
-  test('becomes a release with what the image says and what the uploader stated', async () => {
+  test('becomes a release with the data of the image and the metadata of the uploader', async () => {
     const image = buildImage({ version: '2.0.0', project: 'van' });
     await system.upload('firmware/2.0.0/esp32-s3.bin', image, { 'min-version': '1.5.0', changelog: 'Heater fixed' });
     expect(await release('esp32-s3', '2.0.0')).toMatchObject({
@@ -46,7 +46,7 @@ describe('an upload', () => {
     });
   });
 
-  test('with other bytes under a registered version is refused, with the same bytes it is a no-op', async () => {
+  test('of a registered version is rejected with other bytes and ignored with the same bytes', async () => {
     const image = buildImage({ version: '2.1.0' });
     await system.upload('firmware/2.1.0/esp32-s3.bin', image);
     const first = await release('esp32-s3', '2.1.0');
@@ -59,7 +59,7 @@ describe('an upload', () => {
     ).toHaveLength(1);
   });
 
-  test('that calls itself otherwise is registered with a warning', async () => {
+  test('that embeds another version is registered with a warning', async () => {
     await system.upload(
       'firmware/3.0.0/esp32-s3.bin',
       buildImage({ version: 'esp-idf: v4.4.5 ac5d805d0e', project: 'arduino-lib-builder' }),
@@ -76,7 +76,7 @@ describe('an upload', () => {
     expect(await release('esp8266-wired-sensors', '1.5.0')).toMatchObject({ chip: 'ESP8266' });
   });
 
-  test('fixes the chip of a model whose name does not say it; a later one for another chip is refused', async () => {
+  test('determines the chip of a model whose name does not, and a later one for another chip is rejected', async () => {
     await system.upload('firmware/1.0.0/lilygo.bin', buildImage({ chip: 'ESP32-S3' }));
     await release('lilygo', '1.0.0');
     await system.upload('firmware/1.1.0/lilygo.bin', buildImage({ chip: 'ESP32-C3' }));
@@ -95,14 +95,14 @@ describe('an upload', () => {
     ['firmware/1.0.4/esp32-s3.bin', Buffer.alloc(0), 'EMPTY', 'empty'],
     ['firmware/1.0.5/esp32-s3.bin', Buffer.alloc(17 * 1024 * 1024, 0xe9), 'TOO_LARGE', '16777216'],
     ['firmware/1.0.6/esp32-s3.bin', buildImage({ descriptor: false }), 'NO_APP_DESCRIPTOR', 'allowWithoutDescriptor'],
-  ])('%s is refused, and the verdict says why', async (key, bytes, verdict, hint) => {
+  ])('%s is rejected, and the verdict has the reason', async (key, bytes, verdict, hint) => {
     await system.upload(key, bytes);
     const refused = await rejection(key);
     expect(refused.verdict).toBe(verdict);
     expect(refused.message).toContain(hint);
   });
 
-  test('with a min-version that is no version is refused', async () => {
+  test('with an invalid min-version is rejected', async () => {
     await system.upload('firmware/4.0.0/esp32-s3.bin', buildImage({ version: '4.0.0' }), { 'min-version': 'two' });
     expect(await rejection('firmware/4.0.0/esp32-s3.bin')).toMatchObject({ verdict: 'BAD_METADATA' });
   });
@@ -125,12 +125,12 @@ const manifest = join(folder, 'manifest.json');
 const samples = folder !== '' && existsSync(manifest) ? (JSON.parse(readFileSync(manifest, 'utf8')) as Sample[]) : [];
 
 describe.skipIf(samples.length === 0)(
-  'images that others published (PAKU_OTA_FIRMWARE_SAMPLES names their folder)',
+  'published images of other projects (in the folder PAKU_OTA_FIRMWARE_SAMPLES)',
   () => {
     const modelOf = ({ parsed }: Sample) => `${(parsed?.header?.chip ?? 'ESP32').toLowerCase()}`;
 
     test.each(samples.map((sample, index) => ({ ...sample, index })))(
-      '$file ends with $expect.verdict',
+      '$file has the verdict $expect.verdict',
       async (sample) => {
         const model = modelOf(sample);
         const version = `0.${sample.index}.0`;
@@ -160,7 +160,7 @@ describe.skipIf(samples.length === 0)(
       },
     );
 
-    test('two of them update virtual devices of their chips', async () => {
+    test('two of them are installed by virtual devices of their chips', async () => {
       const chosen = ['esp32s3-idf-hello_world.bin', 'esp32c3-idf-hello_world.bin'].map((file) =>
         samples.findIndex((sample) => sample.file === file),
       );

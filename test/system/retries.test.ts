@@ -14,7 +14,7 @@ interface Attempt {
   readonly attempt: number;
   readonly family: string;
   readonly delivery: string;
-  /** What became of the sending. */
+  /** The outcome of sending. */
   readonly outcome: string;
   readonly reason: string | null;
 }
@@ -26,7 +26,7 @@ const attemptsOf = (deviceId: string) =>
     { deviceId },
   );
 
-test('a device that never answers on one topic family is reached on the other', async () => {
+test('a device that does not answer on one topic family is reached on the other', async () => {
   const vans = new Vans(system, 'deaf');
   await vans.arrive({ 'deaf-to-devices': {} }, { topicFamily: 'edge', statusForm: '1.4.2' });
   await vans.release('1.1.0');
@@ -46,7 +46,7 @@ test('a device that never answers on one topic family is reached on the other', 
   ]);
 });
 
-test('a download that breaks off is tried again, then with the bytes behind the link itself', async () => {
+test('a failed download is retried, and then with direct delivery', async () => {
   const vans = new Vans(system, 'broken-off');
   await vans.arrive({ 'broken-off': { downloadFailsTimes: 1 } });
   await vans.release('1.1.0');
@@ -65,7 +65,7 @@ test('a download that breaks off is tried again, then with the bytes behind the 
   ]);
 });
 
-test('devices asleep at dispatch hold up nobody, and are served when they wake', async () => {
+test('devices that sleep during dispatch delay no other device, and are updated when they wake', async () => {
   const vans = new Vans(system, 'asleep');
   await vans.arrive({
     'sleeps-10-minutes': { sleep: { awakeSeconds: 600, asleepSeconds: 600 } },

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/start/index.ts';
 import { Cli } from '../support/cli.ts';
-import { GrantBook } from '../support/grant-book.ts';
+import { GrantRecorder } from '../support/grant-recorder.ts';
 import { signingKeys } from '../support/signing-keys.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -30,11 +30,11 @@ const SETTINGS = {
 };
 const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
 
-const book = new GrantBook();
+const grants = new GrantRecorder();
 let system: TestSystem;
 beforeAll(async () => {
   await synthesize(assembly, SETTINGS);
-  system = await startTestSystem(assembly, {}, undefined, book);
+  system = await startTestSystem(assembly, {}, undefined, grants);
 });
 afterAll(async () => {
   await system?.close();
@@ -43,7 +43,7 @@ afterAll(async () => {
 
 const keyOf = (model: string, version: string) => `firmware/${version}/${model}.bin`;
 
-/** Uploads an image that calls itself by the version. @returns its bytes */
+/** Uploads an image that embeds the version. @returns its bytes */
 async function upload(model: string, version: string, options: ImageOptions = {}): Promise<Buffer> {
   const image = buildImage({ version, codeBytes: 4_000, ...options });
   await system.upload(keyOf(model, version), image);
@@ -70,7 +70,7 @@ const release = (model: string, version: string, condition?: (row: Release) => b
   );
 
 describe('a model that requires signed firmware', () => {
-  test('takes an image that an operator adds together with its signature', async () => {
+  test('registers an image that an operator adds together with its signature', async () => {
     const image = buildImage({ version: '1.5.0', codeBytes: 4_000 });
     const [file, beside] = ['firmware.bin', 'firmware.bin.sig'].map((name) => join(system.home, name)) as [
       string,
@@ -89,27 +89,27 @@ describe('a model that requires signed firmware', () => {
     });
   });
 
-  test('refuses an image that is not signed, and says which keys are trusted', async () => {
+  test('rejects an unsigned image, and the message lists the trusted keys', async () => {
     await upload('boot', '1.0.0');
     const { message } = await rejection('boot', '1.0.0', 'UNSIGNED');
     expect(message).toContain(`the image is not signed; trusted are secure boot keys ${rsaDigest}`);
     expect(message).not.toContain('.sig');
   });
 
-  test('refuses an image that another key signed, and says which', async () => {
+  test('rejects an image that another key signed, and the message names the key', async () => {
     await upload('boot', '1.0.1', { signWith: [otherP256.privateKey] });
     const { message } = await rejection('boot', '1.0.1', 'UNTRUSTED_SIGNATURE');
     expect(message).toContain(`signed by ECDSA-P256 key ${foreignDigest}; trusted are secure boot keys ${rsaDigest}`);
   });
 
-  test('refuses an image that was changed after it was signed', async () => {
+  test('rejects an image that was changed after it was signed', async () => {
     const image = buildImage({ version: '1.0.2', codeBytes: 4_000, signWith: [rsa.privateKey] });
     image.writeUInt8(image.readUInt8(image.length - 4_096 + 900) ^ 1, image.length - 4_096 + 900);
     await system.upload(keyOf('boot', '1.0.2'), image);
     await rejection('boot', '1.0.2', 'SIGNATURE_CRC');
   });
 
-  test('takes an image that a trusted key signed, also beside another, and its devices get it', async () => {
+  test('registers an image that a trusted key signed, also together with another key, and its devices get it', async () => {
     await system.device({ deviceId: 'signed-van', model: 'boot', firmwareVersion: '1.0.0' });
     await upload('boot', '1.1.0', { signWith: [otherP256.privateKey, rsa.privateKey] });
     expect(await release('boot', '1.1.0')).toMatchObject({
@@ -127,7 +127,7 @@ describe('a model that requires signed firmware', () => {
 });
 
 describe('a detached signature', () => {
-  test('that comes after its image was refused for the want of it makes it a release', async () => {
+  test('that arrives after its image was rejected for its lack makes the image a release', async () => {
     const image = await upload('van', '1.0.0');
     expect((await rejection('van', '1.0.0', 'UNSIGNED')).message).toContain('with .sig');
     await uploadSignature('van', '1.0.0', sign('sha256', image, p256.privateKey));
@@ -142,7 +142,7 @@ describe('a detached signature', () => {
     );
   });
 
-  test('may come before its image; alone it says nothing', async () => {
+  test('can arrive before its image, and has no effect alone', async () => {
     const image = buildImage({ version: '1.1.0', codeBytes: 4_000 });
     await uploadSignature('van', '1.1.0', sign(null, sha256(image), ed25519.privateKey));
     await system.upload(keyOf('van', '1.1.0'), image);
@@ -152,7 +152,7 @@ describe('a detached signature', () => {
     });
   });
 
-  test('by another key, for other bytes or too long is refused, until the right one comes', async () => {
+  test('by another key, for other bytes or too long is rejected until the right one arrives', async () => {
     const image = await upload('van', '1.2.0');
     await uploadSignature('van', '1.2.0', sign('sha256', image, otherP256.privateKey));
     const { message } = await rejection('van', '1.2.0', 'UNTRUSTED_SIGNATURE');
@@ -162,7 +162,7 @@ describe('a detached signature', () => {
     expect((await release('van', '1.2.0')).is_signed).toBe(true);
   });
 
-  test('that comes after its image was registered without one makes the release a signed one', async () => {
+  test('that arrives after its image was registered unsigned makes the release signed', async () => {
     const image = await upload('free', '1.0.0');
     expect(await release('free', '1.0.0')).toMatchObject({
       is_signed: false,
@@ -173,10 +173,10 @@ describe('a detached signature', () => {
     expect(await release('free', '1.0.0', ({ is_signed }) => is_signed)).toMatchObject({ warnings: [] });
   });
 
-  test('never is a rejection of its own', async () => {
+  test('is never recorded as a rejected upload', async () => {
     await uploadSignature('nobody', '9.9.9', Buffer.from('a signature of nothing'));
     await system.upload('misplaced.bin.sig', Buffer.from('a signature of nothing'));
-    // The queue hands out its messages in order, to two environments of the function: by the second upload both were seen.
+    // The queue delivers in order to two environments, so both messages were handled before the second of these uploads.
     await upload('free', '9.0.0');
     await upload('free', '9.0.1');
     await release('free', '9.0.1');
@@ -184,7 +184,7 @@ describe('a detached signature', () => {
   });
 });
 
-test('an image that another key signed is registered where that is not refused, as not signed', async () => {
+test('an image that another key signed is registered as unsigned if signatures are not required', async () => {
   await upload('free', '1.1.0', { signWith: [otherP256.privateKey] });
   expect(await release('free', '1.1.0')).toMatchObject({
     is_signed: false,
@@ -193,7 +193,7 @@ test('an image that another key signed is registered where that is not refused, 
 });
 
 describe('the anti-rollback counter', () => {
-  test('does not go down within a model', async () => {
+  test('does not decrease within a model', async () => {
     await upload('free', '2.0.0', { secureVersion: 3 });
     await release('free', '2.0.0');
     await upload('free', '2.1.0', { secureVersion: 2 });
@@ -203,7 +203,7 @@ describe('the anti-rollback counter', () => {
     await release('free', '2.1.1');
   });
 
-  test('may go down where the model allows it, and is each model’s own', async () => {
+  test('can decrease if the model allows it, and is separate for each model', async () => {
     await upload('lenient', '2.0.0', { secureVersion: 3 });
     await release('lenient', '2.0.0');
     await upload('lenient', '2.1.0', { secureVersion: 2 });
@@ -211,12 +211,12 @@ describe('the anti-rollback counter', () => {
   });
 });
 
-test('what trusted keys let registration read, beside the default, is read', () => {
+test('registering a release uses the permission that trusted keys add', () => {
   for (const grant of [
     'RegisterReleaseRole s3:GetObject firmwarebucket/firmware/*',
     'RegisterReleaseRole s3:ListBucket firmwarebucket',
   ]) {
-    expect(book.all).toContain(grant);
-    expect(book.unused).not.toContain(grant);
+    expect(grants.all).toContain(grant);
+    expect(grants.unused).not.toContain(grant);
   }
 });

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => system?.close());
 
-test('a rollout in stages goes from one van to half of them to all by itself, and waits in between', async () => {
+test('a rollout in stages advances from one van to half of the vans to all by itself, with a soak after each stage', async () => {
   const vans = new Vans(system, 'staged');
   const names = ['staged-1', 'staged-2', 'staged-3', 'staged-4', 'staged-5', 'staged-6'];
   await vans.arrive(Object.fromEntries(names.map((name) => [name, {}])));

@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => system?.close());
 
-test('a status makes a device, an upload a release, one row a command, and the device comes back on the new version', async () => {
+test('a status registers a device, an upload becomes a release, a row sends a command, and the device runs the new version', async () => {
   await system.device({ deviceId: 'ESP32-20E955A0', firmwareVersion: '1.0.0' });
   await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-20E955A0' AND current_firmware_version = '1.0.0'`);
 

@@ -22,7 +22,7 @@ interface Figures {
 const NEWEST = `rollout ${LARGE.rollouts}`;
 const path = (rollout: string, part = '') => `/v1/rollouts/${encodeURIComponent(rollout)}${part}`;
 
-/** Each call gets a device of the fleet; ids are made of its number's hash. */
+/** The paths of the calls; each gets the id of a device of the fleet. */
 const CALLED: Readonly<Record<string, (device: string) => string>> = {
   'devices, first page': () => '/v1/devices?limit=50',
   'devices, from somewhere': (device) => `/v1/devices?limit=50&cursor=${cursor(device)}`,

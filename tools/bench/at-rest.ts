@@ -5,18 +5,18 @@ import { type Benchmark, number } from './bench.ts';
 import { type FunctionsUnderTest, openFunctions, sqsEvent } from './functions-under-test.ts';
 
 const DEVICES = 100;
-/** Until the service has seen that nothing is to be done, and rests. */
-const SETTLING_MINUTES = 15;
+/** Time until the service is in idle mode. */
+const SETTLE_MINUTES = 15;
 const MINUTES = 60;
-/** AWS ends an environment when it likes; more often than this was not seen to matter. */
-const RECYCLED_EVERY_MINUTES = 15;
+/** Interval at which environments are replaced, as AWS does at any time. A shorter interval made no difference. */
+const RECYCLE_INTERVAL_MINUTES = 15;
 
 interface Figures {
   readonly devices: number;
   readonly messages: number;
-  /** Calls in an hour, by service. */
+  /** Calls per hour, by service. */
   readonly calls: Readonly<Record<string, number>>;
-  /** Minutes of the hour in which the database was asked anything. */
+  /** Minutes of the hour with at least one statement. */
   readonly minutesAwake: number;
 }
 
@@ -27,12 +27,12 @@ async function run(log: (line: string) => void): Promise<Figures> {
   const functions = await openFunctions(server.url, {}, clock);
   const db = await openDatabaseAt(server.url, false);
   try {
-    for (let minute = 0; minute < SETTLING_MINUTES; minute++) await playMinute(functions, clock, minute);
+    for (let minute = 0; minute < SETTLE_MINUTES; minute++) await playMinute(functions, clock, minute);
     const before = { ...functions.calls };
     let minutesAwake = 0;
     for (let minute = 0; minute < MINUTES; minute++) {
       const asked = functions.calls['rds-data'] ?? 0;
-      await playMinute(functions, clock, SETTLING_MINUTES + minute);
+      await playMinute(functions, clock, SETTLE_MINUTES + minute);
       if ((functions.calls['rds-data'] ?? 0) > asked) minutesAwake++;
     }
     const calls = Object.fromEntries(
@@ -47,10 +47,10 @@ async function run(log: (line: string) => void): Promise<Figures> {
   }
 }
 
-/** Every device reports, in two environments at once; then the tick. */
+/** Every device reports, in two concurrent environments; then the orchestrator runs. */
 async function playMinute(functions: FunctionsUnderTest, clock: MovableClock, minute: number): Promise<void> {
   const ingest = functions.fn('IngestStatus');
-  if (minute % RECYCLED_EVERY_MINUTES === 0) await Promise.all([ingest.kill(), functions.fn('Orchestrate').kill()]);
+  if (minute % RECYCLE_INTERVAL_MINUTES === 0) await Promise.all([ingest.kill(), functions.fn('Orchestrate').kill()]);
   await clock.advance(60);
   const bodies = Array.from({ length: DEVICES }, (_, n) => heartbeat(n, minute, clock.now()));
   const half = DEVICES / 2;
@@ -76,7 +76,7 @@ function page({ devices, messages, calls, minutesAwake }: Figures): string {
     .filter(([service, count]) => service !== 'rds-data' && count > 0)
     .map(([service, count]) => `${number(count)} of ${service}`);
   return `An hour of ${number(devices)} devices that report every 60 s with nothing new, with a tick a minute; two environments of the status function
-at once, all of them replaced every ${RECYCLED_EVERY_MINUTES} minutes. ${number(messages)} messages, counted by a clock that is moved.
+at once, all of them replaced every ${RECYCLE_INTERVAL_MINUTES} minutes. ${number(messages)} messages, counted by a clock that is moved.
 
 **${number(calls['rds-data'] ?? 0)} statements** in the hour, in **${number(minutesAwake)} of its ${MINUTES} minutes**; beside them ${others.join(', ')} calls. Goal: the database is
 untouched for at least 50 minutes. An ordinary test keeps that for two devices with connections of their own.`;

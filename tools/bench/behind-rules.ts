@@ -9,26 +9,26 @@ import { type FunctionsUnderTest, openFunctions, sqsEvent } from './functions-un
 
 const DEVICES = 100_000;
 const VERSION = '2.0.0';
-/** As the event source mappings make them. */
+/** Batch sizes of the event source mappings. */
 const BATCH = { IngestStatus: 1_000, IngestOta: 500, Dispatch: 500 };
 type Consumer = keyof typeof BATCH;
-/** Environments of a function that the local runtime has at once. */
-const AT_ONCE = 2;
+/** Concurrent environments of a function in the local runtime. */
+const CONCURRENCY = 2;
 
 export interface BehindRules {
   readonly devices: number;
   readonly registeringSeconds: number;
-  /** From the rollout's row to the last confirmed update, nothing at the same time as anything else. */
+  /** From the insert of the rollout to the last proven update, with one step after the other. */
   readonly seconds: number;
   readonly devicesAMinute: number;
   readonly ticks: number;
   readonly messages: number;
   readonly statements: number;
-  /** Seconds by what worked. */
+  /** Seconds by step. */
   readonly spent: Readonly<Record<string, number>>;
 }
 
-/** What a device says, as the topic rules put it on their queues. */
+/** A message of a device in the format of the topic rules. */
 const ruleMessage = (deviceId: string, topic: string, payload: object) =>
   JSON.stringify({
     payload: Buffer.from(JSON.stringify(payload)).toString('base64'),
@@ -40,7 +40,7 @@ const ruleMessage = (deviceId: string, topic: string, payload: object) =>
 const status = (deviceId: string, firmware_version: string, uptime_seconds: number) =>
   ruleMessage(deviceId, 'status', { device_id: deviceId, device_model: 'esp32-s3', firmware_version, uptime_seconds });
 
-/** A device that is told at its next heartbeat, and does at once what it is told: one of the messages of field firmware after the other. */
+/** The messages of an update in the order of the field firmware. The device gets its command after a heartbeat. */
 const REPORTS: readonly ((deviceId: string) => string)[] = [
   (id) => ruleMessage(id, 'ota/status', { status: 'accepted', version: VERSION }),
   (id) => ruleMessage(id, 'ota/progress', { state: 'Downloading', percent: 50 }),
@@ -48,8 +48,8 @@ const REPORTS: readonly ((deviceId: string) => string)[] = [
   (id) => ruleMessage(id, 'ota/result', { success: true, result_code: 0, version: VERSION }),
 ];
 
-/** Takes the place of the broker: notes who got a command, and acknowledges it. */
-function attentiveDevices(reached: string[]): AwsService {
+/** Replaces the broker: records the device of each command, and acknowledges it. */
+function respondingDevices(reached: string[]): AwsService {
   return {
     async handle({ path, body }) {
       await buffer(body);
@@ -61,12 +61,12 @@ function attentiveDevices(reached: string[]): AwsService {
   };
 }
 
-/** A rollout to devices that exist as what they say only: everything behind the topic rules, and nothing before them. */
+/** A rollout to devices that exist only as messages: it measures everything behind the topic rules. */
 export async function rolloutBehindRules(log: (line: string) => void): Promise<BehindRules> {
   const server = await ownDatabase();
   if (server === undefined) throw new Error('TEST_DATABASE_URL is not set: expected the URL of a PostgreSQL server');
   const reached: string[] = [];
-  const functions = await openFunctions(server.url, { iotdata: attentiveDevices(reached) });
+  const functions = await openFunctions(server.url, { iotdata: respondingDevices(reached) });
   const db = await openDatabaseAt(server.url, false);
   try {
     const ids = Array.from({ length: DEVICES }, (_, n) => `ESP32-${n.toString(16).toUpperCase().padStart(8, '0')}`);
@@ -142,7 +142,7 @@ async function countDone(sql: Sql): Promise<number> {
   return row?.done ?? 0;
 }
 
-/** Lets a function have messages in batches, as many at once as it has environments. */
+/** Invokes a function with messages in batches, as many concurrently as it has environments. */
 async function feed(functions: FunctionsUnderTest, consumer: Consumer, bodies: readonly string[]): Promise<void> {
   const size = BATCH[consumer];
   let next = 0;
@@ -153,5 +153,5 @@ async function feed(functions: FunctionsUnderTest, consumer: Consumer, bodies: r
       await functions.fn(consumer).invoke(sqsEvent(batch));
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
 }

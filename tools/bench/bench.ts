@@ -1,15 +1,15 @@
-/** A benchmark: what it measures, and how its figures read on the page. */
+/** A benchmark, and the presentation of its figures. */
 export interface Benchmark<Figures = unknown> {
   readonly name: string;
   readonly title: string;
   run(log: (line: string) => void): Promise<Figures>;
-  /** Its section of docs/performance.md, below the title. */
+  /** The section of docs/performance.md below the title. */
   page(figures: Figures): string;
-  /** Plots by name, as SVG; the page shows them. */
+  /** Plots of the page as SVG, by name. */
   plots?(figures: Figures): Readonly<Record<string, string>>;
 }
 
-/** What several runs gave: one run alone says little on a shared machine. */
+/** Results of several runs. A single run means little on a shared machine. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
@@ -27,25 +27,25 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
-/** The value that so many percent of the sorted values do not exceed. */
+/** The smallest value that `percent` of the sorted values do not exceed. */
 export function percentile(sorted: readonly number[], percent: number): number {
   return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? Number.NaN;
 }
 
-/** @returns the result and how many milliseconds it took */
+/** @returns the result and the duration in milliseconds */
 export async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   const began = performance.now();
   const result = await work();
   return [result, performance.now() - began];
 }
 
-/** Three digits that mean something. */
+/** Rounds to three significant digits. */
 export const round = (value: number): number => Number(value.toPrecision(3));
 
 export const number = (value: number): string =>
   (value >= 1000 ? Math.round(value) : round(value)).toLocaleString('en');
 
-/** `12 ms (11–14)` */
+/** Formats as `12 ms (11–14)`. */
 export const spreadText = ({ median, least, most }: Spread, unit = ''): string =>
   `${number(median)}${unit} (${number(least)}–${number(most)})`;
 

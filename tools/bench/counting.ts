@@ -1,6 +1,6 @@
 import type { Sql } from '../../core/db/index.ts';
 
-/** A database that counts the statements that pass through it. */
+/** A database that counts its statements. */
 export interface CountingSql extends Sql {
   statements: number;
 }

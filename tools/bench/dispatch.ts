@@ -7,12 +7,12 @@ import { DEVICE_ID } from './fleet-data.ts';
 import { type FunctionsUnderTest, openFunctions, sqsEvent } from './functions-under-test.ts';
 
 const COMMANDS = 10_000;
-/** As the event source mapping of the dispatch queue makes them. */
+/** Batch size of the event source mapping of the dispatch queue. */
 const BATCH = 500;
 const ROUNDS = 3;
-/** As many environments as AWS gives this function (`maxConcurrency` of its queue); the local runtime gives two to each. */
-const AT_ONCE = 10;
-const FUNCTIONS = AT_ONCE / 2;
+/** Concurrent environments on AWS (`maxConcurrency` of the queue). The local runtime has two. */
+const CONCURRENCY = 10;
+const FUNCTIONS = CONCURRENCY / 2;
 const MEDIAN_MS = 200;
 const P99_MS = 3_000;
 const ABSENT_SHARE = 0.2;
@@ -25,13 +25,13 @@ interface Figures {
   readonly statementsAThousand: number;
 }
 
-/** Log-normal with that median and 99th percentile (2.326 standard deviations above it). */
+/** A log-normal delay with that median and 99th percentile, which is 2.326 standard deviations above the median. */
 function delayMs(): number {
   const normal = Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
   return MEDIAN_MS * Math.exp((Math.log(P99_MS / MEDIAN_MS) / 2.326) * normal);
 }
 
-/** Acknowledges after a while, as devices on radio links do; a fifth of them are not connected. */
+/** Acknowledges with the delay of radio links. A fifth of the devices are not connected. */
 function slowDevices(delays: number[]): AwsService {
   return {
     async handle({ body }) {
@@ -59,7 +59,7 @@ async function run(log: (line: string) => void): Promise<Figures> {
     const speeds: number[] = [];
     let statements = 0;
     for (let round = 0; round < ROUNDS; round++) {
-      const ids = await owe(db.owner, round);
+      const ids = await createPendingUpdates(db.owner, round);
       const before = statementsSoFar();
       const [, ms] = await timed(() => dispatch(functions, ids));
       statements += statementsSoFar() - before;
@@ -70,7 +70,7 @@ async function run(log: (line: string) => void): Promise<Figures> {
     const perSecond = spreadOf(speeds);
     return {
       perSecond,
-      perEnvironment: perSecond.median / AT_ONCE,
+      perEnvironment: perSecond.median / CONCURRENCY,
       medianMs: percentile(sorted, 50),
       p99Ms: percentile(sorted, 99),
       statementsAThousand: (statements / (ROUNDS * COMMANDS)) * 1000,
@@ -82,8 +82,11 @@ async function run(log: (line: string) => void): Promise<Figures> {
   }
 }
 
-/** Devices that are owed a command, in a rollout of their own. @returns the ids of their updates */
-async function owe(sql: Awaited<ReturnType<typeof openDatabaseAt>>['owner'], round: number): Promise<number[]> {
+/** Inserts devices with pending updates of a new rollout. @returns the ids of the updates */
+async function createPendingUpdates(
+  sql: Awaited<ReturnType<typeof openDatabaseAt>>['owner'],
+  round: number,
+): Promise<number[]> {
   const version = `2.${round}.0`;
   await addRelease(sql, version);
   const rollout = await addRollout(sql, version, version, { stages: [] });
@@ -116,12 +119,12 @@ async function dispatch(functions: readonly FunctionsUnderTest[], ids: readonly 
       await fn?.invoke(sqsEvent(batch.map((updateId) => JSON.stringify({ updateId }))));
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }).map(work));
+  await Promise.all(Array.from({ length: CONCURRENCY }).map(work));
 }
 
 function page(figures: Figures): string {
   const { perSecond, perEnvironment, medianMs, p99Ms, statementsAThousand } = figures;
-  return `${number(COMMANDS)} owed commands in batches of ${BATCH}, through the bundle in ${AT_ONCE} environments (as many as AWS gives it), against an endpoint that
+  return `${number(COMMANDS)} owed commands in batches of ${BATCH}, through the bundle in ${CONCURRENCY} environments (as many as AWS gives it), against an endpoint that
 acknowledges after ${number(medianMs)} ms (median; ${number(p99Ms)} ms for one in a hundred) and says of a fifth of the devices that they are
 not connected.
 

@@ -1,26 +1,26 @@
 import type { Sql } from '../../core/db/index.ts';
 
-/** Rows that one statement makes: many more would pass the 45 s that the Data API gives it. */
-const ROWS_A_STATEMENT = 100_000;
+/** Rows per statement. More would exceed the 45 s timeout of the Data API. */
+const ROWS_PER_STATEMENT = 100_000;
 
 export const MODEL = 'esp32-s3';
 
-/** Ids as devices have them, spread evenly: 12 hexadecimal digits of a hash. */
+/** SQL of a device id with 12 hexadecimal digits of a hash, so that ids are evenly distributed. */
 export const DEVICE_ID = `'ESP32-' || upper(substr(md5(n::text), 1, 12))`;
 
-/** Calls `make` with the first and last number of each piece of a fleet. */
-export async function inPieces(count: number, make: (first: number, last: number) => Promise<unknown>): Promise<void> {
-  for (let first = 1; first <= count; first += ROWS_A_STATEMENT) {
-    await make(first, Math.min(first + ROWS_A_STATEMENT - 1, count));
+/** Calls `make` with the first and last number of each chunk. */
+export async function inChunks(count: number, make: (first: number, last: number) => Promise<unknown>): Promise<void> {
+  for (let first = 1; first <= count; first += ROWS_PER_STATEMENT) {
+    await make(first, Math.min(first + ROWS_PER_STATEMENT - 1, count));
   }
 }
 
 /**
- * A fleet as it stands after a year: 95 % on 1.0.0 and the rest on two older versions, a hundred customers of equal size,
- * every hundredth device in the group `vans`, a tenth not seen for days.
+ * Inserts a fleet as after a year: 95% on 1.0.0 and the rest on two older versions, a hundred customers of equal size,
+ * every hundredth device in the group `vans`, and a tenth not seen for days.
  */
 export async function makeFleet(sql: Sql, count: number): Promise<void> {
-  await inPieces(count, async (first, last) => {
+  await inChunks(count, async (first, last) => {
     await sql.query(
       `INSERT INTO devices (device_id, mac_address, client_id, device_model, current_firmware_version, online, last_seen,
          version_received_at, metadata)
@@ -48,7 +48,7 @@ const TABLES = [
   'version_counts',
 ];
 
-/** Statistics and a visibility map, as autovacuum keeps them. */
-export async function settle(sql: Sql): Promise<void> {
+/** Updates statistics and visibility maps, like autovacuum. */
+export async function vacuum(sql: Sql): Promise<void> {
   for (const name of TABLES) await sql.query(`VACUUM ANALYZE ${name}`);
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
 
-/** What a process with a part of the fleet is told to begin with. */
+/** The task of a process that runs a part of the fleet. */
 export interface FleetPlan {
   readonly host: string;
   readonly port: number;
@@ -14,13 +14,13 @@ export interface FleetPlan {
   }[];
 }
 
-/** What it says each second. */
+/** A progress report, sent every second. */
 export interface FleetNews {
-  /** Devices that have been connected. */
+  /** Number of devices that have connected. */
   readonly connected: number;
-  /** Connections that were refused or gave up, and were tried again. */
+  /** Number of failed connections, which were retried. */
   readonly refused: number;
-  /** Of the process so far. */
+  /** Processor time of the process so far. */
   readonly cpuSeconds: number;
 }
 

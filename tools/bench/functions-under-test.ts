@@ -15,23 +15,23 @@ import { synthesize } from '../../local/start/index.ts';
 import { runCustomResource } from '../../local/template/index.ts';
 import { ASSEMBLY } from '../../test/support/assembly.ts';
 
-/** The deployed bundles before the same endpoints as in `npm start`, without a broker and without event sources. */
+/** The deployed bundles with the endpoints of `npm start`, without a broker and event sources. */
 export interface FunctionsUnderTest {
   readonly region: string;
   readonly bucket: string;
-  /** Of the operator, who may upload. */
+  /** Credentials of the operator, who may upload. */
   readonly keys: Credentials;
   readonly awsUrl: string;
-  /** Calls of each AWS service since the start. */
+  /** Number of calls since the start, by service. */
   readonly calls: Readonly<Record<string, number>>;
-  /** By the beginning of its logical id, such as `IngestStatus`. */
+  /** The function with that logical id without the hash, such as `IngestStatus`. */
   fn(name: string): LocalFunction;
-  /** Empties a queue, by its logical id without the hash. @returns the bodies of what waited there */
+  /** Empties the queue with that logical id without the hash. @returns the bodies of its messages */
   takeQueued(name: string): string[];
   close(): Promise<void>;
 }
 
-/** @param services that stand in for others, such as `iotdata` */
+/** @param services replacements of services, such as `iotdata` */
 export async function openFunctions(
   databaseUrl: string,
   services: Readonly<Record<string, AwsService>> = {},
@@ -44,7 +44,7 @@ export async function openFunctions(
   const provided: Record<string, AwsService> = {};
   const signing = { host: '127.0.0.1', region: 'eu-west-1', identities, clock: clock.now };
   const aws = await startAwsServer({ ...signing, port: 0, services: provided });
-  const around = {
+  const deps = {
     home,
     identities,
     clock,
@@ -54,7 +54,7 @@ export async function openFunctions(
     awsUrl: aws.url,
     apiUrl: 'https://api.example',
   };
-  const system = readSystem(ASSEMBLY, { ...around, onFailure: (error) => console.error(error.message) });
+  const system = readSystem(ASSEMBLY, { ...deps, onFailure: (error) => console.error(error.message) });
   const engine = openPostgres(databaseUrl);
   const store = new S3Store(home.path('s3'), [system.bucket], clock.now);
   store.onObjectCreated((created) => system.putEvent(objectCreatedEvent(created)));
@@ -106,7 +106,7 @@ export async function openFunctions(
   };
 }
 
-/** An event of an SQS queue with these bodies. */
+/** A Lambda event of SQS messages with these bodies. */
 export const sqsEvent = (bodies: readonly string[]): object => ({
   Records: bodies.map((body, n) => ({
     messageId: String(n),

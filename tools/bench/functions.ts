@@ -32,7 +32,7 @@ async function run(log: (line: string) => void): Promise<Figures> {
   return { bundles, registering: await measureRegistering(log) };
 }
 
-/** Functions read their environment at import; what it says is not used before the first event. */
+/** Functions read these variables at import, but do not use the values before the first event. */
 const ENVIRONMENT = {
   ...Object.fromEntries(Object.values(ENV).map((name) => [name, 'x'])),
   ...Object.fromEntries([ENV.models, ENV.signing, ENV.deadLetters].map((name) => [name, '{}'])),

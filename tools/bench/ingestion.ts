@@ -6,13 +6,13 @@ import { describePostgres } from './machine.ts';
 import { barChart } from './plot.ts';
 
 const DEVICES = 100_000;
-/** As the event source mapping of the status queue makes them. */
+/** Batch size of the event source mapping of the status queue. */
 const BATCH = 1_000;
 const ROUNDS = 3;
-/** Messages a round; the slow way gets fewer, so that it ends. */
+/** Messages per round. The slow method gets fewer. */
 const MESSAGES = 50_000;
 const MESSAGES_ONE_BY_ONE = 5_000;
-const AT_ONCE = 2;
+const CONCURRENCY = 2;
 
 interface Figures {
   readonly postgres: string;
@@ -29,7 +29,7 @@ interface Status {
   readonly payload: string;
 }
 
-/** The status of a device as firmware 1.3.0 sends it. */
+/** A status in the format of firmware 1.3.0. */
 function statusOf(n: number, round: number): Status {
   const deviceId = `ESP32-${n.toString(16).toUpperCase().padStart(8, '0')}`;
   const status = {
@@ -88,7 +88,7 @@ async function run(log: (line: string) => void): Promise<Figures> {
   }
 }
 
-/** Devices registered one after the other; their heartbeats come in no order (a prime spreads them). */
+/** Devices register in order. Their heartbeats arrive in pseudo-random order, which a prime step produces. */
 const statuses = (first: number, round: number) =>
   Array.from({ length: MESSAGES }, (_, n) => statusOf(round === 0 ? first + n : ((first + n) * 7919) % DEVICES, round));
 
@@ -97,7 +97,7 @@ async function speed(messages: number, work: () => Promise<unknown>): Promise<nu
   return (messages / ms) * 1000;
 }
 
-/** What the event source mapping makes of messages. */
+/** The Lambda events of the event source mapping. */
 function eventsOf(messages: readonly Status[]): object[] {
   const events: object[] = [];
   for (let first = 0; first < messages.length; first += BATCH) {
@@ -106,20 +106,20 @@ function eventsOf(messages: readonly Status[]): object[] {
   return events;
 }
 
-/** Queue event → bundle → Data API → PostgreSQL, in as many environments as the local runtime has. */
+/** Runs events through bundle, Data API and PostgreSQL, in as many environments as the local runtime has. */
 async function ingest(functions: FunctionsUnderTest, events: readonly object[]): Promise<void> {
   const fn = functions.fn('IngestStatus');
   const waiting = events.values();
   const work = async () => {
     for (const event of waiting) await fn.invoke(event);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
 }
 
 const UPSERT = `ON CONFLICT (device_id) DO UPDATE SET current_firmware_version = excluded.current_firmware_version,
   last_seen = excluded.last_seen, online = true, last_status = excluded.last_status`;
 
-/** One autocommitted statement a message, on a bare connection. */
+/** One statement with autocommit per message, on a direct connection. */
 async function oneByOne(client: pg.Client, messages: readonly Status[]): Promise<void> {
   for (const { deviceId, payload } of messages) {
     await client.query({
@@ -131,7 +131,7 @@ async function oneByOne(client: pg.Client, messages: readonly Status[]): Promise
   }
 }
 
-/** The most that the same table takes: many rows a prepared statement, on a bare connection. */
+/** The upper limit of the same table: many rows per prepared statement, on a direct connection. */
 async function inBatches(client: pg.Client, messages: readonly Status[]): Promise<void> {
   for (let first = 0; first < messages.length; first += BATCH) {
     const batch = messages.slice(first, first + BATCH);

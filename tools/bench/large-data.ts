@@ -6,7 +6,7 @@ import { DEVICE_ID, MODEL, makeFleet } from './fleet-data.ts';
 const NAME = 'paku_bench_large';
 export const LARGE = { devices: 1_000_000, rollouts: 10 };
 
-/** The server that benchmarks may make databases on. @throws Error without one */
+/** URL of the server on which benchmarks create databases. @throws Error if there is none */
 export function serverUrl(): string {
   const url = process.env.TEST_DATABASE_URL;
   if (url === undefined || url === '') {
@@ -16,9 +16,9 @@ export function serverUrl(): string {
 }
 
 /**
- * A database with a million devices and ten million device updates: ten rollouts for everyone, of which nine are complete
- * and the newest is two thirds through. Made once, which takes some minutes, and kept; `npm run bench -- drop`
- * removes it.
+ * Opens a database with a million devices and ten million device updates of ten rollouts to all devices. Nine rollouts
+ * are complete and the newest has done two thirds. It is created once, which takes minutes, and kept until `npm run
+ * bench -- drop`.
  */
 export async function openLargeDatabase(log: (line: string) => void): Promise<string> {
   const url = new URL(serverUrl());
@@ -48,7 +48,7 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
   await makeFleet(db.owner, LARGE.devices);
   await db.close();
   await withClient(url, async (client) => {
-    // Rows first, then constraints, indexes and counts: as a restore does it.
+    // Rows are inserted before constraints, indexes and counters, as in a restore.
     await client.query('SET session_replication_role = replica');
     const { rows: indexes } = await client.query<{ name: string; definition: string }>(
       `SELECT indexname AS name, indexdef AS definition FROM pg_indexes
@@ -73,7 +73,7 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
   await withClient(url, (client) => client.query('VACUUM ANALYZE'));
 }
 
-/** Of a complete rollout 97 in 100 succeeded; the newest has a third yet to do. */
+/** Inserts the updates of a rollout: 97% succeeded in a complete one, and the newest has a third to do. */
 async function createRollout(client: pg.Client, rollout: number): Promise<void> {
   const isNewest = rollout === LARGE.rollouts;
   await client.query(
@@ -113,7 +113,7 @@ async function createRollout(client: pg.Client, rollout: number): Promise<void> 
   );
 }
 
-/** What the triggers would have counted; they were off while the rows were inserted. */
+/** Fills the counters from the rows. */
 const COUNTS = [
   `INSERT INTO update_counts
    SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)

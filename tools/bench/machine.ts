@@ -1,14 +1,14 @@
 import { cpus, loadavg, totalmem } from 'node:os';
 import type { Sql } from '../../core/db/index.ts';
 
-/** Where and when figures were measured. */
+/** Machine and time of a measurement. */
 export interface Machine {
   readonly at: string;
   readonly processor: string;
   readonly cores: number;
   readonly memoryGiB: number;
   readonly node: string;
-  /** Of the last minute, before the benchmark began: above about 1, others were using the machine. */
+  /** Load of the last minute before the benchmark. Above about 1, other work used the machine. */
   readonly loadBefore: number;
 }
 
@@ -24,7 +24,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** Such as `PostgreSQL 15.18, shared_buffers 1GB, fsync off`. */
+/** Describes the server, such as `PostgreSQL 15.18, shared_buffers 1GB, fsync off`. */
 export async function describePostgres(sql: Pick<Sql, 'query'>): Promise<string> {
   const [row] = await sql.query<{ text: string }>(
     `SELECT 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1) || ', shared_buffers '

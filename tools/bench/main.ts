@@ -41,7 +41,7 @@ async function measure(benchmark: Benchmark): Promise<void> {
   writeFileSync(new URL(`${benchmark.name}.json`, RESULTS), `${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** The page and its plots always show the results that are stored. */
+/** Writes the page and its plots from the stored results. */
 function writePage(): void {
   const results = readdirSync(RESULTS)
     .filter((file) => file.endsWith('.json'))

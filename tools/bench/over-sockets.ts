@@ -12,7 +12,7 @@ import { synthesize } from '../../local/start/index.ts';
 import { ASSEMBLY } from '../../test/support/assembly.ts';
 import { ownDatabase } from '../../test/support/own-database.ts';
 import { addRollout } from '../../test/support/rows.ts';
-import { AWAKE } from '../../test/support/system.ts';
+import { NEVER_IDLE } from '../../test/support/system.ts';
 import { openDatabase } from '../soak/load.ts';
 import type { FleetNews, FleetPlan } from './fleet-process.ts';
 
@@ -36,18 +36,18 @@ export interface OverSockets {
   readonly imageBytes: number;
   /** From the first connection to the last row of `devices`. */
   readonly registeringSeconds: number;
-  /** From the rollout's row to the last confirmed update. */
+  /** From the insert of the rollout to the last proven update. */
   readonly seconds: number;
   readonly devicesAMinute: number;
   readonly secondAttempts: number;
   readonly failed: number;
   readonly refusedConnections: number;
   readonly phases: readonly Phase[];
-  /** Processor seconds while the rollout ran. */
+  /** Processor seconds during the rollout. */
   readonly cpu: { readonly runtime: number; readonly fleet: number; readonly others: number; readonly idle: number };
 }
 
-/** A rollout to devices with connections of their own, MQTT over TLS, which download what they run. */
+/** A rollout to devices with MQTT connections over TLS that download their images. */
 export async function rolloutOverSockets(log: (line: string) => void): Promise<OverSockets> {
   requireDescriptors(DEVICES);
   const server = await ownDatabase();
@@ -60,7 +60,7 @@ export async function rolloutOverSockets(log: (line: string) => void): Promise<O
     databaseUrl: server.url,
     ports: { mqtt: 0, aws: 0, api: 0 },
     tickSeconds: TICK_SECONDS,
-    variables: AWAKE,
+    variables: NEVER_IDLE,
   });
   let fleet: FleetProcesses | undefined;
   try {
@@ -85,7 +85,10 @@ export async function rolloutOverSockets(log: (line: string) => void): Promise<O
   }
 }
 
-/** A socket each, and one more while it downloads. @throws Error where this process may not open as many files */
+/**
+ * Checks the limit of open files: one socket per device, and one more during a download.
+ * @throws Error if it is too low
+ */
 function requireDescriptors(devices: number): void {
   const report = process.report.getReport() as unknown as { userLimits: { open_files: { soft: number | string } } };
   const { soft } = report.userLimits.open_files;
@@ -113,7 +116,7 @@ async function planFleet(runtime: LocalRuntime): Promise<FleetPlan[]> {
   }));
 }
 
-/** The fleet in processes of its own, so that it takes no time from what it measures but the machine's. */
+/** The fleet in separate processes, so that it shares only the machine with the measured process. */
 class FleetProcesses {
   readonly #children: ChildProcess[];
   readonly #news = new Map<ChildProcess, FleetNews>();
@@ -197,7 +200,7 @@ async function measure(sql: Sql, fleet: FleetProcesses, log: (line: string) => v
   };
 }
 
-/** Of this process with its functions, of the fleet's, and of the whole machine. */
+/** Processor seconds of this process with its functions, of the fleet, and of the whole machine. */
 function cpuSeconds(fleet: FleetProcesses) {
   const { user, system } = process.cpuUsage();
   const times = cpus().map((cpu) => cpu.times);
@@ -206,7 +209,7 @@ function cpuSeconds(fleet: FleetProcesses) {
   return { runtime: (user + system) / 1e6, fleet: fleet.sum('cpuSeconds'), busy: all - idle, idle };
 }
 
-/** By the broker's clock: when each message came, whenever it was read. */
+/** The phases by the receive times of the broker. */
 async function readPhases(sql: Sql): Promise<Phase[]> {
   const phases: [string, string, string][] = [
     ['claimed, until its command is sent', 'created_at', 'sent_at'],

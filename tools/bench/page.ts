@@ -1,7 +1,7 @@
 import { type Benchmark, table } from './bench.ts';
 import type { Machine } from './machine.ts';
 
-/** One benchmark's figures, as they are stored. */
+/** The stored figures of a benchmark. */
 export interface Result {
   readonly name: string;
   readonly machine: Machine;
@@ -16,7 +16,7 @@ spread of several runs; times alone say as much about the machine. Nothing here 
 bundles that are deployed, the database is a PostgreSQL server, and between them is the local runtime's Data API endpoint.
 Counts and plans that must not change are kept by ordinary tests; times are looked at by people.`;
 
-/** docs/performance.md, from the results that are there. */
+/** The text of docs/performance.md from the stored results. */
 export function pageOf(benchmarks: readonly Benchmark[], results: readonly Result[]): string {
   const measured = benchmarks.flatMap((benchmark) => {
     const result = results.find(({ name }) => name === benchmark.name);

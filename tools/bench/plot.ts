@@ -3,7 +3,7 @@ export interface LineChart {
   readonly x: readonly string[];
   readonly xLabel: string;
   readonly yLabel: string;
-  /** Null: not measured. */
+  /** Null is a missing measurement. */
   readonly series: readonly { readonly label: string; readonly values: readonly (number | null)[] }[];
 }
 
@@ -11,7 +11,7 @@ export interface BarChart {
   readonly title: string;
   readonly unit: string;
   readonly bars: readonly { readonly label: string; readonly value: number }[];
-  /** Drawn as a line across. */
+  /** Drawn as a horizontal line. */
   readonly goal?: { readonly label: string; readonly value: number } | undefined;
 }
 
@@ -21,7 +21,7 @@ const LEFT = 64;
 const BOTTOM = 44;
 const TOP = 16;
 const RIGHT = 150;
-/** Told apart by people who see no red or green too (Okabe and Ito). */
+/** Colors that color-blind people can distinguish (Okabe and Ito). */
 const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9'];
 
 const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
@@ -37,7 +37,7 @@ ${content.join('\n')}
 </svg>
 `;
 
-/** The next of 1, 2, 5, 10, 20, … above a value. */
+/** The smallest of 1, 2, 5, 10, 20, … above a value. */
 function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)));
   return ([1, 2, 5, 10].find((step) => step * power >= value) ?? 10) * power;

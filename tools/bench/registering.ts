@@ -18,11 +18,11 @@ const PEAK_MEMORY = fileURLToPath(new URL('peak-memory.mjs', import.meta.url));
 
 export interface Registering {
   readonly imageBytes: number;
-  /** Of a fresh process that registers the image, resident at most. */
+  /** Peak resident memory of a new process that registers the image. */
   readonly peakMiB: Spread;
 }
 
-/** The memory that the function takes which registers a release, by the size of the image. */
+/** Measures the memory of registering a release, by the size of the image. */
 export async function measureRegistering(log: (line: string) => void): Promise<Registering[]> {
   const server = await ownDatabase();
   if (server === undefined) throw new Error('TEST_DATABASE_URL is not set: expected the URL of a PostgreSQL server');
@@ -40,7 +40,7 @@ export async function measureRegistering(log: (line: string) => void): Promise<R
         const Body = buildImage({ version, codeBytes: size });
         await s3.send(new PutObjectCommand({ Bucket: bucket, Key: `firmware/${version}/esp32-s3.bin`, Body }));
         const event = join(folder, 'event.json');
-        writeFileSync(event, JSON.stringify(sqsEvent(functions.takeQueued('UploadQueue'))));
+        writeFileSync(event, JSON.stringify(sqsEvent(functions.takeQueued('RegisterReleaseQueue'))));
         peaks.push(await peakMiB(functions.fn('RegisterRelease').options, event));
         const [release] = await db.app.query('SELECT 1 FROM firmware_releases WHERE version = :version', { version });
         if (release === undefined) {

@@ -3,24 +3,27 @@ import { openTestDatabase, type TestDatabase } from '../../test/support/database
 import { addRelease, addRollout } from '../../test/support/rows.ts';
 import { type Benchmark, number, type Spread, spreadOf, spreadText, table, timed } from './bench.ts';
 import { counting } from './counting.ts';
-import { makeFleet, settle } from './fleet-data.ts';
+import { makeFleet, vacuum } from './fleet-data.ts';
 import { describePostgres } from './machine.ts';
 import { lineChart } from './plot.ts';
 
 const FLEETS = [10_000, 100_000, 1_000_000];
 const ROUNDS = 5;
-/** What one tick claims for a rollout at most. */
+/** Maximum number of devices that one tick assigns per rollout. */
 const CLAIMS = 5_000;
 
 interface FleetFigures {
   readonly devices: number;
-  /** The tick in which the rollout for everyone begins: it counts its members, and the others look at theirs anew. */
+  /**
+   * The tick in which the rollout to all devices begins: it counts its targets, and the other rollouts count theirs
+   * again.
+   */
   readonly beginningMs: Spread;
-  /** The tick after, which claims 5,000 devices. */
+  /** The next tick, which assigns 5,000 devices. */
   readonly claimingMs: Spread;
-  /** A tick that claims 5,000 when half of the fleet has been claimed. */
+  /** A tick that assigns 5,000 devices when half of the fleet is assigned. */
   readonly halfwayMs: Spread | null;
-  /** A tick when every device has been claimed and none has ended. */
+  /** A tick when every device is assigned and no update is closed. */
   readonly watchingMs: Spread | null;
   readonly watchingStatements: number | null;
 }
@@ -53,7 +56,7 @@ async function measure(db: TestDatabase, devices: number, log: (line: string) =>
   const beginning: number[] = [];
   const claiming: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    await beginAnew(db);
+    await resetRollouts(db);
     beginning.push((await tick(db)).ms);
     const { ms, claimed } = await tick(db);
     if (claimed < 0.9 * CLAIMS)
@@ -75,10 +78,10 @@ async function measure(db: TestDatabase, devices: number, log: (line: string) =>
 }
 
 /**
- * Three rollouts: one for a group and one for a customer, which have claimed their devices, and the newest, which goes
- * before them, for everyone at once.
+ * Inserts three rollouts: one to a group and one to a customer, which have assigned their devices, and the newest to all
+ * devices in one stage, which has a higher priority.
  */
-async function beginAnew(db: TestDatabase): Promise<void> {
+async function resetRollouts(db: TestDatabase): Promise<void> {
   await db.owner.query(
     `TRUNCATE rollout_configurations, firmware_releases, device_update_status, update_counts, outcome_counts, device_changes
      CASCADE`,
@@ -87,7 +90,7 @@ async function beginAnew(db: TestDatabase): Promise<void> {
   await addRollout(db.app, 'vans', '1.5.0', { target_type: 'group', target_filter: { groups: ['vans'] }, stages: [] });
   await addRollout(db.app, 'customer', '1.6.0', { target_filter: { metadata: { customer: 'c7' } }, stages: [] });
   await tickUntil(db, (_, inTick) => inTick === 0);
-  await settle(db.owner);
+  await vacuum(db.owner);
   await addRollout(db.app, 'everyone', '2.0.0', { stages: [] });
 }
 
@@ -98,19 +101,19 @@ async function tick(db: TestDatabase): Promise<{ ms: number; claimed: number; st
   return { ms, claimed: result.rollouts.reduce((sum, { assigned }) => sum + assigned, 0), statements: sql.statements };
 }
 
-/** Long enough for a fleet of a million; a tick that has become slow is given up on. */
-const PATIENCE_MS = 240_000;
+/** Long enough for a fleet of a million. */
+const TIMEOUT_MS = 240_000;
 
-/** @returns false where it took too long */
+/** @returns false after a timeout */
 async function tickUntil(db: TestDatabase, isThere: (claimed: number, inTick: number) => boolean): Promise<boolean> {
-  const until = performance.now() + PATIENCE_MS;
+  const until = performance.now() + TIMEOUT_MS;
   for (let claimed = 0; ; ) {
     const { claimed: more } = await tick(db);
     claimed += more;
     if (isThere(claimed, more)) break;
     if (performance.now() > until) return false;
   }
-  await settle(db.owner);
+  await vacuum(db.owner);
   return true;
 }
 

@@ -17,7 +17,7 @@ export const hostileFilter = fc.record({
   percentage: fc.integer({ min: 0, max: 100 }),
 });
 
-/** @throws Error unless the filter is refused with a reason, or means what each of its keys says */
+/** @throws Error unless the filter is refused with a reason, or has a condition for each of its keys */
 export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infer T> ? T : never): void {
   const { type, filter, percentage } = sent;
   const result = parseTarget(type, filter, percentage);

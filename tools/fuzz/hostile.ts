@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 
-/** Text that ends strings, statements, headers, paths and patterns of whoever pastes it into one; and what none can store. */
+/**
+ * Text that breaks strings, statements, headers, paths and patterns that it is inserted into, and text that cannot be
+ * stored.
+ */
 const INJECTIONS = [
   `' OR 1=1 --`,
   `'; DROP TABLE devices; --`,
@@ -25,7 +28,7 @@ const INJECTIONS = [
   '2026-02-30T25:61:61Z',
   'x'.repeat(70),
   'é'.repeat(9_000),
-  // Cut at any length, one of these is cut through a pair of surrogates.
+  // Two strings, so that a cut at any length splits a surrogate pair of one of them.
   '😀'.repeat(300),
   `x${'😀'.repeat(300)}`,
 ];
@@ -34,7 +37,7 @@ export const hostileText = fc.oneof(
   fc.constantFrom(...INJECTIONS),
   fc.tuple(fc.constantFrom(...INJECTIONS), fc.string({ maxLength: 20 })).map((parts) => parts.join('')),
   fc.string({ unit: 'binary', maxLength: 80 }),
-  // fast-check's own strings are well-formed; JSON's need not be.
+  // Strings of fast-check are well-formed; strings of JSON can be malformed.
   fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 10 }).map((units) => String.fromCharCode(...units)),
 );
 
@@ -44,7 +47,7 @@ export const hostileNumber = fc.oneof(
   fc.double(),
 );
 
-/** An object whose keys are these, or anything; `__proto__` as JSON.parse makes it, a key like any other. */
+/** An object with these keys or others. `__proto__` is an ordinary key, as JSON.parse creates it. */
 export function hostileObject(names: readonly string[], value: fc.Arbitrary<unknown>): fc.Arbitrary<object> {
   const key = fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...names) }, { weight: 1, arbitrary: hostileText });
   return fc
@@ -65,7 +68,7 @@ export const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 300 }).map(nested) },
 );
 
-/** Lists within lists, that deep. */
+/** Nested lists of that depth. */
 function nested(depth: number): unknown {
   let value: unknown = 'x';
   for (let level = 0; level < depth; level++) value = [value];

@@ -5,7 +5,7 @@ import { buildImage } from '../../fleet/build-image.ts';
 
 const codeBytes = 600;
 const image = buildImage({ codeBytes });
-/** Where the description begins: after the header and that of the first segment. */
+/** Offset of the description, after the image header and the first segment header. */
 const DESCRIPTION = 32;
 const HASH_BYTES = 32;
 const SEEDS = [
@@ -19,7 +19,7 @@ const SEEDS = [
   Buffer.concat([image, Buffer.alloc(64)]),
 ];
 
-/** A word, as numbers in files are when they are meant to hurt. */
+/** A 32-bit word with a hostile value. */
 const word = fc.oneof(
   fc.constantFrom(0, 1, 0x7fffffff, 0x80000000, 0xfffffff0, 0xfffffffc, 0xffffffff),
   fc.integer({ min: 0, max: 0xffffffff }),
@@ -34,7 +34,7 @@ const mutated = fc
     return Buffer.concat([bytes, tail]);
   });
 
-/** Whole and valid, with a description that nobody's build wrote. */
+/** A valid image with a random description. */
 const described = fc.uint8Array({ minLength: 1, maxLength: 200 }).chain((said) =>
   fc.integer({ min: DESCRIPTION + 4, max: DESCRIPTION + 256 - said.length }).map((at) => {
     const bytes = Buffer.from(image);
@@ -58,17 +58,17 @@ export const hostileFile = fc.record({
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes)) },
   ),
   chunk: fc.integer({ min: 1, max: 5_000 }),
-  /** What the store says of its size, where that is not true. */
+  /** A wrong size, as if S3 reported it. */
   lie: fc.option(fc.nat(10_000), { freq: 10 }),
   acceptEsp8266: fc.boolean(),
   allowWithoutDescriptor: fc.boolean(),
 });
 
-/** A message is shown to people and kept in a row. */
+/** Maximum length of a message, which is displayed and stored in a row. */
 const MAX_MESSAGE = 2_000;
 const MAX_KEPT = 16 * 1024;
 
-/** @throws Error unless the inspection ends with a verdict that can be kept and shown */
+/** @throws Error unless the inspection ends with a verdict that can be stored and displayed */
 export async function checkFile(file: typeof hostileFile extends fc.Arbitrary<infer T> ? T : never): Promise<void> {
   const { bytes, chunk, lie, ...kinds } = file;
   async function* chunks() {

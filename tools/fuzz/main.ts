@@ -9,9 +9,9 @@ Feeds what reads bytes of others with hostile ones, and stops at the first that 
   --runs N    inputs a target (1000000)
   --seed N    to repeat a run (the time)`;
 
-/** After each of these rounds the heap is looked at. */
-const RUNS_A_ROUND = 50_000;
-/** What the heap may grow by, however many inputs there were. */
+/** The heap is measured after this number of runs. */
+const RUNS_PER_ROUND = 50_000;
+/** Maximum growth of the heap for any number of inputs. */
 const MAX_GROWTH_MIB = 32;
 
 async function fuzz(name: string, runs: number, seed: number): Promise<boolean> {
@@ -20,9 +20,9 @@ async function fuzz(name: string, runs: number, seed: number): Promise<boolean> 
     throw new Error(`there is no target ${name}; there are ${Object.keys(TARGETS).join(', ')}`);
   const since = Date.now();
   let first: number | undefined;
-  for (let done = 0; done < runs; done += RUNS_A_ROUND) {
-    const numRuns = Math.min(RUNS_A_ROUND, runs - done);
-    const result = await fc.check(property, { numRuns, seed: seed + done / RUNS_A_ROUND });
+  for (let done = 0; done < runs; done += RUNS_PER_ROUND) {
+    const numRuns = Math.min(RUNS_PER_ROUND, runs - done);
+    const result = await fc.check(property, { numRuns, seed: seed + done / RUNS_PER_ROUND });
     if (result.failed) {
       console.error(fc.defaultReportMessage(result));
       return false;

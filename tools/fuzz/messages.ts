@@ -5,7 +5,7 @@ import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
 import { hostileObject, hostileText, hostileValue } from './hostile.ts';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
-/** What the database takes of a device is no more than this, whatever it says (a row of the Data API holds 64 KB). */
+/** Maximum size of the stored data of a message; a row of the Data API has at most 64 KB. */
 const MAX_KEPT_BYTES = 16 * 1024;
 const MAX_REASON = 2_000;
 
@@ -13,8 +13,8 @@ const STATUS_FIELDS = `firmware_version device_model device_id online mac mac_ad
   signal_strength_dbm timestamp heap`.split(/\s+/);
 const OTA_FIELDS = 'status state percent success result_code message version target_version device_id'.split(' ');
 
-/** As deep as 128 KB of payload can be, which is what AWS IoT takes. */
-const MOST_LEVELS = 60_000;
+/** The maximum depth of a payload of 128 KB, the limit of AWS IoT. */
+const MAX_LEVELS = 60_000;
 const MAX_KEPT_LEVELS = 20;
 const deep = (levels: number) =>
   Buffer.from(`{"state":"x","success":true,"a":${'['.repeat(levels)}${']'.repeat(levels)}}`);
@@ -36,14 +36,14 @@ const bytes = fc.oneof(
   { weight: 24, arbitrary: payload.map((value) => Buffer.from(JSON.stringify(value))) },
   { weight: 4, arbitrary: fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array)) },
   { weight: 4, arbitrary: hostileText.map((text) => Buffer.from(text)) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: MOST_LEVELS }).map(deep) },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: MAX_LEVELS }).map(deep) },
 );
 const topic = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('paku/edge/van-1/status', 'paku/devices/van-1/ota/result') },
   { weight: 1, arbitrary: hostileText.map((id) => `paku/edge/${id}/status`) },
 );
 
-/** What stands on a queue: mostly what the rules put there, of devices that send what they like. */
+/** The body of a queue message: mostly in the format of the topic rules, with any payload. */
 export const queueBody = fc.oneof(
   {
     weight: 8,
@@ -67,7 +67,7 @@ function toJson(value: object): string {
   return JSON.stringify(value);
 }
 
-/** @throws Error unless the body becomes a message, or a rejection, that the database can hold as it is */
+/** @throws Error unless the body becomes a message or a rejection that can be stored unchanged */
 export function checkStatus(body: string): void {
   checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
     const result = parseStatus(message);
@@ -81,7 +81,7 @@ export function checkStatus(body: string): void {
   });
 }
 
-/** @throws Error unless each kind of report, read of the body, is one that the database can hold as it is */
+/** @throws Error unless the body becomes a report of each kind, or a rejection, that can be stored unchanged */
 export function checkOta(body: string): void {
   checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
     for (const kind of ['status', 'progress', 'result'] as const) {
@@ -111,7 +111,9 @@ function checkReason(reason: string): void {
   checkStorable({ reason });
 }
 
-/** Neither NUL nor half of a surrogate pair, which PostgreSQL refuses, and no more than a row holds. */
+/**
+ * Checks that there is no NUL and no half of a surrogate pair, which PostgreSQL refuses, and that the value fits a row.
+ */
 function checkStorable(value: object): void {
   const text = JSON.stringify(value);
   check(!/\\u0000|\\ud[89a-f]/i.test(text.replaceAll('\\\\', '')), `toStorable: ${text}`);

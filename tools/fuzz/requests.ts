@@ -19,7 +19,7 @@ const document = JSON.parse(readFileSync(new URL('../../docs/openapi.json', impo
   paths: Record<string, Record<string, Operation>>;
 };
 
-/** What some of it may be, so that not everything is refused at the door. */
+/** Valid values, so that not every request is refused by the schema. */
 const KNOWN = ['d0', 'd1', 'esp32-s3', '2.0.0', 'r', '1', 'beta', 'firmware/2.0.0/esp32-s3.bin', 'status'];
 const cursor = hostileValue.map((value) => Buffer.from(JSON.stringify(value) ?? '').toString('base64url'));
 const text = fc.oneof(
@@ -29,7 +29,7 @@ const text = fc.oneof(
   { weight: 1, arbitrary: cursor },
 );
 
-/** Mostly of the type that the schema asks for, and then of any content. */
+/** A value that mostly has the type of the schema, with any content. */
 function likely(schema: Schema): fc.Arbitrary<unknown> {
   return fc.oneof({ weight: 5, arbitrary: typed(schema) }, { weight: 1, arbitrary: hostileValue });
 }
@@ -88,7 +88,7 @@ function requestsOf(path: string, method: string, { parameters = [], requestBody
     });
 }
 
-/** As a client that is not to be trusted: what cannot be encoded is sent as it is. */
+/** Encodes a value for a path; what cannot be encoded is sent unchanged, as a hostile client could. */
 function encode(value: string): string {
   try {
     return encodeURIComponent(value);
@@ -111,9 +111,9 @@ export const hostileRequest: fc.Arbitrary<HostileRequest> = fc.oneof(
   { weight: 2, arbitrary: anyPath },
 );
 
-/** The API on a database, with an eye on the statements that it runs. */
+/** The API on a database, with a record of its statements. */
 export class WatchedApi {
-  /** Texts of statements, each once: a value that were written into one would make it another. */
+  /** The distinct texts of statements. A value that is written into a statement would add another text. */
   readonly statements = new Set<string>();
   readonly #api: TestApi;
 
@@ -127,7 +127,7 @@ export class WatchedApi {
     this.#api = new TestApi(watched, () => new Date('2026-03-02T12:00:00Z'));
   }
 
-  /** @throws Error unless the request is answered as its sender deserves: never by a failure of the service */
+  /** @throws Error unless the request is answered without a failure of the service */
   async check({ method, path, body, etag }: HostileRequest): Promise<void> {
     const headers = { 'content-type': 'application/json', ...(etag === undefined ? {} : { 'if-match': etag }) };
     const init = { method, headers, ...(body === undefined ? {} : { body }) };

@@ -5,20 +5,20 @@ import { checkOta, checkStatus, queueBody } from './messages.ts';
 
 type Property = fc.IAsyncProperty<[unknown]>;
 
-/** A decoder of a few milliseconds that takes this long hangs. */
-const HANGS_AFTER_MS = 5_000;
+/** A decoder takes a few milliseconds; one that takes this long hangs. */
+const TIMEOUT_MS = 5_000;
 
 function property<T>(input: fc.Arbitrary<T>, check: (value: T) => void | Promise<void>): Property {
   const timed = async (value: T) => {
     const since = performance.now();
     await check(value);
     const took = performance.now() - since;
-    if (took > HANGS_AFTER_MS) throw new Error(`took ${Math.round(took)} ms`);
+    if (took > TIMEOUT_MS) throw new Error(`took ${Math.round(took)} ms`);
   };
   return fc.asyncProperty(input, timed) as unknown as Property;
 }
 
-/** What reads bytes of others, and needs nothing else. */
+/** Readers of untrusted bytes that need no database. */
 export const TARGETS: Readonly<Record<string, Property>> = {
   images: property(hostileFile, checkFile),
   statuses: property(queueBody, checkStatus),

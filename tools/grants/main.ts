@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { synthesize } from '../../local/start/index.ts';
 import { ASSEMBLY } from '../../test/support/assembly.ts';
-import { GrantBook, isDoneByAws } from '../../test/support/grant-book.ts';
+import { GrantRecorder, isDoneByAws } from '../../test/support/grant-recorder.ts';
 import { STORIES } from '../../test/support/grant-story.ts';
 import { startTestSystem, type TestSystem } from '../../test/support/system.ts';
 
@@ -12,51 +12,51 @@ about ten minutes for all of them.
 
   words   only grants that contain one of them: npm run grants -- DispatchRole s3:`;
 
-/** How long a story may take until it counts as failed; they take a few seconds each. */
-const PATIENCE_MS = 20_000;
+/** A story takes a few seconds, and counts as failed after this time. */
+const TIMEOUT_MS = 20_000;
 const POLL_MS = 100;
 
-/** Every grant, as a start enters them. */
+/** All grants of the templates. */
 async function allGrants(): Promise<string[]> {
-  const book = new GrantBook();
-  const system = await startTestSystem(ASSEMBLY, {}, {}, book);
+  const grants = new GrantRecorder();
+  const system = await startTestSystem(ASSEMBLY, {}, {}, grants);
   await system.close();
-  return book.all.filter((text) => !isDoneByAws(text));
+  return grants.all.filter((text) => !isDoneByAws(text));
 }
 
-/** @returns which story fails without the grant, and how; undefined where none does */
+/** @returns the first story that fails without the grant, and its error; undefined if none does */
 async function firstFailure(grant: string): Promise<string | undefined> {
-  const book = new GrantBook(grant);
-  const start = await Promise.allSettled([startTestSystem(ASSEMBLY, {}, {}, book)]).then(([started]) => started);
+  const grants = new GrantRecorder(grant);
+  const start = await Promise.allSettled([startTestSystem(ASSEMBLY, {}, {}, grants)]).then(([started]) => started);
   if (start.status === 'rejected') return `the start: ${firstLine(start.reason)}`;
   const system = start.value;
   try {
     for (const { name, play } of STORIES) {
-      const failure = await failureOf(play(system, book), book);
+      const failure = await failureOf(play(system, grants), grants);
       if (failure !== undefined) return `${name}: ${failure}`;
     }
     return undefined;
   } finally {
-    await closeAnyway(system);
+    await closeIgnoringErrors(system);
   }
 }
 
-/** A story has failed as soon as a call of it was refused: what a function does then may take it minutes. */
-async function failureOf(story: Promise<unknown>, book: GrantBook): Promise<string | undefined> {
+/** The error of a story. A story has failed when a call was refused, because its function may retry for minutes. */
+async function failureOf(story: Promise<unknown>, grants: GrantRecorder): Promise<string | undefined> {
   const outcome = story.then(
     () => 'ended',
     (error: unknown) => firstLine(error),
   );
-  for (let waited = 0; waited < PATIENCE_MS; waited += POLL_MS) {
+  for (let waited = 0; waited < TIMEOUT_MS; waited += POLL_MS) {
     const end = await Promise.race([outcome, delay(POLL_MS, undefined)]);
-    if (book.refused.length > 0) return `refused ${book.refused[0]}`;
+    if (grants.refused.length > 0) return `refused ${grants.refused[0]}`;
     if (end !== undefined) return end === 'ended' ? undefined : end;
   }
-  return `not ended after ${PATIENCE_MS / 1000} s`;
+  return `not ended after ${TIMEOUT_MS / 1000} s`;
 }
 
-/** What was refused is known by now. */
-const closeAnyway = (system: TestSystem) => system.close().catch(() => {});
+/** Closes a system; refused calls were already recorded. */
+const closeIgnoringErrors = (system: TestSystem) => system.close().catch(() => {});
 
 const firstLine = (error: unknown) => (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
 
@@ -77,5 +77,5 @@ async function main(): Promise<void> {
 }
 
 await main();
-// Clients of a story that was given up may still wait for an answer.
+// Clients of a story that timed out may still wait for an answer.
 process.exit();

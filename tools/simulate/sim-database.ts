@@ -11,15 +11,15 @@ import {
 import { readMigrations } from '../../test/support/migrations.ts';
 
 /**
- * The whole schema on PGlite in this process: the same SQL, parameters and answers as by the Data API, without the HTTP
- * between, so that weeks can be simulated in seconds.
+ * Opens the schema on PGlite in this process. SQL, parameters and answers are those of the Data API, but there is no
+ * HTTP, so that weeks can be simulated in seconds.
  */
 export async function openSimDatabase(): Promise<{ database: Database; close(): Promise<void> }> {
   const engine = await openPglite();
   let release = () => {};
   const query = await new Promise<Query>((resolve) => {
-    void engine.use({ role: undefined, statementTimeoutMs: 0 }, (given) => {
-      resolve(given);
+    void engine.use({ role: undefined, statementTimeoutMs: 0 }, (query) => {
+      resolve(query);
       return new Promise<void>((end) => {
         release = end;
       });

@@ -1,31 +1,31 @@
 import type { RandomSource } from '../../fleet/random.ts';
 
-/** What happens when a device installs a build. */
+/** The outcome of installing a build. */
 export type BuildOutcome =
   | 'runs'
   | 'boots back'
-  /** Boots, lives a minute, boots back. */
+  /** Boots, runs for a minute, and is rolled back. */
   | 'dies young'
-  /** Says success and goes on as before. */
+  /** Reports success and keeps running the old version. */
   | 'never reboots'
-  /** Acknowledges and is never heard of again. */
+  /** Acknowledges the command and sends nothing more. */
   | 'silent'
   | { readonly failsWith: number }
-  /** Runs, and calls itself something else. */
-  | { readonly callsItself: string };
+  /** Runs and reports another version. */
+  | { readonly embeddedVersion: string };
 
 export interface SimDeviceOptions {
   readonly id: string;
   readonly version: string;
   readonly family: 'devices' | 'edge' | 'both';
-  /** Seconds awake and asleep in turn; undefined: always awake. */
+  /** Alternating seconds awake and asleep; undefined means always awake. */
   readonly sleep?: { readonly awake: number; readonly asleep: number } | undefined;
-  /** Share of its own messages that get lost. */
+  /** Share of the device's messages that are lost. */
   readonly loss: number;
   readonly install: (version: string, attempt: number) => BuildOutcome;
 }
 
-/** What a device does at some second of the simulation. */
+/** An action of a device at a second of the simulation. */
 export type SimAction =
   | { readonly kind: 'status'; readonly version?: string }
   | { readonly kind: 'accepted'; readonly version: string }
@@ -40,12 +40,12 @@ export interface SimCommand {
   readonly version: string;
 }
 
-/** A device as its contract describes it, on the level of messages: when it says what. Times are seconds. */
+/** A device that is simulated on the level of messages. Times are seconds. */
 export class SimDevice {
   readonly options: SimDeviceOptions;
   version: string;
   bootedAt = 0;
-  /** A device that is switched off for good. */
+  /** True if the device is off permanently. */
   isOff = false;
   commands = 0;
   readonly #random: RandomSource;
@@ -65,7 +65,7 @@ export class SimDevice {
     return sleep === undefined || (second + this.#phase) % (sleep.awake + sleep.asleep) < sleep.awake;
   }
 
-  /** The first second from `second` on at which it wakes; undefined for one that never sleeps. */
+  /** The next second at which the device wakes; undefined if it never sleeps. */
   nextWake(second: number): number | undefined {
     const { sleep } = this.options;
     if (sleep === undefined) return undefined;
@@ -73,8 +73,8 @@ export class SimDevice {
     return second + (cycle - ((second + this.#phase) % cycle));
   }
 
-  /** The broker holds a client for connected for a while after it fell asleep. */
-  looksConnected(second: number): boolean {
+  /** The broker considers a client connected for some time after it fell asleep. */
+  appearsConnected(second: number): boolean {
     return this.isAwake(second) || (!this.isOff && this.isAwake(second - 90));
   }
 
@@ -82,7 +82,7 @@ export class SimDevice {
     return this.#random() < this.options.loss;
   }
 
-  /** What it does about a command. Nothing, where it does not listen on that family. */
+  /** The actions after a command; none if the device does not subscribe to that topic family. */
   onCommand(second: number, { family, token, version }: SimCommand): [number, SimAction][] {
     if (this.options.family !== 'both' && this.options.family !== family) return [];
     this.commands++;
@@ -92,7 +92,7 @@ export class SimDevice {
     ];
   }
 
-  /** What follows when the link was opened, or refused. */
+  /** The actions after the download link was opened or refused. */
   onDownload(second: number, isOpen: boolean, version: string, attempt: number): [number, SimAction][] {
     if (!isOpen) return [[second + 1, { kind: 'result', version, code: 2 }]];
     const outcome = this.options.install(version, attempt);
@@ -127,7 +127,7 @@ export class SimDevice {
         [boot + 60, { kind: 'boot', version: old }],
         [boot + 90, { kind: 'status' }],
       ];
-    const name = outcome === 'runs' ? version : outcome.callsItself;
+    const name = outcome === 'runs' ? version : outcome.embeddedVersion;
     return [
       [boot, { kind: 'boot', version: name }],
       [boot + 60, { kind: 'status' }],
@@ -136,5 +136,5 @@ export class SimDevice {
   }
 }
 
-/** Many that wake in the same minute are stored together, as in a batch of the queue. */
+/** Devices that wake in the same minute are stored together, as in a batch of the queue. */
 const wholeMinutes = (seconds: number) => Math.floor(seconds / 60) * 60;

@@ -12,27 +12,27 @@ import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-st
 import { openSimDatabase } from './sim-database.ts';
 import { type SimAction, SimDevice, type SimDeviceOptions } from './sim-device.ts';
 
-/** Messages that fall into one step are delivered together, in any order of the queues. */
+/** Messages of one step are delivered together, with the queues in any order. */
 const STEP_SECONDS = 15;
 const TICK_SECONDS = 60;
-/** Where nothing happens the orchestrator's looks are simulated this far apart. */
+/** Interval of ticks while nothing happens. */
 const IDLE_TICK_SECONDS = 600;
 const SECRET = 'simulated';
 const EPOCH = Date.UTC(2026, 0, 5, 8);
 
-/** What goes wrong between the parts; nothing does by default. */
+/** Faults between the parts of the system. @default none */
 export interface Chaos {
   /** Share of messages that are delivered twice. */
   readonly duplicates: number;
-  /** Messages are delivered up to this much later than they were received. */
+  /** Maximum delay between the receive time and the delivery of a message. */
   readonly delaySeconds: number;
-  /** Share of statements at which the function dies, before or after the statement has worked. */
+  /** Share of statements at which the function crashes, before or after the statement is run. */
   readonly crashes: number;
-  /** Seconds for which it goes wrong; afterwards all is well. */
+  /** The faults end after this time. */
   readonly lastsSeconds: number;
 }
 
-/** `publish`: the broker takes every command, and says nothing about its device. */
+/** With `publish`, the broker accepts every command and reports nothing about the device. */
 export type Transport = 'direct' | 'publish';
 
 const CALM: Chaos = { duplicates: 0, delaySeconds: 0, crashes: 0, lastsSeconds: 0 };
@@ -49,18 +49,18 @@ const makeCommands = commandMaker({
 });
 
 /**
- * The service's own policy and SQL on a fleet of message-level devices, with virtual time and a seed: the transport is
- * simulated, nothing else.
+ * Runs the policy and SQL of the service with a simulated fleet, virtual time and a seed. Only devices and transport are
+ * simulated.
  */
 export class Simulation {
   readonly sql: Database;
   readonly devices = new Map<string, SimDevice>();
   readonly close: () => Promise<void>;
   readonly random: RandomSource;
-  /** Seconds since the simulation began. */
+  /** Seconds since the start of the simulation. */
   second = 0;
   sends = 0;
-  /** What was delivered to devices, by update and attempt. */
+  /** The commands that devices received. */
   readonly commands: {
     readonly second: number;
     readonly id: number;
@@ -95,8 +95,8 @@ export class Simulation {
     this.random = random;
   }
 
-  /** The database without crashes, for who looks on. */
-  get calmSql(): Database {
+  /** The database without crashes, for observers. */
+  get reliableSql(): Database {
     return this.#calmSql;
   }
 
@@ -112,8 +112,8 @@ export class Simulation {
     return share > 0 && this.second > 0 && this.second < this.#chaos.lastsSeconds && this.random() < share;
   }
 
-  /** Work that a crash may end anywhere. @returns undefined when it did */
-  async #survive<T>(work: () => Promise<T>): Promise<T | undefined> {
+  /** Runs work that a crash can end at any statement. @returns undefined after a crash */
+  async #runUnlessCrashed<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();
     } catch (error) {
@@ -126,7 +126,7 @@ export class Simulation {
     return this.#at(this.second);
   }
 
-  /** Devices that report once, as they are. */
+  /** Adds devices that report once. */
   async addDevices(options: readonly SimDeviceOptions[]): Promise<void> {
     const added = options.map((each) => new SimDevice(each, this.random));
     for (const device of added) this.devices.set(device.options.id, device);
@@ -145,7 +145,7 @@ export class Simulation {
     );
   }
 
-  /** Goes on until the condition holds, asked every simulated minute. @returns false when time ran out */
+  /** Runs until the condition is true; it is checked every simulated minute. @returns false after the limit */
   async runUntil(condition: () => Promise<boolean>, limitSeconds: number): Promise<boolean> {
     const end = this.second + limitSeconds;
     for (; this.second < end; this.second += STEP_SECONDS) {
@@ -155,7 +155,7 @@ export class Simulation {
     return false;
   }
 
-  /** One step: what devices say is delivered, what is owed is sent, and when it is time the orchestrator looks. */
+  /** One step: delivers messages of devices, sends pending updates, and runs the orchestrator when it is due. */
   async step(): Promise<void> {
     const due = this.#agenda.get(this.second) ?? [];
     this.#agenda.delete(this.second);
@@ -165,7 +165,7 @@ export class Simulation {
       if (wasBusy) this.#nextTick = Math.min(this.#nextTick, this.second);
       return;
     }
-    const tick = await this.#survive(async () => {
+    const tick = await this.#runUnlessCrashed(async () => {
       const done = await runTick(this.sql, this.now, async (ids) => {
         for (const id of ids) this.#dispatchQueue.add(id);
       });
@@ -210,23 +210,23 @@ export class Simulation {
     const queues = [arrived.filter(isStatus), arrived.filter((message) => !isStatus(message))];
     if (this.random() < 0.5) queues.reverse();
     for (const queue of queues) {
-      if ((await this.#survive(() => this.#store(queue))) === undefined) this.#redeliver(queue);
+      if ((await this.#runUnlessCrashed(() => this.#store(queue))) === undefined) this.#redeliver(queue);
     }
     return isBusy;
   }
 
-  /** Into a queue, from which it comes at least once, later, in any order. */
+  /** Puts a message on a queue, which delivers it at least once, later and in any order. */
   #send(message: Status | FamilyReport): void {
     const late = () => (this.#happens(1) ? Math.floor((this.random() * this.#chaos.delaySeconds) / STEP_SECONDS) : 0);
     const copies = this.#happens(this.#chaos.duplicates) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) this.#arrive(message, this.second + late() * STEP_SECONDS);
+    for (let copy = 0; copy < copies; copy++) this.#enqueueAt(message, this.second + late() * STEP_SECONDS);
   }
 
   #redeliver(messages: readonly (Status | FamilyReport)[]): void {
-    for (const message of messages) this.#arrive(message, this.second + STEP_SECONDS);
+    for (const message of messages) this.#enqueueAt(message, this.second + STEP_SECONDS);
   }
 
-  #arrive(message: Status | FamilyReport, second: number): void {
+  #enqueueAt(message: Status | FamilyReport, second: number): void {
     this.#transit.set(second, [...(this.#transit.get(second) ?? []), message]);
   }
 
@@ -241,18 +241,18 @@ export class Simulation {
     return true;
   }
 
-  /** As the download function does, but for many at once. */
+  /** Opens links like the download function, but many at once. */
   async #openLinks(fetches: readonly [SimDevice, SimAction & { kind: 'fetch' }][]): Promise<void> {
     const opened: (LinkTarget & { deviceId: string })[] = [];
     for (const [device, { token, version, attempt }] of fetches) {
       const target = parseLinkToken(token, SECRET);
       const link =
-        target === undefined ? undefined : await this.#survive(() => resolveLink(this.sql, target, this.now));
+        target === undefined ? undefined : await this.#runUnlessCrashed(() => resolveLink(this.sql, target, this.now));
       const isOpen = link?.kind === 'open';
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
       this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));
     }
-    await this.#survive(() => recordFetches(this.sql, opened, this.now));
+    await this.#runUnlessCrashed(() => recordFetches(this.sql, opened, this.now));
   }
 
   async #dispatch(): Promise<number> {
@@ -261,7 +261,7 @@ export class Simulation {
     let sent = 0;
     for (let start = 0; start < ids.length; start += 100) {
       const batch = ids.slice(start, start + 100);
-      const outcomes = await this.#survive(() =>
+      const outcomes = await this.#runUnlessCrashed(() =>
         dispatchUpdates(this.sql, batch, this.now, makeCommands, this.#command),
       );
       sent += outcomes?.length ?? 1;
@@ -273,7 +273,7 @@ export class Simulation {
     const { id } = command;
     const device = this.devices.get(command.clientId) as SimDevice;
     const unconfirmed = { id, attempt, outcome: 'unconfirmed', message: null, retryAt: null } as const;
-    if (this.#transport === 'direct' && !device.looksConnected(this.second)) {
+    if (this.#transport === 'direct' && !device.appearsConnected(this.second)) {
       const retryAt = new Date(now.getTime() + 3_600_000);
       return { id, attempt, outcome: 'absent', message: 'the device is not connected', retryAt };
     }
@@ -297,7 +297,7 @@ export class Simulation {
     }
   }
 
-  /** A device that sleeps says so each time it wakes; the heartbeats of the others say nothing new, and are left out. */
+  /** A sleeping device reports each time it wakes. Heartbeats of other devices are redundant and not simulated. */
   #planWake(device: SimDevice): void {
     const wake = device.nextWake(this.second);
     if (wake !== undefined) this.#plan(device, [[wake + 1, { kind: 'status' }]]);

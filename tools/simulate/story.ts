@@ -5,13 +5,13 @@ export interface StoryOptions {
   readonly seed: number;
   readonly devices: number;
   readonly build: keyof typeof BUILDS;
-  /** Shares of the fleet, 0 to 1. */
+  /** Shares of the fleet, from 0 to 1. */
   readonly sleepers: number;
   readonly newerFamily: number;
-  /** Of an otherwise good build: installations that fail with a code, and devices on which it never works. */
+  /** For a good build: share of installations that fail with a code, and of devices on which it never works. */
   readonly flaky: number;
   readonly broken: number;
-  /** Messages of devices that get lost. */
+  /** Share of the messages of devices that are lost. */
   readonly loss: number;
   readonly days: number;
 }
@@ -28,7 +28,7 @@ export const DEFAULT_STORY: StoryOptions = {
   days: 14,
 };
 
-/** How a build behaves on every device that installs it. */
+/** The outcome of each build on every device. */
 const BUILDS = {
   good: () => 'runs',
   'boots-back': () => 'boots back',
@@ -36,19 +36,19 @@ const BUILDS = {
   'never-reboots': () => 'never reboots',
   silent: () => 'silent',
   'fails-verification': () => ({ failsWith: 3 }),
-  misnamed: (version: string) => ({ callsItself: `${version}-dev` }),
+  misnamed: (version: string) => ({ embeddedVersion: `${version}-dev` }),
 } as const satisfies Record<string, (version: string) => BuildOutcome>;
 
 export const BUILD_NAMES = Object.keys(BUILDS) as StoryOptions['build'][];
 
-/** A rollout as a plain row makes it, from its first command to its end or its halt. */
+/** A rollout with default settings, from its first command to its end or its halt. */
 export interface Story {
   readonly ended: 'completed' | 'halted' | 'still running';
   readonly reason: string | null;
   readonly hours: number;
-  /** Devices that heard a command: not those that slept through it, or listen elsewhere. */
+  /** Devices that received a command. Devices that slept or use another topic family did not. */
   readonly reached: number;
-  /** Updates by state; open ones by theirs. */
+  /** Number of updates by state. */
   readonly states: Readonly<Record<string, number>>;
   readonly onTarget: number;
   readonly events: readonly { readonly minute: number; readonly type: string; readonly payload: object }[];
@@ -92,7 +92,7 @@ function makeFleet(options: StoryOptions, { random }: Simulation): SimDeviceOpti
   });
 }
 
-/** Also over when it was halted and what was downloading has ended. */
+/** True if the rollout has ended, or is halted and its downloads have ended. */
 async function hasEnded({ sql }: Simulation): Promise<boolean> {
   const [row] = await sql.query<{ ended: boolean }>(
     `SELECT completed_at IS NOT NULL OR paused_at IS NOT NULL AND NOT EXISTS (

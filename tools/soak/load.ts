@@ -8,9 +8,9 @@ import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { addRollout } from '../../test/support/rows.ts';
 
-/** Rollouts run side by side, one a model. */
+/** Rollouts run concurrently, one per model. */
 const MODELS = 10;
-/** Small and quick: what goes wrong is over within minutes, and no rollout stops because of it. */
+/** Short deadlines, so that failures end within minutes, and thresholds at which no rollout halts. */
 const RULES = {
   stages: [],
   max_in_flight: 10,
@@ -22,7 +22,7 @@ const RULES = {
   failure_threshold: 1,
 };
 const HEARTBEAT_SECONDS = 15;
-/** One image in so many does not boot, on one device in so many. */
+/** One of this many images does not boot, on one of this many devices. */
 const BAD = 20;
 
 export const openDatabase = ({ endpoints: { region, dataApi } }: LocalRuntime): Database =>
@@ -35,7 +35,7 @@ async function connectionOf(runtime: LocalRuntime, deviceId: string) {
   return { host, port, ca: read(caFile), cert: read(certificateFile), key: read(privateKeyFile) };
 }
 
-/** Virtual devices of ten models that report every 15 s. */
+/** Starts virtual devices of ten models that report every 15 s. */
 export async function startFleet(runtime: LocalRuntime, count: number): Promise<VirtualDevice[]> {
   const devices: VirtualDevice[] = [];
   for (let n = 0; n < count; n++) {
@@ -63,7 +63,7 @@ export async function startFleet(runtime: LocalRuntime, count: number): Promise<
   return devices;
 }
 
-/** Keeps a rollout to the next version going for each model. */
+/** Starts one rollout after the other for each model. */
 export class Releases {
   rollouts = 0;
   readonly #database: Database;
@@ -78,7 +78,7 @@ export class Releases {
     this.#bucket = s3.bucket;
   }
 
-  /** Models whose rollout is over get the next one. */
+  /** Starts the next rollout of each model whose rollout has ended. */
   async next(): Promise<void> {
     const busy = await this.#database.query<{ device_model: string }>(
       'SELECT device_model FROM rollout_configurations WHERE completed_at IS NULL',
@@ -111,8 +111,8 @@ export class Releases {
   }
 }
 
-/** A client of the broker that says whatever it is told to say, as a device of its own. */
-export class Voice {
+/** A device whose messages a script sends. */
+export class ScriptedDevice {
   readonly deviceId: string;
   readonly #client: MqttClient;
 
@@ -121,14 +121,14 @@ export class Voice {
     this.#client = client;
   }
 
-  static async open(runtime: LocalRuntime, deviceId: string): Promise<Voice> {
+  static async open(runtime: LocalRuntime, deviceId: string): Promise<ScriptedDevice> {
     const { host, port, ca, cert, key } = await connectionOf(runtime, deviceId);
     const client = await connectAsync({ protocol: 'mqtts', host, port, ca, cert, key, clientId: deviceId });
     client.on('error', () => {});
-    return new Voice(deviceId, client);
+    return new ScriptedDevice(deviceId, client);
   }
 
-  /** Another version is news, which is never absorbed. */
+  /** Sends a status. A new version is never treated as a redundant heartbeat. */
   status(version: string): void {
     const payload = JSON.stringify({ firmware_version: version, device_model: 'voice' });
     this.#client.publish(`paku/edge/${this.deviceId}/status`, payload);

@@ -10,8 +10,8 @@ import { synthesize } from '../../local/start/index.ts';
 import { ASSEMBLY } from '../../test/support/assembly.ts';
 import { interceptorsOf } from '../../test/support/faults.ts';
 import { findExceeded, findLost } from '../../test/support/losses.ts';
-import { AWAKE } from '../../test/support/system.ts';
-import { openDatabase, Releases, startFleet, Voice } from './load.ts';
+import { NEVER_IDLE } from '../../test/support/system.ts';
+import { openDatabase, Releases, ScriptedDevice, startFleet } from './load.ts';
 import { Probe, plot, quantile, type Sample } from './measure.ts';
 import { RandomFaults } from './random-faults.ts';
 import { findHeldUp, playStorm, type Storm } from './storm.ts';
@@ -53,10 +53,10 @@ function readNumber(name: 'minutes' | 'devices' | 'faults' | 'seed'): number {
 
 const TICK_SECONDS = 5;
 const LOOK_MS = 5_000;
-/** Longer than any deadline of an attempt times the attempts that a device has. */
-const LAST_MINUTES = 20;
+/** Longer than all attempts of a device with their deadlines. */
+const DRAIN_MINUTES = 20;
 
-/** New rollouts for so long, then until the last one has ended. @returns what was found wrong on the way */
+/** Starts new rollouts for some minutes, then waits until all have ended. @returns problems found meanwhile */
 async function work(releases: Releases, database: Database, minutes: number): Promise<string[]> {
   const wrong: string[] = [];
   const ends = Date.now() + minutes * 60_000;
@@ -72,18 +72,18 @@ async function work(releases: Releases, database: Database, minutes: number): Pr
 }
 
 async function untilRolloutsEnded(database: Database): Promise<string[]> {
-  const ends = Date.now() + LAST_MINUTES * 60_000;
+  const ends = Date.now() + DRAIN_MINUTES * 60_000;
   for (;;) {
     const open = await database.query<{ name: string }>(
       'SELECT name FROM rollout_configurations WHERE completed_at IS NULL ORDER BY name',
     );
     if (open.length === 0) return [];
-    if (Date.now() > ends) return open.map(({ name }) => `${name} has not ended ${LAST_MINUTES} minutes later`);
+    if (Date.now() > ends) return open.map(({ name }) => `${name} has not ended ${DRAIN_MINUTES} minutes later`);
     await delay(LOOK_MS);
   }
 }
 
-/** Devices that are neither where their newest update was to bring them nor have a reason. */
+/** Devices that do not run the version of their newest update, and whose update has no reason. */
 const findUnexplained = (database: Database) =>
   database.query<{ device_id: string }>(
     `SELECT d.device_id, u.status, u.error_message FROM devices AS d
@@ -113,8 +113,8 @@ function summarize(samples: readonly Sample[]) {
   };
 }
 
-/** Of the process, which is system, fleet and the ledger of what the rules took. */
-const MOST_MEGABYTES = 1_536;
+/** Memory limit of the process, which contains the system, the fleet and the record of messages. */
+const MAX_MEGABYTES = 1_536;
 
 async function main(): Promise<void> {
   const [minutes, devices] = [readNumber('minutes'), readNumber('devices')];
@@ -127,13 +127,13 @@ async function main(): Promise<void> {
     databaseUrl: process.env.DATABASE_URL,
     ports: { mqtt: 0, aws: 0, api: 0 },
     tickSeconds: TICK_SECONDS,
-    variables: AWAKE,
+    variables: NEVER_IDLE,
     interceptors: interceptorsOf(faults),
   });
   const database = openDatabase(runtime);
   const fleet = await startFleet(runtime, devices);
   const releases = new Releases(runtime, database);
-  const voice = await Voice.open(runtime, 'probe');
+  const voice = await ScriptedDevice.open(runtime, 'probe');
   const probe = new Probe(voice, database);
   faults.share = values.storm ? 0 : readNumber('faults');
   console.log(`${devices} devices, ${values.storm ? 'a storm' : `${minutes} minutes`}, ${faults.share} of calls fail`);
@@ -149,21 +149,21 @@ async function main(): Promise<void> {
   await probe.end();
   await runtime.idle();
   for (const found of await findUnexplained(database)) wrong.push(`no reason: ${JSON.stringify(found)}`);
-  const taken = faults.taken.filter(({ topic }) => !topic.includes('/flood/'));
-  for (const found of await findLost(database, taken)) wrong.push(`lost: ${JSON.stringify(found)}`);
+  const queued = faults.queued.filter(({ topic }) => !topic.includes('/flood/'));
+  for (const found of await findLost(database, queued)) wrong.push(`lost: ${JSON.stringify(found)}`);
   const outcomes = await database.query(
     'SELECT status, count(*)::integer AS updates FROM device_update_status GROUP BY 1 ORDER BY 1',
   );
   const { megabytes, ...latencies } = summarize(probe.samples);
-  if (megabytes.most > MOST_MEGABYTES) wrong.push(`the process grew to ${megabytes.most} MB`);
+  if (megabytes.most > MAX_MEGABYTES) wrong.push(`the process grew to ${megabytes.most} MB`);
   const result = {
     devices,
     minutes: Math.round(probe.second / 60),
     database: process.env.DATABASE_URL === undefined ? 'PGlite' : 'PostgreSQL',
     rollouts: releases.rollouts,
     outcomes,
-    messages: faults.taken.length,
-    faults: faults.met,
+    messages: faults.queued.length,
+    faults: faults.injected,
     ...latencies,
     megabytes,
     storm,

@@ -1,31 +1,31 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../core/db/index.ts';
-import type { Voice } from './load.ts';
+import type { ScriptedDevice } from './load.ts';
 
 export interface Sample {
-  /** Seconds since the beginning. */
+  /** Seconds since the start. */
   readonly second: number;
   /** Memory of the whole process. */
   readonly megabytes: number;
-  /** How long it took from a status to its row; null: not within a minute. */
+  /** Time from a status to its row; null means more than a minute. */
   readonly latencyMs: number | null;
 }
 
 const EVERY_MS = 2_000;
 const POLL_MS = 50;
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
-/** Asks every two seconds how long a status takes from the device to the database, and how large the process is. */
+/** Measures every two seconds how long a status takes from the device to the database, and the size of the process. */
 export class Probe {
   readonly samples: Sample[] = [];
-  readonly #voice: Voice;
+  readonly #voice: ScriptedDevice;
   readonly #database: Database;
   readonly #beganAt = Date.now();
   #isOver = false;
   #count = 0;
   readonly #run: Promise<void>;
 
-  constructor(voice: Voice, database: Database) {
+  constructor(voice: ScriptedDevice, database: Database) {
     this.#voice = voice;
     this.#database = database;
     this.#run = this.#sampleOnAndOn();
@@ -54,7 +54,7 @@ export class Probe {
     const sentAt = Date.now();
     const version = `probe-${++this.#count}`;
     this.#voice.status(version);
-    while (Date.now() - sentAt < PATIENCE_MS) {
+    while (Date.now() - sentAt < TIMEOUT_MS) {
       const rows = await this.#database.query(
         'SELECT 1 FROM devices WHERE device_id = :id AND current_firmware_version = :version',
         {
@@ -76,10 +76,10 @@ export const quantile = (values: readonly number[], share: number): number | nul
 
 const [WIDTH, HEIGHT, MARGIN] = [800, 240, 50];
 
-/** Latency (left) and memory (right) over time. */
+/** A plot of latency (left) and memory (right) over time. */
 export function plot(samples: readonly Sample[], title: string): string {
   const end = Math.max(1, ...samples.map(({ second }) => second));
-  const latencies = samples.map(({ second, latencyMs }) => [second, (latencyMs ?? PATIENCE_MS) / 1000] as const);
+  const latencies = samples.map(({ second, latencyMs }) => [second, (latencyMs ?? TIMEOUT_MS) / 1000] as const);
   const memory = samples.map(({ second, megabytes }) => [second, megabytes] as const);
   const top = (points: readonly (readonly [number, number])[]) => Math.max(1, ...points.map(([, y]) => y)) * 1.1;
   const line = (points: readonly (readonly [number, number])[], colour: string) => {

@@ -1,8 +1,8 @@
 import type { RandomSource } from '../../fleet/random.ts';
 import type { Call, Fault, Faults } from '../../test/support/faults.ts';
-import { readTaken, type TakenMessage } from '../../test/support/losses.ts';
+import { parseQueuedMessage, type QueuedMessage } from '../../test/support/losses.ts';
 
-/** What may happen to any call. */
+/** Faults of any call. */
 const ANYWHERE: readonly Fault[] = [
   { kind: 'reset' },
   { kind: 'answer-lost' },
@@ -11,7 +11,7 @@ const ANYWHERE: readonly Fault[] = [
   { kind: 'killed', when: 'after' },
 ];
 const refused = (code: string, status: number): Fault => ({ kind: 'refused', code, status });
-/** What a service says when it is not well. */
+/** Faults by service. */
 const OF_SERVICE: Readonly<Record<string, readonly Fault[]>> = {
   'rds-data': [refused('DatabaseResumingException', 400), refused('ServiceUnavailableError', 503)],
   s3: [refused('SlowDown', 503), { kind: 'answer-cut' }],
@@ -22,12 +22,12 @@ const OF_SERVICE: Readonly<Record<string, readonly Fault[]>> = {
   ],
 };
 
-/** Faults of every kind in a share of all calls, queues and rules, and a ledger of what the rules took. */
+/** Random faults in a share of all calls, queues and rules, and a record of the messages that the rules queued. */
 export class RandomFaults implements Faults {
-  readonly taken: TakenMessage[] = [];
-  /** How many there were of each kind. */
-  readonly met: Record<string, number> = {};
-  /** 0 to 1; 0 ends them. */
+  readonly queued: QueuedMessage[] = [];
+  /** Number of faults by kind. */
+  readonly injected: Record<string, number> = {};
+  /** Share of calls with a fault, from 0 to 1. */
   share: number;
   readonly #random: RandomSource;
 
@@ -45,8 +45,8 @@ export class RandomFaults implements Faults {
   };
 
   onSend = (queue: string, body: string, sentAt: Date): readonly number[] => {
-    const taken = queue.includes('DeadLetters') ? undefined : readTaken(body, sentAt);
-    if (taken !== undefined) this.taken.push(taken);
+    const queued = queue.includes('DeadLetters') ? undefined : parseQueuedMessage(body, sentAt);
+    if (queued !== undefined) this.queued.push(queued);
     if (!this.#happens()) return [0];
     this.#count('queue delivers late, and twice');
     return [this.#late(), this.#late()];
@@ -63,6 +63,6 @@ export class RandomFaults implements Faults {
   #happens = () => this.#random() < this.share;
 
   #count(what: string): void {
-    this.met[what] = (this.met[what] ?? 0) + 1;
+    this.injected[what] = (this.injected[what] ?? 0) + 1;
   }
 }

@@ -3,7 +3,7 @@ import type { Database } from '../../core/db/index.ts';
 import type { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { addDevices, addRelease, addRollout } from '../../test/support/rows.ts';
-import { Voice } from './load.ts';
+import { ScriptedDevice } from './load.ts';
 import { type Probe, quantile } from './measure.ts';
 
 export interface StormOptions {
@@ -13,7 +13,7 @@ export interface StormOptions {
   readonly probe: Probe;
 }
 
-/** Each part: how long a status took meanwhile, in ms, and how long after it until all was as before. */
+/** A part of the storm: latencies of a status in ms, and the time to recover. */
 export interface Part {
   readonly median: number | null;
   readonly p95: number | null;
@@ -28,20 +28,20 @@ export interface Storm {
   readonly tenfold: Part;
 }
 
-/** Nobody's status may take longer meanwhile, in 95 of 100 cases, nor the system longer until all is as before. */
-const MOST_STATUS_MS = 10_000;
+/** Limits of the 95th percentile of the latency, and of the time to recover. */
+const MAX_STATUS_MS = 10_000;
 const MOST_RECOVERY_SECONDS = 60;
 
 const QUIET_SECONDS = 60;
 const FLOOD_SECONDS = 60;
-/** What AWS IoT lets one connection publish. */
-const FLOOD_A_SECOND = 100;
+/** The limit of publishes per connection in AWS IoT. */
+const FLOOD_PER_SECOND = 100;
 const TENFOLD_SECONDS = 180;
 const HEARTBEAT_SECONDS = 15;
 
 /**
- * Everyone reconnects at once; one device floods; for three minutes ten times as much is said as usual. An update is owed
- * meanwhile, so that the system does not rest and absorb what says nothing new.
+ * All devices reconnect at once; one device floods; for three minutes there are ten times as many messages. A pending
+ * update prevents idle mode, in which redundant heartbeats are ignored.
  */
 export async function playStorm(options: StormOptions): Promise<Storm> {
   const { database } = options;
@@ -52,7 +52,7 @@ export async function playStorm(options: StormOptions): Promise<Storm> {
   const quiet = await measure(options, () => delay(QUIET_SECONDS * 1000));
   const reconnect = await measure(options, () => reconnectAll(options));
   const flood = await measure(options, () => floodByOne(options));
-  const tenfold = await measure(options, () => sayTenfold(options));
+  const tenfold = await measure(options, () => sendTenfold(options));
   await database.query('UPDATE rollout_configurations SET is_active = false, completed_at = now()');
   await database.query(
     `UPDATE device_update_status SET status = 'canceled', error_message = 'the storm is over', completed_at = now()`,
@@ -60,10 +60,10 @@ export async function playStorm(options: StormOptions): Promise<Storm> {
   return { quiet, reconnect, flood, tenfold };
 }
 
-/** Parts in which others were held up, or from which the system did not recover soon. */
+/** Parts with a latency or a time to recover above its limit. */
 export const findHeldUp = (storm: Storm): string[] =>
   Object.entries(storm).flatMap(([name, { p95, recoverySeconds }]: [string, Part]) => [
-    ...(p95 !== null && p95 <= MOST_STATUS_MS ? [] : [`${name}: 95 % of the statuses took up to ${p95} ms`]),
+    ...(p95 !== null && p95 <= MAX_STATUS_MS ? [] : [`${name}: 95 % of the statuses took up to ${p95} ms`]),
     ...(recoverySeconds <= MOST_RECOVERY_SECONDS ? [] : [`${name}: recovered after ${recoverySeconds} s`]),
   ]);
 
@@ -83,7 +83,7 @@ async function measure(
   return more === undefined ? part : { ...part, more };
 }
 
-/** Until everyone's status has arrived. */
+/** Reconnects all devices and waits until their statuses have arrived. */
 async function reconnectAll({ fleet, database }: StormOptions): Promise<Record<string, unknown>> {
   await Promise.all(fleet.map((device) => device.stop()));
   const beganAt = Date.now();
@@ -100,10 +100,10 @@ async function reconnectAll({ fleet, database }: StormOptions): Promise<Record<s
 }
 
 async function floodByOne({ runtime, database }: StormOptions): Promise<Record<string, unknown>> {
-  const voice = await Voice.open(runtime, 'flood');
+  const voice = await ScriptedDevice.open(runtime, 'flood');
   let said = 0;
   for (let tenth = 0; tenth < FLOOD_SECONDS * 10; tenth++) {
-    for (let n = 0; n < FLOOD_A_SECOND / 10; n++) voice.progress(said++ % 100);
+    for (let n = 0; n < FLOOD_PER_SECOND / 10; n++) voice.progress(said++ % 100);
     await delay(100);
   }
   await voice.close();
@@ -115,9 +115,9 @@ async function floodByOne({ runtime, database }: StormOptions): Promise<Record<s
   return { said, ...rows };
 }
 
-/** Statuses of a hundred more voices, beside those of the fleet. */
-async function sayTenfold({ runtime, fleet }: StormOptions): Promise<Record<string, unknown>> {
-  const voices = await Promise.all(Array.from({ length: 100 }, (_, n) => Voice.open(runtime, `voice-${n}`)));
+/** Sends statuses of a hundred more devices, in addition to the fleet. */
+async function sendTenfold({ runtime, fleet }: StormOptions): Promise<Record<string, unknown>> {
+  const voices = await Promise.all(Array.from({ length: 100 }, (_, n) => ScriptedDevice.open(runtime, `voice-${n}`)));
   const aSecond = (9 * fleet.length) / HEARTBEAT_SECONDS;
   const beganAt = Date.now();
   let said = 0;

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { nameOf, readTemplate, resourcesOf, templatesIn } from './templates.ts';
 
 /**
- * A cloud assembly like the new one, in which some functions have the bundles of the old one: what an account is like
- * while a deployment is under way.
- * @param names of those functions
- * @returns those of them whose bundles differ
- * @throws Error for a function that not both have
+ * Writes a cloud assembly like the new one in which some functions have the bundles of the old one, as in an account
+ * during a deployment.
+ * @param names the functions with old bundles
+ * @returns those whose bundles differ
+ * @throws Error for a function that one of the assemblies lacks
  */
 export function mixAssemblies(old: string, fresh: string, names: readonly string[], folder: string): string[] {
   cpSync(fresh, folder, { recursive: true });
@@ -31,7 +31,7 @@ export function mixAssemblies(old: string, fresh: string, names: readonly string
   return differing;
 }
 
-/** Which asset the code of each function is, by logical id. */
+/** The asset of the code of each function, by logical id. */
 function codeOf(assembly: string): ReadonlyMap<string, string> {
   const functions = Object.entries(resourcesOf(assembly)).filter(([, { Type }]) => Type === 'AWS::Lambda::Function');
   return new Map(functions.map(([logicalId, { Properties }]) => [logicalId, String(Properties?.Code?.S3Key)]));

@@ -8,7 +8,7 @@ import { synthesizeSources } from '../../local/start/index.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
 
-/** The tag of the newest version before this one. @throws Error that says to name a commit, when there is none */
+/** The tag of the newest version before this one. @throws Error that asks for a commit if there is none */
 export async function newestTag(): Promise<string> {
   const { stdout } = await run('git', ['tag', '--list', 'v*', '--sort=-v:refname', '--no-contains', 'HEAD'], {
     cwd: ROOT,
@@ -19,10 +19,10 @@ export async function newestTag(): Promise<string> {
 }
 
 /**
- * The cloud assembly of another version, synthesized from its own sources with the packages of this one.
+ * Synthesizes the cloud assembly of another version from its sources, with the packages of this version.
  * @param ref a commit, branch or tag
- * @param folder where its sources and `cdk.out` go
- * @throws Error when the repository does not have it, or with what the CDK said
+ * @param folder for the sources and `cdk.out`
+ * @throws Error if the repository does not have the version, or with the output of the CDK
  */
 export async function oldAssembly(ref: string, folder: string): Promise<string> {
   const sources = join(folder, 'sources');

@@ -3,10 +3,10 @@ import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
 import { AWAKE_MINUTES } from '../../core/orchestrator/index.ts';
 import { FaultPlan } from '../../test/support/fault-plan.ts';
-import { GrantBook } from '../../test/support/grant-book.ts';
-import { Place, startTestSystem, type TestSystem } from '../../test/support/system.ts';
+import { GrantRecorder } from '../../test/support/grant-recorder.ts';
+import { startTestSystem, TestEnvironment, type TestSystem } from '../../test/support/system.ts';
 import { Vans } from '../../test/support/vans.ts';
-import { findWrong } from './judge.ts';
+import { findProblems } from './find-problems.ts';
 
 const MODEL = 'side';
 const TARGET = '1.1.0';
@@ -14,32 +14,32 @@ const FAILING = 'side-5';
 const DEVICES = ['side-1', 'side-2', 'side-3', 'side-4', FAILING];
 const LATE = 'side-late';
 const LOOK_MINUTES = 2;
-const MOST_LOOKS = 40;
-/** In real time, between two looks. */
-const DEVICES_WORK_MS = 100;
+const MAX_TICKS = 40;
+/** In real time. */
+const POLL_MS = 100;
 
 /**
- * The old version registers devices, the mixed one is started on what it left, and an operator rolls out in two stages; one
- * device goes back to its old image. Then the system rests, a new device comes, and there is a rollout for it.
- * @returns what is wrong at the end; nothing, as it should be
+ * The old version registers devices. The mixed one starts with its data, and an operator rolls out in two stages; one
+ * device is rolled back. Then the system is in idle mode until a new device reports, which gets a rollout.
+ * @returns the problems at the end
  */
-export async function sideBySide(old: string, mixed: string, say: (line: string) => void): Promise<string[]> {
-  const place = await Place.make();
+export async function sideBySide(old: string, mixed: string, log: (line: string) => void): Promise<string[]> {
+  const place = await TestEnvironment.make();
   const plan = new FaultPlan();
   try {
-    const before = await startTestSystem(old, plan, {}, new GrantBook(), place);
+    const before = await startTestSystem(old, plan, {}, new GrantRecorder(), place);
     const failing = { bootFails: () => true };
     const devices = Object.fromEntries(DEVICES.map((id) => [id, id === FAILING ? failing : {}]));
     await new Vans(before, MODEL).arrive(devices).finally(() => before.close());
-    const system = await startTestSystem(mixed, plan, {}, new GrantBook(), place);
-    return await play(system, plan, say).finally(() => system.close());
+    const system = await startTestSystem(mixed, plan, {}, new GrantRecorder(), place);
+    return await play(system, plan, log).finally(() => system.close());
   } finally {
     await place.switchOff();
     await place.remove();
   }
 }
 
-async function play(system: TestSystem, plan: FaultPlan, say: (line: string) => void): Promise<string[]> {
+async function play(system: TestSystem, plan: FaultPlan, log: (line: string) => void): Promise<string[]> {
   const { api, region, dataApi } = system.runtime.endpoints;
   const client = new ApiClient(
     api.url,
@@ -63,22 +63,22 @@ async function play(system: TestSystem, plan: FaultPlan, say: (line: string) => 
     stages: [],
   });
   const more = await complete(system, client, second.rollout_id);
-  say(`the rollouts took ${minutes} and ${more} minutes`);
-  return [...(await findUnrecorded(system, client)), ...(await findWrong(system, plan.taken))];
+  log(`the rollouts took ${minutes} and ${more} minutes`);
+  return [...(await findUnrecorded(system, client)), ...(await findProblems(system, plan.queued))];
 }
 
-/** @returns after how many minutes */
+/** Waits for the end of a rollout. @returns the number of minutes */
 async function complete(system: TestSystem, client: ApiClient, rollout: number): Promise<number> {
-  for (let looks = 1; looks <= MOST_LOOKS; looks++) {
+  for (let looks = 1; looks <= MAX_TICKS; looks++) {
     await system.later(LOOK_MINUTES);
-    await delay(DEVICES_WORK_MS);
+    await delay(POLL_MS);
     if ((await client.rollout(rollout)).state === 'completed') return looks * LOOK_MINUTES;
   }
   const { items } = await client.updates(rollout);
   throw new Error(`rollout ${rollout} has not ended: ${JSON.stringify(items)}\n${system.log.join('\n')}`);
 }
 
-/** Devices whose statuses, reports and updates are not as they lived them, or not told by the API. */
+/** Devices whose statuses, reports and updates are not recorded, or not returned by the API. */
 async function findUnrecorded({ database }: TestSystem, client: ApiClient): Promise<string[]> {
   const wrong: string[] = [];
   for (const id of [...DEVICES, LATE]) {

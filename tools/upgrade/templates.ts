@@ -21,9 +21,9 @@ export const templatesIn = (assembly: string) =>
 export const readTemplate = (assembly: string, file: string) =>
   JSON.parse(readFileSync(join(assembly, file), 'utf8')) as Template;
 
-/** Of all templates, by logical id. */
+/** The resources of all templates, by logical id. */
 export const resourcesOf = (assembly: string): Readonly<Record<string, Resource>> =>
   Object.fromEntries(templatesIn(assembly).flatMap((file) => Object.entries(readTemplate(assembly, file).Resources)));
 
-/** Without the hash at the end of CloudFormation's ids. */
+/** The logical id without its hash. */
 export const nameOf = (logicalId: string) => logicalId.replace(/[0-9A-F]{8}$/, '');

@@ -16,9 +16,9 @@ import { toAnswer, toEvent } from './http-event.ts';
 import { compileRoute, type RoutePattern } from './http-routes.ts';
 
 export interface HttpRoute {
-  /** `GET /d/{token}` */
+  /** Method and path, such as `GET /d/{token}`. */
   readonly routeKey: string;
-  /** `arn:aws:execute-api:{region}:{account}:{api}/$default`, for routes that only signed requests may call. */
+  /** `arn:aws:execute-api:{region}:{account}:{api}/$default` for routes that require a signature. */
   readonly signedArn?: string | undefined;
   invoke(event: object): Promise<unknown>;
 }
@@ -28,19 +28,19 @@ export interface HttpApiOptions extends SigV4Options, Address {
 }
 
 export interface HttpApi extends HttpServer {
-  /** Until this is called every path is unknown: the templates name the API's address, so it listens before they are read. */
+  /** Sets the routes. Until then every path is unknown, because the server listens before the templates are read. */
   serve(routes: readonly HttpRoute[]): void;
 }
 
 type Route = HttpRoute & RoutePattern;
 
-/** API Gateway takes at most this much (HTTP API quotas). */
+/** The limit of API Gateway (HTTP API quotas). */
 const MAX_BODY_BYTES = 10 * 1024 * 1024;
 
-/** An HTTP API with payload format 2.0: each request becomes an event of its route's function. */
+/** Starts an HTTP API with payload format 2.0, which invokes the function of a route with an event for each request. */
 export async function startHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   let routes: Route[] = [];
-  // By method, never by path: a path may hold a token.
+  // The path is not logged, because it may contain a token.
   const onError = (error: Error) => options.log(`http: ${error.message}`);
   const handle = (request: IncomingMessage) =>
     answer(request, routes, options).catch((error: Error) => {
@@ -50,8 +50,8 @@ export async function startHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const server = await startHttpServer(options, handle, onError);
   return {
     ...server,
-    serve(given) {
-      routes = given
+    serve(newRoutes) {
+      routes = newRoutes
         .map((route) => ({ ...route, ...compileRoute(route.routeKey) }))
         .sort((a, b) => (a.rank < b.rank ? -1 : 1));
     },
@@ -81,7 +81,7 @@ function findRoute(routes: readonly Route[], method: string, path: string) {
   return undefined;
 }
 
-/** Who signed a request, or null where nobody did who may call the route. */
+/** The signer of a request, or null if there is none who may call the route. */
 async function signer(
   request: IncomingMessage,
   sent: Buffer,

@@ -4,7 +4,7 @@ import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { Answer, Identity } from '../../kernel/index.ts';
 import { splitOnce } from '../../kernel/index.ts';
 
-/** Bodies of these types reach a function as text, others as base64. */
+/** Bodies of these content types are passed to a function as text, others as base64. */
 const TEXT = /^(text\/|application\/(json|javascript|xml|x-www-form-urlencoded))/;
 
 export interface MatchedRequest {
@@ -12,14 +12,14 @@ export interface MatchedRequest {
   readonly body: Buffer;
   readonly routeKey: string;
   readonly pathParameters: Readonly<Record<string, string>>;
-  /** Who signed it, on routes that ask. */
+  /** The signer, on routes that require a signature. */
   readonly identity: Identity | undefined;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
 /**
- * The event of payload format 2.0.
+ * The event for a request, in payload format 2.0.
  * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  */
 export function toEvent({ request, body, routeKey, pathParameters, identity, now }: MatchedRequest): object {
@@ -48,7 +48,7 @@ export function toEvent({ request, body, routeKey, pathParameters, identity, now
   };
 }
 
-/** A name that comes several times has its values joined by commas. */
+/** Query parameters by name. Several values of one name are joined by commas. */
 function joinValues(query: URLSearchParams): Record<string, string> {
   return Object.fromEntries([...new Set(query.keys())].map((name) => [name, query.getAll(name).join(',')]));
 }
@@ -59,7 +59,7 @@ function bodyOf(body: Buffer, contentType: string): { body?: string; isBase64Enc
   return { body: body.toString('base64'), isBase64Encoded: true };
 }
 
-/** What a function returned as an answer; without a status code, the whole of it is the JSON body. */
+/** The HTTP answer for the result of a function. A result without a status code is the JSON body. */
 export function toAnswer(result: unknown): Answer {
   const structured = typeof result === 'object' && result !== null && 'statusCode' in result;
   if (!structured) {

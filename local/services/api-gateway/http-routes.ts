@@ -1,14 +1,14 @@
 import { escapeRegExp } from '../../kernel/index.ts';
 
-/** A route key of an HTTP API, such as `GET /d/{token}`. */
+/** A compiled route key of an HTTP API, such as `GET /d/{token}`. */
 export interface RoutePattern {
-  /** Sorts the most specific route first. */
+  /** Sort key: the most specific route comes first. */
   readonly rank: string;
-  /** The decoded path parameters, or undefined where the route is not this request's. */
+  /** The decoded path parameters, or undefined if the route does not match. */
   match(method: string, path: string): Readonly<Record<string, string>> | undefined;
 }
 
-/** @throws Error for anything else than a method and a path */
+/** @throws Error unless the key is a method and a path */
 export function compileRoute(routeKey: string): RoutePattern {
   const [, routeMethod, template] = /^([A-Z]+) (\/\S*)$/.exec(routeKey) ?? [];
   if (routeMethod === undefined || template === undefined) {
@@ -22,7 +22,7 @@ export function compileRoute(routeKey: string): RoutePattern {
     })
     .join('');
   const regex = new RegExp(`^${pattern}$`);
-  // API Gateway prefers plain segments, then parameters, then greedy ones, then ANY; `~` sorts after all of a segment.
+  // API Gateway prefers literal segments, then parameters, then greedy parameters, then ANY. `~` sorts after all of them.
   const segments = template.replaceAll(/\{\w+\+\}/g, '~~').replaceAll(/\{\w+\}/g, '~');
   return {
     rank: `${segments} ${routeMethod === 'ANY' ? '~' : routeMethod}`,

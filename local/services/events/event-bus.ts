@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { ACCOUNT, type AwsService, arnOf, jsonService, operation, permit, REGION } from '../../kernel/index.ts';
+import { ACCOUNT, type AwsService, arnOf, authorize, jsonService, operation, REGION } from '../../kernel/index.ts';
 
 export interface BusEvent {
   readonly source: string;
@@ -8,22 +8,22 @@ export interface BusEvent {
   readonly detail: object;
 }
 
-/** A rule of the template, ready to deliver to its targets. */
+/** A rule of the template with its targets. */
 export interface BusRule {
   readonly pattern: EventPattern;
   deliver(event: string): void;
 }
 
-/** Which events a rule takes. */
+/** True for the events that match. */
 export type EventPattern = (value: unknown) => boolean;
 
 /**
- * What hands events to the rules that match them.
+ * Creates a function that delivers an event to the rules that match it.
  * @param now milliseconds since the epoch
  */
 export function eventBus(rules: readonly BusRule[], now: () => number): (event: BusEvent) => void {
   return (event) => {
-    // EventBridge states whole seconds.
+    // EventBridge writes times in whole seconds.
     const time = `${new Date(now()).toISOString().slice(0, 19)}Z`;
     const envelope = {
       version: '0',
@@ -39,7 +39,7 @@ export function eventBus(rules: readonly BusRule[], now: () => number): (event: 
 }
 
 /**
- * Compiles an EventBridge event pattern: exact values and `anything-but` a prefix, which is what our templates use.
+ * Compiles an EventBridge event pattern. Supported are exact values and `anything-but` a prefix, which the templates use.
  * @throws Error for any other operator
  * @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
  */
@@ -71,7 +71,7 @@ function unknownPattern(pattern: unknown): Error {
   );
 }
 
-/** One call takes this many entries (EventBridge quotas). */
+/** Entries per call (EventBridge quotas). */
 const MAX_ENTRIES = 10;
 
 const entrySchema = z.strictObject({
@@ -82,10 +82,10 @@ const entrySchema = z.strictObject({
   Time: z.number().optional(),
 });
 
-/** EventBridge, onto the bus that the template's rules listen to: PutEvents. */
+/** EventBridge: PutEvents to the bus that the template's rules match. */
 export function eventsService(putEvent: (event: BusEvent) => void): AwsService {
   const putEvents = operation({ Entries: z.array(entrySchema).min(1).max(MAX_ENTRIES) }, ({ Entries }, identity) => {
-    permit(identity, 'events:PutEvents', arnOf('events', 'event-bus/default'));
+    authorize(identity, 'events:PutEvents', arnOf('events', 'event-bus/default'));
     for (const { Source: source, DetailType, Detail } of Entries) {
       putEvent({ source, 'detail-type': DetailType, detail: JSON.parse(Detail) as object });
     }

@@ -8,7 +8,7 @@ import { ConnectionPermissions } from './iot-policy.ts';
 
 export interface BrokerOptions extends Address {
   readonly authority: CertificateAuthority;
-  /** The IoT policy of the template, attached to every device's certificate. */
+  /** The device policy of the template; every device certificate has it. */
   readonly policy: Policy;
   readonly onMessage: (message: BrokerMessage) => void;
   readonly log: (line: string) => void;
@@ -19,26 +19,26 @@ export interface BrokerOptions extends Address {
 export interface BrokerMessage {
   readonly topic: string;
   readonly payload: Buffer;
-  /** `n/a` for what came over HTTPS. */
+  /** `n/a` for a message that was published over HTTPS. */
   readonly clientId: string;
   readonly receivedAt: number;
 }
 
-/** What the rest of the runtime needs of the broker. */
+/** The broker as the rest of the runtime uses it. */
 export interface Broker {
   readonly port: number;
-  /** At QoS 1. */
+  /** Publishes at QoS 1. */
   publish(topic: string, payload: Buffer): Promise<void>;
-  /** Sends to one client, subscribed or not. */
+  /** Sends to one client, whether it subscribed to the topic or not. */
   sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
-  /** Ends the connection of a client; its last will is published. @returns false where it is not connected */
+  /** Closes the connection of a client and publishes its last will. @returns false if the client is not connected */
   disconnect(clientId: string): boolean;
   close(): Promise<void>;
 }
 
 /**
- * MQTT over TLS with client certificates. A certificate acts only as its own device, by the very policy document of the
- * template; as on AWS, a client that does what its policy does not allow is disconnected.
+ * Starts an MQTT broker over TLS with client certificates. The policy document of the template lets a certificate act
+ * only as its own device. As on AWS, a client is disconnected when it does something that the policy does not allow.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { authority, log, clock = Date.now } = options;
@@ -48,7 +48,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   restrict(aedes, permissions);
   let closing = false;
   aedes.on('publish', ({ topic, payload }, client) => {
-    // The last wills of a broker that shuts down say nothing about the devices.
+    // Last wills during shutdown are no information about the devices.
     if (topic.startsWith('$') || closing) return;
     const clientId = client?.id ?? 'n/a';
     options.onMessage({ topic, payload: Buffer.from(payload), clientId, receivedAt: clock() });
@@ -86,7 +86,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** Authorizes by the policy. An error closes the connection, which is what AWS does instead of refusing politely. */
+/** Authorizes by the policy. An error closes the connection, as on AWS. */
 function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
   const refusal = (client: Client, what: string) => new Error(`${permissions.thingOf(client)} may not ${what}`);
 

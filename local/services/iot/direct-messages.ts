@@ -8,11 +8,11 @@ export interface DirectMessage {
   readonly clientId: string;
   readonly topic: string;
   readonly payload: Buffer;
-  /** How long to wait for the PUBACK. */
+  /** Maximum wait for the PUBACK. */
   readonly confirmWithinMs: number;
 }
 
-/** Parts of aedes 1.2 that its type declarations leave out. */
+/** Parts of aedes 1.2 that are missing in its type declarations. */
 interface AedesInternals {
   readonly clients: Readonly<Record<string, (Client & { _nextId: number }) | undefined>>;
   readonly persistence: {
@@ -23,8 +23,8 @@ interface AedesInternals {
 const MAX_MESSAGE_ID = 65_535;
 
 /**
- * Messages to one client, whether it subscribed or not. They are written past aedes' own queue: it tells that a client
- * acknowledged something, but in clean sessions, which devices have, not what.
+ * Messages to one client, whether it subscribed to the topic or not. They bypass the queue of aedes, which does not
+ * report which message a client acknowledged if the session is clean, and the sessions of devices are.
  */
 export class DirectMessages {
   readonly #clients: AedesInternals['clients'];

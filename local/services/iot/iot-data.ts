@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { AwsError, type AwsRequest, type AwsService, arnOf, decodeUri, permit } from '../../kernel/index.ts';
+import { AwsError, type AwsRequest, type AwsService, arnOf, authorize, decodeUri } from '../../kernel/index.ts';
 import type { Broker } from './broker.ts';
 import type { DirectMessageResult } from './direct-messages.ts';
 
-/** What a payload may have (AWS IoT Core quotas). */
+/** The limit of a payload (AWS IoT Core quotas). */
 const MAX_PAYLOAD_BYTES = 128 * 1024;
 
 const FAILURES: Readonly<
@@ -17,7 +17,7 @@ const FAILURES: Readonly<
 
 const PATHS = /^\/(?:topics\/([^/]+)|connections\/([^/]+)(\/messages)?)$/;
 
-/** The AWS IoT data plane: Publish, SendDirectMessage and DeleteConnection, in the shapes of the SDK's model. */
+/** The AWS IoT data plane: Publish, SendDirectMessage and DeleteConnection, as in the SDK's model. */
 export function iotDataService(broker: Broker): AwsService {
   return {
     async handle(request) {
@@ -39,21 +39,21 @@ export function iotDataService(broker: Broker): AwsService {
   };
 
   async function publish({ identity, query }: AwsRequest, topic: string, payload: Buffer): Promise<void> {
-    permit(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
+    authorize(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
     if (query.get('qos') !== '1') throw notImitated('Publish at QoS 0');
     await broker.publish(topic, payload);
   }
 
   function disconnect({ identity }: AwsRequest, clientId: string): void {
-    permit(identity, 'iot:DeleteConnection', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
+    authorize(identity, 'iot:DeleteConnection', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
     if (!broker.disconnect(clientId)) throw new AwsError(...FAILURES['not-connected']);
   }
 
   async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {
     const topic = query.get('topic') ?? '';
-    // AWS does not say which resource it asks for; here a role needs both, so that neither grant can be missing there.
+    // AWS does not document which resource it checks. A role needs both here, so neither grant can be missing on AWS.
     for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
-      permit(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
+      authorize(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
     }
     if (query.get('confirmation') !== 'true') throw notImitated('SendDirectMessage without confirmation');
     const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs: confirmationMs(query) });
@@ -63,7 +63,7 @@ export function iotDataService(broker: Broker): AwsService {
 
 const notImitated = (what: string) => new AwsError('MethodNotAllowedException', 405, `${what} is not imitated here.`);
 
-/** 1 to 15 seconds, 5 unless said otherwise (SendDirectMessage, API reference). */
+/** The timeout parameter: 1 to 15 seconds, 5 by default (SendDirectMessage, API reference). */
 function confirmationMs(query: URLSearchParams): number {
   const seconds = Number(query.get('timeout') ?? '5');
   if (Number.isInteger(seconds) && seconds >= 1 && seconds <= 15) return seconds * 1000;

@@ -3,33 +3,33 @@ import type { Client } from 'aedes';
 import type { Policy } from '../../kernel/index.ts';
 import { arnOf, type CertificateAuthority, certificateId } from '../../kernel/index.ts';
 
-/** What the devices' IoT policy lets each connection do. */
+/** Evaluates the device policy for connections. */
 export class ConnectionPermissions {
   readonly #policy: Policy;
   readonly #things = new WeakMap<Client, string>();
 
   readonly #authority: CertificateAuthority;
 
-  /** @param policy the template's IoT policy, which is attached to every device's certificate */
+  /** @param policy the device policy of the template; every device certificate has it */
   constructor(policy: Policy, authority: CertificateAuthority) {
     this.#policy = policy;
     this.#authority = authority;
   }
 
-  /** Whether its certificate has not been revoked. */
+  /** True unless the certificate of the connection was revoked. */
   isActive({ conn }: Client): boolean {
     return !this.#authority.isRevoked(certificateId((conn as TLSSocket).getPeerCertificate().fingerprint256));
   }
 
-  /** The thing that the connection's certificate belongs to: its common name, which the local authority vouches for. */
+  /** The thing of the connection: the common name of its certificate, which the local authority signed. */
   thingOf(client: Client): string {
     const thing = this.#things.get(client) ?? (client.conn as TLSSocket).getPeerCertificate().subject?.CN;
-    // Kept, since a last will is judged after its socket has forgotten the certificate.
+    // The name is kept for the last will, which is evaluated when the closed socket no longer has the certificate.
     this.#things.set(client, String(thing));
     return String(thing);
   }
 
-  /** @param resource without the ARN's first part: `client/…`, `topic/…`, `topicfilter/…` */
+  /** @param resource the last part of the ARN: `client/…`, `topic/…`, `topicfilter/…` */
   allows(client: Client, action: string, resource: string): boolean {
     const context = { 'iot:Connection.Thing.ThingName': this.thingOf(client) };
     return this.#policy.allows(action, arnOf('iot', resource), context);

@@ -1,20 +1,21 @@
 import type { CertificateAuthority } from '../../kernel/index.ts';
-import { AwsError, type AwsService, arnOf, decodeUri, permit } from '../../kernel/index.ts';
+import { AwsError, type AwsService, arnOf, authorize, decodeUri } from '../../kernel/index.ts';
 
 const PATHS = /^\/(?:things\/(?<thing>[^/]+)(?<principals>\/principals)?|certificates\/(?<certificate>[0-9a-f]{64}))$/;
 
 /**
- * As much of AWS IoT's registry as revoking a device takes: DescribeThing, ListThingPrincipals, UpdateCertificate to
- * REVOKED. A device that this machine made a certificate for is a thing of the given type, with that one certificate.
+ * The part of AWS IoT's registry that revoking a device needs: DescribeThing, ListThingPrincipals, and
+ * UpdateCertificate to REVOKED. Each device that has a local certificate is a thing of the given type with that
+ * certificate.
  */
 export function iotRegistryService(authority: CertificateAuthority, thingTypeName: string | undefined): AwsService {
   return {
     async handle({ method, path, query, identity }) {
       const { thing, principals, certificate } = PATHS.exec(path)?.groups ?? {};
-      const may = (action: string, resource: string) => permit(identity, `iot:${action}`, arnOf('iot', resource));
+      const check = (action: string, resource: string) => authorize(identity, `iot:${action}`, arnOf('iot', resource));
       if (method === 'GET' && thing !== undefined) {
         const thingName = decodeUri(thing);
-        may(principals === undefined ? 'DescribeThing' : 'ListThingPrincipals', `thing/${thingName}`);
+        check(principals === undefined ? 'DescribeThing' : 'ListThingPrincipals', `thing/${thingName}`);
         const id = authority.certificateOf(thingName);
         if (id === undefined) throw new AwsError('ResourceNotFoundException', 404, `There is no thing ${thingName}.`);
         return json(
@@ -22,7 +23,7 @@ export function iotRegistryService(authority: CertificateAuthority, thingTypeNam
         );
       }
       if (method === 'PUT' && certificate !== undefined && query.get('newStatus') === 'REVOKED') {
-        may('UpdateCertificate', `cert/${certificate}`);
+        check('UpdateCertificate', `cert/${certificate}`);
         authority.revoke(certificate);
         return json({});
       }

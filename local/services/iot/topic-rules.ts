@@ -1,25 +1,25 @@
 import { escapeRegExp } from '../../kernel/index.ts';
 import type { BrokerMessage } from './broker.ts';
 
-/** A topic rule: which messages it takes, and what it makes of one. */
+/** A compiled topic rule. */
 export interface TopicRule {
   matches(topic: string): boolean;
-  /** The rule's action input: the JSON text that it puts on its queue. */
+  /** The JSON text that the rule puts on its queue for a message. */
   apply(message: BrokerMessage): string;
 }
 
-/** The one statement of `lib/`: it wraps a message, and parses nothing. */
+/** The only SQL statement that `lib/` uses. It wraps a message and does not parse it. */
 const STATEMENT =
   "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM ";
 
-/** @throws Error for SQL of any other shape than `lib/` emits */
+/** @throws Error for any SQL that `lib/` does not use */
 export function compileTopicRule(sql: string, version: unknown): TopicRule {
   if (version !== '2016-03-23') throw new Error(`awsIotSqlVersion is ${String(version)}, expected 2016-03-23`);
   const [, filter] = /^'([^'#]+)'$/.exec(sql.slice(STATEMENT.length)) ?? [];
   if (!sql.startsWith(STATEMENT) || filter === undefined) {
     throw new Error(`the local runtime does not know the SQL: ${sql}. Expected ${STATEMENT}'<topic filter without #>'`);
   }
-  // MQTT 3.1.1, section 4.7: `+` is one level.
+  // `+` matches one level (MQTT 3.1.1, section 4.7).
   const levels = filter.split('/').map((level) => (level === '+' ? '[^/]*' : escapeRegExp(level)));
   const pattern = new RegExp(`^${levels.join('/')}$`);
   return {

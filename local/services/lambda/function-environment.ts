@@ -6,14 +6,14 @@ import { Worker } from 'node:worker_threads';
 export interface FunctionOptions {
   readonly name: string;
   readonly arn: string;
-  /** Folder with index.mjs, as bundled for Lambda. */
+  /** Folder of the Lambda bundle, which contains index.mjs. */
   readonly codeFolder: string;
-  /** The whole environment of the function: nothing of this process's own leaks in. */
+  /** All environment variables of the function; those of this process are not passed on. */
   readonly environment: Readonly<Record<string, string>>;
   readonly timeoutSeconds: number;
-  /** Gets what the function writes to stdout and stderr. */
+  /** File for the output of the function. */
   readonly logFile: string;
-  /** How far its `Date` is ahead, see `Clock`. */
+  /** How far the function's `Date` is ahead, see `Clock`. */
   readonly ahead?: SharedArrayBuffer | undefined;
 }
 
@@ -24,7 +24,7 @@ interface Answer {
 
 const WORKER = new URL('./function-worker.mjs', import.meta.url);
 
-/** One worker thread with a function's bundle, for one event at a time: what Lambda calls an execution environment. */
+/** One Lambda execution environment: a worker thread that handles one event at a time with the bundle of a function. */
 export class FunctionEnvironment {
   readonly #options: FunctionOptions;
   readonly #worker: Worker;
@@ -32,7 +32,7 @@ export class FunctionEnvironment {
   /** False after a crash or a timeout. */
   usable = true;
 
-  /** @param write gets the function's output as it comes */
+  /** @param write receives the output of the function */
   constructor(options: FunctionOptions, write: (output: string) => void) {
     this.#options = options;
     this.#worker = new Worker(WORKER, {
@@ -49,7 +49,7 @@ export class FunctionEnvironment {
     this.#worker.stdout.setEncoding('utf8').on('data', write);
     this.#worker.stderr.setEncoding('utf8').on('data', write);
     this.#worker.on('message', (answer: Answer) => this.#finish(answer));
-    // These may come between two events as well, from what a handler left behind.
+    // Timers and promises that a handler left behind can cause these between two events.
     this.#worker.on('error', (error: Error) => this.#fail(error));
     this.#worker.on('exit', (code) => this.#fail(new Error(`its environment ended with exit code ${code}`)));
   }
@@ -57,7 +57,7 @@ export class FunctionEnvironment {
   /**
    * @param event JSON
    * @returns JSON
-   * @throws Error that the handler threw, or that says how the environment died
+   * @throws the error of the handler, or an Error that says how the environment ended
    */
   async run(event: string): Promise<string> {
     const { timeoutSeconds } = this.#options;

@@ -1,5 +1,5 @@
-// Runs inside the worker thread of one function: loads its bundle and calls its handler, one event at a time.
-// Plain JavaScript, since a worker starts without the loader that reads TypeScript.
+// Runs in the worker thread of one function: loads its bundle and calls its handler with one event at a time.
+// It is JavaScript because a worker starts without the TypeScript loader.
 import { parentPort, workerData } from 'node:worker_threads';
 
 const systemNow = Date.now;
@@ -19,14 +19,14 @@ parentPort.on('message', async ({ event, requestId, deadline }) => {
     getRemainingTimeInMillis: () => Math.max(0, deadline - systemNow()),
   };
   try {
-    // As on Lambda, what goes in and out is JSON.
+    // Events and results are JSON, as on Lambda.
     parentPort.postMessage({ result: JSON.stringify(await handler(JSON.parse(event), context)) ?? 'null' });
   } catch (error) {
     parentPort.postMessage({ error: { message: error?.message ?? String(error), stack: error?.stack } });
   }
 });
 
-/** What asks for the present time, in the function or a library of its, gets that of a clock which is seconds ahead. */
+/** Replaces `Date` so that the current time is a number of seconds ahead, for the function and its libraries. */
 function moveDate(ahead) {
   Date.now = () => systemNow() + ahead[0] * 1000;
   globalThis.Date = new Proxy(Date, {

@@ -1,7 +1,7 @@
-import { appendAnyway } from '../../kernel/index.ts';
+import { tryAppend } from '../../kernel/index.ts';
 import { FunctionEnvironment, type FunctionOptions } from './function-environment.ts';
 
-/** An invocation failed: the handler threw, ran too long or took its environment down. */
+/** A failed invocation: the handler threw, timed out or terminated its environment. */
 export class FunctionError extends Error {
   override readonly name = 'FunctionError';
 }
@@ -12,14 +12,14 @@ interface Job {
   readonly reject: (error: Error) => void;
 }
 
-/** Environments that one function may have at once; a laptop has few cores. */
+/** Environments of one function at the same time; a laptop has few cores. */
 const MAX_ENVIRONMENTS = 2;
-/** How much of a function's output an error quotes. */
+/** Lines of output that an error quotes. */
 const TAIL_LINES = 5;
 const TAIL_CHARACTERS = 4_000;
 const CLOSE_GRACE_MS = 10_000;
 
-/** One Lambda function: its bundle in worker threads, each with one event at a time, made as they are needed. */
+/** One Lambda function. Its environments are created on demand. */
 export class LocalFunction {
   readonly name: string;
   readonly arn: string;
@@ -45,18 +45,18 @@ export class LocalFunction {
     });
   }
 
-  /** No event waits and none is being handled. */
+  /** True if no event is waiting or running. */
   get isIdle(): boolean {
     return this.#waiting.length === 0 && this.#running.size === 0;
   }
 
-  /** Ends all environments, those that handle events now in the middle of what they do. */
+  /** Terminates all environments immediately, also those that handle an event. */
   async kill(): Promise<void> {
     const environments = [...this.#free.splice(0), ...this.#running.keys()];
     await Promise.all(environments.map((environment) => environment.terminate()));
   }
 
-  /** Refuses what waits, lets running invocations finish for `graceMs`, then ends the environments. */
+  /** Rejects waiting events, gives running ones `graceMs` to finish, then terminates the environments. */
   async close(graceMs = CLOSE_GRACE_MS): Promise<void> {
     this.#closed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(new FunctionError(`${this.name}: is shutting down`));
@@ -104,6 +104,6 @@ export class LocalFunction {
 
   #write(output: string): void {
     this.#tail = (this.#tail + output).slice(-TAIL_CHARACTERS);
-    appendAnyway(this.options.logFile, output);
+    tryAppend(this.options.logFile, output);
   }
 }

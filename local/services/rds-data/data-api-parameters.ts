@@ -7,16 +7,16 @@ const fieldSchema = z.strictObject({
   longValue: z.int().optional(),
   doubleValue: z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]).optional(),
   booleanValue: z.boolean().optional(),
-  /** Base64. */
+  /** In base64. */
   blobValue: z.string().optional(),
 });
 
-/** Type hints and arrays are not imitated, and so refused; SQL can cast. */
+/** Type hints and arrays are not supported and refused; SQL can cast instead. */
 export const parameterSchema = z.strictObject({ name: z.string(), value: fieldSchema });
 
 export type Parameter = z.infer<typeof parameterSchema>;
 
-/** A statement as PostgreSQL takes it: `$1`, with the values as text input. */
+/** A statement in PostgreSQL's form: placeholders `$1`, … and values as text input. */
 export interface BoundStatement {
   readonly text: string;
   readonly values: readonly string[];
@@ -24,12 +24,15 @@ export interface BoundStatement {
 
 export const badRequest = (message: string) => new AwsError('BadRequestException', 400, message);
 
-/** Strings, quoted names, dollar quotes and comments, which hide what is in them; then casts, positions and names. */
+/**
+ * Matches strings, quoted names, dollar quotes and comments, which contain no parameters; then casts, positions and
+ * names.
+ */
 const TOKEN =
   /\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$(?:[A-Za-z_]\w*)?\$)[\s\S]*?\1|--[^\n]*|\/\*[\s\S]*?\*\/|::|(\$\d+)|:([A-Za-z_]\w*)/g;
 
 /**
- * Rewrites each `:name` to `$n` with the cast that the value's type amounts to; a null becomes NULL, of no type.
+ * Rewrites each `:name` to `$n` with a cast to the type of its value. A null becomes NULL without a type.
  *
  * @throws AwsError for a name without a parameter
  */

@@ -9,7 +9,7 @@ const MAX_ROW_BYTES = 64 * 1024;
 type FieldName = 'stringValue' | 'longValue' | 'doubleValue' | 'booleanValue' | 'blobValue';
 
 /**
- * Types that the Data API returns, by the value of a field that holds them; arrays, which nothing here reads, are left out.
+ * Types that the Data API returns, by the name of the field. Arrays are missing because nothing reads them.
  * https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.html
  */
 const TYPES: Readonly<Record<FieldName, string>> = {
@@ -23,13 +23,13 @@ const TYPES: Readonly<Record<FieldName, string>> = {
 const READ: Readonly<Record<FieldName, (text: string, type: string) => string | number | boolean>> = {
   stringValue: (text, type) => (/^(date|time)/.test(type) ? readTime(text) : text),
   longValue: Number,
-  // JSON has no number for NaN and the infinities; AWS's JSON protocols write their names.
+  // JSON has no numbers for NaN and the infinities; AWS's JSON protocols write their names.
   doubleValue: (text) => (Number.isFinite(Number(text)) ? Number(text) : text),
   booleanValue: (text) => text === 't',
   blobValue: (text) => Buffer.from(text.slice('\\x'.length), 'hex').toString('base64'),
 };
 
-/** PostgreSQL's own numbers of its types (pg_type.dat). */
+/** Type names by PostgreSQL's OID (pg_type.dat). */
 const TYPE_NAMES = new Map([
   [19, 'name'],
   ...Object.entries(pg.types.builtins).map(([name, oid]): [number, string] => [oid, name.toLowerCase()]),
@@ -42,7 +42,8 @@ interface Column {
 }
 
 /**
- * The answer to ExecuteStatement, as JSON. Statements that return rows report no count, those without rows no records.
+ * The answer to ExecuteStatement as JSON. A statement that returns rows reports no count, and one without rows no
+ * records.
  *
  * @throws AwsError `UnsupportedResultException` for types that must be cast to text, and above 1 MiB;
  *   `DatabaseErrorException` for a row above 64 KB
@@ -86,9 +87,9 @@ function checkRowSize(row: readonly (string | null)[]): void {
   );
 }
 
-/** UTC without an offset; the fraction has no, three or six digits. */
+/** The Data API's format of a timestamp: UTC without an offset, with a fraction of none, three or six digits. */
 function readTime(text: string): string {
-  // Observed of the Data API: it fails in this way, without a word on the reason.
+  // Observed: the Data API fails with this error and gives no reason.
   if (text.includes('infinity')) throw new AwsError('InternalServerErrorException', 500, `Cannot return '${text}'.`);
   return text
     .replace(/\+00$/, '')

@@ -4,20 +4,20 @@ import { AwsError } from '../../kernel/index.ts';
 import type { BoundStatement } from './data-api-parameters.ts';
 import { isPostgresError, type Query, type SessionOptions, type SqlEngine, type SqlResult } from './sql-engine.ts';
 
-/** A transaction ends when no call has used it for three minutes. */
+/** A transaction is rolled back when no call has used it for three minutes. */
 const TRANSACTION_IDLE_MS = 3 * 60_000;
 
 interface Transaction {
   readonly query: Query;
-  /** Only the secret that began it may use it. */
+  /** Only calls with the secret of BeginTransaction may use the transaction. */
   readonly secretArn: string;
   busy: boolean;
   cancelExpiry(): void;
-  /** Gives the connection back. */
+  /** Returns the connection to the pool. */
   release(): void;
 }
 
-/** Connections of the Data API's callers: one for a statement, or one held by a transaction. */
+/** Connections for calls of the Data API: one per statement, or one per transaction. */
 export class DataApiSessions {
   readonly #engine: SqlEngine;
   readonly #clock: Clock;
@@ -28,8 +28,8 @@ export class DataApiSessions {
     this.#clock = clock;
   }
 
-  /** Gives a connection for as long as `work` takes. @throws AwsError */
-  once<T>(options: SessionOptions, work: (query: Query) => Promise<T>): Promise<T> {
+  /** Runs `work` with a connection of its own. @throws AwsError */
+  runOnce<T>(options: SessionOptions, work: (query: Query) => Promise<T>): Promise<T> {
     return this.#engine.use(options, work).catch((error) => {
       if (error instanceof AwsError) throw error;
       const roleIsMissing = isPostgresError(error) && error.code === '22023' && options.role !== undefined;
@@ -49,12 +49,12 @@ export class DataApiSessions {
           resolve(id);
         });
       };
-      this.once(options, hold).catch(reject);
+      this.runOnce(options, hold).catch(reject);
     });
   }
 
-  /** @throws AwsError for an unknown transaction, and for one that another call is using */
-  async within<T>(id: string, secretArn: string, work: (query: Query) => Promise<T>): Promise<T> {
+  /** Runs `work` in a transaction. @throws AwsError for an unknown transaction, and for one that another call is using */
+  async runInTransaction<T>(id: string, secretArn: string, work: (query: Query) => Promise<T>): Promise<T> {
     const transaction = this.#transactions.get(id);
     if (transaction?.secretArn !== secretArn) {
       const message = `Transaction ${id} is not found. Transaction may be expired.`;
@@ -71,20 +71,20 @@ export class DataApiSessions {
     }
   }
 
-  /** @throws AwsError when an earlier statement failed: PostgreSQL would roll back and call it a commit */
+  /** @throws AwsError if an earlier statement failed, where PostgreSQL would roll back and report success */
   async commit(id: string, secretArn: string): Promise<void> {
     const work = async (query: Query) => {
       await run(query, { text: 'SELECT 1', values: [] });
       await run(query, { text: 'COMMIT', values: [] });
     };
-    await this.within(id, secretArn, (query) => work(query).finally(() => this.#end(id)));
+    await this.runInTransaction(id, secretArn, (query) => work(query).finally(() => this.#end(id)));
   }
 
   async rollback(id: string, secretArn: string): Promise<void> {
-    await this.within(id, secretArn, () => this.#end(id));
+    await this.runInTransaction(id, secretArn, () => this.#end(id));
   }
 
-  /** A function that died within a transaction makes no call that would end it. */
+  /** Ends a transaction whose function died before it could. */
   #expireLater(id: string): () => void {
     return this.#clock.after(TRANSACTION_IDLE_MS, () => void this.#end(id));
   }
@@ -92,20 +92,21 @@ export class DataApiSessions {
   async #end(id: string): Promise<void> {
     const transaction = this.#transactions.get(id);
     this.#transactions.delete(id);
-    // After a commit this does nothing. It fails only with the connection, which took the transaction with it.
+    // After a commit, ROLLBACK does nothing. It fails only if the connection is lost, and then the transaction has
+    // ended too.
     await transaction?.query('ROLLBACK').catch(() => {});
     transaction?.release();
   }
 }
 
-/** Runs one statement. @throws AwsError under the Data API's names */
+/** Runs one statement. @throws AwsError with the Data API's error codes */
 export function run(query: Query, { text, values }: BoundStatement): Promise<SqlResult> {
   return query(text, values).catch((error) => {
     throw translate(error);
   });
 }
 
-/** Captured from the service: hint and position are told, the detail, which may hold data, is not. */
+/** As observed of the service: the message contains hint and position, but not the detail, which may contain data. */
 function translate(error: Error): AwsError {
   if (!isPostgresError(error)) {
     return new AwsError('DatabaseUnavailableException', 504, `The database cannot be reached: ${error.message}`);

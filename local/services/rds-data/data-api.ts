@@ -2,11 +2,11 @@ import { z } from 'zod';
 import {
   AwsError,
   type AwsService,
+  authorize,
   type Clock,
   type Identity,
   jsonService,
   operation,
-  permit,
   systemClock,
 } from '../../kernel/index.ts';
 import { badRequest, bindParameters, parameterSchema } from './data-api-parameters.ts';
@@ -16,26 +16,26 @@ import type { Query, SessionOptions, SqlEngine } from './sql-engine.ts';
 
 export interface DataApiOptions {
   readonly engine: SqlEngine;
-  /** Where a call's `secretArn` is looked up. */
+  /** Finds the secret of a call's `secretArn`. */
   readonly secrets: { find(arn: string): { readonly value: string } | undefined };
   readonly clusterArns: readonly string[];
-  /** Ends forgotten transactions. @default systemClock */
+  /** Measures the idle time of transactions. @default systemClock */
   readonly clock?: Clock;
-  /** @default 45,000, the service's own */
+  /** @default 45,000, as in the service */
   readonly statementTimeoutMs?: number;
 }
 
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 const STATEMENT_TIMEOUT_MS = 45_000;
 
-/** The cluster's master user, which the engine's own user stands in for. Every other secret is of the role it names. */
+/** The cluster's master user; the engine's own user replaces it. Every other secret names a role of the engine. */
 const OWNER = 'paku_owner';
 
-/** Statements that would leave a shared connection inside of a transaction, or end one behind the Data API's back. */
+/** Statements that would begin or end a transaction on a shared connection without the Data API. */
 const TRANSACTION_CONTROL =
   /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(BEGIN|START|COMMIT|END|ROLLBACK(?!\s+TO)|ABORT|PREPARE\s+TRANSACTION)\b/i;
 
-/** What every call names: the cluster, and the secret of the role it acts as. */
+/** Parameters of every call: the cluster, and the secret of the database role. */
 const target = { resourceArn: z.string(), secretArn: z.string() };
 const database = z.string().optional();
 const transaction = { ...target, transactionId: z.string() };
@@ -49,7 +49,7 @@ const statement = {
   includeResultMetadata: z.boolean().default(false),
 };
 
-/** The RDS Data API over a PostgreSQL: its limits, its errors, its types, and the roles behind its secrets. */
+/** The RDS Data API in front of a PostgreSQL server, with the limits, errors, types and roles of the service. */
 export function dataApiService(options: DataApiOptions): AwsService {
   const { engine, clock = systemClock } = options;
   const sessions = new DataApiSessions(engine, clock);
@@ -61,8 +61,8 @@ export function dataApiService(options: DataApiOptions): AwsService {
       const work = (query: Query) => run(query, bound);
       const { transactionId, secretArn } = input;
       const result = await (transactionId === undefined
-        ? sessions.once(session, work)
-        : sessions.within(transactionId, secretArn, work));
+        ? sessions.runOnce(session, work)
+        : sessions.runInTransaction(transactionId, secretArn, work));
       return executeAnswer(result, input.includeResultMetadata);
     }),
     '/BeginTransaction': operation({ ...target, database }, async (input, identity) => {
@@ -83,15 +83,15 @@ export function dataApiService(options: DataApiOptions): AwsService {
   return jsonService(operations, { maxBytes: MAX_REQUEST_BYTES });
 }
 
-/** Admits a call to the connection that it may have. @throws AwsError for a call that its identity or its secret does not allow */
+/** The session that a call may use. @throws AwsError if its identity or its secret does not allow the call */
 function admit(
   action: string,
   { resourceArn, secretArn }: { readonly resourceArn: string; readonly secretArn: string },
   identity: Identity,
   { clusterArns, secrets, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DataApiOptions,
 ): SessionOptions {
-  permit(identity, `rds-data:${action}`, resourceArn);
-  permit(identity, 'secretsmanager:GetSecretValue', secretArn);
+  authorize(identity, `rds-data:${action}`, resourceArn);
+  authorize(identity, 'secretsmanager:GetSecretValue', secretArn);
   if (!clusterArns.includes(resourceArn)) {
     throw new AwsError('DatabaseNotFoundException', 404, `There is no DB cluster ${resourceArn}.`);
   }

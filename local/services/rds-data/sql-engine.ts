@@ -1,14 +1,17 @@
 import { PGlite } from '@electric-sql/pglite';
 import pg from 'pg';
 
-/** A statement's result as PostgreSQL's text output; `undefined` columns mean that it returns no rows at all. */
+/**
+ * The result of a statement in PostgreSQL's text format. `columns` is undefined for a statement that cannot return
+ * rows.
+ */
 export interface SqlResult {
   readonly columns: readonly { readonly name: string; readonly typeOid: number }[] | undefined;
   readonly rows: readonly (readonly (string | null)[])[];
   readonly affectedRows: number;
 }
 
-/** PostgreSQL refused a statement. */
+/** The error of a statement that PostgreSQL refused. */
 export interface PostgresError extends Error {
   readonly code: string;
   readonly severity: string;
@@ -17,20 +20,20 @@ export interface PostgresError extends Error {
 }
 
 export interface SessionOptions {
-  /** Statements run with this role's rights; undefined means the engine's own user, who owns everything. */
+  /** The role that statements run as; undefined is the engine's own user, the owner of everything. */
   readonly role: string | undefined;
-  /** 0 for none. PGlite runs inside this process and cannot be interrupted: it ignores it. */
+  /** 0 means no timeout. PGlite ignores it, because it runs in this process and cannot be interrupted. */
   readonly statementTimeoutMs: number;
 }
 
-/** Runs one statement; parameters are PostgreSQL text input. @throws PostgresError */
+/** Runs one statement. Parameters are PostgreSQL text input. @throws PostgresError */
 export type Query = (sql: string, parameters?: readonly string[]) => Promise<SqlResult>;
 
-/** A PostgreSQL that statements can be run on. Output is ISO dates in UTC, bytea as hex. */
+/** A PostgreSQL server. It returns ISO dates in UTC, and bytea as hex. */
 export interface SqlEngine {
   /**
-   * Waits for a free connection, and keeps it for as long as `work` takes.
-   * @throws PostgresError when the role does not exist
+   * Waits for a free connection and runs `work` with it.
+   * @throws PostgresError if the role does not exist
    */
   use<T>(options: SessionOptions, work: (query: Query) => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -40,7 +43,7 @@ export function isPostgresError(error: unknown): error is PostgresError {
   return error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string';
 }
 
-/** PGlite in a folder, or in memory without one. It has one connection, so sessions queue for it. */
+/** Opens PGlite in a folder, or in memory. It has one connection, so sessions wait for each other. */
 export async function openPglite(folder?: string): Promise<SqlEngine> {
   const database = await PGlite.create(folder === undefined ? {} : { dataDir: folder });
   for (const oid of Object.keys(database.parsers)) database.parsers[oid] = (value) => value;
@@ -64,18 +67,18 @@ async function queryPglite(database: PGlite, sql: string, parameters: readonly s
 }
 
 /**
- * Any PostgreSQL server.
+ * Opens a PostgreSQL server.
  *
- * @param url `postgresql://…`, of a user that may SET ROLE to the application's role
+ * @param url `postgresql://…` with a user that may SET ROLE to the application's role
  */
 export function openPostgres(url: string, connections = 20): SqlEngine {
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
-    // As the schema asks of the database, which connections from before its migration have not heard of.
+    // The settings that the schema makes for the database; a connection that is older than the migration lacks them.
     options: '-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c jit=off',
   });
-  // A broken connection fails its query, or is replaced at the next acquire; unheard, its event would end the process.
+  // The query of a broken connection fails, or the pool replaces it. Without a listener the event would end the process.
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return {
@@ -97,7 +100,7 @@ async function queryPostgres(client: pg.PoolClient, text: string, parameters: re
     text,
     values: [...parameters],
     rowMode: 'array',
-    // Like PGlite and the Data API, the extended protocol takes one statement only.
+    // The extended protocol accepts one statement only, like PGlite and the Data API.
     queryMode: 'extended',
     types: { getTypeParser: () => (value: string) => value },
   };

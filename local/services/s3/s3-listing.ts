@@ -4,7 +4,7 @@ import type { StoredObject } from './s3-store.ts';
 
 const MAX_KEYS = 1000;
 
-/** ListObjectsV2. A continuation token is the last entry of the page before. */
+/** ListObjectsV2. The continuation token is the last entry of the previous page. */
 export function listObjects({ authorize, store, bucket, request }: S3Request): Answer {
   authorize('ListBucket', bucketArn(bucket));
   const { query } = request;
@@ -32,7 +32,7 @@ export function listObjects({ authorize, store, bucket, request }: S3Request): A
   });
 }
 
-/** Keys under the prefix, in order; those that share what comes before the delimiter are one entry without an object. */
+/** Keys with the prefix, in order. Keys with a common part up to the delimiter are one entry without an object. */
 function group(objects: readonly StoredObject[], prefix: string, delimiter: string) {
   const entries = new Map<string, StoredObject | undefined>();
   for (const object of objects.filter(({ key }) => key.startsWith(prefix))) {

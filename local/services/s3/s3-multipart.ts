@@ -6,7 +6,7 @@ import { attributesOf } from './s3-objects.ts';
 import { type S3Request, xmlAnswer } from './s3-request.ts';
 import type { Content, ObjectAttributes, S3Store } from './s3-store.ts';
 
-/** The last part may be smaller. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
+/** The minimum of every part except the last. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PARTS = 10_000;
 
@@ -17,7 +17,7 @@ interface Upload {
   readonly parts: Map<number, Content>;
 }
 
-/** Uploads in parts. They live as long as this process: after a restart, clients begin an unfinished one again. */
+/** Multipart uploads. A restart loses the unfinished ones, and clients begin them again. */
 export class MultipartUploads {
   readonly #store: S3Store;
   readonly #uploads = new Map<string, Upload>();
@@ -58,14 +58,14 @@ export class MultipartUploads {
     const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${parts.length}`;
     const target = { bucket, key, reason: 'CompleteMultipartUpload' } as const;
     const { versionId } = this.#store.publish(target, content, { ...upload.attributes, etag });
-    this.#forget(s3);
+    this.#discardParts(s3);
     const result = { Bucket: bucket, Key: key, ETag: `"${etag}"` };
     return xmlAnswer('CompleteMultipartUploadResult', result, { 'x-amz-version-id': versionId });
   }
 
   abort(s3: S3Request): Answer {
     s3.authorize('AbortMultipartUpload');
-    this.#forget(s3);
+    this.#discardParts(s3);
     return { status: 204 };
   }
 
@@ -76,7 +76,7 @@ export class MultipartUploads {
     throw new AwsError('NoSuchUpload', 404, message);
   }
 
-  #forget(s3: S3Request): void {
+  #discardParts(s3: S3Request): void {
     for (const part of this.#find(s3).parts.values()) this.#store.discard(part);
     this.#uploads.delete(s3.request.query.get('uploadId') ?? '');
   }
@@ -104,7 +104,7 @@ function chooseParts(parts: ReadonlyMap<number, Content>, listed: ReturnType<typ
   });
 }
 
-/** The parts of a CompleteMultipartUpload document, in its order. The only XML that is read here. */
+/** The parts of a CompleteMultipartUpload document in its order. No other XML is parsed here. */
 function parseParts(xml: string): { readonly number: number; readonly etag: string }[] {
   return [...xml.matchAll(/<Part>(.*?)<\/Part>/gs)].map(([, part = '']) => ({
     number: Number(/<PartNumber>\s*(\d+)/.exec(part)?.[1]),

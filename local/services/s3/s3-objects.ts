@@ -65,12 +65,12 @@ export function attributesOf(headers: Headers): ObjectAttributes {
   return { contentType: headers['content-type'] ?? 'binary/octet-stream', metadata: Object.fromEntries(metadata) };
 }
 
-/** The version to read, once the caller was found to be allowed to. */
+/** The version to read. @throws AwsError if the caller may not read it or it does not exist */
 function findReadable({ authorize, store }: S3Request, bucket: string, key: string, versionId?: string): ObjectVersion {
   authorize(versionId === undefined ? 'GetObject' : 'GetObjectVersion', `${bucketArn(bucket)}/${key}`);
   const version = store.find(bucket, key, versionId);
   if (version) return version;
-  // Without s3:ListBucket, what does not exist cannot be told from what may not be read.
+  // A caller without s3:ListBucket may not learn whether an object exists.
   // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
   authorize('ListBucket', bucketArn(bucket));
   throw versionId === undefined
@@ -84,7 +84,7 @@ function checkEtag(condition: string, expected: string | undefined, { etag }: Ob
   throw new AwsError('PreconditionFailed', 412, message, { Condition: condition });
 }
 
-/** `[/]bucket/key[?versionId=…]`, percent-encoded. */
+/** Parses `[/]bucket/key[?versionId=…]`, which is percent-encoded. */
 function parseCopySource(header: string): { bucket: string; key: string; versionId: string | undefined } {
   const [path, query] = splitOnce(header, '?');
   const [bucket, key] = splitOnce(decodeUri(path).replace(/^\//, ''), '/');
@@ -95,10 +95,9 @@ function parseCopySource(header: string): { bucket: string; key: string; version
 }
 
 /**
- * The one range that is asked for; undefined for the whole object, which is also the answer to a range that cannot be
- * read and to several at once, as in S3.
+ * The requested range. Undefined means the whole object, also for an invalid range and for several ranges, as in S3.
  *
- * @throws AwsError `InvalidRange` (416) when it lies outside
+ * @throws AwsError `InvalidRange` (416) if the range is outside the object
  */
 function parseRange(header: string | undefined, size: number): Range | undefined {
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];

@@ -2,14 +2,16 @@ import type { Answer, AwsRequest } from '../../kernel/index.ts';
 import { type XmlContent, xmlElement } from '../../kernel/index.ts';
 import type { S3Store } from './s3-store.ts';
 
-/** One S3 request, addressed path-style. */
+/** One S3 request with path-style addressing. */
 export interface S3Request {
   readonly request: AwsRequest;
   readonly store: S3Store;
   readonly bucket: string;
-  /** Empty when the bucket itself is meant. */
+  /** Empty if the request is about the bucket. */
   readonly key: string;
-  /** @throws AwsError `AccessDenied` unless the caller may do `s3:<action>` on the object, or on what is named */
+  /**
+   * @throws AwsError `AccessDenied` unless the caller may perform `s3:<action>` on the resource, by default the object
+   */
   authorize(action: string, resource?: string): void;
 }
 

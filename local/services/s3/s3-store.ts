@@ -3,19 +3,19 @@ import { createReadStream, createWriteStream, mkdirSync, readdirSync, readFileSy
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { writeWhole } from '../../kernel/index.ts';
+import { writeFileAtomically } from '../../kernel/index.ts';
 
-/** Bytes that were written, not yet an object. */
+/** Bytes that were written but are not yet an object. */
 export interface Content {
   readonly contentId: string;
   readonly size: number;
   readonly md5: string;
 }
 
-/** What an object is stored with besides its bytes. */
+/** Properties of an object that its writer chooses. */
 export interface ObjectAttributes {
   readonly contentType: string;
-  /** `x-amz-meta-*`, without the prefix. */
+  /** `x-amz-meta-*` headers without the prefix. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -24,7 +24,7 @@ export interface ObjectVersion extends ObjectAttributes {
   readonly contentId: string;
   readonly size: number;
   readonly etag: string;
-  /** ISO 8601. */
+  /** In ISO 8601. */
   readonly lastModified: string;
 }
 
@@ -40,13 +40,13 @@ export interface ObjectCreated {
   readonly size: number;
   readonly etag: string;
   readonly versionId: string;
-  /** Hexadecimal; a later event of the same key has a greater one. */
+  /** Hexadecimal. Later events of the same key have greater values. */
   readonly sequencer: string;
   readonly reason: 'PutObject' | 'CopyObject' | 'CompleteMultipartUpload';
 }
 
 /**
- * The event `Object Created` as S3 puts it on EventBridge; the key is plain here, unlike in S3's own notifications.
+ * The event `Object Created` as S3 sends it to EventBridge. The key is not URL-encoded, unlike in S3's own notifications.
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
  */
 export function objectCreatedEvent({ bucket, key, size, etag, versionId, sequencer, reason }: ObjectCreated) {
@@ -58,12 +58,12 @@ export function objectCreatedEvent({ bucket, key, size, etag, versionId, sequenc
   };
 }
 
-/** First and last byte. */
+/** First and last byte, both included. */
 export type Range = { readonly start: number; readonly end: number };
 
 /**
- * Versioned buckets in a folder. Contents lie under random names, and each key's versions in a JSON file that is named by
- * the key's hash, so that no key, however hostile, is ever a path.
+ * Versioned buckets in a folder. Contents have random file names, and the versions of a key are in a JSON file that is
+ * named by the hash of the key, so a hostile key never becomes a path.
  */
 export class S3Store {
   readonly #root: string;
@@ -72,7 +72,7 @@ export class S3Store {
   readonly #listeners: ((event: ObjectCreated) => void)[] = [];
   #lastSequence = 0;
 
-  /** Opens the store. Leftovers of interrupted writes are removed. */
+  /** Opens the store, and removes the remains of interrupted writes. */
   constructor(root: string, buckets: readonly string[], clock: () => number = Date.now) {
     this.#root = root;
     this.#clock = clock;
@@ -87,18 +87,18 @@ export class S3Store {
     return this.#buckets.has(bucket);
   }
 
-  /** Called once for every object that became visible, after it did. */
+  /** Adds a listener that is called once for each new version, after it is visible. */
   onObjectCreated(listener: (event: ObjectCreated) => void): void {
     this.#listeners.push(listener);
   }
 
-  /** All objects, ordered by the UTF-8 of their keys. */
+  /** All objects, in the order of the UTF-8 bytes of their keys. */
   list(bucket: string): StoredObject[] {
     const objects = [...(this.#buckets.get(bucket)?.values() ?? [])];
     return objects.sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
   }
 
-  /** A version, the newest by default. */
+  /** A version of an object, by default the newest. */
   find(bucket: string, key: string, versionId?: string): ObjectVersion | undefined {
     const versions = this.#buckets.get(bucket)?.get(key)?.versions ?? [];
     return versions.find((version) => versionId === undefined || version.versionId === versionId);
@@ -108,7 +108,7 @@ export class S3Store {
     return createReadStream(join(this.#root, 'content', contentId), range);
   }
 
-  /** Writes bytes as they come. They are nobody's until {@link publish}. */
+  /** Writes bytes as they arrive. They belong to no object until {@link publish}. */
   async write(source: AsyncIterable<Uint8Array>): Promise<Content> {
     const contentId = randomUUID();
     const md5 = createHash('md5');
@@ -132,12 +132,12 @@ export class S3Store {
     return { contentId, size, md5: md5.digest('hex') };
   }
 
-  /** Removes content that will not be published. */
+  /** Deletes content that will not be published. */
   discard({ contentId }: Pick<Content, 'contentId'>): void {
     rmSync(join(this.#root, 'content', contentId), { force: true });
   }
 
-  /** Makes content an object's newest version. Its ETag is the MD5, unless the attributes have another. */
+  /** Makes content the newest version of an object. The ETag is the MD5 unless the attributes contain one. */
   publish(
     target: Pick<ObjectCreated, 'bucket' | 'key' | 'reason'>,
     { contentId, size, md5 }: Content,
@@ -150,7 +150,7 @@ export class S3Store {
     const objects = this.#buckets.get(bucket);
     const object: StoredObject = { key, versions: [version, ...(objects?.get(key)?.versions ?? [])] };
     const name = createHash('sha256').update(key).digest('hex');
-    writeWhole(join(this.#root, 'buckets', bucket, `${name}.json`), JSON.stringify(object));
+    writeFileAtomically(join(this.#root, 'buckets', bucket, `${name}.json`), JSON.stringify(object));
     objects?.set(key, object);
     const event = { ...target, size, etag: version.etag, versionId, sequencer: this.#nextSequencer() };
     for (const listener of this.#listeners) listener(event);

@@ -3,8 +3,8 @@ import {
   AwsError,
   type AwsRequest,
   type AwsService,
+  authorize,
   decodeUri,
-  permit,
   REGION,
   splitOnce,
 } from '../../kernel/index.ts';
@@ -17,13 +17,13 @@ import type { S3Store } from './s3-store.ts';
 type Operation = (s3: S3Request) => Promise<Answer> | Answer;
 type Operations = Readonly<Record<string, Operation>>;
 
-/** Query parameters that are understood; any other asks for something that is not imitated. */
+/** The supported query parameters. A request with any other is refused. */
 const KNOWN_PARAMETERS = new Set(
   `list-type prefix delimiter continuation-token max-keys encoding-type fetch-owner location versionId uploads uploadId
    partNumber x-id`.split(/\s+/),
 );
 
-/** The S3 operations that releases, downloads and uploads by common clients need, over a folder. */
+/** The S3 operations that releases, downloads and uploads by common clients need. */
 export function s3Service(store: S3Store): AwsService {
   const operations = operationsOn(new MultipartUploads(store));
   return {
@@ -34,14 +34,19 @@ export function s3Service(store: S3Store): AwsService {
       if (!store.has(bucket)) {
         throw new AwsError('NoSuchBucket', 404, 'The specified bucket does not exist', { BucketName: bucket });
       }
-      const authorize = (action: string, resource = `${bucketArn(bucket)}/${key}`) =>
-        permit(request.identity, `s3:${action}`, resource, 'AccessDenied');
-      return operation({ request, store, bucket, key, authorize });
+      return operation({
+        request,
+        store,
+        bucket,
+        key,
+        authorize: (action, resource = `${bucketArn(bucket)}/${key}`) =>
+          authorize(request.identity, `s3:${action}`, resource, 'AccessDenied'),
+      });
     },
   };
 }
 
-/** Presigned URLs carry `x-amz-` headers in the query. */
+/** Presigned URLs contain `x-amz-` headers as query parameters. */
 const isHoisted = (name: string) => name.toLowerCase().startsWith('x-amz-');
 
 function hoistedHeaders(query: URLSearchParams): Record<string, string> {

@@ -1,14 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { AwsError, type AwsService, arnOf, jsonService, operation, permit, writeWhole } from '../../kernel/index.ts';
+import {
+  AwsError,
+  type AwsService,
+  arnOf,
+  authorize,
+  jsonService,
+  operation,
+  writeFileAtomically,
+} from '../../kernel/index.ts';
 
 export interface Secret {
   readonly arn: string;
   readonly value: string;
 }
 
-/** What a template wants generated for a secret. */
+/** How a template wants a secret to be generated. */
 export interface SecretGeneration {
   readonly SecretStringTemplate?: string;
   readonly GenerateStringKey?: string;
@@ -17,31 +25,31 @@ export interface SecretGeneration {
 
 const DEFAULT_PASSWORD_LENGTH = 32;
 
-/** Secrets in one file that only its owner may read. They are made once and keep their value over restarts. */
+/** Secrets in one file that only its owner may read. They keep their values after a restart. */
 export class Secrets {
   readonly #file: string;
   readonly #byName: Record<string, Secret>;
 
-  /** @param file need not exist yet; its folder must */
+  /** @param file may be missing, but its folder must exist */
   constructor(file: string) {
     this.#file = file;
     this.#byName = readJson(file);
   }
 
-  /** The secret of a template resource. */
+  /** Returns the secret of a template resource, and generates it if there is none. */
   generate(logicalId: string, generation: SecretGeneration): Secret {
     return this.getOrCreate(logicalId, () => newSecret(generation));
   }
 
-  /** The secret of that name; `create` gives the value of one that does not exist yet. */
+  /** Returns the secret with that name, and creates it with the value of `create` if there is none. */
   getOrCreate(name: string, create: () => string): Secret {
     const known = this.#byName[name];
     if (known) return known;
-    // Like AWS, six random characters end the name, so that grants on a guessed name match nothing.
+    // The name ends in six random characters as on AWS, so that a grant on a guessed ARN matches nothing.
     const suffix = randomBytes(6).toString('base64url').replace(/[-_]/g, 'x').slice(0, 6);
     const secret = { arn: arnOf('secretsmanager', `secret:${name}-${suffix}`), value: create() };
     this.#byName[name] = secret;
-    writeWhole(this.#file, JSON.stringify(this.#byName, null, 2));
+    writeFileAtomically(this.#file, JSON.stringify(this.#byName, null, 2));
     return secret;
   }
 
@@ -50,7 +58,10 @@ export class Secrets {
   }
 }
 
-/** A random text, or the template's JSON with one under the key that it names. Hexadecimal, so no character is excluded. */
+/**
+ * A random text, or the template's JSON with a random text under the key that it names. Hexadecimal digits are never
+ * excluded.
+ */
 function newSecret({ SecretStringTemplate, GenerateStringKey, PasswordLength }: SecretGeneration): string {
   const length = PasswordLength ?? DEFAULT_PASSWORD_LENGTH;
   const password = randomBytes(length).toString('hex').slice(0, length);
@@ -68,10 +79,10 @@ function readJson(file: string): Record<string, Secret> {
   }
 }
 
-/** Secrets Manager: GetSecretValue, by ARN. */
+/** Secrets Manager: GetSecretValue by ARN. */
 export function secretsManagerService(secrets: Secrets): AwsService {
   const getSecretValue = operation({ SecretId: z.string() }, ({ SecretId: arn }, identity) => {
-    permit(identity, 'secretsmanager:GetSecretValue', arn);
+    authorize(identity, 'secretsmanager:GetSecretValue', arn);
     const secret = secrets.find(arn);
     if (!secret) {
       throw new AwsError('ResourceNotFoundException', 400, "Secrets Manager can't find the specified secret.");

@@ -1,8 +1,8 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { writeWhole } from '../../kernel/index.ts';
+import { writeFileAtomically } from '../../kernel/index.ts';
 
-/** A message as the journal keeps it. */
-export interface KeptMessage {
+/** A message in the journal. */
+export interface JournalEntry {
   readonly id: string;
   readonly queue: string;
   readonly body: string;
@@ -10,22 +10,22 @@ export interface KeptMessage {
   readonly sentAt: number;
 }
 
-/** So many lines about messages that are gone are worth writing the file anew. */
-const MOST_GONE = 10_000;
+/** The file is rewritten when it has more lines about removed messages than this. */
+const MAX_REMOVED_LINES = 10_000;
 
 /**
- * What is in the queues, in a file: a line for each message that comes and for each that goes, so that a process that is
- * killed leaves behind what SQS would have kept.
+ * The messages of all queues in a file, with a line for each message that is added or removed. After a kill of the
+ * process, the file contains the messages that SQS would have kept.
  */
 export class QueueJournal {
   readonly #file: string;
   readonly #onFailure: (error: Error) => void;
-  readonly #kept = new Map<string, KeptMessage>();
+  readonly #kept = new Map<string, JournalEntry>();
   #gone = 0;
-  /** The last write failed: the file may end within a line, and lacks what was to be written. */
+  /** True if the last write failed: the file may end in a partial line, and an entry is missing. */
   #isBehind = false;
 
-  /** @param onFailure told when the file cannot be written; the queues go on in memory */
+  /** @param onFailure called if the file cannot be written; the queues continue in memory */
   constructor(file: string, onFailure: (error: Error) => void) {
     this.#file = file;
     this.#onFailure = onFailure;
@@ -34,12 +34,12 @@ export class QueueJournal {
     this.#rewrite();
   }
 
-  /** What an earlier process left in a queue. */
-  of(queue: string): KeptMessage[] {
+  /** Messages that an earlier process left in a queue. */
+  of(queue: string): JournalEntry[] {
     return [...this.#kept.values()].filter((message) => message.queue === queue);
   }
 
-  add(message: KeptMessage): void {
+  add(message: JournalEntry): void {
     this.#kept.set(message.id, message);
     this.#write(message);
   }
@@ -50,25 +50,25 @@ export class QueueJournal {
     this.#write({ id });
   }
 
-  /** The last line may be half of one. */
+  /** Applies a line. The last line of the file may be incomplete. */
   #replay(line: string): void {
     try {
-      const entry = JSON.parse(line) as KeptMessage | { id: string };
+      const entry = JSON.parse(line) as JournalEntry | { id: string };
       if ('body' in entry) this.#kept.set(entry.id, entry);
       else this.#kept.delete(entry.id);
     } catch {
-      // Its sender was not told that it had been taken.
+      // The message was never acknowledged to its sender, so it may be lost.
     }
   }
 
   #rewrite(): void {
-    writeWhole(this.#file, [...this.#kept.values()].map((message) => `${JSON.stringify(message)}\n`).join(''));
+    writeFileAtomically(this.#file, [...this.#kept.values()].map((message) => `${JSON.stringify(message)}\n`).join(''));
     this.#gone = 0;
   }
 
-  #write(entry: KeptMessage | { readonly id: string }): void {
+  #write(entry: JournalEntry | { readonly id: string }): void {
     try {
-      if (this.#isBehind || this.#gone > MOST_GONE) this.#rewrite();
+      if (this.#isBehind || this.#gone > MAX_REMOVED_LINES) this.#rewrite();
       else appendFileSync(this.#file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
       this.#isBehind = false;
     } catch (error) {

@@ -18,18 +18,18 @@ export interface Message {
   visibleAt: number;
 }
 
-/** What an event source mapping asks of its queue. */
+/** The settings of an event source mapping and its function. */
 export interface Consumer {
   readonly batchSize: number;
   readonly windowSeconds: number;
   readonly concurrency: number;
-  /** Returns the ids of messages that failed, or throws for all of them. */
+  /** Handles a batch. @returns the ids of messages that failed; an error means that all of them did */
   consume(messages: readonly Message[]): Promise<readonly string[]>;
 }
 
 /**
- * A standard queue: at least once, in no order worth relying on. A message that failed is visible again after the
- * visibility timeout, and after `maxReceiveCount` receives goes to the dead-letter queue.
+ * A standard SQS queue: delivery at least once, without a guaranteed order. A failed message is visible again after the
+ * visibility timeout, and moves to the dead-letter queue after `maxReceiveCount` receives.
  */
 export class LocalQueue {
   readonly settings: QueueSettings;
@@ -61,16 +61,16 @@ export class LocalQueue {
     const now = this.#clock.now();
     for (const [copy, delayMs] of this.#onSend(this.settings.name, body, new Date(now)).entries()) {
       const message = { id: copy === 0 ? id : randomUUID(), body, sentAt: now, receives: 0, visibleAt: now + delayMs };
-      this.#keep(message);
+      this.#record(message);
     }
     this.#wake();
     return id;
   }
 
-  /** Empties the queue. @returns what it held */
+  /** Removes all messages. @returns them */
   takeAll(): readonly Message[] {
     const all = this.messages;
-    for (const { id } of all) this.#forget(id);
+    for (const { id } of all) this.#recordRemoval(id);
     return all;
   }
 
@@ -79,24 +79,27 @@ export class LocalQueue {
     this.#wake();
   }
 
-  /** Messages that wait, those that are being handled and those that failed and come back later. */
+  /** All messages: waiting, in flight, and failed ones that are not yet visible again. */
   get messages(): readonly Message[] {
     return [...this.#messages.values()];
   }
 
-  /** Nothing waits that could be handled now, and nothing is being handled. */
+  /** True if no message can be received now and none is in flight. */
   get isIdle(): boolean {
     return this.#running === 0 && (this.#consumer === undefined || this.#visible(1).length === 0);
   }
 
-  /** Delivers no more; what is being handled still comes to its end. */
+  /** Stops deliveries. Batches in flight still finish. */
   close(): void {
     this.#closed = true;
     this.#stopTimer();
   }
 
-  /** Takes up what an earlier process left behind, visible at once and as if new, and writes down all that follows. */
-  keepIn(journal: QueueJournal): void {
+  /**
+   * Restores the messages of an earlier process, visible and with a receive count of 0, and records all changes from
+   * now on.
+   */
+  recordIn(journal: QueueJournal): void {
     for (const { id, body, sentAt } of journal.of(this.settings.name)) {
       this.#messages.set(id, { id, body, sentAt, receives: 0, visibleAt: 0 });
     }
@@ -104,18 +107,18 @@ export class LocalQueue {
     this.#wake();
   }
 
-  #keep(message: Message): void {
+  #record(message: Message): void {
     const { id, body, sentAt } = message;
     this.#messages.set(id, message);
     this.#journal?.add({ id, queue: this.settings.name, body, sentAt });
   }
 
-  #forget(id: string): void {
+  #recordRemoval(id: string): void {
     this.#messages.delete(id);
     this.#journal?.remove(id);
   }
 
-  /** Lets the consumer have a batch when one is full or its window is over, and sees to it that it is asked again. */
+  /** Delivers a batch if it is full or its window has ended; otherwise sets a timer to check again. */
   #wake(): void {
     const consumer = this.#consumer;
     this.#stopTimer();
@@ -152,21 +155,21 @@ export class LocalQueue {
     }
     const failures = new Set(await consumer.consume(batch).catch(() => batch.map(({ id }) => id)));
     for (const message of batch) {
-      if (!failures.has(message.id)) this.#forget(message.id);
+      if (!failures.has(message.id)) this.#recordRemoval(message.id);
       else if (message.receives >= (this.settings.redrive?.maxReceiveCount ?? Number.POSITIVE_INFINITY))
-        this.#bury(message);
+        this.#deadLetter(message);
     }
     this.#running--;
     this.#wake();
   }
 
-  #bury({ id, body }: Message): void {
+  #deadLetter({ id, body }: Message): void {
     this.#findQueue(this.settings.redrive?.deadLetterArn ?? '')?.send(body);
-    this.#forget(id);
+    this.#recordRemoval(id);
   }
 }
 
-/** When a message became one that can be received. */
+/** When a message became visible. */
 const arrival = ({ sentAt, visibleAt }: Message) => Math.max(sentAt, visibleAt);
 
 /** Queues by ARN. */

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { AwsError, type AwsService, type Identity, jsonService, operation, permit } from '../../kernel/index.ts';
+import { AwsError, type AwsService, authorize, type Identity, jsonService, operation } from '../../kernel/index.ts';
 import { type Queues, queueByUrl } from './queues.ts';
 
-/** A batch holds at most this many (SQS quotas). */
+/** Entries per batch (SQS quotas). */
 const MAX_BATCH = 10;
 
 const entrySchema = z.strictObject({ Id: z.string(), MessageBody: z.string().min(1) });
 
-/** SQS, over the queues that the runtime feeds functions from: SendMessageBatch, GetQueueAttributes, StartMessageMoveTask. */
+/** SQS for the queues of the template: SendMessageBatch, GetQueueAttributes and StartMessageMoveTask. */
 export function sqsService(queues: Queues): AwsService {
   const permittedQueue = (url: string, identity: Identity, action: string) => {
     const queue = queueByUrl(queues, url);
     if (!queue) throw new AwsError('com.amazonaws.sqs#QueueDoesNotExist', 400, `There is no queue ${url}.`);
-    permit(identity, action, queue.settings.arn);
+    authorize(identity, action, queue.settings.arn);
     return queue;
   };
   const sendBatch = operation(
@@ -21,7 +21,7 @@ export function sqsService(queues: Queues): AwsService {
     ({ QueueUrl, Entries }, identity) => {
       const queue = permittedQueue(QueueUrl, identity, 'sqs:SendMessage');
       const sent = Entries.map(({ Id, MessageBody }) => {
-        // The SDK compares the digest with its own.
+        // The SDK verifies this digest.
         const MD5OfMessageBody = createHash('md5').update(MessageBody).digest('hex');
         return { Id, MessageId: queue.send(MessageBody), MD5OfMessageBody };
       });
@@ -35,14 +35,14 @@ export function sqsService(queues: Queues): AwsService {
       return { Attributes: { ApproximateNumberOfMessages: String(messages.length) } };
     },
   );
-  /** Moves all at once, where AWS takes its time; the caller needs what the move does in its name. */
+  /** Moves all messages immediately; AWS moves them gradually. The caller needs the permissions of the move itself. */
   const startMove = operation(
     { SourceArn: z.string(), DestinationArn: z.string() },
     ({ SourceArn, DestinationArn }, identity) => {
       for (const action of ['StartMessageMoveTask', 'ReceiveMessage', 'DeleteMessage']) {
-        permit(identity, `sqs:${action}`, SourceArn);
+        authorize(identity, `sqs:${action}`, SourceArn);
       }
-      permit(identity, 'sqs:SendMessage', DestinationArn);
+      authorize(identity, 'sqs:SendMessage', DestinationArn);
       const [from, to] = [queues.get(SourceArn), queues.get(DestinationArn)];
       if (!from || !to || to.settings.redrive?.deadLetterArn !== SourceArn) {
         throw new AwsError('UnsupportedOperation', 400, `${SourceArn} holds no dead letters of ${DestinationArn}.`);

@@ -8,7 +8,7 @@ function policyOf(...statements: object[]) {
 }
 
 describe('a policy', () => {
-  it('refuses what no statement allows', () => {
+  it('refuses an action that no statement allows', () => {
     expect(policyOf().allows('s3:GetObject', OBJECT)).toBe(false);
   });
 
@@ -23,13 +23,13 @@ describe('a policy', () => {
     expect(policy.allows('s3:GetObject', 'arn:aws:s3:::other/key')).toBe(false);
   });
 
-  it('compares actions without case and resources with it', () => {
+  it('ignores the case of actions, but not of resources', () => {
     const policy = policyOf({ Effect: 'Allow', Action: 's3:getobject', Resource: OBJECT });
     expect(policy.allows('S3:GetObject', OBJECT)).toBe(true);
     expect(policy.allows('s3:GetObject', OBJECT.toUpperCase())).toBe(false);
   });
 
-  it('takes dots and brackets of a resource literally', () => {
+  it('treats dots and brackets of a resource as ordinary characters', () => {
     const policy = policyOf({ Effect: 'Allow', Action: '*', Resource: 'arn:aws:s3:::a.b[c]/*' });
     expect(policy.allows('s3:GetObject', 'arn:aws:s3:::a.b[c]/key\nwith a line')).toBe(true);
     expect(policy.allows('s3:GetObject', 'arn:aws:s3:::axbc/key')).toBe(false);
@@ -68,7 +68,7 @@ describe('a policy', () => {
   });
 });
 
-describe('who audits a policy', () => {
+describe('the audit of a policy', () => {
   const documents = [
     {
       Version: '2012-10-17',
@@ -80,11 +80,11 @@ describe('who audits a policy', () => {
   ];
   const text = ({ principal, action, resource }: Grant) => `${principal} ${action} ${resource}`;
 
-  it('is told each grant, each call, and by which grants it was judged', () => {
+  it('observes each grant, and each evaluation with the grants that matched', () => {
     const told: string[] = [];
     const policy = compilePolicy('Role', documents, {
       grant: (grant) => told.push(text(grant)) > 0,
-      judged: (call, allowed, by) => told.push(`${text(call)}: ${allowed} by ${by.length}`),
+      evaluated: (call, allowed, by) => told.push(`${text(call)}: ${allowed} by ${by.length}`),
     });
     policy.allows('s3:GetObject', OBJECT);
     policy.allows('s3:PutObject', OBJECT);
@@ -100,15 +100,15 @@ describe('who audits a policy', () => {
     ]);
   });
 
-  it('can take a grant away, and no refusal', () => {
-    const policy = compilePolicy('Role', documents, { grant: ({ resource }) => resource !== OBJECT, judged() {} });
+  it('can disable a grant, but not a Deny', () => {
+    const policy = compilePolicy('Role', documents, { grant: ({ resource }) => resource !== OBJECT, evaluated() {} });
     expect(policy.allows('s3:GetObject', OBJECT)).toBe(false);
     expect(policy.allows('s3:GetObject', 'arn:aws:s3:::a/key')).toBe(true);
     expect(policy.allows('s3:PutObject', OBJECT)).toBe(false);
   });
 });
 
-describe('what is not evaluated here', () => {
+describe('a policy document that is not supported', () => {
   it.each([
     ['an element', { Effect: 'Allow', NotAction: 's3:*', Resource: '*' }],
     [
@@ -116,12 +116,12 @@ describe('what is not evaluated here', () => {
       { Effect: 'Allow', Action: '*', Resource: '*', Condition: { Bool: { 'aws:SecureTransport': 'true' } } },
     ],
     ['a misspelt effect', { Effect: 'allow', Action: '*', Resource: '*' }],
-  ])('%s is an error at load time that names the statement', (_, statement) => {
+  ])('with %s is an error that quotes the statement', (_, statement) => {
     const correct = { Effect: 'Allow', Action: 's3:GetObject', Resource: '*' };
     expect(() => policyOf(correct, statement)).toThrow(/^Role: .*cannot be evaluated.*Statement\[1\]/s);
   });
 
-  it('a document of an older language version is an error', () => {
+  it('of an older policy version is an error', () => {
     expect(() => compilePolicy('Role', [{ Version: '2008-10-17', Statement: [] }])).toThrow('Version');
   });
 });

@@ -38,31 +38,31 @@ afterAll(() => endpoints.aws.close());
 const s3 = (config = endpoints.operator) => new S3Client({ ...config, forcePathStyle: true });
 
 describe('a signed request', () => {
-  it('of an SDK client reaches the service it is signed for, with its path, body and identity', async () => {
+  it('of an SDK client reaches the service that it is signed for, with its path, body and identity', async () => {
     await s3().send(new PutObjectCommand({ ...HELLO, Body: 'firmware' }));
     expect(seen).toMatchObject({ body: 'firmware', name: 'operator', path: '/b/hello%20world/%C3%BC%2B~.bin' });
   });
 
-  it('of a stream of unknown length arrives without its aws-chunked framing', async () => {
+  it('with a stream of unknown length arrives without aws-chunked framing', async () => {
     const body = Readable.from([Buffer.alloc(70_000, 'a'), Buffer.alloc(70_000, 'b')]);
     await s3().send(new PutObjectCommand({ ...HELLO, Body: body, ContentLength: 140_000 }));
     expect(seen.body).toBe('a'.repeat(70_000) + 'b'.repeat(70_000));
   });
 
-  it('of a role carries its session token, of a realistic length', async () => {
+  it('of a role has a session token of realistic length', async () => {
     const role = endpoints.role(allow('*'));
     await s3(role).send(new PutObjectCommand({ ...HELLO, Body: '' }));
     expect(seen.name).toBe('Role');
     expect(role.credentials.sessionToken?.length).toBeGreaterThan(600);
   });
 
-  it('to another service has its path encoded twice', async () => {
+  it('to a service other than S3 has a path that is encoded twice', async () => {
     const headers = await signed('execute-api', { path: '/v1/a%20b/../c//d', query: { q: 'x y', 'a-b': '1', a: '2' } });
     const { status } = await send('/v1/a%20b/../c//d?q=x%20y&a-b=1&a=2', headers);
     expect(status).toBe(200);
   });
 
-  it('in another region is told the right one, so that clients can correct themselves', async () => {
+  it('for another region is answered with the right one, so that clients can retry', async () => {
     await expect(
       s3({ ...endpoints.operator, region: 'us-east-1' }).send(new GetObjectCommand(HELLO)),
     ).rejects.toMatchObject({
@@ -77,7 +77,7 @@ describe('a request is refused', () => {
     ['with an unknown key', { accessKeyId: 'AKIAUNKNOWN' }, 'InvalidAccessKeyId', 'UnrecognizedClientException'],
     ['with a wrong secret', { secretAccessKey: 'wrong' }, 'SignatureDoesNotMatch', 'InvalidSignatureException'],
     ['with a token nobody gave out', { sessionToken: 'token' }, 'InvalidToken', 'UnrecognizedClientException'],
-  ])('%s, in the words of S3 and in those of other services', async (_, wrong, inS3, elsewhere) => {
+  ])('%s, with the error code of S3 or of the other services', async (_, wrong, inS3, elsewhere) => {
     const config = { ...endpoints.operator, credentials: { ...endpoints.operator.credentials, ...wrong } };
     await expect(s3(config).send(new GetObjectCommand(HELLO))).rejects.toMatchObject({ name: inS3 });
     const secrets = new SecretsManagerClient(config);
@@ -96,7 +96,7 @@ describe('a request is refused', () => {
     expect([status, body]).toEqual([403, expect.stringContaining('<Code>AccessDenied</Code>')]);
   });
 
-  it('for a service that is not there, naming those that are', async () => {
+  it('for an unknown service, and the message lists the known ones', async () => {
     const { status, body } = await send('/', await signed('dynamodb', { path: '/' }));
     expect([status, body]).toEqual([404, expect.stringContaining('execute-api, s3, secretsmanager')]);
   });
@@ -106,12 +106,12 @@ describe('a request is refused', () => {
     ['another path', 'GET', '/b/other', {}],
     ['another query', 'GET', '/b/k?versionId=1', {}],
     ['an unsigned x-amz header', 'GET', '/b/k', { 'x-amz-copy-source': '/b/secret' }],
-  ])('when it was signed and then given %s', async (_, method, path, more) => {
+  ])('when it has %s after signing', async (_, method, path, more) => {
     const headers = await signed('s3', { path: '/b/k' });
     expect((await send(path, { ...headers, ...more }, method)).status).toBe(403);
   });
 
-  it('when its body is not the one that was signed', async () => {
+  it('when its body differs from the signed one', async () => {
     const headers = await signed('s3', { path: '/b/k', method: 'PUT', body: 'signed' });
     const { status, body } = await send('/b/k', headers, 'PUT', 'forged');
     expect([status, body]).toEqual([400, expect.stringContaining('XAmzContentSHA256Mismatch')]);
@@ -131,7 +131,7 @@ describe('a presigned URL', () => {
   const sign = (expiresIn: number, config = endpoints.operator) =>
     getSignedUrl(s3(config), new GetObjectCommand(HELLO), { expiresIn, signingDate: new Date(START) });
 
-  it('acts as who signed it, until it expires', async () => {
+  it('has the permissions of its signer until it expires', async () => {
     const url = await sign(900, endpoints.role(allow('*')));
     expect((await fetch(url)).status).toBe(200);
     expect(seen.name).toBe('Role');
@@ -144,7 +144,7 @@ describe('a presigned URL', () => {
     expect((await fetch(await sign(900), { headers: { range: 'bytes=0-1' } })).status).toBe(200);
   });
 
-  it('is void when it is changed, comes from the future or lives for more than a week', async () => {
+  it('is refused if it was changed, is from the future or is valid for more than a week', async () => {
     const url = await sign(900);
     expect((await fetch(url.replace('hello', 'other'))).status).toBe(403);
     expect((await fetch(url.replace('X-Amz-Expires=900', 'X-Amz-Expires=9000'))).status).toBe(403);
@@ -191,7 +191,7 @@ describe('signed chunks', () => {
     expect(await read('a')).toBe(66_560);
   });
 
-  it('end the body with an error when one was changed', async () => {
+  it('end the body with an error if one was changed', async () => {
     await expect(read('b')).rejects.toMatchObject({ code: 'SignatureDoesNotMatch' });
   });
 });

@@ -37,7 +37,7 @@ async function askFunction() {
     Record<'made' | 'given', string> & { isDate: boolean };
 }
 
-test('a function sees the moved time, by whichever way it asks, and still has the time that it may run', async () => {
+test('a function sees the moved clock in every form of Date, and keeps its timeout', async () => {
   const before = await askFunction();
   await clock.advance(WEEK);
   const after = await askFunction();
@@ -51,7 +51,7 @@ test('a function sees the moved time, by whichever way it asks, and still has th
   expect(after.millisecondsLeft).toBeGreaterThan(5_000);
 });
 
-test('clients that lag behind sign again by the time of the answer; objects and links have the moved time', async () => {
+test('clients whose clock is behind retry with the time of the answer, and objects and links have the time of the moved clock', async () => {
   const Bucket = runtime.endpoints.s3.bucket;
   await s3.send(new PutObjectCommand({ Bucket, Key: 'a.bin', Body: 'x' }));
   const presign = () =>

@@ -38,7 +38,7 @@ async function start(assembly: string, overrides: Partial<RuntimeOptions> = {}):
   return runtime;
 }
 
-/** Lines that the functions of the small assembly wrote. */
+/** The log lines of the functions. */
 const output = (runtime: LocalRuntime) =>
   runtime.close().then(async () => {
     const files = await readdir(join(home, 'logs'));
@@ -47,7 +47,7 @@ const output = (runtime: LocalRuntime) =>
   });
 
 describe('the local runtime', () => {
-  it('boots what the templates say: rules, queues, events, schedules, routes', async () => {
+  it('boots the rules, queues, events, schedules and routes of the templates', async () => {
     const runtime = await start(await smallAssembly());
     const { mqtt: broker, s3: bucket, api, region } = runtime.endpoints;
 
@@ -77,7 +77,7 @@ describe('the local runtime', () => {
     expect(log).toEqual([]);
   });
 
-  it('says where it is in endpoints.json, for its owner only, as long as it runs', async () => {
+  it('has its addresses in endpoints.json, which only its owner may read, while it runs', async () => {
     const runtime = await start(await smallAssembly());
     const file = join(home, 'endpoints.json');
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(runtime.endpoints);
@@ -86,7 +86,7 @@ describe('the local runtime', () => {
     expect([existsSync(file), existsSync(join(home, 'lock'))]).toEqual([false, false]);
   });
 
-  it('keeps keys, certificates and what its queues hold over a restart', async () => {
+  it('keeps keys, certificates and queued messages after a restart', async () => {
     const assembly = await smallAssembly({ work: "export const handler = () => { throw new Error('not now') }" });
     const first = await start(assembly);
     const { certificateFile } = await first.addDevice('van-1');
@@ -105,7 +105,7 @@ describe('the local runtime', () => {
     expect(await output(second)).toContain('"key":"kept.bin"');
   });
 
-  it('reports what its functions throw; a tick throws it', async () => {
+  it('reports errors of functions, and a tick throws them', async () => {
     const runtime = await start(
       await smallAssembly({ tick: "export const handler = () => { throw new Error('stuck') }" }),
     );
@@ -114,18 +114,18 @@ describe('the local runtime', () => {
 });
 
 describe('the local runtime does not start', () => {
-  it('in a folder that a running process has, and says which', async () => {
+  it('in a folder that another process uses, and names the process', async () => {
     await start(await smallAssembly());
     await writeFile(join(home, 'lock'), String(process.ppid));
     await expect(start(await smallAssembly())).rejects.toThrow(`in use by process ${process.ppid}`);
   });
 
-  it('but it takes over the lock of a process that is gone', async () => {
+  it('except that it replaces the lock of a process that has ended', async () => {
     await writeFile(join(home, 'lock'), '2147483646');
     expect((await start(await smallAssembly())).endpoints.region).toBe('eu-west-1');
   });
 
-  it('on a port that is taken, and says which and what to do', async () => {
+  it('on a port that is in use, and names the port and a remedy', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const port = (server.address() as { port: number }).port;
@@ -135,12 +135,12 @@ describe('the local runtime does not start', () => {
     expect(existsSync(join(home, 'lock'))).toBe(false);
   });
 
-  it.each(['0.0.0.0', 'localhost'])('on the host %s, which links and buckets cannot be named by', async (host) => {
+  it.each(['0.0.0.0', 'localhost'])('on the host %s, which cannot be part of links and bucket URLs', async (host) => {
     await expect(start(await smallAssembly(), { host })).rejects.toThrow('expected the IPv4 address');
     expect(existsSync(join(home, 'lock'))).toBe(false);
   });
 
-  it('when the migration fails, and says why', async () => {
+  it('if the migration fails, and gives the reason', async () => {
     const assembly = await smallAssembly({
       migrate: "export const handler = () => { throw new Error('no such role') }",
     });
@@ -151,7 +151,7 @@ describe('the local runtime does not start', () => {
     ['a topic rule', 'sqs:SendMessage', 'Rule: its role'],
     ['an event source mapping', 'sqs:ReceiveMessage', 'Mapping: its role'],
     ['a schedule', 'lambda:InvokeFunction', 'Schedule: its role'],
-  ])('when the role of %s lacks a grant', async (_, action, message) => {
+  ])('if the role of %s lacks a grant', async (_, action, message) => {
     const starting = start(await smallAssembly({}, [action]));
     await expect(starting).rejects.toThrow(message);
     await expect(starting).rejects.toThrow(action);

@@ -22,7 +22,7 @@ const shown = async () => renderSnapshot(await readSnapshot(db.app)).map((line) 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken away
 const stripColours = (text: string) => text.replaceAll(/\u001b\[\d+m/g, '');
 
-test('a device that is tried again is one device', async () => {
+test('a device with several attempts is listed once', async () => {
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [], max_attempts: 1, failure_threshold: 1 });
   await service.tick();
   await service.result('d0', 4);
@@ -33,7 +33,7 @@ test('a device that is tried again is one device', async () => {
   expect(await shown()).toContain('r: ████████░░░░░░░░ 2 claimed: 1 updated to 2.0.0  active');
 });
 
-test('a rollout of a version that is older than what runs says that nobody is updated', async () => {
+test('a rollout of an older version than the devices run says that it updates nobody', async () => {
   await addRelease(db.app, '0.5.0');
   await addRollout(db.app, 'r', '0.5.0', { stages: [] });
   for (let ticks = 0; ticks < 2; ticks++) {
@@ -43,7 +43,7 @@ test('a rollout of a version that is older than what runs says that nobody is up
   expect((await shown()).find((line) => line.startsWith('r: '))).toMatch(/^r: nobody to update/);
 });
 
-test('a rollout that goes on is shown, however many were made and ended since', async () => {
+test('an unfinished rollout is shown, however many newer ones are finished', async () => {
   await addRollout(db.app, 'first', '2.0.0', { stages: [] });
   for (let i = 0; i < 6; i++) {
     await addRollout(db.app, `late ${i}`, '2.0.0', { stages: [] });

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,53 +6,45 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Endpoints } from '../../../local/home/index.ts';
+import { freePorts, isFree } from '../../support/free-ports.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** It starts in seconds, unless the machine is busy. */
-const TIMEOUT_MS = 180_000;
 
 let home: string;
-let npm: ChildProcess;
-let output = '';
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), 'paku-ota-npm-start-'));
-  npm = spawn('npm', ['start', '--', '--empty', '--ports', '0,0,0,0'], {
-    cwd: ROOT,
-    env: { ...process.env, PAKU_OTA_HOME: home },
-  });
-  for (const stream of [npm.stdout, npm.stderr]) stream?.on('data', (text: Buffer) => (output += text));
 });
 afterAll(() => {
-  for (const pid of [npm.pid, serverPid()]) if (pid !== undefined && isAlive(pid)) process.kill(pid, 'SIGKILL');
+  // A server that outlived npm would keep its ports.
+  if (existsSync(join(home, 'lock'))) process.kill(Number(readFileSync(join(home, 'lock'), 'utf8')), 'SIGKILL');
   rmSync(home, { recursive: true, force: true });
 });
 
-/** The process that has the home. */
-function serverPid(): number | undefined {
-  const lock = join(home, 'lock');
-  return existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : undefined;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-test('SIGTERM to the process of npm start ends the server too', { timeout: TIMEOUT_MS }, async () => {
-  while (!existsSync(join(home, 'endpoints.json'))) {
-    expect(npm.exitCode, output).toBeNull();
+test('npm start passes its arguments on, and a SIGTERM to npm alone stops the server', async () => {
+  const ports = await freePorts(4);
+  const [mqtt, aws, api] = ports;
+  const npm = spawn('npm', ['start', '--', '--empty', '--ports', ports.join(',')], {
+    cwd: ROOT,
+    env: { ...process.env, PAKU_OTA_HOME: home },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exit = once(npm, 'exit');
+  let output = '';
+  for (const stream of [npm.stdout, npm.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const isUp = () => output.includes('Ctrl-C stops it');
+  for (let polls = 0; !isUp(); polls++) {
+    if (npm.exitCode !== null || polls > 1_000) throw new Error(`it did not start:\n${output}`);
     await delay(100);
   }
-  const server = serverPid() ?? Number.NaN;
-  expect([server === npm.pid, isAlive(server)]).toEqual([false, true]);
-  const ended = once(npm, 'exit');
+  const endpoints = JSON.parse(readFileSync(join(home, 'endpoints.json'), 'utf8')) as Endpoints;
+  expect(endpoints.mqtt.port).toBe(mqtt);
+  expect(endpoints.s3.endpoint).toBe(`http://127.0.0.1:${aws}`);
+  expect(endpoints.api.url).toBe(`http://127.0.0.1:${api}`);
+  expect(await Promise.all(ports.map(isFree))).toEqual([false, false, false, false]);
+
   npm.kill('SIGTERM');
-  await ended;
-  // npm may end before its child.
-  while (isAlive(server)) await delay(100);
-  expect(existsSync(join(home, 'endpoints.json'))).toBe(false);
+  await exit;
+  expect(await Promise.all(ports.map(isFree)), output).toEqual([true, true, true, true]);
+  expect(existsSync(join(home, 'lock'))).toBe(false);
 });

@@ -20,7 +20,7 @@ const att = (logicalId: string, attribute = 'Arn') => ({ 'Fn::GetAtt': [logicalI
 const QUEUE = { Type: 'AWS::SQS::Queue' };
 const CODE = { S3Bucket: 'assets', S3Key: 'abc.zip' };
 
-/** What a function gets as its environment. */
+/** The resolved environment variables of a function. */
 async function resolved(Variables: object, others: TestStack['Resources'] = {}): Promise<unknown> {
   const fn = { Type: 'AWS::Lambda::Function', Properties: { Code: CODE, Environment: { Variables } } };
   const assembly = await read({ Service: { Resources: { ...others, Fn: fn } } });
@@ -28,7 +28,7 @@ async function resolved(Variables: object, others: TestStack['Resources'] = {}):
 }
 
 describe('the cloud assembly', () => {
-  it('gives what resources refer to, as it is on this machine', async () => {
+  it('resolves references to the values on this machine', async () => {
     const resources = {
       Work: QUEUE,
       Api: { Type: 'AWS::ApiGatewayV2::Api' },
@@ -62,7 +62,7 @@ describe('the cloud assembly', () => {
     });
   });
 
-  it('follows exports from one stack to the other', async () => {
+  it('resolves exports of another stack', async () => {
     const exported = { Value: { Ref: 'Bucket' }, Export: { Name: 'Data:Bucket' } };
     const fn = {
       Type: 'AWS::Lambda::Function',
@@ -76,7 +76,7 @@ describe('the cloud assembly', () => {
     expect(properties?.Environment).toEqual({ Variables: { BUCKET: 'bucket' } });
   });
 
-  it("finds a function's code among the assets", async () => {
+  it("finds the asset of a function's code", async () => {
     const fn = { Type: 'AWS::Lambda::Function', Properties: { Code: CODE } };
     const folder = await writeCloudAssembly({ Service: { Resources: { Fn: fn } } });
     const assembly = readAssembly(folder, options);
@@ -84,7 +84,7 @@ describe('the cloud assembly', () => {
     expect(resource && assembly.codeFolder(resource)).toBe(join(folder, 'asset.abc'));
   });
 
-  it('leaves out what means nothing on one machine', async () => {
+  it('omits resources that have no effect on one machine', async () => {
     const vpc = { Type: 'AWS::EC2::VPC', Properties: { Odd: { 'Fn::GetAZs': '' } } };
     expect((await read({ Data: { Resources: { Vpc: vpc } } })).ofType('AWS::EC2::VPC')).toEqual([]);
   });
@@ -102,7 +102,7 @@ describe('the cloud assembly', () => {
     await expect(reading).rejects.toThrow('Data/Odd');
   });
 
-  it('is refused when two stacks use one logical id', async () => {
+  it('is refused if two stacks use one logical id', async () => {
     const stacks = { Data: { Resources: { Same: QUEUE } }, Service: { Resources: { Same: QUEUE } } };
     await expect(read(stacks)).rejects.toThrow('Same is in Data and in Service');
   });

@@ -10,14 +10,14 @@ interface RequestEvent {
 const properties = { ServiceToken: 'arn:function', schema: 'abc' };
 const resource = { logicalId: 'Migration', type: 'Custom::Sample', stack: 'Sample', properties };
 
-/** A function that answers this. */
+/** A function that sends the given answer. */
 const answering = (body: object) => async (_arn: string, event: unknown) => {
   const { ResponseURL } = event as RequestEvent;
   await fetch(ResponseURL, { method: 'PUT', body: JSON.stringify({ PhysicalResourceId: 'id', ...body }) });
 };
 
 describe('a custom resource', () => {
-  it('is made when its function answers SUCCESS to the address in the event', async () => {
+  it('is created when its function answers SUCCESS to the URL of the event', async () => {
     const events: RequestEvent[] = [];
     await runCustomResource(resource, async (arn, event) => {
       events.push(event as RequestEvent);
@@ -28,18 +28,18 @@ describe('a custom resource', () => {
     ]);
   });
 
-  it('ends the start with the reason that its function gives', async () => {
+  it('fails the start with the reason of its function', async () => {
     const failing = runCustomResource(resource, answering({ Status: 'FAILED', Reason: 'no such role' }));
     await expect(failing).rejects.toThrow('Migration (Custom::Sample) could not be made: no such role');
   });
 
-  it('ends the start when its function fails, and when it forgets to answer', async () => {
+  it('fails the start if its function fails or does not answer', async () => {
     const broken = () => Promise.reject(new Error('out of memory'));
     await expect(runCustomResource(resource, broken)).rejects.toThrow('out of memory');
     await expect(runCustomResource(resource, async () => {})).rejects.toThrow('ended without an answer');
   });
 
-  it('ends the start when the answer is not one that CloudFormation takes', async () => {
+  it('fails the start if CloudFormation would not accept the answer', async () => {
     await expect(runCustomResource(resource, answering({ Status: 'DONE' }))).rejects.toThrow('Status');
   });
 });

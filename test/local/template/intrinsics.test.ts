@@ -19,7 +19,7 @@ describe('intrinsics', () => {
     expect(resolve({ deep: [value] }, scope)).toEqual({ deep: [expected] });
   });
 
-  it('leave everything else as it is', () => {
+  it('do not change other values', () => {
     const value = { number: 1, none: null, yes: true, text: '${A}', list: [{ Reference: 'A' }] };
     expect(resolve(value, scope)).toEqual(value);
   });
@@ -29,7 +29,7 @@ describe('intrinsics', () => {
     { 'Fn::Sub': ['${x}', { x: 1 }] },
     { 'Fn::Sub': '${A.Arn}' },
     { 'Fn::Sub': '${!A}' },
-  ])('that are not known are errors: %j', (value) => {
+  ])('that are unknown are errors: %j', (value) => {
     expect(() => resolve(value, scope)).toThrow(`does not know ${JSON.stringify(value)}`);
   });
 });

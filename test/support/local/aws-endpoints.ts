@@ -3,15 +3,15 @@ import { type AwsServer, compilePolicy, Identities, startAwsServer } from '../..
 
 export const REGION = 'eu-west-1';
 
-/** AWS endpoints on a free port, with an operator who may do everything. */
+/** AWS endpoints on a free port, and an operator who may do everything. */
 export interface TestEndpoints {
   readonly aws: AwsServer;
   readonly identities: Identities;
-  /** Errors that became a 500. */
+  /** Errors that were answered with 500. */
   readonly errors: unknown[];
-  /** What SDK clients of the operator are made with. */
+  /** Configuration of SDK clients of the operator. */
   readonly operator: ReturnType<typeof clientConfig>;
-  /** What SDK clients of a role are made with that has these statements. */
+  /** Configuration of SDK clients of a role with these statements. */
   role(...statements: object[]): ReturnType<typeof clientConfig>;
 }
 

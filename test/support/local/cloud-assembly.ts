@@ -7,7 +7,7 @@ export interface TestStack {
   readonly Outputs?: object;
 }
 
-/** Writes stacks and bundles the way `cdk synth` does. @returns the folder */
+/** Writes stacks and bundles like `cdk synth`. @returns the folder */
 export async function writeCloudAssembly(
   stacks: Readonly<Record<string, TestStack>>,
   bundles: Readonly<Record<string, string>> = {},

@@ -15,7 +15,7 @@ const allow = (actions: string[], ...resources: string[]) => ({
   Resource: resources.map((resource) => ARN_PREFIX + resource),
 });
 
-/** A device may connect as itself, use its subtree, and retain its status. */
+/** Lets a device connect as itself, use its subtree, and retain its status. */
 const DEVICE_POLICY = {
   Version: '2012-10-17',
   Statement: [
@@ -26,7 +26,7 @@ const DEVICE_POLICY = {
   ],
 };
 
-/** A broker on a free port, everything that reached its rules, and a way to connect as a device. */
+/** A broker on a free port, the messages that reached its rules, and connections of devices. */
 export interface BrokerUnderTest {
   readonly broker: Broker;
   readonly authority: CertificateAuthority;
@@ -39,7 +39,7 @@ export interface BrokerUnderTest {
   connectWith(files: CertificateFiles, clientId: string, options?: IClientOptions): Promise<MqttClient>;
 }
 
-/** @param document the policy of every device's certificate */
+/** @param document the policy of every device certificate */
 export async function startBrokerUnderTest(document: object = DEVICE_POLICY): Promise<BrokerUnderTest> {
   const authority = await CertificateAuthority.open(await mkdtemp(join(tmpdir(), 'paku-broker-')));
   const messages: BrokerMessage[] = [];
@@ -96,13 +96,13 @@ export interface Received {
   readonly qos: number;
 }
 
-/** The next message that a device gets. */
+/** The next message that a device receives. */
 export const nextReceived = (client: MqttClient): Promise<Received> =>
   new Promise((resolve) => {
     client.once('message', (topic, payload, { qos }) => resolve({ topic, payload: payload.toString(), qos }));
   });
 
-/** Resolves when the connection is over. */
+/** Resolves when the connection is closed. */
 export const closed = (client: MqttClient): Promise<void> =>
   new Promise((resolve) => {
     client.once('close', () => resolve());

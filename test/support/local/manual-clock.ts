@@ -1,6 +1,6 @@
 import type { Clock } from '../../../local/kernel/index.ts';
 
-/** A clock that stands still until a test moves it. */
+/** A clock that advances only by calls of a test. */
 export class ManualClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
   readonly #due = new Map<() => void, number>();
@@ -15,7 +15,10 @@ export class ManualClock implements Clock {
     return () => this.#due.delete(once);
   }
 
-  /** Moves on, calls back whoever is due on the way, in order, and lets them settle what is already resolved. */
+  /**
+   * Advances the time, and calls the callbacks that become due in order. Promises that are resolved settle between
+   * them.
+   */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {

@@ -5,7 +5,7 @@ const att = (logicalId: string) => ({ 'Fn::GetAtt': [logicalId, 'Arn'] });
 const THING = '${iot:Connection.Thing.ThingName}';
 const iotArn = (resource: string) => `arn:aws:iot:eu-west-1:000000000000:${resource}`;
 
-/** What each function does; tests replace some. */
+/** The source of each function; tests replace some. */
 const BUNDLES = {
   work: 'export const handler = async ({ Records }) => { for (const { body } of Records) console.log(body) }',
   tick: "export const handler = async () => console.log('ticked')",
@@ -107,7 +107,7 @@ const CALLERS = {
   },
 };
 
-/** One stack with one of everything that the runtime boots. `without` are actions that its role is not granted. */
+/** Writes one stack with one resource of each implemented type. @param without actions that its role is not granted */
 export function smallAssembly(bundles: Partial<typeof BUNDLES> = {}, without: readonly string[] = []): Promise<string> {
   const Action = ACTIONS.filter((action) => !without.includes(action));
   const PolicyDocument = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action, Resource: '*' }] };

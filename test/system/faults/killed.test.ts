@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,15 +13,16 @@ import { buildImage } from '../../../fleet/build-image.ts';
 import { VirtualDevice } from '../../../fleet/virtual-device.ts';
 import type { Endpoints } from '../../../local/home/index.ts';
 import { CertificateAuthority } from '../../../local/kernel/index.ts';
+import { freePorts } from '../../support/free-ports.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 import { addRollout } from '../../support/rows.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** Real time: nobody can move the clock of that process. */
+/** In real time, because a test cannot move the clock of another process. */
 const WAIT_MS = 120_000;
 const DEVICES = ['k-0', 'k-1', 'k-2', 'k-3', 'k-4', 'k-5'];
 
-/** `npm start -- --empty` in a process of its own, always on the same ports and in the same home. */
+/** `npm start -- --empty` in a separate process, always with the same ports and home. */
 class Start {
   readonly home = mkdtempSync(join(tmpdir(), 'paku-ota-killed-'));
   #ports = '';
@@ -31,7 +31,7 @@ class Start {
   #output = '';
 
   async prepare(): Promise<void> {
-    this.#ports = (await Promise.all([1, 2, 3, 4].map(freePort))).join(',');
+    this.#ports = (await freePorts(4)).join(',');
     this.#server = await ownDatabase();
   }
 
@@ -54,7 +54,7 @@ class Start {
     return JSON.parse(readFileSync(file, 'utf8')) as Endpoints;
   }
 
-  /** As a crash of the machine would, but for what its disk had not written. */
+  /** Kills the process. Unlike in a crash of the machine, buffered writes reach the disk. */
   async kill(): Promise<void> {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null) return;
@@ -73,15 +73,6 @@ class Start {
   #hear(text: Buffer): void {
     this.#output = (this.#output + text.toString()).slice(-4_000);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const start = new Start();
@@ -144,11 +135,11 @@ afterAll(async () => {
   await start.close();
 });
 
-/** It takes half a minute of real time on a machine with nothing else to do: with PAKU_OTA_LONG=1. */
+/** Runs only with PAKU_OTA_LONG=1, because it takes half a minute on an idle machine. */
 const long = test.runIf(process.env.PAKU_OTA_LONG === '1');
 
 long(
-  'npm start is killed after an upload and in the midst of a rollout: every device ends on its target or with a reason',
+  'after kills of npm start during an upload and during a rollout, every device runs its target or has a reason',
   {
     timeout: 600_000,
   },
@@ -176,7 +167,7 @@ long(
     await start.kill();
 
     await boot();
-    // What the kill cut off ends by its deadline, which is brought nearer; the others are sent theirs.
+    // Interrupted updates end at their deadline, which the query moves forward. The other devices get their commands.
     await until(
       `SELECT count(*) FILTER (WHERE completed_at IS NOT NULL) = ${DEVICES.length} FROM device_update_status`,
       `UPDATE device_update_status SET deadline_at = now() WHERE completed_at IS NULL AND sent_at < now() - interval '10 seconds'`,

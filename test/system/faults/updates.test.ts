@@ -5,7 +5,14 @@ import { signedFetch } from '../../../api/signed-fetch.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import type { DeviceEvent } from '../../../fleet/device-events.ts';
 import { ASSEMBLY } from '../../support/assembly.ts';
-import { everyOther, FaultPlan, first, killedInTurn, type Mishap, oneOfEach } from '../../support/fault-plan.ts';
+import {
+  everyOther,
+  FaultPlan,
+  type FaultSequence,
+  first,
+  killedAtEachCall,
+  oneOfEach,
+} from '../../support/fault-plan.ts';
 import type { Fault } from '../../support/faults.ts';
 import { expectNothingLost, expectWithinLimits } from '../../support/outcome.ts';
 import { addRollout } from '../../support/rows.ts';
@@ -24,8 +31,8 @@ afterAll(() => system?.close());
 const times = (count: number, fault: Fault): Fault[] => Array.from({ length: count }, () => fault);
 const refused = (code: string, status: number) => ({ kind: 'refused', code, status }) as const;
 /**
- * Who has to meet the faults of a service, phase by phase: registration, upload, claim and send, download, confirmation.
- * A download may be over before its first reports are handled.
+ * Functions that must be affected by faults of a service, by phase: registration, upload, assignment and sending,
+ * download, probation. A download may end before its first reports are handled.
  */
 const CALLERS: Record<string, readonly (readonly string[])[]> = {
   'rds-data': [
@@ -39,41 +46,41 @@ const CALLERS: Record<string, readonly (readonly string[])[]> = {
   iotdata: [[], [], ['Dispatch'], [], []],
 };
 const SLOW_DOWN = refused('SlowDown', 503);
-const AWAY = refused('ServiceUnavailableError', 503);
+const UNAVAILABLE = refused('ServiceUnavailableError', 503);
 const DISK_FULL: Fault = {
   ...refused('BadRequestException', 400),
   message: 'ERROR: could not extend file "base/5/16384": No space left on device; SQLState: 53100',
 };
-/** One at a time and slowly; failures and attempts are many, and the rollout is not to stop because of them. */
+/** One update at a time. Failures do not halt the rollout, and there are enough attempts. */
 const RULES = {
   stages: [],
   max_in_flight: 1,
   max_per_minute: 1,
   max_attempts: 20,
   failure_threshold: 1,
-  // Longer than the trouble: what a device says in an outage that outlasts it comes late, and is a late success.
+  // Longer than the faults: reports that are delayed beyond this deadline would make a late success.
   boot_timeout_minutes: 720,
 };
-/** More than any function makes calls, a tick of the orchestrator 24 to 40. */
-const MOST_CALLS = 45;
+/** More than the calls of any function; a tick of the orchestrator makes 24 to 40. */
+const MAX_CALLS = 45;
 const ALL = ['rds-data', 's3', 'sqs', 'secretsmanager', 'iotdata', 'events'];
 
-/** Each happens to every function from the beginning of every phase of an update. */
-const MISHAPS: readonly [string, Mishap, readonly string[]][] = [
+/** Each sequence starts for every function at the beginning of every phase of an update. */
+const FAULT_SCENARIOS: readonly [string, FaultSequence, readonly string[]][] = [
   ['the database resumes', first(1, refused('DatabaseResumingException', 400)), ['rds-data']],
   [
-    'the database is not there, and then its disk is full',
-    oneOfEach(...times(4, AWAY), ...times(4, DISK_FULL)),
+    'the database is unavailable, and then its disk is full',
+    oneOfEach(...times(4, UNAVAILABLE), ...times(4, DISK_FULL)),
     ['rds-data'],
   ],
   ['the database commits, and the answer is lost', everyOther({ kind: 'answer-lost' }), ['rds-data']],
   [
-    'S3 asks to slow down, fails, and breaks off in the middle of an object',
+    'S3 throttles, fails, and breaks the connection in the middle of an object',
     oneOfEach({ kind: 'answer-cut' }, SLOW_DOWN, SLOW_DOWN, SLOW_DOWN, refused('InternalError', 500)),
     ['s3'],
   ],
   [
-    'AWS IoT throttles, fails, finds nobody and gives up waiting',
+    'AWS IoT throttles, fails, and reports disconnected and silent devices',
     oneOfEach(
       refused('ThrottlingException', 429),
       refused('InternalFailureException', 500),
@@ -84,54 +91,54 @@ const MISHAPS: readonly [string, Mishap, readonly string[]][] = [
   ],
   ['AWS IoT delivers, and its answer is lost', first(4, { kind: 'answer-lost' }), ['iotdata']],
   ['every other connection breaks', everyOther({ kind: 'reset' }), ALL],
-  ['functions die before each of their calls in turn', killedInTurn('before', MOST_CALLS), ALL],
-  ['functions die after each of their calls in turn', killedInTurn('after', MOST_CALLS), ALL],
+  ['functions are killed before each of their calls in turn', killedAtEachCall('before', MAX_CALLS), ALL],
+  ['functions are killed after each of their calls in turn', killedAtEachCall('after', MAX_CALLS), ALL],
 ];
 
-/** What befalls every service takes a minute each, and the others say what these two do: with PAKU_OTA_LONG=1. */
-const SHORT = MISHAPS.filter(
+/** Without scenarios that affect every service, which take a minute each, and two that others cover (PAKU_OTA_LONG=1). */
+const SHORT = FAULT_SCENARIOS.filter(
   ([name, , services]) => services !== ALL && !/^the database resumes$|^AWS IoT delivers/.test(name),
 );
-const played = process.env.PAKU_OTA_LONG === '1' ? MISHAPS : SHORT;
+const played = process.env.PAKU_OTA_LONG === '1' ? FAULT_SCENARIOS : SHORT;
 
-test.each(played)('%s: every device reaches its target, and nothing is lost', async (name, mishap, services) => {
-  const model = `m${MISHAPS.findIndex(([other]) => other === name)}`;
-  plan.met.length = 0;
-  const inTurn = name.startsWith('functions die');
-  const story = new Story(model, () => plan.begin(mishap, services), inTurn ? MOST_CALLS + 3 : TROUBLED_LOOKS);
-  await story.tell();
-  for (const [phase, met] of plan.met.entries()) {
+test.each(played)('%s: every device reaches its target, and nothing is lost', async (name, sequence, services) => {
+  const model = `m${FAULT_SCENARIOS.findIndex(([other]) => other === name)}`;
+  plan.affected.length = 0;
+  const inTurn = name.startsWith('functions are killed');
+  const story = new Story(model, () => plan.begin(sequence, services), inTurn ? MAX_CALLS + 3 : FAULTY_TICKS);
+  await story.play();
+  for (const [phase, affected] of plan.affected.entries()) {
     const expected = services.flatMap((service) => CALLERS[service]?.[phase] ?? []);
-    expect([...met], `phase ${phase}`).toEqual(expect.arrayContaining(expected));
+    expect([...affected], `phase ${phase}`).toEqual(expect.arrayContaining(expected));
   }
-  expect(plan.met).toHaveLength(5);
-  // Whoever dies at each call in turn comes to its end at last, before the trouble is over.
-  if (inTurn) expect(story.troubledTicks).toBeGreaterThan(0);
+  expect(plan.affected).toHaveLength(5);
+  // A function that is killed at each of its calls finally completes before the faults end.
+  if (inTurn) expect(story.ticksDuringFaults).toBeGreaterThan(0);
 });
 
-test('queues deliver late, twice and in another order, and rules fail to put every other message there: nothing is lost', async () => {
+test('nothing is lost if queues deliver late, twice and in any order, and rule actions fail for every other message', async () => {
   const late = () => 1_000 * Math.floor(Math.random() * 400);
-  const unruly = () => {
+  const deliverInDisorder = () => {
     plan.deliver(() => (Math.random() < 0.5 ? [late()] : [late(), late()]));
     plan.breakRules();
   };
-  await new Story('twice', unruly).tell();
+  await new Story('twice', deliverInDisorder).play();
 });
 
-test('a device of which every message takes the way of the error action is registered', async () => {
+test('a device is registered if the rule actions of all its messages fail', async () => {
   plan.breakRules('each');
   const device = await system.device({ deviceId: 'astray-1', model: 'astray' });
   await system.until(`SELECT 1 FROM devices WHERE device_id = 'astray-1' AND current_firmware_version = '1.0.0'`);
   await device.stop();
 });
 
-test('every clock jumps, an hour ahead and an hour back: every device reaches its target, and nothing is lost', async () => {
+test('every device reaches its target and nothing is lost if every clock jumps an hour forward and back', async () => {
   const jumps = [60, -60, 60, -60, 60];
-  await new Story('clocks', () => void system.advance({ minutes: jumps.shift() ?? 0 })).tell();
+  await new Story('clocks', () => void system.advance({ minutes: jumps.shift() ?? 0 })).play();
   expect(jumps).toEqual([]);
 });
 
-test('what died is moved back by one command, and lands as if nothing had happened', async () => {
+test('redriven dead letters are handled as if they had been delivered the first time', async () => {
   plan.begin(first(Number.POSITIVE_INFINITY, refused('AccessDeniedException', 403)), ['rds-data']);
   const bootedAt = system.now();
   const device = await system.device({ deviceId: 'late-1', model: 'late', heartbeatSeconds: 24 * 3600 });
@@ -153,33 +160,33 @@ test('what died is moved back by one command, and lands as if nothing had happen
   expect(await system.database.query('SELECT * FROM rejected_messages')).toEqual([]);
 });
 
-/** How often the orchestrator looks in a phase while things go wrong; then all is well until the next phase. */
-const TROUBLED_LOOKS = 12;
-const MOST_LOOKS = 150;
+/** Ticks with faults in each phase. The faults then end until the next phase. */
+const FAULTY_TICKS = 12;
+const MAX_TICKS = 150;
 
-/** Two devices of one model, one at a time, go to 1.1.0. */
+/** Updates two devices of one model to 1.1.0, one at a time. */
 class Story {
   readonly #model: string;
   readonly #begin: () => void;
-  readonly #troubledLooks: number;
-  #isTroubled = true;
-  /** Since the phase began. */
-  #looks = 0;
-  /** Ticks that came to their end while things went wrong. */
-  troubledTicks = 0;
+  readonly #faultyTicks: number;
+  #isFaulty = true;
+  /** Ticks since the start of the phase. */
+  #ticks = 0;
+  /** Ticks that completed during faults. */
+  ticksDuringFaults = 0;
   readonly #links: string[] = [];
   readonly #busy = new Set<string>();
   readonly #seen = new Set<DeviceEvent['kind']>();
 
-  /** @param phase called where a phase of an update begins */
-  constructor(model: string, phase: () => void, troubledLooks = TROUBLED_LOOKS) {
+  /** @param phase called at the start of each phase of an update */
+  constructor(model: string, phase: () => void, faultyTicks = FAULTY_TICKS) {
     this.#model = model;
     this.#begin = phase;
-    this.#troubledLooks = troubledLooks;
+    this.#faultyTicks = faultyTicks;
   }
 
-  /** In trouble at first, then with nothing but ticks and time. */
-  async tell(): Promise<void> {
+  /** Plays the story, with faults in each phase, and checks its end. */
+  async play(): Promise<void> {
     const model = this.#model;
     this.#phase();
     for (const n of [1, 2]) await this.#arrive(`${model}-${n}`);
@@ -192,14 +199,14 @@ class Story {
     const isOver = `SELECT count(*) = 2 AS done FROM device_update_status AS u JOIN rollout_configurations AS r
       ON r.id = u.rollout_id WHERE r.name = '${model}' AND u.completed_at IS NOT NULL`;
     await this.#until(isOver);
-    this.#isTroubled = false;
+    this.#isFaulty = false;
     plan.end();
-    // What died in the last moment is delivered again.
+    // Messages of functions that were killed at the end are delivered again.
     await this.#until(isOver);
-    await this.#judge();
+    await this.#expectSuccess();
   }
 
-  async #judge(): Promise<void> {
+  async #expectSuccess(): Promise<void> {
     const updates = await system.database.query(
       `SELECT u.device_id, u.status, d.current_firmware_version AS version
        FROM device_update_status AS u JOIN devices AS d USING (device_id)
@@ -207,9 +214,9 @@ class Story {
     );
     const expected = [1, 2].map((n) => ({ device_id: `${this.#model}-${n}`, status: 'success', version: '1.1.0' }));
     expect(updates).toEqual(expected);
-    // Each attempt has a link of its own.
+    // Each attempt has a different link.
     expect(this.#links).toEqual([...new Set(this.#links)]);
-    await expectNothingLost(system, plan.taken);
+    await expectNothingLost(system, plan.queued);
   }
 
   async #arrive(deviceId: string): Promise<void> {
@@ -220,29 +227,29 @@ class Story {
         this.#links.push(event.command.url);
         this.#busy.add(deviceId);
       }
-      // The first command is before downloads and reports, the first image that is written before confirmations.
-      if ((event.kind === 'command' || event.kind === 'written') && !this.#seen.has(event.kind)) this.#phase();
+      // The download phase begins with the first command, and the probation phase with the first installed image.
+      if ((event.kind === 'command' || event.kind === 'installed') && !this.#seen.has(event.kind)) this.#phase();
       this.#seen.add(event.kind);
       if (event.kind === 'connected' || event.kind === 'failed') this.#busy.delete(deviceId);
     });
   }
 
   #phase(): void {
-    this.#looks = 0;
-    if (this.#isTroubled) this.#begin();
+    this.#ticks = 0;
+    if (this.#isFaulty) this.#begin();
   }
 
-  /** Lets the orchestrator look every few minutes, and devices do what they are at. */
+  /** Runs the orchestrator every few minutes until the query returns true. Devices finish their work between ticks. */
   async #until(sql: string): Promise<void> {
-    for (let n = 0; n < MOST_LOOKS; n++) {
-      if (++this.#looks === this.#troubledLooks) plan.end();
+    for (let n = 0; n < MAX_TICKS; n++) {
+      if (++this.#ticks === this.#faultyTicks) plan.end();
       await this.#devicesAtRest();
       await system.advance({ minutes: 7 });
       const ended = await system.runtime.tick().then(
         () => true,
         () => false,
       );
-      if (ended && this.#looks < this.#troubledLooks) this.troubledTicks++;
+      if (ended && this.#ticks < this.#faultyTicks) this.ticksDuringFaults++;
       await system.advance({ seconds: 2 });
       await system.runtime.idle();
       await expectWithinLimits(system);

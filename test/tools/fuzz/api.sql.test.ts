@@ -5,7 +5,7 @@ import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 
 const RUNS = 500;
-/** The API has fewer statements than this; each value that were written into one would add another. */
+/** More than the statements of the API. A value that is written into a statement would add another. */
 const MOST_STATEMENTS = 60;
 
 let db: TestDatabase;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => db?.close());
 
-test('whatever is asked of the API, it answers or refuses, and writes nothing of it into a statement', async () => {
+test('the API answers or refuses any request, and writes no value into a statement', async () => {
   const api = new WatchedApi(db.app);
   await fc.assert(
     fc.asyncProperty(hostileRequest, (request) => api.check(request)),

@@ -5,7 +5,7 @@ const TIMEOUT = 5 * 60_000;
 const BAD = BUILD_NAMES.filter((build) => build !== 'good');
 
 describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
-  'with default settings a build that is bad ($build)',
+  'with default settings, the rollout of a bad build ($build)',
   ({ build, seed }) => {
     test(
       'halts before it has reached more than 5 devices of 20',
@@ -17,9 +17,9 @@ describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
       TIMEOUT,
     );
 
-    // A minute each: the others with PAKU_OTA_LONG=1.
+    // They take a minute each; all of them run with PAKU_OTA_LONG=1.
     test.runIf(seed <= 2 || process.env.PAKU_OTA_LONG)(
-      'halts before it has reached 2 % of a fleet',
+      'halts before it has reached 2% of a fleet',
       async () => {
         const { ended, reached } = await playStory({ ...DEFAULT_STORY, devices: 1_000, build, seed });
         expect(ended).toBe('halted');
@@ -31,7 +31,7 @@ describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
 );
 
 test(
-  'with default settings a good build reaches every device of a fleet that sleeps, loses messages and fails a download now and then',
+  'with default settings, a good build reaches every device of a fleet that sleeps, loses messages and fails some downloads',
   async () => {
     const { ended, reached, onTarget, states } = await playStory({
       ...DEFAULT_STORY,

@@ -31,7 +31,7 @@ const rollouts = fc.record({
   send_window: fc.constantFrom(null, null, { from: '08:30', to: '10:00' }, { from: '22:00', to: '09:00' }),
 });
 
-/** A small fleet, two rollouts, and everything that may go wrong in the first hour and a half. */
+/** A small fleet, two rollouts, and any faults in the first hour and a half. */
 const worlds = fc.record({
   seed: fc.integer({ min: 1, max: 1_000_000 }),
   transport: fc.constantFrom('direct' as const, 'direct' as const, 'publish' as const),
@@ -57,18 +57,18 @@ const worlds = fc.record({
   ),
   one: rollouts,
   two: rollouts,
-  /** What the second release asks for: where it is barred, the first is its stepping stone. */
+  /** The minimum version of the second release, for which the first is the stepping stone. */
   minVersion: fc.constantFrom(null, '2.0.0'),
-  /** When the second rollout is stopped, and how; ten minutes later it goes on, or is aborted. */
+  /** When and how the second rollout is stopped; ten minutes later it is resumed or aborted. */
   halts: fc.constantFrom(null, 600, 1_800),
   bySql: fc.boolean(),
-  /** When devices that failed in the first are tried again. */
+  /** When failed updates of the first rollout are retried. */
   retries: fc.constantFrom(null, 7_200),
 });
 type World = typeof worlds extends fc.Arbitrary<infer T> ? T : never;
 
 const LIMIT_SECONDS = 6 * 86_400;
-/** Afterwards little happens any more, and it is looked at every ten minutes. */
+/** Afterwards little happens, and the invariants are checked every ten minutes. */
 const BUSY_SECONDS = 3 * 3_600;
 
 async function build({ seed, chaos, transport, devices, one, two, minVersion }: World): Promise<Simulation> {
@@ -84,7 +84,7 @@ async function build({ seed, chaos, transport, devices, one, two, minVersion }: 
   ]) {
     const values = { give_up_days: 1, ...rollout };
     const columns = Object.keys(values).join(', ');
-    await world.calmSql.query(
+    await world.reliableSql.query(
       `INSERT INTO rollout_configurations (${columns})
        SELECT ${columns} FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)`,
       { values },
@@ -101,21 +101,21 @@ interface Snapshot {
     held: number;
     started_count: number;
     start_limit: number | null;
-    /** Begun and not counted as ended. */
+    /** Started updates that are not counted as finished. */
     running: number;
     begun: number;
-    /** Claimed and not counted as ended. */
+    /** Assigned updates that are not counted as finished. */
     uncounted: number;
     untallied: number;
     devices: number;
   }[];
 }
 
-async function look({ calmSql }: Simulation): Promise<Snapshot> {
-  const outcomes = await calmSql.query<{ id: number; outcome: string }>(
+async function look({ reliableSql }: Simulation): Promise<Snapshot> {
+  const outcomes = await reliableSql.query<{ id: number; outcome: string }>(
     'SELECT id, status AS outcome FROM device_update_status WHERE completed_at IS NOT NULL',
   );
-  const paces = await calmSql.query<Snapshot['paces'][number]>(
+  const paces = await reliableSql.query<Snapshot['paces'][number]>(
     `SELECT p.rollout_id, p.in_flight, p.started_count, p.start_limit, p.started_count - p.finished_count AS running,
        coalesce(s.uncounted, 0)::integer AS uncounted, u.*
      FROM rollout_runtime AS p
@@ -146,30 +146,30 @@ function check(before: Snapshot, after: Snapshot, { one, two, devices }: World):
   }
 }
 
-/** What an operator does, on time. */
+/** Performs the scheduled actions of an operator. */
 class Operator {
   readonly #world: Simulation;
-  readonly #given: World;
+  readonly #scenario: World;
   #haltedAt: number | undefined;
-  readonly #why = { rolloutId: 2, reason: 'a test', by: 'a test' };
+  readonly #action = { rolloutId: 2, reason: 'a test', by: 'a test' };
 
   constructor(world: Simulation, given: World) {
     this.#world = world;
-    this.#given = given;
+    this.#scenario = given;
   }
 
   async act(): Promise<void> {
-    const { calmSql, second, now } = this.#world;
-    const { halts, retries } = this.#given;
+    const { reliableSql, second, now } = this.#world;
+    const { halts, retries } = this.#scenario;
     if (second === halts && (await this.#halt())) this.#haltedAt = second;
     if (this.#haltedAt !== undefined && second === this.#haltedAt + 600) await this.#goOn(this.#haltedAt);
-    if (second === retries) await retryFailed(calmSql, { ...this.#why, rolloutId: 1 }, ['1.0.0'], now);
+    if (second === retries) await retryFailed(reliableSql, { ...this.#action, rolloutId: 1 }, ['1.0.0'], now);
   }
 
   async #halt(): Promise<boolean> {
-    const { calmSql, now } = this.#world;
-    if (!this.#given.bySql) return stopRollout(calmSql, this.#why, now);
-    const stopped = await calmSql.query(
+    const { reliableSql, now } = this.#world;
+    if (!this.#scenario.bySql) return stopRollout(reliableSql, this.#action, now);
+    const stopped = await reliableSql.query(
       `UPDATE rollout_configurations SET is_active = false
        WHERE id = 2 AND paused_at IS NULL AND completed_at IS NULL RETURNING id`,
     );
@@ -177,18 +177,18 @@ class Operator {
   }
 
   async #goOn(since: number): Promise<void> {
-    const { calmSql, now, commands } = this.#world;
+    const { reliableSql, now, commands } = this.#world;
     expect(commands.filter(({ second, rolloutId }) => rolloutId === 2 && second > since)).toEqual([]);
-    if (this.#given.seed % 2 === 0) await abortRollout(calmSql, this.#why, now);
-    else if (!this.#given.bySql) await resumeRollout(calmSql, this.#why, now);
-    else await calmSql.query('UPDATE rollout_configurations SET is_active = true WHERE id = 2');
+    if (this.#scenario.seed % 2 === 0) await abortRollout(reliableSql, this.#action, now);
+    else if (!this.#scenario.bySql) await resumeRollout(reliableSql, this.#action, now);
+    else await reliableSql.query('UPDATE rollout_configurations SET is_active = true WHERE id = 2');
   }
 }
 
 function checkCommands({ commands }: Simulation, { transport, one, two, devices, seed, halts }: World): void {
   const most = (keys: readonly string[]) =>
     Math.max(0, ...new Map(keys.map((key) => [key, keys.filter((other) => other === key).length])).values());
-  // Of a publish nobody knows whether it arrived: it may be repeated.
+  // A publish is not confirmed, so it may be repeated.
   if (transport === 'direct')
     expect(most(commands.map(({ id, attempt }) => `${id}/${attempt}`))).toBeLessThanOrEqual(1);
   for (const [id, rollout] of [one, two].entries()) {
@@ -199,7 +199,7 @@ function checkCommands({ commands }: Simulation, { transport, one, two, devices,
     const window = rollout.send_window === null ? null : sendWindow.parse(rollout.send_window);
     for (const { second } of own) if (window !== null) expect(openUntil(window, dateOf(second))).not.toBeNull();
   }
-  // Aborted, the second gives way to the first, which may have been there before.
+  // After the abort of the second rollout, the first continues with devices that it may have updated before.
   if (halts !== null && seed % 2 === 0) return;
   for (let n = 0; n < devices.length; n++) {
     const rolloutsOf = commands.filter(({ deviceId }) => deviceId === `d${n}`).map(({ rolloutId }) => rolloutId);
@@ -221,7 +221,7 @@ async function play(given: World): Promise<void> {
       const after = await look(world);
       check(before, after, given);
       before = after;
-      const [row] = await world.calmSql.query<{ open: boolean }>(
+      const [row] = await world.reliableSql.query<{ open: boolean }>(
         `SELECT EXISTS (SELECT FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL) OR EXISTS (
            SELECT FROM rollout_configurations
            WHERE completed_at IS NULL AND paused_at IS NULL AND is_active AND NOT keep_open) AS open`,
@@ -230,7 +230,7 @@ async function play(given: World): Promise<void> {
     }, LIMIT_SECONDS);
     expect(ended).toBe(true);
     checkCommands(world, given);
-    const doubles = await world.calmSql.query(
+    const doubles = await world.reliableSql.query(
       'SELECT device_id FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL GROUP BY device_id HAVING count(*) > 1',
     );
     expect(doubles).toEqual([]);
@@ -240,7 +240,7 @@ async function play(given: World): Promise<void> {
 }
 
 test(
-  'whatever is delayed, doubled, lost or crashes: limits hold, counts are exact, outcomes stay, a halt sends nothing, no device is flapped, every rollout ends',
+  'with delays, duplicates, losses and crashes, limits hold, counters are exact, outcomes are final, a halted rollout sends nothing, no device goes back and forth, and every rollout ends',
   async () => {
     await fc.assert(fc.asyncProperty(worlds, play), {
       numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 6),

@@ -34,14 +34,14 @@ const route = (routeKey: string, invoke: (event: object) => Promise<unknown>, si
   signedArn,
 });
 
-/** A route that answers with its own event. */
+/** A route that answers with the event. */
 const echo = (routeKey: string, signedArn?: string) => route(routeKey, async (event) => event, signedArn);
 
 const get = async (path: string, init?: RequestInit) =>
   (await (await fetch(url + path, init)).json()) as Record<string, unknown>;
 
 describe('the local HTTP API', () => {
-  it('makes events of payload format 2.0', async () => {
+  it('invokes functions with events of payload format 2.0', async () => {
     api.serve([echo('POST /d/{token}')]);
     const headers = { 'X-Test': 'Yes', 'content-type': 'application/json', 'user-agent': 'esp32' };
     expect(await get('/d/a%20b?x=1&x=2&y=', { method: 'POST', headers, body: '{"a":1}' })).toMatchObject({
@@ -58,13 +58,13 @@ describe('the local HTTP API', () => {
     });
   });
 
-  it('hands binary bodies over as base64', async () => {
+  it('passes binary bodies as base64', async () => {
     api.serve([echo('PUT /x')]);
     const init = { method: 'PUT', body: new Uint8Array([0xff, 0x00]) };
     expect(await get('/x', init)).toMatchObject({ body: '/wA=', isBase64Encoded: true });
   });
 
-  it('gives back status, headers and binary bodies', async () => {
+  it('returns the status, headers and binary body of a result', async () => {
     const result = { statusCode: 206, headers: { 'x-a': 'b' }, body: '/wA=', isBase64Encoded: true };
     api.serve([route('GET /x', async () => result)]);
     const response = await fetch(`${url}/x`);
@@ -76,7 +76,7 @@ describe('the local HTTP API', () => {
     expect([...new Uint8Array(await response.arrayBuffer())]).toEqual([0xff, 0]);
   });
 
-  it('chooses the most specific route, whatever their order', async () => {
+  it('chooses the most specific route in any order of routes', async () => {
     const named = (routeKey: string) => route(routeKey, async () => ({ chosen: routeKey }));
     api.serve(['ANY /v1/{rest+}', 'GET /v1/{id}', 'ANY /v1/list', 'GET /v1/list'].map(named));
     const chosen = async (path: string, method = 'GET') => (await get(path, { method })).chosen;
@@ -86,7 +86,7 @@ describe('the local HTTP API', () => {
     expect(await chosen('/v1/7/8')).toBe('ANY /v1/{rest+}');
   });
 
-  it('answers 404 for what no route takes, and before it serves any', async () => {
+  it('answers 404 if no route matches, and before it has routes', async () => {
     expect((await fetch(`${url}/x`)).status).toBe(404);
     api.serve([echo('GET /x')]);
     const statuses = ['/x/y', '/', '//x', '/%zz'].map(async (path) => (await fetch(url + path)).status);
@@ -102,7 +102,7 @@ describe('the local HTTP API', () => {
     expect(log.join()).not.toContain('sesame');
   });
 
-  it('takes bodies up to 10 MB', async () => {
+  it('accepts bodies of up to 10 MB', async () => {
     api.serve([route('PUT /x', async () => ({ statusCode: 200 }))]);
     const put = async (bytes: number) =>
       (await fetch(`${url}/x`, { method: 'PUT', body: new Uint8Array(bytes) })).status;
@@ -126,7 +126,7 @@ describe('a route for signed requests', () => {
     return fetch(url + path, { method: 'POST', headers: others, body: sent });
   }
 
-  it('tells the function who signed', async () => {
+  it('passes the signer to the function', async () => {
     const event = (await (await signed('/v1/things')).json()) as Event;
     expect(event.requestContext.authorizer).toEqual({ iam: { userArn: 'arn:aws:iam::000000000000:role/ci' } });
   });
@@ -139,6 +139,6 @@ describe('a route for signed requests', () => {
   });
 });
 
-it('a route that is no method and path is an error at start', () => {
+it('a route key that is not a method and a path is an error at start', () => {
   expect(() => api.serve([echo('$default')])).toThrow('expected a method and a path');
 });

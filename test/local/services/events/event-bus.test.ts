@@ -19,7 +19,7 @@ const created = (key: string, bucket = 'firmware') =>
     reason: 'PutObject',
   });
 
-/** What the rule delivers of these events. */
+/** The events that the rule delivers. */
 function deliveries(...events: ReturnType<typeof created>[]) {
   const delivered: { time: string; region: string; detail: { object: { key: string } } }[] = [];
   const rule = { pattern: compileEventPattern(UPLOADS), deliver: (event: string) => delivered.push(JSON.parse(event)) };
@@ -29,13 +29,13 @@ function deliveries(...events: ReturnType<typeof created>[]) {
 }
 
 describe('the event bus', () => {
-  it('delivers the events that a rule matches, and no others', () => {
+  it('delivers only the events that match a rule', () => {
     const events = [created('firmware/1.0.0/esp32.bin'), created('releases/abc.bin'), created('a.bin', 'other')];
     const keys = deliveries(...events).map(({ detail }) => detail.object.key);
     expect(keys).toEqual(['firmware/1.0.0/esp32.bin']);
   });
 
-  it('delivers S3 events in the form that EventBridge gives them', () => {
+  it('delivers S3 events in the format of EventBridge', () => {
     expect(deliveries(created('ä b.bin'))[0]).toMatchObject({
       version: '0',
       source: 'aws.s3',

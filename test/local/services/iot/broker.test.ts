@@ -19,7 +19,7 @@ beforeEach(async () => {
 
 afterEach(() => broker.broker.close());
 
-/** Does something that the broker must answer with the end of the connection. */
+/** Does something for which the broker must close the connection. */
 async function expectClosed(act: (client: MqttClient) => void): Promise<void> {
   const client = await broker.connect('van-1');
   client.on('error', () => {});
@@ -29,7 +29,7 @@ async function expectClosed(act: (client: MqttClient) => void): Promise<void> {
 }
 
 describe('a device on the local broker', () => {
-  it('hands its messages to the rules with its client id and the time of receipt', async () => {
+  it('has its messages passed to the rules with its client id and the receive time', async () => {
     const client = await broker.connect('van-1');
     const next = broker.nextMessage();
     const before = Date.now();
@@ -58,7 +58,7 @@ describe('a device on the local broker', () => {
     expect(broker.messages).toEqual([]);
   });
 
-  it('is disconnected when it retains a topic that it may only publish to', async () => {
+  it('is disconnected when it publishes a retained message without iot:RetainPublish', async () => {
     await expectClosed((client) => client.publish('paku/edge/van-1/report', 'hello', { retain: true }));
   });
 
@@ -78,14 +78,14 @@ describe('a device on the local broker', () => {
     expect(newer.connected).toBe(true);
   });
 
-  it('leaves its last will to the rules when its connection breaks', async () => {
+  it('has its last will passed to the rules when its connection breaks', async () => {
     const client = await broker.connect('van-1', { will: WILL });
     const next = broker.nextMessage();
     client.stream.destroy();
     expect((await next).payload.toString()).toBe('gone');
   });
 
-  it('leaves no last will when it says goodbye, nor when the broker shuts down', async () => {
+  it('has no last will passed on after a DISCONNECT, or when the broker shuts down', async () => {
     const [polite, cut] = [await broker.connect('van-1', { will: WILL }), await broker.connect('van-2')];
     await polite.endAsync();
     const end = closed(cut);
@@ -94,7 +94,7 @@ describe('a device on the local broker', () => {
     expect(broker.messages).toEqual([]);
   });
 
-  it('gets a retained message on subscribing; the rules do not see it again', async () => {
+  it('gets a retained message when it subscribes, and the rules do not get it again', async () => {
     const client = await broker.connect('van-1');
     await client.publishAsync(STATUS, 'kept', { qos: 1, retain: true });
     const received = nextReceived(client);
@@ -107,7 +107,7 @@ describe('a device on the local broker', () => {
 describe('a direct message', () => {
   const command = { clientId: 'van-1', topic: COMMAND, payload: Buffer.from('go'), confirmWithinMs: 5_000 };
 
-  it('reaches a client that did not subscribe, and is delivered when that acknowledges it', async () => {
+  it('reaches a client that did not subscribe, and counts as delivered when the client acknowledges it', async () => {
     const client = await broker.connect('van-1');
     const received = nextReceived(client);
     expect(await broker.broker.sendDirect(command)).toBe('delivered');
@@ -115,7 +115,7 @@ describe('a direct message', () => {
     expect(broker.messages).toEqual([]);
   });
 
-  it('is confirmed by its own acknowledgement, not by that of another message on the topic', async () => {
+  it('is not confirmed by the acknowledgement of another message on the topic', async () => {
     const client = await broker.connect('van-1');
     const held: (() => void)[] = [];
     const both = new Promise<void>((resolve) => {
@@ -132,11 +132,11 @@ describe('a direct message', () => {
     expect(await first).toBe('delivered');
   });
 
-  it('says so when the client is not connected', async () => {
+  it('reports a client that is not connected', async () => {
     expect(await broker.broker.sendDirect(command)).toBe('not-connected');
   });
 
-  it("says so when the client's policy lacks iot:Receive on the topic", async () => {
+  it('reports a client whose policy lacks iot:Receive on the topic', async () => {
     await broker.connect('van-1');
     expect(await broker.broker.sendDirect({ ...command, topic: 'paku/other' })).toBe('not-permitted');
   });

@@ -10,7 +10,7 @@ import {
   startBrokerUnderTest,
 } from '../../../support/local/device-connection.ts';
 
-// The policy of the synthesized template, asked over real sockets.
+// The device policy of the synthesized template, tested over real sockets.
 const OWN = 'ESP32-20E955A0';
 const OTHER = 'ESP32-20E955A1';
 const document = devicePolicy();
@@ -24,14 +24,14 @@ beforeEach(() => {
   broker.messages.length = 0;
 });
 
-/** Connects with the certificate of OWN, acts, and says whether the broker took it or closed the connection. */
+/** Connects with the certificate of OWN and acts. @returns whether the broker accepted it or closed the connection */
 async function attempt(act: (client: MqttClient) => Promise<unknown>): Promise<'taken' | 'closed'> {
   const client = await broker.connect(OWN);
   client.on('error', () => {});
   const end = closed(client).then(() => 'closed' as const);
   const done = act(client).then(
     () => 'taken' as const,
-    // What the client itself refuses to send was not taken either.
+    // A packet that the client library refuses to send counts as refused.
     () => 'closed' as const,
   );
   const outcome = await Promise.race([end, done]);
@@ -42,7 +42,7 @@ async function attempt(act: (client: MqttClient) => Promise<unknown>): Promise<'
 const publish = (topic: string, retain = false) =>
   attempt((client) => client.publishAsync(topic, '{}', { qos: 1, retain }));
 
-/** As a client would write it that does not check what it sends. */
+/** Subscribes without the checks of the client library. */
 const subscribe = (filter: string) =>
   attempt(
     (client) =>
@@ -53,11 +53,11 @@ const subscribe = (filter: string) =>
       }),
   );
 
-/** Everything below the two subtrees of a device. */
+/** The two subtrees of a device. */
 const subtrees = (id: string) => [`paku/edge/${id}`, `paku/devices/${id}`];
 const leaves = ['status', 'ota/status', 'ota/progress', 'ota/result', 'cmd/ota', 'config/report', 'telemetry/gps'];
 
-describe('a device may', () => {
+describe('a device can', () => {
   test.each(subtrees(OWN).flatMap((tree) => leaves.map((leaf) => `${tree}/${leaf}`)))(
     'publish to %s',
     async (topic) => {
@@ -78,7 +78,7 @@ describe('a device may', () => {
   });
 });
 
-describe('a device is cut off when it publishes to', () => {
+describe('a device is disconnected when it publishes to', () => {
   const others = [
     OTHER,
     `${OWN}0`,
@@ -127,7 +127,7 @@ describe('a device is cut off when it publishes to', () => {
   });
 });
 
-describe('a device is cut off when it subscribes to', () => {
+describe('a device is disconnected when it subscribes to', () => {
   test.each([
     '#',
     '+',
@@ -157,7 +157,7 @@ describe('a device is cut off when it subscribes to', () => {
   });
 });
 
-describe('a certificate connects as nobody else:', () => {
+describe('a certificate cannot connect as another device:', () => {
   test.each([OTHER, OWN.toLowerCase(), `${OWN}0`, OWN.slice(0, -1), '', '*', `${OWN}/`, `${OWN}+`, '#', 'ESP32Client'])(
     'client id "%s"',
     async (clientId) => {
@@ -166,14 +166,14 @@ describe('a certificate connects as nobody else:', () => {
   );
 
   test.each(['a/b', 'ESP32-+', '#', '*', '', 'é', `${OWN}\0`, 'x'.repeat(65)])(
-    'nor is there a certificate for "%s"',
+    'no certificate is issued for "%s"',
     async (deviceId) => {
       await expect(broker.connect(deviceId)).rejects.toThrow('is not a device id');
     },
   );
 });
 
-describe('a last will is held to the same policy', () => {
+describe('the policy applies to a last will:', () => {
   test.each([
     [`paku/edge/${OWN}/status`, true, 1],
     [`paku/edge/${OWN}/status`, false, 1],
@@ -187,7 +187,7 @@ describe('a last will is held to the same policy', () => {
     const end = closed(client);
     client.stream.destroy();
     await end;
-    // What comes after a will of the same client: by then the will was judged.
+    // A later message of the same client: the will was evaluated before it.
     const next = await broker.connect(OWN);
     await expect
       .poll(async () => {
@@ -200,7 +200,7 @@ describe('a last will is held to the same policy', () => {
   });
 });
 
-describe('whatever a device publishes', () => {
+describe('a message of a device', () => {
   const policy = compilePolicy('the device policy', [document]);
   const { rules } = readIotResources();
   const segment = fc.oneof(
@@ -226,7 +226,7 @@ describe('whatever a device publishes', () => {
   );
   const topics = fc.array(segment, { minLength: 1, maxLength: 7 }).map((segments) => segments.join('/'));
 
-  test('reaches a rule as its own or not at all', () => {
+  test('reaches a rule only with the id of the device in its topic', () => {
     let reached = 0;
     fc.assert(
       fc.property(
@@ -247,7 +247,7 @@ describe('whatever a device publishes', () => {
     expect(reached).toBeGreaterThan(0);
   });
 
-  test('a wildcard in the name of a thing is no wildcard in its policy', () => {
+  test('is not allowed more by a wildcard in the name of the thing', () => {
     for (const thing of ['*', 'ESP32-*', 'ESP32-20E955A?', '+', '#']) {
       const context = { 'iot:Connection.Thing.ThingName': thing };
       expect(policy.allows('iot:Publish', `${ARN_PREFIX}topic/paku/edge/${OTHER}/status`, context)).toBe(false);

@@ -65,26 +65,26 @@ describe('SendDirectMessage on the local IoT data plane', () => {
     });
   });
 
-  it('is GatewayTimeoutException when the device is silent', async () => {
+  it('is GatewayTimeoutException if the device does not acknowledge', async () => {
     const device = await broker.connect('van-1');
     device.handleMessage = () => {};
     await expect(send()).rejects.toMatchObject({ name: 'GatewayTimeoutException', $metadata: { httpStatusCode: 504 } });
   });
 
-  it('is ForbiddenException for what the caller or the device may not', async () => {
+  it('is ForbiddenException if the policy of the caller or of the device does not allow it', async () => {
     await broker.connect('van-1');
     await expect(send({ topic: 'paku/other' })).rejects.toMatchObject({ name: 'ForbiddenException' });
     await expect(send({ topic: 'paku/edge/van-2/cmd/ota' })).rejects.toMatchObject({ name: 'ForbiddenException' });
   });
 
-  it('takes 128 KB and a wait of 15 seconds at most', async () => {
+  it('accepts at most 128 KB and a timeout of 15 seconds', async () => {
     await expect(send({ payload: Buffer.alloc(128 * 1024 + 1) })).rejects.toMatchObject({
       name: 'RequestEntityTooLargeException',
     });
     await expect(send({ timeout: 16 })).rejects.toMatchObject({ name: 'InvalidRequestException' });
   });
 
-  it('is refused without confirmation, which nobody asks for', async () => {
+  it('is refused without confirmation, which is not supported here', async () => {
     await expect(send({ confirmation: false })).rejects.toThrow('not imitated here');
   });
 });

@@ -25,7 +25,7 @@ afterEach(async () => {
 const clientOf = ({ credentials } = endpoints.operator) =>
   new IoTClient({ region: REGION, endpoint: endpoints.aws.url, credentials });
 
-/** Revokes the certificate of a device. @returns its id */
+/** Revokes the certificate of a device. @returns the id of the certificate */
 async function revoke(iot: IoTClient, thingName: string): Promise<string> {
   const { principals = [] } = await iot.send(new ListThingPrincipalsCommand({ thingName }));
   const certificateId = principals[0]?.split('/').at(-1) ?? '';
@@ -34,13 +34,13 @@ async function revoke(iot: IoTClient, thingName: string): Promise<string> {
 }
 
 describe('a revoked certificate', () => {
-  it('is refused from then on, and does not stop its device from getting another', async () => {
+  it('can no longer connect, and its device can get a new one', async () => {
     await broker.connect('van-1');
     const stolen = await broker.authority.addDevice('van-1');
     const id = await revoke(clientOf(), 'van-1');
     await expect(broker.connectWith(stolen, 'van-1')).rejects.toThrow('Not authorized');
     expect((await broker.connect('van-1')).connected).toBe(true);
-    // Its thief has the files still.
+    // The thief still has the files.
     const replaced = { ...stolen };
     for (const name of ['certificateFile', 'privateKeyFile'] as const) {
       replaced[name] = stolen[name].replace('devices/van-1', `replaced/${id}`);
@@ -48,7 +48,7 @@ describe('a revoked certificate', () => {
     await expect(broker.connectWith(replaced, 'van-1')).rejects.toThrow('Not authorized');
   });
 
-  it('is revoked by those only who may', async () => {
+  it('can be revoked only with the permission to', async () => {
     await broker.connect('van-1');
     const role = endpoints.role(allow(['iot:ListThingPrincipals']));
     await expect(revoke(clientOf(role), 'van-1')).rejects.toThrow('not authorized to perform');
@@ -56,7 +56,7 @@ describe('a revoked certificate', () => {
   });
 });
 
-it('what has a certificate of this machine is a thing of the deployment, and nothing else is a thing', async () => {
+it('a device with a local certificate is a thing of the deployment, and there are no other things', async () => {
   await broker.authority.addDevice('van-1');
   const iot = clientOf();
   expect(await iot.send(new DescribeThingCommand({ thingName: 'van-1' }))).toMatchObject({ thingTypeName: 'our-type' });

@@ -13,7 +13,7 @@ const message = {
 const rule = (filter: string) => compileTopicRule(`SELECT ${COLUMNS} FROM '${filter}'`, VERSION);
 
 describe('a topic rule', () => {
-  it('wraps the payload, whatever its bytes, beside what the broker knows', () => {
+  it('wraps any payload together with the topic, receive time and client id', () => {
     expect(JSON.parse(rule('paku/edge/+/status').apply(message))).toEqual({
       payload: '/wB7',
       topic: 'paku/edge/van-1/status',
@@ -30,7 +30,7 @@ describe('a topic rule', () => {
     ['paku/edge/+/status', 'paku/edge/van-1/status/more', false],
     ['paku/edge/+/ota/+', 'paku/edge/van-1/ota/result', true],
     ['paku.edge/+', 'pakuXedge/a', false],
-  ])('with the filter %s and the topic %s: %s', (filter, topic, expected) => {
+  ])('with the filter %s matches the topic %s: %s', (filter, topic, expected) => {
     expect(rule(filter).matches(topic)).toBe(expected);
   });
 

@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 afterEach(() => Promise.all(functions.map((fn) => fn.close(0))));
 
-/** A function whose bundle is this source text. */
+/** A function whose bundle is the given source. */
 async function deploy(
   source: string,
   overrides: { timeoutSeconds?: number; logFile?: string } = {},
@@ -33,7 +33,7 @@ async function deploy(
   return fn;
 }
 
-describe('a function in its worker threads', () => {
+describe('a function', () => {
   it('gets the event and a context, and answers in JSON', async () => {
     const fn = await deploy(`export async function handler(event, context) {
       const left = context.getRemainingTimeInMillis();
@@ -47,12 +47,12 @@ describe('a function in its worker threads', () => {
     });
   });
 
-  it('sees its own environment and nothing of the process that runs it', async () => {
+  it('sees only its own environment variables', async () => {
     const fn = await deploy('export const handler = async () => process.env');
     expect(await fn.invoke({})).toEqual({ AWS_LAMBDA_FUNCTION_NAME: 'Sample', COLOR: 'green' });
   });
 
-  it('works on where its log cannot be written, as on a full disk', async () => {
+  it('continues if its log cannot be written, as on a full disk', async () => {
     const source = 'export const handler = async () => { console.log("said"); throw new Error("why"); }';
     const fn = await deploy(source, { logFile: join(folder, 'no-such-folder', 'Sample.log') });
     await expect(fn.invoke({})).rejects.toThrow('why');
@@ -64,13 +64,13 @@ describe('a function in its worker threads', () => {
     expect([await fn.invoke({}), await fn.invoke({})]).toEqual([1, 2]);
   });
 
-  it('handles one event at a time in an environment, and two in two', async () => {
+  it('handles two events concurrently, each in its own environment', async () => {
     const fn = await deploy(`let busy = 0;
       export async function handler() { busy++; await new Promise(setImmediate); return busy--; }`);
     expect(await Promise.all([1, 2, 3, 4, 5].map(() => fn.invoke({})))).toEqual([1, 1, 1, 1, 1]);
   });
 
-  it('fails with what it threw and the end of its output, and goes on', async () => {
+  it('fails with its error and the end of its output, and handles the next event', async () => {
     const fn = await deploy(`export async function handler({ bad }) {
       if (!bad) return 'fine';
       console.log('about to fail');
@@ -83,7 +83,7 @@ describe('a function in its worker threads', () => {
     expect(await readFile(join(folder, 'Sample.log'), 'utf8')).toMatch(/about to fail\nTypeError: no such thing\n +at/);
   });
 
-  it('is ended when it runs longer than its timeout; the next event gets a new environment', async () => {
+  it('is terminated after its timeout, and the next event gets a new environment', async () => {
     // Blocks its thread for good, without taking a processor from the other tests.
     const block = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
     const fn = await deploy(`export const handler = async ({ stuck }) => { if (stuck) ${block}; return 'fine' }`, {
@@ -93,7 +93,7 @@ describe('a function in its worker threads', () => {
     expect(await fn.invoke({ stuck: false })).toBe('fine');
   });
 
-  it('fails, and only it, when it ends its process or throws outside of the handler', async () => {
+  it('fails alone when it exits or throws outside the handler', async () => {
     const fn = await deploy(`export async function handler({ how }) {
       if (how === 'exit') process.exit(3);
       if (how === 'throw') await new Promise(() => setImmediate(() => { throw new Error('loose') }));
@@ -104,7 +104,7 @@ describe('a function in its worker threads', () => {
     expect(await fn.invoke({})).toBe('fine');
   });
 
-  it('survives what goes wrong between two events', async () => {
+  it('survives an error between two events', async () => {
     const fn = await deploy(`let calls = 0;
       export async function handler({ late }) {
         if (late) setTimeout(() => { throw new Error('too late') }, 20);
@@ -116,14 +116,14 @@ describe('a function in its worker threads', () => {
     for (const outcome of outcomes) expect(String(outcome)).toMatch(/^\d+$|too late/);
   });
 
-  it('says why its bundle cannot be loaded', async () => {
+  it('reports why its bundle cannot be loaded', async () => {
     await expect((await deploy("throw new Error('COLOR is not set')")).invoke({})).rejects.toThrow('COLOR is not set');
     await expect((await deploy('export const other = 1')).invoke({})).rejects.toThrow(
       'exports no function called handler',
     );
   });
 
-  it('lets a running invocation finish when it is closed, for a while', async () => {
+  it('gives a running invocation some time to finish when it is closed', async () => {
     const quick = await deploy('export const handler = async () => { await new Promise(setImmediate); return 1 }');
     const result = quick.invoke({});
     await quick.close();

@@ -75,30 +75,30 @@ describe('parameters', () => {
     ['NaN', { doubleValue: Number.NaN }, 'double precision', { doubleValue: Number.NaN }],
     ['booleans', { booleanValue: false }, 'boolean', { booleanValue: false }],
     ['bytes', { blobValue: Uint8Array.of(0, 255) }, 'bytea', { blobValue: Uint8Array.of(0, 255) }],
-  ])('carry %s with their type, and come back as they went', async (_, field, type, expected) => {
+  ])('of %s keep type and value', async (_, field, type, expected) => {
     expect(await value('SELECT pg_typeof(:a)::text', [p('a', field)])).toEqual({ stringValue: type });
     expect(await value('SELECT :a', [p('a', field)])).toMatchObject(expected);
   });
 
-  it('that are null fit every type', async () => {
+  it('that are null have any type', async () => {
     const nothing = p('a', { isNull: true });
     expect(await value('SELECT :a::timestamptz', [nothing])).toEqual({ isNull: true });
     expect(await value('SELECT coalesce(:a, 5)', [nothing])).toEqual({ longValue: 5 });
   });
 
-  it('are not looked for in strings, names, comments, dollar quotes and casts', async () => {
+  it('are not replaced in strings, names, comments, dollar quotes and casts', async () => {
     const sql = `SELECT ':a' || '''::a' || E'\\':a' || $$:a$$ || $x$ $$ :a $x$ || :a::text AS ":a" -- :b
       /* :c */`;
     expect(await value(sql, [p('a', { longValue: 7 })])).toEqual({ stringValue: ":a'::a':a:a $$ :a 7" });
   });
 
-  it('may be used twice', async () => {
+  it('can be used twice', async () => {
     expect(await value('SELECT :a || :b || :a', [p('a', { stringValue: 'x' }), p('b', { stringValue: 'y' })])).toEqual({
       stringValue: 'xyx',
     });
   });
 
-  it('that are missing, positional, arrays or hinted are refused', async () => {
+  it('that are missing, positional, arrays or have a type hint are refused', async () => {
     await expect(value('SELECT :a')).rejects.toThrow('Cannot find parameter: a');
     await expect(value('SELECT $1')).rejects.toThrow(':name only');
     const array = p('a', { arrayValue: { stringValues: ['x'] } });
@@ -116,18 +116,22 @@ describe('results', () => {
       `'2026-01-02 03:04:05+02'::timestamptz`,
       { stringValue: '2026-01-02 01:04:05' },
     ],
-    ['fractions in three digits', `'2026-01-02 03:04:05.5Z'::timestamptz`, { stringValue: '2026-01-02 03:04:05.500' }],
-    ['or in six', `'2026-01-02 03:04:05.00005Z'::timestamptz`, { stringValue: '2026-01-02 03:04:05.000050' }],
+    ['a fraction of three digits', `'2026-01-02 03:04:05.5Z'::timestamptz`, { stringValue: '2026-01-02 03:04:05.500' }],
+    [
+      'a fraction of six digits',
+      `'2026-01-02 03:04:05.00005Z'::timestamptz`,
+      { stringValue: '2026-01-02 03:04:05.000050' },
+    ],
     ['numeric as text', '1.50::numeric', { stringValue: '1.50' }],
     ['smallint as long', '1::smallint', { longValue: 1 }],
     ['real as double', '1.5::real', { doubleValue: 1.5 }],
     ['json as text', `'{"a":1}'::json`, { stringValue: '{"a":1}' }],
     ['null', 'NULL::int', { isNull: true }],
-  ])('give %s', async (_, expression, expected) => {
+  ])('have %s', async (_, expression, expected) => {
     expect(await value(`SELECT ${expression}`)).toEqual(expected);
   });
 
-  it.each(['interval', 'oid', 'regclass', 'money', 'text[]'])('refuse %s until it is cast to text', async (type) => {
+  it.each(['interval', 'oid', 'regclass', 'money', 'text[]'])('with %s must be cast to text', async (type) => {
     const literal =
       type === 'interval'
         ? `'1 day'::interval`
@@ -138,7 +142,7 @@ describe('results', () => {
     expect(await value(`SELECT ${literal}::text`)).toHaveProperty('stringValue');
   });
 
-  it('describe their columns when asked to, even without rows', async () => {
+  it('describe their columns on request, even without rows', async () => {
     const { columnMetadata, records } = await execute('SELECT id, note AS remark FROM t', {
       includeResultMetadata: true,
     });
@@ -150,7 +154,7 @@ describe('results', () => {
     expect((await execute('SELECT 1')).columnMetadata).toBeUndefined();
   });
 
-  it('of writes count rows, and with RETURNING give rows instead', async () => {
+  it('of a write have the number of rows, or the rows of RETURNING', async () => {
     const counted = await execute(`INSERT INTO t VALUES (1, 'a'), (2, 'b')`);
     expect([counted.numberOfRecordsUpdated, counted.records]).toEqual([2, undefined]);
     const returned = await execute('DELETE FROM t RETURNING id');
@@ -159,13 +163,13 @@ describe('results', () => {
 });
 
 describe('limits', () => {
-  it('a request may have 4 MiB', async () => {
+  it('a request has at most 4 MiB', async () => {
     const megabytes = (count: number) => [p('a', { stringValue: 'x'.repeat(count * 1024 * 1024) })];
     expect(await value('SELECT length(:a)', megabytes(3))).toEqual({ longValue: 3 * 1024 * 1024 });
     await expect(value('SELECT length(:a)', megabytes(4))).rejects.toThrow('at most 4194304');
   });
 
-  it('an answer may have 1 MiB', async () => {
+  it('an answer has at most 1 MiB', async () => {
     const rows = (count: number) => `SELECT repeat('x', 60000) FROM generate_series(1, ${count})`;
     expect((await execute(rows(17))).records).toHaveLength(17);
     await expect(execute(rows(18))).rejects.toMatchObject({
@@ -174,11 +178,11 @@ describe('limits', () => {
     });
   });
 
-  it('a row may have 64 KB', async () => {
+  it('a row has at most 64 KB', async () => {
     await expect(execute(`SELECT repeat('x', 65537)`)).rejects.toThrow('Packet for query is too large');
   });
 
-  it('a call takes one statement', async () => {
+  it('a call has one statement', async () => {
     expect(await value('SELECT 1;')).toEqual({ longValue: 1 });
     await expect(value('SELECT 1; SELECT 2')).rejects.toMatchObject({
       name: 'ValidationException',
@@ -192,7 +196,7 @@ describe('limits', () => {
     await expect(execute('-- so\n begin')).rejects.toThrow('BeginTransaction');
   });
 
-  it('a statement that takes too long is stopped, where the engine can be', async () => {
+  it('a statement that takes too long is stopped, on an engine that can be interrupted', async () => {
     const slow = execute('SELECT true FROM (SELECT pg_sleep(0.8)) AS slept');
     if (server === undefined) expect((await slow).records).toEqual([[{ booleanValue: true }]]);
     else await expect(slow).rejects.toMatchObject({ name: 'StatementTimeoutException' });
@@ -205,7 +209,7 @@ describe('errors of PostgreSQL', () => {
     ['SELECT nope', 'ERROR: column "nope" does not exist; Position: 8; SQLState: 42703'],
     ['SELECT 1 / 0', 'ERROR: division by zero; SQLState: 22012'],
     [`SELECT 1::int = ''::text`, /Hint: No operator matches.*; Position: 15; SQLState: 42883$/s],
-  ])('arrive as DatabaseErrorException with the SQLSTATE in the text: %s', async (sql, message) => {
+  ])('become DatabaseErrorException with the SQLSTATE in the message: %s', async (sql, message) => {
     await expect(execute(sql)).rejects.toMatchObject({
       name: 'DatabaseErrorException',
       message: typeof message === 'string' ? message : expect.stringMatching(message),
@@ -219,7 +223,7 @@ describe('transactions', () => {
   const rollback = (transactionId: string) => client.send(new RollbackTransactionCommand({ ...owner, transactionId }));
   const notFound = { name: 'TransactionNotFoundException' };
 
-  it('keep what they did when they are committed, and nothing when they are rolled back', async () => {
+  it('write on commit and nothing on rollback', async () => {
     const first = await begin();
     await execute(`INSERT INTO t VALUES (10, 'kept')`, { transactionId: first });
     expect(await commit(first)).toMatchObject({ transactionStatus: 'Transaction Committed' });
@@ -229,7 +233,7 @@ describe('transactions', () => {
     expect(await value(`SELECT string_agg(id::text, ',') FROM t`)).toEqual({ stringValue: '10' });
   });
 
-  it('are known by their id, to the secret that began them, until they end', async () => {
+  it('can be used with their id and the secret that began them, until they end', async () => {
     const transactionId = await begin();
     await expect(execute('SELECT 1', { transactionId, ...as('another') })).rejects.toMatchObject(notFound);
     await commit(transactionId);
@@ -237,12 +241,16 @@ describe('transactions', () => {
     await expect(rollback('unknown')).rejects.toMatchObject(notFound);
   });
 
-  it('take one call at a time', async () => {
+  it('accept one call at a time', async () => {
     const sessions = new DataApiSessions(engine, clock);
     const id = await sessions.begin({ role: undefined, statementTimeoutMs: 0 }, owner.secretArn);
     let finish = () => {};
-    const first = sessions.within(id, owner.secretArn, () => new Promise<void>((resolve) => (finish = resolve)));
-    await expect(sessions.within(id, owner.secretArn, async () => {})).rejects.toMatchObject({
+    const first = sessions.runInTransaction(
+      id,
+      owner.secretArn,
+      () => new Promise<void>((resolve) => (finish = resolve)),
+    );
+    await expect(sessions.runInTransaction(id, owner.secretArn, async () => {})).rejects.toMatchObject({
       code: 'DatabaseErrorException',
       message: 'Transaction is still running a query',
     });
@@ -251,14 +259,14 @@ describe('transactions', () => {
     await sessions.rollback(id, owner.secretArn);
   });
 
-  it('cannot be committed after a statement failed', async () => {
+  it('cannot be committed after a failed statement', async () => {
     const transactionId = await begin();
     await expect(execute('SELECT nope', { transactionId })).rejects.toThrow('42703');
     await expect(commit(transactionId)).rejects.toThrow('SQLState: 25P02');
     await expect(commit(transactionId)).rejects.toMatchObject(notFound);
   });
 
-  it('expire after three minutes without a call', async () => {
+  it('are rolled back after three minutes without a call', async () => {
     const transactionId = await begin();
     await clock.advance(2 * MINUTE);
     await execute(`INSERT INTO t VALUES (12, 'gone')`, { transactionId });
@@ -269,7 +277,7 @@ describe('transactions', () => {
     expect(await value('SELECT count(*) FROM t WHERE id = 12')).toEqual({ longValue: 0 });
   });
 
-  it('make others wait where there is one connection, and not where there are many', async () => {
+  it('make other calls wait only if the engine has a single connection', async () => {
     const order: string[] = [];
     const transactionId = await begin();
     const other = execute('SELECT 1').then(() => order.push('other'));
@@ -293,7 +301,7 @@ describe('callers', () => {
     await execute(`DROP ROLE ${ROLE}`);
   });
 
-  it('need to be allowed the operation and to read the secret', async () => {
+  it('need permission for the operation and for reading the secret', async () => {
     const send = (...statements: object[]) =>
       new RDSDataClient(endpoints.role(...statements)).send(new ExecuteStatementCommand({ ...owner, sql: 'SELECT 1' }));
     const run = allow('rds-data:ExecuteStatement', CLUSTER);

@@ -87,7 +87,7 @@ describe('an object', () => {
     expect(await get('empty')).toBe('');
   });
 
-  it('may be streamed in and out', async () => {
+  it('can be streamed in and out', async () => {
     const bytes = randomBytes(3 * MIB + 1);
     const pieces = [bytes.subarray(0, MIB), bytes.subarray(MIB)];
     await put('streamed', Readable.from(pieces), { ContentLength: bytes.length });
@@ -103,7 +103,7 @@ describe('an object', () => {
     'größe/\u{1f600}',
     '.',
     'x'.repeat(1024),
-  ])('may have any key: %j', async (key) => {
+  ])('can have any key: %j', async (key) => {
     await put(key, key);
     expect(await get(key)).toBe(key);
     const { Contents } = await client.send(
@@ -113,7 +113,7 @@ describe('an object', () => {
     expect(readdirSync(folder).sort()).toEqual(['buckets', 'content']);
   });
 
-  it('appears whole or not at all: a body that is not what was announced leaves nothing', async () => {
+  it('is created whole or not at all: a body that does not match its headers leaves nothing', async () => {
     const before = readdirSync(join(folder, 'content'));
     await expect(put('broken', 'body', { ChecksumCRC32: 'AAAAAA==' })).rejects.toMatchObject({ name: 'BadDigest' });
     await expect(get('broken')).rejects.toMatchObject({ name: 'NoSuchKey' });
@@ -131,7 +131,7 @@ describe('an object', () => {
     expect(readdirSync(join(folder, 'content'))).toEqual(before);
   });
 
-  it('survives a restart, and what an interrupted write left does not', async () => {
+  it('survives a restart, and the remains of an interrupted write do not', async () => {
     const { VersionId } = await put('kept', 'content');
     const { contentId } = await store.write(Readable.from([Buffer.from('never published')]));
     const reopened = new S3Store(folder, BUCKETS);
@@ -148,7 +148,7 @@ describe('a range', () => {
     ['bytes=8-', '89', 'bytes 8-9/10'],
     ['bytes=-3', '789', 'bytes 7-9/10'],
     ['bytes=5-99', '56789', 'bytes 5-9/10'],
-  ])('%s gives those bytes', async (Range, text, contentRange) => {
+  ])('%s returns those bytes', async (Range, text, contentRange) => {
     const { Body, ...got } = await client.send(new GetObjectCommand({ Bucket: 'firmware', Key: 'range', Range }));
     expect(await Body?.transformToString()).toBe(text);
     expect(got).toMatchObject({
@@ -158,34 +158,34 @@ describe('a range', () => {
     });
   });
 
-  it.each(['bytes=10-', 'bytes=-0'])('%s lies outside', async (Range) => {
+  it.each(['bytes=10-', 'bytes=-0'])('%s is outside the object', async (Range) => {
     await expect(get('range', { Range })).rejects.toMatchObject({
       name: 'InvalidRange',
       $metadata: { httpStatusCode: 416 },
     });
   });
 
-  it.each(['bytes=0-1,4-5', 'lines=1-2', 'bytes=4-2'])('%s is answered with the whole object', async (Range) => {
+  it.each(['bytes=0-1,4-5', 'lines=1-2', 'bytes=4-2'])('%s returns the whole object', async (Range) => {
     expect(await get('range', { Range })).toBe('0123456789');
   });
 });
 
 describe('conditions', () => {
-  it('If-Match reads only what was seen', async () => {
+  it('If-Match reads only the object with that ETag', async () => {
     const { ETag } = await put('seen', 'one');
     expect(await get('seen', { IfMatch: ETag })).toBe('one');
     await put('seen', 'two');
     await expect(get('seen', { IfMatch: ETag })).rejects.toMatchObject({ name: 'PreconditionFailed' });
   });
 
-  it('that are not imitated are refused, not ignored', async () => {
+  it('that are not supported are refused', async () => {
     await expect(put('first', 'a', { IfNoneMatch: '*' })).rejects.toMatchObject({ name: 'NotImplemented' });
     await expect(put('seen', 'a', { IfMatch: '"b"' })).rejects.toThrow("'PUT object with if-match'");
   });
 });
 
 describe('versions', () => {
-  it('keep what was overwritten, each under its id', async () => {
+  it('keep overwritten objects, each with its id', async () => {
     const [one, two] = [await put('v', 'one'), await put('v', 'two')];
     expect(await get('v')).toBe('two');
     expect(await get('v', { VersionId: one.VersionId })).toBe('one');
@@ -200,7 +200,7 @@ describe('a copy', () => {
       new CopyObjectCommand({ Bucket: 'firmware', Key: 'copy', CopySource: 'firmware/source%20%C3%BC', ...more }),
     );
 
-  it('takes bytes and metadata of the source, or new metadata', async () => {
+  it('has the bytes and metadata of the source, or new metadata', async () => {
     await put('source ü', 'bytes', { Metadata: { a: '1' } });
     expect((await copy()).CopyObjectResult?.ETag).toBe('"4b3a6218bb3e3a7303e8a171a60fcf92"');
     const head = () => client.send(new HeadObjectCommand({ Bucket: 'firmware', Key: 'copy' }));
@@ -210,7 +210,7 @@ describe('a copy', () => {
     expect(await get('copy')).toBe('bytes');
   });
 
-  it('of a version, and only of what was seen', async () => {
+  it('can be of a version, and only of the one with the given ETag', async () => {
     const { ETag, VersionId } = await put('source ü', 'old');
     await put('source ü', 'new');
     await expect(copy({ CopySourceIfMatch: ETag })).rejects.toMatchObject({ name: 'PreconditionFailed' });
@@ -254,7 +254,7 @@ describe('a multipart upload', () => {
     await expect(complete([{ PartNumber: 1, ETag: '"0"' }])).rejects.toMatchObject({ name: 'InvalidPart' });
   });
 
-  it('can be given up, and leaves nothing', async () => {
+  it('can be aborted, and leaves nothing', async () => {
     const before = readdirSync(join(folder, 'content'));
     const { UploadId, complete } = await upload([10]);
     await client.send(new AbortMultipartUploadCommand({ ...target, UploadId }));
@@ -276,15 +276,15 @@ describe('a listing', () => {
     return { keys, next: page.NextContinuationToken };
   };
 
-  it('has the keys under a prefix, in order', async () => {
+  it('has the keys with a prefix, in order', async () => {
     expect((await list({})).keys).toEqual(['list/a', 'list/b/1', 'list/b/2', 'list/c-', 'list/c/1', 'list/d']);
   });
 
-  it('joins keys up to a delimiter', async () => {
+  it('groups keys up to a delimiter', async () => {
     expect((await list({ Delimiter: '/' })).keys).toEqual(['list/a', 'list/c-', 'list/d', 'list/b/', 'list/c/']);
   });
 
-  it('goes on where a page ended, with nothing twice and nothing left out', async () => {
+  it('continues after each page without gaps and repetitions', async () => {
     const keys = [];
     for (let token: string | undefined, page = 0; page < 10 && (page === 0 || token); page++) {
       const { keys: some, next } = await list({ Delimiter: '/', MaxKeys: 2, ContinuationToken: token });
@@ -296,7 +296,7 @@ describe('a listing', () => {
 });
 
 describe('buckets', () => {
-  it('are found and located, but not made', async () => {
+  it('can be found and located, but not created', async () => {
     expect(await client.send(new HeadBucketCommand({ Bucket: 'firmware' }))).toMatchObject({ BucketRegion: REGION });
     expect(await client.send(new GetBucketLocationCommand({ Bucket: 'firmware' }))).toMatchObject({
       LocationConstraint: REGION,
@@ -305,7 +305,7 @@ describe('buckets', () => {
     await expect(put('k', 'x', { Bucket: 'other' })).rejects.toMatchObject({ name: 'NoSuchBucket' });
   });
 
-  it('answer what is not imitated with an error that names it', async () => {
+  it('refuse an unsupported operation with an error that names it', async () => {
     await expect(client.send(new GetBucketAclCommand({ Bucket: 'firmware' }))).rejects.toMatchObject({
       name: 'NotImplemented',
       message: expect.stringContaining('GET bucket?acl'),
@@ -313,7 +313,7 @@ describe('buckets', () => {
   });
 });
 
-it('whoever listens is told of each new object, with a growing sequencer', async () => {
+it('a listener is called for each new object, with an increasing sequencer', async () => {
   const { VersionId, ETag } = await put('event', 'one');
   await put('event', 'two');
   await client.send(new CopyObjectCommand({ Bucket: 'firmware', Key: 'event', CopySource: 'firmware/md5' }));
@@ -330,7 +330,7 @@ describe('a role', () => {
   const as = (...statements: object[]) => new S3Client(endpoints.role(...statements));
   const denied = { name: 'AccessDenied' };
 
-  it('may do what its policy allows, on the keys that it names', async () => {
+  it('can do what its policy allows, on the keys that the policy names', async () => {
     const role = as(allow('s3:PutObject', releases));
     const write = (Key: string) => role.send(new PutObjectCommand({ Bucket: 'firmware', Key, Body: 'x' }));
     await write('releases/1');
@@ -341,7 +341,7 @@ describe('a role', () => {
     await expect(role.send(new ListObjectsV2Command({ Bucket: 'firmware' }))).rejects.toMatchObject(denied);
   });
 
-  it('needs another permission to read a version, and both sides to copy', async () => {
+  it('needs another permission to read a version, and permissions for source and target to copy', async () => {
     const { VersionId } = await put('releases/v', 'x');
     const read = { Bucket: 'firmware', Key: 'releases/v' };
     const reader = as(allow('s3:GetObject', releases));
@@ -360,7 +360,7 @@ describe('a role', () => {
     });
   });
 
-  it('gives its presigned URLs its own rights, for plain clients too', async () => {
+  it('gives its permissions to its presigned URLs, also for plain HTTP clients', async () => {
     await put('releases/p', '0123456789');
     await put('inbox/p', 'secret');
     const url = (Key: string) =>
@@ -370,7 +370,7 @@ describe('a role', () => {
     expect((await fetch(await url('inbox/p'))).status).toBe(403);
   });
 
-  it('may presign an upload, whose headers then stand in the query', async () => {
+  it('can presign an upload, whose headers are then query parameters', async () => {
     const upload = new PutObjectCommand({ Bucket: 'firmware', Key: 'presigned', Metadata: { a: '1' } });
     const response = await fetch(await getSignedUrl(client, upload), { method: 'PUT', body: 'bytes' });
     expect(response.status).toBe(200);
@@ -378,7 +378,7 @@ describe('a role', () => {
   });
 });
 
-it('memory stays flat however large an object is', async () => {
+it('memory use does not grow with the size of an object', async () => {
   const size = 128 * MIB;
   const piece = Buffer.alloc(MIB, 1);
   const before = process.memoryUsage().rss;

@@ -23,7 +23,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-it('a secret keeps its name and value over restarts, in a file for its owner only', () => {
+it('a secret keeps its name and value after a restart, in a file that only its owner may read', () => {
   const made = secrets.getOrCreate('LinkSecret', () => 'value');
   const again = new Secrets(file).getOrCreate('LinkSecret', () => 'another');
   expect(again).toEqual(made);
@@ -31,12 +31,12 @@ it('a secret keeps its name and value over restarts, in a file for its owner onl
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
-it('a damaged file is an error that names it, not a set of new secrets', () => {
+it('a damaged file is an error that names the file, and no secret is generated', () => {
   writeFileSync(file, '{"cut');
   expect(() => new Secrets(file)).toThrow(file);
 });
 
-it('a role that is allowed to reads the value by ARN, any other is told that it may not', async () => {
+it('a role with the permission reads the value by ARN, and any other role is refused', async () => {
   const { arn } = secrets.getOrCreate('LinkSecret', () => 'value');
   const other = secrets.getOrCreate('Other', () => 'other').arn;
   const client = new SecretsManagerClient(endpoints.role(allow('secretsmanager:GetSecretValue', arn)));

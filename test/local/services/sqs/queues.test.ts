@@ -30,7 +30,7 @@ const newQueue = () =>
     clock,
   );
 
-/** Consumes batches; `outcome` says which bodies fail. */
+/** Attaches a consumer; `outcome` returns the bodies that fail. */
 function attach(overrides: Partial<Omit<Consumer, 'consume'>>, outcome: (bodies: string[]) => string[] = () => []) {
   queue.attach({
     batchSize: 10,
@@ -51,7 +51,7 @@ const throwing = () => {
 };
 
 describe('a queue with a consumer', () => {
-  it('delivers at once without a batching window, and forgets what succeeded', async () => {
+  it('delivers immediately without a batch window, and removes handled messages', async () => {
     attach({});
     queue.send('a');
     await clock.advance(0);
@@ -60,7 +60,7 @@ describe('a queue with a consumer', () => {
     expect(queue.isIdle).toBe(true);
   });
 
-  it('gathers messages until the window of the first is over', async () => {
+  it('collects messages until the batch window of the first has ended', async () => {
     attach({ windowSeconds: 5 });
     queue.send('a');
     await clock.advance(4_000);
@@ -71,14 +71,14 @@ describe('a queue with a consumer', () => {
     expect(batches).toEqual([['a', 'b']]);
   });
 
-  it('does not wait for the window when a batch is full', async () => {
+  it('does not wait for the window if a batch is full', async () => {
     attach({ windowSeconds: 5, batchSize: 2 });
     for (const body of ['a', 'b', 'c']) queue.send(body);
     await clock.advance(0);
     expect(batches).toEqual([['a', 'b']]);
   });
 
-  it('has no more batches under way than its concurrency', async () => {
+  it('has at most as many batches in flight as its concurrency', async () => {
     let finish: (failed: string[]) => void = () => {};
     const first = new Promise<string[]>((resolve) => {
       finish = resolve;
@@ -102,7 +102,7 @@ describe('a queue with a consumer', () => {
     expect(started).toEqual(['a', 'b']);
   });
 
-  it('shows the whole batch again after the visibility timeout when the consumer throws', async () => {
+  it('delivers the whole batch again after the visibility timeout if the consumer throws', async () => {
     attach({}, (bodies) => (batches.length === 1 ? throwing() : bodies.slice(1)));
     queue.send('a');
     await clock.advance(59_999);
@@ -112,7 +112,7 @@ describe('a queue with a consumer', () => {
     expect(queue.messages).toEqual([]);
   });
 
-  it('repeats only the messages that were reported as failed', async () => {
+  it('delivers only the failed messages again', async () => {
     attach({ windowSeconds: 1 }, (bodies) => (batches.length === 1 ? bodies.filter((body) => body === 'b') : []));
     queue.send('a');
     queue.send('b');
@@ -120,7 +120,7 @@ describe('a queue with a consumer', () => {
     expect(batches).toEqual([['a', 'b'], ['b']]);
   });
 
-  it('buries a message in the dead-letter queue after its last receive', async () => {
+  it('moves a message to the dead-letter queue after its last receive', async () => {
     attach({}, throwing);
     queue.send('poison');
     await clock.advance(10 * 60_000);
@@ -129,7 +129,7 @@ describe('a queue with a consumer', () => {
     expect(dead.messages.map(({ body }) => body)).toEqual(['poison']);
   });
 
-  it('delivers nothing after it was closed', async () => {
+  it('delivers nothing after it is closed', async () => {
     attach({ windowSeconds: 5 });
     queue.send('a');
     queue.close();
@@ -144,9 +144,9 @@ describe('a queue with a journal', () => {
   const openJournal = (file: string) => new QueueJournal(file, ({ message }) => failures.push(message));
   const newFile = async () => join(await mkdtemp(join(tmpdir(), 'paku-queues-')), 'queues.jsonl');
 
-  it('has what was not handled when its process was killed, half a line at its end included', async () => {
+  it('has the unhandled messages after a kill, even if the file ends in a partial line', async () => {
     const file = await newFile();
-    queue.keepIn(openJournal(file));
+    queue.recordIn(openJournal(file));
     for (const body of ['a', 'b', 'c']) queue.send(body);
     attach({ batchSize: 1, concurrency: 1 }, (bodies) => bodies.filter((body) => body !== 'a'));
     await clock.advance(1_000);
@@ -154,7 +154,7 @@ describe('a queue with a journal', () => {
 
     for (let starts = 0; starts < 2; starts++) {
       queue = newQueue();
-      queue.keepIn(openJournal(file));
+      queue.recordIn(openJournal(file));
       expect(queue.messages.map(({ body }) => body)).toEqual(['b', 'c']);
     }
     batches = [];
@@ -162,11 +162,11 @@ describe('a queue with a journal', () => {
     await clock.advance(1_000);
     expect(batches).toEqual([['b', 'c']]);
     queue = newQueue();
-    queue.keepIn(openJournal(file));
+    queue.recordIn(openJournal(file));
     expect(queue.messages).toEqual([]);
   });
 
-  it('does not grow with what is gone', async () => {
+  it('does not grow with removed messages', async () => {
     const file = await newFile();
     const journal = openJournal(file);
     for (let n = 0; n < 25_000; n++) {
@@ -176,9 +176,9 @@ describe('a queue with a journal', () => {
     expect(statSync(file).size).toBeLessThan(1024 * 1024);
   });
 
-  it('goes on in memory where the disk takes nothing, and says so', async () => {
+  it('continues in memory on a full disk, and reports it', async () => {
     const file = await newFile();
-    queue.keepIn(openJournal(file));
+    queue.recordIn(openJournal(file));
     rmSync(file);
     mkdirSync(file);
     queue.send('a');
@@ -188,25 +188,25 @@ describe('a queue with a journal', () => {
     expect(batches).toEqual([['a']]);
   });
 
-  it('that was full for a while has all of it once there is room, what came meanwhile included', async () => {
+  it('has all messages in the file once the disk has space again, including those of the meantime', async () => {
     const file = await newFile();
-    queue.keepIn(openJournal(file));
+    queue.recordIn(openJournal(file));
     rmSync(file);
     mkdirSync(file);
     queue.send('a');
-    // The half line that still went on the disk.
+    // The partial line that still fitted on the disk.
     rmSync(file, { recursive: true });
     appendFileSync(file, '{"id":"half of');
     queue.send('b');
     queue.send('c');
     queue = newQueue();
-    queue.keepIn(openJournal(file));
+    queue.recordIn(openJournal(file));
     expect(queue.messages.map(({ body }) => body)).toEqual(['a', 'b', 'c']);
   });
 });
 
-describe('a queue that a test makes unruly', () => {
-  it('gives copies, and later ones first', async () => {
+describe('a queue with an interceptor', () => {
+  it('delivers copies, and later messages first', async () => {
     const settings = { name: 'work', arn: `${ARN}work`, visibilityTimeoutSeconds: 60 };
     const onSend = (_: string, body: string) => (body === 'a' ? [5_000, 9_000] : [0]);
     queue = new LocalQueue(settings, () => undefined, clock, onSend);

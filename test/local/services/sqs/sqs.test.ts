@@ -58,7 +58,7 @@ function newClient(action: string): SQSClient {
 const batchOf = (...bodies: string[]) => bodies.map((body) => ({ Id: body, MessageBody: body }));
 
 describe('the local SQS endpoint', () => {
-  it('takes batches; the SDK accepts the digests', async () => {
+  it('accepts batches, and the SDK accepts their digests', async () => {
     const batch = new SendMessageBatchCommand({ QueueUrl: url, Entries: batchOf('a', 'b') });
     const { Successful, Failed } = await client.send(batch);
     expect(Successful?.map(({ Id }) => Id)).toEqual(['a', 'b']);
@@ -66,13 +66,13 @@ describe('the local SQS endpoint', () => {
     expect(queue.messages.map(({ body }) => body)).toEqual(['a', 'b']);
   });
 
-  it('tells how many messages a queue holds', async () => {
+  it('reports the number of messages in a queue', async () => {
     await client.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: batchOf('a', 'b') }));
     const look = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['ApproximateNumberOfMessages'] });
     expect((await client.send(look)).Attributes).toEqual({ ApproximateNumberOfMessages: '2' });
   });
 
-  it('moves dead letters back to the queue that they were for, and to no other', async () => {
+  it('moves dead letters back to their source queue, and to no other', async () => {
     dead.send('a');
     dead.send('b');
     await client.send(new StartMessageMoveTaskCommand({ SourceArn: deadArn, DestinationArn: arn }));
@@ -95,7 +95,7 @@ describe('the local SQS endpoint', () => {
     expect(queue.messages).toEqual([]);
   });
 
-  it('refuses a queue, a parameter and an operation that it does not know', async () => {
+  it('refuses an unknown queue, parameter or operation', async () => {
     const elsewhere = new SendMessageBatchCommand({ QueueUrl: `${aws.url}/000000000000/other`, Entries: batchOf('a') });
     await expect(client.send(elsewhere)).rejects.toMatchObject({ name: 'QueueDoesNotExist' });
     const Entries = batchOf('a').map((entry) => ({ ...entry, MessageGroupId: 'g' }));

@@ -1,0 +1,3 @@
+export { Database } from './database.ts';
+export { DatabaseFunction, type ServiceBase } from './database-function.ts';
+export { Migration } from './migration.ts';

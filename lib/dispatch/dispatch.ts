@@ -1,0 +1,63 @@
+import { Duration } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { MAX_COMMANDS_AT_ONCE } from '../../core/policy/index.ts';
+import { ENV } from '../../core/util/index.ts';
+import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
+import type { LinkSecret } from '../downloads/index.ts';
+import type { FirmwareStore } from '../firmware-store/index.ts';
+import type { Settings } from '../settings/index.ts';
+import { grantIotWildcards, WorkQueue } from '../shared/index.ts';
+
+export interface DispatchProps {
+  readonly base: ServiceBase;
+  readonly firmware: FirmwareStore;
+  readonly linkSecret: LinkSecret;
+  /** URL before the token of a download link, with its trailing slash. */
+  readonly linkBaseUrl: string;
+}
+
+/** Sends commands to devices: the queue of pending updates and the function that handles it. */
+export class Dispatch extends Construct {
+  readonly fn: DatabaseFunction;
+  readonly work: WorkQueue;
+
+  constructor(scope: Construct, id: string, { base, firmware, linkSecret, linkBaseUrl }: DispatchProps) {
+    super(scope, id);
+    const { settings, alarms } = base;
+    const fn = new DatabaseFunction(this, 'Default', { name: 'dispatch', base, timeout: Duration.seconds(60) });
+    linkSecret.grant(fn);
+    // Images of every other model are presigned by the download function.
+    if (Object.values(settings.models).some(({ delivery }) => delivery === 'presigned')) firmware.grantReadReleases(fn);
+    fn.addEnvironment(ENV.firmwareBucket, firmware.bucket.bucketName);
+    fn.addEnvironment(ENV.linkBaseUrl, linkBaseUrl);
+    fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
+    fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
+    fn.addEnvironment(ENV.commandTransport, settings.commandTransport);
+    fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
+    grantCommands(fn, settings);
+    this.fn = fn;
+    this.work = new WorkQueue(this, 'Queue', {
+      fn,
+      alarms,
+      batchSize: MAX_COMMANDS_AT_ONCE,
+      batchWindow: Duration.seconds(1),
+    });
+  }
+
+  /** Lets a function queue pending updates, and tells it the queue. */
+  grantSend(fn: DatabaseFunction): void {
+    this.work.grantSend(fn);
+    fn.addEnvironment(ENV.dispatchQueueUrl, this.work.queue.queueUrl);
+  }
+}
+
+/** A direct message names a client and a topic. AWS does not document which of them it checks, so both are granted. */
+function grantCommands({ role }: DatabaseFunction, { commandTransport, topicPrefix }: Settings): void {
+  const topics = ['devices', 'edge'].map((family) => ['topic', `${topicPrefix}/${family}/*/cmd/ota`] as const);
+  const isDirect = commandTransport === 'direct';
+  grantIotWildcards(role, {
+    actions: [isDirect ? 'iot:SendDirectMessage' : 'iot:Publish'],
+    resources: isDirect ? [['client', '*'], ...topics] : topics,
+    reason: 'Any registered device may be commanded; nothing but its command topic.',
+  });
+}

@@ -1,0 +1,2 @@
+export { Downloads } from './downloads.ts';
+export { LinkSecret } from './link-secret.ts';

@@ -1,0 +1,1 @@
+export { FirmwareStore } from './firmware-store.ts';

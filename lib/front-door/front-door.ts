@@ -1,0 +1,151 @@
+import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import {
+  type CfnStage,
+  DomainName,
+  HttpApi,
+  HttpMethod,
+  HttpStage,
+  SecurityPolicy,
+} from 'aws-cdk-lib/aws-apigatewayv2';
+import { HttpIamAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import { GraphWidget, type IWidget, type Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { FilterPattern, LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { METRICS } from '../../core/util/index.ts';
+import type { Alarms } from '../monitoring/index.ts';
+import type { Settings } from '../settings/index.ts';
+
+/** Requests per second, and in one burst. 10,000 devices that all follow their link at once are served in a minute. */
+const THROTTLE = { rateLimit: 200, burstLimit: 400 };
+
+/** API Gateway waits no longer than this for a function. */
+const INTEGRATION_TIMEOUT = Duration.seconds(29);
+
+export interface FrontDoorProps {
+  readonly settings: Settings;
+  readonly alarms: Alarms;
+}
+
+export interface Route {
+  /** Id of the integration. */
+  readonly id: string;
+  readonly path: string;
+  readonly fn: LambdaFunction;
+}
+
+/** The HTTP API that devices download through and operators call. Each capability adds its own routes. */
+export class FrontDoor extends Construct {
+  /** URL of the API, without a trailing slash. */
+  readonly url: string;
+  private readonly api: HttpApi;
+  private readonly throttled: Metric;
+
+  constructor(scope: Construct, id: string, { settings, alarms }: FrontDoorProps) {
+    super(scope, id);
+    const { customDomain } = settings;
+    this.api = new HttpApi(this, 'Api', {
+      createDefaultStage: false,
+      disableExecuteApiEndpoint: customDomain !== undefined,
+    });
+    const domain = this.domain(settings);
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: this.api,
+      stageName: '$default',
+      autoDeploy: true,
+      throttle: THROTTLE,
+      ...(domain === undefined ? {} : { domainMapping: { domainName: domain } }),
+    });
+    this.throttled = throttledRequests(this.logAccess(stage, settings));
+    this.addAlarms(alarms);
+    this.url = domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`;
+  }
+
+  /** A `GET` route without authorization by IAM; the reason says what protects it. */
+  addPublicRoute({ id, path, fn, reason }: Route & { readonly reason: string }): void {
+    const [route] = this.api.addRoutes({
+      path,
+      methods: [HttpMethod.GET],
+      integration: new HttpLambdaIntegration(id, fn, { timeout: INTEGRATION_TIMEOUT }),
+    });
+    if (route === undefined) throw new Error('The API made no route.');
+    Validations.of(route).acknowledge({ id: 'AwsSolutions-APIG4', reason });
+  }
+
+  /** A route for requests that are signed by an identity which IAM lets invoke the API. */
+  addSignedRoute({ id, path, fn }: Route): void {
+    this.api.addRoutes({
+      path,
+      methods: [HttpMethod.ANY],
+      integration: new HttpLambdaIntegration(id, fn, { timeout: INTEGRATION_TIMEOUT }),
+      authorizer: new HttpIamAuthorizer(),
+    });
+  }
+
+  /** Requests, errors and latency. */
+  graph(): IWidget {
+    return new GraphWidget({
+      title: 'Front door: requests',
+      left: [this.api.metricCount(), this.api.metricClientError(), this.api.metricServerError(), this.throttled].map(
+        (metric) => metric.with({ statistic: 'Sum' }),
+      ),
+      right: [this.api.metricLatency({ statistic: 'p95' })],
+    });
+  }
+
+  private domain({ customDomain }: Settings): DomainName | undefined {
+    if (customDomain === undefined) return undefined;
+    return new DomainName(this, 'Domain', {
+      domainName: customDomain.domainName,
+      certificate: Certificate.fromCertificateArn(this, 'Certificate', customDomain.certificateArn),
+      securityPolicy: SecurityPolicy.TLS_1_2,
+    });
+  }
+
+  private addAlarms(alarms: Alarms): void {
+    alarms.add(this, 'FailingAlarm', {
+      metric: this.api.metricServerError({ statistic: 'Sum' }),
+      description: 'The front door answered requests with 5xx: downloads of images and calls of operators fail.',
+      section: 'front-door-failing',
+      threshold: 5,
+    });
+    alarms.add(this, 'ThrottledAlarm', {
+      metric: this.throttled,
+      description: 'The front door refused requests with 429: more devices fetch at once than it lets through.',
+      section: 'front-door-throttled',
+    });
+  }
+
+  /** Logs the route of each request and never the path, because a path contains a download token. */
+  private logAccess(stage: HttpStage, settings: Settings): LogGroup {
+    const logs = new LogGroup(this, 'AccessLogs', {
+      retention: settings.logRetentionDays as RetentionDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const format = {
+      requestId: '$context.requestId',
+      time: '$context.requestTime',
+      route: '$context.routeKey',
+      status: '$context.status',
+      bytes: '$context.responseLength',
+      ip: '$context.identity.sourceIp',
+    };
+    (stage.node.defaultChild as CfnStage).accessLogSettings = {
+      destinationArn: logs.logGroupArn,
+      format: JSON.stringify(format),
+    };
+    return logs;
+  }
+}
+
+/** The metrics of an HTTP API count 429 as one of the 4xx, so this one is taken from the access log. */
+function throttledRequests(logs: LogGroup): Metric {
+  const filter = logs.addMetricFilter('Throttled', {
+    filterPattern: FilterPattern.stringValue('$.status', '=', '429'),
+    metricNamespace: METRICS.namespace,
+    metricName: 'ThrottledRequests',
+  });
+  return filter.metric({ statistic: 'Sum' });
+}

@@ -1,0 +1,1 @@
+export { FrontDoor } from './front-door.ts';

@@ -1,0 +1,1 @@
+export { Ingestion } from './ingestion.ts';

@@ -1,0 +1,38 @@
+import { Duration } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { ENV } from '../../core/util/index.ts';
+import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
+import { constructName } from '../monitoring/index.ts';
+import { WorkQueue } from '../shared/index.ts';
+import { TopicRules } from './topic-rules.ts';
+
+export interface TopicIngestionProps {
+  readonly base: ServiceBase;
+  /** Folder in lambdas/ of the function that handles the messages. */
+  readonly name: string;
+  /** MQTT topic filters of the messages. */
+  readonly topicFilters: readonly string[];
+  readonly batchSize: number;
+}
+
+/** Messages of some topics on their way into the database: rules, queues and the function that handles them. */
+export class TopicIngestion extends Construct {
+  readonly fn: DatabaseFunction;
+  readonly work: WorkQueue;
+
+  constructor(scope: Construct, id: string, { base, name, topicFilters, batchSize }: TopicIngestionProps) {
+    super(scope, id);
+    const { alarms } = base;
+    const fn = new DatabaseFunction(this, 'Default', { name, base, timeout: Duration.seconds(60) });
+    this.fn = fn;
+    this.work = new WorkQueue(this, 'Queue', { fn, alarms, batchSize, batchWindow: Duration.seconds(1) });
+    const undelivered = this.work.addQueue('Undelivered');
+    fn.addEnvironment(ENV.undeliveredQueueArn, undelivered.queueArn);
+    const rules = new TopicRules(this, 'Rules', { topicFilters, queue: this.work.queue, undelivered });
+    alarms.add(rules, 'UndeliveredAlarm', {
+      metric: undelivered.metricNumberOfMessagesSent({ period: Duration.minutes(5) }),
+      description: `A rule of ${constructName(rules)} could not put messages on their queue; its error action put them on another.`,
+      section: 'undelivered-messages',
+    });
+  }
+}

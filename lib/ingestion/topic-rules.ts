@@ -1,0 +1,48 @@
+import { Arn, Stack } from 'aws-cdk-lib';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnTopicRule } from 'aws-cdk-lib/aws-iot';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+
+export interface TopicRulesProps {
+  /** MQTT topic filters whose messages go to the queue. */
+  readonly topicFilters: readonly string[];
+  readonly queue: Queue;
+  /** Gets the messages that the rule could not put on the first queue. */
+  readonly undelivered: Queue;
+}
+
+/**
+ * One rule per topic filter, which puts messages on a queue unchanged. The SQL wraps the payload and does not parse it,
+ * so a payload cannot claim another device id, and invalid JSON arrives and is recorded. The message carries the
+ * broker's receive time.
+ */
+export class TopicRules extends Construct {
+  constructor(scope: Construct, id: string, { topicFilters, queue, undelivered }: TopicRulesProps) {
+    super(scope, id);
+    const role = new Role(this, 'Role', {
+      assumedBy: new ServicePrincipal('iot.amazonaws.com', {
+        conditions: {
+          StringEquals: { 'aws:SourceAccount': Stack.of(this).account },
+          ArnLike: {
+            'aws:SourceArn': Arn.format({ service: 'iot', resource: 'rule', resourceName: '*' }, Stack.of(this)),
+          },
+        },
+      }),
+    });
+    role.addToPolicy(
+      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, undelivered.queueArn] }),
+    );
+    topicFilters.forEach((filter, index) => {
+      new CfnTopicRule(this, `Rule${index}`, {
+        topicRulePayload: {
+          // The default is the version of 2015, which has no encode().
+          awsIotSqlVersion: '2016-03-23',
+          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM '${filter}'`,
+          actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
+          errorAction: { sqs: { queueUrl: undelivered.queueUrl, roleArn: role.roleArn, useBase64: false } },
+        },
+      }).node.addDependency(role);
+    });
+  }
+}

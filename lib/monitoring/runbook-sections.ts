@@ -1,0 +1,18 @@
+/**
+ * Anchors of the sections of docs/runbook.md that an alarm can name. An alarm that names another one does not compile,
+ * and a test compares this list with the document.
+ */
+export const RUNBOOK_SECTIONS = [
+  'dead-letters',
+  'undelivered-messages',
+  'rejected-messages',
+  'rejected-uploads',
+  'rollout-halted',
+  'orchestrator-late',
+  'function-errors',
+  'database-at-its-capacity',
+  'front-door-failing',
+  'front-door-throttled',
+] as const;
+
+export type RunbookSection = (typeof RUNBOOK_SECTIONS)[number];

@@ -1,0 +1,1 @@
+export { OperatorApi } from './operator-api.ts';

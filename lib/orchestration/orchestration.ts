@@ -1,0 +1,54 @@
+import { Duration } from 'aws-cdk-lib';
+import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { EventBus } from 'aws-cdk-lib/aws-events';
+import { Construct } from 'constructs';
+import { ENV } from '../../core/util/index.ts';
+import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
+import type { Dispatch } from '../dispatch/index.ts';
+import type { FirmwareStore } from '../firmware-store/index.ts';
+import { type Alarms, ownMetric } from '../monitoring/index.ts';
+import { scheduleFunction } from './schedule.ts';
+
+export interface OrchestrationProps {
+  readonly base: ServiceBase;
+  /** Holds the idle marker. */
+  readonly firmware: FirmwareStore;
+  readonly dispatch: Dispatch;
+}
+
+/** The orchestrator: the function that drives rollouts, its schedule, its events, and the alarms on halts and delays. */
+export class Orchestration extends Construct {
+  readonly fn: DatabaseFunction;
+
+  constructor(scope: Construct, id: string, { base, firmware, dispatch }: OrchestrationProps) {
+    super(scope, id);
+    const { settings, alarms } = base;
+    const fn = new DatabaseFunction(this, 'Default', { name: 'orchestrate', base, timeout: Duration.seconds(75) });
+    firmware.grantIdleMarker(fn);
+    dispatch.grantSend(fn);
+    scheduleFunction(this, fn, settings.scheduleMinutes);
+    // Events go to the account's default bus, where users connect their own targets.
+    const bus = EventBus.fromEventBusName(this, 'DefaultBus', 'default');
+    bus.grantPutEventsTo(fn);
+    fn.addEnvironment(ENV.eventBus, bus.eventBusName);
+    fn.addEnvironment(ENV.historyDays, String(settings.historyDays));
+    this.fn = fn;
+    this.addAlarms(alarms, settings.scheduleMinutes);
+  }
+
+  private addAlarms(alarms: Alarms, scheduleMinutes: number): void {
+    const limit = Duration.minutes(Math.max(5, 3 * scheduleMinutes));
+    alarms.add(this, 'LateAlarm', {
+      metric: ownMetric('ticks', limit),
+      description: `The orchestrator has not come to the end of a tick for ${limit.toMinutes()} minutes: rollouts stand still.`,
+      section: 'orchestrator-late',
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+      treatMissingData: TreatMissingData.BREACHING,
+    });
+    alarms.add(this, 'RolloutHaltedAlarm', {
+      metric: ownMetric('rolloutsHalted', Duration.minutes(5)),
+      description: 'A rollout stopped itself: too many of its devices failed.',
+      section: 'rollout-halted',
+    });
+  }
+}

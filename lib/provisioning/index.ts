@@ -1,0 +1,2 @@
+export { DeviceIdentity } from './device-identity.ts';
+export { Provisioning } from './provisioning.ts';

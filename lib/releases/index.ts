@@ -1,0 +1,1 @@
+export { ReleaseRegistration } from './release-registration.ts';

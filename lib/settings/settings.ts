@@ -1,0 +1,81 @@
+import type { Node } from 'constructs';
+import { z } from 'zod';
+import { modelsSchema, signingFields } from '../../core/policy/index.ts';
+import { fieldErrors } from '../../core/util/index.ts';
+import { commandSizeProblems } from './command-size.ts';
+import { signingProblems } from './signing.ts';
+
+const topicSegment = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 of A-Z a-z 0-9 _ -');
+
+/** Everything that a deployment may choose: the `paku-ota` object in the context of cdk.json (or cdk.context.json). */
+const settingsSchema = z
+  .strictObject({
+    /** First segment of every topic. */
+    topicPrefix: topicSegment.default('paku'),
+    /** Topic family of the command of a device that has sent nothing on either family yet. */
+    commandFamily: z.enum(['devices', 'edge']).default('devices'),
+    /** `publish` for regions without SendDirectMessage. */
+    commandTransport: z.enum(['direct', 'publish']).default('direct'),
+    /** What differs from the defaults, by device model. */
+    models: modelsSchema,
+    ...signingFields,
+    /** Topic filters that devices may use in addition to their own two subtrees; `{deviceId}` stands for their id. */
+    extraDeviceTopics: z.array(z.string().min(1).max(128)).default([]),
+    database: z
+      .strictObject({
+        /** In Aurora capacity units; 0 lets the cluster pause. */
+        minCapacity: z.number().min(0).max(256).multipleOf(0.5).default(0),
+        maxCapacity: z.number().min(1).max(256).multipleOf(0.5).default(2),
+        autoPauseMinutes: z.number().int().min(5).max(1440).default(5),
+        /** A security group of the cluster's network that may connect to the cluster itself, such as Grafana's. */
+        allowedSecurityGroupId: z
+          .string()
+          .regex(/^sg-[0-9a-f]{8,17}$/, 'expected sg- and 8 to 17 hexadecimal digits')
+          .optional(),
+      })
+      .prefault({}),
+    /** Minutes between two runs of the orchestrator. */
+    scheduleMinutes: z.number().int().min(1).max(60).default(1),
+    /** Minutes between two checks of the database in idle mode; 0 disables idle mode, so the database never pauses. */
+    idleSweepMinutes: z.number().int().min(0).max(1440).default(60),
+    /** What `cdk destroy` does with the database and the firmware. */
+    dataRemovalPolicy: z.enum(['retain', 'destroy']).default('retain'),
+    /** Days after which events, closed updates, samples and rejected messages are deleted. */
+    historyDays: z.number().int().min(7).max(3650).default(400),
+    logRetentionDays: z.union([z.literal(7), z.literal(14), z.literal(30), z.literal(90), z.literal(365)]).default(30),
+    /** Domain name of the front door; the certificate must be in the region of the deployment. */
+    customDomain: z
+      .strictObject({ domainName: z.string().min(4), certificateArn: z.string().startsWith('arn:') })
+      .optional(),
+    /** An existing network for the database, with at least two isolated subnets in two availability zones. */
+    vpc: z
+      .strictObject({
+        vpcId: z.string().startsWith('vpc-'),
+        availabilityZones: z.array(z.string()).min(2),
+        isolatedSubnetIds: z.array(z.string().startsWith('subnet-')).min(2),
+      })
+      .optional(),
+    /** Address that gets a mail for every alarm. */
+    alarmEmail: z.email().optional(),
+  })
+  .superRefine((settings, context) => {
+    for (const message of commandSizeProblems(settings))
+      context.addIssue({ code: 'custom', path: ['topicPrefix'], message });
+    for (const [path, message] of signingProblems(settings)) context.addIssue({ code: 'custom', path, message });
+  });
+
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** @throws Error that names every wrong setting, what it is and what was expected */
+export function parseSettings(input: unknown): Settings {
+  const parsed = settingsSchema.safeParse(input ?? {});
+  if (parsed.success) return parsed.data;
+  const problems = fieldErrors(parsed.error).map(({ field, message }) => `  - ${field || '(settings)'}: ${message}`);
+  throw new Error(`The "paku-ota" settings in the CDK context are not valid:\n${problems.join('\n')}`);
+}
+
+/** The only place that reads CDK context; `-c paku-ota='{…}'` on the command line arrives as a string. */
+export function readSettings(node: Node): Settings {
+  const context: unknown = node.tryGetContext('paku-ota');
+  return parseSettings(typeof context === 'string' ? JSON.parse(context) : context);
+}

@@ -1,0 +1,2 @@
+export { DataStack } from './data-stack.ts';
+export { ServiceStack } from './service-stack.ts';

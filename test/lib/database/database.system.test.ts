@@ -1,0 +1,33 @@
+import { describe, expect, test } from 'vitest';
+import { propertiesOf, synthesize } from '../../support/lib/templates.ts';
+
+const { dataTemplate } = synthesize();
+const ingress = (template: typeof dataTemplate) => propertiesOf(template, 'AWS::EC2::SecurityGroupIngress');
+const groups = (template: typeof dataTemplate) => JSON.stringify(template.findResources('AWS::EC2::SecurityGroup'));
+
+describe('the database', () => {
+  test('is an encrypted cluster that may pause, in a network without a route out', () => {
+    dataTemplate.hasResourceProperties('AWS::RDS::DBCluster', {
+      EnableHttpEndpoint: true,
+      StorageEncrypted: true,
+      ServerlessV2ScalingConfiguration: { MinCapacity: 0, MaxCapacity: 2, SecondsUntilAutoPause: 300 },
+    });
+    dataTemplate.resourceCountIs('AWS::EC2::NatGateway', 0);
+    dataTemplate.resourceCountIs('AWS::EC2::InternetGateway', 0);
+  });
+
+  test('is reached only through the Data API by default', () => {
+    expect(ingress(dataTemplate)).toEqual([]);
+    expect(groups(dataTemplate)).not.toContain('SecurityGroupIngress');
+  });
+
+  test('admits the security group that the settings name, and outputs its host and port', () => {
+    const { dataTemplate: opened } = synthesize({ database: { allowedSecurityGroupId: 'sg-0123456789abcdef0' } });
+    const port = { 'Fn::GetAtt': ['DatabaseCluster5B53A178', 'Endpoint.Port'] };
+    expect(ingress(opened)).toMatchObject([
+      { IpProtocol: 'tcp', FromPort: port, ToPort: port, SourceSecurityGroupId: 'sg-0123456789abcdef0' },
+    ]);
+    opened.resourceCountIs('AWS::EC2::SecurityGroupEgress', 0);
+    opened.hasOutput('DatabaseHost', {});
+  });
+});

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { propertiesOf, synthesize } from '../../support/lib/templates.ts';
+
+const { serviceTemplate } = synthesize();
+
+/** Logical ids of the functions that handle the messages of an SQS action. */
+const functionsFedBy = (action: object | undefined): unknown[] => {
+  const { QueueUrl } = (action as { Sqs: { QueueUrl: { Ref: string } } }).Sqs;
+  return propertiesOf(serviceTemplate, 'AWS::Lambda::EventSourceMapping')
+    .filter(({ EventSourceArn }) => JSON.stringify(EventSourceArn).includes(`"${QueueUrl.Ref}"`))
+    .map(({ FunctionName }) => FunctionName);
+};
+
+test('topic rules put every message on a queue with its payload, topic, receive time and client id', () => {
+  const rules = propertiesOf(serviceTemplate, 'AWS::IoT::TopicRule').map(
+    ({ TopicRulePayload }) =>
+      TopicRulePayload as { Sql: string; AwsIotSqlVersion: string; Actions: object[]; ErrorAction: object },
+  );
+  expect(rules.map(({ Sql }) => /FROM '(.*)'/.exec(Sql)?.[1])).toEqual([
+    'paku/edge/+/status',
+    'paku/devices/+/ota/+',
+    'paku/edge/+/ota/+',
+  ]);
+  for (const rule of rules) {
+    expect(rule.Sql).toContain(
+      "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id",
+    );
+    expect(rule.AwsIotSqlVersion).toBe('2016-03-23');
+    // The error action uses another queue of the same function.
+    expect(functionsFedBy(rule.ErrorAction)).toEqual(functionsFedBy(rule.Actions[0]));
+    expect(functionsFedBy(rule.ErrorAction)).toHaveLength(1);
+    expect(rule.ErrorAction).not.toEqual(rule.Actions[0]);
+  }
+});

@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import { FIXED } from '../../../cli/commands/cost/index.ts';
+import { METRICS } from '../../../core/util/index.ts';
+import { type Alarms, RUNBOOK_SECTIONS, type RunbookSection } from '../../../lib/monitoring/index.ts';
+import { resources, synthesize } from '../../support/lib/templates.ts';
+
+interface Alarm {
+  readonly AlarmDescription: string;
+  readonly AlarmActions: unknown[];
+  readonly Namespace: string;
+  readonly MetricName: string;
+  readonly Dimensions?: { readonly Name: string; readonly Value: unknown }[];
+  readonly Period: number;
+  readonly TreatMissingData: string;
+}
+
+const { data, service, serviceTemplate, dataTemplate } = synthesize();
+const alarmsOf = (template: typeof serviceTemplate) =>
+  resources(template, 'AWS::CloudWatch::Alarm').map(
+    ([id, { Properties }]) => [id, Properties as unknown as Alarm] as const,
+  );
+const alarms = alarmsOf(serviceTemplate);
+const alarmOn = (metric: string, among = alarms) => among.find(([, { MetricName }]) => MetricName === metric)?.[1];
+
+/** The anchor that GitHub gives a heading. */
+const anchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9 -]/g, '')
+    .replaceAll(' ', '-');
+const runbook = readFileSync(new URL('../../../docs/runbook.md', import.meta.url), 'utf8')
+  .split(/^## /m)
+  .slice(1)
+  .map((section) => ({ anchor: anchor(section.split('\n')[0] ?? ''), hasAlarm: section.includes('**Alarm:**') }));
+
+describe('every alarm', () => {
+  test('is counted in the projected cost', () => {
+    expect(alarms.length + alarmsOf(dataTemplate).length).toBe(FIXED.alarms);
+  });
+
+  test('names a section of the runbook, and every section about an alarm is named by one', () => {
+    const named = alarms.map(
+      ([, { AlarmDescription }]) => / See docs\/runbook\.md#([a-z-]+)$/.exec(AlarmDescription)?.[1],
+    );
+    const sections = runbook.filter(({ hasAlarm }) => hasAlarm).map((section) => section.anchor);
+    expect([...new Set(named)].sort()).toEqual([...sections].sort());
+    expect([...RUNBOOK_SECTIONS].sort()).toEqual([...sections].sort());
+  });
+
+  test('does not compile with a section that the runbook does not have', () => {
+    type Section = Parameters<Alarms['add']>[2]['section'];
+    expectTypeOf<Section>().toEqualTypeOf<RunbookSection>();
+    // @ts-expect-error: not a section of docs/runbook.md
+    const section: Section = 'no-such-section';
+    expect(RUNBOOK_SECTIONS).not.toContain(section);
+  });
+
+  test('notifies the topic, whose own policy lets CloudWatch publish', () => {
+    const [[topic] = []] = resources(serviceTemplate, 'AWS::SNS::Topic');
+    for (const [id, { AlarmActions }] of alarms) expect(AlarmActions, id).toEqual([{ Ref: topic }]);
+    const [[, policy] = []] = resources(serviceTemplate, 'AWS::SNS::TopicPolicy');
+    const { Statement } = (policy?.Properties.PolicyDocument ?? { Statement: [] }) as { Statement: object[] };
+    expect(Statement).toContainEqual(
+      expect.objectContaining({
+        Effect: 'Allow',
+        Action: 'sns:Publish',
+        Principal: { Service: 'cloudwatch.amazonaws.com' },
+        Resource: { Ref: topic },
+        Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+      }),
+    );
+  });
+
+  test('is shown on the dashboard', () => {
+    const [[, dashboard] = []] = resources(serviceTemplate, 'AWS::CloudWatch::Dashboard');
+    const body = JSON.stringify(dashboard?.Properties.DashboardBody);
+    for (const [id] of alarms) expect(body).toContain(id);
+  });
+});
+
+describe('an alarm watches', () => {
+  const watched = (metric: string) =>
+    alarms
+      .filter(([, { MetricName }]) => MetricName === metric)
+      .flatMap(([, { Dimensions = [] }]) => Dimensions.map(({ Value }) => JSON.stringify(Value)));
+
+  test('every dead-letter queue', () => {
+    const deadLetters = resources(serviceTemplate, 'AWS::SQS::Queue').flatMap(([, { Properties }]) => {
+      const { RedrivePolicy } = Properties as { RedrivePolicy?: { deadLetterTargetArn: { 'Fn::GetAtt': string[] } } };
+      return RedrivePolicy === undefined ? [] : [RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]];
+    });
+    const expected = deadLetters.map((id) => JSON.stringify({ 'Fn::GetAtt': [id, 'QueueName'] }));
+    expect(watched('ApproximateNumberOfMessagesVisible').sort()).toEqual([...new Set(expected)].sort());
+    expect(new Set(expected).size).toBe(4);
+  });
+
+  test('every queue of messages that a topic rule could not deliver', () => {
+    const rules = resources(serviceTemplate, 'AWS::IoT::TopicRule').map(([, { Properties }]) => {
+      const { ErrorAction } = Properties.TopicRulePayload as { ErrorAction: { Sqs: { QueueUrl: { Ref: string } } } };
+      return JSON.stringify({ 'Fn::GetAtt': [ErrorAction.Sqs.QueueUrl.Ref, 'QueueName'] });
+    });
+    expect(watched('NumberOfMessagesSent').sort()).toEqual([...new Set(rules)].sort());
+  });
+
+  test('the errors of every function', () => {
+    const functions = resources(serviceTemplate, 'AWS::Lambda::Function').map(([id]) => JSON.stringify({ Ref: id }));
+    expect(watched('Errors').sort()).toEqual(functions.sort());
+  });
+
+  test.each([METRICS.rolloutsHalted, METRICS.rejectedMessages, METRICS.rejectedUploads, METRICS.ticks])(
+    'the metric %s with the dimensions that the functions write',
+    (metric) => {
+      expect(alarmOn(metric)).toMatchObject({
+        Namespace: METRICS.namespace,
+        Dimensions: [{ Name: 'service', Value: METRICS.service }],
+      });
+    },
+  );
+
+  test('missing ticks, and goes off when there is no data', () => {
+    expect(alarmOn('Ticks')).toMatchObject({ Period: 300, TreatMissingData: 'breaching' });
+    const { serviceTemplate: hourly } = synthesize({ scheduleMinutes: 60 });
+    expect(alarmOn('Ticks', alarmsOf(hourly))).toMatchObject({ Period: 10_800 });
+  });
+
+  test('throttled requests, which are counted from the access log', () => {
+    const [[, filter] = []] = resources(serviceTemplate, 'AWS::Logs::MetricFilter');
+    expect(filter?.Properties).toMatchObject({
+      FilterPattern: '{ $.status = "429" }',
+      MetricTransformations: [{ MetricNamespace: METRICS.namespace, MetricName: 'ThrottledRequests' }],
+    });
+    expect(alarmOn('ThrottledRequests')).toMatchObject({ Namespace: METRICS.namespace });
+  });
+
+  test('the capacity of the database, from the service stack, which depends on the data stack', () => {
+    const [cluster] = alarmOn('ACUUtilization')?.Dimensions ?? [];
+    expect(cluster).toMatchObject({ Name: 'DBClusterIdentifier' });
+    expect(JSON.stringify(cluster?.Value)).toContain('DatabaseCluster5B53A178');
+    expect(alarmsOf(dataTemplate)).toEqual([]);
+    expect(data.dependencies).not.toContain(service);
+  });
+});

@@ -1,0 +1,90 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { parseSettings, signingSettings } from '../../../lib/settings/index.ts';
+
+test('every setting has a default', () => {
+  expect(parseSettings(undefined)).toMatchObject({
+    topicPrefix: 'paku',
+    commandTransport: 'direct',
+    database: { minCapacity: 0, maxCapacity: 2 },
+  });
+});
+
+test.each([
+  [{ topicprefix: 'x' }, 'topicprefix'],
+  [{ topicPrefix: 'a/b' }, 'topicPrefix: expected 1 to 32'],
+  [{ commandTransport: 'carrier-pigeon' }, 'commandTransport'],
+  [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
+  [{ database: { allowedSecurityGroupId: 'grafana' } }, 'database.allowedSecurityGroupId'],
+  [{ scheduleMinutes: 0 }, 'scheduleMinutes'],
+  [
+    { models: { van: { delivery: 'presigned' } } },
+    'models.van.delivery: "presigned" needs packetLimitBytes of at least 4096',
+  ],
+  [{ models: { van: { chipp: 'ESP32' } } }, 'models.van'],
+  [{ alarmEmail: 'nobody' }, 'alarmEmail'],
+  [{ vpc: { vpcId: 'vpc-1', availabilityZones: ['a'], isolatedSubnetIds: ['subnet-1'] } }, 'vpc.availabilityZones'],
+])('%j is refused, and the error names the setting', (settings, message) => {
+  expect(() => parseSettings(settings)).toThrow(message);
+});
+
+test('a topic prefix and a domain name are refused if the longest command would not fit the packet limit of a model', () => {
+  expect(() => parseSettings({ topicPrefix: 'our-company-vans' })).toThrow(
+    /packet of \d+ bytes, model "default" takes 256/,
+  );
+  const customDomain = {
+    domainName: `${'firmware.'.repeat(8)}example.com`,
+    certificateArn: 'arn:aws:acm:eu-west-1:1:certificate/x',
+  };
+  expect(() => parseSettings({ customDomain })).toThrow('shorten topicPrefix or customDomain.domainName');
+  const ownName = { domainName: 'ota.example.com', certificateArn: customDomain.certificateArn };
+  expect(parseSettings({ topicPrefix: 'our-company-vans', customDomain: ownName }).topicPrefix).toBe(
+    'our-company-vans',
+  );
+});
+
+describe('signing settings', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const digest = 'AB'.repeat(32);
+
+  test('trust no key and require no signature by default', () => {
+    expect(JSON.parse(signingSettings(parseSettings({})))).toEqual({
+      requireSignedFirmware: false,
+      trustedKeyDigests: [],
+      trustedPublicKeys: [],
+      allowLowerSecureVersion: false,
+    });
+  });
+
+  test('can be given for the deployment and for a single model', () => {
+    const settings = parseSettings({
+      requireSignedFirmware: true,
+      trustedKeyDigests: [digest],
+      models: { van: { trustedPublicKeys: [pem] } },
+    });
+    expect(settings.trustedKeyDigests).toEqual([digest.toLowerCase()]);
+    expect(settings.models.van).toMatchObject({ trustedPublicKeys: [pem] });
+  });
+
+  test.each([
+    [{ trustedKeyDigests: ['abcd'] }, 'trustedKeyDigests.0: expected the SHA-256 of a secure boot key, 64 hex digits'],
+    [{ trustedPublicKeys: ['release.pem'] }, 'trustedPublicKeys.0: expected one P-256 or Ed25519 public key in PEM'],
+    [{ requireSignedFirmware: true }, '- requireSignedFirmware: no key is trusted'],
+    [{ models: { van: { requireSignedFirmware: true } } }, '- models.van.requireSignedFirmware: no key is trusted'],
+    [
+      { requireSignedFirmware: true, trustedKeyDigests: [digest], models: { van: { trustedKeyDigests: [] } } },
+      '- models.van.requireSignedFirmware: no key is trusted',
+    ],
+    [{ trustedKeyDigests: Array(32).fill(digest) }, 'the environment of a function has room for 2048'],
+  ])('%j is refused, and the error names the setting', (settings, message) => {
+    expect(() => parseSettings(settings)).toThrow(message);
+  });
+
+  test('refuse a private key, and the error does not contain it', () => {
+    const secret = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const parse = () => parseSettings({ models: { van: { trustedPublicKeys: [secret] } } });
+    expect(parse).toThrow('models.van.trustedPublicKeys.0: this is a private key');
+    expect(parse).not.toThrow(secret.split('\n')[1] ?? '');
+  });
+});

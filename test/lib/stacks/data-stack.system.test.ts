@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { resources, synthesize } from '../../support/lib/templates.ts';
+
+const { data, dataTemplate } = synthesize();
+const HOLDING_DATA = ['AWS::RDS::DBCluster', 'AWS::S3::Bucket', 'AWS::SecretsManager::Secret'];
+
+describe('resources that hold data', () => {
+  test('keep their logical ids, because CloudFormation replaces a resource whose id changes', () => {
+    const ids = HOLDING_DATA.flatMap((type) => resources(dataTemplate, type).map(([id]) => id));
+    expect(ids).toEqual([
+      'DatabaseCluster5B53A178',
+      'FirmwareBucket59E574FA',
+      'PakuOtaDataDatabaseClusterSecretA6485E7F3fdaad7efa858a3daf9490cf0a702aeb',
+      'DatabaseAppSecret2E50FD00',
+      'LinkSecret6774D112',
+    ]);
+  });
+
+  test('are retained when their stack is deleted', () => {
+    expect(data.terminationProtection).toBe(true);
+    for (const type of HOLDING_DATA) {
+      dataTemplate.allResources(type, { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    }
+    dataTemplate.hasResourceProperties('AWS::RDS::DBCluster', { DeletionProtection: true });
+  });
+
+  test('are deleted with their stack if the settings ask for it', () => {
+    const { dataTemplate: destroyed } = synthesize({ dataRemovalPolicy: 'destroy' });
+    destroyed.allResources('AWS::S3::Bucket', { DeletionPolicy: 'Delete' });
+    destroyed.hasResourceProperties('AWS::RDS::DBCluster', { DeletionProtection: false });
+  });
+});
