@@ -18,7 +18,7 @@ beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), 'paku-ota-npm-start-'));
   npm = spawn('npm', ['start', '--', '--empty', '--ports', '0,0,0,0'], {
     cwd: ROOT,
-    env: { ...process.env, PAKU_OTA_HOME: home },
+    env: { ...process.env, DATABASE_URL: undefined, PAKU_OTA_HOME: home },
   });
   for (const stream of [npm.stdout, npm.stderr]) stream?.on('data', (text: Buffer) => (output += text));
 });
