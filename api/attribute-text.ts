@@ -1,21 +1,22 @@
 type AttributeValue = string | number | boolean | null;
 
 /**
- * An attribute of a device as people write it: `site=rome`. Numbers and true or false are what they look like, unless a
- * number would lose digits (`007`, an ICCID); `"5"` in quotes is text in any case; an empty value is null, which removes
- * the attribute. @returns undefined for what has no name or no `=`
+ * Parses an attribute of a device as people write it: `site=rome`. Numbers, `true` and `false` become values of their
+ * type, unless a number would lose digits (`007`, an ICCID). Text in quotes, such as `"5"`, stays text. An empty value
+ * is null, which removes the attribute.
+ * @returns undefined if there is no name or no `=`
  */
-export function readAttribute(text: string): [name: string, value: AttributeValue] | undefined {
+export function parseAttribute(text: string): [name: string, value: AttributeValue] | undefined {
   const at = text.indexOf('=');
   const name = text.slice(0, at).trim();
   if (at < 1 || name === '') return undefined;
   return [name, readValue(text.slice(at + 1).trim())];
 }
 
-/** The same attribute as text; what would be read as something else is in quotes. */
-export function writeAttribute(name: string, value: string | number | boolean): string {
+/** Formats an attribute; a value that would be parsed as another type is quoted. */
+export function formatAttribute(name: string, value: string | number | boolean): string {
   const plain = `${name}=${value}`;
-  return readAttribute(plain)?.[1] === value && !plain.includes('\n') ? plain : `${name}=${JSON.stringify(value)}`;
+  return parseAttribute(plain)?.[1] === value && !plain.includes('\n') ? plain : `${name}=${JSON.stringify(value)}`;
 }
 
 function readValue(text: string): AttributeValue {

@@ -32,7 +32,7 @@ export class ApiError extends Error {
 }
 
 type Query = Readonly<Record<string, string | number | boolean | undefined>>;
-/** As `fetch`, and signs where the other end wants it. The body is always text, so that it can be signed. */
+/** Like `fetch`, and signs requests if the service requires it. The body is always text, so that it can be signed. */
 export type Fetch = (
   url: string,
   init: { readonly method: string; readonly headers: Record<string, string>; readonly body?: string },
@@ -40,12 +40,12 @@ export type Fetch = (
 
 const segment = encodeURIComponent;
 
-/** The operator API as one call a route; docs/api.md says what each answers. Also runs in a browser. */
+/** The operator API, one method per route; docs/api.md documents the responses. Also runs in a browser. */
 export class ApiClient {
   readonly #baseUrl: string;
   readonly #fetch: Fetch;
 
-  /** @param baseUrl without a last slash */
+  /** @param baseUrl without a trailing slash */
   constructor(baseUrl: string, fetch: Fetch) {
     this.#baseUrl = baseUrl;
     this.#fetch = fetch;
@@ -98,7 +98,7 @@ export class ApiClient {
   rollouts = (query: Query = {}) => this.#get<Page<RolloutSummary>>('/v1/rollouts', query);
   rollout = (rollout: string | number) => this.#get<Rollout>(rolloutPath(rollout));
   previewRollout = (draft: PreviewDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
-  /** What a rollout would do, were it made now: who its members are and where they stand. */
+  /** Previews the effect of an existing rollout if it were created now. */
   previewOf = (rollout: Rollout) => {
     const { device_model, firmware_version, target_type, target_filter, rollout_percentage } = rollout;
     const { priority, allow_downgrade, include_unknown } = rollout;
@@ -106,7 +106,10 @@ export class ApiClient {
     return this.previewRollout({ ...who, priority, allow_downgrade, include_unknown });
   };
   createRollout = (draft: RolloutDraft) => this.#send<Rollout>('POST', '/v1/rollouts', draft);
-  /** @param updatedAt of the rollout as it was read; changed meanwhile, the call is refused (412) */
+  /**
+   * @param updatedAt `updated_at` of the rollout as it was read; the call is refused (412) if the rollout has changed
+   * since
+   */
   changeRollout = (rollout: string | number, updatedAt: string, change: RolloutChange) =>
     this.#send<Rollout>('PATCH', rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
   act = (rollout: string | number, action: RolloutAction, reason: string) =>
@@ -145,7 +148,7 @@ export class ApiClient {
 
 const rolloutPath = (rollout: string | number) => `/v1/rollouts/${segment(rollout)}`;
 
-/** API Gateway itself answers with a message only. */
+/** API Gateway's own errors have only a message. */
 function readProblem(status: number, text: string): Problem {
   const fallback = { type: 'about:blank', title: `HTTP ${status}`, status, detail: text.slice(0, 500) };
   try {

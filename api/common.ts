@@ -1,13 +1,13 @@
 import { z } from '@hono/zod-openapi';
 import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
 
-/** Problem details (RFC 9457); `errors` names each field that was refused. */
+/** Problem details (RFC 9457); `errors` names each refused field. */
 export const problemSchema = z
   .object({
-    type: z.string().describe('A stable name of the problem, as a URN: `urn:paku-ota:not-found`.'),
+    type: z.string().describe('A stable identifier of the problem, as a URN: `urn:paku-ota:not-found`.'),
     title: z.string(),
     status: z.number().int(),
-    detail: z.string().describe('What happened, with which value, what was expected, what to do.'),
+    detail: z.string().describe('What happened, with the value, what was expected and what to do.'),
     errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
   })
   .openapi('Problem');
@@ -25,12 +25,12 @@ const OF_ANY_CALL = {
   503: problem('The database is resuming; try again shortly.'),
 };
 const OF_SOME = {
-  404: problem('There is no such thing.'),
-  409: problem('It is in another state than the call needs; `detail` says in which.'),
-  412: problem('It was changed since it was read: the ETag of `If-Match` is not that of now.'),
+  404: problem('Not found.'),
+  409: problem('The state of the resource does not allow the call; `detail` names the state.'),
+  412: problem('The resource was changed since it was read: the ETag in `If-Match` is not the current one.'),
 };
 
-/** The refusals that a call may be answered with: those of any call, and the given ones. */
+/** The error responses of a route: those of every route and the given ones. */
 export function refusals<Status extends keyof typeof OF_SOME>(...statuses: Status[]) {
   const some = Object.fromEntries(statuses.map((status) => [status, OF_SOME[status]]));
   return { ...OF_ANY_CALL, ...some } as typeof OF_ANY_CALL & Pick<typeof OF_SOME, Status>;
@@ -52,7 +52,7 @@ export const pageOf = <T extends z.ZodType>(name: string, item: T) =>
 
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional().describe('`next_cursor` of the page before.'),
+  cursor: z.string().max(500).optional().describe('`next_cursor` of the previous page.'),
 };
 
 /** A flag in a query string: `true` or `false`. */
@@ -63,5 +63,5 @@ export const timestamp = z.iso.datetime().openapi({ example: '2026-03-02T12:00:0
 export const deviceId = z.string().regex(DEVICE_ID, `expected ${DEVICE_ID_FORM}`);
 export const name = z.string().trim().min(1).max(64);
 
-/** Why something is done; it stays in the history with who did it. */
+/** Why the change is made; recorded in the history together with the caller. */
 export const reasonBody = z.object({ reason: z.string().trim().min(1).max(500) });

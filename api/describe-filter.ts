@@ -1,4 +1,4 @@
-import { writeAttribute } from './attribute-text.ts';
+import { formatAttribute } from './attribute-text.ts';
 import type { TargetFilter } from './rollouts.ts';
 
 /** A condition on a device. Keys of the filter with the same condition are alternatives. */
@@ -51,7 +51,7 @@ const valuesOf = (filter: TargetFilter, condition: Condition): string[] => [
 function textsOf(value: NonNullable<TargetFilter[keyof TargetFilter]>): readonly string[] {
   if (typeof value === 'string') return [value];
   if (Array.isArray(value)) return value;
-  return Object.entries(value).map(([name, attribute]) => writeAttribute(name, attribute));
+  return Object.entries(value).map(([name, attribute]) => formatAttribute(name, attribute));
 }
 
 /** A key with an empty list, which no device matches. Every device has all of no attributes. */

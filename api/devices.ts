@@ -22,28 +22,26 @@ export const deviceSchema = z
     mac_address: z.string().nullable(),
     device_model: z.string(),
     current_firmware_version: z.string(),
-    online: z.boolean().describe('What its last status or its last will said.'),
+    online: z.boolean().describe('According to its last status or last will.'),
     last_seen: timestamp.nullable(),
     registered_at: timestamp,
     signal_strength_dbm: z.number().int().nullable(),
     uptime_seconds: z.number().int().nullable(),
     groups: z.array(z.string()),
     metadata: metadata.describe('Attributes that operators set.'),
-    revoked_at: timestamp.nullable().describe('When its identity was revoked; null while it may connect.'),
+    revoked_at: timestamp.nullable().describe('When its identity was revoked; null if it was not.'),
     revoked_reason: z.string().nullable(),
     revoked_by: z.string().nullable().describe('The IAM identity that revoked it.'),
     update: z
       .object({
-        rollout_name: z.string().nullable().describe('Null for an update that the device began by itself.'),
+        rollout_name: z.string().nullable().describe('Null for an update that the device started by itself.'),
         firmware_version: z.string(),
         status: z.enum(UPDATE_STATES),
         is_open: z.boolean(),
         progress_percent: z.number().int().nullable(),
         reason: z.string().nullable(),
-        booted_at: timestamp
-          .nullable()
-          .describe('When it reported the version; null: it has yet to show that it boots.'),
-        deadline_at: timestamp.nullable().describe('While it is open: when it ends without further news.'),
+        booted_at: timestamp.nullable().describe('When it reported the new version; null until then.'),
+        deadline_at: timestamp.nullable().describe('When an open update times out without further reports.'),
       })
       .nullable()
       .describe('The newest device update.'),
@@ -79,7 +77,7 @@ export const explanationSchema = z
     rollout_id: z.number().int(),
     rollout_name: z.string(),
     firmware_version: z.string(),
-    rule: z.string().describe('The rule that decided, as a sentence about the device.'),
+    rule: z.string().describe('The rule that applies, as a phrase about the device.'),
     since: timestamp.nullable(),
     next: z.string().describe('What happens next, and when.'),
   })
@@ -97,12 +95,12 @@ export const devicesQuery = z.strictObject({
     .trim()
     .max(64)
     .optional()
-    .describe('Beginning of an id, of what follows its last hyphen, or of a MAC address.'),
+    .describe('Start of an id, of the part after its last hyphen, or of a MAC address.'),
   model: name.optional(),
   version: name.optional(),
   group: name.optional(),
   online: flag.optional(),
-  updating: flag.optional().describe('Whether an update of it is open.'),
+  updating: flag.optional().describe('Whether it has an open update.'),
   not_seen_since: timestamp.optional(),
   ...pageQuery,
 });
@@ -116,7 +114,7 @@ export const listDevices = createRoute({
   responses: { 200: answer('A page', pageOf('DevicePage', deviceSchema)), ...refusals() },
 });
 
-export const showDevice = createRoute({
+export const getDevice = createRoute({
   method: 'get',
   path: '/v1/devices/{device_id}',
   tags: ['Devices'],
@@ -129,7 +127,7 @@ export const setAttributes = createRoute({
   method: 'patch',
   path: '/v1/devices/{device_id}',
   tags: ['Devices'],
-  summary: 'Set attributes of a device; null removes one',
+  summary: 'Set attributes of a device; null removes an attribute',
   request: {
     params,
     body: jsonBody(
@@ -141,7 +139,7 @@ export const setAttributes = createRoute({
       }),
     ),
   },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...refusals(404) },
+  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404) },
 });
 
 export const setGroups = createRoute({
@@ -150,15 +148,15 @@ export const setGroups = createRoute({
   tags: ['Devices'],
   summary: 'Set the groups of a device',
   request: { params, body: jsonBody(z.strictObject({ groups: z.array(name).max(100) })) },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...refusals(404) },
+  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404) },
 });
 
 export const revocationSchema = z
   .object({
-    certificates: z
-      .array(z.string())
-      .describe('Ids of all certificates of the device in AWS IoT; none works any more.'),
-    device: z.union([deviceDetailSchema, z.null()]).describe('As it is now; null for one that never reported.'),
+    certificates: z.array(z.string()).describe('Ids of all certificates of the device in AWS IoT; all are revoked.'),
+    device: z
+      .union([deviceDetailSchema, z.null()])
+      .describe('The changed device; null for a device that never reported.'),
   })
   .openapi('Revocation');
 export type Revocation = z.infer<typeof revocationSchema>;
@@ -167,25 +165,25 @@ export const revokeDevice = createRoute({
   method: 'post',
   path: '/v1/devices/{device_id}/revoke',
   tags: ['Devices'],
-  summary: 'Refuse a device for good: its certificates, its connection, its updates',
+  summary: 'Revoke a device for good: its certificates, its connection, its updates',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('What was revoked', revocationSchema), ...refusals(404) },
+  responses: { 200: answer('The revocation', revocationSchema), ...refusals(404) },
 });
 
 export const reinstateDevice = createRoute({
   method: 'post',
   path: '/v1/devices/{device_id}/reinstate',
   tags: ['Devices'],
-  summary: 'Let a revoked device take part again; it needs a new certificate',
+  summary: 'Let a revoked device be updated again; it needs a new certificate',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The device as it is now', deviceDetailSchema), ...refusals(404, 409) },
+  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404, 409) },
 });
 
 export const deviceTimeline = createRoute({
   method: 'get',
   path: '/v1/devices/{device_id}/timeline',
   tags: ['Devices'],
-  summary: 'Everything that happened to a device, the newest first',
+  summary: 'Everything that happened to a device, newest first',
   request: { params, query: z.strictObject({ limit: pageQuery.limit, before: timestamp.optional() }) },
   responses: {
     200: answer('Entries', z.object({ items: z.array(timelineEntrySchema) }).openapi('Timeline')),
@@ -197,7 +195,7 @@ export const explainDevice = createRoute({
   method: 'get',
   path: '/v1/devices/{device_id}/explain',
   tags: ['Devices'],
-  summary: 'Why a device is, or is not, on a version: the rule that decided, since when, and what happens next',
+  summary: 'Why a device is, or is not, on a version: the rule that applies, since when, and what happens next',
   request: {
     params,
     query: z.strictObject({
@@ -206,7 +204,7 @@ export const explainDevice = createRoute({
         .max(160)
         .optional()
         .describe(
-          'Id or name; else the one that updates the device, else the newest that means it, else the newest; of ten.',
+          'Id or name. Default: the rollout that is updating the device; otherwise the newest that targets it; otherwise the newest. Ten rollouts are examined.',
         ),
       version: name.optional().describe('Only rollouts of this version.'),
     }),
@@ -218,12 +216,12 @@ export const updateDevice = createRoute({
   method: 'post',
   path: '/v1/devices/{device_id}/update',
   tags: ['Devices'],
-  summary: 'Send one device one release, before any other rollout',
+  summary: 'Send one device one release, ahead of any other rollout',
   request: {
     params,
     body: jsonBody(z.strictObject({ firmware_version: name, allow_downgrade: z.boolean().default(false) })),
   },
-  responses: { 201: answer('The rollout that was made for it', rolloutSchema), ...refusals(404, 409) },
+  responses: { 201: answer('The rollout that was created for the device', rolloutSchema), ...refusals(404, 409) },
 });
 
 export const listGroups = createRoute({
@@ -238,7 +236,7 @@ export const changeGroup = createRoute({
   method: 'post',
   path: '/v1/groups/{group_name}',
   tags: ['Devices'],
-  summary: 'Put devices into a group, or take them out; unknown devices are an error',
+  summary: 'Add devices to a group, or remove them; unknown devices are an error',
   request: {
     params: z.object({ group_name: name }),
     body: jsonBody(
@@ -248,7 +246,7 @@ export const changeGroup = createRoute({
       }),
     ),
   },
-  responses: { 200: answer('The group as it is now', groupSchema), ...refusals() },
+  responses: { 200: answer('The changed group', groupSchema), ...refusals() },
 });
 
 export const allowedDeviceSchema = z
@@ -256,7 +254,9 @@ export const allowedDeviceSchema = z
     device_id: z.string(),
     allowed_at: timestamp,
     allowed_by: z.string().describe('The IAM identity that put it on the list.'),
-    provisioned_at: timestamp.nullable().describe('When it first asked; soon after that its entry is used up.'),
+    provisioned_at: timestamp
+      .nullable()
+      .describe('When the device first requested a certificate; soon after that its entry is used up.'),
   })
   .openapi('AllowedDevice');
 export type AllowedDevice = z.infer<typeof allowedDeviceSchema>;
@@ -265,7 +265,7 @@ export const listAllowedDevices = createRoute({
   method: 'get',
   path: '/v1/allowed-devices',
   tags: ['Devices'],
-  summary: 'Devices that may ask for a certificate by provisioning claim, in the order of their ids',
+  summary: 'Devices that may request a certificate with a provisioning claim, in the order of their ids',
   request: { query: z.strictObject(pageQuery) },
   responses: { 200: answer('A page', pageOf('AllowedDevicePage', allowedDeviceSchema)), ...refusals() },
 });
@@ -274,7 +274,7 @@ export const changeAllowedDevices = createRoute({
   method: 'post',
   path: '/v1/allowed-devices',
   tags: ['Devices'],
-  summary: 'Let devices ask for a certificate by provisioning claim, once each, or no longer',
+  summary: 'Allow devices to request a certificate with a provisioning claim once each, or no longer',
   request: {
     body: jsonBody(
       z.strictObject({
@@ -285,7 +285,7 @@ export const changeAllowedDevices = createRoute({
   },
   responses: {
     200: answer(
-      'How many were put on the list, and taken off it',
+      'How many devices were added and removed',
       z.object({ added: z.number().int(), removed: z.number().int() }).openapi('AllowedDeviceChange'),
     ),
     ...refusals(),

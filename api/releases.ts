@@ -12,7 +12,7 @@ export const releaseSchema = z
     file_size: z.number().int().describe('Bytes.'),
     checksum_sha256: z.string(),
     project_name: z.string().nullable(),
-    app_version: z.string().nullable().describe('What the image calls itself.'),
+    app_version: z.string().nullable().describe('The version embedded in the image.'),
     min_version: z.string().nullable(),
     changelog: z.string().nullable(),
     is_signed: z.boolean(),
@@ -20,7 +20,7 @@ export const releaseSchema = z
     created_at: timestamp,
     revoked_at: timestamp.nullable(),
     revoked_reason: z.string().nullable(),
-    devices: z.number().int().describe('Devices of the model that run it.'),
+    devices: z.number().int().describe('Devices of the model that run this version.'),
   })
   .openapi('Release');
 export type Release = z.infer<typeof releaseSchema>;
@@ -50,7 +50,7 @@ export type RejectedUpload = z.infer<typeof rejectedUploadSchema>;
 
 export const startedUploadSchema = z
   .object({
-    upload_url: z.string().describe('Presigned: PUT the file there, with `headers`, within 15 minutes.'),
+    upload_url: z.string().describe('Presigned URL: PUT the file there, with `headers`, within 15 minutes.'),
     headers: z.record(z.string(), z.string()),
     object_key: z.string(),
   })
@@ -74,7 +74,7 @@ export const newUpload = z.strictObject({
   file: z
     .enum(['image', 'signature'])
     .default('image')
-    .describe('`signature`: a detached one, which goes before its image.'),
+    .describe('`signature`: a detached signature, to be uploaded before its image.'),
   min_version: name.optional(),
   changelog: z.string().max(1000).optional(),
   release_notes: z.string().max(1000).optional(),
@@ -86,12 +86,12 @@ export const listReleases = createRoute({
   method: 'get',
   path: '/v1/releases',
   tags: ['Releases'],
-  summary: 'Releases, the newest first',
+  summary: 'Releases, newest first',
   request: { query: z.strictObject({ model: name.optional(), ...pageQuery }) },
   responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...refusals() },
 });
 
-export const showRelease = createRoute({
+export const getRelease = createRoute({
   method: 'get',
   path: '/v1/releases/{device_model}/{version}',
   tags: ['Releases'],
@@ -104,9 +104,9 @@ export const revokeRelease = createRoute({
   method: 'post',
   path: '/v1/releases/{device_model}/{version}/revoke',
   tags: ['Releases'],
-  summary: 'Take a release back: it is sent to nobody more, its links end, its rollouts halt',
+  summary: 'Revoke a release: no more devices receive it, its download links stop working, its rollouts halt',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The release as it is now', releaseDetailSchema), ...refusals(404) },
+  responses: { 200: answer('The revoked release', releaseDetailSchema), ...refusals(404) },
 });
 
 export const startUpload = createRoute({
@@ -122,7 +122,7 @@ export const uploadOutcome = createRoute({
   method: 'get',
   path: '/v1/uploads/{device_model}/{version}',
   tags: ['Releases'],
-  summary: 'What became of an upload since a time: registered, rejected with its verdict, or neither yet',
+  summary: 'The outcome of an upload since a time: registered, rejected with its verdict, or waiting',
   request: {
     params,
     query: z.strictObject({
@@ -140,7 +140,7 @@ export const listRejectedUploads = createRoute({
   method: 'get',
   path: '/v1/rejected-uploads',
   tags: ['Releases'],
-  summary: 'Uploads that did not become a release, the newest first, with their verdicts',
+  summary: 'Uploads that did not become a release, newest first, with their verdicts',
   request: { query: z.strictObject(pageQuery) },
   responses: { 200: answer('A page', pageOf('RejectedUploadPage', rejectedUploadSchema)), ...refusals() },
 });
@@ -149,7 +149,7 @@ export const rescanUpload = createRoute({
   method: 'post',
   path: '/v1/uploads/rescan',
   tags: ['Releases'],
-  summary: 'Verify an upload again, after the settings of its model changed',
+  summary: 'Verify an upload again, for example after the settings of its model changed',
   request: { body: jsonBody(z.strictObject({ object_key: z.string().min(1).max(1024) })) },
-  responses: { 202: answer('It is being verified', z.object({ object_key: z.string() })), ...refusals(404) },
+  responses: { 202: answer('The upload is being verified', z.object({ object_key: z.string() })), ...refusals(404) },
 });

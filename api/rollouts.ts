@@ -13,33 +13,35 @@ import { answer, flag, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, 
 import { warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
-/** Room for `<device> to <version> (n)`. */
+/** Long enough for `<device> to <version> (n)`. */
 const MAX_NAME = 160;
 const rolloutName = z
   .string()
   .trim()
   .min(1)
   .max(MAX_NAME)
-  .regex(/\D/, 'a name is not only digits, which would be an id');
+  .regex(/\D/, 'a name must not be only digits, because it would look like an id');
 
-/** What may still be changed while a rollout runs. */
+/** Settings that may be changed while a rollout runs. */
 const changeable = {
-  failure_threshold: z.number().min(0).max(1).default(0.1).describe('Share of failures that halts it when exceeded.'),
+  failure_threshold: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.1)
+    .describe('Share of failures that halts the rollout when exceeded.'),
   failure_count: z
     .number()
     .int()
     .min(1)
     .nullable()
     .default(null)
-    .describe('Failures that halt it whatever their share.'),
-  min_reports: z.number().int().min(1).default(5).describe('Outcomes before a share is read.'),
+    .describe('Number of failures that halts the rollout, whatever their share.'),
+  min_reports: z.number().int().min(1).default(5).describe('Minimum results before the threshold applies.'),
   max_in_flight: z.number().int().min(1).nullable().default(null),
   max_per_minute: z.number().int().min(1).nullable().default(null),
-  send_window: sendWindow.nullable().default(null).describe('When it may send; null: always.'),
-  keep_open: z
-    .boolean()
-    .default(false)
-    .describe('Late joiners are taken in for as long as it runs; it never completes.'),
+  send_window: sendWindow.nullable().default(null).describe('When the rollout may send; null: always.'),
+  keep_open: z.boolean().default(false).describe('The rollout takes in devices that join later and never completes.'),
 };
 
 export const rolloutDraft = z
@@ -50,11 +52,13 @@ export const rolloutDraft = z
     target_type: z.enum(TARGET_TYPES).default('all'),
     target_filter: targetFilter.default({}),
     rollout_percentage: z.number().int().min(1).max(100).default(100),
-    is_active: z.boolean().default(true).describe('false makes a draft.'),
+    is_active: z.boolean().default(true).describe('false creates a draft.'),
     stages: stagesSchema
       .nullable()
       .default(null)
-      .describe('null starts slowly by itself; [] means everyone at once; what the last leaves out follows after it.'),
+      .describe(
+        'null: a slow start with growing waves; []: all devices at once. After the last stage, the remaining devices follow.',
+      ),
     ...changeable,
     max_attempts: z.number().int().min(1).max(20).default(3),
     attempt_timeout_minutes: minutes(1440).default(15),
@@ -99,14 +103,14 @@ export const rolloutChange = z
   .openapi('RolloutChange');
 export type RolloutChange = z.infer<typeof rolloutChange>;
 
-// Not the draft extended, whose schema allows no further fields.
+// Does not extend the draft, whose schema allows no further fields.
 export const rolloutSchema = z
   .object({
     ...rolloutDraft.shape,
     rollout_id: z.number().int(),
     state: z.enum(ROLLOUT_STATES),
     paused_reason: z.string().nullable(),
-    paused_by: z.string().nullable().describe('Who paused it; `orchestrator` where it halted by itself.'),
+    paused_by: z.string().nullable().describe('Who paused it; `orchestrator` if it halted automatically.'),
     paused_at: timestamp.nullable(),
     created_at: timestamp,
     created_by: z.string().nullable(),
@@ -114,9 +118,9 @@ export const rolloutSchema = z
     completed_at: timestamp.nullable(),
     aborted_at: timestamp.nullable(),
     stage: z.number().int().nullable().describe('Counted from 0; null before the first.'),
-    waiting_for: z.string().nullable().describe('What an active rollout waits for, as a phrase.'),
-    devices: z.number().int().describe('Devices that it has claimed so far; the next five add up to it.'),
-    owed: z.number().int(),
+    waiting_for: z.string().nullable().describe('What an active rollout is waiting for, as a phrase.'),
+    devices: z.number().int().describe('Devices assigned so far: the sum of the next five fields.'),
+    pending: z.number().int(),
     in_progress: z.number().int(),
     succeeded: z.number().int(),
     failed: z.number().int().describe('Failed, rolled back or timed out.'),
@@ -138,7 +142,7 @@ export const rolloutSummarySchema = rolloutSchema
     updated_at: true,
     stage: true,
     devices: true,
-    owed: true,
+    pending: true,
     in_progress: true,
     succeeded: true,
     failed: true,
@@ -149,16 +153,16 @@ export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
 
 export const previewSchema = z
   .object({
-    members: z.number().int().describe('Devices that the filter means.'),
-    participants: z.number().int().describe('Of them: how many take part, by `rollout_percentage`.'),
-    will_be_updated: z.number().int().describe('Members that would be updated, were all of them to take part.'),
+    matching: z.number().int().describe('Devices that match the filter.'),
+    targeted: z.number().int().describe('Matching devices that `rollout_percentage` includes.'),
+    will_be_updated: z.number().int().describe('Matching devices that would be updated if the percentage were 100.'),
     via_stepping_stone: z.number().int(),
-    warnings: z.array(warning).describe('What was odd about the image of the release.'),
+    warnings: z.array(warning).describe('Warnings about the image of the release.'),
     will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
     held_by_others: z
-      .array(z.object({ rollout: z.string(), status: z.enum(['owed', 'under way']), devices: z.number().int() }))
+      .array(z.object({ rollout: z.string(), status: z.enum(['pending', 'under way']), devices: z.number().int() }))
       .describe(
-        'Of those that will be updated: whom another rollout has claimed. Who is owed is taken over, who is under way is waited for.',
+        'Devices that would be updated but are assigned to another rollout. `pending`: this rollout takes them over. `under way`: it waits for them.',
       ),
   })
   .openapi('Preview');
@@ -172,20 +176,22 @@ export const progressSchema = z
         size: z
           .number()
           .int()
-          .describe('Members up to and with this stage; of a slow start: how many may begin in its window.'),
+          .describe(
+            'Targeted devices up to and including this stage; for a slow start, devices that may start in this wave.',
+          ),
         began_at: timestamp,
         ended_at: timestamp.nullable(),
         states: z
           .partialRecord(z.enum(UPDATE_STATES), z.number().int())
-          .describe('What is written and not confirmed yet counts as `installing`.'),
+          .describe('An update on probation counts as `installing`.'),
       }),
     ),
     failures: z
       .array(z.object({ status: z.string(), reason: z.string(), devices: z.number().int() }))
-      .describe('Failed, rolled back and timed out by reason, the most frequent first.'),
+      .describe('Failed, rolled back and timed out updates by reason, most frequent first.'),
     outcomes: z
       .array(z.object({ at: timestamp, succeeded: z.number().int(), failed: z.number().int() }))
-      .describe('Outcomes by time, in at most 200 steps.'),
+      .describe('Outcomes over time, in at most 200 steps.'),
   })
   .openapi('Progress');
 export type Progress = z.infer<typeof progressSchema>;
@@ -227,7 +233,7 @@ export const decisionSchema = z
     event: z
       .string()
       .describe(
-        '`rollout_created`, `rollout_started`, `rollout_halted` (by itself), `rollout_paused` (by a person), …',
+        '`rollout_created`, `rollout_started`, `rollout_halted` (automatically), `rollout_paused` (by a person), …',
       ),
     reason: z.string().nullable(),
     decided_by: z.string().nullable(),
@@ -243,7 +249,7 @@ export const previewRollout = createRoute({
   method: 'post',
   path: '/v1/rollouts/preview',
   tags: ['Rollouts'],
-  summary: 'Who would be updated, and who would not and why, before anything is sent',
+  summary: 'Preview which devices would be updated, and why others would not',
   request: { body: jsonBody(previewDraft) },
   responses: { 200: answer('Counts', previewSchema), ...refusals() },
 });
@@ -252,11 +258,11 @@ export const createRollout = createRoute({
   method: 'post',
   path: '/v1/rollouts',
   tags: ['Rollouts'],
-  summary: 'Make a rollout; a repeated call answers the one that exists',
+  summary: 'Create a rollout; a repeated call returns the existing one',
   request: { body: jsonBody(rolloutDraft) },
   responses: {
-    200: answer('It existed, with these values', rolloutSchema),
-    201: answer('It was made', rolloutSchema),
+    200: answer('The existing rollout, with the same values', rolloutSchema),
+    201: answer('The new rollout', rolloutSchema),
     ...refusals(409),
   },
 });
@@ -265,14 +271,14 @@ export const listRollouts = createRoute({
   method: 'get',
   path: '/v1/rollouts',
   tags: ['Rollouts'],
-  summary: 'Rollouts, the newest first',
+  summary: 'Rollouts, newest first',
   request: {
     query: z.strictObject({ state: z.enum(ROLLOUT_STATES).optional(), model: name.optional(), ...pageQuery }),
   },
   responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...refusals() },
 });
 
-export const showRollout = createRoute({
+export const getRollout = createRoute({
   method: 'get',
   path: '/v1/rollouts/{rollout}',
   tags: ['Rollouts'],
@@ -285,20 +291,20 @@ export const changeRollout = createRoute({
   method: 'patch',
   path: '/v1/rollouts/{rollout}',
   tags: ['Rollouts'],
-  summary: 'Change what is safe to change while it runs, or start a draft',
+  summary: 'Change settings of a running rollout, or start a draft',
   request: { params, headers: z.object({ 'if-match': z.string() }), body: jsonBody(rolloutChange) },
   responses: {
-    200: { ...answer('The rollout as it is now', rolloutSchema), headers: etag },
+    200: { ...answer('The changed rollout', rolloutSchema), headers: etag },
     ...refusals(404, 409, 412),
   },
 });
 
 const ACTIONS: Record<RolloutAction, string> = {
-  pause: 'Stop sending at once; what was not fetched is canceled',
-  resume: 'Let a halted or paused rollout go on: what failed counts no more, and the next stage may begin at once',
+  pause: 'Pause a rollout; updates that were not fetched yet are canceled',
+  resume: 'Resume a halted or paused rollout; earlier failures are ignored, and the next stage may start at once',
   abort: 'Stop a rollout for good',
-  advance: 'Begin the next stage now, whatever the gate says',
-  retry: 'Try the devices again that failed',
+  advance: 'Start the next stage now, skipping the gate',
+  retry: 'Retry the devices that failed',
 };
 
 export type { RolloutAction };
@@ -313,7 +319,7 @@ export const rolloutActions = ROLLOUT_ACTIONS.map(
         tags: ['Rollouts'],
         summary: ACTIONS[action],
         request: { params, body: jsonBody(reasonBody) },
-        responses: { 200: answer('The rollout as it is now', rolloutSchema), ...refusals(404, 409) },
+        responses: { 200: answer('The changed rollout', rolloutSchema), ...refusals(404, 409) },
       }),
     ] as const,
 );
@@ -331,7 +337,7 @@ export const rolloutUpdates = createRoute({
   method: 'get',
   path: '/v1/rollouts/{rollout}/updates',
   tags: ['Rollouts'],
-  summary: 'Device updates of a rollout, the newest first',
+  summary: 'Device updates of a rollout, newest first',
   request: {
     params,
     query: z.strictObject({ status: z.enum(UPDATE_STATES).optional(), open: flag.optional(), ...pageQuery }),
@@ -343,10 +349,10 @@ export const rolloutDecisions = createRoute({
   method: 'get',
   path: '/v1/rollouts/{rollout}/decisions',
   tags: ['Rollouts'],
-  summary: 'Every decision about a rollout: what, when, why, by whom, and the numbers at that moment',
+  summary: 'Every decision about a rollout: what, when, why, who decided, and the numbers at that moment',
   request: { params },
   responses: {
-    200: answer('Decisions, the oldest first', z.object({ items: z.array(decisionSchema) })),
+    200: answer('Decisions, oldest first', z.object({ items: z.array(decisionSchema) })),
     ...refusals(404),
   },
 });

@@ -5,10 +5,10 @@ import { decisionSchema, rolloutSummarySchema } from './rollouts.ts';
 export const fleetSchema = z
   .object({
     devices: z.number().int(),
-    resting_since: timestamp
+    idle_since: timestamp
       .nullable()
       .describe(
-        'While nothing goes on, heartbeats that say nothing new are not written down: `last_seen` is as of then.',
+        'Start of the current idle period. In idle mode, redundant heartbeats are not stored, so `last_seen` is not updated.',
       ),
     seen: z
       .object({
@@ -17,14 +17,12 @@ export const fleetSchema = z
         last_week: z.number().int(),
         is_estimate: z.boolean(),
       })
-      .describe('Devices seen within that time; of a fleet of more than 50,000 an estimate, by a sample of so many.'),
+      .describe('Devices seen within that time; for a fleet of more than 50,000, an estimate from a sample.'),
     versions: z.array(z.object({ device_model: z.string(), firmware_version: z.string(), devices: z.number().int() })),
-    rollouts: z.array(rolloutSummarySchema).describe('Those that are active, scheduled, halted or paused.'),
+    rollouts: z.array(rolloutSummarySchema).describe('Active, scheduled, halted and paused rollouts.'),
     attention: z
       .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
-      .describe(
-        'What a person should look at: halted and paused rollouts, rejected uploads and messages, dead letters.',
-      ),
+      .describe('What needs attention: halted and paused rollouts, rejected uploads and messages, dead letters.'),
   })
   .openapi('Fleet');
 export type Fleet = z.infer<typeof fleetSchema>;
@@ -70,23 +68,25 @@ export const serviceInfoSchema = z
     schema_version: z.number().int(),
     database_time: timestamp,
     topic_prefix: z.string(),
-    caller: z.string().describe('Who signed this call.'),
+    caller: z.string().describe('The IAM identity that signed the call.'),
   })
   .openapi('ServiceInfo');
 export type ServiceInfo = z.infer<typeof serviceInfoSchema>;
 
 export const tickSchema = z
   .object({
-    ran: z.boolean().describe('false when another tick was at work.'),
+    ran: z.boolean().describe('false if another tick was running.'),
     rollouts: z.array(
-      z.object({ rollout: z.string(), state: z.string(), claimed: z.number().int(), owed: z.number().int() }),
+      z.object({ rollout: z.string(), state: z.string(), assigned: z.number().int(), pending: z.number().int() }),
     ),
-    failed: z.array(z.number().int()).describe('Ids of rollouts that failed; the log says why. The others went on.'),
+    failed: z
+      .array(z.number().int())
+      .describe('Ids of rollouts that failed; the log has the errors. The other rollouts were processed.'),
   })
   .openapi('Tick');
 export type Tick = z.infer<typeof tickSchema>;
 
-export const showFleet = createRoute({
+export const getFleet = createRoute({
   method: 'get',
   path: '/v1/fleet',
   tags: ['Service'],
@@ -109,28 +109,28 @@ export const fleetHistory = createRoute({
         .default(24),
     }),
   },
-  responses: { 200: answer('Samples, the oldest first, at most 300 a series', versionHistorySchema), ...refusals() },
+  responses: { 200: answer('Samples, oldest first, at most 300 per series', versionHistorySchema), ...refusals() },
 });
 
 export const listEvents = createRoute({
   method: 'get',
   path: '/v1/events',
   tags: ['Service'],
-  summary: 'Decisions about rollouts: the newest, or those after an event, to follow them',
+  summary: 'Decisions about rollouts: the newest, or those after an event',
   request: {
     query: z.strictObject({
-      after: z.coerce.number().int().min(0).optional().describe('`event_id` of the last one that is known.'),
+      after: z.coerce.number().int().min(0).optional().describe('`event_id` of the last known event.'),
       limit: pageQuery.limit,
     }),
   },
-  responses: { 200: answer('Events, the oldest first', z.object({ items: z.array(decisionSchema) })), ...refusals() },
+  responses: { 200: answer('Events, oldest first', z.object({ items: z.array(decisionSchema) })), ...refusals() },
 });
 
 export const listRejectedMessages = createRoute({
   method: 'get',
   path: '/v1/rejected-messages',
   tags: ['Service'],
-  summary: 'Messages of devices that could not be processed, the newest first',
+  summary: 'Messages of devices that could not be processed, newest first',
   request: { query: z.strictObject(pageQuery) },
   responses: { 200: answer('A page', pageOf('RejectedMessagePage', rejectedMessageSchema)), ...refusals() },
 });
@@ -147,16 +147,16 @@ export const redriveDeadLetters = createRoute({
   method: 'post',
   path: '/v1/dead-letters/redrive',
   tags: ['Service'],
-  summary: 'Give the messages of a dead-letter queue to their function once more',
+  summary: 'Redrive the messages of a dead-letter queue to their function',
   request: { body: jsonBody(z.strictObject({ queue: z.string() })) },
-  responses: { 202: answer('They are being moved', deadLetterQueueSchema), ...refusals(404) },
+  responses: { 202: answer('The messages are being moved', deadLetterQueueSchema), ...refusals(404) },
 });
 
 export const serviceInfo = createRoute({
   method: 'get',
   path: '/v1/info',
   tags: ['Service'],
-  summary: 'What is deployed',
+  summary: 'The deployed version',
   responses: { 200: answer('The service', serviceInfoSchema), ...refusals() },
 });
 
@@ -164,6 +164,6 @@ export const runTick = createRoute({
   method: 'post',
   path: '/v1/tick',
   tags: ['Service'],
-  summary: 'Let the orchestrator look now instead of at its next minute',
-  responses: { 200: answer('What it did', tickSchema), ...refusals() },
+  summary: 'Run the orchestrator now',
+  responses: { 200: answer('The result of the tick', tickSchema), ...refusals() },
 });

@@ -9,8 +9,9 @@ export interface Credentials {
 }
 
 /**
- * `fetch` that signs each call with SigV4 for API Gateway (`execute-api`). For Node: a browser holds no credentials.
- * @param now by which the signatures are dated
+ * `fetch` that signs each call with SigV4 for API Gateway (`execute-api`). For Node only, because a browser has no
+ * credentials.
+ * @param now the time by which signatures are dated
  */
 export function signedFetch(
   region: string,

@@ -3,7 +3,7 @@ import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { PRESIGNED_SECONDS, RELEASES_PREFIX, REST_MARKER_KEY, UPLOADS_PREFIX } from '../core/policy/index.ts';
+import { IDLE_MARKER_KEY, PRESIGNED_SECONDS, RELEASES_PREFIX, UPLOADS_PREFIX } from '../core/policy/index.ts';
 import { ENV } from '../core/util/index.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import type { Settings } from './settings.ts';
@@ -24,7 +24,7 @@ export class FirmwareStore extends Construct {
       enforceSSL: true,
       versioned: true,
       // The marker is the one object that is written over and over.
-      lifecycleRules: [{ prefix: REST_MARKER_KEY, noncurrentVersionExpiration: Duration.days(1) }],
+      lifecycleRules: [{ prefix: IDLE_MARKER_KEY, noncurrentVersionExpiration: Duration.days(1) }],
       removalPolicy: retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
     });
     this.refuseLongSignatures();
@@ -88,7 +88,7 @@ export class FirmwareStore extends Construct {
     fn.addToRolePolicy(
       new PolicyStatement({
         actions: ['s3:GetObject', 's3:PutObject'],
-        resources: [this.bucket.arnForObjects(REST_MARKER_KEY)],
+        resources: [this.bucket.arnForObjects(IDLE_MARKER_KEY)],
       }),
     );
     fn.addEnvironment(ENV.firmwareBucket, this.bucket.bucketName);

@@ -37,7 +37,7 @@ export class Migration extends Construct {
 /** Changes with the migrations, and with it the resource, which makes CloudFormation run them. */
 function schemaFingerprint(): string {
   const files = readdirSync(schemaFolder)
-    .filter((name) => name.endsWith('.sql'))
+    .filter((name) => /^\d{6}_.*\.sql$/.test(name))
     .sort();
   const hash = createHash('sha256');
   for (const name of files) hash.update(name).update(readFileSync(new URL(name, schemaFolder)));

@@ -1,35 +1,95 @@
--- The five tables of the seed (devices, firmware_releases, device_update_status, rollout_configurations, ota_events)
--- with their names and columns, and what the service needs beside them. PostgreSQL 15 features only.
+-- The schema of paku-ota. PostgreSQL 15 features only.
+--
+-- In the order of the domain: devices and groups, releases and uploads, rollouts, device updates, events and messages,
+-- counters, identity, leases, views, grants. docs/data-model.md shows the same as tables and a diagram; both that page
+-- and current.sql are made from the comments and definitions here (npm run gen:schema).
+--
+-- The comments of a table are set in one DO block: each statement of a migration is one call of the Data API.
+-- No line of a statement but its last ends with a semicolon, except between dollar quotes.
 
+-- Devices and groups ----------------------------------------------------------------------------------------------------
+
+-- A fifth of each page is left free, so that heartbeats stay heap-only (HOT) updates.
 CREATE TABLE devices (
-  device_id                text PRIMARY KEY,
+  device_id                text        PRIMARY KEY,
+  device_model             text        NOT NULL DEFAULT 'esp32-s3',
+  current_firmware_version text        NOT NULL DEFAULT 'unknown',
   mac_address              text,
-  device_model             text NOT NULL DEFAULT 'esp32-s3',
-  current_firmware_version text NOT NULL DEFAULT 'unknown',
-  last_seen                timestamptz,
-  registered_at            timestamptz NOT NULL DEFAULT now(),
-  online                   boolean NOT NULL DEFAULT false,
   client_id                text,
   command_family           text,
+  online                   boolean     NOT NULL DEFAULT false,
+  last_seen                timestamptz,
+  last_seen_day            date        GENERATED ALWAYS AS ((last_seen AT TIME ZONE 'UTC')::date) STORED,
+  registered_at            timestamptz NOT NULL DEFAULT now(),
   uptime_seconds           bigint,
   signal_strength_dbm      integer,
-  metadata                 jsonb NOT NULL DEFAULT '{}',
-  last_status              jsonb NOT NULL DEFAULT '{}',
-  -- When the broker received the message that each field came from: an older message never overwrites a newer one,
-  -- whatever the order in which the two are processed.
-  mac_received_at          timestamptz,
+  last_status              jsonb       NOT NULL DEFAULT '{}',
+  metadata                 jsonb       NOT NULL DEFAULT '{}',
+  revoked_at               timestamptz,
+  revoked_reason           text,
+  revoked_by               text,
   model_received_at        timestamptz,
   version_received_at      timestamptz,
-  reachability_received_at timestamptz,
+  mac_received_at          timestamptz,
   family_received_at       timestamptz,
+  reachability_received_at timestamptz,
   CONSTRAINT devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$'),
   CONSTRAINT devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$'),
   CONSTRAINT devices_command_family_check CHECK (command_family IN ('devices', 'edge'))
-);
+) WITH (fillfactor = 80);
+
+DO $$ BEGIN
+  COMMENT ON TABLE devices IS 'Devices, registered by their first message. Each field of a message is stored with its receive time, so that an older message never overwrites a newer one, in whatever order the two are processed.';
+  COMMENT ON COLUMN devices.device_id IS 'Id of the device in its MQTT topics; also its thing name in AWS IoT.';
+  COMMENT ON COLUMN devices.device_model IS 'Model that the device last reported; esp32-s3 until it reports one.';
+  COMMENT ON COLUMN devices.current_firmware_version IS 'Version that the device last reported; unknown until it reports one.';
+  COMMENT ON COLUMN devices.mac_address IS 'MAC address that the device last reported, in upper case with colons.';
+  COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
+  COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report; commands are published there. Null: the default of the deployment.';
+  COMMENT ON COLUMN devices.online IS 'True if the newest message about the connection of the device is a status; false if it is a last will.';
+  COMMENT ON COLUMN devices.last_seen IS 'Receive time of the newest status of the device; a last will does not count. About an hour old at most while the service is in idle mode.';
+  COMMENT ON COLUMN devices.last_seen_day IS 'Day of last_seen in UTC. It is indexed in place of last_seen, so that a heartbeat changes no index.';
+  COMMENT ON COLUMN devices.registered_at IS 'Receive time of the oldest message of the device.';
+  COMMENT ON COLUMN devices.uptime_seconds IS 'Uptime in the newest status; null if that has none.';
+  COMMENT ON COLUMN devices.signal_strength_dbm IS 'Wi-Fi signal strength in the newest status; null if that has none.';
+  COMMENT ON COLUMN devices.last_status IS 'Newest status as the device sent it; empty if it has more than 8 KiB.';
+  COMMENT ON COLUMN devices.metadata IS 'Attributes, set by operators: an object of texts, numbers and booleans. Rollouts can select devices by them.';
+  COMMENT ON COLUMN devices.revoked_at IS 'When the identity of the device was revoked. A revoked device cannot connect and no rollout targets it.';
+  COMMENT ON COLUMN devices.revoked_reason IS 'Why the identity was revoked.';
+  COMMENT ON COLUMN devices.revoked_by IS 'Who revoked the identity.';
+  COMMENT ON COLUMN devices.model_received_at IS 'Receive time of the message that device_model comes from.';
+  COMMENT ON COLUMN devices.version_received_at IS 'Receive time of the message that current_firmware_version comes from.';
+  COMMENT ON COLUMN devices.mac_received_at IS 'Receive time of the message that mac_address comes from.';
+  COMMENT ON COLUMN devices.family_received_at IS 'Receive time of the message that command_family comes from.';
+  COMMENT ON COLUMN devices.reachability_received_at IS 'Receive time of the message that online and client_id come from.';
+END $$;
+
+CREATE INDEX devices_model_version_idx ON devices (device_model, current_firmware_version);
+
+CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
+
+CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
 
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 
-CREATE INDEX devices_model_version_idx ON devices (device_model, current_firmware_version);
+CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
+
+CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
+
+CREATE INDEX devices_mac_search_idx ON devices (mac_address text_pattern_ops);
+
+CREATE INDEX devices_last_seen_day_idx ON devices (last_seen_day);
+
+DO $$ BEGIN
+  COMMENT ON INDEX devices_model_version_idx IS 'Read by the orchestrator (versions in use on a model) and by lists of devices.';
+  COMMENT ON INDEX devices_scan_idx IS 'Read by the scan of a rollout, which goes through the devices of a model in the order of the bytes of their ids.';
+  COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices.';
+  COMMENT ON INDEX devices_mac_address_idx IS 'Read by rollouts that target devices by MAC address.';
+  COMMENT ON INDEX devices_id_search_idx IS 'Read by the search for the beginning of a device id.';
+  COMMENT ON INDEX devices_suffix_search_idx IS 'Read by the search for the beginning of what follows the last hyphen of a device id.';
+  COMMENT ON INDEX devices_mac_search_idx IS 'Read by the search for the beginning of a MAC address.';
+  COMMENT ON INDEX devices_last_seen_day_idx IS 'Read by lists of devices that were not seen since a time.';
+END $$;
 
 CREATE TABLE device_groups (
   device_id  text NOT NULL REFERENCES devices ON DELETE CASCADE,
@@ -37,191 +97,1004 @@ CREATE TABLE device_groups (
   PRIMARY KEY (group_name, device_id)
 );
 
--- The chip of a model, fixed by its first registered release where neither the settings nor its name say it.
-CREATE TABLE model_chips (
-  device_model text PRIMARY KEY,
-  chip         text NOT NULL
+CREATE INDEX device_groups_device_idx ON device_groups (device_id);
+
+DO $$ BEGIN
+  COMMENT ON TABLE device_groups IS 'Which devices are in which groups. A group exists while a device is in it.';
+  COMMENT ON COLUMN device_groups.device_id IS 'The device.';
+  COMMENT ON COLUMN device_groups.group_name IS 'Name of the group, as in the groups of a target filter.';
+  COMMENT ON INDEX device_groups_device_idx IS 'Read by pages of devices (groups of each device) and by the target filters of rollouts.';
+END $$;
+
+CREATE TABLE device_changes (
+  device_id  text NOT NULL,
+  changed_in xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
 
+CREATE INDEX device_changes_changed_in_idx ON device_changes (changed_in);
+
+DO $$ BEGIN
+  COMMENT ON TABLE device_changes IS 'Changes that decide whether a rollout may assign a device, written by triggers. A rollout that has scanned all devices reads these only. The orchestrator deletes what every running rollout has read.';
+  COMMENT ON COLUMN device_changes.device_id IS 'The device that changed; it may have been deleted since.';
+  COMMENT ON COLUMN device_changes.changed_in IS 'Transaction that made the change. If a snapshot does not see that transaction, its number is not below the xmin of the snapshot, so no change is missed, in whatever order transactions commit.';
+  COMMENT ON INDEX device_changes_changed_in_idx IS 'Read by the orchestrator for the changes since a transaction.';
+END $$;
+
+-- Releases and uploads --------------------------------------------------------------------------------------------------
+
 CREATE TABLE firmware_releases (
-  id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  version         text NOT NULL,
-  device_model    text NOT NULL,
-  object_key      text NOT NULL,
-  file_size       bigint NOT NULL,
-  checksum_sha256 text NOT NULL,
-  chip            text NOT NULL,
+  id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  version         text        NOT NULL,
+  device_model    text        NOT NULL,
+  object_key      text        NOT NULL,
+  file_size       bigint      NOT NULL,
+  checksum_sha256 text        NOT NULL,
+  uploaded_key    text,
+  chip            text        NOT NULL,
   project_name    text,
   app_version     text,
   min_version     text,
   changelog       text,
   release_notes   text,
-  is_signed       boolean NOT NULL DEFAULT false,
-  image           jsonb NOT NULL DEFAULT '{}',
-  warnings        jsonb NOT NULL DEFAULT '[]',
-  uploaded_key    text,
+  is_signed       boolean     NOT NULL DEFAULT false,
+  image           jsonb       NOT NULL DEFAULT '{}',
+  warnings        jsonb       NOT NULL DEFAULT '[]',
   created_at      timestamptz NOT NULL DEFAULT now(),
-  CONSTRAINT firmware_releases_version_model_key UNIQUE (device_model, version),
+  revoked_at      timestamptz,
+  revoked_reason  text,
+  revoked_by      text,
+  CONSTRAINT firmware_releases_model_version_key UNIQUE (device_model, version),
   CONSTRAINT firmware_releases_checksum_check CHECK (checksum_sha256 ~ '^[0-9a-f]{64}$')
 );
 
--- Uploads that did not become a release, each with its verdict. The object stays where it was put.
-CREATE TABLE rejected_uploads (
-  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  object_key  text NOT NULL,
-  object_version text NOT NULL,
-  file_size   bigint NOT NULL,
-  verdict     text NOT NULL,
-  message     text NOT NULL,
-  image       jsonb NOT NULL DEFAULT '{}',
-  uploaded_at timestamptz NOT NULL,
-  CONSTRAINT rejected_uploads_object_key UNIQUE (object_key, object_version)
+DO $$ BEGIN
+  COMMENT ON TABLE firmware_releases IS 'Verified images. A release never changes, except that its signature may come later and that it may be revoked.';
+  COMMENT ON COLUMN firmware_releases.id IS 'Id of the release.';
+  COMMENT ON COLUMN firmware_releases.version IS 'Version by which it is rolled out, from the key of the upload.';
+  COMMENT ON COLUMN firmware_releases.device_model IS 'Model that it is for, from the key of the upload.';
+  COMMENT ON COLUMN firmware_releases.object_key IS 'Key of the verified copy in the bucket, named by its SHA-256; devices download this object.';
+  COMMENT ON COLUMN firmware_releases.file_size IS 'Size of the image in bytes.';
+  COMMENT ON COLUMN firmware_releases.checksum_sha256 IS 'SHA-256 of the image, in lower-case hex; it is part of each command.';
+  COMMENT ON COLUMN firmware_releases.uploaded_key IS 'Key under which the image was uploaded.';
+  COMMENT ON COLUMN firmware_releases.chip IS 'Chip that the image is built for, from its header.';
+  COMMENT ON COLUMN firmware_releases.project_name IS 'Project name in the application descriptor; null if the image has none.';
+  COMMENT ON COLUMN firmware_releases.app_version IS 'Version in the application descriptor; null if the image has none. A device reports this version.';
+  COMMENT ON COLUMN firmware_releases.min_version IS 'Oldest version that is updated to this release directly; older ones go by way of stepping stones. Null: any version.';
+  COMMENT ON COLUMN firmware_releases.changelog IS 'Changelog that came with the upload.';
+  COMMENT ON COLUMN firmware_releases.release_notes IS 'Release notes that came with the upload.';
+  COMMENT ON COLUMN firmware_releases.is_signed IS 'True if a trusted key signed the image.';
+  COMMENT ON COLUMN firmware_releases.image IS 'What was read from the image, and which trusted key signed it.';
+  COMMENT ON COLUMN firmware_releases.warnings IS 'Findings that do not speak against a release, as an array of code and message.';
+  COMMENT ON COLUMN firmware_releases.created_at IS 'When it was registered.';
+  COMMENT ON COLUMN firmware_releases.revoked_at IS 'When it was revoked: it is not sent any more, its download links end, and its rollouts halt.';
+  COMMENT ON COLUMN firmware_releases.revoked_reason IS 'Why it was revoked.';
+  COMMENT ON COLUMN firmware_releases.revoked_by IS 'Who revoked it.';
+END $$;
+
+CREATE TABLE model_chips (
+  device_model text PRIMARY KEY,
+  chip         text NOT NULL
 );
 
+DO $$ BEGIN
+  COMMENT ON TABLE model_chips IS 'Chip of each model, set by its first registered release. It decides where neither the settings nor the name of the model name a chip.';
+  COMMENT ON COLUMN model_chips.device_model IS 'The model.';
+  COMMENT ON COLUMN model_chips.chip IS 'Chip of the first image that was registered for the model.';
+END $$;
+
+CREATE TABLE rejected_uploads (
+  id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  object_key     text        NOT NULL,
+  object_version text        NOT NULL,
+  file_size      bigint      NOT NULL,
+  verdict        text        NOT NULL,
+  message        text        NOT NULL,
+  image          jsonb       NOT NULL DEFAULT '{}',
+  uploaded_at    timestamptz NOT NULL,
+  CONSTRAINT rejected_uploads_object_version_key UNIQUE (object_key, object_version)
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE rejected_uploads IS 'Uploads that did not become a release, each with the reason. The object stays in the bucket.';
+  COMMENT ON COLUMN rejected_uploads.id IS 'Order of rejection; pages of the list go by it.';
+  COMMENT ON COLUMN rejected_uploads.object_key IS 'Key of the upload in the bucket.';
+  COMMENT ON COLUMN rejected_uploads.object_version IS 'Which object of that key it was.';
+  COMMENT ON COLUMN rejected_uploads.file_size IS 'Size of the object in bytes.';
+  COMMENT ON COLUMN rejected_uploads.verdict IS 'Code of the reason.';
+  COMMENT ON COLUMN rejected_uploads.message IS 'The reason as a sentence.';
+  COMMENT ON COLUMN rejected_uploads.image IS 'What was read from the image; empty if nothing was.';
+  COMMENT ON COLUMN rejected_uploads.uploaded_at IS 'When the object was created.';
+END $$;
+
+-- Rollouts --------------------------------------------------------------------------------------------------------------
+
+-- Each default is a careful one, so that an INSERT that names only a version makes a complete rollout.
 CREATE TABLE rollout_configurations (
-  id                       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  name                     text NOT NULL,
-  firmware_version         text NOT NULL,
-  device_model             text NOT NULL DEFAULT 'esp32-s3',
-  target_type              text NOT NULL DEFAULT 'all',
-  target_filter            jsonb NOT NULL DEFAULT '{}',
-  rollout_percentage       integer NOT NULL DEFAULT 100,
-  is_active                boolean NOT NULL DEFAULT true,
-  allow_downgrade          boolean NOT NULL DEFAULT false,
-  include_unknown          boolean NOT NULL DEFAULT false,
-  attempt_timeout_minutes  integer NOT NULL DEFAULT 15,
-  boot_timeout_minutes  integer NOT NULL DEFAULT 15,
-  probation_minutes         integer NOT NULL DEFAULT 5,
-  give_up_days      integer NOT NULL DEFAULT 30,
-  max_in_flight            integer,
-  max_per_minute           integer,
-  -- The highest md5(rollout_id:device_id) that takes part; null until the first members are known. It only rises.
-  target_hash_cutoff         text,
-  paused_at                timestamptz,
-  paused_reason            text,
-  paused_by                text,
-  completed_at             timestamptz,
-  created_at               timestamptz NOT NULL DEFAULT now(),
-  updated_at               timestamptz NOT NULL DEFAULT now(),
+  id                      bigint           GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name                    text             NOT NULL,
+  firmware_version        text             NOT NULL,
+  device_model            text             NOT NULL DEFAULT 'esp32-s3',
+  target_type             text             NOT NULL DEFAULT 'all',
+  target_filter           jsonb            NOT NULL DEFAULT '{}',
+  rollout_percentage      integer          NOT NULL DEFAULT 100,
+  target_hash_cutoff      text,
+  member_percentage       integer,
+  allow_downgrade         boolean          NOT NULL DEFAULT false,
+  include_unknown         boolean          NOT NULL DEFAULT false,
+  priority                integer          NOT NULL DEFAULT 0,
+  keep_open               boolean          NOT NULL DEFAULT false,
+  start_at                timestamptz,
+  send_window             jsonb,
+  jitter_minutes          integer          NOT NULL DEFAULT 0,
+  stages                  jsonb,
+  failure_threshold       double precision NOT NULL DEFAULT 0.10,
+  failure_count           integer,
+  min_reports             integer          NOT NULL DEFAULT 5,
+  max_in_flight           integer,
+  max_per_minute          integer,
+  max_attempts            integer          NOT NULL DEFAULT 3,
+  attempt_timeout_minutes integer          NOT NULL DEFAULT 15,
+  boot_timeout_minutes    integer          NOT NULL DEFAULT 15,
+  probation_minutes       integer          NOT NULL DEFAULT 5,
+  give_up_days            integer          NOT NULL DEFAULT 30,
+  is_active               boolean          NOT NULL DEFAULT true,
+  paused_at               timestamptz,
+  paused_reason           text,
+  paused_by               text,
+  completed_at            timestamptz,
+  aborted_at              timestamptz,
+  created_at              timestamptz      NOT NULL DEFAULT now(),
+  created_by              text,
+  updated_at              timestamptz      NOT NULL DEFAULT now(),
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type IN ('all', 'group', 'canary', 'specific')),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 0 AND 100),
+  CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold BETWEEN 0 AND 1 AND failure_count > 0
+    AND min_reports > 0 AND max_attempts BETWEEN 1 AND 20 AND jitter_minutes BETWEEN 0 AND 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (
     attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0
     AND max_in_flight > 0 AND max_per_minute > 0)
 );
 
--- One row a rollout: what every send must pass. Reservations are an UPDATE whose conditions read this row alone,
--- so that concurrent dispatchers are serialised by its lock and no limit can be exceeded.
+DO $$ BEGIN
+  COMMENT ON TABLE rollout_configurations IS 'Rollouts: which version goes to which devices, how, and what became of the rollout. A row that is inserted by SQL is a complete rollout.';
+  COMMENT ON COLUMN rollout_configurations.id IS 'Id of the rollout; higher ids are newer.';
+  COMMENT ON COLUMN rollout_configurations.name IS 'Name by which people call it.';
+  COMMENT ON COLUMN rollout_configurations.firmware_version IS 'Version that it brings. The rollout waits until a release of that version is registered.';
+  COMMENT ON COLUMN rollout_configurations.device_model IS 'Model whose devices it targets.';
+  COMMENT ON COLUMN rollout_configurations.target_type IS 'Which conditions target_filter must have: all none, group a group, specific device ids or MAC addresses, canary one of these or a percentage below 100.';
+  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata. Empty: every device of the model.';
+  COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted. It can be raised later; lowering it changes nothing.';
+  COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted; it only rises. Null until a device meets the filter.';
+  COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for.';
+  COMMENT ON COLUMN rollout_configurations.allow_downgrade IS 'True if devices on a newer version are updated too.';
+  COMMENT ON COLUMN rollout_configurations.include_unknown IS 'True if devices that have reported no version are updated too.';
+  COMMENT ON COLUMN rollout_configurations.priority IS 'Decides which of two rollouts gets a device: the higher one, of equals the newer one.';
+  COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
+  COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once.';
+  COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
+  COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, by a hash of the device.';
+  COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage or count and its gate (soak_minutes, min_success_rate, min_reports); the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
+  COMMENT ON COLUMN rollout_configurations.failure_threshold IS 'Share of failures, from 0 to 1, above which the rollout halts. A stage without min_success_rate demands 1 minus this.';
+  COMMENT ON COLUMN rollout_configurations.failure_count IS 'Number of failures at which the rollout halts, whatever their share. Null: no limit.';
+  COMMENT ON COLUMN rollout_configurations.min_reports IS 'Outcomes that must be in before failure_threshold applies and a slow start grows; fewer if fewer devices are expected. A stage can demand its own number.';
+  COMMENT ON COLUMN rollout_configurations.max_in_flight IS 'Most updates at a time that were sent and have not ended. Null: no limit.';
+  COMMENT ON COLUMN rollout_configurations.max_per_minute IS 'Most commands in a minute. Null: no limit.';
+  COMMENT ON COLUMN rollout_configurations.max_attempts IS 'Most attempts for one device.';
+  COMMENT ON COLUMN rollout_configurations.attempt_timeout_minutes IS 'An attempt times out after this time without a report.';
+  COMMENT ON COLUMN rollout_configurations.boot_timeout_minutes IS 'A device must report the new version within this time after it has installed the image.';
+  COMMENT ON COLUMN rollout_configurations.probation_minutes IS 'A device must keep running the new version for this time before its update is proven.';
+  COMMENT ON COLUMN rollout_configurations.give_up_days IS 'A pending update is given up this long after its assignment.';
+  COMMENT ON COLUMN rollout_configurations.is_active IS 'False for a draft and for an aborted rollout. Set to false by SQL, it pauses a rollout that has begun.';
+  COMMENT ON COLUMN rollout_configurations.paused_at IS 'When it was halted or paused, or else aborted. Null: it is not stopped.';
+  COMMENT ON COLUMN rollout_configurations.paused_reason IS 'Why it was halted, paused or aborted.';
+  COMMENT ON COLUMN rollout_configurations.paused_by IS 'Who stopped it: orchestrator if it was halted, else the identity of an operator. Null if SQL set paused_at alone.';
+  COMMENT ON COLUMN rollout_configurations.completed_at IS 'When it completed: no update was open and no device was left to assign.';
+  COMMENT ON COLUMN rollout_configurations.aborted_at IS 'When an operator stopped it for good.';
+  COMMENT ON COLUMN rollout_configurations.created_at IS 'When it was created.';
+  COMMENT ON COLUMN rollout_configurations.created_by IS 'Identity of the operator who created it. Null: it was inserted by SQL.';
+  COMMENT ON COLUMN rollout_configurations.updated_at IS 'When it was last changed or decided about. Whoever changes it names the value that was read, so that no change is lost.';
+END $$;
+
 CREATE TABLE rollout_runtime (
-  rollout_id     bigint PRIMARY KEY REFERENCES rollout_configurations ON DELETE CASCADE,
-  in_flight      integer NOT NULL DEFAULT 0,
-  minute         timestamptz,
-  sent_in_minute integer NOT NULL DEFAULT 0,
-  granted        integer NOT NULL DEFAULT 0,
-  is_stopped         boolean NOT NULL DEFAULT false,
+  rollout_id       bigint      PRIMARY KEY REFERENCES rollout_configurations ON DELETE CASCADE,
+  is_stopped       boolean     NOT NULL DEFAULT false,
+  generation       integer     NOT NULL DEFAULT 0,
+  stage            integer     NOT NULL DEFAULT 0,
+  start_limit      integer     DEFAULT 0,
+  started_count    integer     NOT NULL DEFAULT 0,
+  finished_count   integer     NOT NULL DEFAULT 0,
+  in_flight        integer     NOT NULL DEFAULT 0,
+  minute           timestamptz,
+  sent_in_minute   integer     NOT NULL DEFAULT 0,
+  granted          integer     NOT NULL DEFAULT 0,
+  sends_until      timestamptz,
+  scan_fingerprint text,
+  scan_cursor      text,
+  changes_from_xid xid8,
   CONSTRAINT rollout_runtime_in_flight_check CHECK (in_flight >= 0)
 );
 
--- One row a device update: one device in one rollout, or (unsolicited) an update that the device began by itself.
-CREATE TABLE device_update_status (
-  id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  device_id        text NOT NULL REFERENCES devices ON DELETE CASCADE,
-  rollout_id       bigint REFERENCES rollout_configurations ON DELETE CASCADE,
-  release_id       bigint REFERENCES firmware_releases,
-  firmware_version text NOT NULL,
-  previous_version text,
-  status           text NOT NULL DEFAULT 'pending',
-  attempt          integer NOT NULL DEFAULT 0,
-  sends            integer NOT NULL DEFAULT 0,
-  progress_percent integer,
-  result_code      integer,
-  error_message    text,
-  started_at       timestamptz,
-  reported_at      timestamptz,
-  created_at       timestamptz NOT NULL DEFAULT now(),
-  sent_at          timestamptz,
-  acknowledged_at  timestamptz,
-  installed_at       timestamptz,
-  booted_at     timestamptz,
-  deadline_at      timestamptz,
-  enqueue_after    timestamptz,
-  completed_at        timestamptz,
-  holds_slot        boolean NOT NULL DEFAULT false,
-  -- How many events of the attempt the status was folded from: a fold that saw fewer never overwrites one that saw more.
-  evaluated_events    integer NOT NULL DEFAULT 0,
-  CONSTRAINT device_update_status_status_check CHECK (status IN ('pending', 'sent', 'downloading', 'downloaded',
-    'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled')),
-  CONSTRAINT device_update_status_rollout_device_key UNIQUE (rollout_id, device_id)
+DO $$ BEGIN
+  COMMENT ON TABLE rollout_runtime IS 'Where each rollout stands; the orchestrator adds the row. Sends are reserved by one UPDATE whose conditions read this row alone, so that its lock orders concurrent dispatchers and no limit is exceeded.';
+  COMMENT ON COLUMN rollout_runtime.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN rollout_runtime.is_stopped IS 'True if the rollout is halted, paused or aborted: nothing is assigned or sent.';
+  COMMENT ON COLUMN rollout_runtime.generation IS 'Number of resumptions and retries. An assignment that was prepared in an earlier generation is not made.';
+  COMMENT ON COLUMN rollout_runtime.stage IS 'Present stage, from 0; in a slow start the present wave.';
+  COMMENT ON COLUMN rollout_runtime.start_limit IS 'In a slow start, how many updates may have started by the end of the present wave. Null: no limit.';
+  COMMENT ON COLUMN rollout_runtime.started_count IS 'Updates whose first command was sent.';
+  COMMENT ON COLUMN rollout_runtime.finished_count IS 'Updates of started_count that have ended.';
+  COMMENT ON COLUMN rollout_runtime.in_flight IS 'Updates that hold a slot of max_in_flight.';
+  COMMENT ON COLUMN rollout_runtime.minute IS 'The minute that sent_in_minute is of.';
+  COMMENT ON COLUMN rollout_runtime.sent_in_minute IS 'Commands of that minute.';
+  COMMENT ON COLUMN rollout_runtime.granted IS 'Sends that the last reservation was granted; read only by the statement that sets it.';
+  COMMENT ON COLUMN rollout_runtime.sends_until IS 'Nothing is sent from this time on: the end of the present send window. Null: no end.';
+  COMMENT ON COLUMN rollout_runtime.scan_fingerprint IS 'Hash of everything but the devices that decides which devices may be assigned. A new scan begins if it changes, and once a day.';
+  COMMENT ON COLUMN rollout_runtime.scan_cursor IS 'Id of the last device scanned. Null: the scan is complete, or has not begun.';
+  COMMENT ON COLUMN rollout_runtime.changes_from_xid IS 'Changes of devices from this transaction on are still to be read.';
+END $$;
+
+CREATE TABLE rollout_stages (
+  rollout_id      bigint      NOT NULL REFERENCES rollout_configurations ON DELETE CASCADE,
+  stage           integer     NOT NULL,
+  hash_cutoff     text        NOT NULL,
+  target_count    integer,
+  start_quota     integer,
+  began_at        timestamptz NOT NULL,
+  gate_held_since timestamptz,
+  ended_at        timestamptz,
+  assigned        integer     NOT NULL DEFAULT 0,
+  succeeded       integer     NOT NULL DEFAULT 0,
+  failed          integer     NOT NULL DEFAULT 0,
+  failure_points  integer     NOT NULL DEFAULT 0,
+  canceled        integer     NOT NULL DEFAULT 0,
+  PRIMARY KEY (rollout_id, stage)
 );
 
--- One open update a device. What a device began by itself stands outside.
+DO $$ BEGIN
+  COMMENT ON TABLE rollout_stages IS 'The stages that a rollout has entered (in a slow start its waves), with the numbers that its gates read. A resumption or a retry resets the numbers to the updates that are open.';
+  COMMENT ON COLUMN rollout_stages.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN rollout_stages.stage IS 'Number of the stage, from 0.';
+  COMMENT ON COLUMN rollout_stages.hash_cutoff IS 'Highest md5 of rollout id and device id that the stage reaches; it only rises from stage to stage.';
+  COMMENT ON COLUMN rollout_stages.target_count IS 'Devices up to hash_cutoff when the stage began. Null in a slow start.';
+  COMMENT ON COLUMN rollout_stages.start_quota IS 'In a slow start, how many updates may start in the wave. Null in a planned stage.';
+  COMMENT ON COLUMN rollout_stages.began_at IS 'When the stage began.';
+  COMMENT ON COLUMN rollout_stages.gate_held_since IS 'Since when the conditions of the gate are met; the soak runs from then. Null: they are not met.';
+  COMMENT ON COLUMN rollout_stages.ended_at IS 'When the next stage began.';
+  COMMENT ON COLUMN rollout_stages.assigned IS 'Updates that were assigned in the stage.';
+  COMMENT ON COLUMN rollout_stages.succeeded IS 'Updates of the stage that were proven.';
+  COMMENT ON COLUMN rollout_stages.failed IS 'Updates of the stage that failed, rolled back or timed out.';
+  COMMENT ON COLUMN rollout_stages.failure_points IS 'As failed, but a wrong checksum (result code 3) counts twice.';
+  COMMENT ON COLUMN rollout_stages.canceled IS 'Updates of the stage that say nothing about the firmware: canceled, never reached, or succeeded late.';
+END $$;
+
+-- Device updates --------------------------------------------------------------------------------------------------------
+
+CREATE TABLE device_update_status (
+  id                 bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  device_id          text        NOT NULL REFERENCES devices ON DELETE CASCADE,
+  rollout_id         bigint      REFERENCES rollout_configurations ON DELETE CASCADE,
+  release_id         bigint      REFERENCES firmware_releases,
+  firmware_version   text        NOT NULL,
+  previous_version   text,
+  is_stepping_stone  boolean     NOT NULL DEFAULT false,
+  stage              integer     NOT NULL DEFAULT 0,
+  status             text        NOT NULL DEFAULT 'pending',
+  attempt            integer     NOT NULL DEFAULT 0,
+  sends              integer     NOT NULL DEFAULT 0,
+  progress_percent   integer,
+  result_code        integer,
+  error_message      text,
+  unexpected_version text,
+  created_at         timestamptz NOT NULL DEFAULT now(),
+  not_before         timestamptz,
+  enqueue_after      timestamptz,
+  next_family        text,
+  next_delivery      text,
+  unreachable_since  timestamptz,
+  sent_at            timestamptz,
+  started_at         timestamptz,
+  acknowledged_at    timestamptz,
+  reported_at        timestamptz,
+  installed_at       timestamptz,
+  booted_at          timestamptz,
+  deadline_at        timestamptz,
+  completed_at       timestamptz,
+  late_success_at    timestamptz,
+  evaluated_events   integer     NOT NULL DEFAULT 0,
+  holds_slot         boolean     NOT NULL DEFAULT false,
+  counts_as_started  boolean     NOT NULL DEFAULT false,
+  is_counted         boolean     NOT NULL DEFAULT false,
+  is_reclaimable     boolean     NOT NULL DEFAULT false,
+  is_replaced        boolean     NOT NULL DEFAULT false,
+  CONSTRAINT device_update_status_status_check CHECK (status IN ('pending', 'sent', 'downloading', 'downloaded',
+    'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled'))
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE device_update_status IS 'Device updates: one device in one rollout, or an update that a device began by itself.';
+  COMMENT ON COLUMN device_update_status.id IS 'Id of the update; of the updates of a device the highest is the newest.';
+  COMMENT ON COLUMN device_update_status.device_id IS 'The device.';
+  COMMENT ON COLUMN device_update_status.rollout_id IS 'The rollout. Null: the device began by itself.';
+  COMMENT ON COLUMN device_update_status.release_id IS 'The release that is sent. Null: the device began by itself.';
+  COMMENT ON COLUMN device_update_status.firmware_version IS 'Version that the update brings.';
+  COMMENT ON COLUMN device_update_status.previous_version IS 'Version that the device ran when the newest command was sent; before that, when the update was assigned.';
+  COMMENT ON COLUMN device_update_status.is_stepping_stone IS 'True if this release is a step on the way to the version of the rollout.';
+  COMMENT ON COLUMN device_update_status.stage IS 'Stage whose numbers its outcome counts in: the one that it was assigned in; in a slow start the wave in which it started.';
+  COMMENT ON COLUMN device_update_status.status IS 'State. While completed_at is null, success means installed (booted_at is null) or on probation.';
+  COMMENT ON COLUMN device_update_status.attempt IS 'Number of the present attempt; while pending, of the attempts that are used up.';
+  COMMENT ON COLUMN device_update_status.sends IS 'Commands that were published and may have been delivered. An attempt can take several: if the device slept, its command is sent again.';
+  COMMENT ON COLUMN device_update_status.progress_percent IS 'Progress of the download that the device last reported, from 0 to 100.';
+  COMMENT ON COLUMN device_update_status.result_code IS 'Result code that the device reported; while pending, in the last attempt.';
+  COMMENT ON COLUMN device_update_status.error_message IS 'Why it ended without success, or why it is pending again.';
+  COMMENT ON COLUMN device_update_status.unexpected_version IS 'Version that the device reported after the reboot, if that is neither the new one nor the old one.';
+  COMMENT ON COLUMN device_update_status.created_at IS 'When it was assigned.';
+  COMMENT ON COLUMN device_update_status.not_before IS 'No command is sent before this time, even if the device reports: jitter, or the wait before a retry.';
+  COMMENT ON COLUMN device_update_status.enqueue_after IS 'The orchestrator queues the pending update for dispatch from this time on. A device that reports does not wait for it.';
+  COMMENT ON COLUMN device_update_status.next_family IS 'Topic family of the next attempt. Null: as the device and the deployment say.';
+  COMMENT ON COLUMN device_update_status.next_delivery IS 'Delivery (redirect, direct or presigned) of the next attempt. Null: as the settings of the model say.';
+  COMMENT ON COLUMN device_update_status.unreachable_since IS 'Since when the update is pending because the device was not connected. Null: the device is within reach.';
+  COMMENT ON COLUMN device_update_status.sent_at IS 'When the command of the present attempt was sent. Null while pending.';
+  COMMENT ON COLUMN device_update_status.started_at IS 'When the device first reported about the update, in any attempt.';
+  COMMENT ON COLUMN device_update_status.acknowledged_at IS 'When the device first reported about the present attempt; opening the link counts.';
+  COMMENT ON COLUMN device_update_status.reported_at IS 'When the newest report came; before the first, when the update was assigned or sent.';
+  COMMENT ON COLUMN device_update_status.installed_at IS 'When the device reported that it has written the image; without that report, when it first ran the new version.';
+  COMMENT ON COLUMN device_update_status.booted_at IS 'When a status first named the new version.';
+  COMMENT ON COLUMN device_update_status.deadline_at IS 'When the update is evaluated even if nothing more is heard. Null once it has ended.';
+  COMMENT ON COLUMN device_update_status.completed_at IS 'When it ended. Null: it is open.';
+  COMMENT ON COLUMN device_update_status.late_success_at IS 'When a device whose update had failed was found to run the version after all; the failure does not count any more.';
+  COMMENT ON COLUMN device_update_status.evaluated_events IS 'Events of the attempt that the state was evaluated from. An evaluation of fewer events is not stored over one of more.';
+  COMMENT ON COLUMN device_update_status.holds_slot IS 'True if it counts in rollout_runtime.in_flight.';
+  COMMENT ON COLUMN device_update_status.counts_as_started IS 'True if it counts in rollout_runtime.started_count.';
+  COMMENT ON COLUMN device_update_status.is_counted IS 'True if it has ended and its outcome counts in rollout_stages.';
+  COMMENT ON COLUMN device_update_status.is_reclaimable IS 'True if the same rollout may assign the device again: the update was canceled for a reason that can pass (a stop, a take-over, an edit of the rollout), or its failure is retried.';
+  COMMENT ON COLUMN device_update_status.is_replaced IS 'True if the same rollout has assigned the device again: the later row counts.';
+END $$;
+
 CREATE UNIQUE INDEX device_update_status_open_idx ON device_update_status (device_id)
   WHERE completed_at IS NULL AND rollout_id IS NOT NULL;
 
+CREATE UNIQUE INDEX device_update_status_assignment_idx ON device_update_status (device_id, rollout_id, firmware_version)
+  WHERE NOT is_reclaimable;
+
 CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
+
+CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id)
+  WHERE status IN ('failed', 'rolled_back', 'timed_out') AND late_success_at IS NULL AND rollout_id IS NOT NULL;
+
+CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, enqueue_after)
+  WHERE status = 'pending';
+
+CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id)
+  WHERE completed_at IS NULL AND status IN ('pending', 'sent');
 
 CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE completed_at IS NULL;
 
-CREATE INDEX device_update_status_owed_idx ON device_update_status (rollout_id, enqueue_after) WHERE status = 'pending';
+CREATE INDEX device_update_status_uncounted_idx ON device_update_status (rollout_id)
+  WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL;
 
-CREATE INDEX device_update_status_slot_idx ON device_update_status (rollout_id) WHERE holds_slot AND completed_at IS NOT NULL;
+CREATE INDEX device_update_status_reachable_idx ON device_update_status (rollout_id)
+  WHERE completed_at IS NULL AND unreachable_since IS NULL;
 
--- One row a send. A device names no attempt: its messages belong to the newest attempt sent before they were received.
+CREATE INDEX device_update_status_silent_idx ON device_update_status (rollout_id)
+  WHERE completed_at IS NULL AND unreachable_since IS NOT NULL AND started_at IS NOT NULL;
+
+CREATE INDEX device_update_status_unexpected_idx ON device_update_status (rollout_id, unexpected_version)
+  WHERE unexpected_version IS NOT NULL;
+
+CREATE INDEX device_update_status_probation_idx ON device_update_status (rollout_id, deadline_at)
+  WHERE status = 'success' AND completed_at IS NULL;
+
+CREATE INDEX device_update_status_rollout_idx ON device_update_status (rollout_id, id);
+
+CREATE INDEX device_update_status_rollout_open_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
+
+CREATE INDEX device_update_status_rollout_status_idx ON device_update_status (rollout_id, status, id);
+
+CREATE INDEX device_update_status_completed_idx ON device_update_status (completed_at) WHERE completed_at IS NOT NULL;
+
+DO $$ BEGIN
+  COMMENT ON INDEX device_update_status_open_idx IS 'One open update per device; updates that a device began by itself are exempt. Read by the assignment of devices, by dispatch for a device that reports, and by lists of devices that are updating.';
+  COMMENT ON INDEX device_update_status_assignment_idx IS 'One update per device, rollout and version, except where the device may be assigned again. Read by the assignment of devices, which it answers without the table.';
+  COMMENT ON INDEX device_update_status_device_idx IS 'Read by everything about one device: its newest update, its timeline, its explanation, and which of its updates a status concerns.';
+  COMMENT ON INDEX device_update_status_late_success_idx IS 'Read by ingestion, for failed updates of devices that report: they may have succeeded late.';
+  COMMENT ON INDEX device_update_status_pending_idx IS 'Read by the orchestrator, which picks updates for dispatch; those that have started first, so that retries do not wait behind a fleet.';
+  COMMENT ON INDEX device_update_status_cancelable_idx IS 'Read by the orchestrator: whether there is anything to send or to cancel, and what a stopped rollout cancels.';
+  COMMENT ON INDEX device_update_status_deadline_idx IS 'Read by the orchestrator for overdue updates, and for the next deadline before idle mode.';
+  COMMENT ON INDEX device_update_status_uncounted_idx IS 'Read by the orchestrator and by ingestion, which count ended updates into their stage.';
+  COMMENT ON INDEX device_update_status_reachable_idx IS 'Read by the gates: a stage is under way while it has an open update of a device within reach.';
+  COMMENT ON INDEX device_update_status_silent_idx IS 'Read by the gates: a device that has started and is out of reach counts as a failure while it stays so.';
+  COMMENT ON INDEX device_update_status_unexpected_idx IS 'Read by the gates: devices that agree on an unexpected version halt the rollout.';
+  COMMENT ON INDEX device_update_status_probation_idx IS 'Read by the status text of a rollout: how many devices are on probation, and until when.';
+  COMMENT ON INDEX device_update_status_rollout_idx IS 'Read by pages of the updates of a rollout, by its resumption, which counts what has not ended, and when it is deleted.';
+  COMMENT ON INDEX device_update_status_rollout_open_idx IS 'Read by pages of the open updates of a rollout, and by its completion.';
+  COMMENT ON INDEX device_update_status_rollout_status_idx IS 'Read by pages of the updates of a rollout in one state, and by the retry of failed devices.';
+  COMMENT ON INDEX device_update_status_completed_idx IS 'Read by housekeeping, which deletes old updates.';
+END $$;
+
 CREATE TABLE update_attempts (
-  update_id      bigint NOT NULL REFERENCES device_update_status ON DELETE CASCADE,
-  attempt        integer NOT NULL,
-  device_id      text NOT NULL,
-  version        text NOT NULL,
-  sent_at        timestamptz NOT NULL,
+  update_id      bigint      NOT NULL REFERENCES device_update_status ON DELETE CASCADE,
+  attempt        integer     NOT NULL,
+  device_id      text        NOT NULL,
+  version        text        NOT NULL,
   command_family text,
   delivery       text,
+  sent_at        timestamptz NOT NULL,
   send_result    text,
+  ended_at       timestamptz,
+  status         text,
+  result_code    integer,
+  reason         text,
   PRIMARY KEY (update_id, attempt)
 );
 
 CREATE INDEX update_attempts_device_idx ON update_attempts (device_id, sent_at DESC);
 
--- Everything that happened: each message about an update, each decision about a rollout.
+DO $$ BEGIN
+  COMMENT ON TABLE update_attempts IS 'Attempts of device updates. A device names no attempt: its reports belong to the newest attempt that was sent before they were received.';
+  COMMENT ON COLUMN update_attempts.update_id IS 'The update.';
+  COMMENT ON COLUMN update_attempts.attempt IS 'Number of the attempt, from 1.';
+  COMMENT ON COLUMN update_attempts.device_id IS 'The device.';
+  COMMENT ON COLUMN update_attempts.version IS 'Version that the command named. A report that names another version does not belong to the attempt.';
+  COMMENT ON COLUMN update_attempts.command_family IS 'Topic family that the command was published on. Null: the device began by itself.';
+  COMMENT ON COLUMN update_attempts.delivery IS 'How the device gets the image: redirect, direct or presigned.';
+  COMMENT ON COLUMN update_attempts.sent_at IS 'When the command was last sent; if the device began by itself, when its first report was received.';
+  COMMENT ON COLUMN update_attempts.send_result IS 'What became of the command: acknowledged, unconfirmed, throttled or refused. Null: not known.';
+  COMMENT ON COLUMN update_attempts.ended_at IS 'When the attempt ended. Null: it has not ended, or was canceled.';
+  COMMENT ON COLUMN update_attempts.status IS 'State in which the attempt ended.';
+  COMMENT ON COLUMN update_attempts.result_code IS 'Result code that the device reported.';
+  COMMENT ON COLUMN update_attempts.reason IS 'Why the attempt failed.';
+  COMMENT ON INDEX update_attempts_device_idx IS 'Read by ingestion, which finds the attempt of each report.';
+END $$;
+
+-- Events and messages ---------------------------------------------------------------------------------------------------
+
 CREATE TABLE ota_events (
-  id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   device_id    text,
   rollout_id   bigint,
   update_id    bigint,
   attempt      integer,
-  event_type   text NOT NULL,
+  event_type   text        NOT NULL,
   state        text,
   received_at  timestamptz NOT NULL,
-  payload      jsonb NOT NULL DEFAULT '{}',
-  payload_hash text NOT NULL,
+  payload      jsonb       NOT NULL DEFAULT '{}',
+  payload_hash text        NOT NULL,
   created_at   timestamptz NOT NULL DEFAULT now(),
+  published_at timestamptz,
   CONSTRAINT ota_events_message_key UNIQUE NULLS NOT DISTINCT (device_id, event_type, received_at, payload_hash)
 );
 
 CREATE INDEX ota_events_attempt_idx ON ota_events (update_id, attempt);
 
+CREATE INDEX ota_events_device_idx ON ota_events (device_id, received_at) WHERE device_id IS NOT NULL;
+
 CREATE INDEX ota_events_rollout_idx ON ota_events (rollout_id, id) WHERE device_id IS NULL;
 
+CREATE INDEX ota_events_decisions_idx ON ota_events (id) WHERE device_id IS NULL;
+
+CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NULL AND published_at IS NULL;
+
+DO $$ BEGIN
+  COMMENT ON TABLE ota_events IS 'What happened: reports about updates, what operators did to devices, and decisions about rollouts. The state of an update is evaluated from the reports of its attempt. A message that is delivered twice is one row.';
+  COMMENT ON COLUMN ota_events.id IS 'Order of recording.';
+  COMMENT ON COLUMN ota_events.device_id IS 'The device. Null: the event is a decision about a rollout.';
+  COMMENT ON COLUMN ota_events.rollout_id IS 'The rollout; of a report the rollout of its update.';
+  COMMENT ON COLUMN ota_events.update_id IS 'The update that the report belongs to.';
+  COMMENT ON COLUMN ota_events.attempt IS 'The attempt that the report belongs to.';
+  COMMENT ON COLUMN ota_events.event_type IS 'Of a report: accepted, progress, result, fetch (the download link was opened) or status. Else what was done or decided, such as device_revoked or rollout_halted.';
+  COMMENT ON COLUMN ota_events.state IS 'State that the report shows the update to be in: downloading, downloaded or installing.';
+  COMMENT ON COLUMN ota_events.received_at IS 'When the broker received the message, or when it was done or decided.';
+  COMMENT ON COLUMN ota_events.payload IS 'What was said or decided: of a message its fields, of a decision the reason, who took it, and the numbers at that moment.';
+  COMMENT ON COLUMN ota_events.payload_hash IS 'Names the event, together with device, type and time.';
+  COMMENT ON COLUMN ota_events.created_at IS 'When it was recorded.';
+  COMMENT ON COLUMN ota_events.published_at IS 'When the decision was put on the event bus. Null: it is still to be, or the event is of a device.';
+  COMMENT ON INDEX ota_events_attempt_idx IS 'Read by the evaluation of updates: the reports of an attempt.';
+  COMMENT ON INDEX ota_events_device_idx IS 'Read by the timeline of a device.';
+  COMMENT ON INDEX ota_events_rollout_idx IS 'Read by the decisions about a rollout, and by the gates, which count from its last resumption.';
+  COMMENT ON INDEX ota_events_decisions_idx IS 'Read by the decisions about all rollouts.';
+  COMMENT ON INDEX ota_events_unpublished_idx IS 'Read by the orchestrator, which publishes decisions.';
+END $$;
+
 CREATE TABLE rejected_messages (
-  id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  topic          text NOT NULL,
+  id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  topic          text        NOT NULL,
   client_id      text,
-  reason         text NOT NULL,
-  payload        text NOT NULL,
-  payload_bytes  integer NOT NULL,
-  payload_sha256 text NOT NULL,
+  reason         text        NOT NULL,
+  payload        text        NOT NULL,
+  payload_bytes  integer     NOT NULL,
+  payload_sha256 text        NOT NULL,
   received_at    timestamptz NOT NULL,
   CONSTRAINT rejected_messages_message_key UNIQUE (topic, received_at, payload_sha256)
 );
 
--- Who does a piece of singular work now. Advisory locks do not outlive one Data API call; a row does.
+CREATE INDEX rejected_messages_received_idx ON rejected_messages (received_at);
+
+DO $$ BEGIN
+  COMMENT ON TABLE rejected_messages IS 'Messages that could not be processed, and one row per topic and minute whose rate limit was exceeded.';
+  COMMENT ON COLUMN rejected_messages.id IS 'Order of rejection; pages of the list go by it.';
+  COMMENT ON COLUMN rejected_messages.topic IS 'Topic that the message came on; empty if it came past the topic rules.';
+  COMMENT ON COLUMN rejected_messages.client_id IS 'MQTT client id of the sender, if the rule named it.';
+  COMMENT ON COLUMN rejected_messages.reason IS 'Why it was rejected.';
+  COMMENT ON COLUMN rejected_messages.payload IS 'First 16 KiB of the payload, in base64.';
+  COMMENT ON COLUMN rejected_messages.payload_bytes IS 'Size of the whole payload in bytes.';
+  COMMENT ON COLUMN rejected_messages.payload_sha256 IS 'SHA-256 of the whole payload. With topic and time it names the message, so that a redelivery adds no row.';
+  COMMENT ON COLUMN rejected_messages.received_at IS 'When the broker received the message.';
+  COMMENT ON INDEX rejected_messages_received_idx IS 'Read by the overview, which counts the rejections of the last day.';
+END $$;
+
+-- Counters --------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE update_counts (
+  rollout_id     bigint  NOT NULL,
+  stage          integer NOT NULL,
+  state          text    NOT NULL,
+  is_reclaimable boolean NOT NULL,
+  reason         text,
+  updates        bigint  NOT NULL,
+  is_compacted   boolean NOT NULL DEFAULT false
+);
+
+CREATE INDEX update_counts_rollout_idx ON update_counts (rollout_id);
+
+CREATE INDEX update_counts_entries_idx ON update_counts (rollout_id) WHERE NOT is_compacted;
+
+DO $$ BEGIN
+  COMMENT ON TABLE update_counts IS 'Counters: how many updates of a rollout are in which state. Triggers add a row for each change and no row is updated, so that no writer waits for another; a count is the sum of its rows. The orchestrator replaces the rows by their sum.';
+  COMMENT ON COLUMN update_counts.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN update_counts.stage IS 'Stage of the updates.';
+  COMMENT ON COLUMN update_counts.state IS 'State of the updates as in device_update_status.status, but on_probation for a success that is still open.';
+  COMMENT ON COLUMN update_counts.is_reclaimable IS 'As in device_update_status. Updates that were replaced are not counted.';
+  COMMENT ON COLUMN update_counts.reason IS 'Why the updates failed. Null if they did not.';
+  COMMENT ON COLUMN update_counts.updates IS 'How many more updates, or fewer if negative.';
+  COMMENT ON COLUMN update_counts.is_compacted IS 'True if the row is a sum.';
+  COMMENT ON INDEX update_counts_rollout_idx IS 'Read by the view rollout_overview, and by the stages and failures of a rollout.';
+  COMMENT ON INDEX update_counts_entries_idx IS 'Read by the compaction, for what came since the last one.';
+END $$;
+
+CREATE TABLE outcome_counts (
+  rollout_id   bigint      NOT NULL,
+  ended_at     timestamptz NOT NULL,
+  is_success   boolean     NOT NULL,
+  updates      bigint      NOT NULL,
+  is_compacted boolean     NOT NULL DEFAULT false
+);
+
+CREATE INDEX outcome_counts_rollout_idx ON outcome_counts (rollout_id, ended_at);
+
+CREATE INDEX outcome_counts_entries_idx ON outcome_counts (rollout_id, ended_at) WHERE NOT is_compacted;
+
+DO $$ BEGIN
+  COMMENT ON TABLE outcome_counts IS 'Counters: how many updates of a rollout ended when, and how. Works as update_counts does.';
+  COMMENT ON COLUMN outcome_counts.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN outcome_counts.ended_at IS 'When the updates ended, in steps of ten seconds.';
+  COMMENT ON COLUMN outcome_counts.is_success IS 'True if the updates were proven, false if they failed, rolled back or timed out.';
+  COMMENT ON COLUMN outcome_counts.updates IS 'How many more updates, or fewer if negative.';
+  COMMENT ON COLUMN outcome_counts.is_compacted IS 'True if the row is a sum.';
+  COMMENT ON INDEX outcome_counts_rollout_idx IS 'Read by the outcomes of a rollout over time.';
+  COMMENT ON INDEX outcome_counts_entries_idx IS 'Read by the compaction, for what came since the last one.';
+END $$;
+
+CREATE TABLE version_counts (
+  device_model     text    NOT NULL,
+  firmware_version text    NOT NULL,
+  devices          bigint  NOT NULL,
+  is_compacted     boolean NOT NULL DEFAULT false
+);
+
+CREATE INDEX version_counts_version_idx ON version_counts (device_model, firmware_version);
+
+CREATE INDEX version_counts_entries_idx ON version_counts (device_model, firmware_version) WHERE NOT is_compacted;
+
+DO $$ BEGIN
+  COMMENT ON TABLE version_counts IS 'Counters: how many devices run which version. Works as update_counts does.';
+  COMMENT ON COLUMN version_counts.device_model IS 'Model of the devices.';
+  COMMENT ON COLUMN version_counts.firmware_version IS 'Version that the devices run.';
+  COMMENT ON COLUMN version_counts.devices IS 'How many more devices, or fewer if negative.';
+  COMMENT ON COLUMN version_counts.is_compacted IS 'True if the row is a sum.';
+  COMMENT ON INDEX version_counts_version_idx IS 'Read by lists of releases, for the devices on each.';
+  COMMENT ON INDEX version_counts_entries_idx IS 'Read by the compaction, for what came since the last one.';
+END $$;
+
+CREATE TABLE fleet_versions (
+  sampled_at       timestamptz NOT NULL,
+  device_model     text        NOT NULL,
+  firmware_version text        NOT NULL,
+  devices          integer     NOT NULL,
+  PRIMARY KEY (sampled_at, device_model, firmware_version)
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE fleet_versions IS 'Samples of version_counts over time, one every five minutes while the service is awake. Dashboards read it.';
+  COMMENT ON COLUMN fleet_versions.sampled_at IS 'When the sample was taken.';
+  COMMENT ON COLUMN fleet_versions.device_model IS 'Model of the devices.';
+  COMMENT ON COLUMN fleet_versions.firmware_version IS 'Version that the devices ran.';
+  COMMENT ON COLUMN fleet_versions.devices IS 'How many devices ran it.';
+END $$;
+
+-- Identity --------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE allowed_devices (
+  device_id      text        PRIMARY KEY,
+  allowed_at     timestamptz NOT NULL,
+  allowed_by     text        NOT NULL,
+  provisioned_at timestamptz,
+  CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$')
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE allowed_devices IS 'Devices that may get a certificate by a provisioning claim. An entry is used up some minutes after its first use, so that a leaked claim gives nobody the identity of a device that has one.';
+  COMMENT ON COLUMN allowed_devices.device_id IS 'The device; it need not be registered yet.';
+  COMMENT ON COLUMN allowed_devices.allowed_at IS 'When it was allowed.';
+  COMMENT ON COLUMN allowed_devices.allowed_by IS 'Who allowed it.';
+  COMMENT ON COLUMN allowed_devices.provisioned_at IS 'When a certificate was first asked for. Null: not yet.';
+END $$;
+
+-- Leases and migrations -------------------------------------------------------------------------------------------------
+
 CREATE TABLE leases (
-  name       text PRIMARY KEY,
-  holder     text NOT NULL,
+  name       text        PRIMARY KEY,
+  holder     text        NOT NULL,
   expires_at timestamptz NOT NULL
 );
 
+DO $$ BEGIN
+  COMMENT ON TABLE leases IS 'Who does work that only one may do at a time. A lease is a row and not an advisory lock, which would end with the call of the Data API that took it.';
+  COMMENT ON COLUMN leases.name IS 'The work: orchestrate (a tick), or housekeeping (held until it is due again).';
+  COMMENT ON COLUMN leases.holder IS 'Id of the invocation that holds the lease.';
+  COMMENT ON COLUMN leases.expires_at IS 'From then on another may take the lease.';
+END $$;
+
+-- The migration runner has created this table.
+DO $$ BEGIN
+  COMMENT ON TABLE schema_migrations IS 'Migrations that were applied to this database. The application role can read it and not write it.';
+  COMMENT ON COLUMN schema_migrations.version IS 'Number of the migration, as in the name of its file.';
+  COMMENT ON COLUMN schema_migrations.name IS 'Name of the migration.';
+  COMMENT ON COLUMN schema_migrations.checksum IS 'SHA-256 of the statements that were applied. A migration whose file has another is refused.';
+  COMMENT ON COLUMN schema_migrations.applied_at IS 'When it was applied.';
+END $$;
+
+-- Functions and triggers ------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION record_device_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO device_changes (device_id) VALUES (coalesce(NEW.device_id, OLD.device_id));
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER devices_record_insert AFTER INSERT ON devices
+FOR EACH ROW EXECUTE FUNCTION record_device_change();
+
+-- A heartbeat changes none of these columns.
+CREATE TRIGGER devices_record_change
+AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at ON devices
+FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version, OLD.mac_address, OLD.metadata, OLD.revoked_at)
+  IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version, NEW.mac_address, NEW.metadata, NEW.revoked_at))
+EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER device_groups_record_change AFTER INSERT OR UPDATE OR DELETE ON device_groups
+FOR EACH ROW EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON device_update_status
+FOR EACH ROW WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL AND NEW.rollout_id IS NOT NULL)
+EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER device_update_status_record_delete AFTER DELETE ON device_update_status
+FOR EACH ROW WHEN (OLD.completed_at IS NULL AND OLD.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION record_device_change() IS 'Trigger: records that the device of the row has changed in a way that decides whether a rollout may assign it.';
+  COMMENT ON TRIGGER devices_record_insert ON devices IS 'Read by the scan of rollouts: a new device may be assigned.';
+  COMMENT ON TRIGGER devices_record_change ON devices IS 'Read by the scan of rollouts: target filters and the update policy read these columns.';
+  COMMENT ON TRIGGER device_groups_record_change ON device_groups IS 'Read by the scan of rollouts: target filters read groups. Leaving a group can make a device eligible for a rollout of lower priority, so it counts as a change.';
+  COMMENT ON TRIGGER device_update_status_record_end ON device_update_status IS 'Read by the scan of rollouts: a device whose update has ended may be assigned by another rollout, or again by the same one.';
+  COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
+END $$;
+
+CREATE FUNCTION counted_state(status text, completed_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN status = 'success' AND completed_at IS NULL THEN 'on_probation' ELSE status END;
+
+CREATE FUNCTION counted_reason(status text, message text) RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN status IN ('failed', 'rolled_back', 'timed_out') THEN coalesce(message, '') END;
+
+CREATE FUNCTION counted_end(status text, completed_at timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN status IN ('success', 'failed', 'rolled_back', 'timed_out')
+  THEN date_bin('10 seconds', completed_at, '2000-01-01T00:00:00Z') END;
+
+CREATE FUNCTION count_new_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_changed_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), sum(n)
+  FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
+  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0;
+  INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', sum(n)
+  FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
+  WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_deleted_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER device_update_status_count_insert AFTER INSERT ON device_update_status
+REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_new_updates();
+
+CREATE TRIGGER device_update_status_count_update AFTER UPDATE ON device_update_status
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_changed_updates();
+
+CREATE TRIGGER device_update_status_count_delete AFTER DELETE ON device_update_status
+REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_updates();
+
+CREATE FUNCTION count_device_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO version_counts (device_model, firmware_version, devices)
+    VALUES (OLD.device_model, OLD.current_firmware_version, -1);
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    INSERT INTO version_counts (device_model, firmware_version, devices)
+    VALUES (NEW.device_model, NEW.current_firmware_version, 1);
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices
+FOR EACH ROW EXECUTE FUNCTION count_device_version();
+
+CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version ON devices
+FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version)
+  IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version))
+EXECUTE FUNCTION count_device_version();
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION counted_state(text, timestamptz) IS 'State that an update counts in; see update_counts.state.';
+  COMMENT ON FUNCTION counted_reason(text, text) IS 'Reason that an update counts under; null if it has not failed.';
+  COMMENT ON FUNCTION counted_end(text, timestamptz) IS 'Time that the outcome of an update counts at; null if it is open or canceled.';
+  COMMENT ON FUNCTION count_new_updates() IS 'Trigger: adds the inserted rows to update_counts and outcome_counts.';
+  COMMENT ON FUNCTION count_changed_updates() IS 'Trigger: adds what the updated rows have changed to update_counts and outcome_counts.';
+  COMMENT ON FUNCTION count_deleted_updates() IS 'Trigger: takes the deleted rows from update_counts and outcome_counts.';
+  COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts.';
+  COMMENT ON TRIGGER device_update_status_count_insert ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
+  COMMENT ON TRIGGER device_update_status_count_update ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
+  COMMENT ON TRIGGER device_update_status_count_delete ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
+  COMMENT ON TRIGGER devices_count_version ON devices IS 'Read by the overview of the fleet and by lists of releases: they read version_counts.';
+  COMMENT ON TRIGGER devices_count_version_change ON devices IS 'Read by the overview of the fleet and by lists of releases: they read version_counts.';
+END $$;
+
+-- Views -----------------------------------------------------------------------------------------------------------------
+
+CREATE VIEW device_overview AS
+SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d.last_seen, d.registered_at, d.online,
+  d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
+  u.status AS update_status, u.reason AS update_reason, u.progress_percent,
+  u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating, d.revoked_at, d.revoked_reason, d.revoked_by
+FROM devices AS d
+LEFT JOIN LATERAL (
+  SELECT o.id AS update_id, r.name AS rollout_name, o.firmware_version, o.status, o.error_message AS reason,
+    o.progress_percent, o.completed_at
+  FROM device_update_status AS o LEFT JOIN rollout_configurations AS r ON r.id = o.rollout_id
+  WHERE o.device_id = d.device_id ORDER BY o.id DESC LIMIT 1
+) AS u ON true;
+
+DO $$ BEGIN
+  COMMENT ON VIEW device_overview IS 'Devices, each with its newest update. The API and dashboards read it.';
+  COMMENT ON COLUMN device_overview.device_id IS 'Id of the device.';
+  COMMENT ON COLUMN device_overview.mac_address IS 'MAC address.';
+  COMMENT ON COLUMN device_overview.device_model IS 'Model.';
+  COMMENT ON COLUMN device_overview.current_firmware_version IS 'Version that the device last reported.';
+  COMMENT ON COLUMN device_overview.last_seen IS 'Receive time of its newest status.';
+  COMMENT ON COLUMN device_overview.registered_at IS 'Receive time of its oldest message.';
+  COMMENT ON COLUMN device_overview.online IS 'False after its last will.';
+  COMMENT ON COLUMN device_overview.uptime_seconds IS 'Uptime in the newest status.';
+  COMMENT ON COLUMN device_overview.signal_strength_dbm IS 'Wi-Fi signal strength in the newest status.';
+  COMMENT ON COLUMN device_overview.metadata IS 'Attributes.';
+  COMMENT ON COLUMN device_overview.update_id IS 'Newest update. This and what follows of it is null if there is none.';
+  COMMENT ON COLUMN device_overview.rollout_name IS 'Rollout of that update. Null: the device began by itself.';
+  COMMENT ON COLUMN device_overview.update_version IS 'Version that the update brings.';
+  COMMENT ON COLUMN device_overview.update_status IS 'State of the update.';
+  COMMENT ON COLUMN device_overview.update_reason IS 'Why it ended without success, or is pending again.';
+  COMMENT ON COLUMN device_overview.progress_percent IS 'Progress of its download.';
+  COMMENT ON COLUMN device_overview.is_updating IS 'True if the update is open.';
+  COMMENT ON COLUMN device_overview.revoked_at IS 'When the identity of the device was revoked.';
+  COMMENT ON COLUMN device_overview.revoked_reason IS 'Why the identity was revoked.';
+  COMMENT ON COLUMN device_overview.revoked_by IS 'Who revoked the identity.';
+END $$;
+
+CREATE VIEW update_overview AS
+SELECT u.id AS update_id, u.device_id, d.device_model, d.current_firmware_version, u.rollout_id, r.name AS rollout_name,
+  u.firmware_version, u.previous_version, u.is_stepping_stone, u.status, u.stage, u.attempt, u.sends,
+  u.progress_percent, u.result_code, u.error_message AS reason, u.created_at, u.sent_at, u.acknowledged_at,
+  u.installed_at, u.booted_at, u.reported_at, u.deadline_at, u.completed_at, u.unreachable_since, u.late_success_at,
+  u.is_reclaimable
+FROM device_update_status AS u
+JOIN devices AS d USING (device_id)
+LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id;
+
+DO $$ BEGIN
+  COMMENT ON VIEW update_overview IS 'Device updates with the names that their ids stand for. The API and dashboards read it.';
+  COMMENT ON COLUMN update_overview.update_id IS 'Id of the update.';
+  COMMENT ON COLUMN update_overview.device_id IS 'The device.';
+  COMMENT ON COLUMN update_overview.device_model IS 'Model of the device.';
+  COMMENT ON COLUMN update_overview.current_firmware_version IS 'Version that the device last reported.';
+  COMMENT ON COLUMN update_overview.rollout_id IS 'The rollout. Null: the device began by itself.';
+  COMMENT ON COLUMN update_overview.rollout_name IS 'Name of the rollout.';
+  COMMENT ON COLUMN update_overview.firmware_version IS 'Version that the update brings.';
+  COMMENT ON COLUMN update_overview.previous_version IS 'Version that the device ran before.';
+  COMMENT ON COLUMN update_overview.is_stepping_stone IS 'True if the release is a step on the way to the version of the rollout.';
+  COMMENT ON COLUMN update_overview.status IS 'State.';
+  COMMENT ON COLUMN update_overview.stage IS 'Stage whose numbers its outcome counts in, from 0.';
+  COMMENT ON COLUMN update_overview.attempt IS 'Number of the present attempt; while pending, of the attempts that are used up.';
+  COMMENT ON COLUMN update_overview.sends IS 'Commands that may have been delivered.';
+  COMMENT ON COLUMN update_overview.progress_percent IS 'Progress of the download, from 0 to 100.';
+  COMMENT ON COLUMN update_overview.result_code IS 'Result code that the device reported.';
+  COMMENT ON COLUMN update_overview.reason IS 'Why it ended without success, or is pending again.';
+  COMMENT ON COLUMN update_overview.created_at IS 'When it was assigned.';
+  COMMENT ON COLUMN update_overview.sent_at IS 'When the command of the present attempt was sent.';
+  COMMENT ON COLUMN update_overview.acknowledged_at IS 'When the device first reported about the present attempt.';
+  COMMENT ON COLUMN update_overview.installed_at IS 'When the image was installed.';
+  COMMENT ON COLUMN update_overview.booted_at IS 'When a status first named the new version.';
+  COMMENT ON COLUMN update_overview.reported_at IS 'When the newest report came.';
+  COMMENT ON COLUMN update_overview.deadline_at IS 'When it is evaluated even if nothing more is heard.';
+  COMMENT ON COLUMN update_overview.completed_at IS 'When it ended. Null: it is open.';
+  COMMENT ON COLUMN update_overview.unreachable_since IS 'Since when it is pending because the device was not connected.';
+  COMMENT ON COLUMN update_overview.late_success_at IS 'When it was found to have succeeded after all.';
+  COMMENT ON COLUMN update_overview.is_reclaimable IS 'True if the same rollout may assign the device again.';
+END $$;
+
+CREATE VIEW device_timeline AS
+SELECT e.device_id, e.received_at AS at, e.event_type AS event, e.rollout_id, e.update_id, e.attempt, NULL::text AS firmware_version,
+  e.payload AS detail
+FROM ota_events AS e WHERE e.device_id IS NOT NULL
+UNION ALL
+SELECT u.device_id, u.created_at, CASE WHEN u.rollout_id IS NULL THEN 'began_by_itself' ELSE 'claimed' END, u.rollout_id, u.id,
+  NULL, u.firmware_version, jsonb_build_object('stage', u.stage, 'isSteppingStone', u.is_stepping_stone)
+FROM device_update_status AS u
+UNION ALL
+SELECT a.device_id, a.sent_at, 'sent', NULL, a.update_id, a.attempt, a.version,
+  jsonb_build_object('family', a.command_family, 'delivery', a.delivery, 'outcome', a.send_result)
+FROM update_attempts AS a WHERE a.command_family IS NOT NULL
+UNION ALL
+SELECT a.device_id, a.ended_at, 'attempt_ended', NULL, a.update_id, a.attempt, a.version,
+  jsonb_build_object('status', a.status, 'resultCode', a.result_code, 'reason', a.reason)
+FROM update_attempts AS a WHERE a.ended_at IS NOT NULL
+UNION ALL
+SELECT u.device_id, u.completed_at, 'ended', u.rollout_id, u.id, u.attempt, u.firmware_version,
+  jsonb_build_object('status', u.status, 'reason', u.error_message)
+FROM device_update_status AS u WHERE u.completed_at IS NOT NULL
+UNION ALL
+SELECT u.device_id, u.late_success_at, 'late_success', u.rollout_id, u.id, u.attempt, u.firmware_version, '{}'
+FROM device_update_status AS u WHERE u.late_success_at IS NOT NULL;
+
+DO $$ BEGIN
+  COMMENT ON VIEW device_timeline IS 'What happened to a device, from the assignment to the outcome: what it reported, and what was decided about it. The API and dashboards read it, one device at a time.';
+  COMMENT ON COLUMN device_timeline.device_id IS 'The device.';
+  COMMENT ON COLUMN device_timeline.at IS 'When it happened; of a message its receive time.';
+  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or claimed (assigned), began_by_itself, sent, attempt_ended, ended, late_success.';
+  COMMENT ON COLUMN device_timeline.rollout_id IS 'The rollout, if the event names it.';
+  COMMENT ON COLUMN device_timeline.update_id IS 'The update, if the event is of one.';
+  COMMENT ON COLUMN device_timeline.attempt IS 'The attempt, if the event is of one.';
+  COMMENT ON COLUMN device_timeline.firmware_version IS 'Version that the update brings; null for what is in ota_events.';
+  COMMENT ON COLUMN device_timeline.detail IS 'What else is known, by the kind of event.';
+END $$;
+
+CREATE VIEW rollout_overview AS
+SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
+  CASE
+    WHEN r.aborted_at IS NOT NULL THEN 'aborted'
+    WHEN r.completed_at IS NOT NULL THEN 'completed'
+    WHEN r.paused_at IS NOT NULL AND r.paused_by = 'orchestrator' THEN 'halted'
+    WHEN r.paused_at IS NOT NULL THEN 'paused'
+    WHEN NOT r.is_active AND c.devices > 0 THEN 'paused'
+    WHEN NOT r.is_active THEN 'draft'
+    WHEN r.start_at > now() THEN 'scheduled'
+    ELSE 'active'
+  END AS state,
+  r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
+  r.aborted_at, p.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
+FROM rollout_configurations AS r
+LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(u.updates), 0)::integer AS devices,
+    coalesce(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0)::integer AS pending,
+    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('sent', 'downloading', 'downloaded', 'installing', 'on_probation')),
+      0)::integer AS in_progress,
+    coalesce(sum(u.updates) FILTER (WHERE u.state = 'success'), 0)::integer AS succeeded,
+    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('failed', 'rolled_back', 'timed_out')), 0)::integer AS failed,
+    coalesce(sum(u.updates) FILTER (WHERE u.state = 'canceled'), 0)::integer AS canceled
+  FROM update_counts AS u
+  -- While the rollout is stopped, what the stop canceled is the state of its device; a resumption may assign it again.
+  WHERE u.rollout_id = r.id AND (NOT u.is_reclaimable OR u.state = 'canceled' AND (r.paused_at IS NOT NULL OR NOT r.is_active))
+) AS c;
+
+DO $$ BEGIN
+  COMMENT ON VIEW rollout_overview IS 'Rollouts, each with its state and how far it is. The API and dashboards read it.';
+  COMMENT ON COLUMN rollout_overview.rollout_id IS 'Id of the rollout.';
+  COMMENT ON COLUMN rollout_overview.name IS 'Name of the rollout.';
+  COMMENT ON COLUMN rollout_overview.firmware_version IS 'Version that it brings.';
+  COMMENT ON COLUMN rollout_overview.device_model IS 'Model whose devices it targets.';
+  COMMENT ON COLUMN rollout_overview.state IS 'State: draft, scheduled, active, halted, paused, completed or aborted.';
+  COMMENT ON COLUMN rollout_overview.created_at IS 'When it was created.';
+  COMMENT ON COLUMN rollout_overview.created_by IS 'Who created it.';
+  COMMENT ON COLUMN rollout_overview.updated_at IS 'When it was last changed or decided about.';
+  COMMENT ON COLUMN rollout_overview.start_at IS 'When it starts. Null: at once.';
+  COMMENT ON COLUMN rollout_overview.paused_at IS 'When it was stopped.';
+  COMMENT ON COLUMN rollout_overview.paused_reason IS 'Why it was stopped.';
+  COMMENT ON COLUMN rollout_overview.paused_by IS 'Who stopped it.';
+  COMMENT ON COLUMN rollout_overview.completed_at IS 'When it completed.';
+  COMMENT ON COLUMN rollout_overview.aborted_at IS 'When it was aborted.';
+  COMMENT ON COLUMN rollout_overview.stage IS 'Present stage, from 0. Null before the orchestrator has seen the rollout.';
+  COMMENT ON COLUMN rollout_overview.in_flight IS 'Updates that hold a slot of max_in_flight.';
+  COMMENT ON COLUMN rollout_overview.devices IS 'Updates that count: the sum of the columns that follow.';
+  COMMENT ON COLUMN rollout_overview.pending IS 'Updates whose command of the present attempt is not sent yet.';
+  COMMENT ON COLUMN rollout_overview.in_progress IS 'Updates that were sent and have not ended, those on probation included.';
+  COMMENT ON COLUMN rollout_overview.succeeded IS 'Updates that were proven.';
+  COMMENT ON COLUMN rollout_overview.failed IS 'Updates that failed, rolled back or timed out, late successes included.';
+  COMMENT ON COLUMN rollout_overview.canceled IS 'Updates that were canceled; those that a resumption may assign again only while the rollout is stopped.';
+END $$;
+
+CREATE VIEW rollout_timeline AS
+SELECT e.id AS event_id, e.rollout_id, r.name AS rollout_name, r.firmware_version, r.device_model, e.received_at AS at,
+  e.event_type AS event, e.payload ->> 'reason' AS reason, e.payload ->> 'by' AS decided_by, e.payload AS detail
+FROM ota_events AS e
+JOIN rollout_configurations AS r ON r.id = e.rollout_id
+WHERE e.device_id IS NULL;
+
+DO $$ BEGIN
+  COMMENT ON VIEW rollout_timeline IS 'Decisions about rollouts: what, when, why, by whom, and the numbers at that moment. The API, dashboards and the events on the bus read it.';
+  COMMENT ON COLUMN rollout_timeline.event_id IS 'Id of the decision; pages go by it.';
+  COMMENT ON COLUMN rollout_timeline.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN rollout_timeline.rollout_name IS 'Name of the rollout.';
+  COMMENT ON COLUMN rollout_timeline.firmware_version IS 'Version that it brings.';
+  COMMENT ON COLUMN rollout_timeline.device_model IS 'Model whose devices it targets.';
+  COMMENT ON COLUMN rollout_timeline.at IS 'When it was decided.';
+  COMMENT ON COLUMN rollout_timeline.event IS 'What was decided, such as rollout_halted or rollout_stage_began.';
+  COMMENT ON COLUMN rollout_timeline.reason IS 'Why, as a sentence.';
+  COMMENT ON COLUMN rollout_timeline.decided_by IS 'Who decided: orchestrator, the identity of an operator, or SQL.';
+  COMMENT ON COLUMN rollout_timeline.detail IS 'The whole decision, with the numbers of the stages at that moment.';
+END $$;
+
+-- Grants and settings ---------------------------------------------------------------------------------------------------
+
+-- Functions act as this role: it reads and writes rows and nothing else.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO paku_app;
+
+-- Rows of these are added and deleted, never changed.
+REVOKE UPDATE ON device_changes, update_counts, outcome_counts, version_counts FROM paku_app;
 
 -- The application reads which schema it runs on; it never writes it.
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM paku_app;
+
+-- Plans over many devices are dear by estimate and run in milliseconds, while compiling one takes seconds. A role that
+-- does not own the database goes without this setting.
+DO $$
+BEGIN
+  EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
+EXCEPTION WHEN insufficient_privilege THEN
+  NULL;
+END
+$$;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { readAttribute } from '../../api/attribute-text.ts';
+import { parseAttribute } from '../../api/attribute-text.ts';
 import { CliError, EXIT } from './failure.ts';
 
 /** The values of an option that may be repeated, and that takes several values separated by commas. */
@@ -30,7 +30,7 @@ export function timeOption(text: string): string {
 /** Attributes from arguments such as `site=rome`; an empty value becomes null. @throws CliError for any other form */
 export function readAttributes(pairs: readonly string[]) {
   const read = pairs.map((pair) => {
-    const attribute = readAttribute(pair);
+    const attribute = parseAttribute(pair);
     if (attribute === undefined)
       throw new CliError(`"${pair}" is no attribute; expected a form like site=rome`, EXIT.usage);
     return attribute;

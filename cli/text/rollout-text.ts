@@ -36,7 +36,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'STATE', value: (rollout) => stateText(rollout) },
     { head: 'CLAIMED', value: ({ devices }) => devices, align: 'right' },
     { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
-    { head: 'OPEN', value: ({ owed, in_progress }) => owed + in_progress, align: 'right' },
+    { head: 'OPEN', value: ({ pending, in_progress }) => pending + in_progress, align: 'right' },
     { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },
     { head: 'CREATED', value: ({ created_at }) => ago(created_at, now) },
     { head: 'REMARKS', value: ({ paused_reason }) => paused_reason ?? '' },
@@ -45,15 +45,15 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
 
 /** What a rollout would do: how many devices would be updated, how many would not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
-  const { members, participants, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
-  if (members === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
+  const { matching, targeted, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
+  if (matching === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
   const share = draft.rollout_percentage ?? 100;
-  const not = members - updated;
+  const not = matching - updated;
   const would = share === 100 ? 'will be updated' : 'would be updated';
   return [
     ...(share === 100
       ? []
-      : [`${share} % take part: ${number(participants)} of ${count(members, 'device')}. Of all of them:`]),
+      : [`${share} % take part: ${number(targeted)} of ${count(matching, 'device')}. Of all of them:`]),
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
@@ -63,8 +63,8 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
 }
 
 function heldByOtherText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
-  const what = status === 'owed' ? 'owed an update by rollout' : 'being updated by rollout';
-  const then = status === 'owed' ? 'this one takes them over' : 'this one waits for them';
+  const what = status === 'pending' ? 'owed an update by rollout' : 'being updated by rollout';
+  const then = status === 'pending' ? 'this one takes them over' : 'this one waits for them';
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
 }
 
@@ -130,14 +130,14 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
 
 /** `6 devices claimed: 4 succeeded, 1 failed, 1 under way`. */
 export function countsText(rollout: RolloutSummary): string {
-  const { devices, owed, in_progress, succeeded, failed, canceled } = rollout;
+  const { devices, pending, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
   const parts = [
     ...(succeeded > 0 ? [`${number(succeeded)} succeeded`] : []),
     ...(failed > 0 ? [red(`${number(failed)} failed`)] : []),
     ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
     ...(in_progress > 0 ? [`${number(in_progress)} under way`] : []),
-    ...(owed > 0 ? [`${number(owed)} owed`] : []),
+    ...(pending > 0 ? [`${number(pending)} owed`] : []),
   ];
   return `${count(devices, 'device')} claimed: ${parts.join(', ')}`;
 }

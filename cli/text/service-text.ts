@@ -15,8 +15,8 @@ function drivenTable(rollouts: Tick['rollouts']): string[] {
   return table(rollouts, [
     { head: 'ROLLOUT', value: ({ rollout }) => rollout },
     { head: 'STATE', value: ({ state }) => state },
-    { head: 'CLAIMED', value: ({ claimed }) => claimed, align: 'right' },
-    { head: 'OWED', value: ({ owed }) => owed, align: 'right' },
+    { head: 'CLAIMED', value: ({ assigned }) => assigned, align: 'right' },
+    { head: 'OWED', value: ({ pending }) => pending, align: 'right' },
   ]);
 }
 
@@ -38,7 +38,7 @@ export function rejectedMessageTable(messages: readonly RejectedMessage[], now: 
 }
 
 export function fleetText(
-  { devices, resting_since: resting, seen, versions, rollouts, attention }: Fleet,
+  { devices, idle_since: resting, seen, versions, rollouts, attention }: Fleet,
   now: Date,
 ): string[] {
   const about = seen.is_estimate ? 'about ' : '';

@@ -1,180 +1,195 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Sql } from '../db/index.ts';
-import type { ClaimedRelease, RegisteredRelease } from '../policy/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
+import type { AssignableRelease, RegisteredRelease } from '../policy/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
 import { sha256 } from '../util/index.ts';
 import {
-  type Claimer,
-  claimDevices,
-  endOfStretch,
+  type AssignmentContext,
+  assignDevices,
+  endOfChunk,
   type Found,
-  findClaimable,
+  findAssignable,
   type Scope,
-  takeOverClaims,
+  takeOverPending,
 } from './assign-devices.ts';
 
 /**
- * How far a rollout has come with its devices. It walks through them once, in the order of their ids, a stretch a tick;
- * behind it and afterwards it looks at those alone that have changed. So a tick costs what it claims and what has changed,
- * however large the fleet is.
+ * How far the scan of a rollout has come. A rollout scans its devices once, in the order of their ids, a few chunks per
+ * tick. Devices that the scan has passed are examined again only when they change. A tick therefore costs as much as it
+ * assigns and as has changed, however large the fleet is.
  */
-export interface Walk {
-  readonly basis: string;
-  /** The device that it has come past; null: it is over. */
-  readonly after: string | null;
-  /** Changes since this transaction have yet to be looked at. */
-  readonly since: string;
+export interface ScanState {
+  /** Hash of every input that decides which devices may be assigned, apart from devices and their updates. */
+  readonly fingerprint: string;
+  /** Cursor: last device id scanned; null when the scan is complete. */
+  readonly cursor: string | null;
+  /** Changes made by this transaction or a later one have not been examined yet. */
+  readonly changesSince: string;
 }
 
-/** What is claimed: the releases for the versions that go to them, and the versions that are where the rollout wants them. */
-export interface Claimed {
-  readonly releases: readonly ClaimedRelease[];
-  readonly onTarget: Pick<ClaimedRelease, 'version' | 'fromVersions'>;
+/** What a rollout assigns. */
+export interface Assignable {
+  /** The releases, each with the versions that are updated to it. */
+  readonly releases: readonly AssignableRelease[];
+  /** The target version, with the names of it that devices report. */
+  readonly onTarget: Pick<AssignableRelease, 'version' | 'fromVersions'>;
 }
 
-/** Devices claimed for a rollout in one tick; a larger one goes on at the next. */
-const CLAIMS_A_TICK = 5_000;
-/** Devices that one statement looks at: seconds, where each has a long history, and the Data API gives it 45. */
-const DEVICES_A_STRETCH = 50_000;
-/** A walk that finds nobody to claim comes past a million devices in one tick. */
-const STRETCHES_A_TICK = 20;
+/** Devices assigned to one rollout per tick; the next tick continues with the rest. */
+const ASSIGNMENTS_PER_TICK = 5_000;
+/** Devices per statement: it takes seconds where each has a long history, and the Data API allows 45 seconds. */
+const DEVICES_PER_CHUNK = 50_000;
+/** A scan that finds no device to assign passes a million devices per tick. */
+const CHUNKS_PER_TICK = 20;
 const DAY_MS = 86_400_000;
-const BEFORE_ALL = '';
+const SCAN_START = '';
 
 /**
- * The walk that a rollout is on, or a new one: whether a device may be claimed depends on the rollout's row, its stage and
- * the rollouts that win over it too. A walk a day mends what was changed behind the back of `device_changes`.
+ * The current scan of a rollout, or a new one where its fingerprint has changed: whether a device may be assigned also
+ * depends on the rollout's row, its stage and the higher-priority rollouts. The date is part of the fingerprint, so that
+ * one scan a day corrects changes that `device_changes` did not record.
  */
-export function walkOf(rollout: ActiveRollout, registered: readonly RegisteredRelease[], now: Date): Walk {
-  const { generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, rivals } = rollout;
+export function scanStateOf(rollout: RolloutRuntime, registered: readonly RegisteredRelease[], now: Date): ScanState {
+  const { generation, stage_hash_cutoff, device_model, target_type, target_filter } = rollout;
+  const { priority, higher_priority_digest } = rollout;
   const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
-  const basis = sha256(
+  const fingerprint = sha256(
     JSON.stringify([
-      [generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, rivals],
+      [generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, higher_priority_digest],
       [release_id, firmware_version, min_version, allow_downgrade, include_unknown, registered],
       Math.floor(now.getTime() / DAY_MS),
     ]),
   );
   const { scan_fingerprint, scan_cursor, changes_from_xid, horizon } = rollout;
-  // A number beyond the horizon comes from another server, of which this database is a copy.
-  const isKnown = changes_from_xid !== null && BigInt(changes_from_xid) <= BigInt(horizon);
-  if (scan_fingerprint === basis && isKnown) return { basis, after: scan_cursor, since: changes_from_xid };
-  return { basis, after: BEFORE_ALL, since: horizon };
+  // A transaction id beyond the horizon was written by another server, of which this database is a copy.
+  const isOwnXid = changes_from_xid !== null && BigInt(changes_from_xid) <= BigInt(horizon);
+  if (scan_fingerprint === fingerprint && isOwnXid)
+    return { fingerprint, cursor: scan_cursor, changesSince: changes_from_xid };
+  return { fingerprint, cursor: SCAN_START, changesSince: horizon };
 }
 
 /**
- * Claims what has changed, then goes on with the walk: stretch by stretch, each noted at once, so that a tick that is cut
- * short has come on. @returns how many devices were claimed, and the walk as it is now
+ * Assigns devices that have changed, then continues the scan chunk by chunk. The cursor is stored after each chunk, so
+ * that a tick that is cut short keeps its progress.
+ * @returns how many devices were assigned, and the new state of the scan
  */
-export async function claimOnWalk(
+export async function assignByScan(
   sql: Sql,
-  claimer: Claimer,
-  what: Claimed,
-  begun: Walk,
+  context: AssignmentContext,
+  what: Assignable,
+  initial: ScanState,
   now: Date,
-  { devicesAStretch = DEVICES_A_STRETCH, stretches = STRETCHES_A_TICK, claims = CLAIMS_A_TICK } = {},
-): Promise<{ claimed: number; walk: Walk }> {
-  const { rollout } = claimer;
-  const isNew = rollout.scan_fingerprint !== begun.basis || rollout.changes_from_xid !== begun.since;
-  let walk = begun;
-  let claimed = 0;
-  let noted: NotedWalk = rollout;
-  const comeTo = async (next: Walk) => {
-    walk = next;
-    noted = await noteWalk(sql, rollout, noted, next);
+  { devicesPerChunk = DEVICES_PER_CHUNK, chunks = CHUNKS_PER_TICK, limit = ASSIGNMENTS_PER_TICK } = {},
+): Promise<{ assigned: number; scan: ScanState }> {
+  const { rollout } = context;
+  const isNew = rollout.scan_fingerprint !== initial.fingerprint || rollout.changes_from_xid !== initial.changesSince;
+  let scan = initial;
+  let assigned = 0;
+  let stored: StoredScan = rollout;
+  const advanceTo = async (next: ScanState) => {
+    scan = next;
+    stored = await storeScan(sql, rollout, stored, next);
   };
   if (rollout.has_changes && !isNew) {
-    const changes = await claimWithin(sql, claimer, what, { kind: 'changes', since: walk.since }, claims, now);
-    // Where more has changed than one tick can claim, only a walk comes past all of it.
-    const after = changes.isDone ? walk.after : BEFORE_ALL;
-    claimed += changes.claimed;
-    await comeTo({ ...walk, after, since: changes.wasLocked ? walk.since : rollout.horizon });
+    const changes = await assignWithin(sql, context, what, { kind: 'changes', since: scan.changesSince }, limit, now);
+    // If more devices have changed than one tick can assign, only a new scan reaches all of them.
+    const cursor = changes.isDone ? scan.cursor : SCAN_START;
+    assigned += changes.assigned;
+    await advanceTo({ ...scan, cursor, changesSince: changes.wasLocked ? scan.changesSince : rollout.horizon });
   }
-  for (let n = 0; n < stretches && walk.after !== null && claimed < claims; n++) {
-    const until = await endOfStretch(sql, rollout.device_model, walk.after, devicesAStretch);
-    const scope: Scope = { kind: 'stretch', after: walk.after, until };
-    const stretch = await claimWithin(sql, claimer, what, scope, claims - claimed, now);
-    claimed += stretch.claimed;
-    if (stretch.wasLocked) break;
-    await comeTo({ ...walk, after: stretch.until });
+  for (let n = 0; n < chunks && scan.cursor !== null && assigned < limit; n++) {
+    const until = await endOfChunk(sql, rollout.device_model, scan.cursor, devicesPerChunk);
+    const scope: Scope = { kind: 'chunk', after: scan.cursor, until };
+    const chunk = await assignWithin(sql, context, what, scope, limit - assigned, now);
+    assigned += chunk.assigned;
+    if (chunk.wasLocked) break;
+    await advanceTo({ ...scan, cursor: chunk.until });
   }
-  await comeTo(walk);
-  return { claimed, walk };
+  await advanceTo(scan);
+  return { assigned, scan };
 }
 
 /**
- * Claims the first `limit` devices of a scope, in the order of their ids. Between its statements devices come and go: what
- * counts as looked at ends at the last that any of them reached its limit with.
- * @returns `until`: up to where devices were looked at; null: all of the scope. `isDone`: false for changes that were more
- * than the limit. `wasLocked`: something was to be taken over that another transaction held
+ * Assigns the first `limit` devices of a scope, in the order of their ids. Devices may appear or vanish between its
+ * statements, so the scope counts as examined only up to the smallest id at which one of them reached its limit.
+ * @returns `until`: last device id examined; null if the whole scope was. `isDone`: false if more devices had changed
+ * than the limit. `wasLocked`: true if another transaction held an update that was to be taken over
  */
-async function claimWithin(
+async function assignWithin(
   sql: Sql,
-  claimer: Claimer,
-  { releases, onTarget }: Claimed,
+  context: AssignmentContext,
+  { releases, onTarget }: Assignable,
   scope: Scope,
   limit: number,
   now: Date,
-): Promise<{ claimed: number; until: string | null; isDone: boolean; wasLocked: boolean }> {
-  let until = scope.kind === 'stretch' ? scope.until : null;
+): Promise<{ assigned: number; until: string | null; isDone: boolean; wasLocked: boolean }> {
+  let until = scope.kind === 'chunk' ? scope.until : null;
   let isDone = true;
-  const within = (): Scope => (scope.kind === 'stretch' ? { ...scope, until } : scope);
-  const note = ({ found, until: last }: Found) => {
+  const within = (): Scope => (scope.kind === 'chunk' ? { ...scope, until } : scope);
+  const endAtLimit = ({ found, until: last }: Found) => {
     if (found < limit || last === null) return;
     if (scope.kind === 'changes') isDone = false;
     else if (until === null || isBefore(last, until)) until = last;
   };
-  const wanted: ClaimedRelease[] = [];
+  const needed: AssignableRelease[] = [];
   for (const release of releases) {
-    const look = await findClaimable(sql, claimer, release, scope, limit);
-    if (look.found > 0) wanted.push(release);
-    note(look);
+    const found = await findAssignable(sql, context, release, scope, limit);
+    if (found.found > 0) needed.push(release);
+    endAtLimit(found);
   }
   let wasLocked = false;
-  for (const release of [onTarget, ...wanted]) {
-    const held = await takeOverClaims(sql, claimer, release, within(), limit, now);
-    if (held.taken < held.found) wasLocked = true;
-    note(held);
+  for (const release of [onTarget, ...needed]) {
+    const takenOver = await takeOverPending(sql, context, release, within(), limit, now);
+    if (takenOver.taken < takenOver.found) wasLocked = true;
+    endAtLimit(takenOver);
   }
-  let claimed = 0;
-  for (const release of wanted) {
-    const claims = await claimDevices(sql, claimer, release, within(), limit, now);
-    claimed += claims.claimed;
-    note(claims);
+  let assigned = 0;
+  for (const release of needed) {
+    const assignment = await assignDevices(sql, context, release, within(), limit, now);
+    assigned += assignment.assigned;
+    endAtLimit(assignment);
   }
-  return { claimed, until, isDone, wasLocked };
+  return { assigned, until, isDone, wasLocked };
 }
 
-/** In the order of their bytes, as walks go. */
+/** Compares ids by their bytes, which is the order of a scan. */
 const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
 
-type NotedWalk = Pick<ActiveRollout, 'scan_fingerprint' | 'scan_cursor' | 'changes_from_xid'>;
+type StoredScan = Pick<RolloutRuntime, 'scan_fingerprint' | 'scan_cursor' | 'changes_from_xid'>;
 
 /**
- * Stored unless another tick was faster, or the rollout was resumed meanwhile and has to begin anew.
- * @returns what is stored if nobody was faster
+ * Stores the state of a scan, unless another tick has stored one meanwhile or a resume has restarted the scan.
+ * @returns the stored columns, if no other tick was faster
  */
-async function noteWalk(sql: Sql, rollout: ActiveRollout, noted: NotedWalk, walk: Walk): Promise<NotedWalk> {
-  const { scan_fingerprint, scan_cursor, changes_from_xid } = noted;
-  const next = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
+async function storeScan(sql: Sql, rollout: RolloutRuntime, stored: StoredScan, scan: ScanState): Promise<StoredScan> {
+  const { scan_fingerprint, scan_cursor, changes_from_xid } = stored;
+  const next = {
+    scan_fingerprint: scan.fingerprint,
+    scan_cursor: scan.cursor,
+    changes_from_xid: scan.changesSince,
+  };
   if (isDeepStrictEqual({ scan_fingerprint, scan_cursor, changes_from_xid }, next)) return next;
   await sql.query(
-    `UPDATE rollout_runtime SET scan_fingerprint = :basis, scan_cursor = :after, changes_from_xid = :since::xid8
-     WHERE rollout_id = :rollout AND generation = :generation AND scan_fingerprint IS NOT DISTINCT FROM :old_basis
-       AND scan_cursor IS NOT DISTINCT FROM :old_after AND changes_from_xid::text IS NOT DISTINCT FROM :old_since`,
+    `UPDATE rollout_runtime SET scan_fingerprint = :fingerprint, scan_cursor = :cursor,
+       changes_from_xid = :changesSince::xid8
+     WHERE rollout_id = :rollout AND generation = :generation AND scan_fingerprint IS NOT DISTINCT FROM :old_fingerprint
+       AND scan_cursor IS NOT DISTINCT FROM :old_cursor AND changes_from_xid::text IS NOT DISTINCT FROM :old_changes`,
     {
       rollout: rollout.id,
       generation: rollout.generation,
-      ...walk,
-      old_basis: scan_fingerprint,
-      old_after: scan_cursor,
-      old_since: changes_from_xid,
+      ...scan,
+      old_fingerprint: scan_fingerprint,
+      old_cursor: scan_cursor,
+      old_changes: changes_from_xid,
     },
   );
   return next;
 }
 
-/** Forgets changes that every running rollout has looked at. For the one tick that is at work: what a walk has begun with stays. */
+/**
+ * Deletes changes that every running rollout has examined. Safe only while the caller holds the tick lease: the changes
+ * that a tick has loaded must stay until it has stored its scan.
+ */
 export async function forgetChanges(sql: Sql): Promise<void> {
   await sql.query(
     `DELETE FROM device_changes WHERE changed_in < coalesce(

@@ -1,3 +1,3 @@
-export { BARS, claimDevices, hasClaimable } from './assign-devices.ts';
-export { claimOnWalk, forgetChanges, walkOf } from './claim-scan.ts';
-export { findUnwanted } from './recheck-target.ts';
+export { assignDevices, BLOCKED_BY_HIGHER_PRIORITY, hasAssignable } from './assign-devices.ts';
+export { assignByScan, forgetChanges, scanStateOf } from './claim-scan.ts';
+export { findNoLongerTargeted } from './recheck-target.ts';

@@ -1,9 +1,9 @@
 import type { Sql } from '../db/index.ts';
-import { readableFilter, readTarget, type TargetType } from '../policy/index.ts';
-import { STILL_MEANT, targetValues } from '../targeting/index.ts';
-import type { OwedUpdate } from '../updates/index.ts';
+import { boundedFilter, parseTarget, type TargetType } from '../policy/index.ts';
+import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
+import type { PendingUpdate } from '../updates/index.ts';
 
-const FILTER = readableFilter('r');
+const TARGET_FILTER = boundedFilter('r');
 
 interface RolloutColumns {
   readonly firmware_version: string;
@@ -14,31 +14,41 @@ interface RolloutColumns {
 }
 
 /**
- * Which of the owed updates of one rollout it no longer wants: since they were claimed its row may have been edited, or a
- * device moved to another group. A row that cannot be read wants none of them; the orchestrator halts it.
+ * Finds the pending updates of a rollout whose devices it no longer targets: since the assignment, the rollout's row
+ * may have been edited or a device may have moved to another group. A row that cannot be parsed targets no device; the
+ * orchestrator halts its rollout.
+ * @returns the ids of those updates
  */
-export async function findUnwanted(sql: Sql, rolloutId: number, updates: readonly OwedUpdate[]): Promise<Set<number>> {
+export async function findNoLongerTargeted(
+  sql: Sql,
+  rolloutId: number,
+  updates: readonly PendingUpdate[],
+): Promise<Set<number>> {
   const [rollout] = await sql.query<RolloutColumns>(
-    `SELECT r.firmware_version, r.device_model, r.target_type, ${FILTER}, r.rollout_percentage
+    `SELECT r.firmware_version, r.device_model, r.target_type, ${TARGET_FILTER}, r.rollout_percentage
      FROM rollout_configurations AS r WHERE r.id = :rollout`,
     { rollout: rolloutId },
   );
   if (rollout === undefined) return new Set();
-  const meant = await findMeant(sql, rollout, updates);
-  const isWanted = ({ device_id, firmware_version, is_stepping_stone }: OwedUpdate) =>
-    meant.has(device_id) && (is_stepping_stone || firmware_version === rollout.firmware_version);
-  return new Set(updates.filter((update) => !isWanted(update)).map(({ id }) => id));
+  const targeted = await findTargeted(sql, rollout, updates);
+  const isStillTargeted = ({ device_id, firmware_version, is_stepping_stone }: PendingUpdate) =>
+    targeted.has(device_id) && (is_stepping_stone || firmware_version === rollout.firmware_version);
+  return new Set(updates.filter((update) => !isStillTargeted(update)).map(({ id }) => id));
 }
 
-async function findMeant(sql: Sql, rollout: RolloutColumns, updates: readonly OwedUpdate[]): Promise<Set<string>> {
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+async function findTargeted(
+  sql: Sql,
+  rollout: RolloutColumns,
+  updates: readonly PendingUpdate[],
+): Promise<Set<string>> {
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok) return new Set();
   const rows = await sql.query<{ device_id: string }>(
-    // A look-up each: in a young fleet statistics may take the devices for few enough to read them all.
-    `SELECT d.device_id FROM jsonb_array_elements_text(:owed::jsonb) AS owed(id)
-     CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = owed.id OFFSET 0) AS d
-     WHERE ${STILL_MEANT}`,
-    { owed: updates.map(({ device_id }) => device_id), ...targetValues(rollout.device_model, target.target) },
+    // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
+    `SELECT d.device_id FROM jsonb_array_elements_text(:pending::jsonb) AS pending(id)
+     CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.id OFFSET 0) AS d
+     WHERE ${STILL_TARGETED}`,
+    { pending: updates.map(({ device_id }) => device_id), ...targetValues(rollout.device_model, target.target) },
   );
   return new Set(rows.map(({ device_id }) => device_id));
 }

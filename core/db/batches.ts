@@ -1,11 +1,14 @@
 import { SqlError } from './errors.ts';
 
-/** JSON bytes in one statement. A Data API request may hold 4 MiB, its answer 1 MiB: rows mostly come back smaller. */
+/**
+ * Maximum bytes of JSON per statement. A Data API request may hold 4 MiB and a response 1 MiB; most rows come back
+ * smaller than they were sent.
+ */
 const MAX_BATCH_BYTES = 1024 * 1024;
-/** Rows in one statement: what a statement returns must stay under the Data API's 1 MiB. */
+/** Maximum rows per statement; keeps the result of a statement under the Data API's limit of 1 MiB. */
 export const MAX_BATCH_ROWS = 500;
 
-/** Cuts rows into batches that one statement may carry. */
+/** Splits rows into batches that fit into one statement each. */
 export function inBatches<T>(rows: readonly T[], maxRows = MAX_BATCH_ROWS, maxBytes = MAX_BATCH_BYTES): T[][] {
   const batches: T[][] = [];
   let batch: T[] = [];
@@ -26,15 +29,16 @@ export function inBatches<T>(rows: readonly T[], maxRows = MAX_BATCH_ROWS, maxBy
 
 export interface WriteOutcome<Row, Result> {
   readonly results: Result[];
-  /** Rows that the database refuses by themselves, each with its error. */
+  /** Rows that the database refused, each with its error. */
   readonly refused: { readonly row: Row; readonly error: SqlError }[];
 }
 
 /**
- * Writes rows together; where the database finds one of them bad (SQLSTATE class 22 or 23), halves the batch until the
- * culprits stand alone, so that one bad message never holds up the others. Other errors pass through.
+ * Writes rows in one batch. If the database refuses the batch because of its data (SQLSTATE class 22 or 23), splits it
+ * in half repeatedly until each bad row is isolated, so that a bad row does not block the others. Other errors are
+ * thrown.
  */
-export async function writeApart<Row, Result>(
+export async function writeIsolatingBadRows<Row, Result>(
   rows: readonly Row[],
   write: (rows: readonly Row[]) => Promise<Result[]>,
 ): Promise<WriteOutcome<Row, Result>> {
@@ -46,13 +50,13 @@ export async function writeApart<Row, Result>(
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     if (rows.length === 1) return { results: [], refused: [{ row: first, error }] };
     const middle = Math.ceil(rows.length / 2);
-    const left = await writeApart(rows.slice(0, middle), write);
-    const right = await writeApart(rows.slice(middle), write);
+    const left = await writeIsolatingBadRows(rows.slice(0, middle), write);
+    const right = await writeIsolatingBadRows(rows.slice(middle), write);
     return { results: [...left.results, ...right.results], refused: [...left.refused, ...right.refused] };
   }
 }
 
-/** `Map.groupBy`, which Node 20 lacks. */
+/** `Map.groupBy`, which Node 20 does not have. */
 export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const item of items) {

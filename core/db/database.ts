@@ -10,17 +10,20 @@ import {
 } from '@aws-sdk/client-rds-data';
 import { DatabaseUnavailableError, SqlError } from './errors.ts';
 
-/** A value bound to `:name`. Objects and arrays travel as one JSON text (the Data API has no array parameters). */
+/** A value bound to `:name`. Objects and arrays are sent as JSON text, because the Data API has no array parameters. */
 export type SqlValue = string | number | boolean | null | Date | object;
 export type SqlValues = Readonly<Record<string, SqlValue>>;
 export type SqlRow = Record<string, unknown>;
 
-/** Runs one statement. Rows come keyed by column; timestamps as Date, json as its value, bigint and numeric as number. */
+/**
+ * Runs one statement. Rows are keyed by column; timestamps are Date, json is its parsed value, bigint and numeric are
+ * number.
+ */
 export interface Sql {
   query<Row = SqlRow>(sql: string, values?: SqlValues): Promise<Row[]>;
 }
 
-/** Only migrations open transactions: everything else is single statements that can be repeated. */
+/** Only migrations use transactions. All other work is single statements that can be repeated. */
 export interface Database extends Sql {
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
 }
@@ -32,20 +35,22 @@ export interface DataApiTarget {
 }
 
 export interface DataApiOptions {
-  /** How long a paused cluster is waited for. Aurora resumes in about 15 s, in 30 s or more after a day's pause. */
+  /**
+   * Milliseconds to wait for a paused cluster. Aurora resumes in about 15 s, or in 30 s and more after a day's pause.
+   */
   readonly resumeTimeoutMs?: number;
   readonly sleep?: (ms: number) => Promise<void>;
 }
 
-/** Deadlock and serialization failure: the statement did nothing and may simply run again. */
+/** Deadlock and serialization failure: the statement had no effect and can be run again. */
 const RETRYABLE_SQLSTATES = new Set(['40P01', '40001']);
 const MAX_TRIES = 5;
 const RESUME_POLL_MS = 1_000;
 
 /**
  * The RDS Data API as a {@link Database}.
- * @throws SqlError with the SQLSTATE when PostgreSQL refuses a statement.
- * @throws DatabaseUnavailableError when the cluster did not resume in time.
+ * @throws SqlError with the SQLSTATE if PostgreSQL refuses a statement
+ * @throws DatabaseUnavailableError if the cluster does not resume in time
  */
 export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, options: DataApiOptions = {}): Database {
   const { resumeTimeoutMs = 40_000, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)) } = options;
@@ -94,13 +99,13 @@ export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, op
   async function transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     const { resourceArn, secretArn } = target;
     const { transactionId } = await awaitResume(() => client.send(new BeginTransactionCommand(target)));
-    if (transactionId === undefined) throw new Error('The Data API began a transaction without naming it.');
+    if (transactionId === undefined) throw new Error('The Data API started a transaction without returning its id.');
     try {
       const result = await work({ query: (sql, values = {}) => execute(sql, values, transactionId) });
       await client.send(new CommitTransactionCommand({ resourceArn, secretArn, transactionId }));
       return result;
     } catch (error) {
-      // The first error is the one to report; a lost transaction expires by itself after three minutes.
+      // The caller needs the first error. A transaction that is not rolled back expires after three minutes.
       await client.send(new RollbackTransactionCommand({ resourceArn, secretArn, transactionId })).catch(() => {});
       throw error;
     }

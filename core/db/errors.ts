@@ -1,4 +1,4 @@
-/** A rule of this service was broken; `code` is stable and for programs, the message is for the person who must act. */
+/** Base class of this service's errors. `code` is stable and meant for programs; the message is meant for people. */
 export class OtaError extends Error {
   readonly code: string;
 
@@ -10,8 +10,9 @@ export class OtaError extends Error {
 }
 
 /**
- * PostgreSQL refused a statement. The Data API puts the SQLSTATE into the message text only. The SDK's error is not kept as
- * the cause: the message says all, and it drags the whole HTTP exchange into the logs.
+ * PostgreSQL refused a statement. The Data API puts the SQLSTATE only into the message text. The SDK's error is not
+ * kept as the cause: the message contains everything useful, and the error would put the whole HTTP exchange into the
+ * logs.
  */
 export class SqlError extends OtaError {
   readonly sqlState: string;
@@ -21,7 +22,7 @@ export class SqlError extends OtaError {
     this.sqlState = sqlState;
   }
 
-  /** Class 22 (data exception) or 23 (constraint violation): one of the rows is at fault, not the database. */
+  /** True for class 22 (data exception) and class 23 (constraint violation): a row is at fault, not the database. */
   get isDataProblem(): boolean {
     return this.sqlState.startsWith('22') || this.sqlState.startsWith('23');
   }
@@ -35,7 +36,7 @@ export class SqlError extends OtaError {
   }
 }
 
-/** The paused cluster did not come back in time. The message stays in its queue and is tried again. */
+/** The paused cluster did not resume in time. The message stays in its queue and is processed again. */
 export class DatabaseUnavailableError extends OtaError {
   constructor(waitedMs: number, cause: unknown) {
     super(

@@ -1,5 +1,5 @@
-export { groupBy, inBatches, writeApart } from './batches.ts';
+export { groupBy, inBatches, writeIsolatingBadRows } from './batches.ts';
 export { type DataApiOptions, type Database, dataApiDatabase, type Sql, type SqlValues } from './database.ts';
 export { DatabaseUnavailableError, SqlError } from './errors.ts';
 export { releaseLease, takeLease } from './leases.ts';
-export { APP_ROLE, migrate, schemaVersion } from './migrations.ts';
+export { APP_ROLE, migrate, SCHEMA_MISMATCH, schemaVersion } from './migrations.ts';

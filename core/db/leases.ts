@@ -1,8 +1,8 @@
 import type { Sql } from './database.ts';
 
 /**
- * Takes a lease unless another holder has it. It expires by itself, so that a holder that dies holds up nobody for long.
- * @returns whether the caller holds it now
+ * Takes a lease unless another holder has it. A lease expires, so a holder that crashes does not block others for long.
+ * @returns true if the caller holds the lease now
  */
 export async function takeLease(sql: Sql, name: string, holder: string, now: Date, seconds: number): Promise<boolean> {
   const rows = await sql.query(

@@ -1,29 +1,40 @@
+import { createHash } from 'node:crypto';
 import type { Migration } from '../../schema/index.ts';
 import type { Database, Sql } from './database.ts';
 import { OtaError, SqlError } from './errors.ts';
 
-/** The role of every function; it may read and write rows and nothing else. */
+/** The database role of every function. It may read and write rows; it may not change the schema. */
 export const APP_ROLE = 'paku_app';
 
 export interface MigrationResult {
   readonly applied: readonly number[];
-  /** The newest version in the database; above `migrations` when a later release has been here. */
+  /** The newest version in the database; higher than `migrations` if a later release has migrated this database. */
   readonly schemaVersion: number;
 }
+
+/**
+ * Begins the message of {@link migrate} for a database of another schema. Where only the text of the error arrives, as in
+ * the answer of a custom resource, it is told from others by this code.
+ */
+export const SCHEMA_MISMATCH = 'schema-mismatch';
 
 /**
  * Brings the schema up to the newest migration, and the application role's password up to date. Safe to repeat and
  * safe when two run at once: the version row is written first in each migration's transaction, so that the second
  * runner waits there and then finds the work done.
+ * @throws OtaError that begins with {@link SCHEMA_MISMATCH} if a migration was applied in another form than it has here;
+ *   nothing is changed then
  */
 export async function migrate(
   database: Database,
   migrations: readonly Migration[],
   appPassword: string,
 ): Promise<MigrationResult> {
-  await ensureAppRole(database, appPassword);
   await ensureVersionTable(database);
-  const before = await schemaVersion(database);
+  const recorded = await readAppliedMigrations(database);
+  refuseOtherSchema(recorded, migrations);
+  await ensureAppRole(database, appPassword);
+  const before = recorded.at(-1)?.version ?? 0;
   const applied: number[] = [];
   for (const migration of migrations.filter(({ version }) => version > before)) {
     if (await apply(database, migration)) applied.push(migration.version);
@@ -39,14 +50,59 @@ export async function schemaVersion(sql: Sql): Promise<number> {
   return row?.version ?? 0;
 }
 
+interface AppliedMigration {
+  readonly version: number;
+  readonly name: string;
+  /** Null if it was applied before checksums were kept. */
+  readonly checksum: string | null;
+}
+
+/** In order. The column `checksum` is read by way of JSON, since the oldest databases do not have it. */
+function readAppliedMigrations(sql: Sql): Promise<AppliedMigration[]> {
+  return sql.query(
+    `SELECT version, name, to_jsonb(m) ->> 'checksum' AS checksum FROM schema_migrations AS m ORDER BY version`,
+  );
+}
+
+/** Migrations above those of this version are left alone: a later version applied them, and works with this one. */
+function refuseOtherSchema(applied: readonly AppliedMigration[], migrations: readonly Migration[]): void {
+  const unchecked = applied.findLast(({ checksum }) => checksum === null);
+  if (unchecked !== undefined) {
+    const { version, name } = unchecked;
+    throw mismatch(`the newest of its migrations, ${version} (${name}), was applied before checksums were kept`);
+  }
+  for (const { version, name, checksum } of applied) {
+    const known = migrations.find((migration) => migration.version === version);
+    if (known === undefined) continue;
+    const expected = checksumOf(splitStatements(known.sql));
+    if (checksum === expected) continue;
+    throw mismatch(
+      `migration ${version} (${name}) was applied with checksum ${shorten(checksum)}, this version has ${shorten(expected)}`,
+    );
+  }
+}
+
+const mismatch = (difference: string) =>
+  new OtaError(
+    SCHEMA_MISMATCH,
+    `${SCHEMA_MISMATCH}: ${difference}; nothing was changed. Use the version of paku-ota that made this database, or start with an empty one.`,
+  );
+
+const shorten = (checksum: string | null) => `${checksum?.slice(0, 12)}…`;
+
+/** Of what is run: comments, blank lines and line ends of a file do not count. */
+const checksumOf = (statements: readonly string[]) =>
+  createHash('sha256').update(statements.join(';\n').replaceAll('\r', '')).digest('hex');
+
 async function apply(database: Database, { version, name, sql }: Migration): Promise<boolean> {
+  const statements = splitStatements(sql);
   try {
     await database.transaction(async (transaction) => {
-      await transaction.query('INSERT INTO schema_migrations (version, name) VALUES (:version, :name)', {
-        version,
-        name,
-      });
-      for (const statement of splitStatements(sql)) await transaction.query(statement);
+      await transaction.query(
+        'INSERT INTO schema_migrations (version, name, checksum) VALUES (:version, :name, :checksum)',
+        { version, name, checksum: checksumOf(statements) },
+      );
+      for (const statement of statements) await transaction.query(statement);
     });
     return true;
   } catch (error) {
@@ -66,13 +122,15 @@ async function ensureVersionTable(database: Database): Promise<void> {
     database.query(`CREATE TABLE IF NOT EXISTS schema_migrations (
       version    integer PRIMARY KEY,
       name       text NOT NULL,
+      checksum   text NOT NULL,
       applied_at timestamptz NOT NULL DEFAULT now()
     )`),
   );
 }
 
 /**
- * The password reaches the server as a parameter and is quoted there (format's %L), since role statements take none.
+ * Passes the password as a parameter and quotes it on the server (format's %L), because role statements take no
+ * parameters.
  */
 async function ensureAppRole(database: Database, password: string): Promise<void> {
   await tolerateConcurrentCreation(() =>
@@ -90,10 +148,15 @@ async function ensureAppRole(database: Database, password: string): Promise<void
   );
 }
 
-/** As often as others may come first: a role belongs to all databases of a server, and each sets its password. */
-const MOST_TRIES = 10;
+/**
+ * A role belongs to all databases of a server, and each database's migration sets its password; this many may collide.
+ */
+const MAX_TRIES = 10;
 
-/** Of runners that create the same object at once each but one gets a duplicate or a "tuple concurrently updated". */
+/**
+ * When several runners create the same object at once, all but one get a duplicate error or "tuple concurrently
+ * updated".
+ */
 async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -101,7 +164,7 @@ async function tolerateConcurrentCreation(create: () => Promise<unknown>): Promi
       return;
     } catch (error) {
       const wasBeaten = isDuplicate(error) || (error instanceof SqlError && error.sqlState === 'XX000');
-      if (!wasBeaten || tries === MOST_TRIES) throw error;
+      if (!wasBeaten || tries === MAX_TRIES) throw error;
     }
   }
 }
@@ -112,7 +175,10 @@ function isDuplicate(error: unknown): boolean {
 
 const text = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-/** One statement a call: cut at semicolons that end a line, outside of dollar quotes. Comment lines are dropped. */
+/**
+ * Splits a script into single statements, at semicolons that end a line outside of dollar quotes. Comment lines are
+ * dropped.
+ */
 export function splitStatements(sql: string): string[] {
   const statements: string[] = [];
   let current: string[] = [];

@@ -1,21 +1,24 @@
 import type { Sql } from '../db/index.ts';
 
-/** A device that may ask for an identity by provisioning claim. */
+/** A device that may request an identity with a provisioning claim. */
 export interface AllowedDevice {
   readonly device_id: string;
   readonly allowed_at: Date;
   readonly allowed_by: string;
-  /** The first time that it was asked for; some minutes later it is used up. */
+  /** When the device first requested an identity; the entry expires some minutes later. */
   readonly provisioned_at: Date | null;
 }
 
 /**
- * How long after its first use an entry may be used again: a device that lost the answer asks once more. Whoever holds a
- * claim that leaked has no longer than this to ask for a device that has been provisioned.
+ * How long an entry may be used again after its first use, for a device that did not receive the response. It also
+ * limits how long the holder of a leaked claim can request an identity for a provisioned device.
  */
 export const USABLE_MINUTES = 15;
 
-/** Lets devices ask for an identity, once each; one that was used up may ask anew. @returns how many may now */
+/**
+ * Allows devices to request an identity once each. An entry that was used up is renewed.
+ * @returns how many devices are now allowed
+ */
 export async function allowDevices(sql: Sql, deviceIds: readonly string[], by: string, now: Date): Promise<number> {
   const rows = await sql.query(
     `INSERT INTO allowed_devices AS a (device_id, allowed_at, allowed_by)
@@ -28,7 +31,10 @@ export async function allowDevices(sql: Sql, deviceIds: readonly string[], by: s
   return rows.length;
 }
 
-/** Takes devices off the list; their certificates are left alone. @returns how many were on it */
+/**
+ * Removes devices from the list. Their certificates stay valid.
+ * @returns how many were on the list
+ */
 export async function forbidDevices(sql: Sql, deviceIds: readonly string[]): Promise<number> {
   const rows = await sql.query(
     `DELETE FROM allowed_devices WHERE device_id IN (SELECT jsonb_array_elements_text(:ids::jsonb)) RETURNING 1 AS one`,
@@ -37,7 +43,7 @@ export async function forbidDevices(sql: Sql, deviceIds: readonly string[]): Pro
   return rows.length;
 }
 
-/** The list after an id, in the order of ids. */
+/** Entries after an id, in the order of ids. */
 export async function listAllowedDevices(sql: Sql, after: string | null, limit: number): Promise<AllowedDevice[]> {
   return sql.query(
     `SELECT device_id, allowed_at, allowed_by, provisioned_at FROM allowed_devices
@@ -46,7 +52,10 @@ export async function listAllowedDevices(sql: Sql, after: string | null, limit: 
   );
 }
 
-/** Whether the device may be provisioned now, and was not revoked. Notes the use, and tells it in the device's story. */
+/**
+ * Checks that a device may be provisioned now and was not revoked, and records the use in its timeline.
+ * @returns true if it may be provisioned
+ */
 export async function spendAllowance(
   sql: Sql,
   deviceId: string,

@@ -1,6 +1,6 @@
 import type { Sql } from '../db/index.ts';
 import type { CommandFamily, UpdateState } from '../policy/index.ts';
-import { NOTE_IN_STORY } from './device-audit.ts';
+import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
 /** A device as operators see it, with its groups and its newest update. */
 export interface DeviceRow {
@@ -37,7 +37,7 @@ export interface DeviceDetailRow extends DeviceRow {
 }
 
 export interface DeviceFilter {
-  /** The beginning of an id, of what follows its last hyphen, or of a MAC address. */
+  /** The start of an id, of the part after its last hyphen, or of a MAC address. */
   readonly search?: string | undefined;
   readonly model?: string | undefined;
   readonly version?: string | undefined;
@@ -47,7 +47,7 @@ export interface DeviceFilter {
   readonly not_seen_since?: string | undefined;
 }
 
-/** A point in time as it reads in the answers of the API. */
+/** Format of a timestamp in responses of the API. */
 const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
 const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.online, o.last_seen, o.registered_at,
@@ -61,8 +61,8 @@ const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_
         FROM device_update_status AS u WHERE u.id = o.update_id) AS update`;
 
 /**
- * What each part of a filter asks of a device `d`. Only the parts that are given stand in the statement, so that it can
- * be planned by their indexes.
+ * The SQL condition of each part of a filter on a device `d`. A statement contains only the given parts, so that the
+ * planner can use their indexes.
  */
 const CONDITIONS = {
   after: 'd.device_id > :after',
@@ -71,7 +71,7 @@ const CONDITIONS = {
   model: 'd.device_model = :model',
   version: 'd.current_firmware_version = :version',
   online: 'd.online = :online',
-  // The day is what an index has.
+  // Compares the day first, because the index contains the day.
   not_seen_since: `(d.last_seen_day <= (:not_seen_since::timestamptz AT TIME ZONE 'UTC')::date OR d.last_seen_day IS NULL)
            AND (d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)`,
   group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
@@ -115,8 +115,8 @@ export async function listDevices(
   });
 }
 
-/** Undefined where there is no such device. */
-export async function showDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
+/** Undefined if the device does not exist. */
+export async function getDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
   const [row] = await sql.query<DeviceDetailRow>(
     `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status
      FROM device_overview AS o JOIN devices AS d USING (device_id) WHERE o.device_id = :device`,
@@ -135,10 +135,13 @@ export interface TimelineRow {
   readonly detail: Record<string, unknown>;
 }
 
-/** In which order things of one instant happened: messages of a device often arrive together. */
-const LIFE_OF_AN_ATTEMPT = 'claimed sent accepted fetch progress result status attempt_ended ended';
+/** The order of events with the same timestamp: messages of a device often arrive together. */
+const ATTEMPT_EVENT_ORDER = 'claimed sent accepted fetch progress result status attempt_ended ended';
 
-/** What happened to a device before an instant, the newest first; all of the last instant, beyond the limit too. */
+/**
+ * Events of a device before a point in time, newest first. All events of the last instant are included, even beyond the
+ * limit.
+ */
 export async function deviceTimeline(
   sql: Sql,
   deviceId: string,
@@ -152,28 +155,31 @@ export async function deviceTimeline(
        WHERE device_id = :device AND (:before::timestamptz IS NULL OR at < :before::timestamptz)
        ORDER BY 1 DESC FETCH FIRST (:limit) ROWS WITH TIES) AS page
      ORDER BY at DESC, update_id DESC, attempt DESC NULLS LAST, array_position(string_to_array(:order, ' '), event) DESC NULLS LAST, event`,
-    { device: deviceId, before, limit, order: LIFE_OF_AN_ATTEMPT },
+    { device: deviceId, before, limit, order: ATTEMPT_EVENT_ORDER },
   );
 }
 
-/** Who does something, and when; it goes into the device's story. */
-export interface Act {
+/** Who changes a device, and when; recorded in its timeline. */
+export interface Actor {
   readonly by: string;
   readonly now: Date;
 }
 
-/** All attributes of a device, as JSON: a page of devices has them, and must stay under the Data API's 1 MiB. */
+/**
+ * Maximum bytes of all attributes of a device as JSON. A page of devices contains them and must stay under the Data
+ * API's limit of 1 MiB.
+ */
 export const MAX_ATTRIBUTES_BYTES = 4000;
 
-/** As an answer of the Data API carries it: JSON in a text. */
+/** Size in a response of the Data API, which carries JSON as text. */
 const answerBytes = (column: string) => `octet_length(to_json(${column}::text)::text)`;
 
-/** Sets attributes of a device; null removes one. Nothing is set where all of them would be too large. */
+/** Sets attributes of a device; null removes one. Nothing changes if the result would be too large. */
 export async function setAttributes(
   sql: Sql,
   deviceId: string,
   changes: Readonly<Record<string, string | number | boolean | null>>,
-  { by, now }: Act,
+  { by, now }: Actor,
 ): Promise<'set' | 'too large' | 'unknown device'> {
   const [row] = await sql.query<{ is_set: boolean }>(
     `WITH changed AS (
@@ -183,7 +189,7 @@ export async function setAttributes(
        WHERE d.device_id = :device
          AND (${answerBytes('n.metadata')} <= ${MAX_ATTRIBUTES_BYTES} OR ${answerBytes('n.metadata')} < ${answerBytes('n.before')})
        RETURNING device_id, 'attributes_set' AS event, :changes::jsonb AS payload
-     ), noted AS (${NOTE_IN_STORY})
+     ), noted AS (${INSERT_DEVICE_EVENT})
      SELECT EXISTS (SELECT FROM changed) AS is_set FROM devices WHERE device_id = :device`,
     { device: deviceId, changes: { attributes: changes }, by, now },
   );
@@ -191,19 +197,22 @@ export async function setAttributes(
   return row.is_set ? 'set' : 'too large';
 }
 
-/** What went into `removed` and `added` (device_id, group_name), for {@link NOTE_IN_STORY}. */
-const MOVES = `changed AS (
+/** The rows of `removed` and `added` (device_id, group_name) as input of {@link INSERT_DEVICE_EVENT}. */
+const GROUP_CHANGES = `changed AS (
        SELECT device_id, 'left_group' AS event, jsonb_build_object('group', group_name) AS payload FROM removed
        UNION ALL
        SELECT device_id, 'joined_group', jsonb_build_object('group', group_name) FROM added
      )`;
 
-/** Makes these the groups of a device. @returns false where there is no such device */
+/**
+ * Replaces the groups of a device.
+ * @returns false if the device does not exist
+ */
 export async function setGroups(
   sql: Sql,
   deviceId: string,
   groups: readonly string[],
-  { by, now }: Act,
+  { by, now }: Actor,
 ): Promise<boolean> {
   const rows = await sql.query(
     `WITH device AS (
@@ -217,7 +226,7 @@ export async function setGroups(
        SELECT device_id, g.name FROM device, jsonb_array_elements_text(:groups::jsonb) AS g(name)
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
-     ), ${MOVES}, noted AS (${NOTE_IN_STORY})
+     ), ${GROUP_CHANGES}, noted AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM device`,
     { device: deviceId, groups, by, now },
   );
@@ -235,7 +244,7 @@ export async function listGroups(sql: Sql): Promise<GroupRow[]> {
   );
 }
 
-/** Ids that are no registered device, at most ten of them. */
+/** The given ids that are not registered devices; at most ten of them. */
 export async function findUnknownDevices(sql: Sql, deviceIds: readonly string[]): Promise<string[]> {
   const rows = await sql.query<{ id: string }>(
     `SELECT w.id FROM jsonb_array_elements_text(:ids::jsonb) AS w(id)
@@ -245,12 +254,15 @@ export async function findUnknownDevices(sql: Sql, deviceIds: readonly string[])
   return rows.map(({ id }) => id);
 }
 
-/** Puts devices into a group and takes others out. @returns the group as it is then */
+/**
+ * Adds devices to a group and removes others.
+ * @returns the changed group
+ */
 export async function changeGroup(
   sql: Sql,
   group: string,
   { add, remove }: { readonly add: readonly string[]; readonly remove: readonly string[] },
-  { by, now }: Act,
+  { by, now }: Actor,
 ): Promise<GroupRow> {
   await sql.query(
     `WITH removed AS (
@@ -264,8 +276,8 @@ export async function changeGroup(
        ORDER BY d.device_id
        ON CONFLICT DO NOTHING
        RETURNING device_id, group_name
-     ), ${MOVES}
-     ${NOTE_IN_STORY}`,
+     ), ${GROUP_CHANGES}
+     ${INSERT_DEVICE_EVENT}`,
     { group_name: group, add, remove, by, now },
   );
   const [row] = await sql.query<GroupRow>(
@@ -277,7 +289,7 @@ export async function changeGroup(
 
 const escapeLike = (text: string) => text.replace(/[\\%_]/g, '\\$&');
 
-/** `a0b7` and `a0-b7` mean the beginning `A0:B7`, as addresses are stored. */
+/** `a0b7` and `a0-b7` both match addresses that start with `A0:B7`, which is how addresses are stored. */
 function asMacPrefix(text: string): string {
   const digits = text.toUpperCase().replace(/[:-]/g, '');
   return /^[0-9A-F]+$/.test(digits) ? (digits.match(/.{1,2}/g) ?? []).join(':') : '-';

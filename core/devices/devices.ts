@@ -2,8 +2,8 @@ import type { Sql } from '../db/index.ts';
 import type { CommandFamily } from '../policy/index.ts';
 
 /**
- * What one device said, folded from one or more messages. A field that was not said is null; each carries the broker's
- * receive time, so that the newest wins whatever the order of processing.
+ * The content of one or more messages of one device. A field that no message stated is null. Each field has the
+ * broker's receive time, so that the newest value wins in any order of processing.
  */
 export interface DeviceReport {
   readonly deviceId: string;
@@ -16,15 +16,18 @@ export interface DeviceReport {
   readonly versionReceivedAt: Date | null;
   readonly online: boolean;
   readonly reachabilityReceivedAt: Date;
-  /** Null for a last will: the broker spoke, not the device. */
+  /** Null for a last will, which the broker sends and not the device. */
   readonly lastSeen: Date | null;
   readonly uptimeSeconds: number | null;
   readonly signalStrengthDbm: number | null;
-  /** The whole status as it came; null for a last will. */
+  /** The whole status as it was received; null for a last will. */
   readonly status: object | null;
 }
 
-/** Two reports of one device, of different instants, as one: each field from the later message that says it. */
+/**
+ * Merges two reports of one device with different receive times: each field comes from the later message that states
+ * it.
+ */
 export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
   const [older, newer] = a.reachabilityReceivedAt <= b.reachabilityReceivedAt ? [a, b] : [b, a];
   const mac = later(older.macReceivedAt, newer.macReceivedAt) ? newer : older;
@@ -52,9 +55,9 @@ export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
 const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === null || b >= a);
 
 /**
- * Registers devices that are new and updates those that are known, one row a device. Written in the order of the ids,
- * so that two writers meet in the same order and cannot deadlock. Of two words of one instant the greater counts, which
- * says nothing about them but is the same in any order; and a last will, since a device can speak and die in one.
+ * Inserts new devices and updates known ones, one row per device. Rows are written in the order of their ids, so that
+ * two writers lock them in the same order and cannot deadlock. Ties on receive time are broken deterministically: the
+ * larger value wins; offline wins over online.
  */
 export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: string }[]> {
   const rows = reports.map((r) => ({
@@ -118,7 +121,7 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
   );
 }
 
-/** Remembers which topic family each device last reported on; a device that was never seen is registered by it. */
+/** Stores the topic family that each device last reported on. A device that is not registered yet is registered. */
 export async function recordCommandFamilies(
   sql: Sql,
   sightings: readonly { deviceId: string; clientId: string | null; family: CommandFamily; receivedAt: Date }[],
@@ -149,10 +152,10 @@ export async function recordCommandFamilies(
 }
 
 /**
- * Those of the devices to whose updates a status may matter that was received then: an update is open, or ended later
- * than that, or failed and may have succeeded after all. In a fleet at rest these are few.
+ * Finds the devices that have an update to which a status received at that time may matter: an open update, one that
+ * ended later, or a failed one that may still become a late success. In an idle fleet there are few.
  */
-export async function findConcerned(
+export async function findDevicesWithRelevantUpdates(
   sql: Sql,
   sightings: readonly { deviceId: string; receivedAt: Date }[],
 ): Promise<Set<string>> {

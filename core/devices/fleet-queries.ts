@@ -13,7 +13,7 @@ export async function countDevices(sql: Sql): Promise<number> {
   return row?.devices ?? 0;
 }
 
-/** How many devices run which version now, by model; at most 500 versions in all. */
+/** The number of devices per model and version; at most 500 rows. */
 export async function countVersions(sql: Sql): Promise<VersionCount[]> {
   return sql.query(
     `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts
@@ -26,21 +26,21 @@ export interface SeenCounts {
   readonly last_hour: number;
   readonly last_day: number;
   readonly last_week: number;
-  /** Whether only a sample of the devices was looked at. */
+  /** True if the counts are an estimate from a sample of the devices. */
   readonly is_estimate: boolean;
 }
 
-/** Devices that are looked at: those of a larger fleet by sample, since to count a million takes a second. */
+/** Larger fleets are counted from a sample of this many devices, because counting a million devices takes a second. */
 const COUNTED_DEVICES = 50_000;
 
-/** @param counted how many devices are looked at, of a larger fleet by sample */
+/** @param counted devices to examine; a larger fleet is sampled */
 export async function countSeen(sql: Sql, now: Date, counted = COUNTED_DEVICES): Promise<SeenCounts> {
   const seen = (age: string) => `count(*) FILTER (WHERE last_seen > :now::timestamptz - interval '${age}')`;
   const [row] = await sql.query<SeenCounts>(
     `WITH fleet AS (
        SELECT sum(devices) AS devices, least(1, :counted::real / greatest(sum(devices), 1)) AS share FROM version_counts
      ), sample AS (
-       -- Whole pages, which is what makes it cheap.
+       -- SYSTEM samples whole pages, which makes it cheap.
        SELECT ${seen('1 hour')} AS last_hour, ${seen('1 day')} AS last_day, ${seen('7 days')} AS last_week
        FROM devices TABLESAMPLE SYSTEM ((SELECT 100 * share FROM fleet))
      )
@@ -53,11 +53,11 @@ export async function countSeen(sql: Sql, now: Date, counted = COUNTED_DEVICES):
   return row ?? { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false };
 }
 
-/** Steps of a series over time. */
+/** Maximum steps of a series. */
 const STEPS = 300;
 
-/** The samples of the last hours, at most {@link STEPS} of each series, the oldest first. */
-export async function readVersionHistory(
+/** The samples of the last hours, at most {@link STEPS} per series, oldest first. */
+export async function listVersionHistory(
   sql: Sql,
   hours: number,
   now: Date,
@@ -66,12 +66,12 @@ export async function readVersionHistory(
     `SELECT * FROM (
      SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
      WHERE sampled_at IN (
-       -- A sample counts every device once; parts of several would count some twice. The same steps whenever it is
-       -- asked, so that the past stays as it was shown.
+       -- A sample counts every device once; mixing several would count some devices twice. The steps do not depend on
+       -- the time of the query, so that past values do not change.
        SELECT max(sampled_at) FROM fleet_versions
        WHERE sampled_at > :now::timestamptz - make_interval(hours => :hours::integer)
        GROUP BY date_bin(:hours::integer * interval '1 hour' / ${STEPS}, sampled_at, timestamptz 'epoch'))
-     -- With very many versions the oldest samples are left out, not the newest.
+     -- If there are too many versions, the oldest samples are left out.
      ORDER BY at DESC, devices DESC LIMIT 5000) AS newest
      ORDER BY at, device_model, firmware_version`,
     { hours, now },
@@ -88,7 +88,10 @@ export interface RejectedMessageRow {
   readonly received_at: Date;
 }
 
-/** Rejected messages before one, the newest first: at most 40, whose payloads stay under the Data API's 1 MiB. */
+/**
+ * Rejected messages before an id, newest first. At most 40, so that their payloads stay under the Data API's limit of 1
+ * MiB.
+ */
 export async function listRejectedMessages(
   sql: Sql,
   beforeId: number | null,
@@ -106,7 +109,7 @@ export interface Attention {
   readonly rejected_uploads: number;
 }
 
-/** What was rejected in the last day. */
+/** The number of messages and uploads rejected in the last day. */
 export async function countRejections(sql: Sql, now: Date): Promise<Attention> {
   const [row] = await sql.query<Attention>(
     `SELECT (SELECT count(*)::integer FROM rejected_messages WHERE received_at > :since::timestamptz) AS rejected_messages,

@@ -3,20 +3,26 @@ export {
   changeGroup,
   deviceTimeline,
   findUnknownDevices,
+  getDevice,
   listDevices,
   listGroups,
   MAX_ATTRIBUTES_BYTES,
   setAttributes,
   setGroups,
-  showDevice,
 } from './device-queries.ts';
-export { type DeviceReport, findConcerned, mergeReports, recordCommandFamilies, upsertDevices } from './devices.ts';
+export {
+  type DeviceReport,
+  findDevicesWithRelevantUpdates,
+  mergeReports,
+  recordCommandFamilies,
+  upsertDevices,
+} from './devices.ts';
 export {
   countDevices,
   countRejections,
   countSeen,
   countVersions,
   listRejectedMessages,
-  readVersionHistory,
+  listVersionHistory,
 } from './fleet-queries.ts';
 export { cancelRevoked, reinstateDevice, revokeDevice } from './revoke-device.ts';

@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
-import { NOTE_IN_STORY } from './device-audit.ts';
+import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
-/** A device whose identity is revoked or reinstated, why, and by whom (the identity of an operator). */
+/** A change of a device's identity: which device, why, and by which operator. */
 export interface IdentityChange {
   readonly deviceId: string;
   readonly reason: string;
@@ -9,9 +9,9 @@ export interface IdentityChange {
 }
 
 /**
- * Revokes the identity of a device as far as this service goes: no rollout means it any more, no rollout waits for it,
- * and it may not ask for another identity. Its certificate is the broker's to refuse.
- * {@link cancelRevoked} ends what is open. @returns false where there is no such device, or it was revoked already
+ * Revokes the identity of a device within this service: no rollout targets it or waits for it, and it may not request
+ * another identity. The broker refuses its certificate; {@link cancelRevoked} cancels its open updates.
+ * @returns false if the device does not exist or was already revoked
  */
 export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
@@ -21,21 +21,7 @@ export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityC
        RETURNING device_id, 'device_revoked' AS event, jsonb_build_object('reason', :reason::text) AS payload
      ), barred AS (
        DELETE FROM allowed_devices WHERE device_id = :device
-     ), noted AS (${NOTE_IN_STORY})
-     SELECT device_id FROM changed`,
-    { device: deviceId, reason, by, now },
-  );
-  return rows.length > 0;
-}
-
-/** Lets a revoked device take part again, with a new certificate. @returns false where it was not revoked */
-export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: IdentityChange, now: Date): Promise<boolean> {
-  const rows = await sql.query(
-    `WITH changed AS (
-       UPDATE devices SET revoked_at = NULL, revoked_reason = NULL, revoked_by = NULL
-       WHERE device_id = :device AND revoked_at IS NOT NULL
-       RETURNING device_id, 'device_reinstated' AS event, jsonb_build_object('reason', :reason::text) AS payload
-     ), noted AS (${NOTE_IN_STORY})
+     ), noted AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM changed`,
     { device: deviceId, reason, by, now },
   );
@@ -43,8 +29,25 @@ export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: Identi
 }
 
 /**
- * Ends the open updates of revoked devices as canceled: no failure, nothing to wait for, and their links answer 410.
- * Also of devices that were revoked by SQL alone, and what was claimed in the same moment.
+ * Allows a revoked device to be targeted again; it needs a new certificate.
+ * @returns false if the device was not revoked
+ */
+export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: IdentityChange, now: Date): Promise<boolean> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE devices SET revoked_at = NULL, revoked_reason = NULL, revoked_by = NULL
+       WHERE device_id = :device AND revoked_at IS NOT NULL
+       RETURNING device_id, 'device_reinstated' AS event, jsonb_build_object('reason', :reason::text) AS payload
+     ), noted AS (${INSERT_DEVICE_EVENT})
+     SELECT device_id FROM changed`,
+    { device: deviceId, reason, by, now },
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Cancels the open updates of revoked devices. They do not count as failures, no rollout waits for them, and their
+ * links answer 410. Also covers devices that were revoked directly by SQL and updates assigned at the same moment.
  */
 export async function cancelRevoked(sql: Sql, now: Date): Promise<void> {
   await sql.query(

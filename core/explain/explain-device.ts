@@ -1,35 +1,35 @@
-import { BARS } from '../assignment/index.ts';
+import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import {
   chooseReleases,
-  judgeVersion,
-  readTarget,
+  evaluateVersion,
+  parseTarget,
   stopWord,
   type Target,
   type VersionVerdict,
 } from '../policy/index.ts';
-import { readRegisteredReleases } from '../releases/index.ts';
-import { type ActiveRollout, readRollout, readWinners } from '../rollouts/index.ts';
+import { loadRegisteredReleases } from '../releases/index.ts';
+import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import {
-  IS_KEPT,
   MATCHES_GROUP,
   MATCHES_LIST,
   MATCHES_METADATA,
   MATCHES_MODEL,
   MATCHES_VERSION,
+  ON_TARGET_OF_HIGHER_PRIORITY,
   targetValues,
 } from '../targeting/index.ts';
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
-/** An explanation, and whether the rollout is for the device at all. */
-interface Judged extends Explanation {
-  readonly isMeant: boolean;
+/** An explanation, and whether the rollout targets the device. */
+interface Evaluated extends Explanation {
+  readonly isTargeted: boolean;
 }
 
 interface DeviceFacts {
   readonly version: string;
-  /** Null where no update brought it there. */
+  /** Null if no update brought the device to its version. */
   readonly version_since: Date | null;
   readonly last_seen: Date | null;
   readonly matches_model: boolean;
@@ -43,30 +43,31 @@ interface DeviceFacts {
   readonly update: UpdateFacts | null;
   /** An open update of another rollout. */
   readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
-  /** A rollout that wins over this one and has served the device. */
-  readonly won_by: { readonly rollout: string; readonly since: string } | null;
+  /** A higher-priority rollout that has already updated the device. */
+  readonly served_by: { readonly rollout: string; readonly since: string } | null;
 }
 
-/** @returns undefined where there is no such rollout or device */
+/** @returns undefined if the rollout or the device does not exist */
 export async function explainDevice(
   sql: Sql,
   rolloutId: number,
   deviceId: string,
   now: Date,
 ): Promise<Explanation | undefined> {
-  const judged = await judge(sql, rolloutId, deviceId, now);
-  if (judged === undefined) return undefined;
-  const { isMeant: _, ...explanation } = judged;
+  const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now);
+  if (evaluated === undefined) return undefined;
+  const { isTargeted: _, ...explanation } = evaluated;
   return explanation;
 }
 
-/** Rollouts that are looked at for one that means a device. */
+/** Maximum rollouts to examine while looking for one that targets the device. */
 const CANDIDATES = 10;
 
 /**
- * Explains a device by the rollout that is updating it, else by the newest that means it, else by the newest.
- * @param version only of rollouts of this version; null: of any
- * @returns undefined where there is no such rollout
+ * Explains a device by the rollout that is updating it; otherwise by the newest rollout that targets it; otherwise by
+ * the newest rollout of its model.
+ * @param version only rollouts of this version; null: any
+ * @returns undefined if there is no such rollout
  */
 export async function explainByItsRollout(
   sql: Sql,
@@ -81,68 +82,78 @@ export async function explainByItsRollout(
      ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT ${CANDIDATES}`,
     { device: deviceId, version },
   );
-  let newest: (Judged & { readonly rolloutId: number }) | undefined;
+  let newest: (Evaluated & { readonly rolloutId: number }) | undefined;
   for (const { id: rolloutId } of candidates) {
-    const judged = await judge(sql, rolloutId, deviceId, now);
-    if (judged === undefined) continue;
-    if (judged.isMeant) return { ...judged, rolloutId };
-    newest ??= { ...judged, rolloutId };
+    const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now);
+    if (evaluated === undefined) continue;
+    if (evaluated.isTargeted) return { ...evaluated, rolloutId };
+    newest ??= { ...evaluated, rolloutId };
   }
   return newest;
 }
 
-async function judge(sql: Sql, rolloutId: number, deviceId: string, now: Date): Promise<Judged | undefined> {
-  const rollout = await readRollout(sql, rolloutId);
+async function evaluateDevice(
+  sql: Sql,
+  rolloutId: number,
+  deviceId: string,
+  now: Date,
+): Promise<Evaluated | undefined> {
+  const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return undefined;
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok) {
-    return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isMeant: false };
+    return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isTargeted: false };
   }
-  const device = await readDeviceFacts(sql, rollout, target.target, deviceId);
+  const device = await loadDeviceFacts(sql, rollout, target.target, deviceId);
   if (device === undefined) return undefined;
   if (device.revoked_at !== null) {
-    const rule = `its identity was revoked: ${device.revoked_reason ?? 'nobody said why'}`;
-    const isMeant = notMember(device, rollout) === undefined;
-    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isMeant };
+    const rule = `its identity was revoked: ${device.revoked_reason ?? 'no reason given'}`;
+    const isTargeted = whyNotTargeted(device, rollout) === undefined;
+    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isTargeted };
   }
-  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isMeant: true };
-  const outside = notMember(device, rollout);
-  if (outside !== undefined) return { ...outside, since: null, isMeant: false };
-  return { ...(await explainMember(sql, rollout, deviceId, device, now)), isMeant: true };
+  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isTargeted: true };
+  const outside = whyNotTargeted(device, rollout);
+  if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
+  return { ...(await explainTargeted(sql, rollout, deviceId, device, now)), isTargeted: true };
 }
 
-async function explainMember(
+async function explainTargeted(
   sql: Sql,
-  rollout: ActiveRollout,
+  rollout: RolloutRuntime,
   deviceId: string,
   device: DeviceFacts,
   now: Date,
 ): Promise<Explanation> {
-  const barred = await wrongVersion(sql, device, rollout);
-  if (barred !== undefined) return { ...barred, since: device.version_since };
-  if (await isKept(sql, rollout, deviceId, device)) {
-    const rule = `is on ${device.version}, where a rollout that goes before this one wants it`;
-    return { rule, since: device.version_since, next: STAYS };
+  const excluded = await explainVersion(sql, device, rollout);
+  if (excluded !== undefined) return { ...excluded, since: device.version_since };
+  if (await isOnHigherPriorityTarget(sql, rollout, deviceId, device)) {
+    const rule = `is on ${device.version}, which is the target of a higher-priority rollout`;
+    return { rule, since: device.version_since, next: NOT_FOR_DEVICE };
   }
   const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
-  return notYet(device, rollout, missing, now);
+  return explainUnassigned(device, rollout, missing, now);
 }
 
-async function isKept(sql: Sql, rollout: ActiveRollout, deviceId: string, { version }: DeviceFacts): Promise<boolean> {
-  const winners = await readWinners(sql, rollout, [version]);
-  const [row] = await sql.query<{ kept: boolean }>(
-    `SELECT ${IS_KEPT} AS kept FROM devices AS d WHERE device_id = :id`,
+async function isOnHigherPriorityTarget(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  deviceId: string,
+  { version }: DeviceFacts,
+): Promise<boolean> {
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, [version]);
+  const [row] = await sql.query<{ is_on_target: boolean }>(
+    `SELECT ${ON_TARGET_OF_HIGHER_PRIORITY} AS is_on_target FROM devices AS d WHERE device_id = :id`,
     {
       id: deviceId,
-      winners,
+      higherPriority,
     },
   );
-  return row?.kept ?? false;
+  return row?.is_on_target ?? false;
 }
 
-async function readDeviceFacts(
+async function loadDeviceFacts(
   sql: Sql,
-  rollout: ActiveRollout,
+  rollout: RolloutRuntime,
   target: Target,
   deviceId: string,
 ): Promise<DeviceFacts | undefined> {
@@ -162,7 +173,7 @@ async function readDeviceFacts(
         WHERE u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
        (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND ${BARS} ORDER BY u.id DESC LIMIT 1) AS won_by
+        WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS served_by
      FROM devices AS d LEFT JOIN rollout_runtime AS p ON p.rollout_id = :rollout
      WHERE d.device_id = :device`,
     {
@@ -175,36 +186,33 @@ async function readDeviceFacts(
   return row;
 }
 
-interface Barred {
+interface Exclusion {
   readonly rule: string;
   readonly next: string;
 }
 
-const STAYS = 'nothing: this rollout is not for it';
+const NOT_FOR_DEVICE = 'nothing: this rollout does not target it';
 
-function notMember(device: DeviceFacts, rollout: ActiveRollout): Barred | undefined {
+function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
   const parts: [boolean, string][] = [
-    [
-      device.matches_model,
-      `is not of the model ${rollout.device_model}, or not of those that target_filter.models names`,
-    ],
-    [device.matches_list, 'is not among the devices that target_filter names'],
-    [device.matches_group, 'is in none of the groups that target_filter names'],
-    [device.matches_version, `is on ${device.version}, which target_filter.versions does not name`],
-    [device.matches_metadata, 'has not the metadata that target_filter asks for'],
+    [device.matches_model, `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`],
+    [device.matches_list, 'is not one of the devices in target_filter'],
+    [device.matches_group, 'is in none of the groups in target_filter'],
+    [device.matches_version, `is on ${device.version}, which is not in target_filter.versions`],
+    [device.matches_metadata, 'does not have the attributes in target_filter.metadata'],
   ];
   const part = parts.find(([matches]) => !matches);
-  if (part !== undefined) return { rule: part[1], next: STAYS };
+  if (part !== undefined) return { rule: part[1], next: NOT_FOR_DEVICE };
   if (rollout.target_hash_cutoff !== null && device.hash > rollout.target_hash_cutoff) {
-    return { rule: `is outside the ${rollout.rollout_percentage} % that take part`, next: STAYS };
+    return { rule: `is outside the targeted ${rollout.rollout_percentage}%`, next: NOT_FOR_DEVICE };
   }
   return undefined;
 }
 
 const VERSION_RULES: Readonly<
-  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: ActiveRollout) => Barred>
+  Record<Exclude<VersionVerdict, 'eligible'>, (version: string, rollout: RolloutRuntime) => Exclusion>
 > = {
-  'on-target': (version) => ({ rule: `runs ${version} already`, next: 'nothing: done' }),
+  'on-target': (version) => ({ rule: `already runs ${version}`, next: 'nothing: done' }),
   newer: (version, { firmware_version }) => ({
     rule: `is on ${version}, which is newer than ${firmware_version}`,
     next: 'nothing, unless the rollout allows a downgrade',
@@ -214,8 +222,8 @@ const VERSION_RULES: Readonly<
     next: 'nothing, until such a release is registered',
   }),
   unknown: () => ({
-    rule: 'has not said which version it runs',
-    next: 'nothing, until it does or the rollout includes unknown versions',
+    rule: 'has not reported its version',
+    next: 'nothing, until it reports one or the rollout includes unknown versions',
   }),
   'not-comparable': (version, { min_version }) => ({
     rule: `is on ${version}, which cannot be compared with the minimum ${min_version}`,
@@ -223,27 +231,34 @@ const VERSION_RULES: Readonly<
   }),
 };
 
-async function wrongVersion(sql: Sql, { version }: DeviceFacts, rollout: ActiveRollout): Promise<Barred | undefined> {
+async function explainVersion(
+  sql: Sql,
+  { version }: DeviceFacts,
+  rollout: RolloutRuntime,
+): Promise<Exclusion | undefined> {
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
   const policy = { allowDowngrade, includeUnknown };
-  const verdict = judgeVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
+  const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
   if (verdict === 'eligible') return undefined;
   if (verdict === 'below-minimum' && rollout.release_id !== null) {
     const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: minVersion };
-    const registered = await readRegisteredReleases(sql, rollout.device_model);
+    const registered = await loadRegisteredReleases(sql, rollout.device_model);
     if (chooseReleases([version], target, registered, policy).length > 0) return undefined;
   }
   return VERSION_RULES[verdict](version, rollout);
 }
 
-/** A member that may be updated and has not been claimed. @param missing why there is no release, where there is none */
-function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, now: Date): Explanation {
-  const { held_by: holder, won_by: winner } = device;
-  if (winner !== null) {
+/**
+ * Explains a device that may be updated and has not been assigned.
+ * @param missing why the release is missing; empty if it exists
+ */
+function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
+  const { held_by: holder, served_by: servedBy } = device;
+  if (servedBy !== null) {
     return {
-      rule: `was served by rollout "${winner.rollout}", which goes before this one`,
-      since: toDate(winner.since),
-      next: STAYS,
+      rule: `was updated by rollout "${servedBy.rollout}", which has a higher priority`,
+      since: toDate(servedBy.since),
+      next: NOT_FOR_DEVICE,
     };
   }
   if (rollout.aborted_at !== null) {
@@ -252,7 +267,7 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
   if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
   if (rollout.completed_at !== null) {
     return {
-      rule: 'joined when the rollout was complete',
+      rule: 'joined after the rollout was completed',
       since: rollout.completed_at,
       next: 'nothing, unless it is kept open',
     };
@@ -265,14 +280,14 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
     };
   }
   if (rollout.release_id === null) {
-    return { rule: missing, since: null, next: 'it goes on when the release is registered' };
+    return { rule: missing, since: null, next: 'it continues when the release is registered' };
   }
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
   }
   if (holder !== null) {
     const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
-    return { rule, since: toDate(holder.since), next: 'it is claimed when that has ended' };
+    return { rule, since: toDate(holder.since), next: 'it is assigned when that update has ended' };
   }
   if (rollout.stage_hash_cutoff !== null && device.hash > rollout.stage_hash_cutoff) {
     const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
@@ -281,6 +296,6 @@ function notYet(device: DeviceFacts, rollout: ActiveRollout, missing: string, no
   return {
     rule: 'may be updated',
     since: device.version_since,
-    next: 'it is claimed when the orchestrator looks next',
+    next: 'it is assigned by the next tick',
   };
 }

@@ -1,16 +1,16 @@
 import type { UpdateState } from '../policy/index.ts';
-import { nextOpening, readPlan } from '../policy/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
+import { nextOpening, parsePlan } from '../policy/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 
-/** Why a device is, or is not, on a rollout's version: the rule that decided, since when, and what happens next. */
+/** Why a device is, or is not, on a rollout's version: the rule that applies, since when, and what happens next. */
 export interface Explanation {
   readonly rule: string;
   readonly since: Date | null;
   readonly next: string;
 }
 
-/** Times are those of `to_jsonb`. */
+/** A device update; times are text as formatted by `to_jsonb`. */
 export interface UpdateFacts {
   readonly status: UpdateState;
   readonly attempt: number;
@@ -30,13 +30,13 @@ export interface UpdateFacts {
   readonly max_attempts: number;
 }
 
-export const ENDED = 'nothing: an aborted rollout does not go on';
+export const ENDED = 'nothing: an aborted rollout does not continue';
 
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
-export const at = (time: Date | string | null) => (time === null ? 'some time' : new Date(time).toISOString());
+export const at = (time: Date | string | null) => (time === null ? 'an unknown time' : new Date(time).toISOString());
 
-/** Why a device is where it is that the rollout has claimed. */
-export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: Date): Explanation {
+/** Explains the state of a device that the rollout has assigned. */
+export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now: Date): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
   if (update.late_success_at !== null) {
@@ -44,7 +44,7 @@ export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: 
     return { rule, since: toDate(update.late_success_at), next: 'nothing: it does not count as a failure' };
   }
   if (status === 'success' && update.completed_at !== null) {
-    const next = update.is_stepping_stone ? `it goes on to ${rollout.firmware_version}` : 'nothing: done';
+    const next = update.is_stepping_stone ? `it continues to ${rollout.firmware_version}` : 'nothing: done';
     return { rule: `runs ${what}`, since: toDate(update.booted_at ?? update.completed_at), next };
   }
   if (update.completed_at !== null) {
@@ -56,48 +56,51 @@ export function explainUpdate(update: UpdateFacts, rollout: ActiveRollout, now: 
       next: rollout.aborted_at === null ? next : ENDED,
     };
   }
-  if (status === 'pending') return explainOwed(update, what, rollout, now);
+  if (status === 'pending') return explainPending(update, what, rollout, now);
   const since = toDate(update.reported_at ?? update.sent_at);
   if (status === 'success' && update.booted_at !== null) {
     return {
       rule: `runs ${what}`,
       since: toDate(update.booted_at),
-      next: `final at ${at(update.deadline_at)}, if it stays up`,
+      next: `proven at ${at(update.deadline_at)}, if it stays up`,
     };
   }
   if (status === 'success') {
     const next = `it must report ${version} by ${at(update.deadline_at)}, or the update counts as failed`;
-    return { rule: `has written ${what} and must show that it boots`, since, next };
+    return { rule: `has installed ${what} and must show that it boots`, since, next };
   }
   const doing = status === 'sent' ? `was sent ${what}` : `is ${status} ${what}`;
   return {
     rule: `${doing} (attempt ${attempt} of ${update.max_attempts})`,
     since,
-    next: `without news the attempt ends at ${at(update.deadline_at)}`,
+    next: `without further reports the attempt ends at ${at(update.deadline_at)}`,
   };
 }
 
-function explainOwed(update: UpdateFacts, what: string, rollout: ActiveRollout, now: Date): Explanation {
+function explainPending(update: UpdateFacts, what: string, rollout: RolloutRuntime, now: Date): Explanation {
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
-  const owed = attempt === 0 ? `is owed ${what}` : `is owed ${what} again: attempt ${attempt} ended with "${reason}"`;
+  const pending =
+    attempt === 0
+      ? `has a pending update to ${what}`
+      : `has a pending retry of ${what}, because attempt ${attempt} ended with "${reason}"`;
   if (not_before !== null && new Date(not_before) > now) {
-    return { rule: owed, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
+    return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }
   if (unreachable_since !== null) {
     const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;
-    return { rule: `${owed}, and is not connected`, since: toDate(unreachable_since), next };
+    return { rule: `${pending}, and is not connected`, since: toDate(unreachable_since), next };
   }
-  return { rule: owed, since: toDate(created_at), next: whatHoldsSends(update, rollout, now) };
+  return { rule: pending, since: toDate(created_at), next: explainWait(update, rollout, now) };
 }
 
-function whatHoldsSends({ counts_as_started }: UpdateFacts, rollout: ActiveRollout, now: Date): string {
-  const plan = readPlan(rollout);
+function explainWait({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime, now: Date): string {
+  const plan = parsePlan(rollout);
   if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
     return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;
   }
   const { start_limit: allowed, started_count: starts } = rollout;
   if (allowed !== null && !counts_as_started && starts >= allowed) {
-    return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} begin, and is ${stateOf(rollout, now)}`;
+    return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} start, and is ${stateOf(rollout, now)}`;
   }
   return 'it is sent at once, or as soon as the limits of the rollout leave room';
 }

@@ -1,14 +1,14 @@
-import { BARS } from '../assignment/index.ts';
+import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import { chooseReleases, judgeVersion, readTarget, type VersionVerdict } from '../policy/index.ts';
-import { readRegisteredReleases, showRelease } from '../releases/index.ts';
-import type { ActiveRollout } from '../rollouts/index.ts';
-import { TARGET_CONDITION, targetValues } from '../targeting/index.ts';
+import { chooseReleases, evaluateVersion, parseTarget, type VersionVerdict } from '../policy/index.ts';
+import { getRelease, loadRegisteredReleases } from '../releases/index.ts';
+import type { RolloutRuntime } from '../rollouts/index.ts';
+import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** A rollout that may not exist yet. */
 export interface RolloutDraft
   extends Pick<
-    ActiveRollout,
+    RolloutRuntime,
     | 'firmware_version'
     | 'device_model'
     | 'target_type'
@@ -20,87 +20,90 @@ export interface RolloutDraft
   > {}
 
 export interface Preview {
-  /** Devices that the filter means. */
-  readonly members: number;
-  /** Of them: how many take part, by `rollout_percentage`. */
-  readonly participants: number;
-  /** Members that would be updated, those by way of another release included. */
+  /** Devices that match the filter. */
+  readonly matching: number;
+  /** Matching devices that `rollout_percentage` includes. */
+  readonly targeted: number;
+  /** Matching devices that would be updated, directly or through a stepping stone. */
   readonly willBeUpdated: number;
   readonly viaSteppingStone: number;
-  /** Why the others would not. */
+  /** Why the other matching devices would not be updated. */
   readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
-  /** Of those that would be updated: whom another rollout has claimed. */
+  /** Devices that would be updated but have an open update of another rollout. */
   readonly heldByOthers: readonly HeldDevices[];
 }
 
 export interface HeldDevices {
   readonly rollout: string;
-  /** Owed: this rollout takes them over; under way: it waits for them. */
-  readonly status: 'owed' | 'under way';
+  /** `pending`: this rollout takes them over. `under way`: it waits for them. */
+  readonly status: 'pending' | 'under way';
   readonly devices: number;
 }
 
-/** Why a command for a device with an id of this length would not fit its packet; undefined when it fits. */
+/** Says why a command for a device with an id of this length does not fit into its packet; undefined if it fits. */
 export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
 
-/** The id of a rollout that does not exist yet, for who compares ages. */
+/** The id of a rollout that does not exist yet: it is newer than every other. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
-/** What a rollout would do now, by the conditions and the policy that claim. @throws Error with the reason for a wrong target */
+/**
+ * Previews what a rollout would do now, with the same conditions and policy as an assignment.
+ * @throws Error with the reason if the target is invalid
+ */
 export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
-  const read = readTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
+  const read = parseTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
   if (!read.ok) throw new Error(read.reason);
-  const registered = await readRegisteredReleases(sql, draft.device_model);
+  const registered = await loadRegisteredReleases(sql, draft.device_model);
   const release = registered.find(({ version }) => version === draft.firmware_version);
   const missing = release === undefined ? await whyMissing(sql, draft) : '';
-  // A thousand fit into an answer of the Data API, with the longest names.
+  // A response of the Data API holds a thousand groups, even with the longest names.
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
-       w.name AS winner, d.revoked_at IS NOT NULL AS is_revoked,
-       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS begun, count(*)::integer AS devices
+       w.name AS blocked_by, d.revoked_at IS NOT NULL AS is_revoked,
+       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way, count(*)::integer AS devices
      FROM devices AS d
      LEFT JOIN LATERAL (
        SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-       WHERE u.device_id = d.device_id AND ${BARS} LIMIT 1) AS w ON true
+       WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} LIMIT 1) AS w ON true
      LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL
      LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
-     WHERE ${TARGET_CONDITION}
-     GROUP BY version, id_length, family, winner, holder, begun, is_revoked ORDER BY devices DESC LIMIT 1000`,
+     WHERE ${MATCHES_FILTER}
+     GROUP BY version, id_length, family, blocked_by, holder, is_under_way, is_revoked ORDER BY devices DESC LIMIT 1000`,
     { priority: draft.priority, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
-  const judged = groups.map((group) => {
+  const evaluated = groups.map((group) => {
     const [choice] = release === undefined ? [] : chooseReleases([group.version], release, registered, policy);
     const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined ? undefined : missing, fits);
-    return { ...group, reason, isStone: choice?.isSteppingStone ?? false };
+    return { ...group, reason, isSteppingStone: choice?.isSteppingStone ?? false };
   });
   const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
-  const members = count(groups);
-  const updated = judged.filter(({ reason }) => reason === undefined);
+  const matching = count(groups);
+  const updated = evaluated.filter(({ reason }) => reason === undefined);
   const reasons = new Map<string, number>();
-  for (const { reason, devices } of judged) {
+  for (const { reason, devices } of evaluated) {
     if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
   }
   return {
-    members,
-    participants: Math.ceil((count(groups.filter(({ is_revoked }) => !is_revoked)) * draft.rollout_percentage) / 100),
+    matching,
+    targeted: Math.ceil((count(groups.filter(({ is_revoked }) => !is_revoked)) * draft.rollout_percentage) / 100),
     willBeUpdated: count(updated),
-    viaSteppingStone: count(updated.filter(({ isStone }) => isStone)),
-    heldByOthers: heldAmong(updated),
+    viaSteppingStone: count(updated.filter(({ isSteppingStone }) => isSteppingStone)),
+    heldByOthers: summarizeHeld(updated),
     willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
   };
 }
 
 async function whyMissing(sql: Sql, { device_model: model, firmware_version: version }: RolloutDraft): Promise<string> {
-  const reason = (await showRelease(sql, model, version))?.revoked_reason;
+  const reason = (await getRelease(sql, model, version))?.revoked_reason;
   return reason ? `release ${version} was revoked: ${reason}` : `release ${version} is not registered for ${model}`;
 }
 
-function heldAmong(groups: readonly PreviewGroup[]): HeldDevices[] {
+function summarizeHeld(groups: readonly PreviewGroup[]): HeldDevices[] {
   const held = new Map<string, HeldDevices>();
-  for (const { holder, begun, devices } of groups) {
+  for (const { holder, is_under_way, devices } of groups) {
     if (holder === null) continue;
-    const status = begun ? 'under way' : 'owed';
+    const status = is_under_way ? 'under way' : 'pending';
     const before = held.get(`${status} ${holder}`)?.devices ?? 0;
     held.set(`${status} ${holder}`, { rollout: holder, status, devices: before + devices });
   }
@@ -111,39 +114,39 @@ interface PreviewGroup {
   readonly version: string;
   readonly id_length: number;
   readonly family: 'devices' | 'edge' | null;
-  readonly winner: string | null;
-  /** The rollout of its open update, and whether that has begun. */
+  readonly blocked_by: string | null;
+  /** The rollout of the device's open update, and whether a command of that update was sent. */
   readonly holder: string | null;
-  readonly begun: boolean | null;
+  readonly is_under_way: boolean | null;
   readonly is_revoked: boolean;
   readonly devices: number;
 }
 
 function whyNot(
-  { version, id_length, family, winner, is_revoked }: PreviewGroup,
+  { version, id_length, family, blocked_by, is_revoked }: PreviewGroup,
   draft: RolloutDraft,
   minVersion: string | null,
-  /** Undefined where a release is there for it. */
+  /** Why the release is missing; undefined if there is a release for the device. */
   missing: string | undefined,
   fits: FitsCheck,
 ): string | undefined {
   if (is_revoked) return 'its identity was revoked';
   if (missing !== undefined) {
     const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
-    const verdict = judgeVersion(version, { ...policy, target: draft.firmware_version });
+    const verdict = evaluateVersion(version, { ...policy, target: draft.firmware_version });
     if (verdict === 'eligible') return missing;
     return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
   }
-  if (winner !== null) return `held by rollout "${winner}", which goes before this one`;
+  if (blocked_by !== null) return `kept by rollout "${blocked_by}", which has a higher priority`;
   return fits(id_length, family);
 }
 
 const PREVIEW_REASONS: Readonly<
   Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>
 > = {
-  'on-target': (target) => `on ${target} already`,
+  'on-target': (target) => `already on ${target}`,
   newer: (target) => `newer than ${target}`,
   'below-minimum': (_, minimum) => `below ${minimum}, and no registered release leads there`,
-  unknown: () => 'version unknown',
+  unknown: () => 'unknown version',
   'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
 };

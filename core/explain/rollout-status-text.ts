@@ -1,69 +1,69 @@
-import { walkOf } from '../assignment/index.ts';
+import { scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import { decideRollout, describeDecision, readPlan, readTarget, uploadKey } from '../policy/index.ts';
-import { findRejection, readSteppingStones } from '../releases/index.ts';
-import { type ActiveRollout, gatesOf, numbersOf, readRollout } from '../rollouts/index.ts';
-import { TARGET_CONDITION, targetValues } from '../targeting/index.ts';
+import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
+import { findRejection, loadSteppingStones } from '../releases/index.ts';
+import { gatesOf, loadRolloutRuntime, numbersOf, type RolloutRuntime } from '../rollouts/index.ts';
+import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
-/** What a rollout does or waits for now, as a phrase; null where there is no such rollout. */
+/** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
 export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
-  const rollout = await readRollout(sql, rolloutId);
+  const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
-  if (rollout.stage_hash_cutoff === null && !(await meansAnybody(sql, rollout)))
-    return 'waiting: no device is what it is for';
-  // Devices that are to be tried again are claimed first, and then stand in the numbers.
+  if (rollout.stage_hash_cutoff === null && !(await hasTargets(sql, rollout)))
+    return 'waiting: no device matches its target';
+  // A new scan assigns retried devices first; until then the numbers do not include them.
   if (
-    walkOf(rollout, await readSteppingStones(sql, rollout), now).basis !== rollout.scan_fingerprint &&
+    scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).fingerprint !== rollout.scan_fingerprint &&
     rollout.scan_fingerprint !== null
   )
-    return 'about to look at its devices anew';
-  return stateOf(rollout, now) + (await describeSurvivors(sql, rolloutId));
+    return 'about to scan its devices again';
+  return stateOf(rollout, now) + (await describeOnProbation(sql, rolloutId));
 }
 
-/** True also where the filter is wrong, which is said otherwise. */
-async function meansAnybody(sql: Sql, rollout: ActiveRollout): Promise<boolean> {
+/** Also true if the filter is invalid, which is reported elsewhere. */
+async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
-  const read = readTarget(type, filter, share);
+  const read = parseTarget(type, filter, share);
   if (!read.ok) return true;
   const [row] = await sql.query<{ any: boolean }>(
-    `SELECT EXISTS (SELECT FROM devices AS d WHERE ${TARGET_CONDITION}) AS any`,
+    `SELECT EXISTS (SELECT FROM devices AS d WHERE ${MATCHES_FILTER}) AS any`,
     targetValues(model, read.target),
   );
   return row?.any ?? true;
 }
 
-/** What is up already and is only waited for. */
-async function describeSurvivors(sql: Sql, rolloutId: number): Promise<string> {
+/** Describes the devices on probation; empty if there are none. */
+async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string> {
   const [row] = await sql.query<{ devices: number; first: Date | null }>(
     `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
      WHERE rollout_id = :rollout AND completed_at IS NULL AND status = 'success' AND booted_at IS NOT NULL
-       -- Where there is none, no index need be read to find that.
+       -- Avoids reading an index if no device is on probation.
        AND (SELECT sum(updates) FROM update_counts WHERE rollout_id = :rollout AND state = 'on_probation') > 0`,
     { rollout: rolloutId },
   );
   if (!row?.first) return '';
-  return `; ${row.devices} run${row.devices === 1 ? 's' : ''} it already and must stay up until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
+  return `; ${row.devices} on probation until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
 }
 
-/** What a rollout whose release is there does or waits for now, as a phrase. */
-export function stateOf(rollout: ActiveRollout, now: Date): string {
-  if (rollout.stage_hash_cutoff === null) return 'about to begin';
-  const plan = readPlan(rollout);
+/** What a rollout whose release is registered is doing or waiting for, as a phrase. */
+export function stateOf(rollout: RolloutRuntime, now: Date): string {
+  if (rollout.stage_hash_cutoff === null) return 'about to start';
+  const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
   const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
-  if (rollout.has_open) return 'waiting for the devices that were claimed to end';
+  if (rollout.has_open) return 'waiting for the assigned devices to finish';
   return rollout.keep_open
-    ? 'open for devices that join'
-    : 'about to complete, unless another rollout holds a device of it';
+    ? 'open for devices that join later'
+    : 'about to complete, unless another rollout has an open update of one of its devices';
 }
 
-/** Uploads of all times. */
+/** Matches uploads of any time. */
 const EVER = '-infinity';
 
-/** Why the release of a rollout is not there, as far as is known. */
-export async function describeMissing(sql: Sql, rollout: ActiveRollout): Promise<string> {
+/** Says why the release of a rollout is missing, as far as known. */
+export async function describeMissing(sql: Sql, rollout: RolloutRuntime): Promise<string> {
   const { firmware_version: version, device_model: model } = rollout;
   const rejection = await findRejection(sql, uploadKey(version, model), EVER);
   const missing = `no release ${version} is registered for ${model}`;

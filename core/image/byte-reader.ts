@@ -1,12 +1,12 @@
-/** Sees every byte of the file once, in order, as it is taken. */
+/** Receives every byte of the file once, in order, as it is taken. */
 export type Observer = (chunk: Buffer, offset: number) => void;
 
-/** Held at most of the file: more than any peek, and large enough that tiny chunks cost little. */
+/** Size of the buffer in bytes: more than any peek, and large enough that tiny chunks cost little. */
 const CAPACITY = 80 * 1024;
 
 /**
- * Reads a stream in the pieces that a format has. It holds one fixed buffer, however large the file is and however it
- * is cut into chunks, and keeps no reference to a chunk past the next one.
+ * Reads a stream in pieces of the sizes that a format asks for. Uses one buffer of fixed size, however large the file
+ * and its chunks are, and keeps no reference to a chunk after the next one arrives.
  */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
@@ -18,12 +18,12 @@ export class ByteReader {
   #carry: Buffer = Buffer.alloc(0);
   #received = 0;
   #ended = false;
-  /** Of the next byte that will be taken. */
+  /** Offset of the next byte to take. */
   offset = 0;
-  /** The stream held more bytes than the limit; it was left there. */
+  /** True if the stream held more bytes than the limit; reading stopped there. */
   overflowed = false;
 
-  /** @param limit bytes after which the stream is left, whatever it still holds */
+  /** @param limit bytes after which reading stops, even if the stream holds more */
   constructor(chunks: AsyncIterable<Uint8Array>, limit: number) {
     this.#source = chunks[Symbol.asyncIterator]();
     this.#limit = limit;
@@ -33,20 +33,23 @@ export class ByteReader {
     this.#observers.push(observer);
   }
 
-  /** A copy of the next bytes, at most `count` (up to 16 KiB), without taking them; fewer only at the end of the file. */
+  /** Copies the next bytes without taking them: `count` (at most 16 KiB), or fewer at the end of the file. */
   async peek(count: number): Promise<Buffer> {
     if (this.#end - this.#start < count) await this.#fill();
     return Buffer.from(this.#buffer.subarray(this.#start, Math.min(this.#end, this.#start + count)));
   }
 
-  /** The next `count` bytes; fewer only at the end of the file. */
+  /** Takes the next `count` bytes, or fewer at the end of the file. */
   async take(count: number): Promise<Buffer> {
     const bytes = await this.peek(count);
     await this.each(bytes.length, () => {});
     return bytes;
   }
 
-  /** Passes the next `count` bytes on as they come; a chunk is valid only during the call. @returns how many there were */
+  /**
+   * Passes the next `count` bytes on in chunks, each valid only during the call.
+   * @returns the number of bytes passed
+   */
   async each(count: number, pass: (chunk: Buffer) => void): Promise<number> {
     let left = count;
     while (left > 0) {
@@ -62,7 +65,7 @@ export class ByteReader {
     return count - left;
   }
 
-  /** Takes what is left, so that the observers have seen the whole file. */
+  /** Takes the remaining bytes, so that the observers receive the whole file. */
   async drain(): Promise<void> {
     await this.each(Number.POSITIVE_INFINITY, () => {});
   }

@@ -1,16 +1,19 @@
-/** A chip as Espressif's image header names it. */
+/** A chip, named as in Espressif's image header. */
 export interface Chip {
   readonly name: string;
   /** `chip_id` of the header (esp_app_format.h, esptool targets); the ESP8266 has none. */
   readonly id: number | null;
   /** Load addresses that are mapped from flash, end exclusive (soc.h: SOC_DROM_*, SOC_IROM_*; esptool MEMORY_MAP). */
   readonly flashWindows: readonly (readonly [start: number, end: number])[];
-  /** The smallest MMU page the chip can be built for (soc_caps.h, SOC_MMU_PAGE_SIZE_CONFIGURABLE); {@link MAX_PAGE_BYTES} where it is fixed. */
+  /**
+   * The smallest MMU page that the chip can be built for (soc_caps.h, SOC_MMU_PAGE_SIZE_CONFIGURABLE); {@link
+   * MAX_PAGE_BYTES} if the size is fixed.
+   */
   readonly minPageBytes: number;
 }
 
 const KB = 1024;
-/** The MMU page of every chip by default, and of most chips always. */
+/** The default MMU page of every chip, and the only one of most chips. */
 export const MAX_PAGE_BYTES = 64 * KB;
 
 const chip = (id: number | null, name: string, minPageKb: number, ...flashWindows: [number, number][]): Chip => ({
@@ -47,7 +50,10 @@ export const chipById = (id: number): Chip | undefined => CHIPS.find((candidate)
 export const isFlashMapped = ({ flashWindows }: Chip, loadAddress: number): boolean =>
   flashWindows.some(([start, end]) => loadAddress >= start && loadAddress < end);
 
-/** Where the ESP8266 loads segments to: RAM, IRAM (the Arduino boot loader's 4010F000 included) and mapped flash. */
+/**
+ * Addresses to which the ESP8266 loads segments: RAM, IRAM (including 4010F000 of the Arduino bootloader) and mapped
+ * flash.
+ */
 const ESP8266_LOAD_WINDOWS = [
   [0x3ffe8000, 0x40000000],
   [0x40100000, 0x40110000],
@@ -55,18 +61,18 @@ const ESP8266_LOAD_WINDOWS = [
 ] as const;
 
 /**
- * Whether the 32 bits at offset 8 of an image make it one for the ESP8266: there they are the first segment's load
- * address, on the ESP32 family the pins of the flash chip, which are never in these ranges.
+ * True if the 32 bits at offset 8 of an image show that it is for the ESP8266: there they are the load address of the
+ * first segment. On the ESP32 family they are the pins of the flash chip, which never have values in these ranges.
  */
 export const isEsp8266LoadAddress = (address: number): boolean =>
   ESP8266_LOAD_WINDOWS.some(([start, end]) => address >= start && address < end);
 
-/** A word of the name that could be the variant of an ESP32, known to us or not: `s3`, `c61`, `h9`. */
+/** A part of a name that could be a variant of the ESP32, known to this service or not: `s3`, `c61`, `h9`. */
 const VARIANT = /^[cehps]\d/;
 
 /**
- * The chip that a device model's name states by one of its words: `esp32-s3`, `esp32s3-van`, `esp32`, `esp8266-wired`.
- * Undefined for a name that states none (`lilygo-t-display-s3`), an unknown one (`esp32-s9`), or two.
+ * The chip that one word of a device model's name states: `esp32-s3`, `esp32s3-van`, `esp32`, `esp8266-wired`.
+ * Undefined if the name states no chip (`lilygo-t-display-s3`), an unknown one (`esp32-s9`), or two.
  */
 export function chipOfModelName(model: string): string | undefined {
   const words = model.toLowerCase().split(/[^a-z0-9]+/);

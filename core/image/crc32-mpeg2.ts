@@ -4,13 +4,14 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
-/** Before the first byte. */
+/** The CRC of no bytes. */
 export const CRC32_MPEG2_START = 0xffffffff;
 
 /**
- * CRC-32/MPEG-2: the polynomial of zlib's CRC-32, but most significant bit first and without a final inversion, so that
- * zlib cannot calculate it. The ESP8266's Arduino core stamps it into its images (tools/elf2bin.py, crc8266).
- * @param crc of the bytes before these @returns an unsigned 32-bit number
+ * CRC-32/MPEG-2: the polynomial of zlib's CRC-32, but most significant bit first and without a final inversion, so zlib
+ * cannot calculate it. The ESP8266's Arduino core writes it into its images (tools/elf2bin.py, crc8266).
+ * @param crc of the preceding bytes
+ * @returns an unsigned 32-bit number
  */
 export function crc32Mpeg2(bytes: Uint8Array, crc: number): number {
   let value = crc;

@@ -3,22 +3,24 @@ export interface AppDescriptor {
   readonly version: string;
   readonly projectName: string;
   readonly idfVersion: string;
-  /** Of the build; in Arduino builds of the core, not of the sketch. Empty where the build left it out. */
+  /**
+   * Date of the build. In Arduino builds it is the date of the core, not of the sketch. Empty if the build omitted it.
+   */
   readonly date: string;
   readonly time: string;
-  /** SHA-256 of the ELF file: the build's identity. */
+  /** SHA-256 of the ELF file, which identifies the build. */
   readonly elfSha256: string;
   /** Anti-rollback counter. */
   readonly secureVersion: number;
   readonly minEfuseBlockRevision: number;
   readonly maxEfuseBlockRevision: number;
-  /** log2 of the MMU page; 0 where the build did not record it (before ESP-IDF 5.4). */
+  /** log2 of the MMU page; 0 if the build did not record it (before ESP-IDF 5.4). */
   readonly mmuPageSize: number;
-  /** 0 where the build did not record it (before ESP-IDF 6.1). */
+  /** 0 if the build did not record it (before ESP-IDF 6.1). */
   readonly spiFlashMode: number;
 }
 
-/** What a second-stage boot loader says of itself (esp_bootloader_desc_t, from ESP-IDF 5.2). */
+/** The description of a second-stage bootloader (esp_bootloader_desc_t, from ESP-IDF 5.2). */
 export interface BootloaderDescriptor {
   readonly secureVersion: number;
   readonly version: number;
@@ -32,7 +34,10 @@ const MAGIC = 0xabcd5432;
 const BOOTLOADER_BYTES = 80;
 const BOOTLOADER_MAGIC = 0x50;
 
-/** @param bytes the first 256 bytes of segment 0; null where they are no description */
+/**
+ * @param bytes the first 256 bytes of segment 0
+ * @returns null if they are not a description
+ */
 export function readDescriptor(bytes: Buffer): AppDescriptor | null {
   if (bytes.length < DESCRIPTOR_BYTES || bytes.readUInt32LE(0) !== MAGIC) return null;
   return {
@@ -50,7 +55,7 @@ export function readDescriptor(bytes: Buffer): AppDescriptor | null {
   };
 }
 
-/** Means something only where no segment is mapped from flash: its magic is a single byte. */
+/** Valid only if no segment is mapped from flash, because the magic is a single byte. */
 export function readBootloaderDescriptor(bytes: Buffer): BootloaderDescriptor | null {
   if (bytes.length < BOOTLOADER_BYTES || bytes[0] !== BOOTLOADER_MAGIC) return null;
   const idfVersion = text(bytes, 8, 32);
@@ -63,7 +68,7 @@ export function readBootloaderDescriptor(bytes: Buffer): BootloaderDescriptor | 
   };
 }
 
-/** Ends at the first NUL, of which there may be none; whatever is not printable ASCII is shown as `?`. */
+/** Reads text up to the first NUL, if there is one. Characters that are not printable ASCII become `?`. */
 function text(bytes: Buffer, offset: number, length: number): string {
   const field = bytes.subarray(offset, offset + length);
   const end = field.indexOf(0);

@@ -1,25 +1,28 @@
 import { createVerify, type Verify, verify } from 'node:crypto';
-import { type PublicKey, readPublicKey } from './public-keys.ts';
+import { type PublicKey, parsePublicKey } from './public-keys.ts';
 
-/** What a file of {@link MAX_SIGNATURE_BYTES} or fewer beside an upload turned out to be. */
+/** Verifies a detached signature while the image is being read. */
 export interface DetachedSignature {
-  /** Passes the chunks of the image on and sees them. */
+  /** Reads the chunks of the image and passes them on. */
   watch(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
-  /** Which trusted key made it, once the image has gone by. @param sha256 of the image, in hex */
+  /**
+   * The trusted key that made the signature, after the whole image was read; undefined if there is none.
+   * @param sha256 of the image, in hex
+   */
   signer(sha256: string): PublicKey | undefined;
 }
 
-/** More than an ECDSA P-256 signature in DER (at most 72) or an Ed25519 signature (64) has. */
+/** Longer than an ECDSA P-256 signature in DER (at most 72 bytes) or an Ed25519 signature (64 bytes). */
 export const MAX_SIGNATURE_BYTES = 1_024;
 
 /**
- * A signature that lies beside its image: ECDSA P-256 over the SHA-256 of the file, in DER (`openssl dgst -sha256 -sign`,
- * or a key management service that is given the digest), or Ed25519 over the 32 bytes of that SHA-256 as a message (an
- * Ed25519 signature needs its whole message at once, and an image is only seen going by).
+ * A signature in a file beside its image: ECDSA P-256 over the SHA-256 of the file, in DER (`openssl dgst -sha256
+ * -sign`, or a key management service that is given the digest), or Ed25519 with the 32 bytes of that SHA-256 as the
+ * message. An Ed25519 signature needs its whole message at once, and the image is streamed.
  * @param trusted public keys in PEM
  */
 export function detachedSignature(signature: Uint8Array, trusted: readonly string[]): DetachedSignature {
-  const candidates = trusted.map(readPublicKey).map((publicKey) => ({ publicKey, verifier: createVerify('sha256') }));
+  const candidates = trusted.map(parsePublicKey).map((publicKey) => ({ publicKey, verifier: createVerify('sha256') }));
   return {
     async *watch(chunks) {
       for await (const chunk of chunks) {

@@ -26,10 +26,10 @@ export interface Esp32Options {
 }
 
 /**
- * Reads an image of the ESP32 family to the end of the file: header, segments, checksum, hash, and what follows
+ * Reads an image of the ESP32 family to the end of the file: header, segments, checksum, hash and trailing bytes
  * (ESP-IDF, esp_image_format.c).
  * @param sha256 of the file so far
- * @throws Refusal where it is not whole
+ * @throws Refusal if the image is incomplete or damaged
  */
 export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32Options): Promise<Reading> {
   const partsFrom = watchForFlashParts(reader);
@@ -62,7 +62,7 @@ export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32
     signature: signature.kind,
     signatureBlocks: signature.blocks,
   };
-  const judge = () => {
+  const validate = () => {
     refuseFlashImage(trailing.offset, partsFrom(trailing.offset), chip.name);
     refuseKind(image);
     refuseMisaligned(segments, chip, image.descriptor);
@@ -70,7 +70,7 @@ export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32
     if (signature.kind === 'none') refuseTrailing(trailing);
     if (signature.refusal !== undefined) throw signature.refusal;
   };
-  return { image, judge, warnings: [...warningsOf(image), ...trailingWarnings(trailing)] };
+  return { image, validate, warnings: [...warningsOf(image), ...trailingWarnings(trailing)] };
 }
 
 function readHeader(header: Buffer): ExtendedHeader & { readonly chip: Chip } {
@@ -107,11 +107,11 @@ interface Signature {
   readonly refusal?: Refusal;
 }
 
-/** The refusal of a damaged signature waits: what kind of image it is comes first. */
+/** Does not throw for a damaged signature, because the kind of image is checked first. */
 function readSignature(trailing: Trailing, signed: SignedBytes, chip: Chip): Signature {
   const { sector } = trailing;
   if (sector === undefined || !isSignatureSector(sector)) {
-    // Only the first ESP32 has secure boot v1.
+    // Only the original ESP32 has secure boot v1.
     return { kind: chip.name === 'ESP32' && isV1Signature(trailing) ? 'secure-boot-v1' : 'none', blocks: [] };
   }
   try {
@@ -127,15 +127,17 @@ function refuseKind({ segments, bootloader }: ParsedImage): void {
   if (bootloader !== null)
     throw new Refusal(
       'BOOTLOADER_IMAGE',
-      `this is a second-stage boot loader (descriptor, idf ${bootloader.idfVersion}); ${UPLOAD_APP_BINARY}`,
+      `this is a second-stage bootloader (descriptor, idf ${bootloader.idfVersion}); ${UPLOAD_APP_BINARY}`,
     );
   throw new Refusal(
     'NO_FLASH_SEGMENTS',
-    `no segment lies in mapped flash: this is a boot loader or RAM-only build; ${UPLOAD_APP_BINARY}`,
+    `no segment lies in mapped flash: this is a bootloader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
 }
 
-/** The chip maps whole pages: a segment must lie in its page of the file as it does in its page of memory. */
+/**
+ * The chip maps whole pages, so a segment must have the same offset in its page of the file and in its page of memory.
+ */
 function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: AppDescriptor | null): void {
   const recorded = 2 ** (descriptor?.mmuPageSize ?? 0);
   const page = recorded >= chip.minPageBytes && recorded <= MAX_PAGE_BYTES ? recorded : chip.minPageBytes;
@@ -148,29 +150,29 @@ function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: 
   });
 }
 
-/** Where the page size can be chosen, the boot loader itself refuses an image that does not state it. */
+/** If the page size is configurable, the bootloader itself refuses an image that does not state it. */
 function refuseWithoutDescriptor(chip: Chip, allowed = false): void {
   const needed = chip.minPageBytes < MAX_PAGE_BYTES;
   if (allowed && !needed) return;
   const remedy = needed
-    ? `boot loaders of the ${chip.name} refuse such an image; build it with ESP-IDF 3.3 or later`
-    : 'if it is meant, the setting allowWithoutDescriptor of the model accepts it';
+    ? `bootloaders of the ${chip.name} refuse such an image; build it with ESP-IDF 3.3 or later`
+    : 'if that is intended, set allowWithoutDescriptor for the model';
   throw new Refusal(
     'NO_APP_DESCRIPTOR',
     `the image has no application description (Arduino core 1.x, ESP-IDF before 3.3 or a bare-metal build); ${remedy}`,
   );
 }
 
-/** The version that the Arduino core's builder writes is that of the core, the same for every sketch. */
+/** The version that the Arduino core's builder writes is that of the core, so it is the same for every sketch. */
 const ARDUINO_PROJECT = 'arduino-lib-builder';
 
 function warningsOf({ appendedSha256, descriptor }: ParsedImage): Warning[] {
   const warnings: Warning[] = [];
   const warn = (code: string, message: string) => warnings.push({ code, message });
   if (appendedSha256 === null) warn('NO_APPENDED_HASH', 'only a one-byte checksum protects the image on the device');
-  if (descriptor === null) warn('NO_APP_DESCRIPTOR', 'the image does not say what it is: neither project nor version');
+  if (descriptor === null) warn('NO_APP_DESCRIPTOR', 'the image states neither project nor version');
   else if (descriptor.projectName === ARDUINO_PROJECT)
     warn('ARDUINO_DESCRIPTOR', 'project and version in the image are those of the Arduino core');
-  else if (descriptor.version === '') warn('EMPTY_VERSION', 'the image states no version of its own');
+  else if (descriptor.version === '') warn('EMPTY_VERSION', 'the image does not state a version');
   return warnings;
 }

@@ -11,13 +11,13 @@ import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
 const HEADER_BYTES = 8;
 const SHA256_BYTES = 32;
 const KB = 1024;
-/** Arduino files hold the boot loader first, filled up with AA, and the application here. */
+/** Arduino files start with the bootloader, padded with AA; the application is at this offset. */
 const ARDUINO_APP_AT = 0x1000;
-/** The first eight bytes of its first segment: the file's length and its CRC, both zero when they were calculated. */
+/** The first eight bytes of its first segment: length and CRC of the file, calculated with both as zero. */
 const STAMP_AT = ARDUINO_APP_AT + HEADER_BYTES + 8;
 const STAMP_BYTES = 8;
 
-/** The size field of the header is no power of two here (esptool, targets/esp8266.py). */
+/** The size field of the header does not encode a power of two on this chip (esptool, targets/esp8266.py). */
 const FLASH_KB = [512, 256, 1024, 2048, 4096, 2048, 4096, undefined, 8192, 16384];
 
 export function refuseEsp8266(loadAddress: number): Refusal {
@@ -29,9 +29,9 @@ export function refuseEsp8266(loadAddress: number): Refusal {
 
 /**
  * Reads an ESP8266 image to the end of the file: an 8-byte header, segments, a checksum. The RTOS SDK appends a SHA-256
- * that no flag announces; Arduino puts a boot loader before the application (tools/elf2bin.py of its core).
+ * that no flag announces; Arduino puts a bootloader before the application (tools/elf2bin.py of its core).
  * @param sha256 of the file so far
- * @throws Refusal where it is not whole
+ * @throws Refusal if the image is incomplete or damaged
  */
 export async function readEsp8266(reader: ByteReader, sha256: Hash, sizeBytes: number): Promise<Reading> {
   const partsFrom = watchForFlashParts(reader);
@@ -67,7 +67,7 @@ export async function readEsp8266(reader: ByteReader, sha256: Hash, sizeBytes: n
       signature: 'none',
       signatureBlocks: [],
     },
-    judge: () => {
+    validate: () => {
       refuseFlashImage(trailing.offset, partsFrom(trailing.offset), ESP8266);
       refuseWithoutFlash(body);
       refuseTrailing(trailing);
@@ -105,8 +105,8 @@ async function readArduinoApp(reader: ByteReader, { body }: { readonly body: Ima
 }
 
 /**
- * Newer cores put the stamp over zeros after they have calculated the checksum; older ones have code there. Undefined
- * for those.
+ * Newer cores write the stamp over zeros after they have calculated the checksum. Older cores have code there.
+ * @returns undefined for an image of an older core
  */
 function readStamp({ firstBytes, checksum }: ImageBody) {
   if (firstBytes.length < STAMP_BYTES) return undefined;
@@ -117,7 +117,7 @@ function readStamp({ firstBytes, checksum }: ImageBody) {
   return stamped ? { checksum: { offset, stored, calculated }, length, crc: firstBytes.readUInt32LE(4) } : undefined;
 }
 
-/** CRC of the file so far, with the stamp as zeros. */
+/** CRC of the file so far, with zeros in place of the stamp. */
 function watchArduinoCrc(reader: ByteReader): () => number {
   let crc = CRC32_MPEG2_START;
   const zeros = Buffer.alloc(STAMP_BYTES);
@@ -131,7 +131,7 @@ function watchArduinoCrc(reader: ByteReader): () => number {
   return () => crc;
 }
 
-/** The hash that the RTOS SDK appends shows only in that it fits, or in that nothing else is 32 bytes long. */
+/** The SHA-256 appended by the RTOS SDK is recognized only if it matches, or if exactly 32 bytes are left. */
 async function readUnannouncedHash(reader: ByteReader, sha256: Hash): Promise<CheckValue<string> | null> {
   const next = await reader.peek(SHA256_BYTES + 1);
   const calculated = sha256.copy().digest();
@@ -147,7 +147,7 @@ function refuseWithoutFlash(body: ImageBody): void {
   if (hasFlash(body)) return;
   throw new Refusal(
     'NO_FLASH_SEGMENTS',
-    `no segment lies in mapped flash: this is an ESP8266 boot loader or RAM-only build; ${UPLOAD_APP_BINARY}`,
+    `no segment lies in mapped flash: this is an ESP8266 bootloader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
 }
 

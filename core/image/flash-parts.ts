@@ -8,7 +8,7 @@ const TABLE_SEARCH_END = 0x20000;
 const SECTOR = 0x1000;
 const APP_ALIGNMENT = 0x10000;
 const ENTRY_BYTES = 32;
-/** Enough of a place to see an image header with its description. */
+/** Enough bytes for an image header with its description. */
 const SAMPLE_BYTES = DESCRIPTOR_OFFSET + DESCRIPTOR_BYTES;
 
 export interface AppInside {
@@ -18,16 +18,16 @@ export interface AppInside {
   readonly version: string;
 }
 
-/** What only a whole flash image has, behind its first image. */
+/** Parts that only an image of a whole flash contains, after its first image. */
 export interface FlashParts {
   readonly partitionTableAt: number | undefined;
   readonly app: AppInside | undefined;
 }
 
 /**
- * Watches the file go by for a partition table and for applications: at most 32 + 256 places of a 16 MiB file, of each
- * only its first bytes.
- * @returns what was found from an offset on, to be asked at the end of the file
+ * Looks for a partition table and for applications while the file is being read: at most 32 + 256 places of a 16 MiB
+ * file, and only the first bytes of each.
+ * @returns a function for the end of the file, which gives the parts from an offset on
  */
 export function watchForFlashParts(reader: ByteReader): (from: number) => FlashParts {
   const tables: number[] = [];
@@ -47,7 +47,7 @@ export function watchForFlashParts(reader: ByteReader): (from: number) => FlashP
     }
   });
   return (from) => {
-    // The last place may have been cut short by the end of the file.
+    // The end of the file may have cut the last place short.
     if (sample.length < SAMPLE_BYTES) look();
     return {
       partitionTableAt: tables.find((at) => at >= from),
@@ -56,7 +56,7 @@ export function watchForFlashParts(reader: ByteReader): (from: number) => FlashP
   };
 }
 
-/** The parts of a chunk that lie at a place worth a look, in order. */
+/** The parts of a chunk that lie at a place to examine, in order. */
 function* placesIn(chunk: Buffer, offset: number): Generator<{ at: number; bytes: Buffer }> {
   const end = offset + chunk.length;
   let at = Math.floor(offset / SECTOR) * SECTOR;
@@ -69,7 +69,10 @@ function* placesIn(chunk: Buffer, offset: number): Generator<{ at: number; bytes
   }
 }
 
-/** One entry of a partition table (gen_esp32part.py): magic AA 50, a known type, offset in whole sectors, some size. */
+/**
+ * True for an entry of a partition table (gen_esp32part.py): magic AA 50, a known type, an offset in whole sectors, a
+ * size.
+ */
 export function isPartitionEntry(bytes: Buffer): boolean {
   if (bytes.length < ENTRY_BYTES || bytes[0] !== 0xaa || bytes[1] !== 0x50) return false;
   const type = bytes.readUInt8(2);
@@ -84,7 +87,7 @@ function readApp(offset: number, bytes: Buffer): AppInside | undefined {
   return { offset, chip, project: descriptor?.projectName ?? '', version: descriptor?.version ?? '' };
 }
 
-/** The chip that the header of an image names; undefined where the bytes are no header. */
+/** The chip named in the header of an image; undefined if the bytes are not a header. */
 function chipOfImage(bytes: Buffer): string | undefined {
   const segmentCount = bytes.readUInt8(1);
   if (bytes[0] !== 0xe9 || segmentCount < 1 || segmentCount > 16) return undefined;
@@ -93,13 +96,13 @@ function chipOfImage(bytes: Buffer): string | undefined {
   return plausible ? chipById(bytes.readUInt16LE(12))?.name : undefined;
 }
 
-/** @throws Refusal where an image for the chip is followed by the rest of a flash */
+/** @throws Refusal if an image for the chip is followed by the rest of a flash */
 export function refuseFlashImage(imageEnd: number, { partitionTableAt, app }: FlashParts, chip: string): void {
   if (partitionTableAt === undefined && app?.chip !== chip) return;
   throw mergedImage(`image at 0 ends ${hex(imageEnd)}`, { partitionTableAt, app });
 }
 
-/** Names the application inside: the uploader has the right firmware in the wrong wrapper. */
+/** The refusal names the application inside, because the uploader has the right firmware in the wrong kind of file. */
 export function mergedImage(start: string, { partitionTableAt, app }: FlashParts): Refusal {
   const table = partitionTableAt === undefined ? '' : `, partition table at ${hex(partitionTableAt)}`;
   const label = app === undefined ? '' : [app.project, app.version].filter(Boolean).join(' ');
@@ -107,6 +110,6 @@ export function mergedImage(start: string, { partitionTableAt, app }: FlashParts
     app === undefined ? '' : `; the application in it is at ${hex(app.offset)}${label === '' ? '' : ` (${label})`}`;
   return new Refusal(
     'MERGED_FLASH_IMAGE',
-    `this is a full flash image (${start}${table}), for a cable and not for an update${inside}; ${UPLOAD_APP_BINARY}`,
+    `this is a full flash image for serial flashing, not OTA (${start}${table})${inside}; ${UPLOAD_APP_BINARY}`,
   );
 }

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { isPartitionEntry } from './flash-parts.ts';
 import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
 
-/** How much of a file's beginning the signatures below look at. */
+/** How many bytes from the start of a file the checks below need. */
 export const HEAD_BYTES = 0x2000 + 32;
 
 const SECTOR_BYTES = 4096;
@@ -29,7 +29,7 @@ const UF2_FAMILIES: Readonly<Record<number, string>> = {
 };
 
 /**
- * Recognises what people upload by mistake, so that the message can name it.
+ * Recognizes files that people upload by mistake, so that the message can name them.
  * @param head the first {@link HEAD_BYTES} of the file, or all of it
  * @throws Refusal that says what the file is
  */
@@ -54,7 +54,7 @@ function refuseBuildProducts(head: Buffer): void {
 
 function uf2Family(head: Buffer): string {
   const hasFamily = (u32(head, 8) & 0x2000) !== 0 && head.length >= 32;
-  return hasFamily ? `family ${UF2_FAMILIES[u32(head, 28)] ?? hex(u32(head, 28))}` : 'of no family';
+  return hasFamily ? `family ${UF2_FAMILIES[u32(head, 28)] ?? hex(u32(head, 28))}` : 'without a family';
 }
 
 function refuseArchives(head: Buffer): void {
@@ -102,14 +102,14 @@ function otadataSequence(head: Buffer, sizeBytes: number): number | undefined {
   return undefined;
 }
 
-/** @throws Refusal where the first byte is not that of an image for any ESP32 */
+/** @throws Refusal if the first byte is not that of an image for any ESP32 */
 export function refuseMagic(head: Buffer, sizeBytes: number): void {
   const magic = head[0] ?? 0;
   if (magic === 0xe9) return;
   if (magic === 0xea && head[1] === 4) {
     throw new Refusal(
       'ESP8266_V2',
-      'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not serve; build for the RTOS SDK or Arduino',
+      'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not support; build for the RTOS SDK or Arduino',
     );
   }
   throw new Refusal(
@@ -118,14 +118,14 @@ export function refuseMagic(head: Buffer, sizeBytes: number): void {
   );
 }
 
-/** Neither encryption nor SPIFFS leaves a mark at the beginning: no more than a guess. */
+/** Only a guess, because neither encryption nor SPIFFS can be recognized by the first bytes. */
 function hint(head: Buffer, sizeBytes: number): string {
   if (head.length >= SECTOR_BYTES && entropy(head.subarray(0, SECTOR_BYTES)) > 7.9)
     return ': it looks encrypted or compressed';
   return sizeBytes % SECTOR_BYTES === 0 ? ': perhaps a data or file system image' : '';
 }
 
-/** Bits a byte; close to 8 for what is encrypted or compressed. */
+/** Bits per byte; close to 8 if the bytes are encrypted or compressed. */
 function entropy(bytes: Buffer): number {
   const counts = new Uint32Array(256);
   for (const byte of bytes) counts[byte] = (counts[byte] ?? 0) + 1;

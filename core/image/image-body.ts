@@ -18,17 +18,17 @@ const MAX_SEGMENT_BYTES = 16 * 1024 * 1024;
 const CHECKSUM_SEED = 0xef;
 const SHA256_BYTES = 32;
 
-/** How the segments of a chip must be. */
+/** Requirements for the segments of a chip. */
 export interface BodyRules {
   readonly chip: Chip;
   readonly sizeBytes: number;
-  /** Lengths must be multiples of 4 (verify_segment_header); Arduino's for the ESP8266 are not. */
+  /** Lengths must be multiples of 4 (verify_segment_header); those of Arduino's images for the ESP8266 are not. */
   readonly wholeWords: boolean;
 }
 
 /**
  * Reads the segments and their checksum byte: XOR of 0xEF and every byte of segment data (esp_image_format.c,
- * process_segment_data and process_checksum). Whether it is right, {@link refuseChecksum} says.
+ * process_segment_data and process_checksum). {@link refuseChecksum} checks the checksum.
  * @throws Refusal
  */
 export async function readBody(reader: ByteReader, segmentCount: number, rules: BodyRules): Promise<ImageBody> {
@@ -80,13 +80,13 @@ function refuseLength(index: number, segment: Segment, { sizeBytes, wholeWords }
       `segment ${index} declares ${dataBytes} bytes, less than 16 MiB are possible: the file is damaged; build and upload it again`,
     );
   }
-  // Never add first: the sum of two 32-bit numbers is what hostile headers are made for.
+  // Subtracts instead of adding: the sum of two 32-bit numbers from a hostile header could be misleading.
   const left = sizeBytes - fileOffset;
   if (dataBytes > left) throw truncated(index, segment, left);
   if (wholeWords && dataBytes % 4 !== 0) {
     throw new Refusal(
       'SEGMENT_UNALIGNED',
-      `segment ${index} is ${dataBytes} bytes long, which is no multiple of 4: the file is damaged; build and upload it again`,
+      `segment ${index} is ${dataBytes} bytes long, which is not a multiple of 4: the file is damaged; build and upload it again`,
     );
   }
 }
@@ -111,7 +111,7 @@ async function readChecksum(reader: ByteReader): Promise<{ offset: number; store
   return { offset, stored };
 }
 
-/** @throws Refusal */
+/** @throws Refusal if the checksum is wrong */
 export function refuseChecksum({ offset, stored, calculated }: CheckValue<number>): void {
   if (stored === calculated) return;
   throw new Refusal(
@@ -120,7 +120,10 @@ export function refuseChecksum({ offset, stored, calculated }: CheckValue<number
   );
 }
 
-/** Reads the SHA-256 that follows the checksum and compares it with that of the bytes before. @throws Refusal */
+/**
+ * Reads the SHA-256 that follows the checksum and compares it with that of the preceding bytes.
+ * @throws Refusal
+ */
 export async function readAppendedHash(reader: ByteReader, hash: Hash): Promise<CheckValue<string>> {
   const calculated = hash.copy().digest('hex');
   const offset = reader.offset;

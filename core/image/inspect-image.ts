@@ -22,11 +22,11 @@ export interface InspectOptions {
 
 export interface Inspection {
   readonly verdict: Verdict;
-  /** For the person who uploaded it: what it is, and what to upload instead. */
+  /** For the uploader: what the file is, and what to upload instead. */
   readonly message: string;
-  /** SHA-256 of the whole file; null where it was not read to its end. */
+  /** SHA-256 of the whole file; null if the file was not read to its end. */
   readonly sha256: string | null;
-  /** Also of a refused file, where it could be read as an image to its end. */
+  /** Also set for a refused file if it could be read as an image to its end. */
   readonly image: ParsedImage | null;
   readonly warnings: readonly Warning[];
 }
@@ -34,22 +34,22 @@ export interface Inspection {
 export const FORMAT_MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * Reads a file as an Espressif application image and verifies it, in a fixed order: what it is, whether it is whole,
- * what kind of image it is. Streams: what it holds does not grow with the file, and nothing is read of a file over the
- * limit, or past the stated size. Never throws for what the bytes are; errors of the stream pass through.
+ * Reads a file as an Espressif application image and verifies it in a fixed order: what the file is, whether it is
+ * complete, what kind of image it is. Memory use does not grow with the file. A file over the limit is not read, and
+ * nothing is read past the stated size. Never throws because of the file's content; errors of the stream are thrown.
  */
 export async function inspectImage(chunks: AsyncIterable<Uint8Array>, options: InspectOptions): Promise<Inspection> {
-  const unread = judgeSize(options);
+  const unread = evaluateSize(options);
   if (unread !== undefined) return unread;
   const reader = new ByteReader(chunks, options.sizeBytes);
   const sha256 = createHash('sha256');
   reader.observe((chunk) => sha256.update(chunk));
-  const judgement = await judgeBytes(reader, sha256, options);
+  const evaluated = await evaluateBytes(reader, sha256, options);
   await reader.drain();
-  return judgeReceived(reader, options) ?? { ...judgement, sha256: sha256.digest('hex') };
+  return evaluateReceived(reader, options) ?? { ...evaluated, sha256: sha256.digest('hex') };
 }
 
-function judgeSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOptions): Inspection | undefined {
+function evaluateSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOptions): Inspection | undefined {
   if (sizeBytes === 0) return unreadable('EMPTY', `the file is empty; ${UPLOAD_APP_BINARY}`);
   if (sizeBytes <= maxSizeBytes) return undefined;
   return unreadable(
@@ -58,11 +58,14 @@ function judgeSize({ sizeBytes, maxSizeBytes = FORMAT_MAX_BYTES }: InspectOption
   );
 }
 
-/** No verdict on a part of a file would be worth anything. */
-function judgeReceived(reader: ByteReader, { sizeBytes }: InspectOptions): Inspection | undefined {
+/** A verdict on part of a file would be meaningless. */
+function evaluateReceived(reader: ByteReader, { sizeBytes }: InspectOptions): Inspection | undefined {
   if (reader.offset === sizeBytes && !reader.overflowed) return undefined;
-  const came = reader.overflowed ? 'more' : String(reader.offset);
-  return unreadable('SIZE_MISMATCH', `${sizeBytes} bytes were announced, ${came} came; upload the file again`);
+  const received = reader.overflowed ? 'more' : String(reader.offset);
+  return unreadable(
+    'SIZE_MISMATCH',
+    `${sizeBytes} bytes were announced, ${received} were received; upload the file again`,
+  );
 }
 
 const unreadable = (verdict: Verdict, message: string): Inspection => ({
@@ -73,7 +76,7 @@ const unreadable = (verdict: Verdict, message: string): Inspection => ({
   warnings: [],
 });
 
-async function judgeBytes(
+async function evaluateBytes(
   reader: ByteReader,
   sha256: Hash,
   options: InspectOptions,
@@ -82,7 +85,7 @@ async function judgeBytes(
   try {
     const reading = await readImage(reader, sha256, options);
     image = reading.image;
-    reading.judge();
+    reading.validate();
     return { verdict: 'ACCEPT', message: describe(image), image, warnings: reading.warnings };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -96,17 +99,17 @@ async function readImage(reader: ByteReader, sha256: Hash, options: InspectOptio
   await refuseBlank(reader, head);
   refuseForeignFile(head, sizeBytes);
   refuseMagic(head, sizeBytes);
-  // Before the chip id is read: in an ESP8266 image other things lie there.
+  // Checked before the chip id is read, because an ESP8266 image has other fields there.
   const firstLoadAddress = head.length >= 12 ? head.readUInt32LE(8) : 0;
   if (!isEsp8266LoadAddress(firstLoadAddress)) return readEsp32(reader, sha256, options);
   if (!options.acceptEsp8266) throw refuseEsp8266(firstLoadAddress);
   return readEsp8266(reader, sha256, sizeBytes);
 }
 
-/** Where the boot loader of a chip lies, if not at 0 (ESP_ROM_BOOTLOADER_OFFSET_FLASH). */
+/** Where the bootloader of a chip lies, if not at 0 (ESP_ROM_BOOTLOADER_OFFSET_FLASH). */
 const BOOTLOADER_OFFSETS = [0x1000, 0x2000];
 
-/** A file that begins with FF may be a flash image whose boot loader comes later, or hold nothing at all. */
+/** A file that starts with FF may be a flash image whose bootloader comes later, or be blank. */
 async function refuseBlank(reader: ByteReader, head: Buffer): Promise<void> {
   const fill = head[0];
   if (fill !== 0xff && fill !== 0) return;
@@ -114,14 +117,14 @@ async function refuseBlank(reader: ByteReader, head: Buffer): Promise<void> {
   if (fill === 0xff && BOOTLOADER_OFFSETS.includes(firstOther) && head[firstOther] === 0xe9) {
     const partsFrom = watchForFlashParts(reader);
     await reader.drain();
-    throw mergedImage(`boot loader at ${hex(firstOther)}`, partsFrom(firstOther + 1));
+    throw mergedImage(`bootloader at ${hex(firstOther)}`, partsFrom(firstOther + 1));
   }
   if (firstOther !== -1) return;
   let blank = true;
   await reader.each(Number.POSITIVE_INFINITY, (chunk) => {
     blank &&= chunk.every((byte) => byte === fill);
   });
-  if (blank) throw new Refusal('BLANK', `every byte is ${hex(fill)}: the file holds nothing; ${UPLOAD_APP_BINARY}`);
+  if (blank) throw new Refusal('BLANK', `every byte is ${hex(fill)}: the file is blank; ${UPLOAD_APP_BINARY}`);
   throw new Refusal(
     'NOT_ESP_IMAGE',
     `the file begins with a long run of ${hex(fill)}, expected 0xe9; ${UPLOAD_APP_BINARY}`,

@@ -1,19 +1,19 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
-/** A key that a detached signature may be made with. */
+/** A public key for detached signatures. */
 export interface PublicKey {
   readonly key: KeyObject;
   readonly scheme: 'ECDSA-P256' | 'Ed25519';
-  /** SHA-256 of the SubjectPublicKeyInfo in DER, in hex: the name of the key in messages. */
+  /** SHA-256 of the SubjectPublicKeyInfo in DER, in hex; identifies the key in messages. */
   readonly digest: string;
 }
 
 /**
- * Reads one public key, P-256 or Ed25519, in PEM. Node.js would derive it from a private key too, and a private key has
- * no place in settings; so what is given never appears in the error.
+ * Parses one public key, P-256 or Ed25519, in PEM. Node.js would also derive it from a private key, which must not be
+ * in settings; therefore the input never appears in the error.
  * @throws Error that says what was expected
  */
-export function readPublicKey(pem: string): PublicKey {
+export function parsePublicKey(pem: string): PublicKey {
   if (pem.includes('PRIVATE KEY'))
     throw new Error(
       'this is a private key, which must not be here and is no longer private: sign with a new one, and set its public key (openssl pkey -pubout)',

@@ -4,15 +4,18 @@ import { BLOCK_BYTES, CRC_OFFSET, type Scheme, schemeOf } from './signature-sche
 import type { SignedBytes } from './signed-bytes.ts';
 import { hex, Refusal } from './verdicts.ts';
 
-/** A block of a secure boot v2 sector that signs this file: whole, with its digest, and verified under its own key. */
+/**
+ * A block of a secure boot v2 sector that signs this file: intact, with the right digest, and verified under its own
+ * key.
+ */
 export interface SignatureBlock {
   readonly scheme: Scheme['name'];
-  /** SHA-256 of the public key as eFuse holds it (the ESP32-C2 only half of it), in hex. */
+  /** SHA-256 of the public key as eFuse holds it (the ESP32-C2 holds only half of it), in hex. */
   readonly keyDigest: string;
 }
 
 export const SECTOR_BYTES = 4096;
-/** How many a sector may hold. */
+/** Maximum blocks per sector. */
 export const BLOCKS = 3;
 const MAGIC = 0xe7;
 
@@ -23,8 +26,8 @@ export const isSignatureSector = (sector: Buffer): boolean =>
   sector.length === SECTOR_BYTES && blocksOf(sector).some((block) => block[0] === MAGIC);
 
 /**
- * Up to three blocks of 1,216 bytes, the rest FF (ESP-IDF, secure-boot-v2.rst, "Signature Block Format"), each of which
- * must sign these bytes. Anybody can make such a block: whose key it is says its digest.
+ * Reads up to three blocks of 1,216 bytes, followed by FF (ESP-IDF, secure-boot-v2.rst, "Signature Block Format"). Each
+ * block must sign these bytes. Anyone can make such a block; its digest tells whose key it is.
  * @throws Refusal
  */
 export function readSignatureSector(sector: Buffer, signed: SignedBytes): SignatureBlock[] {
@@ -60,9 +63,9 @@ function damageOf(block: Buffer, scheme: Scheme | undefined): string | undefined
   if (block[0] !== MAGIC) return `begins with ${hex(block.readUInt8(0))}, expected 0xe7`;
   if (stored !== calculated) return `has CRC ${hex(stored)}, calculated ${hex(calculated)}`;
   if (scheme === undefined)
-    return `is of no known scheme (version ${block[1]}), expected RSA-3072 or ECDSA on P-192, P-256 or P-384`;
+    return `has an unknown scheme (version ${block[1]}), expected RSA-3072 or ECDSA on P-192, P-256 or P-384`;
   const isReserved = scheme.reserved.every((range) => block.subarray(...range).every((byte) => byte === 0));
-  return isReserved ? undefined : 'has other bytes than 0 where nothing is to be';
+  return isReserved ? undefined : 'has bytes other than 0 in reserved places';
 }
 
 function refuseOtherDigest(block: Buffer, index: number, calculated: Buffer): void {
@@ -79,7 +82,7 @@ function isVerified(block: Buffer, scheme: Scheme, signed: SignedBytes): boolean
     const { key, signature } = scheme.read(block);
     return signed.isSignedBy(key, signature, scheme.digest);
   } catch {
-    // Bytes that are no public key.
+    // The bytes are not a public key.
     return false;
   }
 }
@@ -87,5 +90,5 @@ function isVerified(block: Buffer, scheme: Scheme, signed: SignedBytes): boolean
 const unverified = (index: number, { name }: Scheme, keyDigest: string): Refusal =>
   new Refusal(
     'SIGNATURE_INVALID',
-    `signature block ${index} does not verify under the ${name} key that it holds (digest ${keyDigest}): no device with secure boot takes it; sign and upload again`,
+    `signature block ${index} does not verify under the ${name} key that it contains (digest ${keyDigest}): no device with secure boot accepts it; sign and upload again`,
   );

@@ -3,16 +3,16 @@ import type { SignedDigest } from './signed-bytes.ts';
 
 type Range = readonly [start: number, end: number];
 
-/** How one scheme fills a signature block; offsets in the block, numbers little-endian. */
+/** The layout of a signature block for one scheme; offsets within the block, numbers little-endian. */
 export interface Scheme {
   readonly name: 'RSA-3072' | 'ECDSA-P192' | 'ECDSA-P256' | 'ECDSA-P384';
-  /** Which digest of the file the block states, from byte 4 on, and the signature is over. */
+  /** The digest of the file that the signature covers; the block states it from byte 4 on. */
   readonly digest: SignedDigest;
-  /** The bytes whose SHA-256 identifies the key: modulus to M′ of RSA, curve and point of ECDSA. */
+  /** The bytes whose SHA-256 identifies the key: modulus to M′ for RSA, curve and point for ECDSA. */
   readonly key: Range;
-  /** Bytes that mean nothing; the tools write zeros. */
+  /** Bytes without meaning; the tools write zeros. */
   readonly reserved: readonly Range[];
-  /** @throws Error where the bytes are no public key */
+  /** @throws Error if the bytes are not a public key */
   readonly read: (block: Buffer) => { readonly key: VerifyKeyObjectInput; readonly signature: Buffer };
 }
 
@@ -42,7 +42,10 @@ const rsa3072: Scheme = {
   },
 };
 
-/** R = 2^6144 mod n and M′ = −n⁻¹ mod 2^32 follow from n: the chip multiplies with them, and would with wrong ones. */
+/**
+ * R = 2^6144 mod n and M′ = −n⁻¹ mod 2^32 follow from n. The chip multiplies with the stored values without checking
+ * them.
+ */
 function refuseOtherFactors(block: Buffer, modulus: Buffer): void {
   const [n, r] = [modulus, bigEndian(block, 424, 384)].map((bytes) => BigInt(`0x${bytes.toString('hex')}`));
   const m = BigInt(block.readUInt32LE(808));
@@ -51,9 +54,10 @@ function refuseOtherFactors(block: Buffer, modulus: Buffer): void {
 }
 
 /**
- * @param start where the curve's number is
- * @param coordinate bytes of a number @param field bytes that two of them may take
- * @param spki what comes before a point of the curve in a SubjectPublicKeyInfo (RFC 5480), in hex
+ * @param start offset of the curve's number
+ * @param coordinate bytes of a number
+ * @param field bytes reserved for two numbers
+ * @param spki what precedes a point of the curve in a SubjectPublicKeyInfo (RFC 5480), in hex
  */
 function ecdsa(
   name: Scheme['name'],

@@ -4,15 +4,17 @@ import { SECTOR_BYTES } from './signature-blocks.ts';
 import type { SignedBytes } from './signed-bytes.ts';
 import { hex, Refusal } from './verdicts.ts';
 
-/** What follows an image. */
+/** The bytes after an image. */
 export interface Trailing {
   readonly offset: number;
   readonly bytes: number;
-  /** The first of them: more than a secure boot v1 signature has. */
+  /** The first of them; longer than a secure boot v1 signature. */
   readonly head: Buffer;
-  /** All FF or all 00. */
+  /** True if all are FF or all are 00. */
   readonly blank: boolean;
-  /** The last sector of the file, where a secure boot v2 signature would be; undefined where the length forbids one. */
+  /**
+   * The last sector of the file, where a secure boot v2 signature would be; undefined if the length does not allow one.
+   */
   readonly sector: Buffer | undefined;
 }
 
@@ -20,8 +22,8 @@ const V1_BYTES = 68;
 const V1_MAX_BYTES = 80;
 
 /**
- * Reads the file to its end. Holds one sector of what follows the image, however much there is.
- * @param signed is closed where that sector would begin
+ * Reads the file to its end. Keeps one sector of the bytes after the image, however many there are.
+ * @param signed is closed where that sector would start
  */
 export async function readTrailing(reader: ByteReader, signed?: SignedBytes): Promise<Trailing> {
   const offset = reader.offset;
@@ -53,7 +55,7 @@ export function isV1Signature({ bytes, head }: Trailing): boolean {
   return head.subarray(4, V1_BYTES).some((byte) => byte !== 0 && byte !== 0xff);
 }
 
-/** @throws Refusal */
+/** @throws Refusal if they are neither padding nor a signature */
 export function refuseTrailing({ bytes, blank, offset }: Trailing): void {
   if (bytes === 0 || blank) return;
   throw new Refusal(

@@ -1,4 +1,4 @@
-/** What an upload turned out to be. Only ACCEPT may become a release. */
+/** What an upload is. Only ACCEPT may become a release. */
 export const VERDICTS = [
   'ACCEPT',
   'EMPTY',
@@ -43,7 +43,7 @@ export const VERDICTS = [
 ] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
-/** Why an image is not accepted; caught where the inspection ends. The message is for the person who uploaded it. */
+/** Why an image is not accepted; caught at the end of the inspection. The message is for the uploader. */
 export class Refusal extends Error {
   readonly verdict: Exclude<Verdict, 'ACCEPT'>;
 
@@ -55,6 +55,6 @@ export class Refusal extends Error {
 
 export const hex = (value: number): string => `0x${value.toString(16)}`;
 
-/** What to do about most refusals. */
+/** The advice of most refusals. */
 export const UPLOAD_APP_BINARY =
   'upload the application .bin of the build (build/<project>.bin of ESP-IDF, firmware.bin of PlatformIO, <sketch>.ino.bin of Arduino)';

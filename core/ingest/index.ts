@@ -1,4 +1,4 @@
-export { describeFloods, limitFloods, limitReports, MOST_A_MINUTE } from './rate-limit.ts';
+export { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from './rate-limit.ts';
 export { recordRejectedMessages } from './rejected-messages.ts';
 export {
   type Decoded,
@@ -7,4 +7,4 @@ export {
   type RuleMessage,
   rejectMessage,
 } from './rule-message.ts';
-export { cut, isObject, parseJson, shown } from './sanitize.ts';
+export { excerpt, isObject, parseJson, truncate } from './sanitize.ts';

@@ -3,18 +3,21 @@ import { groupBy } from '../db/index.ts';
 import { sha256 } from '../util/index.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
-/** What one device says on one topic within a minute of the broker's time; an honest one says far less. */
-export const MOST_A_MINUTE = {
-  /** Of each kind of OTA report. Progress comes once a second, and what was held up comes at once. */
+/**
+ * Maximum messages of one device on one topic per minute of the broker's time. A device that works correctly sends far
+ * fewer.
+ */
+export const MAX_PER_MINUTE = {
+  /** Per kind of OTA report. Progress is reported once a second, and messages that were held up arrive at once. */
   reports: 300,
-  /** Statuses that are looked at as evidence; the newest is the device's state in any case. */
+  /** Statuses that are stored as evidence. The newest status always updates the device. */
   statuses: 10,
-  /** Messages that are rejected, each with up to 16 KiB of what it was. */
+  /** Rejected messages, each stored with up to 16 KiB of its payload. */
   rejections: 20,
 } as const;
 
-/** So many in a batch are worth a look at what came before. */
-const SUSPICIOUS = 10;
+/** From this many messages in a batch, earlier batches of the same minute are counted too. */
+const CHECK_HISTORY_FROM = 10;
 
 interface Message {
   readonly topic: string;
@@ -24,46 +27,47 @@ interface Message {
 }
 
 export interface Limited<M> {
-  /** One copy of each. */
+  /** Messages within the limit, without duplicates. */
   readonly taken: readonly M[];
-  /** What is above the limit. */
+  /** Messages above the limit. */
   readonly dropped: readonly M[];
 }
 
-/** What was taken of a topic and minute by earlier batches. */
-interface Kept {
-  readonly messages: number;
-  /** Messages of this batch among them: a second delivery takes no room. */
-  readonly again: ReadonlySet<Message>;
+/** Messages of a topic and minute that earlier batches stored. */
+interface Stored {
+  readonly count: number;
+  /** Messages of this batch that are already stored: a second delivery does not count against the limit. */
+  readonly repeats: ReadonlySet<Message>;
 }
 
 /**
- * The first of each topic and minute, so that a device that floods one does not fill the database. Copies count once.
- * @param most messages on one topic within a minute
- * @param before what was taken already, by topic and minute
+ * Keeps the first messages of each topic and minute, so that one device cannot fill the database. Duplicates count
+ * once.
+ * @param max messages per topic and minute
+ * @param stored messages that earlier batches stored, by topic and minute
  */
-export function limitFloods<M extends Message>(
+export function limitPerMinute<M extends Message>(
   messages: readonly M[],
-  most: number,
-  before: ReadonlyMap<string, Kept> = new Map(),
+  max: number,
+  stored: ReadonlyMap<string, Stored> = new Map(),
 ): Limited<M> {
-  const limited = [...byTopicAndMinute(messages)].map(([key, said]) => {
-    const { messages: kept, again } = before.get(key) ?? { messages: 0, again: new Set() };
-    const news = said.filter((message) => !again.has(message));
-    news.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
-    const room = Math.max(0, most - kept);
+  const limited = [...byTopicAndMinute(messages)].map(([key, group]) => {
+    const { count, repeats } = stored.get(key) ?? { count: 0, repeats: new Set() };
+    const fresh = group.filter((message) => !repeats.has(message));
+    fresh.sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
+    const capacity = Math.max(0, max - count);
     return {
-      taken: [...said.filter((message) => again.has(message)), ...news.slice(0, room)],
-      dropped: news.slice(room),
+      taken: [...group.filter((message) => repeats.has(message)), ...fresh.slice(0, capacity)],
+      dropped: fresh.slice(capacity),
     };
   });
   return { taken: limited.flatMap(({ taken }) => taken), dropped: limited.flatMap(({ dropped }) => dropped) };
 }
 
-/** A flood as operators see it: one row a topic and minute, however much was dropped and however often that is told. */
-export function describeFloods(dropped: readonly Message[], most: number): RejectedMessage[] {
+/** One rejection per topic and minute, however many messages were dropped and however often this is reported. */
+export function describeDropped(dropped: readonly Message[], max: number): RejectedMessage[] {
   const payload = new Uint8Array();
-  const reason = `flood: more than ${most} messages on this topic within a minute; those above were not kept`;
+  const reason = `rate limit: more than ${max} messages on this topic within a minute; the rest were dropped`;
   return [...byTopicAndMinute(dropped).values()].flatMap(([first]) => {
     if (first === undefined) return [];
     const { topic, clientId, receivedAt } = first;
@@ -71,84 +75,86 @@ export function describeFloods(dropped: readonly Message[], most: number): Rejec
   });
 }
 
-/** Reports within their limit, those of earlier batches included. */
+/** Applies the limit to reports, including those of earlier batches. */
 export async function limitReports<M extends Message & { readonly report: { deviceId: string; type: string } }>(
   sql: Sql,
   messages: readonly M[],
 ): Promise<Limited<M>> {
-  const suspects = suspectsAmong(messages, ({ report: { deviceId, type } }) => ({
+  const bursts = findBursts(messages, ({ report: { deviceId, type } }) => ({
     device_id: deviceId,
     event_type: type,
   }));
-  return limitFloods(messages, MOST_A_MINUTE.reports, await readKept(sql, KEPT_REPORTS, suspects));
+  return limitPerMinute(messages, MAX_PER_MINUTE.reports, await loadStored(sql, STORED_REPORTS, bursts));
 }
 
-/** Rejections within their limit, those of earlier batches included, and a row for each flood of them. */
+/** Applies the limit to rejections, including those of earlier batches, and adds one row for the dropped ones. */
 export async function limitRejections(
   sql: Sql,
   messages: readonly RejectedMessage[],
 ): Promise<readonly RejectedMessage[]> {
-  const suspects = suspectsAmong(messages, ({ topic }) => ({ topic }));
-  const before = await readKept(sql, KEPT_REJECTIONS, suspects);
-  const { taken, dropped } = limitFloods(messages, MOST_A_MINUTE.rejections, before);
-  return [...taken, ...describeFloods(dropped, MOST_A_MINUTE.rejections)];
+  const bursts = findBursts(messages, ({ topic }) => ({ topic }));
+  const stored = await loadStored(sql, STORED_REJECTIONS, bursts);
+  const { taken, dropped } = limitPerMinute(messages, MAX_PER_MINUTE.rejections, stored);
+  return [...taken, ...describeDropped(dropped, MAX_PER_MINUTE.rejections)];
 }
 
-interface Suspect<M extends Message> {
+interface Burst<M extends Message> {
   readonly key: string;
-  readonly said: readonly M[];
-  /** What its rows are found by. */
+  readonly messages: readonly M[];
+  /** The columns that identify its rows. */
   readonly source: object;
 }
 
-function suspectsAmong<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Suspect<M>[] {
-  return [...byTopicAndMinute(messages)].flatMap(([key, said]) => {
-    const [first] = said;
-    return first === undefined || said.length < SUSPICIOUS ? [] : [{ key, said, source: sourceOf(first) }];
+function findBursts<M extends Message>(messages: readonly M[], sourceOf: (first: M) => object): Burst<M>[] {
+  return [...byTopicAndMinute(messages)].flatMap(([key, group]) => {
+    const [first] = group;
+    return first === undefined || group.length < CHECK_HISTORY_FROM
+      ? []
+      : [{ key, messages: group, source: sourceOf(first) }];
   });
 }
 
-const keptStatement = (table: string, source: string, isSource: string, hash: string) => `
+const storedStatement = (table: string, source: string, isSource: string, hash: string) => `
     SELECT s.key,
       (SELECT count(*)::integer FROM ${table} AS e WHERE ${isSource}
-         AND e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute') AS messages,
-      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.said) AS m(n integer, at timestamptz, hash text)
+         AND e.received_at >= s.minute AND e.received_at < s.minute + interval '1 minute') AS count,
+      (SELECT coalesce(jsonb_agg(m.n), '[]') FROM jsonb_to_recordset(s.messages) AS m(n integer, at timestamptz, hash text)
        WHERE EXISTS (
-         SELECT FROM ${table} AS e WHERE ${isSource} AND e.received_at = m.at AND e.${hash} = m.hash)) AS again
-    FROM jsonb_to_recordset(:suspects::jsonb) AS s(key text, minute timestamptz, said jsonb, ${source})`;
+         SELECT FROM ${table} AS e WHERE ${isSource} AND e.received_at = m.at AND e.${hash} = m.hash)) AS repeats
+    FROM jsonb_to_recordset(:bursts::jsonb) AS s(key text, minute timestamptz, messages jsonb, ${source})`;
 
-const KEPT_REPORTS = keptStatement(
+const STORED_REPORTS = storedStatement(
   'ota_events',
   'device_id text, event_type text',
   'e.device_id = s.device_id AND e.event_type = s.event_type',
   'payload_hash',
 );
-const KEPT_REJECTIONS = keptStatement('rejected_messages', 'topic text', 'e.topic = s.topic', 'payload_sha256');
+const STORED_REJECTIONS = storedStatement('rejected_messages', 'topic text', 'e.topic = s.topic', 'payload_sha256');
 
-async function readKept<M extends Message>(
+async function loadStored<M extends Message>(
   sql: Sql,
   statement: string,
-  suspects: readonly Suspect<M>[],
-): Promise<Map<string, Kept>> {
-  if (suspects.length === 0) return new Map();
-  const rows = await sql.query<{ key: string; messages: number; again: number[] }>(statement, {
-    suspects: suspects.map(({ key, said, source }) => ({
+  bursts: readonly Burst<M>[],
+): Promise<Map<string, Stored>> {
+  if (bursts.length === 0) return new Map();
+  const rows = await sql.query<{ key: string; count: number; repeats: number[] }>(statement, {
+    bursts: bursts.map(({ key, messages, source }) => ({
       ...source,
       key,
-      minute: said[0] && minuteOf(said[0].receivedAt),
-      said: said.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
+      minute: messages[0] && minuteOf(messages[0].receivedAt),
+      messages: messages.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
     })),
   });
-  const saidBy = new Map(suspects.map(({ key, said }) => [key, said]));
+  const messagesByKey = new Map(bursts.map(({ key, messages }) => [key, messages]));
   return new Map(
-    rows.map(({ key, messages, again }) => {
-      const said = saidBy.get(key) ?? [];
-      return [key, { messages, again: new Set(again.flatMap((n) => said[n] ?? [])) }];
+    rows.map(({ key, count, repeats }) => {
+      const messages = messagesByKey.get(key) ?? [];
+      return [key, { count, repeats: new Set(repeats.flatMap((n) => messages[n] ?? [])) }];
     }),
   );
 }
 
-/** One copy of each message. */
+/** Groups messages without duplicates. */
 const byTopicAndMinute = <M extends Message>(messages: readonly M[]) =>
   groupBy(onceEach(messages), ({ topic, receivedAt }) => `${minuteOf(receivedAt).toISOString()} ${topic}`);
 

@@ -3,20 +3,20 @@ import { inBatches } from '../db/index.ts';
 import { limitRejections } from './rate-limit.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
-/** Enough to see what a device sent; the length and the hash say the rest. */
-const KEPT_BYTES = 16 * 1024;
+/** Enough to recognize what a device sent; the length and the hash of the whole payload are stored too. */
+const MAX_PAYLOAD_BYTES = 16 * 1024;
 
 /**
- * Records messages that were acknowledged without being processed; of a flood, the first. A message recorded twice is
- * one row.
+ * Records messages that were acknowledged without being processed, up to the rate limit. Recording a message twice
+ * makes one row.
  */
 export async function recordRejectedMessages(sql: Sql, messages: readonly RejectedMessage[]): Promise<void> {
-  const kept = await limitRejections(sql, messages);
-  const rows = kept.map(({ topic, clientId, reason, payload, payloadHash, receivedAt }) => ({
+  const accepted = await limitRejections(sql, messages);
+  const rows = accepted.map(({ topic, clientId, reason, payload, payloadHash, receivedAt }) => ({
     topic,
     client_id: clientId,
     reason,
-    payload: Buffer.from(payload).subarray(0, KEPT_BYTES).toString('base64'),
+    payload: Buffer.from(payload).subarray(0, MAX_PAYLOAD_BYTES).toString('base64'),
     payload_bytes: payload.length,
     payload_sha256: payloadHash,
     received_at: receivedAt,

@@ -1,22 +1,23 @@
 import * as z from 'zod';
 import { DEVICE_ID, sha256 } from '../util/index.ts';
-import { cut, isObject, type JsonObject, parseJson, shown, storable } from './sanitize.ts';
+import { excerpt, isObject, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
 
-/** Real status messages are shallow; deeper nesting than this is an attack on whoever walks the value next. */
+/** Real status messages are shallow. Deeper nesting could exhaust the stack of code that processes the value. */
 const MAX_DEPTH = 16;
 
-/** What a topic rule puts on a queue: the payload untouched in base64, beside what the broker itself knows. */
+/** What a topic rule puts on a queue: the unmodified payload in base64 and what the broker knows about the message. */
 const envelope = z.object({
   payload: z.string(),
   topic: z.string().min(1).max(256),
-  /** Milliseconds since the epoch, when the rules engine saw the message. */
+  /** Milliseconds since the epoch at which the rules engine received the message. */
   received_at: z.number().int().positive().max(8.64e15),
   client_id: z.string().max(128).optional(),
 });
 
 /**
- * What a rule's error action puts on a queue instead ("Error handling (error action)", AWS IoT developer guide). It says
- * who and what, but not when: SQS does, until the message is moved, which gives it the time of the move.
+ * What a rule's error action puts on a queue instead ("Error handling (error action)", AWS IoT developer guide). It
+ * contains no receive time. SQS knows when the message was queued, but moving the message to another queue resets that
+ * time.
  */
 const undelivered = z.object({
   ruleName: z.string(),
@@ -26,20 +27,20 @@ const undelivered = z.object({
   failures: z.array(z.object({ errorMessage: z.string().optional() })).optional(),
 });
 
-const KEPT_FAILURE = 200;
+const MAX_FAILURE_LENGTH = 200;
 
-/** One message of a device, as the broker saw it. The topic says who sent it, never the payload. */
+/** One message of a device as the broker received it. The topic identifies the sender; the payload does not. */
 export interface RuleMessage {
   readonly topic: string;
   readonly deviceId: string;
   readonly clientId: string | null;
   readonly receivedAt: Date;
   readonly payload: JsonObject;
-  /** SHA-256 of the payload's bytes, hex: with device, kind and time it names the message. */
+  /** SHA-256 of the payload's bytes, in hex. Identifies the message together with device, kind and receive time. */
   readonly payloadHash: string;
 }
 
-/** A message that cannot be processed and never will be: recorded for the operator, then acknowledged. */
+/** A message that can never be processed: it is recorded for the operator and then acknowledged. */
 export interface RejectedMessage {
   readonly topic: string;
   readonly clientId: string | null;
@@ -54,9 +55,9 @@ export type Decoded<T> =
   | { readonly ok: false; readonly rejected: RejectedMessage };
 
 /**
- * Decodes a queue body into a message, whatever the bytes.
- * @param deviceIdSegment which topic segment is the device id, counted from 0
- * @param undeliveredAt when the body was put on its queue, where an error action did that
+ * Decodes a queue body into a message; accepts any bytes.
+ * @param deviceIdSegment position of the device id in the topic, counted from 0
+ * @param undeliveredAt when an error action put the body on its queue; undefined for any other body
  */
 export function decodeRuleMessage(
   body: string,
@@ -72,31 +73,31 @@ export function decodeRuleMessage(
   const bytes = Buffer.from(parsed.data.payload, 'base64');
   const origin = {
     topic,
-    clientId: client_id === undefined || client_id === 'n/a' ? null : storable(client_id),
+    clientId: client_id === undefined || client_id === 'n/a' ? null : toStorable(client_id),
     receivedAt: new Date(received_at),
     payloadHash: sha256(bytes),
   };
   const reject = (reason: string) => {
-    const rejected = { ...origin, topic: storable(topic), reason: storable(reason), payload: bytes };
+    const rejected = { ...origin, topic: toStorable(topic), reason: toStorable(reason), payload: bytes };
     return { ok: false, rejected } as const;
   };
 
   const deviceId = topic.split('/')[deviceIdSegment] ?? '';
-  if (!DEVICE_ID.test(deviceId)) return reject(`topic names no valid device id: "${deviceId}"`);
+  if (!DEVICE_ID.test(deviceId)) return reject(`the topic does not contain a valid device id: "${deviceId}"`);
   const text = bytes.toString('utf8');
   const payload = parseJson(text);
   if (!isObject(payload)) return reject('payload is not a JSON object');
   if (isDeep(text, payload)) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
-  const claimed = payload.device_id;
-  if (claimed !== undefined && claimed !== deviceId) {
-    return reject(`payload says device_id ${shown(claimed)}, the topic says ${deviceId}`);
+  const stated = payload.device_id;
+  if (stated !== undefined && stated !== deviceId) {
+    return reject(`payload states device_id ${excerpt(stated)}, the topic states ${deviceId}`);
   }
-  // What cannot be stored comes into decoded UTF-8 by escapes alone.
-  const stored = text.includes('\\u') ? (storable(payload) as JsonObject) : payload;
-  return { ok: true, value: { ...origin, deviceId, payload: stored } };
+  // Decoded UTF-8 contains characters that cannot be stored only if the JSON has escapes.
+  const payloadToStore = text.includes('\\u') ? (toStorable(payload) as JsonObject) : payload;
+  return { ok: true, value: { ...origin, deviceId, payload: payloadToStore } };
 }
 
-/** A rejection of a decoded message, for a reason found later. */
+/** Rejects a decoded message for a reason that was found later. */
 export function rejectMessage(
   { topic, clientId, receivedAt, payload, payloadHash }: RuleMessage,
   reason: string,
@@ -104,7 +105,7 @@ export function rejectMessage(
   return { topic, clientId, receivedAt, reason, payload: Buffer.from(JSON.stringify(payload)), payloadHash };
 }
 
-/** What a rule would have put on its queue, had it not failed a moment ago. */
+/** The envelope that the rule would have put on its queue, had it not failed moments ago. */
 function dated(queued: unknown, undeliveredAt: Date): unknown {
   const { success, data } = undelivered.safeParse(queued);
   if (!success) return queued;
@@ -113,19 +114,19 @@ function dated(queued: unknown, undeliveredAt: Date): unknown {
 }
 
 /**
- * A message without a time is kept and not believed: taken for newer than it is, an old status would undo an update and
- * an old failure end the wrong attempt. What the device says next is known to be newer.
+ * A message without a receive time is recorded but not used: if an old message counted as new, an old status would undo
+ * an update and an old failure would end the wrong attempt. The device's next message has a receive time.
  */
 function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined {
   const { success, data } = undelivered.safeParse(queued);
   if (!success) return undefined;
   const payload = Buffer.from(data.base64OriginalPayload, 'base64');
-  const failure = cut(data.failures?.[0]?.errorMessage ?? 'no reason given', KEPT_FAILURE);
+  const failure = truncate(data.failures?.[0]?.errorMessage ?? 'no reason given', MAX_FAILURE_LENGTH);
   return {
-    topic: storable(data.topic),
-    clientId: data.clientId === undefined ? null : storable(data.clientId),
+    topic: toStorable(data.topic),
+    clientId: data.clientId === undefined ? null : toStorable(data.clientId),
     receivedAt: now,
-    reason: `its rule could not put it on the queue, and nobody noted when it came; what the device says next counts. The rule: ${failure}`,
+    reason: `its topic rule could not put it on the queue, and its receive time is unknown; the device's next message counts. The rule: ${failure}`,
     payload,
     payloadHash: sha256(payload),
   };
@@ -133,18 +134,21 @@ function undatedMessage(queued: unknown, now: Date): RejectedMessage | undefined
 
 function foreignBody(body: string, now: Date): RejectedMessage {
   const payload = Buffer.from(body);
-  const reason = 'queue message was not put there by a topic rule of this service';
+  const reason = 'the queue message was not sent by a topic rule of this service';
   return { topic: '', clientId: null, receivedAt: now, reason, payload, payloadHash: sha256(payload) };
 }
 
-/** Few payloads have as many brackets as would do for it (what stands in them is a level too), and need a walk. */
+/** Counts brackets first: few payloads have enough of them to be too deep, and only those need a traversal. */
 function isDeep(text: string, payload: JsonObject): boolean {
   let brackets = 0;
   for (let at = 0; at < text.length && brackets < MAX_DEPTH; at++) if (text[at] === '{' || text[at] === '[') brackets++;
   return brackets >= MAX_DEPTH && depth(payload) > MAX_DEPTH;
 }
 
-/** Walks without recursion, so that a hostile depth costs time in proportion to its bytes and no stack. */
+/**
+ * Measures depth level by level, without recursion, so that hostile nesting costs time in proportion to its bytes and
+ * no stack.
+ */
 function depth(root: unknown): number {
   let level = [root];
   for (let levels = 0; ; levels++) {

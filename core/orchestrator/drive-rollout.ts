@@ -1,218 +1,241 @@
-import { claimOnWalk, hasClaimable, walkOf } from '../assignment/index.ts';
+import { assignByScan, hasAssignable, scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import type { ClaimedRelease } from '../policy/index.ts';
+import type { AssignableRelease } from '../policy/index.ts';
 import {
   chooseReleases,
   decideRollout,
   describeDecision,
-  holdsGate,
+  isGateMet,
   isSameVersion,
   ORCHESTRATOR,
   openUntil,
+  parsePlan,
+  parseTarget,
   type RegisteredRelease,
   type RolloutDecision,
   type RolloutPlan,
-  readPlan,
-  readTarget,
   type Target,
 } from '../policy/index.ts';
-import { readSteppingStones } from '../releases/index.ts';
+import { loadSteppingStones } from '../releases/index.ts';
 import {
-  type ActiveRollout,
   beginStage,
   completeRollout,
-  fixMemberThreshold,
+  fixTargetCutoff,
   gatesOf,
-  noteGate,
+  listVersionsInUse,
+  loadHigherPriorityRollouts,
   numbersOf,
-  readVersionsInUse,
-  readWinners,
-  type StageBeginning,
+  type RolloutRuntime,
+  recordGate,
+  type StageStart,
   setSendsUntil,
   stopRollout,
 } from '../rollouts/index.ts';
-import type { Winner } from '../targeting/index.ts';
-import { pickOwedUpdates } from '../updates/index.ts';
+import type { HigherPriorityRollout } from '../targeting/index.ts';
+import { pickPendingUpdates } from '../updates/index.ts';
 
-const DISPATCHES_A_TICK = 500;
-/** How long a picked update is left to the dispatch queue before a tick picks it again. */
-const PUT_OFF_SECONDS = 60;
+const DISPATCHES_PER_TICK = 500;
+/** Seconds for which a picked update is left to the dispatch queue before a tick picks it again. */
+const DISPATCH_HOLD_SECONDS = 60;
 
 export interface RolloutTick {
-  readonly claimed: number;
-  /** Ids of updates to dispatch now. */
-  readonly owed: readonly number[];
+  readonly assigned: number;
+  /** Ids of pending updates to dispatch now. */
+  readonly pending: readonly number[];
   readonly state: string;
-  /** When it has something to do even if no device says anything; null: never. */
+  /** When the rollout has something to do even if no device reports; null: never. */
   readonly dueAt: Date | null;
 }
 
-/** A rollout whose columns have been read and found good. */
-interface Readied {
-  readonly rollout: ActiveRollout & { readonly target_hash_cutoff: string; readonly release_id: number };
+/** A rollout whose columns were loaded and are valid. */
+interface RolloutContext {
+  readonly rollout: RolloutRuntime & { readonly target_hash_cutoff: string; readonly release_id: number };
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
-  readonly winners: readonly Winner[];
-  /** Releases that may lead to its own. */
+  readonly higherPriority: readonly HigherPriorityRollout[];
+  /** Releases that may be stepping stones to the rollout's own release. */
   readonly registered: readonly RegisteredRelease[];
 }
 
-/** What one rollout does in one tick: claims the devices that its stage reaches, judges its gates, picks what is to be sent. */
-export async function driveRollout(sql: Sql, rollout: ActiveRollout, now: Date): Promise<RolloutTick> {
+/**
+ * Runs one rollout for one tick: assigns the devices that its stage reaches, evaluates its gates and picks updates to
+ * send.
+ */
+export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutTick> {
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
-  const ready = await makeReady(sql, rollout, now);
-  if (typeof ready === 'string') return { ...NOTHING, state: ready, dueAt: null };
-  const begun = await beginFirstStage(sql, ready, now);
-  if (begun === undefined) return { ...NOTHING, state: 'stopped, or begun by another, just now', dueAt: now };
-  const releases = chooseFor(begun);
-  const { claimed, ready: looked } = await claim(sql, begun, releases, now);
-  const decision = decideRollout(numbersOf(begun.rollout, claimed), gatesOf(rollout), begun.plan.stages, now);
-  const furtherClaims = await carryOut(sql, looked, releases, decision, now);
-  const owed =
-    decision.kind === 'halt' ? [] : await pickOwedUpdates(sql, rollout.id, DISPATCHES_A_TICK, now, PUT_OFF_SECONDS);
-  const isIdle = claimed + furtherClaims + owed.length === 0;
-  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, looked, releases, now));
+  const context = await loadContext(sql, rollout, now);
+  if (typeof context === 'string') return { ...NOTHING, state: context, dueAt: null };
+  const withStage = await enterFirstStage(sql, context, now);
+  if (withStage === undefined) return { ...NOTHING, state: 'stopped or started by another tick just now', dueAt: now };
+  const releases = releasesFor(withStage);
+  const { assigned, context: afterAssign } = await assign(sql, withStage, releases, now);
+  const decision = decideRollout(numbersOf(withStage.rollout, assigned), gatesOf(rollout), withStage.plan.stages, now);
+  const furtherAssigned = await carryOut(sql, afterAssign, releases, decision, now);
+  const pending =
+    decision.kind === 'halt'
+      ? []
+      : await pickPendingUpdates(sql, rollout.id, DISPATCHES_PER_TICK, now, DISPATCH_HOLD_SECONDS);
+  const isIdle = assigned + furtherAssigned + pending.length === 0;
+  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, afterAssign, releases, now));
   const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
-  return { claimed: claimed + furtherClaims, owed, state: completed ? 'completed' : describeDecision(decision), dueAt };
+  return {
+    assigned: assigned + furtherAssigned,
+    pending,
+    state: completed ? 'completed' : describeDecision(decision),
+    dueAt,
+  };
 }
 
-const NOTHING = { claimed: 0, owed: [] };
+const NOTHING = { assigned: 0, pending: [] };
 
-/** Open updates have deadlines of their own. */
-function dueAfter(decision: RolloutDecision, { has_open, keep_open }: ActiveRollout, now: Date): Date | null {
+/** When the rollout is due next. Open updates are not considered, because they have deadlines of their own. */
+function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRuntime, now: Date): Date | null {
   if (decision.kind === 'soak') return decision.until;
   if (decision.kind === 'hold') return null;
   return decision.kind === 'finish' && (has_open || keep_open) ? null : now;
 }
 
-/** Reads the rollout's columns, which anybody may have written by SQL; what is wrong halts it with the reason. */
-async function makeReady(sql: Sql, rollout: ActiveRollout, now: Date): Promise<Readied | string> {
+/**
+ * Loads what a rollout needs for a tick. Its columns may have been written by SQL; an invalid value halts the rollout.
+ * @returns the context, or the state of a rollout that cannot continue
+ */
+async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutContext | string> {
   if (rollout.release_id === null) return 'waiting for its release';
   if (rollout.revoked_reason !== null) {
     return halt(sql, rollout, `release ${rollout.firmware_version} was revoked: ${rollout.revoked_reason}`, now);
   }
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
-  const plan = readPlan(rollout);
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const plan = parsePlan(rollout);
   if (!target.ok || !plan.ok) {
-    const reason = [target, plan].flatMap((read) => (read.ok ? [] : read.reason)).join('; ');
+    const reason = [target, plan].flatMap((parsed) => (parsed.ok ? [] : parsed.reason)).join('; ');
     return halt(sql, rollout, reason, now);
   }
-  const threshold = await fixMemberThreshold(sql, rollout, target.target);
-  if (threshold === null) return 'waiting for devices';
+  const cutoff = await fixTargetCutoff(sql, rollout, target.target);
+  if (cutoff === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
-  const ready = { ...rollout, target_hash_cutoff: threshold, release_id: rollout.release_id };
-  const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
-  const winners = await readWinners(sql, rollout, versionsInUse);
-  const registered = await readSteppingStones(sql, rollout);
-  return { rollout: ready, plan: plan.plan, target: target.target, versionsInUse, winners, registered };
+  const checked = { ...rollout, target_hash_cutoff: cutoff, release_id: rollout.release_id };
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  const registered = await loadSteppingStones(sql, rollout);
+  return { rollout: checked, plan: plan.plan, target: target.target, versionsInUse, higherPriority, registered };
 }
 
-async function halt(sql: Sql, { id: rolloutId }: ActiveRollout, reason: string, now: Date): Promise<string> {
+async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string, now: Date): Promise<string> {
   await stopRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
   return `halted: ${reason}`;
 }
 
-async function beginFirstStage(sql: Sql, ready: Readied, now: Date): Promise<Readied | undefined> {
-  return ready.rollout.stage_hash_cutoff === null ? begin(sql, ready, 0, null, now) : ready;
+async function enterFirstStage(sql: Sql, context: RolloutContext, now: Date): Promise<RolloutContext | undefined> {
+  return context.rollout.stage_hash_cutoff === null ? enterStage(sql, context, 0, null, now) : context;
 }
 
-/** @returns the rollout as it stands in the new stage; undefined when somebody else began it */
-async function begin(
+/** @returns the rollout in the new stage; undefined if another tick started it */
+async function enterStage(
   sql: Sql,
-  ready: Readied,
+  context: RolloutContext,
   stage: number,
   size: number | null,
   now: Date,
-): Promise<Readied | undefined> {
-  const { rollout, plan, target } = ready;
+): Promise<RolloutContext | undefined> {
+  const { rollout, plan, target } = context;
   const reach = plan.stages?.[Math.min(stage, plan.stages.length - 1)]?.reach;
-  const beginning: StageBeginning = reach === undefined ? { windowOf: size } : { reach };
-  const begun = await beginStage(sql, rollout, target, stage, beginning, now);
-  if (begun === undefined) return undefined;
-  const allowed = plan.stages === null ? rollout.started_count + begun.size : null;
+  const start: StageStart = reach === undefined ? { waveSize: size } : { reach };
+  const started = await beginStage(sql, rollout, target, stage, start, now);
+  if (started === undefined) return undefined;
+  const startLimit = plan.stages === null ? rollout.started_count + started.size : null;
   return {
-    ...ready,
+    ...context,
     rollout: {
       ...rollout,
       stage,
-      stage_hash_cutoff: begun.hash_cutoff,
-      stage_size: begun.size,
+      stage_hash_cutoff: started.hash_cutoff,
+      stage_size: started.size,
       stage_began_at: now,
-      stage_tally: null,
+      stage_counts: null,
       gate_held_since: null,
-      start_limit: allowed,
+      start_limit: startLimit,
     },
   };
 }
 
-/** The versions from which devices may be updated by a rollout; none where it has no release. */
-export async function eligibleVersions(sql: Sql, rollout: ActiveRollout): Promise<string[]> {
+/** The versions from which a rollout may update devices; empty if its release is not registered. */
+export async function eligibleVersions(sql: Sql, rollout: RolloutRuntime): Promise<string[]> {
   const { release_id } = rollout;
   if (release_id === null) return [];
-  const versionsInUse = await readVersionsInUse(sql, rollout.device_model);
-  const registered = await readSteppingStones(sql, rollout);
-  const releases = chooseFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const registered = await loadSteppingStones(sql, rollout);
+  const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
 
-interface Choice extends Pick<Readied, 'versionsInUse' | 'registered'> {
-  readonly rollout: ActiveRollout & { readonly release_id: number };
+interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'registered'> {
+  readonly rollout: RolloutRuntime & { readonly release_id: number };
 }
 
-function chooseFor({ rollout, versionsInUse, registered }: Choice): ClaimedRelease[] {
+function releasesFor({ rollout, versionsInUse, registered }: Choice): AssignableRelease[] {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
   return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
 }
 
-/** @returns how many were claimed, and the rollout as far as it has come with its devices */
-async function claim(
+/** @returns how many devices were assigned, and the context with the new state of the scan */
+async function assign(
   sql: Sql,
-  ready: Readied,
-  releases: readonly ClaimedRelease[],
+  context: RolloutContext,
+  releases: readonly AssignableRelease[],
   now: Date,
-): Promise<{ claimed: number; ready: Readied }> {
-  const { rollout } = ready;
-  const fromVersions = ready.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
+): Promise<{ assigned: number; context: RolloutContext }> {
+  const { rollout } = context;
+  const fromVersions = context.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
-  const { claimed, walk } = await claimOnWalk(sql, ready, what, walkOf(rollout, ready.registered, now), now);
-  const come = { scan_fingerprint: walk.basis, scan_cursor: walk.after, changes_from_xid: walk.since };
-  return { claimed, ready: { ...ready, rollout: { ...rollout, ...come } } };
+  const initial = scanStateOf(rollout, context.registered, now);
+  const { assigned, scan } = await assignByScan(sql, context, what, initial, now);
+  const columns = {
+    scan_fingerprint: scan.fingerprint,
+    scan_cursor: scan.cursor,
+    changes_from_xid: scan.changesSince,
+  };
+  return { assigned, context: { ...context, rollout: { ...rollout, ...columns } } };
 }
 
-/** @returns how many more devices were claimed, of a stage that began */
+/** @returns how many more devices were assigned because a new stage started */
 async function carryOut(
   sql: Sql,
-  ready: Readied,
-  releases: readonly ClaimedRelease[],
+  context: RolloutContext,
+  releases: readonly AssignableRelease[],
   decision: RolloutDecision,
   now: Date,
 ): Promise<number> {
-  const { rollout } = ready;
+  const { rollout } = context;
   if (decision.kind === 'halt') {
     await halt(sql, rollout, decision.reason, now);
     return 0;
   }
-  if (ready.plan.stages !== null)
-    await noteGate(sql, rollout, holdsGate(decision) ? (rollout.gate_held_since ?? now) : null);
+  if (context.plan.stages !== null)
+    await recordGate(sql, rollout, isGateMet(decision) ? (rollout.gate_held_since ?? now) : null);
   if (decision.kind !== 'advance') return 0;
-  const next = await begin(sql, ready, decision.stage, decision.size, now);
-  return next === undefined ? 0 : (await claim(sql, next, releases, now)).claimed;
+  const next = await enterStage(sql, context, decision.stage, decision.size, now);
+  return next === undefined ? 0 : (await assign(sql, next, releases, now)).assigned;
 }
 
 /**
- * Completes the rollout when nobody is left whom it may yet have to update; not before a device that registers just now
- * had the time to say what it runs.
+ * Completes the rollout if no device is left that it may still have to update. Waits for the probation time after the
+ * start of the stage, so that a device that has just registered has time to report its version.
  */
-async function finish(sql: Sql, ready: Readied, releases: readonly ClaimedRelease[], now: Date): Promise<boolean> {
-  const { rollout } = ready;
+async function finish(
+  sql: Sql,
+  context: RolloutContext,
+  releases: readonly AssignableRelease[],
+  now: Date,
+): Promise<boolean> {
+  const { rollout } = context;
   if (rollout.scan_cursor !== null) return false;
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.probation_minutes * 60_000) return false;
-  for (const release of releases) if (await hasClaimable(sql, ready, release, rollout.horizon)) return false;
+  for (const release of releases) if (await hasAssignable(sql, context, release, rollout.horizon)) return false;
   return completeRollout(sql, rollout.id, rollout.updated_at, now);
 }

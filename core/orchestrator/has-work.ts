@@ -2,8 +2,8 @@ import type { Sql } from '../db/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
 
 /**
- * Whether there is anything for the orchestrator to do, in one statement that asks indexes only: a fleet at rest costs one
- * statement a tick. What is added to a tick must be asked for here too.
+ * True if the orchestrator has anything to do. One statement that reads only indexes, so that an idle fleet costs one
+ * statement per tick. Whatever is added to a tick must be checked here too.
  */
 export async function hasWork(sql: Sql, now: Date): Promise<boolean> {
   const [row] = await sql.query<{ has_work: boolean }>(

@@ -1,9 +1,12 @@
 import type { Sql } from '../db/index.ts';
 
-/** Rows of one table that one sweep looks at, the oldest first, or removes; more is left to the next. */
-const ROWS_A_SWEEP = 10_000;
+/** Maximum rows of one table that one sweep examines (oldest first) or deletes; the next sweep continues. */
+const ROWS_PER_SWEEP = 10_000;
 
-/** Notes how many devices run which version now; history for the overview. A second sample of the same instant is none. */
+/**
+ * Records how many devices run each version now, as history for the overview. A second sample at the same instant is
+ * ignored.
+ */
 export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
   await sql.query(
     `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)
@@ -15,15 +18,15 @@ export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
 }
 
 /**
- * Forgets what is older than the history that the deployment keeps: events, samples, rejected messages and uploads, and
- * the updates of rollouts that have ended. What an open update is judged by stays, and what was decided about a rollout
- * that goes on, which its gates are read by.
+ * Deletes what is older than the configured history: events, samples, rejected messages and uploads, and the updates of
+ * rollouts that have ended. Events by which an open update is evaluated are kept, and so are the decisions about
+ * rollouts that have not ended, because their gates depend on them.
  */
 export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promise<void> {
   const values = { before: new Date(now.getTime() - keepDays * 86_400_000) };
   await sql.query(
     `DELETE FROM ota_events WHERE id IN (
-       SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS e
+       SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_PER_SWEEP}) AS e
        LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.completed_at IS NULL
        LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
          AND r.completed_at IS NULL AND r.aborted_at IS NULL
@@ -35,13 +38,13 @@ export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promi
        SELECT u.id FROM device_update_status AS u LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
        WHERE u.completed_at < :before::timestamptz
          AND (r.id IS NULL OR u.is_counted AND (r.completed_at IS NOT NULL OR r.aborted_at IS NOT NULL))
-       LIMIT ${ROWS_A_SWEEP})`,
+       LIMIT ${ROWS_PER_SWEEP})`,
     values,
   );
   await sql.query('DELETE FROM fleet_versions WHERE sampled_at < :before::timestamptz', values);
   await sql.query(
     `DELETE FROM rejected_messages WHERE id IN (
-       SELECT m.id FROM (SELECT * FROM rejected_messages ORDER BY id LIMIT ${ROWS_A_SWEEP}) AS m
+       SELECT m.id FROM (SELECT * FROM rejected_messages ORDER BY id LIMIT ${ROWS_PER_SWEEP}) AS m
        WHERE m.received_at < :before::timestamptz)`,
     values,
   );

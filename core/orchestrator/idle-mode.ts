@@ -3,20 +3,24 @@ import type { DeviceReport } from '../devices/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
 
 /**
- * Whether the system works, or rests: then no tick and no heartbeat that says nothing new touches the database, which may
- * pause. A hint kept outside the database; the look once a sweep is the truth.
+ * Whether the system is awake or in idle mode. In idle mode neither ticks nor redundant heartbeats access the database,
+ * which may pause. The marker is a hint stored outside the database; the periodic sweep finds work that a lost marker
+ * would hide.
  */
-export type RestMarker = { readonly state: 'awake'; readonly since: string } | Resting;
+export type IdleMarker = { readonly state: 'awake'; readonly since: string } | IdlePeriod;
 
-export interface Resting {
-  readonly state: 'resting';
+export interface IdlePeriod {
+  readonly state: 'idle';
   readonly since: string;
   readonly until: string;
-  readonly known: readonly KnownDevice[];
+  readonly devices: readonly DeviceSnapshot[];
 }
 
-/** A device as its row is. One with an open update is not known: whatever it says may matter. */
-export interface KnownDevice {
+/**
+ * The stored state of a device without an open update. A device with an open update has no snapshot, because any status
+ * of it may matter.
+ */
+export interface DeviceSnapshot {
   readonly device_id: string;
   readonly client_id: string | null;
   readonly mac_address: string | null;
@@ -25,41 +29,38 @@ export interface KnownDevice {
   readonly online: boolean;
 }
 
-/** It is awake for so long before it may rest (again): every device is heard, and last_seen is true to a sweep. */
+/** Minimum time awake between idle periods; long enough for each device to report once. */
 export const AWAKE_MINUTES = 5;
-/** A larger fleet does not rest: some device of it has something new to say every few minutes anyway. */
-const MAX_KNOWN_DEVICES = 5_000;
-const TOO_MANY_DEVICES = MAX_KNOWN_DEVICES + 1;
-const DEVICES_A_STATEMENT = 500;
+/** A larger fleet does not enter idle mode: every few minutes some device of it reports something new. */
+const MAX_SNAPSHOT_DEVICES = 5_000;
+const TOO_MANY_DEVICES = MAX_SNAPSHOT_DEVICES + 1;
+const DEVICES_PER_STATEMENT = 500;
 
-/** What speaks against resting, and for how long it may last. */
-export interface Outlook {
-  /** Work is open that somebody or something may have to do with soon. */
+/** Whether the system may enter idle mode, and for how long. */
+export interface IdleAssessment {
+  /** True if there is work that a device or the orchestrator may have to act on soon. */
   readonly isBusy: boolean;
   /** The earliest deadline of an open update. */
   readonly dueAt: Date | null;
-  /** Changes with every change of a rollout. */
+  /** A text that changes with every change of a rollout. */
   readonly rollouts: string;
-  /** Null where there are too many. */
-  readonly known: readonly KnownDevice[] | null;
+  /** Null if the system is busy or has too many devices. */
+  readonly devices: readonly DeviceSnapshot[] | null;
 }
 
-/** Whether the system has been awake for long enough. */
-export function mayRest(marker: RestMarker | undefined, now: Date): boolean {
+/** True if the system has been awake for long enough. */
+export function mayEnterIdle(marker: IdleMarker | undefined, now: Date): boolean {
   if (marker === undefined) return true;
   const awakeSince = marker.state === 'awake' ? marker.since : marker.until;
   return now.getTime() >= new Date(awakeSince).getTime() + AWAKE_MINUTES * 60_000;
 }
 
-export const isResting = (marker: RestMarker | undefined, now: Date): marker is Resting =>
-  marker?.state === 'resting' && now < new Date(marker.until);
+export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker is IdlePeriod =>
+  marker?.state === 'idle' && now < new Date(marker.until);
 
-/**
- * Whom a resting system need not hear: a status that says of a known device what its row says. What the status does not
- * say, it does not change.
- */
-export function saysNothingNew(report: DeviceReport, known: ReadonlyMap<string, KnownDevice>): boolean {
-  const device = known.get(report.deviceId);
+/** True if the status repeats what is stored. A field that the status does not state does not change the device. */
+export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<string, DeviceSnapshot>): boolean {
+  const device = devices.get(report.deviceId);
   if (device === undefined) return false;
   const same = (said: string | null, row: string | null) => said === null || said === row;
   return (
@@ -71,9 +72,9 @@ export function saysNothingNew(report: DeviceReport, known: ReadonlyMap<string, 
   );
 }
 
-/** A device that is owed an update and was not seen for a day keeps nobody awake; when it appears, its status does. */
-export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
-  const [row] = await sql.query<Omit<Outlook, 'known'> & { readonly devices: number }>(
+/** A device with a pending update that was not seen for a day does not prevent idle mode: its next status ends it. */
+export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
+  const [row] = await sql.query<Omit<IdleAssessment, 'devices'> & { readonly devices: number }>(
     `SELECT EXISTS (
          SELECT FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
          WHERE u.completed_at IS NULL
@@ -87,40 +88,43 @@ export async function readOutlook(sql: Sql, now: Date): Promise<Outlook> {
        (SELECT count(*)::integer FROM (SELECT FROM devices LIMIT ${TOO_MANY_DEVICES}) AS d) AS devices`,
     { now },
   );
-  if (row === undefined) throw new Error('a statement without a condition gave no row');
-  const { devices, ...outlook } = row;
-  return { ...outlook, known: row.isBusy || devices > MAX_KNOWN_DEVICES ? null : await readKnown(sql) };
+  if (row === undefined) throw new Error('a statement without a condition returned no row');
+  const { devices, ...assessment } = row;
+  return {
+    ...assessment,
+    devices: row.isBusy || devices > MAX_SNAPSHOT_DEVICES ? null : await loadDeviceSnapshots(sql),
+  };
 }
 
-async function readKnown(sql: Sql): Promise<KnownDevice[]> {
-  const known: KnownDevice[] = [];
+async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
+  const devices: DeviceSnapshot[] = [];
   for (;;) {
-    const page = await sql.query<KnownDevice>(
+    const page = await sql.query<DeviceSnapshot>(
       `SELECT device_id, client_id, mac_address, device_model, current_firmware_version AS version, online
        FROM devices AS d
        WHERE device_id > :after
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.completed_at IS NULL)
-       ORDER BY device_id LIMIT ${DEVICES_A_STATEMENT}`,
-      { after: known.at(-1)?.device_id ?? '' },
+       ORDER BY device_id LIMIT ${DEVICES_PER_STATEMENT}`,
+      { after: devices.at(-1)?.device_id ?? '' },
     );
-    known.push(...page);
-    if (page.length < DEVICES_A_STATEMENT) return known;
+    devices.push(...page);
+    if (page.length < DEVICES_PER_STATEMENT) return devices;
   }
 }
 
 /**
- * Until when the system may rest; undefined where it may not.
- * @param dueAts when each active rollout has something to do even if no device says anything; null: never
+ * The end of the idle period; undefined if the system may not enter idle mode.
+ * @param dueAts when each active rollout has something to do even if no device reports; null: never
  */
-export function restUntil(
-  { isBusy, dueAt, known }: Outlook,
+export function idleUntil(
+  { isBusy, dueAt, devices }: IdleAssessment,
   dueAts: readonly (Date | null)[],
   sweepMinutes: number,
   now: Date,
 ): Date | undefined {
-  if (isBusy || known === null) return undefined;
+  if (isBusy || devices === null) return undefined;
   const sweep = now.getTime() + sweepMinutes * 60_000;
   const until = [dueAt, ...dueAts].reduce((least, due) => Math.min(least, due?.getTime() ?? sweep), sweep);
-  // A shorter rest would not let the database pause.
+  // The database would not pause in a shorter period.
   return until < now.getTime() + AWAKE_MINUTES * 60_000 ? undefined : new Date(until);
 }

@@ -3,22 +3,31 @@ import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
 import { ORCHESTRATOR } from '../policy/index.ts';
-import { cancelStopped, findActiveRollouts, followSql, readRollout, stopRollout } from '../rollouts/index.ts';
-import { expireUpdates, tallyEndedUpdates } from '../updates/index.ts';
-import { foldLedgers } from './compact-counters.ts';
+import {
+  adoptSqlChanges,
+  cancelStopped,
+  listActiveRolloutIds,
+  loadRolloutRuntime,
+  stopRollout,
+} from '../rollouts/index.ts';
+import { countOutcomes, expireUpdates } from '../updates/index.ts';
+import { compactCounters } from './compact-counters.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 
-/** Statements that cancel what a halted rollout owes; a larger one is finished by the next tick. */
-const CANCELLATIONS_A_TICK = 20;
+/** Maximum statements per tick that cancel updates of stopped rollouts; the next tick continues. */
+const CANCELLATIONS_PER_TICK = 20;
 
 export interface DrivenRollout extends RolloutTick {
   readonly rollout: string;
 }
 
-/** Longer than a tick may run: one that died gives way to the one after next. */
+/** Longer than a tick may run. After a tick that crashed, the tick after next can take the lease. */
 const LEASE_SECONDS = 90;
 
-/** A tick, unless another is at work. @returns undefined then */
+/**
+ * Runs a tick, unless another one is running.
+ * @returns undefined if another one is running
+ */
 export async function runTickAlone(
   sql: Sql,
   holder: string,
@@ -36,32 +45,32 @@ export async function runTickAlone(
 export interface Tick {
   readonly expired: number;
   readonly rollouts: readonly DrivenRollout[];
-  /** Rollouts that failed, and why; the others went on. */
+  /** Rollouts that failed, with the error; the other rollouts were still processed. */
   readonly problems: readonly { readonly rolloutId: number; readonly error: unknown }[];
 }
 
 /**
- * One tick of the orchestrator: lets silence decide, counts what has ended, and lets each active rollout do its part,
- * those first that win over others. `dispatch` gets the ids of updates that are to be sent now.
+ * Runs one tick of the orchestrator: times out updates, counts outcomes and runs each active rollout, highest priority
+ * first. `dispatch` gets the ids of updates to send now.
  */
 export async function runTick(
   sql: Sql,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
 ): Promise<Tick> {
-  await followSql(sql, now);
+  await adoptSqlChanges(sql, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
   await cancelAllStopped(sql, now);
-  await tallyEndedUpdates(sql);
+  await countOutcomes(sql);
   await forgetChanges(sql);
-  await foldLedgers(sql);
+  await compactCounters(sql);
   const rollouts: DrivenRollout[] = [];
   const problems: { rolloutId: number; error: unknown }[] = [];
-  for (const id of await findActiveRollouts(sql)) {
+  for (const id of await listActiveRolloutIds(sql)) {
     try {
       const tick = await driveById(sql, id, now);
-      await dispatch(tick?.owed ?? []);
+      await dispatch(tick?.pending ?? []);
       if (tick !== undefined) rollouts.push(tick);
     } catch (error) {
       problems.push({ rolloutId: id, error });
@@ -71,22 +80,22 @@ export async function runTick(
   return { expired, rollouts, problems };
 }
 
-/** @returns undefined where it was stopped meanwhile */
+/** @returns undefined if the rollout was stopped meanwhile */
 async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout | undefined> {
-  const rollout = await readRollout(sql, id);
+  const rollout = await loadRolloutRuntime(sql, id);
   if (!rollout?.is_active || rollout.paused_at !== null || rollout.completed_at !== null) return undefined;
   try {
     return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now)) };
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
-    const reason = `the database refuses a value of its row: ${error.message}`;
+    const reason = `the database refuses a value in its row: ${error.message}`;
     await stopRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
-    return { rollout: rollout.name, claimed: 0, owed: [], state: `halted: ${reason}`, dueAt: null };
+    return { rollout: rollout.name, assigned: 0, pending: [], state: `halted: ${reason}`, dueAt: null };
   }
 }
 
 async function cancelAllStopped(sql: Sql, now: Date): Promise<void> {
-  for (let calls = 0; calls < CANCELLATIONS_A_TICK; calls++) {
+  for (let calls = 0; calls < CANCELLATIONS_PER_TICK; calls++) {
     if ((await cancelStopped(sql, now)) === 0) return;
   }
 }

@@ -1,11 +1,11 @@
 export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
-export { type LinkTarget, linkToken, readLinkToken, TOKEN_LENGTH } from './link.ts';
+export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
 export {
+  IDLE_MARKER_KEY,
   PRESIGNED_SECONDS,
+  parseUploadKey,
   RELEASES_PREFIX,
-  REST_MARKER_KEY,
-  readUploadKey,
   releaseKey,
   signatureKey,
   signedUploadKey,
@@ -14,25 +14,25 @@ export {
   uploadKey,
 } from './object-keys.ts';
 export {
+  evaluateFit,
+  evaluateSecureVersion,
   expectedChip,
   type HighestSecureVersion,
-  judgeFit,
-  judgeSecureVersion,
+  parseReleaseNotes,
   type ReleaseNotes,
   type ReleaseRefusal,
-  readReleaseNotes,
   versionWarnings,
 } from './release-policy.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
-export { PLAN_BYTES, type Reach, type RolloutPlan, readPlan, stagesSchema } from './rollout-plan.ts';
+export { PLAN_BYTES, parsePlan, type Reach, type RolloutPlan, stagesSchema } from './rollout-plan.ts';
 export {
   decideRollout,
   describeDecision,
   type Gates,
-  holdsGate,
+  isGateMet,
   type RolloutDecision,
   type RolloutNumbers,
-  type Tally,
+  type StageCounts,
 } from './rollout-policy.ts';
 export {
   drawRolloutStates,
@@ -45,13 +45,13 @@ export {
   stopWord,
 } from './rollout-states.ts';
 export { DAYS, nextOpening, openUntil, sendWindow } from './send-window.ts';
-export { type Detached, judgeSignature, type SignatureFinding } from './signature-policy.ts';
+export { type Detached, evaluateSignature, type SignatureFinding } from './signature-policy.ts';
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
-export { type ClaimedRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
+export { type AssignableRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
 export {
-  readable,
-  readableFilter,
-  readTarget,
+  boundedFilter,
+  boundedJson,
+  parseTarget,
   TARGET_TYPES,
   type Target,
   type TargetType,
@@ -60,8 +60,8 @@ export {
 export { type CommandFamily, commandTopic, DEVICE_ID_SEGMENT, type OtaTopicKind, parseOtaTopic } from './topics.ts';
 export {
   type AttemptFacts,
-  type Judgement,
-  judgeAttempt,
+  type AttemptVerdict,
+  evaluateAttempt,
   REPORTED_STATES,
   type ReportedState,
 } from './update-policy.ts';
@@ -69,8 +69,8 @@ export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateSta
 export {
   compareVersions,
   DEVICE_VERSION_LENGTH,
+  evaluateVersion,
   isSameVersion,
-  judgeVersion,
   UNKNOWN_VERSION,
   type VersionVerdict,
 } from './versions.ts';

@@ -6,19 +6,22 @@ import { modelSigningFields } from './signing-settings.ts';
 export const PRESIGNED_PACKET_LIMIT_BYTES = 4_096;
 
 /**
- * How a device gets its image. `redirect`: the link answers 302 to S3. `direct`: the link answers with the bytes (images
- * up to 4 MiB; for HTTP clients that choke on a long Location). `presigned`: the command carries the S3 URL itself.
+ * How a device gets its image. `redirect`: the link answers 302 to S3. `direct`: the link answers with the bytes
+ * (images up to 4 MiB; for HTTP clients that cannot handle a long Location header). `presigned`: the command contains
+ * the S3 URL itself.
  */
 export const deliverySchema = z.enum(['redirect', 'direct', 'presigned']);
 export type Delivery = z.infer<typeof deliverySchema>;
 
 export const modelSettingsSchema = z
   .strictObject({
-    /** Chip of the model where its name does not say it, as in the image's header: `ESP32`, `ESP32-S3`, `ESP8266` … */
+    /**
+     * Chip of the model if its name does not state it, spelled as in the image header: `ESP32`, `ESP32-S3`, `ESP8266` …
+     */
     chip: z.string().optional(),
-    /** Size of the OTA partition; a larger image is rejected. */
+    /** Size of the OTA partition; larger images are rejected. */
     otaPartitionBytes: z.number().int().positive().optional(),
-    /** Longest MQTT packet that the model's client takes. */
+    /** Longest MQTT packet that the model's client accepts. */
     packetLimitBytes: z.number().int().min(128).default(DEFAULT_PACKET_LIMIT_BYTES),
     delivery: deliverySchema.default('redirect'),
     /** Accept images without an application descriptor (Arduino core 1.x, bare metal). */
@@ -35,6 +38,6 @@ export type ModelSettings = z.infer<typeof modelSettingsSchema>;
 export const modelsSchema = z.record(z.string().min(1).max(64), modelSettingsSchema).default({});
 export type Models = z.infer<typeof modelsSchema>;
 
-/** The settings of a model; the defaults for one that has none. */
+/** The settings of a model; the defaults if it has none. */
 export const settingsOf = (models: Models, deviceModel: string): ModelSettings =>
   (Object.hasOwn(models, deviceModel) ? models[deviceModel] : undefined) ?? modelSettingsSchema.parse({});

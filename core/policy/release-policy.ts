@@ -4,7 +4,7 @@ import { chipOfModelName } from '../image/index.ts';
 import type { ModelSettings } from './model-settings.ts';
 import { DEVICE_VERSION_LENGTH } from './versions.ts';
 
-/** What the uploader states beside the image, as object metadata. */
+/** What the uploader states about an image, as object metadata. */
 export interface ReleaseNotes {
   readonly minVersion: string | null;
   readonly changelog: string | null;
@@ -13,11 +13,14 @@ export interface ReleaseNotes {
 
 export type ReleaseRefusal = { readonly verdict: string; readonly message: string };
 
-/** Longest text kept of a changelog or of release notes. S3 keeps at most 2 KB of metadata. */
+/** Longest stored changelog or release notes, in characters. S3 limits metadata to 2 KB in total. */
 const NOTES_LENGTH = 2_048;
 
-/** Reads the metadata, whose keys S3 gives in lower case. A `min-version` that is no version is refused: it would bar every device. */
-export function readReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
+/**
+ * Parses object metadata, whose keys S3 returns in lower case. An invalid `min-version` is refused, because it would
+ * exclude every device.
+ */
+export function parseReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
   const text = (key: string) => metadata[key]?.trim().slice(0, NOTES_LENGTH) || null;
   const minVersion = text('min-version');
   if (minVersion !== null && semver.valid(minVersion) === null) {
@@ -26,13 +29,13 @@ export function readReleaseNotes(metadata: Readonly<Record<string, string>>): Re
   return { minVersion, changelog: text('changelog'), releaseNotes: text('release-notes') };
 }
 
-/** The chip that a model is known to have before any release of it: by its settings, else by its name. */
+/** The chip that a model is known to have before its first release: from its settings, or from its name. */
 export function expectedChip(deviceModel: string, settings: ModelSettings): string | undefined {
   return settings.chip ?? chipOfModelName(deviceModel);
 }
 
-/** Whether the image fits the model. */
-export function judgeFit(
+/** Checks that the image fits the model. @returns the refusal; undefined if it fits */
+export function evaluateFit(
   image: ParsedImage,
   sizeBytes: number,
   deviceModel: string,
@@ -56,8 +59,11 @@ export interface HighestSecureVersion {
   readonly secureVersion: number;
 }
 
-/** A device whose eFuse counts further boots nothing lower again (ESP-IDF, ota.rst, "Anti-rollback"). */
-export function judgeSecureVersion(
+/**
+ * Refuses an image with a lower anti-rollback counter than an earlier release: a device whose eFuse holds a higher
+ * counter never boots it (ESP-IDF, ota.rst, "Anti-rollback"). @returns the refusal; undefined if the image is accepted
+ */
+export function evaluateSecureVersion(
   image: ParsedImage,
   deviceModel: string,
   highest: HighestSecureVersion | undefined,
@@ -66,16 +72,16 @@ export function judgeSecureVersion(
   if (highest === undefined || secureVersion >= highest.secureVersion) return undefined;
   return {
     verdict: 'LOWER_SECURE_VERSION',
-    message: `secure_version of the image is ${secureVersion}, of release ${highest.version} for ${deviceModel} it is ${highest.secureVersion}: a device with anti-rollback that ran that one never boots this one; raise it, or set allowLowerSecureVersion where it is meant`,
+    message: `secure_version of the image is ${secureVersion}, but ${highest.secureVersion} in release ${highest.version} for ${deviceModel}: a device with anti-rollback that has run that release never boots this image; raise it, or set allowLowerSecureVersion if this is intended`,
   };
 }
 
-/** What is odd about a version, but no reason to refuse it. */
+/** Warnings about a version that is unusual but acceptable. */
 export function versionWarnings(version: string, image: ParsedImage): Warning[] {
   const warnings: Warning[] = [];
   const inside = image.descriptor?.version;
   if (inside !== undefined && inside !== '' && inside.replace(/^v/, '') !== version.replace(/^v/, '')) {
-    const message = `the image calls itself "${inside}", the upload ${version}; devices confirm an update by what they report`;
+    const message = `the image embeds the version "${inside}", the upload is ${version}; an update is proven by the version that the device reports`;
     warnings.push({ code: 'OTHER_VERSION_INSIDE', message });
   }
   if (version.length > DEVICE_VERSION_LENGTH) {

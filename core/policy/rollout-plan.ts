@@ -2,27 +2,30 @@ import * as z from 'zod';
 import { describeErrors } from '../util/index.ts';
 import { type SendWindow, sendWindow } from './send-window.ts';
 
-/** What a rollout must show before it goes on to more devices. */
+/** The conditions that a stage must meet before the rollout advances. */
 export interface Gate {
-  /** How long the gate must hold before the next stage begins. */
+  /** Minutes for which the gate must be met before the next stage starts. */
   readonly soakMinutes: number;
-  /** Succeeded over all that counts, 0 to 1. */
+  /** Share of successes among successes and failures, 0 to 1. */
   readonly minSuccessRate: number;
-  /** Outcomes before the gate is read; fewer where the stage has fewer devices. */
+  /** Minimum results before the gate is evaluated; fewer if the stage has fewer devices. */
   readonly minReports: number;
 }
 
-/** The first `share` of the members (0 to 1), or the first `count` of them. */
+/** The first `share` of the targeted devices (0 to 1), or the first `count` of them. */
 export type Reach = { readonly share: number } | { readonly count: number };
 export type Stage = Gate & { readonly reach: Reach };
 
-/** Null stages: a slow start, whose windows grow by themselves. The last of given stages always reaches every member. */
+/**
+ * `stages` is null for a slow start, whose waves grow automatically. The last stage always reaches every targeted
+ * device.
+ */
 export interface RolloutPlan {
   readonly stages: readonly Stage[] | null;
   readonly sendWindow: SendWindow | null;
 }
 
-const EVERYONE: Reach = { share: 1 };
+const ALL_TARGETED: Reach = { share: 1 };
 
 const stageSchema = z
   .strictObject({
@@ -57,11 +60,11 @@ export type PlanResult =
   | { readonly ok: true; readonly plan: RolloutPlan }
   | { readonly ok: false; readonly reason: string };
 
-/** What `stages` and `send_window` may have as text; what has more is read as its length. */
+/** Maximum bytes of `stages` and `send_window` as text; a longer value is loaded as its length. */
 export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024 } as const;
 
-/** Reads `stages` and `send_window` of a rollout; gates that a stage does not name are the rollout's own. */
-export function readPlan(row: {
+/** Parses `stages` and `send_window` of a rollout. A stage without its own gate values uses those of the rollout. */
+export function parsePlan(row: {
   readonly stages: unknown;
   readonly send_window: unknown;
   readonly failure_threshold: number;
@@ -86,18 +89,18 @@ export function readPlan(row: {
   );
   return {
     ok: true,
-    plan: { stages: given === undefined ? null : reachEveryone(given, ownGate), sendWindow: window.data },
+    plan: { stages: given === undefined ? null : coverAllTargeted(given, ownGate), sendWindow: window.data },
   };
 }
 
-const isLength = (value: unknown, most: number): value is number => typeof value === 'number' && value > most;
+const isLength = (value: unknown, max: number): value is number => typeof value === 'number' && value > max;
 
-const tooLarge = (column: string, bytes: number, most: number) =>
-  `${column}: ${bytes} bytes of JSON, at most ${most} can be read`;
+const tooLarge = (column: string, bytes: number, max: number) =>
+  `${column}: ${bytes} bytes of JSON, at most ${max} can be read`;
 
-/** What the stages leave out follows after the last: who wants fewer devices says so by `rollout_percentage`. */
-function reachEveryone(stages: readonly Stage[], ownGate: Gate): Stage[] {
+/** Appends a stage for all remaining devices. To update fewer devices, a rollout sets `rollout_percentage`. */
+function coverAllTargeted(stages: readonly Stage[], ownGate: Gate): Stage[] {
   const last = stages.at(-1);
-  const isWhole = last !== undefined && 'share' in last.reach && last.reach.share === 1;
-  return isWhole ? [...stages] : [...stages, { ...ownGate, reach: EVERYONE }];
+  const coversAll = last !== undefined && 'share' in last.reach && last.reach.share === 1;
+  return coversAll ? [...stages] : [...stages, { ...ownGate, reach: ALL_TARGETED }];
 }

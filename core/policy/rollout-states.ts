@@ -1,29 +1,32 @@
-/** The states of a rollout, derived from its row; the view `rollout_overview` says the same in SQL. */
+/** The states of a rollout, derived from its row. The view `rollout_overview` derives them in SQL. */
 export const ROLLOUT_STATES = ['draft', 'scheduled', 'active', 'halted', 'paused', 'completed', 'aborted'] as const;
 export type RolloutState = (typeof ROLLOUT_STATES)[number];
 
-/** The orchestrator's name where operators stand with theirs. */
+/** The name of the orchestrator in columns that hold the name of an operator. */
 export const ORCHESTRATOR = 'orchestrator';
 
-/** How a rollout was stopped, by who did it: the orchestrator halts one, people pause it. */
+/** The orchestrator halts a rollout; a person pauses it. */
 export const stopWord = (by: string | null): 'halted' | 'paused' => (by === ORCHESTRATOR ? 'halted' : 'paused');
 
-/** What an operator may do with a rollout. */
+/** The actions of an operator on a rollout. */
 export const ROLLOUT_ACTIONS = ['pause', 'resume', 'abort', 'advance', 'retry'] as const;
 export type RolloutAction = (typeof ROLLOUT_ACTIONS)[number];
 
 interface Move {
   readonly from: readonly RolloutState[];
   readonly to: RolloutState;
-  readonly on: RolloutAction | 'started' | 'start time' | 'gate failed' | 'every member has ended';
+  readonly on: RolloutAction | 'started' | 'start time' | 'gate failed' | 'all devices finished';
 }
 
-/** Every move of a rollout. The diagram of docs/rollouts.md is drawn from this table, and the API refuses what is not in it. */
+/**
+ * Every transition of a rollout. The diagram in docs/rollouts.md is drawn from this table, and the API refuses all
+ * other transitions.
+ */
 export const ROLLOUT_MOVES: readonly Move[] = [
   { from: ['draft'], to: 'active', on: 'started' },
   { from: ['scheduled'], to: 'active', on: 'start time' },
   { from: ['active'], to: 'halted', on: 'gate failed' },
-  { from: ['active'], to: 'completed', on: 'every member has ended' },
+  { from: ['active'], to: 'completed', on: 'all devices finished' },
   { from: ['scheduled', 'active'], to: 'paused', on: 'pause' },
   { from: ['halted', 'paused'], to: 'active', on: 'resume' },
   { from: ['active'], to: 'active', on: 'advance' },
@@ -31,7 +34,7 @@ export const ROLLOUT_MOVES: readonly Move[] = [
   { from: ['draft', 'scheduled', 'active', 'halted', 'paused'], to: 'aborted', on: 'abort' },
 ];
 
-/** The states in which an operator may do it. */
+/** The states in which an operator may take the action. */
 export const statesFor = (action: RolloutAction): RolloutState[] =>
   ROLLOUT_MOVES.filter(({ on }) => on === action).flatMap(({ from }) => from);
 

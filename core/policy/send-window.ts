@@ -11,7 +11,7 @@ const timeZone = z.string().refine(isTimeZone, {
   error: ({ input }) => `"${input}" is not a time zone; expected an IANA name such as "Europe/Rome"`,
 });
 
-/** When a rollout may send: on these weekdays, from–to on the wall clock of the time zone. */
+/** When a rollout may send: on these weekdays, between two wall-clock times of the time zone. */
 export const sendWindow = z
   .strictObject({
     days: z
@@ -31,19 +31,22 @@ interface Opening {
   readonly to: Date;
 }
 
-/** The end of the present opening; null when the window is closed at `now`. */
+/** The end of the current opening; null if the window is closed at `now`. */
 export function openUntil(window: SendWindow, now: Date): Date | null {
   return openings(window, now).find(({ from, to }) => from <= now && now < to)?.to ?? null;
 }
 
-/** When the window opens next; `now` itself while it is open. */
+/** When the window opens next; `now` if it is open. */
 export function nextOpening(window: SendWindow, now: Date): Date {
   const next = openings(window, now).find(({ to }) => now < to);
   if (next === undefined) throw new Error(`no opening within a week of ${now.toISOString()}`);
   return next.from <= now ? now : next.from;
 }
 
-/** The openings from yesterday on through the week to come. One that crosses midnight belongs to the day it begins on. */
+/**
+ * The openings from yesterday through the coming week. An opening that crosses midnight belongs to the day on which it
+ * starts.
+ */
 function openings({ days, from, to, time_zone: zone }: SendWindow, now: Date): Opening[] {
   const today = wallClock(now, zone);
   const crossesMidnight = minutesOf(to) <= minutesOf(from);
@@ -65,8 +68,8 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 const minutesOf = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3));
 
 /**
- * The instant at which the clocks of a zone show `wall` (milliseconds as if it were UTC). A time that occurs twice, in
- * autumn, is its first or last occurrence; one that is skipped, in spring, is the instant of the jump.
+ * The instant at which the clocks of a zone show `wall` (milliseconds, as if it were UTC). A time that occurs twice, in
+ * autumn, is its first or last occurrence. A time that is skipped, in spring, is the instant of the jump.
  */
 function instantOf(wall: number, zone: string, occurrence: 'first' | 'last'): Date {
   const [before, after] = [wall - DAY_MS, wall + DAY_MS].map((around) => offsetAt(new Date(around), zone)) as [
@@ -93,7 +96,7 @@ function jumpBetween(low: number, high: number, zone: string): Date {
 const offsetAt = (instant: Date, zone: string) =>
   wallClock(instant, zone) - Math.floor(instant.getTime() / 1000) * 1000;
 
-/** What the clocks of a zone show, as milliseconds as if it were UTC; whole seconds. */
+/** What the clocks of a zone show, in milliseconds as if it were UTC; whole seconds. */
 function wallClock(instant: Date, zone: string): number {
   const parts = formatterOf(zone).formatToParts(instant);
   const [year, month, day, hour, minute, second] = (['year', 'month', 'day', 'hour', 'minute', 'second'] as const).map(

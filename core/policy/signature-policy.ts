@@ -1,28 +1,34 @@
 import type { ParsedImage, Warning } from '../image/index.ts';
-import { readPublicKey } from '../image/index.ts';
+import { parsePublicKey } from '../image/index.ts';
 import type { ReleaseRefusal } from './release-policy.ts';
 import type { Signing } from './signing-settings.ts';
 
-/** The trusted key that a signature was verified under. */
+/** The trusted key under which a signature was verified. */
 export interface SignedBy {
   readonly kind: 'secure-boot-v2' | 'detached';
   readonly scheme: string;
-  /** As in the settings' `trustedKeyDigests`; of a detached signature the SHA-256 of the key's SubjectPublicKeyInfo. */
+  /** As in the setting `trustedKeyDigests`; for a detached signature, the SHA-256 of the key's SubjectPublicKeyInfo. */
   readonly keyDigest: string;
 }
 
-/** What lay beside the image: nothing (or nothing is trusted that could have made it), a signature, the key that made it. */
+/**
+ * Result for the file beside the image: `none` (no file, or no key is trusted for detached signatures), `unverified`,
+ * or the key that made the signature.
+ */
 export type Detached = 'none' | 'unverified' | SignedBy;
 
 export interface SignatureFinding {
   readonly signedBy: SignedBy | null;
-  /** Why it is not signed. */
+  /** Says why the image counts as unsigned. */
   readonly warnings: readonly Warning[];
   readonly refusal: ReleaseRefusal | undefined;
 }
 
-/** The signature of an image by the keys that its model trusts. A signature in the image comes before one beside it. */
-export function judgeSignature(
+/**
+ * Checks the signature of an image against the keys that its model trusts. A signature in the image takes precedence
+ * over a detached one.
+ */
+export function evaluateSignature(
   image: ParsedImage,
   detached: Detached,
   deviceModel: string,
@@ -55,16 +61,14 @@ function describeFound({ signature, signatureBlocks }: ParsedImage, detached: De
   return [
     ...(blocks.length > 0 ? [`the image is signed by ${blocks.join(' and ')}`] : []),
     ...(signature === 'secure-boot-v1'
-      ? ['the image has a secure boot v1 signature, which does not hold its key and is not verified']
+      ? ['the image has a secure boot v1 signature, which does not contain its key and is not verified']
       : []),
-    ...(detached === 'unverified'
-      ? ['the signature beside the image was not made for these bytes by a trusted key']
-      : []),
+    ...(detached === 'unverified' ? ['the detached signature was not made for these bytes by a trusted key'] : []),
   ];
 }
 
 function describeTrusted({ trustedKeyDigests, trustedPublicKeys }: Signing): string {
-  const keys = trustedPublicKeys.map(readPublicKey).map(({ scheme, digest }) => `${scheme} ${digest}`);
+  const keys = trustedPublicKeys.map(parsePublicKey).map(({ scheme, digest }) => `${scheme} ${digest}`);
   return [
     ...(trustedKeyDigests.length > 0 ? [`secure boot keys ${trustedKeyDigests.join(', ')}`] : []),
     ...(keys.length > 0 ? [`keys for detached signatures ${keys.join(', ')}`] : []),
@@ -74,4 +78,4 @@ function describeTrusted({ trustedKeyDigests, trustedPublicKeys }: Signing): str
 const remedy = ({ trustedPublicKeys }: Signing): string =>
   trustedPublicKeys.length === 0
     ? 'sign the image with a trusted key and upload it again'
-    : 'sign the image with a trusted key and upload it again, or upload its signature beside it, under its name with .sig';
+    : 'sign the image with a trusted key and upload it again, or upload its signature beside it, with its name and .sig';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { readPublicKey } from '../image/index.ts';
+import { parsePublicKey } from '../image/index.ts';
 
 const keyDigest = z
   .string()
@@ -8,24 +8,24 @@ const keyDigest = z
 
 const publicKeyPem = z.string().superRefine((pem, context) => {
   try {
-    readPublicKey(pem);
+    parsePublicKey(pem);
   } catch (error) {
     context.addIssue({ code: 'custom', message: (error as Error).message });
   }
 });
 
 const fields = {
-  /** Reject what no trusted key signed. */
+  /** Reject images that no trusted key signed. */
   requireSignedFirmware: z.boolean(),
-  /** SHA-256 of the secure boot v2 keys that are trusted, as eFuse holds it, in hex. */
+  /** SHA-256 of the trusted secure boot v2 keys, as eFuse holds it, in hex. */
   trustedKeyDigests: z.array(keyDigest),
-  /** Keys that are trusted for detached signatures, in PEM. */
+  /** Keys trusted for detached signatures, in PEM. */
   trustedPublicKeys: z.array(publicKeyPem),
   /** Accept an image whose anti-rollback counter is lower than that of a release of its model. */
   allowLowerSecureVersion: z.boolean(),
 };
 
-/** What may sign firmware, for the whole deployment. */
+/** Signing settings of the whole deployment. */
 export const signingFields = {
   requireSignedFirmware: fields.requireSignedFirmware.default(false),
   trustedKeyDigests: fields.trustedKeyDigests.default([]),
@@ -33,7 +33,7 @@ export const signingFields = {
   allowLowerSecureVersion: fields.allowLowerSecureVersion.default(false),
 };
 
-/** The same for one model: what it states takes the place of the deployment's. */
+/** Signing settings of one model; each one that is set overrides the deployment's. */
 export const modelSigningFields = {
   requireSignedFirmware: fields.requireSignedFirmware.optional(),
   trustedKeyDigests: fields.trustedKeyDigests.optional(),
@@ -45,7 +45,7 @@ export const signingSchema = z.object(signingFields);
 export type Signing = z.infer<typeof signingSchema>;
 const modelSigningSchema = z.object(modelSigningFields);
 
-/** What holds for a model. */
+/** The effective signing settings of a model. */
 export const signingOf = (deployment: Signing, model: z.infer<typeof modelSigningSchema>): Signing => ({
   requireSignedFirmware: model.requireSignedFirmware ?? deployment.requireSignedFirmware,
   trustedKeyDigests: model.trustedKeyDigests ?? deployment.trustedKeyDigests,

@@ -1,4 +1,4 @@
-import { compareVersions, judgeVersion, type VersionPolicy } from './versions.ts';
+import { compareVersions, evaluateVersion, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */
 export interface RegisteredRelease {
@@ -7,25 +7,26 @@ export interface RegisteredRelease {
   readonly min_version: string | null;
 }
 
-/** What is claimed for: the rollout's own release, or one that leads to it. */
-export interface ClaimedRelease {
+/** A release that a rollout assigns to devices: its own release or a stepping stone to it. */
+export interface AssignableRelease {
   readonly releaseId: number;
   readonly version: string;
   readonly isSteppingStone: boolean;
-  /** The current versions from which devices go to it. */
+  /** The current versions of the devices that get this release. */
   readonly fromVersions: readonly string[];
 }
 
 /**
- * Which release the devices on each version are given: the target where it takes them; else, where its minimum bars
- * them, the highest registered release from which a chain of releases leads there. Versions that neither takes are left out.
+ * Chooses a release for each version in use: the target if the version may be updated to it; otherwise, if it is below
+ * the target's minimum version, the highest registered release from which a chain of releases leads to the target.
+ * Versions with no such release are left out.
  */
 export function chooseReleases(
   versionsInUse: readonly string[],
   target: RegisteredRelease,
   registered: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
-): ClaimedRelease[] {
+): AssignableRelease[] {
   const nextOf = pathFinder(target, registered, policy);
   const from = new Map<RegisteredRelease, string[]>();
   for (const version of versionsInUse) {
@@ -40,23 +41,25 @@ export function chooseReleases(
   }));
 }
 
-/** Remembers where each version leads: chains that end nowhere would else be walked in every combination. */
+/**
+ * Caches the result for each version. Without a cache, chains that lead nowhere would be tried in every combination.
+ */
 function pathFinder(
   target: RegisteredRelease,
   registered: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
 ): (current: string) => RegisteredRelease | undefined {
-  const stones = registered
+  const steppingStones = registered
     .filter(({ version }) => isBelow(version, target.version))
     .sort((a, b) => compareVersions(b.version, a.version) ?? 0);
   const known = new Map<string, RegisteredRelease | undefined>();
 
   function find(current: string): RegisteredRelease | undefined {
-    const verdict = judgeVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
+    const verdict = evaluateVersion(current, { ...policy, target: target.version, minVersion: target.min_version });
     if (verdict === 'eligible') return target;
     if (verdict !== 'below-minimum') return undefined;
-    return stones.find(({ version, min_version: minVersion }) => {
-      const reachable = judgeVersion(current, { ...UPWARDS, target: version, minVersion });
+    return steppingStones.find(({ version, min_version: minVersion }) => {
+      const reachable = evaluateVersion(current, { ...UPGRADES_ONLY, target: version, minVersion });
       return isBelow(current, version) && reachable === 'eligible' && nextOf(version) !== undefined;
     });
   }
@@ -67,6 +70,6 @@ function pathFinder(
   return nextOf;
 }
 
-const UPWARDS = { allowDowngrade: false, includeUnknown: false };
+const UPGRADES_ONLY = { allowDowngrade: false, includeUnknown: false };
 
 const isBelow = (low: string, high: string) => (compareVersions(low, high) ?? 0) < 0;

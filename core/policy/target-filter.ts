@@ -10,8 +10,8 @@ const macAddress = z.string().transform((text, context) => {
 const name = z.string().min(1).max(64);
 
 /**
- * Which devices a rollout is for; all given conditions must hold. An unknown key is an error: a misspelt key must not
- * mean "every device".
+ * The devices that a rollout targets; all given conditions must hold. An unknown key is an error, because a misspelled
+ * key must not select every device.
  */
 export const targetFilter = z.strictObject({
   device_ids: z.array(z.string().regex(DEVICE_ID)).optional(),
@@ -20,9 +20,9 @@ export const targetFilter = z.strictObject({
   group: name.optional(),
   models: z.array(name).optional(),
   versions: z.array(name).optional(),
-  /** Attributes of the device's metadata, which must contain all of them. */
+  /** Attributes of the device; it must have all of them. */
   metadata: z
-    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected a text, a number, true or false'))
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected text, a number, true or false'))
     .optional(),
 });
 
@@ -38,25 +38,31 @@ export interface Target {
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** A row of the Data API's answer holds 64 KB, with the rest of the rollout. */
+/** The Data API limits a result row to 64 KB, and the rest of the rollout needs room too. */
 const MAX_FILTER_BYTES = 48 * 1024;
 
-/** A column of jsonb; where it has more bytes as text, their number: one row that cannot be read would fail a statement. */
-export const readable = (column: string, most: number) =>
-  `CASE WHEN octet_length(${column}::text) > ${most} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
+/**
+ * Selects a jsonb column, or its length if its text is longer than `maxBytes`: one oversized row would fail the whole
+ * statement.
+ */
+export const boundedJson = (column: string, maxBytes: number) =>
+  `CASE WHEN octet_length(${column}::text) > ${maxBytes} THEN to_jsonb(octet_length(${column}::text)) ELSE ${column} END`;
 
-/** Column `target_filter` of the rollouts `alias`, with blanks that {@link MAX_FILTER_BYTES} does not count. */
-export const readableFilter = (alias: string) => `${readable(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
+/**
+ * Selects `target_filter` of the rollout `alias`. The limit leaves room for spaces, which {@link MAX_FILTER_BYTES} does
+ * not count.
+ */
+export const boundedFilter = (alias: string) => `${boundedJson(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
 
 export type TargetResult =
   | { readonly ok: true; readonly target: Target }
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Reads a rollout's target. `group` needs a group, `specific` devices by id or MAC address, `canary` either of them or a
- * percentage; with both ids and MAC addresses a device may match by either.
+ * Parses the target of a rollout. `group` needs a group, `specific` needs device ids or MAC addresses, `canary` needs
+ * either of them or a percentage below 100. With both ids and MAC addresses, a device may match by either.
  */
-export function readTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
+export function parseTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
   const bytes = typeof filter === 'number' ? filter : Buffer.byteLength(JSON.stringify(filter));
   if (bytes > MAX_FILTER_BYTES) {
     const reason = `target_filter: ${bytes} bytes of JSON, at most ${MAX_FILTER_BYTES} can be read; put the devices into a group`;

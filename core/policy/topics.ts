@@ -1,7 +1,10 @@
-/** Firmware up to 1.3 reports updates under `{prefix}/devices/…`, from 1.4.1 under `{prefix}/edge/…`, 1.4.0 hears both. */
+/**
+ * Firmware up to 1.3 uses topics under `{prefix}/devices/…`, firmware from 1.4.1 uses `{prefix}/edge/…`, and 1.4.0
+ * subscribes to both.
+ */
 export type CommandFamily = 'devices' | 'edge';
 
-/** Where the device id stands in every topic of a device, counted from 0: `{prefix}/{family}/{deviceId}/…`. */
+/** Position of the device id in every topic of a device, counted from 0: `{prefix}/{family}/{deviceId}/…`. */
 export const DEVICE_ID_SEGMENT = 2;
 
 export const commandTopic = (prefix: string, family: CommandFamily, deviceId: string): string =>
@@ -9,7 +12,7 @@ export const commandTopic = (prefix: string, family: CommandFamily, deviceId: st
 
 export type OtaTopicKind = 'status' | 'progress' | 'result';
 
-/** Reads `{prefix}/{devices|edge}/{deviceId}/ota/{status|progress|result}`; undefined for anything else. */
+/** Parses `{prefix}/{devices|edge}/{deviceId}/ota/{status|progress|result}`; undefined for any other topic. */
 export function parseOtaTopic(topic: string): { family: CommandFamily; kind: OtaTopicKind } | undefined {
   const match = /^[^/]+\/(devices|edge)\/[^/]+\/ota\/(status|progress|result)$/.exec(topic);
   if (match === null) return undefined;

@@ -1,12 +1,12 @@
 import type { UpdateState } from './update-states.ts';
 import { isSameVersion } from './versions.ts';
 
-/** What a device can say about a running update. */
+/** The states that a device can report while it updates. */
 export type ReportedState = Extract<UpdateState, 'downloading' | 'downloaded' | 'installing'>;
 
 export const REPORTED_STATES: readonly ReportedState[] = ['downloading', 'downloaded', 'installing'];
 
-/** A status message of the device, as evidence of what runs. */
+/** A status message of the device, as evidence of the version that it runs. */
 export interface BootReport {
   readonly version: string;
   readonly receivedAt: Date;
@@ -20,18 +20,18 @@ export interface ResultReport {
   readonly message: string | null;
 }
 
-/** Everything known about the current attempt of one update: sums over its events, in any order of arrival. */
+/** All facts about the current attempt of one update, summed over its events in any order of arrival. */
 export interface AttemptFacts {
   readonly targetVersion: string;
-  /** What ran when the command was sent; null where that is not known. */
+  /** The version that ran when the command was sent; null if unknown. */
   readonly previousVersion: string | null;
   readonly sentAt: Date;
-  /** Null where nothing was heard. */
+  /** Null if the device has not responded. */
   readonly acknowledgedAt: Date | null;
   readonly lastReportAt: Date | null;
   readonly furthestState: ReportedState | null;
   readonly percent: number | null;
-  /** The earliest result of the attempt: later ones change nothing. */
+  /** The earliest result of the attempt; later results change nothing. */
   readonly result: ResultReport | null;
   /** In order of receipt. */
   readonly boots: readonly BootReport[];
@@ -43,8 +43,11 @@ export interface UpdateTimes {
   readonly probationMinutes: number;
 }
 
-/** What the facts amount to. `completedAt` null means open, and then `deadlineAt` says when silence decides. */
-export interface Judgement {
+/**
+ * The state that follows from the facts. If `completedAt` is null the update is open, and `deadlineAt` is when it times
+ * out.
+ */
+export interface AttemptVerdict {
   readonly status: UpdateState;
   readonly acknowledgedAt: Date | null;
   readonly reportedAt: Date | null;
@@ -53,20 +56,24 @@ export interface Judgement {
   readonly errorMessage: string | null;
   readonly installedAt: Date | null;
   readonly bootedAt: Date | null;
-  /** What the device calls itself after the reboot, where that is neither the new version nor the old one. */
+  /** The version that the device reports after the reboot, if it is neither the new version nor the old one. */
   readonly unexpectedVersion: string | null;
   readonly deadlineAt: Date | null;
   readonly completedAt: Date | null;
 }
 
-/** The old image reports for about 3 s after its result, and the queues are unordered: earlier is no evidence. */
+/**
+ * The old image keeps reporting for about 3 s after its result, and queues do not preserve order: an earlier status
+ * proves nothing.
+ */
 const REBOOT_GRACE_SECONDS = 20;
 
 /**
- * Judges one attempt at `now`. Pure and total: the same facts give the same verdict, however they arrived. `success` in
- * a result means written; the target version in a later status means running; surviving makes it final.
+ * Evaluates one attempt at `now`. Pure and total: the same facts give the same verdict in whatever order they arrived.
+ * A result with `success` means installed; a later status of the target version means booted; the end of probation
+ * makes the update final.
  */
-export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date): Judgement {
+export function evaluateAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date): AttemptVerdict {
   const { sentAt, acknowledgedAt, lastReportAt, furthestState, percent, result } = facts;
   const base = {
     acknowledgedAt,
@@ -86,7 +93,8 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
   }
   const running = firstBoot(facts, result?.receivedAt ?? sentAt, true);
   const installedAt = result?.receivedAt ?? running?.receivedAt ?? null;
-  if (installedAt !== null) return { ...base, installedAt, ...judgeWritten(facts, installedAt, running, times, now) };
+  if (installedAt !== null)
+    return { ...base, installedAt, ...evaluateInstalled(facts, installedAt, running, times, now) };
 
   const status = furthestState ?? 'sent';
   const deadlineAt = plusMinutes(lastReportAt ?? sentAt, times.attemptTimeoutMinutes);
@@ -98,19 +106,23 @@ export function judgeAttempt(facts: AttemptFacts, times: UpdateTimes, now: Date)
   return { ...base, status: 'timed_out', errorMessage, completedAt: deadlineAt };
 }
 
-/** From written to running: confirmed by the target version, undone by proof that the old one booted. */
-function judgeWritten(
+/**
+ * Evaluates an installed image: a status of the target version confirms it, and proof of a boot of the old version
+ * means a rollback.
+ */
+function evaluateInstalled(
   facts: AttemptFacts,
   installedAt: Date,
   running: BootReport | undefined,
   times: UpdateTimes,
   now: Date,
-): Pick<Judgement, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> & Partial<Judgement> {
-  const survivedAt = running === undefined ? null : plusMinutes(running.receivedAt, times.probationMinutes);
-  const back = facts.boots.find((boot) => bootedBack(boot, facts.targetVersion, installedAt));
-  if (back !== undefined && (survivedAt === null || back.receivedAt < survivedAt)) {
+): Pick<AttemptVerdict, 'status' | 'bootedAt' | 'errorMessage' | 'deadlineAt' | 'completedAt'> &
+  Partial<AttemptVerdict> {
+  const provenAt = running === undefined ? null : plusMinutes(running.receivedAt, times.probationMinutes);
+  const back = facts.boots.find((boot) => isBootOfOtherVersion(boot, facts.targetVersion, installedAt));
+  if (back !== undefined && (provenAt === null || back.receivedAt < provenAt)) {
     if (facts.previousVersion !== null && !isSameVersion(back.version, facts.previousVersion)) {
-      const errorMessage = `${facts.targetVersion} was written, but after the reboot the device runs ${back.version}: is that what the image calls itself?`;
+      const errorMessage = `Installed ${facts.targetVersion}, but after the reboot the device reports ${back.version}. Does the image embed that version?`;
       const unexpected = { unexpectedVersion: back.version, bootedAt: null, deadlineAt: null };
       return { status: 'failed', errorMessage, ...unexpected, completedAt: back.receivedAt };
     }
@@ -118,14 +130,14 @@ function judgeWritten(
     const bootedAt = running !== undefined && running.receivedAt < back.receivedAt ? running.receivedAt : null;
     return { status: 'rolled_back', bootedAt, errorMessage, deadlineAt: null, completedAt: back.receivedAt };
   }
-  if (running !== undefined && survivedAt !== null) {
-    const completedAt = now < survivedAt ? null : survivedAt;
-    const deadlineAt = completedAt === null ? survivedAt : null;
+  if (running !== undefined && provenAt !== null) {
+    const completedAt = now < provenAt ? null : provenAt;
+    const deadlineAt = completedAt === null ? provenAt : null;
     return { status: 'success', bootedAt: running.receivedAt, errorMessage: null, deadlineAt, completedAt };
   }
   const deadlineAt = plusMinutes(installedAt, times.bootTimeoutMinutes);
   if (now < deadlineAt) return { status: 'success', bootedAt: null, errorMessage: null, deadlineAt, completedAt: null };
-  const errorMessage = `written, but ${facts.targetVersion} was not reported within ${times.bootTimeoutMinutes} min`;
+  const errorMessage = `installed, but ${facts.targetVersion} was not reported within ${times.bootTimeoutMinutes} min`;
   return { status: 'timed_out', bootedAt: null, errorMessage, deadlineAt: null, completedAt: deadlineAt };
 }
 
@@ -135,8 +147,11 @@ function firstBoot(facts: AttemptFacts, after: Date, onTarget: boolean): BootRep
   );
 }
 
-/** Proof of a reboot into another image: late enough, and where it states an uptime, shorter than the time since. */
-function bootedBack(boot: BootReport, targetVersion: string, installedAt: Date): boolean {
+/**
+ * Proof that the device rebooted into another image: the status is late enough, and its uptime, if stated, is shorter
+ * than the time since the installation.
+ */
+function isBootOfOtherVersion(boot: BootReport, targetVersion: string, installedAt: Date): boolean {
   if (isSameVersion(boot.version, targetVersion)) return false;
   const secondsSince = (boot.receivedAt.getTime() - installedAt.getTime()) / 1000;
   if (secondsSince < REBOOT_GRACE_SECONDS) return false;

@@ -16,13 +16,13 @@ export type UpdateState = (typeof UPDATE_STATES)[number];
 interface Move {
   readonly from: readonly UpdateState[];
   readonly to: UpdateState;
-  /** What makes it move, as a phrase for people. */
+  /** What causes the transition, as a phrase for people. */
   readonly on: string;
 }
 
 /**
- * Every move of a device update. Reports of a device may be lost, so that it may seem to take several moves at once. The
- * diagram of docs/rollouts.md is drawn from this table.
+ * Every transition of a device update. Reports may be lost, so an update may appear to make several transitions at
+ * once. The diagram in docs/rollouts.md is drawn from this table.
  */
 export const UPDATE_MOVES: readonly Move[] = [
   { from: ['pending'], to: 'sent', on: 'command sent' },
@@ -30,13 +30,13 @@ export const UPDATE_MOVES: readonly Move[] = [
   { from: ['sent'], to: 'downloading', on: 'link opened, progress' },
   { from: ['downloading'], to: 'downloaded', on: 'verifying' },
   { from: ['downloaded'], to: 'installing', on: 'installing' },
-  { from: ['installing'], to: 'success', on: 'result: written' },
+  { from: ['installing'], to: 'success', on: 'result: installed' },
   { from: ['sent', 'downloading', 'downloaded', 'installing'], to: 'failed', on: 'result: failed, or refused' },
   { from: ['sent', 'downloading', 'downloaded', 'installing'], to: 'pending', on: 'failed or silent, worth a retry' },
   { from: ['success'], to: 'rolled_back', on: 'reboots into the old version' },
-  { from: ['success'], to: 'failed', on: 'calls itself another version' },
+  { from: ['success'], to: 'failed', on: 'reports another version' },
   { from: ['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success'], to: 'timed_out', on: 'deadline' },
-  { from: ['pending'], to: 'success', on: 'runs it already' },
+  { from: ['pending'], to: 'success', on: 'already runs it' },
   { from: ['pending'], to: 'failed', on: 'the command does not fit' },
   { from: ['pending', 'sent'], to: 'canceled', on: 'stop, take-over, revoked release' },
   {
@@ -46,7 +46,7 @@ export const UPDATE_MOVES: readonly Move[] = [
   },
 ];
 
-/** Whether an update may get from one state to the other, in one move or several; true for staying where it is. */
+/** True if an update may get from one state to the other in any number of transitions, including none. */
 export function mayReach(from: UpdateState, to: UpdateState): boolean {
   const reached = new Set<UpdateState>([from]);
   for (const state of reached) {
@@ -61,9 +61,9 @@ export function drawUpdateStates(): string {
   const ends = UPDATE_STATES.filter((state) => !UPDATE_MOVES.some(({ from }) => from.includes(state)));
   return [
     'stateDiagram-v2',
-    '  [*] --> pending: claimed',
+    '  [*] --> pending: assigned',
     ...arrows,
-    '  success --> [*]: survived',
+    '  success --> [*]: proven',
     ...ends.map((state) => `  ${state} --> [*]`),
   ].join('\n');
 }

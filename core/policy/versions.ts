@@ -1,18 +1,21 @@
 import semver from 'semver';
 
-/** What a device that never said its version runs. */
+/** The version of a device that never reported one. */
 export const UNKNOWN_VERSION = 'unknown';
 
-/** Field devices read at most 20 characters of a version; longer ones are stored with a warning. */
+/** Field devices read at most 20 characters of a version; longer versions are stored with a warning. */
 export const DEVICE_VERSION_LENGTH = 20;
 
-/** Whether two names mean the same version: a leading `v` and semver build metadata aside, text by equality. */
+/**
+ * True if two names mean the same version. A leading `v` and semver build metadata are ignored; text that is not semver
+ * must be equal.
+ */
 export function isSameVersion(a: string, b: string): boolean {
   const [parsedA, parsedB] = [parse(a), parse(b)];
   return parsedA !== null && parsedB !== null ? semver.eq(parsedA, parsedB) : a === b;
 }
 
-/** Negative, 0 or positive as semver orders them; undefined where one of them is not semver. */
+/** Negative, 0 or positive as semver orders the versions; undefined if one of them is not semver. */
 export function compareVersions(a: string, b: string): number | undefined {
   const [parsedA, parsedB] = [parse(a), parse(b)];
   return parsedA === null || parsedB === null ? undefined : semver.compare(parsedA, parsedB);
@@ -28,10 +31,11 @@ export interface VersionPolicy {
 export type VersionVerdict = 'eligible' | 'on-target' | 'newer' | 'below-minimum' | 'unknown' | 'not-comparable';
 
 /**
- * Whether a device on `current` may be sent to the target. Semver decides; what is not semver cannot be ordered, so it
- * may be updated (nothing says it is newer) unless a minimum is required, which it cannot be shown to meet.
+ * Decides whether a device on `current` may be updated to the target. Versions that are not semver cannot be ordered:
+ * such a device may be updated, because nothing shows that it is newer, unless a minimum version is required, because
+ * nothing shows that it meets it.
  */
-export function judgeVersion(current: string, policy: VersionPolicy): VersionVerdict {
+export function evaluateVersion(current: string, policy: VersionPolicy): VersionVerdict {
   if (isSameVersion(current, policy.target)) return 'on-target';
   if (current === UNKNOWN_VERSION) return policy.includeUnknown ? 'eligible' : 'unknown';
   const [from, to] = [parse(current), parse(policy.target)];

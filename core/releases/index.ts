@@ -1,13 +1,13 @@
-export { findRejection, listRejectedUploads, listReleases, revokeRelease, showRelease } from './release-queries.ts';
+export { findRejection, getRelease, listRejectedUploads, listReleases, revokeRelease } from './release-queries.ts';
 export {
-  claimModelChip,
   findHighestSecureVersion,
   findReleaseChecksum,
+  fixModelChip,
   forgetRejectedUpload,
   insertRelease,
+  loadRegisteredReleases,
+  loadSteppingStones,
   markReleaseSigned,
   type NewRelease,
-  readRegisteredReleases,
-  readSteppingStones,
   recordRejectedUpload,
 } from './releases.ts';

@@ -33,7 +33,7 @@ const COLUMNS = `f.id AS release_id, f.device_model, f.version, f.chip, f.file_s
           AND c.firmware_version IN (ltrim(f.version, 'vV'), 'v' || ltrim(f.version, 'vV'), 'V' || ltrim(f.version, 'vV'))
        ) AS devices`;
 
-/** Releases registered before one, the newest first. */
+/** Releases registered before an id, newest first. */
 export async function listReleases(
   sql: Sql,
   model: string | undefined,
@@ -48,7 +48,7 @@ export async function listReleases(
   );
 }
 
-export async function showRelease(sql: Sql, model: string, version: string): Promise<ReleaseDetailRow | undefined> {
+export async function getRelease(sql: Sql, model: string, version: string): Promise<ReleaseDetailRow | undefined> {
   const [row] = await sql.query<ReleaseDetailRow>(
     `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.revoked_by, f.image FROM firmware_releases AS f
      WHERE f.device_model = :model AND f.version = :version`,
@@ -57,7 +57,10 @@ export async function showRelease(sql: Sql, model: string, version: string): Pro
   return row;
 }
 
-/** Takes a release back; one that was revoked before keeps its first reason. @returns false where there is none */
+/**
+ * Revokes a release. A release that is already revoked keeps its first reason.
+ * @returns false if the release does not exist
+ */
 export async function revokeRelease(
   sql: Sql,
   release: { readonly model: string; readonly version: string; readonly reason: string; readonly by: string },
@@ -87,7 +90,7 @@ export interface RejectedUploadRow {
 
 const REJECTED = 'id, object_key, object_version, file_size, verdict, message, image, uploaded_at';
 
-/** Rejected uploads before one, the newest first. */
+/** Rejected uploads before an id, newest first. */
 export async function listRejectedUploads(
   sql: Sql,
   beforeId: number | null,
@@ -100,7 +103,7 @@ export async function listRejectedUploads(
   );
 }
 
-/** The newest rejection of an object that was uploaded at or after an instant (S3 states whole seconds). */
+/** The newest rejection of an object that was uploaded at or after a point in time (S3 times have whole seconds). */
 export async function findRejection(
   sql: Sql,
   objectKey: string,

@@ -20,8 +20,11 @@ export interface NewRelease {
   readonly uploadedKey: string;
 }
 
-/** Fixes the chip of a model with its first release. @returns the chip of the model, this one or the one that was first */
-export async function claimModelChip(sql: Sql, deviceModel: string, chip: string): Promise<string> {
+/**
+ * Fixes the chip of a model with its first release.
+ * @returns the chip of the model: this one, or that of an earlier release
+ */
+export async function fixModelChip(sql: Sql, deviceModel: string, chip: string): Promise<string> {
   await sql.query('INSERT INTO model_chips (device_model, chip) VALUES (:model, :chip) ON CONFLICT DO NOTHING', {
     model: deviceModel,
     chip,
@@ -32,7 +35,7 @@ export async function claimModelChip(sql: Sql, deviceModel: string, chip: string
   return row?.chip ?? chip;
 }
 
-/** The checksum of the release of this model and version, undefined where there is none. */
+/** The checksum of a release; undefined if it is not registered. */
 export async function findReleaseChecksum(sql: Sql, deviceModel: string, version: string): Promise<string | undefined> {
   const [row] = await sql.query<{ checksum_sha256: string }>(
     'SELECT checksum_sha256 FROM firmware_releases WHERE device_model = :model AND version = :version',
@@ -41,7 +44,10 @@ export async function findReleaseChecksum(sql: Sql, deviceModel: string, version
   return row?.checksum_sha256;
 }
 
-/** Stores a release. @returns false when the model has one of this version already; it is left as it is */
+/**
+ * Stores a release.
+ * @returns false if the model already has this version, which is left unchanged
+ */
 export async function insertRelease(sql: Sql, release: NewRelease, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip, project_name,
@@ -58,7 +64,10 @@ export async function insertRelease(sql: Sql, release: NewRelease, now: Date): P
   return rows.length > 0;
 }
 
-/** Which release of a model has the highest anti-rollback counter; a revoked one may have burned it into a device too. */
+/**
+ * The release of a model with the highest anti-rollback counter. Revoked releases count, because a device may have
+ * burned their counter into its eFuse.
+ */
 export async function findHighestSecureVersion(
   sql: Sql,
   deviceModel: string,
@@ -72,7 +81,10 @@ export async function findHighestSecureVersion(
   return row;
 }
 
-/** Notes a signature that came after its image. @returns false where the release is known as signed, or has other bytes */
+/**
+ * Records a signature that was uploaded after its image.
+ * @returns false if the release is already marked as signed or has other bytes
+ */
 export async function markReleaseSigned(
   sql: Sql,
   release: Pick<NewRelease, 'deviceModel' | 'version' | 'sha256' | 'image' | 'warnings'>,
@@ -87,8 +99,8 @@ export async function markReleaseSigned(
   return rows.length > 0;
 }
 
-/** The releases of a model with what they ask of the version before. */
-export async function readRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
+/** The releases of a model with the minimum version that each requires. */
+export async function loadRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
   return sql.query(
     'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model AND revoked_at IS NULL ORDER BY id DESC LIMIT 500',
     { model: deviceModel },
@@ -105,20 +117,23 @@ export interface RejectedUpload {
   readonly uploadedAt: Date;
 }
 
-/** Records why an upload did not become a release. An event delivered twice is one row; verified again, the newest verdict stands. */
+/**
+ * Records why an upload did not become a release. An event that is delivered twice makes one row; a repeated
+ * verification replaces the verdict.
+ */
 export async function recordRejectedUpload(sql: Sql, upload: RejectedUpload): Promise<void> {
   await sql.query(
     `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, image, uploaded_at)
      SELECT "objectKey", "objectVersion", "sizeBytes", verdict, message, image, "uploadedAt"
      FROM jsonb_to_record(:upload::jsonb) AS r("objectKey" text, "objectVersion" text, "sizeBytes" bigint, verdict text,
        message text, image jsonb, "uploadedAt" timestamptz)
-     ON CONFLICT ON CONSTRAINT rejected_uploads_object_key DO UPDATE SET
+     ON CONFLICT ON CONSTRAINT rejected_uploads_object_version_key DO UPDATE SET
        verdict = excluded.verdict, message = excluded.message, image = excluded.image`,
     { upload },
   );
 }
 
-/** An upload that was rejected once and has become a release since. */
+/** Deletes the rejection of an upload that has become a release since. */
 export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVersion: string): Promise<void> {
   await sql.query('DELETE FROM rejected_uploads WHERE object_key = :key AND object_version = :version', {
     key: objectKey,
@@ -126,10 +141,10 @@ export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVe
   });
 }
 
-/** Releases that may lead to that of a rollout, where it does not take every version. */
-export async function readSteppingStones(
+/** Releases that may be stepping stones to that of a rollout; empty if its release has no minimum version. */
+export async function loadSteppingStones(
   sql: Sql,
   { min_version, device_model }: { readonly min_version: string | null; readonly device_model: string },
 ): Promise<RegisteredRelease[]> {
-  return min_version === null ? [] : readRegisteredReleases(sql, device_model);
+  return min_version === null ? [] : loadRegisteredReleases(sql, device_model);
 }

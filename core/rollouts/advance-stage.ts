@@ -1,30 +1,30 @@
 import type { Sql } from '../db/index.ts';
-import { readPlan, readTarget } from '../policy/index.ts';
-import { noteAdvance, type RolloutChange } from './rollout-control.ts';
-import { readRollout } from './rollout-runtime.ts';
+import { parsePlan, parseTarget } from '../policy/index.ts';
+import { type RolloutChange, recordAdvance } from './rollout-control.ts';
+import { loadRolloutRuntime } from './rollout-runtime.ts';
 import { beginStage } from './stages.ts';
 
 /**
- * Begins the next stage of an active rollout, whatever its gate says; of a slow start a window twice as large.
- * @returns true, or why there is none to begin
+ * Starts the next stage of an active rollout regardless of its gate. A slow start gets a wave twice as large.
+ * @returns true, or why no stage can be started
  */
 export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date): Promise<true | string> {
-  const rollout = await readRollout(sql, change.rolloutId);
+  const rollout = await loadRolloutRuntime(sql, change.rolloutId);
   const isActive = rollout?.is_active && rollout.paused_at === null && rollout.completed_at === null;
   if (rollout === undefined || !isActive) return 'it is not active';
-  const plan = readPlan(rollout);
-  const target = readTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const plan = parsePlan(rollout);
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!plan.ok) return plan.reason;
   if (!target.ok) return target.reason;
   const { target_hash_cutoff, stage_hash_cutoff, stage_size } = rollout;
-  if (target_hash_cutoff === null || stage_hash_cutoff === null) return 'it has not begun';
+  if (target_hash_cutoff === null || stage_hash_cutoff === null) return 'it has not started';
   const { stages } = plan.plan;
   const next = rollout.stage + 1;
   const reach = stages?.[next]?.reach;
   if (stages !== null && reach === undefined) return 'it is in its last stage';
-  const beginning = reach === undefined ? { windowOf: (stage_size ?? 1) * 2 } : { reach };
-  const begun = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, beginning, now);
-  if (begun === undefined) return 'it moved on meanwhile';
-  await noteAdvance(sql, change, now);
+  const start = reach === undefined ? { waveSize: (stage_size ?? 1) * 2 } : { reach };
+  const started = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, start, now);
+  if (started === undefined) return 'it changed meanwhile';
+  await recordAdvance(sql, change, now);
   return true;
 }

@@ -1,2 +1,4 @@
-/** Whether the rollout `r` with its pace row `p` runs: anybody may stop it, by SQL too, and then it sends nothing more. */
+/**
+ * True if the rollout `r` with its runtime row `p` is running. A rollout that was stopped, by SQL too, sends nothing.
+ */
 export const IS_RUNNING = 'NOT p.is_stopped AND r.is_active AND r.paused_at IS NULL';

@@ -1,6 +1,6 @@
 import type { Sql } from '../db/index.ts';
 
-/** A decision about a rollout that has yet to be put on the event bus. */
+/** A decision about a rollout that has not been put on the event bus yet. */
 export interface RolloutEvent {
   readonly event_id: number;
   /** `rollout_halted`, `rollout_completed`, … */
@@ -15,13 +15,16 @@ export interface RolloutEvent {
   readonly detail: object;
 }
 
-/** Whether there are any. Those of a rollout that was deleted are told to nobody. */
+/** True if there are unpublished events. Events of deleted rollouts are never published. */
 export const HAS_UNPUBLISHED_EVENTS = `EXISTS (
          SELECT FROM ota_events AS e JOIN rollout_configurations AS r ON r.id = e.rollout_id
          WHERE e.device_id IS NULL AND e.published_at IS NULL)`;
 
-/** The oldest decisions that were not published yet: an outbox, so that a change and its event cannot part. */
-export async function readUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
+/**
+ * The oldest decisions that are not published yet. The table serves as an outbox: a change and its event are stored
+ * together.
+ */
+export async function loadUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
   return sql.query(
     `SELECT t.event_id, t.event, t.at, t.rollout_id, t.rollout_name, t.firmware_version, t.device_model, t.reason,
        t.decided_by, t.detail
@@ -40,7 +43,7 @@ export async function markPublished(sql: Sql, eventIds: readonly number[], now: 
   );
 }
 
-/** `rollout_stage_began` is the detail type `RolloutStageBegan`. */
+/** `rollout_stage_began` becomes the detail type `RolloutStageBegan`. */
 export const detailType = (event: string): string =>
   event
     .split('_')

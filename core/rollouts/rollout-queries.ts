@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
 import type { RolloutState, TargetType, UpdateState } from '../policy/index.ts';
 
-/** Every column of a rollout that its maker chooses, in the words of the table. */
+/** Every column of a rollout that its author chooses, by its name in the table. */
 export interface RolloutValues {
   readonly name: string;
   readonly firmware_version: string;
@@ -32,7 +32,7 @@ export interface RolloutValues {
 
 export interface RolloutCounts {
   readonly devices: number;
-  readonly owed: number;
+  readonly pending: number;
   readonly in_progress: number;
   readonly succeeded: number;
   readonly failed: number;
@@ -61,9 +61,9 @@ export interface RolloutRow extends RolloutSummaryRow, Omit<RolloutValues, 'star
   readonly aborted_at: Date | null;
 }
 
-const COUNTS = 'o.devices, o.owed, o.in_progress, o.succeeded, o.failed, o.canceled';
+const COUNTS = 'o.devices, o.pending, o.in_progress, o.succeeded, o.failed, o.canceled';
 
-/** Rollouts made before one, the newest first. */
+/** Rollouts created before an id, newest first. */
 export async function listRollouts(
   sql: Sql,
   filter: { readonly states?: readonly RolloutState[] | undefined; readonly model?: string | undefined },
@@ -81,8 +81,8 @@ export async function listRollouts(
   );
 }
 
-/** One rollout by its id (digits) or its name; undefined where there is none. */
-export async function findRollout(sql: Sql, idOrName: string): Promise<RolloutRow | undefined> {
+/** A rollout by its id (digits) or its name; undefined if it does not exist. */
+export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow | undefined> {
   const isId = /^\d{1,18}$/.test(idOrName);
   const [row] = await sql.query<RolloutRow>(
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
@@ -98,7 +98,10 @@ export async function findRollout(sql: Sql, idOrName: string): Promise<RolloutRo
   return row;
 }
 
-/** Makes a rollout. @returns its id; undefined where the name is taken */
+/**
+ * Creates a rollout.
+ * @returns its id; undefined if the name is taken
+ */
 export async function insertRollout(
   sql: Sql,
   values: RolloutValues,
@@ -113,7 +116,7 @@ export async function insertRollout(
          max_per_minute, start_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
-         -- A JSON null would be a value of its own.
+         -- A JSON null would be stored as a value.
          nullif(stages, 'null'), failure_threshold, failure_count, min_reports, max_attempts, attempt_timeout_minutes,
          boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at,
          nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
@@ -134,12 +137,12 @@ export async function insertRollout(
 export interface NamedRollout {
   readonly rollout_id: number;
   readonly allow_downgrade: boolean;
-  /** It goes on, and nothing that it began has ended. */
+  /** True if the rollout is running and none of its updates has ended. */
   readonly is_awaited: boolean;
 }
 
-/** Rollouts for single devices with a name, or with that name and a number behind it: the newest first. */
-export async function findNumbered(sql: Sql, name: string): Promise<NamedRollout[]> {
+/** Rollouts for single devices with this name, or with this name and a number appended; newest first. */
+export async function listNumberedRollouts(sql: Sql, name: string): Promise<NamedRollout[]> {
   return sql.query(
     `SELECT id AS rollout_id, allow_downgrade,
        is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
@@ -151,7 +154,7 @@ export async function findNumbered(sql: Sql, name: string): Promise<NamedRollout
   );
 }
 
-/** What may be changed of a rollout that runs. */
+/** The columns of a running rollout that may be changed. */
 export type RolloutChanges = Partial<
   Pick<
     RolloutValues,
@@ -167,9 +170,9 @@ export type RolloutChanges = Partial<
 >;
 
 /**
- * Changes a rollout that has not ended, if it is still as it was read.
- * @param unchangedSince its `updated_at` as it was read, to the millisecond
- * @returns false where it was changed meanwhile, or has ended
+ * Changes a rollout that has not ended, unless it was changed since it was loaded.
+ * @param unchangedSince its `updated_at` as it was loaded, to the millisecond
+ * @returns false if it was changed meanwhile or has ended
  */
 export async function changeRollout(
   sql: Sql,
@@ -207,12 +210,12 @@ export interface StageRow {
   readonly size: number;
   readonly began_at: Date;
   readonly ended_at: Date | null;
-  /** Device updates by state; what is written and not confirmed yet counts as installing. */
+  /** Device updates by state; an update on probation counts as installing. */
   readonly states: Partial<Record<UpdateState, number>>;
 }
 
-/** The stages that a rollout has entered, with what became of the devices claimed in each. */
-export async function readStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
+/** The stages that a rollout has entered, with the states of the devices assigned in each. */
+export async function listStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
   return sql.query(
     `SELECT s.stage, coalesce(s.start_quota, s.target_count) AS size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
@@ -233,8 +236,8 @@ export interface FailureRow {
   readonly devices: number;
 }
 
-/** Failures of a rollout by reason, the most frequent first. */
-export async function readFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
+/** Failures of a rollout by reason, most frequent first. */
+export async function listFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
   return sql.query(
     `SELECT state AS status, reason, sum(updates)::integer AS devices FROM update_counts
      WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
@@ -243,11 +246,11 @@ export async function readFailures(sql: Sql, rolloutId: number): Promise<Failure
   );
 }
 
-/** Steps of the series of outcomes. */
+/** Maximum steps of the series of outcomes. */
 const STEPS = 200;
 
 /** Outcomes of a rollout over time, in steps of equal length. */
-export async function readOutcomes(
+export async function listOutcomes(
   sql: Sql,
   rolloutId: number,
 ): Promise<{ at: Date; succeeded: number; failed: number }[]> {
@@ -289,7 +292,7 @@ export interface DeviceUpdateRow {
   readonly completed_at: Date | null;
 }
 
-/** Device updates of a rollout made before one, the newest first. */
+/** Device updates of a rollout before an id, newest first. */
 export async function listUpdates(
   sql: Sql,
   rolloutId: number,
@@ -325,11 +328,11 @@ export interface DecisionRow {
 const DECISION = `SELECT event_id, rollout_id, rollout_name, firmware_version, device_model, at, event, reason, decided_by, detail
      FROM rollout_timeline`;
 
-/** Decisions that are shown of a rollout: a slow start of a large fleet takes some dozens. */
+/** Maximum decisions to list; a slow start of a large fleet makes some dozens. */
 const DECISIONS = 500;
 
-/** The decisions about a rollout, the newest 500, the oldest of them first. */
-export async function readDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
+/** The newest 500 decisions about a rollout, oldest first. */
+export async function listRolloutDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
   const rows = await sql.query<DecisionRow>(
     `${DECISION} WHERE rollout_id = :rollout ORDER BY event_id DESC LIMIT ${DECISIONS}`,
     { rollout: rolloutId },
@@ -337,7 +340,7 @@ export async function readDecisions(sql: Sql, rolloutId: number): Promise<Decisi
   return rows.reverse();
 }
 
-/** Decisions about all rollouts: those after an event, or the newest; the oldest first. */
+/** Decisions about all rollouts, oldest first: those after an event, or the newest. */
 export async function listDecisions(sql: Sql, after: number | undefined, limit: number): Promise<DecisionRow[]> {
   if (after !== undefined) {
     return sql.query(`${DECISION} WHERE event_id > :after ORDER BY event_id LIMIT :limit`, { after, limit });

@@ -1,7 +1,7 @@
 import type { Target } from '../policy/index.ts';
 
-/** The parts of a target as conditions on `d` (a row of devices), over values that `of` names. */
-const parts = (of: (name: string) => string) => ({
+/** The conditions of a target on `d` (a row of devices), over values that `of` names. */
+const conditionsOver = (of: (name: string) => string) => ({
   models: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
     OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
@@ -12,39 +12,42 @@ const parts = (of: (name: string) => string) => ({
   metadata: `d.metadata @> ${of('metadata')}`,
 });
 
-/** The same over the parameters of {@link targetValues}. */
-const ours = parts((name) => `:${name}::jsonb`);
-export const MATCHES_MODEL = `d.device_model = :model AND ${ours.models}`;
-export const MATCHES_LIST = ours.list;
-export const MATCHES_GROUP = ours.group;
+/** The conditions over the parameters of {@link targetValues}. */
+const own = conditionsOver((name) => `:${name}::jsonb`);
+export const MATCHES_MODEL = `d.device_model = :model AND ${own.models}`;
+export const MATCHES_LIST = own.list;
+export const MATCHES_GROUP = own.group;
 export const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
-export const MATCHES_METADATA = ours.metadata;
+export const MATCHES_METADATA = own.metadata;
 
-/** A device whose identity was revoked cannot connect: nothing is planned for it, and nobody waits for it. */
-const MAY_CONNECT = 'd.revoked_at IS NULL';
+/** A device whose identity was revoked cannot connect: no rollout targets it or waits for it. */
+const NOT_REVOKED = 'd.revoked_at IS NULL';
 
-/** Which devices the filter means, revoked ones too. */
-export const TARGET_CONDITION = `${MATCHES_MODEL}
+/** Devices that match the filter, including revoked ones. */
+export const MATCHES_FILTER = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND ${MATCHES_VERSION}
   AND ${MATCHES_METADATA}`;
 
-/** Whether it means the device still, whatever that runs by now. */
-export const STILL_MEANT = `${MATCHES_MODEL}
+/** True if the target still includes the device, whatever version it runs now. */
+export const STILL_TARGETED = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND ${MATCHES_METADATA}
-  AND ${MAY_CONNECT}`;
+  AND ${NOT_REVOKED}`;
 
-/** Who takes part in `:rollout`: whom the filter means, and whom it meant on the version that they ran before. */
-export const MEMBER_CONDITION = `${MATCHES_MODEL}
+/**
+ * Devices that `:rollout` targets: they match the filter, or matched it with the version that they had when they were
+ * assigned.
+ */
+export const IS_TARGETED = `${MATCHES_MODEL}
   AND ${MATCHES_LIST}
   AND ${MATCHES_GROUP}
   AND (${MATCHES_VERSION} OR EXISTS (
-    SELECT FROM device_update_status AS begun WHERE begun.rollout_id = :rollout::bigint AND begun.device_id = d.device_id))
+    SELECT FROM device_update_status AS own_update WHERE own_update.rollout_id = :rollout::bigint AND own_update.device_id = d.device_id))
   AND ${MATCHES_METADATA}
-  AND ${MAY_CONNECT}`;
+  AND ${NOT_REVOKED}`;
 
 export const targetValues = (model: string, target: Target) => ({
   model,
@@ -60,24 +63,29 @@ const listedValues = (target: Target) => ({
   metadata: target.metadata,
 });
 
-/** A rollout that goes before another: its members that are where it wants them are left alone. */
-export interface Winner extends ReturnType<typeof listedValues> {
+/** A rollout with a higher priority than another. It keeps the targeted devices that are on its version. */
+export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
   readonly id: number;
-  readonly threshold: string;
-  /** The names of its version that devices use. */
+  readonly hashCutoff: string;
+  /** The spellings of its version that devices report. */
   readonly onTarget: readonly string[];
 }
 
-export const toWinner = (id: number, threshold: string, onTarget: readonly string[], target: Target): Winner => ({
+export const toHigherPriorityRollout = (
+  id: number,
+  hashCutoff: string,
+  onTarget: readonly string[],
+  target: Target,
+): HigherPriorityRollout => ({
   id,
-  threshold,
+  hashCutoff,
   onTarget,
   ...listedValues(target),
 });
 
-/** Whether one of `:winners` has the device `d` where it wants it. */
-export const IS_KEPT = `EXISTS (
-    SELECT FROM jsonb_to_recordset(:winners::jsonb) AS k(id bigint, threshold text, "onTarget" jsonb, devices jsonb,
+/** True if one of `:higherPriority` targets the device `d` and the device is on its version. */
+export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (
+    SELECT FROM jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "onTarget" jsonb, devices jsonb,
       macs jsonb, groups jsonb, models jsonb, metadata jsonb)
-    WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k.threshold
-      AND ${Object.values(parts((name) => `k.${name}`)).join('\n      AND ')})`;
+    WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k."hashCutoff"
+      AND ${Object.values(conditionsOver((name) => `k.${name}`)).join('\n      AND ')})`;

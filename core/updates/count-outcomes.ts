@@ -2,24 +2,24 @@ import type { Sql } from '../db/index.ts';
 import { isSameVersion } from '../policy/index.ts';
 import { GATES_SINCE } from '../rollouts/index.ts';
 
-/** Ended updates counted by one statement; the rest is left to the next call. */
-const UPDATES_A_CALL = 5_000;
+/** Maximum ended updates that one statement counts; the next call continues. */
+const UPDATES_PER_CALL = 5_000;
 
-/** What a failure counts: a checksum that does not fit is twice suspicious. A device that was never reached says nothing. */
+/** Failure points of an update: a failed verification counts twice, a device that was never reached counts nothing. */
 const FAILURE_POINTS = `CASE
   WHEN status NOT IN ('failed', 'rolled_back', 'timed_out') OR status = 'timed_out' AND attempt = 0 THEN 0
   WHEN result_code = 3 THEN 2 ELSE 1 END`;
 
 /**
- * Counts each update that has ended into the numbers of its stage and gives back its slot, once: whoever sets
- * `is_counted` does it, and only closed updates are touched, which no send ever waits for.
+ * Adds each ended update to the counts of its stage and releases its slot, exactly once: only the statement that sets
+ * `is_counted` counts an update. It locks only ended updates, so no send waits for it.
  */
-export async function tallyEndedUpdates(sql: Sql): Promise<void> {
+export async function countOutcomes(sql: Sql): Promise<void> {
   await sql.query(
     `WITH picked AS (
        SELECT id, holds_slot FROM device_update_status
        WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL
-       ORDER BY id LIMIT ${UPDATES_A_CALL} FOR UPDATE SKIP LOCKED
+       ORDER BY id LIMIT ${UPDATES_PER_CALL} FOR UPDATE SKIP LOCKED
      ), ended AS (
        UPDATE device_update_status AS u SET is_counted = true, holds_slot = false
        FROM picked WHERE u.id = picked.id
@@ -31,7 +31,7 @@ export async function tallyEndedUpdates(sql: Sql): Promise<void> {
          count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE counts_as_started) AS starts
        FROM (SELECT *, ${FAILURE_POINTS} AS points FROM ended) AS weighed
        GROUP BY rollout_id, stage
-     ), paced AS (
+     ), runtime AS (
        UPDATE rollout_runtime AS p SET
          in_flight = p.in_flight - c.slots::integer, finished_count = p.finished_count + c.starts::integer
        FROM (SELECT rollout_id, sum(slots) AS slots, sum(starts) AS starts FROM counted GROUP BY rollout_id) AS c
@@ -45,8 +45,9 @@ export async function tallyEndedUpdates(sql: Sql): Promise<void> {
 }
 
 /**
- * Notices devices that run the version which their last update failed to bring them: a late success is shown, and no
- * longer counts as a failure. Nothing is re-opened; what is tried again is no late success.
+ * Finds devices that run the version to which their last update failed to bring them, and records a late success: the
+ * update no longer counts as a failure. It is not reopened. An update that is being retried cannot become a late
+ * success.
  */
 export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;

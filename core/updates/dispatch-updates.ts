@@ -2,14 +2,14 @@ import type { Sql } from '../db/index.ts';
 import type { CommandFamily, Delivery, UpdateState } from '../policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
 
-/** An owed update with what its command needs, and what decides whether it is still wanted. */
-export interface OwedUpdate {
+/** A pending update with the data for its command and for the decision whether to send it. */
+export interface PendingUpdate {
   readonly id: number;
   readonly device_id: string;
   readonly client_id: string | null;
   readonly device_model: string;
   readonly current_firmware_version: string;
-  /** Where the device was last heard on; null before its first report about an update. */
+  /** The topic family on which the device last reported; null before its first report about an update. */
   readonly command_family: CommandFamily | null;
   readonly rollout_id: number;
   readonly firmware_version: string;
@@ -19,7 +19,7 @@ export interface OwedUpdate {
   readonly include_unknown: boolean;
   readonly is_stepping_stone: boolean;
   readonly attempt: number;
-  /** What a retry does differently; null: as the device and its model say. */
+  /** What the next attempt changes; null: as the device and its model are configured. */
   readonly next_family: CommandFamily | null;
   readonly next_delivery: Delivery | null;
   readonly checksum_sha256: string;
@@ -28,8 +28,8 @@ export interface OwedUpdate {
 
 const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)`;
 
-/** Those of the given updates that are owed a command now, whose rollout may send. */
-export async function readOwedUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<OwedUpdate[]> {
+/** Loads those of the given updates that may be sent now and whose rollout may send. */
+export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
   return sql.query(
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
        u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
@@ -53,26 +53,26 @@ export interface PlannedSend {
 }
 
 /**
- * Whether the minute of the pace row still counts. Of two dispatchers one may have begun a minute earlier, and waited for a
- * database that resumes: it may not take the count back to its own minute, and sends in the one that counts.
+ * True if the minute of the runtime row still counts. One of two dispatchers may have started a minute earlier and
+ * waited for the database to resume: it must not reset the count to its own minute, and sends in the later one.
  */
-const MINUTE_COUNTS = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
+const IS_SAME_MINUTE = `p.minute BETWEEN asked.minute AND asked.minute + interval '2 minutes'`;
 
 /**
- * How many of the asked slots the pace row allows: what is left in flight and in this minute, and for devices that have
- * yet to begin, what is left of the window. Retries go first, since their devices have begun.
+ * How many of the requested slots the runtime row allows: what is left in flight and in this minute and, for devices
+ * that have not started, what is left of the wave. Retries go first, because their devices have started.
  */
-const GRANT = `greatest(0, least(
+const GRANTED_SLOTS = `greatest(0, least(
            asked.slots - asked.starts + least(asked.starts, coalesce(p.start_limit - p.started_count, asked.starts)),
            coalesce(r.max_in_flight - p.in_flight, asked.slots),
-           coalesce(r.max_per_minute - CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
+           coalesce(r.max_per_minute - CASE WHEN ${IS_SAME_MINUTE} THEN p.sent_in_minute ELSE 0 END, asked.slots)))`;
 
 /**
- * Reserves slots and marks the updates of one rollout as sent, before anything is sent: after this an update is sent at
- * most once an attempt. Rows that another dispatcher holds are skipped; how many may go is decided by the pace row alone,
- * under its lock, so that no number of dispatchers exceeds a limit. Counting the open updates here instead would read a
- * snapshot older than the lock (tried on PostgreSQL 15: a limit of 5 gave 10).
- * @returns the updates that may now be sent, with their attempt number; the others stay owed
+ * Reserves slots and marks updates of one rollout as sent before anything is sent, so that an update is sent at most
+ * once per attempt. Rows that another dispatcher holds are skipped. Only the locked runtime row decides how many may
+ * go, so that concurrent dispatchers cannot exceed a limit. Counting open updates instead would read a snapshot older
+ * than the lock (measured on PostgreSQL 15: a limit of 5 gave 10).
+ * @returns the updates to send now, with their attempt number; the others stay pending
  */
 export async function reserveSends(
   sql: Sql,
@@ -92,31 +92,31 @@ export async function reserveSends(
        SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT counts_as_started))::integer AS starts,
          date_trunc('minute', :now::timestamptz) AS minute
        FROM wanted
-     ), pace AS (
+     ), runtime AS (
        UPDATE rollout_runtime AS p SET
-         in_flight = p.in_flight + ${GRANT},
-         sent_in_minute = CASE WHEN ${MINUTE_COUNTS} THEN p.sent_in_minute ELSE 0 END + ${GRANT},
-         started_count = p.started_count + greatest(0, ${GRANT} - (asked.slots - asked.starts)),
-         granted = ${GRANT},
-         minute = CASE WHEN ${MINUTE_COUNTS} THEN p.minute ELSE asked.minute END
+         in_flight = p.in_flight + ${GRANTED_SLOTS},
+         sent_in_minute = CASE WHEN ${IS_SAME_MINUTE} THEN p.sent_in_minute ELSE 0 END + ${GRANTED_SLOTS},
+         started_count = p.started_count + greatest(0, ${GRANTED_SLOTS} - (asked.slots - asked.starts)),
+         granted = ${GRANTED_SLOTS},
+         minute = CASE WHEN ${IS_SAME_MINUTE} THEN p.minute ELSE asked.minute END
        FROM asked, rollout_configurations AS r
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
        RETURNING p.granted, p.stage, p.start_limit IS NOT NULL AS is_slow_start,
          greatest(:now::timestamptz, p.minute) AS sent_at
      ), chosen AS (
        SELECT id, family, delivery FROM wanted
-       -- A halted rollout has no pace row here, and LIMIT NULL would be no limit at all.
-       ORDER BY counts_as_started DESC, id LIMIT coalesce((SELECT granted FROM pace), 0)
+       -- A stopped rollout has no runtime row here, and LIMIT NULL would mean no limit.
+       ORDER BY counts_as_started DESC, id LIMIT coalesce((SELECT granted FROM runtime), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
-         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = pace.sent_at, holds_slot = true,
+         status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = runtime.sent_at, holds_slot = true,
          counts_as_started = true, reported_at = :now::timestamptz, evaluated_events = 0, error_message = NULL,
          result_code = NULL, unreachable_since = NULL, not_before = NULL,
-         -- A slow start counts a device in the window in which it begins.
-         stage = CASE WHEN pace.is_slow_start AND NOT u.counts_as_started THEN pace.stage ELSE u.stage END,
+         -- A slow start counts a device in the wave in which it starts.
+         stage = CASE WHEN runtime.is_slow_start AND NOT u.counts_as_started THEN runtime.stage ELSE u.stage END,
          previous_version = d.current_firmware_version,
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
-       FROM chosen, pace, rollout_configurations AS r, devices AS d
+       FROM chosen, runtime, rollout_configurations AS r, devices AS d
        WHERE u.id = chosen.id AND r.id = u.rollout_id AND d.device_id = u.device_id
        RETURNING u.id, u.attempt, u.device_id, u.firmware_version, u.sent_at, chosen.family, chosen.delivery
      ), recorded AS (
@@ -133,81 +133,85 @@ export async function reserveSends(
 export interface SendOutcome {
   readonly id: number;
   readonly attempt: number;
-  /** `absent` and `throttled` make the update owed again and use no attempt; `refused` ends it. */
+  /** `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. */
   readonly outcome: 'acknowledged' | 'unconfirmed' | 'absent' | 'throttled' | 'refused';
   readonly message: string | null;
-  /** For an update that is owed again: when the orchestrator may look at it, if its device does not wake before. */
+  /** For an update that is pending again: when the orchestrator may pick it, unless its device reports earlier. */
   readonly retryAt: Date | null;
 }
 
 /**
- * What an update gives back when its device turns out to be out of reach: its slot, and its place in the window, so that
- * no sleeping device holds up a rollout. One that had acknowledged a command before keeps its place: it went quiet.
- * Reads `owed` (rollout_id, holds_slot as it was, start_returned).
+ * Releases the slot of an update whose device is out of reach, and its place in the wave, so that sleeping devices do
+ * not block a rollout. A device that acknowledged an earlier command keeps its place, because it went silent. Reads
+ * `requeued` (rollout_id, the earlier holds_slot, start_returned).
  */
-export const GIVE_BACK = `freed AS (
+export const RELEASE_SLOTS = `freed AS (
        SELECT rollout_id, count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE start_returned) AS starts
-       FROM owed GROUP BY rollout_id
+       FROM requeued GROUP BY rollout_id
      )
      UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots::integer, started_count = p.started_count - freed.starts::integer`;
 
-/** Stores what became of sends. Statements that find the update moved on (it answered meanwhile) change nothing. */
+/**
+ * Stores the outcomes of sends. An update that has changed meanwhile, because its device has already responded, is left
+ * unchanged.
+ */
 export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome[], now: Date): Promise<void> {
   if (outcomes.length === 0) return;
   await sql.query(
-    `WITH told AS (
+    `WITH outcomes AS (
        SELECT * FROM jsonb_to_recordset(:outcomes::jsonb)
          AS o(id bigint, attempt integer, outcome text, message text, "retryAt" timestamptz)
-     ), noted AS (
-       UPDATE update_attempts AS a SET send_result = told.outcome,
-         ended_at = CASE WHEN told.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
-         status = CASE WHEN told.outcome = 'refused' THEN 'failed' ELSE a.status END,
-         reason = CASE WHEN told.outcome = 'refused' THEN told.message ELSE a.reason END
-       FROM told WHERE a.update_id = told.id AND a.attempt = told.attempt AND told.outcome <> 'absent'
-     ), owed AS (
+     ), attempt_results AS (
+       UPDATE update_attempts AS a SET send_result = outcomes.outcome,
+         ended_at = CASE WHEN outcomes.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
+         status = CASE WHEN outcomes.outcome = 'refused' THEN 'failed' ELSE a.status END,
+         reason = CASE WHEN outcomes.outcome = 'refused' THEN outcomes.message ELSE a.reason END
+       FROM outcomes WHERE a.update_id = outcomes.id AND a.attempt = outcomes.attempt AND outcomes.outcome <> 'absent'
+     ), requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, holds_slot = false,
          counts_as_started = u.started_at IS NOT NULL, sent_at = NULL,
-         enqueue_after = told."retryAt", error_message = told.message,
-         unreachable_since = CASE WHEN told.outcome = 'absent' THEN :now::timestamptz END,
-         deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days), told."retryAt")
-       FROM told, rollout_configurations AS r, device_update_status AS before
-       WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
-         AND r.id = u.rollout_id AND told.outcome IN ('absent', 'throttled') AND before.id = u.id
-       RETURNING u.id, told.attempt, told.outcome, u.rollout_id, before.holds_slot,
+         enqueue_after = outcomes."retryAt", error_message = outcomes.message,
+         unreachable_since = CASE WHEN outcomes.outcome = 'absent' THEN :now::timestamptz END,
+         deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days), outcomes."retryAt")
+       FROM outcomes, rollout_configurations AS r, device_update_status AS before
+       WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
+         AND r.id = u.rollout_id AND outcomes.outcome IN ('absent', 'throttled') AND before.id = u.id
+       RETURNING u.id, outcomes.attempt, outcomes.outcome, u.rollout_id, before.holds_slot,
          before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), undone AS (
-       -- Nothing was delivered: no message can belong to this attempt.
-       DELETE FROM update_attempts AS a USING owed
-       WHERE a.update_id = owed.id AND a.attempt = owed.attempt AND owed.outcome = 'absent'
+       -- Nothing was delivered, so no message can belong to this attempt.
+       DELETE FROM update_attempts AS a USING requeued
+       WHERE a.update_id = requeued.id AND a.attempt = requeued.attempt AND requeued.outcome = 'absent'
      ), refused AS (
        UPDATE device_update_status AS u SET
-         status = 'failed', error_message = told.message, completed_at = :now::timestamptz,
+         status = 'failed', error_message = outcomes.message, completed_at = :now::timestamptz,
          deadline_at = NULL
-       FROM told
-       WHERE u.id = told.id AND u.attempt = told.attempt AND u.status = 'sent' AND told.outcome = 'refused'
-     ), ${GIVE_BACK},
-       -- A 5xx does not say that nothing was delivered, and a 429 asks for less: only who was absent makes room for another.
+       FROM outcomes
+       WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND outcomes.outcome = 'refused'
+     ), ${RELEASE_SLOTS},
+       -- A 5xx does not prove that nothing was delivered, and a 429 asks for fewer sends: only absent devices make room
+       -- for others.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
-         THEN greatest(p.sent_in_minute - (SELECT count(*) FROM owed
-           WHERE owed.rollout_id = p.rollout_id AND owed.outcome = 'absent' AND owed.holds_slot), 0)
+         THEN greatest(p.sent_in_minute - (SELECT count(*) FROM requeued
+           WHERE requeued.rollout_id = p.rollout_id AND requeued.outcome = 'absent' AND requeued.holds_slot), 0)
          ELSE p.sent_in_minute END
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { outcomes, now },
   );
 }
 
-/** An owed update that will not be sent, and why. */
-export interface OwedClosing {
+/** A pending update that will not be sent, and why. */
+export interface UpdateClosing {
   readonly id: number;
   readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
   readonly message: string;
-  /** The rollout may claim the device again, should it want it again. */
+  /** True if the rollout may assign the device again when it targets it again. */
   readonly mayReturn?: boolean;
 }
 
-/** Ends updates that are still owed, each with its reason. */
-export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[], now: Date): Promise<void> {
+/** Ends updates that are still pending, each with its reason. */
+export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClosing[], now: Date): Promise<void> {
   if (closings.length === 0) return;
   await sql.query(
     `UPDATE device_update_status AS u SET
@@ -221,12 +225,12 @@ export async function closeOwedUpdates(sql: Sql, closings: readonly OwedClosing[
 }
 
 /**
- * What the devices just seen are owed and may be sent now. One that was out of reach is within reach again, and if its
- * rollout has no room for it now, the orchestrator looks at it as soon as there is.
+ * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
+ * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has.
  */
-export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
+export async function findPendingForDevices(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
-    `WITH owed AS (
+    `WITH pending AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
@@ -236,22 +240,22 @@ export async function findOwedTo(sql: Sql, deviceIds: readonly string[], now: Da
        JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
        WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
          AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
-     ), back AS (
+     ), back_in_reach AS (
        UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
-       FROM owed WHERE u.id = owed.id AND owed.unreachable_since IS NOT NULL AND u.status = 'pending'
+       FROM pending WHERE u.id = pending.id AND pending.unreachable_since IS NOT NULL AND u.status = 'pending'
      )
-     SELECT id FROM owed WHERE may_go ORDER BY id`,
+     SELECT id FROM pending WHERE may_go ORDER BY id`,
     { devices: deviceIds, now },
   );
   return rows.map(({ id }) => id);
 }
 
 /**
- * Picks owed updates of a rollout to be dispatched: every device that has begun, and of those that have not, twice as
- * many as the pace has room for (some will be out of reach), connected devices first. Puts them off, so that the next
- * tick does not pick them again while they wait in the queue.
+ * Picks pending updates of a rollout to dispatch: every device that has started, and twice as many others as the limits
+ * allow (some will be out of reach), connected devices first. Postpones them, so that the next tick does not pick them
+ * again while they are in the queue.
  */
-export async function pickOwedUpdates(
+export async function pickPendingUpdates(
   sql: Sql,
   rolloutId: number,
   limit: number,
@@ -259,28 +263,28 @@ export async function pickOwedUpdates(
   putOffSeconds: number,
 ): Promise<number[]> {
   const rows = await sql.query<{ id: number }>(
-    `WITH pace AS (
+    `WITH runtime AS (
        SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.start_limit - p.started_count,
          r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
        FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
        WHERE p.rollout_id = :rollout AND ${MAY_SEND}
-     ), begun AS (
+     ), started AS (
        SELECT u.id FROM device_update_status AS u
-       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND u.counts_as_started
+       WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND u.counts_as_started
          AND u.enqueue_after <= :now::timestamptz
        ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
      ), fresh AS (
        SELECT u.id, u.device_id, u.enqueue_after FROM device_update_status AS u
-       WHERE u.rollout_id = (SELECT rollout_id FROM pace) AND u.status = 'pending' AND NOT u.counts_as_started
+       WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND NOT u.counts_as_started
          AND u.enqueue_after <= :now::timestamptz
-       ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM pace) FOR UPDATE SKIP LOCKED
+       ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM runtime) FOR UPDATE SKIP LOCKED
      ), picked AS (
-       SELECT id FROM begun
+       SELECT id FROM started
        UNION ALL (
-         -- A look-up each: how many these are is known to no planner.
+         -- Looks up each device by itself, because the planner cannot estimate how many there are.
          SELECT fresh.id FROM fresh
          CROSS JOIN LATERAL (SELECT online FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
-         ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM pace))
+         ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM runtime))
      )
      UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
      FROM picked WHERE u.id = picked.id

@@ -1,11 +1,11 @@
 import type { Sql } from '../db/index.ts';
 import type { Delivery, LinkTarget } from '../policy/index.ts';
-import { IS_RUNNING, STOPPED_BEFORE } from '../rollouts/index.ts';
+import { IS_RUNNING, STOPPED_BEFORE_FETCH } from '../rollouts/index.ts';
 
-/** What a download link stands for now. */
+/** The current state of a download link. */
 export interface Download {
   readonly device_id: string;
-  /** How the command of this attempt was made; null of one sent by an older release. */
+  /** How the command of this attempt was made; null for a command of an earlier release of this service. */
   readonly delivery: Delivery | null;
   readonly device_model: string;
   readonly rollout_id: number;
@@ -13,18 +13,20 @@ export interface Download {
   readonly object_key: string;
   readonly file_size: number;
   readonly is_open: boolean;
-  /** Why it is not to begin any more, where it has not: its rollout was stopped, or the release revoked. */
+  /**
+   * Why a download that has not started must not start: the rollout was stopped or the release revoked; null otherwise.
+   */
   readonly stopped_reason: string | null;
 }
 
-/** Undefined where no such update was ever sent. */
-export async function readDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
+/** Undefined if no such attempt was sent. */
+export async function getDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
   const [row] = await sql.query<Download>(
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
        u.completed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
        CASE WHEN u.status NOT IN ('pending', 'sent') THEN NULL
          WHEN f.revoked_at IS NOT NULL THEN 'the release was revoked before the device fetched its image'
-         WHEN NOT (${IS_RUNNING}) THEN '${STOPPED_BEFORE}' END AS stopped_reason
+         WHEN NOT (${IS_RUNNING}) THEN '${STOPPED_BEFORE_FETCH}' END AS stopped_reason
      FROM update_attempts AS a
      JOIN device_update_status AS u ON u.id = a.update_id
      JOIN devices AS d ON d.device_id = u.device_id

@@ -3,8 +3,8 @@ import { inBatches } from '../db/index.ts';
 import type { CommandFamily, Delivery } from '../policy/index.ts';
 import {
   type AttemptFacts,
-  type Judgement,
-  judgeAttempt,
+  type AttemptVerdict,
+  evaluateAttempt,
   mayReach,
   planRetry,
   REPORTED_STATES,
@@ -16,20 +16,23 @@ import {
 import type { SendOutcome } from './dispatch-updates.ts';
 import { MAX_SENDS } from './requeue-unacknowledged.ts';
 
-/** Each update's facts can hold a few dozen statuses: this many stay well under the Data API's 1 MiB answer. */
-const UPDATES_A_CALL = 100;
+/**
+ * The facts of an update can include a few dozen statuses; those of this many updates stay well under the Data API's
+ * limit of 1 MiB.
+ */
+const UPDATES_PER_CALL = 100;
 
 /**
- * Statuses `e` that may be evidence. Heartbeats of the old version before anything else was heard (`since`), or of a
- * device that was up before that, are none, and there may be a day of them.
+ * Statuses `e` that may be evidence of a boot. Heartbeats of the old version are none if they were received before
+ * anything else (`since`) or if the device had been up since before then; there may be a day of them.
  */
-const MAY_PROVE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
+const IS_BOOT_EVIDENCE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
            AND coalesce((e.payload ->> 'uptimeSeconds')::bigint < extract(epoch FROM e.received_at - w.since), true))`;
 
 interface FactsRow {
   readonly id: number;
   readonly attempt: number;
-  /** One less than `attempt` where that was sent into the void, as it seemed, and is owed again. */
+  /** One less than `attempt` if that attempt seemed not to be received and the update was requeued. */
   readonly used_attempts: number;
   readonly status: UpdateState;
   readonly is_closed: boolean;
@@ -56,43 +59,43 @@ interface FactsRow {
   readonly probation_minutes: number;
 }
 
-interface Judged {
+interface Evaluated {
   readonly row: FactsRow;
-  readonly judgement: Judgement;
-  /** Undefined where the judgement stands; else the update is owed another attempt. */
+  readonly verdict: AttemptVerdict;
+  /** Undefined if the verdict is stored; otherwise the update gets another attempt. */
   readonly retry: Retry | undefined;
 }
 
 /**
- * Judges the newest attempt of each given update anew from all its events, and stores the verdict or owes the device
- * another attempt, unless a judgement that saw more events was stored meanwhile: events are only ever added, so more
- * means later. An outcome that is final stays; a message that comes late may still complete what is known of it.
+ * Evaluates the newest attempt of each given update from all its events, and stores the verdict or schedules a retry,
+ * unless an evaluation of more events was stored meanwhile: events are only added, so more events means later. A final
+ * outcome does not change; a late message may still add details to it.
  */
-export async function judgeUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
-  for (const ids of inBatches(updateIds, UPDATES_A_CALL)) {
-    const judged = (await readFacts(sql, ids)).map((row) => judge(row, now)).filter(saysSomethingNew);
-    await storeJudgements(
+export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+  for (const ids of inBatches(updateIds, UPDATES_PER_CALL)) {
+    const evaluated = (await loadFacts(sql, ids)).map((row) => evaluate(row, now)).filter(isApplicable);
+    await storeVerdicts(
       sql,
-      judged.filter(({ retry }) => retry === undefined),
+      evaluated.filter(({ retry }) => retry === undefined),
     );
-    await storeRetries(sql, judged);
+    await storeRetries(sql, evaluated);
   }
 }
 
-function judge(row: FactsRow, now: Date): Judged {
-  const judgement = judgeAttempt(toFacts(row), toTimes(row), now);
+function evaluate(row: FactsRow, now: Date): Evaluated {
+  const verdict = evaluateAttempt(toFacts(row), toTimes(row), now);
   const mayRetry = row.rollout_id !== null && !row.is_closed;
-  const retry = mayRetry ? planRetry(judgement, toEndedAttempt(row)) : undefined;
-  return { row, judgement, retry };
+  const retry = mayRetry ? planRetry(verdict, toEndedAttempt(row)) : undefined;
+  return { row, verdict, retry };
 }
 
 /**
- * A judgement moves an update along the table of its states or not at all. One that is owed an attempt is moved only by
- * word of the attempt before: it did arrive after all.
+ * True if the verdict is a valid transition of the update. A pending update changes only if a report shows that its
+ * previous attempt was received.
  */
-function saysSomethingNew({ row, judgement, retry }: Judged): boolean {
-  if (!mayReach(row.status, judgement.status)) return false;
-  const wasHeard = judgement.acknowledgedAt !== null || judgement.installedAt !== null;
+function isApplicable({ row, verdict, retry }: Evaluated): boolean {
+  if (!mayReach(row.status, verdict.status)) return false;
+  const wasHeard = verdict.acknowledgedAt !== null || verdict.installedAt !== null;
   return row.status !== 'pending' || (wasHeard && (retry === undefined || row.used_attempts < row.attempt));
 }
 
@@ -102,7 +105,7 @@ export interface OverdueUpdate {
   readonly error_message: string | null;
 }
 
-/** Open updates whose deadline has passed, the most overdue first; at most `limit`. */
+/** Open updates whose deadline has passed, most overdue first; at most `limit`. */
 export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Promise<OverdueUpdate[]> {
   return sql.query(
     `SELECT id, status, error_message FROM device_update_status
@@ -112,7 +115,7 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
   );
 }
 
-function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
+function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
     `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.completed_at IS NOT NULL AS is_closed, u.rollout_id,
        u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.send_result, u.sends, a.delivery, f.*,
@@ -146,7 +149,7 @@ function readFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
            ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result')) -> 0 AS result,
          jsonb_agg(jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
              'uptime_seconds', e.payload -> 'uptimeSeconds')
-           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${MAY_PROVE}) AS boots
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${IS_BOOT_EVIDENCE}) AS boots
        FROM ota_events AS e
        WHERE e.update_id = u.id AND e.attempt = a.attempt
      ) AS f`,
@@ -183,16 +186,16 @@ const toEndedAttempt = (row: FactsRow) => ({
   attempt: row.attempt,
   maxAttempts: row.max_attempts,
   family: row.command_family,
-  // A publish is never confirmed; a device that was seen awake after each of so many sends heard none of them.
+  // A publish is never acknowledged, but a device that was seen awake after this many sends received none of them.
   isDelivered: row.send_result === 'acknowledged' || row.sends >= MAX_SENDS,
   delivery: row.delivery,
   linkOpened: row.link_opened ?? false,
   imageBytes: row.file_size,
 });
 
-async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<void> {
-  if (judged.length === 0) return;
-  const rows = judged.map(({ row, judgement: j }) => ({
+async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise<void> {
+  if (evaluated.length === 0) return;
+  const rows = evaluated.map(({ row, verdict: j }) => ({
     id: row.id,
     attempt: row.attempt,
     sent_at: row.sent_at,
@@ -210,7 +213,7 @@ async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<voi
     completed_at: j.completedAt,
   }));
   await sql.query(
-    `WITH judged AS (
+    `WITH evaluated AS (
        UPDATE device_update_status AS u SET
          status = j.status, attempt = j.attempt, sent_at = j.sent_at, evaluated_events = j.events,
          acknowledged_at = j.acknowledged_at, started_at = least(u.started_at, j.acknowledged_at),
@@ -229,14 +232,14 @@ async function storeJudgements(sql: Sql, judged: readonly Judged[]): Promise<voi
      )
      UPDATE update_attempts AS a SET
        ended_at = j.completed_at, status = j.status, result_code = j.result_code, reason = j.error_message
-     FROM judged AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.completed_at IS NOT NULL`,
+     FROM evaluated AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.completed_at IS NOT NULL`,
     { rows },
   );
 }
 
-/** Owes the device another attempt; why this one failed stays with the attempt, and its slot is free at once. */
-async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> {
-  const rows = judged.flatMap(({ row, judgement: j, retry }) =>
+/** Schedules another attempt. The reason of the failure stays with the attempt, and the slot is released at once. */
+async function storeRetries(sql: Sql, evaluated: readonly Evaluated[]): Promise<void> {
+  const rows = evaluated.flatMap(({ row, verdict: j, retry }) =>
     retry === undefined
       ? []
       : {
@@ -259,7 +262,7 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
        SELECT * FROM jsonb_to_recordset(:rows::jsonb) AS e(id bigint, attempt integer, events integer, status text,
          acknowledged_at timestamptz, ended_at timestamptz, result_code integer, reason text, not_before timestamptz,
          family text, delivery text)
-     ), owed AS (
+     ), requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = e.attempt, holds_slot = false, sent_at = NULL, evaluated_events = e.events,
          acknowledged_at = NULL, started_at = least(u.started_at, e.acknowledged_at),
@@ -271,12 +274,12 @@ async function storeRetries(sql: Sql, judged: readonly Judged[]): Promise<void> 
        WHERE u.id = e.id AND u.attempt = CASE WHEN u.status = 'pending' THEN e.attempt - 1 ELSE e.attempt END
          AND u.completed_at IS NULL AND u.evaluated_events <= e.events AND r.id = u.rollout_id AND before.id = u.id
        RETURNING u.id, u.rollout_id, before.holds_slot
-     ), noted AS (
+     ), attempts AS (
        UPDATE update_attempts AS a SET
          ended_at = e.ended_at, status = e.status, result_code = e.result_code, reason = e.reason
-       FROM owed JOIN ended AS e USING (id) WHERE a.update_id = e.id AND a.attempt = e.attempt
+       FROM requeued JOIN ended AS e USING (id) WHERE a.update_id = e.id AND a.attempt = e.attempt
      ), freed AS (
-       SELECT rollout_id, count(*)::integer AS slots FROM owed WHERE holds_slot GROUP BY rollout_id
+       SELECT rollout_id, count(*)::integer AS slots FROM requeued WHERE holds_slot GROUP BY rollout_id
      )
      UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots
      FROM freed WHERE p.rollout_id = freed.rollout_id`,

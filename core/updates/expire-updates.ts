@@ -1,36 +1,39 @@
 import type { Sql } from '../db/index.ts';
-import { closeOwedUpdates } from './dispatch-updates.ts';
-import { findOverdueUpdates, judgeUpdates, type OverdueUpdate } from './evaluate-updates.ts';
-import { oweUnseenAgain } from './requeue-unacknowledged.ts';
+import { closePendingUpdates } from './dispatch-updates.ts';
+import { evaluateUpdates, findOverdueUpdates, type OverdueUpdate } from './evaluate-updates.ts';
+import { requeueUnseen } from './requeue-unacknowledged.ts';
 
-/** Overdue updates that one statement reads, and how often one tick looks: what is left over is done by the next. */
-const UPDATES_A_CALL = 500;
-const CALLS_A_TICK = 4;
+/** Overdue updates per statement and statements per tick; the next tick continues. */
+const UPDATES_PER_CALL = 500;
+const CALLS_PER_TICK = 4;
 
-/** Lets silence decide: every open update whose deadline has passed. @returns how many were overdue */
+/**
+ * Ends or requeues open updates whose deadline has passed.
+ * @returns how many were overdue
+ */
 export async function expireUpdates(sql: Sql, now: Date): Promise<number> {
   let expired = 0;
-  for (let calls = 0; calls < CALLS_A_TICK; calls++) {
-    const overdue = await findOverdueUpdates(sql, now, UPDATES_A_CALL);
+  for (let calls = 0; calls < CALLS_PER_TICK; calls++) {
+    const overdue = await findOverdueUpdates(sql, now, UPDATES_PER_CALL);
     await expire(sql, overdue, now);
     expired += overdue.length;
-    if (overdue.length < UPDATES_A_CALL) break;
+    if (overdue.length < UPDATES_PER_CALL) break;
   }
   return expired;
 }
 
 async function expire(sql: Sql, overdue: readonly OverdueUpdate[], now: Date): Promise<void> {
-  const owed = overdue.filter(({ status }) => status === 'pending');
-  await closeOwedUpdates(
+  const pending = overdue.filter(({ status }) => status === 'pending');
+  await closePendingUpdates(
     sql,
-    owed.map(({ id, error_message: last }) => ({
+    pending.map(({ id, error_message: last }) => ({
       id,
       status: 'timed_out' as const,
-      message: `could not be reached before the claim ran out${last === null ? '' : `; last: ${last}`}`,
+      message: `could not be reached before the deadline${last === null ? '' : `; last: ${last}`}`,
     })),
     now,
   );
   const sent = overdue.filter(({ status }) => status !== 'pending').map(({ id }) => id);
-  await oweUnseenAgain(sql, sent, now);
-  await judgeUpdates(sql, sent, now);
+  await requeueUnseen(sql, sent, now);
+  await evaluateUpdates(sql, sent, now);
 }

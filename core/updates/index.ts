@@ -1,18 +1,18 @@
-export { recordLateSuccesses, tallyEndedUpdates } from './count-outcomes.ts';
+export { countOutcomes, recordLateSuccesses } from './count-outcomes.ts';
 export {
-  closeOwedUpdates,
-  findOwedTo,
-  type OwedClosing,
-  type OwedUpdate,
+  closePendingUpdates,
+  findPendingForDevices,
+  loadPendingUpdates,
+  type PendingUpdate,
   type PlannedSend,
-  pickOwedUpdates,
-  readOwedUpdates,
+  pickPendingUpdates,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
+  type UpdateClosing,
 } from './dispatch-updates.ts';
-export { type Download, readDownload } from './downloads.ts';
-export { judgeUpdates } from './evaluate-updates.ts';
+export { type Download, getDownload } from './downloads.ts';
+export { evaluateUpdates } from './evaluate-updates.ts';
 export { expireUpdates } from './expire-updates.ts';
 export { type Report, recordReports } from './reports.ts';
-export { oweUnconfirmedAgain } from './requeue-unacknowledged.ts';
+export { requeueUnacknowledged } from './requeue-unacknowledged.ts';

@@ -1,17 +1,17 @@
 import type { Sql } from '../db/index.ts';
 import type { ReportedState } from '../policy/index.ts';
 
-/** What a device (or our own download endpoint, for `fetch`) says about an update. */
+/** Kinds of reports about an update: by a device, or by the download endpoint (`fetch`). */
 export type ReportType = 'accepted' | 'progress' | 'result' | 'fetch' | 'status';
 
 export interface Report {
   readonly deviceId: string;
   readonly type: ReportType;
   readonly receivedAt: Date;
-  /** Names the message together with device, type and time: a second delivery is the same row. */
+  /** Identifies the message together with device, type and receive time: a second delivery makes no second row. */
   readonly payloadHash: string;
   readonly payload: object;
-  /** The version it names, null where it names none. */
+  /** The version that the report names; null if it names none. */
   readonly version: string | null;
   readonly state: ReportedState | null;
 }
@@ -24,16 +24,19 @@ interface RecordedReport {
   readonly payload_hash: string;
 }
 
-/** A device names no attempt, and broker and database clocks differ a little: what is this much early still belongs. */
+/**
+ * Devices name no attempt, and the clocks of broker and database differ slightly: a report this much earlier than the
+ * send still belongs to it.
+ */
 const CLOCK_TOLERANCE = '2 seconds';
-/** How long messages are gathered under an update that the device began by itself. */
+/** How long messages are assigned to an update that the device started by itself. */
 const UNSOLICITED_MINUTES = 30;
 
 /**
- * Records reports, each once, under the attempt it belongs to: the newest of its device that was sent before it was
- * received; of a fetch, the newest of the update that the link names. An acceptance or a result that belongs to none opens
- * an unsolicited update.
- * @returns ids of the updates whose facts may have changed, those of repeated deliveries included
+ * Records reports, each once, under the attempt that it belongs to: the newest attempt of its device that was sent
+ * before the report was received; for a fetch, the newest attempt of the update that the link names. An acceptance or a
+ * result without such an attempt opens an unsolicited update.
+ * @returns ids of the updates whose facts may have changed, including those of repeated deliveries
  */
 export async function recordReports(sql: Sql, reports: readonly Report[]): Promise<number[]> {
   const recorded = await insertReports(sql, reports);
@@ -44,7 +47,7 @@ export async function recordReports(sql: Sql, reports: readonly Report[]): Promi
   return updateIds([...recorded, ...(await insertReports(sql, orphans))]);
 }
 
-/** Those that were recorded under no update. */
+/** Reports that were recorded without an update. */
 function findOrphans(reports: readonly Report[], recorded: readonly RecordedReport[]): Report[] {
   const key = (...parts: [string, ReportType, Date, string]) => JSON.stringify(parts);
   const lost = new Set(
@@ -57,20 +60,20 @@ function findOrphans(reports: readonly Report[], recorded: readonly RecordedRepo
 
 const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(({ update_id: id }) => id ?? []))];
 
-/** Until then after its command, a report may still be on its way that makes evidence of an earlier status. */
+/** For this long after a command, a late report may still turn an earlier status into evidence. */
 const LATE_REPORTS = '30 minutes';
 
 /**
- * Statuses `r` that prove nothing about the update `u`, and come every minute for as long as it is open: the old version
- * while a retry is owed, the new one after it was confirmed.
+ * Statuses `r` that prove nothing about the update `u` and repeat every minute while it is open: the old version while
+ * a retry is pending, and the new version after the boot was confirmed.
  */
-const SAYS_NOTHING = `coalesce(u.status = 'pending' AND r.version = u.previous_version
+const IS_REDUNDANT_STATUS = `coalesce(u.status = 'pending' AND r.version = u.previous_version
        AND r.received_at > a.sent_at + interval '${LATE_REPORTS}'
        OR r.received_at > u.booted_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
 
 /**
- * A repeated message rewrites its row, so that its update is returned again: the first delivery may have died between
- * the recording and the judging.
+ * A repeated message rewrites its row, so that its update is returned again: the first delivery may have failed between
+ * recording and evaluating.
  */
 async function insertReports(sql: Sql, reports: readonly Report[]): Promise<RecordedReport[]> {
   if (reports.length === 0) return [];
@@ -89,7 +92,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
      WHERE r.event_type <> 'status' OR u.id IS NOT NULL
-       AND CASE WHEN u.completed_at IS NULL THEN NOT ${SAYS_NOTHING} ELSE r.received_at <= u.completed_at END
+       AND CASE WHEN u.completed_at IS NULL THEN NOT ${IS_REDUNDANT_STATUS} ELSE r.received_at <= u.completed_at END
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
      ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),
@@ -110,7 +113,9 @@ const toRow = ({ deviceId, type, receivedAt, payloadHash, payload, version, stat
   state,
 });
 
-/** One unsolicited update a device at a time; its attempt begins with the message that revealed it. */
+/**
+ * Opens at most one unsolicited update per device and version; its attempt starts with the message that revealed it.
+ */
 async function openUnsolicitedUpdates(sql: Sql, reports: readonly Report[]): Promise<void> {
   await sql.query(
     `WITH opened AS (

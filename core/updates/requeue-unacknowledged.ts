@@ -1,13 +1,19 @@
 import type { Sql } from '../db/index.ts';
-import { GIVE_BACK } from './dispatch-updates.ts';
+import { RELEASE_SLOTS } from './dispatch-updates.ts';
 
-/** A sleeping device may miss its command again and again; past this many sends its attempt is left to its deadline. */
+/** A sleeping device may miss its command repeatedly; after this many sends, the attempt runs to its deadline. */
 export const MAX_SENDS = 20;
-/** `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the command. */
-const CONFIRMATION_SECONDS = 5;
+/**
+ * `SendDirectMessage` waits this long for an acknowledgement: a status received earlier proves nothing about the
+ * command.
+ */
+const ACKNOWLEDGEMENT_SECONDS = 5;
 
-/** Sends of `u` that nobody confirmed and nobody acknowledged, over the joins of {@link oweAgain}. */
-const IS_UNCONFIRMED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
+/**
+ * Updates `u` that were sent but neither acknowledged by the client nor reported on by the device, over the joins of
+ * {@link requeueStatement}.
+ */
+const IS_UNACKNOWLEDGED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND r.id = u.rollout_id
          AND a.update_id = u.id AND a.attempt = u.attempt AND a.send_result = 'unconfirmed'
          AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id`;
@@ -15,50 +21,50 @@ const IS_UNCONFIRMED = `u.completed_at IS NULL AND u.status = 'sent' AND u.ackno
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
 
-/** Uses no attempt. */
-const oweAgain = (set: string, from: string, condition: string) => `WITH owed AS (
+/** Requeues updates without using an attempt. */
+const requeueStatement = (set: string, from: string, condition: string) => `WITH requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = u.started_at IS NOT NULL,
          sent_at = NULL, error_message = 'the device was asleep', deadline_at = ${DEADLINE}, ${set}
        FROM ${from},
          rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
-       WHERE ${condition} AND ${IS_UNCONFIRMED}
+       WHERE ${condition} AND ${IS_UNACKNOWLEDGED}
        RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND u.started_at IS NULL AS start_returned
-     ), ${GIVE_BACK}
+     ), ${RELEASE_SLOTS}
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
 
 /**
- * Owes a command again that was sent into the void: nobody acknowledged it, nothing was heard of it, and its device has
- * since been seen awake on another version.
+ * Requeues updates whose command was probably not received: nobody acknowledged it, the device reported nothing about
+ * it, and it has since reported another version.
  */
-export async function oweUnconfirmedAgain(
+export async function requeueUnacknowledged(
   sql: Sql,
   sightings: readonly { deviceId: string; receivedAt: Date }[],
   now: Date,
 ): Promise<void> {
   if (sightings.length === 0) return;
   await sql.query(
-    oweAgain(
+    requeueStatement(
       'enqueue_after = :now::timestamptz',
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
-      `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'`,
+      `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'`,
     ),
     { sightings, now },
   );
 }
 
 /**
- * Owes a command again whose deadline has passed while its device slept: not seen since, it is out of reach, and gets
- * its command when it wakes.
+ * Requeues overdue updates whose device has not been seen since the send: it is out of reach, and gets its command when
+ * it reports again.
  */
-export async function oweUnseenAgain(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
   if (updateIds.length === 0) return;
   await sql.query(
-    oweAgain(
+    requeueStatement(
       `enqueue_after = ${DEADLINE}, unreachable_since = :now::timestamptz`,
       'jsonb_array_elements_text(:ids::jsonb) AS overdue(id)',
       `u.id = overdue.id::bigint AND u.deadline_at <= :now::timestamptz
-         AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${CONFIRMATION_SECONDS} seconds'`,
+         AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'`,
     ),
     { ids: updateIds, now },
   );

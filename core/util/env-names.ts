@@ -9,15 +9,15 @@ export const ENV = {
   appSecretArn: 'APP_SECRET_ARN',
   /** ARN of the secret that signs download links. */
   linkSecretArn: 'LINK_SECRET_ARN',
-  /** URL before the token of a download link, with its last slash. */
+  /** URL before the token of a download link, including the trailing slash. */
   linkBaseUrl: 'LINK_BASE_URL',
   firmwareBucket: 'FIRMWARE_BUCKET',
   dispatchQueueUrl: 'DISPATCH_QUEUE_URL',
-  /** ARN of the queue of what topic rules could not put on the function's own queue. */
+  /** ARN of the queue for messages that a topic rule could not put on the function's own queue. */
   undeliveredQueueArn: 'UNDELIVERED_QUEUE_ARN',
   /** First segment of every topic. */
   topicPrefix: 'TOPIC_PREFIX',
-  /** Topic family for a device that was never heard on either: `devices` or `edge`. */
+  /** Topic family for a device that has never reported on either: `devices` or `edge`. */
   commandFamily: 'COMMAND_FAMILY',
   /** `direct` (SendDirectMessage) or `publish`. */
   commandTransport: 'COMMAND_TRANSPORT',
@@ -25,15 +25,15 @@ export const ENV = {
   models: 'MODELS',
   /** Name of the thing type of the deployment's devices. */
   thingType: 'THING_TYPE',
-  /** JSON: what may sign firmware, unless the model's settings say otherwise. */
+  /** JSON: signing settings of the deployment; the model's settings override them. */
   signing: 'SIGNING',
-  /** Name of the event bus that changes of rollouts are put on. */
+  /** Name of the event bus that receives changes of rollouts. */
   eventBus: 'EVENT_BUS',
   uploadQueueUrl: 'UPLOAD_QUEUE_URL',
   /** JSON: URL and ARN of each dead-letter queue, by the name of its work. */
   deadLetters: 'DEAD_LETTERS',
-  /** Days after which history is forgotten. */
+  /** Days for which history is kept. */
   historyDays: 'HISTORY_DAYS',
-  /** Minutes between two looks at a database that rests; 0: it never rests. */
+  /** Minutes between two sweeps in idle mode; 0 disables idle mode. */
   idleSweepMinutes: 'IDLE_SWEEP_MINUTES',
 } as const;

@@ -1,19 +1,22 @@
 import type * as z from 'zod';
 
-/** What is wrong with one field, and what was expected; its path as `stages.0.percentage`, empty for the whole. */
+/**
+ * What is wrong with one field and what was expected. `field` is a path such as `stages.0.percentage`; empty for the
+ * whole value.
+ */
 export interface FieldError {
   readonly field: string;
   readonly message: string;
 }
 
-/** What a schema refused, field by field, for whoever has to mend it: a missing and an unknown one by their own names. */
+/** The errors of a schema, one per field. Missing and unknown fields are named. */
 export const fieldErrors = (error: z.ZodError): FieldError[] =>
   error.issues.flatMap((issue) => {
     const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
     return paths.map((path) => ({ field: path.join('.'), message: describeIssue(issue) }));
   });
 
-/** All of it on one line. */
+/** All errors on one line. */
 export const describeErrors = (error: z.ZodError): string =>
   fieldErrors(error)
     .map(({ field, message }) => [field, message].filter(Boolean).join(': '))

@@ -1,4 +1,4 @@
-/** `AA:BB:CC:DD:EE:FF` for any of the forms devices and people write (`:`, `-` or nothing between), else undefined. */
+/** Normalizes a MAC address with `:`, `-` or no separators to `AA:BB:CC:DD:EE:FF`; undefined for any other text. */
 export function normalizeMacAddress(text: string): string | undefined {
   const digits = text.trim().replace(/[:-]/g, '').toUpperCase();
   if (!/^[0-9A-F]{12}$/.test(digits)) return undefined;

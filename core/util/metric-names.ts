@@ -1,14 +1,14 @@
-/** Metrics of the functions, in CloudWatch's embedded format: written by lambdas/, watched by lib/. */
+/** Metrics of the functions, in CloudWatch's embedded metric format: written by lambdas/, watched by lib/. */
 export const METRICS = {
   namespace: 'PakuOta',
   /** Powertools adds it as a dimension. */
   service: 'paku-ota',
-  /** Rollouts that the orchestrator stopped, not those that an operator did. */
+  /** Rollouts that the orchestrator halted; rollouts paused by operators do not count. */
   rolloutsHalted: 'RolloutsHalted',
-  /** Messages of devices that were recorded as rejected. */
+  /** Messages of devices that were rejected. */
   rejectedMessages: 'RejectedMessages',
   /** Uploads that did not become a release. */
   rejectedUploads: 'RejectedUploads',
-  /** 1 for each tick that ran to its end. */
+  /** 1 for each completed tick. */
   ticks: 'Ticks',
 } as const;

@@ -7,7 +7,7 @@ import {
   packetProblem,
   settingsOf,
 } from '../../core/policy/index.ts';
-import type { OwedUpdate, PlannedSend } from '../../core/updates/index.ts';
+import type { PendingUpdate, PlannedSend } from '../../core/updates/index.ts';
 import { presignImage } from '../shared/presign.ts';
 
 export interface CommandSettings {
@@ -22,7 +22,7 @@ export interface CommandSettings {
 /** A command that fits its device's packet limit, ready to be sent once its slot is reserved. */
 export interface PlannedCommand extends PlannedSend {
   readonly rolloutId: number;
-  /** The MQTT client id that the device was last seen with. */
+  /** The MQTT client id with which the device was last seen. */
   readonly clientId: string;
   readonly topic: string;
   readonly payload: string;
@@ -33,9 +33,12 @@ export interface Plan {
   readonly unsendable: readonly { id: number; message: string }[];
 }
 
-export type CommandMaker = (updates: readonly OwedUpdate[]) => Promise<Plan>;
+export type CommandMaker = (updates: readonly PendingUpdate[]) => Promise<Plan>;
 
-/** Makes the commands of owed updates. One whose packet is longer than its device takes is said to be unsendable, and why. */
+/**
+ * Makes the commands of pending updates. An update whose packet is longer than its device accepts is returned as
+ * unsendable, with the reason.
+ */
 export function commandMaker(settings: CommandSettings): CommandMaker {
   return async (updates) => {
     const made = await Promise.all(updates.map((update) => plan(update, settings)));
@@ -46,7 +49,7 @@ export function commandMaker(settings: CommandSettings): CommandMaker {
   };
 }
 
-async function plan(update: OwedUpdate, settings: CommandSettings) {
+async function plan(update: PendingUpdate, settings: CommandSettings) {
   const { id, device_id, rollout_id, firmware_version, checksum_sha256 } = update;
   const model = settingsOf(settings.models, update.device_model);
   const { packetLimitBytes } = model;

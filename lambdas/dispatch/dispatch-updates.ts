@@ -1,24 +1,28 @@
-import { findUnwanted } from '../../core/assignment/index.ts';
+import { findNoLongerTargeted } from '../../core/assignment/index.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { groupBy } from '../../core/db/index.ts';
-import { judgeVersion } from '../../core/policy/index.ts';
+import { evaluateVersion } from '../../core/policy/index.ts';
 import {
-  closeOwedUpdates,
-  type OwedClosing,
-  type OwedUpdate,
-  readOwedUpdates,
+  closePendingUpdates,
+  loadPendingUpdates,
+  type PendingUpdate,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
+  type UpdateClosing,
 } from '../../core/updates/index.ts';
 import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 
-/** Sends one command, once, and says what became of it. */
+/**
+ * Sends one command once.
+ * @returns the outcome of the send
+ */
 export type Send = (command: PlannedCommand, attempt: number, now: Date) => Promise<SendOutcome>;
 
 /**
- * Sends what the given updates are owed. Reserve first, send second, store the outcome third: what dies in between is
- * never sent twice in one attempt; its deadline ends the attempt. @returns the outcomes
+ * Sends the commands of the given updates: reserves first, sends second, stores the outcome third. If a step fails, no
+ * command is sent twice in one attempt; the deadline ends the attempt.
+ * @returns the outcomes
  */
 export async function dispatchUpdates(
   sql: Sql,
@@ -27,17 +31,20 @@ export async function dispatchUpdates(
   makeCommands: CommandMaker,
   send: Send,
 ): Promise<SendOutcome[]> {
-  const updates = await readOwedUpdates(sql, updateIds, now);
-  const unwanted = await findAllUnwanted(sql, updates);
-  const owed = updates.map((update) => ({ update, closing: unwanted.get(update.id) ?? overtaken(update) }));
+  const updates = await loadPendingUpdates(sql, updateIds, now);
+  const noLongerTargeted = await findAllNoLongerTargeted(sql, updates);
+  const updatesToSend = updates.map((update) => ({
+    update,
+    closing: noLongerTargeted.get(update.id) ?? closingFor(update),
+  }));
   const { planned, unsendable } = await makeCommands(
-    owed.filter(({ closing }) => closing === undefined).map(({ update }) => update),
+    updatesToSend.filter(({ closing }) => closing === undefined).map(({ update }) => update),
   );
-  await closeOwedUpdates(
+  await closePendingUpdates(
     sql,
     [
-      ...owed.flatMap(({ closing }) => closing ?? []),
-      ...unsendable.map(({ id, message }): OwedClosing => ({ id, status: 'failed', message })),
+      ...updatesToSend.flatMap(({ closing }) => closing ?? []),
+      ...unsendable.map(({ id, message }): UpdateClosing => ({ id, status: 'failed', message })),
     ],
     now,
   );
@@ -48,15 +55,18 @@ export async function dispatchUpdates(
   return outcomes;
 }
 
-async function findAllUnwanted(sql: Sql, updates: readonly OwedUpdate[]): Promise<Map<number, OwedClosing>> {
-  const message = 'not sent: the rollout was changed, or the device, and it is no longer for this device';
-  const unwanted = new Map<number, OwedClosing>();
-  for (const [rolloutId, owed] of groupBy(updates, (update) => update.rollout_id)) {
-    for (const id of await findUnwanted(sql, rolloutId, owed)) {
-      unwanted.set(id, { id, status: 'canceled', message, mayReturn: true });
+async function findAllNoLongerTargeted(
+  sql: Sql,
+  updates: readonly PendingUpdate[],
+): Promise<Map<number, UpdateClosing>> {
+  const message = 'not sent: the rollout no longer targets this device, because one of them was changed';
+  const noLongerTargeted = new Map<number, UpdateClosing>();
+  for (const [rolloutId, updatesToSend] of groupBy(updates, (update) => update.rollout_id)) {
+    for (const id of await findNoLongerTargeted(sql, rolloutId, updatesToSend)) {
+      noLongerTargeted.set(id, { id, status: 'canceled', message, mayReturn: true });
     }
   }
-  return unwanted;
+  return noLongerTargeted;
 }
 
 async function sendAll(
@@ -79,13 +89,14 @@ async function sendAll(
 }
 
 /**
- * Between the claim and now the device may have been updated by other means: then there is nothing to send. No rollout
- * takes a device back to a stepping stone.
+ * Says why an update must not be sent: its release may have been revoked, or the device may have been updated by other
+ * means since the assignment. A device is never taken back to a stepping stone.
+ * @returns undefined if the update may be sent
  */
-function overtaken(update: OwedUpdate): OwedClosing | undefined {
+function closingFor(update: PendingUpdate): UpdateClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
   if (update.is_revoked) return { id, status: 'canceled', message: `not sent: release ${target} was revoked` };
-  const verdict = judgeVersion(current, {
+  const verdict = evaluateVersion(current, {
     target,
     minVersion: update.min_version,
     allowDowngrade: update.allow_downgrade && !update.is_stepping_stone,
@@ -94,6 +105,6 @@ function overtaken(update: OwedUpdate): OwedClosing | undefined {
   if (verdict === 'eligible') return undefined;
   if (verdict !== 'on-target') return { id, status: 'canceled', message: `not sent: the device now runs ${current}` };
   return attempt === 0
-    ? { id, status: 'canceled', message: `not sent: the device runs ${target} already` }
-    : { id, status: 'success', message: `the device runs ${target}, though nothing was heard of the update` };
+    ? { id, status: 'canceled', message: `not sent: the device already runs ${target}` }
+    : { id, status: 'success', message: `the device runs ${target}, although it reported nothing about the update` };
 }

@@ -13,7 +13,7 @@ import { sendCommand } from './send-command.ts';
 const database = openDatabase();
 const models = readModels();
 
-/** The only function that sends. */
+/** The only function that sends commands. */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const ids = readUpdateIds(event);
   const outcomes = await dispatchUpdates(database, ids, new Date(), await makeCommandMaker(), sendCommand);
@@ -26,7 +26,7 @@ function readUpdateIds(event: SQSEvent): number[] {
   return [...new Set(ids.filter((id): id is number => Number.isSafeInteger(id)))];
 }
 
-/** The secret is read once, and again after a failure. */
+/** The secret is cached; a failed read is repeated. */
 async function makeCommandMaker(): Promise<CommandMaker> {
   const linkSecret = await readSecret(requireEnv(ENV.linkSecretArn));
   return commandMaker({

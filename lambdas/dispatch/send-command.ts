@@ -16,22 +16,25 @@ import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 import type { PlannedCommand } from './command-maker.ts';
 
-/** A batch is sent at once: with fewer connections the last would wait for the acknowledgements of the first. */
+/**
+ * A batch is sent at once. With fewer connections, the last commands would wait for the acknowledgements of the first.
+ */
 const agent = { maxSockets: MAX_COMMANDS_AT_ONCE, keepAlive: true };
 
-/** SDK v3 counts 504 as transient and would send the command three times. */
+/** SDK v3 treats 504 as transient and would send the command three times. */
 const client = new IoTDataPlaneClient({ maxAttempts: 1, requestHandler: { httpAgent: agent, httpsAgent: agent } });
 const transport = requireEnv(ENV.commandTransport);
 
-/** A connected device acknowledges in a second or two; one that fell asleep never does. */
+/** A connected device acknowledges within two seconds; a device that fell asleep never does. */
 const CONFIRMATION_SECONDS = 5;
-/** When the orchestrator looks again at an absent device, should its waking go unnoticed; its next status comes first. */
+/** When the orchestrator picks an absent device again, unless the device reports earlier. */
 const ABSENT_RETRY_MINUTES = 60;
 const THROTTLED_RETRY_MINUTES = 1;
 
 /**
- * Sends one command, once, and says what became of it. Never throws: an unknown fate is `unconfirmed`, and waits. So is
- * a publish: the broker takes it for whoever is connected, and says nothing about the device.
+ * Sends one command once. Never throws: if it is unknown whether the device received the command, the outcome is
+ * `unconfirmed`. That also applies to a publish, which the broker accepts without saying anything about the device.
+ * @returns the outcome of the send
  */
 export async function sendCommand(command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> {
   const { id } = command;
@@ -63,7 +66,7 @@ function readFailure(error: unknown, now: Date): Pick<SendOutcome, 'outcome' | '
   if (error instanceof ResourceNotFoundException) {
     return { outcome: 'absent', message: 'the device is not connected', retryAt: inMinutes(now, ABSENT_RETRY_MINUTES) };
   }
-  // No PUBACK: typically asleep. It may have the command all the same, so it is not sent again in this attempt.
+  // No PUBACK: the device is usually asleep. It may have received the command, so the attempt does not send it again.
   if (error instanceof GatewayTimeoutException) return { outcome: 'unconfirmed', message: null, retryAt: null };
   if (error instanceof ForbiddenException || error instanceof UnauthorizedException) {
     return { outcome: 'refused', message: `not permitted: ${error.message}`, retryAt: null };
@@ -72,13 +75,13 @@ function readFailure(error: unknown, now: Date): Pick<SendOutcome, 'outcome' | '
     return { outcome: 'refused', message: `AWS IoT refused the command: ${error.message}`, retryAt: null };
   }
   if (error instanceof IoTDataPlaneServiceException && isBusy(error)) {
-    const message = `AWS IoT did not take the command: ${error.name}`;
+    const message = `AWS IoT did not accept the command: ${error.name}`;
     return { outcome: 'throttled', message, retryAt: inMinutes(now, THROTTLED_RETRY_MINUTES) };
   }
   return { outcome: 'unconfirmed', message: null, retryAt: null };
 }
 
-/** 429 and 5xx, also those that the SDK's model does not name. */
+/** 429 and 5xx, including those that the SDK's model does not name. */
 function isBusy({ name, $fault, $metadata: { httpStatusCode = 0 } }: IoTDataPlaneServiceException): boolean {
   return name === 'ThrottlingException' || $fault === 'server' || httpStatusCode === 429 || httpStatusCode >= 500;
 }

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { DatabaseUnavailableError } from '../../core/db/index.ts';
-import { DIRECT_MAX_BYTES, readLinkToken, settingsOf } from '../../core/policy/index.ts';
+import { DIRECT_MAX_BYTES, parseLinkToken, settingsOf } from '../../core/policy/index.ts';
 import type { Download } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -11,15 +11,15 @@ import { readSecret } from '../shared/secrets.ts';
 import { openLink } from './open-link.ts';
 import { serveBytes } from './serve-bytes.ts';
 
-/** The front door answers within 30 s; a device that is told to come back later does not wait that long in vain. */
+/** The front door allows 30 s. A shorter timeout leaves time to tell the device to come back later. */
 const database = openDatabase({ resumeTimeoutMs: 20_000 });
 const bucket = requireEnv(ENV.firmwareBucket);
 const models = readModels();
 
-/** `GET /d/{token}`: the image behind a short link, as 302 to a URL presigned this second, or as bytes. */
+/** `GET /d/{token}`: serves the image behind a short link, as a 302 to a URL presigned now or as bytes. */
 export async function handler(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
   const now = new Date();
-  const target = readLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
+  const target = parseLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
   if (target === undefined) return answer(404, 'no such link');
   try {
     const link = await openLink(database, target, now);

@@ -1,33 +1,36 @@
 import type { Sql } from '../../core/db/index.ts';
 import type { LinkTarget } from '../../core/policy/index.ts';
 import { cancelUnfetched } from '../../core/rollouts/index.ts';
-import { type Download, judgeUpdates, type Report, readDownload, recordReports } from '../../core/updates/index.ts';
+import { type Download, evaluateUpdates, getDownload, type Report, recordReports } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 
 export type OpenedLink =
   | { readonly kind: 'open'; readonly download: Download }
-  /** No such update was sent. */
+  /** No such attempt was sent. */
   | { readonly kind: 'unknown' }
-  /** It has ended. */
+  /** The update has ended. */
   | { readonly kind: 'over' };
 
-/** What is behind a link now. Opening it acknowledges the command: QoS 0 may have lost the acceptance. */
+/** Opens a link. This also acknowledges the command, because the device's acceptance (QoS 0) may have been lost. */
 export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
   const link = await readLink(sql, target, now);
   if (link.kind === 'open') await recordFetches(sql, [{ ...target, deviceId: link.download.device_id }], now);
   return link;
 }
 
-/** A stop ends downloads that have not begun at once: what fails behind the refusal must not count. */
+/**
+ * A stop also ends downloads that have not started: the update is canceled, so that the failed download does not count
+ * as a failure.
+ */
 export async function readLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
-  const download = await readDownload(sql, target);
+  const download = await getDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
   const { is_open: isOpen, stopped_reason: reason } = download;
   if (reason !== null) await cancelUnfetched(sql, target.updateId, reason, now);
   return isOpen && reason === null ? { kind: 'open', download } : { kind: 'over' };
 }
 
-/** Records that links were opened, each once however often it is. */
+/** Records that links were opened, at most once per link. */
 export async function recordFetches(
   sql: Sql,
   fetches: readonly (LinkTarget & { readonly deviceId: string })[],
@@ -44,5 +47,5 @@ export async function recordFetches(
       state: 'downloading',
     }),
   );
-  await judgeUpdates(sql, await recordReports(sql, reports), now);
+  await evaluateUpdates(sql, await recordReports(sql, reports), now);
 }

@@ -3,7 +3,7 @@ import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 
 const client = new S3Client({});
 
-/** The image itself, whole or the one range that was asked for; the gateway sets Content-Length from the body. */
+/** Serves the whole image or the requested range; the gateway sets Content-Length from the body. */
 export async function serveBytes(
   bucket: string,
   key: string,
@@ -11,7 +11,7 @@ export async function serveBytes(
 ): Promise<APIGatewayProxyStructuredResultV2> {
   const wanted = range !== undefined && /^bytes=\d*-\d*$/.test(range) ? { Range: range } : {};
   const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, ...wanted })).catch(unlessBeyond);
-  // A device that resumes a download which it had finished asks for what comes after the last byte.
+  // A device that resumes a finished download asks for bytes after the end.
   if (object === undefined) return { statusCode: 416, headers: { 'cache-control': 'no-store' }, body: '' };
   const body = await object.Body?.transformToString('base64');
   return {

@@ -2,14 +2,17 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
-import { queued } from '../shared/queued.ts';
+import { toQueueMessage } from '../shared/queue-message.ts';
 import { ingestReports } from './report-batch.ts';
 
 const database = openDatabase();
 
-/** OTA reports → ota_events → device_update_status. An exception puts the whole batch back: every step can be repeated. */
+/**
+ * Stores OTA reports in ota_events and updates device_update_status. An exception returns the whole batch to the queue,
+ * because every step can be repeated.
+ */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  const outcome = await ingestReports(database, event.Records.map(queued), new Date());
+  const outcome = await ingestReports(database, event.Records.map(toQueueMessage), new Date());
   count({ rejectedMessages: outcome.rejected + outcome.dropped });
   logger.info('ota reports', { messages: event.Records.length, ...outcome });
   return { batchItemFailures: [] };

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { cut } from '../../core/ingest/index.ts';
+import { truncate } from '../../core/ingest/index.ts';
 import type { OtaTopicKind, ReportedState } from '../../core/policy/index.ts';
 import type { Report } from '../../core/updates/index.ts';
 
@@ -8,7 +8,10 @@ const version = z.string().trim().min(1).max(64).nullish();
 
 const accepted = z.looseObject({ status: z.literal('accepted'), version, target_version: version });
 
-/** What a device calls its states; those that are not here (Idle, Complete, Failed …) move nothing, the result does. */
+/**
+ * The states that devices report. States that are not listed (Idle, Complete, Failed …) are ignored; the result
+ * decides.
+ */
 const STATES: Readonly<Record<string, ReportedState>> = {
   checking: 'downloading',
   downloading: 'downloading',
@@ -30,16 +33,18 @@ const result = z.looseObject({
   target_version: version,
 });
 
-/** Kept beside each event; a device says much less than this. */
-const KEPT_PAYLOAD_BYTES = 4 * 1024;
-const KEPT_TEXT = 500;
+/** Maximum stored payload per event; devices send much less. */
+const MAX_PAYLOAD_BYTES = 4 * 1024;
+const MAX_TEXT_LENGTH = 500;
 
 export type OtaResult =
   | { readonly ok: true; readonly report: Report }
   | { readonly ok: false; readonly reason: string };
 
-/** Reads an OTA message of either firmware generation: the older says `version`, the newer `target_version`. */
-export function readOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
+/**
+ * Parses an OTA message of either firmware generation: the older one sends `version`, the newer one `target_version`.
+ */
+export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
   if (kind === 'status') return read(message, 'accepted', accepted, () => ({ state: null, facts: {} }));
   if (kind === 'progress') {
     return read(message, 'progress', progress, ({ state, percent }) => ({
@@ -47,12 +52,12 @@ export function readOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaRes
       facts: { percent: wholePercent(percent) },
     }));
   }
-  return read(message, 'result', result, (said) => ({
+  return read(message, 'result', result, (data) => ({
     state: null,
     facts: {
-      success: said.success,
-      code: wholeNumber(said.result_code),
-      message: said.message == null ? null : cut(said.message, KEPT_TEXT),
+      success: data.success,
+      code: wholeNumber(data.result_code),
+      message: data.message == null ? null : truncate(data.message, MAX_TEXT_LENGTH),
     },
   }));
 }
@@ -61,17 +66,25 @@ function read<T extends { version?: unknown; target_version?: unknown }>(
   { deviceId, receivedAt, payloadHash, payload }: RuleMessage,
   type: 'accepted' | 'progress' | 'result',
   schema: z.ZodType<T>,
-  interpret: (said: T) => { state: ReportedState | null; facts: object },
+  interpret: (data: T) => { state: ReportedState | null; facts: object },
 ): OtaResult {
   const parsed = schema.safeParse(payload);
   if (!parsed.success) return { ok: false, reason: `not a valid ${type} message: ${z.prettifyError(parsed.error)}` };
-  const said = parsed.data;
-  const { state, facts } = interpret(said);
-  const kept = Buffer.byteLength(JSON.stringify(payload)) <= KEPT_PAYLOAD_BYTES ? payload : {};
-  const named = type === 'progress' ? null : ((said.target_version ?? said.version ?? null) as string | null);
+  const data = parsed.data;
+  const { state, facts } = interpret(data);
+  const payloadToStore = Buffer.byteLength(JSON.stringify(payload)) <= MAX_PAYLOAD_BYTES ? payload : {};
+  const named = type === 'progress' ? null : ((data.target_version ?? data.version ?? null) as string | null);
   return {
     ok: true,
-    report: { deviceId, type, receivedAt, payloadHash, payload: { ...kept, ...facts }, version: named, state },
+    report: {
+      deviceId,
+      type,
+      receivedAt,
+      payloadHash,
+      payload: { ...payloadToStore, ...facts },
+      version: named,
+      state,
+    },
   };
 }
 

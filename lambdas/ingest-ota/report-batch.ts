@@ -1,16 +1,16 @@
 import type { Sql } from '../../core/db/index.ts';
 import {
-  describeFloods,
+  describeDropped,
   limitReports,
-  MOST_A_MINUTE,
+  MAX_PER_MINUTE,
   type RuleMessage,
   recordRejectedMessages,
   rejectMessage,
 } from '../../core/ingest/index.ts';
 import { parseOtaTopic } from '../../core/policy/index.ts';
-import type { Queued } from '../shared/queued.ts';
-import { type Read, readBatch } from '../shared/read-batch.ts';
-import { readOtaMessage } from './ota-message.ts';
+import { parseBatch, type Read } from '../shared/parse-batch.ts';
+import type { QueueMessage } from '../shared/queue-message.ts';
+import { parseOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
 interface OtaMessage extends FamilyReport {
@@ -20,24 +20,27 @@ interface OtaMessage extends FamilyReport {
   readonly message: RuleMessage;
 }
 
-/** OTA reports → ota_events → device_update_status. Can be repeated. @returns how much came to what */
+/**
+ * Stores OTA reports in ota_events and updates device_update_status. Can be repeated.
+ * @returns the number of changed updates, rejected messages and dropped messages
+ */
 export async function ingestReports(
   sql: Sql,
-  batch: readonly Queued[],
+  batch: readonly QueueMessage[],
   now: Date,
 ): Promise<{ updates: number; rejected: number; dropped: number }> {
-  const { messages, rejected } = readBatch(batch, now, readReport);
+  const { messages, rejected } = parseBatch(batch, now, readReport);
   const { taken, dropped } = await limitReports(sql, messages);
   const { updates, refused } = await storeReports(sql, taken, now);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
-  await recordRejectedMessages(sql, [...rejected, ...describeFloods(dropped, MOST_A_MINUTE.reports)]);
+  await recordRejectedMessages(sql, [...rejected, ...describeDropped(dropped, MAX_PER_MINUTE.reports)]);
   return { updates, rejected: rejected.length, dropped: dropped.length };
 }
 
 function readReport(message: RuleMessage): Read<OtaMessage> {
   const topic = parseOtaTopic(message.topic);
   if (topic === undefined) return { ok: false, reason: 'not an OTA topic' };
-  const read = readOtaMessage(message, topic.kind);
+  const read = parseOtaMessage(message, topic.kind);
   if (!read.ok) return read;
   return { ok: true, value: { ...originOf(message), message, family: topic.family, report: read.report } };
 }

@@ -1,10 +1,10 @@
 import type { Sql, SqlError } from '../../core/db/index.ts';
-import { inBatches, writeApart } from '../../core/db/index.ts';
+import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
-import { judgeUpdates, type Report, recordReports, tallyEndedUpdates } from '../../core/updates/index.ts';
+import { countOutcomes, evaluateUpdates, type Report, recordReports } from '../../core/updates/index.ts';
 
-/** A report about an update, with the topic family on which it came. */
+/** A report about an update, with the topic family on which it was received. */
 export interface FamilyReport {
   readonly family: CommandFamily;
   readonly clientId: string | null;
@@ -12,15 +12,15 @@ export interface FamilyReport {
 }
 
 /**
- * Reports → ota_events → device_update_status. Can be repeated.
- * @returns those that the database does not take, each with its error
+ * Stores reports in ota_events and updates device_update_status. Can be repeated.
+ * @returns the number of changed updates, and the messages that the database refused, each with its error
  */
 export async function storeReports<Message extends FamilyReport>(
   sql: Sql,
   messages: readonly Message[],
   now: Date,
 ): Promise<{ updates: number; refused: readonly { row: Message; error: SqlError }[] }> {
-  const { results, refused } = await writeApart(messages, async (batch) => {
+  const { results, refused } = await writeIsolatingBadRows(messages, async (batch) => {
     const updateIds: number[] = [];
     for (const rows of inBatches(batch)) {
       await recordCommandFamilies(
@@ -38,7 +38,7 @@ export async function storeReports<Message extends FamilyReport>(
     return updateIds;
   });
   const updateIds = [...new Set(results)];
-  await judgeUpdates(sql, updateIds, now);
-  await tallyEndedUpdates(sql);
+  await evaluateUpdates(sql, updateIds, now);
+  await countOutcomes(sql);
   return { updates: updateIds.length, refused };
 }

@@ -1,17 +1,17 @@
 import type { Sql } from '../../core/db/index.ts';
 import type { DeviceReport } from '../../core/devices/index.ts';
 import {
-  describeFloods,
-  limitFloods,
-  MOST_A_MINUTE,
+  describeDropped,
+  limitPerMinute,
+  MAX_PER_MINUTE,
   type RejectedMessage,
   type RuleMessage,
   recordRejectedMessages,
   rejectMessage,
 } from '../../core/ingest/index.ts';
-import type { Queued } from '../shared/queued.ts';
-import { readBatch } from '../shared/read-batch.ts';
-import { readStatus } from './status-message.ts';
+import { parseBatch } from '../shared/parse-batch.ts';
+import type { QueueMessage } from '../shared/queue-message.ts';
+import { parseStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
 export interface StatusMessage {
@@ -24,24 +24,24 @@ export interface StatusBatch {
   readonly rejected: readonly RejectedMessage[];
 }
 
-export function readStatusBatch(batch: readonly Queued[], now: Date): StatusBatch {
-  const { messages, rejected } = readBatch<StatusMessage>(batch, now, (message) => {
-    const status = readStatus(message);
+export function parseStatusBatch(batch: readonly QueueMessage[], now: Date): StatusBatch {
+  const { messages, rejected } = parseBatch<StatusMessage>(batch, now, (message) => {
+    const status = parseStatus(message);
     return status.ok ? { ok: true, value: { message, report: status.report } } : status;
   });
   return { statuses: messages, rejected };
 }
 
 /**
- * Status messages → devices; what they prove about running updates. Can be repeated.
- * @returns `owed`: ids of updates that devices just seen are owed; and how much came to what
+ * Stores status messages and evaluates the updates that they are evidence for. Can be repeated.
+ * @returns `pending`: ids of pending updates of the reporting devices; the numbers of rejected and dropped messages
  */
 export async function storeStatusBatch(
   sql: Sql,
   { statuses, rejected }: StatusBatch,
   now: Date,
-): Promise<{ owed: readonly number[]; rejected: number; dropped: number }> {
-  const { owed, refused } = await storeStatuses(
+): Promise<{ pending: readonly number[]; rejected: number; dropped: number }> {
+  const { pending, refused } = await storeStatuses(
     sql,
     statuses.map(({ message, report }) => ({ ...message, report })),
     now,
@@ -52,7 +52,7 @@ export async function storeStatusBatch(
     if (reason !== undefined) all.push(rejectMessage(message, reason));
   }
   const messages = statuses.map(({ message }) => message);
-  const { dropped } = limitFloods(messages, MOST_A_MINUTE.statuses);
-  await recordRejectedMessages(sql, [...all, ...describeFloods(dropped, MOST_A_MINUTE.statuses)]);
-  return { owed, rejected: all.length, dropped: dropped.length };
+  const { dropped } = limitPerMinute(messages, MAX_PER_MINUTE.statuses);
+  await recordRejectedMessages(sql, [...all, ...describeDropped(dropped, MAX_PER_MINUTE.statuses)]);
+  return { pending, rejected: all.length, dropped: dropped.length };
 }

@@ -1,24 +1,27 @@
 import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { isObject, shown } from '../../core/ingest/index.ts';
+import { excerpt, isObject } from '../../core/ingest/index.ts';
 import { normalizeMacAddress } from '../../core/util/index.ts';
 
-/** Characters of a text that a column holds as it is: cutting it would make one version of two. */
+/**
+ * Maximum characters of a version or model. A longer one is rejected, because two truncated versions could become
+ * equal.
+ */
 const WORD_LENGTH = 64;
 const text = (value: unknown) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : null);
 
-/** Unknown fields are kept beside a device, as long as they are no burden to every reader of its row. */
-const KEPT_STATUS_BYTES = 8 * 1024;
+/** Larger statuses are not stored with the device, because they would slow down every reader of its row. */
+const MAX_STATUS_BYTES = 8 * 1024;
 
 export type StatusResult =
   | { readonly ok: true; readonly report: DeviceReport }
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Reads a status in any of the forms that field firmware sends. The device's own clock is not read: before NTP it says
- * 1970, or a time of day, or nothing.
+ * Parses a status in any form that field firmware sends. The device's clock is ignored: before NTP it states 1970, a
+ * time of day, or nothing.
  */
-export function readStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
+export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
   const version = readWord(payload, 'firmware_version');
   const model = readWord(payload, 'device_model');
   if (!version.ok) return version;
@@ -55,7 +58,7 @@ function readWord(payload: Record<string, unknown>, field: string): Word {
   if (value === undefined || value === null || value === '') return { ok: true, value: null };
   const word = typeof value === 'string' ? value.trim() : '';
   if (word.length >= 1 && word.length <= WORD_LENGTH) return { ok: true, value: word };
-  return { ok: false, reason: `${field} is ${shown(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
+  return { ok: false, reason: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
 }
 
 function readInteger(value: unknown, min: number, max: number): number | null {
@@ -65,5 +68,5 @@ function readInteger(value: unknown, min: number, max: number): number | null {
 }
 
 function keep(payload: object): object {
-  return Buffer.byteLength(JSON.stringify(payload)) <= KEPT_STATUS_BYTES ? payload : {};
+  return Buffer.byteLength(JSON.stringify(payload)) <= MAX_STATUS_BYTES ? payload : {};
 }

@@ -1,52 +1,60 @@
 import type { Sql } from '../../core/db/index.ts';
-import { inBatches, writeApart } from '../../core/db/index.ts';
-import { type DeviceReport, findConcerned, mergeReports, upsertDevices } from '../../core/devices/index.ts';
-import { limitFloods, MOST_A_MINUTE } from '../../core/ingest/index.ts';
+import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import {
-  findOwedTo,
-  judgeUpdates,
-  oweUnconfirmedAgain,
+  type DeviceReport,
+  findDevicesWithRelevantUpdates,
+  mergeReports,
+  upsertDevices,
+} from '../../core/devices/index.ts';
+import { limitPerMinute, MAX_PER_MINUTE } from '../../core/ingest/index.ts';
+import {
+  evaluateUpdates,
+  findPendingForDevices,
   type Report,
   recordLateSuccesses,
   recordReports,
+  requeueUnacknowledged,
 } from '../../core/updates/index.ts';
 
 export interface Status {
   readonly receivedAt: Date;
-  /** Names the message together with device and time: a second delivery is the same. */
+  /** Identifies the message together with device and receive time: a second delivery has the same hash. */
   readonly payloadHash: string;
   readonly report: DeviceReport;
 }
 
 export interface StoredStatuses {
-  /** Ids of updates that the devices just seen are owed and may be sent now. */
-  readonly owed: readonly number[];
-  /** Why the database takes nothing from a device, by device id. */
+  /** Ids of pending updates of the reporting devices that may be sent now. */
+  readonly pending: readonly number[];
+  /** Why the database refused a device's status, by device id. */
   readonly refused: ReadonlyMap<string, string>;
 }
 
-/** Devices that one statement writes: what it answers is small. */
-const DEVICES_A_CALL = 1_000;
+/** Devices per statement, whose result is small. */
+const DEVICES_PER_CALL = 1_000;
 
-/** Statuses → devices; what they prove about running updates; what the devices just seen are owed. Can be repeated. */
+/**
+ * Stores statuses, evaluates the updates that they are evidence for, and finds pending updates of the reporting
+ * devices. Can be repeated.
+ */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
   const refused = new Map<string, string>();
-  for (const round of apartByInstant(statuses)) {
-    const outcome = await writeApart(mergeByDevice(round), async (batch) => {
-      for (const rows of inBatches(batch, DEVICES_A_CALL)) await upsertDevices(sql, rows);
+  for (const part of splitSameInstant(statuses)) {
+    const outcome = await writeIsolatingBadRows(mergeByDevice(part), async (batch) => {
+      for (const rows of inBatches(batch, DEVICES_PER_CALL)) await upsertDevices(sql, rows);
       return [];
     });
     for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not storable: ${error.message}`);
   }
-  const concerned = await findConcerned(sql, earliestSightings(statuses));
-  const matters = (deviceId: string) => concerned.has(deviceId) && !refused.has(deviceId);
-  await recordProofOfBoot(
+  const relevant = await findDevicesWithRelevantUpdates(sql, earliestSightings(statuses));
+  const hasRelevantUpdate = (deviceId: string) => relevant.has(deviceId) && !refused.has(deviceId);
+  await recordBootEvidence(
     sql,
-    statuses.filter(({ report }) => matters(report.deviceId)),
+    statuses.filter(({ report }) => hasRelevantUpdate(report.deviceId)),
     now,
   );
-  const awake = mergeByDevice(statuses).filter(({ deviceId, online }) => online && matters(deviceId));
-  return { owed: await findOwed(sql, awake, now), refused };
+  const awake = mergeByDevice(statuses).filter(({ deviceId, online }) => online && hasRelevantUpdate(deviceId));
+  return { pending: await findPending(sql, awake, now), refused };
 }
 
 function earliestSightings(statuses: readonly Status[]): { deviceId: string; receivedAt: Date }[] {
@@ -58,26 +66,29 @@ function earliestSightings(statuses: readonly Status[]): { deviceId: string; rec
   return [...earliest].map(([deviceId, receivedAt]) => ({ deviceId, receivedAt }));
 }
 
-/** Calls that what one device said in one instant may cost; what a flood says beyond them counts in any order. */
-const MOST_ROUNDS = 4;
+/**
+ * Maximum parts of a batch. Further statuses of one device with the same receive time go into the last part, in any
+ * order.
+ */
+const MAX_SPLITS = 4;
 
 /**
- * The statuses in rounds, nearly always one, in none of which a device says two things in one instant: which of those
- * counts is the statement's to decide, as it is when they come in two batches.
+ * Splits the batch so that no part has two statuses of one device with the same receive time; upsertDevices breaks such
+ * ties, as it does for statuses in separate batches.
  */
-function apartByInstant(statuses: readonly Status[]): Status[][] {
-  const rounds: Status[][] = Array.from({ length: MOST_ROUNDS }, () => []);
-  /** By device and instant; of nearly all there is one. */
-  const said = new Map<string, Status[]>();
+function splitSameInstant(statuses: readonly Status[]): Status[][] {
+  const parts: Status[][] = Array.from({ length: MAX_SPLITS }, () => []);
+  /** Statuses by device and receive time; nearly always one. */
+  const seen = new Map<string, Status[]>();
   for (const status of statuses) {
     const instant = `${status.report.deviceId} ${status.receivedAt.getTime()}`;
-    const others = said.get(instant);
+    const others = seen.get(instant);
     if (others?.some(({ payloadHash }) => payloadHash === status.payloadHash)) continue;
-    rounds[Math.min(others?.length ?? 0, MOST_ROUNDS - 1)]?.push(status);
-    if (others === undefined) said.set(instant, [status]);
+    parts[Math.min(others?.length ?? 0, MAX_SPLITS - 1)]?.push(status);
+    if (others === undefined) seen.set(instant, [status]);
     else others.push(status);
   }
-  return rounds.filter((round) => round.length > 0);
+  return parts.filter((part) => part.length > 0);
 }
 
 function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
@@ -89,12 +100,15 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
   return [...merged.values()];
 }
 
-/** A status that names a version is evidence of what runs, for devices with an update under way; a flood of them is not. */
-async function recordProofOfBoot(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
-  const proofs = statuses.filter(({ report }) => report.version !== null && report.online);
-  const sources = proofs.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
-  const reports = limitFloods(sources, MOST_A_MINUTE.statuses).taken.map(toReport);
-  for (const batch of inBatches(reports)) await judgeUpdates(sql, await recordReports(sql, batch), now);
+/**
+ * Records statuses that name a version as evidence of the running version, up to the rate limit, and evaluates the
+ * updates.
+ */
+async function recordBootEvidence(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
+  const evidence = statuses.filter(({ report }) => report.version !== null && report.online);
+  const sources = evidence.map((status) => ({ ...status.report, topic: status.report.deviceId, ...status }));
+  const reports = limitPerMinute(sources, MAX_PER_MINUTE.statuses).taken.map(toReport);
+  for (const batch of inBatches(reports)) await evaluateUpdates(sql, await recordReports(sql, batch), now);
 }
 
 const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
@@ -107,12 +121,12 @@ const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
   state: null,
 });
 
-/** What the devices just seen are owed, with what they slept through. */
-async function findOwed(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
+/** Finds pending updates of the reporting devices, including commands that they missed while asleep. */
+async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
   if (awake.length === 0) return [];
   const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
-  await oweUnconfirmedAgain(sql, sightings, now);
+  await requeueUnacknowledged(sql, sightings, now);
   const deviceIds = awake.map(({ deviceId }) => deviceId);
   await recordLateSuccesses(sql, deviceIds, now);
-  return findOwedTo(sql, deviceIds, now);
+  return findPendingForDevices(sql, deviceIds, now);
 }

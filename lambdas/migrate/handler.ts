@@ -7,14 +7,14 @@ import { requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { readSecret } from '../shared/secrets.ts';
 
-/** A new cluster takes a while to answer, a paused one up to a minute: CloudFormation waits, a failed deployment is worse. */
+/** A new cluster takes a while to answer, a paused one up to a minute. Waiting is better than a failed deployment. */
 const RESUME_TIMEOUT_MS = 180_000;
 const PHYSICAL_ID = 'paku-ota-schema';
 
 /**
- * The custom resource that brings the schema up to date. Delete does nothing; a schema that is newer than this bundle
- * (CloudFormation rolling back) is left alone, since each migration works with the release before it. Whatever happens,
- * CloudFormation is answered: an unanswered resource holds up a stack for an hour.
+ * The custom resource that migrates the schema. Delete does nothing. A schema newer than this bundle (CloudFormation is
+ * rolling back) is left unchanged, because each migration works with the release before it. CloudFormation always gets
+ * a response, because a resource that does not respond blocks its stack for an hour.
  */
 export async function handler(event: CloudFormationCustomResourceEvent): Promise<void> {
   const outcome = await run(event).then(
@@ -25,7 +25,7 @@ export async function handler(event: CloudFormationCustomResourceEvent): Promise
   const { StackId, RequestId, LogicalResourceId } = event;
   const answer = { ...outcome, PhysicalResourceId: PHYSICAL_ID, StackId, RequestId, LogicalResourceId };
   const response = await fetch(event.ResponseURL, { method: 'PUT', body: JSON.stringify(answer) });
-  if (!response.ok) throw new Error(`CloudFormation did not take the answer: HTTP ${response.status}`);
+  if (!response.ok) throw new Error(`CloudFormation did not accept the response: HTTP ${response.status}`);
 }
 
 async function run(event: CloudFormationCustomResourceEvent): Promise<void> {
@@ -35,6 +35,6 @@ async function run(event: CloudFormationCustomResourceEvent): Promise<void> {
   const { applied, schemaVersion } = await migrate(database, migrations, password);
   const newest = migrations.at(-1)?.version ?? 0;
   if (schemaVersion > newest)
-    logger.warn('schema is newer than this release; left as it is', { schemaVersion, newest });
+    logger.warn('the schema is newer than this release and was left unchanged', { schemaVersion, newest });
   else logger.info('schema is up to date', { applied, schemaVersion });
 }

@@ -8,7 +8,7 @@ import { addReleaseRoutes } from './release-routes.ts';
 import { addRolloutRoutes } from './rollout-routes.ts';
 import { addServiceRoutes } from './service-routes.ts';
 
-/** What the document of the API says of the whole. */
+/** The general part of the API's document. */
 export const OPENAPI = {
   openapi: '3.1.0',
   info: {
@@ -22,8 +22,8 @@ export const OPENAPI = {
   security: [{ sigv4: [] }],
 };
 
-/** The operator API over its services. */
-export function makeApp(services: Services): App {
+/** Creates the operator API over its services. */
+export function createApp(services: Services): App {
   const app: App = new OpenAPIHono<Caller>({
     defaultHook(result, context) {
       if (result.success) return undefined;
@@ -36,9 +36,7 @@ export function makeApp(services: Services): App {
     const problem = error instanceof HTTPException ? problemOf(400, describeBody(error)) : toProblem(error);
     return context.json(problem, problem.status as 500, PROBLEM_JSON);
   });
-  app.notFound((context) =>
-    context.json(problemOf(404, `There is no ${context.req.method} ${context.req.path}.`), 404, PROBLEM_JSON),
-  );
+  app.notFound((context) => context.json(problemOf(404, 'No such endpoint.'), 404, PROBLEM_JSON));
   app.use(async (context, next) => {
     context.set('caller', context.env.event.requestContext.authorizer.iam.userArn);
     await next();
@@ -52,8 +50,8 @@ export function makeApp(services: Services): App {
   return app;
 }
 
-/** Why the framework itself refuses a body. */
+/** Says why the framework refused a body. */
 const describeBody = ({ status, message }: HTTPException) =>
-  status === 415 ? 'A body is JSON, and says so: send the header "content-type: application/json".' : `${message}.`;
+  status === 415 ? 'The body must be JSON: send the header "content-type: application/json".' : `${message}.`;
 
 const PROBLEM_JSON = { 'content-type': 'application/problem+json' };

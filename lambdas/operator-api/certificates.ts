@@ -10,7 +10,10 @@ import type { Services } from './context.ts';
 const iot = new IoTClient({});
 const data = new IoTDataPlaneClient({});
 
-/** The certificates of devices in AWS IoT. @param thingType what the things of this deployment are made as */
+/**
+ * The certificates of devices in AWS IoT.
+ * @param thingType thing type of this deployment's devices
+ */
 export function thingCertificates(thingType: string): Services['certificates'] {
   return {
     async isOurs(deviceId) {
@@ -26,11 +29,12 @@ export function thingCertificates(thingType: string): Services['certificates'] {
         await Promise.allSettled(revoked.values());
       };
       await revokeAll();
-      // Once more: a certificate may have been on its way to the device.
+      // Repeats the listing, because a certificate may just have been issued to the device.
       await revokeAll();
-      // AWS ends the connections of a revoked certificate within minutes (UpdateCertificate, API reference); this does at once.
+      // AWS ends the connections of a revoked certificate within minutes (UpdateCertificate, API reference); this ends
+      // them at once.
       await data.send(new DeleteConnectionCommand({ clientId: deviceId })).catch(unlessAbsent);
-      // One that fails holds up no other.
+      // Awaited last, so that one failure does not prevent the other steps.
       await Promise.all(revoked.values());
       return [...revoked.keys()];
     },

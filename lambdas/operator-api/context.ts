@@ -2,7 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
 import type { CommandFamily, Models } from '../../core/policy/index.ts';
 
-/** What the routes work with; each test or deployment gives its own. */
+/** The services that the routes use; a deployment and each test provide their own. */
 export interface Services {
   readonly sql: Sql;
   now(): Date;
@@ -13,38 +13,44 @@ export interface Services {
     readonly models: Models;
   };
   readonly uploads: {
-    /** A presigned PUT, with the headers that it signs. */
+    /** A presigned PUT, with the headers that its signature covers. */
     presign(
       key: string,
       metadata: Readonly<Record<string, string>>,
     ): Promise<{ url: string; headers: Record<string, string> }>;
-    /** Has an object verified once more. @returns false where there is no such object */
+    /**
+     * Verifies an uploaded object again.
+     * @returns false if there is no such object
+     */
     rescan(key: string, now: Date): Promise<boolean>;
   };
   readonly certificates: {
-    /** Whether AWS IoT knows the device as a thing of this deployment. */
+    /** True if AWS IoT has the device as a thing of this deployment. */
     isOurs(deviceId: string): Promise<boolean>;
     /**
-     * Revokes every certificate of a device, which AWS never takes back, and ends its connection. May be repeated.
+     * Revokes every certificate of a device permanently and ends its connection. Can be repeated.
      * @returns ids of the certificates
-     * @throws Error where one of them could not be revoked; the others are, and the connection has ended
+     * @throws Error if one could not be revoked; the others are, and the connection has ended
      */
     revoke(deviceId: string): Promise<string[]>;
   };
   readonly deadLetters: {
     list(): Promise<{ queue: string; messages: number }[]>;
-    /** @returns undefined where there is no such queue */
+    /**
+     * Moves the messages of a dead-letter queue back to their source queue.
+     * @returns undefined if there is no such queue
+     */
     redrive(queue: string): Promise<{ queue: string; messages: number } | undefined>;
   };
-  /** Since when the system rests; undefined while it is awake. */
-  restingSince(): Promise<string | undefined>;
-  /** Has the orchestrator look at its next tick. */
+  /** When the current idle period started; undefined while the system is awake. */
+  idleSince(): Promise<string | undefined>;
+  /** Ends idle mode, so that the next tick runs. */
   wake(): Promise<void>;
   /** Puts updates on the dispatch queue. */
   dispatch(updateIds: readonly number[]): Promise<void>;
 }
 
-/** Who calls: the ARN of the IAM identity that signed. */
+/** The caller: the ARN of the IAM identity that signed the request. */
 export interface Caller {
   readonly Bindings: {
     readonly event: {

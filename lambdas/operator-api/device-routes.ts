@@ -6,6 +6,7 @@ import {
   deviceTimeline,
   findUnknownDevices,
   forbidDevices,
+  getDevice,
   listAllowedDevices,
   listDevices,
   listGroups,
@@ -14,28 +15,27 @@ import {
   revokeDevice,
   setAttributes,
   setGroups,
-  showDevice,
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
-import { findRollout } from '../../core/rollouts/index.ts';
+import { getRollout } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
+import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { makeForDevice, showRollout } from './making-rollouts.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
-/** Before every other rollout: an operator asked for this very device. */
+/** Higher than any other rollout's, because an operator asked for this device. */
 const ONE_DEVICE_PRIORITY = 1000;
 
 export function addDeviceRoutes(app: App, services: Services): void {
   const { sql, now } = services;
 
   const deviceOf = async (deviceId: string) => {
-    const device = await showDevice(sql, deviceId);
+    const device = await getDevice(sql, deviceId);
     if (device === undefined) throw notFound(`device ${deviceId}`);
     return json(device);
   };
 
-  const actOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
+  const actorOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
 
   app.openapi(routes.listDevices, async (c) => {
     const { limit, cursor, ...filter } = c.req.valid('query');
@@ -46,12 +46,12 @@ export function addDeviceRoutes(app: App, services: Services): void {
     );
   });
 
-  app.openapi(routes.showDevice, async (c) => c.json(await deviceOf(c.req.valid('param').device_id), 200));
+  app.openapi(routes.getDevice, async (c) => c.json(await deviceOf(c.req.valid('param').device_id), 200));
 
   app.openapi(routes.setAttributes, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { metadata } = c.req.valid('json');
-    const outcome = await setAttributes(sql, deviceId, metadata, actOf(c));
+    const outcome = await setAttributes(sql, deviceId, metadata, actorOf(c));
     if (outcome === 'unknown device') throw notFound(`device ${deviceId}`);
     if (outcome === 'too large') {
       throw invalid(
@@ -65,24 +65,25 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.setGroups, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { groups } = c.req.valid('json');
-    if (!(await setGroups(sql, deviceId, groups, actOf(c)))) throw notFound(`device ${deviceId}`);
+    if (!(await setGroups(sql, deviceId, groups, actorOf(c)))) throw notFound(`device ${deviceId}`);
     return c.json(await deviceOf(deviceId), 200);
   });
 
   app.openapi(routes.revokeDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    const device = await showDevice(sql, deviceId);
+    const device = await getDevice(sql, deviceId);
     if (device === undefined && !(await services.certificates.isOurs(deviceId))) {
       throw new Refusal(
         404,
-        `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of ours.`,
+        `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of this deployment.`,
       );
     }
-    // First, so that it cannot ask for another certificate; whoever calls again goes on from there.
+    // Revokes in the database first, so that the device cannot request another certificate. A repeated call continues
+    // from there.
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());
-    return c.json({ certificates, device: json((await showDevice(sql, deviceId)) ?? null) }, 200);
+    return c.json({ certificates, device: json((await getDevice(sql, deviceId)) ?? null) }, 200);
   });
 
   app.openapi(routes.reinstateDevice, async (c) => {
@@ -107,7 +108,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const found = named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now()) : undefined;
     const id = named ?? found?.rolloutId.toString();
     if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
-    const rollout = await findRollout(sql, id);
+    const rollout = await getRollout(sql, id);
     if (rollout === undefined) throw notFound(`rollout ${id}`);
     const explanation = found ?? (await explainDevice(sql, rollout.rollout_id, deviceId, now()));
     if (explanation === undefined) throw notFound(`device ${deviceId}`);
@@ -130,7 +131,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `${deviceId} is being updated by rollout "${rollout}" (${status}); wait until that has ended.`,
       );
     }
-    const id = await makeForDevice(
+    const id = await createForDevice(
       services,
       deviceId,
       {
@@ -146,7 +147,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
       },
       c.get('caller'),
     );
-    return c.json(await showRollout(services, String(id)), 201);
+    return c.json(await getRolloutResource(services, String(id)), 201);
   });
 
   app.openapi(routes.listAllowedDevices, async (c) => {
@@ -170,6 +171,6 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const change = c.req.valid('json');
     const unknown = await findUnknownDevices(sql, change.add);
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
-    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actOf(c)), 200);
+    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actorOf(c)), 200);
   });
 }

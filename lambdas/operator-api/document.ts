@@ -1,7 +1,7 @@
-import { makeApp, OPENAPI } from './app.ts';
+import { createApp, OPENAPI } from './app.ts';
 import type { Services } from './context.ts';
 
-/** As API Gateway exports it: OpenAPI has no type of its own for signatures in a header. */
+/** Written as API Gateway exports it: OpenAPI has no type for signatures in a header. */
 const SIGV4 = {
   type: 'apiKey',
   name: 'Authorization',
@@ -10,14 +10,14 @@ const SIGV4 = {
   'x-amazon-apigateway-authtype': 'awsSigv4',
 } as const;
 
-/** The OpenAPI document of the routes as they are registered; nothing is called. */
+/** The OpenAPI document of the registered routes; calls no service. */
 export function openApiDocument(): OpenApiDocument {
-  const app = makeApp({} as Services);
+  const app = createApp({} as Services);
   app.openAPIRegistry.registerComponent('securitySchemes', 'sigv4', SIGV4);
   return app.getOpenAPI31Document(OPENAPI) as unknown as OpenApiDocument;
 }
 
-/** As much of an OpenAPI document as the reference page reads. */
+/** The parts of an OpenAPI document that the reference page uses. */
 export interface OpenApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: { readonly schemas: Readonly<Record<string, Schema>> };

@@ -3,7 +3,7 @@ import { DatabaseUnavailableError, SqlError } from '../../core/db/index.ts';
 import type { FieldError } from '../../core/util/index.ts';
 import { logger } from '../shared/log.ts';
 
-/** A call that is refused, and why; becomes problem details. */
+/** A refused call with its reason; becomes problem details. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly status: 400 | 403 | 404 | 409 | 412;
@@ -36,7 +36,7 @@ export function problemOf(status: number, detail: string, errors?: readonly Fiel
   return { type, title, status, detail, ...(errors === undefined ? {} : { errors: [...errors] }) };
 }
 
-/** The answer to an error; what is not the caller's business stays in the log. */
+/** The response to an error. Details that do not concern the caller are only logged. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Refusal) return problemOf(error.status, error.message, error.errors);
   if (error instanceof DatabaseUnavailableError) return problemOf(503, 'The database is resuming; try again in 30 s.');

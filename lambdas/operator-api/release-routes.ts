@@ -1,22 +1,22 @@
 import * as routes from '../../api/releases.ts';
-import { readUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
+import { parseUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
 import {
   findRejection,
+  getRelease,
   listRejectedUploads,
   listReleases,
   revokeRelease,
-  showRelease,
 } from '../../core/releases/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { invalid, notFound } from './problems.ts';
 
-/** S3 keeps metadata as HTTP headers. */
+/** S3 stores metadata as HTTP headers. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
 
 export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): void {
   const releaseOf = async (model: string, version: string) => {
-    const release = await showRelease(sql, model, version);
+    const release = await getRelease(sql, model, version);
     if (release === undefined) throw notFound(`release ${version} for ${model}`);
     return json(release);
   };
@@ -30,7 +30,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     );
   });
 
-  app.openapi(routes.showRelease, async (c) => {
+  app.openapi(routes.getRelease, async (c) => {
     const { device_model: model, version } = c.req.valid('param');
     return c.json(await releaseOf(model, version), 200);
   });
@@ -46,12 +46,13 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const { device_model: model, version, file, ...notes } = c.req.valid('json');
     const imageKey = uploadKey(version, model);
     const key = file === 'signature' ? signatureKey(imageKey) : imageKey;
-    if (readUploadKey(imageKey) === undefined) {
-      const [field, value] = readUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
-      throw invalid(field, `"${value}" makes no object key; use letters, digits and . _ + -`);
+    if (parseUploadKey(imageKey) === undefined) {
+      const [field, value] = parseUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
+      throw invalid(field, `"${value}" is not valid in an object key; use letters, digits and . _ + -`);
     }
     const metadata = Object.entries(notes).map(([field, value = '']) => {
-      if (!HEADER_TEXT.test(value)) throw invalid(field, 'S3 keeps it as a header: printable ASCII on one line');
+      if (!HEADER_TEXT.test(value))
+        throw invalid(field, 'must be printable ASCII on one line, because S3 stores it as a header');
       return [field.replaceAll('_', '-'), value];
     });
     const { url, headers } = await uploads.presign(key, Object.fromEntries(metadata));
@@ -62,7 +63,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     const { device_model: model, version } = c.req.valid('param');
     const { since, sha256 } = c.req.valid('query');
     const [release, rejection] = await Promise.all([
-      showRelease(sql, model, version),
+      getRelease(sql, model, version),
       findRejection(sql, uploadKey(version, model), since),
     ]);
     const registered = {
@@ -70,7 +71,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
       release: release === undefined ? null : json(release),
       rejection: null,
     };
-    // First: a try before this one, within the same second, may have been rejected.
+    // Checked first, because an earlier attempt within the same second may have been rejected.
     if (sha256 !== undefined && release?.checksum_sha256 === sha256) return c.json(registered, 200);
     if (rejection !== undefined)
       return c.json({ state: 'rejected' as const, release: null, rejection: json(rejection) }, 200);
@@ -89,7 +90,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
 
   app.openapi(routes.rescanUpload, async (c) => {
     const { object_key: key } = c.req.valid('json');
-    if (readUploadKey(key) === undefined)
+    if (parseUploadKey(key) === undefined)
       throw invalid('object_key', `"${key}" is not of the form firmware/{version}/{model}.bin`);
     if (!(await uploads.rescan(key, now()))) throw notFound(`object ${key}`);
     return c.json({ object_key: key }, 202);

@@ -5,27 +5,27 @@ import {
   abortRollout,
   advanceRollout,
   changeRollout,
+  listFailures,
+  listOutcomes,
+  listRolloutDecisions,
   listRollouts,
+  listStages,
   listUpdates,
+  loadRolloutRuntime,
   type RolloutChange,
   type RolloutChanges,
-  readDecisions,
-  readFailures,
-  readOutcomes,
-  readRollout,
-  readStages,
   resumeRollout,
   retryFailed,
   stopRollout,
 } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
+import { createRollout, getRolloutResource, previewDraft } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
-import { makeRollout, previewDraft, showRollout } from './making-rollouts.ts';
 import { Refusal } from './problems.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
   const { sql, now } = services;
-  const idOf = async (rollout: string) => (await showRollout(services, rollout)).rollout_id;
+  const idOf = async (rollout: string) => (await getRolloutResource(services, rollout)).rollout_id;
 
   app.openapi(routes.previewRollout, async (c) => {
     const { name = 'preview', ...draft } = c.req.valid('json');
@@ -33,8 +33,8 @@ export function addRolloutRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.createRollout, async (c) => {
-    const { id, isNew } = await makeRollout(services, c.req.valid('json'), c.get('caller'));
-    return c.json(await showRollout(services, String(id)), isNew ? 201 : 200);
+    const { id, isNew } = await createRollout(services, c.req.valid('json'), c.get('caller'));
+    return c.json(await getRolloutResource(services, String(id)), isNew ? 201 : 200);
   });
 
   app.openapi(routes.listRollouts, async (c) => {
@@ -47,14 +47,14 @@ export function addRolloutRoutes(app: App, services: Services): void {
     );
   });
 
-  app.openapi(routes.showRollout, async (c) => {
-    const rollout = await showRollout(services, c.req.valid('param').rollout);
+  app.openapi(routes.getRollout, async (c) => {
+    const rollout = await getRolloutResource(services, c.req.valid('param').rollout);
     c.header('etag', `"${rollout.updated_at}"`);
     return c.json(rollout, 200);
   });
 
   app.openapi(routes.changeRollout, async (c) => {
-    const rollout = await showRollout(services, c.req.valid('param').rollout);
+    const rollout = await getRolloutResource(services, c.req.valid('param').rollout);
     const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
     if (rollout.completed_at !== null || rollout.aborted_at !== null) throw hasEnded(rollout);
     const changes = c.req.valid('json') as RolloutChanges;
@@ -63,26 +63,26 @@ export function addRolloutRoutes(app: App, services: Services): void {
       (await changeRollout(sql, rollout.rollout_id, changes, etag, c.get('caller'), now()));
     if (!isDone)
       throw new Refusal(412, `Rollout "${rollout.name}" was changed at ${rollout.updated_at}; read it again.`);
-    const changed = await showRollout(services, String(rollout.rollout_id));
+    const changed = await getRolloutResource(services, String(rollout.rollout_id));
     c.header('etag', `"${changed.updated_at}"`);
     return c.json(changed, 200);
   });
 
   for (const [action, route] of routes.rolloutActions) {
     app.openapi(route, async (c) => {
-      const rollout = await showRollout(services, c.req.valid('param').rollout);
+      const rollout = await getRolloutResource(services, c.req.valid('param').rollout);
       const { reason } = c.req.valid('json');
       await act(services, action, { rolloutId: rollout.rollout_id, reason, by: c.get('caller') }, rollout);
-      return c.json(await showRollout(services, String(rollout.rollout_id)), 200);
+      return c.json(await getRolloutResource(services, String(rollout.rollout_id)), 200);
     });
   }
 
   app.openapi(routes.rolloutProgress, async (c) => {
     const id = await idOf(c.req.valid('param').rollout);
     const [stages, failures, outcomes] = await Promise.all([
-      readStages(sql, id),
-      readFailures(sql, id),
-      readOutcomes(sql, id),
+      listStages(sql, id),
+      listFailures(sql, id),
+      listOutcomes(sql, id),
     ]);
     return c.json(json({ stages, failures, outcomes }), 200);
   });
@@ -99,32 +99,32 @@ export function addRolloutRoutes(app: App, services: Services): void {
 
   app.openapi(routes.rolloutDecisions, async (c) => {
     const id = await idOf(c.req.valid('param').rollout);
-    return c.json({ items: json(await readDecisions(sql, id)) }, 200);
+    return c.json({ items: json(await listRolloutDecisions(sql, id)) }, 200);
   });
 }
 
-interface Shown {
+interface RolloutState {
   readonly name: string;
   readonly state: string;
   readonly paused_reason: string | null;
 }
 
-const cannot = ({ name }: Shown, action: string, why: string) =>
+const cannot = ({ name }: RolloutState, action: string, why: string) =>
   new Refusal(409, `Rollout "${name}" cannot ${action}: ${why}.`);
 
-const hasEnded = ({ name, state }: Shown) => new Refusal(409, `Rollout "${name}" is ${state}.`);
+const hasEnded = ({ name, state }: RolloutState) => new Refusal(409, `Rollout "${name}" is ${state}.`);
 
-/** @throws Refusal where the rollout is in another state than the action needs */
+/** @throws Refusal if the state of the rollout does not allow the action */
 async function act(
   { sql, now }: Services,
   action: routes.RolloutAction,
   change: RolloutChange,
-  rollout: Shown,
+  rollout: RolloutState,
 ): Promise<void> {
   const allowed: readonly string[] = statesFor(action);
   if (!allowed.includes(rollout.state)) throw cannot(rollout, action, `it is ${rollout.state}`);
   const revoked = async () => {
-    const reason = (await readRollout(sql, change.rolloutId))?.revoked_reason ?? null;
+    const reason = (await loadRolloutRuntime(sql, change.rolloutId))?.revoked_reason ?? null;
     return reason === null ? undefined : `its release was revoked (${reason}); abort it`;
   };
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
@@ -135,13 +135,13 @@ async function act(
     retry: async () => {
       const why = await revoked();
       if (why !== undefined) return why;
-      const active = await readRollout(sql, change.rolloutId);
+      const active = await loadRolloutRuntime(sql, change.rolloutId);
       const versions = active === undefined ? [] : await eligibleVersions(sql, active);
       const devices = await retryFailed(sql, change, versions, now());
-      return devices > 0 || 'no device that failed in it may still be updated by it';
+      return devices > 0 || 'none of its failed devices may still be updated';
     },
   };
   const done = await ACTS[action]();
   if (done === true) return;
-  throw cannot(rollout, action, typeof done === 'string' ? done : 'it moved on meanwhile');
+  throw cannot(rollout, action, typeof done === 'string' ? done : 'it changed meanwhile');
 }

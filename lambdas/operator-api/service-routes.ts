@@ -7,7 +7,7 @@ import {
   countSeen,
   countVersions,
   listRejectedMessages,
-  readVersionHistory,
+  listVersionHistory,
 } from '../../core/devices/index.ts';
 import { runTickAlone } from '../../core/orchestrator/index.ts';
 import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
@@ -17,15 +17,15 @@ import { decodeCursor, toPage } from './cursors.ts';
 import { notFound } from './problems.ts';
 
 const VERSION = '1';
-/** What one statement of rejected messages can carry. */
-const MESSAGES_A_PAGE = 40;
+/** Maximum rejected messages in one statement. */
+const MESSAGES_PER_PAGE = 40;
 
 export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
-  app.openapi(routes.showFleet, async (c) => {
-    const [restingSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
-      services.restingSince(),
+  app.openapi(routes.getFleet, async (c) => {
+    const [idleSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
+      services.idleSince(),
       countDevices(sql),
       countVersions(sql),
       countSeen(sql, now()),
@@ -38,11 +38,11 @@ export function addServiceRoutes(app: App, services: Services): void {
       ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
       ...describeRejections(rejections),
     ];
-    return c.json(json({ devices, resting_since: restingSince ?? null, seen, versions, rollouts, attention }), 200);
+    return c.json(json({ devices, idle_since: idleSince ?? null, seen, versions, rollouts, attention }), 200);
   });
 
   app.openapi(routes.fleetHistory, async (c) => {
-    const items = await readVersionHistory(sql, c.req.valid('query').hours, now());
+    const items = await listVersionHistory(sql, c.req.valid('query').hours, now());
     return c.json({ items: json(items) }, 200);
   });
 
@@ -53,7 +53,7 @@ export function addServiceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.listRejectedMessages, async (c) => {
     const { limit: asked, cursor } = c.req.valid('query');
-    const limit = Math.min(asked, MESSAGES_A_PAGE);
+    const limit = Math.min(asked, MESSAGES_PER_PAGE);
     const rows = await listRejectedMessages(sql, decodeCursor(cursor, 'number'), limit);
     return c.json(
       toPage(json(rows), limit, ({ id }) => id),
@@ -86,11 +86,11 @@ export function addServiceRoutes(app: App, services: Services): void {
     const tick = await runTickAlone(sql, `operator ${c.get('caller')} ${randomUUID()}`, now(), dispatch);
     const problems = tick?.problems ?? [];
     for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
-    const driven = tick?.rollouts.map(({ rollout, state, claimed, owed }) => ({
+    const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({
       rollout,
       state,
-      claimed,
-      owed: owed.length,
+      assigned,
+      pending: pending.length,
     }));
     const failed = problems.map(({ rolloutId }) => rolloutId);
     return c.json({ ran: driven !== undefined, rollouts: driven ?? [], failed }, 200);

@@ -5,10 +5,10 @@ import type { Services } from './context.ts';
 
 const EXPIRES_SECONDS = 900;
 
-/** A presigned URL takes the body as it comes; a checksum computed here would be that of nothing. */
+/** The presigned URL accepts any body; a checksum computed here would be that of an empty body. */
 const client = new S3Client({ requestChecksumCalculation: 'WHEN_REQUIRED' });
 
-/** Uploads into the firmware bucket, and their verification once more by the queue that S3's own events go to. */
+/** Uploads to the firmware bucket. A rescan puts an upload on the queue that receives S3's own events. */
 export const bucketUploads = (bucket: string, uploadQueueUrl: string): Services['uploads'] => ({
   async presign(key, metadata) {
     const headers = Object.fromEntries(Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value]));

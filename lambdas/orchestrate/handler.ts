@@ -3,12 +3,12 @@ import type { Context } from 'aws-lambda';
 import type { Sql } from '../../core/db/index.ts';
 import { takeLease } from '../../core/db/index.ts';
 import {
+  assessIdle,
   hasWork,
-  isResting,
-  mayRest,
-  type Outlook,
-  readOutlook,
-  restUntil,
+  type IdleAssessment,
+  idleUntil,
+  isInIdleMode,
+  mayEnterIdle,
   runTickAlone,
   sampleFleetVersions,
   sweepHistory,
@@ -16,36 +16,36 @@ import {
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
+import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
-import { idleSweepMinutes, readRestMarker, wake, writeRestMarker } from '../shared/rest-marker.ts';
 import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 const historyDays = Number(requireEnv(ENV.historyDays));
 
-/** Between two samples of the fleet, and two sweeps of its history. */
+/** Seconds between two samples of the fleet, and between two sweeps of its history. */
 const HOUSEKEEPING_SECONDS = 300;
 
-/** The schedule's tick; one at a time. While the system rests it leaves the database alone. */
+/** Handles the scheduled tick; one tick runs at a time. In idle mode the database is not accessed. */
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const now = new Date();
-  const marker = await readRestMarker();
-  if (isResting(marker, now)) return quiet();
-  const outlook = idleSweepMinutes > 0 && mayRest(marker, now) ? await readOutlook(database, now) : undefined;
-  const dueAts = await look(context.awsRequestId, now);
-  if (outlook !== undefined && dueAts !== undefined) await rest(outlook, dueAts, now);
+  const marker = await readIdleMarker();
+  if (isInIdleMode(marker, now)) return emitIdleMetrics();
+  const assessment = idleSweepMinutes > 0 && mayEnterIdle(marker, now) ? await assessIdle(database, now) : undefined;
+  const dueAts = await runTick(context.awsRequestId, now);
+  if (assessment !== undefined && dueAts !== undefined) await enterIdle(assessment, dueAts, now);
 }
 
-/** Zeros too: an alarm needs data to be quiet about. */
-const quiet = () => count({ ticks: 1, rolloutsHalted: 0 });
+/** Emits zeros too, so that the alarms have data to evaluate. */
+const emitIdleMetrics = () => count({ ticks: 1, rolloutsHalted: 0 });
 
-/** @returns when each rollout has something to do next; undefined while another tick is at work */
-async function look(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
+/** @returns when each rollout is due next; undefined while another tick is running */
+async function runTick(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
   if (!(await hasWork(database, now))) {
-    quiet();
+    emitIdleMetrics();
     return [];
   }
   const tick = await runTickAlone(database, holder, now, (updateIds) =>
@@ -55,33 +55,37 @@ async function look(holder: string, now: Date): Promise<(Date | null)[] | undefi
     ),
   );
   if (tick === undefined) {
-    logger.info('another tick is still at work');
+    logger.info('another tick is still running');
     return undefined;
   }
   const published = await publishRolloutEvents(database, now);
-  await keepHouse(database, holder, now);
-  for (const { owed, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: owed.length });
+  await runHousekeeping(database, holder, now);
+  for (const { pending, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: pending.length });
   logger.info('tick', { expired: tick.expired, published: published.length });
   const halted = published.filter((change) => change.event === 'rollout_halted');
   count({ ticks: 1, rolloutsHalted: halted.length });
   for (const { rolloutId, error } of tick.problems) logger.error(`rollout ${rolloutId}`, error as Error);
-  // What could be done is done: that it failed shows in the function's errors, and it is tried again.
+  // The tick has finished its other work. The exception counts as an error of the function, and the next tick tries
+  // again.
   if (tick.problems.length > 0)
     throw new Error(`rollouts failed: ${tick.problems.map(({ rolloutId }) => rolloutId).join(', ')}`);
   return tick.rollouts.map(({ dueAt }) => dueAt);
 }
 
-/** What was written between the look and the marker was woken for before there was a rest: the second look finds it. */
-async function rest(outlook: Outlook, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
-  const until = restUntil(outlook, dueAts, idleSweepMinutes, now);
-  if (until === undefined || outlook.known === null) return;
-  const { known } = outlook;
-  await writeRestMarker({ state: 'resting', since: now.toISOString(), until: until.toISOString(), known });
-  if (!isDeepStrictEqual(await readOutlook(database, now), outlook)) await wake(now);
+/**
+ * Work that was written between the first assessment and the marker could not wake the system, so a second assessment
+ * follows.
+ */
+async function enterIdle(assessment: IdleAssessment, dueAts: readonly (Date | null)[], now: Date): Promise<void> {
+  const until = idleUntil(assessment, dueAts, idleSweepMinutes, now);
+  if (until === undefined || assessment.devices === null) return;
+  const { devices } = assessment;
+  await writeIdleMarker({ state: 'idle', since: now.toISOString(), until: until.toISOString(), devices });
+  if (!isDeepStrictEqual(await assessIdle(database, now), assessment)) await wake(now);
 }
 
-/** The lease is left to expire: that is the interval. */
-async function keepHouse(sql: Sql, holder: string, now: Date): Promise<void> {
+/** The lease is not released: its expiry is the interval. */
+async function runHousekeeping(sql: Sql, holder: string, now: Date): Promise<void> {
   if (!(await takeLease(sql, 'housekeeping', holder, now, HOUSEKEEPING_SECONDS))) return;
   await sampleFleetVersions(sql, now);
   await sweepHistory(sql, historyDays, now);

@@ -1,24 +1,25 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { Sql } from '../../core/db/index.ts';
-import { detailType, markPublished, type RolloutEvent, readUnpublishedEvents } from '../../core/rollouts/index.ts';
+import { detailType, loadUnpublishedEvents, markPublished, type RolloutEvent } from '../../core/rollouts/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 
 const client = new EventBridgeClient({});
 const bus = requireEnv(ENV.eventBus);
 
-/** PutEvents takes ten entries. */
-const EVENTS_A_CALL = 10;
-const CALLS_A_TICK = 20;
+/** PutEvents accepts ten entries per call. */
+const EVENTS_PER_CALL = 10;
+const CALLS_PER_TICK = 20;
 
 /**
- * Puts changes of rollouts on the event bus, each at least once. What the bus does not take stays for the next tick.
- * @returns what was published
+ * Publishes changes of rollouts on the event bus, each at least once. Changes that the bus does not accept are
+ * published by the next tick.
+ * @returns the published changes
  */
 export async function publishRolloutEvents(sql: Sql, now: Date): Promise<RolloutEvent[]> {
   const published: RolloutEvent[] = [];
-  for (let calls = 0; calls < CALLS_A_TICK; calls++) {
-    const events = await readUnpublishedEvents(sql, EVENTS_A_CALL);
+  for (let calls = 0; calls < CALLS_PER_TICK; calls++) {
+    const events = await loadUnpublishedEvents(sql, EVENTS_PER_CALL);
     const taken = await put(events);
     await markPublished(
       sql,
@@ -26,12 +27,12 @@ export async function publishRolloutEvents(sql: Sql, now: Date): Promise<Rollout
       now,
     );
     published.push(...taken);
-    if (taken.length < EVENTS_A_CALL) break;
+    if (taken.length < EVENTS_PER_CALL) break;
   }
   return published;
 }
 
-/** @returns those that the bus took */
+/** @returns the events that the bus accepted */
 async function put(events: readonly RolloutEvent[]): Promise<RolloutEvent[]> {
   if (events.length === 0) return [];
   const { Entries = [] } = await client.send(new PutEventsCommand({ Entries: events.map(toEntry) }));

@@ -5,8 +5,8 @@ import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 
 /**
- * AWS IoT waits 5 s for an answer (IoT developer guide, "Pre-provisioning hooks"). A paused database resumes in three
- * times that: the device is refused, and by its next try it is awake.
+ * AWS IoT waits 5 s for an answer (IoT developer guide, "Pre-provisioning hooks"). A paused database takes three times
+ * as long to resume: the device is refused, and by its next try the database is awake.
  */
 const database = openDatabase({ resumeTimeoutMs: 2_000 });
 
@@ -17,7 +17,9 @@ const requestSchema = z.object({
   parameters: z.object({ DeviceId: z.string().regex(DEVICE_ID) }),
 });
 
-/** Whether AWS IoT may give the device that asks with a provisioning claim a certificate of its own. Says no, never why. */
+/**
+ * Decides whether AWS IoT may issue a certificate to a device that uses a provisioning claim. A refusal has no reason.
+ */
 export async function handler(event: unknown): Promise<{ allowProvisioning: boolean }> {
   const { data: request } = requestSchema.safeParse(event);
   if (request === undefined) {

@@ -2,31 +2,31 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { forgetRejectedUpload, recordRejectedUpload } from '../../core/releases/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning } from '../shared/environment.ts';
+import { wake } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
-import { wake } from '../shared/rest-marker.ts';
 import { registerUpload } from './register-upload.ts';
-import { uploadMeant } from './signed-upload.ts';
-import { readUploadEvent } from './upload-event.ts';
+import { findDescribedUpload } from './signed-upload.ts';
+import { parseUploadEvent } from './upload-event.ts';
 
 const database = openDatabase();
 const settings = { models: readModels(), signing: readSigning() };
 
 /**
- * An object in the bucket → a firmware release, or a rejection that says why. An exception (the database or S3 did not
- * answer) puts the event back; what is wrong with the upload never does.
+ * Registers an uploaded object as a firmware release or records why it was rejected. An exception (the database or S3
+ * did not respond) returns the event to the queue; an invalid upload never does.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   for (const { body } of event.Records) {
-    const object = readUploadEvent(body);
-    const upload = await uploadMeant(object, settings);
+    const object = parseUploadEvent(body);
+    const upload = await findDescribedUpload(object, settings);
     if (upload === undefined) {
-      logger.info('signature without an upload that waits for it', { key: object.key });
+      logger.info('signature without a waiting upload', { key: object.key });
       continue;
     }
     const outcome = await registerUpload(database, upload, settings, new Date());
     const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
-    // Whatever was said of these bytes before: they are a release.
+    // The object is a release now, so earlier rejections of it are obsolete.
     if (outcome.kind !== 'ignored' && outcome.kind !== 'rejected') await forgetRejectedUpload(database, key, versionId);
     if (outcome.kind === 'rejected') {
       const { verdict, message, image } = outcome;
@@ -40,7 +40,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         uploadedAt,
       });
     }
-    // A rollout may have waited for it.
+    // A rollout may have been waiting for this release.
     if (outcome.kind === 'registered') await wake(new Date());
     count({ rejectedUploads: outcome.kind === 'rejected' ? 1 : 0 });
     logger.info('upload', { key, outcome: { ...outcome, image: undefined } });

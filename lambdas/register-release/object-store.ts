@@ -14,12 +14,12 @@ const client = new S3Client({});
 
 export interface OpenUpload {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** User metadata, keys in lower case without `x-amz-meta-`. */
+  /** User metadata; keys in lower case without `x-amz-meta-`. */
   readonly metadata: Readonly<Record<string, string>>;
   close(): void;
 }
 
-/** Opens exactly the version that the event was about. */
+/** Opens the exact version that the event refers to. */
 export async function openUpload({ bucket, key, versionId, etag }: Upload): Promise<OpenUpload> {
   const object = await client.send(
     new GetObjectCommand({ Bucket: bucket, Key: key, IfMatch: etag, ...(versionId && { VersionId: versionId }) }),
@@ -30,7 +30,7 @@ export async function openUpload({ bucket, key, versionId, etag }: Upload): Prom
   return { chunks: stream, metadata: object.Metadata ?? {}, close: () => stream.destroy() };
 }
 
-/** The newest version of an upload; undefined where there is none. */
+/** The newest version of an upload; undefined if there is none. */
 export async function findUpload(bucket: string, key: string): Promise<Upload | undefined> {
   const object = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch((error: unknown) => {
     if (error instanceof NotFound) return undefined;
@@ -41,7 +41,7 @@ export async function findUpload(bucket: string, key: string): Promise<Upload | 
   return { bucket, key, sizeBytes, etag: ETag.replaceAll('"', ''), versionId, uploadedAt: LastModified };
 }
 
-/** The signature beside an upload; undefined where there is none, empty for a file that is too long to be one. */
+/** The signature file beside an upload; undefined if there is none, empty if the file is too long to be a signature. */
 export async function readSignature({ bucket, key }: Upload): Promise<Uint8Array | undefined> {
   const command = new GetObjectCommand({ Bucket: bucket, Key: signatureKey(key) });
   const object = await client.send(command).catch((error: unknown) => {
@@ -54,7 +54,7 @@ export async function readSignature({ bucket, key }: Upload): Promise<Uint8Array
   return new Uint8Array();
 }
 
-/** Copies the bytes that were verified, and no others: a version that changed meanwhile fails on its ETag. */
+/** Copies exactly the verified bytes: if the object has changed since, its ETag differs and the copy fails. */
 export async function copyToReleases({ bucket, key, versionId, etag }: Upload, releaseKey: string): Promise<void> {
   const path = `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
   await client.send(

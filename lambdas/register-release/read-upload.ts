@@ -9,17 +9,17 @@ import type { Detached } from '../../core/policy/index.ts';
 import { openUpload, readSignature } from './object-store.ts';
 import type { Upload } from './upload-event.ts';
 
-/** What an upload holds, and what lies beside it. */
+/** The content of an upload and of the signature file beside it. */
 export interface ReadUpload {
   readonly inspection: Inspection;
-  /** As the uploader set it, keys in lower case. */
+  /** As set by the uploader; keys in lower case. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly detached: Detached;
 }
 
 /**
- * Reads an upload once, from its first byte to its last. What is over the limit is not even opened.
- * @param trustedPublicKeys in PEM; with none, what lies beside the upload is not looked at
+ * Reads an upload once, from its first byte to its last. An upload over the size limit is not opened.
+ * @param trustedPublicKeys in PEM; if empty, a signature file beside the upload is ignored
  */
 export async function readUpload(
   upload: Upload,

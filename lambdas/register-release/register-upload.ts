@@ -2,15 +2,15 @@ import type { Sql } from '../../core/db/index.ts';
 import type { Inspection, ParsedImage } from '../../core/image/index.ts';
 import { ESP8266 } from '../../core/image/index.ts';
 import {
+  evaluateFit,
+  evaluateSecureVersion,
+  evaluateSignature,
   expectedChip,
-  judgeFit,
-  judgeSecureVersion,
-  judgeSignature,
   type Models,
+  parseReleaseNotes,
+  parseUploadKey,
   type ReleaseNotes,
   type ReleaseRefusal,
-  readReleaseNotes,
-  readUploadKey,
   releaseKey,
   type SignatureFinding,
   type Signing,
@@ -20,9 +20,9 @@ import {
   versionWarnings,
 } from '../../core/policy/index.ts';
 import {
-  claimModelChip,
   findHighestSecureVersion,
   findReleaseChecksum,
+  fixModelChip,
   insertRelease,
   markReleaseSigned,
   type NewRelease,
@@ -48,20 +48,23 @@ const reject = ({ verdict, message }: ReleaseRefusal, image: object = {}): Regis
   image,
 });
 
-/** What the deployment says of its models, and of who may sign. */
+/** The deployment's settings for models and signing. */
 export interface RegistrationSettings {
   readonly models: Models;
   readonly signing: Signing;
 }
 
-/** Verifies an upload, copies what it verified to its content address, and makes it a release. Can be repeated. */
+/**
+ * Verifies an upload, copies the verified bytes to their content address and registers them as a release. Can be
+ * repeated.
+ */
 export async function registerUpload(
   sql: Sql,
   upload: Upload,
   deployment: RegistrationSettings,
   now: Date,
 ): Promise<RegistrationOutcome> {
-  const named = readUploadKey(upload.key);
+  const named = parseUploadKey(upload.key);
   if (named === undefined)
     return upload.key.toLowerCase().endsWith('.bin') ? reject(misplaced(upload.key)) : { kind: 'ignored' };
   const { version, deviceModel } = named;
@@ -74,23 +77,23 @@ export async function registerUpload(
   const { inspection, metadata, detached } = await readUpload(upload, kinds, signing.trustedPublicKeys);
   const { image, sha256 } = inspection;
   if (inspection.verdict !== 'ACCEPT' || image === null || sha256 === null) return reject(inspection);
-  const notes = readReleaseNotes(metadata);
+  const notes = parseReleaseNotes(metadata);
   if ('verdict' in notes) return reject(notes, image);
-  const misfit = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? image.chip, settings);
+  const misfit = evaluateFit(image, upload.sizeBytes, deviceModel, knownChip ?? image.chip, settings);
   if (misfit !== undefined) return reject(misfit, image);
 
-  const signature = judgeSignature(image, detached, deviceModel, signing);
+  const signature = evaluateSignature(image, detached, deviceModel, signing);
   const release = newRelease(named, upload, { ...inspection, image, sha256 }, notes, signature);
   const known = await findReleaseChecksum(sql, deviceModel, version);
   if (known !== undefined) return repeated(sql, known, release);
   const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
   if (refusal !== undefined) {
-    // A signature that came meanwhile: its own event may have been handled by now.
+    // A signature may have been uploaded meanwhile, and its own event may already have been handled.
     const isLate = detached === 'none' && (await hasSignature(upload, signing));
     return isLate ? registerUpload(sql, upload, deployment, now) : reject(refusal, image);
   }
-  const chip = await claimModelChip(sql, deviceModel, image.chip);
-  const firstWasOther = judgeFit(image, upload.sizeBytes, deviceModel, knownChip ?? chip, settings);
+  const chip = await fixModelChip(sql, deviceModel, image.chip);
+  const firstWasOther = evaluateFit(image, upload.sizeBytes, deviceModel, knownChip ?? chip, settings);
   if (firstWasOther !== undefined) return reject(firstWasOther, image);
 
   await copyToReleases(upload, release.objectKey);
@@ -132,10 +135,10 @@ async function refuseLower(
   { allowLowerSecureVersion }: Signing,
 ): Promise<ReleaseRefusal | undefined> {
   if (allowLowerSecureVersion) return undefined;
-  return judgeSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
+  return evaluateSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
 }
 
-/** A release never changes, except that a signature may come after its image. */
+/** A release never changes, except that its signature may be uploaded after its image. */
 async function repeated(sql: Sql, known: string, release: NewRelease): Promise<RegistrationOutcome> {
   const { version, deviceModel, sha256 } = release;
   if (known !== sha256) {
@@ -149,6 +152,6 @@ async function repeated(sql: Sql, known: string, release: NewRelease): Promise<R
 function misplaced(key: string): ReleaseRefusal {
   return {
     verdict: 'WRONG_PATH',
-    message: `"${key}" is not where releases are looked for; upload it to ${UPLOAD_PATTERN}, for example firmware/1.2.0/esp32-s3.bin`,
+    message: `"${key}" is not a valid path for a release; upload it to ${UPLOAD_PATTERN}, for example firmware/1.2.0/esp32-s3.bin`,
   };
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** S3's `Object Created` as EventBridge delivers it; the key is plain there, not URL-encoded. */
+/** S3's `Object Created` as delivered by EventBridge; its key is not URL-encoded. */
 const objectCreated = z.looseObject({
   time: z.iso.datetime(),
   detail: z.looseObject({
@@ -14,7 +14,7 @@ const objectCreated = z.looseObject({
   }),
 });
 
-/** One version of one object, as it was when the event was made. */
+/** One version of an object, as described by the event. */
 export interface Upload {
   readonly bucket: string;
   readonly key: string;
@@ -25,8 +25,8 @@ export interface Upload {
   readonly uploadedAt: Date;
 }
 
-/** @throws ZodError for anything that is not such an event: a bug in the template, to be kept in the dead-letter queue */
-export function readUploadEvent(body: string): Upload {
+/** @throws ZodError for anything else, which would be a bug in the template; the event goes to the dead-letter queue */
+export function parseUploadEvent(body: string): Upload {
   const { time, detail } = objectCreated.parse(JSON.parse(body));
   const { key, size, etag, 'version-id': versionId } = detail.object;
   return { bucket: detail.bucket.name, key, sizeBytes: size, etag, versionId, uploadedAt: new Date(time) };

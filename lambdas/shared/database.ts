@@ -3,10 +3,10 @@ import { type DataApiOptions, type Database, dataApiDatabase } from '../../core/
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 
-/** Statements may take 45 s; a client that gave up earlier and tried again would run them twice. */
+/** Statements may take 45 s. A client with a shorter timeout would retry and run them twice. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
-/** The database as the role whose secret this function was given. */
+/** Opens the database with the role whose secret this function was given. */
 export function openDatabase(options: DataApiOptions = {}): Database {
   const client = new RDSDataClient({ requestHandler: { requestTimeout: REQUEST_TIMEOUT_MS } });
   const target = {

@@ -1,7 +1,7 @@
 import { type Models, modelsSchema, type Signing, signingSchema } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 
-/** @throws Error naming the variable, when the template that made this function does not set it */
+/** @throws Error naming the variable if it is not set */
 export function requireEnv(name: (typeof ENV)[keyof typeof ENV]): string {
   const value = process.env[name];
   if (value === undefined || value === '') {

@@ -1,4 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 
-/** One line of JSON an event. The service name is the function's, so that lines of all functions can be searched together. */
+/**
+ * Writes one line of JSON per event. All functions share a service name, so that their lines can be searched together.
+ */
 export const logger = new Logger({ serviceName: 'paku-ota' });

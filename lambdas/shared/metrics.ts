@@ -3,7 +3,10 @@ import { METRICS } from '../../core/util/index.ts';
 
 const metrics = new Metrics({ namespace: METRICS.namespace, serviceName: METRICS.service });
 
-/** Writes counts to the log, from where CloudWatch takes them. Zeros too: an alarm needs data to be quiet about. */
+/**
+ * Writes counts to the log, from which CloudWatch extracts them. Zeros are written too, so that alarms have data to
+ * evaluate.
+ */
 export function count(counts: Partial<Record<Exclude<keyof typeof METRICS, 'namespace' | 'service'>, number>>): void {
   for (const [name, value] of Object.entries(counts)) {
     metrics.addMetric(METRICS[name as keyof typeof METRICS], MetricUnit.Count, value);

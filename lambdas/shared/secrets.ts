@@ -3,7 +3,7 @@ import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-sec
 const client = new SecretsManagerClient({});
 const cache = new Map<string, Promise<string>>();
 
-/** A secret's text, read once a container. */
+/** The text of a secret, read once per container. */
 export function readSecret(secretArn: string): Promise<string> {
   const cached = cache.get(secretArn);
   if (cached !== undefined) return cached;

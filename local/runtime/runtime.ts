@@ -20,6 +20,7 @@ import { objectCreatedEvent, S3Store, s3Service } from '../services/s3/index.ts'
 import { secretsManagerService } from '../services/secrets/index.ts';
 import { QueueJournal, sqsService } from '../services/sqs/index.ts';
 import { runCustomResource } from '../template/index.ts';
+import { explainOtherSchema } from './other-schema.ts';
 import { readSystem, type System } from './system.ts';
 
 export interface RuntimeOptions {
@@ -121,7 +122,7 @@ async function boot(options: Settled, closers: Closers): Promise<LocalRuntime> {
   const provide = (more: Record<string, AwsService>) => Object.assign(services, intercept(more, system, interceptors));
   provide(await openData(system, home, options, closers));
   closers.add(() => closeFunctions(system));
-  for (const resource of system.customResources) await runCustomResource(resource, system.invoke);
+  await makeCustomResources(system, options);
 
   const journal = new QueueJournal(home.path('queues.jsonl'), report);
   for (const queue of system.queues.values()) queue.keepIn(journal);
@@ -160,6 +161,15 @@ function refusePort(what: string, port: number, error: NodeJS.ErrnoException): n
   throw new Error(
     `Port ${port} (${what}) is in use by another program. Stop that one, or choose other ports: npm start -- --ports 9883,9480,9481,9482`,
   );
+}
+
+/** @throws Error that says what to do about a database of another schema */
+async function makeCustomResources({ customResources, invoke }: System, { home, databaseUrl }: Settled): Promise<void> {
+  for (const resource of customResources) {
+    await runCustomResource(resource, invoke).catch((error: Error) => {
+      throw explainOtherSchema(error, home, databaseUrl);
+    });
+  }
 }
 
 /** @returns the services that keep data, by name */

@@ -20,11 +20,11 @@ beforeEach(async () => {
   client = api.client;
 });
 
-/** So many minutes from now. */
+/** The time this many minutes from now. */
 const iso = (minutes: number) => new Date(service.now.getTime() + minutes * 60_000).toISOString();
 
 describe('devices', () => {
-  test('come page by page in the order of their ids, each once', async () => {
+  test('lists each device once, in pages ordered by id', async () => {
     await addDevices(db.app, 25);
     const seen: string[] = [];
     let cursor: string | undefined;
@@ -38,22 +38,22 @@ describe('devices', () => {
   });
 
   test.each([
-    ['the beginning of an id', 'esp32-20'],
-    ['what follows the hyphen', '20e9'],
-    ['a MAC address, however written', 'a0-b7-65'],
-  ])('are found by %s', async (_, search) => {
+    ['the start of an id', 'esp32-20'],
+    ['the part after the hyphen', '20e9'],
+    ['a MAC address in any notation', 'a0-b7-65'],
+  ])('finds devices by %s', async (_, search) => {
     await addDevices(db.app, 3);
     await db.app.query(`INSERT INTO devices (device_id, mac_address) VALUES ('ESP32-20E955A0', 'A0:B7:65:20:E9:55')`);
     expect((await client.devices({ search })).items.map(({ device_id: id }) => id)).toEqual(['ESP32-20E955A0']);
   });
 
-  test('a search is text, never a pattern', async () => {
+  test('treats a search as text, not as a pattern', async () => {
     await addDevices(db.app, 3);
     expect((await client.devices({ search: '%' })).items).toEqual([]);
     expect((await client.devices({ search: `' OR 1=1 --` })).items).toEqual([]);
   });
 
-  test('are filtered by model, version, group and whether they are being updated', async () => {
+  test('filters devices by model, version, group and open update', async () => {
     await addDevices(db.app, 2);
     await addDevices(db.app, 2, { prefix: 'c', model: 'esp32-c3', version: '1.1.0' });
     await client.changeGroup('beta', { add: ['d1', 'c0'] });
@@ -66,7 +66,7 @@ describe('devices', () => {
     expect(await ids({ updating: false })).toEqual(['c0', 'c1', 'd1']);
   });
 
-  test('have groups and attributes that operators set', async () => {
+  test('stores the groups and attributes that operators set', async () => {
     await addDevices(db.app, 1);
     await client.setGroups('d0', ['vans', 'beta']);
     await client.setAttributes('d0', { site: 'x', floor: 2 });
@@ -77,7 +77,7 @@ describe('devices', () => {
     expect(await client.setGroups('d0', [])).toMatchObject({ groups: [] });
   });
 
-  test('have in their story who moved them between groups and set their attributes', async () => {
+  test('records in the timeline who changed groups and attributes', async () => {
     await addDevices(db.app, 2);
     await client.changeGroup('vans', { add: ['d0', 'd1'] });
     service.later(1);
@@ -95,14 +95,14 @@ describe('devices', () => {
     ]);
   });
 
-  test('of a group must be registered', async () => {
+  test('rejects unregistered devices in a group', async () => {
     expect(await refusal(client.changeGroup('beta', { add: ['nobody'] }))).toMatchObject({
       status: 400,
       errors: [{ field: 'add', message: 'not registered: nobody' }],
     });
   });
 
-  test('tell their story, and why they are where they are', async () => {
+  test('returns the timeline of a device and explains its state', async () => {
     await addDevices(db.app, 1);
     await client.createRollout(DRAFT);
     await service.tick();
@@ -114,7 +114,7 @@ describe('devices', () => {
     expect(await refusal(client.explain('d0', { version: '9.9.9' }))).toMatchObject({ status: 404 });
   });
 
-  test('tell how far a success has proved itself: written, running, final', async () => {
+  test('distinguishes installed, booted and proven updates', async () => {
     await addDevices(db.app, 1);
     await client.createRollout(DRAFT);
     await service.tick();
@@ -133,7 +133,7 @@ describe('devices', () => {
     expect((await client.devices()).items).toMatchObject([{ update: closed }]);
   });
 
-  test('one device is sent one release at an operator’s word, before any other rollout', async () => {
+  test('sends one device one release ahead of any other rollout', async () => {
     await addDevices(db.app, 2);
     await client.createRollout({ ...DRAFT, name: 'all', is_active: true });
     await service.tick();
@@ -149,7 +149,7 @@ describe('devices', () => {
     expect(await service.tick()).toEqual(['d1']);
   });
 
-  test('are revoked and reinstated with a reason, and say by whom', async () => {
+  test('revokes and reinstates a device and records the reason and the operator', async () => {
     await addDevices(db.app, 2);
     await client.createRollout({ ...DRAFT, is_active: true });
     await service.tick();
@@ -181,7 +181,7 @@ describe('devices', () => {
     ]);
   });
 
-  test('are barred even where AWS IoT is away, and revoked whole by a second call', async () => {
+  test('blocks a device while AWS IoT is unavailable; a second call completes the revocation', async () => {
     await addDevices(db.app, 1);
     api.certificates.set('d0', ['its-certificate']);
     vi.spyOn(api.certificates, 'get').mockImplementationOnce(() => {
@@ -192,7 +192,7 @@ describe('devices', () => {
     expect(await client.revokeDevice('d0', 'stolen')).toMatchObject({ certificates: ['its-certificate'] });
   });
 
-  test('are revoked before they ever report, and may ask for a certificate no more', async () => {
+  test('revokes a device that has never reported, which can then not request a certificate', async () => {
     await client.changeAllowedDevices({ add: ['lost'] });
     api.certificates.set('lost', ['its-certificate']);
     expect(await client.revokeDevice('lost', 'lost on its way')).toEqual({
@@ -204,7 +204,7 @@ describe('devices', () => {
     expect(api.cutOff).toEqual(['lost']);
   });
 
-  test('keep no more attributes than a page of devices can show', async () => {
+  test('rejects attributes that exceed the size limit', async () => {
     await addDevices(db.app, 2);
     const many = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`note${n}`, 'x'.repeat(256)]));
     expect(await refusal(client.setAttributes('d0', many))).toMatchObject({
@@ -212,7 +212,7 @@ describe('devices', () => {
       errors: [{ field: 'metadata' }],
     });
     expect(await client.device('d0')).toMatchObject({ metadata: {} });
-    // What was too large before may be made smaller.
+    // Attributes that already exceed the limit may be reduced.
     await db.app.query('UPDATE devices SET metadata = :many::jsonb WHERE device_id = :id', { many, id: 'd0' });
     expect((await client.setAttributes('d0', { note0: null })).metadata).not.toHaveProperty('note0');
     await db.app.query(`UPDATE devices SET metadata = '{}'`);
@@ -220,7 +220,7 @@ describe('devices', () => {
     expect(await refusal(client.setAttributes('nobody', { site: 'rome' }))).toMatchObject({ status: 404 });
   });
 
-  test('of long names are sent a release too', async () => {
+  test('sends a release to a device with a long id', async () => {
     const [id, version] = ['d'.repeat(64), `2.0.0-${'x'.repeat(50)}`];
     await db.app.query(
       `INSERT INTO devices (device_id, device_model, current_firmware_version) VALUES (:id, 'esp32-s3', '1.0.0')`,
@@ -236,7 +236,7 @@ describe('devices', () => {
     expect(await roomy.rollout(name)).toMatchObject({ name });
   });
 
-  test('may ask for a certificate once they are on the list, which says who put them there', async () => {
+  test('allows listed devices to request a certificate and records who allowed them', async () => {
     expect(await client.changeAllowedDevices({ add: ['ESP32-1', 'ESP32-2', 'ESP32-1'] })).toEqual({
       added: 2,
       removed: 0,
@@ -259,7 +259,7 @@ describe('devices', () => {
     });
   });
 
-  test('that do not exist are not found', async () => {
+  test('responds 404 for unknown devices', async () => {
     for (const call of [
       () => client.device('x'),
       () => client.deviceTimeline('x'),

@@ -6,19 +6,19 @@ import { openApiDocument } from '../../lambdas/operator-api/document.ts';
 
 const docs = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 
-test('the document of the API is valid OpenAPI 3.1, says a validator of others', async () => {
+test('the API document passes an independent OpenAPI 3.1 validator', async () => {
   const document = JSON.parse(docs('openapi.json')) as Record<string, unknown>;
   expect(await new Validator().validate(document)).toMatchObject({ valid: true });
   expect(document).toMatchObject({ openapi: '3.1.0' });
 });
 
-test('the reference in docs/ is that of the routes as they are; npm run gen:api makes it anew', () => {
+test('the reference in docs/ matches the routes; npm run gen:api regenerates it', () => {
   const document = openApiDocument();
   expect(JSON.parse(docs('openapi.json'))).toEqual(JSON.parse(JSON.stringify(document)));
   expect(docs('api.md')).toBe(renderReference(document));
 });
 
-test('every route tells what it does and answers with a schema', () => {
+test('every route has a summary and a response schema', () => {
   const operations = Object.values(openApiDocument().paths).flatMap((methods) => Object.values(methods));
   expect(operations.length).toBeGreaterThan(30);
   for (const { summary, responses } of operations) {

@@ -21,14 +21,14 @@ beforeEach(async () => {
 });
 
 describe('releases', () => {
-  test('are listed with how many devices run them, and shown with their image', async () => {
+  test('lists releases with the number of devices that run them and returns their image', async () => {
     await addDevices(db.app, 2, { version: '2.0.0' });
     expect((await client.releases()).items).toMatchObject([{ version: '2.0.0', devices: 2, revoked_at: null }]);
     expect(await client.release('esp32-s3', '2.0.0')).toMatchObject({ chip: 'ESP32-S3', image: {} });
     expect(await refusal(client.release('esp32-s3', '9'))).toMatchObject({ status: 404 });
   });
 
-  test('an upload begins with a URL, and its outcome is told', async () => {
+  test('starts an upload with a URL and reports its outcome', async () => {
     const started = await client.startUpload({ device_model: 'esp32-s3', version: '3.0.0', min_version: '1.0.0' });
     expect(started).toEqual({
       upload_url: 'https://bucket.example/firmware/3.0.0/esp32-s3.bin?signed',
@@ -54,14 +54,14 @@ describe('releases', () => {
     expect(
       await client.uploadOutcome('esp32-s3', '3.0.0', { since: '2026-03-03T00:00:00.000Z', sha256 }),
     ).toMatchObject({ state: 'registered', release: { version: '3.0.0' } });
-    // The next try came within the same second as the rejected one.
+    // The second upload happens within the same second as the rejected one.
     expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since, sha256 })).toMatchObject({ state: 'registered' });
     expect(await client.uploadOutcome('esp32-s3', '3.0.0', { since, sha256: 'b'.repeat(64) })).toMatchObject({
       state: 'rejected',
     });
   });
 
-  test('an upload under an impossible name is refused at once', async () => {
+  test('rejects an upload with an invalid name at once', async () => {
     expect(await refusal(client.startUpload({ device_model: '../x', version: '3.0.0' }))).toMatchObject({
       status: 400,
     });
@@ -70,20 +70,20 @@ describe('releases', () => {
     ).toMatchObject({ errors: [{ field: 'changelog' }] });
   });
 
-  test('an upload is verified once more on demand', async () => {
+  test('verifies an upload again on request', async () => {
     await client.rescanUpload('firmware/3.0.0/esp32-s3.bin');
     expect(api.rescanned).toEqual(['firmware/3.0.0/esp32-s3.bin']);
     expect(await refusal(client.rescanUpload('firmware/3.0.0/missing.bin'))).toMatchObject({ status: 404 });
     expect(await refusal(client.rescanUpload('other'))).toMatchObject({ status: 400 });
   });
 
-  test('count the devices that report them with a v before', async () => {
+  test('counts devices that report the version with a leading v', async () => {
     await addDevices(db.app, 1, { version: '2.0.0' });
     await addDevices(db.app, 2, { version: 'v2.0.0', prefix: 'v' });
     expect(await client.release('esp32-s3', '2.0.0')).toMatchObject({ devices: 3 });
   });
 
-  test('one that is revoked goes to nobody more: its rollouts halt, its links end', async () => {
+  test('stops sending a revoked release: its rollouts halt and its links stop working', async () => {
     await addDevices(db.app, 3);
     service.absent.add('d2');
     await client.createRollout(DRAFT);

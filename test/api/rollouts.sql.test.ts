@@ -18,8 +18,8 @@ beforeEach(async () => {
   client = new TestApi(db.app, () => service.now).client;
 });
 
-describe('making rollouts', () => {
-  test('a repeated call finds the one that was made; other values under its name are refused', async () => {
+describe('creating rollouts', () => {
+  test('a repeated call returns the existing rollout; other values under its name are rejected', async () => {
     const made = await client.createRollout(DRAFT);
     expect(made).toMatchObject({ state: 'active', created_by: CALLER, max_attempts: 3, failure_threshold: 0.1 });
     expect(await client.createRollout(DRAFT)).toMatchObject({ rollout_id: made.rollout_id });
@@ -29,7 +29,7 @@ describe('making rollouts', () => {
     });
   });
 
-  test('what was made is what the table’s own defaults make, so that a plain INSERT and the API agree', async () => {
+  test('applies the same defaults as a plain INSERT', async () => {
     const { stages, ...plain } = DRAFT;
     expect(stages).toEqual([]);
     const byApi = await client.createRollout({ ...plain, name: 'api' });
@@ -48,19 +48,19 @@ describe('making rollouts', () => {
     [{ name: '42' }, 'name'],
     [{ firmware_version: '9.9.9' }, 'firmware_version'],
     [{ percentage: 5 }, 'percentage'],
-  ])('%j is refused, and the field is named', async (wrong, field) => {
+  ])('rejects %j and names the field', async (wrong, field) => {
     const problem = await refusal(client.createRollout({ ...DRAFT, ...(wrong as object) }));
     expect(problem).toMatchObject({ status: 400, errors: [{ field }] });
   });
 
-  test('a misspelt filter of a list is refused, rather than mean all of it', async () => {
+  test('rejects a misspelled list filter instead of ignoring it', async () => {
     expect(await refusal(client.devices({ modell: 'esp32-s3' } as { model?: string }))).toMatchObject({
       status: 400,
       errors: [{ field: 'modell', message: 'there is no such field' }],
     });
   });
 
-  test('a release for another chip than the model has is refused', async () => {
+  test('rejects a release for another chip than that of the model', async () => {
     const models = {
       'esp32-s3': {
         chip: 'ESP32-C3',
@@ -75,13 +75,13 @@ describe('making rollouts', () => {
     });
   });
 
-  test('a preview says who and why not, by the packet that would be sent', async () => {
+  test('a preview counts devices by reason and checks the packet that would be sent', async () => {
     await addDevices(db.app, 4);
     await addDevices(db.app, 2, { prefix: 'new', version: '3.0.0' });
     await addDevices(db.app, 1, { prefix: 'x'.repeat(60) });
     const { name: _, ...nameless } = DRAFT;
     const preview = await client.previewRollout(nameless);
-    expect(preview).toMatchObject({ members: 7, will_be_updated: 4 });
+    expect(preview).toMatchObject({ matching: 7, will_be_updated: 4 });
     expect(preview.will_not).toEqual([
       { reason: 'newer than 2.0.0', devices: 2 },
       { reason: expect.stringMatching(/needs a packet of \d+ bytes, this model takes 256/), devices: 1 },
@@ -98,8 +98,8 @@ describe('making rollouts', () => {
   });
 });
 
-describe('a rollout that runs', () => {
-  test('is changed only by who has read how it is', async () => {
+describe('a running rollout', () => {
+  test('rejects a change by a caller who has read an older state', async () => {
     const rollout = await client.createRollout(DRAFT);
     const changed = await client.changeRollout('r', rollout.updated_at, { max_in_flight: 3, send_window: null });
     expect(changed).toMatchObject({ max_in_flight: 3, failure_threshold: 0.1 });
@@ -115,7 +115,7 @@ describe('a rollout that runs', () => {
     });
   });
 
-  test('pauses, resumes, aborts; each with its reason, and not twice', async () => {
+  test('pauses, resumes and aborts, each once and with a reason', async () => {
     await addDevices(db.app, 2);
     await client.createRollout(DRAFT);
     await service.tick();
@@ -137,7 +137,7 @@ describe('a rollout that runs', () => {
     expect(await refusal(client.act('r', 'resume', 'no'))).toMatchObject({ status: 409 });
   });
 
-  test('advances at an operator’s word, stage by stage, to the last', async () => {
+  test('advances stage by stage to the last on request', async () => {
     await addDevices(db.app, 4);
     await client.createRollout({ ...DRAFT, stages: [{ count: 1, soak_minutes: 600 }] });
     expect(await service.tick()).toHaveLength(1);
@@ -148,7 +148,7 @@ describe('a rollout that runs', () => {
     });
   });
 
-  test('a slow start advances by a window twice as large', async () => {
+  test('advances a slow start with a wave twice as large', async () => {
     await addDevices(db.app, 10);
     await client.createRollout({ ...DRAFT, stages: null });
     expect(await service.tick()).toHaveLength(1);
@@ -156,7 +156,7 @@ describe('a rollout that runs', () => {
     expect(await service.tick()).toHaveLength(2);
   });
 
-  test('tries failed devices again', async () => {
+  test('retries failed devices', async () => {
     await addDevices(db.app, 1);
     await client.createRollout({ ...DRAFT, failure_threshold: 1 });
     expect(await refusal(client.act('r', 'retry', 'why not'))).toMatchObject({ status: 409 });
@@ -168,7 +168,7 @@ describe('a rollout that runs', () => {
     expect(await service.tick()).toEqual(['d0']);
   });
 
-  test('shows its progress by stage, state and reason, and its outcomes over time', async () => {
+  test('returns its progress by stage, state and reason, and its outcomes over time', async () => {
     await addDevices(db.app, 3);
     await client.createRollout({ ...DRAFT, failure_threshold: 1 });
     await service.tick();
@@ -186,7 +186,7 @@ describe('a rollout that runs', () => {
     expect((await client.updates('r', { open: true })).items).toMatchObject([{ device_id: 'd2' }]);
   });
 
-  test('counts what is written and must show that it boots as under way, stages and totals alike', async () => {
+  test('counts installed updates on probation as in progress, in stages and in totals', async () => {
     await addDevices(db.app, 1);
     await client.createRollout(DRAFT);
     await service.tick();
@@ -196,10 +196,10 @@ describe('a rollout that runs', () => {
     expect((await client.progress('r')).stages).toMatchObject([{ states: { installing: 1 } }]);
   });
 
-  test('says what it waits for', async () => {
+  test('states what it is waiting for', async () => {
     await addDevices(db.app, 4);
     await client.createRollout({ ...DRAFT, stages: [{ count: 2 }] });
-    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'about to begin' });
+    expect(await client.rollout('r')).toMatchObject({ waiting_for: 'about to start' });
     await service.tick();
     expect(await client.rollout('r')).toMatchObject({ waiting_for: 'waiting for 2 more outcomes' });
   });

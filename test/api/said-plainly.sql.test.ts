@@ -20,43 +20,43 @@ beforeEach(async () => {
 
 const revoke = () => client.revokeRelease('esp32-s3', '2.0.0', 'does not boot');
 
-/** Why a call was refused. */
+/** The reason why a call was refused. */
 const whyNot = async (call: Promise<unknown>) => (await refusal(call)).detail;
 
 test.each([
   [
     'runs a newer version',
     '3.0.0',
-    'd0 would not be updated to 2.0.0: newer than 2.0.0; allow a downgrade to send it all the same.',
+    'd0 would not be updated to 2.0.0: newer than 2.0.0; allow a downgrade to send it anyway.',
   ],
-  ['runs it already', '2.0.0', 'd0 would not be updated to 2.0.0: on 2.0.0 already.'],
-])('a device that %s is not said to be owed it', async (_, version, why) => {
+  ['already runs the version', '2.0.0', 'd0 would not be updated to 2.0.0: already on 2.0.0.'],
+])('refuses to update a device that %s, with the reason', async (_, version, why) => {
   await addDevices(db.app, 1, { version });
   expect(await whyNot(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toBe(why);
   expect((await client.rollouts()).items).toEqual([]);
 });
 
-test('a downgrade that is allowed is sent', async () => {
+test('sends a downgrade that is allowed', async () => {
   await addDevices(db.app, 1, { version: '3.0.0' });
   await client.updateDevice('d0', { firmware_version: '2.0.0', allow_downgrade: true });
   expect(await service.tick()).toEqual(['d0']);
 });
 
-test('a rollout for a group that nobody is in says so', async () => {
+test('a rollout for an empty group states that no device matches', async () => {
   await addDevices(db.app, 1);
   await client.createRollout({ ...DRAFT, target_type: 'group', target_filter: { groups: ['vnas'] } });
   await service.tick();
-  expect((await client.rollout('r')).waiting_for).toBe('waiting: no device is what it is for');
+  expect((await client.rollout('r')).waiting_for).toBe('waiting: no device matches its target');
 });
 
-test('a preview has what was odd about the image', async () => {
+test('a preview includes the warnings about the image', async () => {
   await addDevices(db.app, 1);
   const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];
   await db.app.query('UPDATE firmware_releases SET warnings = :warnings::jsonb', { warnings });
   expect((await client.previewRollout(DRAFT)).warnings).toEqual(warnings);
 });
 
-test('who stopped a rollout is said alike everywhere: itself halts it, a person pauses it', async () => {
+test('names the same initiator of a stop everywhere: the service halts, a person pauses', async () => {
   await addDevices(db.app, 1);
   await client.createRollout({ ...DRAFT, stages: null });
   await client.act('r', 'pause', 'lunch');
@@ -73,7 +73,7 @@ test('who stopped a rollout is said alike everywhere: itself halts it, a person 
   expect((await client.fleet()).attention).toMatchObject([{ kind: 'rollout_halted' }]);
 });
 
-test('a device that is sent a release twice is sent it once, until that has ended', async () => {
+test('a device that is sent a release twice gets one rollout until that one has ended', async () => {
   await addDevices(db.app, 1);
   const first = await client.updateDevice('d0', { firmware_version: '2.0.0' });
   expect(first.name).toBe('d0 to 2.0.0');
@@ -88,7 +88,7 @@ test('a device that is sent a release twice is sent it once, until that has ende
   expect(second.name).toBe('d0 to 2.0.0 (2)');
 });
 
-test('a preview says of a release that was revoked that it was, and why', async () => {
+test('a preview of a revoked release states the revocation and its reason', async () => {
   await addDevices(db.app, 1);
   await revoke();
   expect(await client.previewRollout(DRAFT)).toMatchObject({
@@ -96,7 +96,7 @@ test('a preview says of a release that was revoked that it was, and why', async 
   });
 });
 
-test.each(['resume', 'retry'] as const)('a rollout of a release that was revoked cannot %s', async (action) => {
+test.each(['resume', 'retry'] as const)('a rollout of a revoked release cannot %s', async (action) => {
   await addDevices(db.app, 2);
   await client.createRollout({ ...DRAFT, failure_count: 5, max_attempts: 1 });
   await service.tick();
@@ -109,7 +109,7 @@ test.each(['resume', 'retry'] as const)('a rollout of a release that was revoked
   );
 });
 
-test('after a retry it is about to look at its devices, and at no next stage', async () => {
+test('after a retry, the rollout is about to scan its devices and does not announce a next stage', async () => {
   await addDevices(db.app, 4);
   await client.createRollout({
     ...DRAFT,
@@ -122,7 +122,7 @@ test('after a retry it is about to look at its devices, and at no next stage', a
   service.later(1);
   await service.tick();
   expect((await client.rollout('r')).state).toBe('halted');
-  expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ waiting_for: 'about to look at its devices anew' });
+  expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ waiting_for: 'about to scan its devices again' });
   expect(await service.tick()).toEqual([first]);
   expect((await client.rollout('r')).waiting_for).toMatch(/^waiting for/);
 });

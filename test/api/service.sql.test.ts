@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 
 describe('the service', () => {
-  test('shows the fleet at a glance, and what needs attention', async () => {
+  test('returns an overview of the fleet and what needs attention', async () => {
     await addDevices(db.app, 2);
     await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
     await client.createRollout(DRAFT);
@@ -31,7 +31,7 @@ describe('the service', () => {
     api.deadLetters = [{ queue: 'status', messages: 3 }];
     expect(await client.fleet()).toMatchObject({
       devices: 2,
-      resting_since: null,
+      idle_since: null,
       seen: { last_hour: 2, last_day: 2, last_week: 2, is_estimate: false },
       versions: [{ device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 }],
       rollouts: [{ name: 'r', state: 'paused' }],
@@ -42,7 +42,7 @@ describe('the service', () => {
     });
   });
 
-  test('shows the fleet over time', async () => {
+  test('returns the history of the fleet', async () => {
     await addDevices(db.app, 2);
     await sampleFleetVersions(db.app, service.now);
     service.later(30);
@@ -53,7 +53,7 @@ describe('the service', () => {
     expect((await client.fleetHistory(24)).items).toEqual([]);
   });
 
-  test('counts each device once at each moment of the history, also while it changes its version', async () => {
+  test('counts each device once per moment of the history, also while its version changes', async () => {
     await addDevices(db.app, 2);
     await sampleFleetVersions(db.app, service.now);
     service.later(1);
@@ -64,7 +64,7 @@ describe('the service', () => {
     expect(items.map(({ firmware_version: version, devices }) => [version, devices])).toEqual([['1.1.0', 2]]);
   });
 
-  test('decisions can be followed', async () => {
+  test('returns decisions after a given event', async () => {
     await client.createRollout(DRAFT);
     const [created] = (await client.events()).items;
     expect(created).toMatchObject({ event: 'rollout_created', decided_by: CALLER });
@@ -73,14 +73,14 @@ describe('the service', () => {
     expect(items.map(({ event }) => event)).toEqual(['rollout_paused']);
   });
 
-  test('a tick lets the orchestrator look at once', async () => {
+  test('runs a tick on request', async () => {
     await addDevices(db.app, 2);
     await client.createRollout(DRAFT);
-    expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', claimed: 2, owed: 2 }] });
+    expect(await client.tick()).toMatchObject({ ran: true, rollouts: [{ rollout: 'r', assigned: 2, pending: 2 }] });
     expect(api.dispatched).toHaveLength(2);
   });
 
-  test('the fleet has all its devices in one number, however many versions they run', async () => {
+  test('counts the devices of a fleet that runs many versions', async () => {
     await db.app.query(
       `INSERT INTO devices (device_id, device_model, current_firmware_version)
        SELECT 'd' || n, 'esp32-s3', '1.0.' || n FROM generate_series(1, 501) AS n`,
@@ -88,20 +88,20 @@ describe('the service', () => {
     expect((await client.fleet()).devices).toBe(501);
   });
 
-  test('of two ticks at once of one operator one runs', async () => {
+  test('runs one of two concurrent ticks of the same operator', async () => {
     await addDevices(db.app, 2);
     await client.createRollout(DRAFT);
     const ticks = await Promise.all([client.tick(), client.tick()]);
     expect(ticks.map(({ ran }) => ran).sort()).toEqual([false, true]);
   });
 
-  test('dead letters are given back, those of a queue that exists', async () => {
+  test('redrives dead letters of a queue that exists', async () => {
     api.deadLetters = [{ queue: 'ota', messages: 2 }];
     expect(await client.redriveDeadLetters('ota')).toEqual({ queue: 'ota', messages: 2 });
     expect(await refusal(client.redriveDeadLetters('nope'))).toMatchObject({ status: 404 });
   });
 
-  test('says what is deployed, and who asks', async () => {
+  test('returns what is deployed and who the caller is', async () => {
     expect(await client.info()).toMatchObject({
       schema_version: migrations.at(-1)?.version,
       caller: CALLER,
@@ -109,7 +109,7 @@ describe('the service', () => {
     });
   });
 
-  test('refuses what is no call, no JSON, no cursor', async () => {
+  test('rejects unknown endpoints, invalid JSON and invalid cursors', async () => {
     const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
     const answer = await api.app.request('/v1/nothing', {}, { event });
     expect(answer.status).toBe(404);

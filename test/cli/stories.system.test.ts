@@ -143,7 +143,7 @@ describe('devices', () => {
     await system.runtime.tick();
     await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-VAN2' AND current_firmware_version = '1.1.0'`);
     expect(await cli.print('device', 'explain', 'ESP32-VAN2', '--version', '1.1.0')).toMatch(
-      /^ESP32-VAN2: runs 1\.1\.0\nsince +\d{4}-.*\nnext +final at .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
+      /^ESP32-VAN2: runs 1\.1\.0\nsince +\d{4}-.*\nnext +proven at .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
     );
     expect(await cli.print('device', 'timeline', 'ESP32-VAN2')).toMatch(/^AT +EVENT +VERSION +ATTEMPT +DETAIL\n/);
     expect(await cli.run('device', 'explain', 'nobody')).toMatchObject({
@@ -159,7 +159,7 @@ describe('a rollout', () => {
     const flags = ['--file', file, '--device', 'ESP32-VAN1'];
     expect(await cli.print('rollout', 'preview', ...flags)).toBe('1 will be updated; 0 will not.\n');
     expect(await cli.print('rollout', 'preview', '--model', 'esp32-s3', '--version', '1.0.0')).toBe(
-      '0 will be updated; 3 will not:\n       2  on 1.0.0 already\n       1  newer than 1.0.0\n',
+      '0 will be updated; 3 will not:\n       2  already on 1.0.0\n       1  newer than 1.0.0\n',
     );
 
     const asked = await cli.run('rollout', 'create', ...flags);
@@ -216,7 +216,7 @@ describe('a rollout', () => {
     });
     expect(await cli.run('rollout', 'advance', 'held', ...because, '--yes')).toMatchObject({
       code: 1,
-      stderr: 'paku-ota: Rollout "held" cannot advance: it has not begun.\n',
+      stderr: 'paku-ota: Rollout "held" cannot advance: it has not started.\n',
     });
     expect(await cli.print('rollout', 'pause', 'held', ...because)).toMatch(/held {2}paused.*\n.*\nbecause +lunch\n/);
     expect(await cli.print('rollout', 'resume', 'held', ...because, '--yes')).toMatch(/^held {2}active/);

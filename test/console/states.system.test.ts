@@ -42,7 +42,7 @@ const EMPTY = {
   },
   '/v1/fleet': {
     devices: 0,
-    resting_since: null,
+    idle_since: null,
     seen: { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false },
     versions: [],
     rollouts: [],
@@ -108,7 +108,7 @@ const ROLLOUT = {
     rollout_id: 1,
     rollout_name: 'vans to 1.1.0',
     firmware_version: '1.1.0',
-    rule: 'is owed 1.1.0',
+    rule: 'has a pending update to 1.1.0',
     since: null,
     next: 'it is sent soon',
   },
@@ -172,7 +172,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
 
   test('of a new rollout asks before it starts one without devices, and names the group that has none', async () => {
     const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
-    const preview = { members: 0, participants: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
+    const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
     const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };
     const page = await browser.open('/rollouts/new?model=m&version=1.0.0', { answers });
     await page.getByLabel('Devices', { exact: true }).selectOption('group');

@@ -222,7 +222,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     expect(await page.getByRole('button', { name: 'Start' }).isDisabled()).toBe(true);
     await page.getByLabel('Share that takes part').fill('50');
     await page.getByRole('button', { name: 'Save as draft' }).click();
-    await page.getByText('There is a rollout "esp32-s3 to 1.2.0" already').waitFor();
+    await page.getByText('There is already a rollout "esp32-s3 to 1.2.0"').waitFor();
   });
 
   test('can use the keyboard only', async () => {

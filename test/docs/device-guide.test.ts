@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { decodeRuleMessage, type RuleMessage } from '../../core/ingest/index.ts';
 import type { OtaTopicKind } from '../../core/policy/index.ts';
-import { readOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
-import { readStatus } from '../../lambdas/ingest-status/status-message.ts';
+import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
+import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
 
 const page = readFileSync(new URL('../../docs/connect-a-device.md', import.meta.url), 'utf8');
 
@@ -16,15 +16,17 @@ function fromDevice(topic: string, payload: string): RuleMessage {
 
 test('the status that the page on devices shows is taken', () => {
   const [, status = ''] = /```json\n(.*?)\n```/s.exec(page) ?? [];
-  expect(readStatus(fromDevice('paku/edge/d/status', status))).toMatchObject({
+  expect(parseStatus(fromDevice('paku/edge/d/status', status))).toMatchObject({
     ok: true,
     report: { version: '1.0.0', model: 'esp32-s3', macAddress: 'A0:B7:65:20:E9:55', uptimeSeconds: 7, online: true },
   });
-  expect(readStatus(fromDevice('paku/edge/d/status', '{"online":false}'))).toMatchObject({ report: { online: false } });
+  expect(parseStatus(fromDevice('paku/edge/d/status', '{"online":false}'))).toMatchObject({
+    report: { online: false },
+  });
 });
 
 test.each(['status', 'progress', 'result'] satisfies OtaTopicKind[])('its %s of an update is taken', (kind) => {
   const [, payload = ''] = new RegExp(`^\\| \`${kind}\` +\\| \`({.*?})\``, 'm').exec(page) ?? [];
-  const message = readOtaMessage(fromDevice(`paku/devices/d/ota/${kind}`, payload), kind);
+  const message = parseOtaMessage(fromDevice(`paku/devices/d/ota/${kind}`, payload), kind);
   expect(message).toMatchObject({ ok: true, report: { version: kind === 'progress' ? null : '1.2.0' } });
 });

@@ -1,7 +1,7 @@
 import { ApiClient, ApiError } from '../../api/client.ts';
 import type { RolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
-import { makeApp } from '../../lambdas/operator-api/app.ts';
+import { createApp } from '../../lambdas/operator-api/app.ts';
 import type { App, Services } from '../../lambdas/operator-api/context.ts';
 import { checkAnswer } from './api-answers.ts';
 
@@ -15,7 +15,7 @@ export class TestApi {
   readonly rescanned: string[] = [];
   /** How often the orchestrator was woken. */
   woken = 0;
-  restingSince: string | undefined;
+  idleSince: string | undefined;
   /** Of the things of the deployment, which may not have reported yet. */
   readonly certificates = new Map<string, string[]>();
   /** Devices whose connection was ended. */
@@ -23,7 +23,7 @@ export class TestApi {
   deadLetters = [{ queue: 'status', messages: 0 }];
 
   constructor(sql: Sql, now: () => Date, settings: Partial<Services['settings']> = {}) {
-    this.app = makeApp({
+    this.app = createApp({
       sql,
       now,
       settings: {
@@ -51,7 +51,7 @@ export class TestApi {
         list: async () => this.deadLetters,
         redrive: async (queue) => this.deadLetters.find((each) => each.queue === queue),
       },
-      restingSince: async () => this.restingSince,
+      idleSince: async () => this.idleSince,
       wake: async () => {
         this.woken++;
       },

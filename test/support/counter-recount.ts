@@ -1,7 +1,7 @@
 import type { Sql } from '../../core/db/index.ts';
 
 /** Where the sums of the ledgers differ from what there is to count; nothing, as long as they are right. */
-export async function ledgerErrors(sql: Sql): Promise<unknown[]> {
+export async function counterErrors(sql: Sql): Promise<unknown[]> {
   const updates = await sql.query(
     `SELECT rollout_id, stage, state, is_reclaimable, reason, sum(n)::integer AS off FROM (
        SELECT rollout_id, stage, state, is_reclaimable, reason, updates AS n FROM update_counts

@@ -86,10 +86,10 @@ const MARKER_TRUSTED_SECONDS = 16;
 async function restUntilNews(system: TestSystem): Promise<void> {
   const client = apiOf(system);
   await system.later(2 * AWAKE_MINUTES);
-  if ((await client.fleet()).resting_since === null) throw new Error('the system does not rest');
+  if ((await client.fleet()).idle_since === null) throw new Error('the system does not rest');
   await report(system, { ...VAN, deviceId: 'van-2', mac: 'A0:B7:65:20:E9:56', model: 'esp32-c3' });
   await system.runtime.idle();
-  if ((await client.fleet()).resting_since !== null) throw new Error('the system rests though a device is new');
+  if ((await client.fleet()).idle_since !== null) throw new Error('the system rests though a device is new');
   await system.advance({ seconds: MARKER_TRUSTED_SECONDS });
 }
 

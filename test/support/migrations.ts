@@ -6,7 +6,7 @@ const SCHEMA = new URL('../../schema/', import.meta.url);
 /** Every migration, from the files: plain Node does not import SQL, as bundles and tests do. */
 export function readMigrations(): Migration[] {
   return readdirSync(SCHEMA)
-    .filter((file) => file.endsWith('.sql'))
+    .filter((file) => /^\d{6}_.*\.sql$/.test(file))
     .sort()
     .map((file) => ({
       version: Number.parseInt(file, 10),

@@ -1,7 +1,7 @@
 import type { Sql } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
 import type { CommandFamily, ReportedState } from '../../core/policy/index.ts';
-import { type LinkTarget, readLinkToken } from '../../core/policy/index.ts';
+import { type LinkTarget, parseLinkToken } from '../../core/policy/index.ts';
 import type { Report, SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
@@ -84,8 +84,8 @@ export class TestService {
         status: {},
       },
     }));
-    const { owed } = await storeStatuses(this.sql, statuses, this.now);
-    await this.#dispatch(owed);
+    const { pending } = await storeStatuses(this.sql, statuses, this.now);
+    await this.#dispatch(pending);
   }
 
   accept(deviceId: string, family: CommandFamily = 'devices'): Promise<void> {
@@ -155,7 +155,7 @@ export class TestService {
       return { id, attempt, outcome: 'absent', message: 'the device is not connected', retryAt };
     }
     const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
-    const link = readLinkToken(url.slice(url.lastIndexOf('/') + 1), SECRET);
+    const link = parseLinkToken(url.slice(url.lastIndexOf('/') + 1), SECRET);
     if (link === undefined) throw new Error(`no link in ${url}`);
     this.sent.push({ deviceId, version, family: command.topic.split('/')[1] ?? '', link });
     return { id, attempt, outcome: 'acknowledged', message: null, retryAt: null };

@@ -43,7 +43,7 @@ test('a bad build halts itself after five of nine vans, though the row says noth
     await vans.update();
   }
   expect(await pausedOf(id)).toEqual({
-    reason: '5 of 5 devices failed, which is 100 %; the rollout allows 10 %',
+    reason: '5 of 5 devices failed, which is 100%; the rollout allows 10%',
     by: 'orchestrator',
   });
   const reached = Object.keys(vans.commands());

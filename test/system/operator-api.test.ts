@@ -48,7 +48,7 @@ test('an operator does the whole job by the API: upload, preview, roll out, watc
   expect(release).toMatchObject({ version: '1.1.0', chip: 'ESP32-S3', changelog: 'new' });
 
   const draft = { name: 'to 1.1', firmware_version: '1.1.0', device_model: 'esp32-s3', probation_minutes: 0 };
-  expect(await client.previewRollout(draft)).toMatchObject({ members: 1, will_be_updated: 1, will_not: [] });
+  expect(await client.previewRollout(draft)).toMatchObject({ matching: 1, will_be_updated: 1, will_not: [] });
   await client.createRollout(draft);
   expect(await client.tick()).toMatchObject({ ran: true });
   await eventually(

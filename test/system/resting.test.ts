@@ -50,7 +50,7 @@ const minutesSince = (time: number) => (system.now().getTime() - time) / 60_000;
 describe('with nothing to do and devices that report every minute', () => {
   test('the database is left alone for at least 50 minutes of every hour, and last_seen is true to a sweep', async () => {
     await minutesAwake(8);
-    expect(await client.fleet()).toMatchObject({ resting_since: expect.any(String) });
+    expect(await client.fleet()).toMatchObject({ idle_since: expect.any(String) });
     expect(await minutesAwake(60)).toBeLessThanOrEqual(10);
     expect(minutesSince(await lastSeen('ESP32-VAN'))).toBeLessThan(66);
   });
@@ -59,7 +59,7 @@ describe('with nothing to do and devices that report every minute', () => {
     await system.upload('firmware/1.1.0/esp32-s3.bin', buildImage({ version: '1.1.0', codeBytes: 4_000 }));
     await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.1.0'`);
     await minutesAwake(8);
-    expect((await client.fleet()).resting_since).not.toBeNull();
+    expect((await client.fleet()).idle_since).not.toBeNull();
     await client.createRollout({
       name: 'r',
       firmware_version: '1.1.0',
@@ -78,11 +78,11 @@ describe('with nothing to do and devices that report every minute', () => {
 
   test('what is new is heard at once, and has the orchestrator look', async () => {
     await minutesAwake(8);
-    expect((await client.fleet()).resting_since).not.toBeNull();
+    expect((await client.fleet()).idle_since).not.toBeNull();
     await system.device({ deviceId: 'ESP32-NEW', mac: 'A0:B7:65:20:E9:57', heartbeatSeconds: 60 });
     await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-NEW'`);
     await system.runtime.idle();
-    expect((await client.fleet()).resting_since).toBeNull();
+    expect((await client.fleet()).idle_since).toBeNull();
   });
 
   test('a rollout that is made by plain SQL starts with the next sweep', async () => {

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { foldLedgers } from '../../core/orchestrator/index.ts';
+import { compactCounters } from '../../core/orchestrator/index.ts';
 import { openDatabaseAt } from '../../test/support/database.ts';
 import { DEVICE_ID, MODEL, makeFleet } from './fleet-data.ts';
 
@@ -57,7 +57,7 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
     for (const { name } of indexes) await client.query(`DROP INDEX ${name}`);
     for (let n = 1; n <= LARGE.rollouts; n++) {
       log(`rollout ${n}`);
-      await makeRollout(client, n);
+      await createRollout(client, n);
     }
     for (const { name, definition } of indexes) {
       log(name);
@@ -68,13 +68,13 @@ async function fill(url: string, log: (line: string) => void): Promise<void> {
     await client.query('TRUNCATE device_changes');
   });
   const filled = await openDatabaseAt(url, false);
-  await foldLedgers(filled.app);
+  await compactCounters(filled.app);
   await filled.close();
   await withClient(url, (client) => client.query('VACUUM ANALYZE'));
 }
 
 /** Of a complete rollout 97 in 100 succeeded; the newest has a third yet to do. */
-async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
+async function createRollout(client: pg.Client, rollout: number): Promise<void> {
   const isNewest = rollout === LARGE.rollouts;
   await client.query(
     `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip)
@@ -95,14 +95,13 @@ async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
   await client.query(
     `INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt,
        sends, error_message, created_at, sent_at, started_at, reported_at, booted_at, deadline_at, enqueue_after, completed_at,
-       completed_at, is_counted, counts_as_started)
+       is_counted, counts_as_started)
      SELECT ${DEVICE_ID}, $1, $1, $2, '1.0.0', CASE s.status WHEN 'on_probation' THEN 'success' ELSE s.status END, CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN s.status = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN s.status IN ('failed', 'timed_out') THEN 'reason ' || n % 7 END,
        t.began, t.began, t.began, t.began, CASE WHEN s.status IN ('on_probation', 'success') THEN t.began END,
        CASE WHEN NOT s.is_closed THEN now() + make_interval(secs => n % 3600) END,
-       t.began, CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END,
-       CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END, s.is_closed, s.status <> 'pending'
+       t.began, CASE WHEN s.is_closed THEN t.began + interval '5 minutes' END, s.is_closed, s.status <> 'pending'
      FROM generate_series(1, $3::integer) AS n
      CROSS JOIN LATERAL (SELECT CASE WHEN $4::boolean AND n % 3 = 0 THEN CASE n % 60 WHEN 0 THEN 'downloading' WHEN 30 THEN 'on_probation' ELSE 'pending' END
        WHEN n % 100 < 97 THEN 'success' WHEN n % 100 = 97 THEN 'failed' WHEN n % 100 = 98 THEN 'timed_out'
@@ -114,7 +113,7 @@ async function makeRollout(client: pg.Client, rollout: number): Promise<void> {
   );
 }
 
-/** As the migration that made the ledgers filled them. */
+/** What the triggers would have counted; they were off while the rows were inserted. */
 const COUNTS = [
   `INSERT INTO update_counts
    SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)

@@ -95,7 +95,7 @@ async function tick(db: TestDatabase): Promise<{ ms: number; claimed: number; st
   const sql = counting(db.app);
   const [result, ms] = await timed<Tick>(() => runTick(sql, new Date(), async () => {}));
   if (result.problems[0] !== undefined) throw result.problems[0].error;
-  return { ms, claimed: result.rollouts.reduce((sum, { claimed }) => sum + claimed, 0), statements: sql.statements };
+  return { ms, claimed: result.rollouts.reduce((sum, { assigned }) => sum + assigned, 0), statements: sql.statements };
 }
 
 /** Long enough for a fleet of a million; a tick that has become slow is given up on. */

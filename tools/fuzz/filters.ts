@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { readTarget, TARGET_TYPES } from '../../core/policy/index.ts';
+import { parseTarget, TARGET_TYPES } from '../../core/policy/index.ts';
 import { hostileObject, hostileValue } from './hostile.ts';
 
 const KEYS = ['device_ids', 'mac_addresses', 'groups', 'group', 'models', 'versions', 'metadata'];
@@ -20,7 +20,7 @@ export const hostileFilter = fc.record({
 /** @throws Error unless the filter is refused with a reason, or means what each of its keys says */
 export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infer T> ? T : never): void {
   const { type, filter, percentage } = sent;
-  const result = readTarget(type, filter, percentage);
+  const result = parseTarget(type, filter, percentage);
   if (!result.ok) {
     if (result.reason.length === 0) throw new Error('it was refused without a reason');
     return;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { type Decoded, decodeRuleMessage, type RuleMessage } from '../../core/ingest/index.ts';
-import { readOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
-import { readStatus } from '../../lambdas/ingest-status/status-message.ts';
+import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
+import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
 import { hostileObject, hostileText, hostileValue } from './hostile.ts';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
@@ -70,7 +70,7 @@ function toJson(value: object): string {
 /** @throws Error unless the body becomes a message, or a rejection, that the database can hold as it is */
 export function checkStatus(body: string): void {
   checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
-    const result = readStatus(message);
+    const result = parseStatus(message);
     if (!result.ok) return checkReason(result.reason);
     const { report } = result;
     check(report.deviceId === message.topic.split('/')[2], 'the report is of the device that the topic names');
@@ -85,7 +85,7 @@ export function checkStatus(body: string): void {
 export function checkOta(body: string): void {
   checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
     for (const kind of ['status', 'progress', 'result'] as const) {
-      const result = readOtaMessage(message, kind);
+      const result = parseOtaMessage(message, kind);
       if (!result.ok) checkReason(result.reason);
       else {
         check((result.report.version?.length ?? 1) <= 64, 'a version fits its column');
@@ -114,7 +114,7 @@ function checkReason(reason: string): void {
 /** Neither NUL nor half of a surrogate pair, which PostgreSQL refuses, and no more than a row holds. */
 function checkStorable(value: object): void {
   const text = JSON.stringify(value);
-  check(!/\\u0000|\\ud[89a-f]/i.test(text.replaceAll('\\\\', '')), `storable: ${text}`);
+  check(!/\\u0000|\\ud[89a-f]/i.test(text.replaceAll('\\\\', '')), `toStorable: ${text}`);
   check(Buffer.byteLength(text) <= MAX_KEPT_BYTES, `${Buffer.byteLength(text)} bytes are kept`);
   check(!text.includes('['.repeat(MAX_KEPT_LEVELS)), 'nothing is nested deeply');
 }

@@ -1,6 +1,6 @@
 import type { Database, SqlValues } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
-import { type LinkTarget, parseOtaTopic, readLinkToken } from '../../core/policy/index.ts';
+import { type LinkTarget, parseLinkToken, parseOtaTopic } from '../../core/policy/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
@@ -174,7 +174,7 @@ export class Simulation {
     });
     const sent = await this.#dispatch();
     const { expired, rollouts } = tick ?? { expired: 1, rollouts: [] };
-    const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { claimed }) => sum + claimed, 0) === 0;
+    const isIdle = !wasBusy && expired + sent + rollouts.reduce((sum, { assigned }) => sum + assigned, 0) === 0;
     this.#nextTick = this.second + (isIdle && this.#isQuiet() ? IDLE_TICK_SECONDS : TICK_SECONDS);
   }
 
@@ -233,8 +233,8 @@ export class Simulation {
   async #store(messages: readonly (Status | FamilyReport)[]): Promise<true> {
     const statuses = messages.filter(isStatus);
     if (statuses.length > 0) {
-      const { owed } = await storeStatuses(this.sql, statuses, this.now);
-      for (const id of owed) this.#dispatchQueue.add(id);
+      const { pending } = await storeStatuses(this.sql, statuses, this.now);
+      for (const id of pending) this.#dispatchQueue.add(id);
     }
     const reports = messages.filter((message): message is FamilyReport => !isStatus(message));
     if (reports.length > 0) await storeReports(this.sql, reports, this.now);
@@ -245,7 +245,7 @@ export class Simulation {
   async #openLinks(fetches: readonly [SimDevice, SimAction & { kind: 'fetch' }][]): Promise<void> {
     const opened: (LinkTarget & { deviceId: string })[] = [];
     for (const [device, { token, version, attempt }] of fetches) {
-      const target = readLinkToken(token, SECRET);
+      const target = parseLinkToken(token, SECRET);
       const link = target === undefined ? undefined : await this.#survive(() => readLink(this.sql, target, this.now));
       const isOpen = link?.kind === 'open';
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });

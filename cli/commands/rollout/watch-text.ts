@@ -69,14 +69,14 @@ export function ratePerMinute({ outcomes }: Progress, now: Date): number | null 
 
 /** Estimates how many devices are assigned by the end: those assigned, and those still to be reached. Not exact with a percentage. */
 export function expectedDevices(rollout: Rollout, { will_be_updated }: Preview): number {
-  const { devices, owed, in_progress, failed, canceled, rollout_percentage } = rollout;
+  const { devices, pending, in_progress, failed, canceled, rollout_percentage } = rollout;
   const wanted = Math.ceil((will_be_updated * rollout_percentage) / 100);
-  return devices + Math.max(0, wanted - owed - in_progress - failed - canceled);
+  return devices + Math.max(0, wanted - pending - in_progress - failed - canceled);
 }
 
 /** Devices whose update has not ended, including those still to be reached. */
 export function remaining({ rollout, expected }: Pick<Snapshot, 'rollout' | 'expected'>): number {
-  const open = rollout.owed + rollout.in_progress;
+  const open = rollout.pending + rollout.in_progress;
   const ended = rollout.devices - open;
   return Math.max(open, (expected ?? 0) - ended);
 }

@@ -1,4 +1,4 @@
-import { readAttribute, writeAttribute } from '../../../api/attribute-text.ts';
+import { formatAttribute, parseAttribute } from '../../../api/attribute-text.ts';
 import type { DeviceDetail } from '../../../api/devices.ts';
 
 type Metadata = DeviceDetail['metadata'];
@@ -7,7 +7,7 @@ type Changes = Record<string, Metadata[string] | null>;
 /** The attributes of a device as the text of a form: name=value, one per line. */
 export const attributeLines = (metadata: Metadata): string =>
   Object.entries(metadata)
-    .map(([name, value]) => writeAttribute(name, value))
+    .map(([name, value]) => formatAttribute(name, value))
     .join('\n');
 
 /**
@@ -27,6 +27,6 @@ function readLines(lines: string): Map<string, Changes[string]> | undefined {
   const read = lines
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .map(readAttribute);
+    .map(parseAttribute);
   return read.every((pair) => pair !== undefined) ? new Map(read) : undefined;
 }

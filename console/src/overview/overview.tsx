@@ -17,10 +17,10 @@ export function OverviewPage() {
         {(data) => (
           <>
             <Figures fleet={data} />
-            {data.resting_since !== null && (
+            {data.idle_since !== null && (
               <p className="hint">
-                At rest since {dateTime(data.resting_since)}: devices with nothing new to say since then were not
-                written down, so “seen” is as of then.
+                At rest since {dateTime(data.idle_since)}: devices with nothing new to say since then were not written
+                down, so “seen” is as of then.
               </p>
             )}
             <div className="overview-grid">

@@ -1,4 +1,4 @@
-import { readAttribute } from '../../../api/attribute-text.ts';
+import { parseAttribute } from '../../../api/attribute-text.ts';
 import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
@@ -155,7 +155,7 @@ function devicesOf(text: string): TargetFilter {
 /** A line that is not an attribute becomes null, which the service refuses. */
 function readAttributes(text: string): Record<string, string> {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const pairs = lines.map((line) => readAttribute(line) ?? [line.trim(), null]);
+  const pairs = lines.map((line) => parseAttribute(line) ?? [line.trim(), null]);
   return Object.fromEntries(pairs) as Record<string, string>;
 }
 

@@ -83,9 +83,9 @@ function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } 
 }
 
 /** The numbers of the rollout at the time of the decision. */
-function numbersOf({ numbers, devices, members, stage }: Decision['detail']): string {
-  if (typeof devices === 'number' && typeof members === 'number' && typeof stage === 'number') {
-    return `stage ${stage + 1}: ${count(devices)} of ${counted(members, 'device')}`;
+function numbersOf({ numbers, devices, targeted, stage }: Decision['detail']): string {
+  if (typeof devices === 'number' && typeof targeted === 'number' && typeof stage === 'number') {
+    return `stage ${stage + 1}: ${count(devices)} of ${counted(targeted, 'device')}`;
   }
   if (typeof numbers !== 'object' || numbers === null) return '';
   const named = Object.entries(numbers).filter(

@@ -118,8 +118,8 @@ const startText = (devices: number) =>
   devices === 0 ? 'Start for nobody …' : `Start for ${counted(devices, 'device')}`;
 
 /** The most devices that can start: the percentage is applied when the rollout starts. */
-const countStarting = (preview: { readonly will_be_updated: number; readonly participants: number }) =>
-  Math.min(preview.will_be_updated, preview.participants);
+const countStarting = (preview: { readonly will_be_updated: number; readonly targeted: number }) =>
+  Math.min(preview.will_be_updated, preview.targeted);
 
 /** Says that no device matches the target of the form. */
 function noDeviceText({ model, target, groups, versions, attributes }: DraftForm): string {

@@ -12,24 +12,17 @@ interface PreviewResultProps {
 
 /** How many devices would be updated, how many would not, and why. */
 export function PreviewResult({ preview, percentage, nobody }: PreviewResultProps) {
-  const {
-    members,
-    participants,
-    will_be_updated: updated,
-    via_stepping_stone: stone,
-    will_not: not,
-    warnings,
-  } = preview;
+  const { matching, targeted, will_be_updated: updated, via_stepping_stone: stone, will_not: not, warnings } = preview;
   const held = preview.held_by_others;
-  if (members === 0) return <p className="preview-figure">{nobody}</p>;
+  if (matching === 0) return <p className="preview-figure">{nobody}</p>;
   return (
     <>
       <p className="preview-figure">
-        <strong>{count(updated)}</strong> of {counted(members, 'device')} would be updated
+        <strong>{count(updated)}</strong> of {counted(matching, 'device')} would be updated
       </p>
       {percentage < 100 && (
         <p>
-          {counted(participants, 'device')} take part ({percentage} %), chosen by their ids; how many of them are among
+          {counted(targeted, 'device')} take part ({percentage} %), chosen by their ids; how many of them are among
           those that would be updated shows when it starts.
         </p>
       )}
@@ -38,8 +31,8 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
       {held.map(({ rollout, status, devices }) => (
         <p key={`${rollout} ${status}`}>
           {counted(devices, 'device')} of those that would {devices === 1 ? 'is' : 'are'}{' '}
-          {status === 'owed' ? 'owed an update' : 'being updated'} by “{rollout}”:{' '}
-          {status === 'owed' ? 'this one takes them over.' : 'this one waits for them.'}
+          {status === 'pending' ? 'owed an update' : 'being updated'} by “{rollout}”:{' '}
+          {status === 'pending' ? 'this one takes them over.' : 'this one waits for them.'}
         </p>
       ))}
       {not.length > 0 && (
@@ -48,7 +41,7 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
           <ul className="reasons">
             {not.map(({ reason, devices }) => (
               <li key={reason}>
-                <span className="reason-bar" style={{ width: `${(devices / members) * 100}%` }} aria-hidden="true" />
+                <span className="reason-bar" style={{ width: `${(devices / matching) * 100}%` }} aria-hidden="true" />
                 <span>{reason}</span>
                 <span className="number">{count(devices)}</span>
               </li>

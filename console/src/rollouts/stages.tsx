@@ -87,7 +87,7 @@ function SlowStart({ rollout, waves }: { readonly rollout: Rollout; readonly wav
 
 /** The devices that began in a wave: fewer than its size while it is running, more when a rollout was resumed after a halt. */
 function Wave({ wave }: { readonly wave: Stage }) {
-  const counts = { ...countsOf(wave.states), owed: 0 };
+  const counts = { ...countsOf(wave.states), pending: 0 };
   const begun = totalOf(counts);
   const text = begun < wave.size ? `${count(begun)} of ${counted(wave.size, 'device')}` : counted(begun, 'device');
   return (

@@ -2,26 +2,26 @@ import { count } from '../text/format.ts';
 import { UPDATE_LABELS, type UpdateState } from '../text/labels.ts';
 
 /** The parts of a bar from left to right. */
-const PARTS = ['succeeded', 'in_progress', 'owed', 'canceled', 'failed'] as const;
+const PARTS = ['succeeded', 'in_progress', 'pending', 'canceled', 'failed'] as const;
 type Part = (typeof PARTS)[number];
 export type Counts = Readonly<Record<Part, number>>;
 
 const NAMES: Readonly<Record<Part, string>> = {
   succeeded: 'succeeded',
   in_progress: 'in progress',
-  owed: 'owed',
+  pending: 'pending',
   canceled: 'canceled',
   failed: 'failed',
 };
 
-const PART_OF_TONE = { ok: 'succeeded', busy: 'in_progress', warn: 'owed', bad: 'failed' } as const;
+const PART_OF_TONE = { ok: 'succeeded', busy: 'in_progress', warn: 'pending', bad: 'failed' } as const;
 
 /** Counts by update state as the parts of a bar. */
 export function countsOf(states: Readonly<Partial<Record<UpdateState, number>>>): Counts {
-  const counts = { succeeded: 0, in_progress: 0, owed: 0, canceled: 0, failed: 0 };
+  const counts = { succeeded: 0, in_progress: 0, pending: 0, canceled: 0, failed: 0 };
   for (const [state, devices = 0] of Object.entries(states) as [UpdateState, number | undefined][]) {
     const { tone } = UPDATE_LABELS[state];
-    const idle = state === 'canceled' ? 'canceled' : 'owed';
+    const idle = state === 'canceled' ? 'canceled' : 'pending';
     counts[tone === 'idle' ? idle : PART_OF_TONE[tone]] += devices;
   }
   return counts;

@@ -85,8 +85,8 @@ test('times, sizes and shares are written as people write them', () => {
 
 describe('a preview', () => {
   const preview = {
-    members: 4373,
-    participants: 4373,
+    matching: 4373,
+    targeted: 4373,
     will_be_updated: 4312,
     via_stepping_stone: 12,
     will_not: [
@@ -113,7 +113,7 @@ describe('a preview', () => {
 
   test('says which devices are assigned to another rollout', () => {
     const held_by_others = [
-      { rollout: 'vans', status: 'owed' as const, devices: 4 },
+      { rollout: 'vans', status: 'pending' as const, devices: 4 },
       { rollout: 'vans', status: 'under way' as const, devices: 1 },
     ];
     expect(previewText({ ...preview, held_by_others }, {}).slice(3, 5)).toEqual([
@@ -123,7 +123,7 @@ describe('a preview', () => {
   });
 
   test('of a percentage says how many devices take part', () => {
-    const lines = previewText({ ...preview, participants: 1094 }, { rollout_percentage: 25 });
+    const lines = previewText({ ...preview, targeted: 1094 }, { rollout_percentage: 25 });
     expect(lines.slice(0, 2)).toEqual([
       '25 % take part: 1,094 of 4,373 devices. Of all of them:',
       '4,312 would be updated; 61 will not:',
@@ -132,8 +132,8 @@ describe('a preview', () => {
 
   test('says that no device matches', () => {
     const none = {
-      members: 0,
-      participants: 0,
+      matching: 0,
+      targeted: 0,
       will_be_updated: 0,
       via_stepping_stone: 0,
       will_not: [],

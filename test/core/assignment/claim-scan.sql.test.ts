@@ -1,13 +1,19 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { claimDevices } from '../../../core/assignment/assign-devices.ts';
-import { claimOnWalk, walkOf } from '../../../core/assignment/claim-scan.ts';
+import { assignDevices } from '../../../core/assignment/assign-devices.ts';
+import { assignByScan, scanStateOf } from '../../../core/assignment/claim-scan.ts';
 import type { Sql } from '../../../core/db/index.ts';
 import { changeGroup, setAttributes } from '../../../core/devices/index.ts';
-import { readTarget } from '../../../core/policy/index.ts';
-import { abortRollout, readRollout, readWinners, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
-import { ledgerErrors } from '../../support/counter-recount.ts';
+import { parseTarget } from '../../../core/policy/index.ts';
+import {
+  abortRollout,
+  loadHigherPriorityRollouts,
+  loadRolloutRuntime,
+  resumeRollout,
+  stopRollout,
+} from '../../../core/rollouts/index.ts';
+import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -27,9 +33,9 @@ async function begin(): Promise<void> {
 }
 
 const AT_ONCE = { stages: [] };
-const act = () => ({ by: 'an operator', now: service.now });
+const actor = () => ({ by: 'an operator', now: service.now });
 const because = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
-const claimedBy = async (rollout: string) => {
+const assignedBy = async (rollout: string) => {
   const rows = await db.app.query<{ device_id: string }>(
     `SELECT device_id FROM device_update_status JOIN rollout_configurations AS r ON r.id = rollout_id
      WHERE r.name = :rollout AND device_update_status.completed_at IS NULL ORDER BY device_id`,
@@ -38,105 +44,105 @@ const claimedBy = async (rollout: string) => {
   return rows.map(({ device_id: id }) => id);
 };
 
-describe('a rollout that has walked through its devices claims at the next tick', () => {
-  async function walked(columns: Record<string, unknown> = {}, version = '1.0.0'): Promise<void> {
+describe('after its scan is complete, a rollout assigns at the next tick a device', () => {
+  async function scanned(columns: Record<string, unknown> = {}, version = '1.0.0'): Promise<void> {
     await addDevices(db.app, 1, { prefix: 'late', version });
     await addDevices(db.app, 2);
     await addRollout(db.app, 'all', '2.0.0', { ...AT_ONCE, ...columns });
     await service.tick();
   }
 
-  test('one that registers', async () => {
-    await walked();
+  test('that registers', async () => {
+    await scanned();
     await service.status('new', '1.0.0');
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0', 'new']);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0', 'new']);
   });
 
-  test('one that comes to a version that may be updated', async () => {
-    await walked({}, '9.0.0');
+  test('that changes to a version that may be updated', async () => {
+    await scanned({}, '9.0.0');
     await service.status('late0', '1.0.0');
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0']);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0']);
   });
 
-  test('one that is no longer revoked', async () => {
+  test('that is no longer revoked', async () => {
     await addDevices(db.app, 1, { prefix: 'gone' });
     await db.app.query(`UPDATE devices SET revoked_at = now() WHERE device_id = 'gone0'`);
-    await walked();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'late0']);
+    await scanned();
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'late0']);
     await db.app.query('UPDATE devices SET revoked_at = NULL');
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'gone0', 'late0']);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'gone0', 'late0']);
   });
 
-  test('one that joins its group', async () => {
+  test('that joins the targeted group', async () => {
     await db.app.query(`INSERT INTO devices (device_id) VALUES ('in')`);
-    await changeGroup(db.app, 'vans', { add: ['in'], remove: [] }, act());
-    await walked({ target_type: 'group', target_filter: { groups: ['vans'] } });
-    expect(await claimedBy('all')).toEqual([]);
-    await changeGroup(db.app, 'vans', { add: ['late0'], remove: [] }, act());
+    await changeGroup(db.app, 'vans', { add: ['in'], remove: [] }, actor());
+    await scanned({ target_type: 'group', target_filter: { groups: ['vans'] } });
+    expect(await assignedBy('all')).toEqual([]);
+    await changeGroup(db.app, 'vans', { add: ['late0'], remove: [] }, actor());
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['late0']);
+    expect(await assignedBy('all')).toEqual(['late0']);
   });
 
-  test('one that leaves the group by which another rollout kept it', async () => {
+  test('that leaves the group by which another rollout kept it', async () => {
     await addDevices(db.app, 1, { version: '2.0.0' });
-    await changeGroup(db.app, 'vans', { add: ['d0'], remove: [] }, act());
+    await changeGroup(db.app, 'vans', { add: ['d0'], remove: [] }, actor());
     const keeping = { target_type: 'group', target_filter: { groups: ['vans'] }, priority: 9, keep_open: true };
     await addRollout(db.app, 'vans', '2.0.0', { ...AT_ONCE, ...keeping });
     await addRollout(db.app, 'all', '3.0.0', { ...AT_ONCE, keep_open: true });
     for (let ticks = 0; ticks < 3; ticks++) await service.tick();
-    expect(await claimedBy('all')).toEqual([]);
-    await changeGroup(db.app, 'vans', { add: [], remove: ['d0'] }, act());
+    expect(await assignedBy('all')).toEqual([]);
+    await changeGroup(db.app, 'vans', { add: [], remove: ['d0'] }, actor());
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0']);
+    expect(await assignedBy('all')).toEqual(['d0']);
   });
 
-  test('one that gets the metadata that it asks for', async () => {
-    await setAttributes(db.app, 'd0', {}, act());
-    await addDevices(db.app, 1, { prefix: 'meant' });
-    await setAttributes(db.app, 'meant0', { customer: 'x' }, act());
-    await walked({ target_filter: { metadata: { customer: 'x' } } });
-    expect(await claimedBy('all')).toEqual(['meant0']);
-    await setAttributes(db.app, 'late0', { customer: 'x' }, act());
+  test('that gets the targeted attributes', async () => {
+    await setAttributes(db.app, 'd0', {}, actor());
+    await addDevices(db.app, 1, { prefix: 'match' });
+    await setAttributes(db.app, 'match0', { customer: 'x' }, actor());
+    await scanned({ target_filter: { metadata: { customer: 'x' } } });
+    expect(await assignedBy('all')).toEqual(['match0']);
+    await setAttributes(db.app, 'late0', { customer: 'x' }, actor());
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['late0', 'meant0']);
+    expect(await assignedBy('all')).toEqual(['late0', 'match0']);
   });
 
   test.each([
     ['ends', `UPDATE device_update_status SET status = 'canceled', completed_at = now() WHERE device_id = 'd0'`],
     ['is deleted', `DELETE FROM device_update_status WHERE device_id = 'd0'`],
-  ])('one whose update by another rollout %s', async (_, sql) => {
+  ])('whose update by another rollout %s', async (_, sql) => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
     await service.tick();
     await addRollout(db.app, 'all', '3.0.0', AT_ONCE);
     await service.tick();
-    expect(await claimedBy('all')).toEqual([]);
+    expect(await assignedBy('all')).toEqual([]);
     await db.app.query(sql);
     await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0']);
+    expect(await assignedBy('all')).toEqual(['d0']);
   });
 });
 
 /**
- * Ticks until every transaction has ended that ran when the devices changed: of a server, those of other databases count
- * too, and other tests run there.
+ * Ticks until every transaction that ran when the devices changed has ended. On a server, transactions of other
+ * databases count too, and other tests run there.
  */
-async function tickUntilLookedAt(): Promise<void> {
-  const looksAgain = async () => {
+async function tickUntilExamined(): Promise<void> {
+  const examinesAgain = async () => {
     await service.tick();
     const [row] = await db.app.query<{ looks: boolean }>(
       `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_from_xid FROM rollout_runtime)) AS looks`,
     );
     return row?.looks;
   };
-  await expect.poll(looksAgain, { timeout: 30_000 }).toBe(false);
+  await expect.poll(examinesAgain, { timeout: 30_000 }).toBe(false);
 }
 
-/** The statements of the next tick that look at devices. */
-async function looksOfATick(): Promise<string[]> {
+/** The statements of the next tick that examine devices. */
+async function scanStatementsOfTick(): Promise<string[]> {
   const statements: string[] = [];
   const watched = new TestService({
     query: (sql, values) => {
@@ -149,14 +155,14 @@ async function looksOfATick(): Promise<string[]> {
   return statements.filter((sql) => sql.includes('device_changes AS c') || sql.includes('d.device_id COLLATE'));
 }
 
-test('a rollout of which nothing has changed looks at no device', async () => {
+test('a rollout examines no device if nothing has changed', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
-  await tickUntilLookedAt();
-  expect(await looksOfATick()).toEqual([]);
+  await tickUntilExamined();
+  expect(await scanStatementsOfTick()).toEqual([]);
 });
 
-test('what changed is looked at until the transactions that ran then have ended', async (context) => {
+test('changes are examined until all transactions that ran at the time have ended', async (context) => {
   if (!db.isConcurrent || db.url === undefined) return context.skip('PGlite has one connection');
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
   const other = new pg.Client({ connectionString: db.url });
@@ -166,31 +172,31 @@ test('what changed is looked at until the transactions that ran then have ended'
     await other.query('SELECT pg_current_xact_id()');
     await addDevices(db.app, 3);
     for (let ticks = 0; ticks < 3; ticks++) await service.tick();
-    expect(await claimedBy('all')).toEqual(['d0', 'd1', 'd2']);
-    expect(await looksOfATick()).not.toEqual([]);
+    expect(await assignedBy('all')).toEqual(['d0', 'd1', 'd2']);
+    expect(await scanStatementsOfTick()).not.toEqual([]);
     await other.query('ROLLBACK');
-    await tickUntilLookedAt();
-    expect(await looksOfATick()).toEqual([]);
+    await tickUntilExamined();
+    expect(await scanStatementsOfTick()).toEqual([]);
   } finally {
     await other.end();
   }
 });
 
-describe('a walk', () => {
-  /** Goes on with the walk of a rollout that has begun, by itself and with two devices a stretch. */
-  async function walkOn(sql: Sql, stretches: number, claims?: number): Promise<number> {
+describe('a scan', () => {
+  /** Continues the scan of a started rollout, without a tick and with two devices per chunk. */
+  async function continueScan(sql: Sql, chunks: number, limit?: number): Promise<number> {
     const [row] = await db.app.query<{ id: number }>('SELECT id FROM rollout_configurations');
-    const read = await readRollout(sql, row?.id ?? 0);
+    const read = await loadRolloutRuntime(sql, row?.id ?? 0);
     if (read === undefined) throw new Error('there is no rollout');
-    const target = readTarget(read.target_type, read.target_filter, 100);
+    const target = parseTarget(read.target_type, read.target_filter, 100);
     if (!target.ok) throw new Error(target.reason);
-    const claimer = { rollout: read, target: target.target, winners: [] };
+    const context = { rollout: read, target: target.target, higherPriority: [] };
     const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
     const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
-    const limits = { devicesAStretch: claims === undefined ? 2 : 100, stretches, ...(claims && { claims }) };
-    return (await claimOnWalk(sql, claimer, what, walkOf(read, [], service.now), service.now, limits)).claimed;
+    const limits = { devicesPerChunk: limit === undefined ? 2 : 100, chunks, ...(limit && { limit }) };
+    return (await assignByScan(sql, context, what, scanStateOf(read, [], service.now), service.now, limits)).assigned;
   }
-  const comeTo = async () => {
+  const cursor = async () => {
     const [row] = await db.app.query<{ scan_cursor: string | null }>('SELECT scan_cursor FROM rollout_runtime');
     return row?.scan_cursor;
   };
@@ -200,23 +206,23 @@ describe('a walk', () => {
     await addDevices(db.app, 1, { version: '9.0.0' });
     await service.tick();
     await addDevices(db.app, 6, { prefix: 'x', version: '1.0.0' });
-    // As if they had been there before the walk, which begins anew.
+    // Makes the devices look as if they had been there before the scan, which is restarted.
     await db.app.query('DELETE FROM device_changes');
     await db.app.query(
       `UPDATE rollout_runtime SET scan_cursor = '', changes_from_xid = pg_snapshot_xmin(pg_current_snapshot())`,
     );
   });
 
-  test('goes on by stretches, of which a tick takes so many', async () => {
-    expect(await walkOn(db.app, 2)).toBe(3);
-    expect(await comeTo()).toBe('x2');
-    expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2']);
-    expect(await walkOn(db.app, 5)).toBe(3);
-    expect(await comeTo()).toBeNull();
-    expect(await claimedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
+  test('continues chunk by chunk, a limited number of them per tick', async () => {
+    expect(await continueScan(db.app, 2)).toBe(3);
+    expect(await cursor()).toBe('x2');
+    expect(await assignedBy('all')).toEqual(['x0', 'x1', 'x2']);
+    expect(await continueScan(db.app, 5)).toBe(3);
+    expect(await cursor()).toBeNull();
+    expect(await assignedBy('all')).toEqual(['x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
-  test('comes past no device that another one pushes out, which registers between the look and the claim', async () => {
+  test('misses no device when another one registers between the search and the assignment', async () => {
     let isFirst = true;
     const busy: Sql = {
       async query(sql, values) {
@@ -227,27 +233,27 @@ describe('a walk', () => {
         return db.app.query(sql, values);
       },
     };
-    expect(await walkOn(busy, 1, 3)).toBe(3);
-    expect(await claimedBy('all')).toEqual(['a0', 'x0', 'x1']);
-    expect(await comeTo()).toBe('x1');
-    expect(await walkOn(db.app, 5, 100)).toBe(4);
-    expect(await claimedBy('all')).toEqual(['a0', 'x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
+    expect(await continueScan(busy, 1, 3)).toBe(3);
+    expect(await assignedBy('all')).toEqual(['a0', 'x0', 'x1']);
+    expect(await cursor()).toBe('x1');
+    expect(await continueScan(db.app, 5, 100)).toBe(4);
+    expect(await assignedBy('all')).toEqual(['a0', 'x0', 'x1', 'x2', 'x3', 'x4', 'x5']);
   });
 
-  test('has come on when its tick is cut short', async () => {
-    let claims = 0;
+  test('keeps its progress when a tick is cut short', async () => {
+    let limit = 0;
     const dying: Sql = {
       query(sql, values) {
-        if (sql.includes('INSERT INTO device_update_status') && ++claims === 3) throw new Error('timed out');
+        if (sql.includes('INSERT INTO device_update_status') && ++limit === 3) throw new Error('timed out');
         return db.app.query(sql, values);
       },
     };
-    await expect(walkOn(dying, 5)).rejects.toThrow('timed out');
-    expect(await comeTo()).toBe('x2');
+    await expect(continueScan(dying, 5)).rejects.toThrow('timed out');
+    expect(await cursor()).toBe('x2');
   });
 });
 
-test('a claim to be taken over that is locked for a moment is taken over by the next tick', async (context) => {
+test('the next tick takes over a pending update that was locked', async (context) => {
   if (!db.isConcurrent || db.url === undefined) return context.skip('PGlite has one connection');
   await addDevices(db.app, 3, { version: '2.0.0' });
   const light = await addRollout(db.app, 'light', '3.0.0', AT_ONCE);
@@ -264,24 +270,24 @@ test('a claim to be taken over that is locked for a moment is taken over by the 
     await other.query('BEGIN');
     await other.query(`SELECT FROM device_update_status WHERE device_id = 'd1' FOR UPDATE`);
     await service.tick();
-    expect(await claimedBy('light')).toEqual(['d1']);
+    expect(await assignedBy('light')).toEqual(['d1']);
     await other.query('ROLLBACK');
     await service.tick();
-    expect(await claimedBy('light')).toEqual([]);
+    expect(await assignedBy('light')).toEqual([]);
   } finally {
     await other.end();
   }
 });
 
-test('changes that every running rollout has looked at are forgotten', async () => {
+test('changes that every running rollout has examined are deleted', async () => {
   await addDevices(db.app, 3);
   await addRollout(db.app, 'all', '2.0.0', AT_ONCE);
-  await tickUntilLookedAt();
+  await tickUntilExamined();
   await service.tick();
   expect(await db.app.query('SELECT device_id FROM device_changes')).toEqual([]);
 });
 
-/** What happens to three devices and three rollouts, of which each may be the newest. */
+/** Events of three devices and three rollouts; each rollout may be the newest. */
 type Event =
   | { readonly kind: 'status'; readonly device: number; readonly version: string }
   | { readonly kind: 'result'; readonly device: number; readonly code: number }
@@ -332,19 +338,19 @@ async function happen(event: Event): Promise<void> {
   }
   if (event.kind === 'group') {
     const ids = [`d${event.device}`];
-    await changeGroup(db.app, 'vans', event.is ? { add: ids, remove: [] } : { add: [], remove: ids }, act());
+    await changeGroup(db.app, 'vans', event.is ? { add: ids, remove: [] } : { add: [], remove: ids }, actor());
     return;
   }
   if (event.kind === 'customer') {
-    await setAttributes(db.app, `d${event.device}`, { customer: event.is ? 'x' : null }, act());
+    await setAttributes(db.app, `d${event.device}`, { customer: event.is ? 'x' : null }, actor());
     return;
   }
   const ways = { halt: stopRollout, resume: resumeRollout, abort: abortRollout };
   await ways[event.kind](db.app, because(event.rollout), service.now);
 }
 
-/** What a tick frees itself, by halting a rollout, is claimed by the next. */
-async function tickAsLongAsItHalts(): Promise<void> {
+/** Ticks again while ticks halt rollouts, because the next tick assigns the devices that a halt frees. */
+async function tickWhileRolloutsHalt(): Promise<void> {
   const halted = async () => {
     const [row] = await db.app.query<{ rollouts: number }>(
       'SELECT count(*)::integer AS rollouts FROM rollout_runtime WHERE is_stopped',
@@ -358,30 +364,30 @@ async function tickAsLongAsItHalts(): Promise<void> {
   } while ((await halted()) > before);
 }
 
-/** What a walk from the beginning would claim now, for any rollout that runs. */
-async function leftBehind(): Promise<number> {
+/** Counts the devices that a full scan would assign now, for all running rollouts. */
+async function countMissed(): Promise<number> {
   const rows = await db.app.query<{ id: number; version: string }>(
     `SELECT id, firmware_version AS version FROM rollout_configurations
      WHERE is_active AND paused_at IS NULL AND completed_at IS NULL ORDER BY priority DESC, id DESC`,
   );
   let left = 0;
   for (const { id, version: target } of rows) {
-    const read = await readRollout(db.app, id);
+    const read = await loadRolloutRuntime(db.app, id);
     if (read === undefined || read.stage_hash_cutoff === null) continue;
-    const filter = readTarget(read.target_type, read.target_filter, 100);
+    const filter = parseTarget(read.target_type, read.target_filter, 100);
     if (!filter.ok) throw new Error(filter.reason);
     const older = ['1.0.0', '2.0.0'].filter((current) => current < target);
-    const winners = await readWinners(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
-    const claimer = { rollout: read, target: filter.target, winners };
+    const higherPriority = await loadHigherPriorityRollouts(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
+    const context = { rollout: read, target: filter.target, higherPriority };
     const release = { releaseId: read.release_id ?? 0, version: target, isSteppingStone: false, fromVersions: older };
-    const scope = { kind: 'stretch', after: '', until: null } as const;
-    left += (await claimDevices(db.app, claimer, release, scope, 10, service.now)).claimed;
+    const scope = { kind: 'chunk', after: '', until: null } as const;
+    left += (await assignDevices(db.app, context, release, scope, 10, service.now)).assigned;
   }
   return left;
 }
 
 test(
-  'whatever happens, a tick leaves no device behind that a walk from the beginning would claim, and all counts are right',
+  'after any sequence of events, a tick misses no device that a full scan would assign, and all counts are right',
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(events, { minLength: 3, maxLength: 6 }), async (happenings) => {
@@ -392,9 +398,9 @@ test(
         for (const event of happenings) {
           await happen(event);
           service.later(1);
-          await tickAsLongAsItHalts();
-          expect(await leftBehind()).toBe(0);
-          expect(await ledgerErrors(db.app)).toEqual([]);
+          await tickWhileRolloutsHalt();
+          expect(await countMissed()).toBe(0);
+          expect(await counterErrors(db.app)).toEqual([]);
         }
       }),
       { numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 5) },

@@ -31,14 +31,14 @@ const draft = {
   priority: 0,
 };
 
-/** Ticks until nothing is sent any more; what is sent succeeds. */
+/** Ticks until nothing is sent; every update succeeds. */
 async function playOut(): Promise<void> {
   for (let looks = 0; looks < 8; looks++) await service.succeed(...(await service.tick()));
 }
 const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
 
-describe('a heavier rollout', () => {
-  test('that is over bars no later one from its devices', async () => {
+describe('a higher-priority rollout', () => {
+  test('does not block later rollouts from its devices once it has ended', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10 });
     await playOut();
@@ -48,13 +48,13 @@ describe('a heavier rollout', () => {
     expect(sent()).toEqual(['d0 2.0.0', 'd1 2.0.0', 'd0 3.0.0', 'd1 3.0.0']);
   });
 
-  test('that runs bars others from the devices that it has served', async () => {
+  test('blocks other rollouts from the devices that it has updated while it runs', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10, keep_open: true });
     await playOut();
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
       willBeUpdated: 0,
-      willNot: [{ reason: 'held by rollout "heavy", which goes before this one', devices: 1 }],
+      willNot: [{ reason: 'kept by rollout "heavy", which has a higher priority', devices: 1 }],
     });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
     await playOut();
@@ -62,7 +62,7 @@ describe('a heavier rollout', () => {
   });
 });
 
-describe('what a newer rollout took over', () => {
+describe('devices taken over by a newer rollout', () => {
   beforeEach(async () => {
     await addDevices(db.app, 2);
     service.absent.add('d0');
@@ -73,7 +73,7 @@ describe('what a newer rollout took over', () => {
     await service.tick();
   });
 
-  test('falls back to the older one when the newer is stopped before it sends', async () => {
+  test('return to the older rollout when the newer one is stopped before it sends', async () => {
     await abortRollout(db.app, why(2), service.now);
     await service.tick();
     service.absent.clear();
@@ -82,7 +82,7 @@ describe('what a newer rollout took over', () => {
     expect(sent()).toEqual(['d0 2.0.0', 'd1 2.0.0']);
   });
 
-  test('is taken over again when the newer goes on', async () => {
+  test('are taken over again when the newer rollout resumes', async () => {
     await stopRollout(db.app, why(2), service.now);
     await service.tick();
     await service.tick();
@@ -94,7 +94,7 @@ describe('what a newer rollout took over', () => {
   });
 });
 
-test('a device on which an aborted newer rollout failed is served by the older one', async () => {
+test('the older rollout updates a device on which an aborted newer rollout failed', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
   const newer = await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
@@ -107,10 +107,10 @@ test('a device on which an aborted newer rollout failed is served by the older o
   expect(sent()).toEqual(['d0 3.0.0', 'd0 2.0.0']);
 });
 
-describe('a newer rollout that takes devices back to an older version', () => {
+describe('a newer rollout with a lower version', () => {
   const BACK = { ...AT_ONCE, allow_downgrade: true };
 
-  test('keeps those where they are that the older has not sent to yet', async () => {
+  test('keeps devices on their version if the older rollout has not sent to them yet', async () => {
     await addDevices(db.app, 3, { version: '2.0.0' });
     service.absent.add('d1');
     service.absent.add('d2');
@@ -130,7 +130,7 @@ describe('a newer rollout that takes devices back to an older version', () => {
     ]);
   });
 
-  test('leaves those alone that it is not for', async () => {
+  test('does not affect devices that it does not target', async () => {
     await addDevices(db.app, 2, { version: '2.0.0' });
     await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
     const filter = { target_type: 'specific', target_filter: { device_ids: ['d0'] } };
@@ -139,7 +139,7 @@ describe('a newer rollout that takes devices back to an older version', () => {
     expect(sent()).toEqual(['d1 3.0.0']);
   });
 
-  test('keeps nothing any more once it is aborted', async () => {
+  test('keeps no device once it is aborted', async () => {
     await addDevices(db.app, 1, { version: '2.0.0' });
     await addRollout(db.app, 'forwards', '3.0.0', AT_ONCE);
     const back = await addRollout(db.app, 'back', '2.0.0', BACK);
@@ -152,13 +152,13 @@ describe('a newer rollout that takes devices back to an older version', () => {
   });
 });
 
-test('a device that came with the version of the newer rollout is not taken back by the older one', async () => {
+test('an older rollout does not take back a device that registered with the version of a newer one', async () => {
   await addDevices(db.app, 1, { version: '3.0.0' });
   const older = await addRollout(db.app, 'older', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
   await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
   await service.tick();
   expect(sent()).toEqual([]);
   expect(await explainDevice(db.app, older, 'd0', service.now)).toMatchObject({
-    rule: 'is on 3.0.0, where a rollout that goes before this one wants it',
+    rule: 'is on 3.0.0, which is the target of a higher-priority rollout',
   });
 });

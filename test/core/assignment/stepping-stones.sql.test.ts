@@ -23,19 +23,19 @@ const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${ve
 const overview = async () => (await db.app.query('SELECT state, succeeded, failed FROM rollout_overview'))[0];
 
 describe('a stepping stone', () => {
-  test('is left for the target, also where the filter names the versions to start from', async () => {
+  test('is followed by the target, also if the filter names the original versions', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, target_filter: { versions: ['1.0.0'] } });
     await service.succeed(...(await service.tick()));
     await expireUpdates(db.app, service.now);
-    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({ next: 'it goes on to 3.0.0' });
+    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({ next: 'it continues to 3.0.0' });
     await service.succeed(...(await service.tick()));
     for (let looks = 0; looks < 3; looks++) await service.tick();
     expect(sent()).toEqual(['d0 2.0.0', 'd0 3.0.0']);
     expect(await overview()).toEqual({ state: 'completed', succeeded: 2, failed: 0 });
   });
 
-  test('is no way back, not even where a downgrade is allowed', async () => {
+  test('is never used as a downgrade, even if downgrades are allowed', async () => {
     await addDevices(db.app, 1);
     service.absent.add('d0');
     await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, allow_downgrade: true });
@@ -47,7 +47,7 @@ describe('a stepping stone', () => {
     expect(sent()).toEqual(['d0 3.0.0']);
   });
 
-  test('on which a device fails is the end of its way, and the rollout ends', async () => {
+  test('that fails on a device ends its updates and lets the rollout complete', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, failure_threshold: 1 });
     await service.tick();
@@ -60,7 +60,7 @@ describe('a stepping stone', () => {
     expect(await overview()).toEqual({ state: 'completed', succeeded: 0, failed: 1 });
   });
 
-  test('from which a device falls back is not given again and again', async () => {
+  test('is not assigned repeatedly to a device that rolls back from it', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
     await service.succeed(...(await service.tick()));
@@ -74,7 +74,7 @@ describe('a stepping stone', () => {
   });
 });
 
-test('the stages of a rollout from named versions hold their share of all who began on them', async () => {
+test('the stages of a rollout for named versions keep their share of all devices that started on those versions', async () => {
   await addDevices(db.app, 20);
   const stages = [{ percentage: 50 }, { percentage: 75 }];
   await addRollout(db.app, 'r', '2.0.0', { stages, target_filter: { versions: ['1.0.0'] } });

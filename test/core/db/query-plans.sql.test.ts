@@ -4,7 +4,7 @@ import { runTick } from '../../../core/orchestrator/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 
-/** Enough that a scan of all of them is dearer than looking up some, and that a walk takes more than one tick. */
+/** Enough devices that scanning all costs more than some lookups, and that a scan takes more than one tick. */
 const DEVICES = 30_000;
 
 let db: TestDatabase;
@@ -20,7 +20,10 @@ afterAll(() => db?.close());
 
 const now = new Date('2026-03-02T12:00:00Z');
 
-/** One tick. @returns its statements, each with its plan */
+/**
+ * Runs one tick.
+ * @returns its statements, each with its plan
+ */
 async function tickAndExplain(): Promise<string[]> {
   const plans: string[] = [];
   const watched: Sql = {
@@ -34,29 +37,29 @@ async function tickAndExplain(): Promise<string[]> {
   return plans;
 }
 
-/** Those of one tick that read all devices. */
+/** The statements of one tick that read all devices. */
 const scansOfTick = async () => (await tickAndExplain()).filter((plan) => /Seq Scan on devices/.test(plan));
 
-test('the tick in which a rollout begins counts its members: this finds scans where there are some', async () => {
+test('the tick that starts a rollout counts its targeted devices: this check finds sequential scans where there are some', async () => {
   expect(await scansOfTick()).not.toEqual([]);
 });
 
-test('a tick that goes on with a walk does not read all devices', async () => {
+test('a tick that continues a scan does not read all devices', async () => {
   expect(await scansOfTick()).toEqual([]);
 });
 
-test('nor does one beside a rollout that has its devices taken over', async () => {
+test('a tick of a rollout whose devices are taken over does not read all devices', async () => {
   await addRollout(db.app, 'newer', '3.0.0', { stages: [] });
   await scansOfTick();
   expect(await scansOfTick()).toEqual([]);
 });
 
-test('nor does one that looks at devices which have changed', async () => {
+test('a tick that examines changed devices does not read all devices', async () => {
   await db.owner.query(`UPDATE devices SET metadata = '{"customer":"x"}' WHERE device_id IN ('d1', 'd2', 'd3')`);
   expect(await scansOfTick()).toEqual([]);
 });
 
-test('whether a rollout has an open update is found by an index, also where all its claims were taken over', async () => {
+test('an index finds whether a rollout has an open update, even if all its pending updates were taken over', async () => {
   await db.owner.query('VACUUM ANALYZE device_update_status');
   const asking = (await tickAndExplain()).filter((plan) => plan.includes('AS has_open'));
   expect(asking.length).toBeGreaterThan(1);

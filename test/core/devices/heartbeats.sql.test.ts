@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Sql } from '../../../core/db/index.ts';
-import { judgeUpdates } from '../../../core/updates/index.ts';
+import { evaluateUpdates } from '../../../core/updates/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -33,7 +33,7 @@ const statusesKept = async () => {
 const updateOf = async () => (await db.app.query('SELECT status, completed_at FROM device_update_status'))[0];
 
 describe('heartbeats of a device with an open update', () => {
-  test('are no events while it waits for its retry', async () => {
+  test('are not stored as events while a retry is pending', async () => {
     await addRollout(db.app, 'r', '2.0.0', { stages: [] });
     await service.tick();
     await service.accept('d0');
@@ -46,7 +46,7 @@ describe('heartbeats of a device with an open update', () => {
     expect(await updateOf()).toMatchObject({ status: 'success' });
   });
 
-  test('are no events once the new version is confirmed, however long it has to survive', async () => {
+  test('are not stored as events during probation', async () => {
     await addRollout(db.app, 'r', '2.0.0', { stages: [], probation_minutes: 1_440 });
     await service.tick();
     await service.fetch('d0');
@@ -63,7 +63,7 @@ describe('heartbeats of a device with an open update', () => {
   test.each([
     ['with a result', true],
     ['without a result', false],
-  ])('are not read again each time, and hide no rollback %s', async (_, hasResult) => {
+  ])('are not read again at each evaluation and do not hide a rollback %s', async (_, hasResult) => {
     await addRollout(db.app, 'r', '2.0.0', {
       stages: [],
       attempt_timeout_minutes: 1_440,
@@ -84,7 +84,7 @@ describe('heartbeats of a device with an open update', () => {
         return rows;
       },
     };
-    await judgeUpdates(sql, [1], service.now);
+    await evaluateUpdates(sql, [1], service.now);
     expect(read).toBeLessThan(1_200);
     expect(await updateOf()).toMatchObject({ status: 'success', completed_at: null });
     service.later(1);
@@ -93,7 +93,7 @@ describe('heartbeats of a device with an open update', () => {
   });
 });
 
-test('heartbeats of a thousand devices that say nothing new take at most four statements', async () => {
+test('a thousand redundant heartbeats take at most four statements', async () => {
   await addDevices(db.app, 1_000, { prefix: 'e' });
   let statements = 0;
   const counting = new TestService({
@@ -109,7 +109,7 @@ test('heartbeats of a thousand devices that say nothing new take at most four st
   expect(statements).toBeLessThanOrEqual(4);
 });
 
-test('heartbeats write to no index: none has a column that each of them changes', async () => {
+test('heartbeats do not write to any index, because no index has a column that they change', async () => {
   const changed = ['last_seen', 'uptime_seconds', 'signal_strength_dbm', 'last_status', '\\w+_received_at'];
   const indexes = await db.app.query<{ definition: string }>(
     `SELECT indexdef AS definition FROM pg_indexes WHERE tablename = 'devices'`,

@@ -37,7 +37,7 @@ const updateOf = async (device: string) => {
 };
 
 describe('a device whose identity is revoked', () => {
-  test('is sent nothing more, and its rollout completes without it', async () => {
+  test('receives no command, and its rollout completes without it', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     service.absent.add('d0');
     await service.tick();
@@ -57,7 +57,7 @@ describe('a device whose identity is revoked', () => {
     ).toEqual([{ state: 'completed', devices: 1, failed: 0 }]);
   });
 
-  test('is refused the image that it was downloading, and counts as no failure', async () => {
+  test('cannot continue its download, which does not count as a failure', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     expect(await service.fetch('d0')).toBe('open');
@@ -72,14 +72,14 @@ describe('a device whose identity is revoked', () => {
     expect(pace).toEqual({ in_flight: 1 });
   });
 
-  test('is refused its image even before its update is canceled', async () => {
+  test('cannot fetch its image even before its update is canceled', async () => {
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     await revokeDevice(db.app, { deviceId: 'd0', ...STOLEN }, service.now);
     expect(await service.fetch('d0')).toBe('over');
   });
 
-  test('by SQL alone is revoked as well, with the next look of the orchestrator', async () => {
+  test('by SQL alone is fully revoked by the next tick', async () => {
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     await db.app.query(`UPDATE devices SET revoked_at = now() WHERE device_id = 'd0'`);
@@ -87,7 +87,7 @@ describe('a device whose identity is revoked', () => {
     expect(await updateOf('d0')).toMatchObject({ status: 'canceled' });
   });
 
-  test('is sent nothing that was claimed before and dispatched after', async () => {
+  test('receives no command that was assigned before and dispatched after the revocation', async () => {
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     service.absent.add('d0');
     await service.tick();
@@ -97,7 +97,7 @@ describe('a device whose identity is revoked', () => {
     expect(service.sent.map(({ deviceId }) => deviceId)).toEqual(['d1']);
   });
 
-  test('is left out of stages, so that a share is one of the others', async () => {
+  test('is left out of stages, so that a share refers to the other devices', async () => {
     await addDevices(db.app, 8, { prefix: 'e' });
     for (const device of ['e0', 'e1', 'e2', 'e3', 'e4']) await revoke(device);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [{ percentage: 40, soak_minutes: 60 }] });
@@ -107,7 +107,7 @@ describe('a device whose identity is revoked', () => {
     ]);
   });
 
-  test('is named in a preview and in an explanation, with the reason', async () => {
+  test('appears in previews and explanations with the reason', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await revoke('d0');
     expect(await explainDevice(db.app, id, 'd0', service.now)).toEqual({
@@ -126,14 +126,14 @@ describe('a device whose identity is revoked', () => {
       priority: 0,
     };
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
-      members: 2,
-      participants: 1,
+      matching: 2,
+      targeted: 1,
       willBeUpdated: 1,
       willNot: [{ reason: 'its identity was revoked', devices: 1 }],
     });
   });
 
-  test('has who revoked it and why in its story, once, and can be reinstated', async () => {
+  test('has one timeline entry with the operator and the reason, and can be reinstated', async () => {
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     expect([await revoke('d0'), await revoke('d0'), await revoke('nobody')]).toEqual([true, false, false]);
     await service.tick();
@@ -149,7 +149,7 @@ describe('a device whose identity is revoked', () => {
     ]);
   });
 
-  test('may no longer ask for an identity by provisioning claim', async () => {
+  test('can no longer request an identity with a provisioning claim', async () => {
     await db.app.query(
       `INSERT INTO allowed_devices (device_id, allowed_at, allowed_by) VALUES ('d0', now(), 'ann'), ('d1', now(), 'ann')`,
     );

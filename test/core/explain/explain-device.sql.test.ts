@@ -23,7 +23,7 @@ beforeEach(async () => {
 const AT_ONCE = { stages: [] };
 const explain = (rollout: number, device = 'd0') => explainDevice(db.app, rollout, device, service.now);
 
-test('a release that is missing since its upload was rejected is explained by the verdict', async () => {
+test('explains a missing release by the rejection of its upload', async () => {
   await addDevices(db.app, 1);
   const id = await addRollout(db.app, 'r', '3.0.0', {});
   const missing = 'no release 3.0.0 is registered for esp32-s3';
@@ -39,24 +39,30 @@ test('a release that is missing since its upload was rejected is explained by th
   });
   const because = `${missing}; its upload was rejected: TRUNCATED, the file ends in segment 2`;
   expect(await describeState(db.app, id, service.now)).toBe(`waiting: ${because}`);
-  expect(await explain(id)).toMatchObject({ rule: because, next: 'it goes on when the release is registered' });
+  expect(await explain(id)).toMatchObject({ rule: because, next: 'it continues when the release is registered' });
 });
 
-describe('why a device is not on the version', () => {
+describe('explains why a device is not on the version:', () => {
   const barred: [string, object, object, string, string][] = [
-    ['another model', { model: 'esp32-c3' }, {}, 'is not of the model esp32-s3', 'not for it'],
-    ['not listed', {}, { target_filter: { device_ids: ['x'] } }, 'is not among the devices', 'not for it'],
-    ['in no group', {}, { target_filter: { groups: ['beta'] } }, 'is in none of the groups', 'not for it'],
+    ['another model', { model: 'esp32-c3' }, {}, 'is not of the model esp32-s3', 'does not target it'],
+    ['not listed', {}, { target_filter: { device_ids: ['x'] } }, 'is not one of the devices', 'does not target it'],
+    ['in no group', {}, { target_filter: { groups: ['beta'] } }, 'is in none of the groups', 'does not target it'],
     [
-      'on a version that the filter leaves out',
+      'on a version that is not in the filter',
       {},
       { target_filter: { versions: ['1.1.0'] } },
-      'is on 1.0.0, which target_filter.versions does not name',
-      'not for it',
+      'is on 1.0.0, which is not in target_filter.versions',
+      'does not target it',
     ],
-    ['without the metadata', {}, { target_filter: { metadata: { site: 'x' } } }, 'has not the metadata', 'not for it'],
+    [
+      'without the attributes',
+      {},
+      { target_filter: { metadata: { site: 'x' } } },
+      'does not have the attributes',
+      'does not target it',
+    ],
     ['newer', { version: '2.1.0' }, {}, 'is on 2.1.0, which is newer than 2.0.0', 'downgrade'],
-    ['on target', { version: 'v2.0.0' }, {}, 'runs v2.0.0 already', 'done'],
+    ['on target', { version: 'v2.0.0' }, {}, 'already runs v2.0.0', 'done'],
     [
       'below the minimum',
       { version: '0.9.0' },
@@ -64,7 +70,7 @@ describe('why a device is not on the version', () => {
       'is on 0.9.0; 2.0.0 needs at least 1.0.0',
       'until such a release is registered',
     ],
-    ['unknown', { version: 'unknown' }, {}, 'has not said which version it runs', 'until it does'],
+    ['unknown', { version: 'unknown' }, {}, 'has not reported its version', 'until it reports one'],
     [
       'not started',
       {},
@@ -73,7 +79,7 @@ describe('why a device is not on the version', () => {
       'it starts at 2026-04-01T00:00:00.000Z',
     ],
     ['draft', {}, { is_active: false }, 'the rollout is not active', 'until it is'],
-    ['not looked at yet', {}, {}, 'may be updated', 'claimed when the orchestrator looks next'],
+    ['not examined yet', {}, {}, 'may be updated', 'assigned by the next tick'],
   ];
   test.each(barred)('%s', async (_, device, columns, rule, next) => {
     await addDevices(db.app, 1, device);
@@ -84,7 +90,7 @@ describe('why a device is not on the version', () => {
     });
   });
 
-  test('in a later stage, and what the stage waits for', async () => {
+  test('in a later stage, with what the stage waits for', async () => {
     await addDevices(db.app, 10);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [{ count: 1 }] });
     const [first] = await service.tick();
@@ -100,31 +106,31 @@ describe('why a device is not on the version', () => {
     const id = await addRollout(db.app, 'r', '2.0.0');
     const [first] = await service.tick();
     expect((await explain(id, first === 'd0' ? 'd1' : 'd0'))?.next).toBe(
-      'it waits for its turn: the slow start has let 1 device begin, and is waiting for 1 of 1 devices of this window to end',
+      'it waits for its turn: the slow start has let 1 device start, and is waiting for 1 of 1 devices of this wave to finish',
     );
   });
 
-  test('out of reach, halted, held by another rollout', async () => {
+  test('out of reach, halted, updated by another rollout', async () => {
     await addDevices(db.app, 2);
     service.absent.add('d0');
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
-    expect((await explain(id))?.rule).toBe('is owed 2.0.0, and is not connected');
+    expect((await explain(id))?.rule).toBe('has a pending update to 2.0.0, and is not connected');
     const other = await addRollout(db.app, 'light', '2.0.0', { ...AT_ONCE, priority: -1 });
-    expect((await explain(other, 'd0'))?.rule).toBe('was served by rollout "r", which goes before this one');
+    expect((await explain(other, 'd0'))?.rule).toBe('was updated by rollout "r", which has a higher priority');
     await stopRollout(db.app, { rolloutId: id, reason: 'no good', by: 'me' }, service.now);
     await service.tick();
     expect((await explain(id))?.rule).toContain('the rollout was stopped before the device fetched its image');
   });
 
-  test('aborted: nothing can come after it, be the device in a later stage or canceled', async () => {
+  test('aborted, whether the device is in a later stage or canceled', async () => {
     await addDevices(db.app, 3);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [{ count: 1 }] });
     const [first = ''] = await service.tick();
     await abortRollout(db.app, { rolloutId: id, reason: 'the wrong build', by: 'me' }, service.now);
     await service.tick();
     const other = first === 'd0' ? 'd1' : 'd0';
-    const next = 'nothing: an aborted rollout does not go on';
+    const next = 'nothing: an aborted rollout does not continue';
     expect(await explain(id, other)).toEqual({
       rule: 'the rollout was aborted: the wrong build',
       since: service.now,
@@ -141,7 +147,7 @@ describe('why a device is not on the version', () => {
     await service.fetch('d0');
     expect((await explain(id))?.rule).toBe('is downloading 2.0.0 (attempt 1 of 3)');
     await service.result('d0', 0);
-    expect((await explain(id))?.rule).toBe('has written 2.0.0 and must show that it boots');
+    expect((await explain(id))?.rule).toBe('has installed 2.0.0 and must show that it boots');
     service.later(1);
     await service.status('d0', '1.0.0');
     expect(await explain(id)).toEqual({
@@ -151,7 +157,7 @@ describe('why a device is not on the version', () => {
     });
   });
 
-  test('which rollout: the one that updates the device, else the newest that means it', async () => {
+  test('chooses the rollout that is updating the device, otherwise the newest that targets it', async () => {
     await addDevices(db.app, 2);
     const first = await addRollout(db.app, 'first', '2.0.0', AT_ONCE);
     const which = async (version: string | null = null) =>
@@ -169,7 +175,7 @@ describe('why a device is not on the version', () => {
     expect(others).toBeGreaterThan(first);
   });
 
-  test('no such device, no such rollout', async () => {
+  test('returns nothing for an unknown device or rollout', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0');
     expect(await explain(id)).toBeUndefined();
     expect(await explain(99)).toBeUndefined();
@@ -188,7 +194,7 @@ describe('a preview', () => {
     priority: 0,
   };
 
-  test('counts who will be updated, and why the others will not', async () => {
+  test('counts the devices that will be updated and the others by reason', async () => {
     await addDevices(db.app, 30);
     await addDevices(db.app, 9, { prefix: 'old', version: '0.9.0' });
     await addDevices(db.app, 5, { prefix: 'new', version: '2.1.0' });
@@ -198,8 +204,8 @@ describe('a preview', () => {
     const fits = (length: number) => (length > 20 ? 'the command would not fit its packet' : undefined);
     const preview = await previewRollout(db.app, { ...draft, rollout_percentage: 50 }, fits);
     expect(preview).toEqual({
-      members: 51,
-      participants: 26,
+      matching: 51,
+      targeted: 26,
       willBeUpdated: 30,
       viaSteppingStone: 0,
       heldByOthers: [],
@@ -212,7 +218,7 @@ describe('a preview', () => {
     });
   });
 
-  test('says whom another rollout has claimed: who is owed is taken over, who is under way is waited for', async () => {
+  test('counts devices assigned to another rollout: pending ones are taken over, others are waited for', async () => {
     await addDevices(db.app, 3);
     service.absent.add('d0');
     await addRollout(db.app, 'first', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
@@ -222,11 +228,11 @@ describe('a preview', () => {
     expect(preview.willBeUpdated).toBe(3);
     expect(preview.heldByOthers).toEqual([
       { rollout: 'first', status: 'under way', devices: 2 },
-      { rollout: 'first', status: 'owed', devices: 1 },
+      { rollout: 'first', status: 'pending', devices: 1 },
     ]);
   });
 
-  test('counts those that go by way of another release', async () => {
+  test('counts devices that are updated through a stepping stone', async () => {
     await addRelease(db.app, '1.0.0');
     await addDevices(db.app, 3, { version: '0.9.0' });
     expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
@@ -235,14 +241,14 @@ describe('a preview', () => {
     });
   });
 
-  test('of a release that is not there says so', async () => {
+  test('states that the release is missing', async () => {
     await addDevices(db.app, 1);
     expect((await previewRollout(db.app, { ...draft, firmware_version: '4.0.0' }, () => undefined)).willNot).toEqual([
       { reason: 'release 4.0.0 is not registered for esp32-s3', devices: 1 },
     ]);
   });
 
-  test('agrees with what is claimed', async () => {
+  test('agrees with the assignment', async () => {
     await addDevices(db.app, 7);
     await addDevices(db.app, 2, { prefix: 'new', version: '2.1.0' });
     const { willBeUpdated } = await previewRollout(db.app, draft, () => undefined);

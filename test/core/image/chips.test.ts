@@ -11,10 +11,10 @@ test.each([
   ['esp8266-wired-sensors', 'ESP8266'],
   ['lilygo-t-display-s3', undefined],
   ['esp32s9', undefined],
-])('the chip of a model called %s is %s', (model, chip) => {
+])('the chip of a model named %s is %s', (model, chip) => {
   expect(chipOfModelName(model)).toBe(chip);
 });
 
-test('a model named like a chip has that chip', () => {
+test('a model named after a chip has that chip', () => {
   for (const name of CHIP_NAMES) expect(chipOfModelName(name.toLowerCase())).toBe(name);
 });

@@ -23,7 +23,7 @@ const flip =
 const arduino = buildImage({ chip: 'ESP8266', codeBytes: 8_008 });
 const rtos = buildImage({ chip: 'ESP8266', codeBytes: 8_000, esp8266: 'rtos' });
 
-/** As Arduino cores before 2.5 made it: code where the length and the CRC are now. */
+/** An image as made by Arduino cores before 2.5, with code in place of the length and the CRC. */
 const oldArduino = changed(arduino, (copy) => {
   const last = copy.length - 1;
   copy.fill(0, 0x1010, 0x1018);
@@ -32,7 +32,7 @@ const oldArduino = changed(arduino, (copy) => {
 });
 
 describe('an Arduino file for the ESP8266', () => {
-  test('is its second image, which its length and CRC protect', async () => {
+  test('is parsed as its second image, protected by length and CRC', async () => {
     const { verdict, image, warnings } = await inspect(arduino);
     expect({ verdict, warnings }).toEqual({ verdict: 'ACCEPT', warnings: [] });
     expect(image).toMatchObject({
@@ -45,13 +45,13 @@ describe('an Arduino file for the ESP8266', () => {
     });
   });
 
-  test('of an older core, without them, is accepted with a warning', async () => {
+  test('of an older core, without length and CRC, is accepted with a warning', async () => {
     const { verdict, warnings } = await inspect(oldArduino);
     expect([verdict, warnings.map(({ code }) => code)]).toEqual(['ACCEPT', ['NO_APPENDED_HASH']]);
   });
 
   test('may have segments of any length', async () => {
-    // The last three bytes of the segment become padding before the checksum, which stays where it is.
+    // The last three bytes of the segment become padding before the checksum, which stays in its place.
     const shorter = changed(oldArduino, (copy) => {
       const length = copy.readUInt32LE(0x100c) - 3;
       const end = 0x1010 + length;
@@ -63,15 +63,20 @@ describe('an Arduino file for the ESP8266', () => {
   });
 
   test.each([
-    ['damage in the boot loader', changed(arduino, flip(100)), 'CHECKSUM_MISMATCH', 'checksum at 0x50f'],
+    ['damage in the bootloader', changed(arduino, flip(100)), 'CHECKSUM_MISMATCH', 'checksum at 0x50f'],
     ['damage in the application', changed(arduino, flip(0x1100)), 'CHECKSUM_MISMATCH', 'checksum at'],
-    ['damage that the checksum does not see', changed(arduino, flip(0x1100, 0x1200)), 'CHECKSUM_MISMATCH', 'with CRC'],
+    [
+      'damage that the checksum does not detect',
+      changed(arduino, flip(0x1100, 0x1200)),
+      'CHECKSUM_MISMATCH',
+      'with CRC',
+    ],
     ['damage in the length', changed(arduino, flip(0x1010)), 'CHECKSUM_MISMATCH', 'the file states'],
     ['damage in the CRC', changed(arduino, flip(0x1015)), 'CHECKSUM_MISMATCH', 'with CRC'],
     ['an end in the application', arduino.subarray(0, 0x1500), 'TRUNCATED_SEGMENT', 'cut short'],
     ['an end in the second header', arduino.subarray(0, 0x1004), 'TRUNCATED_HEADER', '4 of the 8 bytes'],
     ['an end before the checksum', arduino.subarray(0, -1), 'TRUNCATED_CHECKSUM', 'cut short'],
-    ['only the boot loader', arduino.subarray(0, 0x1000), 'NO_FLASH_SEGMENTS', 'boot loader'],
+    ['only the bootloader', arduino.subarray(0, 0x1000), 'NO_FLASH_SEGMENTS', 'bootloader'],
     ['bytes after it', Buffer.concat([arduino, Buffer.from('more')]), 'TRAILING_DATA', '4 unexplained bytes'],
   ])('with %s is refused', async (_, bytes, verdict, hint) => {
     const refused = await inspect(bytes);
@@ -91,13 +96,13 @@ describe('a file of the ESP8266 RTOS SDK', () => {
     expect(image?.appendedSha256?.stored).toBe(createHash('sha256').update(rtos.subarray(0, -32)).digest('hex'));
   });
 
-  test('without it is accepted with a warning', async () => {
+  test('without the SHA-256 is accepted with a warning', async () => {
     const { verdict, warnings } = await inspect(rtos.subarray(0, -32));
     expect([verdict, warnings.map(({ code }) => code)]).toEqual(['ACCEPT', ['NO_APPENDED_HASH']]);
   });
 
   test.each([
-    ['a damaged header, which only the hash sees', changed(rtos, flip(4)), 'HASH_MISMATCH'],
+    ['a damaged header that only the hash detects', changed(rtos, flip(4)), 'HASH_MISMATCH'],
     ['a damaged hash', changed(rtos, flip(rtos.length - 1)), 'HASH_MISMATCH'],
     ['damaged code', changed(rtos, flip(500)), 'CHECKSUM_MISMATCH'],
     ['17 segments', changed(rtos, (copy) => copy.writeUInt8(17, 1)), 'BAD_SEGMENT_COUNT'],
@@ -107,7 +112,7 @@ describe('a file of the ESP8266 RTOS SDK', () => {
     expect(await verdictOf(bytes)).toBe(verdict);
   });
 
-  test('in a whole flash image is found there', async () => {
+  test('is recognized inside a full flash image', async () => {
     const bootloader = arduino.subarray(0, 0x510);
     const flash = Buffer.alloc(0x10000, 0xff);
     bootloader.copy(flash);
@@ -117,7 +122,7 @@ describe('a file of the ESP8266 RTOS SDK', () => {
   });
 });
 
-test('an ESP8266 file that was cut anywhere is never accepted, but for where a bare image ends', async () => {
+test('a truncated ESP8266 file is never accepted, except where a bare image ends', async () => {
   for (const file of [arduino, rtos]) {
     for (let length = 0; length < file.length; length += 7) {
       if (file === rtos && length === rtos.length - 32) continue;

@@ -22,7 +22,7 @@ const rehashed = (bytes: Buffer): Buffer => {
   return Buffer.concat([body, createHash('sha256').update(body).digest()]);
 };
 
-/** Replaces bytes of the first segment and sets the checksum and the hash right. */
+/** Replaces bytes of the first segment and corrects the checksum and the hash. */
 function withBytes(image: Buffer, at: number, replacement: Buffer): Buffer {
   const copy = Buffer.from(image);
   const checksumAt = copy.length - 33;
@@ -36,7 +36,7 @@ function withBytes(image: Buffer, at: number, replacement: Buffer): Buffer {
 const image = buildImage({ chip: 'ESP32-S3', version: '1.2.3', project: 'van', codeBytes: 20_000 });
 const signer = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
 
-/** Both segments moved to RAM: addresses are in no check value but the hash. */
+/** Moves both segments to RAM; the only check value that contains addresses is the hash. */
 function inRam(source: Buffer): Buffer {
   const copy = Buffer.from(source);
   copy.writeUInt32LE(0x3fc88000, 24);
@@ -68,7 +68,7 @@ function uf2(family: number): Buffer {
   return bytes;
 }
 
-describe('what people upload by mistake', () => {
+describe('files that people upload by mistake', () => {
   const nvs = Buffer.alloc(0x3000, 0xff);
   nvs.writeUInt32LE(0xfffffffe, 0);
   nvs.writeUInt8(0xfe, 8);
@@ -91,27 +91,27 @@ describe('what people upload by mistake', () => {
     ['a long run of FF and then something', Buffer.concat([Buffer.alloc(90_000, 0xff), image]), 'NOT_ESP_IMAGE', 'run'],
     ['encrypted bytes', Buffer.concat([Buffer.from([1]), randomBytes(8_000)]), 'NOT_ESP_IMAGE', 'encrypted'],
     ['a data image', Buffer.alloc(8192, 'ab'), 'NOT_ESP_IMAGE', 'file system'],
-    ['a boot loader', withBytes(inRam(image), 32, bootloaderDescription), 'BOOTLOADER_IMAGE', 'idf v5.5.1'],
-    ['a boot loader that says nothing of itself', inRam(image), 'NO_FLASH_SEGMENTS', 'boot loader or RAM-only'],
+    ['a bootloader', withBytes(inRam(image), 32, bootloaderDescription), 'BOOTLOADER_IMAGE', 'idf v5.5.1'],
+    ['a bootloader without a description', inRam(image), 'NO_FLASH_SEGMENTS', 'bootloader or RAM-only'],
   ];
-  test.each(cases)('%s is named', async (_, bytes, verdict, hint) => {
+  test.each(cases)('%s is named in the message', async (_, bytes, verdict, hint) => {
     const refused = await inspect(bytes);
     expect(refused.verdict).toBe(verdict);
     expect(refused.message).toContain(hint);
   });
 });
 
-describe('a whole flash image', () => {
+describe('a full flash image', () => {
   const app = buildImage({ chip: 'ESP32-S3', version: '2.0.0', project: 'inside' });
   const flash = (first: Buffer) => Buffer.concat([first, Buffer.alloc(0x20000 - first.length, 0xff), app]);
 
-  test('is found by an application of the same chip, where no partition table is', async () => {
+  test('is recognized by an application for the same chip if it has no partition table', async () => {
     const { verdict, message } = await inspect(flash(image));
     expect(verdict).toBe('MERGED_FLASH_IMAGE');
     expect(message).toContain('at 0x20000 (inside 2.0.0)');
   });
 
-  test('is found though the first image holds something that looks like a partition table', async () => {
+  test('is recognized although the first image contains something like a partition table', async () => {
     const decoy = withBytes(image, 0x1000, partitionEntry());
     expect((await inspect(decoy)).verdict).toBe('ACCEPT');
     const bytes = flash(decoy);
@@ -119,7 +119,7 @@ describe('a whole flash image', () => {
     expect((await inspect(bytes)).message).toContain('partition table at 0xc000');
   });
 
-  test('is told by what was read of it', async () => {
+  test('is described by the parts that were found', async () => {
     const bytes = flash(image);
     const { sha256, image: parsed } = await inspect(bytes);
     expect(sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
@@ -128,7 +128,7 @@ describe('a whole flash image', () => {
 });
 
 describe('an application', () => {
-  test('tells the facts of its header, segments and check values', async () => {
+  test('is parsed with its header, segments and check values', async () => {
     const { image: parsed } = await inspect(image);
     expect(parsed).toMatchObject({
       chip: 'ESP32-S3',
@@ -146,7 +146,7 @@ describe('an application', () => {
     expect(parsed?.segments.map(({ flashMapped }) => flashMapped)).toEqual([true, true]);
   });
 
-  test('has its texts cut at the first NUL and cleaned of what is not printable', async () => {
+  test('has its texts cut at the first NUL, without characters that are not printable', async () => {
     const version = Buffer.from('1.0\u0007\u001b[31m\0hidden'.padEnd(32, '\xff'), 'latin1');
     const project = Buffer.alloc(32, 'x');
     const { image: parsed } = await inspect(withBytes(withBytes(image, 48, version), 80, project));
@@ -162,14 +162,14 @@ describe('an application', () => {
     expect([verdict, warnings.map(({ code }) => code)]).toEqual(['ACCEPT', [warning]]);
   });
 
-  test('without a description is refused whatever is allowed, where boot loaders need one', async () => {
+  test('without a description is always refused if the bootloader needs one', async () => {
     const bytes = buildImage({ chip: 'ESP32-C6', descriptor: false });
     const { verdict, message } = await inspect(bytes, { allowWithoutDescriptor: true });
     expect(verdict).toBe('NO_APP_DESCRIPTOR');
-    expect(message).toContain('boot loaders of the ESP32-C6 refuse');
+    expect(message).toContain('bootloaders of the ESP32-C6 refuse');
   });
 
-  test('is held to the MMU page that it states, else to the smallest of its chip', async () => {
+  test('is checked against the MMU page that it states, or else the smallest of its chip', async () => {
     const c6 = buildImage({ chip: 'ESP32-C6' });
     const shifted = Buffer.from(c6);
     shifted.writeUInt32LE(shifted.readUInt32LE(24) + 8 * 1024, 24);
@@ -180,7 +180,7 @@ describe('an application', () => {
     expect((await inspect(absurd)).verdict).toBe('ACCEPT');
   });
 
-  test('has a secure boot v1 signature only for the first ESP32', async () => {
+  test('can have a secure boot v1 signature only for the original ESP32', async () => {
     expect(await inspect(buildImage({ chip: 'ESP32', secureBootV1: true }))).toMatchObject({
       verdict: 'ACCEPT',
       image: { signature: 'secure-boot-v1', signatureBlocks: [] },
@@ -190,7 +190,7 @@ describe('an application', () => {
 });
 
 describe('the stream', () => {
-  test('may be cut into any chunks, empty ones too', async () => {
+  test('may be split into any chunks, including empty ones', async () => {
     const samples = [
       image,
       buildImage({ signWith: [signer], codeBytes: 90_000 }),
@@ -209,7 +209,7 @@ describe('the stream', () => {
     }
   });
 
-  test('that holds less or more than was announced gives no other verdict, and is left', async () => {
+  test('with fewer or more bytes than announced gives only that verdict and is not read further', async () => {
     expect(await inspect(image, { sizeBytes: image.length + 1 })).toMatchObject({
       verdict: 'SIZE_MISMATCH',
       sha256: null,
@@ -226,10 +226,10 @@ describe('the stream', () => {
     }
     const { verdict, message } = await inspectImage(endless(), { sizeBytes: image.length });
     expect([verdict, left]).toEqual(['SIZE_MISMATCH', true]);
-    expect(message).toContain(`${image.length} bytes were announced, more came`);
+    expect(message).toContain(`${image.length} bytes were announced, more were received`);
   });
 
-  test('that breaks is an error and no verdict', async () => {
+  test('that fails causes an error and no verdict', async () => {
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield image.subarray(0, 100);
       throw new Error('connection reset');
@@ -238,7 +238,7 @@ describe('the stream', () => {
   });
 });
 
-test('a mutated image of any kind ends with a verdict', async () => {
+test('a mutated image of any kind gets a verdict', async () => {
   const seeds = [
     image,
     buildImage({ signWith: [signer], codeBytes: 600 }),
@@ -273,6 +273,6 @@ test.each([
   ['esp32-h2o-sensor', undefined],
   ['myesp32', undefined],
   ['', undefined],
-])('a model called "%s" states the chip %s', (model, chip) => {
+])('a model named "%s" states the chip %s', (model, chip) => {
   expect(chipOfModelName(model)).toBe(chip);
 });

@@ -6,8 +6,8 @@ import { ESP8266 } from '../../../core/image/chips.ts';
 import { type InspectOptions, inspectImage, type ParsedImage } from '../../../core/image/inspect-image.ts';
 
 /**
- * Images that others published. The folder holds a manifest.json, an array of the below, and the files that it names.
- * Files of it that are absent are reported as skipped.
+ * Images published by others. The folder contains a manifest.json, an array of the type below, and the files that it
+ * names. Missing files are reported as skipped.
  */
 const folder = process.env.PAKU_OTA_FIRMWARE_SAMPLES ?? '';
 
@@ -24,7 +24,7 @@ interface Sample {
   readonly expect: { readonly verdict: string; readonly detail: string };
   readonly parsed?: {
     readonly header?: Record<string, string | number>;
-    /** Of an ESP8266, which has no more of a header. */
+    /** The only header fields of an ESP8266. */
     readonly count?: number;
     readonly entry_addr?: string;
     readonly segments?: readonly { load_addr: string; data_len: number; data_offset: number; flash_mapped?: boolean }[];
@@ -45,7 +45,7 @@ const inspectFile = ({ file, size }: Sample, options: Partial<InspectOptions> = 
 
 const hex = (value: number, digits = 8) => `0x${value.toString(16).padStart(digits, '0')}`;
 
-/** The parser's result in the words of the manifest. */
+/** The parser's result with the field names of the manifest. */
 function inManifestWords(image: ParsedImage) {
   const { header, descriptor, bootloader, appendedSha256, checksum } = image;
   return {
@@ -103,7 +103,7 @@ function inManifestWords(image: ParsedImage) {
   };
 }
 
-/** The manifest counts the hash that the RTOS SDK appends to an ESP8266 image as bytes after it. */
+/** The manifest counts the hash that the RTOS SDK appends to an ESP8266 image as trailing bytes. */
 const inManifestWordsOfEsp8266 = (image: ParsedImage, size: number) => ({
   count: image.segments.length,
   entry_addr: hex(image.entryAddress),
@@ -117,8 +117,8 @@ const inManifestWordsOfEsp8266 = (image: ParsedImage, size: number) => ({
   trailing_bytes: size - image.checksum.offset - 1,
 });
 
-describe.skipIf(folder === '')('images that others published (PAKU_OTA_FIRMWARE_SAMPLES)', () => {
-  test('the manifest names some', () => {
+describe.skipIf(folder === '')('published images (PAKU_OTA_FIRMWARE_SAMPLES)', () => {
+  test('the manifest lists at least one image', () => {
     expect(samples.length).toBeGreaterThan(0);
   });
 
@@ -145,7 +145,7 @@ describe.skipIf(folder === '')('images that others published (PAKU_OTA_FIRMWARE_
 
   for (const sample of samples.filter(({ expect: { verdict } }) => verdict === 'ESP8266_V1')) {
     test.skipIf(!existsSync(join(folder, sample.file)))(
-      `${sample.file} is read whole for a model that has an ${ESP8266}`,
+      `${sample.file} is read completely for a model that has an ${ESP8266}`,
       async () => {
         const { verdict, image } = await inspectFile(sample, { acceptEsp8266: true });
         expect(verdict).toBe(sample.file.includes('boot') ? 'NO_FLASH_SEGMENTS' : 'ACCEPT');

@@ -17,7 +17,7 @@ const verdictOf = async (bytes: Buffer, options?: Partial<InspectOptions>) => (a
 
 const image = buildImage({ chip: 'ESP32-S3', version: '1.2.3', project: 'van', codeBytes: 20_000 });
 
-/** The image with some bytes replaced, and its appended hash made right again unless told otherwise. */
+/** The image with some bytes replaced and its appended hash corrected unless `rehash` is false. */
 function changed(change: (bytes: Buffer) => void, rehash = true): Buffer {
   const bytes = Buffer.from(image);
   change(bytes);
@@ -36,7 +36,7 @@ describe('an application image', () => {
     expect(sha256).toBe(createHash('sha256').update(buildImage({ chip })).digest('hex'));
   });
 
-  test('tells what its description says', async () => {
+  test('is parsed with its description', async () => {
     const { image: parsed } = await inspect(image);
     expect(parsed?.descriptor).toMatchObject({
       version: '1.2.3',
@@ -51,14 +51,14 @@ describe('an application image', () => {
     expect([verdict, warnings.map(({ code }) => code)]).toEqual(['ACCEPT', ['NO_APPENDED_HASH']]);
   });
 
-  test('may be followed by padding, and by nothing else unexplained', async () => {
+  test('may be followed by padding, but not by other bytes', async () => {
     expect(await verdictOf(Buffer.concat([image, Buffer.alloc(5_000, 0xff)]))).toBe('ACCEPT');
     expect(await verdictOf(Buffer.concat([image, Buffer.alloc(5_000)]))).toBe('ACCEPT');
     expect(await verdictOf(Buffer.concat([image, Buffer.from('something')]))).toBe('TRAILING_DATA');
     expect(await verdictOf(Buffer.concat([image, Buffer.alloc(100, 0xff), Buffer.from([1])]))).toBe('TRAILING_DATA');
   });
 
-  test('for an ESP8266 is accepted only for a model that has one', async () => {
+  test('for an ESP8266 is accepted only if the model has one', async () => {
     const esp8266 = buildImage({ chip: 'ESP8266' });
     expect(await verdictOf(esp8266)).toBe('ESP8266_V1');
     expect(await inspect(esp8266, { acceptEsp8266: true })).toMatchObject({
@@ -69,7 +69,7 @@ describe('an application image', () => {
   });
 });
 
-describe('what is wrong is named', () => {
+describe('gives the right verdict for', () => {
   const cases: [string, Buffer, string][] = [
     ['a flipped byte of code', changed((b) => b.writeUInt8((b[1_000] ?? 0) ^ 1, 1_000)), 'CHECKSUM_MISMATCH'],
     [
@@ -122,11 +122,11 @@ describe('what is wrong is named', () => {
     expect((await inspectImage(untouched(), { sizeBytes: 17 * 1024 * 1024 })).verdict).toBe('TOO_LARGE');
   });
 
-  test('an image without a description is accepted where the model allows it', async () => {
+  test('an image without a description, which the model may allow', async () => {
     expect(await verdictOf(buildImage({ descriptor: false }), { allowWithoutDescriptor: true })).toBe('ACCEPT');
   });
 
-  test('a whole flash image, and the application inside it', async () => {
+  test('a full flash image, naming the application inside it', async () => {
     const table = Buffer.alloc(32);
     table.set([0xaa, 0x50, 0, 0x10]);
     table.writeUInt32LE(0x10000, 4);
@@ -141,19 +141,19 @@ describe('what is wrong is named', () => {
     const classic = Buffer.alloc(0x10000, 0xff);
     buildImage({ chip: 'ESP32', codeBytes: 4_000 }).copy(classic, 0x1000);
     table.copy(classic, 0x8000);
-    expect((await inspect(Buffer.concat([classic, image]))).message).toContain('boot loader at 0x1000');
+    expect((await inspect(Buffer.concat([classic, image]))).message).toContain('bootloader at 0x1000');
   });
 });
 
-describe('whatever the bytes are', () => {
+describe('for any bytes', () => {
   const small = buildImage({ codeBytes: 600 });
 
-  test('how they are cut into chunks changes nothing', async () => {
+  test('the chunks do not affect the result', async () => {
     const whole = await inspect(image);
     for (const size of [1, 7, 31, 4_096, 100_000]) expect(await inspect(image, {}, size)).toEqual(whole);
   });
 
-  test('a file that was cut at any length is never accepted', async () => {
+  test('a file truncated at any length is never accepted', async () => {
     for (let length = 0; length < small.length; length++)
       expect(await verdictOf(small.subarray(0, length))).not.toBe('ACCEPT');
   });
@@ -189,9 +189,10 @@ describe('whatever the bytes are', () => {
     );
   });
 
-  test('what is held does not grow with the file', async () => {
+  test('memory use does not grow with the file', async () => {
     const large = buildImage({ codeBytes: 12 * 1024 * 1024 });
-    // One buffer for all chunks: whatever was kept by reference would be overwritten, and the verdict wrong.
+    // All chunks share one buffer: a parser that kept a reference would read overwritten bytes and give a wrong
+    // verdict.
     const window = Buffer.alloc(64 * 1024);
     async function* reused(): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < large.length; at += window.length) {

@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { detachedSignature } from '../../../core/image/detached-signature.ts';
 import { inspectImage } from '../../../core/image/inspect-image.ts';
-import { readPublicKey } from '../../../core/image/public-keys.ts';
+import { parsePublicKey } from '../../../core/image/public-keys.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { signImage } from '../../../fleet/sign-image.ts';
 
@@ -24,7 +24,7 @@ async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** The two numbers of an ECDSA signature in DER, each in as many bytes as the curve has, little-endian. */
+/** The two numbers of an ECDSA signature in DER, each with the bytes of the curve, little-endian. */
 function numbersOf(der: Buffer, bytes: number): Buffer {
   const first = der.subarray(4, 4 + der.readUInt8(3));
   const second = der.subarray(6 + first.length);
@@ -45,7 +45,7 @@ const schemes = [
 ];
 
 describe.skipIf(spawnSync('openssl', ['version']).status !== 0)('openssl', () => {
-  test.each(schemes)('signs for secure boot with $scheme as is verified here', async (options) => {
+  test.each(schemes)('makes secure boot signatures with $scheme that are verified', async (options) => {
     const { scheme, curve, digest = 'sha256', at, bytes } = options;
     sh(
       curve === undefined
@@ -65,7 +65,7 @@ describe.skipIf(spawnSync('openssl', ['version']).status !== 0)('openssl', () =>
     expect([verdict, image?.signatureBlocks[0]?.scheme]).toEqual(['ACCEPT', scheme]);
   });
 
-  test('states the modulus, R and M′ of an RSA key as the block does', () => {
+  test('calculates the same modulus, R and M′ of an RSA key as the block contains', () => {
     sh('openssl genrsa -out key.pem 3072 && openssl rsa -in key.pem -noout -modulus > modulus');
     const n = BigInt(`0x${read('modulus').toString().trim().replace('Modulus=', '')}`);
     const block = signImage(buildImage({ codeBytes: 600 }), [createPrivateKey(read('key.pem'))]).subarray(-SECTOR);
@@ -90,19 +90,22 @@ describe.skipIf(spawnSync('openssl', ['version']).status !== 0)('openssl', () =>
     ],
   ] as const;
 
-  test.each(RECIPES)('makes a detached signature with %s as docs/signing.md says', async (_, makeKey, signIt) => {
-    const image = buildImage({ version: '1.2.0' });
-    write('firmware.bin', image);
-    sh(`${makeKey}\nopenssl pkey -in release-key.pem -pubout -out release-key.pub.pem\n${signIt}`);
-    const trusted = read('release-key.pub.pem').toString();
-    const detached = detachedSignature(read('firmware.bin.sig'), [trusted]);
-    for await (const _chunk of detached.watch(once(image)));
-    const sha256 = createHash('sha256').update(image).digest('hex');
-    expect(detached.signer(sha256)?.digest).toBe(readPublicKey(trusted).digest);
-    const name = sh('openssl pkey -pubin -in release-key.pub.pem -outform DER | openssl dgst -sha256 -r').toString();
-    expect(name.slice(0, 64)).toBe(readPublicKey(trusted).digest);
-    expect(createPublicKey(trusted).type).toBe('public');
-    const documented = readFileSync(new URL('../../../docs/signing.md', import.meta.url), 'utf8');
-    for (const line of `${makeKey}\n${signIt}`.split('\n')) expect(documented).toContain(line.trim());
-  });
+  test.each(RECIPES)(
+    'makes a detached signature with %s as described in docs/signing.md',
+    async (_, makeKey, signIt) => {
+      const image = buildImage({ version: '1.2.0' });
+      write('firmware.bin', image);
+      sh(`${makeKey}\nopenssl pkey -in release-key.pem -pubout -out release-key.pub.pem\n${signIt}`);
+      const trusted = read('release-key.pub.pem').toString();
+      const detached = detachedSignature(read('firmware.bin.sig'), [trusted]);
+      for await (const _chunk of detached.watch(once(image)));
+      const sha256 = createHash('sha256').update(image).digest('hex');
+      expect(detached.signer(sha256)?.digest).toBe(parsePublicKey(trusted).digest);
+      const name = sh('openssl pkey -pubin -in release-key.pub.pem -outform DER | openssl dgst -sha256 -r').toString();
+      expect(name.slice(0, 64)).toBe(parsePublicKey(trusted).digest);
+      expect(createPublicKey(trusted).type).toBe('public');
+      const documented = readFileSync(new URL('../../../docs/signing.md', import.meta.url), 'utf8');
+      for (const line of `${makeKey}\n${signIt}`.split('\n')) expect(documented).toContain(line.trim());
+    },
+  );
 });

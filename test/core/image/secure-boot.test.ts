@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inspectImage } from '../../../core/image/inspect-image.ts';
-import { judgeSignature, type SignatureFinding, signingSchema } from '../../../core/policy/index.ts';
+import { evaluateSignature, type SignatureFinding, signingSchema } from '../../../core/policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 
@@ -37,7 +37,7 @@ function recrc(bytes: Buffer): void {
   bytes.writeUInt32LE(crc32(bytes.subarray(0, CRC_AT)), CRC_AT);
 }
 
-/** A copy with its first block changed, and the block's CRC made right again unless told otherwise. */
+/** A copy with its first block changed and the block's CRC corrected unless the flag is false. */
 function changed(file: Buffer, change: (bytes: Buffer) => void, isCrcRight = true): Buffer {
   const copy = Buffer.from(file);
   change(block(copy));
@@ -46,33 +46,33 @@ function changed(file: Buffer, change: (bytes: Buffer) => void, isCrcRight = tru
 }
 const flip = (at: number) => (bytes: Buffer) => bytes.writeUInt8(bytes.readUInt8(at) ^ 0x10, at);
 
-/** What a model that trusts these keys makes of a file; undefined where it is no image to begin with. */
-async function judge(file: Buffer, trustedKeyDigests: readonly string[]): Promise<SignatureFinding | undefined> {
+/** Evaluates the signature of a file for a model that trusts these keys; undefined if the file is not a valid image. */
+async function evaluate(file: Buffer, trustedKeyDigests: readonly string[]): Promise<SignatureFinding | undefined> {
   const { verdict, image: parsed } = await inspect(file);
   const signing = signingSchema.parse({ trustedKeyDigests, requireSignedFirmware: true });
-  return verdict !== 'ACCEPT' || parsed === null ? undefined : judgeSignature(parsed, 'none', 'van', signing);
+  return verdict !== 'ACCEPT' || parsed === null ? undefined : evaluateSignature(parsed, 'none', 'van', signing);
 }
 
-describe.each(SCHEMES)('a signature of secure boot v2 with %s', (scheme, key, keyBytes, digest) => {
+describe.each(SCHEMES)('a secure boot v2 signature with %s', (scheme, key, keyBytes, digest) => {
   const file = signedBy(key);
 
-  test('is verified, and tells the digest of its key as eFuse holds it', async () => {
+  test('is verified and gives the digest of its key as eFuse holds it', async () => {
     const { verdict, image: parsed } = await inspect(file);
     expect(verdict).toBe('ACCEPT');
     expect(parsed?.signatureBlocks).toEqual([{ scheme, keyDigest: keyDigest(file, keyBytes) }]);
   });
 
-  test('is damaged by any other byte in it', async () => {
+  test('is refused if any of its bytes is changed', async () => {
     // Every byte of the block, and some of the rest of the sector.
     for (let at = 0; at < SECTOR; at += at < BLOCK ? 1 : 97) {
       const bytes = Buffer.from(file);
       flip(sectorOf(file) + at)(bytes);
-      // Without its magic the sector is not one at all.
+      // Without its magic, the sector is not a signature sector.
       expect((await inspect(bytes)).verdict, `byte ${at}`).toBe(at === 0 ? 'TRAILING_DATA' : 'SIGNATURE_CRC');
     }
   });
 
-  test('is not saved by a CRC that was made right again', async () => {
+  test('is refused if it is damaged and its CRC was recalculated', async () => {
     const verdicts = new Map<string, number>();
     for (let at = 1; at < CRC_AT; at++) {
       const { verdict } = await inspect(changed(file, flip(at)));
@@ -82,7 +82,7 @@ describe.each(SCHEMES)('a signature of secure boot v2 with %s', (scheme, key, ke
     expect(verdicts.get('SIGNATURE_DIGEST')).toBe(digest === 'sha384' ? 48 : 32);
   });
 
-  test('holds for its own bytes only', async () => {
+  test('is valid only for its own bytes', async () => {
     const other = signedBy(key);
     flip(100)(other);
     const body = other.subarray(0, image.length);
@@ -105,21 +105,21 @@ describe.each(SCHEMES)('a signature of secure boot v2 with %s', (scheme, key, ke
     });
   });
 
-  test('that was cut short is unexplained data', async () => {
+  test('that was truncated counts as unexplained data', async () => {
     for (const missing of [1, SECTOR - BLOCK, SECTOR - BLOCK + 1, SECTOR - 100, SECTOR - 1])
       expect((await inspect(file.subarray(0, -missing))).verdict).toBe('TRAILING_DATA');
   });
 
-  test('counts only where its key is trusted', async () => {
+  test('counts as signed only if its key is trusted', async () => {
     const trusted = keyDigest(file, keyBytes);
-    expect(await judge(file, [trusted])).toEqual({
+    expect(await evaluate(file, [trusted])).toEqual({
       signedBy: { kind: 'secure-boot-v2', scheme, keyDigest: trusted },
       warnings: [],
       refusal: undefined,
     });
     const other = 'ab'.repeat(32);
     const message = `the image is signed by ${scheme} key ${trusted}; trusted are secure boot keys ${other}`;
-    expect(await judge(file, [other])).toMatchObject({
+    expect(await evaluate(file, [other])).toMatchObject({
       signedBy: null,
       warnings: [{ code: 'UNTRUSTED_SIGNATURE', message }],
       refusal: { verdict: 'UNTRUSTED_SIGNATURE', message: expect.stringContaining(message) },
@@ -135,18 +135,18 @@ test('a signature by another key than the one in its block is invalid', async ()
 });
 
 test.each([
-  ['a curve that is none', [36, 7]],
-  ['a digest that is none', [2, 2]],
+  ['an invalid curve', [36, 7]],
+  ['an invalid digest', [2, 2]],
   ['an unknown version', [1, 4]],
-] as const)('a block with %s is of no known scheme', async (_, [at, value]) => {
+] as const)('a block with %s has an unknown scheme', async (_, [at, value]) => {
   const file = changed(signedBy(p256.privateKey), (bytes) => bytes.writeUInt8(value, at));
   expect(await inspect(file)).toMatchObject({
     verdict: 'SIGNATURE_CRC',
-    message: expect.stringContaining('no known scheme'),
+    message: expect.stringContaining('unknown scheme'),
   });
 });
 
-test('bytes that are no key are an invalid signature, not a crash', async () => {
+test('bytes that are not a key give an invalid signature instead of a crash', async () => {
   for (const key of [rsa, p256, p384]) {
     const file = signedBy(key.privateKey);
     for (const fill of [0, 0xff]) {
@@ -161,14 +161,14 @@ test('bytes that are no key are an invalid signature, not a crash', async () => 
 describe('several blocks', () => {
   const file = signedBy(otherP256.privateKey, rsa.privateKey, p384.privateKey);
 
-  test('are each verified; the trusted one counts, wherever it is', async () => {
+  test('are each verified; a trusted one counts at any position', async () => {
     const digests = [keyDigest(file, P256_KEY), keyDigest(file, [36, 812], 1), keyDigest(file, [52, 149], 2)];
     expect((await inspect(file)).image?.signatureBlocks.map((found) => found.keyDigest)).toEqual(digests);
-    for (const digest of digests) expect((await judge(file, [digest]))?.signedBy?.keyDigest).toBe(digest);
-    expect((await judge(file, ['00'.repeat(32)]))?.signedBy).toBeNull();
+    for (const digest of digests) expect((await evaluate(file, [digest]))?.signedBy?.keyDigest).toBe(digest);
+    expect((await evaluate(file, ['00'.repeat(32)]))?.signedBy).toBeNull();
   });
 
-  test('are refused where one is damaged, even with a trusted one beside it', async () => {
+  test('are refused if one is damaged, even if another one is trusted', async () => {
     const bytes = Buffer.from(file);
     flip(900)(block(bytes, 1));
     expect(await inspect(bytes)).toMatchObject({
@@ -179,13 +179,13 @@ describe('several blocks', () => {
     expect((await inspect(bytes)).verdict).toBe('SIGNATURE_INVALID');
   });
 
-  test('of one scheme are verified each for itself', async () => {
+  test('of the same scheme are verified separately', async () => {
     const same = signedBy(p256.privateKey, otherP256.privateKey, p256.privateKey);
     expect((await inspect(same)).image?.signatureBlocks).toHaveLength(3);
   });
 });
 
-test('a signed image whose digest is trusted was changed anywhere: never is it taken for signed', async () => {
+test('an image signed with a trusted key never counts as signed after any change', async () => {
   const files = SCHEMES.map(([, key, keyBytes]) => {
     const file = signedBy(key);
     return { file, trusted: keyDigest(file, keyBytes) };
@@ -220,7 +220,7 @@ test('a signed image whose digest is trusted was changed anywhere: never is it t
         }
         if (repair.crc) recrc(block(bytes));
         if (bytes.equals(file)) return;
-        expect((await judge(bytes, [trusted]))?.signedBy ?? null).toBeNull();
+        expect((await evaluate(bytes, [trusted]))?.signedBy ?? null).toBeNull();
       },
     ),
     { numRuns: 3_000 },

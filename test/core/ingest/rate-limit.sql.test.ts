@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { describeFloods, limitFloods, limitReports, MOST_A_MINUTE } from '../../../core/ingest/rate-limit.ts';
+import { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from '../../../core/ingest/rate-limit.ts';
 import { recordRejectedMessages } from '../../../core/ingest/rejected-messages.ts';
 import type { RejectedMessage } from '../../../core/ingest/rule-message.ts';
 import { sha256 } from '../../../core/util/index.ts';
@@ -36,11 +36,11 @@ const progress = (deviceId: string, ms: number) => ({
   },
 });
 
-/** As the function does with a batch. */
+/** Processes a batch like the function does. */
 async function ingest(messages: readonly ReturnType<typeof progress>[]): Promise<void> {
   const { taken, dropped } = await limitReports(db.app, messages);
   await storeReports(db.app, taken, noon);
-  await recordRejectedMessages(db.app, describeFloods(dropped, MOST_A_MINUTE.reports));
+  await recordRejectedMessages(db.app, describeDropped(dropped, MAX_PER_MINUTE.reports));
 }
 
 const countRows = async (table: string) => {
@@ -48,8 +48,8 @@ const countRows = async (table: string) => {
   return row?.rows;
 };
 
-describe('a device that floods', () => {
-  test('a topic of reports is taken so many of a minute, over all batches, and told of in one row', async () => {
+describe('for a device that exceeds the rate limit', () => {
+  test('stores a limited number of reports per topic and minute over all batches, and one rejection for the rest', async () => {
     await addDevices(db.app, 2);
     for (let batch = 0; batch < 6; batch++) {
       const flood = Array.from({ length: 100 }, (_, n) => progress('d0', batch * 1000 + n * 10));
@@ -58,21 +58,21 @@ describe('a device that floods', () => {
     expect(
       await db.app.query(`SELECT device_id, count(*)::integer AS events FROM ota_events GROUP BY 1 ORDER BY 1`),
     ).toEqual([
-      { device_id: 'd0', events: MOST_A_MINUTE.reports },
+      { device_id: 'd0', events: MAX_PER_MINUTE.reports },
       { device_id: 'd1', events: 6 },
     ]);
     expect(await db.app.query('SELECT topic, reason, received_at FROM rejected_messages')).toEqual([
       {
         topic: 'paku/devices/d0/ota/progress',
-        reason: 'flood: more than 300 messages on this topic within a minute; those above were not kept',
+        reason: 'rate limit: more than 300 messages on this topic within a minute; the rest were dropped',
         received_at: noon,
       },
     ]);
     await ingest([progress('d0', 60_000)]);
-    expect(await countRows('ota_events')).toBe(MOST_A_MINUTE.reports + 7);
+    expect(await countRows('ota_events')).toBe(MAX_PER_MINUTE.reports + 7);
   });
 
-  test('with what is rejected leaves as many rows as are enough to see what it does', async () => {
+  test('stores a limited number of rejected messages', async () => {
     const garbage = (ms: number): RejectedMessage => ({
       topic: 'paku/edge/d0/status',
       clientId: 'd0',
@@ -87,10 +87,10 @@ describe('a device that floods', () => {
         Array.from({ length: 200 }, (_, n) => garbage(batch * 2_000 + n * 5)),
       );
     }
-    expect(await countRows('rejected_messages')).toBe(MOST_A_MINUTE.rejections + 1);
+    expect(await countRows('rejected_messages')).toBe(MAX_PER_MINUTE.rejections + 1);
   });
 
-  test('with statuses is still known by its newest, and its update sees the first of each minute', async () => {
+  test('stores the newest status and evaluates the first statuses of each minute', async () => {
     await addDevices(db.app, 1);
     await db.app.query('UPDATE devices SET last_seen = NULL');
     await addRelease(db.app, '2.0.0');
@@ -119,7 +119,7 @@ describe('a device that floods', () => {
       flood.map((ms) => ({ receivedAt: at(ms), payloadHash: sha256(String(ms)), report: report(ms) })),
       at(50_000),
     );
-    expect(await countRows('ota_events WHERE device_id IS NOT NULL')).toBe(MOST_A_MINUTE.statuses);
+    expect(await countRows('ota_events WHERE device_id IS NOT NULL')).toBe(MAX_PER_MINUTE.statuses);
     expect(await db.app.query('SELECT uptime_seconds::integer AS uptime FROM devices')).toEqual([{ uptime: 40_900 }]);
   });
 });
@@ -135,7 +135,7 @@ describe('a second delivery', () => {
   });
   const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
 
-  test('of rejected messages is no flood, and takes no room from those that come with it', async () => {
+  test('of rejected messages does not count against the limit', async () => {
     await recordRejectedMessages(db.app, numbers(12).map(garbage));
     await recordRejectedMessages(db.app, numbers(12).map(garbage));
     expect(await countRows('rejected_messages')).toBe(12);
@@ -145,21 +145,21 @@ describe('a second delivery', () => {
     expect(await countRows('rejected_messages')).toBe(17);
   });
 
-  test('of reports is handed on, so that what a first one left undone is done, and is no flood', async () => {
+  test('of reports is processed again, so that unfinished work is completed, and does not count against the limit', async () => {
     await addDevices(db.app, 1);
-    const said = numbers(MOST_A_MINUTE.reports).map((n) => progress('d0', n * 100));
+    const said = numbers(MAX_PER_MINUTE.reports).map((n) => progress('d0', n * 100));
     await ingest(said.slice(0, 200));
     const { taken, dropped } = await limitReports(db.app, [...said, progress('d0', 59_999)]);
     expect(dropped).toEqual([progress('d0', 59_999)]);
-    expect(taken).toHaveLength(MOST_A_MINUTE.reports);
+    expect(taken).toHaveLength(MAX_PER_MINUTE.reports);
     await ingest(said);
-    expect(await countRows('ota_events')).toBe(MOST_A_MINUTE.reports);
+    expect(await countRows('ota_events')).toBe(MAX_PER_MINUTE.reports);
     expect(await countRows('rejected_messages')).toBe(0);
-    expect((await limitReports(db.app, said)).taken).toHaveLength(MOST_A_MINUTE.reports);
+    expect((await limitReports(db.app, said)).taken).toHaveLength(MAX_PER_MINUTE.reports);
   });
 });
 
-test('what comes late, but was said minutes apart, is no flood', () => {
+test('messages that arrive together but were sent minutes apart do not exceed the limit', () => {
   const night = Array.from({ length: 480 }, (_, n) => progress('d0', n * 60_000));
-  expect(limitFloods(night, MOST_A_MINUTE.statuses).dropped).toEqual([]);
+  expect(limitPerMinute(night, MAX_PER_MINUTE.statuses).dropped).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { decodeRuleMessage } from '../../../core/ingest/rule-message.ts';
 import { sha256 } from '../../../core/util/index.ts';
-import { readOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
-import { readStatus } from '../../../lambdas/ingest-status/status-message.ts';
+import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
+import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 
@@ -16,7 +16,7 @@ const undelivered = {
   failures: [{ failedAction: 'SqsAction', failedResource: 'queue', errorMessage: 'AccessDenied' }],
 };
 
-test('what an error action got instead of the queue is the message that the rule would have put there', () => {
+test('decodes a message from an error action like the message that the rule would have queued', () => {
   const at = new Date('2026-03-01T11:59:58Z');
   const { topic, clientId: client_id, base64OriginalPayload: payload } = undelivered;
   const delivered = { payload, topic, received_at: at.getTime(), client_id };
@@ -25,7 +25,7 @@ test('what an error action got instead of the queue is the message that the rule
   expect(decoded).toEqual(decodeRuleMessage(JSON.stringify(delivered), 2, now));
 });
 
-test('where nobody knows when it came, it is kept as its device said it, with why, and is not taken for news', () => {
+test('rejects a message without a receive time and keeps it with the reason', () => {
   const decoded = decodeRuleMessage(JSON.stringify(undelivered), 2, now);
   expect(decoded).toEqual({
     ok: false,
@@ -33,49 +33,49 @@ test('where nobody knows when it came, it is kept as its device said it, with wh
       topic: 'paku/edge/ESP32-20E955A0/status',
       clientId: 'ESP32-20E955A0',
       receivedAt: now,
-      reason: expect.stringMatching(/^its rule could not put it on the queue.*The rule: AccessDenied$/),
+      reason: expect.stringMatching(/^its topic rule could not put it on the queue.*The rule: AccessDenied$/),
       payload: Buffer.from(said),
       payloadHash: sha256(said),
     },
   });
 });
 
-test('a body that neither a rule nor its error action makes is kept whole', () => {
+test('keeps the whole body if neither a rule nor its error action made it', () => {
   const decoded = decodeRuleMessage('{"hello": 1}', 2, now);
   expect(decoded).toMatchObject({ ok: false, rejected: { topic: '', payload: Buffer.from('{"hello": 1}') } });
 });
 
 test.each([
-  ['that claims another device', { device_id: `${'x'.repeat(78)}😀` }],
+  ['that states another device', { device_id: `${'x'.repeat(78)}😀` }],
   ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
-])('the reason why a message %s is refused can be stored, wherever it was cut', (_, said) => {
+])('the reason why a message %s is refused can be stored, wherever it was truncated', (_, said) => {
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), 2, now);
-  const reason = decoded.ok ? (readStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
+  const reason = decoded.ok ? (parseStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
   expect(reason).toContain('xxxxx');
   expect(reason.isWellFormed()).toBe(true);
 });
 
-test('the message of a result can be stored, wherever it was cut', () => {
+test('the message of a result can be stored, wherever it was truncated', () => {
   const said = { success: false, message: `${'x'.repeat(499)}😀` };
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), 2, now);
-  const read = decoded.ok ? readOtaMessage(decoded.value, 'result') : undefined;
+  const read = decoded.ok ? parseOtaMessage(decoded.value, 'result') : undefined;
   expect(read?.ok && (read.report.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
 });
 
-test('a topic that cannot be stored is kept as far as it can', () => {
+test('stores what can be stored of an invalid topic', () => {
   const decoded = decodeRuleMessage(bodyOf('paku/edge/\0\uD800/status', {}), 2, now);
   expect(decoded).toMatchObject({ ok: false, rejected: { topic: 'paku/edge/\uFFFD\uFFFD/status' } });
-  expect(decoded.ok || decoded.rejected.reason).toBe('topic names no valid device id: "\uFFFD\uFFFD"');
+  expect(decoded.ok || decoded.rejected.reason).toBe('the topic does not contain a valid device id: "\uFFFD\uFFFD"');
 });
 
 const bodyOf = (topic: string, said: object) =>
   JSON.stringify({ topic, received_at: 1, payload: Buffer.from(JSON.stringify(said)).toString('base64') });
 
 test.each([
-  ['a value in 15 objects is read', 15, '', true],
-  ['one in 16 is nested too deep', 16, '', false],
-  ['and so it is beside others', 16, ',"x":[]', false],
-  ['many brackets beside each other are no depth', 2, `,"x":[${'[],'.repeat(40)}[]]`, true],
+  ['accepts a value nested in 15 objects', 15, '', true],
+  ['rejects a value nested in 16 objects', 16, '', false],
+  ['rejects deep nesting beside other values', 16, ',"x":[]', false],
+  ['accepts many brackets side by side', 2, `,"x":[${'[],'.repeat(40)}[]]`, true],
 ])('%s', (_, objects, more, isRead) => {
   const text = `{"a":${'{"a":'.repeat(objects - 1)}1${'}'.repeat(objects - 1)}${more}}`;
   const payload = Buffer.from(text).toString('base64');

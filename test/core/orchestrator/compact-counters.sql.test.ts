@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { countSeen, countVersions } from '../../../core/devices/index.ts';
-import { foldLedgers } from '../../../core/orchestrator/compact-counters.ts';
+import { compactCounters } from '../../../core/orchestrator/compact-counters.ts';
 import {
-  findRollout,
-  readFailures,
-  readOutcomes,
-  readStages,
+  getRollout,
+  listFailures,
+  listOutcomes,
+  listStages,
   resumeRollout,
   retryFailed,
   stopRollout,
 } from '../../../core/rollouts/index.ts';
-import { ledgerErrors } from '../../support/counter-recount.ts';
+import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -33,24 +33,24 @@ beforeEach(async () => {
 
 const because = () => ({ rolloutId, reason: 'because', by: 'an operator' });
 const counts = async () => {
-  const found = await findRollout(db.app, 'all');
-  return found && { devices: found.devices, owed: found.owed, succeeded: found.succeeded, failed: found.failed };
+  const found = await getRollout(db.app, 'all');
+  return found && { devices: found.devices, pending: found.pending, succeeded: found.succeeded, failed: found.failed };
 };
 
-test('counts follow every change of a row, and stay when sums take the place of entries', async () => {
+test('counts follow every change of a row and stay the same after compaction', async () => {
   await service.tick();
   await service.succeed('d0', 'd1');
   await service.result('d2', 4);
   service.later(6);
   await service.tick();
-  expect(await ledgerErrors(db.app)).toEqual([]);
-  expect(await counts()).toEqual({ devices: 4, owed: 0, succeeded: 2, failed: 1 });
-  await foldLedgers(db.app);
-  expect(await ledgerErrors(db.app)).toEqual([]);
-  expect(await counts()).toEqual({ devices: 4, owed: 0, succeeded: 2, failed: 1 });
-  expect(await readStages(db.app, rolloutId)).toMatchObject([{ states: { success: 2, failed: 1, sent: 1 } }]);
-  expect(await readFailures(db.app, rolloutId)).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
-  const outcomes = await readOutcomes(db.app, rolloutId);
+  expect(await counterErrors(db.app)).toEqual([]);
+  expect(await counts()).toEqual({ devices: 4, pending: 0, succeeded: 2, failed: 1 });
+  await compactCounters(db.app);
+  expect(await counterErrors(db.app)).toEqual([]);
+  expect(await counts()).toEqual({ devices: 4, pending: 0, succeeded: 2, failed: 1 });
+  expect(await listStages(db.app, rolloutId)).toMatchObject([{ states: { success: 2, failed: 1, sent: 1 } }]);
+  expect(await listFailures(db.app, rolloutId)).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
+  const outcomes = await listOutcomes(db.app, rolloutId);
   expect(outcomes.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)).toBe(3);
   expect(await countVersions(db.app)).toEqual([
     { device_model: 'esp32-s3', firmware_version: '1.0.0', devices: 2 },
@@ -58,18 +58,18 @@ test('counts follow every change of a row, and stay when sums take the place of 
   ]);
 });
 
-test('a fold leaves one entry of a kind', async () => {
+test('compaction leaves one entry per kind', async () => {
   await service.tick();
   await service.succeed('d0', 'd1');
   await service.tick();
-  await foldLedgers(db.app);
+  await compactCounters(db.app);
   const [row] = await db.app.query(
     `SELECT (SELECT count(*) FROM update_counts)::integer AS updates, (SELECT count(*) FROM version_counts)::integer AS versions`,
   );
   expect(row).toEqual({ updates: 2, versions: 2 });
 });
 
-test('what is canceled twice by halts, or tried again, counts as one device', async () => {
+test('a device that is canceled twice by halts, or retried, counts once', async () => {
   service.absent.add('d0').add('d1').add('d2');
   await service.tick();
   await service.result('d3', 4);
@@ -77,26 +77,26 @@ test('what is canceled twice by halts, or tried again, counts as one device', as
     await stopRollout(db.app, because(), service.now);
     service.later(1);
     await service.tick();
-    expect(await findRollout(db.app, 'all')).toMatchObject({ devices: 4, canceled: 3, failed: 1 });
+    expect(await getRollout(db.app, 'all')).toMatchObject({ devices: 4, canceled: 3, failed: 1 });
     await resumeRollout(db.app, because(), service.now);
     await service.tick();
   }
   await retryFailed(db.app, because(), ['1.0.0'], service.now);
   await service.tick();
-  expect(await findRollout(db.app, 'all')).toMatchObject({ devices: 4, failed: 0, canceled: 0 });
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await getRollout(db.app, 'all')).toMatchObject({ devices: 4, failed: 0, canceled: 0 });
+  expect(await counterErrors(db.app)).toEqual([]);
 });
 
-test('what is deleted is not counted', async () => {
+test('deleted updates are not counted', async () => {
   await service.tick();
   await db.app.query(`DELETE FROM devices WHERE device_id = 'd0'`);
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
   await db.app.query('DELETE FROM rollout_configurations');
-  await foldLedgers(db.app);
+  await compactCounters(db.app);
   expect(await db.app.query('SELECT * FROM update_counts')).toEqual([]);
 });
 
-test('who was seen lately is counted, of a large fleet by a sample', async () => {
+test('counts recently seen devices, in a large fleet from a sample', async () => {
   const now = new Date('2026-03-01T12:00:00Z');
   await addDevices(db.app, 20_000, { prefix: 'x' });
   await db.app.query(
@@ -104,7 +104,7 @@ test('who was seen lately is counted, of a large fleet by a sample', async () =>
        WHEN '0' THEN interval '1 minute' WHEN '1' THEN interval '2 hours' ELSE interval '30 days' END`,
     { now },
   );
-  // d0 and d1 of four others are among them.
+  // Includes d0 and d1 of four others.
   const all = { last_hour: 2_001, last_day: 4_002, last_week: 4_002 };
   expect(await countSeen(db.app, now)).toEqual({ ...all, is_estimate: false });
   const estimate = await countSeen(db.app, now, 5_000);
@@ -113,23 +113,23 @@ test('who was seen lately is counted, of a large fleet by a sample', async () =>
   expect(estimate.last_hour / all.last_hour).toBeLessThan(1.5);
 });
 
-test('of no device none was seen', async () => {
+test('counts no recently seen devices in an empty fleet', async () => {
   await db.empty();
   expect(await countSeen(db.app, new Date())).toEqual({ last_hour: 0, last_day: 0, last_week: 0, is_estimate: false });
 });
 
-test('sums that nothing was added to are not written anew', async () => {
+test('compaction does not rewrite sums without new entries', async () => {
   await service.tick();
   await service.succeed('d0');
   service.later(6);
   await service.tick();
-  await foldLedgers(db.app);
+  await compactCounters(db.app);
   const places = () =>
-    db.app.query(`SELECT 'update' AS ledger, ctid::text FROM update_counts UNION ALL
+    db.app.query(`SELECT 'update' AS counter, ctid::text FROM update_counts UNION ALL
       SELECT 'outcome', ctid::text FROM outcome_counts ORDER BY 1, 2`);
   const before = await places();
   await service.status('another', '1.0.0');
-  await foldLedgers(db.app);
+  await compactCounters(db.app);
   expect(await places()).toEqual(before);
-  expect(await ledgerErrors(db.app)).toEqual([]);
+  expect(await counterErrors(db.app)).toEqual([]);
 });

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eligibleVersions } from '../../../core/orchestrator/drive-rollout.ts';
-import { abortRollout, readRollout, resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/index.ts';
+import {
+  abortRollout,
+  loadRolloutRuntime,
+  resumeRollout,
+  retryFailed,
+  stopRollout,
+} from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -52,7 +58,7 @@ const eventTypes = async () => {
 describe('stages', () => {
   const STAGES = [{ percentage: 10, soak_minutes: 30 }, { percentage: 50 }];
 
-  test('go on by themselves, each when its gate has held for its soak, to the end', async () => {
+  test('advance automatically to the last, each after its gate was met for its soak time', async () => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0', { stages: STAGES });
     const first = await service.tick();
@@ -81,7 +87,7 @@ describe('stages', () => {
     ]);
   });
 
-  test('a device that joins later falls in or out by its hash, and those chosen stay chosen', async () => {
+  test('reach devices that join later by their hash, and keep the devices already reached', async () => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0', { stages: STAGES });
     const first = await service.tick();
@@ -92,14 +98,14 @@ describe('stages', () => {
     expect(joined.some((device) => first.includes(device))).toBe(false);
   });
 
-  test('a plain row sends to one device of twenty first', async () => {
+  test('of a rollout without settings start with one device of twenty', async () => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0');
     expect(await service.tick()).toHaveLength(1);
     expect(await service.tick()).toHaveLength(0);
   });
 
-  test('a device out of reach takes no place in the window of a slow start', async () => {
+  test('of a slow start give no place in a wave to a device out of reach', async () => {
     await addDevices(db.app, 3);
     for (const device of ['d0', 'd1']) service.absent.add(device);
     await addRollout(db.app, 'r', '2.0.0');
@@ -109,7 +115,7 @@ describe('stages', () => {
 });
 
 describe('a halt', () => {
-  test('cancels what is owed and what was not fetched, and lets downloads end', async () => {
+  test('cancels pending and unfetched updates, and lets downloads finish', async () => {
     await addDevices(db.app, 4);
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     service.absent.add('d3');
@@ -125,7 +131,7 @@ describe('a halt', () => {
     expect(await rolloutOf('r')).toMatchObject({ paused_reason: 'because', paused_by: 'an operator' });
   });
 
-  test('counts no failure after its 410', async () => {
+  test('does not count a failure after its link answered 410', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -137,14 +143,14 @@ describe('a halt', () => {
     expect(await db.app.query('SELECT failed, canceled FROM rollout_stages')).toEqual([{ failed: 0, canceled: 1 }]);
   });
 
-  test('comes by itself when too many fail, and stays until somebody resumes', async () => {
+  test('happens automatically after too many failures and lasts until somebody resumes', async () => {
     await addDevices(db.app, 10);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 3 });
     await service.tick();
     for (const device of ['d0', 'd1', 'd2']) await service.result(device, 4);
     await service.tick();
     expect(await rolloutOf('r')).toMatchObject({
-      paused_reason: '3 of 3 devices failed, which is 100 %; the rollout allows 10 %',
+      paused_reason: '3 of 3 devices failed, which is 100%; the rollout allows 10%',
       paused_by: 'orchestrator',
     });
     service.later(600);
@@ -152,7 +158,7 @@ describe('a halt', () => {
     expect(await countByStatus()).toEqual({ canceled: 7, failed: 3 });
   });
 
-  test('with a wrong filter says what is wrong', async () => {
+  test('because of an invalid filter states what is wrong', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { target_filter: { device_idz: ['d0'] } });
     expect(await service.tick()).toEqual([]);
@@ -161,7 +167,7 @@ describe('a halt', () => {
 });
 
 describe('an operator', () => {
-  test('resumes: what was canceled is claimed again and the gates begin anew', async () => {
+  test('resumes: canceled updates are assigned again and the gates are reset', async () => {
     await addDevices(db.app, 10);
     const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 3 });
     await service.tick();
@@ -174,7 +180,7 @@ describe('an operator', () => {
     expect(await countByStatus()).toEqual({ canceled: 7, failed: 3, sent: 7 });
   });
 
-  test('resumes a slow start with the window that it had', async () => {
+  test('resumes a slow start with the wave that it had', async () => {
     await addDevices(db.app, 20);
     const id = await addRollout(db.app, 'r', '2.0.0');
     await service.tick();
@@ -195,7 +201,7 @@ describe('an operator', () => {
     expect(await countByStatus()).toEqual({ canceled: 3 });
   });
 
-  test('retries those that failed, also of a rollout that is complete', async () => {
+  test('retries failed devices, also of a completed rollout', async () => {
     await addDevices(db.app, 4);
     const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1 });
     await service.tick();
@@ -211,7 +217,7 @@ describe('an operator', () => {
     expect(await countByStatus()).toEqual({ failed: 1, success: 4 });
   });
 
-  test('is not completed by a tick that was under way when failed devices were to be retried', async () => {
+  test('retries failed devices while a tick is about to complete the rollout', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, failure_count: 5 });
     await service.tick();
@@ -231,13 +237,13 @@ describe('an operator', () => {
     expect(await service.tick()).toEqual(['d0']);
   });
 
-  test('retries nobody who may not be updated by it any more, and so does not undo a halt for nothing', async () => {
+  test('cannot retry devices that may no longer be updated, and does not undo a halt by trying', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_count: 1 });
     await service.tick();
     await service.result('d0', 4);
     await service.tick();
-    const rollout = await readRollout(db.app, id);
+    const rollout = await loadRolloutRuntime(db.app, id);
     await service.status('d0', '3.0.0');
     const versions = rollout === undefined ? [] : await eligibleVersions(db.app, rollout);
     expect(versions).toEqual([]);
@@ -245,7 +251,7 @@ describe('an operator', () => {
     expect((await rolloutOf('r'))?.paused_reason).not.toBeNull();
   });
 
-  test('of a rollout made by SQL alone leaves every decision in the history, with the numbers of the moment', async () => {
+  test('has every decision about a rollout created by SQL in the history, with the numbers at that time', async () => {
     await addDevices(db.app, 2);
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -255,14 +261,14 @@ describe('an operator', () => {
       payload: {
         reason: 'because',
         by: 'an operator',
-        numbers: { stage: 0, claimed: 2, succeeded: 0, failed: 0, canceled: 0, silent: 0 },
+        numbers: { stage: 0, assigned: 2, succeeded: 0, failed: 0, canceled: 0, silent: 0 },
       },
     });
   });
 });
 
 describe('attempts', () => {
-  test('a failed download is tried again, directly, and each reason is kept', async () => {
+  test('a failed download is retried directly, and each reason is kept', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -283,7 +289,7 @@ describe('attempts', () => {
     ]);
   });
 
-  test('a device that wakes before its retry is due waits too', async () => {
+  test('a device that reports before its retry is due waits too', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -314,7 +320,7 @@ describe('attempts', () => {
     expect(await updateOf('d0')).toMatchObject({ status: 'failed', attempt: 2, error_message: 'code 7' });
   });
 
-  test('word that comes after the deadline takes the place of a retry', async () => {
+  test('a report after the deadline replaces the retry', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -327,7 +333,7 @@ describe('attempts', () => {
     expect(await service.tick()).toEqual([]);
   });
 
-  test('a device that began and went quiet counts as failed while it stays so', async () => {
+  test('a device that started and went silent counts as failed while it is silent', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
     await service.tick();
@@ -340,12 +346,10 @@ describe('attempts', () => {
     service.later(4);
     await service.tick();
     await service.tick();
-    expect((await rolloutOf('r'))?.paused_reason).toBe(
-      '2 of 2 devices failed, which is 100 %; the rollout allows 10 %',
-    );
+    expect((await rolloutOf('r'))?.paused_reason).toBe('2 of 2 devices failed, which is 100%; the rollout allows 10%');
   });
 
-  test('a device that was updated by other means is recognised and closed', async () => {
+  test('a device that was updated by other means is recognized and its update closed', async () => {
     await addDevices(db.app, 2);
     for (const device of ['d0', 'd1']) service.absent.add(device);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
@@ -356,7 +360,7 @@ describe('attempts', () => {
     expect(service.sent).toEqual([]);
     expect(await updateOf('d0')).toMatchObject({
       status: 'canceled',
-      error_message: 'not sent: the device runs 2.0.0 already',
+      error_message: 'not sent: the device already runs 2.0.0',
     });
     expect(await updateOf('d1')).toMatchObject({
       status: 'canceled',
@@ -364,7 +368,7 @@ describe('attempts', () => {
     });
   });
 
-  test('a late success is shown, and is no failure', async () => {
+  test('a late success is recorded and does not count as a failure', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
     await service.tick();
@@ -379,7 +383,7 @@ describe('attempts', () => {
 });
 
 describe('pace', () => {
-  test('nothing is claimed before its start', async () => {
+  test('nothing is assigned before the start time', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, start_at: '2026-03-02T13:00:00Z' });
     expect(await service.tick()).toEqual([]);
@@ -387,7 +391,7 @@ describe('pace', () => {
     expect(await service.tick()).toEqual(['d0']);
   });
 
-  test('nothing is sent outside its window, to a device that wakes neither', async () => {
+  test('nothing is sent outside the send window, even to a device that reports', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, send_window: { from: '22:00', to: '23:00' } });
     expect(await service.tick()).toEqual([]);
@@ -397,7 +401,7 @@ describe('pace', () => {
     expect(await service.tick()).toEqual(['d0']);
   });
 
-  test('a window that closes between two looks is closed', async () => {
+  test('a send window that closes between two ticks is respected', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'r', '2.0.0', {
       ...AT_ONCE,
@@ -428,7 +432,7 @@ describe('pace', () => {
 describe('two rollouts', () => {
   beforeEach(() => addRelease(db.app, '3.0.0'));
 
-  test('the newer takes over what the older has not sent', async () => {
+  test('the newer one takes over what the older one has not sent', async () => {
     await addDevices(db.app, 6);
     for (let n = 1; n < 6; n++) service.absent.add(`d${n}`);
     await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
@@ -442,7 +446,7 @@ describe('two rollouts', () => {
     expect(service.sent.at(-1)).toMatchObject({ deviceId: 'd0', version: '3.0.0' });
   });
 
-  test('the heavier wins, whatever their ages', async () => {
+  test('the one with the higher priority gets the devices, whatever their ages', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'older', '3.0.0', { ...AT_ONCE, priority: 5 });
     await addRollout(db.app, 'newer', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
@@ -450,7 +454,7 @@ describe('two rollouts', () => {
     expect(service.sent).toMatchObject([{ version: '3.0.0' }]);
   });
 
-  test('a device is never flapped between two', async () => {
+  test('a device does not alternate between the two', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'older', '2.0.0', { ...AT_ONCE, allow_downgrade: true, keep_open: true });
     await addRollout(db.app, 'newer', '3.0.0', { ...AT_ONCE, allow_downgrade: true, keep_open: true });
@@ -461,7 +465,7 @@ describe('two rollouts', () => {
     expect(service.sent.map(({ version }) => version)).toEqual(['3.0.0']);
   });
 
-  test('a rollout is not complete while another holds one of its devices', async () => {
+  test('a rollout does not complete while another one has an open update of its devices', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'first', '2.0.0', {
       ...AT_ONCE,
@@ -479,7 +483,7 @@ describe('two rollouts', () => {
 });
 
 describe('versions', () => {
-  test('a stepping stone comes first where the minimum bars a device', async () => {
+  test('a stepping stone comes first if the device is below the minimum version', async () => {
     await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
@@ -493,7 +497,7 @@ describe('versions', () => {
     expect((await rolloutOf('r'))?.completed_at).not.toBeNull();
   });
 
-  test('an image that calls itself something else halts the rollout', async () => {
+  test('an image that embeds another version halts the rollout', async () => {
     await addDevices(db.app, 3);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -505,13 +509,13 @@ describe('versions', () => {
     for (const device of ['d0', 'd1']) await service.status(device, '2.0.0-rc1');
     await service.tick();
     expect((await rolloutOf('r'))?.paused_reason).toBe(
-      'the image calls itself 2.0.0-rc1: 2 devices wrote it and report that version',
+      'the image embeds the version 2.0.0-rc1: 2 devices installed it and report that version',
     );
   });
 });
 
 describe('the end', () => {
-  test('nothing joins a rollout that is complete, unless it is kept open', async () => {
+  test('no device joins a completed rollout, unless it is kept open', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
@@ -526,7 +530,7 @@ describe('the end', () => {
     expect((await rolloutOf('open'))?.completed_at).toBeNull();
   });
 
-  test('a device that could never be reached says nothing about the firmware', async () => {
+  test('a device that could never be reached does not count as a failure', async () => {
     await addDevices(db.app, 1);
     service.absent.add('d0');
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });

@@ -26,13 +26,13 @@ const isAtRest = async () => {
   return !(await hasWork(db.app, service.now));
 };
 
-test('a fleet that only reports leaves the orchestrator nothing to do', async () => {
+test('a fleet that only sends heartbeats gives the orchestrator no work', async () => {
   await addDevices(db.app, 3);
   await service.status('d0', '1.0.0');
   expect(await isAtRest()).toBe(true);
 });
 
-test('there is work from the row that makes a rollout until its last device has ended', async () => {
+test('there is work from the creation of a rollout until its last device has finished', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   expect(await isAtRest()).toBe(false);
@@ -45,7 +45,7 @@ test('there is work from the row that makes a rollout until its last device has 
   expect(await isAtRest()).toBe(true);
 });
 
-test('a rollout that is stopped is at rest once what it owed is canceled, and wakes when it is resumed', async () => {
+test('a stopped rollout is no work once its pending updates are canceled, and is work again when it is resumed', async () => {
   await addDevices(db.app, 2);
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();
@@ -61,7 +61,7 @@ test('a rollout that is stopped is at rest once what it owed is canceled, and wa
   expect(await isAtRest()).toBe(true);
 });
 
-test('what is done by SQL alone is work', async () => {
+test('changes made by SQL alone are work', async () => {
   await addDevices(db.app, 1);
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();
@@ -74,7 +74,7 @@ test('what is done by SQL alone is work', async () => {
   expect(await isAtRest()).toBe(false);
 });
 
-test('an update that goes on while its rollout is stopped is work again at its deadline', async () => {
+test('an update that continues while its rollout is stopped is work again at its deadline', async () => {
   await addDevices(db.app, 1);
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();
@@ -86,7 +86,7 @@ test('an update that goes on while its rollout is stopped is work again at its d
   expect(await isAtRest()).toBe(false);
 });
 
-test('an event that is not published yet, and housekeeping that is due, are work', async () => {
+test('unpublished events and due housekeeping are work', async () => {
   await addRollout(db.app, 'r', '2.0.0', { is_active: false });
   expect(await isAtRest()).toBe(true);
   await db.app.query(
@@ -98,7 +98,7 @@ test('an event that is not published yet, and housekeeping that is due, are work
   expect(await hasWork(db.app, service.now)).toBe(true);
 });
 
-test('an event of a rollout that was deleted before it was published keeps nobody at work', async () => {
+test('an unpublished event of a deleted rollout is no work', async () => {
   await addRollout(db.app, 'r', '2.0.0', { is_active: false });
   await db.app.query(
     `INSERT INTO ota_events (rollout_id, event_type, received_at, payload_hash) VALUES (1, 'rollout_changed', now(), 'x')`,

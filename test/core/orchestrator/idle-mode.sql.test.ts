@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { DeviceReport } from '../../../core/devices/index.ts';
-import { isResting, mayRest, readOutlook, restUntil, saysNothingNew } from '../../../core/orchestrator/idle-mode.ts';
+import {
+  assessIdle,
+  idleUntil,
+  isInIdleMode,
+  isRedundantHeartbeat,
+  mayEnterIdle,
+} from '../../../core/orchestrator/idle-mode.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -18,25 +24,25 @@ beforeEach(async () => {
 });
 
 const AT_ONCE = { stages: [] };
-const outlook = () => readOutlook(db.app, service.now);
+const assess = () => assessIdle(db.app, service.now);
 const seen = (device: string, hoursAgo: number) =>
   db.app.query('UPDATE devices SET last_seen = :at::timestamptz WHERE device_id = :device', {
     device,
     at: new Date(service.now.getTime() - hoursAgo * 3_600_000),
   });
 
-describe('a system may rest', () => {
-  test('when nothing goes on: it knows every device then', async () => {
+describe('the system may enter idle mode', () => {
+  test('when there is nothing to do, with a snapshot of every device', async () => {
     await addDevices(db.app, 2);
-    const { isBusy, dueAt, known } = await outlook();
+    const { isBusy, dueAt, devices } = await assess();
     expect({ isBusy, dueAt }).toEqual({ isBusy: false, dueAt: null });
-    expect(known?.map(({ device_id, version }) => [device_id, version])).toEqual([
+    expect(devices?.map(({ device_id, version }) => [device_id, version])).toEqual([
       ['d0', '1.0.0'],
       ['d1', '1.0.0'],
     ]);
   });
 
-  test('not while a device that is about is owed an update; one that was not seen for a day is waited for at rest', async () => {
+  test('not while a recently seen device has a pending update; a device not seen for a day does not prevent it', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'r', '2.0.0', {
       ...AT_ONCE,
@@ -47,33 +53,33 @@ describe('a system may rest', () => {
     await seen('d0', 23);
     await db.app.query(`UPDATE device_update_status SET status = 'pending'`);
     await db.app.query('UPDATE ota_events SET published_at = received_at');
-    expect(await outlook()).toMatchObject({ isBusy: true, known: null });
+    expect(await assess()).toMatchObject({ isBusy: true, devices: null });
     await seen('d0', 25);
-    const resting = await outlook();
-    expect(resting).toMatchObject({ isBusy: false, dueAt: expect.any(Date) });
-    // Whatever the absent one says is heard.
-    expect(resting.known?.map(({ device_id }) => device_id)).toEqual(['d1']);
+    const idle = await assess();
+    expect(idle).toMatchObject({ isBusy: false, dueAt: expect.any(Date) });
+    // A device with a pending update has no snapshot, so any status of it is processed.
+    expect(idle.devices?.map(({ device_id }) => device_id)).toEqual(['d1']);
   });
 
-  test('not while an update is under way', async () => {
+  test('not while an update is in progress', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await service.tick();
     await seen('d0', 48);
-    expect(await outlook()).toMatchObject({ isBusy: true });
+    expect(await assess()).toMatchObject({ isBusy: true });
   });
 
   test('not with more devices than a marker holds', async () => {
     await db.app.query(`INSERT INTO devices (device_id) SELECT 'd' || n FROM generate_series(1, 5001) AS n`);
-    expect(await outlook()).toMatchObject({ isBusy: false, known: null });
+    expect(await assess()).toMatchObject({ isBusy: false, devices: null });
     await db.app.query(`DELETE FROM devices WHERE device_id = 'd1'`);
-    expect((await outlook()).known).toHaveLength(5_000);
+    expect((await assess()).devices).toHaveLength(5_000);
   });
 
-  test('sees a rollout that was made, changed or resumed', async () => {
-    const before = await outlook();
+  test('not if a rollout was created, changed or resumed meanwhile', async () => {
+    const before = await assess();
     const id = await addRollout(db.app, 'r', '2.0.0', { is_active: false });
-    const made = await outlook();
+    const made = await assess();
     expect(made.rollouts).not.toBe(before.rollouts);
     await db.app.query(
       'UPDATE rollout_configurations SET is_active = true, updated_at = :now::timestamptz WHERE id = :id',
@@ -82,36 +88,40 @@ describe('a system may rest', () => {
         now: service.now,
       },
     );
-    expect((await outlook()).rollouts).not.toBe(made.rollouts);
+    expect((await assess()).rollouts).not.toBe(made.rollouts);
   });
 });
 
-describe('until when', () => {
+describe('the idle period ends at', () => {
   const now = new Date('2026-03-01T12:00:00Z');
   const at = (minutes: number) => new Date(now.getTime() + minutes * 60_000);
-  const calm = { isBusy: false, dueAt: null, rollouts: '', known: [] };
+  const calm = { isBusy: false, dueAt: null, rollouts: '', devices: [] };
   test.each([
-    ['the next sweep, where nothing is due', calm, [], at(60)],
+    ['the next sweep if nothing is due', calm, [], at(60)],
     ['the deadline of an open update', { ...calm, dueAt: at(20) }, [null], at(20)],
-    ['what a rollout waits for', calm, [at(90), at(30)], at(30)],
-    ['not at all, where that is soon', calm, [at(4)], undefined],
-    ['not at all, where work is open', { ...calm, isBusy: true }, [], undefined],
-  ])('%s', (_, outlook, dueAts, expected) => {
-    expect(restUntil(outlook, dueAts, 60, now)).toEqual(expected);
+    ['the time for which a rollout waits', calm, [at(90), at(30)], at(30)],
+    ['nothing: not allowed if something is due soon', calm, [at(4)], undefined],
+    ['nothing: not allowed while there is work', { ...calm, isBusy: true }, [], undefined],
+  ])('%s', (_, assessment, dueAts, expected) => {
+    expect(idleUntil(assessment, dueAts, 60, now)).toEqual(expected);
   });
 
-  test('it is awake for five minutes between two rests, and after it was woken', () => {
-    const resting = { state: 'resting', since: at(-60).toISOString(), until: now.toISOString(), known: [] } as const;
-    expect(isResting(resting, at(-1))).toBe(true);
-    expect(isResting(resting, now)).toBe(false);
-    expect([mayRest(resting, at(4)), mayRest(resting, at(5))]).toEqual([false, true]);
+  test('the system stays awake for five minutes between idle periods and after it was woken', () => {
+    const idle = { state: 'idle', since: at(-60).toISOString(), until: now.toISOString(), devices: [] } as const;
+    expect(isInIdleMode(idle, at(-1))).toBe(true);
+    expect(isInIdleMode(idle, now)).toBe(false);
+    expect([mayEnterIdle(idle, at(4)), mayEnterIdle(idle, at(5))]).toEqual([false, true]);
     const awake = { state: 'awake', since: now.toISOString() } as const;
-    expect([isResting(awake, now), mayRest(awake, at(4)), mayRest(awake, at(5))]).toEqual([false, false, true]);
-    expect(mayRest(undefined, now)).toBe(true);
+    expect([isInIdleMode(awake, now), mayEnterIdle(awake, at(4)), mayEnterIdle(awake, at(5))]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(mayEnterIdle(undefined, now)).toBe(true);
   });
 });
 
-describe('a status says nothing new', () => {
+describe('a heartbeat is redundant', () => {
   const row = {
     device_id: 'd0',
     client_id: 'd0',
@@ -122,7 +132,7 @@ describe('a status says nothing new', () => {
   };
   const known = new Map([[row.device_id, row]]);
   const said = (part: Partial<DeviceReport>) =>
-    saysNothingNew(
+    isRedundantHeartbeat(
       {
         deviceId: 'd0',
         clientId: 'd0',
@@ -134,7 +144,7 @@ describe('a status says nothing new', () => {
       } as DeviceReport,
       known,
     );
-  test('where it is what the row says, or less', () => {
+  test('if it repeats what is stored, or a part of it', () => {
     expect(said({})).toBe(true);
     expect(said({ version: null, model: 'esp32-s3', macAddress: row.mac_address })).toBe(true);
   });
@@ -144,8 +154,8 @@ describe('a status says nothing new', () => {
     ['another MAC address', { macAddress: '00:00:00:00:00:01' }],
     ['another client id', { clientId: 'd0-new' }],
     ['a last will', { online: false }],
-    ['a device that is not known', { deviceId: 'd1' }],
-  ])('but not: %s', (_, part) => {
+    ['an unknown device', { deviceId: 'd1' }],
+  ])('but not with %s', (_, part) => {
     expect(said(part)).toBe(false);
   });
 });

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => db?.close());
 
-/** Tables that this story writes, each after those that it refers to. */
+/** Tables that this test writes, each after those that it refers to. */
 const TABLES = [
   'devices',
   'firmware_releases',
@@ -22,7 +22,7 @@ const TABLES = [
   'ota_events',
 ];
 
-/** A dump of a real server, where there is one and its tools; else a copy of the rows. */
+/** Dumps a real server if there is one with its tools; otherwise copies the rows. */
 const dumps = process.env.TEST_DATABASE_URL !== undefined && has('pg_dump') && has('pg_restore');
 let dump: Buffer;
 
@@ -39,14 +39,14 @@ async function backUp(): Promise<void> {
   for (const table of TABLES) await db.owner.query(`CREATE TABLE backup_${table} AS TABLE ${table}`);
 }
 
-/** The database of that time, as a new one where it was dumped. */
+/** Restores the earlier database, as a new one if it was dumped. */
 async function restore(service: TestService): Promise<void> {
   if (dumps) {
     const server = await ownDatabase();
     if (server === undefined) throw new Error('TEST_DATABASE_URL names no server');
     execFileSync('pg_restore', ['--exit-on-error', `--dbname=${server.url}`], { input: dump });
     await db.close();
-    // As the start of a deployment does.
+    // A deployment starts with this too.
     db = await openTestDatabase({ server });
     service.sql = db.app;
     return;
@@ -71,7 +71,7 @@ async function restore(service: TestService): Promise<void> {
 
 const DEVICES = ['d0', 'd1', 'd2', 'd3', 'd4', 'd5'];
 
-test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was restored, what devices report wins, and the rollout comes to its end`, {
+test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was restored, reports of devices correct it and the rollout completes`, {
   timeout: 120_000,
 }, async () => {
   await addDevices(db.app, DEVICES.length);
@@ -81,7 +81,7 @@ test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was re
   expect(await service.tick()).toEqual(['d0', 'd1']);
   await backUp();
 
-  // What the backup knows nothing of: d0 and d1 were updated, d2 too, and d3 was told to and boots back.
+  // The backup does not contain that d0, d1 and d2 were updated and that d3 was sent an update and rolls back.
   await service.succeed('d0', 'd1');
   expect(await service.tick()).toEqual(['d2', 'd3']);
   await service.succeed('d2');
@@ -122,7 +122,7 @@ test(`after an older backup (${dumps ? 'pg_dump' : 'a copy of the rows'}) was re
     `SELECT in_flight, completed_at IS NOT NULL AS completed FROM rollout_runtime JOIN rollout_configurations ON id = rollout_id`,
   );
   expect(rollout).toEqual({ in_flight: 0, completed: true });
-  // Those that ran it already were told nothing again.
+  // Devices that already ran the version received no command again.
   const again = service.sent.slice(4).map(({ deviceId }) => deviceId);
   expect(again.filter((device) => device < 'd3')).toEqual([]);
 });

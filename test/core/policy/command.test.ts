@@ -3,7 +3,7 @@ import mqtt from 'mqtt-packet';
 import { expect, test } from 'vitest';
 import { encodeCommand, publishPacketBytes } from '../../../core/policy/command.ts';
 
-test('the computed length is that of the packet an MQTT library writes', () => {
+test('the computed length equals that of a packet written by an MQTT library', () => {
   fc.assert(
     fc.property(
       fc.stringMatching(/^[a-z/]{1,60}$/),
@@ -24,7 +24,7 @@ test('the computed length is that of the packet an MQTT library writes', () => {
   );
 });
 
-test('a command holds exactly the three fields that devices read', () => {
+test('a command contains exactly the three fields that devices read', () => {
   const text = encodeCommand({ url: 'https://x/d/t', checksum: 'c', version: '1.2.0', extra: 1 } as never);
   expect(JSON.parse(text)).toEqual({ url: 'https://x/d/t', checksum: 'c', version: '1.2.0' });
 });

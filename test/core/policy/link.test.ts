@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { linkToken, readLinkToken, TOKEN_LENGTH } from '../../../core/policy/link.ts';
+import { linkToken, parseLinkToken, TOKEN_LENGTH } from '../../../core/policy/link.ts';
 
 vi.mock('node:crypto', async (load) => {
   const crypto = await load<typeof import('node:crypto')>();
@@ -10,12 +10,12 @@ vi.mock('node:crypto', async (load) => {
 
 const SECRET = 'a-secret-of-the-deployment';
 
-test('a token is 23 characters, whatever it stands for, and is read back with the same secret', () => {
+test('a token has 23 characters and is parsed with the same secret', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), fc.integer({ min: 0, max: 255 }), (updateId, attempt) => {
       const token = linkToken({ updateId, attempt }, SECRET);
       expect(token).toHaveLength(TOKEN_LENGTH);
-      expect(readLinkToken(token, SECRET)).toEqual({ updateId, attempt });
+      expect(parseLinkToken(token, SECRET)).toEqual({ updateId, attempt });
     }),
   );
 });
@@ -26,26 +26,26 @@ test('the same attempt always has the same link, a retry has another', () => {
   expect(linkToken({ updateId: 7, attempt: 2 }, SECRET)).not.toBe(first);
 });
 
-test('a token with any character changed is refused', () => {
+test('a token with a changed character is refused', () => {
   const token = linkToken({ updateId: 123_456, attempt: 3 }, SECRET);
   for (let i = 0; i < token.length; i++) {
     for (const other of 'Aa0_-9Zz') {
       if (other === token[i]) continue;
-      expect(readLinkToken(token.slice(0, i) + other + token.slice(i + 1), SECRET)).toBeUndefined();
+      expect(parseLinkToken(token.slice(0, i) + other + token.slice(i + 1), SECRET)).toBeUndefined();
     }
   }
 });
 
 test('a token made with another secret, or any other text, is refused', () => {
-  expect(readLinkToken(linkToken({ updateId: 1, attempt: 1 }, 'other'), SECRET)).toBeUndefined();
-  fc.assert(fc.property(fc.string(), (text) => readLinkToken(text, SECRET) === undefined));
+  expect(parseLinkToken(linkToken({ updateId: 1, attempt: 1 }, 'other'), SECRET)).toBeUndefined();
+  fc.assert(fc.property(fc.string(), (text) => parseLinkToken(text, SECRET) === undefined));
 });
 
-test('a guess is compared in constant time, however much of it is right', () => {
+test('the comparison takes constant time, however much of a guess is right', () => {
   const token = linkToken({ updateId: 7, attempt: 1 }, SECRET);
   for (const guess of [token, token.replace(/.{4}$/, 'AAAA'), 'A'.repeat(TOKEN_LENGTH)]) {
     vi.mocked(timingSafeEqual).mockClear();
-    readLinkToken(guess, SECRET);
+    parseLinkToken(guess, SECRET);
     expect(timingSafeEqual).toHaveBeenCalledOnce();
     const [given, right] = vi.mocked(timingSafeEqual).mock.lastCall ?? [];
     expect([given?.byteLength, right?.byteLength]).toEqual([10, 10]);

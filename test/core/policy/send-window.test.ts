@@ -10,10 +10,10 @@ const officeHours: SendWindow = sendWindow.parse({
 });
 const utc = (text: string) => new Date(`${text}Z`);
 
-describe('a window', () => {
+describe('a send window', () => {
   test.each([
     ['opens at its first minute', '2026-03-02T14:00', '2026-03-02T22:00'],
-    ['closes at its last', '2026-03-02T22:00', null],
+    ['closes at its last minute', '2026-03-02T22:00', null],
     ['is closed on other weekdays', '2026-03-07T15:00', null],
   ])('%s', (_, now, end) => {
     expect(openUntil(officeHours, utc(now))).toEqual(end === null ? null : utc(end));
@@ -22,18 +22,18 @@ describe('a window', () => {
   test.each([
     ['in the evening', '2026-01-10T21:30', '2026-01-11T04:00'],
     ['after midnight', '2026-01-11T03:59', '2026-01-11T04:00'],
-    ['not by day', '2026-01-11T12:00', null],
+    ['not during the day', '2026-01-11T12:00', null],
   ])('that crosses midnight is open %s', (_, now, end) => {
     expect(openUntil(nights, utc(now))).toEqual(end === null ? null : utc(end));
   });
 
-  test('that crosses midnight belongs to the day on which it begins', () => {
+  test('that crosses midnight belongs to the day on which it starts', () => {
     const fridays = { ...nights, days: ['fri' as const] };
     expect(openUntil(fridays, utc('2026-01-10T03:00'))).toEqual(utc('2026-01-10T04:00'));
     expect(openUntil(fridays, utc('2026-01-09T03:00'))).toBeNull();
   });
 
-  test('says when it opens next', () => {
+  test('states when it opens next', () => {
     expect(nextOpening(officeHours, utc('2026-03-06T23:00'))).toEqual(utc('2026-03-09T13:00'));
     expect(nextOpening(officeHours, utc('2026-03-09T14:00'))).toEqual(utc('2026-03-09T14:00'));
   });
@@ -44,7 +44,7 @@ describe('a window', () => {
   });
 });
 
-describe('summer time', () => {
+describe('daylight saving time', () => {
   test.each([
     ['a start that is skipped is the instant of the jump', 'Europe/Rome', '02:30', '2026-03-29T01:00'],
     ['a start that occurs twice is the first', 'Europe/Rome', '02:30', '2026-10-25T00:30'],
@@ -61,7 +61,7 @@ describe('summer time', () => {
   });
 });
 
-test('agrees with the wall clock all year round, but for the hours that occur twice', () => {
+test('agrees with the wall clock all year, except in the hours that occur twice', () => {
   const clock = new Intl.DateTimeFormat('en-GB', {
     timeZone: 'Europe/Rome',
     hour: '2-digit',
@@ -83,6 +83,6 @@ test.each([
   [{ from: '09:00', to: '17:00', time_zone: 'Rome' }, '"Rome" is not a time zone'],
   [{ from: '09:00', to: '17:00', timezone: 'UTC' }, 'Unrecognized key: "timezone"'],
   [{ from: '09:00', to: '17:00', days: [] }, 'Too small'],
-])('%j is refused', (window, message) => {
+])('rejects %j', (window, message) => {
   expect(sendWindow.safeParse(window).error?.issues[0]?.message).toContain(message);
 });

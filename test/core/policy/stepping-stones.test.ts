@@ -16,31 +16,31 @@ const choose = (versions: string[], target = registered[3] as (typeof registered
     ),
   );
 
-test('a device goes straight to the target where the target takes it', () => {
+test('a device goes directly to the target if the target allows it', () => {
   expect(choose(['2.0.0', '2.5.0', 'v2.1.0'])).toEqual({ '2.0.0': '3.0.0', '2.5.0': '3.0.0', 'v2.1.0': '3.0.0' });
 });
-test('a device below the minimum is given the highest release that leads there', () => {
+test('a device below the minimum gets the highest release that leads there', () => {
   expect(choose(['1.5.0', '1.9.0'])).toEqual({ '1.5.0': '2.0.0', '1.9.0': '2.0.0' });
 });
-test('a chain of stones is walked one at a time', () => {
+test('a chain of stepping stones is followed one at a time', () => {
   expect(choose(['1.0.0'])).toEqual({ '1.0.0': '1.5.0' });
 });
-test('a stone that leads nowhere is not given', () => {
+test('a stepping stone that leads nowhere is not used', () => {
   const known = [release(1, '1.5.0'), release(4, '3.0.0', '2.0.0')];
   expect(choose(['1.0.0'], known[1], known)).toEqual({});
 });
-test('many releases that lead nowhere are no burden', () => {
+test('many releases that lead nowhere are evaluated quickly', () => {
   const known = Array.from({ length: 400 }, (_, n) => release(n, `1.${n}.0`));
   expect(choose(['1.0.0', '1.7.0'], release(999, '9.0.0', '8.0.0'), known)).toEqual({});
 });
-test('a long chain is walked to its end', () => {
+test('a long chain is followed to its end', () => {
   const known = Array.from({ length: 300 }, (_, n) => release(n, `1.${n + 1}.0`, `1.${n}.0`));
   expect(choose(['1.0.0'], release(999, '1.301.0', '1.300.0'), known)).toEqual({ '1.0.0': '1.1.0' });
 });
-test('no stone goes past the target or back', () => {
+test('no stepping stone is above the target or below the device', () => {
   expect(choose(['3.0.0', '3.1.0', 'unknown'])).toEqual({});
 });
-test('stones are marked as such', () => {
+test('stepping stones are marked', () => {
   expect(chooseReleases(['1.0.0', '2.0.0'], registered[3] as (typeof registered)[number], registered, policy)).toEqual([
     { releaseId: 1, version: '1.5.0', isSteppingStone: true, fromVersions: ['1.0.0'] },
     { releaseId: 4, version: '3.0.0', isSteppingStone: false, fromVersions: ['2.0.0'] },

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   type AttemptFacts,
   type BootReport,
-  judgeAttempt,
+  evaluateAttempt,
   REPORTED_STATES,
   type ReportedState,
   type ResultReport,
@@ -40,29 +40,29 @@ const written: AttemptFacts = {
 };
 
 describe('before a result', () => {
-  test('a command without an answer stays sent until its deadline', () => {
-    expect(judgeAttempt(silent, times, at(899))).toMatchObject({
+  test('a command without a response stays sent until its deadline', () => {
+    expect(evaluateAttempt(silent, times, at(899))).toMatchObject({
       status: 'sent',
       deadlineAt: at(900),
       completedAt: null,
     });
   });
 
-  test('a command that was never answered times out', () => {
-    const judged = judgeAttempt(silent, times, at(900));
-    expect(judged).toMatchObject({ status: 'timed_out', completedAt: at(900) });
-    expect(judged.errorMessage).toBe('no answer to the command within 15 min');
+  test('a command without a response times out', () => {
+    const verdict = evaluateAttempt(silent, times, at(900));
+    expect(verdict).toMatchObject({ status: 'timed_out', completedAt: at(900) });
+    expect(verdict.errorMessage).toBe('no answer to the command within 15 min');
   });
 
-  test('each report puts the deadline off', () => {
+  test('each report extends the deadline', () => {
     const facts = { ...silent, acknowledgedAt: at(1), lastReportAt: at(600), furthestState: 'downloading' as const };
-    expect(judgeAttempt(facts, times, at(1_400))).toMatchObject({ status: 'downloading', deadlineAt: at(1_500) });
-    expect(judgeAttempt(facts, times, at(1_500)).errorMessage).toBe('no progress for 15 min while downloading');
+    expect(evaluateAttempt(facts, times, at(1_400))).toMatchObject({ status: 'downloading', deadlineAt: at(1_500) });
+    expect(evaluateAttempt(facts, times, at(1_500)).errorMessage).toBe('no progress for 15 min while downloading');
   });
 
-  test('a failure is final at once, with what the device said', () => {
+  test('a failure is final at once, with the message of the device', () => {
     const result = { receivedAt: at(9), success: false, code: 2, message: 'Download failed' };
-    expect(judgeAttempt({ ...written, result }, times, at(10))).toMatchObject({
+    expect(evaluateAttempt({ ...written, result }, times, at(10))).toMatchObject({
       status: 'failed',
       resultCode: 2,
       errorMessage: 'Download failed',
@@ -71,70 +71,70 @@ describe('before a result', () => {
   });
 });
 
-describe('written is not running', () => {
+describe('installed is not booted', () => {
   test('success is provisional until the new version reports', () => {
-    expect(judgeAttempt(written, times, at(61))).toMatchObject({
+    expect(evaluateAttempt(written, times, at(61))).toMatchObject({
       status: 'success',
       bootedAt: null,
       completedAt: null,
     });
   });
 
-  test('the new version confirms it, and surviving makes it final', () => {
+  test('the new version confirms the boot, and the end of probation makes it final', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5)] };
-    expect(judgeAttempt(facts, times, at(76))).toMatchObject({
+    expect(evaluateAttempt(facts, times, at(76))).toMatchObject({
       bootedAt: at(75),
       deadlineAt: at(375),
       completedAt: null,
     });
-    expect(judgeAttempt(facts, times, at(375))).toMatchObject({ status: 'success', completedAt: at(375) });
+    expect(evaluateAttempt(facts, times, at(375))).toMatchObject({ status: 'success', completedAt: at(375) });
   });
 
   test('the old version after a reboot is a rollback', () => {
     const facts = { ...written, boots: [boot(100, '1.0.0', 20)] };
-    expect(judgeAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', completedAt: at(100) });
+    expect(evaluateAttempt(facts, times, at(101))).toMatchObject({ status: 'rolled_back', completedAt: at(100) });
   });
 
-  test('the old version that dies after a first report of the new one is a rollback too', () => {
+  test('the old version after a first report of the new one is a rollback too', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(140, '1.0.0', 3)] };
-    expect(judgeAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', bootedAt: at(75) });
+    expect(evaluateAttempt(facts, times, at(141))).toMatchObject({ status: 'rolled_back', bootedAt: at(75) });
   });
 
-  test('a version that was neither sent nor there before is what the image calls itself', () => {
+  test('a version that was neither sent nor installed before is the version that the image embeds', () => {
     const facts = { ...written, boots: [boot(100, '1.9.9', 20)] };
-    expect(judgeAttempt(facts, times, at(101))).toMatchObject({
+    expect(evaluateAttempt(facts, times, at(101))).toMatchObject({
       status: 'failed',
       unexpectedVersion: '1.9.9',
       completedAt: at(100),
     });
   });
 
-  test('where it is not known what ran before, another version is a rollback', () => {
+  test('another version is a rollback if the previous version is unknown', () => {
     const facts = { ...written, previousVersion: null, boots: [boot(100, '1.9.9', 20)] };
-    expect(judgeAttempt(facts, times, at(101)).status).toBe('rolled_back');
+    expect(evaluateAttempt(facts, times, at(101)).status).toBe('rolled_back');
   });
 
-  test('the old version long after the new one has survived changes nothing', () => {
+  test('the old version long after the end of probation changes nothing', () => {
     const facts = { ...written, boots: [boot(75, '2.0.0', 5), boot(5_000, '1.0.0', 3)] };
-    expect(judgeAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', completedAt: at(375) });
+    expect(evaluateAttempt(facts, times, at(5_001))).toMatchObject({ status: 'success', completedAt: at(375) });
   });
 
   test.each([
     ['a heartbeat of the old image before the reboot', boot(62, '1.0.0', 4_000)],
     ['a heartbeat without an uptime within 20 s', boot(79, '1.0.0')],
-    ['an uptime that reaches back before the result', boot(160, '1.0.0', 200)],
+    ['an uptime that started before the result', boot(160, '1.0.0', 200)],
   ])('%s proves nothing', (_, report) => {
-    expect(judgeAttempt({ ...written, boots: [report] }, times, at(161)).status).toBe('success');
+    expect(evaluateAttempt({ ...written, boots: [report] }, times, at(161)).status).toBe('success');
   });
 
   test('silence after the result times out', () => {
-    const judged = judgeAttempt(written, times, at(60 + 900));
-    expect(judged).toMatchObject({ status: 'timed_out', completedAt: at(960) });
-    expect(judged.errorMessage).toBe('written, but 2.0.0 was not reported within 15 min');
+    const verdict = evaluateAttempt(written, times, at(60 + 900));
+    expect(verdict).toMatchObject({ status: 'timed_out', completedAt: at(960) });
+    expect(verdict.errorMessage).toBe('installed, but 2.0.0 was not reported within 15 min');
   });
 
   test('the new version confirms an update whose result was lost', () => {
-    expect(judgeAttempt({ ...silent, boots: [boot(80, '2.0.0')] }, times, at(81))).toMatchObject({
+    expect(evaluateAttempt({ ...silent, boots: [boot(80, '2.0.0')] }, times, at(81))).toMatchObject({
       status: 'success',
       installedAt: at(80),
       bootedAt: at(80),
@@ -142,21 +142,21 @@ describe('written is not running', () => {
   });
 });
 
-/** What was said in each state that a judgement can give, at most five minutes after the command. */
-const SAID = {
+/** Facts for each state that an evaluation can give, at most five minutes after the command. */
+const FACTS = {
   sent: silent,
   downloading: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'downloading' },
   downloaded: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'downloaded' },
   installing: { ...silent, acknowledgedAt: at(1), lastReportAt: at(5), furthestState: 'installing' },
   success: written,
-  confirmed: { ...written, boots: [boot(100, '2.0.0', 5)] },
+  booted: { ...written, boots: [boot(100, '2.0.0', 5)] },
   failed: { ...written, result: { receivedAt: at(60), success: false, code: 4, message: 'no' } },
   rolled_back: { ...written, boots: [boot(100, '1.0.0', 5)] },
-} as const satisfies Partial<Record<UpdateState | 'confirmed', AttemptFacts>>;
-type Said = keyof typeof SAID;
+} as const satisfies Partial<Record<UpdateState | 'booted', AttemptFacts>>;
+type FactsState = keyof typeof FACTS;
 
-/** What is heard next, at 300 s. */
-const heard = (facts: AttemptFacts, given: Partial<AttemptFacts>): AttemptFacts => ({
+/** The next report, at 300 s. */
+const reported = (facts: AttemptFacts, given: Partial<AttemptFacts>): AttemptFacts => ({
   ...facts,
   acknowledgedAt: facts.acknowledgedAt ?? at(300),
   lastReportAt: at(300),
@@ -169,12 +169,12 @@ const result = (facts: AttemptFacts, code: number): ResultReport =>
 const seen = (facts: AttemptFacts, report: BootReport): AttemptFacts => ({ ...facts, boots: [...facts.boots, report] });
 
 const EVENTS = {
-  accepted: (facts) => heard(facts, {}),
-  downloading: (facts) => heard(facts, { furthestState: furthest(facts, 'downloading') }),
-  verifying: (facts) => heard(facts, { furthestState: furthest(facts, 'downloaded') }),
-  installing: (facts) => heard(facts, { furthestState: furthest(facts, 'installing') }),
-  written: (facts) => heard(facts, { result: result(facts, 0) }),
-  failed: (facts) => heard(facts, { result: result(facts, 2) }),
+  accepted: (facts) => reported(facts, {}),
+  downloading: (facts) => reported(facts, { furthestState: furthest(facts, 'downloading') }),
+  verifying: (facts) => reported(facts, { furthestState: furthest(facts, 'downloaded') }),
+  installing: (facts) => reported(facts, { furthestState: furthest(facts, 'installing') }),
+  written: (facts) => reported(facts, { result: result(facts, 0) }),
+  failed: (facts) => reported(facts, { result: result(facts, 2) }),
   'new version': (facts) => seen(facts, boot(300, '2.0.0', 5)),
   'old version': (facts) => seen(facts, boot(300, '1.0.0', 90_000)),
   'old version, booted': (facts) => seen(facts, boot(300, '1.0.0', 5)),
@@ -184,60 +184,63 @@ const EVENTS = {
 type Event = keyof typeof EVENTS;
 const events = Object.keys(EVENTS) as Event[];
 
-const OPEN = ['sent', 'downloading', 'downloaded', 'installing', 'success', 'confirmed'];
-const STAYS = <S extends Said>(state: S) =>
+const OPEN = ['sent', 'downloading', 'downloaded', 'installing', 'success', 'booted'];
+const UNCHANGED = <S extends FactsState>(state: S) =>
   Object.fromEntries(events.map((event) => [event, state])) as Record<Event, S>;
-const UNDER_WAY = { written: 'success', failed: 'failed', 'new version': 'confirmed', silence: 'timed_out' } as const;
+const UNDER_WAY = { written: 'success', failed: 'failed', 'new version': 'booted', silence: 'timed_out' } as const;
 
-const TABLE: Readonly<Record<Said, Readonly<Record<Event, Said | 'timed_out' | 'survived'>>>> = {
+const TABLE: Readonly<Record<FactsState, Readonly<Record<Event, FactsState | 'timed_out' | 'proven'>>>> = {
   sent: {
-    ...STAYS('sent'),
+    ...UNCHANGED('sent'),
     ...UNDER_WAY,
     downloading: 'downloading',
     verifying: 'downloaded',
     installing: 'installing',
   },
-  downloading: { ...STAYS('downloading'), ...UNDER_WAY, verifying: 'downloaded', installing: 'installing' },
-  downloaded: { ...STAYS('downloaded'), ...UNDER_WAY, installing: 'installing' },
-  installing: { ...STAYS('installing'), ...UNDER_WAY },
+  downloading: { ...UNCHANGED('downloading'), ...UNDER_WAY, verifying: 'downloaded', installing: 'installing' },
+  downloaded: { ...UNCHANGED('downloaded'), ...UNDER_WAY, installing: 'installing' },
+  installing: { ...UNCHANGED('installing'), ...UNDER_WAY },
   success: {
-    ...STAYS('success'),
-    'new version': 'confirmed',
+    ...UNCHANGED('success'),
+    'new version': 'booted',
     'old version, booted': 'rolled_back',
     'another version, booted': 'failed',
     silence: 'timed_out',
   },
-  confirmed: {
-    ...STAYS('confirmed'),
+  booted: {
+    ...UNCHANGED('booted'),
     'old version, booted': 'rolled_back',
     'another version, booted': 'failed',
-    silence: 'survived',
+    silence: 'proven',
   },
-  failed: STAYS('failed'),
-  rolled_back: STAYS('rolled_back'),
+  failed: UNCHANGED('failed'),
+  rolled_back: UNCHANGED('rolled_back'),
 };
 
 describe('every state and every event', () => {
-  test('are in the table; a judgement never gives pending or canceled', () => {
-    const given = new Set<string>([...Object.keys(SAID), ...Object.values(TABLE).flatMap((row) => Object.values(row))]);
+  test('are in the table; an evaluation never gives pending or canceled', () => {
+    const given = new Set<string>([
+      ...Object.keys(FACTS),
+      ...Object.values(TABLE).flatMap((row) => Object.values(row)),
+    ]);
     expect(UPDATE_STATES.filter((state) => !given.has(state))).toEqual(['pending', 'canceled']);
   });
 
-  const cells = Object.keys(SAID).flatMap((state) => events.map((event) => [state as Said, event] as const));
+  const cells = Object.keys(FACTS).flatMap((state) => events.map((event) => [state as FactsState, event] as const));
   test.each(cells)('%s, then %s', (state, event) => {
     const now = event === 'silence' ? at(100_000) : at(301);
-    const { status, bootedAt, completedAt, deadlineAt } = judgeAttempt(EVENTS[event](SAID[state]), times, now);
-    const became = status !== 'success' || bootedAt === null ? status : completedAt === null ? 'confirmed' : 'survived';
-    expect(became).toBe(TABLE[state][event]);
+    const { status, bootedAt, completedAt, deadlineAt } = evaluateAttempt(EVENTS[event](FACTS[state]), times, now);
+    const actual = status !== 'success' || bootedAt === null ? status : completedAt === null ? 'booted' : 'proven';
+    expect(actual).toBe(TABLE[state][event]);
     expect({ isOpen: completedAt === null, hasDeadline: deadlineAt !== null }).toEqual({
-      isOpen: OPEN.includes(became),
-      hasDeadline: OPEN.includes(became),
+      isOpen: OPEN.includes(actual),
+      hasDeadline: OPEN.includes(actual),
     });
-    expect(judgeAttempt(SAID[state], times, at(299)).status).toBe(state === 'confirmed' ? 'success' : state);
+    expect(evaluateAttempt(FACTS[state], times, at(299)).status).toBe(state === 'booted' ? 'success' : state);
   });
 });
 
-/** What a device says about one attempt, with when: a status at any time, reports at most once each. */
+/** Reports of a device about one attempt, with their times: statuses at any time, other reports at most once each. */
 const histories = fc.record({
   accepted: fc.option(fc.integer({ min: 0, max: 30 })),
   progress: fc.array(
@@ -260,7 +263,7 @@ const histories = fc.record({
   ),
 });
 
-test('a judgement is the same however often it is made, and an outcome stays once its time has come', () => {
+test('repeated evaluations give the same verdict, and an outcome stays once its time has come', () => {
   fc.assert(
     fc.property(histories, fc.integer({ min: 0, max: 3_000 }), fc.integer({ min: 0, max: 3_000 }), (said, a, b) => {
       const heardAt = [
@@ -278,8 +281,8 @@ test('a judgement is the same however often it is made, and an outcome stays onc
           .map(({ second, version, uptime }) => boot(second, version, uptime))
           .sort((x, y) => x.receivedAt.getTime() - y.receivedAt.getTime()),
       };
-      const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => judgeAttempt(facts, times, at(second)));
-      expect(judgeAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
+      const [early, late] = [Math.min(a, b), Math.max(a, b)].map((second) => evaluateAttempt(facts, times, at(second)));
+      expect(evaluateAttempt(structuredClone(facts), times, at(Math.min(a, b)))).toEqual(early);
       if (early?.completedAt) expect(late).toEqual(early);
       else expect(early?.deadlineAt).not.toBeNull();
     }),
@@ -287,16 +290,16 @@ test('a judgement is the same however often it is made, and an outcome stays onc
   );
 });
 
-test('a device that is slow to reboot is never rolled back', () => {
+test('a device that is slow to reboot never counts as rolled back', () => {
   fc.assert(
     fc.property(
       fc.array(fc.record({ after: fc.integer({ min: 0, max: 800 }), uptime: fc.integer({ min: 0, max: 10_000 }) })),
       (heartbeats) => {
-        // Uptime counts on through the wait: the device has not rebooted, so it was up before the result.
+        // The uptime spans the wait: the device has not rebooted, so it had been up before the result.
         const boots = heartbeats
           .map(({ after, uptime }) => boot(60 + after, '1.0.0', after + uptime))
           .sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
-        expect(judgeAttempt({ ...written, boots }, times, at(870)).status).not.toBe('rolled_back');
+        expect(evaluateAttempt({ ...written, boots }, times, at(870)).status).not.toBe('rolled_back');
       },
     ),
   );

@@ -42,7 +42,7 @@ describe.each([
     await set(stop);
   });
 
-  test('sends nothing more at once, to a device that wakes neither', async () => {
+  test('sends nothing from then on, even to a device that reports', async () => {
     service.absent.clear();
     await service.status('d2', '1.0.0');
     await service.tick();
@@ -50,7 +50,7 @@ describe.each([
     expect(service.sent.map(({ deviceId }) => deviceId)).toEqual(['d0', 'd1']);
   });
 
-  test('refuses at once what was not fetched, and a failure after that is not counted', async () => {
+  test('refuses unfetched images at once, and later failures do not count', async () => {
     expect(await service.fetch('d1')).toBe('over');
     await service.result('d1', 4);
     expect(await service.fetch('d0')).toBe('open');
@@ -58,7 +58,7 @@ describe.each([
     expect(await countByStatus()).toEqual({ canceled: 3, downloading: 1 });
   });
 
-  test('leaves its devices to others, and is shown as paused', async () => {
+  test('leaves its devices to other rollouts and is shown as paused', async () => {
     await service.tick();
     const shown = await db.app.query('SELECT state, devices, canceled FROM rollout_overview');
     expect(shown).toEqual([{ state: 'paused', devices: 4, canceled: 3 }]);
@@ -67,7 +67,7 @@ describe.each([
     expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);
   });
 
-  test(`goes on with ${go}`, async () => {
+  test(`continues with ${go}`, async () => {
     await service.tick();
     service.absent.clear();
     await set(go);
@@ -80,7 +80,7 @@ describe.each([
     ]);
   });
 
-  test('is resumed by an operator too', async () => {
+  test('can be resumed by an operator too', async () => {
     await service.tick();
     expect(await resumeRollout(db.app, why, service.now)).toBe(true);
     service.absent.clear();
@@ -88,7 +88,7 @@ describe.each([
   });
 });
 
-test('a draft that was paused is a draft again when it is resumed', async () => {
+test('a paused draft is a draft again when it is resumed', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, is_active: false });
   await stopRollout(db.app, why, service.now);
@@ -98,7 +98,7 @@ test('a draft that was paused is a draft again when it is resumed', async () => 
   expect(await service.tick()).toEqual(['d0']);
 });
 
-test('the link of a halted rollout is over before the orchestrator looks', async () => {
+test('the link of a halted rollout stops working before the next tick', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_attempts: 1 });
   await service.tick();
@@ -108,7 +108,7 @@ test('the link of a halted rollout is over before the orchestrator looks', async
   expect(await countByStatus()).toEqual({ canceled: 1 });
 });
 
-test('the link of a revoked release is over, and what fails behind it is not counted', async () => {
+test('the link of a revoked release stops working, and later failures do not count', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_attempts: 1 });
   await service.tick();
@@ -118,7 +118,7 @@ test('the link of a revoked release is over, and what fails behind it is not cou
   expect(await countByStatus()).toEqual({ canceled: 1 });
 });
 
-describe('a rollout that is edited after it claimed', () => {
+describe('a rollout that is edited after it has assigned devices', () => {
   beforeEach(async () => {
     await addRelease(db.app, '2.0.1');
     await addDevices(db.app, 3);
@@ -133,34 +133,34 @@ describe('a rollout that is edited after it claimed', () => {
     return service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
   }
 
-  test('sends to nobody whom its filter no longer means', async () => {
+  test('sends nothing to devices that its filter no longer targets', async () => {
     await set(`target_filter = '{"groups": ["vans"], "device_ids": ["d1"]}'`);
     expect(await wakeAll()).toEqual(['d1 2.0.0']);
     expect(await countByStatus()).toEqual({ canceled: 2, sent: 1 });
   });
 
-  test('sends to no device that left its group, until it is back', async () => {
+  test('sends nothing to a device that left its group, until it returns', async () => {
     await db.app.query(`DELETE FROM device_groups WHERE device_id = 'd2'`);
     expect(await wakeAll()).toEqual(['d0 2.0.0', 'd1 2.0.0']);
     await db.app.query(`INSERT INTO device_groups VALUES ('d2', 'vans')`);
     expect(await service.tick()).toEqual(['d2']);
   });
 
-  test('sends no command for the version that it had before', async () => {
+  test('sends no command for its previous version', async () => {
     await set(`firmware_version = '2.0.1'`);
     expect(await wakeAll()).toEqual([]);
     await service.tick();
     expect(await wakeAll()).toEqual(['d0 2.0.1', 'd1 2.0.1', 'd2 2.0.1']);
   });
 
-  test('sends no image to a device that turned out to be of another model', async () => {
+  test('sends nothing to a device that turned out to be of another model', async () => {
     await db.app.query(
       `UPDATE devices SET device_model = 'esp32-c3', model_received_at = '2030-01-01' WHERE device_id = 'd0'`,
     );
     expect(await wakeAll()).toEqual(['d1 2.0.0', 'd2 2.0.0']);
   });
 
-  test('sends nothing while its filter cannot be read', async () => {
+  test('sends nothing while its filter is invalid', async () => {
     await set(`target_filter = '{"gruops": ["vans"]}'`);
     expect(await wakeAll()).toEqual([]);
     await service.tick();
@@ -173,8 +173,8 @@ describe('a percentage that is edited while a rollout runs', () => {
   test.each([
     ['of a slow start', null],
     ['with stages', [{ percentage: 50 }]],
-    ['with everyone at once', []],
-  ])('%s lets more devices take part when it is raised, and those chosen stay chosen', async (_, stages) => {
+    ['with all devices at once', []],
+  ])('%s targets more devices when it is raised, and keeps those already targeted', async (_, stages) => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0', { stages, rollout_percentage: 20 });
     const first = await service.tick();
@@ -201,7 +201,7 @@ describe('a percentage that is edited while a rollout runs', () => {
 });
 
 describe('stages that are edited while a rollout runs', () => {
-  /** Everything that is sent succeeds, for as long as the rollout goes on. */
+  /** Every update succeeds while the rollout continues. */
   async function playOut(): Promise<unknown> {
     let succeeded = 0;
     for (let looks = 0; looks < 60; looks++) {
@@ -217,11 +217,11 @@ describe('stages that are edited while a rollout runs', () => {
   const STAGES = [{ percentage: 10 }, { percentage: 50 }];
 
   test.each([
-    ['taken away for everyone at once', STAGES, "'[]'"],
-    ['taken away for a slow start', STAGES, 'NULL'],
-    ['cut down', [{ percentage: 10 }, { percentage: 20 }, { percentage: 30 }], `'[{"percentage": 10}]'`],
-    ['given up by a slow start for everyone at once', null, "'[]'"],
-  ])('%s: every member is updated all the same', async (_, stages, edited) => {
+    ['removed to update all devices at once', STAGES, "'[]'"],
+    ['replaced by a slow start', STAGES, 'NULL'],
+    ['shortened', [{ percentage: 10 }, { percentage: 20 }, { percentage: 30 }], `'[{"percentage": 10}]'`],
+    ['added to a slow start to update all devices at once', null, "'[]'"],
+  ])('%s: every targeted device is still updated', async (_, stages, edited) => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0', { stages });
     await service.tick();
@@ -229,7 +229,7 @@ describe('stages that are edited while a rollout runs', () => {
     expect(await playOut()).toEqual({ paused_reason: null, is_completed: true, success: 20 });
   });
 
-  test('given to a slow start, which has claimed everyone already, halt it with the reason', async () => {
+  test('added to a slow start that has already assigned all devices halt it with the reason', async () => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0');
     await service.tick();
@@ -240,7 +240,7 @@ describe('stages that are edited while a rollout runs', () => {
   });
 });
 
-describe('a row that cannot be carried out halts its rollout, with the reason, and no other', () => {
+describe('an invalid row halts only its own rollout, with the reason:', () => {
   test.each([
     [
       'a filter that is too large to be read',
@@ -257,7 +257,7 @@ describe('a row that cannot be carried out halts its rollout, with the reason, a
       { send_window: { from: '10:00', to: '11:00', note: 'x'.repeat(100_000) } },
       /^send_window: \d+ bytes of JSON, at most 1024 can be read$/,
     ],
-    ['a deadline after the end of time', { give_up_days: 2_000_000_000 }, /out of range/],
+    ['a deadline beyond the end of time', { give_up_days: 2_000_000_000 }, /out of range/],
   ])('%s', async (_, columns, reason) => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'good', '2.0.0', { ...AT_ONCE });
@@ -272,7 +272,7 @@ describe('a row that cannot be carried out halts its rollout, with the reason, a
   });
 });
 
-test('a rollout whose tick fails keeps no other from its own, and is named', async () => {
+test('a rollout whose tick fails is reported and does not prevent others from running', async () => {
   await addDevices(db.app, 1);
   const bad = await addRollout(db.app, 'bad', '2.0.0', {
     ...AT_ONCE,
@@ -288,5 +288,5 @@ test('a rollout whose tick fails keeps no other from its own, and is named', asy
   };
   const tick = await runTick(failing, service.now, async () => {});
   expect(tick.problems).toMatchObject([{ rolloutId: bad, error: { message: 'the answer is too large' } }]);
-  expect(tick.rollouts).toMatchObject([{ rollout: 'good', claimed: 1 }]);
+  expect(tick.rollouts).toMatchObject([{ rollout: 'good', assigned: 1 }]);
 });

@@ -22,10 +22,10 @@ const pausedReason = async () =>
   (await db.app.query<{ paused_reason: string | null }>('SELECT paused_reason FROM rollout_configurations'))[0]
     ?.paused_reason;
 const gates = async () =>
-  (await db.app.query('SELECT claimed, succeeded, failed, failure_points, canceled FROM rollout_stages'))[0];
+  (await db.app.query('SELECT assigned, succeeded, failed, failure_points, canceled FROM rollout_stages'))[0];
 
-describe('gates that begin anew', () => {
-  test('count on with what was downloading: one failure of many does not halt the rollout again', async () => {
+describe('gates that are reset', () => {
+  test('still count open downloads: one failure of many does not halt the rollout again', async () => {
     await addDevices(db.app, 6);
     await addRollout(db.app, 'r', '2.0.0', { stages: [{ percentage: 100, min_success_rate: 0 }], min_reports: 3 });
     await service.tick();
@@ -35,11 +35,11 @@ describe('gates that begin anew', () => {
     await resumeRollout(db.app, why, service.now);
     await service.result('d0', 4);
     await service.tick();
-    expect(await gates()).toMatchObject({ claimed: 6, failed: 1 });
+    expect(await gates()).toMatchObject({ assigned: 6, failed: 1 });
     expect(await pausedReason()).toBeNull();
   });
 
-  test('let a slow start grow only on evidence of its own', async () => {
+  test('let a slow start grow only after enough new results', async () => {
     await addDevices(db.app, 20);
     await addRollout(db.app, 'r', '2.0.0');
     const [first = ''] = await service.tick();
@@ -53,7 +53,7 @@ describe('gates that begin anew', () => {
     expect(stage).toEqual({ start_quota: 1 });
   });
 
-  test('forget the version that the image called itself', async () => {
+  test('forget the version that the image embedded', async () => {
     await addDevices(db.app, 5);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1 });
     await service.tick();
@@ -64,13 +64,13 @@ describe('gates that begin anew', () => {
     service.later(1);
     for (const device of ['d0', 'd1']) await service.status(device, '2.0.0-rc1');
     await service.tick();
-    expect(await pausedReason()).toMatch(/calls itself/);
+    expect(await pausedReason()).toMatch(/embeds the version/);
     await resumeRollout(db.app, why, service.now);
     expect(await service.tick()).toHaveLength(3);
     expect(await pausedReason()).toBeNull();
   });
 
-  test('are not touched by late successes of devices that failed before', async () => {
+  test('are not affected by late successes of devices that failed before', async () => {
     await addDevices(db.app, 4);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
     await service.tick();
@@ -90,7 +90,7 @@ describe('gates that begin anew', () => {
   });
 });
 
-test('a device that succeeds when it is tried again is no late success', async () => {
+test('a device that succeeds in a retry is not a late success', async () => {
   await addDevices(db.app, 2);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
   await service.tick();
@@ -104,5 +104,5 @@ test('a device that succeeds when it is tried again is no late success', async (
   await service.tick();
   await service.status('d0', '2.0.0');
   expect(await db.app.query('SELECT id FROM device_update_status WHERE late_success_at IS NOT NULL')).toEqual([]);
-  expect(await gates()).toEqual({ claimed: 2, succeeded: 1, failed: 1, failure_points: 1, canceled: 0 });
+  expect(await gates()).toEqual({ assigned: 2, succeeded: 1, failed: 1, failure_points: 1, canceled: 0 });
 });

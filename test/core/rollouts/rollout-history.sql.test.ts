@@ -1,6 +1,6 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { deviceTimeline, readVersionHistory } from '../../../core/devices/index.ts';
+import { deviceTimeline, listVersionHistory } from '../../../core/devices/index.ts';
 import { sampleFleetVersions, sweepHistory } from '../../../core/orchestrator/index.ts';
 import { abortRollout, resumeRollout, stopRollout } from '../../../core/rollouts/rollout-control.ts';
 import { eventBus, eventsService } from '../../../local/services/events/index.ts';
@@ -21,14 +21,14 @@ beforeEach(async () => {
   service = new TestService(db.app);
 });
 
-test('of a history with very many versions the newest samples are told', async () => {
+test('returns the newest samples of a history with very many versions', async () => {
   await db.app.query(
     `INSERT INTO fleet_versions (sampled_at, device_model, firmware_version, devices)
      SELECT :now::timestamptz - make_interval(mins => 15 * step), 'esp32-s3', '1.' || version, 1
      FROM generate_series(0, 95) AS step, generate_series(1, 60) AS version`,
     { now: service.now },
   );
-  const samples = await readVersionHistory(db.app, 24, service.now);
+  const samples = await listVersionHistory(db.app, 24, service.now);
   expect(samples).toHaveLength(5_000);
   expect(samples.at(-1)?.at).toEqual(service.now);
 });
@@ -36,7 +36,7 @@ test('of a history with very many versions the newest samples are told', async (
 const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
 const DAY = 24 * 60;
 
-/** The whole of a good update of `d0`; all but its status in one instant. */
+/** A complete successful update of `d0`; everything but its status has the same time. */
 async function updateOne(): Promise<void> {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { stages: [] });
@@ -47,7 +47,7 @@ async function updateOne(): Promise<void> {
 }
 
 describe('what dashboards read', () => {
-  test('a rollout has one row with its state and how far it is', async () => {
+  test('one row per rollout with its state and progress', async () => {
     await addDevices(db.app, 3);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
     const overview = async () => {
@@ -56,7 +56,7 @@ describe('what dashboards read', () => {
     };
     expect(await overview()).toMatchObject({ state: 'active', devices: 0 });
     await service.tick();
-    expect(await overview()).toMatchObject({ state: 'active', devices: 3, in_progress: 3, owed: 0 });
+    expect(await overview()).toMatchObject({ state: 'active', devices: 3, in_progress: 3, pending: 0 });
     await service.succeed('d0');
     await service.fetch('d1');
     await service.result('d1', 4);
@@ -76,7 +76,7 @@ describe('what dashboards read', () => {
     expect(await db.app.query('SELECT state FROM rollout_overview')).toEqual([{ state }]);
   });
 
-  test('a device has one row with its newest update', async () => {
+  test('one row per device with its newest update', async () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'r', '2.0.0', { stages: [], target_filter: { device_ids: ['d0'] } });
     await service.tick();
@@ -89,7 +89,7 @@ describe('what dashboards read', () => {
     ]);
   });
 
-  test('the story of a device is told from its claim to its outcome', async () => {
+  test('the timeline of a device from its assignment to its outcome', async () => {
     await updateOne();
     const rows = await deviceTimeline(db.app, 'd0', null, 50);
     expect(rows.map(({ event }) => event).reverse()).toEqual([
@@ -104,7 +104,7 @@ describe('what dashboards read', () => {
     ]);
   });
 
-  test('a story in pages leaves nothing out, though much of it happened in one instant', async () => {
+  test('a timeline in pages is complete, although many events have the same time', async () => {
     await updateOne();
     const whole = await deviceTimeline(db.app, 'd0', null, 50);
     const told = [];
@@ -117,7 +117,7 @@ describe('what dashboards read', () => {
     expect(told).toEqual(whole);
   });
 
-  test('every decision about a rollout says why and by whom', async () => {
+  test('every decision about a rollout with its reason and who decided', async () => {
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
     await service.tick();
@@ -133,7 +133,7 @@ describe('what dashboards read', () => {
     ]);
   });
 
-  test('how many devices ran which version is remembered', async () => {
+  test('the history of how many devices ran which version', async () => {
     await addDevices(db.app, 2);
     await sampleFleetVersions(db.app, service.now);
     await sampleFleetVersions(db.app, service.now);
@@ -151,7 +151,7 @@ describe('what dashboards read', () => {
   });
 });
 
-describe('history that is no longer kept', () => {
+describe('history older than the configured days', () => {
   const counts = async () => {
     const [row] = await db.app.query(
       `SELECT (SELECT count(*)::integer FROM ota_events) AS events,
@@ -161,7 +161,7 @@ describe('history that is no longer kept', () => {
     return row;
   };
 
-  test('is forgotten once its rollout has ended, and not before', async () => {
+  test('is deleted once its rollout has ended, and not before', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { stages: [] });
     await service.tick();
@@ -178,7 +178,7 @@ describe('history that is no longer kept', () => {
     expect(await counts()).toEqual({ events: 0, updates: 0, attempts: 0 });
   });
 
-  test('stays where an update is still open', async () => {
+  test('is kept for an open update', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { stages: [], attempt_timeout_minutes: 60 * 24 * 90 });
     await service.tick();
@@ -188,7 +188,7 @@ describe('history that is no longer kept', () => {
     expect(await counts()).toEqual({ events: 2, updates: 1, attempts: 1 });
   });
 
-  test('does not wait behind a rollout that never ends', async () => {
+  test('is deleted although an older rollout never ends', async () => {
     await db.app.query(
       `INSERT INTO devices (device_id, current_firmware_version) SELECT 'open' || n, '2.0.0' FROM generate_series(1, 10000) AS n`,
     );
@@ -211,7 +211,7 @@ describe('history that is no longer kept', () => {
     expect(await counts()).toMatchObject({ updates: 10_000 });
   });
 
-  test('stays where the gates of a rollout are read by it', async () => {
+  test('is kept while the gates of a rollout depend on it', async () => {
     await addDevices(db.app, 3);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [], failure_threshold: 1, keep_open: true });
     await service.tick();
@@ -252,7 +252,7 @@ describe('changes of rollouts on the event bus', () => {
     await endpoints?.aws.close();
   });
 
-  test('each is put there once, with its reason and its numbers', async () => {
+  test('are each published once, with reason and numbers', async () => {
     const { publishRolloutEvents } = await import('../../../lambdas/orchestrate/publish-events.ts');
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
@@ -269,11 +269,11 @@ describe('changes of rollouts on the event bus', () => {
       firmwareVersion: '2.0.0',
       reason: 'because',
       by: 'an operator',
-      numbers: { claimed: 1 },
+      numbers: { assigned: 1 },
     });
   });
 
-  test('more than one call holds are all published', async () => {
+  test('are all published even if one call cannot hold them', async () => {
     const { publishRolloutEvents } = await import('../../../lambdas/orchestrate/publish-events.ts');
     await addDevices(db.app, 1);
     for (let n = 0; n < 12; n++) {
@@ -284,7 +284,7 @@ describe('changes of rollouts on the event bus', () => {
     expect(published).toHaveLength(12);
   });
 
-  test('a role without the grant puts nothing there', async () => {
+  test('are not published by a role without the grant', async () => {
     const client = new EventBridgeClient(endpoints.role(allow('events:PutEvents', 'arn:aws:events:::other')));
     await expect(client.send(await anEvent())).rejects.toMatchObject({ name: 'AccessDeniedException' });
     expect(published).toEqual([]);

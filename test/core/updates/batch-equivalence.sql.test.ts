@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tallyEndedUpdates } from '../../../core/updates/count-outcomes.ts';
+import { countOutcomes } from '../../../core/updates/count-outcomes.ts';
 import { reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
 import { ingestReports } from '../../../lambdas/ingest-ota/report-batch.ts';
-import { readStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-status/status-batch.ts';
+import { parseStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-status/status-batch.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 
@@ -15,7 +15,7 @@ afterAll(() => db?.close());
 
 const sentAt = new Date('2026-03-01T12:00:00Z');
 const at = (seconds: number) => new Date(sentAt.getTime() + seconds * 1000);
-/** Late enough for every message, early enough for every deadline. */
+/** After every message and before every deadline. */
 const now = at(400);
 
 /** A message as a topic rule puts it on the queue of its kind. */
@@ -42,7 +42,7 @@ const GARBAGE = ['not JSON', '{"firmware_version": 7}', '{"device_id": "another"
 const garbage = (second: fc.Arbitrary<number>, isStatus: fc.Arbitrary<boolean>, length: fc.ArrayConstraints) =>
   fc.array(fc.tuple(second, fc.constantFrom(...GARBAGE), isStatus), length);
 
-/** What one device says about the command that it got, and beside it; any of it may be lost on the way to the rule. */
+/** Messages of one device about its command and otherwise; any of them may be lost before the rule. */
 const lives = (device: string) =>
   fc
     .record({
@@ -50,7 +50,7 @@ const lives = (device: string) =>
       wait: fc.integer({ min: 0, max: 60 }),
       garbage: fc.oneof(
         { weight: 2, arbitrary: garbage(fc.integer({ min: 1, max: 300 }), fc.boolean(), { maxLength: 3 }) },
-        // So much of a minute that it is looked at as a flood might be, and is none.
+        // Enough messages per minute to be checked against the rate limit, but not above it.
         {
           weight: 1,
           arbitrary: garbage(fc.integer({ min: 1, max: 59 }), fc.constant(true), { minLength: 18, maxLength: 19 }),
@@ -58,7 +58,7 @@ const lives = (device: string) =>
       ),
       isOff: fc.boolean(),
       isLost: fc.array(fc.integer({ min: 0, max: 7 }), { minLength: 16, maxLength: 16 }),
-      // A device that comes back to the broker hands over in one instant what it said in a while.
+      // A device that reconnects to the broker delivers at once what it had queued.
       heldBack: fc.constantFrom(1, 1, 5, 60),
     })
     .map(({ end, wait, garbage: rubbish, isOff, isLost, heldBack }) => {
@@ -92,9 +92,9 @@ const lives = (device: string) =>
 
 const histories = fc.tuple(lives('d0'), lives('d1'), lives('d2')).map((all) => all.flat());
 
-/** What the two ingestion functions do with a batch of their queue. */
+/** Processes a batch like the two ingestion functions do. */
 async function ingest(queue: Queued['queue'], batch: readonly Queued[]): Promise<void> {
-  if (queue === 'status') await storeStatusBatch(db.app, readStatusBatch(batch, now), now);
+  if (queue === 'status') await storeStatusBatch(db.app, parseStatusBatch(batch, now), now);
   else await ingestReports(db.app, batch, now);
 }
 
@@ -120,7 +120,7 @@ async function begin(): Promise<void> {
   );
 }
 
-/** Everything that is left of a history, but for the order in which it was written. */
+/** All rows of a history, without the order in which they were written. */
 async function readRows(): Promise<unknown> {
   return {
     devices: await db.app.query(`SELECT to_jsonb(d) - 'registered_at' AS device FROM devices AS d ORDER BY device_id`),
@@ -128,7 +128,7 @@ async function readRows(): Promise<unknown> {
       `SELECT to_jsonb(u) - 'evaluated_events' AS update FROM device_update_status AS u ORDER BY id`,
     ),
     attempts: await db.app.query('SELECT * FROM update_attempts ORDER BY update_id, attempt'),
-    // Statuses are kept as evidence while an update is open: how many depends on when it closed.
+    // Statuses are stored as evidence while an update is open, so their number depends on when it closed.
     events: await db.app.query(
       `SELECT device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash
        FROM ota_events WHERE event_type <> 'status' ORDER BY device_id, received_at, event_type, payload_hash`,
@@ -151,14 +151,14 @@ async function deliver(messages: readonly Queued[], sizes: readonly number[]): P
       if (ofQueue.length > 0) await ingest(queue, ofQueue);
     }
   }
-  // The next tick does this for updates that statuses ended.
-  await tallyEndedUpdates(db.app);
+  // The next tick does this for updates that were ended by statuses.
+  await countOutcomes(db.app);
 }
 
 const sentOrder = ({ body }: Queued) => (JSON.parse(body) as { received_at: number }).received_at;
 
 test(
-  'any delivery of what three devices said, with copies, in any order and any batches, leaves the same rows',
+  'the reports of three devices leave the same rows with any duplicates, in any order and any batches',
   async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -168,7 +168,7 @@ test(
             delivered: fc.shuffledSubarray([...messages, ...messages], { minLength: messages.length * 2 }),
           }),
         ),
-        // Small batches, or all of it in two.
+        // Small batches, or everything in two.
         fc.option(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 }), { freq: 1 }),
         async ({ clean, delivered }, sizes) => {
           await begin();
@@ -185,7 +185,7 @@ test(
   10 * 60_000,
 );
 
-test('of what comes in one instant the same counts, whichever comes first, in one batch or in several', async () => {
+test('of statuses with the same receive time the same one counts, in any order and any batches', async () => {
   const said = (status: object, clientId = 'd0') => {
     const message = onQueue('d0', 10, 'status', status);
     return { ...message, body: message.body.replace('"client_id":"d0"', `"client_id":"${clientId}"`) };

@@ -13,7 +13,10 @@ const DEVICES = 24;
 const LIMITS = { max_in_flight: 6, max_per_minute: 5 };
 const MINUTES = 60;
 
-/** What a device has done since its command: a minute later it has written the image, and a minute after that it runs. */
+/**
+ * What a device has done since its command: one minute later it has installed the image, and another minute later it
+ * runs it.
+ */
 const said = new Map<string, 'command' | 'written' | 'running'>();
 
 async function live(device: string, service: TestService, sender: TestService | undefined): Promise<void> {
@@ -32,7 +35,7 @@ async function live(device: string, service: TestService, sender: TestService | 
 }
 
 test(
-  'orchestrators, dispatchers and ingestion at once: no statement fails, no limit is exceeded, every device is sent one command',
+  'concurrent orchestrators, dispatchers and ingestion: no statement fails, no limit is exceeded, every device is sent one command',
   async () => {
     await addDevices(db.app, DEVICES);
     await addRelease(db.app, '2.0.0');

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readOwedUpdates, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
+import { loadPendingUpdates, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -24,8 +24,8 @@ const updateOf = async (device: string) => {
 const paceOf = async () =>
   (await db.app.query('SELECT in_flight, started_count, finished_count FROM rollout_runtime'))[0];
 
-describe('what AWS did not take', () => {
-  test('is owed again after a wait, uses no attempt and holds no slot', async () => {
+describe('a command that AWS did not accept', () => {
+  test('is pending again after a wait, uses no attempt and holds no slot', async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     service.fates.set('d0', 'throttled');
@@ -37,7 +37,7 @@ describe('what AWS did not take', () => {
     expect(await service.tick()).toEqual(['d0']);
   });
 
-  test('may have reached the device all the same: its link works, and its word counts', async () => {
+  test('may have reached the device: its link works, and its reports count', async () => {
     await addDevices(db.app, 1);
     const rollout = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     service.fates.set('d0', 'throttled');
@@ -48,7 +48,7 @@ describe('what AWS did not take', () => {
   });
 });
 
-test('what AWS refuses fails, and why is kept with the attempt', async () => {
+test('a command that AWS refuses fails, and the reason is stored with the attempt', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
   service.fates.set('d0', 'refused');
@@ -59,14 +59,14 @@ test('what AWS refuses fails, and why is kept with the attempt', async () => {
   ]);
 });
 
-test('a device that answers before its command is said to be undeliverable keeps its attempt', async () => {
+test('a device that responds before its command is reported as undeliverable keeps its attempt', async () => {
   await addDevices(db.app, 1);
   const rollout = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
   service.absent.add('d0');
   await service.tick();
   service.absent.clear();
   service.later(61);
-  expect(await readOwedUpdates(db.app, [1], service.now)).toHaveLength(1);
+  expect(await loadPendingUpdates(db.app, [1], service.now)).toHaveLength(1);
   const planned = { id: 1, family: 'devices', delivery: 'redirect' } as const;
   const [reserved] = await reserveSends(db.app, rollout, [planned], service.now);
   await service.accept('d0');
@@ -84,14 +84,14 @@ test('a device that answers before its command is said to be undeliverable keeps
   expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1 });
 });
 
-describe('a command that was slept through', () => {
+describe('a command that a sleeping device missed', () => {
   beforeEach(async () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
     await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
   });
 
-  test('waits for its device to wake, however long that takes, and uses no attempt', async () => {
+  test('stays pending until the device reports, however long that takes, and uses no attempt', async () => {
     service.fates.set('d0', 'unconfirmed');
     await service.tick();
     expect(await updateOf('d0')).toMatchObject({ status: 'sent', attempt: 1 });
@@ -114,7 +114,7 @@ describe('a command that was slept through', () => {
     expect(await updateOf('d0')).toMatchObject({ status: 'success' });
   });
 
-  test('is sent again at once when its device wakes before the deadline, at most twenty times', async () => {
+  test('is sent again at once when its device reports before the deadline, at most twenty times', async () => {
     service.fates.set('d0', 'unconfirmed');
     await service.tick();
     for (let minute = 0; minute < 25; minute++) {
@@ -127,7 +127,7 @@ describe('a command that was slept through', () => {
     expect(await updateOf('d0')).toMatchObject({ status: 'pending', attempt: 1 });
   });
 
-  test('counts as a failure while it lasts, where the device had begun', async () => {
+  test('counts as a failure meanwhile if the device had started', async () => {
     await service.tick();
     await service.fetch('d0');
     service.fates.set('d0', 'unconfirmed');
@@ -138,11 +138,11 @@ describe('a command that was slept through', () => {
     service.later(16);
     await service.tick();
     const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
-    expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+    expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100%; the rollout allows 10%' });
   });
 });
 
-test('a device that is awake and heeds none of twenty commands is tried on the other topic family', async () => {
+test('a device that is awake and acts on none of twenty commands is tried on the other topic family', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
   service.fates.set('d0', 'unconfirmed');
@@ -160,7 +160,7 @@ test('a device that is awake and heeds none of twenty commands is tried on the o
   expect(service.sent.at(-1)).toMatchObject({ deviceId: 'd0', family: 'edge' });
 });
 
-test('word of a command that seemed slept through uses its attempt', async () => {
+test('a report about a command that seemed missed uses its attempt', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
   service.fates.set('d0', 'unconfirmed');
@@ -176,7 +176,7 @@ test('word of a command that seemed slept through uses its attempt', async () =>
   ]);
 });
 
-test('a device that failed with its first word, and went quiet, has begun', async () => {
+test('a device whose first report is a failure, and that then goes silent, has started', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, min_reports: 1 });
   await service.tick();
@@ -186,5 +186,5 @@ test('a device that failed with its first word, and went quiet, has begun', asyn
   await service.tick();
   await service.tick();
   const [rollout] = await db.app.query('SELECT paused_reason FROM rollout_configurations');
-  expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100 %; the rollout allows 10 %' });
+  expect(rollout).toEqual({ paused_reason: '1 of 1 devices failed, which is 100%; the rollout allows 10%' });
 });

@@ -17,7 +17,7 @@ afterAll(() => db?.close());
 const sentAt = new Date('2026-03-01T12:00:00Z');
 const at = (seconds: number) => new Date(sentAt.getTime() + seconds * 1000);
 
-/** What a device says about the one command that it got, in the order in which it says it, and seconds since the command. */
+/** A message of a device about its only command, in the order of sending, with seconds since the command. */
 interface Saying {
   readonly second: number;
   readonly said:
@@ -28,7 +28,7 @@ interface Saying {
 
 const status = (version: string, uptimeSeconds: number | null) => ({ kind: 'status', version, uptimeSeconds }) as const;
 
-/** Stories of devices, of which any message may be lost. `wait` is how long the reboot takes. */
+/** Message sequences of devices; any message may be lost. `wait` is how long the reboot takes. */
 const STORIES = {
   'boots and stays up': (wait: number) => [
     { second: 101 + wait, said: status('2.0.0', 2) },
@@ -43,7 +43,7 @@ const STORIES = {
     { second: 141 + wait, said: status('1.0.0', 3) },
     { second: 201 + wait, said: status('1.0.0', 63) },
   ],
-  'calls itself something else': (wait: number) => [{ second: 121 + wait, said: status('2.0.0-dev', 2) }],
+  'reports another version': (wait: number) => [{ second: 121 + wait, said: status('2.0.0-dev', 2) }],
   'is slow to reboot': (wait: number) => [
     { second: 110, said: status('1.0.0', 5_110) },
     { second: 125 + wait, said: status('1.0.0', 5_125 + wait) },
@@ -134,7 +134,7 @@ async function sendCommand(outcome: 'acknowledged' | 'unconfirmed', maxAttempts:
   await storeSendOutcomes(db.app, [{ id: 1, attempt: 1, outcome, message: null, retryAt: null }], sentAt);
 }
 
-/** Each batch is of one queue, as a function gets it. Nothing is delivered so late that a deadline has passed. */
+/** Each batch comes from one queue, as a function receives it. Everything is delivered before the deadlines. */
 async function deliver(messages: readonly Message[], sizes: readonly number[]): Promise<void> {
   let rest = messages;
   for (let n = 0; rest.length > 0; n++) {
@@ -156,7 +156,7 @@ async function readVerdict(): Promise<unknown> {
 }
 
 test(
-  'whatever the two queues do to the order, the batches and the number of copies, the verdict is the same',
+  'the verdict does not depend on order, batches or duplicates of messages in the two queues',
   async () => {
     await fc.assert(
       fc.asyncProperty(

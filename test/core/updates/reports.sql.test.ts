@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type DeviceReport, mergeReports, upsertDevices } from '../../../core/devices/index.ts';
 import { reserveSends } from '../../../core/updates/dispatch-updates.ts';
-import { judgeUpdates } from '../../../core/updates/evaluate-updates.ts';
+import { evaluateUpdates } from '../../../core/updates/evaluate-updates.ts';
 import { expireUpdates } from '../../../core/updates/expire-updates.ts';
 import { type Report, recordReports } from '../../../core/updates/reports.ts';
 import { sha256 } from '../../../core/util/index.ts';
@@ -53,7 +53,7 @@ const running = say(40, 'status', { version: '2.0.0', uptimeSeconds: 5 }, { vers
 const wentBack = say(50, 'status', { version: '1.0.0', uptimeSeconds: 5 }, { version: '1.0.0' });
 
 async function deliver(reports: readonly Report[], now = at(60)): Promise<void> {
-  await judgeUpdates(db.app, await recordReports(db.app, reports), now);
+  await evaluateUpdates(db.app, await recordReports(db.app, reports), now);
 }
 
 const updateOf = async (device = 'd0') => {
@@ -87,7 +87,7 @@ describe('the messages of an attempt', () => {
     expect(await updateOf()).toMatchObject(expected);
   });
 
-  // A device sends one result. Should it ever send two, whichever is judged first is final.
+  // A device sends one result. If it sent two, the one evaluated first would be final.
   test.each(stories.slice(0, 4))(
     '%s: any order, any batches and any repetition give the same verdict',
     async (_, reports) => {
@@ -105,7 +105,7 @@ describe('the messages of an attempt', () => {
             );
             let rest = deliveries;
             for (const size of sizes) {
-              // Judged early enough that no deadline has passed: what is compared is the fold, not the clock.
+              // Evaluated before any deadline, so that the comparison does not depend on the clock.
               await deliver(rest.slice(0, size), at(60));
               rest = rest.slice(size);
             }
@@ -130,7 +130,7 @@ describe('the messages of an attempt', () => {
     ]);
   });
 
-  test('a message of another update in the same batch takes none away from it', async () => {
+  test('messages of different updates in one batch do not affect each other', async () => {
     await sendUpdate();
     const other = say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' });
     await deliver([accepted, other]);
@@ -145,7 +145,7 @@ describe('the messages of an attempt', () => {
     ]);
   });
 
-  test('a link belongs to the update that it names, whatever the device began since', async () => {
+  test('a link belongs to the update that it names, whatever the device has started since', async () => {
     await sendUpdate();
     await deliver([say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' })]);
     await recordFetches(db.app, [{ deviceId: 'd0', updateId: 1, attempt: 1 }], at(5));
@@ -159,7 +159,7 @@ describe('the messages of an attempt', () => {
     expect(await updateOf()).toMatchObject({ status: 'sent' });
   });
 
-  test('progress that nobody asked for opens nothing', async () => {
+  test('unsolicited progress opens no update', async () => {
     await addDevices(db.app, 1);
     await deliver([half]);
     expect(await updateOf()).toBeUndefined();
@@ -168,10 +168,10 @@ describe('the messages of an attempt', () => {
 
 describe('silence', () => {
   test.each([
-    ['a command without an answer', [], 'no answer to the command within 15 min'],
+    ['a command without a response', [], 'no answer to the command within 15 min'],
     ['a download that stops', [accepted, half], 'no progress for 15 min while downloading'],
-    ['an image that never reports', [accepted, success], 'written, but 2.0.0 was not reported within 15 min'],
-  ])('%s times out and gives the reason', async (_, reports, reason) => {
+    ['an image that never reports', [accepted, success], 'installed, but 2.0.0 was not reported within 15 min'],
+  ])('%s times out with a reason', async (_, reports, reason) => {
     await sendUpdate();
     await deliver(reports);
     expect(await expireUpdates(db.app, at(14 * 60))).toBe(0);
@@ -179,7 +179,7 @@ describe('silence', () => {
     expect(await updateOf()).toMatchObject({ status: 'timed_out', error_message: reason });
   });
 
-  test('a confirmed update that survives is closed as a success', async () => {
+  test('a confirmed update becomes a success at the end of probation', async () => {
     await sendUpdate();
     await deliver([accepted, success, running]);
     await expireUpdates(db.app, at(400));
@@ -213,7 +213,7 @@ describe('statuses', () => {
     status(5, { online: false, status: null, uptimeSeconds: null }),
   ];
 
-  test('the newest word counts, field by field, in whatever order and batches they come', async () => {
+  test('the newest value of each field counts, in any order and any batches', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.shuffledSubarray([...history, ...history], { minLength: 10 }),

@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 const why = { rolloutId: 1, reason: 'because', by: 'an operator' };
 
-/** How an update gets into each state. `success` is written; confirmed and survived are what may come after it. */
+/** How an update gets into each state. `success` means installed; `booted` and `proven` may follow it. */
 const STATES = {
   async pending(devices) {
     for (const device of devices) service.absent.add(device);
@@ -48,13 +48,13 @@ const STATES = {
     await STATES.downloading(devices);
     for (const device of devices) await service.result(device, 0);
   },
-  async confirmed(devices) {
+  async booted(devices) {
     await STATES.success(devices);
     service.later(1);
     for (const device of devices) await service.status(device, '2.0.0', 10);
   },
-  async survived(devices) {
-    await STATES.confirmed(devices);
+  async proven(devices) {
+    await STATES.booted(devices);
     service.later(6);
     await service.tick();
   },
@@ -77,12 +77,12 @@ const STATES = {
     await stopRollout(db.app, why, service.now);
     await service.tick();
   },
-} satisfies Record<UpdateState | 'confirmed' | 'survived', (devices: readonly string[]) => Promise<void>>;
+} satisfies Record<UpdateState | 'booted' | 'proven', (devices: readonly string[]) => Promise<void>>;
 type State = keyof typeof STATES;
 const stateNames = Object.keys(STATES) as State[];
 
-/** What a device does, a minute later. */
-const WORDS = {
+/** What a device does, one minute later. */
+const REPORTS = {
   'is seen on the old version': (device) => service.status(device, '1.0.0', 100_000),
   'boots the old version': (device) => service.status(device, '1.0.0', 5),
   'runs the new version': (device) => service.status(device, '2.0.0', 5),
@@ -94,14 +94,14 @@ const WORDS = {
   downloads: (device) => service.progress(device, 'downloading'),
   verifies: (device) => service.progress(device, 'downloaded'),
   installs: (device) => service.progress(device, 'installing'),
-  'has written': (device) => service.result(device, 0),
-  'failed, worth a retry': (device) => service.result(device, 2),
-  'failed for good': (device) => service.result(device, 4),
+  'reports success': (device) => service.result(device, 0),
+  'reports a temporary failure': (device) => service.result(device, 2),
+  'reports a permanent failure': (device) => service.result(device, 4),
 } satisfies Record<string, (device: string) => Promise<void>>;
 
 /** What the service does. */
-const DEEDS = {
-  'the orchestrator looks': async () => {
+const SERVICE_EVENTS = {
+  'the orchestrator runs a tick': async () => {
     await service.tick();
   },
   'its device is not connected': async (device) => {
@@ -140,22 +140,25 @@ const DEEDS = {
   },
 } satisfies Record<string, (device: string) => Promise<void>>;
 
-type Event = keyof typeof WORDS | keyof typeof DEEDS;
-const words = Object.keys(WORDS) as (keyof typeof WORDS)[];
-const deeds = Object.keys(DEEDS) as (keyof typeof DEEDS)[];
+type Event = keyof typeof REPORTS | keyof typeof SERVICE_EVENTS;
+const reports = Object.keys(REPORTS) as (keyof typeof REPORTS)[];
+const serviceEvents = Object.keys(SERVICE_EVENTS) as (keyof typeof SERVICE_EVENTS)[];
 
-const SAME = Object.fromEntries([...words, ...deeds].map((event) => [event, 'same'])) as Record<Event, 'same'>;
+const SAME = Object.fromEntries([...reports, ...serviceEvents].map((event) => [event, 'same'])) as Record<
+  Event,
+  'same'
+>;
 const UNDER_WAY = {
   ...SAME,
-  'runs the new version': 'confirmed',
-  'has written': 'success',
-  'failed, worth a retry': 'pending',
-  'failed for good': 'failed',
+  'runs the new version': 'booted',
+  'reports success': 'success',
+  'reports a temporary failure': 'pending',
+  'reports a permanent failure': 'failed',
   'its deadline passes': 'pending',
   'its device is revoked': 'canceled',
 } as const;
 
-/** Every state and every event: what becomes of the update. */
+/** The next state for every state and every event. */
 const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = {
   pending: {
     ...SAME,
@@ -163,7 +166,7 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
     'boots the old version': 'sent',
     'runs the new version': 'canceled',
     'runs another version': 'sent',
-    'the orchestrator looks': 'sent',
+    'the orchestrator runs a tick': 'sent',
     'AWS refuses': 'failed',
     'its deadline passes': 'timed_out',
     'the rollout is halted': 'canceled',
@@ -184,19 +187,19 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
   success: {
     ...SAME,
     'boots the old version': 'rolled_back',
-    'runs the new version': 'confirmed',
+    'runs the new version': 'booted',
     'runs another version': 'failed',
     'its deadline passes': 'timed_out',
     'its device is revoked': 'canceled',
   },
-  confirmed: {
+  booted: {
     ...SAME,
     'boots the old version': 'rolled_back',
     'runs another version': 'failed',
-    'its deadline passes': 'survived',
+    'its deadline passes': 'proven',
     'its device is revoked': 'canceled',
   },
-  survived: SAME,
+  proven: SAME,
   failed: SAME,
   rolled_back: SAME,
   timed_out: SAME,
@@ -205,8 +208,8 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
 
 async function readStates(): Promise<Map<string, State>> {
   const rows = await db.app.query<{ device_id: string; state: State }>(
-    `SELECT device_id, CASE WHEN status <> 'success' THEN status WHEN completed_at IS NOT NULL THEN 'survived'
-       WHEN booted_at IS NOT NULL THEN 'confirmed' ELSE status END AS state
+    `SELECT device_id, CASE WHEN status <> 'success' THEN status WHEN completed_at IS NOT NULL THEN 'proven'
+       WHEN booted_at IS NOT NULL THEN 'booted' ELSE status END AS state
      FROM device_update_status WHERE rollout_id = 1`,
   );
   return new Map(rows.map(({ device_id, state }) => [device_id, state]));
@@ -226,71 +229,71 @@ async function begin(state: State, count: number, columns = {}): Promise<string[
   return devices;
 }
 
-const becomes = (state: State, event: Event) => {
+const expectedState = (state: State, event: Event) => {
   const expected = TABLE[state][event];
   return expected === 'same' ? state : expected;
 };
 
 describe.each(stateNames)('an update that is %s', (state) => {
-  test('moves by the word of its device as the table says', async () => {
-    const devices = await begin(state, words.length);
+  test('changes with reports of its device as the table states', async () => {
+    const devices = await begin(state, reports.length);
     service.later(1);
-    for (const [n, word] of words.entries()) await WORDS[word](devices[n] as string);
+    for (const [n, word] of reports.entries()) await REPORTS[word](devices[n] as string);
     const after = await readStates();
-    expect(Object.fromEntries(words.map((word, n) => [word, after.get(`d${n}`)]))).toEqual(
-      Object.fromEntries(words.map((word) => [word, becomes(state, word)])),
+    expect(Object.fromEntries(reports.map((word, n) => [word, after.get(`d${n}`)]))).toEqual(
+      Object.fromEntries(reports.map((word) => [word, expectedState(state, word)])),
     );
   });
 
-  test.each(deeds)('moves as the table says when %s', async (deed) => {
+  test.each(serviceEvents)('changes as the table states when %s', async (event) => {
     await begin(state, 1);
-    await DEEDS[deed]('d0');
-    expect((await readStates()).get('d0')).toBe(becomes(state, deed));
+    await SERVICE_EVENTS[event]('d0');
+    expect((await readStates()).get('d0')).toBe(expectedState(state, event));
   });
 });
 
-/** What is different in the last attempt, after which no other follows. */
+/** The differences in the last attempt, which no other follows. */
 const LAST_ATTEMPT = ['sent', 'downloading', 'downloaded', 'installing'] as const;
 
-describe.each(LAST_ATTEMPT)('an update that is %s for the last time', (state) => {
-  test('is over when it fails', async () => {
+describe.each(LAST_ATTEMPT)('an update that is %s in its last attempt', (state) => {
+  test('ends when it fails', async () => {
     await begin(state, 1, { max_attempts: 1 });
     await service.result('d0', 2);
     expect((await readStates()).get('d0')).toBe('failed');
   });
 
-  test('is over when its deadline passes', async () => {
+  test('ends when its deadline passes', async () => {
     await begin(state, 1, { max_attempts: 1 });
-    await DEEDS['its deadline passes']('d0');
+    await SERVICE_EVENTS['its deadline passes']('d0');
     expect((await readStates()).get('d0')).toBe('timed_out');
   });
 });
 
-test('an update that is owed another attempt is a success where its device runs the new version', async () => {
+test('an update with a pending retry succeeds if its device runs the new version', async () => {
   await begin('downloading', 1);
   await service.result('d0', 2);
   service.later(4);
   await service.status('d0', '2.0.0', 5);
-  expect((await readStates()).get('d0')).toBe('survived');
+  expect((await readStates()).get('d0')).toBe('proven');
 });
 
 const statusOf = (state: State): UpdateState =>
-  state === 'confirmed' || state === 'survived' ? 'success' : (state as UpdateState);
+  state === 'booted' || state === 'proven' ? 'success' : (state as UpdateState);
 
-test('the table has every state of an update, and moves none where the drawn moves do not lead', () => {
+test('the table has every state of an update, and no transition that the drawn ones do not allow', () => {
   expect(UPDATE_STATES.filter((state) => !stateNames.includes(state))).toEqual([]);
   for (const state of stateNames) {
-    for (const event of [...words, ...deeds]) {
-      const [from, to] = [statusOf(state), statusOf(becomes(state, event))];
+    for (const event of [...reports, ...serviceEvents]) {
+      const [from, to] = [statusOf(state), statusOf(expectedState(state, event))];
       expect(`${from} -> ${to}: ${mayReach(from, to)}`).toBe(`${from} -> ${to}: true`);
     }
   }
 });
 
-test('every drawn move is in the table', () => {
+test('every drawn transition is in the table', () => {
   const made = new Set([
     ...stateNames.flatMap((state) =>
-      [...words, ...deeds].map((event) => `${statusOf(state)} -> ${statusOf(becomes(state, event))}`),
+      [...reports, ...serviceEvents].map((event) => `${statusOf(state)} -> ${statusOf(expectedState(state, event))}`),
     ),
     ...LAST_ATTEMPT.flatMap((state) => [`${state} -> failed`, `${state} -> timed_out`]),
     'pending -> success',

@@ -4,7 +4,7 @@ import { mockClient } from 'aws-sdk-client-mock';
 import { expect, test, vi } from 'vitest';
 import { ENV } from '../../../core/util/index.ts';
 
-test('a secret that could not be read once is read again, and then no more', async () => {
+test('a secret that could not be read is read again, and then cached', async () => {
   for (const name of Object.values(ENV)) vi.stubEnv(name, '{}');
   vi.stubEnv('AWS_REGION', 'eu-west-1');
   const secrets = mockClient(SecretsManagerClient);

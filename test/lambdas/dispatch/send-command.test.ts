@@ -29,7 +29,7 @@ const command: PlannedCommand = {
   payload: '{"url":"u"}',
 };
 
-/** The module reads its settings when it is loaded, as a function does when it starts. */
+/** The module reads its settings when it is loaded, like a function that starts. */
 async function load(transport: 'direct' | 'publish') {
   vi.resetModules();
   vi.stubEnv('COMMAND_TRANSPORT', transport);
@@ -47,7 +47,7 @@ const failure = <T>(Exception: new (options: { $metadata: object; message: strin
 const unnamed = (httpStatusCode: number) =>
   new IoTDataPlaneServiceException({ name: 'Other', $fault: 'client', $metadata: { httpStatusCode } });
 
-describe('what becomes of a command', () => {
+describe('the outcome of a command:', () => {
   test('acknowledged: it was sent to the client id, with confirmation', async () => {
     const { sendCommand } = await load('direct');
     iot.on(SendDirectMessageCommand).resolves({ message: 'ok' });
@@ -68,7 +68,7 @@ describe('what becomes of a command', () => {
     ['503', failure(ServiceUnavailableException), 'throttled', new Date('2026-03-01T12:01:00Z')],
     ['502, which the model does not name', unnamed(502), 'throttled', new Date('2026-03-01T12:01:00Z')],
     ['429 under another name', unnamed(429), 'throttled', new Date('2026-03-01T12:01:00Z')],
-    ['a broken connection, its fate unknown', new Error('socket hang up'), 'unconfirmed', null],
+    ['a broken connection with unknown result', new Error('socket hang up'), 'unconfirmed', null],
   ])('%s', async (_, error, outcome, retryAt) => {
     const { sendCommand } = await load('direct');
     iot.on(SendDirectMessageCommand).rejects(error);
@@ -76,7 +76,7 @@ describe('what becomes of a command', () => {
     expect(iot.commandCalls(SendDirectMessageCommand)).toHaveLength(1);
   });
 
-  test('published at QoS 1 where the deployment has no direct messages: the broker does not know whether it arrived', async () => {
+  test('published at QoS 1 if the deployment has no direct messages: the broker does not report the delivery', async () => {
     const { sendCommand } = await load('publish');
     iot.on(PublishCommand).resolves({});
     expect(await sendCommand(command, 1, now)).toMatchObject({ outcome: 'unconfirmed' });

@@ -5,12 +5,12 @@ import { serveBytes } from '../../../lambdas/download/serve-bytes.ts';
 
 const s3 = mockClient(S3Client);
 
-test('a device that asks for what comes after the last byte is told so', async () => {
+test('responds 416 to a device that asks for bytes after the end', async () => {
   s3.on(GetObjectCommand).rejects(Object.assign(new Error('beyond'), { name: 'InvalidRange' }));
   expect(await serveBytes('bucket', 'key', 'bytes=1000-')).toMatchObject({ statusCode: 416 });
 });
 
-test('another failure of S3 is one', async () => {
+test('throws other errors of S3', async () => {
   s3.on(GetObjectCommand).rejects(Object.assign(new Error('away'), { name: 'InternalError' }));
   await expect(serveBytes('bucket', 'key', undefined)).rejects.toThrow('away');
 });

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { decodeRuleMessage, type RuleMessage } from '../../../core/ingest/index.ts';
 import { parseOtaTopic } from '../../../core/policy/index.ts';
-import { readOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
-import { readStatus } from '../../../lambdas/ingest-status/status-message.ts';
+import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
+import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
 
 const RECEIVED = Date.UTC(2026, 0, 1);
 const capture = (name: string) => readFileSync(new URL(`../../fixtures/captures/${name}`, import.meta.url), 'utf8');
@@ -41,7 +41,7 @@ describe('statuses captured from field devices', () => {
     ['status-last-will.json', 'ESP32-20E955A0', { online: false, lastSeen: null, version: null }],
   ];
   test.each(cases)('%s', (file, deviceId, expected) => {
-    const status = readStatus(fromBroker(`paku/edge/${deviceId}/status`, capture(file)));
+    const status = parseStatus(fromBroker(`paku/edge/${deviceId}/status`, capture(file)));
     expect(status).toMatchObject({ ok: true, report: { deviceId, ...expected } });
   });
 });
@@ -55,7 +55,7 @@ describe('OTA messages captured from field devices', () => {
         const { topic, payload } = JSON.parse(line) as { topic: string; payload: object };
         const parsed = parseOtaTopic(topic);
         if (parsed === undefined) throw new Error(`${topic} is no OTA topic`);
-        const message = readOtaMessage(fromBroker(topic, JSON.stringify(payload)), parsed.kind);
+        const message = parseOtaMessage(fromBroker(topic, JSON.stringify(payload)), parsed.kind);
         if (!message.ok) throw new Error(message.reason);
         return { family: parsed.family, ...message.report };
       });

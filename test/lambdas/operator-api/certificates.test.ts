@@ -35,7 +35,7 @@ beforeEach(() => {
   data.on(DeleteConnectionCommand).callsFake(note('disconnect'));
 });
 
-test('every certificate of the thing is revoked before the device is cut off', async () => {
+test('revokes every certificate of the thing before it ends the connection', async () => {
   expect(await certificates.revoke('ESP32-1')).toEqual(['one', 'two']);
   expect(order).toEqual(['revoke', 'revoke', 'disconnect']);
   expect(iot.commandCalls(UpdateCertificateCommand).map(({ args }) => args[0].input)).toEqual([
@@ -45,7 +45,7 @@ test('every certificate of the thing is revoked before the device is cut off', a
   expect(data.commandCalls(DeleteConnectionCommand)[0]?.args[0].input).toEqual({ clientId: 'ESP32-1' });
 });
 
-test('a device that is not connected, or has no thing, is no error', async () => {
+test('accepts a device that is not connected or has no thing', async () => {
   data.on(DeleteConnectionCommand).rejects(ABSENT);
   expect(await certificates.revoke('ESP32-1')).toEqual(['one', 'two']);
   iot.reset();
@@ -53,18 +53,18 @@ test('a device that is not connected, or has no thing, is no error', async () =>
   expect(await certificates.revoke('ESP32-1')).toEqual([]);
 });
 
-test('a failure is told, so that the caller tries again', async () => {
+test('throws a failure, so that the caller can try again', async () => {
   data.on(DeleteConnectionCommand).rejects(new Error('throttled'));
   await expect(certificates.revoke('ESP32-1')).rejects.toThrow('throttled');
 });
 
-test('one that cannot be revoked holds up no other, and is told', async () => {
+test('revokes the other certificates if one fails, and throws', async () => {
   iot.on(UpdateCertificateCommand, { certificateId: 'one' }).rejects(new Error('not this one'));
   await expect(certificates.revoke('ESP32-1')).rejects.toThrow('not this one');
   expect(order).toEqual(['revoke', 'disconnect']);
 });
 
-test('one that the device is given meanwhile is revoked too', async () => {
+test('revokes a certificate that the device gets meanwhile', async () => {
   iot.reset();
   iot
     .on(ListThingPrincipalsCommand)
@@ -75,7 +75,7 @@ test('one that the device is given meanwhile is revoked too', async () => {
   expect(iot.commandCalls(UpdateCertificateCommand)).toHaveLength(2);
 });
 
-test('a thing is ours by its type', async () => {
+test('recognizes things of this deployment by their type', async () => {
   iot.on(DescribeThingCommand).resolvesOnce({ thingTypeName: 'our-type' }).resolvesOnce({ thingTypeName: 'lamp' });
   expect(await certificates.isOurs('ESP32-1')).toBe(true);
   expect(await certificates.isOurs('lamp-1')).toBe(false);

@@ -13,7 +13,7 @@ import { addDevices } from '../../support/rows.ts';
 
 let db: TestDatabase;
 let failure: Error | undefined;
-// The function is the real one; where its database is, it is told by its environment.
+// Tests the real function; only its database connection is replaced.
 vi.mock('../../../lambdas/shared/database.ts', () => ({
   openDatabase: (): Sql => ({
     query: (sql, values) => (failure === undefined ? db.app.query(sql, values) : Promise.reject(failure)),
@@ -32,7 +32,7 @@ beforeEach(async () => {
 
 const ANN = 'arn:aws:iam::1:user/ann';
 
-/** What AWS IoT asks (IoT developer guide, "Pre-provisioning hooks"). */
+/** The request of AWS IoT (IoT developer guide, "Pre-provisioning hooks"). */
 const request = (deviceId: unknown, clientId = `claim/${deviceId}`) => ({
   claimCertificateId: 'the-claim',
   certificateId: 'the-certificate',
@@ -44,7 +44,7 @@ const request = (deviceId: unknown, clientId = `claim/${deviceId}`) => ({
 const ask = async (deviceId: unknown, clientId?: string) =>
   (await handler(request(deviceId, clientId))).allowProvisioning;
 
-/** So long ago was the first use, then. */
+/** Makes the first use this many minutes older. */
 const minutesLater = (minutes: number) =>
   db.app.query(
     'UPDATE allowed_devices SET provisioned_at = provisioned_at - make_interval(mins => :minutes::integer)',
@@ -53,8 +53,8 @@ const minutesLater = (minutes: number) =>
     },
   );
 
-describe('a device that asks with a provisioning claim', () => {
-  test('is given an identity if it is on the list, and its story says so', async () => {
+describe('a device with a provisioning claim', () => {
+  test('gets an identity if it is on the list, and the timeline records it', async () => {
     await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
     expect(await ask('ESP32-1')).toBe(true);
     expect(await ask('ESP32-2')).toBe(false);
@@ -67,7 +67,7 @@ describe('a device that asks with a provisioning claim', () => {
     ]);
   });
 
-  test('may repeat itself for a while, since answers get lost, and then no more', async () => {
+  test('may repeat its request for a limited time, because responses get lost', async () => {
     await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
     expect(await ask('ESP32-1')).toBe(true);
     await minutesLater(USABLE_MINUTES - 1);
@@ -78,21 +78,21 @@ describe('a device that asks with a provisioning claim', () => {
     expect(await ask('ESP32-1')).toBe(true);
   });
 
-  test('is refused once it was revoked, whatever the list says', async () => {
+  test('is refused once it was revoked, even if it is on the list', async () => {
     await addDevices(db.app, 1);
     await revokeDevice(db.app, { deviceId: 'd0', reason: 'stolen', by: ANN }, new Date());
     await allowDevices(db.app, ['d0'], ANN, new Date());
     expect(await ask('d0')).toBe(false);
   });
 
-  test('is refused when it was taken off the list', async () => {
+  test('is refused when it was removed from the list', async () => {
     await allowDevices(db.app, ['ESP32-1', 'ESP32-2'], ANN, new Date());
     expect(await forbidDevices(db.app, ['ESP32-1', 'ESP32-9'])).toBe(1);
     expect([await ask('ESP32-1'), await ask('ESP32-2')]).toEqual([false, true]);
     expect(await listAllowedDevices(db.app, null, 10)).toMatchObject([{ device_id: 'ESP32-2', allowed_by: ANN }]);
   });
 
-  test('is refused when it connects under the name of another', async () => {
+  test('is refused when it connects with another device’s name', async () => {
     await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
     expect(await ask('ESP32-1', 'claim/ESP32-2')).toBe(false);
     expect(await ask('ESP32-1', 'ESP32-1')).toBe(false);
@@ -122,7 +122,7 @@ describe('a device that asks with a provisioning claim', () => {
     },
   );
 
-  test('gets nothing from a database that sleeps: the function fails, which AWS IoT takes for a no', async () => {
+  test('gets nothing while the database is paused: the function fails, which AWS IoT treats as a refusal', async () => {
     await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
     failure = new DatabaseUnavailableError(2_000, new Error('resuming'));
     await expect(ask('ESP32-1')).rejects.toThrow(DatabaseUnavailableError);

@@ -42,7 +42,7 @@ beforeEach(() => {
 });
 const register = () => registerUpload(db.app, upload, settings, new Date('2026-03-01T00:00:01Z'));
 
-test('a signature that arrives while its image is read is not overlooked: its own event may have been handled before', async () => {
+test('finds a signature that arrives while its image is read, because its own event may already have been handled', async () => {
   const signature = sign('sha256', image, p256.privateKey);
   let looks = 0;
   s3.on(GetObjectCommand, { Key: `${key}.sig` }).callsFake(async () => {
@@ -52,7 +52,7 @@ test('a signature that arrives while its image is read is not overlooked: its ow
   expect(await register()).toMatchObject({ kind: 'registered', version: '1.0.0' });
 });
 
-test('without one the image is refused', async () => {
+test('refuses the image without a signature', async () => {
   s3.on(GetObjectCommand, { Key: `${key}.sig` }).rejects(absent);
   await db.empty();
   expect(await register()).toMatchObject({ kind: 'rejected', verdict: 'UNSIGNED' });

@@ -126,7 +126,7 @@ async function look({ calmSql }: Simulation): Promise<Snapshot> {
        FROM device_update_status WHERE rollout_id = p.rollout_id
      ) AS u
      CROSS JOIN LATERAL (
-       SELECT sum(claimed - succeeded - failed - canceled) AS uncounted FROM rollout_stages WHERE rollout_id = p.rollout_id
+       SELECT sum(assigned - succeeded - failed - canceled) AS uncounted FROM rollout_stages WHERE rollout_id = p.rollout_id
      ) AS s`,
   );
   return { outcomes: Object.fromEntries(outcomes.map(({ id, outcome }) => [id, outcome])), paces };

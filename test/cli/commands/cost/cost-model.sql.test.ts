@@ -6,9 +6,9 @@ import {
   STATEMENTS_PER_STATUS_BATCH,
 } from '../../../../cli/commands/cost/cost-model.ts';
 import type { Sql } from '../../../../core/db/index.ts';
-import { readOtaMessage } from '../../../../lambdas/ingest-ota/ota-message.ts';
+import { parseOtaMessage } from '../../../../lambdas/ingest-ota/ota-message.ts';
 import { storeReports } from '../../../../lambdas/ingest-ota/store-reports.ts';
-import { readStatus } from '../../../../lambdas/ingest-status/status-message.ts';
+import { parseStatus } from '../../../../lambdas/ingest-status/status-message.ts';
 import { storeStatuses } from '../../../../lambdas/ingest-status/store-statuses.ts';
 import { openTestDatabase, type TestDatabase } from '../../../support/database.ts';
 
@@ -81,7 +81,7 @@ describe('a batch', () => {
 
   test('of statuses takes as many statements as the projection says', async () => {
     const statuses = messages('paku/edge/+/status', { firmware_version: '1.0.0' }).map((message) => {
-      const read = readStatus(message as unknown as Parameters<typeof readStatus>[0]);
+      const read = parseStatus(message as unknown as Parameters<typeof parseStatus>[0]);
       if (!read.ok) throw new Error(read.reason);
       return { ...message, report: read.report };
     });
@@ -92,7 +92,7 @@ describe('a batch', () => {
 
   test('of reports takes as many statements as the projection says', async () => {
     const reports = messages('paku/devices/+/ota/status', { status: 'accepted' }).map((message) => {
-      const read = readOtaMessage(message as unknown as Parameters<typeof readOtaMessage>[0], 'status');
+      const read = parseOtaMessage(message as unknown as Parameters<typeof parseOtaMessage>[0], 'status');
       if (!read.ok) throw new Error(read.reason);
       return { message, family: 'devices' as const, clientId: message.clientId, report: read.report };
     });

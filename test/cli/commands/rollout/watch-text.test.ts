@@ -31,7 +31,7 @@ const rollout = {
   aborted_at: null,
   stage: 1,
   devices: 25,
-  owed: 8,
+  pending: 8,
   in_progress: 4,
   succeeded: 11,
   failed: 1,
@@ -65,8 +65,8 @@ const failure = {
 } as DeviceUpdate;
 
 const preview = {
-  members: 100,
-  participants: 100,
+  matching: 100,
+  targeted: 100,
   will_be_updated: 83,
   via_stepping_stone: 0,
   will_not: [],

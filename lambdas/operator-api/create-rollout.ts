@@ -6,54 +6,60 @@ import {
   encodeCommand,
   expectedChip,
   packetProblem,
-  readTarget,
+  parseTarget,
   settingsOf,
   TOKEN_LENGTH,
 } from '../../core/policy/index.ts';
-import { showRelease } from '../../core/releases/index.ts';
+import { getRelease } from '../../core/releases/index.ts';
 import {
-  findNumbered,
-  findRollout,
+  getRollout,
   insertRollout,
+  listNumberedRollouts,
   type RolloutRow,
   type RolloutValues,
 } from '../../core/rollouts/index.ts';
 import { json, type Services } from './context.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
-/** A rollout as the API shows it. @throws Refusal where there is none */
-export async function showRollout({ sql, now }: Services, idOrName: string) {
-  const rollout = await findRollout(sql, idOrName);
+/**
+ * A rollout in the form that the API returns.
+ * @throws Refusal if it does not exist
+ */
+export async function getRolloutResource({ sql, now }: Services, idOrName: string) {
+  const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
   const waiting_for = rollout.state === 'active' ? await describeState(sql, rollout.rollout_id, now()) : null;
   return json({ ...rollout, waiting_for });
 }
 
-/** Makes a rollout, or finds the same one that a call before made. @throws Refusal for what could never be rolled out */
-export async function makeRollout(
+/**
+ * Creates a rollout, or finds the identical one that an earlier call created.
+ * @throws Refusal if the rollout could never run
+ */
+export async function createRollout(
   services: Services,
   draft: RolloutDraft,
   by: string,
 ): Promise<{ id: number; isNew: boolean }> {
   const { sql, now } = services;
   const values = valuesOf(draft);
-  const known = await findRollout(sql, values.name);
+  const known = await getRollout(sql, values.name);
   if (known !== undefined) return sameRollout(known, values);
   checkTarget(values);
   await checkRelease(services, values);
   const id = await insertRollout(sql, values, by, now());
   if (id !== undefined) return { id, isNew: true };
-  const winner = await findRollout(sql, values.name);
-  if (winner === undefined) throw notFound(`rollout "${values.name}"`);
-  return sameRollout(winner, values);
+  const existing = await getRollout(sql, values.name);
+  if (existing === undefined) throw notFound(`rollout "${values.name}"`);
+  return sameRollout(existing, values);
 }
 
 /**
- * Makes a rollout for one device, which is to be updated by it, or finds the one that a call before made and that has
- * yet to do it. The name gets a number where it was used before.
+ * Creates a rollout that updates one device, or finds the one that an earlier call created and that has not finished.
+ * Appends a number to the name if it is taken.
  * @throws Refusal that says why the device would not be updated
  */
-export async function makeForDevice(
+export async function createForDevice(
   services: Services,
   deviceId: string,
   draft: RolloutDraft,
@@ -64,29 +70,29 @@ export async function makeForDevice(
   const { willNot } = await previewRollout(services.sql, values, fitsCheck(services, values));
   const [why] = willNot;
   if (why !== undefined) {
-    const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it all the same' : '';
+    const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it anyway' : '';
     throw new Refusal(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
   }
-  const before = await findNumbered(services.sql, values.name);
+  const before = await listNumberedRollouts(services.sql, values.name);
   const [newest] = before;
   if (newest?.is_awaited && newest.allow_downgrade === values.allow_downgrade) return newest.rollout_id;
   const name = before.length === 0 ? values.name : `${values.name} (${before.length + 1})`;
-  return (await makeRollout(services, { ...draft, name }, by)).id;
+  return (await createRollout(services, { ...draft, name }, by)).id;
 }
 
-/** What a draft would do now. */
+/** Previews what a draft would do now. */
 export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);
   checkTarget(values);
-  const release = await showRelease(services.sql, values.device_model, values.firmware_version);
-  const { members, participants, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
+  const release = await getRelease(services.sql, values.device_model, values.firmware_version);
+  const { matching, targeted, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
     services.sql,
     values,
     fitsCheck(services, values),
   );
   return {
-    members,
-    participants,
+    matching,
+    targeted,
     will_be_updated: willBeUpdated,
     via_stepping_stone: viaSteppingStone,
     warnings: release?.warnings ?? [],
@@ -104,7 +110,7 @@ function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; is
   if (differing.length === 0) return { id: known.rollout_id, isNew: false };
   throw new Refusal(
     409,
-    `There is a rollout "${values.name}" already, with another ${differing.join(', ')}; choose another name.`,
+    `There is already a rollout "${values.name}" with another ${differing.join(', ')}; choose another name.`,
   );
 }
 
@@ -114,22 +120,25 @@ function checkTarget({
   rollout_percentage: percentage,
   device_model: model,
 }: RolloutValues): void {
-  const target = readTarget(type, filter, percentage);
+  const target = parseTarget(type, filter, percentage);
   if (!target.ok) throw invalid('target_filter', target.reason.replace(/^target_filter: /, ''));
   if (target.target.models !== null && !target.target.models.includes(model)) {
-    throw invalid('target_filter.models', `leaves out ${model}, the model of the release: it would mean no device`);
+    throw invalid(
+      'target_filter.models',
+      `does not include ${model}, the model of the release, so no device would match`,
+    );
   }
 }
 
-/** A draft may wait for its release; what is to run now must have one, for the chip that the model has. */
+/** A draft may wait for its release. A rollout that starts now needs a registered release for the chip of the model. */
 async function checkRelease({ sql, settings }: Services, values: RolloutValues): Promise<void> {
   const { device_model: model, firmware_version: version } = values;
-  const release = await showRelease(sql, model, version);
+  const release = await getRelease(sql, model, version);
   if (release === undefined) {
     if (!values.is_active) return;
     throw invalid(
       'firmware_version',
-      `no release ${version} is registered for ${model}: upload it first, or make a draft`,
+      `no release ${version} is registered for ${model}: upload it first, or create a draft`,
     );
   }
   if (release.revoked_at !== null)
@@ -140,7 +149,7 @@ async function checkRelease({ sql, settings }: Services, values: RolloutValues):
   }
 }
 
-/** By the very packet that dispatch would send, of ids as long as those of the devices. */
+/** Checks the packet that dispatch would send, for device ids of the given length. */
 function fitsCheck(
   { settings }: Services,
   { device_model: model, firmware_version: version }: RolloutValues,

@@ -1,12 +1,15 @@
 import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/ingest/index.ts';
 import { DEVICE_ID_SEGMENT } from '../../core/policy/index.ts';
-import type { Queued } from './queued.ts';
+import type { QueueMessage } from './queue-message.ts';
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
-/** What can be read of the bodies of a queue, and what cannot, with the reason; none holds up another. */
-export function readBatch<T>(
-  batch: readonly Queued[],
+/**
+ * Parses the bodies of a batch. An invalid body is returned as rejected, with the reason, and does not affect the
+ * others.
+ */
+export function parseBatch<T>(
+  batch: readonly QueueMessage[],
   now: Date,
   read: (message: RuleMessage) => Read<T>,
 ): { readonly messages: T[]; readonly rejected: RejectedMessage[] } {

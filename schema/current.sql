@@ -1,0 +1,697 @@
+-- The schema that all migrations together make, as the catalog of a migrated database has it.
+-- Made by npm run gen:schema; do not edit. The comments are in docs/data-model.md.
+
+CREATE TABLE devices (
+  device_id                text        NOT NULL,
+  device_model             text        DEFAULT 'esp32-s3' NOT NULL,
+  current_firmware_version text        DEFAULT 'unknown' NOT NULL,
+  mac_address              text,
+  client_id                text,
+  command_family           text,
+  online                   boolean     DEFAULT false NOT NULL,
+  last_seen                timestamptz,
+  last_seen_day            date        GENERATED ALWAYS AS ((last_seen AT TIME ZONE 'UTC')::date) STORED,
+  registered_at            timestamptz DEFAULT now() NOT NULL,
+  uptime_seconds           bigint,
+  signal_strength_dbm      integer,
+  last_status              jsonb       DEFAULT '{}' NOT NULL,
+  metadata                 jsonb       DEFAULT '{}' NOT NULL,
+  revoked_at               timestamptz,
+  revoked_reason           text,
+  revoked_by               text,
+  model_received_at        timestamptz,
+  version_received_at      timestamptz,
+  mac_received_at          timestamptz,
+  family_received_at       timestamptz,
+  reachability_received_at timestamptz,
+  CONSTRAINT devices_pkey PRIMARY KEY (device_id),
+  CONSTRAINT devices_command_family_check CHECK (command_family = ANY (ARRAY['devices', 'edge'])),
+  CONSTRAINT devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$'),
+  CONSTRAINT devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$')
+) WITH (fillfactor=80);
+CREATE INDEX devices_model_version_idx ON devices (device_model, current_firmware_version);
+CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
+CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
+CREATE INDEX devices_mac_address_idx ON devices (mac_address);
+CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
+CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
+CREATE INDEX devices_mac_search_idx ON devices (mac_address text_pattern_ops);
+CREATE INDEX devices_last_seen_day_idx ON devices (last_seen_day);
+
+CREATE TABLE device_groups (
+  device_id  text NOT NULL,
+  group_name text NOT NULL,
+  CONSTRAINT device_groups_pkey PRIMARY KEY (group_name, device_id),
+  CONSTRAINT device_groups_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(device_id) ON DELETE CASCADE
+);
+CREATE INDEX device_groups_device_idx ON device_groups (device_id);
+
+CREATE TABLE device_changes (
+  device_id  text NOT NULL,
+  changed_in xid8 DEFAULT pg_current_xact_id() NOT NULL
+);
+CREATE INDEX device_changes_changed_in_idx ON device_changes (changed_in);
+
+CREATE TABLE firmware_releases (
+  id              bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  version         text        NOT NULL,
+  device_model    text        NOT NULL,
+  object_key      text        NOT NULL,
+  file_size       bigint      NOT NULL,
+  checksum_sha256 text        NOT NULL,
+  uploaded_key    text,
+  chip            text        NOT NULL,
+  project_name    text,
+  app_version     text,
+  min_version     text,
+  changelog       text,
+  release_notes   text,
+  is_signed       boolean     DEFAULT false NOT NULL,
+  image           jsonb       DEFAULT '{}' NOT NULL,
+  warnings        jsonb       DEFAULT '[]' NOT NULL,
+  created_at      timestamptz DEFAULT now() NOT NULL,
+  revoked_at      timestamptz,
+  revoked_reason  text,
+  revoked_by      text,
+  CONSTRAINT firmware_releases_pkey PRIMARY KEY (id),
+  CONSTRAINT firmware_releases_model_version_key UNIQUE (device_model, version),
+  CONSTRAINT firmware_releases_checksum_check CHECK (checksum_sha256 ~ '^[0-9a-f]{64}$')
+);
+
+CREATE TABLE model_chips (
+  device_model text NOT NULL,
+  chip         text NOT NULL,
+  CONSTRAINT model_chips_pkey PRIMARY KEY (device_model)
+);
+
+CREATE TABLE rejected_uploads (
+  id             bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  object_key     text        NOT NULL,
+  object_version text        NOT NULL,
+  file_size      bigint      NOT NULL,
+  verdict        text        NOT NULL,
+  message        text        NOT NULL,
+  image          jsonb       DEFAULT '{}' NOT NULL,
+  uploaded_at    timestamptz NOT NULL,
+  CONSTRAINT rejected_uploads_pkey PRIMARY KEY (id),
+  CONSTRAINT rejected_uploads_object_version_key UNIQUE (object_key, object_version)
+);
+
+CREATE TABLE rollout_configurations (
+  id                      bigint           GENERATED ALWAYS AS IDENTITY NOT NULL,
+  name                    text             NOT NULL,
+  firmware_version        text             NOT NULL,
+  device_model            text             DEFAULT 'esp32-s3' NOT NULL,
+  target_type             text             DEFAULT 'all' NOT NULL,
+  target_filter           jsonb            DEFAULT '{}' NOT NULL,
+  rollout_percentage      integer          DEFAULT 100 NOT NULL,
+  target_hash_cutoff      text,
+  member_percentage       integer,
+  allow_downgrade         boolean          DEFAULT false NOT NULL,
+  include_unknown         boolean          DEFAULT false NOT NULL,
+  priority                integer          DEFAULT 0 NOT NULL,
+  keep_open               boolean          DEFAULT false NOT NULL,
+  start_at                timestamptz,
+  send_window             jsonb,
+  jitter_minutes          integer          DEFAULT 0 NOT NULL,
+  stages                  jsonb,
+  failure_threshold       double precision DEFAULT 0.10 NOT NULL,
+  failure_count           integer,
+  min_reports             integer          DEFAULT 5 NOT NULL,
+  max_in_flight           integer,
+  max_per_minute          integer,
+  max_attempts            integer          DEFAULT 3 NOT NULL,
+  attempt_timeout_minutes integer          DEFAULT 15 NOT NULL,
+  boot_timeout_minutes    integer          DEFAULT 15 NOT NULL,
+  probation_minutes       integer          DEFAULT 5 NOT NULL,
+  give_up_days            integer          DEFAULT 30 NOT NULL,
+  is_active               boolean          DEFAULT true NOT NULL,
+  paused_at               timestamptz,
+  paused_reason           text,
+  paused_by               text,
+  completed_at            timestamptz,
+  aborted_at              timestamptz,
+  created_at              timestamptz      DEFAULT now() NOT NULL,
+  created_by              text,
+  updated_at              timestamptz      DEFAULT now() NOT NULL,
+  CONSTRAINT rollout_configurations_pkey PRIMARY KEY (id),
+  CONSTRAINT rollout_configurations_name_key UNIQUE (name),
+  CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
+  CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0 AND max_in_flight > 0 AND max_per_minute > 0),
+  CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 0 AND rollout_percentage <= 100),
+  CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific']))
+);
+
+CREATE TABLE rollout_runtime (
+  rollout_id       bigint      NOT NULL,
+  is_stopped       boolean     DEFAULT false NOT NULL,
+  generation       integer     DEFAULT 0 NOT NULL,
+  stage            integer     DEFAULT 0 NOT NULL,
+  start_limit      integer     DEFAULT 0,
+  started_count    integer     DEFAULT 0 NOT NULL,
+  finished_count   integer     DEFAULT 0 NOT NULL,
+  in_flight        integer     DEFAULT 0 NOT NULL,
+  minute           timestamptz,
+  sent_in_minute   integer     DEFAULT 0 NOT NULL,
+  granted          integer     DEFAULT 0 NOT NULL,
+  sends_until      timestamptz,
+  scan_fingerprint text,
+  scan_cursor      text,
+  changes_from_xid xid8,
+  CONSTRAINT rollout_runtime_pkey PRIMARY KEY (rollout_id),
+  CONSTRAINT rollout_runtime_in_flight_check CHECK (in_flight >= 0),
+  CONSTRAINT rollout_runtime_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
+);
+
+CREATE TABLE rollout_stages (
+  rollout_id      bigint      NOT NULL,
+  stage           integer     NOT NULL,
+  hash_cutoff     text        NOT NULL,
+  target_count    integer,
+  start_quota     integer,
+  began_at        timestamptz NOT NULL,
+  gate_held_since timestamptz,
+  ended_at        timestamptz,
+  assigned        integer     DEFAULT 0 NOT NULL,
+  succeeded       integer     DEFAULT 0 NOT NULL,
+  failed          integer     DEFAULT 0 NOT NULL,
+  failure_points  integer     DEFAULT 0 NOT NULL,
+  canceled        integer     DEFAULT 0 NOT NULL,
+  CONSTRAINT rollout_stages_pkey PRIMARY KEY (rollout_id, stage),
+  CONSTRAINT rollout_stages_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
+);
+
+CREATE TABLE device_update_status (
+  id                 bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  device_id          text        NOT NULL,
+  rollout_id         bigint,
+  release_id         bigint,
+  firmware_version   text        NOT NULL,
+  previous_version   text,
+  is_stepping_stone  boolean     DEFAULT false NOT NULL,
+  stage              integer     DEFAULT 0 NOT NULL,
+  status             text        DEFAULT 'pending' NOT NULL,
+  attempt            integer     DEFAULT 0 NOT NULL,
+  sends              integer     DEFAULT 0 NOT NULL,
+  progress_percent   integer,
+  result_code        integer,
+  error_message      text,
+  unexpected_version text,
+  created_at         timestamptz DEFAULT now() NOT NULL,
+  not_before         timestamptz,
+  enqueue_after      timestamptz,
+  next_family        text,
+  next_delivery      text,
+  unreachable_since  timestamptz,
+  sent_at            timestamptz,
+  started_at         timestamptz,
+  acknowledged_at    timestamptz,
+  reported_at        timestamptz,
+  installed_at       timestamptz,
+  booted_at          timestamptz,
+  deadline_at        timestamptz,
+  completed_at       timestamptz,
+  late_success_at    timestamptz,
+  evaluated_events   integer     DEFAULT 0 NOT NULL,
+  holds_slot         boolean     DEFAULT false NOT NULL,
+  counts_as_started  boolean     DEFAULT false NOT NULL,
+  is_counted         boolean     DEFAULT false NOT NULL,
+  is_reclaimable     boolean     DEFAULT false NOT NULL,
+  is_replaced        boolean     DEFAULT false NOT NULL,
+  CONSTRAINT device_update_status_pkey PRIMARY KEY (id),
+  CONSTRAINT device_update_status_status_check CHECK (status = ANY (ARRAY['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled'])),
+  CONSTRAINT device_update_status_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(device_id) ON DELETE CASCADE,
+  CONSTRAINT device_update_status_release_id_fkey FOREIGN KEY (release_id) REFERENCES firmware_releases(id),
+  CONSTRAINT device_update_status_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX device_update_status_open_idx ON device_update_status (device_id) WHERE completed_at IS NULL AND rollout_id IS NOT NULL;
+CREATE UNIQUE INDEX device_update_status_assignment_idx ON device_update_status (device_id, rollout_id, firmware_version) WHERE NOT is_reclaimable;
+CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
+CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id) WHERE (status = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])) AND late_success_at IS NULL AND rollout_id IS NOT NULL;
+CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, enqueue_after) WHERE status = 'pending';
+CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND (status = ANY (ARRAY['pending', 'sent']));
+CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE completed_at IS NULL;
+CREATE INDEX device_update_status_uncounted_idx ON device_update_status (rollout_id) WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL;
+CREATE INDEX device_update_status_reachable_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND unreachable_since IS NULL;
+CREATE INDEX device_update_status_silent_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND unreachable_since IS NOT NULL AND started_at IS NOT NULL;
+CREATE INDEX device_update_status_unexpected_idx ON device_update_status (rollout_id, unexpected_version) WHERE unexpected_version IS NOT NULL;
+CREATE INDEX device_update_status_probation_idx ON device_update_status (rollout_id, deadline_at) WHERE status = 'success' AND completed_at IS NULL;
+CREATE INDEX device_update_status_rollout_idx ON device_update_status (rollout_id, id);
+CREATE INDEX device_update_status_rollout_open_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
+CREATE INDEX device_update_status_rollout_status_idx ON device_update_status (rollout_id, status, id);
+CREATE INDEX device_update_status_completed_idx ON device_update_status (completed_at) WHERE completed_at IS NOT NULL;
+
+CREATE TABLE update_attempts (
+  update_id      bigint      NOT NULL,
+  attempt        integer     NOT NULL,
+  device_id      text        NOT NULL,
+  version        text        NOT NULL,
+  command_family text,
+  delivery       text,
+  sent_at        timestamptz NOT NULL,
+  send_result    text,
+  ended_at       timestamptz,
+  status         text,
+  result_code    integer,
+  reason         text,
+  CONSTRAINT update_attempts_pkey PRIMARY KEY (update_id, attempt),
+  CONSTRAINT update_attempts_update_id_fkey FOREIGN KEY (update_id) REFERENCES device_update_status(id) ON DELETE CASCADE
+);
+CREATE INDEX update_attempts_device_idx ON update_attempts (device_id, sent_at DESC);
+
+CREATE TABLE ota_events (
+  id           bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  device_id    text,
+  rollout_id   bigint,
+  update_id    bigint,
+  attempt      integer,
+  event_type   text        NOT NULL,
+  state        text,
+  received_at  timestamptz NOT NULL,
+  payload      jsonb       DEFAULT '{}' NOT NULL,
+  payload_hash text        NOT NULL,
+  created_at   timestamptz DEFAULT now() NOT NULL,
+  published_at timestamptz,
+  CONSTRAINT ota_events_pkey PRIMARY KEY (id),
+  CONSTRAINT ota_events_message_key UNIQUE NULLS NOT DISTINCT (device_id, event_type, received_at, payload_hash)
+);
+CREATE INDEX ota_events_attempt_idx ON ota_events (update_id, attempt);
+CREATE INDEX ota_events_device_idx ON ota_events (device_id, received_at) WHERE device_id IS NOT NULL;
+CREATE INDEX ota_events_rollout_idx ON ota_events (rollout_id, id) WHERE device_id IS NULL;
+CREATE INDEX ota_events_decisions_idx ON ota_events (id) WHERE device_id IS NULL;
+CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NULL AND published_at IS NULL;
+
+CREATE TABLE rejected_messages (
+  id             bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  topic          text        NOT NULL,
+  client_id      text,
+  reason         text        NOT NULL,
+  payload        text        NOT NULL,
+  payload_bytes  integer     NOT NULL,
+  payload_sha256 text        NOT NULL,
+  received_at    timestamptz NOT NULL,
+  CONSTRAINT rejected_messages_pkey PRIMARY KEY (id),
+  CONSTRAINT rejected_messages_message_key UNIQUE (topic, received_at, payload_sha256)
+);
+CREATE INDEX rejected_messages_received_idx ON rejected_messages (received_at);
+
+CREATE TABLE update_counts (
+  rollout_id     bigint  NOT NULL,
+  stage          integer NOT NULL,
+  state          text    NOT NULL,
+  is_reclaimable boolean NOT NULL,
+  reason         text,
+  updates        bigint  NOT NULL,
+  is_compacted   boolean DEFAULT false NOT NULL
+);
+CREATE INDEX update_counts_rollout_idx ON update_counts (rollout_id);
+CREATE INDEX update_counts_entries_idx ON update_counts (rollout_id) WHERE NOT is_compacted;
+
+CREATE TABLE outcome_counts (
+  rollout_id   bigint      NOT NULL,
+  ended_at     timestamptz NOT NULL,
+  is_success   boolean     NOT NULL,
+  updates      bigint      NOT NULL,
+  is_compacted boolean     DEFAULT false NOT NULL
+);
+CREATE INDEX outcome_counts_rollout_idx ON outcome_counts (rollout_id, ended_at);
+CREATE INDEX outcome_counts_entries_idx ON outcome_counts (rollout_id, ended_at) WHERE NOT is_compacted;
+
+CREATE TABLE version_counts (
+  device_model     text    NOT NULL,
+  firmware_version text    NOT NULL,
+  devices          bigint  NOT NULL,
+  is_compacted     boolean DEFAULT false NOT NULL
+);
+CREATE INDEX version_counts_version_idx ON version_counts (device_model, firmware_version);
+CREATE INDEX version_counts_entries_idx ON version_counts (device_model, firmware_version) WHERE NOT is_compacted;
+
+CREATE TABLE fleet_versions (
+  sampled_at       timestamptz NOT NULL,
+  device_model     text        NOT NULL,
+  firmware_version text        NOT NULL,
+  devices          integer     NOT NULL,
+  CONSTRAINT fleet_versions_pkey PRIMARY KEY (sampled_at, device_model, firmware_version)
+);
+
+CREATE TABLE allowed_devices (
+  device_id      text        NOT NULL,
+  allowed_at     timestamptz NOT NULL,
+  allowed_by     text        NOT NULL,
+  provisioned_at timestamptz,
+  CONSTRAINT allowed_devices_pkey PRIMARY KEY (device_id),
+  CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$')
+);
+
+CREATE TABLE leases (
+  name       text        NOT NULL,
+  holder     text        NOT NULL,
+  expires_at timestamptz NOT NULL,
+  CONSTRAINT leases_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE schema_migrations (
+  version    integer     NOT NULL,
+  name       text        NOT NULL,
+  checksum   text        NOT NULL,
+  applied_at timestamptz DEFAULT now() NOT NULL,
+  CONSTRAINT schema_migrations_pkey PRIMARY KEY (version)
+);
+
+CREATE FUNCTION record_device_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  INSERT INTO device_changes (device_id) VALUES (coalesce(NEW.device_id, OLD.device_id));
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION counted_state(status text, completed_at timestamptz)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN ((status = 'success') AND (completed_at IS NULL)) THEN 'on_probation' ELSE status END;
+
+CREATE FUNCTION counted_reason(status text, message text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (status = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])) THEN COALESCE(message, '') ELSE NULL::text END;
+
+CREATE FUNCTION counted_end(status text, completed_at timestamptz)
+ RETURNS timestamptz
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (status = ANY (ARRAY['success', 'failed', 'rolled_back', 'timed_out'])) THEN date_bin('00:00:10'::interval, completed_at, '2000-01-01 00:00:00+00'::timestamptz) ELSE NULL::timestamptz END;
+
+CREATE FUNCTION count_new_updates()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_changed_updates()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), sum(n)
+  FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
+  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0;
+  INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', sum(n)
+  FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
+  WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3 HAVING sum(n) <> 0;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_deleted_updates()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
+  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
+  SELECT rollout_id, counted_end(status, completed_at), status = 'success', -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION count_device_version()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO version_counts (device_model, firmware_version, devices)
+    VALUES (OLD.device_model, OLD.current_firmware_version, -1);
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    INSERT INTO version_counts (device_model, firmware_version, devices)
+    VALUES (NEW.device_model, NEW.current_firmware_version, 1);
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER devices_record_insert AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at) EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices FOR EACH ROW EXECUTE FUNCTION count_device_version();
+
+CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version) EXECUTE FUNCTION count_device_version();
+
+CREATE TRIGGER device_groups_record_change AFTER INSERT OR DELETE OR UPDATE ON device_groups FOR EACH ROW EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND new.completed_at IS NOT NULL AND new.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER device_update_status_record_delete AFTER DELETE ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND old.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER device_update_status_count_insert AFTER INSERT ON device_update_status REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_new_updates();
+
+CREATE TRIGGER device_update_status_count_update AFTER UPDATE ON device_update_status REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_changed_updates();
+
+CREATE TRIGGER device_update_status_count_delete AFTER DELETE ON device_update_status REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_updates();
+
+CREATE VIEW device_overview AS
+ SELECT d.device_id,
+    d.mac_address,
+    d.device_model,
+    d.current_firmware_version,
+    d.last_seen,
+    d.registered_at,
+    d.online,
+    d.uptime_seconds,
+    d.signal_strength_dbm,
+    d.metadata,
+    u.update_id,
+    u.rollout_name,
+    u.firmware_version AS update_version,
+    u.status AS update_status,
+    u.reason AS update_reason,
+    u.progress_percent,
+    u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating,
+    d.revoked_at,
+    d.revoked_reason,
+    d.revoked_by
+   FROM devices d
+     LEFT JOIN LATERAL ( SELECT o.id AS update_id,
+            r.name AS rollout_name,
+            o.firmware_version,
+            o.status,
+            o.error_message AS reason,
+            o.progress_percent,
+            o.completed_at
+           FROM device_update_status o
+             LEFT JOIN rollout_configurations r ON r.id = o.rollout_id
+          WHERE o.device_id = d.device_id
+          ORDER BY o.id DESC
+         LIMIT 1) u ON true;
+
+CREATE VIEW update_overview AS
+ SELECT u.id AS update_id,
+    u.device_id,
+    d.device_model,
+    d.current_firmware_version,
+    u.rollout_id,
+    r.name AS rollout_name,
+    u.firmware_version,
+    u.previous_version,
+    u.is_stepping_stone,
+    u.status,
+    u.stage,
+    u.attempt,
+    u.sends,
+    u.progress_percent,
+    u.result_code,
+    u.error_message AS reason,
+    u.created_at,
+    u.sent_at,
+    u.acknowledged_at,
+    u.installed_at,
+    u.booted_at,
+    u.reported_at,
+    u.deadline_at,
+    u.completed_at,
+    u.unreachable_since,
+    u.late_success_at,
+    u.is_reclaimable
+   FROM device_update_status u
+     JOIN devices d USING (device_id)
+     LEFT JOIN rollout_configurations r ON r.id = u.rollout_id;
+
+CREATE VIEW device_timeline AS
+ SELECT e.device_id,
+    e.received_at AS at,
+    e.event_type AS event,
+    e.rollout_id,
+    e.update_id,
+    e.attempt,
+    NULL::text AS firmware_version,
+    e.payload AS detail
+   FROM ota_events e
+  WHERE e.device_id IS NOT NULL
+UNION ALL
+ SELECT u.device_id,
+    u.created_at AS at,
+        CASE
+            WHEN u.rollout_id IS NULL THEN 'began_by_itself'
+            ELSE 'claimed'
+        END AS event,
+    u.rollout_id,
+    u.id AS update_id,
+    NULL::integer AS attempt,
+    u.firmware_version,
+    jsonb_build_object('stage', u.stage, 'isSteppingStone', u.is_stepping_stone) AS detail
+   FROM device_update_status u
+UNION ALL
+ SELECT a.device_id,
+    a.sent_at AS at,
+    'sent' AS event,
+    NULL::bigint AS rollout_id,
+    a.update_id,
+    a.attempt,
+    a.version AS firmware_version,
+    jsonb_build_object('family', a.command_family, 'delivery', a.delivery, 'outcome', a.send_result) AS detail
+   FROM update_attempts a
+  WHERE a.command_family IS NOT NULL
+UNION ALL
+ SELECT a.device_id,
+    a.ended_at AS at,
+    'attempt_ended' AS event,
+    NULL::bigint AS rollout_id,
+    a.update_id,
+    a.attempt,
+    a.version AS firmware_version,
+    jsonb_build_object('status', a.status, 'resultCode', a.result_code, 'reason', a.reason) AS detail
+   FROM update_attempts a
+  WHERE a.ended_at IS NOT NULL
+UNION ALL
+ SELECT u.device_id,
+    u.completed_at AS at,
+    'ended' AS event,
+    u.rollout_id,
+    u.id AS update_id,
+    u.attempt,
+    u.firmware_version,
+    jsonb_build_object('status', u.status, 'reason', u.error_message) AS detail
+   FROM device_update_status u
+  WHERE u.completed_at IS NOT NULL
+UNION ALL
+ SELECT u.device_id,
+    u.late_success_at AS at,
+    'late_success' AS event,
+    u.rollout_id,
+    u.id AS update_id,
+    u.attempt,
+    u.firmware_version,
+    '{}' AS detail
+   FROM device_update_status u
+  WHERE u.late_success_at IS NOT NULL;
+
+CREATE VIEW rollout_overview AS
+ SELECT r.id AS rollout_id,
+    r.name,
+    r.firmware_version,
+    r.device_model,
+        CASE
+            WHEN r.aborted_at IS NOT NULL THEN 'aborted'
+            WHEN r.completed_at IS NOT NULL THEN 'completed'
+            WHEN r.paused_at IS NOT NULL AND r.paused_by = 'orchestrator' THEN 'halted'
+            WHEN r.paused_at IS NOT NULL THEN 'paused'
+            WHEN NOT r.is_active AND c.devices > 0 THEN 'paused'
+            WHEN NOT r.is_active THEN 'draft'
+            WHEN r.start_at > now() THEN 'scheduled'
+            ELSE 'active'
+        END AS state,
+    r.created_at,
+    r.created_by,
+    r.updated_at,
+    r.start_at,
+    r.paused_at,
+    r.paused_reason,
+    r.paused_by,
+    r.completed_at,
+    r.aborted_at,
+    p.stage,
+    COALESCE(p.in_flight, 0) AS in_flight,
+    c.devices,
+    c.pending,
+    c.in_progress,
+    c.succeeded,
+    c.failed,
+    c.canceled
+   FROM rollout_configurations r
+     LEFT JOIN rollout_runtime p ON p.rollout_id = r.id
+     CROSS JOIN LATERAL ( SELECT COALESCE(sum(u.updates), 0::numeric)::integer AS devices,
+            COALESCE(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0::numeric)::integer AS pending,
+            COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['sent', 'downloading', 'downloaded', 'installing', 'on_probation'])), 0::numeric)::integer AS in_progress,
+            COALESCE(sum(u.updates) FILTER (WHERE u.state = 'success'), 0::numeric)::integer AS succeeded,
+            COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])), 0::numeric)::integer AS failed,
+            COALESCE(sum(u.updates) FILTER (WHERE u.state = 'canceled'), 0::numeric)::integer AS canceled
+           FROM update_counts u
+          WHERE u.rollout_id = r.id AND (NOT u.is_reclaimable OR u.state = 'canceled' AND (r.paused_at IS NOT NULL OR NOT r.is_active))) c;
+
+CREATE VIEW rollout_timeline AS
+ SELECT e.id AS event_id,
+    e.rollout_id,
+    r.name AS rollout_name,
+    r.firmware_version,
+    r.device_model,
+    e.received_at AS at,
+    e.event_type AS event,
+    e.payload ->> 'reason' AS reason,
+    e.payload ->> 'by' AS decided_by,
+    e.payload AS detail
+   FROM ota_events e
+     JOIN rollout_configurations r ON r.id = e.rollout_id
+  WHERE e.device_id IS NULL;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON devices TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON device_groups TO paku_app;
+GRANT SELECT, INSERT, DELETE ON device_changes TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON firmware_releases TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON model_chips TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_configurations TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_runtime TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ota_events TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_messages TO paku_app;
+GRANT SELECT, INSERT, DELETE ON update_counts TO paku_app;
+GRANT SELECT, INSERT, DELETE ON outcome_counts TO paku_app;
+GRANT SELECT, INSERT, DELETE ON version_counts TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON fleet_versions TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON device_overview TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON update_overview TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON device_timeline TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_overview TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_timeline TO paku_app;
+GRANT SELECT ON schema_migrations TO paku_app;
+
+DO $$
+BEGIN
+  EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
+END
+$$;
