@@ -38,16 +38,16 @@ export function rejectedMessageTable(messages: readonly RejectedMessage[], now: 
 }
 
 export function fleetText(
-  { devices, idle_since: resting, seen, versions, rollouts, attention }: Fleet,
+  { devices, idle_since: idleSince, seen, versions, rollouts, attention }: Fleet,
   now: Date,
 ): string[] {
   const about = seen.is_estimate ? 'about ' : '';
   const seenIn = `seen in the last hour ${about}${number(seen.last_hour)}, day ${about}${number(seen.last_day)}, week ${about}${number(seen.last_week)}`;
   return [
     `${bold(count(devices, 'device'))}  ${dim(seenIn)}`,
-    ...(resting === null
+    ...(idleSince === null
       ? []
-      : [dim(`at rest since ${ago(resting, now)}: who had nothing new to say since was not written down`)]),
+      : [dim(`at rest since ${ago(idleSince, now)}: who had nothing new to say since was not written down`)]),
     ...(versions.length === 0 ? [] : ['', ...versionTable(versions)]),
     '',
     ...(rollouts.length === 0 ? ['No rollout is under way.'] : rolloutTable(rollouts, now)),

@@ -21,7 +21,7 @@ export function stageLines({ stages }: Progress, rollout: StagedRollout): string
     const reached = stage.size - (isSlowStart ? 0 : (stages[i - 1]?.size ?? 0));
     const isOver = stage.ended_at !== null || rollout.completed_at !== null || rollout.aborted_at !== null;
     // Targeted devices that ran the version already were never assigned, so a finished stage has the size of what was assigned.
-    const size = isOver ? counts.claimed : Math.max(reached, counts.claimed);
+    const size = isOver ? counts.assigned : Math.max(reached, counts.assigned);
     const label = `${name} ${pad(String(stage.stage + 1), digits)}`;
     if (isOver && size === 0) return `${dim(label)}  nobody`;
     const share = `${bar(size === 0 ? 1 : counts.ended / size)} ${pad(percent(counts.ended, size), 5, 'right')}`;
@@ -30,12 +30,12 @@ export function stageLines({ stages }: Progress, rollout: StagedRollout): string
 }
 
 interface Counts {
-  readonly claimed: number;
+  readonly assigned: number;
   readonly ended: number;
   readonly succeeded: number;
   readonly failed: number;
   readonly underWay: number;
-  readonly owed: number;
+  readonly pending: number;
   readonly canceled: number;
 }
 
@@ -44,18 +44,18 @@ function countsOf({ states }: Stage, isSlowStart: boolean): Counts {
   const sum = (names: readonly (keyof typeof states)[]) =>
     names.reduce((total, each) => total + (states[each] ?? 0), 0);
   const [succeeded, failed, canceled] = [sum(['success']), sum(FAILURES), sum(['canceled'])];
-  const owed = isSlowStart ? 0 : sum(['pending']);
+  const pending = isSlowStart ? 0 : sum(['pending']);
   const underWay = sum(UNDER_WAY);
   const ended = succeeded + failed + canceled;
-  return { claimed: ended + underWay + owed, ended, succeeded, failed, underWay, owed, canceled };
+  return { assigned: ended + underWay + pending, ended, succeeded, failed, underWay, pending, canceled };
 }
 
-function countsSuffix({ succeeded, failed, underWay, owed, canceled }: Counts): string {
+function countsSuffix({ succeeded, failed, underWay, pending, canceled }: Counts): string {
   const parts = [
     ...(succeeded > 0 ? [green(`${number(succeeded)} ✓`)] : []),
     ...(failed > 0 ? [red(`${number(failed)} ✗`)] : []),
     ...(underWay > 0 ? [`${number(underWay)} under way`] : []),
-    ...(owed > 0 ? [`${number(owed)} owed`] : []),
+    ...(pending > 0 ? [`${number(pending)} owed`] : []),
     ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
   ];
   return parts.length === 0 ? '' : `:  ${parts.join('  ')}`;

@@ -27,7 +27,7 @@ export function EligibleDevices({ rollout }: { readonly rollout: Rollout }) {
 export function EligibleDevicesOnDemand({ rollout }: { readonly rollout: Rollout }) {
   const [isOpen, setOpen] = useState(false);
   return (
-    <details className="panel members" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+    <details className="panel" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>Whom would it update now, whom not, and why?</summary>
       {isOpen && <EligibleDevices rollout={rollout} />}
     </details>

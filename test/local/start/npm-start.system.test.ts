@@ -26,7 +26,7 @@ test('npm start passes its arguments on, and a SIGTERM to npm alone stops the se
   const [mqtt, aws, api] = ports;
   const npm = spawn('npm', ['start', '--', '--empty', '--ports', ports.join(',')], {
     cwd: ROOT,
-    env: { ...process.env, PAKU_OTA_HOME: home },
+    env: { ...process.env, DATABASE_URL: undefined, PAKU_OTA_HOME: home },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exit = once(npm, 'exit');

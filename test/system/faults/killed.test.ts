@@ -37,12 +37,9 @@ class Start {
 
   async up(): Promise<Endpoints> {
     const args = ['--import', 'tsx', 'local/start/main.ts', '--empty', '--tick', '1s', '--ports', this.#ports];
-    const env = { ...process.env, PAKU_OTA_HOME: this.home };
-    const url = this.#server?.url;
-    const child = spawn(process.execPath, args, {
-      cwd: ROOT,
-      env: url === undefined ? env : { ...env, DATABASE_URL: url },
-    });
+    // Never the database that whoever runs the tests has named for npm start.
+    const env = { ...process.env, PAKU_OTA_HOME: this.home, DATABASE_URL: this.#server?.url };
+    const child = spawn(process.execPath, args, { cwd: ROOT, env });
     child.stdout.on('data', (text: Buffer) => this.#hear(text));
     child.stderr.on('data', (text: Buffer) => this.#hear(text));
     this.#process = child;
