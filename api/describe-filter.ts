@@ -4,7 +4,7 @@ import type { TargetFilter } from './rollouts.ts';
 /** A condition on a device. Keys of the filter with the same condition are alternatives. */
 type Condition = 'device' | 'group' | 'model' | 'version' | 'attribute';
 
-/** The condition of each key: a key that is missing here does not compile. */
+/** The condition of each key; a missing key is a compile error. */
 const CONDITION_OF = {
   device_ids: 'device',
   mac_addresses: 'device',
@@ -17,7 +17,10 @@ const CONDITION_OF = {
 
 const KEYS = Object.keys(CONDITION_OF) as (keyof TargetFilter)[];
 
-/** A condition as text. @param list its values, separated by commas */
+/**
+ * A condition as text.
+ * @param list its values, separated by commas
+ */
 const TEXTS: Readonly<Record<Condition, (list: string, isOne: boolean) => string>> = {
   device: (list, isOne) => `${isOne ? 'the device' : 'the devices'} ${list}`,
   group: (list, isOne) => `in ${isOne ? 'the group' : 'one of the groups'} ${list}`,
@@ -28,7 +31,7 @@ const TEXTS: Readonly<Record<Condition, (list: string, isOne: boolean) => string
 
 /**
  * Describes the devices that a filter targets: `all devices in the group vans on version 1.0.0`.
- * @param most values that are listed of a condition; of the others only their number is given
+ * @param most maximum values to list per condition; the others are only counted
  */
 export function describeFilter(filter: TargetFilter, most = Number.POSITIVE_INFINITY): string {
   const empty = emptyCondition(filter);
@@ -54,7 +57,9 @@ function textsOf(value: NonNullable<TargetFilter[keyof TargetFilter]>): readonly
   return Object.entries(value).map(([name, attribute]) => formatAttribute(name, attribute));
 }
 
-/** A key with an empty list, which no device matches. Every device has all of no attributes. */
+/**
+ * The key with an empty list, which no device matches; undefined if there is none. Empty attributes match every device.
+ */
 function emptyCondition(filter: TargetFilter): string | undefined {
   const conditions = (Object.keys(TEXTS) as Condition[]).filter((condition) => condition !== 'attribute');
   const [first] = conditions.filter(
@@ -68,7 +73,9 @@ const list = (values: readonly string[], most: number): string =>
     ? values.join(', ')
     : `${values.slice(0, most).join(', ')} and ${(values.length - most).toLocaleString('en')} more`;
 
-/** Keys that a newer service sent: they are shown as they are, because without them the text would target more devices. */
+/**
+ * Keys sent by a newer service. They are shown unchanged, because the text without them would describe more devices.
+ */
 const unknownKeys = (filter: TargetFilter): string[] =>
   Object.entries(filter)
     .filter(([key]) => !(key in CONDITION_OF))

@@ -80,10 +80,10 @@ export const rolloutDraft = z
   .openapi('RolloutDraft');
 export type RolloutDraft = z.input<typeof rolloutDraft>;
 
-/** Which devices a rollout targets. */
+/** The devices that a rollout targets. */
 export type TargetFilter = z.input<typeof targetFilter>;
 
-/** A draft needs no name to be previewed. */
+/** A preview needs no name. */
 const previewDraft = rolloutDraft.partial({ name: true }).openapi('PreviewDraft');
 export type PreviewDraft = z.input<typeof previewDraft>;
 

@@ -1,4 +1,4 @@
-/** Base class of this service's errors. `code` is stable and meant for programs; the message is meant for people. */
+/** Base class of this service's errors. `code` is stable and for programs; the message is for people. */
 export class OtaError extends Error {
   readonly code: string;
 

@@ -13,17 +13,17 @@ export interface MigrationResult {
 }
 
 /**
- * Begins the message of {@link migrate} for a database of another schema. Where only the text of the error arrives, as in
- * the answer of a custom resource, it is told from others by this code.
+ * Code of the error of {@link migrate} for a database with another schema. Its message starts with this code, because a
+ * custom resource passes on only the text of an error.
  */
 export const SCHEMA_MISMATCH = 'schema-mismatch';
 
 /**
- * Brings the schema up to the newest migration, and the application role's password up to date. Safe to repeat and
- * safe when two run at once: the version row is written first in each migration's transaction, so that the second
- * runner waits there and then finds the work done.
- * @throws OtaError that begins with {@link SCHEMA_MISMATCH} if a migration was applied in another form than it has here;
- *   nothing is changed then
+ * Applies all missing migrations and sets the application role's password. Safe to repeat, and safe if two run at once:
+ * each migration first inserts its version row inside its transaction, so a second runner waits there and then finds
+ * the migration applied.
+ * @throws OtaError with {@link SCHEMA_MISMATCH} if a migration was applied with other statements; nothing is changed
+ * then
  */
 export async function migrate(
   database: Database,
@@ -31,7 +31,7 @@ export async function migrate(
   appPassword: string,
 ): Promise<MigrationResult> {
   await ensureVersionTable(database);
-  const recorded = await readAppliedMigrations(database);
+  const recorded = await listAppliedMigrations(database);
   refuseOtherSchema(recorded, migrations);
   await ensureAppRole(database, appPassword);
   const before = recorded.at(-1)?.version ?? 0;
@@ -53,18 +53,21 @@ export async function schemaVersion(sql: Sql): Promise<number> {
 interface AppliedMigration {
   readonly version: number;
   readonly name: string;
-  /** Null if it was applied before checksums were kept. */
+  /** Null if the migration was applied before checksums were stored. */
   readonly checksum: string | null;
 }
 
-/** In order. The column `checksum` is read by way of JSON, since the oldest databases do not have it. */
-function readAppliedMigrations(sql: Sql): Promise<AppliedMigration[]> {
+/** Ordered by version. Reads the column `checksum` through JSON, because the oldest databases do not have it. */
+function listAppliedMigrations(sql: Sql): Promise<AppliedMigration[]> {
   return sql.query(
     `SELECT version, name, to_jsonb(m) ->> 'checksum' AS checksum FROM schema_migrations AS m ORDER BY version`,
   );
 }
 
-/** Migrations above those of this version are left alone: a later version applied them, and works with this one. */
+/**
+ * Refuses a database whose migrations differ from these. Newer migrations are ignored: a later version applied them,
+ * and they work with this version.
+ */
 function refuseOtherSchema(applied: readonly AppliedMigration[], migrations: readonly Migration[]): void {
   const unchecked = applied.findLast(({ checksum }) => checksum === null);
   if (unchecked !== undefined) {
@@ -90,7 +93,7 @@ const mismatch = (difference: string) =>
 
 const shorten = (checksum: string | null) => `${checksum?.slice(0, 12)}…`;
 
-/** Of what is run: comments, blank lines and line ends of a file do not count. */
+/** Checksum of the statements that are run; comments, blank lines and line ends do not count. */
 const checksumOf = (statements: readonly string[]) =>
   createHash('sha256').update(statements.join(';\n').replaceAll('\r', '')).digest('hex');
 

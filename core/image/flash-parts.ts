@@ -34,7 +34,7 @@ export function watchForFlashParts(reader: ByteReader): (from: number) => FlashP
   const apps: AppInside[] = [];
   let sample = Buffer.alloc(0);
   let sampleAt = -1;
-  const look = () => {
+  const examine = () => {
     if (sampleAt < TABLE_SEARCH_END && isPartitionEntry(sample)) tables.push(sampleAt);
     const app = sampleAt % APP_ALIGNMENT === 0 ? readApp(sampleAt, sample) : undefined;
     if (app !== undefined) apps.push(app);
@@ -43,12 +43,12 @@ export function watchForFlashParts(reader: ByteReader): (from: number) => FlashP
     for (const { at, bytes } of placesIn(chunk, offset)) {
       sample = at === sampleAt ? Buffer.concat([sample, bytes]) : Buffer.from(bytes);
       sampleAt = at;
-      if (sample.length === SAMPLE_BYTES) look();
+      if (sample.length === SAMPLE_BYTES) examine();
     }
   });
   return (from) => {
     // The end of the file may have cut the last place short.
-    if (sample.length < SAMPLE_BYTES) look();
+    if (sample.length < SAMPLE_BYTES) examine();
     return {
       partitionTableAt: tables.find((at) => at >= from),
       app: apps.find(({ offset }) => offset >= from),

@@ -60,9 +60,9 @@ export interface Caller {
   readonly Variables: { caller: string };
 }
 
-/** The application that the routes are added to. */
+/** The application to which routes are added. */
 export type App = OpenAPIHono<Caller>;
 
-/** Values as JSON has them: a Date is its ISO text. */
+/** Values as JSON represents them: a Date becomes ISO text. */
 export type Json<T> = T extends Date ? string : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
 export const json = <T>(value: T): Json<T> => JSON.parse(JSON.stringify(value)) as Json<T>;

@@ -133,10 +133,10 @@ describe('after its scan is complete, a rollout assigns at the next tick a devic
 async function tickUntilExamined(): Promise<void> {
   const examinesAgain = async () => {
     await service.tick();
-    const [row] = await db.app.query<{ looks: boolean }>(
-      `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_from_xid FROM rollout_runtime)) AS looks`,
+    const [row] = await db.app.query<{ has_changes: boolean }>(
+      `SELECT EXISTS (SELECT FROM device_changes WHERE changed_in >= (SELECT changes_from_xid FROM rollout_runtime)) AS has_changes`,
     );
-    return row?.looks;
+    return row?.has_changes;
   };
   await expect.poll(examinesAgain, { timeout: 30_000 }).toBe(false);
 }

@@ -33,7 +33,7 @@ const draft = {
 
 /** Ticks until nothing is sent; every update succeeds. */
 async function runToEnd(): Promise<void> {
-  for (let looks = 0; looks < 8; looks++) await service.succeed(...(await service.tick()));
+  for (let ticks = 0; ticks < 8; ticks++) await service.succeed(...(await service.tick()));
 }
 const sent = () => service.sent.map(({ deviceId, version }) => `${deviceId} ${version}`);
 

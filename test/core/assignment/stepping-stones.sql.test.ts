@@ -30,7 +30,7 @@ describe('a stepping stone', () => {
     await expireUpdates(db.app, service.now);
     expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({ next: 'it continues to 3.0.0' });
     await service.succeed(...(await service.tick()));
-    for (let looks = 0; looks < 3; looks++) await service.tick();
+    for (let ticks = 0; ticks < 3; ticks++) await service.tick();
     expect(sent()).toEqual(['d0 2.0.0', 'd0 3.0.0']);
     expect(await overview()).toEqual({ state: 'completed', succeeded: 2, failed: 0 });
   });
@@ -52,7 +52,7 @@ describe('a stepping stone', () => {
     await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, failure_threshold: 1 });
     await service.tick();
     await service.result('d0', 4);
-    for (let looks = 0; looks < 8; looks++) {
+    for (let ticks = 0; ticks < 8; ticks++) {
       await service.tick();
       service.later(1);
     }
@@ -65,7 +65,7 @@ describe('a stepping stone', () => {
     await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
     await service.succeed(...(await service.tick()));
     await service.status('d0', '1.0.0');
-    for (let looks = 0; looks < 8; looks++) {
+    for (let ticks = 0; ticks < 8; ticks++) {
       await service.tick();
       service.later(1);
     }
@@ -79,7 +79,7 @@ test('the stages of a rollout for named versions keep their share of all devices
   const stages = [{ percentage: 50 }, { percentage: 75 }];
   await addRollout(db.app, 'r', '2.0.0', { stages, target_filter: { versions: ['1.0.0'] } });
   const sizes: number[] = [];
-  for (let looks = 0; looks < 12; looks++) {
+  for (let ticks = 0; ticks < 12; ticks++) {
     const devices = await service.tick();
     if (devices.length > 0) sizes.push(devices.length);
     await service.succeed(...devices);

@@ -52,8 +52,8 @@ describe('for a device that exceeds the rate limit', () => {
   test('stores a limited number of reports per topic and minute over all batches, and one rejection for the rest', async () => {
     await addDevices(db.app, 2);
     for (let batch = 0; batch < 6; batch++) {
-      const flood = Array.from({ length: 100 }, (_, n) => progress('d0', batch * 1000 + n * 10));
-      await ingest([...flood, progress('d1', batch * 1000)]);
+      const burst = Array.from({ length: 100 }, (_, n) => progress('d0', batch * 1000 + n * 10));
+      await ingest([...burst, progress('d1', batch * 1000)]);
     }
     expect(
       await db.app.query(`SELECT device_id, count(*)::integer AS events FROM ota_events GROUP BY 1 ORDER BY 1`),
@@ -113,10 +113,10 @@ describe('for a device that exceeds the rate limit', () => {
       signalStrengthDbm: null,
       status: {},
     });
-    const flood = Array.from({ length: 400 }, (_, n) => 1_000 + n * 100);
+    const burst = Array.from({ length: 400 }, (_, n) => 1_000 + n * 100);
     await storeStatuses(
       db.app,
-      flood.map((ms) => ({ receivedAt: at(ms), payloadHash: sha256(String(ms)), report: report(ms) })),
+      burst.map((ms) => ({ receivedAt: at(ms), payloadHash: sha256(String(ms)), report: report(ms) })),
       at(50_000),
     );
     expect(await countRows('ota_events WHERE device_id IS NOT NULL')).toBe(MAX_PER_MINUTE.statuses);

@@ -181,7 +181,7 @@ describe('a percentage that is edited while a rollout runs', () => {
     await service.succeed(...first);
     await set('rollout_percentage = 60');
     let succeeded = first.length;
-    for (let looks = 0; looks < 30; looks++) {
+    for (let ticks = 0; ticks < 30; ticks++) {
       await service.tick();
       await service.succeed(...service.sent.slice(succeeded).map(({ deviceId }) => deviceId));
       succeeded = service.sent.length;
@@ -204,7 +204,7 @@ describe('stages that are edited while a rollout runs', () => {
   /** Every update succeeds while the rollout continues. */
   async function runToEnd(): Promise<unknown> {
     let succeeded = 0;
-    for (let looks = 0; looks < 60; looks++) {
+    for (let ticks = 0; ticks < 60; ticks++) {
       await service.tick();
       await service.succeed(...service.sent.slice(succeeded).map(({ deviceId }) => deviceId));
       succeeded = service.sent.length;

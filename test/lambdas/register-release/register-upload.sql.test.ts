@@ -44,9 +44,9 @@ const register = () => registerUpload(db.app, upload, settings, new Date('2026-0
 
 test('finds a signature that arrives while its image is read, because its own event may already have been handled', async () => {
   const signature = sign('sha256', image, p256.privateKey);
-  let looks = 0;
+  let reads = 0;
   s3.on(GetObjectCommand, { Key: `${key}.sig` }).callsFake(async () => {
-    if (looks++ === 0) throw absent;
+    if (reads++ === 0) throw absent;
     return signed(signature);
   });
   expect(await register()).toMatchObject({ kind: 'registered', version: '1.0.0' });
