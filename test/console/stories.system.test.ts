@@ -94,7 +94,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByRole('heading', { level: 1, name: 'esp32-s3 to 1.2.0' }).waitFor();
     await state(page, 'completed').waitFor({ timeout: A_WHILE });
     await page.getByRole('img', { name: 'Of 3 devices: 3 succeeded' }).first().waitFor();
-    await page.getByText('Every member has ended').waitFor();
+    await page.getByText('All devices finished').waitFor();
     await page.getByText('Whom would it update now, whom not, and why?').click();
     await page.getByText('0 of 4 devices would be updated').waitFor();
     await page.getByText('newer than 1.2.0').waitFor();

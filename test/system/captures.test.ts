@@ -120,7 +120,7 @@ describe('captured messages of field devices, from MQTT to the database', () => 
     const rows = await system.database.query<{ reason: string }>('SELECT reason FROM rejected_messages ORDER BY id');
     const reasons = rows.map(({ reason }) => reason).join('\n');
     expect(reasons).toContain('payload is not a JSON object');
-    expect(reasons).toContain('payload says device_id "ESP32-OTHER", the topic says ESP32-BROKEN');
+    expect(reasons).toContain('payload states device_id "ESP32-OTHER", the topic states ESP32-BROKEN');
     expect(reasons).toContain('firmware_version is {"a":1}; expected text of 1 to 64 characters');
     expect(reasons).toContain('not a valid result message');
     expect(await system.until(`SELECT * FROM devices WHERE device_id = '${id}'`)).toMatchObject({

@@ -91,7 +91,7 @@ describe('an upload', () => {
     ['firmware/1.0.0/esp32-c3.bin', buildImage({ chip: 'ESP32-S3' }), 'WRONG_CHIP', 'model esp32-c3 has ESP32-C3'],
     ['firmware/1.0.1/esp32-s3.bin', buildImage().subarray(0, 40_000), 'TRUNCATED_SEGMENT', 'cut short'],
     ['firmware/1.0.2/esp32-s3.bin', Buffer.from('<html>Not found</html>'), 'WEB_PAGE', 'web page'],
-    ['firmware/1.0.3/esp32-s3.bin', Buffer.alloc(4096, 0xff), 'BLANK', 'holds nothing'],
+    ['firmware/1.0.3/esp32-s3.bin', Buffer.alloc(4096, 0xff), 'BLANK', 'the file is blank'],
     ['firmware/1.0.4/esp32-s3.bin', Buffer.alloc(0), 'EMPTY', 'empty'],
     ['firmware/1.0.5/esp32-s3.bin', Buffer.alloc(17 * 1024 * 1024, 0xe9), 'TOO_LARGE', '16777216'],
     ['firmware/1.0.6/esp32-s3.bin', buildImage({ descriptor: false }), 'NO_APP_DESCRIPTOR', 'allowWithoutDescriptor'],

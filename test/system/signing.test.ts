@@ -129,7 +129,7 @@ describe('a model that requires signed firmware', () => {
 describe('a detached signature', () => {
   test('that arrives after its image was rejected for its lack makes the image a release', async () => {
     const image = await upload('van', '1.0.0');
-    expect((await rejection('van', '1.0.0', 'UNSIGNED')).message).toContain('with .sig');
+    expect((await rejection('van', '1.0.0', 'UNSIGNED')).message).toContain('its name and .sig');
     await uploadSignature('van', '1.0.0', sign('sha256', image, p256.privateKey));
     expect(await release('van', '1.0.0')).toMatchObject({
       is_signed: true,
@@ -198,7 +198,7 @@ describe('the anti-rollback counter', () => {
     await release('free', '2.0.0');
     await upload('free', '2.1.0', { secureVersion: 2 });
     const { message } = await rejection('free', '2.1.0', 'LOWER_SECURE_VERSION');
-    expect(message).toContain('secure_version of the image is 2, of release 2.0.0 for free it is 3');
+    expect(message).toContain('secure_version of the image is 2, but 3 in release 2.0.0 for free');
     await upload('free', '2.1.1', { secureVersion: 3 });
     await release('free', '2.1.1');
   });
