@@ -38,11 +38,13 @@ const VAN = { deviceId: 'van-1', model: 'esp32-s3', behaviours: { slowRebootSeco
 /** Starts a system whose migration fails and is rolled back. */
 async function failToMigrate(audit: GrantRecorder): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), 'paku-ota-grants-'));
-  let statements = 0;
+  let isInTransaction = false;
   const fault: Fault = { kind: 'refused', code: 'BadRequestException', status: 400 };
   const faults = {
-    onCall: ({ operation }: { readonly operation: string }) =>
-      operation === 'POST /Execute' && ++statements === 2 ? fault : undefined,
+    onCall: ({ operation }: { readonly operation: string }) => {
+      if (operation === 'POST /BeginTransaction') isInTransaction = true;
+      return operation === 'POST /Execute' && isInTransaction ? fault : undefined;
+    },
   };
   const ports = { mqtt: 0, aws: 0, api: 0 };
   const started = await startRuntime({

@@ -21,7 +21,7 @@ interface Attempt {
 
 const attemptsOf = (deviceId: string) =>
   system.database.query<Attempt>(
-    `SELECT attempt, command_family AS family, delivery, outcome, reason FROM update_attempts
+    `SELECT attempt, command_family AS family, delivery, send_result AS outcome, reason FROM update_attempts
      WHERE device_id = :deviceId ORDER BY attempt`,
     { deviceId },
   );
