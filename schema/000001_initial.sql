@@ -23,6 +23,9 @@ CREATE TABLE devices (
   registered_at            timestamptz NOT NULL DEFAULT now(),
   uptime_seconds           bigint,
   signal_strength_dbm      integer,
+  report_interval_seconds  real,
+  restarts                 integer     NOT NULL DEFAULT 0,
+  observed_seconds         bigint      NOT NULL DEFAULT 0,
   last_status              jsonb       NOT NULL DEFAULT '{}',
   metadata                 jsonb       NOT NULL DEFAULT '{}',
   revoked_at               timestamptz,
@@ -52,6 +55,9 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.registered_at IS 'Receive time of the oldest message of the device.';
   COMMENT ON COLUMN devices.uptime_seconds IS 'Uptime in the newest status; null if that has none.';
   COMMENT ON COLUMN devices.signal_strength_dbm IS 'Wi-Fi signal strength in the newest status; null if that has none.';
+  COMMENT ON COLUMN devices.report_interval_seconds IS 'Usual time between two statuses, a running estimate. Null before the second status. Silence is measured by it.';
+  COMMENT ON COLUMN devices.restarts IS 'Restarts that statuses have shown since the device first reported its present version.';
+  COMMENT ON COLUMN devices.observed_seconds IS 'Time between the first and the newest status with the present version. Restarts are a rate over it.';
   COMMENT ON COLUMN devices.last_status IS 'Newest status as the device sent it; empty if it has more than 8 KiB.';
   COMMENT ON COLUMN devices.metadata IS 'Attributes, set by operators: an object of texts, numbers and booleans. Rollouts can select devices by them.';
   COMMENT ON COLUMN devices.revoked_at IS 'When the identity of the device was revoked. A revoked device cannot connect and no rollout targets it.';
@@ -300,6 +306,7 @@ CREATE TABLE rollout_runtime (
   rollout_id       bigint      PRIMARY KEY REFERENCES rollout_configurations ON DELETE CASCADE,
   is_stopped       boolean     NOT NULL DEFAULT false,
   generation       integer     NOT NULL DEFAULT 0,
+  target_version   text,
   stage            integer     NOT NULL DEFAULT 0,
   start_limit      integer     DEFAULT 0,
   started_count    integer     NOT NULL DEFAULT 0,
@@ -319,9 +326,10 @@ DO $$ BEGIN
   COMMENT ON TABLE rollout_runtime IS 'Where each rollout stands; the orchestrator adds the row. Sends are reserved by one UPDATE whose conditions read this row alone, so that its lock orders concurrent dispatchers and no limit is exceeded.';
   COMMENT ON COLUMN rollout_runtime.rollout_id IS 'The rollout.';
   COMMENT ON COLUMN rollout_runtime.is_stopped IS 'True if the rollout is halted, paused or aborted: nothing is assigned or sent.';
-  COMMENT ON COLUMN rollout_runtime.generation IS 'Number of resumptions and retries. An assignment that was prepared in an earlier generation is not made.';
+  COMMENT ON COLUMN rollout_runtime.generation IS 'Number of resumptions, retries and changes of the version. Gates read outcomes of the present generation; an assignment that was prepared in an earlier one is not made.';
+  COMMENT ON COLUMN rollout_runtime.target_version IS 'Version that the stages were entered for. If the rollout names another one, it starts over at the first stage.';
   COMMENT ON COLUMN rollout_runtime.stage IS 'Present stage, from 0; in a slow start the present wave.';
-  COMMENT ON COLUMN rollout_runtime.start_limit IS 'In a slow start, how many updates may have started by the end of the present wave. Null: no limit.';
+  COMMENT ON COLUMN rollout_runtime.start_limit IS 'In a slow start, how many updates may have started by now: those that have ended and one wave. The orchestrator sets it at each tick. Null: no limit.';
   COMMENT ON COLUMN rollout_runtime.started_count IS 'Updates whose first command was sent.';
   COMMENT ON COLUMN rollout_runtime.finished_count IS 'Updates of started_count that have ended.';
   COMMENT ON COLUMN rollout_runtime.in_flight IS 'Updates that hold a slot of max_in_flight.';
@@ -339,33 +347,29 @@ CREATE TABLE rollout_stages (
   stage           integer     NOT NULL,
   hash_cutoff     text        NOT NULL,
   target_count    integer,
+  sample_count    integer,
   start_quota     integer,
   began_at        timestamptz NOT NULL,
+  extended_at     timestamptz,
+  must_repeat     boolean     NOT NULL DEFAULT false,
   gate_held_since timestamptz,
   ended_at        timestamptz,
-  assigned        integer     NOT NULL DEFAULT 0,
-  succeeded       integer     NOT NULL DEFAULT 0,
-  failed          integer     NOT NULL DEFAULT 0,
-  failure_points  integer     NOT NULL DEFAULT 0,
-  canceled        integer     NOT NULL DEFAULT 0,
   PRIMARY KEY (rollout_id, stage)
 );
 
 DO $$ BEGIN
-  COMMENT ON TABLE rollout_stages IS 'The stages that a rollout has entered (in a slow start its waves), with the numbers that its gates read. A resumption or a retry resets the numbers to the updates that are open.';
+  COMMENT ON TABLE rollout_stages IS 'The stages that a rollout has entered; in a slow start its waves. The numbers that gates read are in update_counts.';
   COMMENT ON COLUMN rollout_stages.rollout_id IS 'The rollout.';
   COMMENT ON COLUMN rollout_stages.stage IS 'Number of the stage, from 0.';
   COMMENT ON COLUMN rollout_stages.hash_cutoff IS 'Highest md5 of rollout id and device id that the stage reaches; it only rises from stage to stage.';
   COMMENT ON COLUMN rollout_stages.target_count IS 'Devices up to hash_cutoff when the stage began. Null in a slow start.';
-  COMMENT ON COLUMN rollout_stages.start_quota IS 'In a slow start, how many updates may start in the wave. Null in a planned stage.';
+  COMMENT ON COLUMN rollout_stages.sample_count IS 'Devices that the stage added when it began and that could be updated then: its gate waits for outcomes of as many at most. Null in a slow start.';
+  COMMENT ON COLUMN rollout_stages.start_quota IS 'In a slow start, how many updates may be under way at the same time. Null in a planned stage.';
   COMMENT ON COLUMN rollout_stages.began_at IS 'When the stage began.';
+  COMMENT ON COLUMN rollout_stages.extended_at IS 'When the stage last took more devices: it is repeated after a halt, or members were replaced.';
+  COMMENT ON COLUMN rollout_stages.must_repeat IS 'True after a resumption: the orchestrator gives the stage as many new devices as it had.';
   COMMENT ON COLUMN rollout_stages.gate_held_since IS 'Since when the conditions of the gate are met; the soak runs from then. Null: they are not met.';
   COMMENT ON COLUMN rollout_stages.ended_at IS 'When the next stage began.';
-  COMMENT ON COLUMN rollout_stages.assigned IS 'Updates that were assigned in the stage.';
-  COMMENT ON COLUMN rollout_stages.succeeded IS 'Updates of the stage that were proven.';
-  COMMENT ON COLUMN rollout_stages.failed IS 'Updates of the stage that failed, rolled back or timed out.';
-  COMMENT ON COLUMN rollout_stages.failure_points IS 'As failed, but a wrong checksum (result code 3) counts twice.';
-  COMMENT ON COLUMN rollout_stages.canceled IS 'Updates of the stage that say nothing about the firmware: canceled, never reached, or succeeded late.';
 END $$;
 
 -- Device updates --------------------------------------------------------------------------------------------------------
@@ -385,7 +389,10 @@ CREATE TABLE device_update_status (
   progress_percent   integer,
   result_code        integer,
   error_message      text,
+  cause              text,
   unexpected_version text,
+  report_interval_seconds real,
+  restarts_per_hour  real,
   created_at         timestamptz NOT NULL DEFAULT now(),
   not_before         timestamptz,
   enqueue_after      timestamptz,
@@ -401,14 +408,18 @@ CREATE TABLE device_update_status (
   deadline_at        timestamptz,
   completed_at       timestamptz,
   late_success_at    timestamptz,
+  late_rollback_at   timestamptz,
+  declined_count     integer     NOT NULL DEFAULT 0,
   evaluated_events   integer     NOT NULL DEFAULT 0,
+  generation         integer     NOT NULL DEFAULT 0,
   holds_slot         boolean     NOT NULL DEFAULT false,
   counts_as_started  boolean     NOT NULL DEFAULT false,
   is_counted         boolean     NOT NULL DEFAULT false,
   is_reclaimable     boolean     NOT NULL DEFAULT false,
   is_replaced        boolean     NOT NULL DEFAULT false,
   CONSTRAINT device_update_status_status_check CHECK (status IN ('pending', 'sent', 'downloading', 'downloaded',
-    'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled'))
+    'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled')),
+  CONSTRAINT device_update_status_cause_check CHECK (cause IN ('build', 'silence', 'delivery', 'declined', 'not_reached'))
 );
 
 DO $$ BEGIN
@@ -427,7 +438,10 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_update_status.progress_percent IS 'Progress of the download that the device last reported, from 0 to 100.';
   COMMENT ON COLUMN device_update_status.result_code IS 'Result code that the device reported; while pending, in the last attempt.';
   COMMENT ON COLUMN device_update_status.error_message IS 'Why it ended without success, or why it is pending again.';
+  COMMENT ON COLUMN device_update_status.cause IS 'Cause of an end without success: build, silence, delivery, declined or not_reached. Null: it is open, was proven, or was canceled.';
   COMMENT ON COLUMN device_update_status.unexpected_version IS 'Version that the device reported after the reboot, if that is neither the new one nor the old one.';
+  COMMENT ON COLUMN device_update_status.report_interval_seconds IS 'Usual time between two statuses of the device when the newest command was sent. Null: not known.';
+  COMMENT ON COLUMN device_update_status.restarts_per_hour IS 'Usual restarts of the device when the newest command was sent. Null: not known.';
   COMMENT ON COLUMN device_update_status.created_at IS 'When it was assigned.';
   COMMENT ON COLUMN device_update_status.not_before IS 'No command is sent before this time, even if the device reports: jitter, or the wait before a retry.';
   COMMENT ON COLUMN device_update_status.enqueue_after IS 'The orchestrator queues the pending update for dispatch from this time on. A device that reports does not wait for it.';
@@ -443,10 +457,13 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_update_status.deadline_at IS 'When the update is evaluated even if nothing more is heard. Null once it has ended.';
   COMMENT ON COLUMN device_update_status.completed_at IS 'When it ended. Null: it is open.';
   COMMENT ON COLUMN device_update_status.late_success_at IS 'When a device whose update had failed was found to run the version after all; the failure does not count any more.';
+  COMMENT ON COLUMN device_update_status.late_rollback_at IS 'When a device that had proven the version was found to run another one, which no rollout had sent.';
+  COMMENT ON COLUMN device_update_status.declined_count IS 'How often the device has declined. Declining uses no attempt; the wait before the next command grows.';
+  COMMENT ON COLUMN device_update_status.generation IS 'Generation of the rollout that the outcome counts in: the one in which its newest command was sent.';
   COMMENT ON COLUMN device_update_status.evaluated_events IS 'Events of the attempt that the state was evaluated from. An evaluation of fewer events is not stored over one of more.';
   COMMENT ON COLUMN device_update_status.holds_slot IS 'True if it counts in rollout_runtime.in_flight.';
   COMMENT ON COLUMN device_update_status.counts_as_started IS 'True if it counts in rollout_runtime.started_count.';
-  COMMENT ON COLUMN device_update_status.is_counted IS 'True if it has ended and its outcome counts in rollout_stages.';
+  COMMENT ON COLUMN device_update_status.is_counted IS 'True if it has ended and has given back its slot and its place in the wave.';
   COMMENT ON COLUMN device_update_status.is_reclaimable IS 'True if the same rollout may assign the device again: the update was canceled for a reason that can pass (a stop, a take-over, an edit of the rollout), or its failure is retried.';
   COMMENT ON COLUMN device_update_status.is_replaced IS 'True if the same rollout has assigned the device again: the later row counts.';
 END $$;
@@ -501,7 +518,7 @@ DO $$ BEGIN
   COMMENT ON INDEX device_update_status_pending_idx IS 'Read by the orchestrator, which picks updates for dispatch; those that have started first, so that retries do not wait behind a fleet.';
   COMMENT ON INDEX device_update_status_cancelable_idx IS 'Read by the orchestrator: whether there is anything to send or to cancel, and what a stopped rollout cancels.';
   COMMENT ON INDEX device_update_status_deadline_idx IS 'Read by the orchestrator for overdue updates, and for the next deadline before idle mode.';
-  COMMENT ON INDEX device_update_status_uncounted_idx IS 'Read by the orchestrator and by ingestion, which count ended updates into their stage.';
+  COMMENT ON INDEX device_update_status_uncounted_idx IS 'Read by the orchestrator and by ingestion, which take back the slots of ended updates.';
   COMMENT ON INDEX device_update_status_reachable_idx IS 'Read by the gates: a stage is under way while it has an open update of a device within reach.';
   COMMENT ON INDEX device_update_status_silent_idx IS 'Read by the gates: a device that has started and is out of reach counts as a failure while it stays so.';
   COMMENT ON INDEX device_update_status_unexpected_idx IS 'Read by the gates: devices that agree on an unexpected version halt the rollout.';
@@ -626,13 +643,17 @@ END $$;
 -- Counters --------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE update_counts (
-  rollout_id     bigint  NOT NULL,
-  stage          integer NOT NULL,
-  state          text    NOT NULL,
-  is_reclaimable boolean NOT NULL,
-  reason         text,
-  updates        bigint  NOT NULL,
-  is_compacted   boolean NOT NULL DEFAULT false
+  rollout_id       bigint  NOT NULL,
+  generation       integer NOT NULL,
+  stage            integer NOT NULL,
+  firmware_version text    NOT NULL,
+  state            text    NOT NULL,
+  cause            text,
+  is_started       boolean NOT NULL,
+  is_reclaimable   boolean NOT NULL,
+  reason           text,
+  updates          bigint  NOT NULL,
+  is_compacted     boolean NOT NULL DEFAULT false
 );
 
 CREATE INDEX update_counts_rollout_idx ON update_counts (rollout_id);
@@ -642,13 +663,17 @@ CREATE INDEX update_counts_entries_idx ON update_counts (rollout_id) WHERE NOT i
 DO $$ BEGIN
   COMMENT ON TABLE update_counts IS 'Counters: how many updates of a rollout are in which state. Triggers add a row for each change and no row is updated, so that no writer waits for another; a count is the sum of its rows. The orchestrator replaces the rows by their sum.';
   COMMENT ON COLUMN update_counts.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN update_counts.generation IS 'Generation of the updates.';
   COMMENT ON COLUMN update_counts.stage IS 'Stage of the updates.';
-  COMMENT ON COLUMN update_counts.state IS 'State of the updates as in device_update_status.status, but on_probation for a success that is still open.';
+  COMMENT ON COLUMN update_counts.firmware_version IS 'Version that the updates bring: that of the rollout, or of a stepping stone.';
+  COMMENT ON COLUMN update_counts.state IS 'State of the updates as in device_update_status.status, but on_probation for a success that is still open, late_success and late_rollback.';
+  COMMENT ON COLUMN update_counts.cause IS 'Cause of the failures.';
+  COMMENT ON COLUMN update_counts.is_started IS 'True if a command was sent.';
   COMMENT ON COLUMN update_counts.is_reclaimable IS 'As in device_update_status. Updates that were replaced are not counted.';
   COMMENT ON COLUMN update_counts.reason IS 'Why the updates failed. Null if they did not.';
   COMMENT ON COLUMN update_counts.updates IS 'How many more updates, or fewer if negative.';
   COMMENT ON COLUMN update_counts.is_compacted IS 'True if the row is a sum.';
-  COMMENT ON INDEX update_counts_rollout_idx IS 'Read by the view rollout_overview, and by the stages and failures of a rollout.';
+  COMMENT ON INDEX update_counts_rollout_idx IS 'Read by the gates of a rollout, by the view rollout_overview, and by the stages and failures of a rollout.';
   COMMENT ON INDEX update_counts_entries_idx IS 'Read by the compaction, for what came since the last one.';
 END $$;
 
@@ -740,7 +765,7 @@ CREATE TABLE leases (
 
 DO $$ BEGIN
   COMMENT ON TABLE leases IS 'Who does work that only one may do at a time. A lease is a row and not an advisory lock, which would end with the call of the Data API that took it.';
-  COMMENT ON COLUMN leases.name IS 'The work: orchestrate (a tick), or housekeeping (held until it is due again).';
+  COMMENT ON COLUMN leases.name IS 'The work: orchestrate (a tick), housekeeping or recount (held until they are due again).';
   COMMENT ON COLUMN leases.holder IS 'Id of the invocation that holds the lease.';
   COMMENT ON COLUMN leases.expires_at IS 'From then on another may take the lease.';
 END $$;
@@ -792,8 +817,13 @@ DO $$ BEGIN
   COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
 END $$;
 
-CREATE FUNCTION counted_state(status text, completed_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN status = 'success' AND completed_at IS NULL THEN 'on_probation' ELSE status END;
+CREATE FUNCTION counted_state(status text, completed_at timestamptz, late_success_at timestamptz, late_rollback_at timestamptz)
+RETURNS text LANGUAGE sql IMMUTABLE
+RETURN CASE
+  WHEN status = 'success' AND completed_at IS NULL THEN 'on_probation'
+  WHEN late_rollback_at IS NOT NULL THEN 'late_rollback'
+  WHEN late_success_at IS NOT NULL THEN 'late_success'
+  ELSE status END;
 
 CREATE FUNCTION counted_reason(status text, message text) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN status IN ('failed', 'rolled_back', 'timed_out') THEN coalesce(message, '') END;
@@ -804,9 +834,10 @@ RETURN CASE WHEN status IN ('success', 'failed', 'rolled_back', 'timed_out')
 
 CREATE FUNCTION count_new_updates() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
-  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
-  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
+  SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
+    counts_as_started, is_reclaimable, counted_reason(status, error_message), count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
   INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
   SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
   FROM new_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
@@ -816,10 +847,11 @@ $$;
 
 CREATE FUNCTION count_changed_updates() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
-  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), sum(n)
+  INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
+  SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
+    counts_as_started, is_reclaimable, counted_reason(status, error_message), sum(n)
   FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
-  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0;
+  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(n) <> 0;
   INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
   SELECT rollout_id, counted_end(status, completed_at), status = 'success', sum(n)
   FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
@@ -830,9 +862,10 @@ $$;
 
 CREATE FUNCTION count_deleted_updates() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
-  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), -count(*)
-  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
+  SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
+    counts_as_started, is_reclaimable, counted_reason(status, error_message), -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
   INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
   SELECT rollout_id, counted_end(status, completed_at), status = 'success', -count(*)
   FROM old_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
@@ -872,7 +905,7 @@ FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version)
 EXECUTE FUNCTION count_device_version();
 
 DO $$ BEGIN
-  COMMENT ON FUNCTION counted_state(text, timestamptz) IS 'State that an update counts in; see update_counts.state.';
+  COMMENT ON FUNCTION counted_state(text, timestamptz, timestamptz, timestamptz) IS 'State that an update counts in; see update_counts.state.';
   COMMENT ON FUNCTION counted_reason(text, text) IS 'Reason that an update counts under; null if it has not failed.';
   COMMENT ON FUNCTION counted_end(text, timestamptz) IS 'Time that the outcome of an update counts at; null if it is open or canceled.';
   COMMENT ON FUNCTION count_new_updates() IS 'Trigger: adds the inserted rows to update_counts and outcome_counts.';
@@ -930,7 +963,7 @@ SELECT u.id AS update_id, u.device_id, d.device_model, d.current_firmware_versio
   u.firmware_version, u.previous_version, u.is_stepping_stone, u.status, u.stage, u.attempt, u.sends,
   u.progress_percent, u.result_code, u.error_message AS reason, u.created_at, u.sent_at, u.acknowledged_at,
   u.installed_at, u.booted_at, u.reported_at, u.deadline_at, u.completed_at, u.unreachable_since, u.late_success_at,
-  u.is_reclaimable
+  u.late_rollback_at, u.cause, u.is_reclaimable
 FROM device_update_status AS u
 JOIN devices AS d USING (device_id)
 LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id;
@@ -963,6 +996,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN update_overview.completed_at IS 'When it ended. Null: it is open.';
   COMMENT ON COLUMN update_overview.unreachable_since IS 'Since when it is pending because the device was not connected.';
   COMMENT ON COLUMN update_overview.late_success_at IS 'When it was found to have succeeded after all.';
+  COMMENT ON COLUMN update_overview.late_rollback_at IS 'When the device was found to have left the version that it had proven.';
+  COMMENT ON COLUMN update_overview.cause IS 'Cause of an end without success.';
   COMMENT ON COLUMN update_overview.is_reclaimable IS 'True if the same rollout may assign the device again.';
 END $$;
 
@@ -984,17 +1019,20 @@ SELECT a.device_id, a.ended_at, 'attempt_ended', NULL, a.update_id, a.attempt, a
 FROM update_attempts AS a WHERE a.ended_at IS NOT NULL
 UNION ALL
 SELECT u.device_id, u.completed_at, 'ended', u.rollout_id, u.id, u.attempt, u.firmware_version,
-  jsonb_build_object('status', u.status, 'reason', u.error_message)
+  jsonb_build_object('status', u.status, 'reason', u.error_message, 'cause', u.cause)
 FROM device_update_status AS u WHERE u.completed_at IS NOT NULL
 UNION ALL
 SELECT u.device_id, u.late_success_at, 'late_success', u.rollout_id, u.id, u.attempt, u.firmware_version, '{}'
-FROM device_update_status AS u WHERE u.late_success_at IS NOT NULL;
+FROM device_update_status AS u WHERE u.late_success_at IS NOT NULL
+UNION ALL
+SELECT u.device_id, u.late_rollback_at, 'late_rollback', u.rollout_id, u.id, u.attempt, u.firmware_version, '{}'
+FROM device_update_status AS u WHERE u.late_rollback_at IS NOT NULL;
 
 DO $$ BEGIN
   COMMENT ON VIEW device_timeline IS 'What happened to a device, from the assignment to the outcome: what it reported, and what was decided about it. The API and dashboards read it, one device at a time.';
   COMMENT ON COLUMN device_timeline.device_id IS 'The device.';
   COMMENT ON COLUMN device_timeline.at IS 'When it happened; of a message its receive time.';
-  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or claimed (assigned), began_by_itself, sent, attempt_ended, ended, late_success.';
+  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or claimed (assigned), began_by_itself, sent, attempt_ended, ended, late_success, late_rollback.';
   COMMENT ON COLUMN device_timeline.rollout_id IS 'The rollout, if the event names it.';
   COMMENT ON COLUMN device_timeline.update_id IS 'The update, if the event is of one.';
   COMMENT ON COLUMN device_timeline.attempt IS 'The attempt, if the event is of one.';
@@ -1024,7 +1062,7 @@ CROSS JOIN LATERAL (
     coalesce(sum(u.updates) FILTER (WHERE u.state IN ('sent', 'downloading', 'downloaded', 'installing', 'on_probation')),
       0)::integer AS in_progress,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'success'), 0)::integer AS succeeded,
-    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('failed', 'rolled_back', 'timed_out')), 0)::integer AS failed,
+    coalesce(sum(u.updates) FILTER (WHERE u.state IN ('failed', 'rolled_back', 'timed_out', 'late_success', 'late_rollback')), 0)::integer AS failed,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'canceled'), 0)::integer AS canceled
   FROM update_counts AS u
   -- While the rollout is stopped, what the stop canceled is the state of its device; a resumption may assign it again.
@@ -1053,7 +1091,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_overview.pending IS 'Updates whose command of the present attempt is not sent yet.';
   COMMENT ON COLUMN rollout_overview.in_progress IS 'Updates that were sent and have not ended, those on probation included.';
   COMMENT ON COLUMN rollout_overview.succeeded IS 'Updates that were proven.';
-  COMMENT ON COLUMN rollout_overview.failed IS 'Updates that failed, rolled back or timed out, late successes included.';
+  COMMENT ON COLUMN rollout_overview.failed IS 'Updates that failed, rolled back or timed out; late successes and late rollbacks are included.';
   COMMENT ON COLUMN rollout_overview.canceled IS 'Updates that were canceled; those that a resumption may assign again only while the rollout is stopped.';
 END $$;
 

@@ -14,6 +14,9 @@ CREATE TABLE devices (
   registered_at            timestamptz DEFAULT now() NOT NULL,
   uptime_seconds           bigint,
   signal_strength_dbm      integer,
+  report_interval_seconds  real,
+  restarts                 integer     DEFAULT 0 NOT NULL,
+  observed_seconds         bigint      DEFAULT 0 NOT NULL,
   last_status              jsonb       DEFAULT '{}' NOT NULL,
   metadata                 jsonb       DEFAULT '{}' NOT NULL,
   revoked_at               timestamptz,
@@ -146,6 +149,7 @@ CREATE TABLE rollout_runtime (
   rollout_id       bigint      NOT NULL,
   is_stopped       boolean     DEFAULT false NOT NULL,
   generation       integer     DEFAULT 0 NOT NULL,
+  target_version   text,
   stage            integer     DEFAULT 0 NOT NULL,
   start_limit      integer     DEFAULT 0,
   started_count    integer     DEFAULT 0 NOT NULL,
@@ -168,57 +172,62 @@ CREATE TABLE rollout_stages (
   stage           integer     NOT NULL,
   hash_cutoff     text        NOT NULL,
   target_count    integer,
+  sample_count    integer,
   start_quota     integer,
   began_at        timestamptz NOT NULL,
+  extended_at     timestamptz,
+  must_repeat     boolean     DEFAULT false NOT NULL,
   gate_held_since timestamptz,
   ended_at        timestamptz,
-  assigned        integer     DEFAULT 0 NOT NULL,
-  succeeded       integer     DEFAULT 0 NOT NULL,
-  failed          integer     DEFAULT 0 NOT NULL,
-  failure_points  integer     DEFAULT 0 NOT NULL,
-  canceled        integer     DEFAULT 0 NOT NULL,
   CONSTRAINT rollout_stages_pkey PRIMARY KEY (rollout_id, stage),
   CONSTRAINT rollout_stages_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
 );
 
 CREATE TABLE device_update_status (
-  id                 bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
-  device_id          text        NOT NULL,
-  rollout_id         bigint,
-  release_id         bigint,
-  firmware_version   text        NOT NULL,
-  previous_version   text,
-  is_stepping_stone  boolean     DEFAULT false NOT NULL,
-  stage              integer     DEFAULT 0 NOT NULL,
-  status             text        DEFAULT 'pending' NOT NULL,
-  attempt            integer     DEFAULT 0 NOT NULL,
-  sends              integer     DEFAULT 0 NOT NULL,
-  progress_percent   integer,
-  result_code        integer,
-  error_message      text,
-  unexpected_version text,
-  created_at         timestamptz DEFAULT now() NOT NULL,
-  not_before         timestamptz,
-  enqueue_after      timestamptz,
-  next_family        text,
-  next_delivery      text,
-  unreachable_since  timestamptz,
-  sent_at            timestamptz,
-  started_at         timestamptz,
-  acknowledged_at    timestamptz,
-  reported_at        timestamptz,
-  installed_at       timestamptz,
-  booted_at          timestamptz,
-  deadline_at        timestamptz,
-  completed_at       timestamptz,
-  late_success_at    timestamptz,
-  evaluated_events   integer     DEFAULT 0 NOT NULL,
-  holds_slot         boolean     DEFAULT false NOT NULL,
-  counts_as_started  boolean     DEFAULT false NOT NULL,
-  is_counted         boolean     DEFAULT false NOT NULL,
-  is_reclaimable     boolean     DEFAULT false NOT NULL,
-  is_replaced        boolean     DEFAULT false NOT NULL,
+  id                      bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  device_id               text        NOT NULL,
+  rollout_id              bigint,
+  release_id              bigint,
+  firmware_version        text        NOT NULL,
+  previous_version        text,
+  is_stepping_stone       boolean     DEFAULT false NOT NULL,
+  stage                   integer     DEFAULT 0 NOT NULL,
+  status                  text        DEFAULT 'pending' NOT NULL,
+  attempt                 integer     DEFAULT 0 NOT NULL,
+  sends                   integer     DEFAULT 0 NOT NULL,
+  progress_percent        integer,
+  result_code             integer,
+  error_message           text,
+  cause                   text,
+  unexpected_version      text,
+  report_interval_seconds real,
+  restarts_per_hour       real,
+  created_at              timestamptz DEFAULT now() NOT NULL,
+  not_before              timestamptz,
+  enqueue_after           timestamptz,
+  next_family             text,
+  next_delivery           text,
+  unreachable_since       timestamptz,
+  sent_at                 timestamptz,
+  started_at              timestamptz,
+  acknowledged_at         timestamptz,
+  reported_at             timestamptz,
+  installed_at            timestamptz,
+  booted_at               timestamptz,
+  deadline_at             timestamptz,
+  completed_at            timestamptz,
+  late_success_at         timestamptz,
+  late_rollback_at        timestamptz,
+  declined_count          integer     DEFAULT 0 NOT NULL,
+  evaluated_events        integer     DEFAULT 0 NOT NULL,
+  generation              integer     DEFAULT 0 NOT NULL,
+  holds_slot              boolean     DEFAULT false NOT NULL,
+  counts_as_started       boolean     DEFAULT false NOT NULL,
+  is_counted              boolean     DEFAULT false NOT NULL,
+  is_reclaimable          boolean     DEFAULT false NOT NULL,
+  is_replaced             boolean     DEFAULT false NOT NULL,
   CONSTRAINT device_update_status_pkey PRIMARY KEY (id),
+  CONSTRAINT device_update_status_cause_check CHECK (cause = ANY (ARRAY['build', 'silence', 'delivery', 'declined', 'not_reached'])),
   CONSTRAINT device_update_status_status_check CHECK (status = ANY (ARRAY['pending', 'sent', 'downloading', 'downloaded', 'installing', 'success', 'failed', 'rolled_back', 'timed_out', 'canceled'])),
   CONSTRAINT device_update_status_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(device_id) ON DELETE CASCADE,
   CONSTRAINT device_update_status_release_id_fkey FOREIGN KEY (release_id) REFERENCES firmware_releases(id),
@@ -296,13 +305,17 @@ CREATE TABLE rejected_messages (
 CREATE INDEX rejected_messages_received_idx ON rejected_messages (received_at);
 
 CREATE TABLE update_counts (
-  rollout_id     bigint  NOT NULL,
-  stage          integer NOT NULL,
-  state          text    NOT NULL,
-  is_reclaimable boolean NOT NULL,
-  reason         text,
-  updates        bigint  NOT NULL,
-  is_compacted   boolean DEFAULT false NOT NULL
+  rollout_id       bigint  NOT NULL,
+  generation       integer NOT NULL,
+  stage            integer NOT NULL,
+  firmware_version text    NOT NULL,
+  state            text    NOT NULL,
+  cause            text,
+  is_started       boolean NOT NULL,
+  is_reclaimable   boolean NOT NULL,
+  reason           text,
+  updates          bigint  NOT NULL,
+  is_compacted     boolean DEFAULT false NOT NULL
 );
 CREATE INDEX update_counts_rollout_idx ON update_counts (rollout_id);
 CREATE INDEX update_counts_entries_idx ON update_counts (rollout_id) WHERE NOT is_compacted;
@@ -368,11 +381,11 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION counted_state(status text, completed_at timestamptz)
+CREATE FUNCTION counted_state(status text, completed_at timestamptz, late_success_at timestamptz, late_rollback_at timestamptz)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE
-RETURN CASE WHEN ((status = 'success') AND (completed_at IS NULL)) THEN 'on_probation' ELSE status END;
+RETURN CASE WHEN ((status = 'success') AND (completed_at IS NULL)) THEN 'on_probation' WHEN (late_rollback_at IS NOT NULL) THEN 'late_rollback' WHEN (late_success_at IS NOT NULL) THEN 'late_success' ELSE status END;
 
 CREATE FUNCTION counted_reason(status text, message text)
  RETURNS text
@@ -391,9 +404,10 @@ CREATE FUNCTION count_new_updates()
  LANGUAGE plpgsql
 AS $$
 BEGIN
-  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
-  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), count(*)
-  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
+  SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
+    counts_as_started, is_reclaimable, counted_reason(status, error_message), count(*)
+  FROM new_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
   INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
   SELECT rollout_id, counted_end(status, completed_at), status = 'success', count(*)
   FROM new_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
@@ -406,10 +420,11 @@ CREATE FUNCTION count_changed_updates()
  LANGUAGE plpgsql
 AS $$
 BEGIN
-  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
-  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), sum(n)
+  INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
+  SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
+    counts_as_started, is_reclaimable, counted_reason(status, error_message), sum(n)
   FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
-  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0;
+  WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(n) <> 0;
   INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
   SELECT rollout_id, counted_end(status, completed_at), status = 'success', sum(n)
   FROM (SELECT *, 1 AS n FROM new_rows UNION ALL SELECT *, -1 FROM old_rows) AS changed
@@ -423,9 +438,10 @@ CREATE FUNCTION count_deleted_updates()
  LANGUAGE plpgsql
 AS $$
 BEGIN
-  INSERT INTO update_counts (rollout_id, stage, state, is_reclaimable, reason, updates)
-  SELECT rollout_id, stage, counted_state(status, completed_at), is_reclaimable, counted_reason(status, error_message), -count(*)
-  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5;
+  INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
+  SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
+    counts_as_started, is_reclaimable, counted_reason(status, error_message), -count(*)
+  FROM old_rows WHERE rollout_id IS NOT NULL AND NOT is_replaced GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
   INSERT INTO outcome_counts (rollout_id, ended_at, is_success, updates)
   SELECT rollout_id, counted_end(status, completed_at), status = 'success', -count(*)
   FROM old_rows WHERE rollout_id IS NOT NULL AND counted_end(status, completed_at) IS NOT NULL GROUP BY 1, 2, 3;
@@ -532,6 +548,8 @@ CREATE VIEW update_overview AS
     u.completed_at,
     u.unreachable_since,
     u.late_success_at,
+    u.late_rollback_at,
+    u.cause,
     u.is_reclaimable
    FROM device_update_status u
      JOIN devices d USING (device_id)
@@ -591,7 +609,7 @@ UNION ALL
     u.id AS update_id,
     u.attempt,
     u.firmware_version,
-    jsonb_build_object('status', u.status, 'reason', u.error_message) AS detail
+    jsonb_build_object('status', u.status, 'reason', u.error_message, 'cause', u.cause) AS detail
    FROM device_update_status u
   WHERE u.completed_at IS NOT NULL
 UNION ALL
@@ -604,7 +622,18 @@ UNION ALL
     u.firmware_version,
     '{}' AS detail
    FROM device_update_status u
-  WHERE u.late_success_at IS NOT NULL;
+  WHERE u.late_success_at IS NOT NULL
+UNION ALL
+ SELECT u.device_id,
+    u.late_rollback_at AS at,
+    'late_rollback' AS event,
+    u.rollout_id,
+    u.id AS update_id,
+    u.attempt,
+    u.firmware_version,
+    '{}' AS detail
+   FROM device_update_status u
+  WHERE u.late_rollback_at IS NOT NULL;
 
 CREATE VIEW rollout_overview AS
  SELECT r.id AS rollout_id,
@@ -644,7 +673,7 @@ CREATE VIEW rollout_overview AS
             COALESCE(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0::numeric)::integer AS pending,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['sent', 'downloading', 'downloaded', 'installing', 'on_probation'])), 0::numeric)::integer AS in_progress,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = 'success'), 0::numeric)::integer AS succeeded,
-            COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])), 0::numeric)::integer AS failed,
+            COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['failed', 'rolled_back', 'timed_out', 'late_success', 'late_rollback'])), 0::numeric)::integer AS failed,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = 'canceled'), 0::numeric)::integer AS canceled
            FROM update_counts u
           WHERE u.rollout_id = r.id AND (NOT u.is_reclaimable OR u.state = 'canceled' AND (r.paused_at IS NOT NULL OR NOT r.is_active))) c;

@@ -25,7 +25,7 @@ export function updateText({
   if (status === 'success' && isOpen) return `→ ${version} ${unprovenText(version === current)}`;
   if (status === 'success') return green(`✓ ${version}`);
   if (!isOpen) return red(`✗ ${version} ${words(status)}${reason === null ? '' : `: ${reason}`}`);
-  const doing = status === 'pending' ? 'owed' : words(status);
+  const doing = words(status);
   return `→ ${version} ${doing}${percent === null ? '' : ` ${percent} %`}${reason === null ? '' : `: ${reason}`}`;
 }
 

@@ -63,7 +63,7 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
 }
 
 function heldByOtherText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
-  const what = status === 'pending' ? 'owed an update by rollout' : 'being updated by rollout';
+  const what = status === 'pending' ? 'to be updated by rollout' : 'being updated by rollout';
   const then = status === 'pending' ? 'this one takes them over' : 'this one waits for them';
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
 }
@@ -128,7 +128,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
   ];
 }
 
-/** `6 devices claimed: 4 succeeded, 1 failed, 1 under way`. */
+/** `6 devices assigned: 4 succeeded, 1 failed, 1 under way`. */
 export function countsText(rollout: RolloutSummary): string {
   const { devices, pending, in_progress, succeeded, failed, canceled } = rollout;
   if (devices === 0) return 'no device yet';
@@ -137,9 +137,9 @@ export function countsText(rollout: RolloutSummary): string {
     ...(failed > 0 ? [red(`${number(failed)} failed`)] : []),
     ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
     ...(in_progress > 0 ? [`${number(in_progress)} under way`] : []),
-    ...(pending > 0 ? [`${number(pending)} owed`] : []),
+    ...(pending > 0 ? [`${number(pending)} pending`] : []),
   ];
-  return `${count(devices, 'device')} claimed: ${parts.join(', ')}`;
+  return `${count(devices, 'device')} assigned: ${parts.join(', ')}`;
 }
 
 const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
@@ -187,7 +187,6 @@ function updateState({ status, completed_at, booted_at, progress_percent: progre
   if (status === 'success' && completed_at === null) return unprovenText(booted_at !== null);
   if (status === 'success') return green('success');
   if (FAILED.some((failed) => failed === status)) return red(words(status));
-  if (status === 'pending') return 'owed';
   return progress === null ? words(status) : `${words(status)} ${progress} %`;
 }
 

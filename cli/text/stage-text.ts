@@ -55,7 +55,7 @@ function countsSuffix({ succeeded, failed, underWay, pending, canceled }: Counts
     ...(succeeded > 0 ? [green(`${number(succeeded)} ✓`)] : []),
     ...(failed > 0 ? [red(`${number(failed)} ✗`)] : []),
     ...(underWay > 0 ? [`${number(underWay)} under way`] : []),
-    ...(pending > 0 ? [`${number(pending)} owed`] : []),
+    ...(pending > 0 ? [`${number(pending)} pending`] : []),
     ...(canceled > 0 ? [`${number(canceled)} canceled`] : []),
   ];
   return parts.length === 0 ? '' : `:  ${parts.join('  ')}`;

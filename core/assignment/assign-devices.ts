@@ -155,11 +155,14 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        ORDER BY d.device_id COLLATE "C"
        LIMIT :limit
      ), assigned AS (
-       INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, is_stepping_stone, stage,
+       INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, is_stepping_stone, stage, generation,
          previous_version, status, created_at, reported_at, deadline_at, enqueue_after, not_before)
-       SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, d.stage, d.current_firmware_version, 'pending',
+       SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, d.stage, :generation, d.current_firmware_version, 'pending',
          :now::timestamptz, :now::timestamptz, :now::timestamptz + make_interval(days => :days::integer),
-         :now::timestamptz + jitter.wait, :now::timestamptz + jitter.wait
+         -- The rollout's own release goes before its stepping stones: a device that passed one is next.
+         :now::timestamptz + jitter.wait
+           - CASE WHEN :steppingStone::boolean OR :jitter::integer > 0 THEN interval '0' ELSE interval '1 year' END,
+         :now::timestamptz + jitter.wait
        FROM picked AS d
        CROSS JOIN LATERAL (
          -- The first 24 bits of a hash of the device, as a share of the jitter: the same value at every assignment.
@@ -170,13 +173,8 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
      ), replaced AS (
        UPDATE device_update_status AS o SET is_replaced = true FROM assigned
        WHERE o.device_id = assigned.device_id AND o.rollout_id = :rollout AND o.is_reclaimable AND NOT o.is_replaced
-     ), counted AS (
-       SELECT stage, count(*)::integer AS assigned FROM assigned GROUP BY stage
-     ), staged AS (
-       UPDATE rollout_stages AS s SET assigned = s.assigned + counted.assigned
-       FROM counted WHERE s.rollout_id = :rollout AND s.stage = counted.stage
      )
-     SELECT (SELECT coalesce(sum(assigned), 0)::integer FROM counted) AS assigned,
+     SELECT (SELECT count(*)::integer FROM assigned) AS assigned,
        (SELECT count(*)::integer FROM picked) AS found, (SELECT max(device_id) FROM picked) AS until`;
 
 /**

@@ -22,12 +22,23 @@ export interface DeviceReport {
   readonly signalStrengthDbm: number | null;
   /** The whole status as it was received; null for a last will. */
   readonly status: object | null;
+  /** Of several statuses that were merged; undefined for one. */
+  readonly merged?: MergedStatuses | undefined;
 }
 
-/**
- * Merges two reports of one device with different receive times: each field comes from the later message that states
- * it.
- */
+/** Statuses of one device that were merged into one report. */
+interface MergedStatuses {
+  readonly reports: number;
+  /** Restarts that their uptimes show. */
+  readonly restarts: number;
+  /** Seconds from the first to the last. */
+  readonly seconds: number;
+}
+
+/** Two boot times that differ by less are of one boot: uptimes are whole seconds, and messages take time. */
+const ONE_BOOT_SECONDS = 15;
+
+/** Two reports of one device, of different instants, as one: each field from the later message that says it. */
 export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
   const [older, newer] = a.reachabilityReceivedAt <= b.reachabilityReceivedAt ? [a, b] : [b, a];
   const mac = later(older.macReceivedAt, newer.macReceivedAt) ? newer : older;
@@ -49,10 +60,44 @@ export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
     uptimeSeconds: seen.uptimeSeconds,
     signalStrengthDbm: seen.signalStrengthDbm,
     status: seen.status,
+    merged: mergeStatuses(older, newer),
+  };
+}
+
+function mergeStatuses(older: DeviceReport, newer: DeviceReport): MergedStatuses | undefined {
+  if (older.lastSeen === null || newer.lastSeen === null) return older.merged ?? newer.merged;
+  const { lastSeen: until, uptimeSeconds } = newer;
+  const between = (until.getTime() - older.lastSeen.getTime()) / 1000 - (newer.merged?.seconds ?? 0);
+  const isRestart = newer.merged === undefined && uptimeSeconds !== null && uptimeSeconds < between - ONE_BOOT_SECONDS;
+  return {
+    reports: (older.merged?.reports ?? 1) + (newer.merged?.reports ?? 1),
+    restarts: (older.merged?.restarts ?? 0) + (newer.merged?.restarts ?? 0) + Number(isRestart),
+    seconds: (older.merged?.seconds ?? 0) + between + (newer.merged?.seconds ?? 0),
   };
 }
 
 const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === null || b >= a);
+
+/** Mean time between the statuses of `excluded`, counted from the stored status on. */
+const SAMPLE = `(extract(epoch FROM excluded.last_seen - d.last_seen)
+           / (1 + coalesce(excluded.observed_seconds / nullif(excluded.report_interval_seconds, 0), 0)))::real`;
+
+/**
+ * The estimate after another sample. It rises to twice its value at most, so that one absence is not taken for a habit,
+ * and falls by an eighth of the difference, so that bursts of reports do not hide the pauses between them.
+ */
+const NEXT_INTERVAL = `CASE
+           WHEN d.report_interval_seconds IS NULL THEN ${SAMPLE}
+           WHEN ${SAMPLE} > d.report_interval_seconds
+             THEN least(${SAMPLE}, 2 * greatest(d.report_interval_seconds, 1))
+           ELSE d.report_interval_seconds + (${SAMPLE} - d.report_interval_seconds) / 8 END`;
+
+const IS_NEW_VERSION = `excluded.version_received_at > coalesce(d.version_received_at, '-infinity')
+           AND excluded.current_firmware_version <> d.current_firmware_version`;
+
+/** True if the uptime shows that the device booted after the stored status. */
+const IS_RESTART = `coalesce(excluded.uptime_seconds + ${ONE_BOOT_SECONDS}
+           < extract(epoch FROM excluded.last_seen - d.last_seen), false)`;
 
 /**
  * Inserts new devices and updates known ones, one row per device. Rows are written in the order of their ids, so that
@@ -75,18 +120,23 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
     uptime_seconds: r.uptimeSeconds,
     signal_strength_dbm: r.signalStrengthDbm,
     last_status: r.status,
+    reports: r.merged?.reports ?? 1,
+    restarts: r.merged?.restarts ?? 0,
+    seconds: Math.round(r.merged?.seconds ?? 0),
   }));
   return sql.query(
     `INSERT INTO devices AS d (device_id, client_id, mac_address, mac_received_at, device_model, model_received_at,
        current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
-       uptime_seconds, signal_strength_dbm, last_status)
+       uptime_seconds, signal_strength_dbm, last_status, report_interval_seconds, restarts, observed_seconds)
      SELECT device_id, client_id, mac_address, mac_received_at, coalesce(device_model, 'esp32-s3'), model_received_at,
        coalesce(version, 'unknown'), version_received_at, online, reachability_received_at, last_seen,
-       reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}')
+       reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}'),
+       seconds::real / nullif(reports - 1, 0), restarts, seconds
      FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, mac_address text,
        mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
        version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
-       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb)
+       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, reports integer, restarts integer,
+       seconds bigint)
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
        mac_address = CASE WHEN (excluded.mac_received_at, excluded.mac_address)
@@ -115,6 +165,13 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
          THEN excluded.signal_strength_dbm ELSE d.signal_strength_dbm END,
        last_status = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
          THEN excluded.last_status ELSE d.last_status END,
+       report_interval_seconds = CASE WHEN excluded.last_seen > d.last_seen THEN ${NEXT_INTERVAL}
+         ELSE d.report_interval_seconds END,
+       restarts = CASE WHEN ${IS_NEW_VERSION} THEN 0 WHEN excluded.last_seen > d.last_seen
+         THEN d.restarts + greatest(excluded.restarts, ${IS_RESTART}::integer) ELSE d.restarts END,
+       observed_seconds = CASE WHEN ${IS_NEW_VERSION} THEN 0 WHEN excluded.last_seen > d.last_seen
+         THEN d.observed_seconds + extract(epoch FROM excluded.last_seen - d.last_seen)::bigint
+         ELSE d.observed_seconds END,
        last_seen = greatest(d.last_seen, excluded.last_seen)
      RETURNING device_id`,
     { rows },
@@ -151,21 +208,32 @@ export async function recordCommandFamilies(
   );
 }
 
+/** A status of a device, or the earliest of several. */
+export interface Sighting {
+  readonly deviceId: string;
+  readonly receivedAt: Date;
+  /** The version of its newest status; null where none names one. */
+  readonly version: string | null;
+}
+
 /**
- * Finds the devices that have an update to which a status received at that time may matter: an open update, one that
- * ended later, or a failed one that may still become a late success. In an idle fleet there are few.
+ * The devices to whose updates a status may matter: an update is open, or ended later than the status was received, or
+ * failed and may have succeeded late, or the newest update was proven and the status names another version. Of a fleet
+ * without rollouts these are few.
  */
-export async function findDevicesWithRelevantUpdates(
-  sql: Sql,
-  sightings: readonly { deviceId: string; receivedAt: Date }[],
-): Promise<Set<string>> {
+export async function findDevicesWithRelevantUpdates(sql: Sql, sightings: readonly Sighting[]): Promise<Set<string>> {
   if (sightings.length === 0) return new Set();
   const rows = await sql.query<{ device_id: string }>(
-    `SELECT s."deviceId" AS device_id FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)
+    `SELECT s."deviceId" AS device_id
+     FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz, version text)
      WHERE EXISTS (
        SELECT FROM device_update_status AS u
        WHERE u.device_id = s."deviceId" AND (u.completed_at IS NULL OR u.completed_at >= s."receivedAt"
-         OR u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL) OFFSET 0)`,
+         OR u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL) OFFSET 0)
+       OR s.version IS NOT NULL AND (
+         SELECT ltrim(u.firmware_version, 'vV') <> ltrim(s.version, 'vV') AND u.late_rollback_at IS NULL
+           AND u.rollout_id IS NOT NULL AND u.status = 'success'
+         FROM device_update_status AS u WHERE u.device_id = s."deviceId" ORDER BY u.id DESC LIMIT 1)`,
     { sightings },
   );
   return new Set(rows.map(({ device_id: id }) => id));

@@ -15,6 +15,7 @@ export {
   findDevicesWithRelevantUpdates,
   mergeReports,
   recordCommandFamilies,
+  type Sighting,
   upsertDevices,
 } from './devices.ts';
 export {

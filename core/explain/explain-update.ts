@@ -26,6 +26,7 @@ export interface UpdateFacts {
   readonly not_before: string | null;
   readonly unreachable_since: string | null;
   readonly late_success_at: string | null;
+  readonly late_rollback_at: string | null;
   readonly counts_as_started: boolean;
   readonly max_attempts: number;
 }
@@ -42,6 +43,10 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
   if (update.late_success_at !== null) {
     const rule = `${status.replace('_', ' ')} (${reason}), but it runs ${version} now: a late success`;
     return { rule, since: toDate(update.late_success_at), next: 'nothing: it does not count as a failure' };
+  }
+  if (update.late_rollback_at !== null) {
+    const rule = `proved ${version} at ${at(update.completed_at)} and has left it since: a late rollback`;
+    return { rule, since: toDate(update.late_rollback_at), next: 'nothing, unless a rollout targets it again' };
   }
   if (status === 'success' && update.completed_at !== null) {
     const next = update.is_stepping_stone ? `it continues to ${rollout.firmware_version}` : 'nothing: done';
@@ -60,9 +65,9 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
   const since = toDate(update.reported_at ?? update.sent_at);
   if (status === 'success' && update.booted_at !== null) {
     return {
-      rule: `runs ${what}`,
+      rule: `is on probation with ${what}`,
       since: toDate(update.booted_at),
-      next: `proven at ${at(update.deadline_at)}, if it stays up`,
+      next: `proven by its first status after the probation; without one it counts as silent at ${at(update.deadline_at)}`,
     };
   }
   if (status === 'success') {

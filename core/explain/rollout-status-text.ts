@@ -2,7 +2,7 @@ import { scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
-import { gatesOf, loadRolloutRuntime, numbersOf, type RolloutRuntime } from '../rollouts/index.ts';
+import { gatesOf, loadRolloutRuntime, NO_CONTROL_GROUP, numbersOf, type RolloutRuntime } from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
@@ -51,7 +51,7 @@ export function stateOf(rollout: RolloutRuntime, now: Date): string {
   if (rollout.stage_hash_cutoff === null) return 'about to start';
   const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
-  const decision = decideRollout(numbersOf(rollout, 0), gatesOf(rollout), plan.plan.stages, now);
+  const decision = decideRollout(numbersOf(rollout, 0, NO_CONTROL_GROUP), gatesOf(rollout), plan.plan.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
   if (rollout.has_open) return 'waiting for the assigned devices to finish';
   return rollout.keep_open

@@ -20,7 +20,7 @@ const COMPACT_UPDATES = compactStatement(
   'update_counts',
   'updates',
   ['rollout_id'],
-  ['stage', 'state', 'is_reclaimable', 'reason'],
+  ['generation', 'stage', 'firmware_version', 'state', 'cause', 'is_started', 'is_reclaimable', 'reason'],
 );
 const COMPACT_OUTCOMES = compactStatement('outcome_counts', 'updates', ['rollout_id', 'ended_at'], ['is_success']);
 const COMPACT_VERSIONS = compactStatement('version_counts', 'devices', ['device_model', 'firmware_version'], []);

@@ -6,7 +6,6 @@ import {
   decideRollout,
   describeDecision,
   isGateMet,
-  isSameVersion,
   ORCHESTRATOR,
   openUntil,
   parsePlan,
@@ -14,21 +13,27 @@ import {
   type RegisteredRelease,
   type RolloutDecision,
   type RolloutPlan,
+  runsRelease,
   type Target,
 } from '../policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import {
   beginStage,
   completeRollout,
+  extendStage,
   fixTargetCutoff,
   gatesOf,
+  hasSilence,
   listVersionsInUse,
+  loadControlGroup,
   loadHigherPriorityRollouts,
+  NO_CONTROL_GROUP,
   numbersOf,
   type RolloutRuntime,
   recordGate,
   type StageStart,
   setSendsUntil,
+  setStartLimit,
   stopRollout,
 } from '../rollouts/index.ts';
 import type { HigherPriorityRollout } from '../targeting/index.ts';
@@ -68,11 +73,13 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
   }
   const context = await loadContext(sql, rollout, now);
   if (typeof context === 'string') return { ...NOTHING, state: context, dueAt: null };
-  const withStage = await enterFirstStage(sql, context, now);
+  const withStage = await preparePresentStage(sql, context, now);
   if (withStage === undefined) return { ...NOTHING, state: 'stopped or started by another tick just now', dueAt: now };
   const releases = releasesFor(withStage);
   const { assigned, context: afterAssign } = await assign(sql, withStage, releases, now);
-  const decision = decideRollout(numbersOf(withStage.rollout, assigned), gatesOf(rollout), withStage.plan.stages, now);
+  const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
+  const numbers = numbersOf(withStage.rollout, assigned, control);
+  const decision = decideRollout(numbers, gatesOf(rollout), withStage.plan.stages, now);
   const furtherAssigned = await carryOut(sql, afterAssign, releases, decision, now);
   const pending =
     decision.kind === 'halt'
@@ -129,8 +136,33 @@ async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string,
   return `halted: ${reason}`;
 }
 
-async function enterFirstStage(sql: Sql, context: RolloutContext, now: Date): Promise<RolloutContext | undefined> {
-  return context.rollout.stage_hash_cutoff === null ? enterStage(sql, context, 0, null, now) : context;
+/**
+ * Enters the first stage; later lets the present one send again: a slow start has room for as many as have ended, and a
+ * stage that was resumed takes as many new devices as it had.
+ */
+async function preparePresentStage(sql: Sql, context: RolloutContext, now: Date): Promise<RolloutContext | undefined> {
+  const { rollout } = context;
+  if (rollout.stage_hash_cutoff === null) return enterStage(sql, context, 0, null, now);
+  if (rollout.stage_must_repeat) {
+    return extend(sql, context, rollout.stage_size ?? 1, 'the stage is repeated after a resumption', now);
+  }
+  return { ...context, rollout: { ...rollout, start_limit: await setStartLimit(sql, rollout) } };
+}
+
+async function extend(
+  sql: Sql,
+  context: RolloutContext,
+  devices: number,
+  reason: string,
+  now: Date,
+): Promise<RolloutContext | undefined> {
+  const { rollout, target } = context;
+  const cutoff = await extendStage(sql, rollout, target, devices, reason, now);
+  if (cutoff === null) return undefined;
+  return {
+    ...context,
+    rollout: { ...rollout, stage_hash_cutoff: cutoff, stage_extended_at: now, gate_held_since: null },
+  };
 }
 
 /** @returns the rollout in the new stage; undefined if another tick started it */
@@ -144,9 +176,10 @@ async function enterStage(
   const { rollout, plan, target } = context;
   const reach = plan.stages?.[Math.min(stage, plan.stages.length - 1)]?.reach;
   const start: StageStart = reach === undefined ? { waveSize: size } : { reach };
-  const started = await beginStage(sql, rollout, target, stage, start, now);
+  const eligible = releasesFor(context).flatMap(({ fromVersions }) => fromVersions);
+  const started = await beginStage(sql, rollout, target, stage, start, eligible, now);
   if (started === undefined) return undefined;
-  const startLimit = plan.stages === null ? rollout.started_count + started.size : null;
+  const startLimit = plan.stages === null ? rollout.finished_count + started.size : null;
   return {
     ...context,
     rollout: {
@@ -154,8 +187,10 @@ async function enterStage(
       stage,
       stage_hash_cutoff: started.hash_cutoff,
       stage_size: started.size,
+      stage_sample: started.sample,
       stage_began_at: now,
-      stage_counts: null,
+      stage_extended_at: null,
+      stage_must_repeat: false,
       gate_held_since: null,
       start_limit: startLimit,
     },
@@ -190,7 +225,7 @@ async function assign(
   now: Date,
 ): Promise<{ assigned: number; context: RolloutContext }> {
   const { rollout } = context;
-  const fromVersions = context.versionsInUse.filter((inUse) => isSameVersion(inUse, rollout.firmware_version));
+  const fromVersions = context.versionsInUse.filter((inUse) => runsRelease(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
   const initial = scanStateOf(rollout, context.registered, now);
   const { assigned, scan } = await assignByScan(sql, context, what, initial, now);
@@ -217,8 +252,11 @@ async function carryOut(
   }
   if (context.plan.stages !== null)
     await recordGate(sql, rollout, isGateMet(decision) ? (rollout.gate_held_since ?? now) : null);
-  if (decision.kind !== 'advance') return 0;
-  const next = await enterStage(sql, context, decision.stage, decision.size, now);
+  if (decision.kind !== 'advance' && decision.kind !== 'extend') return 0;
+  const next =
+    decision.kind === 'advance'
+      ? await enterStage(sql, context, decision.stage, decision.size, now)
+      : await extend(sql, context, decision.devices, decision.reason, now);
   return next === undefined ? 0 : (await assign(sql, next, releases, now)).assigned;
 }
 

@@ -8,9 +8,10 @@ import {
   cancelStopped,
   listActiveRolloutIds,
   loadRolloutRuntime,
+  restartChangedVersions,
   stopRollout,
 } from '../rollouts/index.ts';
-import { countOutcomes, expireUpdates } from '../updates/index.ts';
+import { expireUpdates, releaseSlots } from '../updates/index.ts';
 import { compactCounters } from './compact-counters.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 
@@ -59,10 +60,11 @@ export async function runTick(
   dispatch: (updateIds: readonly number[]) => Promise<void>,
 ): Promise<Tick> {
   await adoptSqlChanges(sql, now);
+  await restartChangedVersions(sql, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
   await cancelAllStopped(sql, now);
-  await countOutcomes(sql);
+  await releaseSlots(sql);
   await forgetChanges(sql);
   await compactCounters(sql);
   const rollouts: DrivenRollout[] = [];

@@ -1,4 +1,12 @@
 export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
+export {
+  type AttemptFacts,
+  type AttemptVerdict,
+  evaluateAttempt,
+  REPORTED_STATES,
+  type ReportedState,
+  type StatusReport,
+} from './evaluate-attempt.ts';
 export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
 export {
@@ -13,6 +21,7 @@ export {
   UPLOADS_PREFIX,
   uploadKey,
 } from './object-keys.ts';
+export { type ControlGroup, describeEvidence, NO_EVIDENCE, type ReleaseEvidence } from './release-evidence.ts';
 export {
   evaluateFit,
   evaluateSecureVersion,
@@ -23,6 +32,7 @@ export {
   type ReleaseRefusal,
   versionWarnings,
 } from './release-policy.ts';
+export { CAUSES, type Cause, describeResultCode, RESULT_CODES } from './result-codes.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
 export { PLAN_BYTES, parsePlan, type Reach, type RolloutPlan, stagesSchema } from './rollout-plan.ts';
 export {
@@ -32,7 +42,6 @@ export {
   isGateMet,
   type RolloutDecision,
   type RolloutNumbers,
-  type StageCounts,
 } from './rollout-policy.ts';
 export {
   drawRolloutStates,
@@ -58,19 +67,14 @@ export {
   targetFilter,
 } from './target-filter.ts';
 export { type CommandFamily, commandTopic, DEVICE_ID_SEGMENT, type OtaTopicKind, parseOtaTopic } from './topics.ts';
-export {
-  type AttemptFacts,
-  type AttemptVerdict,
-  evaluateAttempt,
-  REPORTED_STATES,
-  type ReportedState,
-} from './update-policy.ts';
 export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';
 export {
   compareVersions,
   DEVICE_VERSION_LENGTH,
   evaluateVersion,
+  isPrerelease,
   isSameVersion,
+  runsRelease,
   UNKNOWN_VERSION,
   type VersionVerdict,
 } from './versions.ts';

@@ -1,15 +1,15 @@
+import type { AttemptVerdict } from './evaluate-attempt.ts';
 import type { Delivery } from './model-settings.ts';
 import type { CommandFamily } from './topics.ts';
-import type { AttemptVerdict } from './update-policy.ts';
-
-/** Result codes of the field firmware for temporary problems: no Wi-Fi, download failed, timeout, already running. */
-const TRANSIENT_CODES: readonly number[] = [1, 2, 7, 10];
 
 /** Largest image that a link can answer with directly: a function's response may have 6 MB, and base64 adds a third. */
 export const DIRECT_MAX_BYTES = 4 * 1024 * 1024;
 
 const FIRST_WAIT_MINUTES = 2;
 const LONGEST_WAIT_MINUTES = 60;
+const FIRST_DECLINED_WAIT_MINUTES = 5;
+const LONGEST_DECLINED_WAIT_MINUTES = 6 * 60;
+const INSTALL_FAILED = 4;
 
 /** The attempt that was just evaluated. */
 export interface EndedAttempt {
@@ -22,6 +22,10 @@ export interface EndedAttempt {
   readonly delivery: Delivery | null;
   readonly linkOpened: boolean;
   readonly imageBytes: number;
+  /** How often the device had declined before. */
+  readonly declinedCount: number;
+  /** The wait that the device asked for when it declined; null where it asked for none. */
+  readonly retryAfterSeconds: number | null;
 }
 
 export interface Retry {
@@ -39,22 +43,27 @@ export interface Retry {
  */
 export function planRetry(verdict: AttemptVerdict, ended: EndedAttempt): Retry | undefined {
   const { completedAt } = verdict;
-  if (completedAt === null || ended.attempt >= ended.maxAttempts || !isRetryable(verdict)) return undefined;
+  // An installed image is never sent again: only the device can tell whether it boots.
+  if (completedAt === null || verdict.installedAt !== null || !verdict.isTransient) return undefined;
+  if (verdict.cause === 'declined') return planRepeat(completedAt, ended);
+  if (ended.attempt - ended.declinedCount >= ended.maxAttempts) return undefined;
+  const isRedirected = ended.linkOpened && ended.imageBytes <= DIRECT_MAX_BYTES && ended.delivery === 'redirect';
+  // A damaged download often ends as "install failed": one more attempt is worth it if the delivery differs.
+  if (verdict.resultCode === INSTALL_FAILED && ended.linkOpened && !isRedirected) return undefined;
   const wait = waitMinutes(ended.updateId, ended.attempt);
   return {
     notBefore: new Date(completedAt.getTime() + wait * 60_000),
     family: verdict.acknowledgedAt === null && ended.isDelivered ? otherFamily(ended.family) : ended.family,
-    delivery:
-      ended.linkOpened && ended.imageBytes <= DIRECT_MAX_BYTES && ended.delivery === 'redirect'
-        ? 'direct'
-        : ended.delivery,
+    delivery: isRedirected ? 'direct' : ended.delivery,
   };
 }
 
-function isRetryable({ status, installedAt, resultCode }: AttemptVerdict): boolean {
-  if (installedAt !== null) return false;
-  if (status === 'timed_out') return true;
-  return status === 'failed' && (resultCode === null || TRANSIENT_CODES.includes(resultCode));
+/** A device that declined is asked again, later each time; this uses no attempt. */
+function planRepeat(declinedAt: Date, { declinedCount, retryAfterSeconds, family, delivery }: EndedAttempt): Retry {
+  const growing = Math.min(FIRST_DECLINED_WAIT_MINUTES * 2 ** declinedCount, LONGEST_DECLINED_WAIT_MINUTES);
+  const minutes =
+    retryAfterSeconds === null ? growing : Math.min(retryAfterSeconds / 60, LONGEST_DECLINED_WAIT_MINUTES);
+  return { notBefore: new Date(declinedAt.getTime() + Math.max(minutes, 1) * 60_000), family, delivery };
 }
 
 const otherFamily = (family: CommandFamily | null): CommandFamily | null =>

@@ -1,175 +1,212 @@
+import {
+  type ControlGroup,
+  describeEvidence,
+  exceedsThreshold,
+  isUndecided,
+  lowerBound,
+  type ReleaseEvidence,
+  reachesCount,
+} from './release-evidence.ts';
 import type { Stage } from './rollout-plan.ts';
 
-/** Outcomes of the device updates of a stage, or of all stages since the rollout started or was resumed. */
-export interface StageCounts {
-  readonly assigned: number;
-  readonly succeeded: number;
-  /** Failed, rolled back, timed out, or went silent. */
-  readonly failed: number;
-  /** Like `failed`, but a failed verification counts twice. */
-  readonly failurePoints: number;
-  /** Outcomes that say nothing about the firmware: canceled, never reached, late success. */
-  readonly canceled: number;
-}
-
 export interface Gates {
-  /** Share of failure points that halts the rollout when exceeded, 0 to 1. */
+  /** Share of failures that halts the rollout once it is exceeded with confidence, 0 to 1. */
   readonly failureThreshold: number;
-  /** Failure points that halt the rollout whatever their share; null: no limit. */
+  /** Number of failures that halts it whatever their share; null: none does. */
   readonly failureCount: number | null;
+  /** Proven devices before the first wave grows. */
   readonly minReports: number;
 }
 
-/** The numbers that decide what an active rollout does next. */
+/** An active rollout at one instant. The evidence is of its own release, not of its stepping stones. */
 export interface RolloutNumbers {
   readonly stage: number;
-  /** True if the current stage reaches every targeted device. */
+  readonly stageBeganAt: Date;
+  /** True if the present stage includes every target. */
   readonly reachesAll: boolean;
-  /** Slow start only: the number of devices that may start in the current wave. */
+  /** Devices that the present stage was made for; in a slow start: how many may be under way at the same time. */
   readonly size: number;
+  /** Devices that the present stage added and that could be updated when it began. */
+  readonly sample: number;
   readonly gateHeldSince: Date | null;
-  readonly ofStage: StageCounts;
-  readonly total: StageCounts;
-  /** True while a device that the stage reaches has not been sent to or has not finished. */
+  readonly ofStage: ReleaseEvidence;
+  readonly total: ReleaseEvidence;
+  readonly steppingStones: readonly { readonly version: string; readonly evidence: ReleaseEvidence }[];
+  readonly control: ControlGroup;
+  /** True if devices within reach have yet to be sent to, or to end. */
   readonly isUnderWay: boolean;
   readonly startedCount: number;
-  readonly finishedCount: number;
-  /** Null: no limit, because this is not a slow start. */
+  /** Null: no limit, since it is not a slow start. */
   readonly startLimit: number | null;
-  /** The version that most devices reported after installing the image, if it is neither the new nor the old one. */
+  /** The third version that most devices reported after the install. */
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
 }
 
+export type HaltReason = 'embedded version' | 'failure count' | 'failure share' | 'stage' | 'delivery' | 'plan';
+
 export type RolloutDecision =
-  | { readonly kind: 'halt'; readonly reason: string }
-  /** The next stage starts. For a slow start, a wave of `size` more devices; null: the first wave. */
+  | { readonly kind: 'halt'; readonly code: HaltReason; readonly reason: string }
+  /** The next stage begins; in a slow start: a wave of `size` devices, null for the first. */
   | { readonly kind: 'advance'; readonly stage: number; readonly size: number | null }
+  /** The present stage takes that many more devices, the next in order. */
+  | { readonly kind: 'extend'; readonly devices: number; readonly reason: string }
   | { readonly kind: 'soak'; readonly until: Date }
   | { readonly kind: 'hold'; readonly waitingFor: string }
-  /** The plan is done: the rollout completes once all devices have finished. */
+  /** The plan has no further stage: the rollout completes once every target has ended. */
   | { readonly kind: 'finish' };
 
-/** Two devices that report the same unexpected version are not a coincidence. */
+/** Two devices that agree are not an accident. */
 const AGREEING_DEVICES = 2;
+/** Members of a stage that are busy or out of reach are replaced after this time. */
+export const REPLACE_AFTER_HOURS = 24;
+/** A network that lets fewer than half of the devices fetch the image is a problem of its own. */
+const DELIVERY_THRESHOLD = 0.5;
+const FEWEST_UNDELIVERED = 5;
 
-/** Decides what an active rollout does next. Pure: the same numbers give the same decision. */
+/** Decides the next step of an active rollout. Pure: the same numbers give the same decision. */
 export function decideRollout(
   numbers: RolloutNumbers,
   gates: Gates,
   stages: readonly Stage[] | null,
   now: Date,
 ): RolloutDecision {
-  const reason = reasonToHalt(numbers, gates);
-  if (reason !== undefined) return { kind: 'halt', reason };
+  const halt = findReasonToHalt(numbers, gates);
+  if (halt !== undefined) return { kind: 'halt', ...halt };
   return stages === null ? decideSlowStart(numbers, gates) : decideStage(numbers, stages, now);
 }
 
-function reasonToHalt({ total, unexpected }: RolloutNumbers, gates: Gates): string | undefined {
-  const { failureThreshold, failureCount, minReports } = gates;
-  if (unexpected !== null && unexpected.devices >= Math.min(AGREEING_DEVICES, countable(total))) {
-    return `the image embeds the version ${unexpected.version}: ${unexpected.devices} devices installed it and report that version`;
+interface Halt {
+  readonly code: HaltReason;
+  readonly reason: string;
+}
+
+function findReasonToHalt(
+  { total, steppingStones, control, unexpected }: RolloutNumbers,
+  gates: Gates,
+): Halt | undefined {
+  // Once a device has proven the version that the release names, another name comes from something else.
+  if (unexpected !== null && unexpected.devices >= AGREEING_DEVICES && total.proven === 0) {
+    const reason = `the image embeds version ${unexpected.version}: ${unexpected.devices} devices installed it and report that version`;
+    return { code: 'embedded version', reason };
   }
-  if (failureCount !== null && total.failurePoints >= failureCount) {
-    return `${describeFailures(total)}; the rollout allows fewer than ${failureCount}`;
+  return (
+    checkRelease(total, control, gates, '') ??
+    steppingStones
+      .map(({ version, evidence }) => checkRelease(evidence, control, gates, `stepping stone ${version}: `))
+      .find((halt) => halt !== undefined)
+  );
+}
+
+function checkRelease(
+  evidence: ReleaseEvidence,
+  control: ControlGroup,
+  gates: Gates,
+  prefix: string,
+): Halt | undefined {
+  const { failureThreshold, failureCount } = gates;
+  if (reachesCount(evidence, control, failureCount)) {
+    const reason = `${prefix}${describeEvidence(evidence)}; the rollout allows fewer than ${failureCount}`;
+    return { code: 'failure count', reason };
   }
-  if (reports(total) >= requiredReports(total, minReports) && failureShare(total) > failureThreshold) {
-    return `${describeFailures(total)}, which is ${percent(failureShare(total))}; the rollout allows ${percent(failureThreshold)}`;
+  if (exceedsThreshold(evidence, control, failureThreshold)) {
+    const reason = `${prefix}${describeEvidence(evidence)}; the rollout allows ${percent(failureThreshold)}`;
+    return { code: 'failure share', reason };
+  }
+  const { undelivered, proven, underWay } = evidence;
+  const tried = undelivered + proven + underWay;
+  if (undelivered >= FEWEST_UNDELIVERED && lowerBound(undelivered, tried) > DELIVERY_THRESHOLD) {
+    const reason = `${prefix}${undelivered} of ${tried} devices could not fetch the image. This is a matter of the network, not of the build`;
+    return { code: 'delivery', reason };
   }
   return undefined;
 }
 
-/** A wave must have finished before the next one starts. Waves grow only after enough results. */
-function decideSlowStart(numbers: RolloutNumbers, { minReports }: Gates): RolloutDecision {
-  const { stage, size, startedCount, finishedCount, startLimit, reachesAll, total } = numbers;
-  // The stages of the rollout were removed while it ran.
+/** A wave is the number of devices that may be under way at the same time. It doubles once it has proven as many. */
+function decideSlowStart(numbers: RolloutNumbers, { minReports, failureThreshold }: Gates): RolloutDecision {
+  const { stage, size, startedCount, startLimit, reachesAll, total } = numbers;
+  // The stages were removed while the rollout ran.
   if (startLimit === null) return { kind: 'advance', stage: stage + 1, size: null };
   if (startedCount < startLimit) {
-    // More devices are targeted now than when the wave started.
-    return reachesAll ? { kind: 'finish' } : { kind: 'advance', stage: stage + 1, size: startLimit - startedCount };
+    // The share was raised since the wave began.
+    return reachesAll ? { kind: 'finish' } : { kind: 'advance', stage: stage + 1, size };
   }
-  const running = startedCount - finishedCount;
-  // Includes devices of earlier waves that are being retried.
-  const waitingCount = running <= size ? `${running} of ${size}` : running;
-  if (running > 0)
-    return {
-      kind: 'hold',
-      waitingFor: `${waitingCount} ${waitingCount === 1 ? 'device' : 'devices'} of this wave to finish`,
-    };
-  const grows = reports(total) >= requiredReports(total, minReports);
-  return { kind: 'advance', stage: stage + 1, size: grows ? size * 2 : size };
+  if (isUndecided(total, failureThreshold)) {
+    return { kind: 'hold', waitingFor: `more outcomes: ${describeEvidence(total)}, so the wave does not grow` };
+  }
+  if (total.proven >= Math.max(size, minReports)) return { kind: 'advance', stage: stage + 1, size: size * 2 };
+  const waiting = `${total.underWay} ${total.underWay === 1 ? 'device' : 'devices'} of this wave to end`;
+  return { kind: 'hold', waitingFor: waiting };
 }
 
 function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Date): RolloutDecision {
-  const { ofStage, isUnderWay, gateHeldSince } = numbers;
   if (numbers.startLimit !== null) return endSlowStart(numbers, stages);
+  const { ofStage, control, isUnderWay, gateHeldSince, sample, reachesAll } = numbers;
   const index = Math.min(numbers.stage, stages.length - 1);
   const stage = stages[index] as Stage;
-  const best = { ...ofStage, succeeded: Math.max(ofStage.succeeded, countable(ofStage) - ofStage.failed) };
-  if (successRate(best) < stage.minSuccessRate) {
-    return {
-      kind: 'halt',
-      reason: `${describeFailures(ofStage)}: stage ${index + 1} cannot reach ${percent(stage.minSuccessRate)} success`,
-    };
+  const allowed = 1 - stage.minSuccessRate;
+  if (exceedsThreshold(ofStage, control, allowed)) {
+    return haltStage(`stage ${index + 1}: ${describeEvidence(ofStage)}; the stage allows ${percent(allowed)}`);
   }
-  const required = requiredReports(ofStage, stage.minReports);
-  if (reports(ofStage) < required) return { kind: 'hold', waitingFor: moreOutcomes(required - reports(ofStage)) };
-  if (isUnderWay) return { kind: 'hold', waitingFor: 'devices in this stage to finish' };
-  if (successRate(ofStage) < stage.minSuccessRate) {
+  const outcomes = ofStage.proven + ofStage.failed + ofStage.silent;
+  const missing = Math.min(stage.minReports, sample) - outcomes;
+  if (missing > 0) return waitForSample(numbers, missing, now);
+  if (isUnderWay) return { kind: 'hold', waitingFor: 'devices within reach to end' };
+  const bad = ofStage.failed + ofStage.silent;
+  if (bad > allowed * outcomes && !(reachesAll && index === stages.length - 1)) {
+    if (bad >= AGREEING_DEVICES) {
+      return haltStage(
+        `stage ${index + 1} ended with ${describeEvidence(ofStage)}; the stage allows ${percent(allowed)}`,
+      );
+    }
     return {
-      kind: 'hold',
-      waitingFor: `${percent(stage.minSuccessRate)} success; it is ${percent(successRate(ofStage))}`,
+      kind: 'extend',
+      devices: Math.max(1, stage.minReports),
+      reason: 'one device failed, which decides nothing',
     };
   }
   const until = new Date((gateHeldSince ?? now).getTime() + stage.soakMinutes * 60_000);
   if (now < until) return { kind: 'soak', until };
-  // Stages may have been removed while the rollout ran, so the last one may not have started.
-  const isLast = index === stages.length - 1 && numbers.reachesAll;
+  // Stages may have been removed while it ran: the last of them may not have begun.
+  const isLast = index === stages.length - 1 && reachesAll;
   return isLast ? { kind: 'finish' } : { kind: 'advance', stage: numbers.stage + 1, size: null };
 }
 
-/**
- * A slow start that was given stages while it ran. Its waves already have the cutoff of all targeted devices, so a
- * smaller stage is impossible.
- */
+const haltStage = (reason: string): RolloutDecision => ({ kind: 'halt', code: 'stage', reason });
+
+/** A stage needs its sample from its own devices. Those that cannot give it are replaced by the next in order. */
+function waitForSample(
+  { isUnderWay, stageBeganAt, reachesAll }: RolloutNumbers,
+  missing: number,
+  now: Date,
+): RolloutDecision {
+  if (reachesAll && !isUnderWay) return { kind: 'finish' };
+  const replaceAt = stageBeganAt.getTime() + REPLACE_AFTER_HOURS * 3_600_000;
+  if (!isUnderWay && !reachesAll && now.getTime() >= replaceAt) {
+    const reason = `devices of this stage were busy or out of reach for ${REPLACE_AFTER_HOURS} h`;
+    return { kind: 'extend', devices: missing, reason };
+  }
+  return { kind: 'hold', waitingFor: `${missing} more ${missing === 1 ? 'outcome' : 'outcomes'}` };
+}
+
+/** A slow start that was given stages while it ran. Its waves have assigned every target: no smaller stage is left. */
 function endSlowStart({ stage }: RolloutNumbers, stages: readonly Stage[]): RolloutDecision {
   if (stages.length === 1) return { kind: 'advance', stage: stage + 1, size: null };
   const reason =
-    'a rollout with a slow start cannot be given stages; [] updates all devices at once, null continues the slow start';
-  return { kind: 'halt', reason };
+    'a rollout that started slowly cannot be given stages; [] lets every device begin, null keeps the slow start';
+  return { kind: 'halt', code: 'plan', reason };
 }
 
-/** True if the gate of the current stage is met: the stage soaks, or the rollout advances or finishes. */
+/** True from the soak of the present stage on: its gate holds. */
 export const isGateMet = ({ kind }: RolloutDecision): boolean =>
   kind === 'soak' || kind === 'advance' || kind === 'finish';
 
-/** The decision as a phrase, for example "waiting for 3 more outcomes". */
+/** The decision as a phrase, such as "waiting for 3 more outcomes". */
 export function describeDecision(decision: RolloutDecision): string {
   if (decision.kind === 'halt') return `halted: ${decision.reason}`;
   if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
   if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
-  return decision.kind === 'advance' ? `stage ${decision.stage + 1} starts` : 'active';
-}
-
-const moreOutcomes = (count: number) => `${count} more outcome${count === 1 ? '' : 's'}`;
-
-const reports = ({ succeeded, failed }: StageCounts) => succeeded + failed;
-
-/** Results that are in, plus those that can still be expected. */
-const countable = ({ assigned, canceled }: StageCounts) => assigned - canceled;
-
-/** A stage with fewer devices than `minReports` is evaluated by the devices that it has. */
-const requiredReports = (counts: StageCounts, minReports: number) => Math.min(minReports, countable(counts));
-
-const failureShare = ({ succeeded, failurePoints }: StageCounts) =>
-  failurePoints === 0 ? 0 : failurePoints / (succeeded + failurePoints);
-
-const successRate = ({ succeeded, failurePoints }: StageCounts) =>
-  failurePoints === 0 ? 1 : succeeded / (succeeded + failurePoints);
-
-function describeFailures(counts: StageCounts): string {
-  const doubled = counts.failurePoints - counts.failed;
-  const note = doubled === 0 ? '' : ` (${doubled} failed verification and count twice)`;
-  return `${counts.failed} of ${reports(counts)} devices failed${note}`;
+  if (decision.kind === 'extend') return `${decision.devices} more devices take part in this stage: ${decision.reason}`;
+  return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';
 }
 
 const percent = (share: number) => `${Number((share * 100).toFixed(1))}%`;

@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
-import { parsePlan, parseTarget } from '../policy/index.ts';
+import { parsePlan, parseTarget, runsRelease } from '../policy/index.ts';
 import { type RolloutChange, recordAdvance } from './rollout-control.ts';
-import { loadRolloutRuntime } from './rollout-runtime.ts';
+import { listVersionsInUse, loadRolloutRuntime } from './rollout-runtime.ts';
 import { beginStage } from './stages.ts';
 
 /**
@@ -23,7 +23,9 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   const reach = stages?.[next]?.reach;
   if (stages !== null && reach === undefined) return 'it is in its last stage';
   const start = reach === undefined ? { waveSize: (stage_size ?? 1) * 2 } : { reach };
-  const started = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, start, now);
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const others = versionsInUse.filter((version) => !runsRelease(version, rollout.firmware_version));
+  const started = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, start, others, now);
   if (started === undefined) return 'it changed meanwhile';
   await recordAdvance(sql, change, now);
   return true;

@@ -7,6 +7,7 @@ export {
   cancelUnfetched,
   completeRollout,
   type RolloutChange,
+  restartChangedVersions,
   resumeRollout,
   retryFailed,
   STOPPED_BEFORE_FETCH,
@@ -37,14 +38,17 @@ export {
   type RolloutValues,
 } from './rollout-queries.ts';
 export {
-  GATES_SINCE,
+  evidenceOf,
   gatesOf,
+  hasSilence,
   listActiveRolloutIds,
   listVersionsInUse,
+  loadControlGroup,
   loadHigherPriorityRollouts,
   loadRolloutRuntime,
+  NO_CONTROL_GROUP,
   numbersOf,
   type RolloutRuntime,
   setSendsUntil,
 } from './rollout-runtime.ts';
-export { beginStage, fixTargetCutoff, recordGate, type StageStart } from './stages.ts';
+export { beginStage, extendStage, fixTargetCutoff, recordGate, type StageStart, setStartLimit } from './stages.ts';

@@ -9,34 +9,47 @@ export interface RolloutChange {
   readonly by: string;
 }
 
-/** The totals of all stages, recorded with each change. */
-const STAGE_TOTALS = `(SELECT jsonb_build_object('stage', max(stage), 'assigned', sum(assigned), 'succeeded', sum(succeeded),
-         'failed', sum(failed), 'canceled', sum(canceled), 'silent', (
+/** The numbers of the rollout at the moment of a change, which its event carries. */
+const ROLLOUT_TOTALS = `(SELECT jsonb_build_object('stage', (SELECT p.stage FROM rollout_runtime AS p WHERE p.rollout_id = changed.id),
+         'assigned', coalesce(sum(c.updates), 0),
+         'succeeded', coalesce(sum(c.updates) FILTER (WHERE c.state = 'success'), 0),
+         'failed', coalesce(sum(c.updates) FILTER (
+           WHERE c.state IN ('failed', 'rolled_back', 'timed_out', 'late_success', 'late_rollback')), 0),
+         'canceled', coalesce(sum(c.updates) FILTER (WHERE c.state = 'canceled'), 0), 'silent', (
            SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.completed_at IS NULL
              AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL))
-         FROM rollout_stages AS s WHERE s.rollout_id = changed.id)`;
+         FROM update_counts AS c WHERE c.rollout_id = changed.id AND NOT c.is_reclaimable)`;
 
 const INSERT_ROLLOUT_EVENT = `INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
      SELECT id, :event, :now::timestamptz,
-       jsonb_build_object('reason', :reason::text, 'by', :by::text, 'numbers', ${STAGE_TOTALS}),
+       jsonb_build_object('reason', :reason::text, 'by', :by::text, 'numbers', ${ROLLOUT_TOTALS}),
        md5(id || ' ' || :event || ' ' || :now::timestamptz)
      FROM changed
      ON CONFLICT DO NOTHING`;
 
 /**
- * Resets the numbers that the gates evaluate to those of unfinished updates, and increments the generation. A slow
- * start continues with a wave of its last size.
+ * Begins a new generation: gates read only outcomes of updates that were sent in it or are under way now. A stage of the
+ * plan is repeated with as many new devices; a slow start goes on with the wave that it had.
  */
 const RESET_GATES = `stages AS (
-       UPDATE rollout_stages AS s SET succeeded = 0, failed = 0, failure_points = 0, canceled = 0, gate_held_since = NULL,
-         assigned = (SELECT count(*) FROM device_update_status AS u
-           WHERE u.rollout_id = s.rollout_id AND u.stage = s.stage AND NOT u.is_counted)
-       WHERE s.rollout_id IN (SELECT id FROM changed)
+       UPDATE rollout_stages AS s SET gate_held_since = NULL,
+         must_repeat = s.target_count IS NOT NULL AND s.hash_cutoff < r.target_hash_cutoff
+       FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
+       WHERE s.rollout_id IN (SELECT id FROM changed) AND p.rollout_id = s.rollout_id AND s.stage = p.stage
      ), restarted AS (
        UPDATE rollout_runtime AS p SET is_stopped = false, generation = p.generation + 1,
-         start_limit = CASE WHEN p.start_limit IS NOT NULL THEN p.started_count + (
+         start_limit = CASE WHEN p.start_limit IS NOT NULL THEN p.finished_count + (
            SELECT start_quota FROM rollout_stages AS s WHERE s.rollout_id = p.rollout_id AND s.stage = p.stage) END
        WHERE p.rollout_id IN (SELECT id FROM changed)
+       RETURNING p.rollout_id, p.generation
+     ), carried AS (
+       UPDATE device_update_status AS u SET generation = restarted.generation FROM restarted
+       WHERE u.rollout_id = restarted.rollout_id AND u.completed_at IS NULL AND u.counts_as_started
+     ), returned AS (
+       -- Devices that a network, their own refusal or their absence kept from the release may be assigned again.
+       UPDATE device_update_status AS u SET is_reclaimable = true FROM restarted
+       WHERE u.rollout_id = restarted.rollout_id AND u.status IN ('failed', 'timed_out')
+         AND u.cause IN ('delivery', 'declined', 'not_reached') AND u.late_success_at IS NULL AND NOT u.is_reclaimable
      )`;
 
 /**
@@ -241,4 +254,26 @@ export async function cancelUnfetched(sql: Sql, updateId: number, reason: string
      ) ${CANCEL_PICKED}`,
     { update: updateId, reason, now },
   );
+}
+
+/**
+ * Starts rollouts over at their first stage whose version was changed while they ran: outcomes of one release say
+ * nothing about another. @returns how many
+ */
+export async function restartChangedVersions(sql: Sql, now: Date): Promise<number> {
+  const rows = await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_runtime AS p SET generation = p.generation + 1, stage = 0, start_limit = 0,
+         target_version = r.firmware_version, scan_fingerprint = NULL
+       FROM rollout_configurations AS r
+       WHERE r.id = p.rollout_id AND r.completed_at IS NULL AND r.aborted_at IS NULL
+         AND p.target_version IS DISTINCT FROM r.firmware_version
+       RETURNING r.id
+     ), cleared AS (
+       DELETE FROM rollout_stages WHERE rollout_id IN (SELECT id FROM changed)
+     )
+     ${INSERT_ROLLOUT_EVENT} RETURNING id`,
+    { event: 'rollout_restarted', reason: 'its version was changed', by: 'SQL', now },
+  );
+  return rows.length;
 }

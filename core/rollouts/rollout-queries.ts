@@ -220,7 +220,8 @@ export async function listStages(sql: Sql, rolloutId: number): Promise<StageRow[
     `SELECT s.stage, coalesce(s.start_quota, s.target_count) AS size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
        SELECT stage, jsonb_object_agg(state, devices) AS states FROM (
-         SELECT stage, CASE state WHEN 'on_probation' THEN 'installing' ELSE state END AS state, sum(updates) AS devices
+         SELECT stage, CASE state WHEN 'on_probation' THEN 'installing' WHEN 'late_success' THEN 'failed' WHEN 'late_rollback' THEN 'rolled_back'
+             ELSE state END AS state, sum(updates) AS devices
          FROM update_counts WHERE rollout_id = :rollout AND NOT is_reclaimable GROUP BY 1, 2 HAVING sum(updates) > 0
        ) AS counted
        GROUP BY stage
@@ -239,9 +240,9 @@ export interface FailureRow {
 /** Failures of a rollout by reason, most frequent first. */
 export async function listFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
   return sql.query(
-    `SELECT state AS status, reason, sum(updates)::integer AS devices FROM update_counts
-     WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
-     GROUP BY state, reason HAVING sum(updates) > 0 ORDER BY devices DESC, reason LIMIT 20`,
+    `SELECT CASE state WHEN 'late_rollback' THEN 'rolled_back' ELSE state END AS status, reason, sum(updates)::integer AS devices
+     FROM update_counts WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
+     GROUP BY 1, reason HAVING sum(updates) > 0 ORDER BY devices DESC, reason LIMIT 20`,
     { rollout: rolloutId },
   );
 }

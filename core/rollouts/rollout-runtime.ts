@@ -1,16 +1,26 @@
 import type { Sql } from '../db/index.ts';
-import type { Gates, RolloutNumbers, StageCounts } from '../policy/index.ts';
+import type { Cause, ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../policy/index.ts';
 import {
   boundedFilter,
   boundedJson,
-  isSameVersion,
+  NO_EVIDENCE,
   PLAN_BYTES,
   parseTarget,
+  runsRelease,
   type TargetType,
 } from '../policy/index.ts';
 import { type HigherPriorityRollout, toHigherPriorityRollout } from '../targeting/index.ts';
 
-/** A rollout with its release and the numbers that its gates evaluate; also loaded for rollouts that have ended. */
+/** A number of updates that are alike. */
+export interface CountedUpdates {
+  readonly version: string;
+  readonly stage: number;
+  readonly state: string;
+  readonly cause: Cause | null;
+  readonly updates: number;
+}
+
+/** An active rollout with the release it rolls out and the numbers that its gates read. */
 export interface RolloutRuntime {
   readonly id: number;
   readonly name: string;
@@ -60,14 +70,16 @@ export interface RolloutRuntime {
   readonly stage: number;
   readonly stage_hash_cutoff: string | null;
   readonly stage_size: number | null;
+  readonly stage_sample: number | null;
   readonly stage_began_at: Date | null;
   readonly gate_held_since: Date | null;
-  readonly stage_counts: StageCounts | null;
-  /** Counts of all stages since the rollout started or was resumed. */
-  readonly total_counts: StageCounts;
-  /** Devices that started, went silent and are out of reach: in the current stage, and in all stages. */
-  readonly stage_silent: number;
-  readonly silent: number;
+  /** True after a resumption: the stage is repeated with as many new devices. */
+  readonly stage_must_repeat: boolean;
+  readonly stage_extended_at: Date | null;
+  /** Updates of the present generation whose first command was sent. */
+  readonly started_updates: readonly CountedUpdates[];
+  /** Updates of devices that began, went quiet and are out of reach. They are among the pending ones, too. */
+  readonly silent_updates: readonly Omit<CountedUpdates, 'state' | 'cause'>[];
   readonly has_open: boolean;
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
@@ -85,16 +97,7 @@ export interface RolloutRuntime {
   readonly higher_priority_digest: string;
 }
 
-/** The columns of a stage as {@link StageCounts}. */
-const STAGE_COUNTS = `jsonb_build_object('assigned', assigned, 'succeeded', succeeded, 'failed', failed,
-           'failurePoints', failure_points, 'canceled', canceled)`;
-
-/** When the gates of the rollout of an update `u` were last reset: updates that ended earlier do not count. */
-export const GATES_SINCE = `coalesce((SELECT max(e.received_at) FROM ota_events AS e
-         WHERE e.rollout_id = u.rollout_id AND e.device_id IS NULL
-           AND e.event_type IN ('rollout_resumed', 'rollout_retried')), '-infinity')`;
-
-/** The columns of a rollout `w` that decide which devices it blocks or keeps from other rollouts. */
+/** What decides which devices a rollout `w` bars others from and keeps. */
 const HIGHER_PRIORITY_STATE = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
           w.target_type, w.target_filter)`;
 
@@ -117,12 +120,12 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,
        coalesce(p.finished_count, 0) AS finished_count, p.start_limit, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,
-       s.hash_cutoff AS stage_hash_cutoff, coalesce(s.start_quota, s.target_count) AS stage_size,
-       s.began_at AS stage_began_at, s.gate_held_since, s.counts AS stage_counts,
-       t.counts AS total_counts,
+       s.hash_cutoff AS stage_hash_cutoff, coalesce(s.start_quota, s.target_count) AS stage_size, s.sample_count AS stage_sample,
+       s.began_at AS stage_began_at, s.extended_at AS stage_extended_at, s.gate_held_since,
+       coalesce(s.must_repeat, false) AS stage_must_repeat, t.started_updates,
        ${hasUpdate('u.completed_at IS NULL')} AS has_open,
        ${hasUpdate('u.completed_at IS NULL AND u.unreachable_since IS NULL')} AS is_under_way,
-       q.silent, q.stage_silent, x.unexpected,
+       q.silent_updates, x.unexpected,
        p.scan_fingerprint, p.scan_cursor, p.changes_from_xid::text,
        EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_from_xid) AS has_changes,
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
@@ -132,25 +135,31 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
      LEFT JOIN LATERAL (
-       SELECT hash_cutoff, target_count, start_quota, began_at, gate_held_since, ${STAGE_COUNTS} AS counts FROM rollout_stages
-       WHERE rollout_id = r.id AND stage = p.stage
+       SELECT hash_cutoff, target_count, sample_count, start_quota, began_at, extended_at, must_repeat, gate_held_since
+       FROM rollout_stages WHERE rollout_id = r.id AND stage = p.stage
      ) AS s ON true
      CROSS JOIN LATERAL (
-       SELECT ${STAGE_COUNTS} AS counts FROM (
-         SELECT coalesce(sum(assigned), 0) AS assigned, coalesce(sum(succeeded), 0) AS succeeded,
-           coalesce(sum(failed), 0) AS failed, coalesce(sum(failure_points), 0) AS failure_points,
-           coalesce(sum(canceled), 0) AS canceled
-         FROM rollout_stages WHERE rollout_id = r.id) AS sums
+       SELECT coalesce(jsonb_agg(jsonb_build_object('version', firmware_version, 'stage', stage, 'state', state,
+           'cause', cause, 'updates', updates)), '[]') AS started_updates
+       FROM (
+         SELECT firmware_version, stage, state, cause, sum(updates) AS updates FROM update_counts
+         WHERE rollout_id = r.id AND generation = p.generation AND is_started AND NOT is_reclaimable
+         GROUP BY firmware_version, stage, state, cause HAVING sum(updates) <> 0) AS c
      ) AS t
      CROSS JOIN LATERAL (
-       SELECT count(*)::integer AS silent, (count(*) FILTER (WHERE u.stage = p.stage))::integer AS stage_silent
-       FROM device_update_status AS u
-       WHERE u.rollout_id = r.id AND u.completed_at IS NULL AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL
+       SELECT coalesce(jsonb_agg(jsonb_build_object('version', firmware_version, 'stage', stage, 'updates', updates)), '[]')
+         AS silent_updates
+       FROM (
+         SELECT u.firmware_version, u.stage, count(*) AS updates FROM device_update_status AS u
+         WHERE u.rollout_id = r.id AND u.completed_at IS NULL AND u.unreachable_since IS NOT NULL
+           AND u.started_at IS NOT NULL AND u.generation = p.generation
+         GROUP BY u.firmware_version, u.stage) AS c
      ) AS q
      LEFT JOIN LATERAL (
        SELECT jsonb_build_object('version', unexpected_version, 'devices', count(*)) AS unexpected
        FROM device_update_status AS u
-       WHERE u.rollout_id = r.id AND unexpected_version IS NOT NULL AND u.completed_at > ${GATES_SINCE}
+       WHERE u.rollout_id = r.id AND unexpected_version IS NOT NULL AND u.generation = p.generation
+         AND u.firmware_version = r.firmware_version
        GROUP BY unexpected_version ORDER BY count(*) DESC, unexpected_version LIMIT 1
      ) AS x ON true`;
 
@@ -160,8 +169,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
  */
 export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
   await sql.query(
-    `INSERT INTO rollout_runtime (rollout_id)
-     SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL
+    `INSERT INTO rollout_runtime (rollout_id, target_version)
+     SELECT id, firmware_version FROM rollout_configurations WHERE is_active AND completed_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
   const rows = await sql.query<{ id: number }>(
@@ -240,35 +249,82 @@ export async function loadHigherPriorityRollouts(
   );
   return rows.flatMap((other) => {
     const target = parseTarget(other.target_type, other.target_filter, other.rollout_percentage);
-    const onTarget = versionsInUse.filter((version) => isSameVersion(version, other.firmware_version));
+    const onTarget = versionsInUse.filter((version) => runsRelease(version, other.firmware_version));
     return target.ok ? toHigherPriorityRollout(other.id, other.target_hash_cutoff, onTarget, target.target) : [];
   });
 }
 
-const NO_COUNTS: StageCounts = { assigned: 0, succeeded: 0, failed: 0, failurePoints: 0, canceled: 0 };
+const FAILED_STATES = ['failed', 'rolled_back', 'timed_out'];
+
+/** Adds updates to the evidence of their release. Declined and unreached updates are in none of its numbers. */
+function addUpdates(evidence: ReleaseEvidence, { state, cause, updates }: CountedUpdates): ReleaseEvidence {
+  const add = (key: keyof ReleaseEvidence) => ({ ...evidence, [key]: evidence[key] + updates });
+  if (state === 'success') return add('proven');
+  if (state === 'late_rollback') return add('failed');
+  if (state === 'canceled' || state === 'late_success') return evidence;
+  if (!FAILED_STATES.includes(state)) return add('underWay');
+  if (cause === 'build') return add('failed');
+  if (cause === 'silence') return add('silent');
+  return cause === 'delivery' ? add('undelivered') : evidence;
+}
+
+/** The evidence of one release of the rollout, of all stages or of one. */
+export function evidenceOf(rollout: RolloutRuntime, version: string, stage?: number): ReleaseEvidence {
+  const isOf = (counted: { readonly version: string; readonly stage: number }) =>
+    counted.version === version && (stage === undefined || counted.stage === stage);
+  const evidence = rollout.started_updates.filter(isOf).reduce(addUpdates, NO_EVIDENCE);
+  const silent = rollout.silent_updates.filter(isOf).reduce((sum, { updates }) => sum + updates, 0);
+  return { ...evidence, underWay: Math.max(0, evidence.underWay - silent), silent: evidence.silent + silent };
+}
+
+/** True if a device went silent: only then is the control group worth a statement. */
+export const hasSilence = ({ started_updates, silent_updates }: RolloutRuntime): boolean =>
+  silent_updates.length > 0 || started_updates.some(({ cause }) => cause === 'silence');
+
+/** Devices of a control group that one statement reads at most. */
+const CONTROL_DEVICES = 2_000;
+/** As many expected reports as for a device on probation; see `silenceSeconds` of the policy. */
+const SILENT_REPORTS = 5;
 
 /**
- * The numbers of a rollout for its policy.
- * @param assigned devices assigned since the rollout was loaded
- * @returns counts in which a silent device is a failure
+ * Devices of the same model that this rollout has sent nothing to, and that were heard of since it began; silent are
+ * those that have missed five of their usual reports by now. A sample where there are many.
  */
-export function numbersOf(rollout: RolloutRuntime, assigned: number): RolloutNumbers {
-  const withSilent = (counts: StageCounts, silent: number): StageCounts => ({
-    ...counts,
-    assigned: counts.assigned + assigned,
-    failed: counts.failed + silent,
-    failurePoints: counts.failurePoints + silent,
-  });
+export async function loadControlGroup(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<ControlGroup> {
+  const [row] = await sql.query<ControlGroup>(
+    `SELECT count(*)::integer AS devices, (count(*) FILTER (WHERE sample.last_seen < :now::timestamptz
+         - make_interval(secs => greatest(${SILENT_REPORTS} * coalesce(sample.report_interval_seconds, 3600), 300))))::integer
+         AS silent
+     FROM (
+       SELECT d.last_seen, d.report_interval_seconds FROM devices AS d
+       WHERE d.device_model = :model AND d.last_seen >= :since::timestamptz AND d.revoked_at IS NULL
+         AND NOT EXISTS (SELECT FROM device_update_status AS u
+           WHERE u.device_id = d.device_id AND u.rollout_id = :rollout AND u.counts_as_started OFFSET 0)
+       LIMIT ${CONTROL_DEVICES}) AS sample`,
+    { model: rollout.device_model, rollout: rollout.id, since: rollout.stage_began_at, now },
+  );
+  return row ?? NO_CONTROL_GROUP;
+}
+
+export const NO_CONTROL_GROUP: ControlGroup = { devices: 0, silent: 0 };
+
+/** A rollout as its policy reads it. @param assigned devices that were assigned since it was loaded */
+export function numbersOf(rollout: RolloutRuntime, assigned: number, control: ControlGroup): RolloutNumbers {
+  const { firmware_version: version, started_updates, stage } = rollout;
+  const others = [...new Set(started_updates.map((counted) => counted.version))].filter((name) => name !== version);
   return {
-    stage: rollout.stage,
+    stage,
+    stageBeganAt: rollout.stage_extended_at ?? rollout.stage_began_at ?? new Date(0),
     reachesAll: (rollout.stage_hash_cutoff ?? '') >= (rollout.target_hash_cutoff ?? ''),
     size: rollout.stage_size ?? 1,
+    sample: rollout.stage_sample ?? 0,
     gateHeldSince: rollout.gate_held_since,
-    ofStage: withSilent(rollout.stage_counts ?? NO_COUNTS, rollout.stage_silent),
-    total: withSilent(rollout.total_counts, rollout.silent),
+    ofStage: evidenceOf(rollout, version, stage),
+    total: evidenceOf(rollout, version),
+    steppingStones: others.map((name) => ({ version: name, evidence: evidenceOf(rollout, name) })),
+    control,
     isUnderWay: rollout.is_under_way || assigned > 0,
     startedCount: rollout.started_count,
-    finishedCount: rollout.finished_count + rollout.silent,
     startLimit: rollout.stage_hash_cutoff === null ? null : rollout.start_limit,
     unexpected: rollout.unexpected,
   };

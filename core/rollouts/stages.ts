@@ -48,7 +48,8 @@ const SHARE_OF_TARGETED = 'ceil(round((:share::double precision * targeted)::num
  * Starts a stage: fixes the devices that it reaches (in the order of their hashes, the first ceil(share × targeted), at
  * least one; later joiners by their hash) and allows them to be assigned. A null `waveSize` is the first wave of a slow
  * start. Does nothing if the stage has already started.
- * @returns the hash cutoff and size now in force; undefined if the rollout changed meanwhile
+ * @param eligibleVersions from which the rollout may update devices
+ * @returns the hash cutoff, size and sample now in force; undefined if the rollout changed meanwhile
  */
 export async function beginStage(
   sql: Sql,
@@ -56,16 +57,17 @@ export async function beginStage(
   target: Target,
   stage: number,
   start: StageStart,
+  eligibleVersions: readonly string[],
   now: Date,
-): Promise<{ hash_cutoff: string; size: number } | undefined> {
+): Promise<{ hash_cutoff: string; size: number; sample: number | null } | undefined> {
   const isSlowStart = 'waveSize' in start;
   const reach = isSlowStart ? { share: FIRST_WAVE_SHARE } : start.reach;
-  const [row] = await sql.query<{ hash_cutoff: string; size: number }>(
+  const [row] = await sql.query<{ hash_cutoff: string; size: number; sample: number | null }>(
     `WITH fence AS (
        SELECT rollout_id, start_limit FROM rollout_runtime
        WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
      ), targeted AS NOT MATERIALIZED (
-       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
+       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash, d.current_firmware_version AS version FROM devices AS d
        WHERE ${IS_TARGETED}
          AND (:target_cutoff = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :target_cutoff)
      ), counted AS (
@@ -74,24 +76,32 @@ export async function beginStage(
        SELECT targeted, coalesce(:wave_size::integer,
          least(targeted, greatest(1, coalesce(:count::integer, ${SHARE_OF_TARGETED})))) AS size
        FROM counted
-     ), started AS (
-       INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, start_quota, began_at)
-       SELECT fence.rollout_id, :stage,
-         CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :target_cutoff
-           -- If no device is targeted now, the stage reaches none: an empty text sorts before every hash.
-           ELSE greatest('', (SELECT hash FROM targeted ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
-             (SELECT max(hash_cutoff) FROM rollout_stages WHERE rollout_id = :rollout)) END,
-         CASE WHEN NOT :slow::boolean THEN greatest(size, 1) END, CASE WHEN :slow::boolean THEN greatest(size, 1) END,
-         :now::timestamptz
-       FROM fence, reached
-       ON CONFLICT DO NOTHING
-       RETURNING rollout_id, stage, hash_cutoff, coalesce(start_quota, target_count) AS size
      ), before AS (
+       SELECT coalesce(max(hash_cutoff), '') AS hash_cutoff FROM rollout_stages WHERE rollout_id = :rollout
+     ), cutoff AS (
+       SELECT CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :target_cutoff
+           -- If no device is targeted now, the stage reaches none: an empty text sorts before every hash.
+           ELSE greatest((SELECT hash FROM targeted ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
+             (SELECT hash_cutoff FROM before)) END AS hash_cutoff
+       FROM reached
+     ), sample AS (
+       SELECT count(*)::integer AS devices FROM targeted, before, cutoff
+       WHERE NOT :slow::boolean AND hash > before.hash_cutoff AND hash <= cutoff.hash_cutoff
+         AND version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))
+     ), started AS (
+       INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, sample_count, start_quota, began_at)
+       SELECT fence.rollout_id, :stage, cutoff.hash_cutoff,
+         CASE WHEN NOT :slow::boolean THEN greatest(size, 1) END, CASE WHEN NOT :slow::boolean THEN sample.devices END,
+         CASE WHEN :slow::boolean THEN greatest(size, 1) END, :now::timestamptz
+       FROM fence, reached, cutoff, sample
+       ON CONFLICT DO NOTHING
+       RETURNING rollout_id, stage, hash_cutoff, coalesce(start_quota, target_count) AS size, sample_count AS sample
+     ), ended AS (
        UPDATE rollout_stages SET ended_at = :now::timestamptz
        WHERE rollout_id = (SELECT rollout_id FROM started) AND stage = :stage::integer - 1
      ), runtime AS (
        UPDATE rollout_runtime AS p SET stage = started.stage,
-         start_limit = CASE WHEN :slow::boolean THEN p.started_count + started.size END
+         start_limit = CASE WHEN :slow::boolean THEN p.finished_count + started.size END
        FROM started WHERE p.rollout_id = started.rollout_id
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
@@ -101,7 +111,7 @@ export async function beginStage(
        FROM started, reached
        ON CONFLICT DO NOTHING
      )
-     SELECT hash_cutoff, size FROM started`,
+     SELECT hash_cutoff, size, sample FROM started`,
     {
       rollout: rollout.id,
       generation: rollout.generation,
@@ -111,6 +121,7 @@ export async function beginStage(
       wave_size: isSlowStart ? start.waveSize : null,
       share: 'share' in reach ? reach.share : null,
       count: 'count' in reach ? reach.count : null,
+      eligible: eligibleVersions,
       now,
       ...targetValues(rollout.device_model, target),
     },
@@ -125,4 +136,70 @@ export async function recordGate(sql: Sql, rollout: RolloutRuntime, since: Date 
      WHERE rollout_id = :rollout AND stage = :stage AND gate_held_since IS DISTINCT FROM :since::timestamptz`,
     { rollout: rollout.id, stage: rollout.stage, since },
   );
+}
+
+/**
+ * Lets a slow start send to as many devices as one wave has room for: those that have ended make room, and so do devices
+ * that went silent, which could otherwise block their wave.
+ */
+export async function setStartLimit(sql: Sql, rollout: RolloutRuntime): Promise<number | null> {
+  const silent = rollout.silent_updates.reduce((sum, { updates }) => sum + updates, 0);
+  const [row] = await sql.query<{ start_limit: number }>(
+    `UPDATE rollout_runtime AS p SET start_limit = p.finished_count + :silent::integer + s.start_quota
+     FROM rollout_stages AS s
+     WHERE p.rollout_id = :rollout AND s.rollout_id = p.rollout_id AND s.stage = p.stage AND p.start_limit IS NOT NULL
+       AND s.start_quota IS NOT NULL AND NOT p.is_stopped AND p.generation = :generation
+     RETURNING p.start_limit`,
+    { rollout: rollout.id, generation: rollout.generation, silent },
+  );
+  return row?.start_limit ?? rollout.start_limit;
+}
+
+/**
+ * Gives the present stage more devices, the next in the order of their hashes: it is repeated after a halt, or members
+ * that give no outcome are replaced. @returns the hash cutoff now in force
+ */
+export async function extendStage(
+  sql: Sql,
+  rollout: RolloutRuntime & { readonly target_hash_cutoff: string },
+  target: Target,
+  devices: number,
+  reason: string,
+  now: Date,
+): Promise<string | null> {
+  const [row] = await sql.query<{ hash_cutoff: string }>(
+    `WITH next AS (
+       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
+       WHERE ${IS_TARGETED} AND md5(:rollout::bigint || ':' || d.device_id) > :cutoff
+         AND md5(:rollout::bigint || ':' || d.device_id) <= :target_cutoff
+       ORDER BY hash LIMIT :extra::integer
+     ), extended AS (
+       UPDATE rollout_stages AS s SET
+         hash_cutoff = CASE WHEN (SELECT count(*) FROM next) < :extra::integer THEN :target_cutoff
+           ELSE (SELECT max(hash) FROM next) END,
+         extended_at = :now::timestamptz, must_repeat = false, gate_held_since = NULL
+       FROM rollout_runtime AS p
+       WHERE s.rollout_id = :rollout AND p.rollout_id = s.rollout_id AND s.stage = p.stage
+         AND p.generation = :generation AND NOT p.is_stopped
+       RETURNING s.rollout_id, s.stage, s.hash_cutoff
+     ), event AS (
+       INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+       SELECT rollout_id, 'rollout_stage_extended', :now::timestamptz,
+         jsonb_build_object('stage', stage, 'devices', (SELECT count(*) FROM next), 'reason', :reason::text),
+         md5(rollout_id || ' extended ' || :now::timestamptz)
+       FROM extended ON CONFLICT DO NOTHING
+     )
+     SELECT hash_cutoff FROM extended`,
+    {
+      rollout: rollout.id,
+      generation: rollout.generation,
+      cutoff: rollout.stage_hash_cutoff,
+      target_cutoff: rollout.target_hash_cutoff,
+      extra: devices,
+      reason,
+      now,
+      ...targetValues(rollout.device_model, target),
+    },
+  );
+  return row?.hash_cutoff ?? null;
 }

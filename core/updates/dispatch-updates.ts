@@ -46,6 +46,15 @@ export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: 
   );
 }
 
+/**
+ * The usual interval of a device that has none yet: the median of its model, of at most 1,000 devices.
+ * It is fixed when the command is sent, so that a verdict does not depend on the order of messages.
+ */
+const MODEL_INTERVAL = `(SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY report_interval_seconds) FROM (
+         SELECT report_interval_seconds FROM devices
+         WHERE device_model = d.device_model AND report_interval_seconds IS NOT NULL LIMIT 1000) AS sample)`;
+export const DEFAULT_INTERVAL_SECONDS = 3_600;
+
 export interface PlannedSend {
   readonly id: number;
   readonly family: CommandFamily;
@@ -101,7 +110,7 @@ export async function reserveSends(
          minute = CASE WHEN ${IS_SAME_MINUTE} THEN p.minute ELSE totals.minute END
        FROM totals, rollout_configurations AS r
        WHERE p.rollout_id = :rollout AND r.id = :rollout AND ${MAY_SEND}
-       RETURNING p.granted, p.stage, p.start_limit IS NOT NULL AS is_slow_start,
+       RETURNING p.granted, p.generation, p.stage, p.start_limit IS NOT NULL AS is_slow_start,
          greatest(:now::timestamptz, p.minute) AS sent_at
      ), chosen AS (
        SELECT id, family, delivery FROM requested
@@ -114,7 +123,10 @@ export async function reserveSends(
          result_code = NULL, unreachable_since = NULL, not_before = NULL,
          -- A slow start counts a device in the wave in which it starts.
          stage = CASE WHEN runtime.is_slow_start AND NOT u.counts_as_started THEN runtime.stage ELSE u.stage END,
-         previous_version = d.current_firmware_version,
+         generation = runtime.generation, previous_version = d.current_firmware_version,
+         report_interval_seconds = coalesce(d.report_interval_seconds, ${MODEL_INTERVAL}, ${DEFAULT_INTERVAL_SECONDS}),
+         -- One restart in the first minute is not sixty per hour.
+         restarts_per_hour = d.restarts / greatest(d.observed_seconds / 3600.0, 1),
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
        FROM chosen, runtime, rollout_configurations AS r, devices AS d
        WHERE u.id = chosen.id AND r.id = u.rollout_id AND d.device_id = u.device_id
@@ -149,7 +161,8 @@ export const RELEASE_SLOTS = `freed AS (
        SELECT rollout_id, count(*) FILTER (WHERE holds_slot) AS slots, count(*) FILTER (WHERE start_returned) AS starts
        FROM requeued GROUP BY rollout_id
      )
-     UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots::integer, started_count = p.started_count - freed.starts::integer`;
+     UPDATE rollout_runtime AS p SET in_flight = greatest(p.in_flight - freed.slots::integer, 0),
+       started_count = greatest(p.started_count - freed.starts::integer, 0)`;
 
 /**
  * Stores the outcomes of sends. An update that has changed meanwhile, because its device has already responded, is left
@@ -185,7 +198,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        WHERE a.update_id = requeued.id AND a.attempt = requeued.attempt AND requeued.outcome = 'absent'
      ), refused AS (
        UPDATE device_update_status AS u SET
-         status = 'failed', error_message = outcomes.message, completed_at = :now::timestamptz,
+         status = 'failed', cause = 'not_reached', error_message = outcomes.message, completed_at = :now::timestamptz,
          deadline_at = NULL
        FROM outcomes
        WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND outcomes.outcome = 'refused'
@@ -215,7 +228,8 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
   if (closings.length === 0) return;
   await sql.query(
     `UPDATE device_update_status AS u SET
-       status = c.status, error_message = c.message, completed_at = :now::timestamptz,
+       status = c.status, error_message = c.message,
+       cause = CASE WHEN c.status IN ('failed', 'timed_out') THEN 'not_reached' END, completed_at = :now::timestamptz,
        booted_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
        is_reclaimable = coalesce(c."mayReturn", false)
      FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text, "mayReturn" boolean)

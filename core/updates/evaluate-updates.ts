@@ -10,10 +10,11 @@ import {
   REPORTED_STATES,
   type ReportedState,
   type Retry,
+  type StatusReport,
   UNKNOWN_VERSION,
   type UpdateState,
 } from '../policy/index.ts';
-import type { SendOutcome } from './dispatch-updates.ts';
+import { DEFAULT_INTERVAL_SECONDS, type SendOutcome } from './dispatch-updates.ts';
 import { MAX_SENDS } from './requeue-unacknowledged.ts';
 
 /**
@@ -23,11 +24,21 @@ import { MAX_SENDS } from './requeue-unacknowledged.ts';
 const UPDATES_PER_CALL = 100;
 
 /**
- * Statuses `e` that may be evidence of a boot. Heartbeats of the old version are none if they were received before
- * anything else (`since`) or if the device had been up since before then; there may be a day of them.
+ * Statuses `e` that may be evidence of a boot: those of another version than before, and those that show by their uptime
+ * that the device booted after the first sign of the update (`since`). The other heartbeats of the old version prove
+ * only that the device was up, and there may be a day of them: the newest is enough.
  */
 const IS_BOOT_EVIDENCE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_version OR e.received_at >= w.since
            AND coalesce((e.payload ->> 'uptimeSeconds')::bigint < extract(epoch FROM e.received_at - w.since), true))`;
+
+const STATUS_OBJECT = `jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
+             'uptime_seconds', e.payload -> 'uptimeSeconds')`;
+
+interface StatusRow {
+  readonly version: string;
+  readonly received_at: string;
+  readonly uptime_seconds: number | null;
+}
 
 interface FactsRow {
   readonly id: number;
@@ -35,7 +46,7 @@ interface FactsRow {
   /** One less than `attempt` if that attempt seemed not to be received and the update was requeued. */
   readonly used_attempts: number;
   readonly status: UpdateState;
-  readonly is_closed: boolean;
+  readonly completed_at: Date | null;
   readonly rollout_id: number | null;
   readonly events: number;
   readonly firmware_version: string;
@@ -46,14 +57,21 @@ interface FactsRow {
   readonly delivery: Delivery | null;
   readonly file_size: number;
   readonly max_attempts: number;
-  readonly link_opened: boolean | null;
+  readonly link_opened_at: Date | null;
+  readonly last_progress_at: Date | null;
+  readonly reported_failed_at: Date | null;
+  readonly declined_count: number;
   readonly sent_at: Date;
   readonly acknowledged_at: Date | null;
   readonly last_report_at: Date | null;
   readonly furthest: number | null;
   readonly percent: number | null;
-  readonly result: { received_at: string; success: boolean; code: number | null; message: string | null } | null;
-  readonly boots: { version: string; received_at: string; uptime_seconds: number | null }[] | null;
+  readonly results: { received_at: string; success: boolean; code: number | null; message: string | null }[] | null;
+  readonly refusal: { received_at: string; reason: string | null; retry_after_seconds: number | null } | null;
+  readonly boots: StatusRow[] | null;
+  readonly newest_status: StatusRow | null;
+  readonly report_interval_seconds: number;
+  readonly restarts_per_hour: number;
   readonly attempt_timeout_minutes: number;
   readonly boot_timeout_minutes: number;
   readonly probation_minutes: number;
@@ -83,17 +101,20 @@ export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], no
 }
 
 function evaluate(row: FactsRow, now: Date): Evaluated {
-  const verdict = evaluateAttempt(toFacts(row), toTimes(row), now);
-  const mayRetry = row.rollout_id !== null && !row.is_closed;
+  const habits = { reportIntervalSeconds: row.report_interval_seconds, restartsPerHour: row.restarts_per_hour };
+  const verdict = evaluateAttempt(toFacts(row), toTimes(row), habits, now);
+  const mayRetry = row.rollout_id !== null && row.completed_at === null;
   const retry = mayRetry ? planRetry(verdict, toEndedAttempt(row)) : undefined;
   return { row, verdict, retry };
 }
 
 /**
- * True if the verdict is a valid transition of the update. A pending update changes only if a report shows that its
- * previous attempt was received.
+ * A verdict moves an open update along the table of its states or not at all. A pending update changes only if a report
+ * shows that its previous attempt was received. The verdict of an ended update is replaced by one that follows from
+ * evidence received no later, whenever that is processed.
  */
 function isApplicable({ row, verdict, retry }: Evaluated): boolean {
+  if (row.completed_at !== null) return verdict.completedAt !== null && verdict.completedAt <= row.completed_at;
   if (!mayReach(row.status, verdict.status)) return false;
   const wasHeard = verdict.acknowledgedAt !== null || verdict.installedAt !== null;
   return row.status !== 'pending' || (wasHeard && (retry === undefined || row.used_attempts < row.attempt));
@@ -117,15 +138,17 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
 
 function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
   return sql.query(
-    `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.completed_at IS NOT NULL AS is_closed, u.rollout_id,
+    `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.completed_at, u.rollout_id, u.declined_count,
        u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.send_result, u.sends, a.delivery, f.*,
        coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,
        coalesce(r.attempt_timeout_minutes, 30) AS attempt_timeout_minutes,
        coalesce(r.boot_timeout_minutes, 15) AS boot_timeout_minutes,
-       coalesce(r.probation_minutes, 5) AS probation_minutes
+       coalesce(r.probation_minutes, 5) AS probation_minutes,
+       coalesce(u.report_interval_seconds, ${DEFAULT_INTERVAL_SECONDS}) AS report_interval_seconds,
+       coalesce(u.restarts_per_hour, 0) AS restarts_per_hour
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
      JOIN device_update_status AS u ON u.id = requested.id::bigint
-       AND (u.completed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back'))
+       AND (u.completed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back', 'timed_out'))
      JOIN LATERAL (
        SELECT attempt, sent_at, command_family, send_result, delivery FROM update_attempts
        WHERE update_id = u.id ORDER BY attempt DESC LIMIT 1
@@ -134,7 +157,7 @@ function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      CROSS JOIN LATERAL (
        SELECT min(e.received_at) AS since FROM ota_events AS e
-       WHERE e.update_id = u.id AND e.attempt = a.attempt AND (e.event_type = 'result'
+       WHERE e.update_id = u.id AND e.attempt = a.attempt AND (e.event_type IN ('result', 'fetch')
          OR e.event_type = 'status' AND e.payload ->> 'version' IS DISTINCT FROM u.previous_version)
      ) AS w
      CROSS JOIN LATERAL (
@@ -142,14 +165,23 @@ function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
          min(e.received_at) FILTER (WHERE e.event_type <> 'status') AS acknowledged_at,
          max(e.received_at) FILTER (WHERE e.event_type <> 'status') AS last_report_at,
          max(array_position(string_to_array(:states, ','), e.state)) AS furthest,
-         bool_or(e.event_type = 'fetch') AS link_opened,
+         min(e.received_at) FILTER (WHERE e.event_type = 'fetch') AS link_opened_at,
          max((e.payload ->> 'percent')::integer) FILTER (WHERE e.event_type = 'progress') AS percent,
-         (jsonb_agg(jsonb_build_object('received_at', e.received_at, 'success', e.payload -> 'success',
+         (array_agg(e.received_at ORDER BY 1000 * array_position(string_to_array(:states, ','), e.state)
+             + coalesce((e.payload ->> 'percent')::integer, 0) DESC NULLS LAST, e.received_at)
+           FILTER (WHERE e.event_type = 'progress' AND e.state IS NOT NULL))[1] AS last_progress_at,
+         min(e.received_at) FILTER (WHERE e.event_type = 'progress' AND lower(e.payload ->> 'state') = 'failed')
+           AS reported_failed_at,
+         jsonb_agg(jsonb_build_object('received_at', e.received_at, 'success', e.payload -> 'success',
              'code', e.payload -> 'code', 'message', e.payload -> 'message')
-           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result')) -> 0 AS result,
-         jsonb_agg(jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
-             'uptime_seconds', e.payload -> 'uptimeSeconds')
-           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'status' AND ${IS_BOOT_EVIDENCE}) AS boots
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result') AS results,
+         (jsonb_agg(jsonb_build_object('received_at', e.received_at, 'reason', e.payload -> 'reason',
+             'retry_after_seconds', e.payload -> 'retryAfterSeconds')
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'declined')) -> 0 AS refusal,
+         jsonb_agg(${STATUS_OBJECT} ORDER BY e.received_at, e.payload_hash)
+           FILTER (WHERE e.event_type = 'status' AND ${IS_BOOT_EVIDENCE}) AS boots,
+         (jsonb_agg(${STATUS_OBJECT} ORDER BY e.received_at DESC, e.payload_hash)
+           FILTER (WHERE e.event_type = 'status' AND e.received_at >= w.since)) -> 0 AS newest_status
        FROM ota_events AS e
        WHERE e.update_id = u.id AND e.attempt = a.attempt
      ) AS f`,
@@ -166,13 +198,32 @@ function toFacts(row: FactsRow): AttemptFacts {
     lastReportAt: row.last_report_at,
     furthestState: row.furthest === null ? null : (REPORTED_STATES[row.furthest - 1] as ReportedState),
     percent: row.percent,
-    result: row.result === null ? null : { ...row.result, receivedAt: new Date(row.result.received_at) },
-    boots: (row.boots ?? []).map(({ version, received_at, uptime_seconds }) => ({
+    linkOpenedAt: row.link_opened_at,
+    lastProgressAt: row.last_progress_at,
+    failedAt: row.reported_failed_at,
+    results: (row.results ?? []).map((result) => ({ ...result, receivedAt: new Date(result.received_at) })),
+    refusal:
+      row.refusal === null
+        ? null
+        : {
+            receivedAt: new Date(row.refusal.received_at),
+            reason: row.refusal.reason ?? 'no reason given',
+            retryAfterSeconds: row.refusal.retry_after_seconds,
+          },
+    statuses: statusesOf(row),
+  };
+}
+
+function statusesOf({ boots, newest_status: newest }: FactsRow): StatusReport[] {
+  const known = boots ?? [];
+  const isKnown = newest === null || known.some(({ received_at: at }) => at === newest.received_at);
+  return (isKnown ? known : [...known, newest])
+    .map(({ version, received_at, uptime_seconds }) => ({
       version,
       receivedAt: new Date(received_at),
       uptimeSeconds: uptime_seconds,
-    })),
-  };
+    }))
+    .sort((a, b) => a.receivedAt.getTime() - b.receivedAt.getTime());
 }
 
 const toTimes = (row: FactsRow) => ({
@@ -189,7 +240,9 @@ const toEndedAttempt = (row: FactsRow) => ({
   // A publish is never acknowledged, but a device that was seen awake after this many sends received none of them.
   isDelivered: row.send_result === 'acknowledged' || row.sends >= MAX_SENDS,
   delivery: row.delivery,
-  linkOpened: row.link_opened ?? false,
+  linkOpened: row.link_opened_at !== null,
+  declinedCount: row.declined_count,
+  retryAfterSeconds: row.refusal?.retry_after_seconds ?? null,
   imageBytes: row.file_size,
 });
 
@@ -206,6 +259,7 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
     percent: j.percent,
     result_code: j.resultCode,
     error_message: j.errorMessage,
+    cause: j.cause,
     installed_at: j.installedAt,
     booted_at: j.bootedAt,
     unexpected_version: j.unexpectedVersion,
@@ -218,16 +272,16 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
          status = j.status, attempt = j.attempt, sent_at = j.sent_at, evaluated_events = j.events,
          acknowledged_at = j.acknowledged_at, started_at = least(u.started_at, j.acknowledged_at),
          reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
-         error_message = j.error_message, installed_at = j.installed_at, booted_at = j.booted_at,
+         error_message = j.error_message, cause = j.cause, installed_at = j.installed_at, booted_at = j.booted_at,
          unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
          completed_at = j.completed_at
        FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
          status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,
-         error_message text, installed_at timestamptz, booted_at timestamptz, unexpected_version text,
+         error_message text, cause text, installed_at timestamptz, booted_at timestamptz, unexpected_version text,
          deadline_at timestamptz, completed_at timestamptz)
        WHERE u.id = j.id AND u.evaluated_events <= j.events
          AND (u.attempt = j.attempt OR u.status = 'pending' AND u.attempt = j.attempt - 1)
-         AND (u.completed_at IS NULL OR u.status = j.status AND j.completed_at IS NOT NULL)
+         AND (u.completed_at IS NULL OR j.completed_at <= u.completed_at)
        RETURNING u.id, u.attempt, u.status, u.result_code, u.error_message, u.completed_at
      )
      UPDATE update_attempts AS a SET
@@ -254,6 +308,7 @@ async function storeRetries(sql: Sql, evaluated: readonly Evaluated[]): Promise<
           not_before: retry.notBefore,
           family: retry.family,
           delivery: retry.delivery,
+          declined: j.cause === 'declined',
         },
   );
   if (rows.length === 0) return;
@@ -261,12 +316,13 @@ async function storeRetries(sql: Sql, evaluated: readonly Evaluated[]): Promise<
     `WITH ended AS (
        SELECT * FROM jsonb_to_recordset(:rows::jsonb) AS e(id bigint, attempt integer, events integer, status text,
          acknowledged_at timestamptz, ended_at timestamptz, result_code integer, reason text, not_before timestamptz,
-         family text, delivery text)
+         family text, delivery text, declined boolean)
      ), requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = e.attempt, holds_slot = false, sent_at = NULL, evaluated_events = e.events,
          acknowledged_at = NULL, started_at = least(u.started_at, e.acknowledged_at),
-         progress_percent = NULL, result_code = e.result_code, error_message = e.reason, not_before = e.not_before,
+         progress_percent = NULL, result_code = e.result_code, error_message = e.reason, cause = NULL,
+         declined_count = u.declined_count + e.declined::integer, not_before = e.not_before,
          enqueue_after = e.not_before, next_family = e.family, next_delivery = e.delivery,
          deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days),
            e.not_before + make_interval(mins => r.attempt_timeout_minutes))
@@ -281,7 +337,7 @@ async function storeRetries(sql: Sql, evaluated: readonly Evaluated[]): Promise<
      ), freed AS (
        SELECT rollout_id, count(*)::integer AS slots FROM requeued WHERE holds_slot GROUP BY rollout_id
      )
-     UPDATE rollout_runtime AS p SET in_flight = p.in_flight - freed.slots
+     UPDATE rollout_runtime AS p SET in_flight = greatest(p.in_flight - freed.slots, 0)
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { rows },
   );

@@ -1,4 +1,3 @@
-export { countOutcomes, recordLateSuccesses } from './count-outcomes.ts';
 export {
   closePendingUpdates,
   findPendingForDevices,
@@ -14,5 +13,7 @@ export {
 export { type Download, getDownload } from './downloads.ts';
 export { evaluateUpdates } from './evaluate-updates.ts';
 export { expireUpdates } from './expire-updates.ts';
+export { recordLateRollbacks, recordLateSuccesses } from './late-outcomes.ts';
+export { recountSlots, releaseSlots } from './release-slots.ts';
 export { type Report, recordReports } from './reports.ts';
 export { requeueUnacknowledged } from './requeue-unacknowledged.ts';

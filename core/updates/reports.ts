@@ -1,8 +1,8 @@
 import type { Sql } from '../db/index.ts';
 import type { ReportedState } from '../policy/index.ts';
 
-/** Kinds of reports about an update: by a device, or by the download endpoint (`fetch`). */
-export type ReportType = 'accepted' | 'progress' | 'result' | 'fetch' | 'status';
+/** What a device (or our own download endpoint, for `fetch`) says about an update. */
+export type ReportType = 'accepted' | 'declined' | 'progress' | 'result' | 'fetch' | 'status';
 
 export interface Report {
   readonly deviceId: string;
@@ -63,13 +63,20 @@ const updateIds = (rows: readonly RecordedReport[]) => [...new Set(rows.flatMap(
 /** For this long after a command, a late report may still turn an earlier status into evidence. */
 const LATE_REPORTS = '30 minutes';
 
+/** Two boot times that differ by less are of one boot: uptimes are whole seconds, and messages take time. */
+const ONE_BOOT = '15 seconds';
+
 /**
- * Statuses `r` that prove nothing about the update `u` and repeat every minute while it is open: the old version while
- * a retry is pending, and the new version after the boot was confirmed.
+ * Statuses `r` that prove nothing about the update `u`, and come every minute for as long as it is open: the old version
+ * while a retry is pending; the new version on probation, where the uptime shows that the device has not restarted. A
+ * status of the new version at the end of the probation is the proof.
  */
 const IS_REDUNDANT_STATUS = `coalesce(u.status = 'pending' AND r.version = u.previous_version
        AND r.received_at > a.sent_at + interval '${LATE_REPORTS}'
-       OR r.received_at > u.booted_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV'), false)`;
+       OR r.received_at > u.booted_at AND ltrim(r.version, 'vV') = ltrim(u.firmware_version, 'vV')
+         AND r.received_at < u.booted_at + make_interval(mins => coalesce(c.probation_minutes, 0))
+         AND (r.payload ->> 'uptimeSeconds')::bigint
+           >= extract(epoch FROM r.received_at - u.booted_at - interval '${ONE_BOOT}'), false)`;
 
 /**
  * A repeated message rewrites its row, so that its update is returned again: the first delivery may have failed between
@@ -91,6 +98,7 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
        ORDER BY sent_at DESC, update_id DESC LIMIT 1
      ) AS a ON r.event_type IN ('status', 'progress', 'fetch') OR r.version IS NULL OR r.version = a.version
      LEFT JOIN device_update_status AS u ON u.id = a.update_id
+     LEFT JOIN rollout_configurations AS c ON c.id = u.rollout_id
      WHERE r.event_type <> 'status' OR u.id IS NOT NULL
        AND CASE WHEN u.completed_at IS NULL THEN NOT ${IS_REDUNDANT_STATUS} ELSE r.received_at <= u.completed_at END
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash

@@ -6,7 +6,15 @@ import type { Report } from '../../core/updates/index.ts';
 
 const version = z.string().trim().min(1).max(64).nullish();
 
-const accepted = z.looseObject({ status: z.literal('accepted'), version, target_version: version });
+/** Any other status than `accepted` declines the command. */
+const answer = z.looseObject({
+  status: z.string().min(1).max(64),
+  reason: z.string().nullish(),
+  message: z.string().nullish(),
+  retry_after_seconds: z.number().nonnegative().nullish(),
+  version,
+  target_version: version,
+});
 
 /**
  * The states that devices report. States that are not listed (Idle, Complete, Failed …) are ignored; the result
@@ -45,7 +53,7 @@ export type OtaResult =
  * Parses an OTA message of either firmware generation: the older one sends `version`, the newer one `target_version`.
  */
 export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
-  if (kind === 'status') return read(message, 'accepted', accepted, () => ({ state: null, facts: {} }));
+  if (kind === 'status') return parseAnswer(message);
   if (kind === 'progress') {
     return read(message, 'progress', progress, ({ state, percent }) => ({
       state: STATES[state.toLowerCase()] ?? null,
@@ -62,9 +70,23 @@ export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaRe
   }));
 }
 
+function parseAnswer(message: RuleMessage): OtaResult {
+  const parsed = answer.safeParse(message.payload);
+  const isDeclined = parsed.success && parsed.data.status.toLowerCase() !== 'accepted';
+  return read(message, isDeclined ? 'declined' : 'accepted', answer, (said) => ({
+    state: null,
+    facts: isDeclined
+      ? {
+          reason: truncate(said.reason ?? said.message ?? said.status, MAX_TEXT_LENGTH),
+          retryAfterSeconds: said.retry_after_seconds ?? null,
+        }
+      : {},
+  }));
+}
+
 function read<T extends { version?: unknown; target_version?: unknown }>(
   { deviceId, receivedAt, payloadHash, payload }: RuleMessage,
-  type: 'accepted' | 'progress' | 'result',
+  type: 'accepted' | 'declined' | 'progress' | 'result',
   schema: z.ZodType<T>,
   interpret: (data: T) => { state: ReportedState | null; facts: object },
 ): OtaResult {

@@ -2,7 +2,7 @@ import type { Sql, SqlError } from '../../core/db/index.ts';
 import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
-import { countOutcomes, evaluateUpdates, type Report, recordReports } from '../../core/updates/index.ts';
+import { evaluateUpdates, type Report, recordReports, releaseSlots } from '../../core/updates/index.ts';
 
 /** A report about an update, with the topic family on which it was received. */
 export interface FamilyReport {
@@ -39,6 +39,6 @@ export async function storeReports<Message extends FamilyReport>(
   });
   const updateIds = [...new Set(results)];
   await evaluateUpdates(sql, updateIds, now);
-  await countOutcomes(sql);
+  await releaseSlots(sql);
   return { updates: updateIds.length, refused };
 }

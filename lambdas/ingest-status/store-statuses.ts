@@ -4,6 +4,7 @@ import {
   type DeviceReport,
   findDevicesWithRelevantUpdates,
   mergeReports,
+  type Sighting,
   upsertDevices,
 } from '../../core/devices/index.ts';
 import { limitPerMinute, MAX_PER_MINUTE } from '../../core/ingest/index.ts';
@@ -11,6 +12,7 @@ import {
   evaluateUpdates,
   findPendingForDevices,
   type Report,
+  recordLateRollbacks,
   recordLateSuccesses,
   recordReports,
   requeueUnacknowledged,
@@ -57,13 +59,16 @@ export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: 
   return { pending: await findPending(sql, awake, now), refused };
 }
 
-function earliestSightings(statuses: readonly Status[]): { deviceId: string; receivedAt: Date }[] {
-  const earliest = new Map<string, Date>();
+function earliestSightings(statuses: readonly Status[]): Sighting[] {
+  const earliest = new Map<string, Sighting>();
   for (const { receivedAt, report } of statuses) {
     const known = earliest.get(report.deviceId);
-    if (known === undefined || receivedAt < known) earliest.set(report.deviceId, receivedAt);
+    const first = known === undefined || receivedAt < known.receivedAt ? receivedAt : known.receivedAt;
+    // Any version of the batch that is not the proven one makes the device relevant.
+    const version = report.version ?? known?.version ?? null;
+    earliest.set(report.deviceId, { deviceId: report.deviceId, receivedAt: first, version });
   }
-  return [...earliest].map(([deviceId, receivedAt]) => ({ deviceId, receivedAt }));
+  return [...earliest.values()];
 }
 
 /**
@@ -128,5 +133,6 @@ async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date):
   await requeueUnacknowledged(sql, sightings, now);
   const deviceIds = awake.map(({ deviceId }) => deviceId);
   await recordLateSuccesses(sql, deviceIds, now);
+  await recordLateRollbacks(sql, deviceIds, now);
   return findPendingForDevices(sql, deviceIds, now);
 }

@@ -13,6 +13,7 @@ import {
   sampleFleetVersions,
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
+import { recountSlots } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
@@ -28,6 +29,8 @@ const historyDays = Number(requireEnv(ENV.historyDays));
 
 /** Seconds between two samples of the fleet, and between two sweeps of its history. */
 const HOUSEKEEPING_SECONDS = 300;
+/** Counting reads every update of the active rollouts. */
+const RECOUNT_SECONDS = 3_600;
 
 /** Handles the scheduled tick; one tick runs at a time. In idle mode the database is not accessed. */
 export async function handler(_event: unknown, context: Context): Promise<void> {
@@ -89,4 +92,7 @@ async function runHousekeeping(sql: Sql, holder: string, now: Date): Promise<voi
   if (!(await takeLease(sql, 'housekeeping', holder, now, HOUSEKEEPING_SECONDS))) return;
   await sampleFleetVersions(sql, now);
   await sweepHistory(sql, historyDays, now);
+  if (!(await takeLease(sql, 'recount', holder, now, RECOUNT_SECONDS))) return;
+  const corrected = await recountSlots(sql);
+  if (corrected > 0) logger.warn('slots were counted again', { rolloutsCorrected: corrected });
 }

@@ -145,8 +145,8 @@ async function rollOut(endpoints: Endpoints, database: Database, release: DemoRe
   if (!(await isRegistered(database, release))) return;
   await database.query(
     `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages, probation_minutes,
-       attempt_timeout_minutes)
-     VALUES (:name, :version, :model, '[{"count": 2}]', 0, 1)
+       attempt_timeout_minutes, boot_timeout_minutes)
+     VALUES (:name, :version, :model, '[{"count": 2}]', 0, 1, 1)
      ON CONFLICT (name) DO NOTHING`,
     { name: nameOf(version), version, model },
   );

@@ -118,9 +118,9 @@ function renderRollout({
   const failures = failed === 0 ? '' : pc.red(`, ${failed} failed`);
   if (devices === 0 && state === 'completed')
     return `  ${name}: nobody to update: every device runs it, or something newer, or is another model`;
-  const claimed = `${devices} claimed: ${succeeded} updated to ${version}${failures}`;
+  const assigned = `${devices} assigned: ${succeeded} updated to ${version}${failures}`;
   const why = reason !== null && state !== 'completed' ? `: ${reason}` : '';
-  return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${claimed}  ${pc.dim(state + why)}`;
+  return `  ${name}: ${bar(devices === 0 ? 0 : succeeded / devices)} ${assigned}  ${pc.dim(state + why)}`;
 }
 
 function renderDevice(device: DeviceLine): string {
@@ -135,7 +135,7 @@ function describeUpdate({ status, target, percent, confirmed, ended_at, message 
     return ended_at === null
       ? pc.cyan(`→ ${target} ${confirmed ? 'runs it, not final yet' : 'written, must boot'}`)
       : pc.green(`✓ runs ${target}`);
-  if (status === 'pending') return pc.yellow(`owed ${target}${message === null ? '' : `: ${message}`}`);
+  if (status === 'pending') return pc.yellow(`pending ${target}${message === null ? '' : `: ${message}`}`);
   if (status === 'downloading') return pc.cyan(`→ ${target} ${bar((percent ?? 0) / 100)} ${percent ?? 0} %`);
   if (['sent', 'downloaded', 'installing'].includes(status)) return pc.cyan(`→ ${target} ${status}`);
   return pc.red(`✗ ${target} ${status.replace('_', ' ')}${message === null ? '' : `: ${message}`}`);

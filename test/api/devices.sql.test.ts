@@ -125,10 +125,12 @@ describe('devices', () => {
     service.later(1);
     const bootedAt = iso(0);
     await service.status('d0', '2.0.0');
-    const running = { ...written, booted_at: bootedAt, deadline_at: iso(5) };
+    const running = { ...written, booted_at: bootedAt, deadline_at: iso(5 * 60 + 5) };
     expect(await client.device('d0')).toMatchObject({ update: running });
     service.later(6);
     await service.tick();
+    expect((await client.devices()).items).toMatchObject([{ update: { status: 'success', is_open: true } }]);
+    await service.prove('d0');
     const closed = { ...running, is_open: false, deadline_at: null };
     expect((await client.devices()).items).toMatchObject([{ update: closed }]);
   });

@@ -80,7 +80,7 @@ test('a device that is sent a release twice gets one rollout until that one has 
   expect((await client.updateDevice('d0', { firmware_version: '2.0.0' })).rollout_id).toBe(first.rollout_id);
   await service.tick();
   for (let attempt = 1; attempt <= 3; attempt++) {
-    await service.result('d0', 4);
+    await service.fail('d0');
     service.later(60);
     await service.tick();
   }
@@ -100,7 +100,7 @@ test.each(['resume', 'retry'] as const)('a rollout of a revoked release cannot %
   await addDevices(db.app, 2);
   await client.createRollout({ ...DRAFT, failure_count: 5, max_attempts: 1 });
   await service.tick();
-  await service.result('d0', 4);
+  await service.fail('d0');
   await service.tick();
   await revoke();
   await service.tick();
@@ -118,11 +118,13 @@ test('after a retry, the rollout is about to scan its devices and does not annou
     max_attempts: 1,
   });
   const [first] = await service.tick();
-  await service.result(first ?? '', 4);
+  await service.fail(first ?? '');
   service.later(1);
   await service.tick();
   expect((await client.rollout('r')).state).toBe('halted');
   expect(await client.act('r', 'retry', 'fixed')).toMatchObject({ waiting_for: 'about to scan its devices again' });
-  expect(await service.tick()).toEqual([first]);
+  const retried = await service.tick();
+  expect(retried).toContain(first);
+  expect(retried).toHaveLength(2);
   expect((await client.rollout('r')).waiting_for).toMatch(/^waiting for/);
 });

@@ -139,11 +139,11 @@ describe('devices', () => {
 
   test('a device is sent a release, and the state of its update is explained', async () => {
     const owed = await cli.print('device', 'update', 'ESP32-VAN2', '--version', '1.1.0', '--yes');
-    expect(owed).toContain('ESP32-VAN2 is owed 1.1.0, by rollout "ESP32-VAN2 to 1.1.0');
+    expect(owed).toContain('ESP32-VAN2 will get 1.1.0 from rollout "ESP32-VAN2 to 1.1.0');
     await system.runtime.tick();
     await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-VAN2' AND current_firmware_version = '1.1.0'`);
     expect(await cli.print('device', 'explain', 'ESP32-VAN2', '--version', '1.1.0')).toMatch(
-      /^ESP32-VAN2: runs 1\.1\.0\nsince +\d{4}-.*\nnext +proven at .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
+      /^ESP32-VAN2: is on probation with 1\.1\.0\nsince +\d{4}-.*\nnext +proven by its first status after .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
     );
     expect(await cli.print('device', 'timeline', 'ESP32-VAN2')).toMatch(/^AT +EVENT +VERSION +ATTEMPT +DETAIL\n/);
     expect(await cli.run('device', 'explain', 'nobody')).toMatchObject({
@@ -174,7 +174,7 @@ describe('a rollout', () => {
 
     const watched = await whileTicking(cli.run('rollout', 'watch', 'van 1 to 1.2', '--interval', '1'));
     expect(watched).toMatchObject({ code: 0, stderr: '' });
-    expect(watched.stdout).toMatch(/completed: 1 device claimed: 1 succeeded\n$/);
+    expect(watched.stdout).toMatch(/completed: 1 device assigned: 1 succeeded\n$/);
     expect(await cli.print('rollout', 'list')).toMatch(/van 1 to 1\.2 +esp32-s3 +1\.2\.0 +completed +1 +1 +0 +0 /);
     expect(await cli.print('rollout', 'show', 'van 1 to 1.2')).toContain(
       'stage 1  ████████████████████████ 100 %  of 1:  1 ✓',

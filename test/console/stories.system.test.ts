@@ -147,7 +147,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByLabel('Attempts a device').fill('1');
     await page.getByRole('button', { name: 'Start for 2 devices' }).click();
     await state(page, 'halted').waitFor({ timeout: A_WHILE });
-    await page.getByText(/^Halted by itself, .*1 of 1 devices failed; the rollout allows fewer than 1\.$/).waitFor();
+    await page.getByText(/^Halted by itself, .*1 of 1 device failed; the rollout allows fewer than 1\.$/).waitFor();
     const failures = page.getByRole('region', { name: 'Failures by reason' });
     await failures.getByRole('listitem').first().waitFor();
     expect(await failures.getByRole('listitem').allInnerTexts()).toEqual([expect.stringMatching(/^failed .*\s+1$/s)]);

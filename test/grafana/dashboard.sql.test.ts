@@ -83,7 +83,7 @@ async function haveLived(): Promise<void> {
   await addRollout(db.app, 'vans', '2.0.0', { stages: [], failure_threshold: 1, max_attempts: 1 });
   const other = await addRollout(db.app, 'tanks', '1.5.0', { stages: [], device_model: 'esp32-c3' });
   await service.tick();
-  await service.result('d1', 4);
+  await service.fail('d1');
   await service.fetch('d2');
   await service.succeed('d0');
   await service.tick();
@@ -128,7 +128,7 @@ describe('the dashboard', () => {
     expect(await only('Devices')).toMatchObject([{ devices: 9, 'seen in the last hour': 9, 'silent for a week': 0 }]);
     expect(await only('Success rate')).toEqual([{ 'success rate': 0.5 }]);
     expect(await only('Rollouts')).toEqual([{ active: 1, scheduled: 0, halted: 1, paused: 0 }]);
-    expect(await only('Failures by reason')).toMatchObject([{ outcome: 'failed', code: 4, updates: 1 }]);
+    expect(await only('Failures by reason')).toMatchObject([{ outcome: 'failed', code: 9, updates: 1 }]);
     expect((await only('Stuck devices')).map(({ device }) => device)).toContain('d2');
     expect(await only('Active rollouts')).toMatchObject([{ rollout: 'tanks' }, { rollout: 'vans', succeeded: 1 }]);
     const samples = await only('Firmware versions over time', `'esp32-s3'`);

@@ -100,23 +100,44 @@ export class TestService {
     return this.#report(deviceId, 'result', { success: code === 0, code, message: `code ${code}` });
   }
 
-  /** Opens the download link of the newest command of a device. */
+  /** Fetches the image and reports that it is not valid, which is final and the build's own failure. */
+  async fail(...devices: string[]): Promise<void> {
+    for (const device of devices) {
+      await this.fetch(device);
+      await this.result(device, 9);
+    }
+  }
+
+  /** Opens the link of the newest command of a device. */
   async fetch(deviceId: string): Promise<'open' | 'over' | 'unknown'> {
     const link = this.sent.findLast((command) => command.deviceId === deviceId)?.link;
     return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now)).kind;
   }
 
-  /** Plays a successful update: download, result, new version, probation. Advances the clock by 7 minutes. */
+  /** The whole of a good update: fetched, installed, booted, proven. Moves the clock by seven minutes. */
   async succeed(...devices: string[]): Promise<void> {
+    await this.boot(...devices);
+    this.later(6);
+    await this.prove(...devices);
+  }
+
+  /** Fetched, installed and booted: the devices are on probation. Moves the clock by a minute. */
+  async boot(...devices: string[]): Promise<void> {
     for (const device of devices) {
       await this.fetch(device);
       await this.result(device, 0);
     }
     this.later(1);
-    for (const device of devices) {
-      await this.status(device, this.sent.findLast(({ deviceId }) => deviceId === device)?.version ?? '');
-    }
-    this.later(6);
+    for (const device of devices) await this.status(device, this.#sentVersion(device));
+  }
+
+  /** A status of each device that names the version that it was sent last, with an uptime since its boot. */
+  async prove(...devices: string[]): Promise<void> {
+    for (const device of devices) await this.status(device, this.#sentVersion(device), 390);
+  }
+
+  #sentVersion(device: string): string {
+    return this.sent.findLast(({ deviceId }) => deviceId === device)?.version ?? '';
   }
 
   async #report(

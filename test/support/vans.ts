@@ -15,8 +15,8 @@ export interface Update {
   readonly reason: string | null;
 }
 
-/** No heartbeats between two boots, because advancing the clock would skip them. */
-const QUIET: Partial<VirtualDeviceOptions> = { heartbeatSeconds: 24 * 3600, keepaliveSeconds: 60 };
+/** A heartbeat each five minutes, which is the probation: the tests advance the clock by at least that. */
+const QUIET: Partial<VirtualDeviceOptions> = { heartbeatSeconds: 300, keepaliveSeconds: 60, statusForm: '1.4.2' };
 const QUICK: Behaviours = { slowRebootSeconds: 0.2 };
 /** The download does not finish until a test advances the time. */
 export const SLOW: Behaviours = { bytesPerSecond: 100 };
@@ -93,6 +93,16 @@ export class Vans {
     await this.#untilNone(`${open} AND status IN ('sent', 'downloading', 'downloaded', 'installing')`);
     await this.#system.advance({ minutes: 1 });
     await this.#untilNone(`${open} AND status = 'success' AND booted_at IS NULL`);
+  }
+
+  /** Advances the time beyond the probation, waits for the statuses that prove the devices (by default all), and runs the orchestrator. */
+  async prove(...deviceIds: string[]): Promise<void> {
+    const ids = deviceIds.length === 0 ? [...this.#devices.keys()] : deviceIds;
+    await this.#system.advance({ minutes: 6 });
+    await this.#untilNone(
+      `SELECT FROM device_update_status WHERE device_id IN (${ids.map((id) => `'${id}'`)}) AND completed_at IS NULL AND booted_at IS NOT NULL`,
+    );
+    await this.#system.later(0);
   }
 
   /** Versions of the commands of each device, in order. Devices without a command are omitted. */

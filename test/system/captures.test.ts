@@ -97,7 +97,8 @@ describe('captured messages of field devices, from MQTT to the database', () => 
       firmware_version: '1.5.0',
       previous_version: '1.4.2',
       result_code: 2,
-      error_message: 'Download failed',
+      error_message:
+        'download failed (2): Download failed. The link was never opened: something on its network answered instead',
       progress_percent: 37,
     });
     expect(await system.until(`SELECT * FROM devices WHERE device_id = '${id}'`)).toMatchObject({

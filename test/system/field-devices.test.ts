@@ -25,7 +25,11 @@ beforeAll(async () => {
     behaviours: { sleep: { awakeSeconds: 5, asleepSeconds: 9 } },
   });
   await Promise.all([
-    system.device({ deviceId: 'boots-back', behaviours: { bootFails: () => true, slowRebootSeconds: 10 } }),
+    system.device({
+      deviceId: 'boots-back',
+      statusForm: '1.4.2',
+      behaviours: { bootFails: () => true, slowRebootSeconds: 10 },
+    }),
     system.device({ deviceId: 'small-partition', otaPartitionBytes: 32 * 1024 }),
     system.device({ deviceId: 'loses-results', behaviours: { loseMessages: 0.5 }, random: everyOther() }),
     system.device({ deviceId: 'newer-family', topicFamily: 'edge', statusForm: '1.4.2' }),

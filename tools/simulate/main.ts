@@ -14,6 +14,8 @@ The rollout policy and its SQL on a simulated fleet, with virtual time. The same
   --flaky S          share of downloads that fail (${DEFAULT_STORY.flaky})
   --broken S         share of devices that can never be updated (${DEFAULT_STORY.broken})
   --loss S           share of devices' messages that get lost (${DEFAULT_STORY.loss})
+  --power-loss S     share of devices that lose their power for good (${DEFAULT_STORY.powerLoss})
+  --no-uptime S      share of devices whose statuses have no uptime (${DEFAULT_STORY.noUptime})
   --days N           simulated days at most (${DEFAULT_STORY.days})`;
 
 function readOptions(): StoryOptions | undefined {
@@ -29,6 +31,8 @@ function readOptions(): StoryOptions | undefined {
       flaky: text,
       broken: text,
       loss: text,
+      'power-loss': text,
+      'no-uptime': text,
       days: text,
     },
   });
@@ -50,6 +54,8 @@ function readOptions(): StoryOptions | undefined {
     flaky: number('flaky', DEFAULT_STORY.flaky),
     broken: number('broken', DEFAULT_STORY.broken),
     loss: number('loss', DEFAULT_STORY.loss),
+    powerLoss: number('power-loss', DEFAULT_STORY.powerLoss),
+    noUptime: number('no-uptime', DEFAULT_STORY.noUptime),
     days: number('days', DEFAULT_STORY.days),
   };
 }

@@ -10,6 +10,10 @@ export type BuildOutcome =
   | 'never reboots'
   /** Acknowledges the command and sends nothing more. */
   | 'silent'
+  /** Boots, reports the new version once, and is off. */
+  | 'goes dark'
+  /** Boots the new version again every 20 s, and reports each time. */
+  | 'crash loop'
   | { readonly failsWith: number }
   /** Runs and reports another version. */
   | { readonly embeddedVersion: string };
@@ -22,6 +26,10 @@ export interface SimDeviceOptions {
   readonly sleep?: { readonly awake: number; readonly asleep: number } | undefined;
   /** Share of the device's messages that are lost. */
   readonly loss: number;
+  /** False: its statuses have no uptime, as in the first form of the status message. */
+  readonly hasUptime: boolean;
+  /** The second at which the device loses its power for good; undefined: never. */
+  readonly offAt?: number | undefined;
   readonly install: (version: string, attempt: number) => BuildOutcome;
 }
 
@@ -32,7 +40,8 @@ export type SimAction =
   | { readonly kind: 'fetch'; readonly token: string; readonly version: string; readonly attempt: number }
   | { readonly kind: 'progress'; readonly percent: number }
   | { readonly kind: 'result'; readonly version: string; readonly code: number }
-  | { readonly kind: 'boot'; readonly version: string };
+  | { readonly kind: 'boot'; readonly version: string }
+  | { readonly kind: 'off' };
 
 export interface SimCommand {
   readonly family: 'devices' | 'edge';
@@ -48,6 +57,8 @@ export class SimDevice {
   /** True if the device is off permanently. */
   isOff = false;
   commands = 0;
+  /** The version of each command that the device received. */
+  readonly commandedVersions = new Set<string>();
   readonly #random: RandomSource;
   readonly #phase: number;
 
@@ -86,6 +97,7 @@ export class SimDevice {
   onCommand(second: number, { family, token, version }: SimCommand): [number, SimAction][] {
     if (this.options.family !== 'both' && this.options.family !== family) return [];
     this.commands++;
+    this.commandedVersions.add(version);
     return [
       [second + 1, { kind: 'accepted', version }],
       [second + 3, { kind: 'fetch', token, version, attempt: this.commands }],
@@ -127,12 +139,20 @@ export class SimDevice {
         [boot + 60, { kind: 'boot', version: old }],
         [boot + 90, { kind: 'status' }],
       ];
+    if (outcome === 'goes dark')
+      return [
+        [boot, { kind: 'boot', version }],
+        [boot + 15, { kind: 'off' }],
+      ];
+    if (outcome === 'crash loop')
+      return Array.from({ length: 60 }, (_, n): [number, SimAction] => [boot + 20 * n, { kind: 'boot', version }]);
     const name = outcome === 'runs' ? version : outcome.embeddedVersion;
-    return [
-      [boot, { kind: 'boot', version: name }],
-      [boot + 60, { kind: 'status' }],
-      [boot + 120, { kind: 'status' }],
-    ];
+    // The statuses of the probation; later ones are sent to the service only where they can matter.
+    const statuses = Array.from({ length: 15 }, (_, n): [number, SimAction] => [
+      boot + 60 * (n + 1),
+      { kind: 'status' },
+    ]);
+    return [[boot, { kind: 'boot', version: name }], ...statuses];
   }
 }
 

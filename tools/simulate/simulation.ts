@@ -17,6 +17,8 @@ const STEP_SECONDS = 15;
 const TICK_SECONDS = 60;
 /** Interval of ticks while nothing happens. */
 const IDLE_TICK_SECONDS = 600;
+/** Devices that never sleep report this often. Their heartbeats are stored by one statement, without the functions. */
+const HEARTBEAT_SECONDS = 600;
 const SECRET = 'simulated';
 const EPOCH = Date.UTC(2026, 0, 5, 8);
 
@@ -126,15 +128,24 @@ export class Simulation {
     return this.#at(this.second);
   }
 
-  /** Adds devices that report once. */
+  /** Adds devices that have reported. */
   async addDevices(options: readonly SimDeviceOptions[]): Promise<void> {
     const added = options.map((each) => new SimDevice(each, this.random));
     for (const device of added) this.devices.set(device.options.id, device);
     for (let start = 0; start < added.length; start += 500) {
-      const statuses = added.slice(start, start + 500).map((device) => this.#status(device, this.second));
-      await storeStatuses(this.sql, statuses, this.now);
+      const batch = added.slice(start, start + 500);
+      // Two statuses each, so that the usual interval of each device is known.
+      for (const isFirst of [true, false]) {
+        const ago = ({ options: { sleep } }: SimDevice) =>
+          isFirst ? (sleep ? sleep.awake + sleep.asleep : HEARTBEAT_SECONDS) : 0;
+        const statuses = batch.map((device) => this.#status(device, this.second - ago(device)));
+        await storeStatuses(this.sql, statuses, this.now);
+      }
     }
-    for (const device of added) this.#planWake(device);
+    for (const device of added) {
+      this.#planWake(device);
+      if (device.options.offAt !== undefined) this.#plan(device, [[device.options.offAt, { kind: 'off' }]]);
+    }
   }
 
   async addRelease(version: string, minVersion: string | null = null): Promise<void> {
@@ -160,6 +171,7 @@ export class Simulation {
     const due = this.#agenda.get(this.second) ?? [];
     this.#agenda.delete(this.second);
     const wasBusy = await this.#deliver(due);
+    if (this.second % HEARTBEAT_SECONDS === 0) await this.#storeHeartbeats();
     await this.#dispatch();
     if (this.second < this.#nextTick || this.second % TICK_SECONDS !== 0) {
       if (wasBusy) this.#nextTick = Math.min(this.#nextTick, this.second);
@@ -178,6 +190,18 @@ export class Simulation {
     this.#nextTick = this.second + (isIdle && this.#isQuiet() ? IDLE_TICK_SECONDS : TICK_SECONDS);
   }
 
+  /** Heartbeats of devices that are on and have nothing else to report. */
+  async #storeHeartbeats(): Promise<void> {
+    const devices = [...this.devices.values()]
+      .filter(({ options, isOff }) => options.sleep === undefined && !isOff)
+      .map(({ options }) => options.id);
+    await this.#calmSql.query(
+      `UPDATE devices SET last_seen = greatest(last_seen, :now::timestamptz)
+       WHERE device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))`,
+      { devices, now: this.now },
+    );
+  }
+
   #isQuiet(): boolean {
     return [...this.#agenda.values()].every((actions) => actions.every(([, { kind }]) => kind === 'status'));
   }
@@ -191,16 +215,17 @@ export class Simulation {
       const device = this.devices.get(id) as SimDevice;
       if (device.isOff) continue;
       if (action.kind === 'status') {
-        if (device.isAwake(this.second)) statuses.push(this.#status(device, this.second));
+        if (device.isAwake(this.second) && !device.isLost()) statuses.push(this.#status(device, this.second));
         this.#planWake(device);
         continue;
       }
       isBusy = true;
-      if (action.kind === 'fetch') fetches.push([device, action]);
+      if (action.kind === 'off') device.isOff = true;
+      else if (action.kind === 'fetch') fetches.push([device, action]);
       else if (action.kind === 'boot') {
         device.version = action.version;
         device.bootedAt = this.second;
-        statuses.push(this.#status(device, this.second));
+        if (!device.isLost()) statuses.push(this.#status(device, this.second));
       } else if (!device.isLost()) reports.push(this.#report(device, action));
     }
     await this.#openLinks(fetches);
@@ -321,7 +346,7 @@ export class Simulation {
         online: true,
         reachabilityReceivedAt: receivedAt,
         lastSeen: receivedAt,
-        uptimeSeconds: second - device.bootedAt,
+        uptimeSeconds: device.options.hasUptime ? second - device.bootedAt : null,
         signalStrengthDbm: -60,
         status: {},
       },

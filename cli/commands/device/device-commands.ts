@@ -156,7 +156,7 @@ function addUpdate(group: Command): void {
       await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
       const body = { firmware_version: version, allow_downgrade: allowDowngrade };
       session.show(await session.api.updateDevice(id, body), ({ name, firmware_version }) => [
-        `${id} is owed ${firmware_version}, by rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
+        `${id} will get ${firmware_version} from rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
       ]);
     },
   );

@@ -203,7 +203,7 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
   retry: {
     summary: 'try the devices again that failed',
-    question: 'Devices that failed are owed the release again, with all attempts anew.',
+    question: 'Devices that failed get the release again, with all their attempts.',
   },
 };
 

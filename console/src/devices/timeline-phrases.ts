@@ -72,7 +72,7 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
   const reason = textOf(detail.reason);
   switch (event) {
     case 'claimed':
-      return { tone: 'idle', text: `owed ${version}`, note: detail.isSteppingStone ? 'a stepping stone' : '' };
+      return { tone: 'idle', text: `assigned ${version}`, note: detail.isSteppingStone ? 'a stepping stone' : '' };
     case 'began_by_itself':
       return { tone: 'idle', text: `began ${version ?? 'an update'} by itself` };
     case 'sent':
@@ -95,6 +95,10 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       };
     case 'late_success':
       return { tone: 'ok', text: `runs ${version} after all`, note: 'a late success' };
+    case 'late_rollback':
+      return { tone: 'bad', text: `left ${version} after it was proven`, note: 'a late rollback' };
+    case 'declined':
+      return { tone: 'warn', text: 'declined the command', note: reason };
     case 'joined_group':
     case 'left_group':
       return { tone: 'idle', text: `${words(event)} ${textOf(detail.group)}`, note: `by ${caller(textOf(detail.by))}` };

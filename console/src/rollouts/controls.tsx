@@ -16,12 +16,12 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   pause: {
     name: 'Pause',
     explanation:
-      'Nothing more is sent. What is owed, or was sent and not fetched yet, is canceled; a device that is downloading goes on.',
+      'No more commands are sent. Updates that are pending, or sent and not fetched, are canceled. A device that is downloading continues.',
   },
   resume: {
     name: 'Resume',
     explanation:
-      'What failed counts no more, so that the next stage may begin at once. What was canceled is owed again.',
+      'The stage is repeated with new devices. Earlier failures no longer count. Canceled updates are assigned again.',
   },
   advance: {
     name: 'Advance',
@@ -29,7 +29,7 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
   retry: {
     name: 'Retry failed',
-    explanation: 'Devices that failed, rolled back or timed out are owed the release again, with all attempts anew.',
+    explanation: 'Devices that failed, rolled back or timed out get the release again, with all their attempts.',
   },
   abort: {
     name: 'Abort',

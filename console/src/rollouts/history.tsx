@@ -35,6 +35,8 @@ const TONES: Readonly<Record<string, Tone>> = {
   rollout_started: 'busy',
   rollout_resumed: 'busy',
   rollout_stage_began: 'busy',
+  rollout_stage_extended: 'busy',
+  rollout_restarted: 'warn',
 };
 
 /** Decisions that are shown at first. */

@@ -31,7 +31,7 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
       {held.map(({ rollout, status, devices }) => (
         <p key={`${rollout} ${status}`}>
           {counted(devices, 'device')} of those that would {devices === 1 ? 'is' : 'are'}{' '}
-          {status === 'pending' ? 'owed an update' : 'being updated'} by “{rollout}”:{' '}
+          {status === 'pending' ? 'to be updated' : 'being updated'} by “{rollout}”:{' '}
           {status === 'pending' ? 'this one takes them over.' : 'this one waits for them.'}
         </p>
       ))}

@@ -42,7 +42,7 @@ export function Updates({ rollout: { rollout_id: id } }: { readonly rollout: Rol
               />
             );
           }
-          return <Empty title={status === '' ? 'No device was claimed yet' : 'None in this state'} />;
+          return <Empty title={status === '' ? 'No device is assigned yet' : 'None in this state'} />;
         }}
       </Loaded>
       <MoreButton query={updates} />

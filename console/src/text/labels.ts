@@ -12,7 +12,7 @@ interface Label {
 }
 
 export const UPDATE_LABELS: Readonly<Record<UpdateState, Label>> = {
-  pending: { text: 'owed', tone: 'idle' },
+  pending: { text: 'pending', tone: 'idle' },
   sent: { text: 'sent', tone: 'busy' },
   downloading: { text: 'downloading', tone: 'busy' },
   downloaded: { text: 'downloaded', tone: 'busy' },

@@ -62,7 +62,7 @@ export function OutcomeBar({ counts, of, legend = false }: BarProps) {
           {whole > counted && (
             <li>
               <i className="rest" />
-              {count(whole - counted)} not claimed
+              {count(whole - counted)} not assigned
             </li>
           )}
         </ul>

@@ -117,7 +117,7 @@ describe('a preview', () => {
       { rollout: 'vans', status: 'under way' as const, devices: 1 },
     ];
     expect(previewText({ ...preview, held_by_others }, {}).slice(3, 5)).toEqual([
-      '4 devices of those that will are owed an update by rollout "vans": this one takes them over.',
+      '4 devices of those that will are to be updated by rollout "vans": this one takes them over.',
       '1 device of those that will is being updated by rollout "vans": this one waits for them.',
     ]);
   });
@@ -205,7 +205,7 @@ test('the newest update of a device is described by a phrase', () => {
   const text = (change: Partial<typeof update>, current = '2.0.0') =>
     updateText({ update: { ...update, ...change }, current_firmware_version: current });
   expect(text({})).toBe('→ 2.1.0 downloading 45 %');
-  expect(text({ status: 'pending', progress_percent: null, reason: 'asleep' })).toBe('→ 2.1.0 owed: asleep');
+  expect(text({ status: 'pending', progress_percent: null, reason: 'asleep' })).toBe('→ 2.1.0 pending: asleep');
   expect(text({ status: 'success' })).toBe('→ 2.1.0 written, must boot');
   expect(text({ status: 'success' }, '2.1.0')).toBe('→ 2.1.0 runs it, not final yet');
   expect(text({ status: 'success', is_open: false }, '2.1.0')).toBe('✓ 2.1.0');

@@ -99,7 +99,7 @@ test('the older rollout updates a device on which an aborted newer rollout faile
   await addRollout(db.app, 'older', '2.0.0', AT_ONCE);
   const newer = await addRollout(db.app, 'newer', '3.0.0', AT_ONCE);
   await service.tick();
-  await service.result('d0', 4);
+  await service.fail('d0');
   await service.tick();
   expect(sent()).toEqual(['d0 3.0.0']);
   await abortRollout(db.app, why(newer), service.now);

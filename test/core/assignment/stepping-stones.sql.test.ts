@@ -51,7 +51,7 @@ describe('a stepping stone', () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, failure_threshold: 1 });
     await service.tick();
-    await service.result('d0', 4);
+    await service.fail('d0');
     for (let ticks = 0; ticks < 8; ticks++) {
       await service.tick();
       service.later(1);
@@ -64,6 +64,7 @@ describe('a stepping stone', () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
     await service.succeed(...(await service.tick()));
+    service.later(1);
     await service.status('d0', '1.0.0');
     for (let ticks = 0; ticks < 8; ticks++) {
       await service.tick();

@@ -66,8 +66,10 @@ describe('a device whose identity is revoked', () => {
     await service.result('d0', 2);
     await service.tick();
     expect(await updateOf('d0')).toMatchObject({ status: 'canceled' });
-    const [stage] = await db.app.query('SELECT failed, canceled FROM rollout_stages WHERE rollout_id = :id', { id });
-    expect(stage).toEqual({ failed: 0, canceled: 1 });
+    const [totals] = await db.app.query('SELECT failed, in_progress FROM rollout_overview WHERE rollout_id = :id', {
+      id,
+    });
+    expect(totals).toEqual({ failed: 0, in_progress: 1 });
     const [pace] = await db.app.query('SELECT in_flight FROM rollout_runtime WHERE rollout_id = :id', { id });
     expect(pace).toEqual({ in_flight: 1 });
   });

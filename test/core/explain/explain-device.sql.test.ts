@@ -106,7 +106,7 @@ describe('explains why a device is not on the version:', () => {
     const id = await addRollout(db.app, 'r', '2.0.0');
     const [first] = await service.tick();
     expect((await explain(id, first === 'd0' ? 'd1' : 'd0'))?.next).toBe(
-      'it waits for its turn: the slow start has let 1 device start, and is waiting for 1 of 1 devices of this wave to finish',
+      'it waits for its turn: the slow start has let 1 device start, and is waiting for 1 device of this wave to end',
     );
   });
 

@@ -40,7 +40,7 @@ const counts = async () => {
 test('counts follow every change of a row and stay the same after compaction', async () => {
   await service.tick();
   await service.succeed('d0', 'd1');
-  await service.result('d2', 4);
+  await service.fail('d2');
   service.later(6);
   await service.tick();
   expect(await counterErrors(db.app)).toEqual([]);
@@ -49,7 +49,9 @@ test('counts follow every change of a row and stay the same after compaction', a
   expect(await counterErrors(db.app)).toEqual([]);
   expect(await counts()).toEqual({ devices: 4, pending: 0, succeeded: 2, failed: 1 });
   expect(await listStages(db.app, rolloutId)).toMatchObject([{ states: { success: 2, failed: 1, sent: 1 } }]);
-  expect(await listFailures(db.app, rolloutId)).toEqual([{ status: 'failed', reason: 'code 4', devices: 1 }]);
+  expect(await listFailures(db.app, rolloutId)).toEqual([
+    { status: 'failed', reason: 'invalid firmware (9): code 9', devices: 1 },
+  ]);
   const outcomes = await listOutcomes(db.app, rolloutId);
   expect(outcomes.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)).toBe(3);
   expect(await countVersions(db.app)).toEqual([
@@ -72,7 +74,7 @@ test('compaction leaves one entry per kind', async () => {
 test('a device that is canceled twice by halts, or retried, counts once', async () => {
   service.absent.add('d0').add('d1').add('d2');
   await service.tick();
-  await service.result('d3', 4);
+  await service.fail('d3');
   for (let halts = 0; halts < 2; halts++) {
     await stopRollout(db.app, because(), service.now);
     service.later(1);

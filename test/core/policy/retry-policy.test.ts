@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
+import type { AttemptVerdict } from '../../../core/policy/evaluate-attempt.ts';
 import { DIRECT_MAX_BYTES, type EndedAttempt, planRetry } from '../../../core/policy/retry-policy.ts';
-import type { AttemptVerdict } from '../../../core/policy/update-policy.ts';
 
 const completedAt = new Date('2026-03-01T12:00:00Z');
 const verdict = (given: Partial<AttemptVerdict>): AttemptVerdict => ({
   status: 'failed',
+  cause: 'delivery',
+  isTransient: true,
   acknowledgedAt: completedAt,
   reportedAt: completedAt,
   percent: null,
@@ -26,35 +28,63 @@ const attempt: EndedAttempt = {
   delivery: 'redirect',
   linkOpened: false,
   imageBytes: 900_000,
+  declinedCount: 0,
+  retryAfterSeconds: null,
 };
 const waited = (n: number, updateId = 7) => {
   const retry = planRetry(verdict({ resultCode: 2 }), { ...attempt, updateId, attempt: n, maxAttempts: 20 });
   return ((retry?.notBefore.getTime() ?? 0) - completedAt.getTime()) / 60_000;
 };
 
-describe('result codes', () => {
-  test.each([1, 2, 7, 10, null])('%s is temporary: there is another attempt', (resultCode) => {
-    expect(planRetry(verdict({ resultCode }), attempt)).toBeDefined();
+test('a failure that is not transient is final', () => {
+  expect(planRetry(verdict({ cause: 'build', isTransient: false }), attempt)).toBeUndefined();
+});
+
+describe('result code 4 after a download', () => {
+  const failed = verdict({ cause: 'build', resultCode: 4 });
+  test('is worth another attempt if the delivery can differ', () => {
+    expect(planRetry(failed, { ...attempt, linkOpened: true })?.delivery).toBe('direct');
   });
-  test.each([3, 4, 5, 6, 8, 9, 11])('%s is permanent: the failure is final', (resultCode) => {
-    expect(planRetry(verdict({ resultCode }), attempt)).toBeUndefined();
+  test('is final if it cannot', () => {
+    expect(planRetry(failed, { ...attempt, linkOpened: true, delivery: 'direct' })).toBeUndefined();
+  });
+});
+
+describe('a device that declined', () => {
+  const declined = verdict({ cause: 'declined', resultCode: 10 });
+  const waits = (ended: Partial<EndedAttempt>) =>
+    ((planRetry(declined, { ...attempt, ...ended })?.notBefore.getTime() ?? 0) - completedAt.getTime()) / 60_000;
+
+  test('is asked again after a wait that grows from 5 minutes to 6 hours', () => {
+    expect([0, 1, 2, 6, 20].map((declinedCount) => waits({ declinedCount }))).toEqual([5, 10, 20, 320, 360]);
+  });
+  test('is asked again when it says, within limits', () => {
+    expect(waits({ retryAfterSeconds: 1_800 })).toBe(30);
+    expect(waits({ retryAfterSeconds: 0 })).toBe(1);
+    expect(waits({ retryAfterSeconds: 1e9 })).toBe(360);
+  });
+  test('uses no attempt', () => {
+    expect(waits({ attempt: 50, declinedCount: 49 })).toBe(360);
+    const failed = verdict({ resultCode: 2 });
+    expect(planRetry(failed, { ...attempt, attempt: 50, declinedCount: 48 })).toBeDefined();
+    expect(planRetry(failed, { ...attempt, attempt: 50, declinedCount: 47 })).toBeUndefined();
   });
 });
 
 describe('another attempt', () => {
-  test('is not made for an installed image, because only the device can tell whether it boots', () => {
+  test('is not made for what was written: only the device can say whether it boots', () => {
     expect(planRetry(verdict({ status: 'rolled_back', installedAt: completedAt }), attempt)).toBeUndefined();
     expect(planRetry(verdict({ status: 'timed_out', installedAt: completedAt }), attempt)).toBeUndefined();
   });
-  test('is not made after the last attempt', () => {
+  test('is not made after the last', () => {
     expect(planRetry(verdict({ resultCode: 2 }), { ...attempt, attempt: 3 })).toBeUndefined();
   });
-  test('is not made while an attempt is open', () => {
+  test('is not made while one runs', () => {
     expect(planRetry(verdict({ status: 'downloading', completedAt: null }), attempt)).toBeUndefined();
   });
 
   const silent = verdict({ status: 'timed_out', acknowledgedAt: null });
-  test('uses the other topic family if the command was delivered but not acted on', () => {
+  test('goes to the other topic family when the command was delivered and nobody heeded it', () => {
     expect(planRetry(silent, attempt)?.family).toBe('edge');
     expect(planRetry(silent, { ...attempt, family: 'edge' })?.family).toBe('devices');
   });

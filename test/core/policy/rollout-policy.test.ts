@@ -1,88 +1,106 @@
 import { describe, expect, test } from 'vitest';
+import { NO_EVIDENCE, type ReleaseEvidence } from '../../../core/policy/release-evidence.ts';
 import { parsePlan, type Stage } from '../../../core/policy/rollout-plan.ts';
-import {
-  decideRollout,
-  type Gates,
-  type RolloutNumbers,
-  type StageCounts,
-} from '../../../core/policy/rollout-policy.ts';
+import { decideRollout, type Gates, type RolloutNumbers } from '../../../core/policy/rollout-policy.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 const minutes = (n: number) => new Date(now.getTime() + n * 60_000);
 const gates: Gates = { failureThreshold: 0.1, failureCount: null, minReports: 5 };
-const counts = (given: Partial<StageCounts> = {}): StageCounts => ({
-  assigned: 100,
-  succeeded: 0,
-  failed: 0,
-  failurePoints: given.failed ?? 0,
-  canceled: 0,
-  ...given,
-});
+const evidence = (given: Partial<ReleaseEvidence> = {}): ReleaseEvidence => ({ ...NO_EVIDENCE, ...given });
 
-function numbers(ofStage: Partial<StageCounts>, given: Partial<RolloutNumbers> = {}): RolloutNumbers {
+function numbers(given: Partial<ReleaseEvidence>, more: Partial<RolloutNumbers> = {}): RolloutNumbers {
   return {
     stage: 0,
+    stageBeganAt: now,
     reachesAll: false,
     size: 10,
+    sample: 10,
     gateHeldSince: null,
-    ofStage: counts(ofStage),
-    total: counts(ofStage),
+    ofStage: evidence(given),
+    total: evidence(given),
+    steppingStones: [],
+    control: { devices: 0, silent: 0 },
     isUnderWay: false,
     startedCount: 10,
-    finishedCount: 10,
     startLimit: 10,
     unexpected: null,
-    ...given,
+    ...more,
   };
 }
 
-describe('halts a rollout because of', () => {
-  const halts: [string, RolloutNumbers, Partial<Gates>, string][] = [
+describe('a rollout is halted by', () => {
+  const halts: [string, RolloutNumbers, Partial<Gates>, string, string][] = [
     [
-      'a share of failures above the threshold',
-      numbers({ succeeded: 4, failed: 1 }),
+      'a share of failures above the threshold with confidence',
+      numbers({ failed: 4, proven: 2, underWay: 4 }),
       {},
-      '1 of 5 devices failed, which is 20%; the rollout allows 10%',
+      'failure share',
+      '4 of 10 devices failed; the rollout allows 10%',
     ],
     [
-      'a number of failures, whatever their share',
-      numbers({ succeeded: 900, failed: 3, assigned: 1000 }),
+      'two of two failures: a small first wave is enough',
+      numbers({ failed: 2 }),
+      {},
+      'failure share',
+      '2 of 2 devices failed; the rollout allows 10%',
+    ],
+    [
+      'a number of failures, however small their share',
+      numbers({ proven: 900, failed: 3 }),
       { failureCount: 3 },
+      'failure count',
       '3 of 903 devices failed; the rollout allows fewer than 3',
     ],
     [
-      'failed verifications, each counted twice',
-      numbers({ succeeded: 9, failed: 1, failurePoints: 2 }),
+      'devices that went silent',
+      numbers({ silent: 4, proven: 6 }),
       {},
-      '1 of 10 devices failed (1 failed verification and count twice), which is 18.2%; the rollout allows 10%',
+      'failure share',
+      '4 of 10 devices went silent; the rollout allows 10%',
     ],
     [
-      'failures of all devices, fewer than the minimum results',
-      numbers({ assigned: 2, failed: 2 }),
+      'failures of a stepping stone',
+      numbers({ proven: 5 }, { steppingStones: [{ version: '1.5.0', evidence: evidence({ failed: 2 }) }] }),
       {},
-      '2 of 2 devices failed, which is 100%; the rollout allows 10%',
+      'failure share',
+      'stepping stone 1.5.0: 2 of 2 devices failed; the rollout allows 10%',
     ],
     [
-      'two devices that report the same unexpected version',
-      numbers({ failed: 2 }, { unexpected: { version: '1.9.9', devices: 2 } }),
+      'devices that agree on another version',
+      numbers({ failed: 2, underWay: 8 }, { unexpected: { version: '1.9.9', devices: 2 } }),
       {},
-      'the image embeds the version 1.9.9: 2 devices installed it and report that version',
+      'embedded version',
+      'the image embeds version 1.9.9: 2 devices installed it and report that version',
+    ],
+    [
+      'a network that lets hardly any device fetch the image',
+      numbers({ undelivered: 20, proven: 2 }),
+      {},
+      'delivery',
+      '20 of 22 devices could not fetch the image. This is a matter of the network, not of the build',
     ],
   ];
-  test.each(halts)('%s', (_, given, gate, reason) => {
-    expect(decideRollout(given, { ...gates, ...gate }, null, now)).toEqual({ kind: 'halt', reason });
+  test.each(halts)('%s', (_, given, gate, code, reason) => {
+    expect(decideRollout(given, { ...gates, ...gate }, null, now)).toEqual({ kind: 'halt', code, reason });
   });
+});
 
-  const continues: [string, RolloutNumbers][] = [
-    ['too few results', numbers({ failed: 4 })],
-    ['a share of failures at the threshold', numbers({ succeeded: 9, failed: 1 })],
-    ['canceled updates', numbers({ succeeded: 5, canceled: 50 })],
+describe('a rollout is not halted by', () => {
+  const goesOn: [string, RolloutNumbers][] = [
+    ['one device', numbers({ failed: 1 })],
+    ['a share of failures at the threshold', numbers({ proven: 9, failed: 1 })],
     [
-      'one device of many with an unexpected version',
-      numbers({ succeeded: 20, failed: 1 }, { unexpected: { version: '1.9.9', devices: 1 } }),
+      'silence that the control group shares',
+      numbers({ silent: 4, proven: 36 }, { control: { devices: 100, silent: 10 } }),
     ],
+    ['one device with another version', numbers({ failed: 1 }, { unexpected: { version: '1.9.9', devices: 1 } })],
+    [
+      'two devices with another version, once a device has proven the target',
+      numbers({ failed: 2, proven: 600_000 }, { unexpected: { version: '1.9.9', devices: 2 } }),
+    ],
+    ['a few devices that could not fetch the image', numbers({ undelivered: 4, proven: 10 })],
   ];
-  test.each(continues)('but not because of %s', (_, given) => {
+  test.each(goesOn)('%s', (_, given) => {
     expect(decideRollout(given, gates, null, now).kind).not.toBe('halt');
   });
 });
@@ -90,20 +108,38 @@ describe('halts a rollout because of', () => {
 describe('a slow start', () => {
   const decide = (given: RolloutNumbers) => decideRollout(given, gates, null, now);
 
-  test('lets the allowed number of devices start', () => {
-    expect(decide(numbers({}, { startedCount: 3, finishedCount: 0, reachesAll: true }))).toEqual({ kind: 'finish' });
+  test('sends to the devices that may start', () => {
+    expect(decide(numbers({}, { startedCount: 3, reachesAll: true }))).toEqual({ kind: 'finish' });
   });
-  test('continues with the rest of its wave if more devices are targeted', () => {
-    expect(decide(numbers({}, { startedCount: 3, finishedCount: 0 }))).toEqual({ kind: 'advance', stage: 1, size: 7 });
+  test('begins another wave when more devices take part', () => {
+    expect(decide(numbers({}, { startedCount: 3 }))).toEqual({ kind: 'advance', stage: 1, size: 10 });
   });
-  test('waits for the wave to finish', () => {
-    expect(decide(numbers({ succeeded: 9 }, { finishedCount: 9 }))).toMatchObject({ kind: 'hold' });
+  test('waits for devices that are under way', () => {
+    expect(decide(numbers({ proven: 9, underWay: 1 }))).toEqual({
+      kind: 'hold',
+      waitingFor: '1 device of this wave to end',
+    });
   });
-  test('doubles its wave after enough results', () => {
-    expect(decide(numbers({ succeeded: 10 }))).toEqual({ kind: 'advance', stage: 1, size: 20 });
+  test('doubles its wave once it has proven as many', () => {
+    expect(decide(numbers({ proven: 10 }))).toEqual({ kind: 'advance', stage: 1, size: 20 });
   });
-  test('does not grow before there are enough results', () => {
-    expect(decide(numbers({ succeeded: 1 }, { size: 1 }))).toEqual({ kind: 'advance', stage: 1, size: 1 });
+  test('does not wait for the slowest device', () => {
+    expect(decide(numbers({ proven: 10, underWay: 3 }))).toEqual({ kind: 'advance', stage: 1, size: 20 });
+  });
+  test('does not grow before enough devices are proven', () => {
+    expect(decide(numbers({ proven: 4 }, { size: 1 })).kind).toBe('hold');
+    expect(decide(numbers({ proven: 5 }, { size: 1 }))).toEqual({ kind: 'advance', stage: 1, size: 2 });
+  });
+  test('does not grow while outcomes decide nothing', () => {
+    expect(decide(numbers({ proven: 5, failed: 1 }, { size: 1 }))).toEqual({
+      kind: 'hold',
+      waitingFor: 'more outcomes: 1 of 6 devices failed, so the wave does not grow',
+    });
+    expect(decide(numbers({ proven: 5, silent: 1 }, { size: 1 })).kind).toBe('hold');
+  });
+  test('does not grow on what a stepping stone has proven', () => {
+    const stone = { version: '1.5.0', evidence: evidence({ proven: 100 }) };
+    expect(decide(numbers({ underWay: 4 }, { steppingStones: [stone] })).kind).toBe('hold');
   });
 });
 
@@ -116,107 +152,62 @@ describe('stages', () => {
   });
   if (!plan.ok) throw new Error(plan.reason);
   const stages = plan.plan.stages as readonly Stage[];
-  const staged = (given: RolloutNumbers) => ({ ...given, startLimit: null });
   const decide = (given: RolloutNumbers) =>
-    decideRollout(staged(given), { ...gates, failureThreshold: 0.5 }, stages, now);
-  const stage = { assigned: 10 };
+    decideRollout({ ...given, startLimit: null }, { ...gates, failureThreshold: 0.5 }, stages, now);
 
   const cases: [string, RolloutNumbers, object][] = [
-    ['waits for results', numbers({ ...stage, succeeded: 4 }), { kind: 'hold', waitingFor: '1 more outcome' }],
     [
-      'waits while devices of the stage are in progress',
-      numbers({ ...stage, succeeded: 9 }, { isUnderWay: true }),
-      { kind: 'hold' },
+      'wait for the sample',
+      numbers({ proven: 4 }, { isUnderWay: true }),
+      { kind: 'hold', waitingFor: '1 more outcome' },
     ],
     [
-      'does not wait for devices out of reach',
-      numbers({ ...stage, succeeded: 9 }),
-      { kind: 'soak', until: minutes(60) },
+      'wait for devices within reach',
+      numbers({ proven: 9 }, { isUnderWay: true }),
+      { kind: 'hold', waitingFor: 'devices within reach to end' },
     ],
+    ['soak', numbers({ proven: 10 }), { kind: 'soak', until: minutes(60) }],
     [
-      'soaks from the time at which its gate was met',
-      numbers({ ...stage, succeeded: 9 }, { gateHeldSince: minutes(-59) }),
-      { kind: 'soak', until: minutes(1) },
-    ],
-    [
-      'advances after its soak',
-      numbers({ ...stage, succeeded: 9 }, { gateHeldSince: minutes(-60) }),
+      'go on after the soak',
+      numbers({ proven: 10 }, { gateHeldSince: minutes(-60) }),
       { kind: 'advance', stage: 1, size: null },
     ],
     [
-      'halts if its success rate can no longer be reached',
-      numbers({ ...stage, succeeded: 8, failed: 2 }),
-      { kind: 'halt', reason: '2 of 10 devices failed: stage 1 cannot reach 90% success' },
+      'halt once the success rate is missed with confidence',
+      numbers({ proven: 5, failed: 5 }),
+      { kind: 'halt', reason: 'stage 1: 5 of 10 devices failed; the stage allows 10%' },
     ],
     [
-      'waits while its success rate can still be reached',
-      numbers({ assigned: 20, succeeded: 8, failed: 2 }),
-      { kind: 'hold', waitingFor: '90% success; it is 80%' },
+      'halt at the end of the stage by a share above the limit',
+      numbers({ proven: 8, failed: 2 }),
+      { kind: 'halt', reason: 'stage 1 ended with 2 of 10 devices failed; the stage allows 10%' },
     ],
     [
-      'is evaluated by the devices that it has',
-      numbers({ assigned: 2, succeeded: 2 }, { gateHeldSince: minutes(-60) }),
-      { kind: 'advance' },
+      'take more devices where one failure decides nothing',
+      numbers({ proven: 5, failed: 1 }),
+      { kind: 'extend', devices: 5 },
     ],
     [
-      'without a device to update is skipped',
-      numbers({ assigned: 0 }, { gateHeldSince: minutes(-60) }),
-      { kind: 'advance' },
+      'do not pass without an outcome: a busy canary is waited for',
+      numbers({}, { sample: 1 }),
+      { kind: 'hold', waitingFor: '1 more outcome' },
     ],
     [
-      'for the remaining devices is the last',
-      numbers({ assigned: 50, succeeded: 50 }, { stage: 2, reachesAll: true }),
+      'replace members that give no outcome for a day by the next in order',
+      numbers({}, { sample: 1, stageBeganAt: minutes(-24 * 60) }),
+      { kind: 'extend', devices: 1 },
+    ],
+    [
+      'finish after the last one',
+      numbers({ proven: 10 }, { stage: 5, reachesAll: true, gateHeldSince: minutes(-60) }),
       { kind: 'finish' },
     ],
   ];
-  test.each(cases)('a stage %s', (_, given, expected) => {
+  test.each(cases)('%s', (_, given, expected) => {
     expect(decide(given)).toMatchObject(expected);
   });
 
-  test('that were removed while the rollout ran are followed by one for the remaining devices', () => {
-    const decision = decide(numbers({ assigned: 50, succeeded: 50 }, { stage: 5 }));
-    expect(decision).toEqual({ kind: 'advance', stage: 6, size: null });
-    expect(decideRollout(staged(numbers({})), gates, null, now)).toEqual({ kind: 'advance', stage: 1, size: null });
-  });
-
-  test('given to a slow start either reach all devices or are refused', () => {
-    const slow = numbers({ assigned: 50 }, { startLimit: 10, startedCount: 3 });
-    expect(decideRollout(slow, gates, stages.slice(-1), now)).toEqual({ kind: 'advance', stage: 1, size: null });
-    expect(decideRollout(slow, gates, stages, now)).toMatchObject({ kind: 'halt' });
-  });
-});
-
-describe('the plan of a rollout', () => {
-  const read = (stages: unknown, send_window: unknown = null) =>
-    parsePlan({ stages, send_window, failure_threshold: 0.1, min_reports: 5 });
-
-  test('without stages is a slow start', () => {
-    expect(read(null)).toMatchObject({ ok: true, plan: { stages: null } });
-  });
-  test('with an empty list updates all devices at once', () => {
-    expect(read([])).toMatchObject({ ok: true, plan: { stages: [{ reach: { share: 1 } }] } });
-  });
-  test('appends a stage for the remaining devices', () => {
-    expect(read([{ count: 3 }, { percentage: 100 }])).toMatchObject({
-      plan: { stages: [{ reach: { count: 3 } }, { reach: { share: 1 } }] },
-    });
-    expect(read([{ count: 3 }])).toMatchObject({
-      plan: { stages: [{ reach: { count: 3 } }, { reach: { share: 1 } }] },
-    });
-  });
-  test.each([
-    [[{ percentage: 5, count: 3 }], 'stages: 0: a stage has either a percentage or a count'],
-    [[{ soak_minutes: 5 }], 'stages: 0: a stage has either a percentage or a count'],
-    [[{ percentage: 50 }, { percentage: 10 }], 'stages: each stage must be larger than the one before'],
-    [[{ percent: 5 }], 'stages: 0.percent: there is no such field'],
-    ['5', 'stages: expected array, received string'],
-  ])('rejects %j', (stages, reason) => {
-    expect(read(stages)).toEqual({ ok: false, reason: expect.stringContaining(reason) });
-  });
-  test('rejects an invalid send window', () => {
-    expect(read(null, { from: '25:00', to: '05:00' })).toEqual({
-      ok: false,
-      reason: expect.stringContaining('send_window: from: expected a time of day'),
-    });
+  test('that are given to a slow start while it runs halt it', () => {
+    expect(decideRollout(numbers({ proven: 5 }), gates, stages, now)).toMatchObject({ kind: 'halt', code: 'plan' });
   });
 });

@@ -52,7 +52,7 @@ describe.each([
 
   test('refuses unfetched images at once, and later failures do not count', async () => {
     expect(await service.fetch('d1')).toBe('over');
-    await service.result('d1', 4);
+    await service.fail('d1');
     expect(await service.fetch('d0')).toBe('open');
     await service.tick();
     expect(await countByStatus()).toEqual({ canceled: 3, downloading: 1 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/rollout-control.ts';
+import { evidenceOf, loadRolloutRuntime } from '../../../core/rollouts/rollout-runtime.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -21,8 +22,11 @@ const why = { rolloutId: 1, reason: 'because', by: 'an operator' };
 const pausedReason = async () =>
   (await db.app.query<{ paused_reason: string | null }>('SELECT paused_reason FROM rollout_configurations'))[0]
     ?.paused_reason;
-const gates = async () =>
-  (await db.app.query('SELECT assigned, succeeded, failed, failure_points, canceled FROM rollout_stages'))[0];
+const evidence = async () => {
+  const rollout = await loadRolloutRuntime(db.app, 1);
+  if (rollout === undefined) throw new Error('no rollout 1');
+  return evidenceOf(rollout, '2.0.0');
+};
 
 describe('gates that are reset', () => {
   test('still count open downloads: one failure of many does not halt the rollout again', async () => {
@@ -33,9 +37,9 @@ describe('gates that are reset', () => {
     await stopRollout(db.app, why, service.now);
     await service.tick();
     await resumeRollout(db.app, why, service.now);
-    await service.result('d0', 4);
+    await service.fail('d0');
     await service.tick();
-    expect(await gates()).toMatchObject({ assigned: 6, failed: 1 });
+    expect(await evidence()).toMatchObject({ underWay: 5, failed: 1 });
     expect(await pausedReason()).toBeNull();
   });
 
@@ -64,7 +68,7 @@ describe('gates that are reset', () => {
     service.later(1);
     for (const device of ['d0', 'd1']) await service.status(device, '2.0.0-rc1');
     await service.tick();
-    expect(await pausedReason()).toMatch(/embeds the version/);
+    expect(await pausedReason()).toMatch(/embeds version/);
     await resumeRollout(db.app, why, service.now);
     expect(await service.tick()).toHaveLength(3);
     expect(await pausedReason()).toBeNull();
@@ -74,17 +78,17 @@ describe('gates that are reset', () => {
     await addDevices(db.app, 4);
     await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
     await service.tick();
-    for (const device of ['d0', 'd1']) await service.result(device, 4);
+    for (const device of ['d0', 'd1']) await service.fail(device);
     await stopRollout(db.app, why, service.now);
     await service.tick();
     service.later(1);
     await resumeRollout(db.app, why, service.now);
     await service.tick();
-    await service.result('d2', 4);
+    await service.fail('d2');
     service.later(1);
     await service.tick();
     for (const device of ['d0', 'd1']) await service.status(device, '2.0.0');
-    expect(await gates()).toMatchObject({ failed: 1, failure_points: 1 });
+    expect(await evidence()).toMatchObject({ failed: 1, proven: 0 });
     const late = await db.app.query('SELECT device_id FROM device_update_status WHERE late_success_at IS NOT NULL');
     expect(late).toEqual([{ device_id: 'd0' }, { device_id: 'd1' }]);
   });
@@ -94,15 +98,15 @@ test('a device that succeeds in a retry is not a late success', async () => {
   await addDevices(db.app, 2);
   await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, failure_threshold: 1, keep_open: true });
   await service.tick();
-  for (const device of ['d0', 'd1']) await service.result(device, 4);
+  for (const device of ['d0', 'd1']) await service.fail(device);
   await service.tick();
   service.later(1);
   expect(await retryFailed(db.app, why, ['1.0.0'], service.now)).toBe(2);
   await service.tick();
   await service.succeed('d0');
-  await service.result('d1', 4);
+  await service.fail('d1');
   await service.tick();
   await service.status('d0', '2.0.0');
   expect(await db.app.query('SELECT id FROM device_update_status WHERE late_success_at IS NOT NULL')).toEqual([]);
-  expect(await gates()).toEqual({ assigned: 2, succeeded: 1, failed: 1, failure_points: 1, canceled: 0 });
+  expect(await evidence()).toEqual({ underWay: 0, proven: 1, failed: 1, silent: 0, undelivered: 0 });
 });

@@ -59,8 +59,8 @@ describe('what dashboards read', () => {
     expect(await overview()).toMatchObject({ state: 'active', devices: 3, in_progress: 3, pending: 0 });
     await service.succeed('d0');
     await service.fetch('d1');
-    await service.result('d1', 4);
-    expect(await overview()).toMatchObject({ devices: 3, in_progress: 2, failed: 1, succeeded: 0 });
+    await service.fail('d1');
+    expect(await overview()).toMatchObject({ devices: 3, in_progress: 1, failed: 1, succeeded: 1 });
     await stopRollout(db.app, why(id), service.now);
     await service.tick();
     expect(await overview()).toMatchObject({ state: 'paused', succeeded: 1, failed: 1, canceled: 1, devices: 3 });
@@ -98,6 +98,7 @@ describe('what dashboards read', () => {
       'accepted',
       'fetch',
       'result',
+      'status',
       'status',
       'attempt_ended',
       'ended',

@@ -169,7 +169,7 @@ describe('the messages of an attempt', () => {
 describe('silence', () => {
   test.each([
     ['a command without a response', [], 'no answer to the command within 15 min'],
-    ['a download that stops', [accepted, half], 'no progress for 15 min while downloading'],
+    ['a download that stops', [accepted, half], 'went silent while downloading'],
     ['an image that never reports', [accepted, success], 'installed, but 2.0.0 was not reported within 15 min'],
   ])('%s times out with a reason', async (_, reports, reason) => {
     await sendUpdate();
@@ -179,11 +179,13 @@ describe('silence', () => {
     expect(await updateOf()).toMatchObject({ status: 'timed_out', error_message: reason });
   });
 
-  test('a confirmed update becomes a success at the end of probation', async () => {
+  test('a booted update is proven by a status after its probation, and not by its end', async () => {
     await sendUpdate();
     await deliver([accepted, success, running]);
     await expireUpdates(db.app, at(400));
-    expect(await updateOf()).toMatchObject({ status: 'success', completed_at: at(340) });
+    expect(await updateOf()).toMatchObject({ status: 'success', completed_at: null });
+    await deliver([say(400, 'status', { version: '2.0.0', uptimeSeconds: 360 }, { version: '2.0.0' })]);
+    expect(await updateOf()).toMatchObject({ status: 'success', completed_at: at(400) });
   });
 });
 

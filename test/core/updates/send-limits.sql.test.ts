@@ -8,13 +8,13 @@ import {
   loadRolloutRuntime,
   type RolloutRuntime,
 } from '../../../core/rollouts/index.ts';
-import { countOutcomes } from '../../../core/updates/count-outcomes.ts';
 import {
   type PlannedSend,
   pickPendingUpdates,
   reserveSends,
   storeSendOutcomes,
 } from '../../../core/updates/dispatch-updates.ts';
+import { releaseSlots } from '../../../core/updates/release-slots.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { findExceeded } from '../../support/losses.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -44,7 +44,7 @@ const everyone = { reach: { share: 1 } };
 async function assign(rollout: RolloutRuntime, limit = 1_000): Promise<number> {
   const target_hash_cutoff =
     rollout.target_hash_cutoff ?? (await fixTargetCutoff(db.app, rollout, target)) ?? 'f'.repeat(32);
-  await beginStage(db.app, { ...rollout, target_hash_cutoff }, target, 0, everyone, now);
+  await beginStage(db.app, { ...rollout, target_hash_cutoff }, target, 0, everyone, ['1.0.0'], now);
   const release = {
     releaseId: rollout.release_id ?? 0,
     version: '2.0.0',
@@ -153,7 +153,7 @@ describe('several dispatchers at once', () => {
     );
     await Promise.all([
       storeSendOutcomes(db.app, gone, now),
-      ...Array.from({ length: 4 }, () => countOutcomes(db.app)),
+      ...Array.from({ length: 4 }, () => releaseSlots(db.app)),
       ...Array.from({ length: 4 }, () => reserveSends(db.app, id, pending, now)),
     ]);
     const [pace] = await db.app.query<{ in_flight: number; held: number }>(
@@ -193,7 +193,7 @@ describe('a stage', () => {
     const [rollout] = await readActive();
     if (rollout === undefined) throw new Error('not active');
     const all = { ...rollout, target_hash_cutoff: 'f'.repeat(32) };
-    return beginStage(db.app, all, target, 0, { reach: { share } }, now);
+    return beginStage(db.app, all, target, 0, { reach: { share } }, ['1.0.0'], now);
   }
 
   test.each([

@@ -56,11 +56,11 @@ const STATES = {
   async proven(devices) {
     await STATES.booted(devices);
     service.later(6);
-    await service.tick();
+    await service.prove(...devices);
   },
   async failed(devices) {
     await STATES.downloading(devices);
-    for (const device of devices) await service.result(device, 4);
+    for (const device of devices) await service.result(device, 9);
   },
   async rolled_back(devices) {
     await STATES.success(devices);
@@ -96,7 +96,7 @@ const REPORTS = {
   installs: (device) => service.progress(device, 'installing'),
   'reports success': (device) => service.result(device, 0),
   'reports a temporary failure': (device) => service.result(device, 2),
-  'reports a permanent failure': (device) => service.result(device, 4),
+  'reports a permanent failure': (device) => service.result(device, 9),
 } satisfies Record<string, (device: string) => Promise<void>>;
 
 /** What the service does. */
@@ -154,6 +154,8 @@ const UNDER_WAY = {
   'reports success': 'success',
   'reports a temporary failure': 'pending',
   'reports a permanent failure': 'failed',
+  'boots the old version': 'rolled_back',
+  'runs another version': 'rolled_back',
   'its deadline passes': 'pending',
   'its device is revoked': 'canceled',
 } as const;
@@ -175,13 +177,23 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
   },
   sent: {
     ...UNDER_WAY,
+    // Nothing was fetched: the device may have restarted before the command, and a failure is one of delivery.
+    'boots the old version': 'same',
+    'runs another version': 'same',
+    'reports a permanent failure': 'pending',
     'opens its link': 'downloading',
     downloads: 'downloading',
     verifies: 'downloaded',
     installs: 'installing',
     'the rollout is halted': 'canceled',
   },
-  downloading: { ...UNDER_WAY, verifies: 'downloaded', installs: 'installing' },
+  downloading: {
+    ...UNDER_WAY,
+    'boots the old version': 'pending',
+    'runs another version': 'pending',
+    verifies: 'downloaded',
+    installs: 'installing',
+  },
   downloaded: { ...UNDER_WAY, installs: 'installing' },
   installing: UNDER_WAY,
   success: {
@@ -195,8 +207,8 @@ const TABLE: Readonly<Record<State, Readonly<Record<Event, State | 'same'>>>> = 
   booted: {
     ...SAME,
     'boots the old version': 'rolled_back',
-    'runs another version': 'failed',
-    'its deadline passes': 'proven',
+    'runs another version': 'rolled_back',
+    'its deadline passes': 'timed_out',
     'its device is revoked': 'canceled',
   },
   proven: SAME,
@@ -269,12 +281,12 @@ describe.each(LAST_ATTEMPT)('an update that is %s in its last attempt', (state) 
   });
 });
 
-test('an update with a pending retry succeeds if its device runs the new version', async () => {
+test('an update with a pending retry is on probation if its device runs the new version', async () => {
   await begin('downloading', 1);
   await service.result('d0', 2);
   service.later(4);
   await service.status('d0', '2.0.0', 5);
-  expect((await readStates()).get('d0')).toBe('proven');
+  expect((await readStates()).get('d0')).toBe('booted');
 });
 
 const statusOf = (state: State): UpdateState =>

@@ -25,12 +25,12 @@ const stripColours = (text: string) => text.replaceAll(/\u001b\[\d+m/g, '');
 test('a device with several attempts is listed once', async () => {
   const id = await addRollout(db.app, 'r', '2.0.0', { stages: [], max_attempts: 1, failure_threshold: 1 });
   await service.tick();
-  await service.result('d0', 4);
+  await service.fail('d0');
   await service.succeed('d1');
   await service.tick();
   await retryFailed(db.app, { rolloutId: id, reason: 'fixed', by: 'ada' }, ['1.0.0'], service.now);
   await service.tick();
-  expect(await shown()).toContain('r: ████████░░░░░░░░ 2 claimed: 1 updated to 2.0.0  active');
+  expect(await shown()).toContain('r: ████████░░░░░░░░ 2 assigned: 1 updated to 2.0.0  active');
 });
 
 test('a rollout of an older version than the devices run says that it updates nobody', async () => {

@@ -80,9 +80,9 @@ describe('the live view', () => {
       'vans to 2.1  esp32-s3 to 2.1.0  active, waiting for 3 more outcomes',
       '',
       'stage 1  ████████████████████████ 100 %  of 5:  5 ✓',
-      'stage 2  █████████░░░░░░░░░░░░░░░  40 %  of 20:  6 ✓  1 ✗  4 under way  8 owed  1 canceled',
+      'stage 2  █████████░░░░░░░░░░░░░░░  40 %  of 20:  6 ✓  1 ✗  4 under way  8 pending  1 canceled',
       '',
-      '25 devices claimed: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed   42 an hour, 81 to go: about 2 h at this rate',
+      '25 devices assigned: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 pending   42 an hour, 81 to go: about 2 h at this rate',
       '',
       'Latest failures',
       '  ✗ ESP32-1  failed in attempt 3: download failed  2 min ago',
@@ -92,7 +92,7 @@ describe('the live view', () => {
   test('says why a rollout halted and by whom', () => {
     const halted: Rollout = { ...rollout, state: 'halted', paused_by: 'orchestrator', paused_reason: '3 of 5 failed' };
     expect(watchLine({ rollout: halted, progress, failures: [], expected: null })).toBe(
-      'halted in stage 2 by orchestrator: 3 of 5 failed: 25 devices claimed: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 owed',
+      'halted in stage 2 by orchestrator: 3 of 5 failed: 25 devices assigned: 11 succeeded, 1 failed, 1 canceled, 4 under way, 8 pending',
     );
   });
 
