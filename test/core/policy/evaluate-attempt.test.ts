@@ -397,8 +397,8 @@ describe('for any facts', () => {
         if (state !== 'success' || completedAt === null) return;
         expect(bootedAt).not.toBeNull();
         expect(completedAt.getTime()).toBeGreaterThanOrEqual((bootedAt?.getTime() ?? 0) + 300_000);
-        const proof = given.statuses.find(({ receivedAt }) => receivedAt.getTime() === completedAt.getTime());
-        expect(proof?.version).toBe('2.0.0');
+        const proofs = given.statuses.filter(({ receivedAt }) => receivedAt.getTime() === completedAt.getTime());
+        expect(proofs.map(({ version }) => version)).toContain('2.0.0');
       }),
       { numRuns: 2_000 },
     );
