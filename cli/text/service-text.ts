@@ -16,7 +16,7 @@ function drivenTable(rollouts: Tick['rollouts']): string[] {
     { head: 'ROLLOUT', value: ({ rollout }) => rollout },
     { head: 'STATE', value: ({ state }) => state },
     { head: 'CLAIMED', value: ({ assigned }) => assigned, align: 'right' },
-    { head: 'OWED', value: ({ pending }) => pending, align: 'right' },
+    { head: 'PENDING', value: ({ pending }) => pending, align: 'right' },
   ]);
 }
 

@@ -153,7 +153,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
 
   test.each([
     [null, 'written, must boot'],
-    [SOON, 'runs it, not final yet'],
+    [SOON, 'on probation'],
   ])('of devices shows an open success that booted at %s as "%s"', async (bootedAt, text) => {
     const device = deviceWith(bootedAt);
     const answers = {
