@@ -144,7 +144,8 @@ async function preparePresentStage(sql: Sql, context: RolloutContext, now: Date)
   const { rollout } = context;
   if (rollout.stage_hash_cutoff === null) return enterStage(sql, context, 0, null, now);
   if (rollout.stage_must_repeat) {
-    return extend(sql, context, rollout.stage_size ?? 1, 'the stage is repeated after a resumption', now);
+    const devices = Math.max(1, rollout.stage_sample ?? 1);
+    return extend(sql, context, devices, 'the stage is repeated after a resumption', now);
   }
   return { ...context, rollout: { ...rollout, start_limit: await setStartLimit(sql, rollout) } };
 }

@@ -205,6 +205,20 @@ describe('an operator', () => {
     expect(await countByStatus()).toEqual({ canceled: 6, failed: 4, sent: 6 });
   });
 
+  test('resumes: the stage is repeated with as many new devices as it had added', async () => {
+    await addDevices(db.app, 20);
+    const id = await addRollout(db.app, 'r', '2.0.0', { stages: [{ count: 3 }, { count: 5 }] });
+    await service.succeed(...(await service.tick()));
+    await service.tick();
+    const second = service.sent.slice(3).map(({ deviceId }) => deviceId);
+    expect(second).toHaveLength(2);
+    await service.fail(...second);
+    await service.tick();
+    expect((await rolloutOf('r'))?.paused_reason).toContain('stage 2');
+    await resumeRollout(db.app, why(id), service.now);
+    expect(await service.tick()).toHaveLength(2);
+  });
+
   test('resumes a slow start with the wave that it had', async () => {
     await addDevices(db.app, 20);
     const id = await addRollout(db.app, 'r', '2.0.0');
