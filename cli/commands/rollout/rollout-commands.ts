@@ -191,15 +191,16 @@ interface Control {
 }
 
 const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
-  pause: { summary: 'stop sending at once; what was not fetched is canceled', question: null },
+  pause: { summary: 'stop sending at once and cancel updates that were not fetched', question: null },
   resume: {
-    summary: 'let a halted or paused rollout go on: what failed counts no more, and the next stage may begin at once',
-    question: 'What failed counts no more, and the next stage may begin at once.',
+    summary:
+      'resume a halted or paused rollout: its stage is repeated with new devices, earlier failures no longer count',
+    question: 'The stage is repeated with as many new devices, and earlier failures no longer count.',
   },
   abort: { summary: 'stop a rollout for good', question: 'It cannot be resumed.' },
   advance: {
-    summary: 'begin the next stage now, whatever the gate says',
-    question: 'The next stage begins now, whatever the gate says.',
+    summary: 'begin the next stage now, regardless of the gate',
+    question: 'The next stage begins now, regardless of the gate.',
   },
   retry: {
     summary: 'try the devices again that failed',
