@@ -17,8 +17,8 @@ const answer = z.looseObject({
 });
 
 /**
- * The states that devices report. States that are not listed (Idle, Complete, Failed …) are ignored; the result
- * decides.
+ * The states that show how far an update is. Others (Idle, Complete …) change nothing, except that `Failed` ends the
+ * attempt if no result follows.
  */
 const STATES: Readonly<Record<string, ReportedState>> = {
   checking: 'downloading',
