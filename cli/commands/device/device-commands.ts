@@ -96,7 +96,7 @@ function addTimeline(group: Command): void {
     'paku-ota device timeline ESP32-20E955A0 --limit 20',
   ])
     .argument('<device>')
-    .option('--limit <n>', 'at most so many', integerOption(1, 200), 50)
+    .option('--limit <n>', 'maximum number of rows', integerOption(1, 200), 50)
     .option('--before <time>', 'what happened before that', timeOption);
   registerAction<{ limit: number; before?: string }, [string]>(command, async (session, { limit, before }, id) => {
     const timeline = session.api.deviceTimeline(id, { limit, before });

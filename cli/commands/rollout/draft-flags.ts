@@ -47,7 +47,7 @@ export const addDraftFlags = (command: Command): Command =>
     .option('--mac <address>', 'one device by its MAC address; may be repeated', listOption)
     .option('--from <version>', 'that run this version; may be repeated', listOption)
     .option('--attribute <name=value>', 'with this attribute; may be repeated', listOption)
-    .option('--percentage <n>', 'only so many of them', integerOption(1, 100))
+    .option('--percentage <n>', 'share of the targets, in percent', integerOption(1, 100))
     .option('--include-unknown', 'also those that never said their version')
     .option('--allow-downgrade', 'also those that run a newer version')
     .optionsGroup('How it goes on (default: slowly at first, faster while devices succeed):')

@@ -18,7 +18,7 @@ export function addEvents(program: Command): void {
     'paku-ota events --follow --json   # one JSON object a line',
   ])
     .option('-f, --follow', 'go on with what happens from now on, until Ctrl-C')
-    .option('--limit <n>', 'at most so many', integerOption(1, 200), 50)
+    .option('--limit <n>', 'maximum number of rows', integerOption(1, 200), 50)
     .option('--after <id>', 'those after the event with this id', integerOption(0, Number.MAX_SAFE_INTEGER));
   registerAction<EventOptions, []>(command, async (session, { follow, limit, after }) => {
     const first = await session.api.events({ limit, ...(after !== undefined && { after }) });
