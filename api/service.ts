@@ -22,7 +22,9 @@ export const fleetSchema = z
     rollouts: z.array(rolloutSummarySchema).describe('Active, scheduled, halted and paused rollouts.'),
     attention: z
       .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
-      .describe('What needs attention: halted and paused rollouts, rejected uploads and messages, dead letters.'),
+      .describe(
+        'What needs attention, the most urgent first: devices that run unverified bytes, halted and paused rollouts, late rollbacks, dead letters, rejected uploads and messages.',
+      ),
   })
   .openapi('Fleet');
 export type Fleet = z.infer<typeof fleetSchema>;

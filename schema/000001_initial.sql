@@ -409,6 +409,7 @@ CREATE TABLE device_update_status (
   completed_at       timestamptz,
   late_success_at    timestamptz,
   late_rollback_at   timestamptz,
+  unverified_at      timestamptz,
   declined_count     integer     NOT NULL DEFAULT 0,
   evaluated_events   integer     NOT NULL DEFAULT 0,
   generation         integer     NOT NULL DEFAULT 0,
@@ -458,6 +459,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_update_status.completed_at IS 'When it ended. Null: it is open.';
   COMMENT ON COLUMN device_update_status.late_success_at IS 'When a device whose update had failed was found to run the version after all; the failure does not count any more.';
   COMMENT ON COLUMN device_update_status.late_rollback_at IS 'When a device that had proven the version was found to run another one, which no rollout had sent.';
+  COMMENT ON COLUMN device_update_status.unverified_at IS 'When a device that had reported that the verification of the image failed was found to run its version: the bytes that it runs are not verified. It is not a late success.';
   COMMENT ON COLUMN device_update_status.declined_count IS 'How often the device has declined. Declining uses no attempt; the wait before the next command grows.';
   COMMENT ON COLUMN device_update_status.generation IS 'Generation of the rollout that the outcome counts in: the one in which its newest command was sent.';
   COMMENT ON COLUMN device_update_status.evaluated_events IS 'Events of the attempt that the state was evaluated from. An evaluation of fewer events is not stored over one of more.';
@@ -477,7 +479,12 @@ CREATE UNIQUE INDEX device_update_status_assignment_idx ON device_update_status 
 CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
 
 CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id)
-  WHERE status IN ('failed', 'rolled_back', 'timed_out') AND late_success_at IS NULL AND rollout_id IS NOT NULL;
+  WHERE status IN ('failed', 'rolled_back', 'timed_out') AND late_success_at IS NULL AND unverified_at IS NULL;
+
+CREATE INDEX device_update_status_late_rollback_idx ON device_update_status (late_rollback_at)
+  WHERE late_rollback_at IS NOT NULL;
+
+CREATE INDEX device_update_status_unverified_idx ON device_update_status (unverified_at) WHERE unverified_at IS NOT NULL;
 
 CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, enqueue_after)
   WHERE status = 'pending';
@@ -515,6 +522,8 @@ DO $$ BEGIN
   COMMENT ON INDEX device_update_status_assignment_idx IS 'One update per device, rollout and version, except where the device may be assigned again. Read by the assignment of devices, which it answers without the table.';
   COMMENT ON INDEX device_update_status_device_idx IS 'Read by everything about one device: its newest update, its timeline, its explanation, and which of its updates a status concerns.';
   COMMENT ON INDEX device_update_status_late_success_idx IS 'Read by ingestion, for failed updates of devices that report: they may have succeeded late.';
+  COMMENT ON INDEX device_update_status_late_rollback_idx IS 'Read by the overview, which lists what needs attention.';
+  COMMENT ON INDEX device_update_status_unverified_idx IS 'Read by the overview, which lists what needs attention, and by the alarm on unverified bytes.';
   COMMENT ON INDEX device_update_status_pending_idx IS 'Read by the orchestrator, which picks updates for dispatch; those that have started first, so that retries do not wait behind a fleet.';
   COMMENT ON INDEX device_update_status_cancelable_idx IS 'Read by the orchestrator: whether there is anything to send or to cancel, and what a stopped rollout cancels.';
   COMMENT ON INDEX device_update_status_deadline_idx IS 'Read by the orchestrator for overdue updates, and for the next deadline before idle mode.';
@@ -963,7 +972,7 @@ SELECT u.id AS update_id, u.device_id, d.device_model, d.current_firmware_versio
   u.firmware_version, u.previous_version, u.is_stepping_stone, u.status, u.stage, u.attempt, u.sends,
   u.progress_percent, u.result_code, u.error_message AS reason, u.created_at, u.sent_at, u.acknowledged_at,
   u.installed_at, u.booted_at, u.reported_at, u.deadline_at, u.completed_at, u.unreachable_since, u.late_success_at,
-  u.late_rollback_at, u.cause, u.is_reclaimable
+  u.late_rollback_at, u.unverified_at, u.cause, u.is_reclaimable
 FROM device_update_status AS u
 JOIN devices AS d USING (device_id)
 LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id;
@@ -997,6 +1006,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN update_overview.unreachable_since IS 'Since when it is pending because the device was not connected.';
   COMMENT ON COLUMN update_overview.late_success_at IS 'When it was found to have succeeded after all.';
   COMMENT ON COLUMN update_overview.late_rollback_at IS 'When the device was found to have left the version that it had proven.';
+  COMMENT ON COLUMN update_overview.unverified_at IS 'When the device was found to run the version although it had reported that the verification of the image failed.';
   COMMENT ON COLUMN update_overview.cause IS 'Cause of an end without success.';
   COMMENT ON COLUMN update_overview.is_reclaimable IS 'True if the same rollout may assign the device again.';
 END $$;
@@ -1026,13 +1036,16 @@ SELECT u.device_id, u.late_success_at, 'late_success', u.rollout_id, u.id, u.att
 FROM device_update_status AS u WHERE u.late_success_at IS NOT NULL
 UNION ALL
 SELECT u.device_id, u.late_rollback_at, 'late_rollback', u.rollout_id, u.id, u.attempt, u.firmware_version, '{}'
-FROM device_update_status AS u WHERE u.late_rollback_at IS NOT NULL;
+FROM device_update_status AS u WHERE u.late_rollback_at IS NOT NULL
+UNION ALL
+SELECT u.device_id, u.unverified_at, 'unverified_bytes', u.rollout_id, u.id, u.attempt, u.firmware_version, '{}'
+FROM device_update_status AS u WHERE u.unverified_at IS NOT NULL;
 
 DO $$ BEGIN
   COMMENT ON VIEW device_timeline IS 'What happened to a device, from the assignment to the outcome: what it reported, and what was decided about it. The API and dashboards read it, one device at a time.';
   COMMENT ON COLUMN device_timeline.device_id IS 'The device.';
   COMMENT ON COLUMN device_timeline.at IS 'When it happened; of a message its receive time.';
-  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or claimed (assigned), began_by_itself, sent, attempt_ended, ended, late_success, late_rollback.';
+  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or claimed (assigned), began_by_itself, sent, attempt_ended, ended, late_success, late_rollback, unverified_bytes.';
   COMMENT ON COLUMN device_timeline.rollout_id IS 'The rollout, if the event names it.';
   COMMENT ON COLUMN device_timeline.update_id IS 'The update, if the event is of one.';
   COMMENT ON COLUMN device_timeline.attempt IS 'The attempt, if the event is of one.';

@@ -218,6 +218,7 @@ CREATE TABLE device_update_status (
   completed_at            timestamptz,
   late_success_at         timestamptz,
   late_rollback_at        timestamptz,
+  unverified_at           timestamptz,
   declined_count          integer     DEFAULT 0 NOT NULL,
   evaluated_events        integer     DEFAULT 0 NOT NULL,
   generation              integer     DEFAULT 0 NOT NULL,
@@ -236,7 +237,9 @@ CREATE TABLE device_update_status (
 CREATE UNIQUE INDEX device_update_status_open_idx ON device_update_status (device_id) WHERE completed_at IS NULL AND rollout_id IS NOT NULL;
 CREATE UNIQUE INDEX device_update_status_assignment_idx ON device_update_status (device_id, rollout_id, firmware_version) WHERE NOT is_reclaimable;
 CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
-CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id) WHERE (status = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])) AND late_success_at IS NULL AND rollout_id IS NOT NULL;
+CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id) WHERE (status = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])) AND late_success_at IS NULL AND unverified_at IS NULL;
+CREATE INDEX device_update_status_late_rollback_idx ON device_update_status (late_rollback_at) WHERE late_rollback_at IS NOT NULL;
+CREATE INDEX device_update_status_unverified_idx ON device_update_status (unverified_at) WHERE unverified_at IS NOT NULL;
 CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, enqueue_after) WHERE status = 'pending';
 CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND (status = ANY (ARRAY['pending', 'sent']));
 CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE completed_at IS NULL;
@@ -549,6 +552,7 @@ CREATE VIEW update_overview AS
     u.unreachable_since,
     u.late_success_at,
     u.late_rollback_at,
+    u.unverified_at,
     u.cause,
     u.is_reclaimable
    FROM device_update_status u
@@ -633,7 +637,18 @@ UNION ALL
     u.firmware_version,
     '{}' AS detail
    FROM device_update_status u
-  WHERE u.late_rollback_at IS NOT NULL;
+  WHERE u.late_rollback_at IS NOT NULL
+UNION ALL
+ SELECT u.device_id,
+    u.unverified_at AS at,
+    'unverified_bytes' AS event,
+    u.rollout_id,
+    u.id AS update_id,
+    u.attempt,
+    u.firmware_version,
+    '{}' AS detail
+   FROM device_update_status u
+  WHERE u.unverified_at IS NOT NULL;
 
 CREATE VIEW rollout_overview AS
  SELECT r.id AS rollout_id,

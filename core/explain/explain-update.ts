@@ -27,6 +27,7 @@ export interface UpdateFacts {
   readonly unreachable_since: string | null;
   readonly late_success_at: string | null;
   readonly late_rollback_at: string | null;
+  readonly unverified_at: string | null;
   readonly counts_as_started: boolean;
   readonly max_attempts: number;
 }
@@ -40,6 +41,14 @@ export const at = (time: Date | string | null) => (time === null ? 'an unknown t
 export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now: Date): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
+  if (update.unverified_at !== null) {
+    const rule = `runs ${version}, although it reported that the verification of the image failed: unverified bytes are running`;
+    return {
+      rule,
+      since: toDate(update.unverified_at),
+      next: 'nothing, until another version is sent to it: recover it',
+    };
+  }
   if (update.late_success_at !== null) {
     const rule = `${status.replace('_', ' ')} (${reason}), but it runs ${version} now: a late success`;
     return { rule, since: toDate(update.late_success_at), next: 'nothing: it does not count as a failure' };

@@ -1,4 +1,11 @@
-import { ALREADY_RUNNING, type Cause, causeOfResult, describeResultCode, isTransientResult } from './result-codes.ts';
+import {
+  ALREADY_RUNNING,
+  type Cause,
+  causeOfResult,
+  describeResultCode,
+  isTransientResult,
+  VERIFICATION_FAILED,
+} from './result-codes.ts';
 import type { UpdateState } from './update-states.ts';
 import { runsRelease } from './versions.ts';
 
@@ -139,7 +146,9 @@ export function evaluateAttempt(facts: AttemptFacts, times: UpdateTimes, habits:
   const booted = facts.statuses.find(
     ({ version, receivedAt }) => receivedAt >= facts.sentAt && runsRelease(version, facts.targetVersion),
   );
-  const failure = booted === undefined ? evaluateFailure(facts, result) : undefined;
+  // Some firmware boots an image whose checksum did not match: that it runs is not a success.
+  const isUnverified = result?.success === false && result.code === VERIFICATION_FAILED;
+  const failure = booted === undefined || isUnverified ? evaluateFailure(facts, result) : undefined;
   if (failure !== undefined) return { ...base, ...failure };
   const writtenAt = result?.success === true ? result.receivedAt : null;
   if (booted !== undefined) {

@@ -32,7 +32,14 @@ export {
   type ReleaseRefusal,
   versionWarnings,
 } from './release-policy.ts';
-export { CAUSES, type Cause, describeResultCode, RESULT_CODES } from './result-codes.ts';
+export {
+  CAUSES,
+  type Cause,
+  describeResultCode,
+  isUnverifiedBoot,
+  RESULT_CODES,
+  VERIFICATION_FAILED,
+} from './result-codes.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
 export { PLAN_BYTES, parsePlan, type Reach, type RolloutPlan, stagesSchema } from './rollout-plan.ts';
 export {

@@ -1,3 +1,5 @@
+import { runsRelease } from './versions.ts';
+
 /**
  * Why a device update ended without success, or how an attempt failed. Only what the build did counts towards halting a
  * rollout; silence counts beyond what other devices show in the same time.
@@ -29,6 +31,16 @@ export const RESULT_CODES = [
   { code: 10, name: 'another update is running', cause: 'declined', isTransient: true },
   { code: 11, name: 'rollback failed', cause: 'build', isTransient: false },
 ] as const satisfies readonly ResultCode[];
+
+/** The checksum or the signature of the image did not match. Some firmware boots such an image all the same. */
+export const VERIFICATION_FAILED = 3;
+
+/**
+ * True if a device that now runs `target` runs bytes that it had found to be wrong. A device that ran the version before
+ * has kept what it ran.
+ */
+export const isUnverifiedBoot = (code: number | null, previous: string | null, target: string): boolean =>
+  code === VERIFICATION_FAILED && (previous === null || !runsRelease(previous, target));
 
 /** The device is busy or does not want the update now. It says nothing about the update that runs. */
 export const ALREADY_RUNNING = 10;

@@ -1,5 +1,5 @@
 import type { Sql } from '../db/index.ts';
-import type { CommandFamily, Delivery, UpdateState } from '../policy/index.ts';
+import { type CommandFamily, type Delivery, type UpdateState, VERIFICATION_FAILED } from '../policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
 
 /** A pending update with the data for its command and for the decision whether to send it. */
@@ -231,6 +231,7 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
        status = c.status, error_message = c.message,
        cause = CASE WHEN c.status IN ('failed', 'timed_out') THEN 'not_reached' END, completed_at = :now::timestamptz,
        booted_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
+       unverified_at = CASE WHEN c.status = 'success' AND u.result_code = ${VERIFICATION_FAILED} THEN :now::timestamptz END,
        is_reclaimable = coalesce(c."mayReturn", false)
      FROM jsonb_to_recordset(:closings::jsonb) AS c(id bigint, status text, message text, "mayReturn" boolean)
      WHERE u.id = c.id AND u.status = 'pending' AND u.completed_at IS NULL`,

@@ -1,3 +1,4 @@
+export { type LeftDevices, listLateRollbacks, listUnverified } from './attention.ts';
 export {
   closePendingUpdates,
   findPendingForDevices,

@@ -1,5 +1,5 @@
 import type { Sql } from '../db/index.ts';
-import { runsRelease } from '../policy/index.ts';
+import { isUnverifiedBoot, runsRelease } from '../policy/index.ts';
 
 /** Updates that one call reads; a device that reports again is read again. */
 const UPDATES_PER_CALL = 500;
@@ -10,29 +10,47 @@ interface Candidate {
   readonly current: string;
 }
 
+interface FailedCandidate extends Candidate {
+  readonly previous: string | null;
+  readonly result_code: number | null;
+  readonly may_succeed_late: boolean;
+}
+
 /**
  * Records devices that run the version which their failed update was to bring. A late success is shown and does not
  * count as a failure any more. Nothing is opened again. A device whose update failed after it had booted the version
- * runs a build that does not stay up: that it reports the version again is not a success.
+ * runs a build that does not stay up: that it reports the version again is not a success. A device that had reported a
+ * failed verification runs bytes that are not verified: that is recorded in place of a success.
  */
 export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;
-  const candidates = await sql.query<Candidate>(
-    `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current
+  const candidates = await sql.query<FailedCandidate>(
+    `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current, u.previous_version AS previous,
+       u.result_code, u.rollout_id IS NOT NULL AND NOT u.is_reclaimable
+         AND NOT (u.cause = 'build' AND u.booted_at IS NOT NULL) AS may_succeed_late
      FROM device_update_status AS u JOIN devices AS d USING (device_id)
-     WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb)) AND u.rollout_id IS NOT NULL
-       AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL
-       AND NOT u.is_reclaimable AND d.version_received_at > u.completed_at
-       AND NOT (u.cause = 'build' AND u.booted_at IS NOT NULL)
+     WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
+       AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.unverified_at IS NULL
+       AND d.version_received_at > u.completed_at
      LIMIT ${UPDATES_PER_CALL}`,
     { devices: deviceIds },
   );
-  const late = candidates.filter(({ target, current }) => runsRelease(current, target)).map(({ id }) => id);
-  if (late.length === 0) return;
+  const reached = candidates.filter(({ target, current }) => runsRelease(current, target));
+  const isUnverified = ({ result_code, previous, target }: FailedCandidate) =>
+    isUnverifiedBoot(result_code, previous, target);
+  const unverified = reached.filter(isUnverified).map(({ id }) => id);
+  const late = reached.filter((one) => one.may_succeed_late && !isUnverified(one)).map(({ id }) => id);
+  if (late.length + unverified.length === 0) return;
   await sql.query(
-    `UPDATE device_update_status SET late_success_at = :now::timestamptz
-     WHERE id IN (SELECT jsonb_array_elements_text(:ids::jsonb)::bigint) AND late_success_at IS NULL`,
-    { ids: late, now },
+    `UPDATE device_update_status AS u SET
+       late_success_at = CASE WHEN NOT c.is_unverified THEN :now::timestamptz END,
+       unverified_at = CASE WHEN c.is_unverified THEN :now::timestamptz END
+     FROM (
+       SELECT id::bigint, false AS is_unverified FROM jsonb_array_elements_text(:late::jsonb) AS l(id)
+       UNION ALL SELECT id::bigint, true FROM jsonb_array_elements_text(:unverified::jsonb) AS l(id)
+     ) AS c
+     WHERE u.id = c.id AND u.late_success_at IS NULL AND u.unverified_at IS NULL`,
+    { late, unverified, now },
   );
 }
 

@@ -4,3 +4,4 @@ export { describeErrors, type FieldError, fieldErrors } from './field-errors.ts'
 export { normalizeMacAddress } from './mac-address.ts';
 export { METRICS } from './metric-names.ts';
 export { sha256 } from './sha256.ts';
+export { someNames } from './some-names.ts';

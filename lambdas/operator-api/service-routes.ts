@@ -3,15 +3,15 @@ import * as routes from '../../api/service.ts';
 import { schemaVersion } from '../../core/db/index.ts';
 import {
   countDevices,
-  countRejections,
   countSeen,
   countVersions,
   listRejectedMessages,
   listVersionHistory,
 } from '../../core/devices/index.ts';
 import { runTickAlone } from '../../core/orchestrator/index.ts';
-import { listDecisions, listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
+import { listDecisions, listRollouts } from '../../core/rollouts/index.ts';
 import { logger } from '../shared/log.ts';
+import { listAttention } from './attention.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { notFound } from './problems.ts';
@@ -24,20 +24,14 @@ export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
   app.openapi(routes.getFleet, async (c) => {
-    const [idleSince, devices, versions, seen, rollouts, rejections, dead] = await Promise.all([
+    const [idleSince, devices, versions, seen, rollouts, attention] = await Promise.all([
       services.idleSince(),
       countDevices(sql),
       countVersions(sql),
       countSeen(sql, now()),
       listRollouts(sql, { states: ['active', 'scheduled', 'halted', 'paused'] }, null, 50),
-      countRejections(sql, now()),
-      deadLetters.list(),
+      listAttention(services),
     ]);
-    const attention = [
-      ...rollouts.filter(({ state }) => state === 'halted' || state === 'paused').map(describeStop),
-      ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
-      ...describeRejections(rejections),
-    ];
     return c.json(json({ devices, idle_since: idleSince ?? null, seen, versions, rollouts, attention }), 200);
   });
 
@@ -95,43 +89,4 @@ export function addServiceRoutes(app: App, services: Services): void {
     const failed = problems.map(({ rolloutId }) => rolloutId);
     return c.json({ ran: driven !== undefined, rollouts: driven ?? [], failed }, 200);
   });
-}
-
-const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: RolloutSummaryRow) => ({
-  kind: `rollout_${state}`,
-  message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
-  link: `/rollouts/${id}`,
-});
-
-const counted = (count: number, noun: string, ending: string) =>
-  count === 1 ? `1 ${noun} was ${ending}` : `${count} ${noun}s were ${ending}`;
-
-const describeDeadLetters = ({ queue, messages }: { queue: string; messages: number }) => ({
-  kind: 'dead_letters',
-  message: `${counted(messages, 'message', 'not handled')} and wait${messages === 1 ? 's' : ''} in the ${queue} queue`,
-  link: null,
-});
-
-function describeRejections(counts: { readonly rejected_messages: number; readonly rejected_uploads: number }) {
-  const { rejected_messages: messages, rejected_uploads: uploads } = counts;
-  return [
-    ...(uploads === 0
-      ? []
-      : [
-          {
-            kind: 'rejected_uploads',
-            message: counted(uploads, 'upload', 'rejected in the last day'),
-            link: '/releases',
-          },
-        ]),
-    ...(messages === 0
-      ? []
-      : [
-          {
-            kind: 'rejected_messages',
-            message: counted(messages, 'message', 'rejected in the last day'),
-            link: null,
-          },
-        ]),
-  ];
 }

@@ -42,6 +42,32 @@ describe('the service', () => {
     });
   });
 
+  test('names devices that left a proven version, and devices that run unverified bytes, first', async () => {
+    await addDevices(db.app, 3);
+    await client.createRollout({ ...DRAFT, keep_open: true });
+    await service.tick();
+    await service.succeed('d0', 'd1');
+    service.later(60);
+    await service.statuses(['d0', 'd1'], '1.0.0', 20);
+    await service.fetch('d2');
+    await service.result('d2', 3);
+    service.later(1);
+    await service.status('d2', '2.0.0', 20);
+    expect((await client.fleet()).attention).toEqual([
+      {
+        kind: 'unverified_bytes',
+        message:
+          'Unverified bytes are running: 1 device runs 2.0.0, sent by rollout "r", after reporting that its verification failed: d2',
+        link: '/rollouts/1',
+      },
+      {
+        kind: 'late_rollback',
+        message: '2 devices left 2.0.0 in the last 7 days after proving it (rollout "r"): d0, d1',
+        link: '/rollouts/1',
+      },
+    ]);
+  });
+
   test('returns the history of the fleet', async () => {
     await addDevices(db.app, 2);
     await sampleFleetVersions(db.app, service.now);

@@ -97,6 +97,8 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'ok', text: `runs ${version} after all`, note: 'a late success' };
     case 'late_rollback':
       return { tone: 'bad', text: `left ${version} after it was proven`, note: 'a late rollback' };
+    case 'unverified_bytes':
+      return { tone: 'bad', text: `runs ${version}, whose verification had failed`, note: 'unverified bytes' };
     case 'declined':
       return { tone: 'warn', text: 'declined the command', note: reason };
     case 'joined_group':

@@ -11,6 +11,8 @@ import { RejectedMessages } from './rejected-messages.tsx';
 
 type Concern = Fleet['attention'][number];
 
+const URGENT = ['rollout_halted', 'unverified_bytes'];
+
 export function Attention({ of }: { readonly of: readonly Concern[] }) {
   return (
     <Panel title="Needs attention" className="attention">
@@ -19,7 +21,7 @@ export function Attention({ of }: { readonly of: readonly Concern[] }) {
       ) : (
         <ul>
           {of.map((concern) => (
-            <li key={concern.message} className={concern.kind === 'rollout_halted' ? 'bad' : 'warn'}>
+            <li key={concern.message} className={URGENT.includes(concern.kind) ? 'bad' : 'warn'}>
               <p className="kind">{sentence(concern.kind)}</p>
               <p>{concern.message}</p>
               <Remedy concern={concern} />

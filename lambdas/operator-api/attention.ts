@@ -1,0 +1,78 @@
+import type { Fleet } from '../../api/service.ts';
+import { countRejections } from '../../core/devices/index.ts';
+import { listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
+import { type LeftDevices, listLateRollbacks, listUnverified } from '../../core/updates/index.ts';
+import { someNames } from '../../core/util/index.ts';
+import type { Services } from './context.ts';
+
+type Concern = Fleet['attention'][number];
+
+/** Everything that needs the attention of an operator, the most urgent first. */
+export async function listAttention({ sql, now, deadLetters }: Services): Promise<Concern[]> {
+  const [stopped, unverified, lateRollbacks, dead, rejections] = await Promise.all([
+    listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
+    listUnverified(sql),
+    listLateRollbacks(sql, now()),
+    deadLetters.list(),
+    countRejections(sql, now()),
+  ]);
+  return [
+    ...unverified.map(describeUnverified),
+    ...stopped.map(describeStop),
+    ...lateRollbacks.map(describeLateRollbacks),
+    ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
+    ...describeRejections(rejections),
+  ];
+}
+
+const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: RolloutSummaryRow): Concern => ({
+  kind: `rollout_${state}`,
+  message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
+  link: `/rollouts/${id}`,
+});
+
+const linkTo = ({ rollout_id: id, examples }: LeftDevices) =>
+  id === null ? `/devices/${examples[0]}` : `/rollouts/${id}`;
+
+function describeUnverified(left: LeftDevices): Concern {
+  const { firmware_version: version, rollout_name: name, devices, examples } = left;
+  const subject = devices === 1 ? '1 device runs' : `${devices} devices run`;
+  const source = name === null ? '' : `, sent by rollout "${name}"`;
+  return {
+    kind: 'unverified_bytes',
+    message: `Unverified bytes are running: ${subject} ${version}${source}, after reporting that its verification failed: ${someNames(examples, devices)}`,
+    link: linkTo(left),
+  };
+}
+
+function describeLateRollbacks(left: LeftDevices): Concern {
+  const { firmware_version: version, rollout_name: name, devices, examples } = left;
+  const subject = devices === 1 ? '1 device' : `${devices} devices`;
+  return {
+    kind: 'late_rollback',
+    message: `${subject} left ${version} in the last 7 days after proving it (rollout "${name}"): ${someNames(examples, devices)}`,
+    link: linkTo(left),
+  };
+}
+
+const counted = (count: number, noun: string, ending: string) =>
+  count === 1 ? `1 ${noun} was ${ending}` : `${count} ${noun}s were ${ending}`;
+
+const describeDeadLetters = ({ queue, messages }: { queue: string; messages: number }): Concern => ({
+  kind: 'dead_letters',
+  message: `${counted(messages, 'message', 'not handled')} and wait${messages === 1 ? 's' : ''} in the ${queue} queue`,
+  link: null,
+});
+
+function describeRejections(counts: {
+  readonly rejected_messages: number;
+  readonly rejected_uploads: number;
+}): Concern[] {
+  const { rejected_messages: messages, rejected_uploads: uploads } = counts;
+  const ofUploads = counted(uploads, 'upload', 'rejected in the last day');
+  const ofMessages = counted(messages, 'message', 'rejected in the last day');
+  return [
+    ...(uploads === 0 ? [] : [{ kind: 'rejected_uploads', message: ofUploads, link: '/releases' }]),
+    ...(messages === 0 ? [] : [{ kind: 'rejected_messages', message: ofMessages, link: null }]),
+  ];
+}
