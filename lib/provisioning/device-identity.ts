@@ -1,15 +1,19 @@
-import { CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
+import { type CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
-import type { Settings } from '../settings/index.ts';
-import { grantIotWildcards, iotArn, type OtaFunction } from '../shared/index.ts';
+import { type DeviceTopic, deviceTopicName, type Settings } from '../settings/index.ts';
+import { grantIotWildcards, type OtaFunction } from '../shared/index.ts';
+import { type IotStatement, iotPolicy } from './iot-policy.ts';
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: an IoT policy variable, which AWS fills in
 const THING = '${iot:Connection.Thing.ThingName}';
 
+const SHORTEN =
+  'shorten topicPrefix or the topics of extraDeviceTopics, remove some, or let one with * stand for several';
+
 /**
- * What a device may do with its certificate: connect as itself, publish and subscribe in its own two subtrees of
- * topics, and retain its status. Firmware uses more topics of these subtrees than this service, and AWS closes the
- * connection of a client that publishes elsewhere.
+ * What a device may do with its certificate: connect as itself, publish (also retained) and subscribe in its own two
+ * subtrees of topics, and what `extraDeviceTopics` adds. Firmware uses more topics of these subtrees than this service,
+ * and AWS closes the connection of a client that publishes or subscribes elsewhere.
  */
 export class DeviceIdentity extends Construct {
   readonly policy: CfnPolicy;
@@ -19,7 +23,7 @@ export class DeviceIdentity extends Construct {
 
   constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
     super(scope, id);
-    this.policy = new CfnPolicy(this, 'Policy', { policyDocument: this.policyDocument(settings) });
+    this.policy = iotPolicy(this, 'Policy', statementsOf(settings), SHORTEN);
     this.thingType = new CfnThingType(this, 'ThingType', {
       thingTypeProperties: { thingTypeDescription: 'An ESP32 or ESP8266 that paku-ota updates' },
     });
@@ -45,23 +49,38 @@ export class DeviceIdentity extends Construct {
       });
     }
   }
+}
 
-  private policyDocument({ topicPrefix: prefix, extraDeviceTopics }: Settings): object {
-    const own = [`${prefix}/edge/${THING}/*`, `${prefix}/devices/${THING}/*`];
-    const extra = extraDeviceTopics.map((topic) => topic.replaceAll('{deviceId}', THING));
-    const arns = (resource: string) => [...own, ...extra].map((name) => iotArn(this, resource, name));
-    return {
-      Version: '2012-10-17',
-      Statement: [
-        { Effect: 'Allow', Action: 'iot:Connect', Resource: iotArn(this, 'client', THING) },
-        { Effect: 'Allow', Action: ['iot:Publish', 'iot:Receive'], Resource: arns('topic') },
-        {
-          Effect: 'Allow',
-          Action: 'iot:RetainPublish',
-          Resource: iotArn(this, 'topic', `${prefix}/edge/${THING}/status`),
-        },
-        { Effect: 'Allow', Action: 'iot:Subscribe', Resource: arns('topicfilter') },
-      ],
-    };
-  }
+/** Both subtrees of the device, what the settings add, and nothing that another device obeys or says. */
+function statementsOf({ topicPrefix: prefix, extraDeviceTopics }: Settings): IotStatement[] {
+  const own: DeviceTopic[] = ['edge', 'devices'].map((tree) => ({
+    topic: `${prefix}/${tree}/{deviceId}/*`,
+    allow: ['subscribe', 'retain'],
+  }));
+  return [
+    { actions: ['iot:Connect'], resources: [['client', THING]] },
+    ...inFewStatements([...own, ...extraDeviceTopics].flatMap((topic) => permissionsOf(topic, prefix))),
+  ];
+}
+
+type Permission = readonly [resource: 'topic' | 'topicfilter', name: string, actions: readonly string[]];
+
+function permissionsOf({ topic, allow }: DeviceTopic, prefix: string): Permission[] {
+  const name = deviceTopicName(topic, prefix, THING);
+  const onTopic = [
+    ...(allow.includes('publish') || allow.includes('retain') ? ['iot:Publish'] : []),
+    ...(allow.includes('subscribe') ? ['iot:Receive'] : []),
+    ...(allow.includes('retain') ? ['iot:RetainPublish'] : []),
+  ];
+  const onFilter: Permission[] = allow.includes('subscribe') ? [['topicfilter', name, ['iot:Subscribe']]] : [];
+  return [['topic', name, onTopic], ...onFilter];
+}
+
+/** Resources with the same actions share a statement, because the length of a policy is limited. */
+function inFewStatements(permissions: readonly Permission[]): IotStatement[] {
+  const kinds = [...new Set(permissions.map(([, , actions]) => actions.join()))];
+  return kinds.map((kind) => {
+    const resources = permissions.filter(([, , actions]) => actions.join() === kind);
+    return { actions: kind.split(','), resources: resources.map(([resource, name]) => [resource, name] as const) };
+  });
 }

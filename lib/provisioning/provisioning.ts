@@ -1,11 +1,12 @@
 import { Duration, Stack } from 'aws-cdk-lib';
-import { CfnPolicy, CfnProvisioningTemplate } from 'aws-cdk-lib/aws-iot';
+import { type CfnPolicy, CfnProvisioningTemplate } from 'aws-cdk-lib/aws-iot';
 import { CfnPermission } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import { iotArn } from '../shared/index.ts';
-import { claimDocument } from './claim-policy.ts';
+import { claimStatements } from './claim-policy.ts';
 import type { DeviceIdentity } from './device-identity.ts';
+import { iotPolicy } from './iot-policy.ts';
 import { registrationRole } from './registration-role.ts';
 import { thingTemplate } from './thing-template.ts';
 
@@ -52,6 +53,6 @@ export class Provisioning extends Construct {
       templateBody: Stack.of(this).toJsonString(thingTemplate(identity)),
     });
     this.template.addResourceDependency(permission);
-    this.claimPolicy = new CfnPolicy(this, 'ClaimPolicy', { policyDocument: claimDocument(this, templateName) });
+    this.claimPolicy = iotPolicy(this, 'ClaimPolicy', claimStatements(templateName), 'shorten the name of the stack');
   }
 }

@@ -1,2 +1,3 @@
+export { type DeviceTopic, deviceTopicName, type TopicAction } from './device-topics.ts';
 export { parseSettings, readSettings, type Settings } from './settings.ts';
 export { signingSettings, trustsDetachedSignatures } from './signing.ts';

@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { modelsSchema, signingFields } from '../../core/policy/index.ts';
 import { fieldErrors } from '../../core/util/index.ts';
 import { commandSizeProblems } from './command-size.ts';
+import { extraDeviceTopics } from './device-topics.ts';
+import { foreignTopicProblems } from './foreign-topics.ts';
 import { signingProblems } from './signing.ts';
 
 const topicSegment = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 of A-Z a-z 0-9 _ -');
@@ -19,8 +21,8 @@ const settingsSchema = z
     /** What differs from the defaults, by device model. */
     models: modelsSchema,
     ...signingFields,
-    /** Topic filters that devices may use in addition to their own two subtrees; `{deviceId}` stands for their id. */
-    extraDeviceTopics: z.array(z.string().min(1).max(128)).default([]),
+    /** What devices may do outside of their own two subtrees. */
+    extraDeviceTopics,
     database: z
       .strictObject({
         /** In Aurora capacity units; 0 lets the cluster pause. */
@@ -61,7 +63,9 @@ const settingsSchema = z
   .superRefine((settings, context) => {
     for (const message of commandSizeProblems(settings))
       context.addIssue({ code: 'custom', path: ['topicPrefix'], message });
-    for (const [path, message] of signingProblems(settings)) context.addIssue({ code: 'custom', path, message });
+    const topicProblems = foreignTopicProblems(settings.topicPrefix, settings.extraDeviceTopics);
+    for (const [path, message] of [...topicProblems, ...signingProblems(settings)])
+      context.addIssue({ code: 'custom', path, message });
   });
 
 export type Settings = z.infer<typeof settingsSchema>;

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { IoTDataPlaneClient, PublishCommand } from '@aws-sdk/client-iot-data-plane';
 import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
 import { AWAKE_MINUTES } from '../../core/orchestrator/index.ts';
@@ -8,6 +9,7 @@ import { buildImage } from '../../fleet/build-image.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { startRuntime } from '../../local/runtime/index.ts';
 import { ASSEMBLY } from './assembly.ts';
+import { CapturedFirmware } from './captured-firmware.ts';
 import { addDeadLetter, deadLetterQueues } from './dead-letters.ts';
 import { type Fault, interceptorsOf } from './faults.ts';
 import type { GrantRecorder } from './grant-recorder.ts';
@@ -22,6 +24,7 @@ export interface Story {
 /** Stories that together use every feature of every function, the shortest first. */
 export const STORIES: readonly Story[] = [
   { name: 'a device reports', play: (system) => report(system, VAN) },
+  { name: 'a device of the field hears its operator', play: hearOperator },
   { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
   { name: 'an operator redrives dead letters', play: redriveDeadLetters },
   { name: 'an operator uploads a file and has it verified again', play: uploadByApi },
@@ -65,6 +68,24 @@ async function report(system: TestSystem, options: Partial<VirtualDeviceOptions>
   const device = await system.device(options);
   await system.until(`SELECT 1 FROM devices WHERE device_id = '${options.deviceId}' AND online`);
   return device.stop();
+}
+
+/** The device connects as firmware 1.4.2 does, and an operator publishes on the topics that it listens to. */
+async function hearOperator(system: TestSystem): Promise<void> {
+  const deviceId = 'heater-1';
+  const heater = `paku/heater/${deviceId}/cmd`;
+  const window = await new CapturedFirmware(system, '1.4.2', deviceId).openWindow();
+  await window.subscribe(heater);
+  await window.retain(`paku/devices/${deviceId}/wifi/report`);
+  const { region, dataApi } = system.runtime.endpoints;
+  const operator = new IoTDataPlaneClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
+  for (const topic of ['paku/control', heater]) {
+    const arrived = window.heard(topic);
+    await operator.send(new PublishCommand({ topic, payload: Buffer.from('{}'), qos: 1 }));
+    await arrived;
+  }
+  operator.destroy();
+  await window.close();
 }
 
 async function release(system: TestSystem, model: string): Promise<void> {

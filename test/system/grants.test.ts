@@ -25,6 +25,10 @@ const REVIEWED: Readonly<Record<string, string>> = {
   [`the device policy iot:Publish topic/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
   [`the device policy iot:Receive topic/paku/devices/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
   [`the device policy iot:Receive topic/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
+  [`the device policy iot:RetainPublish topic/paku/devices/${ITSELF}/*`]:
+    'its own subtree; firmware retains its settings',
+  [`the device policy iot:RetainPublish topic/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware retains its settings',
+  'the device policy iot:Publish topic/paku/sensors/*': 'firmware names sensors by place; no device obeys these topics',
   [`the device policy iot:Subscribe topicfilter/paku/devices/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
   [`the device policy iot:Subscribe topicfilter/paku/edge/${ITSELF}/*`]: 'its own subtree; firmware uses more of it',
 };

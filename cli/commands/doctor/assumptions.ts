@@ -73,6 +73,7 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
     detail: `${device_id} publishes under the policy`,
   })),
   'A client that publishes or subscribes outside': notTested('needs a device that misbehaves'),
+  'A retained message needs': notTested('needs a device that retains, with a policy that lets it only publish'),
   'Data API: 4 MiB request': notTested('only the functions may read the database’s secret'),
   'A paused cluster answers': notTested('needs a cluster that is paused'),
   'String parameters arrive': ({ databaseSkewSeconds }) =>

@@ -1,18 +1,51 @@
 import { expect, test } from 'vitest';
-import { propertiesOf, synthesize } from '../../support/lib/templates.ts';
+import { statementsOf, synthesize } from '../../support/lib/templates.ts';
 
-test('the device policy allows the two subtrees of the device and nothing else, and is short enough for AWS', () => {
-  const [policy] = propertiesOf(synthesize().serviceTemplate, 'AWS::IoT::Policy');
-  const text = JSON.stringify(policy?.PolicyDocument);
-  expect(text.length).toBeLessThan(2_048);
-  const names = [...text.matchAll(/:(client|topic|topicfilter)\/([^"]*)"/g)].map(([, kind, name]) => `${kind} ${name}`);
-  const thing = '$' + '{iot:Connection.Thing.ThingName}';
-  expect(names).toEqual([
-    `client ${thing}`,
-    `topic paku/edge/${thing}/*`,
-    `topic paku/devices/${thing}/*`,
-    `topic paku/edge/${thing}/status`,
-    `topicfilter paku/edge/${thing}/*`,
-    `topicfilter paku/devices/${thing}/*`,
+const THING = '$' + '{iot:Connection.Thing.ThingName}';
+
+/** The statements of the device policy: actions, and the kind and pattern of each resource. */
+function deviceStatements(settings: object = {}): string[] {
+  const [statements = []] = statementsOf(synthesize(settings).serviceTemplate, 'AWS::IoT::Policy');
+  return statements.flatMap(({ Action, Resource }) => {
+    const names = [...JSON.stringify(Resource).matchAll(/:(client|topic|topicfilter)\/([^"]*)"/g)];
+    return names.map(([, kind, name]) => `${[Action].flat().join(' ')}: ${kind}/${name}`);
+  });
+}
+
+const ON_TOPIC = 'iot:Publish iot:Receive iot:RetainPublish';
+const OWN = [
+  `iot:Connect: client/${THING}`,
+  `${ON_TOPIC}: topic/paku/edge/${THING}/*`,
+  `${ON_TOPIC}: topic/paku/devices/${THING}/*`,
+  `iot:Subscribe: topicfilter/paku/edge/${THING}/*`,
+  `iot:Subscribe: topicfilter/paku/devices/${THING}/*`,
+];
+
+test('the device policy allows the two subtrees of the device, and what firmware 1.1.0 to 1.4.2 uses beside them', () => {
+  expect(deviceStatements()).toEqual([
+    ...OWN,
+    'iot:Subscribe: topicfilter/paku/control',
+    `iot:Subscribe: topicfilter/paku/heater/${THING}/cmd`,
+    'iot:Receive: topic/paku/control',
+    `iot:Receive: topic/paku/heater/${THING}/cmd`,
+    'iot:Publish: topic/paku/sensors/*',
   ]);
+});
+
+test('extraDeviceTopics replaces the topics beside the two subtrees', () => {
+  expect(deviceStatements({ extraDeviceTopics: [] })).toEqual(OWN);
+  const extraDeviceTopics = [{ topic: '{prefix}/log/{deviceId}', allow: ['retain'] }];
+  expect(deviceStatements({ extraDeviceTopics })).toEqual([
+    ...OWN,
+    `iot:Publish iot:RetainPublish: topic/paku/log/${THING}`,
+  ]);
+});
+
+test('a device policy that is too long for AWS in the region with the longest name fails the synthesis', () => {
+  const topics = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({ topic: `{prefix}/house/{deviceId}/room-${n}`, allow: ['subscribe'] }));
+  expect(() => synthesize({ extraDeviceTopics: topics(12) })).toThrow(
+    /DeviceIdentity\/Policy has \d{4} characters in us-isof-south-1 \(aws-iso-f\), AWS takes 2048: shorten topicPrefix/,
+  );
+  expect(() => synthesize({ extraDeviceTopics: topics(4) })).not.toThrow();
 });

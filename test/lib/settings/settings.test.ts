@@ -43,6 +43,69 @@ test('a topic prefix and a domain name are refused if the longest command would 
   );
 });
 
+describe('the topics that devices use beside their own', () => {
+  const parse = (topic: string, allow: readonly string[] = ['subscribe'], rest: object = {}) =>
+    parseSettings({ extraDeviceTopics: [{ topic, allow }], ...rest }).extraDeviceTopics;
+
+  test.each([
+    '{prefix}/control',
+    '{prefix}/sensors/*',
+    '{prefix}/heater/{deviceId}/cmd',
+    'other/edge/*',
+    'pakuX/edge/van-1/status',
+    '{prefix}/edge/{deviceId}/more',
+    '{prefix}/sensors/?/data',
+    '$aws/rules/PakuOtaIngestion/{prefix}/edge/{deviceId}/*',
+  ])('%s is taken', (topic) => {
+    expect(parse(topic)).toEqual([{ topic, allow: ['subscribe'] }]);
+  });
+
+  test.each([
+    ['paku/sensors/#', 'extraDeviceTopics.0.topic: "paku/sensors/#" has a wildcard of MQTT'],
+    ['paku/+/data', 'has a wildcard of MQTT, which an IoT policy takes literally: write *'],
+    ['paku/{device}/x', 'a placeholder that is not known: expected {prefix} or {deviceId}'],
+    ['paku/$' + '{iot:ClientId}/x', 'a placeholder that is not known'],
+    ['paku/{deviceId', 'a placeholder that is not known'],
+    ['paku/"x"', 'has a character'],
+    ['paku/a b', 'has a character'],
+    ['', 'extraDeviceTopics.0.topic'],
+    ['x'.repeat(129), 'extraDeviceTopics.0.topic'],
+  ])('%s is refused, and the error says why', (topic, message) => {
+    expect(() => parse(topic)).toThrow(message);
+  });
+
+  test.each([
+    '*',
+    '{prefix}/*',
+    '{prefix}/edge/*',
+    '{prefix}/edge/*/status',
+    '{prefix}/edge/van-1/status',
+    '{prefix}/devices/?*/cmd/ota',
+    '{prefix}/devices/{deviceId}*/cmd/ota',
+    '{prefix}/devices/*{deviceId}/cmd/ota',
+    '{prefix}/devices/?{deviceId}/cmd/ota',
+    '*/cmd/ota',
+    '{prefix}/e*/status',
+    '{prefix}/*/{deviceId}/*',
+    '$aws/*',
+    '$aws/rules/*/{prefix}/edge/{deviceId}/*',
+    '$aws/rules/PakuOtaIngestion/{prefix}/edge/*',
+  ])('%s is refused, because a device could act as another one or read its commands', (topic) => {
+    expect(() => parse(topic)).toThrow(/includes topics of other devices, under paku\/edge\/ or paku\/devices\//);
+  });
+
+  test('are checked under the prefix of the deployment', () => {
+    expect(() => parse('vans/edge/*', ['publish'], { topicPrefix: 'vans' })).toThrow('topics of other devices');
+    expect(parse('vans/edge/*')).toHaveLength(1);
+  });
+
+  test('need at least one permission, and only known ones', () => {
+    expect(() => parse('{prefix}/x', [])).toThrow('extraDeviceTopics.0.allow');
+    expect(() => parse('{prefix}/x', ['receive'])).toThrow('extraDeviceTopics.0.allow.0');
+    expect(() => parseSettings({ extraDeviceTopics: ['paku/x'] })).toThrow('extraDeviceTopics.0');
+  });
+});
+
 describe('signing settings', () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();

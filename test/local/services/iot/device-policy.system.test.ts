@@ -73,9 +73,20 @@ describe('a device can', () => {
     },
   );
 
-  test('retain its status', async () => {
-    expect(await publish(`paku/edge/${OWN}/status`, true)).toBe('taken');
+  test.each(subtrees(OWN).flatMap((tree) => leaves.map((leaf) => `${tree}/${leaf}`)))('retain %s', async (topic) => {
+    expect(await publish(topic, true)).toBe('taken');
   });
+
+  test.each(['paku/control', `paku/heater/${OWN}/cmd`])('subscribe to %s', async (filter) => {
+    expect(await subscribe(filter)).toBe('taken');
+  });
+
+  test.each([`paku/sensors/${OWN}_wired/data`, 'paku/sensors/ruuvi_cabin/data', 'paku/sensors/moko_1/data'])(
+    'publish to %s',
+    async (topic) => {
+      expect(await publish(topic)).toBe('taken');
+    },
+  );
 });
 
 describe('a device is disconnected when it publishes to', () => {
@@ -110,21 +121,24 @@ describe('a device is disconnected when it publishes to', () => {
     '$aws/certificates/create/json',
     '$aws/provisioning-templates/PakuOta-devices/provision/json',
     `$SYS/paku/edge/${OWN}/status`,
+    'paku/control',
+    `paku/heater/${OWN}/cmd`,
+    `paku/heater/${OTHER}/cmd`,
+    'paku/sensors',
+    'paku/sensorsX/data',
   ];
   test.each(topics)('%s', async (topic) => {
     expect(await publish(topic)).toBe('closed');
     expect(broker.messages).toEqual([]);
   });
 
-  test.each([
-    ...subtrees(OWN)
-      .flatMap((tree) => leaves.map((leaf) => `${tree}/${leaf}`))
-      .filter((t) => t !== `paku/edge/${OWN}/status`),
-    `paku/edge/${OTHER}/status`,
-  ])('%s, retained', async (topic) => {
-    expect(await publish(topic, true)).toBe('closed');
-    expect(broker.messages).toEqual([]);
-  });
+  test.each([...leaves.map((leaf) => `paku/edge/${OTHER}/${leaf}`), 'paku/sensors/ruuvi_cabin/data', 'paku/control'])(
+    '%s, retained',
+    async (topic) => {
+      expect(await publish(topic, true)).toBe('closed');
+      expect(broker.messages).toEqual([]);
+    },
+  );
 });
 
 describe('a device is disconnected when it subscribes to', () => {
@@ -152,6 +166,11 @@ describe('a device is disconnected when it subscribes to', () => {
     '$SYS/#',
     `$share/thieves/paku/edge/${OTHER}/#`,
     '$share/thieves/paku/edge/+/status',
+    'paku/sensors/#',
+    'paku/sensors/ruuvi_cabin/data',
+    'paku/heater/+/cmd',
+    `paku/heater/${OTHER}/cmd`,
+    'paku/control/#',
   ])('%s', async (filter) => {
     expect(await subscribe(filter)).toBe('closed');
   });
@@ -177,7 +196,8 @@ describe('the policy applies to a last will:', () => {
   test.each([
     [`paku/edge/${OWN}/status`, true, 1],
     [`paku/edge/${OWN}/status`, false, 1],
-    [`paku/edge/${OWN}/gone`, true, 0],
+    [`paku/edge/${OWN}/gone`, true, 1],
+    ['paku/sensors/gone', true, 0],
     [`paku/edge/${OTHER}/status`, false, 0],
     [`$aws/things/${OWN}/shadow/update`, false, 0],
   ])('%s, retained: %s', async (topic, retain, delivered) => {
