@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { MATRIX_USAGE, runMatrix } from './matrix.ts';
 import { BUILD_NAMES, DEFAULT_STORY, playStory, type Story, type StoryOptions } from './story.ts';
 
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
@@ -9,14 +10,20 @@ The rollout policy and its SQL on a simulated fleet, with virtual time. The same
   --devices N        size of the fleet (${DEFAULT_STORY.devices})
   --build B          ${BUILD_NAMES.join(' | ')} (${DEFAULT_STORY.build})
   --seed N           (${DEFAULT_STORY.seed})
-  --sleepers S       share of devices that sleep, 1 to 120 minutes at a time (${DEFAULT_STORY.sleepers})
+  --sleepers S       share of devices that sleep (${DEFAULT_STORY.sleepers})
+  --sleep-from N     shortest sleep, minutes (${DEFAULT_STORY.sleepFrom})
+  --sleep-to N       longest sleep, minutes (${DEFAULT_STORY.sleepTo})
   --newer-family S   share that listens on {prefix}/edge/… only (${DEFAULT_STORY.newerFamily})
   --flaky S          share of downloads that fail (${DEFAULT_STORY.flaky})
   --broken S         share of devices that can never be updated (${DEFAULT_STORY.broken})
   --loss S           share of devices' messages that get lost (${DEFAULT_STORY.loss})
-  --power-loss S     share of devices that lose their power for good (${DEFAULT_STORY.powerLoss})
+  --power-loss S     share of devices that lose their power for good within 12 hours (${DEFAULT_STORY.powerLoss})
+  --growth S         share of devices that register later, within 4 hours (${DEFAULT_STORY.growth})
   --no-uptime S      share of devices whose statuses have no uptime (${DEFAULT_STORY.noUptime})
-  --days N           simulated days at most (${DEFAULT_STORY.days})`;
+  --rollback-hours N for rolls-back-later: hours after which a device is rolled back (${DEFAULT_STORY.rollbackHours})
+  --days N           simulated days at most (${DEFAULT_STORY.days})
+
+${MATRIX_USAGE}`;
 
 function readOptions(): StoryOptions | undefined {
   const text = { type: 'string' } as const;
@@ -27,12 +34,16 @@ function readOptions(): StoryOptions | undefined {
       build: text,
       seed: text,
       sleepers: text,
+      'sleep-from': text,
+      'sleep-to': text,
       'newer-family': text,
       flaky: text,
       broken: text,
       loss: text,
       'power-loss': text,
+      growth: text,
       'no-uptime': text,
+      'rollback-hours': text,
       days: text,
     },
   });
@@ -50,11 +61,15 @@ function readOptions(): StoryOptions | undefined {
     devices: number('devices', DEFAULT_STORY.devices),
     seed: number('seed', DEFAULT_STORY.seed),
     sleepers: number('sleepers', DEFAULT_STORY.sleepers),
+    sleepFrom: number('sleep-from', DEFAULT_STORY.sleepFrom),
+    sleepTo: number('sleep-to', DEFAULT_STORY.sleepTo),
     newerFamily: number('newer-family', DEFAULT_STORY.newerFamily),
     flaky: number('flaky', DEFAULT_STORY.flaky),
     broken: number('broken', DEFAULT_STORY.broken),
     loss: number('loss', DEFAULT_STORY.loss),
     powerLoss: number('power-loss', DEFAULT_STORY.powerLoss),
+    growth: number('growth', DEFAULT_STORY.growth),
+    rollbackHours: number('rollback-hours', DEFAULT_STORY.rollbackHours),
     noUptime: number('no-uptime', DEFAULT_STORY.noUptime),
     days: number('days', DEFAULT_STORY.days),
   };
@@ -62,7 +77,7 @@ function readOptions(): StoryOptions | undefined {
 
 function print(options: StoryOptions, story: Story): void {
   const share = (devices: number) =>
-    `${devices} of ${options.devices} (${((devices / options.devices) * 100).toFixed(2)} %)`;
+    `${devices} of ${options.devices} (${((devices / options.devices) * 100).toFixed(2)}%)`;
   console.log(
     Object.entries(options)
       .map(([name, value]) => `${name} ${value}`)
@@ -73,7 +88,9 @@ function print(options: StoryOptions, story: Story): void {
     console.log(`${time}  ${type.replaceAll('_', ' ')}  ${JSON.stringify(payload)}`);
   }
   console.log(`${story.ended} after ${story.hours.toFixed(1)} h${story.reason === null ? '' : `: ${story.reason}`}`);
-  console.log(`reached ${share(story.reached)}; on the new version ${share(story.onTarget)}`);
+  console.log(
+    `reached ${share(story.reached)}; on the new version ${share(story.onTarget)}; late rollbacks ${story.lateRollbacks}`,
+  );
   console.log(
     Object.entries(story.states)
       .map(([state, devices]) => `${state} ${devices}`)
@@ -84,6 +101,7 @@ function print(options: StoryOptions, story: Story): void {
 }
 
 try {
+  if (process.argv[2] === '--matrix') process.exit(await runMatrix(process.argv.slice(3)));
   const options = readOptions();
   if (options === undefined) console.log(USAGE);
   else print(options, await playStory(options));

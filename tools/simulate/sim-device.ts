@@ -15,6 +15,8 @@ export type BuildOutcome =
   /** Boots the new version again every 20 s, and reports each time. */
   | 'crash loop'
   | { readonly failsWith: number }
+  /** Runs, and is rolled back after that many seconds. */
+  | { readonly rollsBackAfter: number }
   /** Runs and reports another version. */
   | { readonly embeddedVersion: string };
 
@@ -146,13 +148,16 @@ export class SimDevice {
       ];
     if (outcome === 'crash loop')
       return Array.from({ length: 60 }, (_, n): [number, SimAction] => [boot + 20 * n, { kind: 'boot', version }]);
-    const name = outcome === 'runs' ? version : outcome.embeddedVersion;
+    const name = typeof outcome === 'object' && 'embeddedVersion' in outcome ? outcome.embeddedVersion : version;
     // The statuses of the probation; later ones are sent to the service only where they can matter.
     const statuses = Array.from({ length: 15 }, (_, n): [number, SimAction] => [
       boot + 60 * (n + 1),
       { kind: 'status' },
     ]);
-    return [[boot, { kind: 'boot', version: name }], ...statuses];
+    const actions: [number, SimAction][] = [[boot, { kind: 'boot', version: name }], ...statuses];
+    if (typeof outcome === 'string' || !('rollsBackAfter' in outcome)) return actions;
+    const rolledBack = boot + outcome.rollsBackAfter;
+    return [...actions, [rolledBack, { kind: 'boot', version: old }], [rolledBack + 60, { kind: 'status' }]];
   }
 }
 

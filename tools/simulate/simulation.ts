@@ -128,14 +128,14 @@ export class Simulation {
     return this.#at(this.second);
   }
 
-  /** Adds devices that have reported. */
-  async addDevices(options: readonly SimDeviceOptions[]): Promise<void> {
+  /** Adds devices that have reported; `areNew`: once, just now. */
+  async addDevices(options: readonly SimDeviceOptions[], areNew = false): Promise<void> {
     const added = options.map((each) => new SimDevice(each, this.random));
     for (const device of added) this.devices.set(device.options.id, device);
     for (let start = 0; start < added.length; start += 500) {
       const batch = added.slice(start, start + 500);
       // Two statuses each, so that the usual interval of each device is known.
-      for (const isFirst of [true, false]) {
+      for (const isFirst of areNew ? [false] : [true, false]) {
         const ago = ({ options: { sleep } }: SimDevice) =>
           isFirst ? (sleep ? sleep.awake + sleep.asleep : HEARTBEAT_SECONDS) : 0;
         const statuses = batch.map((device) => this.#status(device, this.second - ago(device)));
@@ -202,8 +202,12 @@ export class Simulation {
     );
   }
 
+  /** True if nothing but statuses happens before the next idle tick. */
   #isQuiet(): boolean {
-    return [...this.#agenda.values()].every((actions) => actions.every(([, { kind }]) => kind === 'status'));
+    const until = this.second + IDLE_TICK_SECONDS;
+    return [...this.#agenda].every(
+      ([second, actions]) => second > until || actions.every(([, { kind }]) => kind === 'status'),
+    );
   }
 
   async #deliver(due: readonly [string, SimAction][]): Promise<boolean> {
