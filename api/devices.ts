@@ -53,7 +53,22 @@ export const deviceDetailSchema = deviceSchema
   .extend({
     client_id: z.string().nullable(),
     command_family: z.enum(['devices', 'edge']).nullable(),
-    last_status: z.record(z.string(), z.unknown()).describe('The last status as the device sent it.'),
+    last_status: z
+      .record(z.string(), z.unknown())
+      .describe('The fields of the last status that could be read, as the device sent them.'),
+    status_fault: z
+      .string()
+      .nullable()
+      .describe('What could not be read of the last status, and at which character; null if it was read whole.'),
+    rejected_message: z
+      .object({
+        topic: z.string(),
+        reason: z.string(),
+        beginning: z.string().describe('The readable beginning of the payload.'),
+        received_at: timestamp,
+      })
+      .nullable()
+      .describe('The newest message on a topic of the device that was rejected.'),
   })
   .openapi('DeviceDetail');
 export type DeviceDetail = z.infer<typeof deviceDetailSchema>;

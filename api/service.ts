@@ -49,6 +49,7 @@ export const rejectedMessageSchema = z
     topic: z.string(),
     client_id: z.string().nullable(),
     reason: z.string(),
+    beginning: z.string().describe('The readable beginning of the payload.'),
     payload: z.string().describe('Base64; the first 16 KiB.'),
     payload_bytes: z.number().int(),
     received_at: timestamp,

@@ -27,6 +27,7 @@ CREATE TABLE devices (
   restarts                 integer     NOT NULL DEFAULT 0,
   observed_seconds         bigint      NOT NULL DEFAULT 0,
   last_status              jsonb       NOT NULL DEFAULT '{}',
+  status_fault             text,
   metadata                 jsonb       NOT NULL DEFAULT '{}',
   revoked_at               timestamptz,
   revoked_reason           text,
@@ -59,6 +60,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.restarts IS 'Restarts that statuses have shown since the device first reported its present version.';
   COMMENT ON COLUMN devices.observed_seconds IS 'Time between the first and the newest status with the present version. Restarts are a rate over it.';
   COMMENT ON COLUMN devices.last_status IS 'Newest status as the device sent it; empty if it has more than 8 KiB.';
+  COMMENT ON COLUMN devices.status_fault IS 'What could not be read of the newest status, and at which character; null if it was read whole.';
   COMMENT ON COLUMN devices.metadata IS 'Attributes, set by operators: an object of texts, numbers and booleans. Rollouts can select devices by them.';
   COMMENT ON COLUMN devices.revoked_at IS 'When the identity of the device was revoked. A revoked device cannot connect and no rollout targets it.';
   COMMENT ON COLUMN devices.revoked_reason IS 'Why the identity was revoked.';
@@ -625,6 +627,7 @@ END $$;
 CREATE TABLE rejected_messages (
   id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   topic          text        NOT NULL,
+  device_id      text,
   client_id      text,
   reason         text        NOT NULL,
   payload        text        NOT NULL,
@@ -636,16 +639,20 @@ CREATE TABLE rejected_messages (
 
 CREATE INDEX rejected_messages_received_idx ON rejected_messages (received_at);
 
+CREATE INDEX rejected_messages_device_idx ON rejected_messages (device_id, id) WHERE device_id IS NOT NULL;
+
 DO $$ BEGIN
   COMMENT ON TABLE rejected_messages IS 'Messages that could not be processed, and one row per topic and minute whose rate limit was exceeded.';
   COMMENT ON COLUMN rejected_messages.id IS 'Order of rejection; pages of the list go by it.';
   COMMENT ON COLUMN rejected_messages.topic IS 'Topic that the message came on; empty if it came past the topic rules.';
+  COMMENT ON COLUMN rejected_messages.device_id IS 'Device that the topic names, whether it is registered or not. Null if the topic names none.';
   COMMENT ON COLUMN rejected_messages.client_id IS 'MQTT client id of the sender, if the rule named it.';
   COMMENT ON COLUMN rejected_messages.reason IS 'Why it was rejected.';
   COMMENT ON COLUMN rejected_messages.payload IS 'First 16 KiB of the payload, in base64.';
   COMMENT ON COLUMN rejected_messages.payload_bytes IS 'Size of the whole payload in bytes.';
   COMMENT ON COLUMN rejected_messages.payload_sha256 IS 'SHA-256 of the whole payload. With topic and time it names the message, so that a redelivery adds no row.';
   COMMENT ON COLUMN rejected_messages.received_at IS 'When the broker received the message.';
+  COMMENT ON INDEX rejected_messages_device_idx IS 'Read by the page of a device: its newest rejected message.';
   COMMENT ON INDEX rejected_messages_received_idx IS 'Read by the overview, which counts the rejections of the last day.';
 END $$;
 

@@ -18,6 +18,7 @@ CREATE TABLE devices (
   restarts                 integer     DEFAULT 0 NOT NULL,
   observed_seconds         bigint      DEFAULT 0 NOT NULL,
   last_status              jsonb       DEFAULT '{}' NOT NULL,
+  status_fault             text,
   metadata                 jsonb       DEFAULT '{}' NOT NULL,
   revoked_at               timestamptz,
   revoked_reason           text,
@@ -296,6 +297,7 @@ CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NU
 CREATE TABLE rejected_messages (
   id             bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
   topic          text        NOT NULL,
+  device_id      text,
   client_id      text,
   reason         text        NOT NULL,
   payload        text        NOT NULL,
@@ -306,6 +308,7 @@ CREATE TABLE rejected_messages (
   CONSTRAINT rejected_messages_message_key UNIQUE (topic, received_at, payload_sha256)
 );
 CREATE INDEX rejected_messages_received_idx ON rejected_messages (received_at);
+CREATE INDEX rejected_messages_device_idx ON rejected_messages (device_id, id) WHERE device_id IS NOT NULL;
 
 CREATE TABLE update_counts (
   rollout_id       bigint  NOT NULL,

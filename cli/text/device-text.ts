@@ -1,5 +1,5 @@
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
-import { bold, dim, green, red } from './style.ts';
+import { bold, dim, green, red, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, caller, duration, instant, instantAgo, withInstants, words } from './units.ts';
 
@@ -44,6 +44,8 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['update', updateText(device)],
       ['rollout', device.update?.rollout_name ?? null],
       ['seen', instantAgo(device.last_seen, now) ?? 'never'],
+      ['last status', device.status_fault && yellow(device.status_fault)],
+      ['rejected', rejectedText(device, now)],
       ['registered', instantAgo(device.registered_at, now)],
       ['MAC', device.mac_address],
       ['signal', signal === null ? null : `${signal} dBm`],
@@ -54,6 +56,13 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['commands on', device.command_family && `…/${device.command_family}/${device.device_id}/cmd/ota`],
     ]),
   ];
+}
+
+/** The newest rejected message with the beginning of its payload. */
+function rejectedText({ rejected_message: message }: DeviceDetail, now: Date): string | null {
+  if (message === null) return null;
+  const { received_at: at, topic, reason, beginning } = message;
+  return yellow(`${instantAgo(at, now)} on ${topic}: ${reason}. It begins: ${beginning}`);
 }
 
 function revokedText({ revoked_at: at, revoked_reason: reason, revoked_by: by }: DeviceDetail): string | null {

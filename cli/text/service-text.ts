@@ -34,6 +34,7 @@ export function rejectedMessageTable(messages: readonly RejectedMessage[], now: 
     { head: 'TOPIC', value: ({ topic }) => topic },
     { head: 'SIZE', value: ({ payload_bytes }) => bytes(payload_bytes), align: 'right' },
     { head: 'WHY', value: ({ reason }) => reason },
+    { head: 'BEGINNING', value: ({ beginning }) => beginning },
   ]);
 }
 

@@ -34,6 +34,15 @@ export interface DeviceDetailRow extends DeviceRow {
   readonly client_id: string | null;
   readonly command_family: CommandFamily | null;
   readonly last_status: Record<string, unknown>;
+  readonly status_fault: string | null;
+  /** The newest rejected message on a topic of the device. */
+  readonly rejected_message: {
+    readonly topic: string;
+    readonly reason: string;
+    /** The first bytes, in base64. */
+    readonly payload: string;
+    readonly received_at: string;
+  } | null;
 }
 
 export interface DeviceFilter {
@@ -118,7 +127,10 @@ export async function listDevices(
 /** Undefined if the device does not exist. */
 export async function getDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
   const [row] = await sql.query<DeviceDetailRow>(
-    `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status
+    `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status, d.status_fault,
+       (SELECT jsonb_build_object('topic', m.topic, 'reason', m.reason, 'payload', left(m.payload, 400),
+          'received_at', to_char(m.received_at AT TIME ZONE 'UTC', ${ISO_TIME}))
+        FROM rejected_messages AS m WHERE m.device_id = :device ORDER BY m.id DESC LIMIT 1) AS rejected_message
      FROM device_overview AS o JOIN devices AS d USING (device_id) WHERE o.device_id = :device`,
     { device: deviceId },
   );

@@ -22,6 +22,8 @@ export interface DeviceReport {
   readonly signalStrengthDbm: number | null;
   /** The whole status as it was received; null for a last will. */
   readonly status: object | null;
+  /** What could not be read of the status; null or undefined if it was read whole. */
+  readonly statusFault?: string | null | undefined;
   /** Of several statuses that were merged; undefined for one. */
   readonly merged?: MergedStatuses | undefined;
 }
@@ -60,6 +62,7 @@ export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
     uptimeSeconds: seen.uptimeSeconds,
     signalStrengthDbm: seen.signalStrengthDbm,
     status: seen.status,
+    statusFault: seen.statusFault,
     merged: mergeStatuses(older, newer),
   };
 }
@@ -120,6 +123,7 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
     uptime_seconds: r.uptimeSeconds,
     signal_strength_dbm: r.signalStrengthDbm,
     last_status: r.status,
+    status_fault: r.statusFault ?? null,
     reports: r.merged?.reports ?? 1,
     restarts: r.merged?.restarts ?? 0,
     seconds: Math.round(r.merged?.seconds ?? 0),
@@ -127,16 +131,17 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
   return sql.query(
     `INSERT INTO devices AS d (device_id, client_id, mac_address, mac_received_at, device_model, model_received_at,
        current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
-       uptime_seconds, signal_strength_dbm, last_status, report_interval_seconds, restarts, observed_seconds)
+       uptime_seconds, signal_strength_dbm, last_status, status_fault, report_interval_seconds, restarts,
+       observed_seconds)
      SELECT device_id, client_id, mac_address, mac_received_at, coalesce(device_model, 'esp32-s3'), model_received_at,
        coalesce(version, 'unknown'), version_received_at, online, reachability_received_at, last_seen,
-       reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}'),
+       reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}'), status_fault,
        seconds::real / nullif(reports - 1, 0), restarts, seconds
      FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, mac_address text,
        mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
        version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
-       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, reports integer, restarts integer,
-       seconds bigint)
+       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, status_fault text, reports integer,
+       restarts integer, seconds bigint)
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
        mac_address = CASE WHEN (excluded.mac_received_at, excluded.mac_address)
@@ -165,6 +170,9 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
          THEN excluded.signal_strength_dbm ELSE d.signal_strength_dbm END,
        last_status = CASE WHEN (excluded.last_seen, excluded.last_status) > (coalesce(d.last_seen, '-infinity'), d.last_status)
          THEN excluded.last_status ELSE d.last_status END,
+       status_fault = CASE WHEN (excluded.last_seen, excluded.last_status, coalesce(excluded.status_fault, ''))
+           > (coalesce(d.last_seen, '-infinity'), d.last_status, coalesce(d.status_fault, ''))
+         THEN excluded.status_fault ELSE d.status_fault END,
        report_interval_seconds = CASE WHEN excluded.last_seen > d.last_seen THEN ${NEXT_INTERVAL}
          ELSE d.report_interval_seconds END,
        restarts = CASE WHEN ${IS_NEW_VERSION} THEN 0 WHEN excluded.last_seen > d.last_seen

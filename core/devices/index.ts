@@ -1,6 +1,7 @@
 export { allowDevices, forbidDevices, listAllowedDevices, spendAllowance, USABLE_MINUTES } from './allowed-devices.ts';
 export {
   changeGroup,
+  type DeviceDetailRow,
   deviceTimeline,
   findUnknownDevices,
   getDevice,

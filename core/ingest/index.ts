@@ -1,4 +1,6 @@
+export { readBoolean, readNumber, readText } from './field-values.ts';
 export { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from './rate-limit.ts';
+export { readPayload } from './read-payload.ts';
 export { recordRejectedMessages } from './rejected-messages.ts';
 export {
   type Decoded,
@@ -7,4 +9,4 @@ export {
   type RuleMessage,
   rejectMessage,
 } from './rule-message.ts';
-export { excerpt, isObject, parseJson, truncate } from './sanitize.ts';
+export { excerpt, isObject, parseJson, readableBeginning, truncate } from './sanitize.ts';

@@ -1,5 +1,7 @@
 import type { Sql } from '../db/index.ts';
 import { inBatches } from '../db/index.ts';
+import { DEVICE_ID_SEGMENT } from '../policy/index.ts';
+import { DEVICE_ID } from '../util/index.ts';
 import { limitRejections } from './rate-limit.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
@@ -14,6 +16,7 @@ export async function recordRejectedMessages(sql: Sql, messages: readonly Reject
   const accepted = await limitRejections(sql, messages);
   const rows = accepted.map(({ topic, clientId, reason, payload, payloadHash, receivedAt }) => ({
     topic,
+    device_id: deviceOf(topic),
     client_id: clientId,
     reason,
     payload: Buffer.from(payload).subarray(0, MAX_PAYLOAD_BYTES).toString('base64'),
@@ -23,12 +26,18 @@ export async function recordRejectedMessages(sql: Sql, messages: readonly Reject
   }));
   for (const batch of inBatches(rows)) {
     await sql.query(
-      `INSERT INTO rejected_messages (topic, client_id, reason, payload, payload_bytes, payload_sha256, received_at)
-       SELECT topic, client_id, reason, payload, payload_bytes, payload_sha256, received_at
-       FROM jsonb_to_recordset(:rows::jsonb) AS r(topic text, client_id text, reason text, payload text,
-         payload_bytes integer, payload_sha256 text, received_at timestamptz)
+      `INSERT INTO rejected_messages (topic, device_id, client_id, reason, payload, payload_bytes, payload_sha256,
+         received_at)
+       SELECT topic, device_id, client_id, reason, payload, payload_bytes, payload_sha256, received_at
+       FROM jsonb_to_recordset(:rows::jsonb) AS r(topic text, device_id text, client_id text, reason text,
+         payload text, payload_bytes integer, payload_sha256 text, received_at timestamptz)
        ON CONFLICT ON CONSTRAINT rejected_messages_message_key DO NOTHING`,
       { rows: batch },
     );
   }
+}
+
+function deviceOf(topic: string): string | null {
+  const id = topic.split('/')[DEVICE_ID_SEGMENT] ?? '';
+  return DEVICE_ID.test(id) ? id : null;
 }

@@ -1,9 +1,8 @@
 import * as z from 'zod';
 import { DEVICE_ID, sha256 } from '../util/index.ts';
-import { excerpt, isObject, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
-
-/** Real status messages are shallow. Deeper nesting could exhaust the stack of code that processes the value. */
-const MAX_DEPTH = 16;
+import { readText } from './field-values.ts';
+import { readPayload } from './read-payload.ts';
+import { excerpt, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
 
 /** What a topic rule puts on a queue: the unmodified payload in base64 and what the broker knows about the message. */
 const envelope = z.object({
@@ -35,7 +34,14 @@ export interface RuleMessage {
   readonly deviceId: string;
   readonly clientId: string | null;
   readonly receivedAt: Date;
+  /** The fields that could be read; empty if none could. */
   readonly payload: JsonObject;
+  /** What could not be read and where; null if the payload was read whole. */
+  readonly fault: string | null;
+  /** False if nothing could be read. The message still shows that the device is alive. */
+  readonly isReadable: boolean;
+  /** The payload as it was sent. */
+  readonly bytes: Uint8Array;
   /** SHA-256 of the payload's bytes, in hex. Identifies the message together with device, kind and receive time. */
   readonly payloadHash: string;
 }
@@ -84,25 +90,28 @@ export function decodeRuleMessage(
 
   const deviceId = topic.split('/')[deviceIdSegment] ?? '';
   if (!DEVICE_ID.test(deviceId)) return reject(`the topic does not contain a valid device id: "${deviceId}"`);
-  const text = bytes.toString('utf8');
-  const payload = parseJson(text);
-  if (!isObject(payload)) return reject('payload is not a JSON object');
-  if (isDeep(text, payload)) return reject(`payload is nested deeper than ${MAX_DEPTH} levels`);
-  const stated = payload.device_id;
-  if (stated !== undefined && stated !== deviceId) {
+  // Anyone with access to the broker clears a retained message by an empty one; it does not show that the device lives.
+  if (bytes.length === 0 && origin.clientId !== deviceId) return reject('the payload is empty');
+  const reading = readPayload(bytes);
+  const stated = reading.payload.device_id;
+  if (namesAnother(stated, deviceId)) {
     return reject(`payload states device_id ${excerpt(stated)}, the topic states ${deviceId}`);
   }
-  // Decoded UTF-8 contains characters that cannot be stored only if the JSON has escapes.
-  const payloadToStore = text.includes('\\u') ? (toStorable(payload) as JsonObject) : payload;
-  return { ok: true, value: { ...origin, deviceId, payload: payloadToStore } };
+  return { ok: true, value: { ...origin, deviceId, bytes, ...reading } };
+}
+
+/** True if a payload names another device than its topic. Null, an empty text, or a list name none. */
+function namesAnother(stated: unknown, deviceId: string): boolean {
+  const name = readText(stated);
+  return name !== null && name !== deviceId;
 }
 
 /** Rejects a decoded message for a reason that was found later. */
 export function rejectMessage(
-  { topic, clientId, receivedAt, payload, payloadHash }: RuleMessage,
+  { topic, clientId, receivedAt, bytes, payloadHash }: RuleMessage,
   reason: string,
 ): RejectedMessage {
-  return { topic, clientId, receivedAt, reason, payload: Buffer.from(JSON.stringify(payload)), payloadHash };
+  return { topic, clientId, receivedAt, reason: toStorable(reason), payload: bytes, payloadHash };
 }
 
 /** The envelope that the rule would have put on its queue, had it not failed moments ago. */
@@ -136,23 +145,4 @@ function foreignBody(body: string, now: Date): RejectedMessage {
   const payload = Buffer.from(body);
   const reason = 'the queue message was not sent by a topic rule of this service';
   return { topic: '', clientId: null, receivedAt: now, reason, payload, payloadHash: sha256(payload) };
-}
-
-/** Counts brackets first: few payloads have enough of them to be too deep, and only those need a traversal. */
-function isDeep(text: string, payload: JsonObject): boolean {
-  let brackets = 0;
-  for (let at = 0; at < text.length && brackets < MAX_DEPTH; at++) if (text[at] === '{' || text[at] === '[') brackets++;
-  return brackets >= MAX_DEPTH && depth(payload) > MAX_DEPTH;
-}
-
-/**
- * Measures depth level by level, without recursion, so that hostile nesting costs time in proportion to its bytes and
- * no stack.
- */
-function depth(root: unknown): number {
-  let level = [root];
-  for (let levels = 0; ; levels++) {
-    if (level.length === 0 || levels > MAX_DEPTH) return levels;
-    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
-  }
 }

@@ -27,3 +27,16 @@ export function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+/** Characters of {@link readableBeginning} that stand for themselves. */
+const BEGINNING_LENGTH = 80;
+
+/** The beginning of a payload for people: control characters as escapes, bytes that are not UTF-8 as U+FFFD. */
+export function readableBeginning(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes)
+    .subarray(0, BEGINNING_LENGTH * 4)
+    .toString('utf8');
+  const start = truncate(text, BEGINNING_LENGTH);
+  const escaped = JSON.stringify(start).slice(1, -1).replaceAll('\\"', '"');
+  return text.length > start.length ? `${escaped}…` : escaped;
+}

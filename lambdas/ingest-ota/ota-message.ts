@@ -1,49 +1,24 @@
-import * as z from 'zod';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { truncate } from '../../core/ingest/index.ts';
+import { excerpt, readBoolean, readNumber, readText, truncate } from '../../core/ingest/index.ts';
 import type { OtaTopicKind, ReportedState } from '../../core/policy/index.ts';
 import type { Report } from '../../core/updates/index.ts';
-
-const version = z.string().trim().min(1).max(64).nullish();
-
-/** Any other status than `accepted` declines the command. */
-const answer = z.looseObject({
-  status: z.string().min(1).max(64),
-  reason: z.string().nullish(),
-  message: z.string().nullish(),
-  retry_after_seconds: z.number().nonnegative().nullish(),
-  version,
-  target_version: version,
-});
+import type { Read } from '../shared/parse-batch.ts';
 
 /**
  * The states that show how far an update is. Others (Idle, Complete …) change nothing, except that `Failed` ends the
  * attempt if no result follows.
  */
-const STATES: Readonly<Record<string, ReportedState>> = {
-  checking: 'downloading',
-  downloading: 'downloading',
-  verifying: 'downloaded',
-  installing: 'installing',
-};
-const progress = z.looseObject({
-  state: z.string().max(32),
-  percent: z.number().nullish(),
-  version,
-  target_version: version,
-});
-
-const result = z.looseObject({
-  success: z.boolean(),
-  result_code: z.number().nullish(),
-  message: z.string().nullish(),
-  version,
-  target_version: version,
-});
-
+const STATES = new Map<string, ReportedState>([
+  ['checking', 'downloading'],
+  ['downloading', 'downloading'],
+  ['verifying', 'downloaded'],
+  ['installing', 'installing'],
+]);
 /** Maximum stored payload per event; devices send much less. */
 const MAX_PAYLOAD_BYTES = 4 * 1024;
 const MAX_TEXT_LENGTH = 500;
+const MAX_STATUS_LENGTH = 64;
+const VERSION_LENGTH = 64;
 
 export type OtaResult =
   | { readonly ok: true; readonly report: Report }
@@ -51,71 +26,101 @@ export type OtaResult =
 
 /**
  * Parses an OTA message of either firmware generation: the older one sends `version`, the newer one `target_version`.
+ * Each field counts that can be read.
  */
 export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
-  if (kind === 'status') return parseAnswer(message);
-  if (kind === 'progress') {
-    return read(message, 'progress', progress, ({ state, percent }) => ({
-      state: STATES[state.toLowerCase()] ?? null,
-      facts: { percent: wholePercent(percent) },
-    }));
+  if (!message.isReadable && kind !== 'progress') return { ok: false, reason: describeUnreadable(message) };
+  const version = parseVersion(message.payload);
+  if (!version.ok) return version;
+  if (kind === 'progress') return { ok: true, report: parseProgress(message) };
+  return kind === 'status' ? parseAnswer(message, version.value) : parseResult(message, version.value);
+}
+
+export const describeUnreadable = ({ fault }: RuleMessage): string => `payload cannot be read: ${fault}`;
+
+/** A message without a readable state still shows that the device has the command and is alive. */
+function parseProgress(message: RuleMessage): Report {
+  const { payload } = message;
+  const state = STATES.get(readText(payload.state)?.toLowerCase() ?? '') ?? null;
+  return toReport(message, 'progress', null, state, { percent: wholePercent(payload.percent) });
+}
+
+/** Any other status than `accepted` declines the command. */
+function parseAnswer(message: RuleMessage, version: string | null): OtaResult {
+  const { payload, fault } = message;
+  const status = readText(payload.status);
+  if (status === null || status.length > MAX_STATUS_LENGTH) {
+    return reject(
+      'status',
+      `status is ${shown(payload.status)}; expected text of 1 to ${MAX_STATUS_LENGTH} characters`,
+      fault,
+    );
   }
-  return read(message, 'result', result, (data) => ({
-    state: null,
-    facts: {
-      success: data.success,
-      code: wholeNumber(data.result_code),
-      message: data.message == null ? null : truncate(data.message, MAX_TEXT_LENGTH),
-    },
-  }));
-}
-
-function parseAnswer(message: RuleMessage): OtaResult {
-  const parsed = answer.safeParse(message.payload);
-  const isDeclined = parsed.success && parsed.data.status.toLowerCase() !== 'accepted';
-  return read(message, isDeclined ? 'declined' : 'accepted', answer, (said) => ({
-    state: null,
-    facts: isDeclined
-      ? {
-          reason: truncate(said.reason ?? said.message ?? said.status, MAX_TEXT_LENGTH),
-          retryAfterSeconds: said.retry_after_seconds ?? null,
-        }
-      : {},
-  }));
-}
-
-function read<T extends { version?: unknown; target_version?: unknown }>(
-  { deviceId, receivedAt, payloadHash, payload }: RuleMessage,
-  type: 'accepted' | 'declined' | 'progress' | 'result',
-  schema: z.ZodType<T>,
-  interpret: (data: T) => { state: ReportedState | null; facts: object },
-): OtaResult {
-  const parsed = schema.safeParse(payload);
-  if (!parsed.success) return { ok: false, reason: `not a valid ${type} message: ${z.prettifyError(parsed.error)}` };
-  const data = parsed.data;
-  const { state, facts } = interpret(data);
-  const payloadToStore = Buffer.byteLength(JSON.stringify(payload)) <= MAX_PAYLOAD_BYTES ? payload : {};
-  const named = type === 'progress' ? null : ((data.target_version ?? data.version ?? null) as string | null);
+  if (status.toLowerCase() === 'accepted') {
+    return { ok: true, report: toReport(message, 'accepted', version, null, {}) };
+  }
+  const wait = readNumber(payload.retry_after_seconds);
   return {
     ok: true,
-    report: {
-      deviceId,
-      type,
-      receivedAt,
-      payloadHash,
-      payload: { ...payloadToStore, ...facts },
-      version: named,
-      state,
-    },
+    report: toReport(message, 'declined', version, null, {
+      reason: truncate(readText(payload.reason) ?? readText(payload.message) ?? status, MAX_TEXT_LENGTH),
+      retryAfterSeconds: wait === null || wait < 0 ? null : wait,
+    }),
   };
 }
 
-function wholeNumber(value: number | null | undefined): number | null {
-  if (value === null || value === undefined || !Number.isFinite(value)) return null;
-  return Math.max(-2_147_483_648, Math.min(2_147_483_647, Math.trunc(value)));
+function parseResult(message: RuleMessage, version: string | null): OtaResult {
+  const { payload, fault } = message;
+  const code = wholeNumber(payload.result_code);
+  const success = readBoolean(payload.success) ?? (code === null ? null : code === 0);
+  if (success === null) {
+    return reject(
+      'result',
+      `success is ${shown(payload.success)} and result_code is ${shown(payload.result_code)}; expected a boolean or a number`,
+      fault,
+    );
+  }
+  const text = readText(payload.message);
+  const facts = { success, code, message: text === null ? null : truncate(text, MAX_TEXT_LENGTH) };
+  return { ok: true, report: toReport(message, 'result', version, null, facts) };
 }
 
-function wholePercent(value: number | null | undefined): number | null {
+const shown = (value: unknown) => (value === undefined ? 'missing' : excerpt(value));
+
+const reject = (kind: string, reason: string, fault: string | null) =>
+  ({ ok: false, reason: `not a valid ${kind} message: ${fault === null ? '' : `${fault}; `}${reason}` }) as const;
+
+/**
+ * The version that the message is about. One that is too long is refused, since the message cannot be about a release of
+ * this service.
+ */
+function parseVersion(payload: RuleMessage['payload']): Read<string | null> {
+  for (const field of ['target_version', 'version']) {
+    const version = readText(payload[field]);
+    if (version === null) continue;
+    if (version.length <= VERSION_LENGTH) return { ok: true, value: version };
+    return { ok: false, reason: `${field} is ${excerpt(version)}; expected at most ${VERSION_LENGTH} characters` };
+  }
+  return { ok: true, value: null };
+}
+
+function toReport(
+  { deviceId, receivedAt, payloadHash, payload }: RuleMessage,
+  type: 'accepted' | 'declined' | 'progress' | 'result',
+  version: string | null,
+  state: ReportedState | null,
+  facts: object,
+): Report {
+  const payloadToStore = Buffer.byteLength(JSON.stringify(payload)) <= MAX_PAYLOAD_BYTES ? payload : {};
+  return { deviceId, type, receivedAt, payloadHash, payload: { ...payloadToStore, ...facts }, version, state };
+}
+
+function wholeNumber(value: unknown): number | null {
+  const number = readNumber(value);
+  return number === null ? null : Math.max(-2_147_483_648, Math.min(2_147_483_647, Math.trunc(number)));
+}
+
+function wholePercent(value: unknown): number | null {
   const whole = wholeNumber(value);
   return whole === null ? null : Math.max(0, Math.min(100, whole));
 }

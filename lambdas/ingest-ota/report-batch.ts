@@ -10,7 +10,7 @@ import {
 import { parseOtaTopic } from '../../core/policy/index.ts';
 import { parseBatch, type Read } from '../shared/parse-batch.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
-import { parseOtaMessage } from './ota-message.ts';
+import { describeUnreadable, parseOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
 interface OtaMessage extends FamilyReport {
@@ -30,6 +30,10 @@ export async function ingestReports(
   now: Date,
 ): Promise<{ updates: number; rejected: number; dropped: number }> {
   const { messages, rejected } = parseBatch(batch, now, parseReport);
+  // A progress message counts even then: it shows that the device is alive.
+  for (const { message } of messages) {
+    if (!message.isReadable) rejected.push(rejectMessage(message, describeUnreadable(message)));
+  }
   const { taken, dropped } = await limitReports(sql, messages);
   const { updates, refused } = await storeReports(sql, taken, now);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));

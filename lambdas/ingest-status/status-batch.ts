@@ -24,11 +24,18 @@ export interface StatusBatch {
   readonly rejected: readonly RejectedMessage[];
 }
 
+/**
+ * Parses the statuses of a batch. A status that cannot be read is both rejected and a sign of life, so its device is
+ * registered, seen, and sent its pending update.
+ */
 export function parseStatusBatch(batch: readonly QueueMessage[], now: Date): StatusBatch {
-  const { messages, rejected } = parseBatch<StatusMessage>(batch, now, (message) => {
-    const status = parseStatus(message);
-    return status.ok ? { ok: true, value: { message, report: status.report } } : status;
-  });
+  const { messages, rejected } = parseBatch(batch, now, (message) => ({
+    ok: true,
+    value: { message, ...parseStatus(message) },
+  }));
+  for (const { message, rejection } of messages) {
+    if (rejection !== null) rejected.push(rejectMessage(message, rejection));
+  }
   return { statuses: messages, rejected };
 }
 

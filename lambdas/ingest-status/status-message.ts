@@ -1,37 +1,40 @@
 import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { excerpt, isObject } from '../../core/ingest/index.ts';
+import { excerpt, isObject, readBoolean, readNumber, readText } from '../../core/ingest/index.ts';
 import { normalizeMacAddress } from '../../core/util/index.ts';
 
 /**
- * Maximum characters of a version or model. A longer one is rejected, because two truncated versions could become
+ * Maximum characters of a version or model. A longer one is not used, because two truncated versions could become
  * equal.
  */
 const WORD_LENGTH = 64;
-const text = (value: unknown) => (typeof value === 'string' && value.trim() !== '' ? value.trim() : null);
 
 /** Larger statuses are not stored with the device, because they would slow down every reader of its row. */
 const MAX_STATUS_BYTES = 8 * 1024;
 
-export type StatusResult =
-  | { readonly ok: true; readonly report: DeviceReport }
-  | { readonly ok: false; readonly reason: string };
+export interface ParsedStatus {
+  readonly report: DeviceReport;
+  /**
+   * Why the message is recorded as rejected, although it shows that the device is alive: it could not be read at all, or
+   * its version or model cannot be used. Null if it is not.
+   */
+  readonly rejection: string | null;
+}
 
 /**
- * Parses a status in any form that field firmware sends. The device's clock is ignored: before NTP it states 1970, a
- * time of day, or nothing.
+ * Parses a status in any form that field firmware sends; each field counts that can be read. The device's clock is
+ * ignored: before NTP it states 1970, a time of day, or nothing.
  */
-export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMessage): StatusResult {
+export function parseStatus({ deviceId, clientId, receivedAt, payload, fault, isReadable }: RuleMessage): ParsedStatus {
   const version = parseWord(payload, 'firmware_version');
   const model = parseWord(payload, 'device_model');
-  if (!version.ok) return version;
-  if (!model.ok) return model;
   const wifi = isObject(payload.wifi) ? payload.wifi : {};
-  const macAddress =
-    normalizeMacAddress(text(payload.mac) ?? text(payload.mac_address) ?? text(wifi.mac) ?? '') ?? null;
-  const isLastWill = payload.online === false;
+  const stated = readText(payload.mac) ?? readText(payload.mac_address) ?? readText(wifi.mac);
+  const macAddress = normalizeMacAddress(stated ?? '') ?? null;
+  const isLastWill = readBoolean(payload.online) === false;
+  const rejection = isReadable ? (version.fault ?? model.fault) : `payload cannot be read: ${fault}`;
   return {
-    ok: true,
+    rejection,
     report: {
       deviceId,
       clientId,
@@ -47,23 +50,28 @@ export function parseStatus({ deviceId, clientId, receivedAt, payload }: RuleMes
       uptimeSeconds: parseInteger(payload.uptime_seconds ?? payload.uptime_s, 0, Number.MAX_SAFE_INTEGER),
       signalStrengthDbm: parseInteger(payload.signal_strength_dbm ?? wifi.rssi, -1000, 1000),
       status: isLastWill ? null : keep(payload),
+      statusFault: rejection ?? fault,
     },
   };
 }
 
-type Word = { readonly ok: true; readonly value: string | null } | { readonly ok: false; readonly reason: string };
+interface Word {
+  readonly value: string | null;
+  readonly fault: string | null;
+}
 
 function parseWord(payload: Record<string, unknown>, field: string): Word {
   const value = payload[field];
-  if (value === undefined || value === null || value === '') return { ok: true, value: null };
-  const word = typeof value === 'string' ? value.trim() : '';
-  if (word.length >= 1 && word.length <= WORD_LENGTH) return { ok: true, value: word };
-  return { ok: false, reason: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
+  if (value === undefined || value === null || value === '') return { value: null, fault: null };
+  const word = readText(value);
+  if (word !== null && word.length <= WORD_LENGTH) return { value: word, fault: null };
+  return { value: null, fault: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
 }
 
 function parseInteger(value: unknown, min: number, max: number): number | null {
-  if (typeof value !== 'number' || !Number.isFinite(value)) return null;
-  const whole = Math.trunc(value);
+  const number = readNumber(value);
+  if (number === null) return null;
+  const whole = Math.trunc(number);
   return whole >= min && whole <= max ? whole : null;
 }
 

@@ -3,6 +3,7 @@ import {
   allowDevices,
   cancelRevoked,
   changeGroup,
+  type DeviceDetailRow,
   deviceTimeline,
   findUnknownDevices,
   forbidDevices,
@@ -17,6 +18,7 @@ import {
   setGroups,
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
+import { readableBeginning } from '../../core/ingest/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
@@ -32,7 +34,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
   const deviceOf = async (deviceId: string) => {
     const device = await getDevice(sql, deviceId);
     if (device === undefined) throw notFound(`device ${deviceId}`);
-    return json(device);
+    return json(toDeviceDetail(device));
   };
 
   const actorOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
@@ -83,7 +85,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());
-    return c.json({ certificates, device: json((await getDevice(sql, deviceId)) ?? null) }, 200);
+    const changed = await getDevice(sql, deviceId);
+    return c.json({ certificates, device: changed === undefined ? null : json(toDeviceDetail(changed)) }, 200);
   });
 
   app.openapi(routes.reinstateDevice, async (c) => {
@@ -173,4 +176,11 @@ export function addDeviceRoutes(app: App, services: Services): void {
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
     return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actorOf(c)), 200);
   });
+}
+
+function toDeviceDetail({ rejected_message: rejected, ...device }: DeviceDetailRow) {
+  if (rejected === null) return { ...device, rejected_message: null };
+  const { payload, ...message } = rejected;
+  const beginning = readableBeginning(Buffer.from(payload, 'base64'));
+  return { ...device, rejected_message: { ...message, beginning } };
 }

@@ -8,6 +8,7 @@ import {
   listRejectedMessages,
   listVersionHistory,
 } from '../../core/devices/index.ts';
+import { readableBeginning } from '../../core/ingest/index.ts';
 import { runTickAlone } from '../../core/orchestrator/index.ts';
 import { listDecisions, listRollouts } from '../../core/rollouts/index.ts';
 import { logger } from '../shared/log.ts';
@@ -49,8 +50,9 @@ export function addServiceRoutes(app: App, services: Services): void {
     const { limit: asked, cursor } = c.req.valid('query');
     const limit = Math.min(asked, MESSAGES_PER_PAGE);
     const rows = await listRejectedMessages(sql, decodeCursor(cursor, 'number'), limit);
+    const items = rows.map((row) => ({ ...row, beginning: readableBeginning(Buffer.from(row.payload, 'base64')) }));
     return c.json(
-      toPage(json(rows), limit, ({ id }) => id),
+      toPage(json(items), limit, ({ id }) => id),
       200,
     );
   });

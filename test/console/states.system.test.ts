@@ -92,6 +92,8 @@ const DEVICE = {
     client_id: null,
     command_family: null,
     last_status: {},
+    status_fault: null,
+    rejected_message: null,
   },
   '/v1/devices/d1/timeline': { items: [] },
 };

@@ -26,7 +26,7 @@ const CORE: Record<string, readonly string[]> = {
   db: ['schema'],
   image: ['util'],
   policy: ['image', 'util'],
-  ingest: ['db', 'util'],
+  ingest: ['db', 'policy', 'util'],
   devices: ['db', 'policy', 'util'],
   releases: ['db', 'policy', 'util'],
   targeting: ['policy', 'util'],

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { type Decoded, decodeRuleMessage, type RuleMessage } from '../../core/ingest/index.ts';
+import { type Decoded, decodeRuleMessage, type RuleMessage, readPayload } from '../../core/ingest/index.ts';
 import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
-import { hostileObject, hostileText, hostileValue } from './hostile.ts';
+import { hostileNumber, hostileObject, hostileText, hostileValue } from './hostile.ts';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
 /** Maximum size of the stored data of a message; a row of the Data API has at most 64 KB. */
@@ -32,7 +32,21 @@ const goodPayload = fc.record(
 const payload = fc
   .tuple(goodPayload, fc.oneof(hostileObject(STATUS_FIELDS, hostileValue), hostileObject(OTA_FIELDS, hostileValue)))
   .map(([good, hostile]) => Object.assign(Object.create(null), good, hostile) as object);
+/** What sensors, full buffers and hand-written JSON do to a payload. */
+const SPLINTERS = [...'{}[]",:=\'\\\0\n \uFEFF', 'nan', '-inf', '1.', ',,', '":"', '\\u00', 'x'.repeat(50)];
+const damaged = fc
+  .tuple(
+    payload,
+    fc.array(fc.tuple(fc.nat(400), fc.nat(6), fc.constantFrom(...SPLINTERS)), { maxLength: 5 }),
+    fc.option(fc.nat(400)),
+  )
+  .map(([value, splinters, end]) => {
+    let text = JSON.stringify(value);
+    for (const [at, removed, splinter] of splinters) text = text.slice(0, at) + splinter + text.slice(at + removed);
+    return Buffer.from(end === null ? text : text.slice(0, end));
+  });
 const bytes = fc.oneof(
+  { weight: 12, arbitrary: damaged },
   { weight: 24, arbitrary: payload.map((value) => Buffer.from(JSON.stringify(value))) },
   { weight: 4, arbitrary: fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array)) },
   { weight: 4, arbitrary: hostileText.map((text) => Buffer.from(text)) },
@@ -70,9 +84,10 @@ function toJson(value: object): string {
 /** @throws Error unless the body becomes a message or a rejection that can be stored unchanged */
 export function checkStatus(body: string): void {
   checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
-    const result = parseStatus(message);
-    if (!result.ok) return checkReason(result.reason);
-    const { report } = result;
+    const { report, rejection } = parseStatus(message);
+    if (rejection !== null) checkReason(rejection);
+    if (message.fault !== null) checkReason(message.fault);
+    check(message.isReadable || rejection !== null, 'a message that cannot be read is recorded as rejected');
     check(report.deviceId === message.topic.split('/')[2], 'the report is of the device that the topic names');
     check((report.version?.length ?? 1) <= 64 && (report.model?.length ?? 1) <= 64, 'words fit their columns');
     for (const value of [report.uptimeSeconds, report.signalStrengthDbm])
@@ -94,6 +109,36 @@ export function checkOta(body: string): void {
     }
   });
 }
+
+/** An object of simple values as JSON that is cut off, with the object. */
+export const cutObject = fc
+  .tuple(
+    fc.dictionary(
+      fc.oneof(fc.constantFrom(...STATUS_FIELDS), hostileText),
+      fc.oneof(hostileText, hostileNumber, fc.boolean()),
+      { maxKeys: 6 },
+    ),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+  )
+  .map(([value, share]) => {
+    const whole = JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
+    const text = JSON.stringify(whole);
+    return { whole, text: text.slice(0, Math.floor(text.length * share)) };
+  });
+
+/** @throws Error unless each field that is read of the cut object is one of the whole object */
+export function checkCut({ whole, text }: { readonly whole: Record<string, unknown>; readonly text: string }): void {
+  // What cannot be stored is replaced, in both alike.
+  const expected = new Map(Object.entries(readPayload(Buffer.from(JSON.stringify(whole))).payload));
+  const { payload: read } = readPayload(Buffer.from(text));
+  for (const [name, value] of Object.entries(read)) {
+    check(expected.has(name), `${JSON.stringify(name)} is a field of the whole object`);
+    check(isSameText(value, expected.get(name)), `${JSON.stringify(name)} is ${JSON.stringify(value)}`);
+  }
+}
+
+/** A version that is a number is read as text, with its digits as they were sent. */
+const isSameText = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b) || String(a) === String(b);
 
 function checkDecoded(decoded: Decoded<RuleMessage>, read: (message: RuleMessage) => void): void {
   if (decoded.ok) {
@@ -118,7 +163,8 @@ function checkStorable(value: object): void {
   const text = JSON.stringify(value);
   check(!/\\u0000|\\ud[89a-f]/i.test(text.replaceAll('\\\\', '')), `toStorable: ${text}`);
   check(Buffer.byteLength(text) <= MAX_KEPT_BYTES, `${Buffer.byteLength(text)} bytes are kept`);
-  check(!text.includes('['.repeat(MAX_KEPT_LEVELS)), 'nothing is nested deeply');
+  const brackets = JSON.stringify(value, (_, part) => (typeof part === 'string' ? '' : part));
+  check(!brackets.includes('['.repeat(MAX_KEPT_LEVELS)), 'nothing is nested deeply');
 }
 
 function check(holds: boolean, what: string): void {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { checkFilter, hostileFilter } from './filters.ts';
 import { checkFile, hostileFile } from './images.ts';
-import { checkOta, checkStatus, queueBody } from './messages.ts';
+import { checkCut, checkOta, checkStatus, cutObject, queueBody } from './messages.ts';
 
 type Property = fc.IAsyncProperty<[unknown]>;
 
@@ -23,5 +23,6 @@ export const TARGETS: Readonly<Record<string, Property>> = {
   images: property(hostileFile, checkFile),
   statuses: property(queueBody, checkStatus),
   'ota-messages': property(queueBody, checkOta),
+  'cut-messages': property(cutObject, checkCut),
   filters: property(hostileFilter, checkFilter),
 };

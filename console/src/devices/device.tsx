@@ -101,6 +101,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
           { name: 'Groups', value: device.groups.join(', ') || 'none' },
           { name: 'Attributes', value: attributes.join(', ') || 'none' },
           { name: 'Registered', value: <Ago at={device.registered_at} /> },
+          ...faultsOf(device),
         ]}
       />
       <details>
@@ -108,6 +109,24 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
         <pre>{JSON.stringify(device.last_status, null, 2)}</pre>
       </details>
     </Panel>
+  );
+}
+
+/** What the device sent and could not be read. */
+function faultsOf({ status_fault: fault, rejected_message: message }: DeviceDetail) {
+  return [
+    ...(fault === null ? [] : [{ name: 'Unreadable in its last status', value: fault }]),
+    ...(message === null ? [] : [{ name: 'Last rejected message', value: <Rejected message={message} /> }]),
+  ];
+}
+
+function Rejected({ message }: { readonly message: NonNullable<DeviceDetail['rejected_message']> }) {
+  return (
+    <>
+      <Ago at={message.received_at} /> on <code>{message.topic}</code>: {message.reason}
+      <br />
+      <code>{message.beginning}</code>
+    </>
   );
 }
 

@@ -30,13 +30,16 @@ export function RejectedMessages({ onClose }: { readonly onClose: () => void }) 
 }
 
 function Message({ message }: { readonly message: RejectedMessage }) {
-  const { topic, reason, payload, payload_bytes: size, received_at: at } = message;
+  const { topic, reason, beginning, payload, payload_bytes: size, received_at: at } = message;
   return (
     <li>
       <p>
         <code>{topic}</code>, <Ago at={at} />
       </p>
       <p>{reason}</p>
+      <p>
+        <code>{beginning}</code>
+      </p>
       <details>
         <summary>{counted(size, 'byte')}</summary>
         <pre>{readable(payload)}</pre>

@@ -50,7 +50,7 @@ test.each([
   ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
 ])('the reason why a message %s is refused can be stored, wherever it was truncated', (_, said) => {
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), 2, now);
-  const reason = decoded.ok ? (parseStatus(decoded.value) as { reason: string }).reason : decoded.rejected.reason;
+  const reason = (decoded.ok ? parseStatus(decoded.value).rejection : decoded.rejected.reason) ?? '';
   expect(reason).toContain('xxxxx');
   expect(reason.isWellFormed()).toBe(true);
 });
@@ -72,13 +72,36 @@ const bodyOf = (topic: string, said: object) =>
   JSON.stringify({ topic, received_at: 1, payload: Buffer.from(JSON.stringify(said)).toString('base64') });
 
 test.each([
-  ['accepts a value nested in 15 objects', 15, '', true],
-  ['rejects a value nested in 16 objects', 16, '', false],
-  ['rejects deep nesting beside other values', 16, ',"x":[]', false],
-  ['accepts many brackets side by side', 2, `,"x":[${'[],'.repeat(40)}[]]`, true],
-])('%s', (_, objects, more, isRead) => {
+  ['reads a value nested in 15 objects', 15, '', true],
+  ['leaves out a value nested in 16 objects', 16, '', false],
+  ['leaves out deep nesting beside other values', 16, ',"x":[]', false],
+  ['reads many brackets side by side', 2, `,"x":[${'[],'.repeat(40)}[]]`, true],
+])('%s', (_, objects, more, isWhole) => {
   const text = `{"a":${'{"a":'.repeat(objects - 1)}1${'}'.repeat(objects - 1)}${more}}`;
   const payload = Buffer.from(text).toString('base64');
   const body = JSON.stringify({ payload, topic: 'paku/edge/d0/status', received_at: now.getTime(), client_id: 'd0' });
-  expect(decodeRuleMessage(body, 2, now).ok).toBe(isRead);
+  const decoded = decodeRuleMessage(body, 2, now);
+  expect(decoded.ok && decoded.value.fault === null).toBe(isWhole);
+  if (isWhole) expect(decoded).toMatchObject({ value: { payload: JSON.parse(text) } });
+  else expect(decoded).toMatchObject({ ok: true, value: { fault: expect.stringContaining('deeper than 15 levels') } });
+});
+
+test.each([
+  ['null', null, true],
+  ['an empty text', '', true],
+  ['blanks', ' ', true],
+  ['a list', ['x'], true],
+  ['the device of the topic', 'van-1', true],
+  ['the device of the topic in a buffer of fixed size', 'van-1\0\0', true],
+  ['another device', 'van-2', false],
+  ['a number', 7, false],
+])('decides by the topic if the payload states as device_id %s', (_, deviceId, isTaken) => {
+  expect(decodeRuleMessage(bodyOf('paku/edge/van-1/status', { device_id: deviceId }), 2, now).ok).toBe(isTaken);
+});
+
+test('an empty payload is a sign of life only from the device itself: anyone may clear a retained message', () => {
+  const from = (client_id: string) =>
+    JSON.stringify({ topic: 'paku/edge/van-1/status', received_at: 1, payload: '', client_id });
+  expect(decodeRuleMessage(from('van-1'), 2, now)).toMatchObject({ ok: true, value: { isReadable: false } });
+  expect(decodeRuleMessage(from('mosqpub'), 2, now)).toMatchObject({ ok: false });
 });

@@ -1,0 +1,302 @@
+import { excerpt, type JsonObject, toStorable, truncate } from './sanitize.ts';
+
+/** Maximum levels of objects and lists. Deeper nesting could exhaust the stack of code that processes the value. */
+export const MAX_LEVELS = 15;
+
+/**
+ * Fields whose values are text even where the quotes are missing: as a number, version 1.10 would become 1.1, which is
+ * another version.
+ */
+export const TEXT_FIELDS: ReadonlySet<string> = new Set(
+  'firmware_version version target_version current_version device_model device_id'.split(' '),
+);
+
+const WHITESPACE = /\s*/y;
+const SEPARATORS = /[\s,]*/y;
+const BARE_WORD = /[^\s,:={}[\]"']+/y;
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+/** What printf, Arduino's Print and Python write for a number that is none. */
+const NOT_A_NUMBER = /^[+-]?(?:nan|inf|infinity|ovf)(?:\(.*)?$|^[+-]?1\.#/i;
+const LITERALS = new Map<string, boolean | null>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+  ['none', null],
+  ['nil', null],
+  ['undefined', null],
+]);
+const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+const MAX_NAME_LENGTH = 40;
+
+/** Stands for a value that cannot be read; its field is left out. */
+const UNREADABLE = Symbol('unreadable');
+
+/** The fields of a damaged JSON object that can be read. */
+export interface TolerantReading {
+  /** Undefined if the text contains no object. */
+  readonly value: JsonObject | undefined;
+  /** The first fault with its position, and the number of further ones; null if the object was read whole. */
+  readonly fault: string | null;
+}
+
+/**
+ * Reads the JSON of devices that print it by hand: `nan`, `1.`, missing quotes and commas, text around the object, and
+ * objects that are cut off. A value that is cut off or followed by text that does not belong to it is left out, since
+ * part of a version is another version. Of two fields with one name the last counts, as in JSON.parse. Takes time in
+ * proportion to the length of the text.
+ */
+export function readTolerantJson(text: string): TolerantReading {
+  const reader = new Reader(text);
+  const value = reader.readRoot();
+  return { value, fault: reader.fault };
+}
+
+class Reader {
+  readonly #text: string;
+  #at = 0;
+  #isCut = false;
+  #firstFault: string | undefined;
+  #faults = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get fault(): string | null {
+    if (this.#firstFault === undefined) return null;
+    const more = this.#faults - 1;
+    return more === 0 ? this.#firstFault : `${this.#firstFault} (and ${more} more fault${more === 1 ? '' : 's'})`;
+  }
+
+  readRoot(): JsonObject | undefined {
+    this.#skip(WHITESPACE);
+    if (this.#text[this.#at] !== '"') {
+      const start = this.#text.indexOf('{', this.#at);
+      if (start === -1) return undefined;
+      if (start > this.#at) this.#report(this.#at, `text before the object: ${this.#excerpt(this.#at)}`);
+      this.#at = start + 1;
+    }
+    const fields = this.#readFields(1);
+    for (;;) {
+      this.#skip(WHITESPACE);
+      if (this.#at >= this.#text.length) break;
+      this.#report(this.#at, `text after the object: ${this.#excerpt(this.#at)}`);
+      // A brace too many, in front of further fields.
+      if (this.#text[this.#at] !== ',') break;
+      fields.push(...this.#readFields(1));
+    }
+    return Object.fromEntries(fields);
+  }
+
+  /** Reads to the closing brace, which it consumes, or to the end of the text. */
+  #readFields(level: number): [string, unknown][] {
+    const fields: [string, unknown][] = [];
+    for (;;) {
+      this.#skip(SEPARATORS);
+      if (this.#isAtEnd('an object')) return fields;
+      if (this.#text[this.#at] === '}') {
+        this.#at++;
+        return fields;
+      }
+      const start = this.#at;
+      const name = this.#readName();
+      if (this.#isCut) return fields;
+      if (name === undefined) {
+        this.#report(start, `expected a field: ${this.#excerpt(start)}`);
+        this.#skipToNextField(start);
+        continue;
+      }
+      const value = this.#readValue(name, level);
+      if (value !== UNREADABLE) fields.push([name, value]);
+    }
+  }
+
+  /** The name of a field with its colon; undefined if there is none. */
+  #readName(): string | undefined {
+    const isQuoted = isQuote(this.#text[this.#at]);
+    const name = isQuoted ? this.#readString('the name of a field') : this.#match(BARE_WORD);
+    if (name === '' && !isQuoted) return undefined;
+    this.#skip(WHITESPACE);
+    if (this.#isAtEnd(`field ${nameText(name ?? '')}`)) return undefined;
+    if (this.#text[this.#at] !== ':' && this.#text[this.#at] !== '=') return undefined;
+    this.#at++;
+    return name;
+  }
+
+  #readValue(name: string, level: number): unknown {
+    this.#skip(WHITESPACE);
+    const field = `field ${nameText(name)}`;
+    if (this.#isAtEnd(field)) return UNREADABLE;
+    const start = this.#at;
+    switch (this.#text[start]) {
+      case '{':
+      case '[':
+        return this.#readNested(name, level + 1);
+      case '"':
+      case "'":
+        return this.#readText(field, start);
+      case ',':
+      case '}':
+      case ']':
+        this.#report(start, `${field} has no value`);
+        return UNREADABLE;
+      default:
+        return this.#readBare(name, start);
+    }
+  }
+
+  #readNested(name: string, level: number): unknown {
+    if (level > MAX_LEVELS) {
+      this.#report(this.#at, `field ${nameText(name)} is nested deeper than ${MAX_LEVELS} levels`);
+      this.#skipNested();
+      return UNREADABLE;
+    }
+    const opening = this.#text[this.#at++];
+    return opening === '{' ? Object.fromEntries(this.#readFields(level)) : this.#readItems(name, level);
+  }
+
+  #readItems(name: string, level: number): unknown[] {
+    const items: unknown[] = [];
+    for (;;) {
+      this.#skip(SEPARATORS);
+      if (this.#isAtEnd(`field ${nameText(name)}`)) return items;
+      const start = this.#at;
+      const char = this.#text[start];
+      // The brace belongs to the object around the list.
+      if (char === '}') {
+        this.#report(start, `field ${nameText(name)} is a list without an end`);
+        return items;
+      }
+      if (char === ']' || char === ':' || char === '=') {
+        this.#at++;
+        if (char === ']') return items;
+        continue;
+      }
+      const value = this.#readValue(name, level);
+      if (value !== UNREADABLE) items.push(value);
+      if (this.#at === start) this.#at++;
+    }
+  }
+
+  /** A quoted value. It counts only if something follows that may follow a value. */
+  #readText(field: string, start: number): unknown {
+    const text = this.#readString(field);
+    if (text === undefined) return UNREADABLE;
+    const closing = this.#at - 1;
+    this.#skip(WHITESPACE);
+    if (this.#isValueEnd(closing + 1)) return text;
+    this.#report(start, `${field} is followed by text that does not belong to it: ${this.#excerpt(this.#at)}`);
+    // Without its closing quote the text runs to the opening quote of the next field.
+    if (/[,\n]\s*$/.test(text.slice(-8))) this.#at = closing;
+    else this.#skipToNextField(this.#at);
+    return UNREADABLE;
+  }
+
+  #readBare(name: string, start: number): unknown {
+    const field = `field ${nameText(name)}`;
+    const word = this.#match(BARE_WORD);
+    if (word === '') {
+      this.#report(start, `${field} has no readable value: ${this.#excerpt(start)}`);
+      this.#skipToNextField(start);
+      return UNREADABLE;
+    }
+    if (this.#isAtEnd(field)) return UNREADABLE;
+    const literal = LITERALS.get(word.toLowerCase());
+    if (literal !== undefined) return literal;
+    if (NOT_A_NUMBER.test(word)) {
+      this.#report(start, `${field} is ${truncate(word, MAX_NAME_LENGTH)}`);
+      return null;
+    }
+    const isNumber = NUMBER.test(word);
+    if (isNumber && !TEXT_FIELDS.has(name)) return Number(word);
+    const end = this.#at;
+    this.#skip(WHITESPACE);
+    const isComplete = this.#isValueEnd(end);
+    if (!(isNumber && isComplete)) this.#report(start, `${field} is text without quotes: ${this.#excerpt(start)}`);
+    if (isComplete) return word;
+    this.#skipToNextField(this.#at);
+    return UNREADABLE;
+  }
+
+  /** True if a value that ended at `end` may be followed by the text from here on. */
+  #isValueEnd(end: number): boolean {
+    const next = this.#text[this.#at];
+    if (isQuote(next)) return this.#at > end;
+    return next === undefined || next === ',' || next === '}' || next === ']';
+  }
+
+  /** The text between quotes; undefined if it has no end. */
+  #readString(where: string): string | undefined {
+    const quote = this.#text[this.#at];
+    const start = ++this.#at;
+    for (; this.#at < this.#text.length; this.#at++) {
+      const char = this.#text[this.#at];
+      if (char === '\\') this.#at++;
+      else if (char === quote) return unescapeText(this.#text.slice(start, this.#at++));
+    }
+    this.#at = this.#text.length;
+    this.#isAtEnd(where);
+    return undefined;
+  }
+
+  /** Skips an object or a list with everything in it. */
+  #skipNested(): void {
+    let levels = 0;
+    for (; this.#at < this.#text.length; this.#at++) {
+      const char = this.#text[this.#at];
+      if (char === '"') {
+        if (this.#readString('a nested value') === undefined) return;
+        this.#at--;
+      } else if (char === '{' || char === '[') levels++;
+      else if ((char === '}' || char === ']') && --levels === 0) {
+        this.#at++;
+        return;
+      }
+    }
+  }
+
+  /** Goes to the next comma or closing brace after `start`. */
+  #skipToNextField(start: number): void {
+    this.#at = Math.max(this.#at, start);
+    while (this.#at < this.#text.length && this.#text[this.#at] !== ',' && this.#text[this.#at] !== '}') this.#at++;
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const [match = ''] = pattern.exec(this.#text) ?? [];
+    this.#at += match.length;
+    return match;
+  }
+
+  #skip(pattern: RegExp): void {
+    this.#match(pattern);
+  }
+
+  /** True if the text ends here, which is reported once. */
+  #isAtEnd(where: string): boolean {
+    if (this.#at < this.#text.length) return false;
+    if (!this.#isCut) this.#report(this.#text.length, `the payload ends within ${where}`);
+    this.#isCut = true;
+    return true;
+  }
+
+  #report(at: number, what: string): void {
+    this.#faults++;
+    this.#firstFault ??= `character ${at + 1}: ${what}`;
+  }
+
+  #excerpt(at: number): string {
+    return excerpt(this.#text.slice(at, at + 24));
+  }
+}
+
+const isQuote = (char: string | undefined) => char === '"' || char === "'";
+
+const nameText = (name: string) => excerpt(truncate(name, MAX_NAME_LENGTH));
+
+const unescapeText = (raw: string): string =>
+  toStorable(
+    raw.replace(/\\(?:u([0-9a-fA-F]{4})|([\s\S]))/g, (_, hex: string | undefined, char: string) =>
+      hex === undefined ? (ESCAPES[char] ?? char) : String.fromCharCode(Number.parseInt(hex, 16)),
+    ),
+  );
