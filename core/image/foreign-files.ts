@@ -86,6 +86,12 @@ function refuseText(head: Buffer): void {
     );
   }
   const text = head.toString('utf8', 0, 256).trimStart();
+  if (text.startsWith('version https://git-lfs.github.com/spec/')) {
+    throw new Refusal(
+      'GIT_LFS_POINTER',
+      `this is a Git LFS pointer, not the file that it stands for; run "git lfs pull" (in GitHub Actions: checkout with "lfs: true") and ${UPLOAD_APP_BINARY}`,
+    );
+  }
   if (text.startsWith('<'))
     throw new Refusal('WEB_PAGE', `this is a web page, perhaps of a failed download; ${UPLOAD_APP_BINARY}`);
   if (/^[{[]\s*["{[\]}]/.test(text))

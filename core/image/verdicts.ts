@@ -15,6 +15,7 @@ export const VERDICTS = [
   'NVS',
   'BLANK',
   'TEXT_MANGLED',
+  'GIT_LFS_POINTER',
   'WEB_PAGE',
   'JSON',
   'MERGED_FLASH_IMAGE',

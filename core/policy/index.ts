@@ -8,6 +8,7 @@ export {
   type StatusReport,
 } from './evaluate-attempt.ts';
 export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
+export { normalizeModel, similarName, unknownModelWarning } from './model-names.ts';
 export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
 export {
   IDLE_MARKER_KEY,
@@ -75,6 +76,7 @@ export {
 } from './target-filter.ts';
 export { type CommandFamily, commandTopic, DEVICE_ID_SEGMENT, type OtaTopicKind, parseOtaTopic } from './topics.ts';
 export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';
+export { isFolderMarker, isMeantAsUpload, refusePath } from './upload-path.ts';
 export {
   compareVersions,
   DEVICE_VERSION_LENGTH,

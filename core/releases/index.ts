@@ -5,6 +5,7 @@ export {
   fixModelChip,
   forgetRejectedUpload,
   insertRelease,
+  listReportedModels,
   loadRegisteredReleases,
   loadSteppingStones,
   markReleaseSigned,

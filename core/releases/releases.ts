@@ -148,3 +148,12 @@ export async function loadSteppingStones(
 ): Promise<RegisteredRelease[]> {
   return min_version === null ? [] : loadRegisteredReleases(sql, device_model);
 }
+
+/** The models that devices report, the most common first; at most 200. */
+export async function listReportedModels(sql: Sql): Promise<string[]> {
+  const rows = await sql.query<{ device_model: string }>(
+    `SELECT device_model FROM version_counts GROUP BY device_model HAVING sum(devices) > 0
+     ORDER BY sum(devices) DESC, device_model LIMIT 200`,
+  );
+  return rows.map(({ device_model: model }) => model);
+}

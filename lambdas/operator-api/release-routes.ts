@@ -1,5 +1,5 @@
 import * as routes from '../../api/releases.ts';
-import { parseUploadKey, signatureKey, uploadKey } from '../../core/policy/index.ts';
+import { parseUploadKey, refusePath, signatureKey, uploadKey } from '../../core/policy/index.ts';
 import {
   findRejection,
   getRelease,
@@ -50,6 +50,8 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
       const [field, value] = parseUploadKey(uploadKey(version, 'm')) ? ['device_model', model] : ['version', version];
       throw invalid(field, `"${value}" is not valid in an object key; use letters, digits and . _ + -`);
     }
+    const refused = refusePath(imageKey);
+    if (refused !== undefined) throw invalid('device_model', refused.message);
     const metadata = Object.entries(notes).map(([field, value = '']) => {
       if (!HEADER_TEXT.test(value))
         throw invalid(field, 'must be printable ASCII on one line, because S3 stores it as a header');

@@ -1,22 +1,25 @@
 import type { Sql } from '../../core/db/index.ts';
-import type { Inspection, ParsedImage } from '../../core/image/index.ts';
+import type { ParsedImage } from '../../core/image/index.ts';
 import { ESP8266 } from '../../core/image/index.ts';
 import {
   evaluateFit,
   evaluateSecureVersion,
   evaluateSignature,
   expectedChip,
+  isFolderMarker,
+  isMeantAsUpload,
   type Models,
   parseReleaseNotes,
   parseUploadKey,
   type ReleaseNotes,
   type ReleaseRefusal,
+  refusePath,
   releaseKey,
   type SignatureFinding,
   type Signing,
   settingsOf,
   signingOf,
-  UPLOAD_PATTERN,
+  unknownModelWarning,
   versionWarnings,
 } from '../../core/policy/index.ts';
 import {
@@ -24,6 +27,7 @@ import {
   findReleaseChecksum,
   fixModelChip,
   insertRelease,
+  listReportedModels,
   markReleaseSigned,
   type NewRelease,
 } from '../../core/releases/index.ts';
@@ -64,9 +68,11 @@ export async function registerUpload(
   deployment: RegistrationSettings,
   now: Date,
 ): Promise<RegistrationOutcome> {
+  if (isFolderMarker(upload) || !isMeantAsUpload(upload.key)) return { kind: 'ignored' };
+  const misplaced = refusePath(upload.key);
+  if (misplaced !== undefined) return reject(misplaced);
   const named = parseUploadKey(upload.key);
-  if (named === undefined)
-    return upload.key.toLowerCase().endsWith('.bin') ? reject(misplaced(upload.key)) : { kind: 'ignored' };
+  if (named === undefined) throw new Error(`"${upload.key}" has neither a version and a model nor a reason why not`);
   const { version, deviceModel } = named;
   const settings = settingsOf(deployment.models, deviceModel);
   const signing = signingOf(deployment.signing, settings);
@@ -83,7 +89,8 @@ export async function registerUpload(
   if (misfit !== undefined) return reject(misfit, image);
 
   const signature = evaluateSignature(image, detached, deviceModel, signing);
-  const release = newRelease(named, upload, { ...inspection, image, sha256 }, notes, signature);
+  const warnings = [...inspection.warnings, ...(await warnOfModel(sql, deviceModel, deployment.models))];
+  const release = newRelease(named, upload, { ...inspection, warnings, image, sha256 }, notes, signature);
   const known = await findReleaseChecksum(sql, deviceModel, version);
   if (known !== undefined) return repeated(sql, known, release);
   const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
@@ -101,10 +108,16 @@ export async function registerUpload(
   return repeated(sql, (await findReleaseChecksum(sql, deviceModel, version)) ?? sha256, release);
 }
 
+interface Verified {
+  readonly image: ParsedImage;
+  readonly sha256: string;
+  readonly warnings: readonly object[];
+}
+
 function newRelease(
   { version, deviceModel }: { readonly version: string; readonly deviceModel: string },
   upload: Upload,
-  { image, sha256, warnings }: Inspection & { readonly image: ParsedImage; readonly sha256: string },
+  { image, sha256, warnings }: Verified,
   notes: ReleaseNotes,
   { signedBy, warnings: signatureWarnings }: SignatureFinding,
 ): NewRelease {
@@ -123,6 +136,13 @@ function newRelease(
     warnings: [...warnings, ...versionWarnings(version, image), ...signatureWarnings],
     uploadedKey: upload.key,
   };
+}
+
+/** Warns of a model that no device reports, unless the settings name it. */
+async function warnOfModel(sql: Sql, deviceModel: string, models: Models): Promise<readonly object[]> {
+  if (Object.hasOwn(models, deviceModel)) return [];
+  const warning = unknownModelWarning(deviceModel, await listReportedModels(sql));
+  return warning === undefined ? [] : [warning];
 }
 
 const hasSignature = async (upload: Upload, { trustedPublicKeys }: Signing): Promise<boolean> =>
@@ -147,11 +167,4 @@ async function repeated(sql: Sql, known: string, release: NewRelease): Promise<R
   }
   const isSignedNow = release.isSigned && (await markReleaseSigned(sql, release));
   return { kind: isSignedNow ? 'now-signed' : 'already-registered', version, deviceModel, sha256 };
-}
-
-function misplaced(key: string): ReleaseRefusal {
-  return {
-    verdict: 'WRONG_PATH',
-    message: `"${key}" is not a valid path for a release; upload it to ${UPLOAD_PATTERN}, for example firmware/1.2.0/esp32-s3.bin`,
-  };
 }

@@ -7,6 +7,7 @@ import { modelsSchema, signingSchema } from '../../../core/policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { registerUpload } from '../../../lambdas/register-release/register-upload.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { addDevices } from '../../support/rows.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 
 const { p256 } = signingKeys();
@@ -56,4 +57,70 @@ test('refuses the image without a signature', async () => {
   s3.on(GetObjectCommand, { Key: `${key}.sig` }).rejects(absent);
   await db.empty();
   expect(await register()).toMatchObject({ kind: 'rejected', verdict: 'UNSIGNED' });
+});
+
+const none = { models: modelsSchema.parse({}), signing: signingSchema.parse({}) };
+const registerAs = (path: string) => {
+  s3.on(GetObjectCommand, { Key: path }).callsFake(() => ({ Body: Readable.from([image]), Metadata: {} }));
+  return registerUpload(db.app, { ...upload, key: path }, none, new Date('2026-03-01T00:00:01Z'));
+};
+
+test.each([
+  ['firmware/1.0.0/esp32-s3.bin.gz', 'is compressed: unpack it first'],
+  ['firmware/1.0.0/esp32-s3.elf', "is the build's ELF file"],
+  ['firmware/1.0.0/esp32-s3', 'did you mean firmware/1.0.0/esp32-s3.bin?'],
+  ['firmware/1.0.0/esp32-s3.BIN', 'did you mean firmware/1.0.0/esp32-s3.bin?'],
+  ['firmware/esp32-s3/1.3.7.bin', 'did you mean firmware/1.3.7/esp32-s3.bin?'],
+  ['firmware/1.0.0/1.0.0.bin', 'names the version 1.0.0 as its model'],
+  ['firmware/esp32-s3.bin', 'upload it to firmware/{version}/{model}.bin'],
+  ['firmware/README.md', 'upload it to firmware/{version}/{model}.bin'],
+  ['firmware/1.0.0/esp32-s3/app.bin', 'upload it to firmware/{version}/{model}.bin'],
+  ['esp32-s3.bin', 'upload it to firmware/{version}/{model}.bin'],
+])('rejects %s and says why', async (path, why) => {
+  expect(await registerAs(path)).toMatchObject({
+    kind: 'rejected',
+    verdict: 'WRONG_PATH',
+    message: expect.stringContaining(why),
+  });
+});
+
+test.each([
+  ['a folder that the S3 console created', { key: 'firmware/1.0.0/', sizeBytes: 0 }],
+  ['an object of another purpose outside firmware/', { key: 'notes/plan.txt', sizeBytes: 10 }],
+])('ignores %s', async (_, object) => {
+  expect(await registerUpload(db.app, { ...upload, ...object }, none, new Date())).toEqual({ kind: 'ignored' });
+});
+
+test('names a Git LFS pointer and how to get the file', async () => {
+  const pointer = Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1048576\n');
+  const path = 'firmware/1.0.0/esp32-s3.bin';
+  s3.on(GetObjectCommand, { Key: path }).callsFake(() => ({ Body: Readable.from([pointer]), Metadata: {} }));
+  const object = { ...upload, key: path, sizeBytes: pointer.length };
+  expect(await registerUpload(db.app, object, none, new Date())).toMatchObject({
+    kind: 'rejected',
+    verdict: 'GIT_LFS_POINTER',
+    message: expect.stringContaining('git lfs pull'),
+  });
+});
+
+test.each([
+  ['esp32s3', 'no device reports the model esp32s3; did you mean esp32-s3?'],
+  ['boat', 'no device reports the model boat; devices report: esp32-s3'],
+  ['esp32-s3', undefined],
+])('warns of a release for a model that no device has: %s', async (model, message) => {
+  await db.empty();
+  await addDevices(db.app, 1);
+  expect(await registerAs(`firmware/1.0.0/${model}.bin`)).toMatchObject({ kind: 'registered' });
+  const [release] = await db.app.query<{ warnings: { code: string; message: string }[] }>(
+    'SELECT warnings FROM firmware_releases',
+  );
+  expect(release?.warnings.find(({ code }) => code === 'UNKNOWN_MODEL')?.message).toBe(message);
+});
+
+test('does not warn of a model before there are devices', async () => {
+  await db.empty();
+  await registerAs('firmware/1.0.0/boat.bin');
+  expect(
+    await db.app.query('SELECT 1 FROM firmware_releases WHERE warnings::text LIKE :code', { code: '%UNKNOWN_MODEL%' }),
+  ).toEqual([]);
 });
