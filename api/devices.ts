@@ -81,7 +81,9 @@ export const timelineEntrySchema = z
     update_id: z.number().int().nullable(),
     attempt: z.number().int().nullable(),
     firmware_version: z.string().nullable(),
-    detail: z.record(z.string(), z.unknown()),
+    detail: z
+      .record(z.string(), z.unknown())
+      .describe('What else is known, by event; `result` is the name of a result code, such as `install failed (4)`.'),
   })
   .openapi('TimelineEntry');
 export type TimelineEntry = z.infer<typeof timelineEntrySchema>;

@@ -211,6 +211,7 @@ export const deviceUpdateSchema = z
     attempt: z.number().int(),
     progress_percent: z.number().int().nullable(),
     result_code: z.number().int().nullable(),
+    result: z.string().nullable().describe('The name of the result code, such as `install failed (4)`.'),
     reason: z.string().nullable(),
     created_at: timestamp,
     sent_at: timestamp.nullable(),

@@ -77,12 +77,16 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
     { head: 'EVENT', value: ({ event }) => words(event) },
     { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
     { head: 'ATTEMPT', value: ({ attempt }) => attempt, align: 'right' },
-    { head: 'DETAIL', value: ({ detail }) => detailText(detail, SHOWN_ELSEWHERE) },
+    { head: 'DETAIL', value: ({ detail }) => detailText(detail, hiddenOf(detail)) },
   ]);
 }
 
 /** Details with a column of their own, and the timestamp of the device's clock, which is not reliable. */
 const SHOWN_ELSEWHERE = ['timestamp', 'updateId', 'attempt'];
+/** Numbers that `result` names. */
+const RESULT_CODES = ['code', 'result_code', 'resultCode'];
+const hiddenOf = (detail: TimelineEntry['detail']) =>
+  detail.result === undefined ? SHOWN_ELSEWHERE : [...SHOWN_ELSEWHERE, ...RESULT_CODES];
 /** The history of a rollout has further columns. */
 const HIDDEN_IN_HISTORY = [...SHOWN_ELSEWHERE, 'by', 'reason'];
 

@@ -10,6 +10,7 @@ export {
   MAX_ATTRIBUTES_BYTES,
   setAttributes,
   setGroups,
+  type TimelineRow,
 } from './device-queries.ts';
 export {
   type DeviceReport,

@@ -39,6 +39,7 @@ export {
   describeResultCode,
   isUnverifiedBoot,
   RESULT_CODES,
+  resultText,
   VERIFICATION_FAILED,
 } from './result-codes.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';

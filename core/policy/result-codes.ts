@@ -66,3 +66,7 @@ export function causeOfResult(code: number | null, linkOpened: boolean): Cause {
 /** True if another attempt may succeed. Codes outside the table may. */
 export const isTransientResult = (code: number | null, linkOpened: boolean): boolean =>
   !linkOpened || code === null || (byCode.get(code)?.isTransient ?? true);
+
+/** The name of a code that may be anything a device sent; null if it is not a number. */
+export const resultText = (code: unknown): string | null =>
+  typeof code === 'number' ? describeResultCode(code) : null;

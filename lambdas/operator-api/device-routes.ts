@@ -16,9 +16,11 @@ import {
   revokeDevice,
   setAttributes,
   setGroups,
+  type TimelineRow,
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
 import { readableBeginning } from '../../core/ingest/index.ts';
+import { resultText } from '../../core/policy/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
@@ -101,7 +103,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_id: deviceId } = c.req.valid('param');
     const { before, limit } = c.req.valid('query');
     await deviceOf(deviceId);
-    return c.json({ items: json(await deviceTimeline(sql, deviceId, before ?? null, limit)) }, 200);
+    const rows = await deviceTimeline(sql, deviceId, before ?? null, limit);
+    return c.json({ items: json(rows.map(withResult)) }, 200);
   });
 
   app.openapi(routes.explainDevice, async (c) => {
@@ -183,4 +186,10 @@ function toDeviceDetail({ rejected_message: rejected, ...device }: DeviceDetailR
   const { payload, ...message } = rejected;
   const beginning = readableBeginning(Buffer.from(payload, 'base64'));
   return { ...device, rejected_message: { ...message, beginning } };
+}
+
+/** A result with the name of its code. */
+function withResult(row: TimelineRow): TimelineRow {
+  const result = resultText(row.event === 'result' ? row.detail.code : row.detail.resultCode);
+  return result === null ? row : { ...row, detail: { ...row.detail, result } };
 }

@@ -1,6 +1,6 @@
 import * as routes from '../../api/rollouts.ts';
 import { eligibleVersions } from '../../core/orchestrator/index.ts';
-import { statesFor } from '../../core/policy/index.ts';
+import { resultText, statesFor } from '../../core/policy/index.ts';
 import {
   abortRollout,
   advanceRollout,
@@ -90,7 +90,8 @@ export function addRolloutRoutes(app: App, services: Services): void {
   app.openapi(routes.rolloutUpdates, async (c) => {
     const id = await idOf(c.req.valid('param').rollout);
     const { limit, cursor, status, open } = c.req.valid('query');
-    const rows = await listUpdates(sql, id, { status, open }, decodeCursor(cursor, 'number'), limit);
+    const found = await listUpdates(sql, id, { status, open }, decodeCursor(cursor, 'number'), limit);
+    const rows = found.map((row) => ({ ...row, result: resultText(row.result_code) }));
     return c.json(
       toPage(json(rows), limit, ({ update_id: updateId }) => updateId),
       200,

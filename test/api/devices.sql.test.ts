@@ -272,3 +272,21 @@ describe('devices', () => {
     }
   });
 });
+
+test('names the result code in the timeline and in the updates of the rollout', async () => {
+  await addDevices(db.app, 1);
+  await client.createRollout({ ...DRAFT, max_attempts: 1 });
+  await service.tick();
+  service.later(1);
+  await service.fetch('d0');
+  await service.result('d0', 9);
+  const { items } = await client.deviceTimeline('d0', {});
+  const named = items.filter(({ detail }) => detail.result !== undefined);
+  expect(named.map(({ event, detail }) => [event, detail.result])).toEqual([
+    ['attempt_ended', 'invalid firmware (9)'],
+    ['result', 'invalid firmware (9)'],
+  ]);
+  expect((await client.updates('r', {})).items).toMatchObject([
+    { result_code: 9, result: 'invalid firmware (9)', reason: expect.stringContaining('invalid firmware (9)') },
+  ]);
+});

@@ -115,10 +115,9 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
   }
 }
 
-function describeResult({ success, code, message }: TimelineEntry['detail']): Phrase {
+function describeResult({ success, result, message }: TimelineEntry['detail']): Phrase {
   if (success === true) return { tone: 'busy', text: 'wrote the image, reboots' };
-  const text = code === null || code === undefined ? 'failed' : `failed with code ${textOf(code)}`;
-  return { tone: 'bad', text, note: textOf(message) };
+  return { tone: 'bad', text: `failed: ${textOf(result) || 'no result code'}`, note: textOf(message) };
 }
 
 const toneOf = (status: unknown): Tone => UPDATE_LABELS[status as UpdateState]?.tone ?? 'idle';
