@@ -8,6 +8,8 @@ export interface ImageOptions {
   readonly project?: string;
   /** Number of bytes of code. Version and project determine the bytes. @default 64 KiB */
   readonly codeBytes?: number;
+  /** The code itself, in place of meaningless bytes. */
+  readonly code?: Buffer;
   /** Adds the application descriptor. @default true */
   readonly descriptor?: boolean;
   /** Appends a SHA-256; for an ESP8266 only in the layout `rtos`. @default true */
@@ -49,7 +51,7 @@ const PAGE = 0x10000;
  */
 export function buildImage(options: ImageOptions = {}): Buffer {
   const { chip = 'ESP32-S3', version = '1.0.0', project = 'paku-core', codeBytes = 64 * 1024 } = options;
-  const code = pseudoRandomBytes(`${chip} ${project} ${version}`, codeBytes);
+  const code = options.code ? wholeWords(options.code) : pseudoRandomBytes(`${chip} ${project} ${version}`, codeBytes);
   if (chip === 'ESP8266') return buildEsp8266(code, options);
   const target = TARGETS[chip];
   if (target === undefined) throw new Error(`There is no chip ${chip}; there are ${Object.keys(TARGETS).join(', ')}.`);
@@ -155,6 +157,9 @@ function describe(version: string, project: string, secureVersion = 0): Buffer {
   createHash('sha256').update(`${project} ${version}`).digest().copy(bytes, 144);
   return bytes;
 }
+
+/** Zeros up to a multiple of 4, which segments require. */
+const wholeWords = (code: Buffer): Buffer => Buffer.concat([code, Buffer.alloc((4 - (code.length % 4)) % 4)]);
 
 /** Pseudo-random bytes. The length is rounded to a multiple of 4, which segments require. */
 function pseudoRandomBytes(seed: string, length: number): Buffer {
