@@ -26,8 +26,13 @@ export interface AwsDeviceOptions {
 
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const MQTT_PORT = 8883;
-/** The root of the chain that AWS IoT Core's servers present: IoT developer guide, "Server authentication". */
-const AMAZON_ROOT_CA_URL = 'https://www.amazontrust.com/repository/AmazonRootCA1.pem';
+/**
+ * The roots of the chains that AWS IoT Core and S3 present with RSA and with ECC: IoT developer guide, "Server
+ * authentication". The other two roots are reserved for later use there, and all four exceed a string of NVS (4,000 bytes).
+ */
+const AMAZON_ROOT_CA_URLS = ['AmazonRootCA1.pem', 'AmazonRootCA3.pem'].map(
+  (file) => `https://www.amazontrust.com/repository/${file}`,
+);
 
 /**
  * Registers a device: a thing in the deployment's group, a certificate from a request signed here, and the policy. The
@@ -72,7 +77,7 @@ export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions
       { cause },
     );
   }
-  await fetchRootCa(files.caFile);
+  await fetchRootCas(files.caFile);
   const device = { deviceId, host: endpointAddress, port: MQTT_PORT, ...files };
   writeSecretsHeader(device);
   writeNvsTable(device);
@@ -113,10 +118,13 @@ async function createThing(iot: IoTClient, thingName: string, thingTypeName: str
   }
 }
 
-async function fetchRootCa(file: string): Promise<void> {
+async function fetchRootCas(file: string): Promise<void> {
   if (existsSync(file)) return;
-  const response = await fetch(AMAZON_ROOT_CA_URL).catch(() => undefined);
-  if (!response?.ok)
-    throw new Error(`the device is registered, but its CA could not be fetched; save ${AMAZON_ROOT_CA_URL} as ${file}`);
-  writeSecret(file, await response.text());
+  const responses = await Promise.all(AMAZON_ROOT_CA_URLS.map((url) => fetch(url).catch(() => undefined)));
+  const texts = await Promise.all(responses.map((response) => (response?.ok ? response.text() : undefined)));
+  if (texts.includes(undefined))
+    throw new Error(
+      `the device is registered, but its CAs could not be fetched; save ${AMAZON_ROOT_CA_URLS.join(' and ')}, one after the other, as ${file}`,
+    );
+  writeSecret(file, texts.map((text) => `${text?.trim()}\n`).join(''));
 }

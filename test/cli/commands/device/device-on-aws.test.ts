@@ -15,7 +15,7 @@ import {
 } from '@aws-sdk/client-iot';
 import * as x509 from '@peculiar/x509';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { describeDevice } from '../../../../cli/commands/device/device-files.ts';
 import { addDeviceOnAws } from '../../../../cli/commands/device/device-on-aws.ts';
 
@@ -142,4 +142,17 @@ test('a stack without the outputs, or an invalid device id, is refused before an
   await expect(add()).rejects.toThrow('stack PakuOta has no output DevicePolicy, DeviceThingType, DeviceThingGroup');
   expect(iot.commandCalls(CreateThingCommand)).toHaveLength(0);
   expect(existsSync(join(folder, 'private-key.pem'))).toBe(false);
+});
+
+test('the device gets both roots of Amazon that its servers use, and a failure says how to get them', async () => {
+  rmSync(join(folder, 'ca.pem'));
+  const fetched = vi.spyOn(globalThis, 'fetch');
+  fetched.mockImplementation(async (url) => new Response(`PEM of ${url}\n`));
+  const { caFile } = await add();
+  expect(readFileSync(caFile, 'utf8')).toBe(
+    [1, 3].map((n) => `PEM of https://www.amazontrust.com/repository/AmazonRootCA${n}.pem\n`).join(''),
+  );
+  rmSync(folder, { recursive: true });
+  fetched.mockImplementation(async (url) => new Response(null, { status: `${url}`.includes('CA3') ? 503 : 200 }));
+  await expect(add()).rejects.toThrow(/AmazonRootCA1.pem and .*AmazonRootCA3.pem, one after the other, as .*ca.pem/);
 });
