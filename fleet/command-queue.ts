@@ -15,6 +15,11 @@ export class CommandQueue {
     return this.waiting.shift();
   }
 
+  /** Forgets the commands that wait. */
+  clear(): void {
+    this.waiting.length = 0;
+  }
+
   /** Resolves when there is a command. Rejects if the signal is aborted. */
   async untilFilled(signal: AbortSignal): Promise<void> {
     if (this.waiting.length === 0) await once(this.arrivals, 'arrival', { signal });

@@ -16,6 +16,11 @@ export interface Behaviours {
   readonly bootFails?: (version: string) => boolean;
   /** Seconds after which a new image crashes and is rolled back; undefined means never. */
   readonly crashesAfterSeconds?: (version: string) => number | undefined;
+  /**
+   * For a version that crashes in a loop and is not rolled back: how long each boot lasts, and how long the device is off
+   * before the next one. Most field firmware never confirms an image, and stays on it.
+   */
+  readonly crashLoop?: (version: string) => { readonly upSeconds: number; readonly downSeconds: number } | undefined;
   /** Duration of a reboot. @default 5 s */
   readonly slowRebootSeconds?: number;
   /** True for a version after whose installation the device does not boot again. */

@@ -76,7 +76,8 @@ export class VirtualDevice extends EventEmitter<DeviceEvents> {
   private async bootOnce(signal: AbortSignal): Promise<boolean> {
     const { profile, version, commands, open, staleSession, trial } = this;
     const notify = (change: DeviceStateChange) => this.notify(change);
-    const crashesAfterSeconds = trial && profile.behaviours.crashesAfterSeconds?.(trial.installed);
+    const crashesAfterSeconds =
+      this.crashLoop?.upSeconds ?? (trial && profile.behaviours.crashesAfterSeconds?.(trial.installed));
     const boot = new Boot({ profile, version, commands, open, notify, staleSession, crashesAfterSeconds });
     let end: BootEnd | undefined;
     try {
@@ -96,7 +97,7 @@ export class VirtualDevice extends EventEmitter<DeviceEvents> {
 
   private async afterBoot(end: BootEnd, signal: AbortSignal): Promise<boolean> {
     if (end.kind === 'updated') return this.bootInto(end.version, signal);
-    if (end.kind === 'crashed') await this.recover(signal);
+    if (end.kind === 'crashed') await (this.crashLoop === undefined ? this.recover(signal) : this.crash(signal));
     else await this.sleep(signal);
     return true;
   }
@@ -122,6 +123,17 @@ export class VirtualDevice extends EventEmitter<DeviceEvents> {
     this.trial = { installed, previousVersion: this.version };
     await this.saveVersion(this.profile.behaviours.embeddedVersion?.(installed) ?? installed);
     this.notify({ kind: 'running', version: this.version });
+  }
+
+  private get crashLoop() {
+    return this.profile.behaviours.crashLoop?.(this.version);
+  }
+
+  /** Crashes and boots the same image again. What was in memory is lost. */
+  private async crash(signal: AbortSignal): Promise<void> {
+    this.notify({ kind: 'crashed', version: this.version });
+    this.commands.clear();
+    await this.profile.clock.sleep((this.crashLoop?.downSeconds ?? 0) * 1000, signal);
   }
 
   private async recover(signal: AbortSignal): Promise<void> {
