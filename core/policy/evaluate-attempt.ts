@@ -194,10 +194,13 @@ function describeFailure({ code, message }: ResultReport, cause: Cause, linkOpen
 
 /** Before anything was written: progress extends the deadline, up to a cap; a restart ends the attempt. */
 function evaluateDownload(facts: AttemptFacts, times: UpdateTimes, now: Date): Evaluated {
-  const restart = facts.statuses.find((status) => restartedSince(status, facts.linkOpenedAt));
+  const refusal = refusalOf(facts);
+  // A device that declined has said all about this attempt; one that accepted forgets the command when it restarts.
+  const heldSince = facts.linkOpenedAt ?? (refusal === undefined ? facts.acknowledgedAt : null);
+  const restart = facts.statuses.find((status) => restartedSince(status, heldSince));
   if (restart !== undefined) return evaluateInterruption(facts, restart);
   const isUnderWay = facts.linkOpenedAt !== null || facts.furthestState !== null;
-  const declined = isUnderWay ? undefined : refusalOf(facts);
+  const declined = isUnderWay ? undefined : refusal;
   if (declined !== undefined) {
     const errorMessage = `the device declined: ${declined.reason}`;
     return { status: 'failed', cause: 'declined', errorMessage, completedAt: declined.receivedAt, isTransient: true };
@@ -253,7 +256,10 @@ function evaluateInterruption(facts: AttemptFacts, { version, receivedAt }: Stat
     const errorMessage = `reported ${version} after a reboot, and no result: ${facts.targetVersion} did not boot, or was not written whole`;
     return { status: 'rolled_back', cause: 'build', errorMessage, completedAt: receivedAt };
   }
-  const errorMessage = 'the device restarted during the download';
+  const errorMessage =
+    facts.linkOpenedAt === null && facts.furthestState === null
+      ? 'the device restarted before it opened the link'
+      : 'the device restarted during the download';
   return { status: 'failed', cause: 'delivery', errorMessage, completedAt: receivedAt, isTransient: true };
 }
 

@@ -157,7 +157,7 @@ function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      CROSS JOIN LATERAL (
        SELECT min(e.received_at) AS since FROM ota_events AS e
-       WHERE e.update_id = u.id AND e.attempt = a.attempt AND (e.event_type IN ('result', 'fetch')
+       WHERE e.update_id = u.id AND e.attempt = a.attempt AND (e.event_type IN ('accepted', 'result', 'fetch')
          OR e.event_type = 'status' AND e.payload ->> 'version' IS DISTINCT FROM u.previous_version)
      ) AS w
      CROSS JOIN LATERAL (

@@ -226,6 +226,24 @@ describe('before the image is written', () => {
     });
   });
 
+  test('a restart after the command was accepted, and before the link was opened, ends the attempt at once', () => {
+    const facts = { ...sent, acknowledgedAt: at(1), statuses: [status(90, '1.0.0', 10)] };
+    expect(evaluate(facts, 91)).toMatchObject({
+      status: 'failed',
+      cause: 'delivery',
+      isTransient: true,
+      completedAt: at(90),
+      errorMessage: 'the device restarted before it opened the link',
+    });
+    expect(evaluate({ ...facts, statuses: [status(90, '1.0.0', 4_000)] }, 91)).toMatchObject({ status: 'sent' });
+  });
+
+  test('a restart after the device declined changes nothing', () => {
+    const results = [result(2, 10, 'heater is running, try later')];
+    const facts = { ...sent, acknowledgedAt: at(2), results, statuses: [status(90, '1.0.0', 10)] };
+    expect(evaluate(facts, 91)).toMatchObject({ cause: 'declined', completedAt: at(2) });
+  });
+
   test('a restart into the old version after the image was written is a rollback whose result was lost', () => {
     const facts = { ...downloading, furthestState: 'installing' as const, statuses: [status(90, '1.0.0', 10)] };
     expect(evaluate(facts, 91)).toMatchObject({ status: 'rolled_back', cause: 'build', isTransient: false });
