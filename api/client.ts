@@ -1,5 +1,6 @@
 import type { Problem } from './common.ts';
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, Revocation, TimelineEntry } from './devices.ts';
+import type { Recovery, RecoveryPreview } from './recovery.ts';
 import type { NewUpload, RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
 import type {
   Decision,
@@ -114,6 +115,9 @@ export class ApiClient {
     this.#send<Rollout>('PATCH', rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
   act = (rollout: string | number, action: RolloutAction, reason: string) =>
     this.#send<Rollout>('POST', `${rolloutPath(rollout)}/${action}`, { reason });
+  previewRecovery = (rollout: string | number) => this.#get<RecoveryPreview>(`${rolloutPath(rollout)}/recovery`);
+  recover = (rollout: string | number, reason: string) =>
+    this.#send<Recovery>('POST', `${rolloutPath(rollout)}/recover`, { reason });
   progress = (rollout: string | number) => this.#get<Progress>(`${rolloutPath(rollout)}/progress`);
   updates = (rollout: string | number, query: Query = {}) =>
     this.#get<Page<DeviceUpdate>>(`${rolloutPath(rollout)}/updates`, query);

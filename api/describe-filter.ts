@@ -2,7 +2,7 @@ import { formatAttribute } from './attribute-text.ts';
 import type { TargetFilter } from './rollouts.ts';
 
 /** A condition on a device. Keys of the filter with the same condition are alternatives. */
-type Condition = 'device' | 'group' | 'model' | 'version' | 'attribute';
+type Condition = 'device' | 'group' | 'model' | 'version' | 'attribute' | 'recovery';
 
 /** The condition of each key; a missing key is a compile error. */
 const CONDITION_OF = {
@@ -13,6 +13,7 @@ const CONDITION_OF = {
   models: 'model',
   versions: 'version',
   metadata: 'attribute',
+  recovers: 'recovery',
 } as const satisfies Record<keyof TargetFilter, Condition>;
 
 const KEYS = Object.keys(CONDITION_OF) as (keyof TargetFilter)[];
@@ -27,6 +28,7 @@ const TEXTS: Readonly<Record<Condition, (list: string, isOne: boolean) => string
   model: (list, isOne) => `of ${isOne ? 'the model' : 'one of the models'} ${list}`,
   version: (list, isOne) => `on ${isOne ? 'version' : 'one of the versions'} ${list}`,
   attribute: (list, isOne) => `with the ${isOne ? 'attribute' : 'attributes'} ${list}`,
+  recovery: (list) => list,
 };
 
 /**
@@ -48,13 +50,16 @@ const keysOf = (filter: TargetFilter, condition: Condition) =>
   KEYS.filter((key) => CONDITION_OF[key] === condition && filter[key] !== undefined);
 
 const valuesOf = (filter: TargetFilter, condition: Condition): string[] => [
-  ...new Set(keysOf(filter, condition).flatMap((key) => textsOf(filter[key] ?? []))),
+  ...new Set(keysOf(filter, condition).flatMap((key) => textsOf(filter, key))),
 ];
 
-function textsOf(value: NonNullable<TargetFilter[keyof TargetFilter]>): readonly string[] {
-  if (typeof value === 'string') return [value];
-  if (Array.isArray(value)) return value;
-  return Object.entries(value).map(([name, attribute]) => formatAttribute(name, attribute));
+function textsOf({ recovers, metadata, ...lists }: TargetFilter, key: keyof TargetFilter): readonly string[] {
+  if (key === 'recovers') {
+    return recovers ? [`that rollout ${recovers.rollout} updated from ${recovers.previous_versions.join(' or ')}`] : [];
+  }
+  if (key === 'metadata') return Object.entries(metadata ?? {}).map(([name, value]) => formatAttribute(name, value));
+  const value = lists[key] ?? [];
+  return typeof value === 'string' ? [value] : value;
 }
 
 /**

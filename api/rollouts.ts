@@ -119,6 +119,13 @@ export const rolloutSchema = z
     aborted_at: timestamp.nullable(),
     stage: z.number().int().nullable().describe('Counted from 0; null before the first.'),
     waiting_for: z.string().nullable().describe('What an active rollout is waiting for, as a phrase.'),
+    resume_devices: z
+      .number()
+      .int()
+      .nullable()
+      .describe(
+        'Of a halted or paused rollout: the most devices that a resumption sends to before the gates decide again. Else null.',
+      ),
     devices: z.number().int().describe('Devices assigned so far: the sum of the next five fields.'),
     pending: z.number().int(),
     in_progress: z.number().int(),
@@ -243,7 +250,7 @@ export const decisionSchema = z
   .openapi('Decision');
 export type Decision = z.infer<typeof decisionSchema>;
 
-const params = z.object({ rollout: z.string().min(1).max(MAX_NAME).describe('Id or name.') });
+export const params = z.object({ rollout: z.string().min(1).max(MAX_NAME).describe('Id or name.') });
 const etag = { etag: { schema: { type: 'string' as const }, description: 'For `If-Match`.' } };
 
 export const previewRollout = createRoute({

@@ -271,7 +271,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.firmware_version IS 'Version that it brings. The rollout waits until a release of that version is registered.';
   COMMENT ON COLUMN rollout_configurations.device_model IS 'Model whose devices it targets.';
   COMMENT ON COLUMN rollout_configurations.target_type IS 'Which conditions target_filter must have: all none, group a group, specific device ids or MAC addresses, canary one of these or a percentage below 100.';
-  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata. Empty: every device of the model.';
+  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, recovers (devices that another rollout updated from one of these versions). Empty: every device of the model.';
   COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted. It can be raised later; lowering it changes nothing.';
   COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted; it only rises. Null until a device meets the filter.';
   COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for.';

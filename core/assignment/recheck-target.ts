@@ -1,5 +1,5 @@
 import type { Sql } from '../db/index.ts';
-import { boundedFilter, parseTarget, type TargetType } from '../policy/index.ts';
+import { boundedFilter, parseTarget, runsRelease, type Target, type TargetType } from '../policy/index.ts';
 import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
 
@@ -30,25 +30,34 @@ export async function findNoLongerTargeted(
     { rollout: rolloutId },
   );
   if (rollout === undefined) return new Set();
-  const targeted = await findTargeted(sql, rollout, updates);
-  const isStillTargeted = ({ device_id, firmware_version, is_stepping_stone }: PendingUpdate) =>
-    targeted.has(device_id) && (is_stepping_stone || firmware_version === rollout.firmware_version);
+  const parsed = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  if (!parsed.ok) return new Set(updates.map(({ id }) => id));
+  const targeted = await findTargeted(sql, rollout, parsed.target, updates);
+  const isStillTargeted = (update: PendingUpdate) =>
+    targeted.has(update.device_id) &&
+    (update.is_stepping_stone || update.firmware_version === rollout.firmware_version) &&
+    !hasLeftBadRelease(update, parsed.target);
   return new Set(updates.filter((update) => !isStillTargeted(update)).map(({ id }) => id));
+}
+
+/** A recovery sends no older version to a device that has come to run another one than the release it is to leave. */
+function hasLeftBadRelease({ current_firmware_version: current, firmware_version }: PendingUpdate, target: Target) {
+  if (target.recovers === null || runsRelease(current, firmware_version)) return false;
+  return !(target.versions ?? []).some((version) => runsRelease(current, version));
 }
 
 async function findTargeted(
   sql: Sql,
-  rollout: RolloutColumns,
+  { device_model }: RolloutColumns,
+  target: Target,
   updates: readonly PendingUpdate[],
 ): Promise<Set<string>> {
-  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
-  if (!target.ok) return new Set();
   const rows = await sql.query<{ device_id: string }>(
     // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
     `SELECT d.device_id FROM jsonb_array_elements_text(:pending::jsonb) AS pending(id)
      CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.id OFFSET 0) AS d
      WHERE ${STILL_TARGETED}`,
-    { pending: updates.map(({ device_id }) => device_id), ...targetValues(rollout.device_model, target.target) },
+    { pending: updates.map(({ device_id }) => device_id), ...targetValues(device_model, target) },
   );
   return new Set(rows.map(({ device_id }) => device_id));
 }

@@ -16,6 +16,7 @@ import {
   runsRelease,
   type Target,
 } from '../policy/index.ts';
+import { assignRest, endProbations } from '../recovery/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import {
   beginStage,
@@ -128,7 +129,25 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
   const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
   const registered = await loadSteppingStones(sql, rollout);
-  return { rollout: checked, plan: plan.plan, target: target.target, versionsInUse, higherPriority, registered };
+  const has_changes = (await endBadProbations(sql, rollout, target.target, now)) || rollout.has_changes;
+  return {
+    rollout: { ...checked, has_changes },
+    plan: plan.plan,
+    target: target.target,
+    versionsInUse,
+    higherPriority,
+    registered,
+  };
+}
+
+/**
+ * Ends the probation of devices that a recovery takes, which came to run the bad release since it began.
+ * @returns true if there were any; they are assigned in this tick
+ */
+async function endBadProbations(sql: Sql, rollout: RolloutRuntime, { recovers }: Target, now: Date): Promise<boolean> {
+  if (recovers === null) return false;
+  const recovery = { name: rollout.name, version: rollout.firmware_version, ...recovers };
+  return (await endProbations(sql, recovers.rollout, recovery, now)) > 0;
 }
 
 async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string, now: Date): Promise<string> {
@@ -276,5 +295,7 @@ async function finish(
   if (rollout.keep_open || rollout.has_open || rollout.stage_began_at === null) return false;
   if (now.getTime() < rollout.stage_began_at.getTime() + rollout.probation_minutes * 60_000) return false;
   for (const release of releases) if (await hasAssignable(sql, context, release, rollout.horizon)) return false;
+  const { recovers, versions } = context.target;
+  if (recovers !== null && !(await assignRest(sql, rollout, recovers, versions ?? [], now))) return false;
   return completeRollout(sql, rollout.id, rollout.updated_at, now);
 }

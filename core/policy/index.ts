@@ -22,6 +22,14 @@ export {
   UPLOADS_PREFIX,
   uploadKey,
 } from './object-keys.ts';
+export {
+  type BadRelease,
+  type EarlierRelease,
+  evaluateRecovery,
+  RECOVERABLE_STATES,
+  type RecoveryVerdict,
+  type UpdatedDevices,
+} from './recovery.ts';
 export { type ControlGroup, describeEvidence, NO_EVIDENCE, type ReleaseEvidence } from './release-evidence.ts';
 export {
   evaluateFit,
@@ -69,7 +77,9 @@ export { type AssignableRelease, chooseReleases, type RegisteredRelease } from '
 export {
   boundedFilter,
   boundedJson,
+  isRecovery,
   parseTarget,
+  type Recovered,
   TARGET_TYPES,
   type Target,
   type TargetType,

@@ -9,6 +9,8 @@ const FIRST_WAIT_MINUTES = 2;
 const LONGEST_WAIT_MINUTES = 60;
 const FIRST_DECLINED_WAIT_MINUTES = 5;
 const LONGEST_DECLINED_WAIT_MINUTES = 6 * 60;
+const PROMPT_ATTEMPTS = 10;
+const LONGEST_RECOVERY_WAIT = 4 * 60;
 const INSTALL_FAILED = 4;
 
 /** The attempt that was just evaluated. */
@@ -26,6 +28,8 @@ export interface EndedAttempt {
   readonly declinedCount: number;
   /** The wait that the device asked for when it declined; null where it asked for none. */
   readonly retryAfterSeconds: number | null;
+  /** True if the update takes the device off a bad release, which may leave it only moments between two restarts. */
+  readonly isRecovery: boolean;
 }
 
 export interface Retry {
@@ -44,13 +48,15 @@ export interface Retry {
 export function planRetry(verdict: AttemptVerdict, ended: EndedAttempt): Retry | undefined {
   const { completedAt } = verdict;
   // An installed image is never sent again: only the device can tell whether it boots.
-  if (completedAt === null || verdict.installedAt !== null || !verdict.isTransient) return undefined;
+  // A device that restarts again and again may do so while it writes the image that ends this.
+  const isTransient = verdict.isTransient || (ended.isRecovery && verdict.status === 'rolled_back');
+  if (completedAt === null || verdict.installedAt !== null || !isTransient) return undefined;
   if (verdict.cause === 'declined') return planRepeat(completedAt, ended);
   if (ended.attempt - ended.declinedCount >= ended.maxAttempts) return undefined;
   const isRedirected = ended.linkOpened && ended.imageBytes <= DIRECT_MAX_BYTES && ended.delivery === 'redirect';
   // A damaged download often ends as "install failed": one more attempt is worth it if the delivery differs.
   if (verdict.resultCode === INSTALL_FAILED && ended.linkOpened && !isRedirected) return undefined;
-  const wait = waitMinutes(ended.updateId, ended.attempt);
+  const wait = ended.isRecovery ? recoveryWaitMinutes(ended.attempt) : waitMinutes(ended.updateId, ended.attempt);
   return {
     notBefore: new Date(completedAt.getTime() + wait * 60_000),
     family: verdict.acknowledgedAt === null && ended.isDelivered ? otherFamily(ended.family) : ended.family,
@@ -77,6 +83,12 @@ function waitMinutes(updateId: number, attempt: number): number {
   const wait = Math.min(FIRST_WAIT_MINUTES * 4 ** (attempt - 1), LONGEST_WAIT_MINUTES);
   return wait * (0.5 + fraction(updateId * 31 + attempt));
 }
+
+/** The first attempts of a recovery follow at the next contact; the later ones wait, so that they last for most of a day. */
+const recoveryWaitMinutes = (attempt: number) =>
+  attempt < PROMPT_ATTEMPTS
+    ? 0
+    : Math.min(FIRST_WAIT_MINUTES * 2 ** (attempt - PROMPT_ATTEMPTS), LONGEST_RECOVERY_WAIT);
 
 /** A number in [0, 1) that looks random but is the same each time (multiplicative hashing, Knuth). */
 const fraction = (n: number) => ((n * 2_654_435_761) % 2 ** 32) / 2 ** 32;

@@ -16,6 +16,8 @@ export interface Gates {
   readonly failureCount: number | null;
   /** Proven devices before the first wave grows. */
   readonly minReports: number;
+  /** True for a recovery: whatever fails, the other devices are better off without the release that they run. */
+  readonly neverHalts?: boolean;
 }
 
 /** An active rollout at one instant. The evidence is of its own release, not of its stepping stones. */
@@ -70,7 +72,7 @@ export function decideRollout(
   stages: readonly Stage[] | null,
   now: Date,
 ): RolloutDecision {
-  const halt = findReasonToHalt(numbers, gates);
+  const halt = gates.neverHalts ? undefined : findReasonToHalt(numbers, gates);
   if (halt !== undefined) return { kind: 'halt', ...halt };
   return stages === null ? decideSlowStart(numbers, gates) : decideStage(numbers, stages, now);
 }

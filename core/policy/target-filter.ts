@@ -24,7 +24,21 @@ export const targetFilter = z.strictObject({
   metadata: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected text, a number, true or false'))
     .optional(),
+  /** Devices that another rollout updated from one of these versions; set for a recovery. */
+  recovers: z
+    .strictObject({ rollout: z.number().int().positive(), previous_versions: z.array(name).min(1) })
+    .optional(),
 });
+
+/** The devices that a recovery sends back: those that a rollout updated from one of these versions. */
+export interface Recovered {
+  readonly rollout: number;
+  readonly previousVersions: readonly string[];
+}
+
+/** True if the target filter is that of a recovery. */
+export const isRecovery = (filter: unknown): boolean =>
+  typeof filter === 'object' && filter !== null && 'recovers' in filter;
 
 export const TARGET_TYPES = ['all', 'group', 'canary', 'specific'] as const;
 export type TargetType = (typeof TARGET_TYPES)[number];
@@ -36,6 +50,7 @@ export interface Target {
   readonly models: readonly string[] | null;
   readonly versions: readonly string[] | null;
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
+  readonly recovers: Recovered | null;
 }
 
 /** The Data API limits a result row to 64 KB, and the rest of the rollout needs room too. */
@@ -70,9 +85,9 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
   }
   const parsed = targetFilter.safeParse(filter);
   if (!parsed.success) return { ok: false, reason: `target_filter: ${describeErrors(parsed.error)}` };
-  const { device_ids, mac_addresses, groups, group, models, versions, metadata } = parsed.data;
+  const { device_ids, mac_addresses, groups, group, models, versions, metadata, recovers } = parsed.data;
   const named = groups !== undefined || group !== undefined ? [...(groups ?? []), ...(group ? [group] : [])] : null;
-  const listed = device_ids !== undefined || mac_addresses !== undefined;
+  const listed = device_ids !== undefined || mac_addresses !== undefined || recovers !== undefined;
   if (type === 'group' && named === null)
     return { ok: false, reason: 'target_type "group" needs target_filter.groups' };
   if (type === 'specific' && !listed) {
@@ -93,6 +108,7 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
       models: models ?? null,
       versions: versions ?? null,
       metadata: metadata ?? {},
+      recovers: recovers ? { rollout: recovers.rollout, previousVersions: recovers.previous_versions } : null,
     },
   };
 }

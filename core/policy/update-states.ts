@@ -44,6 +44,7 @@ export const UPDATE_MOVES: readonly Move[] = [
     to: 'canceled',
     on: 'identity of the device revoked',
   },
+  { from: ['success'], to: 'canceled', on: 'sent back to the version before' },
 ];
 
 /** True if an update may get from one state to the other in any number of transitions, including none. */

@@ -1,4 +1,5 @@
 export { advanceRollout } from './advance-stage.ts';
+export { countResumeDevices } from './resume-devices.ts';
 export { IS_RUNNING } from './rollout-conditions.ts';
 export {
   abortRollout,

@@ -3,6 +3,7 @@ import type { Cause, ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from
 import {
   boundedFilter,
   boundedJson,
+  isRecovery,
   NO_EVIDENCE,
   PLAN_BYTES,
   parseTarget,
@@ -331,8 +332,9 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
   };
 }
 
-export const gatesOf = ({ failure_threshold, failure_count, min_reports }: RolloutRuntime): Gates => ({
+export const gatesOf = ({ failure_threshold, failure_count, min_reports, target_filter }: RolloutRuntime): Gates => ({
   failureThreshold: failure_threshold,
   failureCount: failure_count,
   minReports: min_reports,
+  neverHalts: isRecovery(target_filter),
 });

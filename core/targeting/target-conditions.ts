@@ -5,7 +5,11 @@ const conditionsOver = (of: (name: string) => string) => ({
   models: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
     OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
-    OR d.mac_address IN (SELECT jsonb_array_elements_text(${of('macs')})))`,
+    OR d.mac_address IN (SELECT jsonb_array_elements_text(${of('macs')})))
+  AND (${of('recovers')} IS NULL OR EXISTS (
+    SELECT FROM device_update_status AS b
+    WHERE b.device_id = d.device_id AND b.rollout_id = (${of('recovers')} ->> 'rollout')::bigint AND b.sends > 0
+      AND (${of('recovers')} -> 'previousVersions') ? b.previous_version OFFSET 0))`,
   group: `(${of('groups')} IS NULL OR EXISTS (
     SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
       AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))`,
@@ -61,6 +65,7 @@ const listedValues = (target: Target) => ({
   groups: target.groups,
   models: target.models,
   metadata: target.metadata,
+  recovers: target.recovers,
 });
 
 /** A rollout with a higher priority than another. It keeps the targeted devices that are on its version. */
@@ -86,6 +91,6 @@ export const toHigherPriorityRollout = (
 /** True if one of `:higherPriority` targets the device `d` and the device is on its version. */
 export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (
     SELECT FROM jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "onTarget" jsonb, devices jsonb,
-      macs jsonb, groups jsonb, models jsonb, metadata jsonb)
+      macs jsonb, groups jsonb, models jsonb, metadata jsonb, recovers jsonb)
     WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k."hashCutoff"
       AND ${Object.values(conditionsOver((name) => `k.${name}`)).join('\n      AND ')})`;

@@ -75,6 +75,7 @@ interface FactsRow {
   readonly attempt_timeout_minutes: number;
   readonly boot_timeout_minutes: number;
   readonly probation_minutes: number;
+  readonly is_recovery: boolean;
 }
 
 interface Evaluated {
@@ -145,7 +146,7 @@ function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
        coalesce(r.boot_timeout_minutes, 15) AS boot_timeout_minutes,
        coalesce(r.probation_minutes, 5) AS probation_minutes,
        coalesce(u.report_interval_seconds, ${DEFAULT_INTERVAL_SECONDS}) AS report_interval_seconds,
-       coalesce(u.restarts_per_hour, 0) AS restarts_per_hour
+       coalesce(u.restarts_per_hour, 0) AS restarts_per_hour, coalesce(r.target_filter ? 'recovers', false) AS is_recovery
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
      JOIN device_update_status AS u ON u.id = requested.id::bigint
        AND (u.completed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back', 'timed_out'))
@@ -244,6 +245,7 @@ const toEndedAttempt = (row: FactsRow) => ({
   declinedCount: row.declined_count,
   retryAfterSeconds: row.refusal?.retry_after_seconds ?? null,
   imageBytes: row.file_size,
+  isRecovery: row.is_recovery,
 });
 
 async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise<void> {

@@ -11,11 +11,12 @@ const ACKNOWLEDGEMENT_SECONDS = 5;
 
 /**
  * Updates `u` that were sent but neither acknowledged by the client nor reported on by the device, over the joins of
- * {@link requeueStatement}.
+ * {@link requeueStatement}. A device that a recovery takes may restart between receiving the command and acting on it.
  */
 const IS_UNACKNOWLEDGED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND r.id = u.rollout_id
-         AND a.update_id = u.id AND a.attempt = u.attempt AND a.send_result = 'unconfirmed'
+         AND a.update_id = u.id AND a.attempt = u.attempt AND (a.send_result = 'unconfirmed'
+           OR a.send_result = 'acknowledged' AND r.target_filter ? 'recovers')
          AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id`;
 
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),

@@ -4,6 +4,7 @@ import { fieldErrors } from '../../core/util/index.ts';
 import type { App, Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
 import { problemOf, toProblem } from './problems.ts';
+import { addRecoveryRoutes } from './recovery-routes.ts';
 import { addReleaseRoutes } from './release-routes.ts';
 import { addRolloutRoutes } from './rollout-routes.ts';
 import { addServiceRoutes } from './service-routes.ts';
@@ -46,6 +47,7 @@ export function createApp(services: Services): App {
   addDeviceRoutes(app, services);
   addReleaseRoutes(app, services);
   addRolloutRoutes(app, services);
+  addRecoveryRoutes(app, services);
   addServiceRoutes(app, services);
   return app;
 }

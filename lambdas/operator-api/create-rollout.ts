@@ -12,6 +12,7 @@ import {
 } from '../../core/policy/index.ts';
 import { getRelease } from '../../core/releases/index.ts';
 import {
+  countResumeDevices,
   getRollout,
   insertRollout,
   listNumberedRollouts,
@@ -29,7 +30,9 @@ export async function getRolloutResource({ sql, now }: Services, idOrName: strin
   const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
   const waiting_for = rollout.state === 'active' ? await describeState(sql, rollout.rollout_id, now()) : null;
-  return json({ ...rollout, waiting_for });
+  const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
+  const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
+  return json({ ...rollout, waiting_for, resume_devices });
 }
 
 /**

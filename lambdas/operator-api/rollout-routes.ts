@@ -1,6 +1,7 @@
 import * as routes from '../../api/rollouts.ts';
 import { eligibleVersions } from '../../core/orchestrator/index.ts';
 import { resultText, statesFor } from '../../core/policy/index.ts';
+import { listRecoveries, openOnes } from '../../core/recovery/index.ts';
 import {
   abortRollout,
   advanceRollout,
@@ -128,13 +129,17 @@ async function act(
     const reason = (await loadRolloutRuntime(sql, change.rolloutId))?.revoked_reason ?? null;
     return reason === null ? undefined : `its release was revoked (${reason}); abort it`;
   };
+  const beingRecovered = async () => {
+    const [recovery] = openOnes(await listRecoveries(sql, change.rolloutId));
+    return recovery && `its devices are being sent back by rollout "${recovery.name}"; abort that first`;
+  };
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
     pause: () => stopRollout(sql, change, now()),
-    resume: async () => (await revoked()) ?? resumeRollout(sql, change, now()),
+    resume: async () => (await revoked()) ?? (await beingRecovered()) ?? resumeRollout(sql, change, now()),
     abort: () => abortRollout(sql, change, now()),
     advance: () => advanceRollout(sql, change, now()),
     retry: async () => {
-      const why = await revoked();
+      const why = (await revoked()) ?? (await beingRecovered());
       if (why !== undefined) return why;
       const active = await loadRolloutRuntime(sql, change.rolloutId);
       const versions = active === undefined ? [] : await eligibleVersions(sql, active);

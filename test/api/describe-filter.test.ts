@@ -12,6 +12,10 @@ const EXAMPLES = {
   models: [{ models: ['esp32-s3'] }, 'all devices of the model esp32-s3'],
   versions: [{ versions: ['1.0.0'] }, 'all devices on version 1.0.0'],
   metadata: [{ metadata: { site: 'rome', slot: 3 } }, 'all devices with the attributes site=rome, slot=3'],
+  recovers: [
+    { recovers: { rollout: 7, previous_versions: ['1.0.0'] } },
+    'all devices that rollout 7 updated from 1.0.0',
+  ],
 } satisfies Record<keyof TargetFilter, [TargetFilter, string]>;
 
 describe('the description of a filter', () => {
@@ -26,7 +30,7 @@ describe('the description of a filter', () => {
   test('names every condition', () => {
     const everything = Object.assign({}, ...Object.values(EXAMPLES).map(([filter]) => filter)) as TargetFilter;
     expect(describeFilter(everything)).toBe(
-      'the devices ESP32-1, A0:B7:65:20:E9:55 in one of the groups vans, boats of the model esp32-s3 on version 1.0.0 with the attributes site=rome, slot=3',
+      'the devices ESP32-1, A0:B7:65:20:E9:55 in one of the groups vans, boats of the model esp32-s3 on version 1.0.0 with the attributes site=rome, slot=3 that rollout 7 updated from 1.0.0',
     );
   });
 

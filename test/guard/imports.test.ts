@@ -33,7 +33,19 @@ const CORE: Record<string, readonly string[]> = {
   rollouts: ['db', 'policy', 'targeting', 'util'],
   updates: ['db', 'policy', 'rollouts', 'util'],
   assignment: ['db', 'policy', 'rollouts', 'targeting', 'updates', 'util'],
-  orchestrator: ['assignment', 'db', 'devices', 'policy', 'releases', 'rollouts', 'targeting', 'updates', 'util'],
+  recovery: ['db', 'policy', 'rollouts'],
+  orchestrator: [
+    'assignment',
+    'db',
+    'devices',
+    'policy',
+    'recovery',
+    'releases',
+    'rollouts',
+    'targeting',
+    'updates',
+    'util',
+  ],
   explain: ['assignment', 'db', 'policy', 'releases', 'rollouts', 'targeting', 'updates', 'util'],
 };
 

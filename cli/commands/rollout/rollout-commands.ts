@@ -16,6 +16,7 @@ import {
   registerAction,
 } from '../../session/index.ts';
 import {
+  count,
   historyTable,
   previewText,
   printable,
@@ -26,6 +27,7 @@ import {
 } from '../../text/index.ts';
 import { addCreate, addPreview } from './create-rollout.ts';
 import { parseShare, parseWindow } from './draft-flags.ts';
+import { addRecover } from './recover-rollout.ts';
 import { addWatch } from './watch-rollout.ts';
 
 export function addRolloutCommands(program: Command): void {
@@ -39,6 +41,7 @@ export function addRolloutCommands(program: Command): void {
   addHistory(group);
   addWatch(group);
   addChange(group);
+  addRecover(group);
   for (const action of ROLLOUT_ACTIONS) addAction(group, action);
 }
 
@@ -187,7 +190,7 @@ function readChange(flags: ChangeFlags): RolloutChange {
 interface Control {
   readonly summary: string;
   /** The question before the action; null when nothing is sent and nothing is lost. */
-  readonly question: string | null;
+  readonly question: ((rollout: Rollout) => string) | null;
 }
 
 const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
@@ -195,16 +198,17 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   resume: {
     summary:
       'resume a halted or paused rollout: its stage is repeated with new devices, earlier failures no longer count',
-    question: 'The stage is repeated with as many new devices, and earlier failures no longer count.',
+    question: ({ firmware_version: version, resume_devices: devices }) =>
+      `${version} is sent to ${devices === null ? 'its first devices' : `at most ${count(devices, 'device')}`} before the gates decide again; earlier failures no longer count.`,
   },
-  abort: { summary: 'stop a rollout for good', question: 'It cannot be resumed.' },
+  abort: { summary: 'stop a rollout for good', question: () => 'It cannot be resumed.' },
   advance: {
     summary: 'begin the next stage now, regardless of the gate',
-    question: 'The next stage begins now, regardless of the gate.',
+    question: () => 'The next stage begins now, regardless of the gate.',
   },
   retry: {
     summary: 'try the devices again that failed',
-    question: 'Devices that failed get the release again, with all their attempts.',
+    question: () => 'Devices that failed get the release again, with all their attempts.',
   },
 };
 
@@ -218,8 +222,8 @@ function addAction(group: Command, action: RolloutAction): void {
     async (session, { reason, yes = false }, name) => {
       const rollout = await session.api.rollout(name);
       const verb = action.charAt(0).toUpperCase() + action.slice(1);
-      const asked = `${verb} "${rollout.name}" on ${session.target.name}? ${question}`;
-      if (question !== null) await confirmOrStop(asked, yes);
+      if (question !== null)
+        await confirmOrStop(`${verb} "${rollout.name}" on ${session.target.name}? ${question(rollout)}`, yes);
       session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
     },
   );

@@ -1,10 +1,12 @@
 import { useState } from 'react';
 import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
+import { counted } from '../text/format.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
 import { EligibleDevices } from './eligible-devices.tsx';
 import { LimitsDialog } from './limits-dialog.tsx';
+import { RecoverButton } from './recover.tsx';
 
 interface Control {
   readonly name: string;
@@ -44,6 +46,8 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
   const [open, setOpen] = useState<RolloutAction | 'start' | 'limits'>();
   const close = () => setOpen(undefined);
   const actions = ACTIONS_OF[state].filter((action) => action !== 'retry' || rollout.failed > 0);
+  // A rollout that halted itself is to be recovered or aborted; going on is the exception.
+  const isHalted = state === 'halted';
   const control = open === undefined || open === 'start' || open === 'limits' ? undefined : CONTROLS[open];
   return (
     <>
@@ -56,12 +60,13 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
         <button
           key={action}
           type="button"
-          className={action === 'abort' ? 'danger quiet' : action === 'resume' ? 'primary' : ''}
+          className={action === 'abort' ? (isHalted ? 'danger' : 'danger quiet') : classOf(action, isHalted)}
           onClick={() => setOpen(action)}
         >
           {CONTROLS[action].name} …
         </button>
       ))}
+      <RecoverButton rollout={rollout} />
       {state === 'draft' && (
         <button type="button" className="primary" onClick={() => setOpen('start')}>
           Start …
@@ -77,6 +82,12 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
           onClose={close}
         >
           <p>{control.explanation}</p>
+          {open === 'resume' && rollout.resume_devices !== null && (
+            <p>
+              {rollout.firmware_version} is sent to at most <strong>{counted(rollout.resume_devices, 'device')}</strong>{' '}
+              before the gates decide again.
+            </p>
+          )}
         </ReasonDialog>
       )}
       {open === 'start' && <StartDialog rollout={rollout} onClose={close} />}
@@ -84,6 +95,8 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
     </>
   );
 }
+
+const classOf = (action: RolloutAction, isHalted: boolean) => (action === 'resume' && !isHalted ? 'primary' : '');
 
 function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
   // The rollout as it was when the dialog opened: the API refuses to start one that was changed since.

@@ -37,6 +37,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   rollout_stage_began: 'busy',
   rollout_stage_extended: 'busy',
   rollout_restarted: 'warn',
+  rollout_recovered: 'ok',
 };
 
 /** Decisions that are shown at first. */

@@ -15,6 +15,7 @@ import { decisionText } from './decision-text.ts';
 import { EligibleDevicesOnDemand } from './eligible-devices.tsx';
 import { Decisions, Failures } from './history.tsx';
 import { Outcomes } from './outcomes.tsx';
+import { Recoveries } from './recover.tsx';
 import { Stages } from './stages.tsx';
 import { Updates } from './updates.tsx';
 
@@ -51,6 +52,7 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
   const hasBegun = rollout.devices > 0 || progress.stages.length > 0;
   return (
     <>
+      <Recoveries rollout={rollout} />
       <div className="two-columns">
         <div>
           <Panel title="Stages">

@@ -30,6 +30,7 @@ const attempt: EndedAttempt = {
   imageBytes: 900_000,
   declinedCount: 0,
   retryAfterSeconds: null,
+  isRecovery: false,
 };
 const waited = (n: number, updateId = 7) => {
   const retry = planRetry(verdict({ resultCode: 2 }), { ...attempt, updateId, attempt: n, maxAttempts: 20 });
