@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -63,6 +64,14 @@ export class Board {
   powerOff(): void {
     this.#isOn = false;
     this.#program?.kill('SIGKILL');
+  }
+
+  /** Cuts the power and removes the board's files. */
+  async remove(): Promise<void> {
+    const ended = this.#program && once(this.#program, 'exit');
+    this.powerOff();
+    if (this.#program?.exitCode === null && this.#program.signalCode === null) await ended;
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** The states of both images, and which is selected. */

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
@@ -51,6 +51,10 @@ export class Compiler {
     const program = join(this.folder, `${this.#count++}.elf`);
     run('g++', ['-s', ...objects, '-o', program, ...LIBRARIES]);
     return readFileSync(program);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** A source file of a test's own. */

@@ -52,6 +52,7 @@ beforeAll(() => {
   }
 });
 afterAll(() => {
+  compiler?.remove();
   for (const server of servers) server.close().closeAllConnections();
 });
 
@@ -67,6 +68,7 @@ async function install(command: unknown, { major = 5, state = 2 } = {}): Promise
   const env = { BOARD_DIR: board.folder, BOARD_SLOT: '0' };
   const { stdout } = await run(programs.get(major) ?? '', [JSON.stringify(command)], { env });
   const { boot, states } = board.read();
+  await board.remove();
   return { result: stdout.trim(), otadata: [boot, ...states].join(' ') };
 }
 

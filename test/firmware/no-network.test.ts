@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -15,15 +15,19 @@ const missing = missingTools();
 const times = { PAKU_TRIAL_SECONDS: 1, PAKU_VALID_SECONDS: 60, PAKU_OFFLINE_SECONDS: 1 };
 const boards: Board[] = [];
 let identity: Parameters<typeof idfFirmware>[1];
+const folder = mkdtempSync(join(tmpdir(), 'paku-ota-identity-'));
+let compiler: Compiler;
 beforeAll(async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'paku-ota-firmware-'));
+  compiler = new Compiler();
   const files = await (await CertificateAuthority.open(folder)).addDevice('ESP32-OFFLINE');
   const device = { deviceId: 'ESP32-OFFLINE', host: 'localhost', port: 1, caFile: join(folder, 'ca.pem'), ...files };
   writeSecretsHeader(device);
   identity = { ...device, model: 'esp32-s3' };
 });
-afterAll(() => {
-  for (const board of boards) board.powerOff();
+afterAll(async () => {
+  compiler?.remove();
+  await Promise.all(boards.map((board) => board.remove()));
+  rmSync(folder, { recursive: true, force: true });
 });
 
 /** The partitions that a board starts from, one after the other, where there is no network that its builds know. */
@@ -42,14 +46,14 @@ describe.skipIf(missing.length > 0)(`where no network is${missing.length > 0 ? `
     ['the Arduino sketch', arduinoFirmware],
     ['the program for ESP-IDF, which hangs in its start_network()', idfFirmware],
   ])('%s restarts by itself; a new image goes back, a proven one stays', async (_, make) => {
-    const firmware = make(new Compiler(), identity, { times });
+    const firmware = make(compiler, identity, { times });
     const [proven, updated] = await Promise.all([slotsOf(firmware), slotsOf(firmware, { update: true })]);
     expect(proven).toEqual([0, 0, 0]);
     expect(updated).toEqual([1, 0, 0]);
   });
 
   test.concurrent('a sketch without verifyRollbackLater never goes back', async () => {
-    const firmware = arduinoFirmware(new Compiler(), identity, { times, verifiesLater: false });
+    const firmware = arduinoFirmware(compiler, identity, { times, verifiesLater: false });
     expect(await slotsOf(firmware, { update: true })).toEqual([1, 1, 1]);
   });
 });

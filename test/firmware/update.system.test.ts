@@ -53,14 +53,19 @@ const KINDS = [
 describe.skipIf(missing.length > 0).each(KINDS)(
   `the example for $model${missing.length > 0 ? ` (missing: ${missing})` : ''}`,
   ({ deviceId, model, firmware: makeFirmware }) => {
+    let compiler: Compiler;
     let firmware: Firmware;
     let board: Board;
     beforeAll(async () => {
-      firmware = makeFirmware(new Compiler(), await identityOf(deviceId, model));
+      compiler = new Compiler();
+      firmware = makeFirmware(compiler, await identityOf(deviceId, model));
       board = new Board(firmware.build({ version: '1.0.0' }));
       board.powerOn();
     });
-    afterAll(() => board?.powerOff());
+    afterAll(async () => {
+      await board?.remove();
+      compiler?.remove();
+    });
 
     const deviceRuns = (version: string) =>
       system.until<{ last_status: Record<string, unknown> }>(
