@@ -1,7 +1,15 @@
 import type { Problem } from './common.ts';
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, Revocation, TimelineEntry } from './devices.ts';
 import type { Recovery, RecoveryPreview } from './recovery.ts';
-import type { NewUpload, RejectedUpload, Release, ReleaseDetail, StartedUpload, UploadOutcome } from './releases.ts';
+import type {
+  NewUpload,
+  RejectedUpload,
+  Release,
+  ReleaseDetail,
+  ReleaseHealth,
+  StartedUpload,
+  UploadOutcome,
+} from './releases.ts';
 import type {
   Decision,
   DeviceUpdate,
@@ -12,6 +20,7 @@ import type {
   RolloutAction,
   RolloutChange,
   RolloutDraft,
+  RolloutHealth,
   RolloutSummary,
 } from './rollouts.ts';
 import type { DeadLetterQueue, Fleet, RejectedMessage, ServiceInfo, Tick, VersionHistory } from './service.ts';
@@ -87,6 +96,8 @@ export class ApiClient {
   releases = (query: Query = {}) => this.#get<Page<Release>>('/v1/releases', query);
   release = (model: string, version: string) =>
     this.#get<ReleaseDetail>(`/v1/releases/${segment(model)}/${segment(version)}`);
+  releaseHealth = (model: string, version: string) =>
+    this.#get<ReleaseHealth>(`/v1/releases/${segment(model)}/${segment(version)}/health`);
   revokeRelease = (model: string, version: string, reason: string) =>
     this.#send<ReleaseDetail>('POST', `/v1/releases/${segment(model)}/${segment(version)}/revoke`, { reason });
   startUpload = (body: NewUpload) => this.#send<StartedUpload>('POST', '/v1/uploads', body);
@@ -119,6 +130,7 @@ export class ApiClient {
   recover = (rollout: string | number, reason: string) =>
     this.#send<Recovery>('POST', `${rolloutPath(rollout)}/recover`, { reason });
   progress = (rollout: string | number) => this.#get<Progress>(`${rolloutPath(rollout)}/progress`);
+  rolloutHealth = (rollout: string | number) => this.#get<RolloutHealth>(`${rolloutPath(rollout)}/health`);
   updates = (rollout: string | number, query: Query = {}) =>
     this.#get<Page<DeviceUpdate>>(`${rolloutPath(rollout)}/updates`, query);
   decisions = (rollout: string | number) => this.#get<{ items: Decision[] }>(`${rolloutPath(rollout)}/decisions`);

@@ -35,6 +35,33 @@ export const releaseDetailSchema = releaseSchema
   .openapi('ReleaseDetail');
 export type ReleaseDetail = z.infer<typeof releaseDetailSchema>;
 
+export const versionHealthSchema = z
+  .object({
+    firmware_version: z.string(),
+    devices: z.number().int().describe('Devices that run it.'),
+    restarts: z
+      .number()
+      .int()
+      .describe('Restarts on it, also of devices that have left it; the reboot of an update does not count.'),
+    device_hours: z.number().describe('Exposure: hours for which devices were seen to run it.'),
+    restarts_per_device_hour: z.number().nullable().describe('null: no exposure.'),
+    heard_of: z.number().int().describe('Devices on it that were heard of in the last seven days.'),
+    silent: z.number().int().describe('Of those, devices that have missed five of their usual reports.'),
+    share_silent: z.number().nullable().describe('null: no device was heard of.'),
+  })
+  .openapi('VersionHealth');
+export type VersionHealth = z.infer<typeof versionHealthSchema>;
+
+export const releaseHealthSchema = z
+  .object({
+    version: versionHealthSchema,
+    before: z
+      .union([versionHealthSchema, z.null()])
+      .describe('The version that most devices ran before the newest rollout of this release; null: not known.'),
+  })
+  .openapi('ReleaseHealth');
+export type ReleaseHealth = z.infer<typeof releaseHealthSchema>;
+
 export const rejectedUploadSchema = z
   .object({
     object_key: z.string(),
@@ -98,6 +125,15 @@ export const getRelease = createRoute({
   summary: 'One release with its parsed image',
   request: { params },
   responses: { 200: answer('The release', releaseDetailSchema), ...refusals(404) },
+});
+
+export const getReleaseHealth = createRoute({
+  method: 'get',
+  path: '/v1/releases/{device_model}/{version}/health',
+  tags: ['Releases'],
+  summary: 'Release health: restarts and silence of the fleet, beside the version before',
+  request: { params },
+  responses: { 200: answer('The health', releaseHealthSchema), ...refusals(404) },
 });
 
 export const revokeRelease = createRoute({

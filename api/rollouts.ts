@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import {
+  HEALTH_STATES,
   ROLLOUT_ACTIONS,
   ROLLOUT_STATES,
   type RolloutAction,
@@ -10,7 +11,7 @@ import {
   UPDATE_STATES,
 } from '../core/policy/index.ts';
 import { answer, flag, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
-import { warning } from './releases.ts';
+import { releaseHealthSchema, warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
 /** Long enough for `<device> to <version> (n)`. */
@@ -37,6 +38,15 @@ const changeable = {
     .nullable()
     .default(null)
     .describe('Number of failures that halts the rollout, whatever their share.'),
+  max_restart_ratio: z
+    .number()
+    .min(1)
+    .max(1000)
+    .nullable()
+    .default(2)
+    .describe(
+      'How many times as often as before devices on the new version may restart; more, with confidence, halts the rollout. null: restarts do not halt it.',
+    ),
   min_reports: z.number().int().min(1).default(5).describe('Minimum results before the threshold applies.'),
   max_in_flight: z.number().int().min(1).nullable().default(null),
   max_per_minute: z.number().int().min(1).nullable().default(null),
@@ -87,12 +97,13 @@ export type TargetFilter = z.input<typeof targetFilter>;
 const previewDraft = rolloutDraft.partial({ name: true }).openapi('PreviewDraft');
 export type PreviewDraft = z.input<typeof previewDraft>;
 
-const { failure_threshold, failure_count, min_reports, max_in_flight, max_per_minute, send_window, keep_open } =
-  changeable;
+const { failure_threshold, failure_count, max_restart_ratio, min_reports, max_in_flight, max_per_minute } = changeable;
+const { send_window, keep_open } = changeable;
 export const rolloutChange = z
   .strictObject({
     failure_threshold: failure_threshold.removeDefault().optional(),
     failure_count: failure_count.removeDefault().optional(),
+    max_restart_ratio: max_restart_ratio.removeDefault().optional(),
     min_reports: min_reports.removeDefault().optional(),
     max_in_flight: max_in_flight.removeDefault().optional(),
     max_per_minute: max_per_minute.removeDefault().optional(),
@@ -202,6 +213,29 @@ export const progressSchema = z
   })
   .openapi('Progress');
 export type Progress = z.infer<typeof progressSchema>;
+
+export const rolloutHealthSchema = releaseHealthSchema
+  .extend({
+    comparison: z
+      .object({
+        devices: z.number().int().describe('Devices of the rollout that run its release; of many a sample.'),
+        device_hours: z.number().describe('Exposure on the release.'),
+        device_hours_before: z.number().describe('Exposure of the same devices before the update.'),
+        restarts: z.number().int(),
+        restarts_per_device_hour: z.number(),
+        restarts_per_device_hour_before: z
+          .number()
+          .describe("Each device's own rate before, weighted by its time on the release."),
+        state: z
+          .enum(HEALTH_STATES)
+          .describe(
+            '`too_little_exposure`: less than one device-hour or three devices. `above_limit`: a running rollout halts.',
+          ),
+      })
+      .describe('What the gate reads: the devices of this rollout, each compared with itself.'),
+  })
+  .openapi('RolloutHealth');
+export type RolloutHealth = z.infer<typeof rolloutHealthSchema>;
 
 export const deviceUpdateSchema = z
   .object({
@@ -339,6 +373,15 @@ export const rolloutProgress = createRoute({
   summary: 'Progress by stage, state and reason, and outcomes over time',
   request: { params },
   responses: { 200: answer('The progress', progressSchema), ...refusals(404) },
+});
+
+export const rolloutHealth = createRoute({
+  method: 'get',
+  path: '/v1/rollouts/{rollout}/health',
+  tags: ['Rollouts'],
+  summary: 'Release health: restarts and silence, beside the version before',
+  request: { params },
+  responses: { 200: answer('The health', rolloutHealthSchema), ...refusals(404) },
 });
 
 export const rolloutUpdates = createRoute({

@@ -57,7 +57,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.uptime_seconds IS 'Uptime in the newest status; null if that has none.';
   COMMENT ON COLUMN devices.signal_strength_dbm IS 'Wi-Fi signal strength in the newest status; null if that has none.';
   COMMENT ON COLUMN devices.report_interval_seconds IS 'Usual time between two statuses, a running estimate. Null before the second status. Silence is measured by it.';
-  COMMENT ON COLUMN devices.restarts IS 'Restarts that statuses have shown since the device first reported its present version.';
+  COMMENT ON COLUMN devices.restarts IS 'Restarts that statuses have shown since the device first reported its present version: an uptime that began again, or without an uptime a status after less than half the usual time.';
   COMMENT ON COLUMN devices.observed_seconds IS 'Time between the first and the newest status with the present version. Restarts are a rate over it.';
   COMMENT ON COLUMN devices.last_status IS 'Newest status as the device sent it; empty if it has more than 8 KiB.';
   COMMENT ON COLUMN devices.status_fault IS 'What could not be read of the newest status, and at which character; null if it was read whole.';
@@ -237,6 +237,7 @@ CREATE TABLE rollout_configurations (
   stages                  jsonb,
   failure_threshold       double precision NOT NULL DEFAULT 0.10,
   failure_count           integer,
+  max_restart_ratio       double precision DEFAULT 2,
   min_reports             integer          NOT NULL DEFAULT 5,
   max_in_flight           integer,
   max_per_minute          integer,
@@ -258,6 +259,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type IN ('all', 'group', 'canary', 'specific')),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 0 AND 100),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold BETWEEN 0 AND 1 AND failure_count > 0
+    AND max_restart_ratio BETWEEN 1 AND 1000
     AND min_reports > 0 AND max_attempts BETWEEN 1 AND 20 AND jitter_minutes BETWEEN 0 AND 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (
     attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0
@@ -285,6 +287,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage or count and its gate (soak_minutes, min_success_rate, min_reports); the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
   COMMENT ON COLUMN rollout_configurations.failure_threshold IS 'Share of failures, from 0 to 1, above which the rollout halts. A stage without min_success_rate demands 1 minus this.';
   COMMENT ON COLUMN rollout_configurations.failure_count IS 'Number of failures at which the rollout halts, whatever their share. Null: no limit.';
+  COMMENT ON COLUMN rollout_configurations.max_restart_ratio IS 'How many times as often as before devices on the new version may restart; beyond that, with confidence, the rollout halts. Null: restarts do not halt it.';
   COMMENT ON COLUMN rollout_configurations.min_reports IS 'Outcomes that must be in before failure_threshold applies and a slow start grows; fewer if fewer devices are expected. A stage can demand its own number.';
   COMMENT ON COLUMN rollout_configurations.max_in_flight IS 'Most updates at a time that were sent and have not ended. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_per_minute IS 'Most commands in a minute. Null: no limit.';
@@ -395,6 +398,7 @@ CREATE TABLE device_update_status (
   unexpected_version text,
   report_interval_seconds real,
   restarts_per_hour  real,
+  observed_hours     real,
   created_at         timestamptz NOT NULL DEFAULT now(),
   not_before         timestamptz,
   enqueue_after      timestamptz,
@@ -445,6 +449,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_update_status.unexpected_version IS 'Version that the device reported after the reboot, if that is neither the new one nor the old one.';
   COMMENT ON COLUMN device_update_status.report_interval_seconds IS 'Usual time between two statuses of the device when the newest command was sent. Null: not known.';
   COMMENT ON COLUMN device_update_status.restarts_per_hour IS 'Usual restarts of the device when the newest command was sent. Null: not known.';
+  COMMENT ON COLUMN device_update_status.observed_hours IS 'Hours in which restarts_per_hour was observed; the rate divides by one hour at least. Null: not known.';
   COMMENT ON COLUMN device_update_status.created_at IS 'When it was assigned.';
   COMMENT ON COLUMN device_update_status.not_before IS 'No command is sent before this time, even if the device reports: jitter, or the wait before a retry.';
   COMMENT ON COLUMN device_update_status.enqueue_after IS 'The orchestrator queues the pending update for dispatch from this time on. A device that reports does not wait for it.';
@@ -511,6 +516,9 @@ CREATE INDEX device_update_status_unexpected_idx ON device_update_status (rollou
 CREATE INDEX device_update_status_probation_idx ON device_update_status (rollout_id, deadline_at)
   WHERE status = 'success' AND completed_at IS NULL;
 
+CREATE INDEX device_update_status_health_idx ON device_update_status (rollout_id, generation, firmware_version, id)
+  WHERE status = 'success' AND booted_at IS NOT NULL;
+
 CREATE INDEX device_update_status_rollout_idx ON device_update_status (rollout_id, id);
 
 CREATE INDEX device_update_status_rollout_open_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
@@ -534,6 +542,7 @@ DO $$ BEGIN
   COMMENT ON INDEX device_update_status_silent_idx IS 'Read by the gates: a device that has started and is out of reach counts as a failure while it stays so.';
   COMMENT ON INDEX device_update_status_unexpected_idx IS 'Read by the gates: devices that agree on an unexpected version halt the rollout.';
   COMMENT ON INDEX device_update_status_probation_idx IS 'Read by the status text of a rollout: how many devices are on probation, and until when.';
+  COMMENT ON INDEX device_update_status_health_idx IS 'Read by the gate of release health: the devices of a rollout that have booted its release, oldest update first.';
   COMMENT ON INDEX device_update_status_rollout_idx IS 'Read by pages of the updates of a rollout, by its resumption, which counts what has not ended, and when it is deleted.';
   COMMENT ON INDEX device_update_status_rollout_open_idx IS 'Read by pages of the open updates of a rollout, and by its completion.';
   COMMENT ON INDEX device_update_status_rollout_status_idx IS 'Read by pages of the updates of a rollout in one state, and by the retry of failed devices.';
@@ -720,6 +729,8 @@ CREATE TABLE version_counts (
   device_model     text    NOT NULL,
   firmware_version text    NOT NULL,
   devices          bigint  NOT NULL,
+  restarts         bigint  NOT NULL DEFAULT 0,
+  observed_seconds bigint  NOT NULL DEFAULT 0,
   is_compacted     boolean NOT NULL DEFAULT false
 );
 
@@ -728,12 +739,14 @@ CREATE INDEX version_counts_version_idx ON version_counts (device_model, firmwar
 CREATE INDEX version_counts_entries_idx ON version_counts (device_model, firmware_version) WHERE NOT is_compacted;
 
 DO $$ BEGIN
-  COMMENT ON TABLE version_counts IS 'Counters: how many devices run which version. Works as update_counts does.';
+  COMMENT ON TABLE version_counts IS 'Counters: how many devices run which version, and the restarts of devices that have left it. Works as update_counts does.';
   COMMENT ON COLUMN version_counts.device_model IS 'Model of the devices.';
   COMMENT ON COLUMN version_counts.firmware_version IS 'Version that the devices run.';
   COMMENT ON COLUMN version_counts.devices IS 'How many more devices, or fewer if negative.';
+  COMMENT ON COLUMN version_counts.restarts IS 'Restarts on this version of devices that have left it. Those of the other devices are in devices.restarts.';
+  COMMENT ON COLUMN version_counts.observed_seconds IS 'Time for which devices that have left this version had run it, between their first and their newest status.';
   COMMENT ON COLUMN version_counts.is_compacted IS 'True if the row is a sum.';
-  COMMENT ON INDEX version_counts_version_idx IS 'Read by lists of releases, for the devices on each.';
+  COMMENT ON INDEX version_counts_version_idx IS 'Read by lists of releases, for the devices on each, and by the view release_health.';
   COMMENT ON INDEX version_counts_entries_idx IS 'Read by the compaction, for what came since the last one.';
 END $$;
 
@@ -898,9 +911,18 @@ REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECU
 CREATE TRIGGER device_update_status_count_delete AFTER DELETE ON device_update_status
 REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_updates();
 
+-- The usual interval of a device that reports more often than before adapts within so many statuses.
+CREATE FUNCTION counted_restarts(restarts integer, uptime_seconds bigint) RETURNS integer LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN uptime_seconds IS NULL THEN greatest(restarts - 20, 0) ELSE restarts END;
+
 CREATE FUNCTION count_device_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF TG_OP <> 'INSERT' THEN
+  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
+    INSERT INTO version_counts (device_model, firmware_version, devices, restarts, observed_seconds)
+    VALUES (OLD.device_model, OLD.current_firmware_version, -1, counted_restarts(OLD.restarts, OLD.uptime_seconds),
+      OLD.observed_seconds);
+  ELSIF TG_OP = 'UPDATE' THEN
+    -- Only the model changed: the device keeps its restarts.
     INSERT INTO version_counts (device_model, firmware_version, devices)
     VALUES (OLD.device_model, OLD.current_firmware_version, -1);
   END IF;
@@ -927,7 +949,8 @@ DO $$ BEGIN
   COMMENT ON FUNCTION count_new_updates() IS 'Trigger: adds the inserted rows to update_counts and outcome_counts.';
   COMMENT ON FUNCTION count_changed_updates() IS 'Trigger: adds what the updated rows have changed to update_counts and outcome_counts.';
   COMMENT ON FUNCTION count_deleted_updates() IS 'Trigger: takes the deleted rows from update_counts and outcome_counts.';
-  COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts.';
+  COMMENT ON FUNCTION counted_restarts(integer, bigint) IS 'Restarts of a device as release health counts them. Without an uptime the first 20 on a version do not count: a build may report more often for a while.';
+  COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts, and the restarts of a device that leaves a version.';
   COMMENT ON TRIGGER device_update_status_count_insert ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
   COMMENT ON TRIGGER device_update_status_count_update ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
   COMMENT ON TRIGGER device_update_status_count_delete ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
@@ -1134,6 +1157,46 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_timeline.reason IS 'Why, as a sentence.';
   COMMENT ON COLUMN rollout_timeline.decided_by IS 'Who decided: orchestrator, the identity of an operator, or SQL.';
   COMMENT ON COLUMN rollout_timeline.detail IS 'The whole decision, with the numbers of the stages at that moment.';
+END $$;
+
+-- Of the devices on a version the first 10,000 are read: all of a million devices would say no more.
+CREATE VIEW release_health AS
+SELECT c.device_model, c.firmware_version, c.devices, c.restarts + r.restarts AS restarts, t.hours AS device_hours,
+  (c.restarts + r.restarts) / nullif(t.hours, 0) AS restarts_per_device_hour, r.heard_of, r.silent,
+  r.silent::double precision / nullif(r.heard_of, 0) AS share_silent
+FROM (
+  SELECT device_model, firmware_version, sum(devices)::integer AS devices, sum(restarts)::bigint AS restarts,
+    sum(observed_seconds)::bigint AS seconds
+  FROM version_counts GROUP BY device_model, firmware_version HAVING sum(devices) > 0 OR sum(observed_seconds) > 0
+) AS c
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(counted_restarts(s.restarts, s.uptime_seconds)), 0)::bigint AS restarts,
+    coalesce(sum(s.observed_seconds), 0)::bigint AS seconds,
+    (count(*) FILTER (WHERE s.was_heard))::integer AS heard_of,
+    (count(*) FILTER (WHERE s.was_heard
+      AND s.last_seen < now() - make_interval(secs => greatest(5 * coalesce(s.report_interval_seconds, 3600), 7200))))::integer AS silent
+  FROM (
+    SELECT d.restarts, d.uptime_seconds, d.observed_seconds, d.last_seen, d.report_interval_seconds,
+      d.revoked_at IS NULL AND d.last_seen >= now() - interval '7 days' AS was_heard
+    FROM devices AS d
+    -- The range and the order match an index; otherwise the planner expects to find the devices of a rare version early.
+    WHERE d.device_model = c.device_model AND d.current_firmware_version >= c.firmware_version
+      AND d.current_firmware_version <= c.firmware_version
+    ORDER BY d.device_model, d.current_firmware_version LIMIT 10000) AS s
+) AS r
+CROSS JOIN LATERAL (SELECT (c.seconds + r.seconds) / 3600.0::double precision AS hours) AS t;
+
+DO $$ BEGIN
+  COMMENT ON VIEW release_health IS 'Release health: restarts per device-hour and the share of devices gone silent, of each version. The API and dashboards read it. Of the devices on a version 10,000 are read.';
+  COMMENT ON COLUMN release_health.device_model IS 'Model.';
+  COMMENT ON COLUMN release_health.firmware_version IS 'Version.';
+  COMMENT ON COLUMN release_health.devices IS 'Devices that run it.';
+  COMMENT ON COLUMN release_health.restarts IS 'Restarts on it, those of devices that have left it included. The reboot that brought it is not among them.';
+  COMMENT ON COLUMN release_health.device_hours IS 'Exposure: the time for which devices were seen to run it, those that have left it included.';
+  COMMENT ON COLUMN release_health.restarts_per_device_hour IS 'Restarts divided by device_hours. Null: no exposure.';
+  COMMENT ON COLUMN release_health.heard_of IS 'Devices on it that were heard of in the last seven days.';
+  COMMENT ON COLUMN release_health.silent IS 'Devices of heard_of that have missed five of their usual reports, at least for two hours.';
+  COMMENT ON COLUMN release_health.share_silent IS 'Silent divided by heard_of. Null: no device was heard of.';
 END $$;
 
 -- Grants and settings ---------------------------------------------------------------------------------------------------

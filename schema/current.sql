@@ -121,6 +121,7 @@ CREATE TABLE rollout_configurations (
   stages                  jsonb,
   failure_threshold       double precision DEFAULT 0.10 NOT NULL,
   failure_count           integer,
+  max_restart_ratio       double precision DEFAULT 2,
   min_reports             integer          DEFAULT 5 NOT NULL,
   max_in_flight           integer,
   max_per_minute          integer,
@@ -140,7 +141,7 @@ CREATE TABLE rollout_configurations (
   updated_at              timestamptz      DEFAULT now() NOT NULL,
   CONSTRAINT rollout_configurations_pkey PRIMARY KEY (id),
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
-  CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
+  CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0 AND max_in_flight > 0 AND max_per_minute > 0),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 0 AND rollout_percentage <= 100),
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific']))
@@ -203,6 +204,7 @@ CREATE TABLE device_update_status (
   unexpected_version      text,
   report_interval_seconds real,
   restarts_per_hour       real,
+  observed_hours          real,
   created_at              timestamptz DEFAULT now() NOT NULL,
   not_before              timestamptz,
   enqueue_after           timestamptz,
@@ -249,6 +251,7 @@ CREATE INDEX device_update_status_reachable_idx ON device_update_status (rollout
 CREATE INDEX device_update_status_silent_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND unreachable_since IS NOT NULL AND started_at IS NOT NULL;
 CREATE INDEX device_update_status_unexpected_idx ON device_update_status (rollout_id, unexpected_version) WHERE unexpected_version IS NOT NULL;
 CREATE INDEX device_update_status_probation_idx ON device_update_status (rollout_id, deadline_at) WHERE status = 'success' AND completed_at IS NULL;
+CREATE INDEX device_update_status_health_idx ON device_update_status (rollout_id, generation, firmware_version, id) WHERE status = 'success' AND booted_at IS NOT NULL;
 CREATE INDEX device_update_status_rollout_idx ON device_update_status (rollout_id, id);
 CREATE INDEX device_update_status_rollout_open_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
 CREATE INDEX device_update_status_rollout_status_idx ON device_update_status (rollout_id, status, id);
@@ -340,6 +343,8 @@ CREATE TABLE version_counts (
   device_model     text    NOT NULL,
   firmware_version text    NOT NULL,
   devices          bigint  NOT NULL,
+  restarts         bigint  DEFAULT 0 NOT NULL,
+  observed_seconds bigint  DEFAULT 0 NOT NULL,
   is_compacted     boolean DEFAULT false NOT NULL
 );
 CREATE INDEX version_counts_version_idx ON version_counts (device_model, firmware_version);
@@ -455,12 +460,23 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION counted_restarts(restarts integer, uptime_seconds bigint)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (uptime_seconds IS NULL) THEN GREATEST((restarts - 20), 0) ELSE restarts END;
+
 CREATE FUNCTION count_device_version()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $$
 BEGIN
-  IF TG_OP <> 'INSERT' THEN
+  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
+    INSERT INTO version_counts (device_model, firmware_version, devices, restarts, observed_seconds)
+    VALUES (OLD.device_model, OLD.current_firmware_version, -1, counted_restarts(OLD.restarts, OLD.uptime_seconds),
+      OLD.observed_seconds);
+  ELSIF TG_OP = 'UPDATE' THEN
+    -- Only the model changed: the device keeps its restarts.
     INSERT INTO version_counts (device_model, firmware_version, devices)
     VALUES (OLD.device_model, OLD.current_firmware_version, -1);
   END IF;
@@ -711,6 +727,40 @@ CREATE VIEW rollout_timeline AS
      JOIN rollout_configurations r ON r.id = e.rollout_id
   WHERE e.device_id IS NULL;
 
+CREATE VIEW release_health AS
+ SELECT c.device_model,
+    c.firmware_version,
+    c.devices,
+    c.restarts + r.restarts AS restarts,
+    t.hours AS device_hours,
+    (c.restarts + r.restarts)::double precision / NULLIF(t.hours, 0::double precision) AS restarts_per_device_hour,
+    r.heard_of,
+    r.silent,
+    r.silent::double precision / NULLIF(r.heard_of, 0)::double precision AS share_silent
+   FROM ( SELECT version_counts.device_model,
+            version_counts.firmware_version,
+            sum(version_counts.devices)::integer AS devices,
+            sum(version_counts.restarts)::bigint AS restarts,
+            sum(version_counts.observed_seconds)::bigint AS seconds
+           FROM version_counts
+          GROUP BY version_counts.device_model, version_counts.firmware_version
+         HAVING sum(version_counts.devices) > 0::numeric OR sum(version_counts.observed_seconds) > 0::numeric) c
+     CROSS JOIN LATERAL ( SELECT COALESCE(sum(counted_restarts(s.restarts, s.uptime_seconds)), 0::bigint) AS restarts,
+            COALESCE(sum(s.observed_seconds), 0::numeric)::bigint AS seconds,
+            count(*) FILTER (WHERE s.was_heard)::integer AS heard_of,
+            count(*) FILTER (WHERE s.was_heard AND s.last_seen < (now() - make_interval(secs => GREATEST(5::double precision * COALESCE(s.report_interval_seconds, 3600::real), 7200::double precision))))::integer AS silent
+           FROM ( SELECT d.restarts,
+                    d.uptime_seconds,
+                    d.observed_seconds,
+                    d.last_seen,
+                    d.report_interval_seconds,
+                    d.revoked_at IS NULL AND d.last_seen >= (now() - '7 days'::interval) AS was_heard
+                   FROM devices d
+                  WHERE d.device_model = c.device_model AND d.current_firmware_version >= c.firmware_version AND d.current_firmware_version <= c.firmware_version
+                  ORDER BY d.device_model, d.current_firmware_version
+                 LIMIT 10000) s) r
+     CROSS JOIN LATERAL ( SELECT (c.seconds + r.seconds)::double precision / 3600.0::double precision AS hours) t;
+
 GRANT SELECT, INSERT, UPDATE, DELETE ON devices TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_groups TO paku_app;
 GRANT SELECT, INSERT, DELETE ON device_changes TO paku_app;
@@ -735,6 +785,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON update_overview TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_timeline TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_overview TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_timeline TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON release_health TO paku_app;
 GRANT SELECT ON schema_migrations TO paku_app;
 
 DO $$

@@ -81,9 +81,11 @@ function mergeStatuses(older: DeviceReport, newer: DeviceReport): MergedStatuses
 
 const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === null || b >= a);
 
+/** Statuses that `excluded` stands for. */
+const REPORTS = `(1 + coalesce(excluded.observed_seconds / nullif(excluded.report_interval_seconds, 0), 0))`;
+
 /** Mean time between the statuses of `excluded`, counted from the stored status on. */
-const SAMPLE = `(extract(epoch FROM excluded.last_seen - d.last_seen)
-           / (1 + coalesce(excluded.observed_seconds / nullif(excluded.report_interval_seconds, 0), 0)))::real`;
+const SAMPLE = `(extract(epoch FROM excluded.last_seen - d.last_seen) / ${REPORTS})::real`;
 
 /**
  * The estimate after another sample. It rises to twice its value at most, so that one absence is not taken for a habit,
@@ -98,9 +100,19 @@ const NEXT_INTERVAL = `CASE
 const IS_NEW_VERSION = `excluded.version_received_at > coalesce(d.version_received_at, '-infinity')
            AND excluded.current_firmware_version <> d.current_firmware_version`;
 
-/** True if the uptime shows that the device booted after the stored status. */
-const IS_RESTART = `coalesce(excluded.uptime_seconds + ${ONE_BOOT_SECONDS}
-           < extract(epoch FROM excluded.last_seen - d.last_seen), false)`;
+/**
+ * Restarts since the stored status. An uptime shows whether the device has booted since. Without one, a return after a
+ * last will counts, and statuses that come after less than half the usual time, in excess of the usual number: a device
+ * reports when it connects. A device that names deep sleep as the reason of its reset has not crashed.
+ */
+const RESTARTS = `CASE
+           WHEN excluded.last_status ->> 'reset_reason' ~* 'deep|^8$' THEN 0
+           WHEN excluded.uptime_seconds IS NOT NULL THEN greatest(excluded.restarts, (excluded.uptime_seconds
+             + ${ONE_BOOT_SECONDS} < extract(epoch FROM excluded.last_seen - d.last_seen))::integer)
+           WHEN d.uptime_seconds IS NOT NULL THEN 0
+           ELSE greatest((NOT d.online)::integer, CASE WHEN ${SAMPLE} < d.report_interval_seconds / 2
+             THEN round(${REPORTS} - extract(epoch FROM excluded.last_seen - d.last_seen)
+               / d.report_interval_seconds)::integer ELSE 0 END) END`;
 
 /**
  * Inserts new devices and updates known ones, one row per device. Rows are written in the order of their ids, so that
@@ -176,7 +188,7 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
        report_interval_seconds = CASE WHEN excluded.last_seen > d.last_seen THEN ${NEXT_INTERVAL}
          ELSE d.report_interval_seconds END,
        restarts = CASE WHEN ${IS_NEW_VERSION} THEN 0 WHEN excluded.last_seen > d.last_seen
-         THEN d.restarts + greatest(excluded.restarts, ${IS_RESTART}::integer) ELSE d.restarts END,
+         THEN d.restarts + ${RESTARTS} ELSE d.restarts END,
        observed_seconds = CASE WHEN ${IS_NEW_VERSION} THEN 0 WHEN excluded.last_seen > d.last_seen
          THEN d.observed_seconds + extract(epoch FROM excluded.last_seen - d.last_seen)::bigint
          ELSE d.observed_seconds END,

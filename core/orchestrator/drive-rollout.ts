@@ -2,10 +2,12 @@ import { assignByScan, hasAssignable, scanStateOf } from '../assignment/index.ts
 import type { Sql } from '../db/index.ts';
 import type { AssignableRelease } from '../policy/index.ts';
 import {
+  checkHealth,
   chooseReleases,
   decideRollout,
   describeDecision,
   isGateMet,
+  needsControl,
   ORCHESTRATOR,
   openUntil,
   parsePlan,
@@ -24,9 +26,11 @@ import {
   extendStage,
   fixTargetCutoff,
   gatesOf,
+  hasBooted,
   hasSilence,
   listVersionsInUse,
   loadControlGroup,
+  loadHealthEvidence,
   loadHigherPriorityRollouts,
   NO_CONTROL_GROUP,
   numbersOf,
@@ -78,9 +82,7 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
   if (withStage === undefined) return { ...NOTHING, state: 'stopped or started by another tick just now', dueAt: now };
   const releases = releasesFor(withStage);
   const { assigned, context: afterAssign } = await assign(sql, withStage, releases, now);
-  const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
-  const numbers = numbersOf(withStage.rollout, assigned, control);
-  const decision = decideRollout(numbers, gatesOf(rollout), withStage.plan.stages, now);
+  const decision = await decide(sql, withStage, assigned, now);
   const furtherAssigned = await carryOut(sql, afterAssign, releases, decision, now);
   const pending =
     decision.kind === 'halt'
@@ -98,6 +100,23 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
 }
 
 const NOTHING = { assigned: 0, pending: [] };
+
+/** Reads the gates: those of the outcomes first, then release health. */
+async function decide(
+  sql: Sql,
+  { rollout, plan, versionsInUse }: RolloutContext,
+  assigned: number,
+  now: Date,
+): Promise<RolloutDecision> {
+  const health = hasBooted(rollout) ? await loadHealthEvidence(sql, rollout, versionsInUse, now) : undefined;
+  const isControlNeeded = hasSilence(rollout) || (health !== undefined && needsControl(health));
+  const control = isControlNeeded ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
+  const decision = decideRollout(numbersOf(rollout, assigned, control), gatesOf(rollout), plan.stages, now);
+  if (decision.kind === 'halt' || health === undefined) return decision;
+  const { max_restart_ratio: maxRestartRatio, failure_threshold: failureThreshold } = rollout;
+  const halt = checkHealth(health, { maxRestartRatio, failureThreshold }, control);
+  return halt === undefined ? decision : { kind: 'halt', ...halt };
+}
 
 /** When the rollout is due next. Open updates are not considered, because they have deadlines of their own. */
 function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRuntime, now: Date): Date | null {

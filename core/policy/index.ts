@@ -32,6 +32,16 @@ export {
 } from './recovery.ts';
 export { type ControlGroup, describeEvidence, NO_EVIDENCE, type ReleaseEvidence } from './release-evidence.ts';
 export {
+  checkHealth,
+  compareRestarts,
+  HEALTH_STATES,
+  type HealthEvidence,
+  type HealthHalt,
+  healthState,
+  needsControl,
+  type RestartComparison,
+} from './release-health.ts';
+export {
   evaluateFit,
   evaluateSecureVersion,
   expectedChip,

@@ -7,6 +7,7 @@ import {
   type ReleaseEvidence,
   reachesCount,
 } from './release-evidence.ts';
+import type { HealthHalt } from './release-health.ts';
 import type { Stage } from './rollout-plan.ts';
 
 export interface Gates {
@@ -44,7 +45,14 @@ export interface RolloutNumbers {
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
 }
 
-export type HaltReason = 'embedded version' | 'failure count' | 'failure share' | 'stage' | 'delivery' | 'plan';
+export type HaltReason =
+  | 'embedded version'
+  | 'failure count'
+  | 'failure share'
+  | 'stage'
+  | 'delivery'
+  | 'plan'
+  | HealthHalt['code'];
 
 export type RolloutDecision =
   | { readonly kind: 'halt'; readonly code: HaltReason; readonly reason: string }

@@ -111,6 +111,7 @@ function valuesOf(
     stages: [],
     failure_threshold: 1,
     failure_count: null,
+    max_restart_ratio: null,
     min_reports: 1,
     max_attempts: MAX_ATTEMPTS,
     attempt_timeout_minutes: rollout.attempt_timeout_minutes,

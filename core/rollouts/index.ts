@@ -1,5 +1,12 @@
 export { advanceRollout } from './advance-stage.ts';
 export { countResumeDevices } from './resume-devices.ts';
+export {
+  findVersionBefore,
+  hasBooted,
+  loadHealthEvidence,
+  readVersionHealth,
+  type VersionHealth,
+} from './release-health.ts';
 export { IS_RUNNING } from './rollout-conditions.ts';
 export {
   abortRollout,

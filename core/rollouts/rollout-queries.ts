@@ -13,6 +13,7 @@ export interface RolloutValues {
   readonly stages: object[] | null;
   readonly failure_threshold: number;
   readonly failure_count: number | null;
+  readonly max_restart_ratio: number | null;
   readonly min_reports: number;
   readonly max_attempts: number;
   readonly attempt_timeout_minutes: number;
@@ -86,7 +87,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
   const isId = /^\d{1,18}$/.test(idOrName);
   const [row] = await sql.query<RolloutRow>(
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
-       r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.min_reports, r.max_attempts,
+       r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.max_attempts,
        r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
        r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
@@ -111,13 +112,13 @@ export async function insertRollout(
   const [row] = await sql.query<{ rollout_id: number }>(
     `WITH created AS (
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
-         rollout_percentage, is_active, stages, failure_threshold, failure_count, min_reports, max_attempts,
+         rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
          attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
          max_per_minute, start_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
          -- A JSON null would be stored as a value.
-         nullif(stages, 'null'), failure_threshold, failure_count, min_reports, max_attempts, attempt_timeout_minutes,
+         nullif(stages, 'null'), failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts, attempt_timeout_minutes,
          boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at,
          nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          :now::timestamptz, :now::timestamptz, :by
@@ -160,6 +161,7 @@ export type RolloutChanges = Partial<
     RolloutValues,
     | 'failure_threshold'
     | 'failure_count'
+    | 'max_restart_ratio'
     | 'min_reports'
     | 'max_in_flight'
     | 'max_per_minute'
@@ -185,7 +187,7 @@ export async function changeRollout(
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations AS r SET
-         failure_threshold = n.failure_threshold, failure_count = n.failure_count, min_reports = n.min_reports,
+         failure_threshold = n.failure_threshold, failure_count = n.failure_count, max_restart_ratio = n.max_restart_ratio, min_reports = n.min_reports,
          max_in_flight = n.max_in_flight, max_per_minute = n.max_per_minute,
          send_window = nullif(n.send_window, 'null'), keep_open = n.keep_open, is_active = n.is_active,
          updated_at = greatest(:now::timestamptz, r.updated_at + interval '1 millisecond')

@@ -42,6 +42,7 @@ export interface RolloutRuntime {
   readonly start_at: Date | null;
   readonly failure_threshold: number;
   readonly failure_count: number | null;
+  readonly max_restart_ratio: number | null;
   readonly min_reports: number;
   readonly jitter_minutes: number;
   readonly priority: number;
@@ -116,7 +117,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        r.allow_downgrade, r.include_unknown, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
        r.member_percentage, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
        ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
-       r.failure_threshold, r.failure_count, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,
+       r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,
        coalesce(p.finished_count, 0) AS finished_count, p.start_limit, coalesce(p.stage, 0) AS stage, p.in_flight,

@@ -55,6 +55,20 @@ const MODEL_INTERVAL = `(SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY repo
          WHERE device_model = d.device_model AND report_interval_seconds IS NOT NULL LIMIT 1000) AS sample)`;
 export const DEFAULT_INTERVAL_SECONDS = 3_600;
 
+/**
+ * Restarts of a device `d` on its present version, and the time in which they were counted. A version that it has run for
+ * less than an hour, such as a stepping stone, says little: the update before that has the earlier habit.
+ */
+const BEFORE = `SELECT counted_restarts(d.restarts, d.uptime_seconds)
+           + coalesce(e.restarts_per_hour * greatest(e.observed_hours, 1), 0) AS restarts,
+           d.observed_seconds / 3600.0 + coalesce(e.observed_hours, 0) AS hours
+         FROM (SELECT 1) AS one
+         LEFT JOIN LATERAL (
+           SELECT restarts_per_hour, observed_hours FROM device_update_status
+           WHERE device_id = d.device_id AND observed_hours IS NOT NULL AND d.observed_seconds < 3600
+             AND status = 'success' AND completed_at IS NOT NULL
+           ORDER BY id DESC LIMIT 1) AS e ON true`;
+
 export interface PlannedSend {
   readonly id: number;
   readonly family: CommandFamily;
@@ -126,9 +140,10 @@ export async function reserveSends(
          generation = runtime.generation, previous_version = d.current_firmware_version,
          report_interval_seconds = coalesce(d.report_interval_seconds, ${MODEL_INTERVAL}, ${DEFAULT_INTERVAL_SECONDS}),
          -- One restart in the first minute is not sixty per hour.
-         restarts_per_hour = d.restarts / greatest(d.observed_seconds / 3600.0, 1),
+         restarts_per_hour = b.restarts / greatest(b.hours, 1), observed_hours = b.hours,
          deadline_at = :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes)
        FROM chosen, runtime, rollout_configurations AS r, devices AS d
+       CROSS JOIN LATERAL (${BEFORE}) AS b
        WHERE u.id = chosen.id AND r.id = u.rollout_id AND d.device_id = u.device_id
        RETURNING u.id, u.attempt, u.device_id, u.firmware_version, u.sent_at, chosen.family, chosen.delivery
      ), recorded AS (

@@ -9,6 +9,7 @@ import {
 } from '../../core/releases/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
+import { readReleaseHealth } from './health.ts';
 import { invalid, notFound } from './problems.ts';
 
 /** S3 stores metadata as HTTP headers. */
@@ -33,6 +34,12 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
   app.openapi(routes.getRelease, async (c) => {
     const { device_model: model, version } = c.req.valid('param');
     return c.json(await releaseOf(model, version), 200);
+  });
+
+  app.openapi(routes.getReleaseHealth, async (c) => {
+    const { device_model: model, version } = c.req.valid('param');
+    await releaseOf(model, version);
+    return c.json(await readReleaseHealth(sql, model, version), 200);
   });
 
   app.openapi(routes.revokeRelease, async (c) => {

@@ -22,6 +22,7 @@ import {
 import { type App, json, type Services } from './context.ts';
 import { createRollout, getRolloutResource, previewDraft } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
+import { readRolloutHealth } from './health.ts';
 import { Refusal } from './problems.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
@@ -86,6 +87,11 @@ export function addRolloutRoutes(app: App, services: Services): void {
       listOutcomes(sql, id),
     ]);
     return c.json(json({ stages, failures, outcomes }), 200);
+  });
+
+  app.openapi(routes.rolloutHealth, async (c) => {
+    const id = await idOf(c.req.valid('param').rollout);
+    return c.json(await readRolloutHealth(services, id), 200);
   });
 
   app.openapi(routes.rolloutUpdates, async (c) => {

@@ -35,6 +35,7 @@ const halted: Rollout = {
   stages: null,
   failure_threshold: 0.1,
   failure_count: null,
+  max_restart_ratio: 2,
   min_reports: 5,
   max_in_flight: null,
   max_per_minute: null,

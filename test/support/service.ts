@@ -57,12 +57,12 @@ export class TestService {
   }
 
   /** Handles a status of a device, and sends its pending update. */
-  status(deviceId: string, version: string, uptimeSeconds = 30): Promise<void> {
+  status(deviceId: string, version: string, uptimeSeconds: number | null = 30): Promise<void> {
     return this.statuses([deviceId], version, uptimeSeconds);
   }
 
   /** Handles a status of each device in one batch. */
-  async statuses(deviceIds: readonly string[], version: string, uptimeSeconds = 30): Promise<void> {
+  async statuses(deviceIds: readonly string[], version: string, uptimeSeconds: number | null = 30): Promise<void> {
     const receivedAt = this.now;
     const statuses = deviceIds.map((deviceId) => ({
       receivedAt,

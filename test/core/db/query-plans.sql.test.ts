@@ -65,3 +65,12 @@ test('an index finds whether a rollout has an open update, even if all its pendi
   expect(asking.length).toBeGreaterThan(1);
   expect(asking.filter((plan) => /Seq Scan on device_update_status/.test(plan))).toEqual([]);
 });
+
+test('release health reads the devices of a version by an index, also where the version is rare', async () => {
+  await db.owner.query(`UPDATE devices SET current_firmware_version = '1.1.0' WHERE device_id IN ('d1', 'd2', 'd3')`);
+  await db.owner.query('VACUUM ANALYZE devices');
+  const plan = await db.owner.query<{ 'QUERY PLAN': string }>('EXPLAIN SELECT * FROM release_health');
+  const lines = plan.map((line) => line['QUERY PLAN']).join('\n');
+  expect(lines).toContain('devices_model_version_idx');
+  expect(lines).not.toMatch(/Seq Scan on devices/);
+});
