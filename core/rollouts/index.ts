@@ -1,5 +1,4 @@
 export { advanceRollout } from './advance-stage.ts';
-export { countResumeDevices } from './resume-devices.ts';
 export {
   findVersionBefore,
   hasBooted,
@@ -7,6 +6,7 @@ export {
   readVersionHealth,
   type VersionHealth,
 } from './release-health.ts';
+export { countResumeDevices } from './resume-devices.ts';
 export { IS_RUNNING } from './rollout-conditions.ts';
 export {
   abortRollout,

@@ -10,7 +10,7 @@ import {
   readPages,
   registerAction,
 } from '../../session/index.ts';
-import { rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
+import { healthText, rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
 import { type AddReleaseOptions, addRelease } from './add-release.ts';
 
 interface ListOptions extends PagingOptions {
@@ -66,13 +66,19 @@ function addList(group: Command): void {
 }
 
 function addShow(group: Command): void {
-  const command = addCommand(group, 'show', 'one release with what its image says', [
+  const command = addCommand(group, 'show', 'one release: its image, and its health in the fleet', [
     'paku-ota release show esp32-s3 2.1.0',
   ])
     .argument('<model>')
     .argument('<version>');
   registerAction<object, [string, string]>(command, async (session, _, model, version) => {
-    session.show(await session.api.release(model, version), (release) => releaseText(release, new Date()));
+    const release = await session.api.release(model, version);
+    const health = await session.api.releaseHealth(model, version);
+    session.show({ ...release, health }, (shown) => [
+      ...releaseText(shown, new Date()),
+      '',
+      ...healthText(shown.health),
+    ]);
   });
 }
 

@@ -23,6 +23,7 @@ export interface DraftFlags {
   readonly maxPerMinute?: number;
   readonly failureThreshold?: number;
   readonly failureCount?: number;
+  readonly maxRestartRatio?: number;
   readonly minReports?: number;
   readonly maxAttempts?: number;
   readonly probation?: number;
@@ -58,6 +59,7 @@ export const addDraftFlags = (command: Command): Command =>
     )
     .option('--failure-threshold <share>', 'failures that halt it, such as 10% (the default)', parseShare)
     .option('--failure-count <n>', 'as a number of devices', integerOption(1, 1_000_000))
+    .option('--max-restart-ratio <n>', 'times as often as before devices may restart (default: 2)', parseRatio)
     .option('--min-reports <n>', 'outcomes before a share is read (default: 5)', integerOption(1, 1_000_000))
     .option('--max-attempts <n>', 'tries a device (default: 3)', integerOption(1, 20))
     .option(
@@ -109,6 +111,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     max_per_minute: flags.maxPerMinute,
     failure_threshold: flags.failureThreshold,
     failure_count: flags.failureCount,
+    max_restart_ratio: flags.maxRestartRatio,
     min_reports: flags.minReports,
     max_attempts: flags.maxAttempts,
     probation_minutes: flags.probation,
@@ -173,6 +176,13 @@ export function parseShare(text: string): number {
   const share = percent === '%' ? Number(digits) / 100 : Number(digits);
   if (digits !== undefined && share <= 1) return share;
   throw new InvalidArgumentError('Expected a share such as 10% or 0.1.');
+}
+
+/** Parses `2` or `1.5`. @throws InvalidArgumentError */
+export function parseRatio(text: string): number {
+  const ratio = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (ratio >= 1 && ratio <= 1000) return ratio;
+  throw new InvalidArgumentError('Expected a number from 1 to 1000, such as 2 or 1.5.');
 }
 
 type Day = (typeof DAYS)[number];

@@ -21,12 +21,13 @@ import {
   previewText,
   printable,
   progressText,
+  rolloutHealthText,
   rolloutTable,
   rolloutText,
   updateTable,
 } from '../../text/index.ts';
 import { addCreate, addPreview } from './create-rollout.ts';
-import { parseShare, parseWindow } from './draft-flags.ts';
+import { parseRatio, parseShare, parseWindow } from './draft-flags.ts';
 import { addRecover } from './recover-rollout.ts';
 import { addWatch } from './watch-rollout.ts';
 
@@ -38,6 +39,7 @@ export function addRolloutCommands(program: Command): void {
   addShow(group);
   addProgress(group);
   addDevices(group);
+  addHealth(group);
   addHistory(group);
   addWatch(group);
   addChange(group);
@@ -71,6 +73,9 @@ function addShow(group: Command): void {
     if (session.json) return;
     const progress = printable(await session.api.progress(rollout.rollout_id));
     console.log(`\n${progressText(progress, rollout).join('\n')}`);
+    if (rollout.devices === 0) return;
+    const health = printable(await session.api.rolloutHealth(rollout.rollout_id));
+    console.log(`\n${rolloutHealthText(health).join('\n')}`);
   });
 }
 
@@ -103,6 +108,18 @@ function addDevices(group: Command): void {
   );
 }
 
+function addHealth(group: Command): void {
+  const command = oneRollout(
+    group,
+    'health',
+    'restarts and silence on its release, beside the version before',
+    'paku-ota rollout health "vans to 2.1"',
+  );
+  registerAction<object, [string]>(command, async (session, _, name) => {
+    session.show(await session.api.rolloutHealth(name), rolloutHealthText);
+  });
+}
+
 function addHistory(group: Command): void {
   const command = oneRollout(
     group,
@@ -124,6 +141,7 @@ interface ChangeFlags {
   readonly yes?: true;
   readonly failureThreshold?: number;
   readonly failureCount?: number | None;
+  readonly maxRestartRatio?: number | None;
   readonly minReports?: number;
   readonly maxInFlight?: number | None;
   readonly maxPerMinute?: number | None;
@@ -150,6 +168,7 @@ function addChange(group: Command): void {
     .option('--max-per-minute <n>', 'commands a minute, or none', limit)
     .option('--failure-threshold <share>', 'failures that halt it, such as 10%', parseShare)
     .option('--failure-count <n>', 'as a number of devices, or none', limit)
+    .option('--max-restart-ratio <n>', 'times as often as before devices may restart, or none', parseOrNone(parseRatio))
     .option('--min-reports <n>', 'outcomes before a share is read', integerOption(1, 1_000_000))
     .option('--window <window>', "send only then: 'mon-fri 22:00-05:00 Europe/Rome', or none", parseOrNone(parseWindow))
     .option('--keep-open', 'take in devices that appear later')
@@ -177,6 +196,7 @@ function readChange(flags: ChangeFlags): RolloutChange {
     is_active: flags.start,
     failure_threshold: flags.failureThreshold,
     failure_count: flags.failureCount,
+    max_restart_ratio: flags.maxRestartRatio,
     min_reports: flags.minReports,
     max_in_flight: flags.maxInFlight,
     max_per_minute: flags.maxPerMinute,

@@ -8,6 +8,7 @@ import { Ago, Facts, Pill } from '../ui/components.tsx';
 import { ReasonDialog } from '../ui/dialog.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
+import { ReleaseHealthPanel } from './health.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
 import { ImageContents } from './image-contents.tsx';
 import { Warnings } from './verdict.tsx';
@@ -43,6 +44,7 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
             <Panel title="Release" className="columned">
               <ReleaseFacts release={data} />
             </Panel>
+            <ReleaseHealthPanel model={model} version={version} />
             <Panel title="X-ray of the image">
               {isParsed(data.image as ParsedImage) ? (
                 <ImageContents image={data.image as ParsedImage} />

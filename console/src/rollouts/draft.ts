@@ -22,6 +22,7 @@ export interface DraftForm {
   readonly stages: readonly StageForm[];
   readonly failurePercent: string;
   readonly failureCount: string;
+  readonly maxRestartRatio: string;
   readonly minReports: string;
   readonly maxInFlight: string;
   readonly maxPerMinute: string;
@@ -68,6 +69,7 @@ export const EMPTY_FORM: DraftForm = {
   ],
   failurePercent: '10',
   failureCount: '',
+  maxRestartRatio: '2',
   minReports: '5',
   maxInFlight: '',
   maxPerMinute: '',
@@ -102,6 +104,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
       rollout_percentage: numberOf(form.percentage),
       failure_threshold: shareOf(form.failurePercent),
       failure_count: numberOf(form.failureCount),
+      max_restart_ratio: numberOf(form.maxRestartRatio) ?? null,
       min_reports: numberOf(form.minReports),
       max_in_flight: numberOf(form.maxInFlight),
       max_per_minute: numberOf(form.maxPerMinute),

@@ -14,6 +14,7 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
   const [typed, setTyped] = useState({
     failurePercent: String(Number((before.failure_threshold * 100).toFixed(4))),
     failureCount: text(before.failure_count),
+    maxRestartRatio: text(before.max_restart_ratio),
     minReports: String(before.min_reports),
     maxInFlight: text(before.max_in_flight),
     maxPerMinute: text(before.max_per_minute),
@@ -21,6 +22,7 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
   const change: RolloutChange = {
     failure_threshold: shareOf(typed.failurePercent) ?? before.failure_threshold,
     failure_count: orNull(typed.failureCount),
+    max_restart_ratio: orNull(typed.maxRestartRatio),
     min_reports: orNull(typed.minReports) ?? before.min_reports,
     max_in_flight: orNull(typed.maxInFlight),
     max_per_minute: orNull(typed.maxPerMinute),
@@ -46,6 +48,7 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
         {field('Halts above (% failed)', 'failure_threshold', 'failurePercent')}
         {field('Once so many ended', 'min_reports', 'minReports')}
         {field('Or at so many failures', 'failure_count', 'failureCount')}
+        {field('Max restarts (times as before)', 'max_restart_ratio', 'maxRestartRatio')}
         {field('At most at the same time', 'max_in_flight', 'maxInFlight')}
         {field('At most in a minute', 'max_per_minute', 'maxPerMinute')}
       </div>

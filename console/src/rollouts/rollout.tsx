@@ -4,7 +4,7 @@ import { Link } from 'wouter';
 import { describeFilter } from '../../../api/describe-filter.ts';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
-import { releasePath } from '../releases/index.ts';
+import { RolloutHealthPanel, releasePath } from '../releases/index.ts';
 import { caller, capital, dateTime, withLocalTimes } from '../text/format.ts';
 import { ROLLOUT_TONES } from '../text/labels.ts';
 import { Ago, RolloutPill } from '../ui/components.tsx';
@@ -65,6 +65,7 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
           )}
         </div>
         <div>
+          {hasBegun && <RolloutHealthPanel rollout={rollout.rollout_id} />}
           {hasBegun && (
             <Panel title="Failures by reason">
               <Failures of={progress.failures} />

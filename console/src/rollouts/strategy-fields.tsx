@@ -37,6 +37,12 @@ export function StrategyFields({ form, change }: DraftProps) {
         {number('Halts above (% failed)', 'failure_threshold', 'failurePercent')}
         {number('Once so many ended', 'min_reports', 'minReports')}
         {number('Or at so many failures', 'failure_count', 'failureCount', 'Empty: whatever their number.')}
+        {number(
+          'Max restarts (times as before)',
+          'max_restart_ratio',
+          'maxRestartRatio',
+          'Empty: restarts do not halt the rollout.',
+        )}
       </div>
       <details>
         <summary>Limits, times and exceptions</summary>
