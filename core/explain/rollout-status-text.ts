@@ -2,7 +2,15 @@ import { scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
-import { gatesOf, loadRolloutRuntime, NO_CONTROL_GROUP, numbersOf, type RolloutRuntime } from '../rollouts/index.ts';
+import {
+  gatesOf,
+  hasSilence,
+  loadControlGroup,
+  loadRolloutRuntime,
+  NO_CONTROL_GROUP,
+  numbersOf,
+  type RolloutRuntime,
+} from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
@@ -18,7 +26,8 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
     rollout.scan_fingerprint !== null
   )
     return 'about to scan its devices again';
-  return stateOf(rollout, now) + (await describeOnProbation(sql, rolloutId));
+  const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
+  return stateOf(rollout, now, control) + (await describeOnProbation(sql, rolloutId));
 }
 
 /** Also true if the filter is invalid, which is reported elsewhere. */
@@ -47,11 +56,11 @@ async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string>
 }
 
 /** What a rollout whose release is registered is doing or waiting for, as a phrase. */
-export function stateOf(rollout: RolloutRuntime, now: Date): string {
+export function stateOf(rollout: RolloutRuntime, now: Date, control = NO_CONTROL_GROUP): string {
   if (rollout.stage_hash_cutoff === null) return 'about to start';
   const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
-  const decision = decideRollout(numbersOf(rollout, 0, NO_CONTROL_GROUP), gatesOf(rollout), plan.plan.stages, now);
+  const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.plan.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
   if (rollout.has_open) return 'waiting for the assigned devices to finish';
   return rollout.keep_open

@@ -7,6 +7,7 @@ export {
   type ReportedState,
   type StatusReport,
 } from './evaluate-attempt.ts';
+export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { normalizeModel, similarName, unknownModelWarning } from './model-names.ts';
 export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
@@ -83,6 +84,7 @@ export {
 export { DAYS, nextOpening, openUntil, sendWindow } from './send-window.ts';
 export { type Detached, evaluateSignature, type SignatureFinding } from './signature-policy.ts';
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
+export { isBlocked, isStalled, movedBefore, type RolloutWait } from './stalled.ts';
 export { type AssignableRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
 export {
   boundedFilter,

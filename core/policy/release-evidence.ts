@@ -51,6 +51,12 @@ export function excessSilence({ underWay, proven, failed, silent }: ReleaseEvide
   return Math.max(0, silent - Math.ceil(share * exposed));
 }
 
+/** A share of silent devices outside the rollout above this, with confidence, is an outage of a site or of the cloud. */
+const OUTAGE_SHARE = 0.2;
+
+/** True if so many comparable devices fell silent, too, that the silence of the release's devices says nothing. */
+export const isOutage = ({ devices, silent }: ControlGroup): boolean => lowerBound(silent, devices) > OUTAGE_SHARE;
+
 /**
  * The failures that count towards a halt. Devices under way count as if they would succeed, since failures are reported
  * in seconds and successes only after the probation.

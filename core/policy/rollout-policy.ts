@@ -2,6 +2,7 @@ import {
   type ControlGroup,
   describeEvidence,
   exceedsThreshold,
+  isOutage,
   isUndecided,
   lowerBound,
   type ReleaseEvidence,
@@ -80,10 +81,32 @@ export function decideRollout(
   stages: readonly Stage[] | null,
   now: Date,
 ): RolloutDecision {
-  const halt = gates.neverHalts ? undefined : findReasonToHalt(numbers, gates);
+  const outage = gates.neverHalts ? undefined : findOutage(numbers);
+  const halt = gates.neverHalts
+    ? undefined
+    : findReasonToHalt(outage === undefined ? numbers : withoutSilence(numbers), gates);
   if (halt !== undefined) return { kind: 'halt', ...halt };
+  if (outage !== undefined) return { kind: 'hold', waitingFor: outage };
   return stages === null ? decideSlowStart(numbers, gates) : decideStage(numbers, stages, now);
 }
+
+/** Says what an outage is suspected from; undefined if devices outside the rollout report as usual. */
+function findOutage({ total, steppingStones, control }: RolloutNumbers): string | undefined {
+  const silent = steppingStones.reduce((sum, { evidence }) => sum + evidence.silent, total.silent);
+  if (silent === 0 || !isOutage(control)) return undefined;
+  const { devices, silent: others } = control;
+  return `silent devices to return: site or cloud outage suspected, because ${others} of ${devices} devices outside the rollout fell silent, too`;
+}
+
+/** The numbers without the silence of devices, which says nothing during an outage. */
+const withoutSilence = (numbers: RolloutNumbers): RolloutNumbers => ({
+  ...numbers,
+  total: { ...numbers.total, silent: 0 },
+  steppingStones: numbers.steppingStones.map(({ version, evidence }) => ({
+    version,
+    evidence: { ...evidence, silent: 0 },
+  })),
+});
 
 interface Halt {
   readonly code: HaltReason;

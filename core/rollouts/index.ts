@@ -1,4 +1,5 @@
 export { advanceRollout } from './advance-stage.ts';
+export { loadHaltNotice } from './halt-notice.ts';
 export {
   findVersionBefore,
   hasBooted,

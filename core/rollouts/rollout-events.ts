@@ -12,7 +12,8 @@ export interface RolloutEvent {
   readonly device_model: string;
   readonly reason: string | null;
   readonly decided_by: string | null;
-  readonly detail: object;
+  /** `numbers` are the counts of the rollout at that moment, of decisions that have them. */
+  readonly detail: { readonly numbers?: Readonly<Record<string, number>> };
 }
 
 /** True if there are unpublished events. Events of deleted rollouts are never published. */

@@ -9,6 +9,10 @@ export const METRICS = {
   rejectedMessages: 'RejectedMessages',
   /** Uploads that did not become a release. */
   rejectedUploads: 'RejectedUploads',
+  /** Rollouts that cannot go on by themselves and have not moved for a day. A level, not a count of events. */
+  stalledRollouts: 'StalledRollouts',
+  /** Devices that run an image whose verification had failed. A level, not a count of events. */
+  unverifiedDevices: 'UnverifiedDevices',
   /** 1 for each completed tick. */
   ticks: 'Ticks',
 } as const;

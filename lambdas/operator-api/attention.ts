@@ -1,5 +1,6 @@
 import type { Fleet } from '../../api/service.ts';
 import { countRejections } from '../../core/devices/index.ts';
+import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
 import { listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
 import { type LeftDevices, listLateRollbacks, listUnverified } from '../../core/updates/index.ts';
 import { someNames } from '../../core/util/index.ts';
@@ -9,8 +10,9 @@ type Concern = Fleet['attention'][number];
 
 /** Everything that needs the attention of an operator, the most urgent first. */
 export async function listAttention({ sql, now, deadLetters }: Services): Promise<Concern[]> {
-  const [stopped, unverified, lateRollbacks, dead, rejections] = await Promise.all([
+  const [stopped, stalled, unverified, lateRollbacks, dead, rejections] = await Promise.all([
     listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
+    listStalledRollouts(sql, now()),
     listUnverified(sql),
     listLateRollbacks(sql, now()),
     deadLetters.list(),
@@ -19,6 +21,7 @@ export async function listAttention({ sql, now, deadLetters }: Services): Promis
   return [
     ...unverified.map(describeUnverified),
     ...stopped.map(describeStop),
+    ...stalled.map(describeStall),
     ...lateRollbacks.map(describeLateRollbacks),
     ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
     ...describeRejections(rejections),
@@ -30,6 +33,16 @@ const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: Ro
   message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
   link: `/rollouts/${id}`,
 });
+
+function describeStall(stalled: StalledRollout): Concern {
+  const { rollout_id: id, name, movedAt, waitingFor, devices, examples } = stalled;
+  const named = devices === 0 ? '' : ` (${someNames(examples, devices)})`;
+  return {
+    kind: 'rollout_stalled',
+    message: `Rollout "${name}" has not moved since ${movedAt.toISOString()}: it waits for ${waitingFor}${named}`,
+    link: `/rollouts/${id}`,
+  };
+}
 
 const linkTo = ({ rollout_id: id, examples }: LeftDevices) =>
   id === null ? `/devices/${examples[0]}` : `/rollouts/${id}`;

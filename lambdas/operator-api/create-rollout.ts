@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
-import { describeState, type FitsCheck, previewRollout } from '../../core/explain/index.ts';
+import type { Sql } from '../../core/db/index.ts';
+import { describeStall, describeState, type FitsCheck, previewRollout } from '../../core/explain/index.ts';
 import {
   commandTopic,
   encodeCommand,
@@ -29,10 +30,15 @@ import { invalid, notFound, Refusal } from './problems.ts';
 export async function getRolloutResource({ sql, now }: Services, idOrName: string) {
   const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
-  const waiting_for = rollout.state === 'active' ? await describeState(sql, rollout.rollout_id, now()) : null;
+  const waiting_for = rollout.state === 'active' ? await describeWait(sql, rollout.rollout_id, now()) : null;
   const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
   const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
   return json({ ...rollout, waiting_for, resume_devices });
+}
+
+async function describeWait(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
+  const state = await describeState(sql, rolloutId, now);
+  return state === null ? null : state + (await describeStall(sql, rolloutId, now));
 }
 
 /**

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Context } from 'aws-lambda';
 import type { Sql } from '../../core/db/index.ts';
 import { takeLease } from '../../core/db/index.ts';
+import { listStalledRollouts } from '../../core/explain/index.ts';
 import {
   assessIdle,
   hasWork,
@@ -13,7 +14,7 @@ import {
   sampleFleetVersions,
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
-import { recountSlots } from '../../core/updates/index.ts';
+import { listUnverified, recountSlots } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
@@ -91,8 +92,19 @@ async function enterIdle(assessment: IdleAssessment, dueAts: readonly (Date | nu
 async function runHousekeeping(sql: Sql, holder: string, now: Date): Promise<void> {
   if (!(await takeLease(sql, 'housekeeping', holder, now, HOUSEKEEPING_SECONDS))) return;
   await sampleFleetVersions(sql, now);
+  await countAttention(sql, now);
   await sweepHistory(sql, historyDays, now);
   if (!(await takeLease(sql, 'recount', holder, now, RECOUNT_SECONDS))) return;
   const corrected = await recountSlots(sql);
   if (corrected > 0) logger.warn('slots were counted again', { rolloutsCorrected: corrected });
+}
+
+/** Levels for the alarms. A rollout that only waits for absent devices is listed for operators and raises no alarm. */
+async function countAttention(sql: Sql, now: Date): Promise<void> {
+  const stalled = await listStalledRollouts(sql, now);
+  const unverified = await listUnverified(sql);
+  count({
+    stalledRollouts: stalled.filter(({ isBlocked }) => isBlocked).length,
+    unverifiedDevices: unverified.reduce((sum, { devices }) => sum + devices, 0),
+  });
 }

@@ -1,6 +1,12 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { Sql } from '../../core/db/index.ts';
-import { detailType, loadUnpublishedEvents, markPublished, type RolloutEvent } from '../../core/rollouts/index.ts';
+import {
+  detailType,
+  loadHaltNotice,
+  loadUnpublishedEvents,
+  markPublished,
+  type RolloutEvent,
+} from '../../core/rollouts/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 
@@ -20,7 +26,7 @@ export async function publishRolloutEvents(sql: Sql, now: Date): Promise<Rollout
   const published: RolloutEvent[] = [];
   for (let calls = 0; calls < CALLS_PER_TICK; calls++) {
     const events = await loadUnpublishedEvents(sql, EVENTS_PER_CALL);
-    const taken = await put(events);
+    const taken = await put(sql, events);
     await markPublished(
       sql,
       taken.map(({ event_id: id }) => id),
@@ -33,13 +39,15 @@ export async function publishRolloutEvents(sql: Sql, now: Date): Promise<Rollout
 }
 
 /** @returns the events that the bus accepted */
-async function put(events: readonly RolloutEvent[]): Promise<RolloutEvent[]> {
+async function put(sql: Sql, events: readonly RolloutEvent[]): Promise<RolloutEvent[]> {
   if (events.length === 0) return [];
-  const { Entries = [] } = await client.send(new PutEventsCommand({ Entries: events.map(toEntry) }));
+  const entries = await Promise.all(events.map((event) => toEntry(sql, event)));
+  const { Entries = [] } = await client.send(new PutEventsCommand({ Entries: entries }));
   return events.filter((_, index) => Entries[index]?.ErrorCode === undefined);
 }
 
-const toEntry = (event: RolloutEvent) => ({
+/** A halt carries the lines of the message that the alarm topic gets, because a rule can only insert them. */
+const toEntry = async (sql: Sql, event: RolloutEvent) => ({
   EventBusName: bus,
   Source: 'paku-ota',
   DetailType: detailType(event.event),
@@ -53,5 +61,6 @@ const toEntry = (event: RolloutEvent) => ({
     by: event.decided_by,
     at: event.at,
     ...event.detail,
+    ...(event.event === 'rollout_halted' ? { notification: await loadHaltNotice(sql, event) } : {}),
   }),
 });

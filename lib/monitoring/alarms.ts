@@ -7,6 +7,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
@@ -19,6 +20,17 @@ export interface AlarmProps extends Partial<CreateAlarmOptions> {
   /** What happened, in a sentence; the mail starts with it. */
   readonly description: string;
   /** The section of docs/runbook.md that says what to do. */
+  readonly section: RunbookSection;
+  /** False if a notice with more detail reports the same. @default true */
+  readonly notifies?: boolean;
+}
+
+/** A message about each event of a kind, in place of the state of an alarm. */
+export interface NoticeProps {
+  /** The detail type of the event, which the source `paku-ota` puts on the default bus. */
+  readonly detailType: string;
+  /** Lines of the message: a label, and the path of a text in the event. */
+  readonly lines: readonly (readonly [label: string, path: string])[];
   readonly section: RunbookSection;
 }
 
@@ -50,7 +62,7 @@ export class Alarms extends Construct {
   /**
    * Adds an alarm to the construct that owns the metric. It goes off at a value of 1 or more unless the options differ.
    */
-  add(scope: Construct, id: string, { metric, description, section, ...options }: AlarmProps): void {
+  add(scope: Construct, id: string, { metric, description, section, notifies = true, ...options }: AlarmProps): void {
     const alarm = metric.createAlarm(scope, id, {
       threshold: 1,
       evaluationPeriods: 1,
@@ -59,7 +71,31 @@ export class Alarms extends Construct {
       ...options,
       alarmDescription: `${description} See docs/runbook.md#${section}`,
     });
-    alarm.addAlarmAction(new SnsAction(this.topic));
+    if (notifies) alarm.addAlarmAction(new SnsAction(this.topic));
     this.all.push(alarm);
+  }
+
+  /** Sends one message for each event, however many come while an alarm is on. */
+  addNotice(scope: Construct, id: string, { detailType, lines, section }: NoticeProps): void {
+    const text = lines.map(([label, path]) => `${label}: ${EventField.fromPath(path)}`);
+    const message = RuleTargetInput.fromMultilineText([...text, `Runbook: docs/runbook.md#${section}`].join('\n'));
+    const { topic } = this;
+    const rule = new Rule(scope, id, {
+      description: `A message for each ${detailType}`,
+      eventPattern: { source: ['paku-ota'], detailType: [detailType] },
+      // The CDK's own target would let every rule of every account publish.
+      targets: [{ bind: () => ({ arn: topic.topicArn, input: message }) }],
+    });
+    topic.addToResourcePolicy(
+      new PolicyStatement({
+        principals: [
+          new ServicePrincipal('events.amazonaws.com', {
+            conditions: { ArnEquals: { 'aws:SourceArn': rule.ruleArn } },
+          }),
+        ],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+      }),
+    );
   }
 }

@@ -30,6 +30,10 @@ function ownGraphs(): IWidget[] {
   return [
     new GraphWidget({ title: 'Orchestrator', left: [ownMetric('ticks', period), ownMetric('rolloutsHalted', period)] }),
     new GraphWidget({
+      title: 'Need attention',
+      left: [ownMetric('stalledRollouts', period, 'Maximum'), ownMetric('unverifiedDevices', period, 'Maximum')],
+    }),
+    new GraphWidget({
       title: 'Rejected',
       left: [ownMetric('rejectedMessages', period), ownMetric('rejectedUploads', period)],
     }),

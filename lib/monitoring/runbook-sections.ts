@@ -8,6 +8,8 @@ export const RUNBOOK_SECTIONS = [
   'rejected-messages',
   'rejected-uploads',
   'rollout-halted',
+  'rollout-stalled',
+  'unverified-bytes',
   'orchestrator-late',
   'function-errors',
   'database-at-its-capacity',

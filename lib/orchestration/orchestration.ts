@@ -2,12 +2,16 @@ import { Duration } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { EventBus } from 'aws-cdk-lib/aws-events';
 import { Construct } from 'constructs';
+import type { HaltNotice } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import { type Alarms, ownMetric } from '../monitoring/index.ts';
 import { scheduleFunction } from './schedule.ts';
+
+/** Levels are written every five minutes while the service is awake; in idle mode an alarm keeps its state. */
+const LEVEL_PERIOD = Duration.minutes(10);
 
 export interface OrchestrationProps {
   readonly base: ServiceBase;
@@ -48,6 +52,34 @@ export class Orchestration extends Construct {
     alarms.add(this, 'RolloutHaltedAlarm', {
       metric: ownMetric('rolloutsHalted', Duration.minutes(5)),
       description: 'A rollout stopped itself: too many of its devices failed.',
+      section: 'rollout-halted',
+      notifies: false,
+    });
+    const level = { treatMissingData: TreatMissingData.IGNORE };
+    alarms.add(this, 'StalledRolloutAlarm', {
+      metric: ownMetric('stalledRollouts', LEVEL_PERIOD, 'Maximum'),
+      description: 'A rollout cannot go on by itself, and nothing has ended or begun in it for a day.',
+      section: 'rollout-stalled',
+      ...level,
+    });
+    alarms.add(this, 'UnverifiedBytesAlarm', {
+      metric: ownMetric('unverifiedDevices', LEVEL_PERIOD, 'Maximum'),
+      description: 'A device runs an image although it reported that its verification failed.',
+      section: 'unverified-bytes',
+      ...level,
+    });
+    const of = (line: keyof HaltNotice) => `$.detail.notification.${line}`;
+    alarms.addNotice(this, 'RolloutHaltedNotice', {
+      detailType: 'RolloutHalted',
+      lines: [
+        ['Halted', of('summary')],
+        ['Reason', of('reason')],
+        ['Devices', of('devices')],
+        ['First failures', of('failures')],
+        ['Look', of('look')],
+        ['Abort a bad build', of('abort')],
+        ['Send back the version before', of('recover')],
+      ],
       section: 'rollout-halted',
     });
   }

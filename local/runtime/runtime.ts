@@ -117,6 +117,7 @@ async function boot(options: ResolvedOptions, disposables: Disposables): Promise
     awsUrl: aws.url,
     apiUrl,
     onFailure: report,
+    onNotice: (text: string) => log(`mail of the alarm topic:\n${text}`),
   };
   const system = readSystem(options.assembly, deps);
   const provide = (more: Record<string, AwsService>) => Object.assign(services, intercept(more, system, interceptors));

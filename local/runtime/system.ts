@@ -32,13 +32,15 @@ export interface SystemDeps {
   readonly apiUrl: string;
   /** Called for each error of a function that a queue invokes; the queue reports none. */
   readonly onFailure: (error: Error) => void;
+  /** Called for each message that the alarm topic would send by mail. */
+  readonly onNotice: (text: string) => void;
 }
 
 export type System = ReturnType<typeof readSystem>;
 
 /** Builds the runnable parts of the templates. @throws Error for an unknown resource or a missing grant */
 export function readSystem(assemblyFolder: string, deps: SystemDeps) {
-  const { home, identities, clock, interceptors, audit, awsUrl, apiUrl, onFailure } = deps;
+  const { home, identities, clock, interceptors, audit, awsUrl, apiUrl, onFailure, onNotice } = deps;
   const secrets = new Secrets(home.path('secrets.json'));
   const assembly = readAssembly(assemblyFolder, { apiUrl, awsUrl, secrets });
   const roles = new Roles(assembly, audit);
@@ -71,6 +73,6 @@ export function readSystem(assemblyFolder: string, deps: SystemDeps) {
     tick: schedulesOf(assembly, roles, invoke),
     askProvisioningHook: provisioningHookOf(assembly, invoke),
     routes: routesOf(assembly, invoke),
-    putEvent: eventBus(busRulesOf(assembly, queues), clock.now),
+    putEvent: eventBus(busRulesOf(assembly, queues, onNotice), clock.now),
   };
 }

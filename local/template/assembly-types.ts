@@ -25,6 +25,7 @@ const IMPLEMENTED: Readonly<Record<string, string>> = {
     'ServerlessV2ScalingConfiguration StorageEncrypted VpcSecurityGroupIds',
   'AWS::S3::Bucket':
     'BucketEncryption LifecycleConfiguration NotificationConfiguration PublicAccessBlockConfiguration VersioningConfiguration',
+  'AWS::SNS::Topic': '',
   'AWS::SQS::Queue': 'MessageRetentionPeriod RedrivePolicy VisibilityTimeout',
   'AWS::Scheduler::Schedule':
     'Description FlexibleTimeWindow ScheduleExpression ScheduleExpressionTimezone State Target',
@@ -54,7 +55,6 @@ const IGNORED = [
   'AWS::RDS::DBSubnetGroup',
   'AWS::S3::BucketPolicy',
   'AWS::SNS::Subscription',
-  'AWS::SNS::Topic',
   'AWS::SNS::TopicPolicy',
   'AWS::SQS::QueuePolicy',
 ];

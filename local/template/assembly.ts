@@ -124,6 +124,7 @@ const pseudoParameters = (stack: string): Readonly<Record<string, string>> => ({
 });
 
 function refOf({ logicalId, type, properties }: Resource, scope: Scope, deps: AssemblyDeps): unknown {
+  if (type === 'AWS::SNS::Topic') return arnOf('sns', logicalId);
   if (type === 'AWS::SQS::Queue') return `${deps.awsUrl}/${ACCOUNT}/${logicalId}`;
   if (type === 'AWS::SecretsManager::Secret') {
     return deps.secrets.generate(logicalId, (properties.GenerateSecretString ?? {}) as SecretGeneration).arn;

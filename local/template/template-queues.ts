@@ -1,6 +1,11 @@
 import type { Clock, Interceptors } from '../kernel/index.ts';
 import { arnOf } from '../kernel/index.ts';
-import { type BusRule, compileEventPattern } from '../services/events/index.ts';
+import {
+  type BusRule,
+  compileEventPattern,
+  compileInputTransformer,
+  type InputTransformer,
+} from '../services/events/index.ts';
 import type { BrokerMessage } from '../services/iot/index.ts';
 import { compileTopicRule } from '../services/iot/index.ts';
 import { type Consumer, LocalQueue, type Message, type Queues, queueByUrl } from '../services/sqs/index.ts';
@@ -134,16 +139,28 @@ function actionQueue(logicalId: string, { Sqs }: SqsAction, queues: Queues, role
   return queue;
 }
 
-/** The EventBridge rules of the template, whose targets are queues. */
-export function busRulesOf(assembly: Assembly, queues: Queues): BusRule[] {
+interface RuleTarget {
+  readonly Arn: string;
+  readonly InputTransformer?: InputTransformer;
+}
+
+/**
+ * The EventBridge rules of the template, whose targets are queues and topics.
+ * @param onNotice gets each message that a topic would send to its subscribers
+ */
+export function busRulesOf(assembly: Assembly, queues: Queues, onNotice: (text: string) => void): BusRule[] {
+  const topics = new Set(assembly.ofType('AWS::SNS::Topic').map(({ logicalId }) => arnOf('sns', logicalId)));
   return assembly.ofType('AWS::Events::Rule').map(({ logicalId, properties }) => {
-    const targets = (properties.Targets as readonly { readonly Arn: string }[]).map(({ Arn }) =>
-      required(queues.get(Arn), `${Arn} as a target of ${logicalId}`),
-    );
+    const targets = (properties.Targets as readonly RuleTarget[]).map(({ Arn, InputTransformer: transformer }) => {
+      const transform = transformer === undefined ? (event: string) => event : compileInputTransformer(transformer);
+      if (topics.has(Arn)) return (event: string) => onNotice(transform(event));
+      const queue = required(queues.get(Arn), `${Arn} as a target of ${logicalId}`);
+      return (event: string) => queue.send(transform(event));
+    });
     return {
       pattern: compileEventPattern(properties.EventPattern),
       deliver: (event) => {
-        for (const queue of targets) queue.send(event);
+        for (const send of targets) send(event);
       },
     };
   });

@@ -48,9 +48,19 @@ test('a bad build is halted after two of nine vans with default settings', async
   });
   const reached = Object.keys(vans.commands());
   expect(reached).toHaveLength(2);
+  const mails = () => system.log.filter((line) => line.startsWith('mail of the alarm topic:'));
+  const [mail = ''] = mails();
+  expect(mail).toContain(`Halted: Rollout 'a bad build' (1.1.0 for`);
+  expect(mail).toContain('Reason: 2 of 2 devices failed; the rollout allows 10%');
+  expect(mail).toContain('9 assigned, 0 proven, 2 failed, 0 silent');
+  expect(mail).toContain(`reported 1.0.0 again after a reboot: 1.1.0 did not boot, on 2 devices: `);
+  for (const name of reached) expect(mail).toContain(name);
+  expect(mail).toContain(`paku-ota rollout abort ${id} --reason`);
+  expect(mail).toContain(`paku-ota rollout recover ${id}`);
 
   await system.later(60);
   await system.later(24 * 60);
+  expect(mails()).toHaveLength(1);
   expect(vans.commands()).toEqual(Object.fromEntries(reached.map((name) => [name, ['1.1.0']])));
   expect(new Set(Object.values(await vans.versions()))).toEqual(new Set(['1.0.0']));
   expect(await explain(id, reached[0] ?? '')).toMatchObject({

@@ -54,7 +54,11 @@ export async function openFunctions(
     awsUrl: aws.url,
     apiUrl: 'https://api.example',
   };
-  const system = readSystem(ASSEMBLY, { ...deps, onFailure: (error) => console.error(error.message) });
+  const system = readSystem(ASSEMBLY, {
+    ...deps,
+    onFailure: (error) => console.error(error.message),
+    onNotice: () => {},
+  });
   const engine = openPostgres(databaseUrl);
   const store = new S3Store(home.path('s3'), [system.bucket], clock.now);
   store.onObjectCreated((created) => system.putEvent(objectCreatedEvent(created)));

@@ -211,3 +211,31 @@ describe('stages', () => {
     expect(decideRollout(numbers({ proven: 5 }), gates, stages, now)).toMatchObject({ kind: 'halt', code: 'plan' });
   });
 });
+
+describe('an outage is suspected if devices outside the rollout fall silent, too:', () => {
+  const OUTAGE = { control: { devices: 20, silent: 15 } };
+
+  test('the rollout holds and says so', () => {
+    expect(decideRollout(numbers({ silent: 10 }, OUTAGE), gates, null, now)).toEqual({
+      kind: 'hold',
+      waitingFor:
+        'silent devices to return: site or cloud outage suspected, because 15 of 20 devices outside the rollout fell silent, too',
+    });
+  });
+
+  test('devices that failed otherwise still halt it', () => {
+    expect(decideRollout(numbers({ silent: 5, failed: 5 }, OUTAGE), gates, null, now)).toMatchObject({
+      kind: 'halt',
+      reason: '5 of 5 devices failed; the rollout allows 10%',
+    });
+  });
+
+  test.each([
+    ['no device of the rollout is silent', numbers({ proven: 10 }, OUTAGE)],
+    ['two others are silent', numbers({ silent: 1, proven: 9 }, { control: { devices: 2, silent: 2 } })],
+    ['a tenth of the others is silent', numbers({ silent: 1, proven: 9 }, { control: { devices: 200, silent: 20 } })],
+  ])('not if %s', (_, given) => {
+    const decision = decideRollout(given, gates, null, now);
+    expect(JSON.stringify(decision)).not.toContain('outage');
+  });
+});

@@ -58,7 +58,8 @@ describe('every alarm', () => {
 
   test('notifies the topic, whose own policy lets CloudWatch publish', () => {
     const [[topic] = []] = resources(serviceTemplate, 'AWS::SNS::Topic');
-    for (const [id, { AlarmActions }] of alarms) expect(AlarmActions, id).toEqual([{ Ref: topic }]);
+    const notifying = alarms.filter(([, { MetricName }]) => MetricName !== METRICS.rolloutsHalted);
+    for (const [id, { AlarmActions }] of notifying) expect(AlarmActions, id).toEqual([{ Ref: topic }]);
     const [[, policy] = []] = resources(serviceTemplate, 'AWS::SNS::TopicPolicy');
     const { Statement } = (policy?.Properties.PolicyDocument ?? { Statement: [] }) as { Statement: object[] };
     expect(Statement).toContainEqual(
@@ -76,6 +77,42 @@ describe('every alarm', () => {
     const [[, dashboard] = []] = resources(serviceTemplate, 'AWS::CloudWatch::Dashboard');
     const body = JSON.stringify(dashboard?.Properties.DashboardBody);
     for (const [id] of alarms) expect(body).toContain(id);
+  });
+});
+
+describe('a halt', () => {
+  const [[id, rule] = []] = resources(serviceTemplate, 'AWS::Events::Rule').filter(([, { Properties }]) =>
+    JSON.stringify(Properties).includes('RolloutHalted'),
+  );
+
+  test('is reported by a message of its own, not by the state of its alarm, which hides a second halt', () => {
+    const [[topic] = []] = resources(serviceTemplate, 'AWS::SNS::Topic');
+    expect(alarmOn(METRICS.rolloutsHalted)?.AlarmActions).toBeUndefined();
+    expect(rule?.Properties).toMatchObject({
+      EventPattern: { source: ['paku-ota'], 'detail-type': ['RolloutHalted'] },
+      Targets: [{ Arn: { Ref: topic } }],
+    });
+  });
+
+  test('is the only event whose rule may publish to the topic', () => {
+    const [[, policy] = []] = resources(serviceTemplate, 'AWS::SNS::TopicPolicy');
+    const { Statement } = (policy?.Properties.PolicyDocument ?? { Statement: [] }) as {
+      Statement: { Principal: { Service?: string } }[];
+    };
+    const byRules = Statement.filter(({ Principal }) => Principal.Service === 'events.amazonaws.com');
+    expect(byRules).toEqual([
+      expect.objectContaining({
+        Action: 'sns:Publish',
+        Condition: { ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': [id, 'Arn'] } } },
+      }),
+    ]);
+  });
+
+  test('has a message whose lines are quoted, as input templates of several lines must be', () => {
+    const [target] = (rule?.Properties.Targets ?? []) as { InputTransformer: { InputTemplate: string } }[];
+    const lines = (target?.InputTransformer.InputTemplate ?? '').split('\n');
+    expect(lines).toHaveLength(8);
+    for (const line of lines) expect(line).toMatch(/^"[^"]+"$/);
   });
 });
 
