@@ -257,13 +257,23 @@ CREATE TABLE rollout_configurations (
   updated_at              timestamptz      NOT NULL DEFAULT now(),
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type IN ('all', 'group', 'canary', 'specific')),
-  CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 0 AND 100),
+  CONSTRAINT rollout_configurations_name_check CHECK (length(name) <= 255 AND name ~ '[^0-9]'),
+  CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) BETWEEN 1 AND 64
+    AND length(device_model) BETWEEN 1 AND 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256
+    AND length(created_by) <= 256),
+  CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 1 AND 100
+    AND member_percentage BETWEEN 0 AND 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
+  -- Also refuses infinity, which no program can show.
+  CONSTRAINT rollout_configurations_times_check CHECK (start_at BETWEEN '2000-01-01' AND '2200-01-01'
+    AND paused_at BETWEEN '2000-01-01' AND '2200-01-01' AND completed_at BETWEEN '2000-01-01' AND '2200-01-01'
+    AND aborted_at BETWEEN '2000-01-01' AND '2200-01-01' AND created_at BETWEEN '2000-01-01' AND '2200-01-01'
+    AND updated_at BETWEEN '2000-01-01' AND '2200-01-01'),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold BETWEEN 0 AND 1 AND failure_count > 0
     AND max_restart_ratio BETWEEN 1 AND 1000
     AND min_reports > 0 AND max_attempts BETWEEN 1 AND 20 AND jitter_minutes BETWEEN 0 AND 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (
-    attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0
-    AND max_in_flight > 0 AND max_per_minute > 0)
+    attempt_timeout_minutes BETWEEN 1 AND 1440 AND boot_timeout_minutes BETWEEN 1 AND 1440
+    AND probation_minutes BETWEEN 0 AND 1440 AND give_up_days BETWEEN 1 AND 365 AND max_in_flight > 0 AND max_per_minute > 0)
 );
 
 DO $$ BEGIN
@@ -274,14 +284,14 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.device_model IS 'Model whose devices it targets.';
   COMMENT ON COLUMN rollout_configurations.target_type IS 'Which conditions target_filter must have: all none, group a group, specific device ids or MAC addresses, canary one of these or a percentage below 100.';
   COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, recovers (devices that another rollout updated from one of these versions). Empty: every device of the model.';
-  COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted. It can be raised later; lowering it changes nothing.';
+  COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted, from 1. It can be raised later; lowering it changes nothing.';
   COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted; it only rises. Null until a device meets the filter.';
   COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for.';
   COMMENT ON COLUMN rollout_configurations.allow_downgrade IS 'True if devices on a newer version are updated too.';
   COMMENT ON COLUMN rollout_configurations.include_unknown IS 'True if devices that have reported no version are updated too.';
   COMMENT ON COLUMN rollout_configurations.priority IS 'Decides which of two rollouts gets a device: the higher one, of equals the newer one.';
   COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
-  COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once.';
+  COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
   COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
   COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, by a hash of the device.';
   COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage or count and its gate (soak_minutes, min_success_rate, min_reports); the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
@@ -300,8 +310,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.paused_at IS 'When it was halted or paused, or else aborted. Null: it is not stopped.';
   COMMENT ON COLUMN rollout_configurations.paused_reason IS 'Why it was halted, paused or aborted.';
   COMMENT ON COLUMN rollout_configurations.paused_by IS 'Who stopped it: orchestrator if it was halted, else the identity of an operator. Null if SQL set paused_at alone.';
-  COMMENT ON COLUMN rollout_configurations.completed_at IS 'When it completed: no update was open and no device was left to assign.';
-  COMMENT ON COLUMN rollout_configurations.aborted_at IS 'When an operator stopped it for good.';
+  COMMENT ON COLUMN rollout_configurations.completed_at IS 'When it completed: no update was open and no device was left to assign. Set by SQL, it ends the rollout.';
+  COMMENT ON COLUMN rollout_configurations.aborted_at IS 'When an operator stopped it for good. Set by SQL, it stops the rollout.';
   COMMENT ON COLUMN rollout_configurations.created_at IS 'When it was created.';
   COMMENT ON COLUMN rollout_configurations.created_by IS 'Identity of the operator who created it. Null: it was inserted by SQL.';
   COMMENT ON COLUMN rollout_configurations.updated_at IS 'When it was last changed or decided about. Whoever changes it names the value that was read, so that no change is lost.';
@@ -324,7 +334,13 @@ CREATE TABLE rollout_runtime (
   scan_fingerprint text,
   scan_cursor      text,
   changes_from_xid xid8,
-  CONSTRAINT rollout_runtime_in_flight_check CHECK (in_flight >= 0)
+  CONSTRAINT rollout_runtime_in_flight_check CHECK (in_flight >= 0),
+  -- A sum with a larger number would overflow, and fail the statement for every rollout in it.
+  CONSTRAINT rollout_runtime_counters_check CHECK (generation <= 1000000000 AND start_limit <= 1000000000
+    AND started_count <= 1000000000 AND finished_count <= 1000000000 AND in_flight <= 1000000000
+    AND sent_in_minute <= 1000000000 AND granted <= 1000000000),
+  CONSTRAINT rollout_runtime_times_check CHECK (minute BETWEEN '2000-01-01' AND '2200-01-01'
+    AND sends_until BETWEEN '2000-01-01' AND '2200-01-01')
 );
 
 DO $$ BEGIN
@@ -359,7 +375,10 @@ CREATE TABLE rollout_stages (
   must_repeat     boolean     NOT NULL DEFAULT false,
   gate_held_since timestamptz,
   ended_at        timestamptz,
-  PRIMARY KEY (rollout_id, stage)
+  PRIMARY KEY (rollout_id, stage),
+  CONSTRAINT rollout_stages_times_check CHECK (began_at BETWEEN '2000-01-01' AND '2200-01-01'
+    AND extended_at BETWEEN '2000-01-01' AND '2200-01-01' AND gate_held_since BETWEEN '2000-01-01' AND '2200-01-01'
+    AND ended_at BETWEEN '2000-01-01' AND '2200-01-01')
 );
 
 DO $$ BEGIN

@@ -142,9 +142,12 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_pkey PRIMARY KEY (id),
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
-  CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes > 0 AND boot_timeout_minutes > 0 AND probation_minutes >= 0 AND give_up_days > 0 AND max_in_flight > 0 AND max_per_minute > 0),
-  CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 0 AND rollout_percentage <= 100),
-  CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific']))
+  CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes >= 1 AND attempt_timeout_minutes <= 1440 AND boot_timeout_minutes >= 1 AND boot_timeout_minutes <= 1440 AND probation_minutes >= 0 AND probation_minutes <= 1440 AND give_up_days >= 1 AND give_up_days <= 365 AND max_in_flight > 0 AND max_per_minute > 0),
+  CONSTRAINT rollout_configurations_name_check CHECK (length(name) <= 255 AND name ~ '[^0-9]'),
+  CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 1 AND rollout_percentage <= 100 AND member_percentage >= 0 AND member_percentage <= 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
+  CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific'])),
+  CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) >= 1 AND length(firmware_version) <= 64 AND length(device_model) >= 1 AND length(device_model) <= 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256 AND length(created_by) <= 256),
+  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz)
 );
 
 CREATE TABLE rollout_runtime (
@@ -165,7 +168,9 @@ CREATE TABLE rollout_runtime (
   scan_cursor      text,
   changes_from_xid xid8,
   CONSTRAINT rollout_runtime_pkey PRIMARY KEY (rollout_id),
+  CONSTRAINT rollout_runtime_counters_check CHECK (generation <= 1000000000 AND start_limit <= 1000000000 AND started_count <= 1000000000 AND finished_count <= 1000000000 AND in_flight <= 1000000000 AND sent_in_minute <= 1000000000 AND granted <= 1000000000),
   CONSTRAINT rollout_runtime_in_flight_check CHECK (in_flight >= 0),
+  CONSTRAINT rollout_runtime_times_check CHECK (minute >= '2000-01-01 00:00:00+00'::timestamptz AND minute <= '2200-01-01 00:00:00+00'::timestamptz AND sends_until >= '2000-01-01 00:00:00+00'::timestamptz AND sends_until <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_runtime_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
 );
 
@@ -182,6 +187,7 @@ CREATE TABLE rollout_stages (
   gate_held_since timestamptz,
   ended_at        timestamptz,
   CONSTRAINT rollout_stages_pkey PRIMARY KEY (rollout_id, stage),
+  CONSTRAINT rollout_stages_times_check CHECK (began_at >= '2000-01-01 00:00:00+00'::timestamptz AND began_at <= '2200-01-01 00:00:00+00'::timestamptz AND extended_at >= '2000-01-01 00:00:00+00'::timestamptz AND extended_at <= '2200-01-01 00:00:00+00'::timestamptz AND gate_held_since >= '2000-01-01 00:00:00+00'::timestamptz AND gate_held_since <= '2200-01-01 00:00:00+00'::timestamptz AND ended_at >= '2000-01-01 00:00:00+00'::timestamptz AND ended_at <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_stages_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
 );
 

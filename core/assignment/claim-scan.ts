@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Sql } from '../db/index.ts';
 import type { AssignableRelease, RegisteredRelease } from '../policy/index.ts';
-import type { RolloutRuntime } from '../rollouts/index.ts';
+import { IS_RUNNING, type RolloutRuntime } from '../rollouts/index.ts';
 import { sha256 } from '../util/index.ts';
 import {
   type AssignmentContext,
@@ -195,7 +195,7 @@ export async function forgetChanges(sql: Sql): Promise<void> {
     `DELETE FROM device_changes WHERE changed_in < coalesce(
        (SELECT min(p.changes_from_xid::text::numeric)::text::xid8 FROM rollout_runtime AS p
         JOIN rollout_configurations AS r ON r.id = p.rollout_id
-        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND NOT p.is_stopped),
+        WHERE ${IS_RUNNING}),
        pg_snapshot_xmin(pg_current_snapshot()))`,
   );
 }

@@ -262,7 +262,11 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
     };
   }
   if (rollout.aborted_at !== null) {
-    return { rule: `the rollout was aborted: ${rollout.paused_reason}`, since: rollout.aborted_at, next: ENDED };
+    return {
+      rule: `the rollout was aborted: ${rollout.paused_reason ?? 'no reason given'}`,
+      since: rollout.aborted_at,
+      next: ENDED,
+    };
   }
   if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
   if (rollout.completed_at !== null) {
@@ -274,7 +278,7 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
   }
   if (rollout.paused_at !== null) {
     return {
-      rule: `the rollout was ${stopWord(rollout.paused_by)}: ${rollout.paused_reason}`,
+      rule: `the rollout was ${stopWord(rollout.paused_by)}: ${rollout.paused_reason ?? 'no reason given'}`,
       since: rollout.paused_at,
       next: 'nothing, until it is resumed',
     };

@@ -1,5 +1,5 @@
 import type { Sql } from '../db/index.ts';
-import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
+import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
 
 /**
  * True if the orchestrator has anything to do. One statement that reads only indexes, so that an idle fleet costs one
@@ -9,8 +9,7 @@ export async function hasWork(sql: Sql, now: Date): Promise<boolean> {
   const [row] = await sql.query<{ has_work: boolean }>(
     `SELECT EXISTS (
          SELECT FROM rollout_configurations AS r LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
-         WHERE r.completed_at IS NULL AND r.aborted_at IS NULL
-           AND (r.is_active AND r.paused_at IS NULL OR NOT coalesce(p.is_stopped, true)))
+         WHERE r.completed_at IS NULL AND (${MAY_RUN} OR NOT coalesce(p.is_stopped, true)))
        OR EXISTS (SELECT FROM device_update_status WHERE completed_at IS NULL AND deadline_at <= :now::timestamptz)
        OR EXISTS (SELECT FROM device_update_status
          WHERE completed_at IS NULL AND rollout_id IS NOT NULL AND status IN ('pending', 'sent'))

@@ -8,6 +8,7 @@ import {
   cancelStopped,
   listActiveRolloutIds,
   loadRolloutRuntime,
+  repairStages,
   restartChangedVersions,
   stopRollout,
 } from '../rollouts/index.ts';
@@ -60,6 +61,7 @@ export async function runTick(
   dispatch: (updateIds: readonly number[]) => Promise<void>,
 ): Promise<Tick> {
   await adoptSqlChanges(sql, now);
+  await repairStages(sql);
   await restartChangedVersions(sql, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
@@ -85,7 +87,8 @@ export async function runTick(
 /** @returns undefined if the rollout was stopped meanwhile */
 async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout | undefined> {
   const rollout = await loadRolloutRuntime(sql, id);
-  if (!rollout?.is_active || rollout.paused_at !== null || rollout.completed_at !== null) return undefined;
+  if (!rollout?.is_active || rollout.paused_at !== null) return undefined;
+  if (rollout.completed_at !== null || rollout.aborted_at !== null) return undefined;
   try {
     return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now)) };
   } catch (error) {

@@ -10,7 +10,8 @@ import { beginStage } from './stages.ts';
  */
 export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date): Promise<true | string> {
   const rollout = await loadRolloutRuntime(sql, change.rolloutId);
-  const isActive = rollout?.is_active && rollout.paused_at === null && rollout.completed_at === null;
+  const isActive =
+    rollout?.is_active && rollout.paused_at === null && rollout.completed_at === null && rollout.aborted_at === null;
   if (rollout === undefined || !isActive) return 'it is not active';
   const plan = parsePlan(rollout);
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);

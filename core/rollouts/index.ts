@@ -8,7 +8,7 @@ export {
   type VersionHealth,
 } from './release-health.ts';
 export { countResumeDevices } from './resume-devices.ts';
-export { IS_RUNNING } from './rollout-conditions.ts';
+export { IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
 export {
   abortRollout,
   adoptSqlChanges,
@@ -16,6 +16,7 @@ export {
   cancelUnfetched,
   completeRollout,
   type RolloutChange,
+  repairStages,
   restartChangedVersions,
   resumeRollout,
   retryFailed,

@@ -1,4 +1,8 @@
+/** True if the row of the rollout `r` says that it may run. */
+export const MAY_RUN = 'r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL';
+
 /**
- * True if the rollout `r` with its runtime row `p` is running. A rollout that was stopped, by SQL too, sends nothing.
+ * True if the rollout `r` with its runtime row `p` is running. A rollout that was stopped or ended, by SQL too, sends
+ * nothing.
  */
-export const IS_RUNNING = 'NOT p.is_stopped AND r.is_active AND r.paused_at IS NULL';
+export const IS_RUNNING = `NOT p.is_stopped AND ${MAY_RUN}`;

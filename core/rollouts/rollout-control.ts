@@ -1,6 +1,9 @@
 import type { Sql } from '../db/index.ts';
 import { ORCHESTRATOR, stopWord } from '../policy/index.ts';
-import { IS_RUNNING } from './rollout-conditions.ts';
+import { IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
+
+/** The column holds no longer reason; one of the database may be long. */
+const MAX_REASON = 2_000;
 
 /** A change of a rollout: what happened, why, and who decided ({@link ORCHESTRATOR} or an operator). */
 export interface RolloutChange {
@@ -69,7 +72,7 @@ export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
        ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
-    { rollout: rolloutId, event: `rollout_${stopWord(by)}`, reason, by, now },
+    { rollout: rolloutId, event: `rollout_${stopWord(by)}`, reason: reason.slice(0, MAX_REASON), by, now },
   );
   return rows.length > 0;
 }
@@ -188,11 +191,20 @@ export async function completeRollout(sql: Sql, rolloutId: number, unchangedSinc
 }
 
 /**
- * Applies changes that were made by SQL alone: `is_active = false` or a `paused_at` stops a rollout; undoing the change
- * resumes it.
+ * Applies changes that were made by SQL alone: `is_active = false` or a `paused_at` stops a rollout, `aborted_at` aborts
+ * it; undoing the change resumes it. A `completed_at` needs no event of its own: the rollout runs no more.
  */
 export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
   const by = { by: 'SQL', now };
+  await sql.query(
+    `WITH changed AS (
+       UPDATE rollout_runtime AS p SET is_stopped = true FROM rollout_configurations AS r
+       WHERE r.id = p.rollout_id AND r.aborted_at IS NOT NULL AND NOT p.is_stopped
+       RETURNING r.id
+     )
+     ${INSERT_ROLLOUT_EVENT}`,
+    { event: 'rollout_aborted', reason: 'aborted_at was set by SQL', ...by },
+  );
   await sql.query(
     `WITH changed AS (
        UPDATE rollout_runtime AS p SET is_stopped = true FROM rollout_configurations AS r
@@ -205,11 +217,20 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
   await sql.query(
     `WITH changed AS (
        SELECT r.id FROM rollout_configurations AS r JOIN rollout_runtime AS p ON p.rollout_id = r.id AND p.is_stopped
-       WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+       WHERE ${MAY_RUN}
        FOR UPDATE OF r
      ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
     { event: 'rollout_resumed', reason: 'is_active or paused_at was set by SQL', ...by },
+  );
+}
+
+/** A rollout is in the newest stage that it has entered. Another number in its row would stop it without a word. */
+export async function repairStages(sql: Sql): Promise<void> {
+  await sql.query(
+    `UPDATE rollout_runtime AS p SET stage = entered.stage FROM rollout_configurations AS r
+     CROSS JOIN LATERAL (SELECT coalesce(max(stage), 0) AS stage FROM rollout_stages WHERE rollout_id = r.id) AS entered
+     WHERE r.id = p.rollout_id AND ${MAY_RUN} AND p.stage <> entered.stage`,
   );
 }
 

@@ -11,6 +11,7 @@ import {
   type TargetType,
 } from '../policy/index.ts';
 import { type HigherPriorityRollout, toHigherPriorityRollout } from '../targeting/index.ts';
+import { MAY_RUN } from './rollout-conditions.ts';
 
 /** A number of updates that are alike. */
 export interface CountedUpdates {
@@ -172,11 +173,12 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
 export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
   await sql.query(
     `INSERT INTO rollout_runtime (rollout_id, target_version)
-     SELECT id, firmware_version FROM rollout_configurations WHERE is_active AND completed_at IS NULL
+     SELECT id, firmware_version FROM rollout_configurations
+     WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
   const rows = await sql.query<{ id: number }>(
-    `SELECT id FROM rollout_configurations WHERE is_active AND completed_at IS NULL AND paused_at IS NULL
+    `SELECT id FROM rollout_configurations AS r WHERE ${MAY_RUN}
      ORDER BY priority DESC, id DESC LIMIT 500`,
   );
   return rows.map(({ id }) => id);
@@ -238,7 +240,7 @@ export async function loadHigherPriorityRollouts(
        w.rollout_percentage
      FROM rollout_configurations AS w
      WHERE w.device_model = :model AND (w.priority, w.id) > (:priority::integer, :rollout::bigint)
-       AND w.target_hash_cutoff IS NOT NULL AND w.is_active AND w.paused_at IS NULL
+       AND w.target_hash_cutoff IS NOT NULL AND w.is_active AND w.paused_at IS NULL AND w.aborted_at IS NULL
        AND (w.completed_at IS NULL OR w.id > :rollout::bigint)
        AND w.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
      ORDER BY w.id DESC LIMIT 15`,

@@ -26,7 +26,8 @@ export interface PendingUpdate {
   readonly object_key: string;
 }
 
-const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)`;
+const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)
+         AND coalesce(r.start_at <= :now::timestamptz, true)`;
 
 /** Loads those of the given updates that may be sent now and whose rollout may send. */
 export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
@@ -262,6 +263,7 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly string
   const rows = await sql.query<{ id: number }>(
     `WITH pending AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
+           AND coalesce(r.start_at <= :now::timestamptz, true)
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
            AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
