@@ -41,9 +41,11 @@ export async function loadHealthEvidence(
              ${SILENT_REPORTS} * greatest(d.report_interval_seconds, u.report_interval_seconds, 60))) AS is_silent
        FROM (
          SELECT device_id, observed_hours, restarts_per_hour, report_interval_seconds, completed_at FROM device_update_status
-         -- The range and the order match an index; otherwise the planner may read updates of other rollouts first.
-         WHERE rollout_id >= :rollout AND rollout_id <= :rollout AND status = 'success' AND booted_at IS NOT NULL
-           AND generation = :generation AND firmware_version = :version
+         -- The ranges and the order match one index; otherwise the planner may read updates of other rollouts, or of
+         -- earlier generations, first.
+         WHERE status = 'success' AND booted_at IS NOT NULL AND rollout_id >= :rollout AND rollout_id <= :rollout
+           AND generation >= :generation AND generation <= :generation
+           AND firmware_version >= :version AND firmware_version <= :version
          ORDER BY rollout_id, generation, firmware_version, id LIMIT ${SAMPLE_DEVICES}) AS u
        -- Looks up each device by itself, because the planner cannot estimate how many there are.
        CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = u.device_id OFFSET 0) AS d
