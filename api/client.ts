@@ -48,7 +48,11 @@ export type Fetch = (
   init: { readonly method: string; readonly headers: Record<string, string>; readonly body?: string },
 ) => Promise<Response>;
 
-const segment = encodeURIComponent;
+/**
+ * A segment of a path. `:` and `+` stay as they are, because the API refuses percent-encoded paths; so it refuses a name
+ * with other special characters, and says why.
+ */
+const segment = (text: string) => encodeURIComponent(text).replaceAll('%3A', ':').replaceAll('%2B', '+');
 
 /** The operator API, one method per route; docs/api.md documents the responses. Also runs in a browser. */
 export class ApiClient {
@@ -91,7 +95,7 @@ export class ApiClient {
     this.#send<{ added: number; removed: number }>('POST', '/v1/allowed-devices', change);
   groups = () => this.#get<{ items: Group[] }>('/v1/groups');
   changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>
-    this.#send<Group>('POST', `/v1/groups/${segment(group)}`, change);
+    this.#send<Group>('POST', '/v1/groups', { group_name: group, ...change });
 
   releases = (query: Query = {}) => this.#get<Page<Release>>('/v1/releases', query);
   release = (model: string, version: string) =>
@@ -108,7 +112,7 @@ export class ApiClient {
     this.#send<{ object_key: string }>('POST', '/v1/uploads/rescan', { object_key });
 
   rollouts = (query: Query = {}) => this.#get<Page<RolloutSummary>>('/v1/rollouts', query);
-  rollout = (rollout: string | number) => this.#get<Rollout>(rolloutPath(rollout));
+  rollout = async (rollout: string | number) => this.#get<Rollout>(await this.#rolloutPath(rollout));
   previewRollout = (draft: PreviewDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
   /** Previews the effect of an existing rollout if it were created now. */
   previewOf = (rollout: Rollout) => {
@@ -122,22 +126,35 @@ export class ApiClient {
    * @param updatedAt `updated_at` of the rollout as it was read; the call is refused (412) if the rollout has changed
    * since
    */
-  changeRollout = (rollout: string | number, updatedAt: string, change: RolloutChange) =>
-    this.#send<Rollout>('PATCH', rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
-  act = (rollout: string | number, action: RolloutAction, reason: string) =>
-    this.#send<Rollout>('POST', `${rolloutPath(rollout)}/${action}`, { reason });
-  previewRecovery = (rollout: string | number) => this.#get<RecoveryPreview>(`${rolloutPath(rollout)}/recovery`);
-  recover = (rollout: string | number, reason: string) =>
-    this.#send<Recovery>('POST', `${rolloutPath(rollout)}/recover`, { reason });
-  progress = (rollout: string | number) => this.#get<Progress>(`${rolloutPath(rollout)}/progress`);
-  rolloutHealth = (rollout: string | number) => this.#get<RolloutHealth>(`${rolloutPath(rollout)}/health`);
-  updates = (rollout: string | number, query: Query = {}) =>
-    this.#get<Page<DeviceUpdate>>(`${rolloutPath(rollout)}/updates`, query);
-  decisions = (rollout: string | number) => this.#get<{ items: Decision[] }>(`${rolloutPath(rollout)}/decisions`);
+  changeRollout = async (rollout: string | number, updatedAt: string, change: RolloutChange) =>
+    this.#send<Rollout>('PATCH', await this.#rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
+  act = async (rollout: string | number, action: RolloutAction, reason: string) =>
+    this.#send<Rollout>('POST', `${await this.#rolloutPath(rollout)}/${action}`, { reason });
+  previewRecovery = async (rollout: string | number) =>
+    this.#get<RecoveryPreview>(`${await this.#rolloutPath(rollout)}/recovery`);
+  recover = async (rollout: string | number, reason: string) =>
+    this.#send<Recovery>('POST', `${await this.#rolloutPath(rollout)}/recover`, { reason });
+  progress = async (rollout: string | number) => this.#get<Progress>(`${await this.#rolloutPath(rollout)}/progress`);
+  rolloutHealth = async (rollout: string | number) =>
+    this.#get<RolloutHealth>(`${await this.#rolloutPath(rollout)}/health`);
+  updates = async (rollout: string | number, query: Query = {}) =>
+    this.#get<Page<DeviceUpdate>>(`${await this.#rolloutPath(rollout)}/updates`, query);
+  decisions = async (rollout: string | number) =>
+    this.#get<{ items: Decision[] }>(`${await this.#rolloutPath(rollout)}/decisions`);
+
+  /** The path of a rollout. Paths have ids only, so a name is looked up first. */
+  async #rolloutPath(rollout: string | number): Promise<string> {
+    if (/^\d+$/.test(String(rollout))) return `/v1/rollouts/${rollout}`;
+    const { items } = await this.rollouts({ name: rollout, limit: 1 });
+    const [found] = items;
+    if (found !== undefined) return `/v1/rollouts/${found.rollout_id}`;
+    const detail = `There is no rollout ${rollout}.`;
+    throw new ApiError({ type: 'urn:paku-ota:not-found', title: 'Not found', status: 404, detail });
+  }
 
   #get<T>(path: string, query: Query = {}): Promise<T> {
     const pairs = Object.entries(query).flatMap(([key, value]) =>
-      value === undefined ? [] : `${segment(key)}=${segment(value)}`,
+      value === undefined ? [] : `${encodeURIComponent(key)}=${encodeURIComponent(value)}`,
     );
     return this.#call<T>('GET', pairs.length === 0 ? path : `${path}?${pairs.join('&')}`, {});
   }
@@ -161,8 +178,6 @@ export class ApiClient {
     throw new ApiError(parseProblem(response.status, text));
   }
 }
-
-const rolloutPath = (rollout: string | number) => `/v1/rollouts/${segment(rollout)}`;
 
 /** API Gateway's own errors have only a message. */
 function parseProblem(status: number, text: string): Problem {

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { DEVICE_ID, DEVICE_ID_FORM } from '../core/util/index.ts';
+import { DEVICE_ID, DEVICE_ID_FORM, PATH_SEGMENT, PATH_SEGMENT_FORM } from '../core/util/index.ts';
 
 /** Problem details (RFC 9457); `errors` names each refused field. */
 export const problemSchema = z
@@ -62,6 +62,16 @@ export const timestamp = z.iso.datetime().openapi({ example: '2026-03-02T12:00:0
 
 export const deviceId = z.string().regex(DEVICE_ID, `expected ${DEVICE_ID_FORM}`);
 export const name = z.string().trim().min(1).max(64);
+/** A name in a path; it has one spelling, because IAM policies name paths. */
+export const pathName = z.string().regex(PATH_SEGMENT, `expected ${PATH_SEGMENT_FORM}`);
+/** Text that people read in one line. Control characters and overrides of the writing direction could disguise it. */
+export const label = (max: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .regex(/^[^\p{Cc}\p{Cs}\u202A-\u202E\u2066-\u2069]+$/u, 'a name must not contain control characters');
 
 /** Why the change is made; recorded in the history together with the caller. */
 export const reasonBody = z.object({ reason: z.string().trim().min(1).max(500) });

@@ -5,6 +5,7 @@ import {
   deviceId,
   flag,
   jsonBody,
+  label,
   name,
   pageOf,
   pageQuery,
@@ -101,6 +102,8 @@ export const explanationSchema = z
   .openapi('Explanation');
 export type Explanation = z.infer<typeof explanationSchema>;
 
+const groupName = label(64);
+
 export const groupSchema = z.object({ group_name: z.string(), devices: z.number().int() }).openapi('Group');
 export type Group = z.infer<typeof groupSchema>;
 
@@ -164,7 +167,7 @@ export const setGroups = createRoute({
   path: '/v1/devices/{device_id}/groups',
   tags: ['Devices'],
   summary: 'Set the groups of a device',
-  request: { params, body: jsonBody(z.strictObject({ groups: z.array(name).max(100) })) },
+  request: { params, body: jsonBody(z.strictObject({ groups: z.array(groupName).max(100) })) },
   responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404) },
 });
 
@@ -251,13 +254,13 @@ export const listGroups = createRoute({
 
 export const changeGroup = createRoute({
   method: 'post',
-  path: '/v1/groups/{group_name}',
+  path: '/v1/groups',
   tags: ['Devices'],
   summary: 'Add devices to a group, or remove them; unknown devices are an error',
   request: {
-    params: z.object({ group_name: name }),
     body: jsonBody(
       z.strictObject({
+        group_name: groupName,
         add: z.array(deviceId).max(5000).default([]),
         remove: z.array(deviceId).max(5000).default([]),
       }),

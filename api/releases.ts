@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { answer, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
+import { answer, jsonBody, name, pageOf, pageQuery, pathName, reasonBody, refusals, timestamp } from './common.ts';
 
 export const warning = z.object({ code: z.string(), message: z.string() });
 
@@ -93,7 +93,7 @@ export const uploadOutcomeSchema = z
   .openapi('UploadOutcome');
 export type UploadOutcome = z.infer<typeof uploadOutcomeSchema>;
 
-const params = z.object({ device_model: name, version: name });
+const params = z.object({ device_model: pathName, version: pathName });
 
 export const newUpload = z.strictObject({
   device_model: name,

@@ -10,18 +10,13 @@ import {
   targetFilter,
   UPDATE_STATES,
 } from '../core/policy/index.ts';
-import { answer, flag, jsonBody, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
+import { answer, flag, jsonBody, label, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
 import { releaseHealthSchema, warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
 /** Long enough for `<device> to <version> (n)`. */
 const MAX_NAME = 160;
-const rolloutName = z
-  .string()
-  .trim()
-  .min(1)
-  .max(MAX_NAME)
-  .regex(/\D/, 'a name must not be only digits, because it would look like an id');
+const rolloutName = label(MAX_NAME).regex(/\D/, 'a name must not be only digits, because it would look like an id');
 
 /** Settings that may be changed while a rollout runs. */
 const changeable = {
@@ -284,7 +279,12 @@ export const decisionSchema = z
   .openapi('Decision');
 export type Decision = z.infer<typeof decisionSchema>;
 
-export const params = z.object({ rollout: z.string().min(1).max(MAX_NAME).describe('Id or name.') });
+export const params = z.object({
+  rollout: z
+    .string()
+    .regex(/^\d{1,18}$/, 'expected the id of a rollout; GET /v1/rollouts?name= finds it by its name')
+    .describe('Id of the rollout.'),
+});
 const etag = { etag: { schema: { type: 'string' as const }, description: 'For `If-Match`.' } };
 
 export const previewRollout = createRoute({
@@ -315,7 +315,12 @@ export const listRollouts = createRoute({
   tags: ['Rollouts'],
   summary: 'Rollouts, newest first',
   request: {
-    query: z.strictObject({ state: z.enum(ROLLOUT_STATES).optional(), model: name.optional(), ...pageQuery }),
+    query: z.strictObject({
+      state: z.enum(ROLLOUT_STATES).optional(),
+      model: name.optional(),
+      name: z.string().min(1).max(MAX_NAME).optional().describe('The rollout of exactly this name.'),
+      ...pageQuery,
+    }),
   },
   responses: { 200: answer('A page', pageOf('RolloutPage', rolloutSummarySchema)), ...refusals() },
 });

@@ -67,7 +67,11 @@ const COUNTS = 'o.devices, o.pending, o.in_progress, o.succeeded, o.failed, o.ca
 /** Rollouts created before an id, newest first. */
 export async function listRollouts(
   sql: Sql,
-  filter: { readonly states?: readonly RolloutState[] | undefined; readonly model?: string | undefined },
+  filter: {
+    readonly states?: readonly RolloutState[] | undefined;
+    readonly model?: string | undefined;
+    readonly name?: string | undefined;
+  },
   beforeId: number | null,
   limit: number,
 ): Promise<RolloutSummaryRow[]> {
@@ -77,8 +81,9 @@ export async function listRollouts(
      FROM rollout_overview AS o
      WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
        AND (:states::jsonb IS NULL OR :states::jsonb ? o.state) AND (:model::text IS NULL OR o.device_model = :model)
+       AND (:name::text IS NULL OR o.name = :name)
      ORDER BY o.rollout_id DESC LIMIT :limit`,
-    { states: filter.states ?? null, model: filter.model ?? null, before: beforeId, limit },
+    { states: filter.states ?? null, model: filter.model ?? null, name: filter.name ?? null, before: beforeId, limit },
   );
 }
 

@@ -1,3 +1,4 @@
+export { isCanonicalPath, PATH_SEGMENT, PATH_SEGMENT_FORM } from './canonical-path.ts';
 export { DEVICE_ID, DEVICE_ID_FORM } from './device-id.ts';
 export { ENV } from './env-names.ts';
 export { describeErrors, type FieldError, fieldErrors } from './field-errors.ts';

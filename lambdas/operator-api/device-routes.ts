@@ -174,10 +174,10 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.listGroups, async (c) => c.json({ items: await listGroups(sql) }, 200));
 
   app.openapi(routes.changeGroup, async (c) => {
-    const change = c.req.valid('json');
+    const { group_name: group, ...change } = c.req.valid('json');
     const unknown = await findUnknownDevices(sql, change.add);
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
-    return c.json(await changeGroup(sql, c.req.valid('param').group_name, change, actorOf(c)), 200);
+    return c.json(await changeGroup(sql, group, change, actorOf(c)), 200);
   });
 }
 

@@ -1,8 +1,8 @@
-import type { APIGatewayProxyEventV2WithIAMAuthorizer } from 'aws-lambda';
+import type { APIGatewayProxyEventV2WithIAMAuthorizer, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { handle, type LambdaEvent } from 'hono/aws-lambda';
 import { isInIdleMode } from '../../core/orchestrator/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
-import { ENV } from '../../core/util/index.ts';
+import { ENV, isCanonicalPath, PATH_SEGMENT_FORM } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, requireEnv } from '../shared/environment.ts';
 import { readIdleMarker, wake } from '../shared/idle-marker.ts';
@@ -11,6 +11,7 @@ import { enqueue } from '../shared/queue.ts';
 import { createApp } from './app.ts';
 import { thingCertificates } from './certificates.ts';
 import { type DeadLetterQueueAddress, sqsDeadLetters } from './dead-letters.ts';
+import { problemOf } from './problems.ts';
 import { bucketUploads } from './uploads.ts';
 
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
@@ -47,8 +48,22 @@ const answer = handle(app);
  * history.
  */
 export async function handler(event: APIGatewayProxyEventV2WithIAMAuthorizer) {
-  const response = await answer(event as unknown as LambdaEvent);
+  const response = isCanonicalPath(event.rawPath)
+    ? await answer(event as unknown as LambdaEvent)
+    : notCanonical(event.rawPath);
   const { authorizer, http } = event.requestContext;
   logger.info('operator', { caller: authorizer.iam.userArn, method: http.method, path: event.rawPath });
   return response;
 }
+
+/** Refuses a path before it is routed, because IAM may have authorized another spelling of it. */
+const notCanonical = (path: string): APIGatewayProxyStructuredResultV2 => ({
+  statusCode: 400,
+  headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' },
+  body: JSON.stringify(
+    problemOf(
+      400,
+      `The path ${JSON.stringify(path.slice(0, 200))} is not in its canonical form. Each segment is ${PATH_SEGMENT_FORM}, without percent-encoding.`,
+    ),
+  ),
+});

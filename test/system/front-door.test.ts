@@ -119,6 +119,23 @@ test('the operator API refuses unsigned requests on every path and with every me
   for (const path of ['/', '/d/', '/v1', '/v2/info', '/d/x/y']) expect((await call(path)).status, path).toBe(404);
 });
 
+test('the operator API refuses a signed path that has another spelling, before it routes it', async () => {
+  const { api, region, s3 } = system.runtime.endpoints;
+  const signed = signedFetch(region, s3);
+  const paths = [
+    '/v1/uploads/..%2fdevices',
+    '/v1//devices',
+    '/v1/devices/',
+    '/v1/devices/a%2520b',
+    '/v1/devices/x%20y',
+  ];
+  for (const path of paths) {
+    const response = await signed(api.url + path, { method: 'GET', headers: {} });
+    expect([path, response.status]).toEqual([path, 400]);
+    expect(await response.json()).toMatchObject({ detail: expect.stringContaining('canonical form') });
+  }
+});
+
 test('the log of the operator API contains the caller and the path', async () => {
   const { api, region, s3 } = system.runtime.endpoints;
   const client = new ApiClient(api.url, signedFetch(region, s3));

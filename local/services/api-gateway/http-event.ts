@@ -23,7 +23,8 @@ export interface MatchedRequest {
  * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  */
 export function toEvent({ request, body, routeKey, pathParameters, identity, now }: MatchedRequest): object {
-  const [rawPath, rawQueryString] = splitOnce(request.url ?? '/', '?');
+  const [sentPath, rawQueryString] = splitOnce(request.url ?? '/', '?');
+  const rawPath = decodePath(sentPath);
   const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
   const sourceIp = request.socket.remoteAddress ?? '';
   const userAgent = headers['user-agent'] ?? '';
@@ -46,6 +47,18 @@ export function toEvent({ request, body, routeKey, pathParameters, identity, now
     },
     ...bodyOf(body, headers['content-type'] ?? ''),
   };
+}
+
+/**
+ * The path as an HTTP API hands it over: percent-decoded, once. Text that is not valid percent-encoding stays.
+ * @see https://github.com/aws-powertools/powertools-lambda-python/issues/1098 (a captured event)
+ */
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Query parameters by name. Several values of one name are joined by commas. */

@@ -47,14 +47,14 @@ describe('the local HTTP API', () => {
     expect(await get('/d/a%20b?x=1&x=2&y=', { method: 'POST', headers, body: '{"a":1}' })).toMatchObject({
       version: '2.0',
       routeKey: 'POST /d/{token}',
-      rawPath: '/d/a%20b',
+      rawPath: '/d/a b',
       rawQueryString: 'x=1&x=2&y=',
       queryStringParameters: { x: '1,2', y: '' },
       headers: { 'x-test': 'Yes' },
       pathParameters: { token: 'a b' },
       body: '{"a":1}',
       isBase64Encoded: false,
-      requestContext: { http: { method: 'POST', path: '/d/a%20b', sourceIp: '127.0.0.1', userAgent: 'esp32' } },
+      requestContext: { http: { method: 'POST', path: '/d/a b', sourceIp: '127.0.0.1', userAgent: 'esp32' } },
     });
   });
 
