@@ -31,10 +31,10 @@ export class ApiProxy {
   /** Forwards a call to the API. @param path with its query, as the browser sent it */
   async call(request: IncomingMessage, path: string, response: ServerResponse): Promise<void> {
     const { method = 'GET' } = request;
-    if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) {
+    const body = await readLimited(request, MAX_BODY_BYTES);
+    if (body === undefined) {
       return sendProblem(response, 413, 'Too large', `A call takes at most ${MAX_BODY_BYTES} bytes.`);
     }
-    const body = await text(request);
     const headers = pick(SENT_HEADERS, (name) => request.headers[name]);
     let answer: Response;
     try {
@@ -77,6 +77,19 @@ export class ApiProxy {
     const shown: StartedUpload = { ...upload, upload_url: `/upload/${ticket}`, headers: {} };
     return JSON.stringify(shown);
   }
+}
+
+/** The body as text; undefined if it is longer. The length is counted, because a chunked body does not state one. */
+async function readLimited(request: IncomingMessage, maxBytes: number): Promise<string | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return undefined;
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 async function put(

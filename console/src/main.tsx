@@ -10,9 +10,11 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app.tsx';
 import { queryClient } from './data/client.ts';
+import { openSession } from './data/session.ts';
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');
+await openSession();
 createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queryClient}>

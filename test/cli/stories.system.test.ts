@@ -291,11 +291,13 @@ describe('the service', () => {
       if (printed.trimEnd().endsWith('}')) break;
     }
     const { url } = JSON.parse(printed) as { url: string };
-    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=/);
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#key=/);
     expect((await fetch(new URL('/v1/fleet', url))).status).toBe(403);
-    const welcome = await fetch(url, { redirect: 'manual' });
-    const cookie = String(welcome.headers.get('set-cookie')).split(';', 1)[0] ?? '';
-    const fleet = await fetch(new URL('/v1/fleet', url), { headers: { cookie } });
+    const { origin, hash } = new URL(url);
+    const key = { origin, 'x-paku-ota-key': hash.replace('#key=', '') };
+    const opened = await fetch(`${origin}/session`, { method: 'POST', headers: key });
+    const { token } = (await opened.json()) as { token: string };
+    const fleet = await fetch(`${origin}/v1/fleet`, { headers: { authorization: `Bearer ${token}` } });
     expect(await fleet.json()).toMatchObject({ devices: 3 });
     serving.kill('SIGINT');
     expect(await over).toMatchObject({ code: 0 });

@@ -189,11 +189,18 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     await page.context().close();
   });
 
-  test('of an earlier run says so after the console was restarted', async () => {
+  test('takes the session of another tab, removes the key from the address, and says where a session comes from', async () => {
     const page = await browser.open('/devices');
-    await page.context().clearCookies();
-    await page.getByRole('heading', { name: 'This address was for an earlier run' }).waitFor();
-    await page.getByText('Open the address that npm start').waitFor();
+    expect(page.url()).toBe(new URL('/devices', browser.console.url).href);
+    const second = await page.context().newPage();
+    await second.goto(new URL('/rollouts', browser.console.url).href);
+    await second.getByRole('heading', { level: 1, name: 'Rollouts' }).waitFor();
+    expect(await page.context().cookies()).toEqual([]);
+    await second.close();
+    await page.evaluate(() => sessionStorage.clear());
+    await page.reload();
+    await page.getByRole('heading', { name: 'No open session' }).waitFor();
+    await page.getByText('the address that npm start').waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     await page.context().close();
   });

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import axe from 'axe-core';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { chromium, type Page } from 'playwright-core';
 import type { RunningConsole } from '../../console/server/index.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { buildConsole, startLocalConsole } from '../../local/start/index.ts';
@@ -64,8 +64,7 @@ export async function startBrowser(endpoints: ConsoleEndpoints): Promise<Browser
           (route) => route.fulfill({ json }),
         );
       }
-      await signIn(context, running.url);
-      await page.goto(new URL(path, running.url).href);
+      await page.goto(new URL(path + new URL(running.url).hash, running.url).href);
       await page.getByRole('heading', { level: 1 }).waitFor();
       return page;
     },
@@ -74,12 +73,6 @@ export async function startBrowser(endpoints: ConsoleEndpoints): Promise<Browser
       await running.close();
     },
   };
-}
-
-async function signIn(context: BrowserContext, url: string): Promise<void> {
-  const page = await context.newPage();
-  await page.goto(url);
-  await page.close();
 }
 
 function listen(page: Page, complaints: string[]): void {

@@ -24,7 +24,7 @@ export function addConsole(program: Command): void {
     });
     session.show({ url: running.url }, ({ url }) => [url]);
     session.note(
-      `The console of ${name}. The address is the key to it: whoever has it registerAction with your credentials.`,
+      `The console of ${name}. The address ends in its key: whoever has the key acts with your credentials.`,
     );
     await new Promise<void>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, resolve);

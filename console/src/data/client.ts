@@ -1,9 +1,11 @@
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
 import { ApiClient, ApiError } from '../../../api/client.ts';
-import { noteSessionEnd } from './session.ts';
+import { noteSessionEnd, sessionHeader } from './session.ts';
 
 /** Calls go to the console's own server, which signs them and sends them to the API. */
-export const api = new ApiClient('', (url, init) => fetch(url, init));
+export const api = new ApiClient('', (url, init) =>
+  fetch(url, { ...init, headers: { ...init.headers, ...sessionHeader() } }),
+);
 
 const POLL_MS = 3_000;
 

@@ -1,5 +1,6 @@
 import type { NewUpload, StartedUpload, UploadOutcome } from '../../../api/releases.ts';
 import { api } from '../data/client.ts';
+import { sessionHeader } from '../data/session.ts';
 import { sha256 } from './image.ts';
 
 export interface UploadForm {
@@ -57,7 +58,7 @@ function bodyOf({ model, version, minVersion, changelog }: UploadForm): NewUploa
 function put({ upload_url: url, headers }: StartedUpload, file: File, onShare: (share: number) => void): Promise<void> {
   const request = new XMLHttpRequest();
   request.open('PUT', url);
-  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  for (const [name, value] of Object.entries({ ...headers, ...sessionHeader() })) request.setRequestHeader(name, value);
   request.upload.onprogress = ({ loaded, total }) => onShare(total === 0 ? 1 : loaded / total);
   return new Promise((resolve, reject) => {
     request.onload = () => (request.status < 300 ? resolve() : reject(new Error(detailOf(request))));

@@ -1,17 +1,17 @@
 import { Page } from './page.tsx';
 
-/** Shown when the console was restarted: the session of this page is no longer valid. */
+/** Shown when this tab has no open session: it expired, the console was restarted, or the address had no key. */
 export function SessionEnd() {
   return (
     <main>
-      <Page title="This address was for an earlier run">
+      <Page title="No open session">
         <p>
-          The console was started again since. Open the address that <code>npm start</code> or{' '}
-          <code>paku-ota console</code> printed then; it carries the key of that run.
+          A session ends after an hour without use, after twelve hours, and when the console stops. To open a new one,
+          open the address that <code>npm start</code> or <code>paku-ota console</code> printed. It ends in a key.
         </p>
         <p>
           <button type="button" onClick={() => window.location.reload()}>
-            I have: load this page again
+            Reload
           </button>
         </p>
       </Page>

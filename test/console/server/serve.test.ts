@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningConsole, startConsole } from '../../../console/server/serve.ts';
+import { IDLE_MS, LIFETIME_MS, Sessions } from '../../../console/server/sessions.ts';
 
 /** Stands in for the API and S3, and records the requests. */
 interface Upstream {
@@ -71,80 +72,98 @@ function call({ method = 'GET', path = '/', headers = {}, body }: Call) {
 
 const host = () => `127.0.0.1:${running.port}`;
 const origin = () => `http://${host()}`;
-const tokenPath = () => new URL(running.url).pathname + new URL(running.url).search;
+const keyOf = ({ url }: RunningConsole) => new URL(url).hash.replace('#key=', '');
 
-async function cookie(): Promise<string> {
-  const { headers } = await call({ path: tokenPath() });
-  return headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+async function openSession(key = keyOf(running)): Promise<string> {
+  const headers = { origin: origin(), 'x-paku-ota-key': key };
+  const { status, body } = await call({ method: 'POST', path: '/session', headers });
+  return status === 201 ? (JSON.parse(body) as { token: string }).token : '';
 }
 
+/** The header of a new session. */
+const session = async () => ({ authorization: `Bearer ${await openSession()}` });
+
 describe('admission', () => {
-  test('the address with the token answers with a cookie that pages cannot read, and redirects to an address without it', async () => {
-    const { status, headers } = await call({ path: tokenPath() });
-    expect([status, headers.location]).toEqual([303, '/']);
-    expect(headers['set-cookie']?.[0]).toMatch(/^paku_ota_\d+=[\w-]{32}; Path=\/; HttpOnly; SameSite=Strict$/);
-    expect(headers['referrer-policy']).toBe('no-referrer');
+  test('the key in the fragment of the address opens a session, and no answer sets a cookie', async () => {
+    expect(running.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#key=[\w-]{32}$/);
+    const headers = { origin: origin(), 'x-paku-ota-key': keyOf(running) };
+    const opened = await call({ method: 'POST', path: '/session', headers });
+    expect(opened.status).toBe(201);
+    expect(opened.headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+    const { token } = JSON.parse(opened.body) as { token: string };
+    const called = await call({ path: '/v1/info', headers: { authorization: `Bearer ${token}` } });
+    expect(called.status).toBe(200);
+    for (const answer of [opened, called, await call({})]) expect(answer.headers['set-cookie']).toBeUndefined();
   });
 
-  test('with the cookie every path is a page, and the browser caches files whose names contain a hash', async () => {
-    const headers = { cookie: await cookie() };
+  test('every path is a page without a session, and the browser caches files whose names contain a hash', async () => {
     for (const path of ['/', '/rollouts/7']) {
-      expect(await call({ path, headers })).toMatchObject({ status: 200, body: '<!doctype html><title>pages</title>' });
+      expect(await call({ path })).toMatchObject({ status: 200, body: '<!doctype html><title>pages</title>' });
     }
-    const script = await call({ path: '/assets/index-1.js', headers });
+    const script = await call({ path: '/assets/index-1.js' });
     expect(script.headers['cache-control']).toContain('immutable');
     expect(script.headers['content-type']).toContain('text/javascript');
-    expect((await call({ path: '/assets/gone.js', headers })).status).toBe(404);
+    expect((await call({ path: '/assets/gone.js' })).status).toBe(404);
   });
 
-  test.each(['/', '/v1/info', '/assets/index-1.js', '/upload/x', '/?token=', '/?token=wrong', '/x?token=wrong'])(
-    '%s without the cookie is 403, and says what to do',
-    async (path) => {
-      const answer = await call({ path });
-      expect(answer.status).toBe(403);
-      expect(answer.body).toContain('Open the console by the address that was printed');
-      expect(answer.headers['set-cookie']).toBeUndefined();
-    },
-  );
-
-  test('the cookie of another run is 403, and a page says that the address was for that run', async () => {
-    const headers = { cookie: `paku_ota_${running.port}=${'x'.repeat(32)}` };
-    for (const stale of [{ headers }, { path: '/?token=of-yesterday' }]) {
-      const { status, headers: answered, body } = await call(stale);
-      expect([status, answered['content-type']]).toEqual([403, 'text/html; charset=utf-8']);
-      expect(body).toContain('<h1>This address was for an earlier run</h1>');
+  test.each([
+    ['nothing', {}],
+    ['another token', { authorization: `Bearer ${'x'.repeat(32)}` }],
+    ['a token in a cookie', { cookie: `paku_ota=${'x'.repeat(32)}` }],
+    ['Basic', { authorization: 'Basic eDp4' }],
+  ])('a call with %s is refused by a problem that the pages recognize', async (_, headers) => {
+    const before = upstream.seen.length;
+    for (const path of ['/v1/info', '/v1/devices/X']) {
+      const { status, body } = await call({ path, headers });
+      expect(status).toBe(403);
+      expect(JSON.parse(body)).toMatchObject({ type: 'urn:paku-ota:console-no-session', status: 403 });
     }
-    expect((await call({})).body).not.toContain('earlier run');
+    const upload = { method: 'PUT', path: '/upload/x', headers: { ...headers, origin: origin() }, body: 'x' };
+    expect((await call(upload)).status).toBe(403);
+    expect(upstream.seen.length).toBe(before);
   });
 
-  test('a call with the cookie of another run is refused by a problem that the pages recognize', async () => {
-    const headers = { cookie: `paku_ota_${running.port}=${'x'.repeat(32)}` };
-    const { status, body } = await call({ path: '/v1/info', headers });
-    expect(status).toBe(403);
-    expect(JSON.parse(body)).toMatchObject({ type: 'urn:paku-ota:console-no-session', status: 403 });
+  test('the key is not a token, a token is not the key, and a wrong key opens nothing', async () => {
+    const token = await openSession();
+    expect((await call({ path: '/v1/info', headers: { authorization: `Bearer ${keyOf(running)}` } })).status).toBe(403);
+    for (const wrong of [token, '', keyOf(running).slice(1), 'x'.repeat(32)]) expect(await openSession(wrong)).toBe('');
   });
 
-  test('the token is not the cookie, so that an address in the browser history is of no use', async () => {
-    const token = new URL(running.url).searchParams.get('token');
-    expect((await call({ headers: { cookie: `paku_ota_${running.port}=${token}` } })).status).toBe(403);
+  test('a session ends after an hour without a call, and after twelve hours in any case', async () => {
+    let now = 0;
+    const sessions = new Sessions(() => now);
+    const idle = `Bearer ${sessions.open(sessions.key)}`;
+    const busy = `Bearer ${sessions.open(sessions.key)}`;
+    for (; now < LIFETIME_MS; now += IDLE_MS - 1) expect(sessions.admit(busy)).toBe(true);
+    expect(sessions.admit(busy)).toBe(false);
+    expect(sessions.admit(idle)).toBe(false);
+    now = 0;
+    expect([sessions.admit(busy), sessions.admit(idle)]).toEqual([false, false]);
+  });
+
+  test('the number of open sessions is limited; the oldest ends first', () => {
+    const sessions = new Sessions(() => 0);
+    const [first = '', ...others] = Array.from({ length: 101 }, () => `Bearer ${sessions.open(sessions.key)}`);
+    expect(sessions.admit(first)).toBe(false);
+    for (const other of others) expect(sessions.admit(other)).toBe(true);
   });
 
   test.each(['ota.example', 'ota.example:8482', '127.0.0.1', '127.0.0.1.nip.io:1', '192.168.1.20:8482'])(
-    'Host "%s" is refused with and without token and cookie',
+    'Host "%s" is refused with and without a session',
     async (name) => {
       const before = upstream.seen.length;
-      for (const path of [tokenPath(), '/v1/info']) {
-        const answer = await call({ path, headers: { host: name, cookie: await cookie() } });
-        expect(answer.status).toBe(403);
-        expect(answer.headers['set-cookie']).toBeUndefined();
+      for (const path of ['/', '/v1/info']) {
+        expect((await call({ path, headers: { ...(await session()), host: name } })).status).toBe(403);
       }
+      const opening = { host: name, origin: `http://${name}`, 'x-paku-ota-key': keyOf(running) };
+      expect((await call({ method: 'POST', path: '/session', headers: opening })).status).toBe(403);
       expect(upstream.seen.length).toBe(before);
     },
   );
 
   test('localhost is this machine too', async () => {
-    const headers = { host: `localhost:${running.port}`, cookie: await cookie() };
-    expect((await call({ headers })).status).toBe(200);
+    const headers = { ...(await session()), host: `localhost:${running.port}` };
+    expect((await call({ path: '/v1/info', headers })).status).toBe(200);
   });
 
   test.each([
@@ -154,14 +173,16 @@ describe('admission', () => {
     ['no page, on a call that changes something', {}],
   ])('Origin of %s is refused', async (_, headers) => {
     const before = upstream.seen.length;
-    const own = { cookie: await cookie(), 'content-type': 'application/json', ...headers };
+    const own = { ...(await session()), 'content-type': 'application/json', ...headers };
     const answer = await call({ method: 'POST', path: '/v1/rollouts', headers: own, body: '{}' });
     expect(answer.status).toBe(403);
+    const opening = { 'x-paku-ota-key': keyOf(running), ...headers };
+    expect((await call({ method: 'POST', path: '/session', headers: opening })).status).toBe(403);
     expect(upstream.seen.length).toBe(before);
   });
 
   test('a fetch by another page of this machine is refused, a link on it is not', async () => {
-    const headers = { cookie: await cookie(), 'sec-fetch-site': 'same-site' };
+    const headers = { ...(await session()), 'sec-fetch-site': 'same-site' };
     expect((await call({ path: '/v1/info', headers: { ...headers, 'sec-fetch-mode': 'no-cors' } })).status).toBe(403);
     const link = { ...headers, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
     expect((await call({ headers: link })).status).toBe(200);
@@ -176,7 +197,7 @@ describe('admission', () => {
 });
 
 test('pages may run only their own scripts and may not be framed, and answers of the API are not cached', async () => {
-  const headers = { cookie: await cookie() };
+  const headers = await session();
   const page = await call({ headers });
   expect(page.headers['content-security-policy']).toContain("default-src 'none'; script-src 'self'; style-src 'self';");
   expect(page.headers['content-security-policy']).toContain("frame-ancestors 'none'");
@@ -186,7 +207,7 @@ test('pages may run only their own scripts and may not be framed, and answers of
 });
 
 describe('a call', () => {
-  test('is forwarded signed, with its query, body and If-Match, and without the cookie', async () => {
+  test('is forwarded signed, with its query, body and If-Match, and without the session', async () => {
     const body = '{"min_reports":3}';
     const etag = { etag: '"2"' };
     upstream.answer = {
@@ -194,19 +215,26 @@ describe('a call', () => {
       headers: { 'content-type': 'application/problem+json', ...etag },
       body: '{"a":1}',
     };
-    const headers = { cookie: await cookie(), origin: origin(), 'content-type': 'application/json', 'if-match': '"1"' };
-    const answer = await call({ method: 'PATCH', path: '/v1/rollouts/a%20b?x=1&y=%2F', headers, body });
+    const headers = { ...(await session()), origin: origin(), 'content-type': 'application/json', 'if-match': '"1"' };
+    const answer = await call({ method: 'PATCH', path: '/v1/rollouts/7?x=1&y=%2F', headers, body });
     expect(answer).toMatchObject({ status: 412, body: '{"a":1}' });
     expect(answer.headers).toMatchObject({ 'content-type': 'application/problem+json', ...etag });
     const seen = upstream.seen.at(-1);
-    expect(seen).toMatchObject({ method: 'PATCH', url: '/v1/rollouts/a%20b?x=1&y=%2F', body: Buffer.from(body) });
+    expect(seen).toMatchObject({ method: 'PATCH', url: '/v1/rollouts/7?x=1&y=%2F', body: Buffer.from(body) });
     expect(seen?.headers).toMatchObject({ authorization: 'signed', 'if-match': '"1"' });
-    expect(seen?.headers.cookie).toBeUndefined();
+  });
+
+  test('with a body of more than 10 MB is refused, also where its length is not stated', async () => {
+    const before = upstream.seen.length;
+    const headers = { ...(await session()), origin: origin(), 'transfer-encoding': 'chunked' };
+    const body = Buffer.alloc(10 * 1024 * 1024 + 1, 'x');
+    expect((await call({ method: 'POST', path: '/v1/rollouts', headers, body })).status).toBe(413);
+    expect(upstream.seen.length).toBe(before);
   });
 
   test('cannot leave /v1/', async () => {
     const before = upstream.seen.length;
-    const headers = { cookie: await cookie() };
+    const headers = await session();
     await call({ path: '/v1/../d/token', headers });
     await call({ path: '/v1/%2e%2e/d/token', headers });
     expect(upstream.seen.length).toBe(before);
@@ -214,9 +242,11 @@ describe('a call', () => {
 
   test('to an unreachable API is answered with the error', async () => {
     const gone = await startConsole({ files, apiUrl: 'http://127.0.0.1:1', fetch, port: 0 });
-    const entrance = await fetch(gone.url, { redirect: 'manual' });
-    const own = entrance.headers.get('set-cookie')?.split(';')[0] ?? '';
-    const answer = await fetch(`http://127.0.0.1:${gone.port}/v1/info`, { headers: { cookie: own } });
+    const own = new URL(gone.url);
+    const opening = { origin: own.origin, 'x-paku-ota-key': keyOf(gone) };
+    const opened = await fetch(`${own.origin}/session`, { method: 'POST', headers: opening });
+    const { token } = (await opened.json()) as { token: string };
+    const answer = await fetch(`${own.origin}/v1/info`, { headers: { authorization: `Bearer ${token}` } });
     expect(answer.status).toBe(502);
     expect(await answer.json()).toMatchObject({ title: 'The API cannot be reached' });
     await gone.close();
@@ -231,7 +261,7 @@ describe('an upload', () => {
       object_key: 'key',
     };
     upstream.answer = { status: 201, body: JSON.stringify(upload) };
-    const headers = { cookie: await cookie(), origin: origin() };
+    const headers = { ...(await session()), origin: origin() };
     const { body } = await call({ method: 'POST', path: '/v1/uploads', headers, body: '{}' });
     expect(body).not.toContain('secret');
     return (JSON.parse(body) as { upload_url: string }).upload_url;
@@ -240,7 +270,7 @@ describe('an upload', () => {
     call({
       method: 'PUT',
       path,
-      headers: { cookie: await cookie(), origin: origin(), 'content-length': body.length, 'x-amz-meta-mine': 'no' },
+      headers: { ...(await session()), origin: origin(), 'content-length': body.length, 'x-amz-meta-mine': 'no' },
       body,
     });
 
