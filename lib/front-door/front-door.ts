@@ -18,8 +18,13 @@ import { METRICS } from '../../core/util/index.ts';
 import type { Alarms } from '../monitoring/index.ts';
 import type { Settings } from '../settings/index.ts';
 
-/** Requests per second, and in one burst. 10,000 devices that all follow their link at once are served in a minute. */
-const THROTTLE = { rateLimit: 200, burstLimit: 400 };
+/**
+ * Requests per second to each route of operators, and in one burst. Anonymous requests do not count here, so that a flood
+ * of them leaves operators able to stop a rollout.
+ */
+const OPERATOR_THROTTLE = { rateLimit: 50, burstLimit: 100 };
+/** The same for each public route. 10,000 devices that all follow their link at once are served in a minute. */
+const DOWNLOAD_THROTTLE = { rateLimit: 200, burstLimit: 400 };
 
 /** API Gateway waits no longer than this for a function. */
 const INTEGRATION_TIMEOUT = Duration.seconds(29);
@@ -41,6 +46,7 @@ export class FrontDoor extends Construct {
   /** URL of the API, without a trailing slash. */
   readonly url: string;
   private readonly api: HttpApi;
+  private readonly stage: CfnStage;
   private readonly throttled: Metric;
 
   constructor(scope: Construct, id: string, { settings, alarms }: FrontDoorProps) {
@@ -55,10 +61,11 @@ export class FrontDoor extends Construct {
       httpApi: this.api,
       stageName: '$default',
       autoDeploy: true,
-      throttle: THROTTLE,
+      throttle: OPERATOR_THROTTLE,
       ...(domain === undefined ? {} : { domainMapping: { domainName: domain } }),
     });
-    this.throttled = throttledRequests(this.logAccess(stage, settings));
+    this.stage = stage.node.defaultChild as CfnStage;
+    this.throttled = throttledRequests(this.logAccess(settings));
     this.addAlarms(alarms);
     this.url = domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`;
   }
@@ -71,6 +78,12 @@ export class FrontDoor extends Construct {
       integration: new HttpLambdaIntegration(id, fn, { timeout: INTEGRATION_TIMEOUT }),
     });
     if (route === undefined) throw new Error('The API made no route.');
+    this.stage.addPropertyOverride(`RouteSettings.GET ${path}`, {
+      ThrottlingRateLimit: DOWNLOAD_THROTTLE.rateLimit,
+      ThrottlingBurstLimit: DOWNLOAD_THROTTLE.burstLimit,
+    });
+    // API Gateway refuses settings of a route that does not exist yet.
+    this.stage.node.addDependency(route);
     Validations.of(route).acknowledge({ id: 'AwsSolutions-APIG4', reason });
   }
 
@@ -119,7 +132,7 @@ export class FrontDoor extends Construct {
   }
 
   /** Logs the route of each request and never the path, because a path contains a download token. */
-  private logAccess(stage: HttpStage, settings: Settings): LogGroup {
+  private logAccess(settings: Settings): LogGroup {
     const logs = new LogGroup(this, 'AccessLogs', {
       retention: settings.logRetentionDays as RetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
@@ -132,7 +145,7 @@ export class FrontDoor extends Construct {
       bytes: '$context.responseLength',
       ip: '$context.identity.sourceIp',
     };
-    (stage.node.defaultChild as CfnStage).accessLogSettings = {
+    this.stage.accessLogSettings = {
       destinationArn: logs.logGroupArn,
       format: JSON.stringify(format),
     };

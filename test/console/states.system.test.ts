@@ -197,7 +197,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     await second.getByRole('heading', { level: 1, name: 'Rollouts' }).waitFor();
     expect(await page.context().cookies()).toEqual([]);
     await second.close();
-    await page.evaluate(() => sessionStorage.clear());
+    await page.evaluate('sessionStorage.clear()');
     await page.reload();
     await page.getByRole('heading', { name: 'No open session' }).waitFor();
     await page.getByText('the address that npm start').waitFor();

@@ -37,7 +37,7 @@ test.each(pages)('%s links to what is there', (page) => {
 
 test('docs/limits.md states the numbers that the code has', () => {
   const rows = [...read('docs/limits.md').matchAll(/^\|(.*)\| `([A-Z_]+)` in `([^`]+)` +\|/gm)];
-  expect(rows.map(([, , name]) => name)).toEqual(['ASSIGNMENTS_PER_TICK', 'DISPATCHES_PER_TICK', 'THROTTLE']);
+  expect(rows.map(([, , name]) => name)).toEqual(['ASSIGNMENTS_PER_TICK', 'DISPATCHES_PER_TICK', 'DOWNLOAD_THROTTLE']);
   for (const [, limit = '', name, file = ''] of rows) {
     const [, value = ''] = new RegExp(`const ${name} = (.*);`).exec(read(file)) ?? [];
     const numbers = [...value.matchAll(/\d[\d_]*/g)].map(([digits]) => Number(digits.replaceAll('_', '')));

@@ -35,9 +35,12 @@ describe('the front door', () => {
     ]);
   });
 
-  test('is throttled on every route', () => {
-    expect(stage.RouteSettings).toBeUndefined();
-    expect(stage.DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 200, ThrottlingBurstLimit: 400 });
+  test('throttles public routes apart from those of operators, who can act during a flood of anonymous requests', () => {
+    expect(stage.DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 50, ThrottlingBurstLimit: 100 });
+    const open = routes.filter(({ AuthorizationType }) => AuthorizationType === 'NONE').map(({ RouteKey }) => RouteKey);
+    expect(stage.RouteSettings).toEqual(
+      Object.fromEntries(open.map((key) => [key, { ThrottlingRateLimit: 200, ThrottlingBurstLimit: 400 }])),
+    );
   });
 
   describe('with a custom domain', () => {
