@@ -6,7 +6,7 @@ const IMPLEMENTED: Readonly<Record<string, string>> = {
   'AWS::ApiGatewayV2::Api': 'DisableExecuteApiEndpoint Name ProtocolType',
   'AWS::ApiGatewayV2::Integration': 'ApiId IntegrationType IntegrationUri PayloadFormatVersion TimeoutInMillis',
   'AWS::ApiGatewayV2::Route': 'ApiId AuthorizationType RouteKey Target',
-  'AWS::ApiGatewayV2::Stage': 'AccessLogSettings ApiId AutoDeploy DefaultRouteSettings StageName',
+  'AWS::ApiGatewayV2::Stage': 'AccessLogSettings ApiId AutoDeploy DefaultRouteSettings RouteSettings StageName',
   'AWS::Events::Rule': 'Description EventPattern State Targets',
   'AWS::IAM::Policy': 'PolicyDocument PolicyName Roles',
   'AWS::IAM::Role': 'AssumeRolePolicyDocument Description',
