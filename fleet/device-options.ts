@@ -1,5 +1,6 @@
 import type { Chip } from './chips.ts';
 import { type Clock, scaledClock } from './clock.ts';
+import type { HttpClientKind } from './http-client.ts';
 import type { BrokerConnection } from './mqtt-session.ts';
 import { DEFAULT_PACKET_LIMIT } from './packet-size.ts';
 import type { RandomSource } from './random.ts';
@@ -70,6 +71,8 @@ export interface VirtualDeviceOptions {
   readonly packetLimit?: number;
   /** Timeout of a silent download server, in real milliseconds. @default 5 minutes */
   readonly socketTimeoutMs?: number;
+  /** @default 'arduino' */
+  readonly httpClient?: HttpClientKind;
   /** PEM of the CA for https downloads. @default the server is not verified, as in some firmware generations */
   readonly imageCa?: string;
   /** @default the wall clock */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import https from 'node:https';
-import type { ImageDownload, OpenImage } from './install-image.ts';
+import type { IncomingMessage } from 'node:http';
+import { DeviceHttpClient, type HttpClientKind } from './http-client.ts';
+import type { OpenImage } from './install-image.ts';
 import { OtaFailure } from './ota-failure.ts';
 
 const MAX_REDIRECTS = 10;
@@ -9,6 +9,8 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /** Options of image downloads. */
 export interface DownloadOptions {
+  /** @default 'arduino' */
+  readonly httpClient?: HttpClientKind | undefined;
   /** PEM of the CA for https links. Without it servers are not verified, as in some firmware generations. */
   readonly imageCa?: string | undefined;
   /** Timeout of a silent server, in real milliseconds. */
@@ -21,16 +23,37 @@ export interface DownloadOptions {
  */
 export function imageDownloader(options: DownloadOptions): OpenImage {
   return async (url, signal) => {
-    let target = imageUrl(url);
-    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
-      const response = await get(target, options, signal);
-      const location = REDIRECTS.has(response.message.statusCode ?? 0) ? response.message.headers.location : undefined;
-      if (location === undefined) return accept(response, signal);
-      response.message.destroy();
-      target = imageUrl(location, target.href);
+    const client = new DeviceHttpClient(options);
+    try {
+      const { contentLength, response } = await follow(client, imageUrl(url), options, signal);
+      return { contentLength, body: readBody(response, signal, () => client.close()) };
+    } catch (error) {
+      client.close();
+      throw error;
     }
-    throw new OtaFailure(2, `more than ${MAX_REDIRECTS} redirects`);
   };
+}
+
+async function follow(client: DeviceHttpClient, url: URL, options: DownloadOptions, signal: AbortSignal) {
+  let target = url;
+  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
+    const response = await get(target, client, options, signal);
+    const location = REDIRECTS.has(response.message.statusCode ?? 0) ? response.message.headers.location : undefined;
+    if (location === undefined) return { contentLength: acceptedLength(response), response };
+    await skipBody(response, signal);
+    target = imageUrl(location, target.href);
+  }
+  throw new OtaFailure(2, `more than ${MAX_REDIRECTS} redirects`);
+}
+
+/** Reads to the end of the body, after which the connection can be used again. */
+async function skipBody({ message, explain }: Response, signal: AbortSignal): Promise<void> {
+  try {
+    await once(message.resume(), 'end');
+  } catch (error) {
+    signal.throwIfAborted();
+    throw explain(error);
+  }
 }
 
 function imageUrl(text: string, base?: string): URL {
@@ -46,8 +69,13 @@ interface Response {
   readonly explain: (error: unknown) => OtaFailure;
 }
 
-async function get(url: URL, options: DownloadOptions, signal: AbortSignal): Promise<Response> {
-  const request = open(url, options, signal);
+async function get(
+  url: URL,
+  client: DeviceHttpClient,
+  options: DownloadOptions,
+  signal: AbortSignal,
+): Promise<Response> {
+  const request = client.open(url, signal);
   let timedOut = false;
   request.setTimeout(options.socketTimeoutMs, () => {
     timedOut = true;
@@ -68,27 +96,24 @@ async function get(url: URL, options: DownloadOptions, signal: AbortSignal): Pro
   }
 }
 
-function open(url: URL, options: DownloadOptions, signal: AbortSignal): ClientRequest {
-  const common = { agent: false, signal, headers: { 'user-agent': 'ESP32HTTPClient' } } as const;
-  if (url.protocol === 'http:') return http.request(url, common);
-  const trust = options.imageCa === undefined ? { rejectUnauthorized: false } : { ca: options.imageCa };
-  return https.request(url, { ...common, ...trust, maxVersion: 'TLSv1.2' });
-}
-
-function accept(response: Response, signal: AbortSignal): ImageDownload {
-  const { statusCode, headers } = response.message;
+function acceptedLength({ message: { statusCode, headers } }: Response): number {
   const contentLength = Number(headers['content-length'] ?? 0);
-  if (statusCode === 200 && contentLength > 0) return { contentLength, body: readBody(response, signal) };
-  response.message.destroy();
   if (statusCode !== 200) throw new OtaFailure(2, `the server answered ${statusCode}, expected 200`);
+  if (contentLength > 0) return contentLength;
   throw new OtaFailure(2, 'the server sent no Content-Length above 0', 'Invalid content length');
 }
 
-async function* readBody({ message, explain }: Response, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* readBody(
+  { message, explain }: Response,
+  signal: AbortSignal,
+  close: () => void,
+): AsyncGenerator<Uint8Array> {
   try {
     yield* message;
   } catch (error) {
     signal.throwIfAborted();
     throw explain(error);
+  } finally {
+    close();
   }
 }

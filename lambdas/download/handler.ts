@@ -16,7 +16,10 @@ const database = openDatabase({ resumeTimeoutMs: 20_000 });
 const bucket = requireEnv(ENV.firmwareBucket);
 const models = readModels();
 
-/** `GET /d/{token}`: serves the image behind a short link, as a 302 to a URL presigned now or as bytes. */
+/**
+ * `GET /d/{token}`: serves the image behind a short link, as a 302 to a URL presigned now or as bytes. `HEAD` tells the
+ * size: clients that load an image in parts ask for it first.
+ */
 export async function handler(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
   const now = new Date();
   const target = parseLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
@@ -26,6 +29,7 @@ export async function handler(event: APIGatewayProxyEventV2): Promise<APIGateway
     if (link.kind === 'unknown') return answer(404, 'no such link');
     if (link.kind === 'over') return answer(410, 'this update is over');
     logger.info('link opened', { ...target });
+    if (event.requestContext.http.method === 'HEAD') return describe(link.download);
     return await serve(link.download, event.headers.range);
   } catch (error) {
     if (!(error instanceof DatabaseUnavailableError)) throw error;
@@ -39,6 +43,23 @@ async function serve(download: Download, range: string | undefined): Promise<API
     return serveBytes(bucket, download.object_key, range);
   const location = await presignImage(bucket, download.object_key);
   return { statusCode: 302, headers: { location, 'cache-control': 'no-store' } };
+}
+
+/**
+ * A URL that is presigned for GET refuses HEAD, and a client that follows a redirect keeps the URL for its GET. So HEAD is
+ * answered here, without a redirect.
+ */
+function describe({ file_size: bytes }: Download): APIGatewayProxyStructuredResultV2 {
+  return {
+    statusCode: 200,
+    headers: {
+      'content-type': 'application/octet-stream',
+      'content-length': String(bytes),
+      'accept-ranges': 'bytes',
+      'cache-control': 'no-store',
+    },
+    body: '',
+  };
 }
 
 function answer(statusCode: number, message: string): APIGatewayProxyStructuredResultV2 {

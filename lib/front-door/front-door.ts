@@ -70,21 +70,25 @@ export class FrontDoor extends Construct {
     this.url = domain === undefined ? this.api.apiEndpoint : `https://${domain.name}`;
   }
 
-  /** A `GET` route without authorization by IAM; the reason says what protects it. */
+  /** Routes for `GET` and `HEAD` without authorization by IAM; the reason says what protects them. */
   addPublicRoute({ id, path, fn, reason }: Route & { readonly reason: string }): void {
-    const [route] = this.api.addRoutes({
+    const methods = [HttpMethod.GET, HttpMethod.HEAD];
+    const routes = this.api.addRoutes({
       path,
-      methods: [HttpMethod.GET],
+      methods,
       integration: new HttpLambdaIntegration(id, fn, { timeout: INTEGRATION_TIMEOUT }),
     });
-    if (route === undefined) throw new Error('The API made no route.');
-    this.stage.addPropertyOverride(`RouteSettings.GET ${path}`, {
-      ThrottlingRateLimit: DOWNLOAD_THROTTLE.rateLimit,
-      ThrottlingBurstLimit: DOWNLOAD_THROTTLE.burstLimit,
-    });
-    // API Gateway refuses settings of a route that does not exist yet.
-    this.stage.node.addDependency(route);
-    Validations.of(route).acknowledge({ id: 'AwsSolutions-APIG4', reason });
+    for (const method of methods) {
+      this.stage.addPropertyOverride(`RouteSettings.${method} ${path}`, {
+        ThrottlingRateLimit: DOWNLOAD_THROTTLE.rateLimit,
+        ThrottlingBurstLimit: DOWNLOAD_THROTTLE.burstLimit,
+      });
+    }
+    for (const route of routes) {
+      // API Gateway refuses settings of a route that does not exist yet.
+      this.stage.node.addDependency(route);
+      Validations.of(route).acknowledge({ id: 'AwsSolutions-APIG4', reason });
+    }
   }
 
   /** A route for requests that are signed by an identity which IAM lets invoke the API. */

@@ -16,6 +16,8 @@ export interface AwsServerOptions extends SigV4Options, Address {
 export interface AwsServer extends HttpServer {
   /** The value of `AWS_ENDPOINT_URL`. */
   readonly url: string;
+  /** Answers a request that arrived at another server. */
+  answer(request: IncomingMessage): Promise<Answer>;
 }
 
 /** Above the limit of every service, because each service answers with its own error. */
@@ -38,8 +40,9 @@ const JSON_CODES: Readonly<Record<string, string>> = {
  */
 export async function startAwsServer(options: AwsServerOptions): Promise<AwsServer> {
   const { host, onError = () => {} } = options;
-  const server = await startHttpServer(options, (request) => serve(request, options, onError), onError);
-  return { ...server, url: `http://${host}:${server.port}` };
+  const answer = (request: IncomingMessage) => serve(request, options, onError);
+  const server = await startHttpServer(options, answer, onError);
+  return { ...server, url: `http://${host}:${server.port}`, answer };
 }
 
 async function serve(

@@ -49,14 +49,18 @@ export class CertificateAuthority {
     return new CertificateAuthority(folder, root, keys.privateKey);
   }
 
-  /** Issues a broker certificate for every name and address that this machine has now. */
+  /**
+   * Issues a broker certificate for every name and address that this machine has now. Each address stands there as a DNS
+   * name too: mbedTLS 2.28, which arduino-esp32 2.x has, compares a host with DNS names only.
+   */
   async issueServer(): Promise<{ cert: string; key: string }> {
-    const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+    const addresses = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .filter(({ family }) => family === 'IPv4')
+      .map(({ address }) => address);
     const names: x509.JsonGeneralNames = [
-      ...['localhost', hostname()].map((value) => ({ type: 'dns' as const, value })),
-      ...addresses
-        .filter(({ family }) => family === 'IPv4')
-        .map(({ address }) => ({ type: 'ip' as const, value: address })),
+      ...['localhost', hostname(), ...addresses].map((value) => ({ type: 'dns' as const, value })),
+      ...addresses.map((value) => ({ type: 'ip' as const, value })),
     ];
     return this.#issue('CN=localhost', new x509.SubjectAlternativeNameExtension(names));
   }

@@ -129,7 +129,7 @@ async function boot(options: ResolvedOptions, disposables: Disposables): Promise
   for (const queue of system.queues.values()) queue.recordIn(journal);
   system.startConsumers();
   disposables.add(() => closeQueues(system));
-  api.serve(system.routes);
+  api.serve(system.routes, { bucket: system.bucket, answer: aws.answer });
   const authority = await CertificateAuthority.open(home.path('certificates'));
   const { devicePolicy: policy, onMessage, tick } = system;
   const broker = await listen('MQTT', ports.mqtt, (port) =>

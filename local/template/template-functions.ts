@@ -12,6 +12,7 @@ export type Invoke = (arn: string, event: unknown) => Promise<unknown>;
 export interface FunctionDeps {
   readonly home: Home;
   readonly awsUrl: string;
+  readonly apiUrl: string;
   readonly identities: Identities;
   readonly clock: Clock;
   /** Environment variables of every function; they override those of the template. */
@@ -22,7 +23,7 @@ export interface FunctionDeps {
 export function functionsOf(
   assembly: Assembly,
   roles: Roles,
-  { home, awsUrl, identities, clock, variables: overrides }: FunctionDeps,
+  { home, awsUrl, apiUrl, identities, clock, variables: overrides }: FunctionDeps,
 ): Map<string, LocalFunction> {
   const functions = assembly.ofType('AWS::Lambda::Function').map((resource) => {
     const { logicalId, properties } = resource;
@@ -49,6 +50,8 @@ export function functionsOf(
         AWS_LAMBDA_FUNCTION_NAME: logicalId,
         AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(properties.MemorySize ?? 128),
         AWS_ENDPOINT_URL: awsUrl,
+        // Presigned URLs must have the origin of the links, see `HttpApi.serve`.
+        AWS_ENDPOINT_URL_S3: apiUrl,
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
         AWS_SESSION_TOKEN: credentials.sessionToken ?? '',

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { createTestAuthority } from '../support/certificates.ts';
 import { Bench } from './bench.ts';
@@ -36,6 +36,24 @@ describe('a download', () => {
       'GET /target.bin',
     ]);
     expect(requests.every(({ headers }) => headers.range === undefined)).toBe(true);
+  });
+
+  it('fails at a redirect to another port of the same host with the client of Arduino, which keeps the connection', async () => {
+    const objects = await ImageServer.start();
+    onTestFinished(() => objects.stop());
+    const link = bench.images.redirect('/link', objects.serve('/object.bin', IMAGE));
+
+    expect(await resultOf(link, CHECKSUM)).toMatchObject({ result_code: 2 });
+    expect(objects.requests).toEqual([]);
+  });
+
+  it('keeps the Host header at a redirect to another port of the same host with the client of ESP-IDF', async () => {
+    const objects = await ImageServer.start();
+    onTestFinished(() => objects.stop());
+    const link = bench.images.redirect('/link', objects.serve('/object.bin', IMAGE));
+
+    expect(await resultOf(link, CHECKSUM, { httpClient: 'esp-idf' })).toMatchObject({ result_code: 0 });
+    expect(objects.requests.map(({ headers }) => `http://${headers.host}`)).toEqual([bench.images.origin]);
   });
 
   it('follows 10 redirects and fails at the 11th', async () => {

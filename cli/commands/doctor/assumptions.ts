@@ -104,6 +104,7 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
     detail: `the status of ${device_id} came by a queue`,
   })),
   'API Gateway sets Content-Length': notTested('needs a model whose delivery is direct'),
+  'API Gateway passes on the Content-Length': notTested('needs a HEAD request of the link of an open update'),
   "A rule's input template": notTested('needs a rollout that halts, and its mail'),
   'EventBridge Scheduler fires': notTested('needs a watch on the orchestrator: its log has a line for each look'),
   "A custom resource's `ServiceTimeout`": notTested('needs a migration that hangs'),

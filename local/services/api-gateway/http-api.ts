@@ -27,9 +27,19 @@ export interface HttpApiOptions extends SigV4Options, Address {
   readonly log: (line: string) => void;
 }
 
+/** Objects that are served from the origin of the API too, under `/{bucket}/`. */
+export interface ServedBucket {
+  readonly bucket: string;
+  answer(request: IncomingMessage): Promise<Answer>;
+}
+
 export interface HttpApi extends HttpServer {
-  /** Sets the routes. Until then every path is unknown, because the server listens before the templates are read. */
-  serve(routes: readonly HttpRoute[]): void;
+  /**
+   * Sets the routes. Until then every path is unknown, because the server listens before the templates are read.
+   * @param served on AWS the link and the image have different host names; here they must share one origin, because
+   * boards keep the connection, or the Host header, across a redirect to another port of the same host
+   */
+  serve(routes: readonly HttpRoute[], served?: ServedBucket): void;
 }
 
 type Route = HttpRoute & RoutePattern;
@@ -40,17 +50,21 @@ const MAX_BODY_BYTES = 10 * 1024 * 1024;
 /** Starts an HTTP API with payload format 2.0, which invokes the function of a route with an event for each request. */
 export async function startHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   let routes: Route[] = [];
+  let objects: ServedBucket | undefined;
   // The path is not logged, because it may contain a token.
   const onError = (error: Error) => options.log(`http: ${error.message}`);
-  const handle = (request: IncomingMessage) =>
-    answer(request, routes, options).catch((error: Error) => {
+  const handle = (request: IncomingMessage) => {
+    if (objects !== undefined && request.url?.startsWith(`/${objects.bucket}/`)) return objects.answer(request);
+    return answer(request, routes, options).catch((error: Error) => {
       onError(error);
       return message(500, 'Internal Server Error');
     });
+  };
   const server = await startHttpServer(options, handle, onError);
   return {
     ...server,
-    serve(newRoutes) {
+    serve(newRoutes, served) {
+      objects = served;
       routes = newRoutes
         .map((route) => ({ ...route, ...compileRoute(route.routeKey) }))
         .sort((a, b) => (a.rank < b.rank ? -1 : 1));

@@ -46,6 +46,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const permissions = new ConnectionPermissions(options.policy, authority);
   const directMessages = new DirectMessages(aedes, permissions);
   restrict(aedes, permissions);
+  refuseMqtt5(aedes, permissions, log);
   let closing = false;
   aedes.on('publish', ({ topic, payload }, client) => {
     // Last wills during shutdown are no information about the devices.
@@ -83,6 +84,21 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await new Promise<void>((resolve) => aedes.close(resolve));
       await closed;
     },
+  };
+}
+
+/** CONNACK of MQTT 5: no session, reason code 0x84 (unsupported protocol version), no properties. */
+const UNSUPPORTED_VERSION = Buffer.from([0x20, 0x03, 0x00, 0x84, 0x00]);
+
+/** aedes answers a client of MQTT 5 in the form of MQTT 3.1.1, which such a client cannot decode. */
+function refuseMqtt5(aedes: Aedes, permissions: ConnectionPermissions, log: (line: string) => void): void {
+  aedes.preConnect = (client, { protocolVersion }, done) => {
+    if (protocolVersion !== 5) return done(null, true);
+    log(
+      `mqtt ${permissions.thingOf(client)}: refused, because it asks for MQTT 5; this broker speaks MQTT 3.1.1, so set that version in the client (AWS IoT speaks both)`,
+    );
+    client.conn.end(UNSUPPORTED_VERSION);
+    return done(null, false);
   };
 }
 

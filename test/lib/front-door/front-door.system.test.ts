@@ -12,6 +12,7 @@ describe('the front door', () => {
   test('requires authorization by IAM on every route except downloads', () => {
     expect(Object.fromEntries(routes.map(({ RouteKey, AuthorizationType }) => [RouteKey, AuthorizationType]))).toEqual({
       'GET /d/{token}': 'NONE',
+      'HEAD /d/{token}': 'NONE',
       'ANY /v1/{proxy+}': 'AWS_IAM',
     });
   });

@@ -47,6 +47,15 @@ describe('a device on the local broker', () => {
     await expect(broker.connect('van-1', { clientId: 'van-2' })).rejects.toThrow('Not authorized');
   });
 
+  it('gets an answer that it can decode if it asks for MQTT 5, and a line of the log names it', async () => {
+    const error = await broker.connect('van-1', { protocolVersion: 5 }).catch((refusal: unknown) => refusal);
+    // 0x84: unsupported protocol version (MQTT 5, section 3.2.2.2)
+    expect(error).toMatchObject({ code: 0x84 });
+    expect(broker.log.join()).toMatch(
+      /^mqtt van-1: refused, because it asks for MQTT 5; this broker speaks MQTT 3.1.1/,
+    );
+  });
+
   it('cannot connect without a certificate', async () => {
     const url = `mqtts://127.0.0.1:${broker.broker.port}`;
     await expect(mqtt.connectAsync(url, { reconnectPeriod: 0, rejectUnauthorized: false })).rejects.toThrow();
