@@ -1,5 +1,6 @@
 import { type OtaCommand, parseCommand } from './command.ts';
 import type { CommandQueue } from './command-queue.ts';
+import type { ConnectionWindow } from './connect-habits.ts';
 import type { DeviceStateChange } from './device-events.ts';
 import { DeviceMessenger } from './device-messenger.ts';
 import type { DeviceProfile } from './device-options.ts';
@@ -26,6 +27,8 @@ export interface BootContext {
   readonly crashesAfterSeconds: number | undefined;
   readonly commands: CommandQueue;
   readonly open: OpenImage;
+  /** Called when the image of a version boots at the next reset, although its installation failed. */
+  readonly selectUnverified: (version: string) => void;
   readonly notify: (change: DeviceStateChange) => void;
   /**
    * The session of the previous boot, if it ended without a DISCONNECT. The broker closes it when the device connects
@@ -39,6 +42,8 @@ export class Boot {
   private readonly messenger: DeviceMessenger;
   /** During an installation the device sends no heartbeats and handles no messages. */
   private installing: Promise<unknown> | undefined;
+  /** From a command to its failure, or to the reboot. */
+  private isUpdating = false;
 
   constructor(private readonly context: BootContext) {
     this.messenger = new DeviceMessenger(context.profile, context.version, context.notify);
@@ -67,29 +72,55 @@ export class Boot {
 
   private async stayConnected(signal: AbortSignal): Promise<never> {
     for (;;) {
-      await this.connectAndStay(signal).catch((error: unknown) => {
+      const awayMs = await this.connectAndStay(signal).catch((error: unknown) => {
         signal.throwIfAborted();
         this.session?.release();
         this.context.notify({ kind: 'refused', reason: error instanceof Error ? error.message : String(error) });
+        return RECONNECT_MS;
       });
-      await this.context.profile.clock.sleep(RECONNECT_MS, signal);
+      await this.context.profile.clock.sleep(awayMs, signal);
     }
   }
 
-  private async connectAndStay(signal: AbortSignal): Promise<void> {
+  /** @returns milliseconds until the next connection */
+  private async connectAndStay(signal: AbortSignal): Promise<number> {
     const { staleSession, notify, version, profile } = this.context;
     const session = await MqttSession.open(this.sessionOptions(), signal);
     this.messenger.session = session;
     staleSession?.release();
-    await session.subscribe(this.messenger.topics.commands);
+    await this.subscribe(session);
     this.messenger.sendStatus();
+    this.messenger.sendConfigAndSensors();
     notify({ kind: 'connected', version });
-    await firstToFinish(
+    const { window } = profile;
+    const end = await firstToFinish<'lost' | ConnectionWindow>(
       signal,
       (taskSignal) => this.sendHeartbeats(profile.heartbeatSeconds, taskSignal),
-      (taskSignal) => session.untilClosed(taskSignal),
+      (taskSignal) => session.untilClosed(taskSignal).then(() => 'lost'),
+      ...(window === undefined ? [] : [(taskSignal: AbortSignal) => this.untilWindowEnds(window, taskSignal)]),
     );
-    notify({ kind: 'disconnected' });
+    if (end === 'lost') {
+      notify({ kind: 'disconnected' });
+      return RECONNECT_MS;
+    }
+    await session.disconnect();
+    const seconds = end.everySeconds - end.openSeconds;
+    notify({ kind: 'away', seconds });
+    return seconds * 1000;
+  }
+
+  private async subscribe(session: MqttSession): Promise<void> {
+    const { habits } = this.context.profile;
+    if (habits === undefined) return session.subscribe(this.messenger.topics.commands, 1);
+    for (const topic of habits.subscribes) await session.subscribe([this.messenger.fill(topic)], 0);
+  }
+
+  /** A window stays open during an update. */
+  private async untilWindowEnds(window: ConnectionWindow, signal: AbortSignal): Promise<ConnectionWindow> {
+    const { clock } = this.context.profile;
+    await clock.sleep(window.openSeconds * 1000, signal);
+    while (this.isUpdating) await clock.sleep(1000, signal);
+    return window;
   }
 
   private sessionOptions(): SessionOptions {
@@ -98,7 +129,7 @@ export class Boot {
       connection: profile.connection,
       clientId: profile.deviceId,
       keepaliveSeconds: profile.keepaliveSeconds,
-      will: { topic: this.messenger.topics.status, payload: LAST_WILL },
+      will: profile.hasLastWill ? { topic: this.messenger.topics.status, payload: LAST_WILL } : undefined,
       packetLimit: profile.packetLimit,
       received: (topic, payload) => this.receive(topic, payload),
       dropped: (topic, bytes) => notify({ kind: 'droppedPacket', topic, bytes }),
@@ -134,7 +165,10 @@ export class Boot {
         if (await this.sleepTimerFires(signal)) return { kind: 'asleep' };
         continue;
       }
+      this.isUpdating = true;
       const outcome = await this.update(command, signal);
+      if (outcome.bootsUnverified) this.context.selectUnverified(command.version);
+      this.isUpdating = outcome.code === 0;
       if (outcome.code !== 0) continue;
       await profile.clock.sleep(BEFORE_REBOOT_MS, signal);
       return { kind: 'updated', version: command.version };
@@ -159,6 +193,7 @@ export class Boot {
     const installation = this.install(command, held, signal);
     this.installing = installation.catch(() => {});
     const outcome = await installation;
+    if (this.context.profile.behaviours.stallLosesResult?.(version)) this.session?.release();
     for (const progress of held) this.messenger.sendProgress(progress);
     this.messenger.sendResult(command, outcome);
     const { code, reason } = outcome;
@@ -168,13 +203,14 @@ export class Boot {
 
   private install(command: OtaCommand, held: Progress[], signal: AbortSignal): Promise<OtaOutcome> {
     const { profile, notify, open } = this.context;
-    const { chip, otaPartitionBytes, clock, behaviours } = profile;
+    const { chip, otaPartitionBytes, selectsBeforeVerifying, clock, behaviours } = profile;
     const report = (progress: Progress) => {
       notify({ kind: 'downloading', version: command.version, progress });
       if (behaviours.progressInBurst) held.push(progress);
       else this.messenger.sendProgress(progress);
     };
     const { bytesPerSecond } = behaviours;
-    return installImage({ command, chip, otaPartitionBytes, bytesPerSecond, clock, open, report }, signal);
+    const target = { chip, otaPartitionBytes, selectsBeforeVerifying };
+    return installImage({ command, ...target, bytesPerSecond, clock, open, report }, signal);
   }
 }

@@ -32,6 +32,8 @@ export type DeviceStateChange =
   /** The device does not boot again. */
   | { readonly kind: 'died'; readonly version: string }
   | { readonly kind: 'asleep'; readonly seconds: number }
+  /** The window ended with a DISCONNECT; the device runs on, and connects again after this time. */
+  | { readonly kind: 'away'; readonly seconds: number }
   | { readonly kind: 'stopped' };
 
 /** A change with the device and the time. */

@@ -11,7 +11,7 @@ import {
   progressPayload,
   resultPayload,
 } from './ota-payload.ts';
-import { deviceTimestamp, statusPayload } from './status-payload.ts';
+import { configPayload, deviceTimestamp, statusPayload } from './status-payload.ts';
 import { type DeviceTopics, topicsOf } from './topics.ts';
 
 const RSSI_DBM = -61;
@@ -40,6 +40,20 @@ export class DeviceMessenger {
     const { version } = this;
     const facts = { deviceId, model, version, mac, rssiDbm: RSSI_DBM, uptimeSeconds, timestamp: this.timestamp() };
     this.publish(this.topics.status, statusPayload(statusForm, facts), true);
+  }
+
+  /** What the firmware publishes at a connect after its status. */
+  sendConfigAndSensors(): void {
+    const { habits } = this.profile;
+    if (habits === undefined) return;
+    this.publish(this.fill(habits.configTopic), configPayload(this.version), true);
+    for (const topic of habits.sensorTopics) this.publish(this.fill(topic), { temperature: 21.4 });
+  }
+
+  /** A topic of the habits of the firmware with the prefix and id of the device. */
+  fill(topic: string): string {
+    const { topicPrefix, deviceId } = this.profile;
+    return topic.replaceAll('{prefix}', topicPrefix).replaceAll('{id}', deviceId);
   }
 
   sendAccepted(command: OtaCommand): void {

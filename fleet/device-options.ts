@@ -1,5 +1,6 @@
 import type { Chip } from './chips.ts';
 import { type Clock, scaledClock } from './clock.ts';
+import type { ConnectHabits, ConnectionWindow } from './connect-habits.ts';
 import type { HttpClientKind } from './http-client.ts';
 import type { BrokerConnection } from './mqtt-session.ts';
 import { DEFAULT_PACKET_LIMIT } from './packet-size.ts';
@@ -34,6 +35,11 @@ export interface Behaviours {
   readonly embeddedVersion?: (version: string) => string;
   /** Number of downloads that fail half-way before one succeeds. */
   readonly downloadFailsTimes?: number;
+  /**
+   * True for a version whose installation stalls for longer than the keep-alive: the broker closes the connection, and the
+   * result, which has QoS 0, is lost.
+   */
+  readonly stallLosesResult?: (version: string) => boolean;
   /** Progress reports are delayed until the installation has ended. */
   readonly progressInBurst?: boolean;
   /** Bytes per second of the device's clock that radio and flash can handle. @default unlimited */
@@ -67,6 +73,17 @@ export interface VirtualDeviceOptions {
   readonly keepaliveSeconds?: number;
   /** Size of an OTA partition; 0 means that there is none. @default 1.875 MiB, as in Arduino's min_spiffs.csv */
   readonly otaPartitionBytes?: number;
+  /** The broker publishes `{"online":false}` when the device is gone. @default true */
+  readonly hasLastWill?: boolean;
+  /** What the firmware does at a connect besides listening for commands and reporting its status. @default nothing */
+  readonly habits?: ConnectHabits;
+  /** @default the device stays connected */
+  readonly window?: ConnectionWindow;
+  /**
+   * The boot partition is selected before the checksum is compared, so that an image whose checksum is wrong is reported
+   * with code 3 and boots at the next reset. @default false
+   */
+  readonly selectsBeforeVerifying?: boolean;
   /** Maximum size of a received MQTT packet in bytes. @default 256 */
   readonly packetLimit?: number;
   /** Timeout of a silent download server, in real milliseconds. @default 5 minutes */
@@ -91,6 +108,8 @@ const DEFAULTS = {
   keepaliveSeconds: 15,
   otaPartitionBytes: 1.875 * 1024 * 1024,
   packetLimit: DEFAULT_PACKET_LIMIT,
+  hasLastWill: true,
+  selectsBeforeVerifying: false,
   socketTimeoutMs: 5 * 60_000,
   random: Math.random,
   behaviours: {},

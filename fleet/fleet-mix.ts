@@ -1,10 +1,9 @@
-import type { Behaviours, VirtualDeviceOptions } from './device-options.ts';
+import type { VirtualDeviceOptions } from './device-options.ts';
 import { type RandomSource, seededRandom } from './random.ts';
 
 /** A kind of device in a fleet. */
-export type MemberKind = Pick<VirtualDeviceOptions, 'model' | 'chip' | 'topicFamily' | 'statusForm'> & {
-  readonly behaviours?: Behaviours;
-};
+export type MemberKind = Omit<Partial<VirtualDeviceOptions>, 'connection' | 'deviceId' | 'mac' | 'firmwareVersion'> &
+  Pick<VirtualDeviceOptions, 'model' | 'chip' | 'topicFamily' | 'statusForm'>;
 
 /** A device of a fleet without a connection. */
 export type Member = MemberKind & Pick<VirtualDeviceOptions, 'deviceId' | 'mac'>;

@@ -19,6 +19,8 @@ export interface InstallJob {
   readonly command: OtaCommand;
   readonly chip: Chip;
   readonly otaPartitionBytes: number;
+  /** The boot partition is selected before the checksum is compared. */
+  readonly selectsBeforeVerifying: boolean;
   /** Bytes per second that radio and flash can handle; undefined means unlimited. */
   readonly bytesPerSecond?: number | undefined;
   readonly clock: Clock;
@@ -44,7 +46,8 @@ export async function installImage(job: InstallJob, signal: AbortSignal): Promis
   } catch (error) {
     if (!(error instanceof OtaFailure)) throw error;
     meter.enter('Failed');
-    return { code: error.code, message: error.sentMessage, reason: error.message };
+    const failed = { code: error.code, message: error.sentMessage, reason: error.message };
+    return error instanceof ChecksumFailure ? { ...failed, bootsUnverified: job.selectsBeforeVerifying } : failed;
   }
 }
 
@@ -63,7 +66,11 @@ async function openImage(job: InstallJob, meter: ProgressMeter, signal: AbortSig
 interface WrittenImage {
   readonly sha256: string;
   readonly header: Uint8Array;
+  /** The whole image, if it is checked before its partition is selected. */
+  readonly kept: readonly Uint8Array[];
 }
+
+class ChecksumFailure extends OtaFailure {}
 
 async function write(
   job: InstallJob,
@@ -72,26 +79,58 @@ async function write(
   signal: AbortSignal,
 ): Promise<WrittenImage> {
   const hash = createHash('sha256');
+  const kept: Uint8Array[] = [];
   let header = Buffer.alloc(0);
   for await (const chunk of image.body) {
     if (meter.downloadedBytes === 0) checkMagic(chunk[0]);
     if (header.length < IMAGE_HEADER_BYTES) header = Buffer.concat([header, chunk]).subarray(0, IMAGE_HEADER_BYTES);
     hash.update(chunk);
+    if (job.selectsBeforeVerifying) kept.push(chunk);
     if (job.bytesPerSecond) await job.clock.sleep((chunk.length * 1000) / job.bytesPerSecond, signal);
     meter.add(chunk.length);
   }
   if (meter.downloadedBytes !== image.contentLength) {
     throw new OtaFailure(2, `the server sent ${meter.downloadedBytes} of ${image.contentLength} bytes`);
   }
-  return { sha256: hash.digest('hex'), header };
+  return { sha256: hash.digest('hex'), header, kept };
 }
 
-function verify({ command, chip }: InstallJob, written: WrittenImage, meter: ProgressMeter): void {
+const HASH_FLAG_OFFSET = 23;
+const SEGMENT_HEADER_BYTES = 8;
+const HASH_BYTES = 32;
+
+/** False if the image says that it has a SHA-256, and the bytes behind its segments are another one. */
+function isIntact(image: Buffer): boolean {
+  if (image[HASH_FLAG_OFFSET] !== 1) return true;
+  let at = IMAGE_HEADER_BYTES;
+  for (let segments = image.readUInt8(1); segments > 0; segments -= 1) {
+    if (at + SEGMENT_HEADER_BYTES > image.length) return false;
+    at += SEGMENT_HEADER_BYTES + image.readUInt32LE(at + 4);
+  }
+  // A byte with a checksum is the last one of a block of 16.
+  const end = (at | 15) + 1;
+  return createHash('sha256')
+    .update(image.subarray(0, end))
+    .digest()
+    .equals(image.subarray(end, end + HASH_BYTES));
+}
+
+/** `Update.end` of arduino-esp32: it checks the image as such and selects its partition. @throws OtaFailure */
+function selectPartition({ chip }: InstallJob, { header, kept }: WrittenImage): void {
+  if (chip !== 'ESP8266' && !isIntact(Buffer.concat(kept))) {
+    throw new OtaFailure(4, 'the image is damaged: the hash behind its segments is another one');
+  }
+  checkChip(header, chip);
+}
+
+function verify(job: InstallJob, written: WrittenImage, meter: ProgressMeter): void {
+  const { command, chip } = job;
   meter.enter('Verifying');
+  if (job.selectsBeforeVerifying) selectPartition(job, written);
   // The firmware of an ESP8266 skips the comparison, because it lacks the memory to hash a stream.
   const checksHash = chip !== 'ESP8266' && command.checksum !== '';
   if (checksHash && command.checksum.toLowerCase() !== written.sha256) {
-    throw new OtaFailure(3, `the image's SHA-256 is ${written.sha256}, the command says ${command.checksum}`);
+    throw new ChecksumFailure(3, `the image's SHA-256 is ${written.sha256}, the command says ${command.checksum}`);
   }
   meter.enter('Installing');
   checkChip(written.header, chip);

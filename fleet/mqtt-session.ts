@@ -3,6 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type IPublishPacket, MqttClient } from 'mqtt';
 import { packetBytes } from './packet-size.ts';
+import { checkDnsNames } from './server-identity.ts';
 
 /** Address of the broker, and certificates in PEM. */
 export interface BrokerConnection {
@@ -18,7 +19,7 @@ export interface SessionOptions {
   readonly connection: BrokerConnection;
   readonly clientId: string;
   readonly keepaliveSeconds: number;
-  readonly will: { readonly topic: string; readonly payload: string };
+  readonly will: { readonly topic: string; readonly payload: string } | undefined;
   /** Maximum size of a received packet in bytes. */
   readonly packetLimit: number;
   /** Called for each PUBLISH within the limit. The PUBLISH is acknowledged when the promise resolves. */
@@ -30,7 +31,7 @@ export interface SessionOptions {
 const GOODBYE_MS = 1000;
 
 /**
- * An MQTT 3.1.1 session over TLS 1.2 like that of PubSubClient: clean, never resumed, with a last will at QoS 1. It can
+ * An MQTT 3.1.1 session over TLS 1.2 like that of PubSubClient: clean, never resumed, by default with a last will at QoS 1. It can
  * go silent without closing the TCP connection, like a device that loses power or falls asleep.
  */
 export class MqttSession {
@@ -42,7 +43,7 @@ export class MqttSession {
 
   private constructor(private readonly options: SessionOptions) {
     const { host, port, ca, cert, key } = options.connection;
-    this.socket = connectTls({ host, port, ca, cert, key, maxVersion: 'TLSv1.2' });
+    this.socket = connectTls({ host, port, ca, cert, key, maxVersion: 'TLSv1.2', checkServerIdentity: checkDnsNames });
     this.socket.setNoDelay();
     [this.clientEnd, this.socketEnd] = duplexPair();
     this.plug();
@@ -67,12 +68,12 @@ export class MqttSession {
   }
 
   get connected(): boolean {
-    return this.client.connected;
+    return this.client.connected && !this.socket.destroyed;
   }
 
-  /** Subscribes at QoS 1. @throws Error if the connection ends first */
-  async subscribe(topics: readonly string[]): Promise<void> {
-    await this.client.subscribeAsync([...topics], { qos: 1 });
+  /** Subscribes in one packet. @throws Error if the connection ends first */
+  async subscribe(topics: readonly string[], qos: 0 | 1): Promise<void> {
+    await this.client.subscribeAsync([...topics], { qos });
   }
 
   /** Publishes at QoS 0, the only QoS that PubSubClient has. A lost message is not repeated. */
@@ -130,7 +131,7 @@ export class MqttSession {
       reconnectPeriod: 0,
       queueQoSZero: false,
       resubscribe: false,
-      will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
+      ...(will && { will: { topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true } }),
     });
     client.on('error', () => {});
     this.limitPackets(client);

@@ -20,6 +20,8 @@ export interface OtaOutcome {
   readonly message: string;
   /** The reason for people. It is never sent. */
   readonly reason: string;
+  /** The image did not pass its checks, and boots at the next reset all the same. */
+  readonly bootsUnverified?: boolean;
 }
 
 /** The outcome of a successful installation. */
@@ -53,6 +55,7 @@ export function resultPayload(context: OtaContext, outcome: OtaOutcome): Record<
 
 /** Firmware before 1.4 names only the target version, as `version`. */
 function versions({ form, currentVersion, targetVersion }: OtaContext): Record<string, string> {
-  if (form === '1.4.2') return { current_version: currentVersion, target_version: targetVersion };
+  if (form === '1.4.2' || form === '1.4.2-s3')
+    return { current_version: currentVersion, target_version: targetVersion };
   return { version: targetVersion };
 }

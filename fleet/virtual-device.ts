@@ -26,6 +26,8 @@ export class VirtualDevice extends EventEmitter<DeviceEvents> {
   private readonly open: OpenImage;
   private version: string;
   private trial: Trial | undefined;
+  /** The version whose image boots at the next reset, although its installation failed. */
+  private unverified: string | undefined;
   private staleSession: MqttSession | undefined;
   private power: AbortController | undefined;
   private running: Promise<void> = Promise.resolve();
@@ -74,11 +76,18 @@ export class VirtualDevice extends EventEmitter<DeviceEvents> {
 
   /** Runs one boot and the actions after it. @returns false if the device does not boot again */
   private async bootOnce(signal: AbortSignal): Promise<boolean> {
+    if (this.unverified !== undefined) await this.startTrial(this.unverified);
+    this.unverified = undefined;
     const { profile, version, commands, open, staleSession, trial } = this;
+    const selectUnverified = (selected: string) => {
+      this.unverified = selected;
+    };
     const notify = (change: DeviceStateChange) => this.notify(change);
     const crashesAfterSeconds =
       this.crashLoop?.upSeconds ?? (trial && profile.behaviours.crashesAfterSeconds?.(trial.installed));
-    const boot = new Boot({ profile, version, commands, open, notify, staleSession, crashesAfterSeconds });
+    const boot = new Boot({
+      ...{ profile, version, commands, open, selectUnverified, notify, staleSession, crashesAfterSeconds },
+    });
     let end: BootEnd | undefined;
     try {
       end = await boot.run(signal);

@@ -13,6 +13,7 @@ function job(overrides: Partial<InstallJob> = {}) {
     command: { url: 'http://x/y', checksum: sha256(IMAGE), version: '1.1.0' },
     chip: 'ESP32-S3',
     otaPartitionBytes: 20_000,
+    selectsBeforeVerifying: false,
     clock: hastyClock(),
     open: async () => ({ contentLength: IMAGE.length, body: pieces(IMAGE, 100) }),
     report: (progress) => reports.push(progress),

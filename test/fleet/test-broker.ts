@@ -16,6 +16,8 @@ export interface ReceivedMessage {
 /** An aedes broker over TLS with client certificates, which records all messages. */
 export class TestBroker {
   readonly received: ReceivedMessage[] = [];
+  /** Subscriptions of clients, in order. */
+  readonly subscriptions: { readonly clientId: string; readonly topic: string; readonly qos: number }[] = [];
   /** Clients that acknowledged a QoS 1 message, once per message. */
   readonly acknowledgements: string[] = [];
   readonly clients = new Map<string, Client>();
@@ -34,6 +36,9 @@ export class TestBroker {
       this.note(() => {
         this.received.push({ clientId: client.id, topic, qos, retain, payload: JSON.parse(packet.payload.toString()) });
       });
+    });
+    aedes.on('subscribe', (subscriptions, client) => {
+      for (const { topic, qos } of subscriptions) this.subscriptions.push({ clientId: client.id, topic, qos });
     });
     aedes.on('ack', (_packet, client) => this.note(() => this.acknowledgements.push(client.id)));
     aedes.on('clientReady', (client) => this.note(() => this.clients.set(client.id, client)));

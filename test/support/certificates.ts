@@ -42,6 +42,8 @@ export async function createTestAuthority(): Promise<TestAuthority> {
   };
   const here = new x509.SubjectAlternativeNameExtension([
     { type: 'dns', value: 'localhost' },
+    // Virtual devices compare a host with DNS names only.
+    { type: 'dns', value: '127.0.0.1' },
     { type: 'ip', value: '127.0.0.1' },
   ]);
   return {

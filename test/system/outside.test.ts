@@ -81,6 +81,38 @@ describe.skipIf(missing.length > 0)(
       );
     });
 
+    test('mosquitto_sub and mosquitto_pub may do everything that firmware 1.4.2 does at a connect', async () => {
+      const device = await addDevice('ESP32-OUTSIDE7');
+      const packets = readFileSync(new URL('../fixtures/captures/connect-1.4.2.jsonl', import.meta.url), 'utf8')
+        .replaceAll('ESP32-20E955A2', device.deviceId)
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { packet: string; topic: string; retain?: boolean; payload?: object });
+      const topics = packets.filter(({ packet }) => packet === 'SUBSCRIBE').flatMap(({ topic }) => ['-t', topic]);
+      expect(topics).toHaveLength(10);
+      // It ends by itself with 27 (timeout); a client whose connection is closed ends with another code, and earlier.
+      await expect(
+        run('mosquitto_sub', [...tlsOf(device), '-V', 'mqttv311', ...topics, '-W', '2']),
+      ).rejects.toMatchObject({ code: 27 });
+      for (const { topic, retain, payload } of packets.filter(({ packet }) => packet === 'PUBLISH')) {
+        const message = ['-V', 'mqttv311', '-q', '1', '-t', topic, ...(retain ? ['-r'] : [])];
+        await run('mosquitto_pub', [...tlsOf(device), ...message, '-m', JSON.stringify(payload)]);
+      }
+      await system.until(
+        `SELECT 1 FROM devices WHERE device_id = 'ESP32-OUTSIDE7' AND current_firmware_version = '1.4.2'`,
+      );
+      await expect(
+        run('mosquitto_pub', [...tlsOf(device), '-q', '1', '-t', 'paku/control', '-m', '{"heater":"on"}']),
+      ).rejects.toThrow();
+    });
+
+    test('mosquitto_pub with MQTT 5 says that the protocol version is not supported', async () => {
+      const device = await addDevice('ESP32-OUTSIDE7');
+      const asMqtt5 = [...tlsOf(device), '-V', 'mqttv5', '-t', `paku/edge/${device.deviceId}/status`, '-m', status];
+      await expect(run('mosquitto_pub', asMqtt5)).rejects.toThrow(/Unsupported protocol version/i);
+      expect(system.log.join('\n')).toContain('mqtt ESP32-OUTSIDE7: refused, because it asks for MQTT 5');
+    });
+
     test('a certificate that publishes as another device is disconnected, and nothing is stored', async () => {
       const device = await addDevice('ESP32-OUTSIDE2');
       const other = [...tlsOf(device), '-q', '1', '-t', 'paku/edge/ESP32-OTHER/status', '-m', status];

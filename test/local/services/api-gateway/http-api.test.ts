@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -41,6 +42,19 @@ const get = async (path: string, init?: RequestInit) =>
   (await (await fetch(url + path, init)).json()) as Record<string, unknown>;
 
 describe('the local HTTP API', () => {
+  it('answers for the objects of a bucket from its own origin', async () => {
+    const answer = async ({ url: path, method }: IncomingMessage) => ({
+      status: 200,
+      body: `${method} ${path}`,
+    });
+    api.serve([echo('GET /bucket-of-others/{key}')], { bucket: 'bucket', answer });
+    expect(await (await fetch(`${url}/bucket/releases/a?X-Amz-Signature=1`)).text()).toBe(
+      'GET /bucket/releases/a?X-Amz-Signature=1',
+    );
+    expect(await get('/bucket-of-others/a')).toMatchObject({ rawPath: '/bucket-of-others/a' });
+    expect((await fetch(`${url}/bucket`)).status).toBe(404);
+  });
+
   it('invokes functions with events of payload format 2.0', async () => {
     api.serve([echo('POST /d/{token}')]);
     const headers = { 'X-Test': 'Yes', 'content-type': 'application/json', 'user-agent': 'esp32' };
