@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Aedes, Client } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
 import type { ConnectionPermissions } from './iot-policy.ts';
@@ -22,6 +23,15 @@ interface AedesInternals {
 
 const MAX_MESSAGE_ID = 65_535;
 
+/** The broker finishes a CONNECT a moment after it has sent the CONNACK, so a client can be ahead of it. */
+async function isReady(client: Client, withinMs: number): Promise<boolean> {
+  if (!client.connecting) return client.connected;
+  return once(client, 'connected', { signal: AbortSignal.timeout(withinMs) }).then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Messages to one client, whether it subscribed to the topic or not. They bypass the queue of aedes, which does not
  * report which message a client acknowledged if the session is clean, and the sessions of devices are.
@@ -44,7 +54,7 @@ export class DirectMessages {
 
   async send({ clientId, topic, payload, confirmWithinMs }: DirectMessage): Promise<DirectMessageResult> {
     const client = this.#clients[clientId];
-    if (client === undefined || !client.connected || client.closed) return 'not-connected';
+    if (client === undefined || client.closed || !(await isReady(client, confirmWithinMs))) return 'not-connected';
     if (!this.#permissions.allows(client, 'iot:Receive', `topic/${topic}`)) return 'not-permitted';
     const messageId = client._nextId;
     client._nextId = messageId >= MAX_MESSAGE_ID ? 1 : messageId + 1;
