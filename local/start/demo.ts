@@ -7,15 +7,18 @@ import { buildImage } from '../../fleet/build-image.ts';
 import { type Chip, chipOf } from '../../fleet/chips.ts';
 import { Fleet } from '../../fleet/fleet.ts';
 import type { MemberKind } from '../../fleet/fleet-mix.ts';
+import { GENERATIONS } from '../../fleet/generations.ts';
 import type { Endpoints } from '../home/index.ts';
 import type { LocalRuntime } from '../runtime/index.ts';
 import type { StartOptions } from './options.ts';
 
-/** Vans of every firmware generation. One sleeps and wakes, which the view shows. */
+const VAN = { model: 'esp32-s3', chip: 'ESP32-S3' } as const;
+
+/** Vans that do what the firmware of the field does. One sleeps and wakes, which the view shows. */
 const VANS: readonly MemberKind[] = [
-  { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'devices', statusForm: 'seed' },
-  { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'devices', statusForm: '1.2.3' },
-  { model: 'esp32-s3', chip: 'ESP32-S3', topicFamily: 'both', statusForm: '1.4.2' },
+  { ...VAN, ...GENERATIONS['1.1.0'] },
+  { ...VAN, ...GENERATIONS['1.4.0'] },
+  { ...VAN, topicFamily: 'devices', statusForm: 'seed' },
   {
     model: 'esp32-s3',
     chip: 'ESP32-S3',
