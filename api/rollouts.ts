@@ -6,6 +6,7 @@ import {
   type RolloutAction,
   sendWindow,
   stagesSchema,
+  steppingStonesSchema,
   TARGET_TYPES,
   targetFilter,
   UPDATE_STATES,
@@ -81,6 +82,12 @@ export const rolloutDraft = z
       .describe('Of two rollouts the one with the higher priority gets a device.'),
     allow_downgrade: z.boolean().default(false),
     include_unknown: z.boolean().default(false),
+    stepping_stones: steppingStonesSchema
+      .nullable()
+      .default(null)
+      .describe(
+        'Versions of the releases by which devices below the minimum version of the release reach it. null in a draft: those that the preview proposes. null in a rollout: not decided, because the release is not registered yet. A release that is registered later is never one of them.',
+      ),
   })
   .openapi('RolloutDraft');
 export type RolloutDraft = z.input<typeof rolloutDraft>;
@@ -169,7 +176,10 @@ export const previewSchema = z
     matching: z.number().int().describe('Devices that match the filter.'),
     targeted: z.number().int().describe('Matching devices that `rollout_percentage` includes.'),
     will_be_updated: z.number().int().describe('Matching devices that would be updated if the percentage were 100.'),
-    via_stepping_stone: z.number().int(),
+    via_stepping_stone: z.number().int().describe('Devices of `will_be_updated` that get a stepping stone first.'),
+    stepping_stones: z
+      .array(z.object({ version: z.string(), devices: z.number().int().describe('Devices that get it next.') }))
+      .describe('The stepping stones of the rollout, the highest first: decided, or proposed for a draft.'),
     warnings: z.array(warning).describe('Warnings about the image of the release.'),
     will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
     held_by_others: z

@@ -229,6 +229,8 @@ CREATE TABLE rollout_configurations (
   member_percentage       integer,
   allow_downgrade         boolean          NOT NULL DEFAULT false,
   include_unknown         boolean          NOT NULL DEFAULT false,
+  stepping_stones         jsonb,
+  newest_release_id       bigint           NOT NULL DEFAULT 0,
   priority                integer          NOT NULL DEFAULT 0,
   keep_open               boolean          NOT NULL DEFAULT false,
   start_at                timestamptz,
@@ -289,6 +291,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for.';
   COMMENT ON COLUMN rollout_configurations.allow_downgrade IS 'True if devices on a newer version are updated too.';
   COMMENT ON COLUMN rollout_configurations.include_unknown IS 'True if devices that have reported no version are updated too.';
+  COMMENT ON COLUMN rollout_configurations.stepping_stones IS 'Versions of the releases that devices below the minimum version of the release go by way of. Null: not decided yet; the orchestrator proposes and stores them once the release is registered. Set to null again if firmware_version is changed.';
+  COMMENT ON COLUMN rollout_configurations.newest_release_id IS 'Newest release when firmware_version and stepping_stones were chosen, set by a trigger: a release that was registered later is never a stepping stone.';
   COMMENT ON COLUMN rollout_configurations.priority IS 'Decides which of two rollouts gets a device: the higher one, of equals the newer one.';
   COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
   COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
@@ -863,6 +867,32 @@ DO $$ BEGIN
   COMMENT ON TRIGGER device_groups_record_change ON device_groups IS 'Read by the scan of rollouts: target filters read groups. Leaving a group can make a device eligible for a rollout of lower priority, so it counts as a change.';
   COMMENT ON TRIGGER device_update_status_record_end ON device_update_status IS 'Read by the scan of rollouts: a device whose update has ended may be assigned by another rollout, or again by the same one.';
   COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
+END $$;
+
+CREATE FUNCTION choose_stepping_stones() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF (NEW.firmware_version, NEW.device_model) IS DISTINCT FROM (OLD.firmware_version, OLD.device_model) THEN
+      IF NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones THEN
+        NEW.stepping_stones := NULL;
+      END IF;
+    ELSIF OLD.stepping_stones IS NULL OR NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones THEN
+      NEW.newest_release_id := OLD.newest_release_id;
+      RETURN NEW;
+    END IF;
+  END IF;
+  NEW.newest_release_id := (SELECT coalesce(max(id), 0) FROM firmware_releases);
+  RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER rollout_configurations_choose_stepping_stones
+BEFORE INSERT OR UPDATE OF firmware_version, device_model, stepping_stones, newest_release_id ON rollout_configurations
+FOR EACH ROW EXECUTE FUNCTION choose_stepping_stones();
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION choose_stepping_stones() IS 'Notes the newest release when the version or the stepping stones of a rollout are chosen, and clears the stepping stones that were decided for another version.';
+  COMMENT ON TRIGGER rollout_configurations_choose_stepping_stones ON rollout_configurations IS 'An upload must not change what a rollout sends.';
 END $$;
 
 CREATE FUNCTION counted_state(status text, completed_at timestamptz, late_success_at timestamptz, late_rollback_at timestamptz)

@@ -113,6 +113,8 @@ CREATE TABLE rollout_configurations (
   member_percentage       integer,
   allow_downgrade         boolean          DEFAULT false NOT NULL,
   include_unknown         boolean          DEFAULT false NOT NULL,
+  stepping_stones         jsonb,
+  newest_release_id       bigint           DEFAULT 0 NOT NULL,
   priority                integer          DEFAULT 0 NOT NULL,
   keep_open               boolean          DEFAULT false NOT NULL,
   start_at                timestamptz,
@@ -398,6 +400,26 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION choose_stepping_stones()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF (NEW.firmware_version, NEW.device_model) IS DISTINCT FROM (OLD.firmware_version, OLD.device_model) THEN
+      IF NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones THEN
+        NEW.stepping_stones := NULL;
+      END IF;
+    ELSIF OLD.stepping_stones IS NULL OR NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones THEN
+      NEW.newest_release_id := OLD.newest_release_id;
+      RETURN NEW;
+    END IF;
+  END IF;
+  NEW.newest_release_id := (SELECT coalesce(max(id), 0) FROM firmware_releases);
+  RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION counted_state(status text, completed_at timestamptz, late_success_at timestamptz, late_rollback_at timestamptz)
  RETURNS text
  LANGUAGE sql
@@ -503,6 +525,8 @@ CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices FOR EACH 
 CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version) EXECUTE FUNCTION count_device_version();
 
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR DELETE OR UPDATE ON device_groups FOR EACH ROW EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER rollout_configurations_choose_stepping_stones BEFORE INSERT OR UPDATE OF firmware_version, device_model, stepping_stones, newest_release_id ON rollout_configurations FOR EACH ROW EXECUTE FUNCTION choose_stepping_stones();
 
 CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND new.completed_at IS NOT NULL AND new.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
 

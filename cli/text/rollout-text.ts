@@ -45,7 +45,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
 
 /** What a rollout would do: how many devices would be updated, how many would not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
-  const { matching, targeted, will_be_updated: updated, via_stepping_stone: stones, will_not } = preview;
+  const { matching, targeted, will_be_updated: updated, will_not } = preview;
   if (matching === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
   const share = draft.rollout_percentage ?? 100;
   const not = matching - updated;
@@ -58,8 +58,16 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
     ...preview.held_by_others.map(heldByOtherText),
-    ...(stones === 0 ? [] : [`${number(stones)} of those that will go by way of another release first.`]),
+    ...steppingStonesText(preview),
   ];
+}
+
+function steppingStonesText({ stepping_stones, via_stepping_stone: devices }: Preview): string[] {
+  if (stepping_stones.length === 0) return [];
+  const first = stepping_stones.filter((step) => step.devices > 0);
+  const next = first.map((step) => `${number(step.devices)} to ${step.version}`).join(', ');
+  const versions = stepping_stones.map(({ version }) => version).join(', ');
+  return [`Stepping stones: ${versions}. ${devices === 0 ? 'No device needs one now' : `First go ${next}`}.`];
 }
 
 function heldByOtherText({ rollout, status, devices }: Preview['held_by_others'][number]): string {
@@ -116,6 +124,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
       ['because', stopped && rollout.paused_reason],
       ['now', rollout.waiting_for && withInstants(rollout.waiting_for)],
       ['updates', `${model} to ${version}`],
+      ['by way of', rollout.stepping_stones?.join(', ') || null],
       ['devices', `${describeFilter(filter)}${share}`],
       ['so far', countsText(rollout)],
       [

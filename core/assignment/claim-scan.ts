@@ -49,14 +49,18 @@ const SCAN_START = '';
  * depends on the rollout's row, its stage and the higher-priority rollouts. The date is part of the fingerprint, so that
  * one scan a day corrects changes that `device_changes` did not record.
  */
-export function scanStateOf(rollout: RolloutRuntime, registered: readonly RegisteredRelease[], now: Date): ScanState {
+export function scanStateOf(
+  rollout: RolloutRuntime,
+  steppingStones: readonly RegisteredRelease[],
+  now: Date,
+): ScanState {
   const { generation, stage_hash_cutoff, device_model, target_type, target_filter } = rollout;
   const { priority, higher_priority_digest } = rollout;
   const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
   const fingerprint = sha256(
     JSON.stringify([
       [generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, higher_priority_digest],
-      [release_id, firmware_version, min_version, allow_downgrade, include_unknown, registered],
+      [release_id, firmware_version, min_version, allow_downgrade, include_unknown, steppingStones],
       Math.floor(now.getTime() / DAY_MS),
     ]),
   );

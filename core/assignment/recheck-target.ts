@@ -1,9 +1,19 @@
 import type { Sql } from '../db/index.ts';
-import { boundedFilter, parseTarget, runsRelease, type Target, type TargetType } from '../policy/index.ts';
+import {
+  boundedFilter,
+  boundedJson,
+  PLAN_BYTES,
+  parseSteppingStones,
+  parseTarget,
+  runsRelease,
+  type Target,
+  type TargetType,
+} from '../policy/index.ts';
 import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
 
 const TARGET_FILTER = boundedFilter('r');
+const STEPPING_STONES = boundedJson('r.stepping_stones', PLAN_BYTES.steppingStones);
 
 interface RolloutColumns {
   readonly firmware_version: string;
@@ -11,6 +21,7 @@ interface RolloutColumns {
   readonly target_type: TargetType;
   readonly target_filter: unknown;
   readonly rollout_percentage: number;
+  readonly stepping_stones: unknown;
 }
 
 /**
@@ -25,7 +36,8 @@ export async function findNoLongerTargeted(
   updates: readonly PendingUpdate[],
 ): Promise<Set<number>> {
   const [rollout] = await sql.query<RolloutColumns>(
-    `SELECT r.firmware_version, r.device_model, r.target_type, ${TARGET_FILTER}, r.rollout_percentage
+    `SELECT r.firmware_version, r.device_model, r.target_type, ${TARGET_FILTER}, r.rollout_percentage,
+       ${STEPPING_STONES} AS stepping_stones
      FROM rollout_configurations AS r WHERE r.id = :rollout`,
     { rollout: rolloutId },
   );
@@ -33,10 +45,12 @@ export async function findNoLongerTargeted(
   const parsed = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!parsed.ok) return new Set(updates.map(({ id }) => id));
   const targeted = await findTargeted(sql, rollout, parsed.target, updates);
+  const steppingStones = parseSteppingStones(rollout.stepping_stones);
+  const decided = steppingStones.ok ? (steppingStones.versions ?? []) : [];
+  const isStillSent = ({ is_stepping_stone, firmware_version }: PendingUpdate) =>
+    is_stepping_stone ? decided.includes(firmware_version) : firmware_version === rollout.firmware_version;
   const isStillTargeted = (update: PendingUpdate) =>
-    targeted.has(update.device_id) &&
-    (update.is_stepping_stone || update.firmware_version === rollout.firmware_version) &&
-    !hasLeftBadRelease(update, parsed.target);
+    targeted.has(update.device_id) && isStillSent(update) && !hasLeftBadRelease(update, parsed.target);
   return new Set(updates.filter((update) => !isStillTargeted(update)).map(({ id }) => id));
 }
 

@@ -8,7 +8,7 @@ import {
   type Target,
   type VersionVerdict,
 } from '../policy/index.ts';
-import { loadRegisteredReleases } from '../releases/index.ts';
+import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import {
   MATCHES_GROUP,
@@ -218,8 +218,8 @@ const VERSION_RULES: Readonly<
     next: 'nothing, unless the rollout allows a downgrade',
   }),
   'below-minimum': (version, { firmware_version, min_version }) => ({
-    rule: `is on ${version}; ${firmware_version} needs at least ${min_version}, and no registered release leads there`,
-    next: 'nothing, until such a release is registered',
+    rule: `is on ${version}; ${firmware_version} needs at least ${min_version}, and the rollout has no stepping stone that leads there`,
+    next: 'nothing: the stepping stones of a rollout are decided when it is created',
   }),
   unknown: () => ({
     rule: 'has not reported its version',
@@ -240,10 +240,16 @@ async function explainVersion(
   const policy = { allowDowngrade, includeUnknown };
   const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
   if (verdict === 'eligible') return undefined;
+  if (verdict === 'below-minimum' && rollout.stepping_stones === null) {
+    return {
+      rule: `is on ${version}; ${rollout.firmware_version} needs at least ${minVersion}, and the stepping stones are not decided yet`,
+      next: 'the first tick of the active rollout decides them, from releases that were registered before it',
+    };
+  }
   if (verdict === 'below-minimum' && rollout.release_id !== null) {
     const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: minVersion };
-    const registered = await loadRegisteredReleases(sql, rollout.device_model);
-    if (chooseReleases([version], target, registered, policy).length > 0) return undefined;
+    const steppingStones = await loadSteppingStones(sql, rollout);
+    if (chooseReleases([version], target, steppingStones, policy).length > 0) return undefined;
   }
   return VERSION_RULES[verdict](version, rollout);
 }

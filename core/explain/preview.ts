@@ -1,7 +1,20 @@
 import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import { chooseReleases, evaluateVersion, parseTarget, type VersionVerdict } from '../policy/index.ts';
-import { getRelease, loadRegisteredReleases } from '../releases/index.ts';
+import {
+  chooseReleases,
+  evaluateVersion,
+  parseTarget,
+  type RegisteredRelease,
+  type VersionVerdict,
+} from '../policy/index.ts';
+import {
+  getRelease,
+  loadSteppingStones,
+  NO_SIGNATURE_REQUIRED,
+  proposeFor,
+  type ReleaseDetailRow,
+  type RequiresSignature,
+} from '../releases/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
@@ -17,7 +30,11 @@ export interface RolloutDraft
     | 'allow_downgrade'
     | 'include_unknown'
     | 'priority'
-  > {}
+    | 'stepping_stones'
+  > {
+  /** The newest release that may be a stepping stone; null: any that is registered now. */
+  readonly newest_release_id: number | null;
+}
 
 export interface Preview {
   /** Devices that match the filter. */
@@ -27,6 +44,8 @@ export interface Preview {
   /** Matching devices that would be updated, directly or through a stepping stone. */
   readonly willBeUpdated: number;
   readonly viaSteppingStone: number;
+  /** Decided or proposed, the highest first, each with the devices that get it next. */
+  readonly steppingStones: readonly { readonly version: string; readonly devices: number }[];
   /** Why the other matching devices would not be updated. */
   readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
   /** Devices that would be updated but have an open update of another rollout. */
@@ -43,6 +62,14 @@ export interface HeldDevices {
 /** Says why a command for a device with an id of this length does not fit into its packet; undefined if it fits. */
 export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
 
+/** What decides about a draft besides its values. */
+export interface PreviewRules {
+  readonly fits: FitsCheck;
+  readonly requiresSignature: RequiresSignature;
+}
+
+export const NO_RULES: PreviewRules = { fits: () => undefined, requiresSignature: NO_SIGNATURE_REQUIRED };
+
 /** The id of a rollout that does not exist yet: it is newer than every other. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
@@ -50,12 +77,13 @@ const NEWEST = Number.MAX_SAFE_INTEGER;
  * Previews what a rollout would do now, with the same conditions and policy as an assignment.
  * @throws Error with the reason if the target is invalid
  */
-export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCheck): Promise<Preview> {
+export async function previewRollout(sql: Sql, draft: RolloutDraft, rules: PreviewRules): Promise<Preview> {
   const read = parseTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
   if (!read.ok) throw new Error(read.reason);
-  const registered = await loadRegisteredReleases(sql, draft.device_model);
-  const release = registered.find(({ version }) => version === draft.firmware_version);
-  const missing = release === undefined ? await whyMissing(sql, draft) : '';
+  const registered = await getRelease(sql, draft.device_model, draft.firmware_version);
+  const missing = whyMissing(draft, registered);
+  const release = missing === undefined && registered !== undefined ? asTarget(registered) : undefined;
+  const steppingStones = release === undefined ? [] : await steppingStonesOf(sql, draft, release, rules);
   // A response of the Data API holds a thousand groups, even with the longest names.
   const groups = await sql.query<PreviewGroup>(
     `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
@@ -73,9 +101,15 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
   );
   const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
   const evaluated = groups.map((group) => {
-    const [choice] = release === undefined ? [] : chooseReleases([group.version], release, registered, policy);
-    const reason = whyNot(group, draft, release?.min_version ?? null, choice !== undefined ? undefined : missing, fits);
-    return { ...group, reason, isSteppingStone: choice?.isSteppingStone ?? false };
+    const [choice] = release === undefined ? [] : chooseReleases([group.version], release, steppingStones, policy);
+    const reason = whyNot(
+      group,
+      draft,
+      release?.min_version ?? null,
+      choice !== undefined ? undefined : (missing ?? ''),
+      rules.fits,
+    );
+    return { ...group, reason, steppingStone: choice?.isSteppingStone === true ? choice.version : null };
   });
   const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
   const matching = count(groups);
@@ -88,15 +122,40 @@ export async function previewRollout(sql: Sql, draft: RolloutDraft, fits: FitsCh
     matching,
     targeted: Math.ceil((count(groups.filter(({ is_revoked }) => !is_revoked)) * draft.rollout_percentage) / 100),
     willBeUpdated: count(updated),
-    viaSteppingStone: count(updated.filter(({ isSteppingStone }) => isSteppingStone)),
+    viaSteppingStone: count(updated.filter(({ steppingStone }) => steppingStone !== null)),
+    steppingStones: steppingStones.map(({ version }) => ({
+      version,
+      devices: count(updated.filter(({ steppingStone }) => steppingStone === version)),
+    })),
     heldByOthers: summarizeHeld(updated),
     willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
   };
 }
 
-async function whyMissing(sql: Sql, { device_model: model, firmware_version: version }: RolloutDraft): Promise<string> {
-  const reason = (await getRelease(sql, model, version))?.revoked_reason;
-  return reason ? `release ${version} was revoked: ${reason}` : `release ${version} is not registered for ${model}`;
+function whyMissing(
+  { device_model: model, firmware_version: version }: RolloutDraft,
+  release: ReleaseDetailRow | undefined,
+): string | undefined {
+  if (release === undefined) return `release ${version} is not registered for ${model}`;
+  return release.revoked_at === null ? undefined : `release ${version} was revoked: ${release.revoked_reason}`;
+}
+
+const asTarget = ({ release_id: id, version, min_version }: ReleaseDetailRow): RegisteredRelease => ({
+  id,
+  version,
+  min_version,
+});
+
+/** The stepping stones that were decided, or those that the first tick would decide. */
+async function steppingStonesOf(
+  sql: Sql,
+  draft: RolloutDraft,
+  target: RegisteredRelease,
+  { requiresSignature }: PreviewRules,
+): Promise<readonly RegisteredRelease[]> {
+  const choice = { ...draft, min_version: target.min_version };
+  if (draft.stepping_stones === null) return proposeFor(sql, choice, target, requiresSignature);
+  return loadSteppingStones(sql, choice);
 }
 
 function summarizeHeld(groups: readonly PreviewGroup[]): HeldDevices[] {
@@ -146,7 +205,7 @@ const PREVIEW_REASONS: Readonly<
 > = {
   'on-target': (target) => `already on ${target}`,
   newer: (target) => `newer than ${target}`,
-  'below-minimum': (_, minimum) => `below ${minimum}, and no registered release leads there`,
+  'below-minimum': (_, minimum) => `below ${minimum}, and no stepping stone leads there`,
   unknown: () => 'unknown version',
   'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
 };

@@ -11,6 +11,7 @@ import {
   ORCHESTRATOR,
   openUntil,
   parsePlan,
+  parseSteppingStones,
   parseTarget,
   type RegisteredRelease,
   type RolloutDecision,
@@ -64,8 +65,8 @@ interface RolloutContext {
   readonly target: Target;
   readonly versionsInUse: readonly string[];
   readonly higherPriority: readonly HigherPriorityRollout[];
-  /** Releases that may be stepping stones to the rollout's own release. */
-  readonly registered: readonly RegisteredRelease[];
+  /** Decided with the rollout, by which devices below the minimum version of its release reach it. */
+  readonly steppingStones: readonly RegisteredRelease[];
 }
 
 /**
@@ -136,8 +137,9 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
   }
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   const plan = parsePlan(rollout);
-  if (!target.ok || !plan.ok) {
-    const reason = [target, plan].flatMap((parsed) => (parsed.ok ? [] : parsed.reason)).join('; ');
+  const steppingStones = parseSteppingStones(rollout.stepping_stones);
+  if (!target.ok || !plan.ok || !steppingStones.ok) {
+    const reason = [target, plan, steppingStones].flatMap((parsed) => (parsed.ok ? [] : parsed.reason)).join('; ');
     return halt(sql, rollout, reason, now);
   }
   const cutoff = await fixTargetCutoff(sql, rollout, target.target);
@@ -147,7 +149,6 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
   const checked = { ...rollout, target_hash_cutoff: cutoff, release_id: rollout.release_id };
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
   const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
-  const registered = await loadSteppingStones(sql, rollout);
   const has_changes = (await endBadProbations(sql, rollout, target.target, now)) || rollout.has_changes;
   return {
     rollout: { ...checked, has_changes },
@@ -155,7 +156,7 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
     target: target.target,
     versionsInUse,
     higherPriority,
-    registered,
+    steppingStones: await loadSteppingStones(sql, rollout),
   };
 }
 
@@ -241,19 +242,19 @@ export async function eligibleVersions(sql: Sql, rollout: RolloutRuntime): Promi
   const { release_id } = rollout;
   if (release_id === null) return [];
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
-  const registered = await loadSteppingStones(sql, rollout);
-  const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, registered });
+  const steppingStones = await loadSteppingStones(sql, rollout);
+  const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, steppingStones });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
 
-interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'registered'> {
+interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'steppingStones'> {
   readonly rollout: RolloutRuntime & { readonly release_id: number };
 }
 
-function releasesFor({ rollout, versionsInUse, registered }: Choice): AssignableRelease[] {
+function releasesFor({ rollout, versionsInUse, steppingStones }: Choice): AssignableRelease[] {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
-  return chooseReleases(versionsInUse, target, registered, { allowDowngrade, includeUnknown });
+  return chooseReleases(versionsInUse, target, steppingStones, { allowDowngrade, includeUnknown });
 }
 
 /** @returns how many devices were assigned, and the context with the new state of the scan */
@@ -266,7 +267,7 @@ async function assign(
   const { rollout } = context;
   const fromVersions = context.versionsInUse.filter((inUse) => runsRelease(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
-  const initial = scanStateOf(rollout, context.registered, now);
+  const initial = scanStateOf(rollout, context.steppingStones, now);
   const { assigned, scan } = await assignByScan(sql, context, what, initial, now);
   const columns = {
     scan_fingerprint: scan.fingerprint,

@@ -3,9 +3,11 @@ import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
 import { ORCHESTRATOR } from '../policy/index.ts';
+import { NO_SIGNATURE_REQUIRED, type RequiresSignature } from '../releases/index.ts';
 import {
   adoptSqlChanges,
   cancelStopped,
+  decideSteppingStones,
   listActiveRolloutIds,
   loadRolloutRuntime,
   repairStages,
@@ -35,10 +37,11 @@ export async function runTickAlone(
   holder: string,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
+  requiresSignature: RequiresSignature = NO_SIGNATURE_REQUIRED,
 ): Promise<Tick | undefined> {
   if (!(await takeLease(sql, 'orchestrate', holder, now, LEASE_SECONDS))) return undefined;
   try {
-    return await runTick(sql, now, dispatch);
+    return await runTick(sql, now, dispatch, requiresSignature);
   } finally {
     await releaseLease(sql, 'orchestrate', holder);
   }
@@ -59,10 +62,12 @@ export async function runTick(
   sql: Sql,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
+  requiresSignature: RequiresSignature = NO_SIGNATURE_REQUIRED,
 ): Promise<Tick> {
   await adoptSqlChanges(sql, now);
   await repairStages(sql);
   await restartChangedVersions(sql, now);
+  await decideSteppingStones(sql, requiresSignature, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now);
   await cancelAllStopped(sql, now);

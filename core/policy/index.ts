@@ -10,7 +10,7 @@ export {
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { normalizeModel, similarName, unknownModelWarning } from './model-names.ts';
-export { type Delivery, type Models, modelsSchema, settingsOf } from './model-settings.ts';
+export { type Delivery, type Models, modelsSchema, requiresSignature, settingsOf } from './model-settings.ts';
 export {
   IDLE_MARKER_KEY,
   PRESIGNED_SECONDS,
@@ -85,7 +85,15 @@ export { DAYS, nextOpening, openUntil, sendWindow } from './send-window.ts';
 export { type Detached, evaluateSignature, type SignatureFinding } from './signature-policy.ts';
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
 export { isBlocked, isStalled, movedBefore, type RolloutWait } from './stalled.ts';
-export { type AssignableRelease, chooseReleases, type RegisteredRelease } from './stepping-stones.ts';
+export {
+  type AssignableRelease,
+  chooseReleases,
+  isPossibleSteppingStone,
+  parseSteppingStones,
+  proposeSteppingStones,
+  type RegisteredRelease,
+  steppingStonesSchema,
+} from './stepping-stones.ts';
 export {
   boundedFilter,
   boundedJson,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
-import { modelSigningFields } from './signing-settings.ts';
+import { modelSigningFields, type Signing, signingOf } from './signing-settings.ts';
 
 /** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */
 export const PRESIGNED_PACKET_LIMIT_BYTES = 4_096;
@@ -41,3 +41,7 @@ export type Models = z.infer<typeof modelsSchema>;
 /** The settings of a model; the defaults if it has none. */
 export const settingsOf = (models: Models, deviceModel: string): ModelSettings =>
   (Object.hasOwn(models, deviceModel) ? models[deviceModel] : undefined) ?? modelSettingsSchema.parse({});
+
+/** True if devices of the model take signed firmware only. */
+export const requiresSignature = (models: Models, signing: Signing, deviceModel: string): boolean =>
+  signingOf(signing, settingsOf(models, deviceModel)).requireSignedFirmware;

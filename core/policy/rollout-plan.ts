@@ -60,8 +60,8 @@ export type PlanResult =
   | { readonly ok: true; readonly plan: RolloutPlan }
   | { readonly ok: false; readonly reason: string };
 
-/** Maximum bytes of `stages` and `send_window` as text; a longer value is loaded as its length. */
-export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024 } as const;
+/** Maximum bytes of these columns as text; a longer value is loaded as its length. */
+export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024, steppingStones: 4 * 1024 } as const;
 
 /** Parses `stages` and `send_window` of a rollout. A stage without its own gate values uses those of the rollout. */
 export function parsePlan(row: {

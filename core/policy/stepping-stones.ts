@@ -1,10 +1,25 @@
-import { compareVersions, evaluateVersion, type VersionPolicy } from './versions.ts';
+import * as z from 'zod';
+import { describeErrors } from '../util/index.ts';
+import { compareVersions, evaluateVersion, isBenchBuild, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */
 export interface RegisteredRelease {
   readonly id: number;
   readonly version: string;
   readonly min_version: string | null;
+}
+
+/** Versions of the stepping stones of a rollout, as its row and the API have them. */
+export const steppingStonesSchema = z.array(z.string().min(1).max(64)).max(50);
+
+export type SteppingStonesResult =
+  | { readonly ok: true /** null: not decided yet */; readonly versions: readonly string[] | null }
+  | { readonly ok: false; readonly reason: string };
+
+export function parseSteppingStones(value: unknown): SteppingStonesResult {
+  const parsed = steppingStonesSchema.nullable().safeParse(value);
+  if (parsed.success) return { ok: true, versions: parsed.data };
+  return { ok: false, reason: `stepping_stones: ${describeErrors(parsed.error)}` };
 }
 
 /** A release that a rollout assigns to devices: its own release or a stepping stone to it. */
@@ -16,18 +31,48 @@ export interface AssignableRelease {
   readonly fromVersions: readonly string[];
 }
 
+/** True if a release may be a stepping stone to the target: it is older, and no build for a bench. */
+export const isPossibleSteppingStone = (version: string, target: string): boolean =>
+  isBelow(version, target) && !isBenchBuild(version);
+
+/**
+ * The stepping stones from every older version to a release, the highest first: those that {@link chooseReleases} would
+ * choose from all registered releases, whatever versions are in use. Empty if the release has no minimum version.
+ */
+export function proposeSteppingStones(
+  target: RegisteredRelease,
+  registered: readonly RegisteredRelease[],
+): RegisteredRelease[] {
+  const candidates = registered.filter(({ version }) => isPossibleSteppingStone(version, target.version));
+  const nextOf = pathFinder(target, candidates, UPGRADES_ONLY);
+  const leading = candidates
+    .filter(({ version }) => nextOf(version) !== undefined)
+    .sort((a, b) => compareVersions(b.version, a.version) ?? 0);
+  const proposed: RegisteredRelease[] = [];
+  /** Every version from here up has its next release; null: every version has. */
+  let served = target.min_version;
+  for (const release of leading) {
+    if (served === null) break;
+    const { min_version: minimum } = release;
+    if (minimum !== null && (compareVersions(minimum, served) ?? 0) >= 0) continue;
+    proposed.push(release);
+    served = minimum;
+  }
+  return proposed;
+}
+
 /**
  * Chooses a release for each version in use: the target if the version may be updated to it; otherwise, if it is below
- * the target's minimum version, the highest registered release from which a chain of releases leads to the target.
+ * the target's minimum version, the highest stepping stone from which a chain of releases leads to the target.
  * Versions with no such release are left out.
  */
 export function chooseReleases(
   versionsInUse: readonly string[],
   target: RegisteredRelease,
-  registered: readonly RegisteredRelease[],
+  steppingStones: readonly RegisteredRelease[],
   policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
 ): AssignableRelease[] {
-  const nextOf = pathFinder(target, registered, policy);
+  const nextOf = pathFinder(target, steppingStones, policy);
   const from = new Map<RegisteredRelease, string[]>();
   for (const version of versionsInUse) {
     const next = nextOf(version);

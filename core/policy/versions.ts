@@ -58,6 +58,10 @@ export function runsRelease(reported: string, releaseVersion: string): boolean {
 /** True if the version names a pre-release, such as 2.0.0-rc.1. The commits of `git describe` are not one. */
 export const isPrerelease = (version: string): boolean => (parseVersion(version)?.prerelease.length ?? 0) > 0;
 
+/** True if the version names a build for a bench: a pre-release, or one of sources with changes that were not committed. */
+export const isBenchBuild = (version: string): boolean =>
+  isPrerelease(version) || (parseVersion(version)?.isDirty ?? false);
+
 /**
  * Negative, 0 or positive, as `Array.sort` wants it; undefined where one of the two has no place in an order. Numeric
  * parts of any number, missing ones as 0; then pre-releases as semver orders them (semver.org, §11); then the commits

@@ -127,6 +127,8 @@ function valuesOf(
     keep_open: false,
     allow_downgrade: true,
     include_unknown: true,
+    // The version before a bad build is sent directly.
+    stepping_stones: [],
   };
 }
 

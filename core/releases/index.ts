@@ -1,4 +1,11 @@
-export { findRejection, getRelease, listRejectedUploads, listReleases, revokeRelease } from './release-queries.ts';
+export {
+  findRejection,
+  getRelease,
+  listRejectedUploads,
+  listReleases,
+  type ReleaseDetailRow,
+  revokeRelease,
+} from './release-queries.ts';
 export {
   findHighestSecureVersion,
   findReleaseChecksum,
@@ -7,8 +14,15 @@ export {
   insertRelease,
   listReportedModels,
   loadRegisteredReleases,
-  loadSteppingStones,
   markReleaseSigned,
   type NewRelease,
+  type ReleaseOfModel,
   recordRejectedUpload,
 } from './releases.ts';
+export {
+  loadSteppingStones,
+  NO_SIGNATURE_REQUIRED,
+  proposeFor,
+  type RequiresSignature,
+  type SteppingStoneChoice,
+} from './stepping-stones.ts';

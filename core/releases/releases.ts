@@ -99,12 +99,35 @@ export async function markReleaseSigned(
   return rows.length > 0;
 }
 
-/** The releases of a model with the minimum version that each requires. */
-export async function loadRegisteredReleases(sql: Sql, deviceModel: string): Promise<RegisteredRelease[]> {
-  return sql.query(
-    'SELECT id, version, min_version FROM firmware_releases WHERE device_model = :model AND revoked_at IS NULL ORDER BY id DESC LIMIT 500',
-    { model: deviceModel },
-  );
+/** Releases that one statement reads. */
+const RELEASES_PER_PAGE = 1_000;
+
+/** A registered release, with what decides whether it may be a stepping stone. */
+export interface ReleaseOfModel extends RegisteredRelease {
+  readonly is_signed: boolean;
+}
+
+/**
+ * The releases of a model that were not revoked, the newest first, with the minimum version that each requires.
+ * @param until only releases up to this id; null: all
+ */
+export async function loadRegisteredReleases(
+  sql: Sql,
+  deviceModel: string,
+  until: number | null = null,
+): Promise<ReleaseOfModel[]> {
+  const releases: ReleaseOfModel[] = [];
+  for (let before = until === null ? null : until + 1; ; ) {
+    const page = await sql.query<ReleaseOfModel>(
+      `SELECT id, version, min_version, is_signed FROM firmware_releases
+       WHERE device_model = :model AND revoked_at IS NULL AND (:before::bigint IS NULL OR id < :before::bigint)
+       ORDER BY id DESC LIMIT ${RELEASES_PER_PAGE}`,
+      { model: deviceModel, before },
+    );
+    releases.push(...page);
+    if (page.length < RELEASES_PER_PAGE) return releases;
+    before = page.at(-1)?.id ?? null;
+  }
 }
 
 export interface RejectedUpload {
@@ -139,14 +162,6 @@ export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVe
     key: objectKey,
     version: objectVersion,
   });
-}
-
-/** Releases that may be stepping stones to that of a rollout; empty if its release has no minimum version. */
-export async function loadSteppingStones(
-  sql: Sql,
-  { min_version, device_model }: { readonly min_version: string | null; readonly device_model: string },
-): Promise<RegisteredRelease[]> {
-  return min_version === null ? [] : loadRegisteredReleases(sql, device_model);
 }
 
 /** The models that devices report, the most common first; at most 200. */

@@ -1,4 +1,5 @@
 export { advanceRollout } from './advance-stage.ts';
+export { decideSteppingStones } from './decide-stepping-stones.ts';
 export { loadHaltNotice } from './halt-notice.ts';
 export {
   findVersionBefore,

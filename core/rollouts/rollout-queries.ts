@@ -29,6 +29,8 @@ export interface RolloutValues {
   readonly keep_open: boolean;
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
+  /** Null: not decided yet. */
+  readonly stepping_stones: string[] | null;
 }
 
 export interface RolloutCounts {
@@ -95,7 +97,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
        r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.max_attempts,
        r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
        r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
-       r.include_unknown, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
+       r.include_unknown, r.stepping_stones, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
        r.completed_at, r.aborted_at, o.stage, ${COUNTS}
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
      WHERE CASE WHEN :is_id::boolean THEN r.id = :id::bigint ELSE r.name = :name END`,
@@ -120,13 +122,13 @@ export async function insertRollout(
          rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
          attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
          max_per_minute, start_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
-         created_at, updated_at, created_by)
+         stepping_stones, created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
          -- A JSON null would be stored as a value.
          nullif(stages, 'null'), failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts, attempt_timeout_minutes,
          boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at,
          nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
-         :now::timestamptz, :now::timestamptz, :by
+         nullif(stepping_stones, 'null'), :now::timestamptz, :now::timestamptz, :by
        FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)
        ON CONFLICT ON CONSTRAINT rollout_configurations_name_key DO NOTHING
        RETURNING id

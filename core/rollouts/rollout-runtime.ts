@@ -33,6 +33,10 @@ export interface RolloutRuntime {
   readonly rollout_percentage: number;
   readonly allow_downgrade: boolean;
   readonly include_unknown: boolean;
+  /** Versions, as stored; null: not decided yet. */
+  readonly stepping_stones: unknown;
+  /** The newest release when the version and the stepping stones were chosen. */
+  readonly newest_release_id: number;
   readonly give_up_days: number;
   readonly probation_minutes: number;
   readonly target_hash_cutoff: string | null;
@@ -115,7 +119,8 @@ const hasUpdate = (kind: string) => `coalesce((
 
 /** Selects rollouts `r` as {@link RolloutRuntime}; a condition follows. */
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${boundedFilter('r')}, r.rollout_percentage,
-       r.allow_downgrade, r.include_unknown, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
+       r.allow_downgrade, r.include_unknown,
+       ${boundedJson('r.stepping_stones', PLAN_BYTES.steppingStones)} AS stepping_stones, r.newest_release_id, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
        r.member_percentage, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
        ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,

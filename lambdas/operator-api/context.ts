@@ -1,6 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
-import type { CommandFamily, Models } from '../../core/policy/index.ts';
+import type { CommandFamily, Models, Signing } from '../../core/policy/index.ts';
 
 /** The services that the routes use; a deployment and each test provide their own. */
 export interface Services {
@@ -11,6 +11,7 @@ export interface Services {
     readonly commandFamily: CommandFamily;
     readonly linkBaseUrl: string;
     readonly models: Models;
+    readonly signing: Signing;
   };
   readonly uploads: {
     /** A presigned PUT, with the headers that its signature covers. */

@@ -22,6 +22,7 @@ import {
 } from '../../core/rollouts/index.ts';
 import { json, type Services } from './context.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
+import { decideSteppingStones, signatureRule } from './stepping-stones.ts';
 
 /**
  * A rollout in the form that the API returns.
@@ -56,7 +57,8 @@ export async function createRollout(
   if (known !== undefined) return sameRollout(known, values);
   checkTarget(values);
   await checkRelease(services, values);
-  const id = await insertRollout(sql, values, by, now());
+  const decided = { ...values, stepping_stones: await decideSteppingStones(services, values) };
+  const id = await insertRollout(sql, decided, by, now());
   if (id !== undefined) return { id, isNew: true };
   const existing = await getRollout(sql, values.name);
   if (existing === undefined) throw notFound(`rollout "${values.name}"`);
@@ -76,7 +78,7 @@ export async function createForDevice(
 ): Promise<number> {
   const values = valuesOf(draft);
   await checkRelease(services, values);
-  const { willNot } = await previewRollout(services.sql, values, fitsCheck(services, values));
+  const { willNot } = await previewRollout(services.sql, asDraft(values), previewRules(services, values));
   const [why] = willNot;
   if (why !== undefined) {
     const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it anyway' : '';
@@ -94,28 +96,36 @@ export async function previewDraft(services: Services, draft: RolloutDraft) {
   const values = valuesOf(draft);
   checkTarget(values);
   const release = await getRelease(services.sql, values.device_model, values.firmware_version);
-  const { matching, targeted, willBeUpdated, viaSteppingStone, willNot, heldByOthers } = await previewRollout(
-    services.sql,
-    values,
-    fitsCheck(services, values),
-  );
+  const { matching, targeted, willBeUpdated, viaSteppingStone, steppingStones, willNot, heldByOthers } =
+    await previewRollout(services.sql, asDraft(values), previewRules(services, values));
   return {
     matching,
     targeted,
     will_be_updated: willBeUpdated,
     via_stepping_stone: viaSteppingStone,
+    stepping_stones: [...steppingStones],
     warnings: release?.warnings ?? [],
     will_not: [...willNot],
     held_by_others: [...heldByOthers],
   };
 }
 
+/** A draft is decided now: a later release is none of its stepping stones. */
+const asDraft = (values: RolloutValues) => ({ ...values, newest_release_id: null });
+
+const previewRules = (services: Services, values: RolloutValues) => ({
+  fits: fitsCheck(services, values),
+  requiresSignature: signatureRule(services.settings),
+});
+
 const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft) as RolloutValues;
 
 function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; isNew: boolean } {
   const keys = Object.keys(values) as (keyof RolloutValues)[];
   const before = json(known);
-  const differing = keys.filter((key) => key !== 'is_active' && !isDeepStrictEqual(before[key], json(values)[key]));
+  // The service decides the stepping stones that a draft does not name.
+  const isDecided = (key: string) => key === 'is_active' || (key === 'stepping_stones' && values[key] === null);
+  const differing = keys.filter((key) => !isDecided(key) && !isDeepStrictEqual(before[key], json(values)[key]));
   if (differing.length === 0) return { id: known.rollout_id, isNew: false };
   throw new Refusal(
     409,

@@ -4,7 +4,7 @@ import { isInIdleMode } from '../../core/orchestrator/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
 import { ENV, isCanonicalPath, PATH_SEGMENT_FORM } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
-import { readModels, requireEnv } from '../shared/environment.ts';
+import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { readIdleMarker, wake } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { enqueue } from '../shared/queue.ts';
@@ -25,6 +25,7 @@ const app = createApp({
     commandFamily: requireEnv(ENV.commandFamily) as CommandFamily,
     linkBaseUrl: requireEnv(ENV.linkBaseUrl),
     models: readModels(),
+    signing: readSigning(),
   },
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
   certificates: thingCertificates(requireEnv(ENV.thingType)),

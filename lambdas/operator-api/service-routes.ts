@@ -16,6 +16,7 @@ import { listAttention } from './attention.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { notFound } from './problems.ts';
+import { signatureRule } from './stepping-stones.ts';
 
 const VERSION = '1';
 /** Maximum rejected messages in one statement. */
@@ -79,7 +80,8 @@ export function addServiceRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.runTick, async (c) => {
-    const tick = await runTickAlone(sql, `operator ${c.get('caller')} ${randomUUID()}`, now(), dispatch);
+    const holder = `operator ${c.get('caller')} ${randomUUID()}`;
+    const tick = await runTickAlone(sql, holder, now(), dispatch, signatureRule(settings));
     const problems = tick?.problems ?? [];
     for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
     const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({

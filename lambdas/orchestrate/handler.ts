@@ -14,10 +14,11 @@ import {
   sampleFleetVersions,
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
+import { requiresSignature } from '../../core/policy/index.ts';
 import { listUnverified, recountSlots } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
-import { requireEnv } from '../shared/environment.ts';
+import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
@@ -26,6 +27,8 @@ import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
+const models = readModels();
+const signing = readSigning();
 const historyDays = Number(requireEnv(ENV.historyDays));
 
 /** Seconds between two samples of the fleet, and between two sweeps of its history. */
@@ -52,11 +55,13 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
     emitIdleMetrics();
     return [];
   }
-  const tick = await runTickAlone(database, holder, now, (updateIds) =>
+  const dispatch = (updateIds: readonly number[]) =>
     enqueue(
       dispatchQueueUrl,
       updateIds.map((updateId) => ({ updateId })),
-    ),
+    );
+  const tick = await runTickAlone(database, holder, now, dispatch, (model) =>
+    requiresSignature(models, signing, model),
   );
   if (tick === undefined) {
     logger.info('another tick is still running');

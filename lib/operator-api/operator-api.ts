@@ -5,6 +5,7 @@ import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import type { FrontDoor } from '../front-door/index.ts';
 import type { DeviceIdentity } from '../provisioning/index.ts';
+import { signingSettings } from '../settings/index.ts';
 import type { WorkQueue } from '../shared/index.ts';
 
 /** The queues by the names that operators redrive their dead letters by. */
@@ -41,6 +42,7 @@ export class OperatorApi extends Construct {
     fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
     fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
     fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
+    fn.addEnvironment(ENV.signing, signingSettings(settings));
     this.fn = fn;
     this.addQueues(props.queues);
     frontDoor.addSignedRoute({ id: 'Operator', path: '/v1/{proxy+}', fn });

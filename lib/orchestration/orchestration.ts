@@ -8,6 +8,7 @@ import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import { type Alarms, ownMetric } from '../monitoring/index.ts';
+import { signingSettings } from '../settings/index.ts';
 import { scheduleFunction } from './schedule.ts';
 
 /** Levels are written every five minutes while the service is awake; in idle mode an alarm keeps its state. */
@@ -36,6 +37,8 @@ export class Orchestration extends Construct {
     bus.grantPutEventsTo(fn);
     fn.addEnvironment(ENV.eventBus, bus.eventBusName);
     fn.addEnvironment(ENV.historyDays, String(settings.historyDays));
+    fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
+    fn.addEnvironment(ENV.signing, signingSettings(settings));
     this.fn = fn;
     this.addAlarms(alarms, settings.scheduleMinutes);
   }

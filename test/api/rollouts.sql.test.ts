@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { signingSchema } from '../../core/policy/index.ts';
 import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';
@@ -33,9 +34,45 @@ describe('creating rollouts', () => {
     const { stages, ...plain } = DRAFT;
     expect(stages).toEqual([]);
     const byApi = await client.createRollout({ ...plain, name: 'api' });
-    const byRow = await client.rollout(await addRollout(db.app, 'row', '2.0.0'));
+    const row = await addRollout(db.app, 'row', '2.0.0');
+    await service.tick();
+    const byRow = await client.rollout(row);
     const omit = ({ rollout_id, name, created_at, updated_at, created_by, ...rest }: typeof byApi) => rest;
     expect(omit(byRow)).toEqual(omit(byApi));
+  });
+
+  test('decides the stepping stones: those that the draft names, otherwise those that the preview shows', async () => {
+    await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
+    await addRelease(db.app, '2.5.0');
+    await addDevices(db.app, 3);
+    const draft = { ...DRAFT, firmware_version: '3.0.0' };
+    expect(await client.previewRollout(draft)).toMatchObject({
+      via_stepping_stone: 3,
+      stepping_stones: [{ version: '2.5.0', devices: 3 }],
+    });
+    const named = await client.createRollout({ ...draft, stepping_stones: ['2.0.0'] });
+    const proposed = await client.createRollout({ ...draft, name: 'proposed' });
+    await addRelease(db.app, '2.9.9');
+    expect(await client.rollout(named.rollout_id)).toMatchObject({ stepping_stones: ['2.0.0'] });
+    expect(await client.rollout(proposed.rollout_id)).toMatchObject({ stepping_stones: ['2.5.0'] });
+    expect(await client.createRollout({ ...draft, name: 'proposed' })).toMatchObject({
+      rollout_id: proposed.rollout_id,
+    });
+  });
+
+  test('refuses a stepping stone that is not registered, a pre-release, newer than the target or not signed', async () => {
+    await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
+    await addRelease(db.app, '2.5.0-rc.1');
+    await addRelease(db.app, '3.1.0');
+    const draft = { ...DRAFT, firmware_version: '3.0.0' };
+    const why = async (version: string, api = client) =>
+      (await refusal(api.createRollout({ ...draft, stepping_stones: [version] }))).errors?.[0]?.message;
+    expect(await why('2.2.0')).toBe('2.2.0 is not registered for esp32-s3; upload it before the rollout is created');
+    expect(await why('2.5.0-rc.1')).toContain('or is a pre-release');
+    expect(await why('3.1.0')).toContain('is not an older version than 3.0.0');
+    const signing = signingSchema.parse({ requireSignedFirmware: true });
+    const strict = new TestApi(db.app, () => service.now, { signing }).client;
+    expect(await why('2.0.0', strict)).toBe('2.0.0 is not signed, and esp32-s3 requires signed firmware');
   });
 
   test.each([

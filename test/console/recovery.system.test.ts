@@ -51,6 +51,7 @@ const halted: Rollout = {
   priority: 0,
   allow_downgrade: false,
   include_unknown: false,
+  stepping_stones: [],
   state: 'halted',
   paused_reason: '2 of 2 devices failed; the rollout allows 10%',
   paused_by: 'orchestrator',

@@ -1,6 +1,7 @@
 import { ApiClient, ApiError } from '../../api/client.ts';
 import type { RolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
+import { signingSchema } from '../../core/policy/index.ts';
 import { createApp } from '../../lambdas/operator-api/app.ts';
 import type { App, Services } from '../../lambdas/operator-api/context.ts';
 import { checkAnswer } from './api-answers.ts';
@@ -34,6 +35,7 @@ export class TestApi {
         commandFamily: 'devices',
         linkBaseUrl: 'https://abcdefghij.execute-api.eu-west-1.amazonaws.com/d/',
         models: {},
+        signing: signingSchema.parse({}),
         ...settings,
       },
       uploads: {

@@ -37,6 +37,8 @@ export class TestService {
   readonly absent = new Set<string>();
   /** Outcomes of sending for devices whose commands do not arrive. */
   readonly fates = new Map<string, 'unconfirmed' | 'throttled' | 'refused'>();
+  /** True if devices of the model take signed firmware only. */
+  requiresSignature: (model: string) => boolean = () => false;
   /** Number of commands that were sent, including those that did not arrive. */
   sends = 0;
 
@@ -51,7 +53,7 @@ export class TestService {
   /** Runs the orchestrator and sends the updates that it queues. @returns the devices that got a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
-    const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids));
+    const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids), this.requiresSignature);
     if (problems[0] !== undefined) throw problems[0].error;
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }

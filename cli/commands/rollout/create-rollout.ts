@@ -28,9 +28,9 @@ export function addCreate(group: Command): void {
 async function createRollout(session: Session, flags: DraftFlags & { yes?: boolean }): Promise<void> {
   const draft = readDraft(flags);
   const before = await getRolloutIfExists(session, draft.name);
-  if (before === undefined) await previewAndAsk(session, draft, flags.yes === true);
+  const decided = before === undefined ? await previewAndAsk(session, draft, flags.yes === true) : draft;
   // The API answers a repeated call with the existing rollout, or refuses it and names what differs.
-  const rollout = await session.api.createRollout(draft);
+  const rollout = await session.api.createRollout(decided);
   session.show(rollout, (made) => [createdText(made, before === undefined)]);
   session.note(`Watch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
 }
@@ -44,7 +44,8 @@ async function getRolloutIfExists({ api }: Session, name: string): Promise<Rollo
   }
 }
 
-async function previewAndAsk(session: Session, draft: RolloutDraft, isYes: boolean): Promise<void> {
+/** @returns the draft with the stepping stones that were shown, so that no upload in the meantime changes them */
+async function previewAndAsk(session: Session, draft: RolloutDraft, isYes: boolean): Promise<RolloutDraft> {
   const preview = printable(await session.api.previewRollout(draft));
   session.note(
     [
@@ -56,4 +57,5 @@ async function previewAndAsk(session: Session, draft: RolloutDraft, isYes: boole
   const start = preview.will_be_updated === 0 ? 'No device would be updated now. Start it all the same?' : 'Start it?';
   await confirmOrStop(draft.is_active === false ? 'Make the draft?' : start, isYes);
   session.note('');
+  return { ...draft, stepping_stones: draft.stepping_stones ?? preview.stepping_stones.map(({ version }) => version) };
 }

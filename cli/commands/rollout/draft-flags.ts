@@ -33,6 +33,7 @@ export interface DraftFlags {
   readonly keepOpen?: boolean;
   readonly allowDowngrade?: boolean;
   readonly includeUnknown?: boolean;
+  readonly steppingStone?: string[];
   readonly draft?: boolean;
 }
 
@@ -51,6 +52,11 @@ export const addDraftFlags = (command: Command): Command =>
     .option('--percentage <n>', 'share of the targets, in percent', integerOption(1, 100))
     .option('--include-unknown', 'also those that never said their version')
     .option('--allow-downgrade', 'also those that run a newer version')
+    .option(
+      '--stepping-stone <version>',
+      'a release by which devices below the minimum version go; may be repeated (default: those that the preview names)',
+      listOption,
+    )
     .optionsGroup('How it goes on (default: slowly at first, faster while devices succeed):')
     .option(
       '--stages <stages>',
@@ -121,6 +127,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     keep_open: flags.keepOpen,
     allow_downgrade: flags.allowDowngrade,
     include_unknown: flags.includeUnknown,
+    stepping_stones: flags.steppingStone,
     is_active: flags.draft ? false : undefined,
   } as Partial<RolloutDraft>;
 }

@@ -43,7 +43,9 @@ export function NewRolloutPage() {
   const preview = usePreview(form);
   const [isConfirming, setConfirming] = useState(false);
   const make = async (isActive: boolean) => {
-    const rollout = await api.createRollout({ ...toDraft(form), is_active: isActive });
+    // The stepping stones that were shown, so that no upload in the meantime changes them.
+    const stepping_stones = preview.data?.stepping_stones.map(({ version }) => version);
+    const rollout = await api.createRollout({ ...toDraft(form), is_active: isActive, stepping_stones });
     void refresh();
     navigate(`/rollouts/${rollout.rollout_id}`);
   };

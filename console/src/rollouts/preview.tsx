@@ -12,7 +12,7 @@ interface PreviewResultProps {
 
 /** How many devices would be updated, how many would not, and why. */
 export function PreviewResult({ preview, percentage, nobody }: PreviewResultProps) {
-  const { matching, targeted, will_be_updated: updated, via_stepping_stone: stone, will_not: not, warnings } = preview;
+  const { matching, targeted, will_be_updated: updated, will_not: not, warnings } = preview;
   const held = preview.held_by_others;
   if (matching === 0) return <p className="preview-figure">{nobody}</p>;
   return (
@@ -26,7 +26,7 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
           those that would be updated shows when it starts.
         </p>
       )}
-      {stone > 0 && <p>{counted(stone, 'device')} by way of a release in between.</p>}
+      <SteppingStones preview={preview} />
       <Warnings of={warnings} />
       {held.map(({ rollout, status, devices }) => (
         <p key={`${rollout} ${status}`}>
@@ -50,5 +50,18 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
         </>
       )}
     </>
+  );
+}
+
+/** The releases by which older devices reach the target; the rollout keeps them, whatever is uploaded later. */
+function SteppingStones({ preview }: { readonly preview: Preview }) {
+  const { stepping_stones: steps, via_stepping_stone: devices } = preview;
+  if (steps.length === 0) return null;
+  return (
+    <p>
+      Stepping stones for older devices:{' '}
+      {steps.map((step) => `${step.version} (${counted(step.devices, 'device')} next)`).join(', ')}.
+      {devices === 0 && ' No device needs one now.'}
+    </p>
   );
 }

@@ -89,11 +89,15 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
       <Link href={releasePath({ device_model, version })}>
         {device_model} {version}
       </Link>{' '}
-      for {targetOf(rollout)}; made <Ago at={at} />
+      for {targetOf(rollout)}
+      {steppingStonesOf(rollout)}; made <Ago at={at} />
       {by !== null && ` by ${caller(by)}`}.
     </p>
   );
 }
+
+const steppingStonesOf = ({ stepping_stones: steps }: Rollout): string =>
+  steps === null || steps.length === 0 ? '' : `, older devices by way of ${steps.join(', ')}`;
 
 /** The most values of a condition that fit the line. */
 const MOST_VALUES = 3;

@@ -89,6 +89,10 @@ describe('a preview', () => {
     targeted: 4373,
     will_be_updated: 4312,
     via_stepping_stone: 12,
+    stepping_stones: [
+      { version: '2.0.0', devices: 0 },
+      { version: '1.5.0', devices: 12 },
+    ],
     will_not: [
       { reason: 'on 2.1.0 already', devices: 52 },
       { reason: 'newer than 2.1.0', devices: 9 },
@@ -102,7 +106,7 @@ describe('a preview', () => {
       '4,312 will be updated; 61 will not:',
       '      52  on 2.1.0 already',
       '       9  newer than 2.1.0',
-      '12 of those that will go by way of another release first.',
+      'Stepping stones: 2.0.0, 1.5.0. First go 12 to 1.5.0.',
     ]);
   });
 
@@ -136,6 +140,7 @@ describe('a preview', () => {
       targeted: 0,
       will_be_updated: 0,
       via_stepping_stone: 0,
+      stepping_stones: [],
       will_not: [],
       warnings: [],
       held_by_others: [],

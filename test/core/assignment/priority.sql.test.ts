@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { explainDevice, previewRollout } from '../../../core/explain/index.ts';
+import { explainDevice, NO_RULES, previewRollout } from '../../../core/explain/index.ts';
 import { abortRollout, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -29,6 +29,8 @@ const draft = {
   allow_downgrade: false,
   include_unknown: false,
   priority: 0,
+  stepping_stones: null,
+  newest_release_id: null,
 };
 
 /** Ticks until nothing is sent; every update succeeds. */
@@ -42,7 +44,7 @@ describe('a higher-priority rollout', () => {
     await addDevices(db.app, 2);
     await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10 });
     await runToEnd();
-    expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({ willBeUpdated: 2, willNot: [] });
+    expect(await previewRollout(db.app, draft, NO_RULES)).toMatchObject({ willBeUpdated: 2, willNot: [] });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
     await runToEnd();
     expect(sent()).toEqual(['d0 2.0.0', 'd1 2.0.0', 'd0 3.0.0', 'd1 3.0.0']);
@@ -52,7 +54,7 @@ describe('a higher-priority rollout', () => {
     await addDevices(db.app, 1);
     await addRollout(db.app, 'heavy', '2.0.0', { ...AT_ONCE, priority: 10, keep_open: true });
     await runToEnd();
-    expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
+    expect(await previewRollout(db.app, draft, NO_RULES)).toMatchObject({
       willBeUpdated: 0,
       willNot: [{ reason: 'kept by rollout "heavy", which has a higher priority', devices: 1 }],
     });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice } from '../../../core/explain/index.ts';
+import { getRollout, listRolloutDecisions } from '../../../core/rollouts/index.ts';
 import { expireUpdates } from '../../../core/updates/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -72,6 +73,80 @@ describe('a stepping stone', () => {
     }
     expect(sent()).toEqual(['d0 2.0.0']);
     expect(await overview()).toMatchObject({ state: 'completed' });
+  });
+});
+
+describe('the stepping stones of a rollout', () => {
+  test('do not change when a release is registered while it runs', async () => {
+    await addDevices(db.app, 2);
+    const id = await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, max_in_flight: 1 });
+    const first = await service.tick();
+    await addRelease(db.app, '2.9.9');
+    await service.succeed(...first);
+    for (let ticks = 0; ticks < 6; ticks++) await service.succeed(...(await service.tick()));
+    expect(sent().sort()).toEqual(['d0 2.0.0', 'd0 3.0.0', 'd1 2.0.0', 'd1 3.0.0']);
+    const [row] = await db.app.query('SELECT stepping_stones FROM rollout_configurations WHERE id = :id', { id });
+    expect(row).toEqual({ stepping_stones: ['2.0.0'] });
+  });
+
+  test('of a row that SQL wrote are decided by the first tick, from releases that were registered before the row', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
+    await addRelease(db.app, '2.9.9');
+    expect(await service.tick()).toEqual(['d0']);
+    expect(sent()).toEqual(['d0 2.0.0']);
+    const decisions = await listRolloutDecisions(db.app, id);
+    expect(decisions.find(({ event }) => event === 'rollout_stepping_stones_decided')).toMatchObject({
+      reason: '3.0.0 needs at least 2.0.0; older devices go by way of 2.0.0',
+      decided_by: 'orchestrator',
+      detail: { steppingStones: ['2.0.0'] },
+    });
+  });
+
+  test('are decided again when the version of the rollout is changed', async () => {
+    await addRelease(db.app, '4.0.0', { minVersion: '3.0.0' });
+    await addDevices(db.app, 1);
+    service.absent.add('d0');
+    const id = await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
+    await service.tick();
+    await db.app.query("UPDATE rollout_configurations SET firmware_version = '4.0.0' WHERE id = :id", { id });
+    await addRelease(db.app, '3.9.9');
+    for (let ticks = 0; ticks < 3; ticks++) {
+      service.later(1);
+      await service.tick();
+    }
+    const [row] = await db.app.query('SELECT stepping_stones FROM rollout_configurations WHERE id = :id', { id });
+    expect(row).toEqual({ stepping_stones: ['3.0.0', '2.0.0'] });
+  });
+
+  test('are never a pre-release or a build of changed sources', async () => {
+    await addRelease(db.app, '2.9.0-rc.1');
+    await addRelease(db.app, '2.8.0-dirty');
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
+    await addRollout(db.app, 'named', '3.0.0', { ...AT_ONCE, stepping_stones: ['2.9.0-rc.1'], priority: 1 });
+    for (let ticks = 0; ticks < 2; ticks++) await service.tick();
+    expect(sent()).toEqual(['d0 2.0.0']);
+  });
+
+  test('are signed where the model requires signatures', async () => {
+    await db.app.query("UPDATE firmware_releases SET is_signed = version = '3.0.0'");
+    await addRelease(db.app, '1.5.0');
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
+    service.requiresSignature = () => true;
+    expect(await service.tick()).toEqual([]);
+    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({
+      rule: 'is on 1.0.0; 3.0.0 needs at least 2.0.0, and the rollout has no stepping stone that leads there',
+      next: 'nothing: the stepping stones of a rollout are decided when it is created',
+    });
+  });
+
+  test('that are not a list halt the rollout', async () => {
+    await addDevices(db.app, 1);
+    const id = await addRollout(db.app, 'r', '3.0.0', { ...AT_ONCE, stepping_stones: { a: 1 } });
+    await service.tick();
+    expect((await getRollout(db.app, String(id)))?.paused_reason).toMatch(/^stepping_stones: /);
   });
 });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cancelRevoked, reinstateDevice, revokeDevice } from '../../../core/devices/revoke-device.ts';
-import { explainDevice, previewRollout } from '../../../core/explain/index.ts';
+import { explainDevice, NO_RULES, previewRollout } from '../../../core/explain/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -126,8 +126,10 @@ describe('a device whose identity is revoked', () => {
       allow_downgrade: false,
       include_unknown: false,
       priority: 0,
+      stepping_stones: null,
+      newest_release_id: null,
     };
-    expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
+    expect(await previewRollout(db.app, draft, NO_RULES)).toMatchObject({
       matching: 2,
       targeted: 1,
       willBeUpdated: 1,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainByItsRollout, explainDevice } from '../../../core/explain/explain-device.ts';
-import { previewRollout, type RolloutDraft } from '../../../core/explain/preview.ts';
+import { NO_RULES, previewRollout, type RolloutDraft } from '../../../core/explain/preview.ts';
 import { describeState } from '../../../core/explain/rollout-status-text.ts';
 import { recordRejectedUpload } from '../../../core/releases/index.ts';
 import { abortRollout, stopRollout } from '../../../core/rollouts/index.ts';
@@ -68,7 +68,7 @@ describe('explains why a device is not on the version:', () => {
       { version: '0.9.0' },
       {},
       'is on 0.9.0; 2.0.0 needs at least 1.0.0',
-      'until such a release is registered',
+      'the first tick of the active rollout decides them',
     ],
     ['unknown', { version: 'unknown' }, {}, 'has not reported its version', 'until it reports one'],
     [
@@ -192,6 +192,8 @@ describe('a preview', () => {
     allow_downgrade: false,
     include_unknown: false,
     priority: 0,
+    stepping_stones: null,
+    newest_release_id: null,
   };
 
   test('counts the devices that will be updated and the others by reason', async () => {
@@ -202,15 +204,16 @@ describe('a preview', () => {
     await addDevices(db.app, 3, { prefix: 'x', version: 'unknown' });
     await addDevices(db.app, 2, { prefix: 'c3', model: 'esp32-c3' });
     const fits = (length: number) => (length > 20 ? 'the command would not fit its packet' : undefined);
-    const preview = await previewRollout(db.app, { ...draft, rollout_percentage: 50 }, fits);
+    const preview = await previewRollout(db.app, { ...draft, rollout_percentage: 50 }, { ...NO_RULES, fits });
     expect(preview).toEqual({
       matching: 51,
       targeted: 26,
       willBeUpdated: 30,
       viaSteppingStone: 0,
+      steppingStones: [],
       heldByOthers: [],
       willNot: [
-        { reason: 'below 1.0.0, and no registered release leads there', devices: 9 },
+        { reason: 'below 1.0.0, and no stepping stone leads there', devices: 9 },
         { reason: 'newer than 2.0.0', devices: 5 },
         { reason: 'the command would not fit its packet', devices: 4 },
         { reason: 'unknown version', devices: 3 },
@@ -224,7 +227,7 @@ describe('a preview', () => {
     await addRollout(db.app, 'first', '2.0.0', { ...AT_ONCE, allow_downgrade: true });
     await service.tick();
     await addRelease(db.app, '3.0.0');
-    const preview = await previewRollout(db.app, { ...draft, firmware_version: '3.0.0' }, () => undefined);
+    const preview = await previewRollout(db.app, { ...draft, firmware_version: '3.0.0' }, NO_RULES);
     expect(preview.willBeUpdated).toBe(3);
     expect(preview.heldByOthers).toEqual([
       { rollout: 'first', status: 'under way', devices: 2 },
@@ -235,15 +238,16 @@ describe('a preview', () => {
   test('counts devices that are updated through a stepping stone', async () => {
     await addRelease(db.app, '1.0.0');
     await addDevices(db.app, 3, { version: '0.9.0' });
-    expect(await previewRollout(db.app, draft, () => undefined)).toMatchObject({
+    expect(await previewRollout(db.app, draft, NO_RULES)).toMatchObject({
       willBeUpdated: 3,
       viaSteppingStone: 3,
+      steppingStones: [{ version: '1.0.0', devices: 3 }],
     });
   });
 
   test('states that the release is missing', async () => {
     await addDevices(db.app, 1);
-    expect((await previewRollout(db.app, { ...draft, firmware_version: '4.0.0' }, () => undefined)).willNot).toEqual([
+    expect((await previewRollout(db.app, { ...draft, firmware_version: '4.0.0' }, NO_RULES)).willNot).toEqual([
       { reason: 'release 4.0.0 is not registered for esp32-s3', devices: 1 },
     ]);
   });
@@ -251,7 +255,7 @@ describe('a preview', () => {
   test('agrees with the assignment', async () => {
     await addDevices(db.app, 7);
     await addDevices(db.app, 2, { prefix: 'new', version: '2.1.0' });
-    const { willBeUpdated } = await previewRollout(db.app, draft, () => undefined);
+    const { willBeUpdated } = await previewRollout(db.app, draft, NO_RULES);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     expect(await service.tick()).toHaveLength(willBeUpdated);
   });

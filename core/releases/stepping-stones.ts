@@ -1,0 +1,55 @@
+import type { Sql } from '../db/index.ts';
+import {
+  isPossibleSteppingStone,
+  parseSteppingStones,
+  proposeSteppingStones,
+  type RegisteredRelease,
+} from '../policy/index.ts';
+import { loadRegisteredReleases, type ReleaseOfModel } from './releases.ts';
+
+/** A rollout, or the draft of one, by what decides its stepping stones. */
+export interface SteppingStoneChoice {
+  readonly firmware_version: string;
+  readonly device_model: string;
+  /** Minimum version of its release; null: any version. */
+  readonly min_version: string | null;
+  /** As stored. Null: not decided yet. */
+  readonly stepping_stones: unknown;
+  /** The newest release at the time of the decision; null: the decision is made now. */
+  readonly newest_release_id: number | null;
+}
+
+/** True if devices of the model take signed firmware only. */
+export type RequiresSignature = (deviceModel: string) => boolean;
+export const NO_SIGNATURE_REQUIRED: RequiresSignature = () => false;
+
+/**
+ * The decided stepping stones of a rollout that may be sent: registered when they were decided, not revoked since, and
+ * neither newer than the target nor builds for a bench. Empty while they are not decided.
+ */
+export async function loadSteppingStones(sql: Sql, choice: SteppingStoneChoice): Promise<ReleaseOfModel[]> {
+  const parsed = parseSteppingStones(choice.stepping_stones);
+  if (!parsed.ok || parsed.versions === null || parsed.versions.length === 0 || choice.min_version === null) return [];
+  const named = await sql.query<ReleaseOfModel>(
+    `SELECT id, version, min_version, is_signed FROM firmware_releases
+     WHERE device_model = :model AND version IN (SELECT jsonb_array_elements_text(:versions::jsonb)) AND revoked_at IS NULL
+       AND (:until::bigint IS NULL OR id <= :until::bigint)
+     ORDER BY id DESC`,
+    { model: choice.device_model, versions: parsed.versions, until: choice.newest_release_id },
+  );
+  return named.filter(({ version }) => isPossibleSteppingStone(version, choice.firmware_version));
+}
+
+/** The stepping stones that are proposed to a release: see {@link proposeSteppingStones}. */
+export async function proposeFor(
+  sql: Sql,
+  choice: SteppingStoneChoice,
+  target: { readonly id: number; readonly version: string },
+  requiresSignature: RequiresSignature,
+): Promise<RegisteredRelease[]> {
+  if (choice.min_version === null) return [];
+  const registered = await loadRegisteredReleases(sql, choice.device_model, choice.newest_release_id);
+  const isUnsigned = requiresSignature(choice.device_model);
+  const allowed = registered.filter(({ is_signed }) => is_signed || !isUnsigned);
+  return proposeSteppingStones({ ...target, min_version: choice.min_version }, allowed);
+}

@@ -1,0 +1,56 @@
+import { isPossibleSteppingStone, requiresSignature } from '../../core/policy/index.ts';
+import { getRelease, proposeFor, type RequiresSignature } from '../../core/releases/index.ts';
+import type { RolloutValues } from '../../core/rollouts/index.ts';
+import type { Services } from './context.ts';
+import { invalid } from './problems.ts';
+
+export const signatureRule =
+  ({ models, signing }: Services['settings']): RequiresSignature =>
+  (model) =>
+    requiresSignature(models, signing, model);
+
+/**
+ * Decides the stepping stones of a rollout that is created: those that its author names, otherwise those that the
+ * preview proposes. Null while its release is not registered.
+ * @throws Refusal if one that the author names cannot be a stepping stone
+ */
+export async function decideSteppingStones(services: Services, values: RolloutValues): Promise<string[] | null> {
+  const { device_model: model, firmware_version: version, stepping_stones: named } = values;
+  const target = await getRelease(services.sql, model, version);
+  if (named !== null) {
+    for (const name of named) await checkSteppingStone(services, values, name);
+    if (named.length > 0 && target !== undefined && target.min_version === null) {
+      throw invalid(
+        'stepping_stones',
+        `release ${version} has no minimum version, so every version is updated to it directly`,
+      );
+    }
+    return named;
+  }
+  if (target === undefined) return null;
+  const choice = { ...values, min_version: target.min_version, newest_release_id: null };
+  const proposed = await proposeFor(
+    services.sql,
+    choice,
+    { id: target.release_id, version },
+    signatureRule(services.settings),
+  );
+  return proposed.map((release) => release.version);
+}
+
+async function checkSteppingStone(
+  { sql, settings }: Services,
+  { device_model: model, firmware_version: target }: RolloutValues,
+  version: string,
+): Promise<void> {
+  const refuse = (why: string) => invalid('stepping_stones', `${version} ${why}`);
+  const release = await getRelease(sql, model, version);
+  if (release === undefined) throw refuse(`is not registered for ${model}; upload it before the rollout is created`);
+  if (release.revoked_at !== null) throw refuse(`was revoked: ${release.revoked_reason}`);
+  if (!isPossibleSteppingStone(version, target)) {
+    throw refuse(`is not an older version than ${target}, or is a pre-release or a build of changed sources`);
+  }
+  if (!release.is_signed && requiresSignature(settings.models, settings.signing, model)) {
+    throw refuse(`is not signed, and ${model} requires signed firmware`);
+  }
+}
