@@ -114,13 +114,9 @@ export class ApiClient {
   rollouts = (query: Query = {}) => this.#get<Page<RolloutSummary>>('/v1/rollouts', query);
   rollout = async (rollout: string | number) => this.#get<Rollout>(await this.#rolloutPath(rollout));
   previewRollout = (draft: PreviewDraft) => this.#send<Preview>('POST', '/v1/rollouts/preview', draft);
-  /** Previews the effect of an existing rollout if it were created now. */
-  previewOf = (rollout: Rollout) => {
-    const { device_model, firmware_version, target_type, target_filter, rollout_percentage } = rollout;
-    const { priority, allow_downgrade, include_unknown } = rollout;
-    const who = { device_model, firmware_version, target_type, target_filter, rollout_percentage };
-    return this.previewRollout({ ...who, priority, allow_downgrade, include_unknown });
-  };
+  /** Previews what a saved rollout would do now. */
+  previewOf = async ({ rollout_id }: Pick<Rollout, 'rollout_id'>) =>
+    this.#get<Preview>(`${await this.#rolloutPath(rollout_id)}/preview`);
   createRollout = (draft: RolloutDraft) => this.#send<Rollout>('POST', '/v1/rollouts', draft);
   /**
    * @param updatedAt `updated_at` of the rollout as it was read; the call is refused (412) if the rollout has changed

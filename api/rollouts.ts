@@ -175,12 +175,31 @@ export const previewSchema = z
   .object({
     matching: z.number().int().describe('Devices that match the filter.'),
     targeted: z.number().int().describe('Matching devices that `rollout_percentage` includes.'),
-    will_be_updated: z.number().int().describe('Matching devices that would be updated if the percentage were 100.'),
+    will_be_updated: z
+      .number()
+      .int()
+      .describe('Devices that would be updated now; for a draft that is not saved, as if the percentage were 100.'),
     via_stepping_stone: z.number().int().describe('Devices of `will_be_updated` that get a stepping stone first.'),
     stepping_stones: z
       .array(z.object({ version: z.string(), devices: z.number().int().describe('Devices that get it next.') }))
       .describe('The stepping stones of the rollout, the highest first: decided, or proposed for a draft.'),
-    warnings: z.array(warning).describe('Warnings about the image of the release.'),
+    stages: z
+      .array(
+        z.object({
+          devices: z.number().int().describe('Devices that this stage adds.'),
+          will_be_updated: z
+            .number()
+            .int()
+            .nullable()
+            .describe(
+              'Those of them that would be updated now; null for a draft that is not saved, because its stages are not drawn yet.',
+            ),
+        }),
+      )
+      .describe('The stages of the plan, the present one with those before it; a slow start is one stage.'),
+    warnings: z
+      .array(warning)
+      .describe('Warnings about the image of the release, and rollouts in which it failed before (`FAILED_BEFORE`).'),
     will_not: z.array(z.object({ reason: z.string(), devices: z.number().int() })),
     held_by_others: z
       .array(z.object({ rollout: z.string(), status: z.enum(['pending', 'under way']), devices: z.number().int() }))
@@ -306,6 +325,15 @@ export const previewRollout = createRoute({
   responses: { 200: answer('Counts', previewSchema), ...refusals() },
 });
 
+export const previewSavedRollout = createRoute({
+  method: 'get',
+  path: '/v1/rollouts/{rollout}/preview',
+  tags: ['Rollouts'],
+  summary: 'Preview which devices a saved rollout would update now, by stage, and why it would not update others',
+  request: { params },
+  responses: { 200: answer('Counts', previewSchema), ...refusals(404, 409) },
+});
+
 export const createRollout = createRoute({
   method: 'post',
   path: '/v1/rollouts',
@@ -415,7 +443,7 @@ export const rolloutDecisions = createRoute({
   method: 'get',
   path: '/v1/rollouts/{rollout}/decisions',
   tags: ['Rollouts'],
-  summary: 'Every decision about a rollout: what, when, why, who decided, and the numbers at that moment',
+  summary: 'The newest 500 decisions about a rollout: what, when, why, who decided, and the numbers at that moment',
   request: { params },
   responses: {
     200: answer('Decisions, oldest first', z.object({ items: z.array(decisionSchema) })),

@@ -49,17 +49,30 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
   if (matching === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
   const share = draft.rollout_percentage ?? 100;
   const not = matching - updated;
-  const would = share === 100 ? 'will be updated' : 'would be updated';
+  const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
+  const would = share === 100 || isSaved ? 'will be updated' : 'would be updated';
   return [
     ...(share === 100
       ? []
-      : [`${share} % take part: ${number(targeted)} of ${count(matching, 'device')}. Of all of them:`]),
+      : [
+          `${share} % take part: ${number(targeted)} of ${count(matching, 'device')}.${isSaved ? '' : ' Of all of them:'}`,
+        ]),
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
     ...preview.held_by_others.map(heldByOtherText),
     ...steppingStonesText(preview),
+    ...stagesPreviewText(preview),
   ];
+}
+
+/** The devices of each stage, if there is more than one. */
+function stagesPreviewText({ stages }: Preview): string[] {
+  if (stages.length < 2) return [];
+  return stages.map(({ devices, will_be_updated: updated }, index) => {
+    const now = updated === null ? '' : `, of which ${number(updated)} will be updated`;
+    return `Stage ${index + 1}: ${count(devices, 'device')}${now}.`;
+  });
 }
 
 function steppingStonesText({ stepping_stones, via_stepping_stone: devices }: Preview): string[] {

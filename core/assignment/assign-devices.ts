@@ -1,12 +1,8 @@
 import type { Sql } from '../db/index.ts';
 import type { AssignableRelease, Target } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
-import {
-  type HigherPriorityRollout,
-  IS_TARGETED,
-  ON_TARGET_OF_HIGHER_PRIORITY,
-  targetValues,
-} from '../targeting/index.ts';
+import { type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
+import { BY_STORED_CUTOFF, passesAll, type RuleInputs } from './assignment-rules.ts';
 
 /** A rollout that assigns devices, with the rollouts that have a higher priority. */
 export interface AssignmentContext {
@@ -15,48 +11,21 @@ export interface AssignmentContext {
   readonly higherPriority: readonly HigherPriorityRollout[];
 }
 
-const HIGHER_PRIORITY_ROLLOUTS = `SELECT w.id FROM rollout_configurations AS w WHERE (w.priority, w.id) > (:priority::integer, :rollout::bigint)`;
+const INPUTS: RuleInputs = {
+  eligible: ':eligible::jsonb ? d.current_firmware_version',
+  version: ':version',
+  ...BY_STORED_CUTOFF,
+};
 
 /**
- * True if an update `u` blocks its device from the rollout of the parameters: it belongs to a higher-priority rollout
- * that is active and has not ended, or it succeeded in a higher-priority rollout that is newer.
+ * Devices `d` that the rollout may assign, over the parameters of {@link assignmentValues}, including those with an open
+ * update of another rollout. Any other input of this condition must be part of the scan fingerprint, or changes to it
+ * are missed until the next full scan.
  */
-export const BLOCKED_BY_HIGHER_PRIORITY = `u.status <> 'canceled' AND (
-           u.rollout_id IN (${HIGHER_PRIORITY_ROLLOUTS} AND w.is_active AND w.completed_at IS NULL AND w.aborted_at IS NULL)
-           OR u.status = 'success' AND u.rollout_id IN (${HIGHER_PRIORITY_ROLLOUTS} AND w.id > :rollout::bigint))`;
-
-/**
- * True if the device `d` has an update for which the condition holds. OFFSET 0 keeps this a lookup by device: for a
- * rollout that statistics do not cover yet, the planner would otherwise choose a join as if it had almost no rows.
- */
-const hasUpdate = (condition: string) => `EXISTS (
-           SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND ${condition} OFFSET 0)`;
-
-/**
- * Checked separately and first: in a fleet that was scanned before, this condition decides for every device, and an
- * index on assigned updates answers it. The addition keeps the planner from an index by rollout, in which it expects
- * almost no rows for a new rollout.
- */
-const ALREADY_ASSIGNED = 'u.rollout_id + 0 = :rollout AND u.firmware_version = :version AND NOT u.is_reclaimable';
-const HAS_OPEN_UPDATE = 'u.completed_at IS NULL AND u.rollout_id IS NOT NULL';
-
-const assignable = (condition: string) => `${IS_TARGETED}
-         AND :eligible::jsonb ? d.current_firmware_version
-         AND (:hashCutoff = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :hashCutoff)
-         AND NOT ${hasUpdate(ALREADY_ASSIGNED)}
-         AND NOT ${hasUpdate(`(${condition})`)}
-         AND NOT ${ON_TARGET_OF_HIGHER_PRIORITY}`;
-
-/**
- * Devices `d` that the rollout may assign, over the parameters of {@link assignmentValues}: targeted by filter and
- * hash, on a version that may be updated, not assigned by this rollout before, and neither blocked nor kept by a
- * higher-priority rollout. Any other input of this condition must be part of the scan fingerprint, or changes to it are
- * missed until the next full scan.
- */
-const ASSIGNABLE = assignable(BLOCKED_BY_HIGHER_PRIORITY);
+const ASSIGNABLE = passesAll(INPUTS, 'busy');
 
 /** The assignable devices that have no open update. */
-const ASSIGNABLE_NOW = assignable(`${HAS_OPEN_UPDATE} OR ${BLOCKED_BY_HIGHER_PRIORITY}`);
+const ASSIGNABLE_NOW = passesAll(INPUTS);
 
 /**
  * The devices that a statement examines: a chunk of a scan, in the order of the bytes of their ids, or the devices that
@@ -95,6 +64,7 @@ const assignmentValues = (
 ) => ({
   rollout: rollout.id,
   priority: rollout.priority,
+  targetCutoff: rollout.target_hash_cutoff,
   hashCutoff: rollout.stage_hash_cutoff,
   version: release.version,
   eligible: release.fromVersions,

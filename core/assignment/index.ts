@@ -1,3 +1,11 @@
-export { assignDevices, BLOCKED_BY_HIGHER_PRIORITY, hasAssignable } from './assign-devices.ts';
+export { assignDevices, hasAssignable } from './assign-devices.ts';
+export {
+  BLOCKED_BY_HIGHER_PRIORITY,
+  BY_RELEASE_MAP,
+  BY_STORED_CUTOFF,
+  firstFailed,
+  HAS_OPEN_UPDATE,
+  type Rule,
+} from './assignment-rules.ts';
 export { assignByScan, forgetChanges, scanStateOf } from './claim-scan.ts';
 export { findNoLongerTargeted } from './recheck-target.ts';

@@ -3,3 +3,4 @@ export { type DataApiOptions, type Database, dataApiDatabase, type Sql, type Sql
 export { DatabaseUnavailableError, SqlError } from './errors.ts';
 export { releaseLease, takeLease } from './leases.ts';
 export { APP_ROLE, migrate, SCHEMA_MISMATCH, schemaVersion } from './migrations.ts';
+export { readInPages } from './pages.ts';

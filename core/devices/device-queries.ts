@@ -1,4 +1,4 @@
-import type { Sql } from '../db/index.ts';
+import { readInPages, type Sql } from '../db/index.ts';
 import type { CommandFamily, UpdateState } from '../policy/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
@@ -245,14 +245,23 @@ export async function setGroups(
   return rows.length > 0;
 }
 
+/** Rows with a name and a number that fit a response. */
+const ROWS_PER_PAGE = 2_000;
+
 export interface GroupRow {
   readonly group_name: string;
   readonly devices: number;
 }
 
 export async function listGroups(sql: Sql): Promise<GroupRow[]> {
-  return sql.query(
-    'SELECT group_name, count(*)::integer AS devices FROM device_groups GROUP BY group_name ORDER BY group_name LIMIT 500',
+  return readInPages<GroupRow>(
+    (page) =>
+      sql.query(
+        `SELECT group_name, count(*)::integer AS devices FROM device_groups
+         GROUP BY group_name ORDER BY group_name LIMIT :limit OFFSET :offset`,
+        { ...page },
+      ),
+    ROWS_PER_PAGE,
   );
 }
 

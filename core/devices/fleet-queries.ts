@@ -1,4 +1,4 @@
-import type { Sql } from '../db/index.ts';
+import { readInPages, type Sql } from '../db/index.ts';
 
 export interface VersionCount {
   readonly device_model: string;
@@ -13,12 +13,19 @@ export async function countDevices(sql: Sql): Promise<number> {
   return row?.devices ?? 0;
 }
 
-/** The number of devices per model and version; at most 500 rows. */
+const VERSIONS_PER_PAGE = 2_000;
+
+/** The number of devices per model and version. */
 export async function countVersions(sql: Sql): Promise<VersionCount[]> {
-  return sql.query(
-    `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts
+  return readInPages<VersionCount>(
+    (page) =>
+      sql.query(
+        `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts
      GROUP BY device_model, firmware_version HAVING sum(devices) > 0
-     ORDER BY device_model, devices DESC, firmware_version LIMIT 500`,
+     ORDER BY device_model, devices DESC, firmware_version LIMIT :limit OFFSET :offset`,
+        { ...page },
+      ),
+    VERSIONS_PER_PAGE,
   );
 }
 

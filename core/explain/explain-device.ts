@@ -1,5 +1,12 @@
-import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
-import type { Sql } from '../db/index.ts';
+import {
+  BLOCKED_BY_HIGHER_PRIORITY,
+  BY_RELEASE_MAP,
+  BY_STORED_CUTOFF,
+  firstFailed,
+  HAS_OPEN_UPDATE,
+  type Rule,
+} from '../assignment/index.ts';
+import { readInPages, type Sql } from '../db/index.ts';
 import {
   chooseReleases,
   evaluateVersion,
@@ -10,15 +17,7 @@ import {
 } from '../policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
-import {
-  MATCHES_GROUP,
-  MATCHES_LIST,
-  MATCHES_METADATA,
-  MATCHES_MODEL,
-  MATCHES_VERSION,
-  ON_TARGET_OF_HIGHER_PRIORITY,
-  targetValues,
-} from '../targeting/index.ts';
+import { KEEPER, targetValues } from '../targeting/index.ts';
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
@@ -31,20 +30,17 @@ interface DeviceFacts {
   readonly version: string;
   /** Null if no update brought the device to its version. */
   readonly version_since: Date | null;
-  readonly last_seen: Date | null;
-  readonly matches_model: boolean;
-  readonly matches_list: boolean;
-  readonly matches_group: boolean;
-  readonly matches_version: boolean;
-  readonly matches_metadata: boolean;
   readonly revoked_at: Date | null;
   readonly revoked_reason: string | null;
-  readonly hash: string;
+  /** The first rule of assignment that the device does not pass; null if it passes all. */
+  readonly rule: Rule | null;
   readonly update: UpdateFacts | null;
   /** An open update of another rollout. */
   readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
   /** A higher-priority rollout that has already updated the device. */
   readonly served_by: { readonly rollout: string; readonly since: string } | null;
+  /** A higher-priority rollout whose version the device runs. */
+  readonly kept_by: string | null;
 }
 
 /** @returns undefined if the rollout or the device does not exist */
@@ -60,8 +56,7 @@ export async function explainDevice(
   return explanation;
 }
 
-/** Maximum rollouts to examine while looking for one that targets the device. */
-const CANDIDATES = 10;
+const CANDIDATES_PER_PAGE = 5_000;
 
 /**
  * Explains a device by the rollout that is updating it; otherwise by the newest rollout that targets it; otherwise by
@@ -75,12 +70,16 @@ export async function explainByItsRollout(
   version: string | null,
   now: Date,
 ): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
-  const candidates = await sql.query<{ id: number }>(
-    `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
+  const candidates = await readInPages<{ id: number }>(
+    (page) =>
+      sql.query(
+        `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
      LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.completed_at IS NULL
      WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
-     ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT ${CANDIDATES}`,
-    { device: deviceId, version },
+     ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT :limit OFFSET :offset`,
+        { device: deviceId, version, ...page },
+      ),
+    CANDIDATES_PER_PAGE,
   );
   let newest: (Evaluated & { readonly rolloutId: number }) | undefined;
   for (const { id: rolloutId } of candidates) {
@@ -106,49 +105,22 @@ async function evaluateDevice(
   }
   const device = await loadDeviceFacts(sql, rollout, target.target, deviceId);
   if (device === undefined) return undefined;
+  const outside = whyNotTargeted(device, rollout);
   if (device.revoked_at !== null) {
     const rule = `its identity was revoked: ${device.revoked_reason ?? 'no reason given'}`;
-    const isTargeted = whyNotTargeted(device, rollout) === undefined;
-    return { rule, since: device.revoked_at, next: 'nothing, unless it is reinstated', isTargeted };
+    return {
+      rule,
+      since: device.revoked_at,
+      next: 'nothing, unless it is reinstated',
+      isTargeted: outside === undefined,
+    };
   }
-  if (device.update !== null) return { ...explainUpdate(device.update, rollout, now), isTargeted: true };
-  const outside = whyNotTargeted(device, rollout);
+  if (device.update !== null) {
+    return { ...explainUpdate(device.update, device.version, rollout, now), isTargeted: true };
+  }
   if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
-  return { ...(await explainTargeted(sql, rollout, deviceId, device, now)), isTargeted: true };
-}
-
-async function explainTargeted(
-  sql: Sql,
-  rollout: RolloutRuntime,
-  deviceId: string,
-  device: DeviceFacts,
-  now: Date,
-): Promise<Explanation> {
-  const excluded = await explainVersion(sql, device, rollout);
-  if (excluded !== undefined) return { ...excluded, since: device.version_since };
-  if (await isOnHigherPriorityTarget(sql, rollout, deviceId, device)) {
-    const rule = `is on ${device.version}, which is the target of a higher-priority rollout`;
-    return { rule, since: device.version_since, next: NOT_FOR_DEVICE };
-  }
   const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
-  return explainUnassigned(device, rollout, missing, now);
-}
-
-async function isOnHigherPriorityTarget(
-  sql: Sql,
-  rollout: RolloutRuntime,
-  deviceId: string,
-  { version }: DeviceFacts,
-): Promise<boolean> {
-  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, [version]);
-  const [row] = await sql.query<{ is_on_target: boolean }>(
-    `SELECT ${ON_TARGET_OF_HIGHER_PRIORITY} AS is_on_target FROM devices AS d WHERE device_id = :id`,
-    {
-      id: deviceId,
-      higherPriority,
-    },
-  );
-  return row?.is_on_target ?? false;
+  return { ...explainUnassigned(device, rollout, missing, now), isTargeted: true };
 }
 
 async function loadDeviceFacts(
@@ -157,34 +129,54 @@ async function loadDeviceFacts(
   target: Target,
   deviceId: string,
 ): Promise<DeviceFacts | undefined> {
-  const [row] = await sql.query<DeviceFacts>(
-    `SELECT d.current_firmware_version AS version, d.last_seen, d.revoked_at, d.revoked_reason,
+  const [device] = await sql.query<{ version: string }>(
+    'SELECT current_firmware_version AS version FROM devices WHERE device_id = :device',
+    { device: deviceId },
+  );
+  if (device === undefined) return undefined;
+  const [row] = await sql.query<DeviceFacts>(FACTS, {
+    device: deviceId,
+    rollout: rollout.id,
+    priority: rollout.priority,
+    // Before the rollout and its stage begin, every device may be among them.
+    targetCutoff: rollout.target_hash_cutoff ?? EVERY_HASH,
+    hashCutoff: rollout.stage_hash_cutoff ?? EVERY_HASH,
+    releases: await releaseFor(sql, rollout, device.version),
+    higherPriority: await loadHigherPriorityRollouts(sql, rollout, [device.version]),
+    ...targetValues(rollout.device_model, target),
+  });
+  return row;
+}
+
+const EVERY_HASH = 'f'.repeat(32);
+
+/** The release that the rollout would send to this version, by the version; empty if there is none. */
+async function releaseFor(sql: Sql, rollout: RolloutRuntime, version: string): Promise<Record<string, string>> {
+  if (rollout.release_id === null) return {};
+  const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version } = rollout;
+  const target = { id: rollout.release_id, version: rollout.firmware_version, min_version };
+  const steppingStones = await loadSteppingStones(sql, rollout);
+  const [release] = chooseReleases([version], target, steppingStones, { allowDowngrade, includeUnknown });
+  return release === undefined ? {} : { [version]: release.version };
+}
+
+const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.revoked_reason,
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
-       (${MATCHES_MODEL}) AS matches_model, ${MATCHES_LIST} AS matches_list, ${MATCHES_GROUP} AS matches_group,
-       ${MATCHES_VERSION} AS matches_version, ${MATCHES_METADATA} AS matches_metadata,
-       md5(:rollout::bigint || ':' || d.device_id) AS hash,
+       ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked')} AS rule,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
         WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.is_stopped)
         ORDER BY u.id DESC LIMIT 1) AS update,
        (SELECT jsonb_build_object('rollout', o.name, 'status', u.status, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
+        WHERE u.device_id = d.device_id AND ${HAS_OPEN_UPDATE} AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
        (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS served_by
+        WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS served_by,
+       (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) AS kept_by
      FROM devices AS d LEFT JOIN rollout_runtime AS p ON p.rollout_id = :rollout
-     WHERE d.device_id = :device`,
-    {
-      device: deviceId,
-      rollout: rollout.id,
-      priority: rollout.priority,
-      ...targetValues(rollout.device_model, target),
-    },
-  );
-  return row;
-}
+     WHERE d.device_id = :device`;
 
 interface Exclusion {
   readonly rule: string;
@@ -193,20 +185,18 @@ interface Exclusion {
 
 const NOT_FOR_DEVICE = 'nothing: this rollout does not target it';
 
-function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
-  const parts: [boolean, string][] = [
-    [device.matches_model, `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`],
-    [device.matches_list, 'is not one of the devices in target_filter'],
-    [device.matches_group, 'is in none of the groups in target_filter'],
-    [device.matches_version, `is on ${device.version}, which is not in target_filter.versions`],
-    [device.matches_metadata, 'does not have the attributes in target_filter.metadata'],
-  ];
-  const part = parts.find(([matches]) => !matches);
-  if (part !== undefined) return { rule: part[1], next: NOT_FOR_DEVICE };
-  if (rollout.target_hash_cutoff !== null && device.hash > rollout.target_hash_cutoff) {
-    return { rule: `is outside the targeted ${rollout.rollout_percentage}%`, next: NOT_FOR_DEVICE };
-  }
-  return undefined;
+/** Why the rollout does not target the device, whatever it runs; undefined if it does. */
+function whyNotTargeted({ rule, version }: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
+  const parts: Partial<Record<Rule, string>> = {
+    model: `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`,
+    list: 'is not one of the devices in target_filter',
+    group: 'is in none of the groups in target_filter',
+    version: `is on ${version}, which is not in target_filter.versions`,
+    metadata: 'does not have the attributes in target_filter.metadata',
+    share: `is outside the targeted ${rollout.rollout_percentage}%`,
+  };
+  const part = rule === null ? undefined : parts[rule];
+  return part === undefined ? undefined : { rule: part, next: NOT_FOR_DEVICE };
 }
 
 const VERSION_RULES: Readonly<
@@ -225,20 +215,21 @@ const VERSION_RULES: Readonly<
     rule: 'has not reported its version',
     next: 'nothing, until it reports one or the rollout includes unknown versions',
   }),
-  'not-comparable': (version, { min_version }) => ({
-    rule: `is on ${version}, which cannot be compared with the minimum ${min_version}`,
-    next: 'nothing',
+  'not-comparable': (version, { firmware_version }) => ({
+    rule: `is on ${version}, which has no order with ${firmware_version} or its minimum version`,
+    next: 'nothing, unless the rollout includes unknown versions',
   }),
 };
 
-async function explainVersion(
-  sql: Sql,
-  { version }: DeviceFacts,
-  rollout: RolloutRuntime,
-): Promise<Exclusion | undefined> {
+/** Why no release of the rollout is for the version of the device; undefined if only the release is missing. */
+function explainVersion({ version }: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
-  const policy = { allowDowngrade, includeUnknown };
-  const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version, minVersion });
+  const verdict = evaluateVersion(version, {
+    allowDowngrade,
+    includeUnknown,
+    target: rollout.firmware_version,
+    minVersion,
+  });
   if (verdict === 'eligible') return undefined;
   if (verdict === 'below-minimum' && rollout.stepping_stones === null) {
     return {
@@ -246,24 +237,25 @@ async function explainVersion(
       next: 'the first tick of the active rollout decides them, from releases that were registered before it',
     };
   }
-  if (verdict === 'below-minimum' && rollout.release_id !== null) {
-    const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: minVersion };
-    const steppingStones = await loadSteppingStones(sql, rollout);
-    if (chooseReleases([version], target, steppingStones, policy).length > 0) return undefined;
-  }
   return VERSION_RULES[verdict](version, rollout);
 }
 
 /**
- * Explains a device that may be updated and has not been assigned.
+ * Explains a device that the rollout targets and has not assigned.
  * @param missing why the release is missing; empty if it exists
  */
 function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
-  const { held_by: holder, served_by: servedBy } = device;
-  if (servedBy !== null) {
+  const { rule, held_by: holder, served_by: servedBy, kept_by: keptBy } = device;
+  const excluded = rule === 'eligible' ? explainVersion(device, rollout) : undefined;
+  if (excluded !== undefined) return { ...excluded, since: device.version_since };
+  if (rule === 'kept') {
+    const on = `is on ${device.version}, which is the target of a higher-priority rollout, "${keptBy}"`;
+    return { rule: on, since: device.version_since, next: NOT_FOR_DEVICE };
+  }
+  if (rule === 'blocked') {
     return {
-      rule: `was updated by rollout "${servedBy.rollout}", which has a higher priority`,
-      since: toDate(servedBy.since),
+      rule: `was updated by rollout "${servedBy?.rollout}", which has a higher priority`,
+      since: toDate(servedBy?.since ?? null),
       next: NOT_FOR_DEVICE,
     };
   }
@@ -295,17 +287,23 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
   }
-  if (holder !== null) {
-    const rule = `rollout "${holder.rollout}" is updating it (${holder.status})`;
-    return { rule, since: toDate(holder.since), next: 'it is assigned when that update has ended' };
+  if (rule === 'busy' && holder !== null) {
+    const busy = `rollout "${holder.rollout}" is updating it (${holder.status})`;
+    return { rule: busy, since: toDate(holder.since), next: 'it is assigned when that update has ended' };
   }
-  if (rollout.stage_hash_cutoff !== null && device.hash > rollout.stage_hash_cutoff) {
-    const rule = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
-    return { rule, since: rollout.stage_began_at, next: `the stage is ${stateOf(rollout, now)}` };
+  if (rule === 'stage') {
+    const later = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
+    return { rule: later, since: rollout.stage_began_at, next: `the stage is ${stateOf(rollout, now)}` };
   }
   return {
     rule: 'may be updated',
     since: device.version_since,
-    next: 'it is assigned by the next tick',
+    next: isDrawn(rollout)
+      ? 'it is assigned by the next tick'
+      : 'the next tick draws the devices of the percentage and of the first stage',
   };
 }
+
+/** True if it is known which devices the percentage and the present stage include. */
+const isDrawn = ({ stage_hash_cutoff, rollout_percentage, stages }: RolloutRuntime): boolean =>
+  stage_hash_cutoff !== null || (rollout_percentage === 100 && (!Array.isArray(stages) || stages.length === 0));

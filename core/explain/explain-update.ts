@@ -1,5 +1,5 @@
 import type { UpdateState } from '../policy/index.ts';
-import { nextOpening, parsePlan } from '../policy/index.ts';
+import { nextOpening, parsePlan, runsRelease } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 
@@ -37,8 +37,11 @@ export const ENDED = 'nothing: an aborted rollout does not continue';
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
 export const at = (time: Date | string | null) => (time === null ? 'an unknown time' : new Date(time).toISOString());
 
-/** Explains the state of a device that the rollout has assigned. */
-export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now: Date): Explanation {
+/**
+ * Explains the state of a device that the rollout has assigned.
+ * @param current the version that the device reports now
+ */
+export function explainUpdate(update: UpdateFacts, current: string, rollout: RolloutRuntime, now: Date): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
   if (update.unverified_at !== null) {
@@ -60,6 +63,10 @@ export function explainUpdate(update: UpdateFacts, rollout: RolloutRuntime, now:
   if (status === 'success' && update.completed_at !== null) {
     const next = update.is_stepping_stone ? `it continues to ${rollout.firmware_version}` : 'nothing: done';
     return { rule: `runs ${what}`, since: toDate(update.booted_at ?? update.completed_at), next };
+  }
+  if (status === 'canceled' && runsRelease(current, rollout.firmware_version)) {
+    const rule = `runs ${current}, which it did not get from this rollout: ${reason}`;
+    return { rule, since: toDate(update.completed_at), next: 'nothing: done' };
   }
   if (update.completed_at !== null) {
     const next =

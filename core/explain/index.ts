@@ -1,4 +1,12 @@
 export { explainByItsRollout, explainDevice } from './explain-device.ts';
-export { type FitsCheck, NO_RULES, previewRollout } from './preview.ts';
+export {
+  type FitsCheck,
+  InvalidRolloutError,
+  NO_RULES,
+  type Preview,
+  type PreviewRules,
+  previewRollout,
+} from './preview.ts';
+export { asNewRollout, type PreviewedRollout } from './previewed-rollout.ts';
 export { describeState } from './rollout-status-text.ts';
 export { describeStall, listStalledRollouts, type StalledRollout } from './stalled-rollouts.ts';

@@ -1,10 +1,12 @@
-import { BLOCKED_BY_HIGHER_PRIORITY } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import {
   chooseReleases,
   evaluateVersion,
+  parsePlan,
   parseTarget,
   type RegisteredRelease,
+  type Stage,
+  stageSizes,
   type VersionVerdict,
 } from '../policy/index.ts';
 import {
@@ -15,25 +17,15 @@ import {
   type ReleaseDetailRow,
   type RequiresSignature,
 } from '../releases/index.ts';
-import type { RolloutRuntime } from '../rollouts/index.ts';
-import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
+import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
+import { loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
+import type { PreviewedRollout } from './previewed-rollout.ts';
 
-/** A rollout that may not exist yet. */
-export interface RolloutDraft
-  extends Pick<
-    RolloutRuntime,
-    | 'firmware_version'
-    | 'device_model'
-    | 'target_type'
-    | 'target_filter'
-    | 'rollout_percentage'
-    | 'allow_downgrade'
-    | 'include_unknown'
-    | 'priority'
-    | 'stepping_stones'
-  > {
-  /** The newest release that may be a stepping stone; null: any that is registered now. */
-  readonly newest_release_id: number | null;
+export interface PreviewStage {
+  /** Devices that this stage adds. */
+  readonly devices: number;
+  /** Those of them that would be updated now; null if the rollout is not saved. */
+  readonly willBeUpdated: number | null;
 }
 
 export interface Preview {
@@ -41,15 +33,18 @@ export interface Preview {
   readonly matching: number;
   /** Matching devices that `rollout_percentage` includes. */
   readonly targeted: number;
-  /** Matching devices that would be updated, directly or through a stepping stone. */
+  /** Devices that would be updated, directly or through a stepping stone; of a draft, as if the percentage were 100. */
   readonly willBeUpdated: number;
   readonly viaSteppingStone: number;
   /** Decided or proposed, the highest first, each with the devices that get it next. */
   readonly steppingStones: readonly { readonly version: string; readonly devices: number }[];
+  readonly stages: readonly PreviewStage[];
   /** Why the other matching devices would not be updated. */
   readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
   /** Devices that would be updated but have an open update of another rollout. */
   readonly heldByOthers: readonly HeldDevices[];
+  /** Rollouts in which the release failed before. */
+  readonly failedBefore: readonly string[];
 }
 
 export interface HeldDevices {
@@ -62,7 +57,7 @@ export interface HeldDevices {
 /** Says why a command for a device with an id of this length does not fit into its packet; undefined if it fits. */
 export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) => string | undefined;
 
-/** What decides about a draft besides its values. */
+/** What decides about a rollout besides its values. */
 export interface PreviewRules {
   readonly fits: FitsCheck;
   readonly requiresSignature: RequiresSignature;
@@ -70,70 +65,80 @@ export interface PreviewRules {
 
 export const NO_RULES: PreviewRules = { fits: () => undefined, requiresSignature: NO_SIGNATURE_REQUIRED };
 
-/** The id of a rollout that does not exist yet: it is newer than every other. */
-const NEWEST = Number.MAX_SAFE_INTEGER;
+/** A rollout whose target or stages cannot be read. */
+export class InvalidRolloutError extends Error {
+  override readonly name = 'InvalidRolloutError';
+}
 
 /**
- * Previews what a rollout would do now, with the same conditions and policy as an assignment.
- * @throws Error with the reason if the target is invalid
+ * Previews what a rollout would do now, by the same rules as an assignment.
+ * @throws InvalidRolloutError with the reason if the target or the stages are invalid
  */
-export async function previewRollout(sql: Sql, draft: RolloutDraft, rules: PreviewRules): Promise<Preview> {
-  const read = parseTarget(draft.target_type, draft.target_filter, draft.rollout_percentage);
-  if (!read.ok) throw new Error(read.reason);
-  const registered = await getRelease(sql, draft.device_model, draft.firmware_version);
-  const missing = whyMissing(draft, registered);
-  const release = missing === undefined && registered !== undefined ? asTarget(registered) : undefined;
-  const steppingStones = release === undefined ? [] : await steppingStonesOf(sql, draft, release, rules);
-  // A response of the Data API holds a thousand groups, even with the longest names.
-  const groups = await sql.query<PreviewGroup>(
-    `SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family,
-       w.name AS blocked_by, d.revoked_at IS NOT NULL AS is_revoked,
-       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way, count(*)::integer AS devices
-     FROM devices AS d
-     LEFT JOIN LATERAL (
-       SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
-       WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} LIMIT 1) AS w ON true
-     LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL
-     LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
-     WHERE ${MATCHES_FILTER}
-     GROUP BY version, id_length, family, blocked_by, holder, is_under_way, is_revoked ORDER BY devices DESC LIMIT 1000`,
-    { priority: draft.priority, rollout: NEWEST, ...targetValues(draft.device_model, read.target) },
+export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules: PreviewRules): Promise<Preview> {
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  if (!target.ok) throw new InvalidRolloutError(target.reason);
+  const plan = parsePlan(rollout);
+  if (!plan.ok) throw new InvalidRolloutError(plan.reason);
+  const release = await getRelease(sql, rollout.device_model, rollout.firmware_version);
+  const missing = whyMissing(rollout, release);
+  const goal = missing === undefined && release !== undefined ? asTarget(release) : undefined;
+  const steppingStones = goal === undefined ? [] : await steppingStonesOf(sql, rollout, goal, rules);
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown };
+  const choices = goal === undefined ? [] : chooseReleases(versionsInUse, goal, steppingStones, policy);
+  const releases = Object.fromEntries(
+    choices.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
   );
-  const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown };
-  const evaluated = groups.map((group) => {
-    const [choice] = release === undefined ? [] : chooseReleases([group.version], release, steppingStones, policy);
-    const reason = whyNot(
-      group,
-      draft,
-      release?.min_version ?? null,
-      choice !== undefined ? undefined : (missing ?? ''),
-      rules.fits,
-    );
-    return { ...group, reason, steppingStone: choice?.isSteppingStone === true ? choice.version : null };
-  });
-  const count = (chosen: readonly PreviewGroup[]) => chosen.reduce((sum, { devices }) => sum + devices, 0);
-  const matching = count(groups);
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  const { stages } = plan.plan;
+  const groups = await loadPreviewGroups(sql, rollout, target.target, stages, higherPriority, releases);
+  const evaluated = groups.map((group) => ({
+    ...group,
+    reason: whyNot(group, rollout, release?.min_version ?? null, missing) ?? rules.fits(group.id_length, group.family),
+  }));
   const updated = evaluated.filter(({ reason }) => reason === undefined);
-  const reasons = new Map<string, number>();
-  for (const { reason, devices } of evaluated) {
-    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
-  }
+  const isTargeted = ({ rule, stage }: PreviewGroup) => (rollout.isSaved ? stage !== null : rule !== 'revoked');
+  const notRevoked = count(groups.filter(isTargeted));
+  const targeted = rollout.isSaved ? notRevoked : Math.ceil((notRevoked * rollout.rollout_percentage) / 100);
+  const nextOf = ({ version }: PreviewGroup) => releases[version];
+  const stones = steppingStones.map(({ version }) => ({
+    version,
+    devices: count(updated.filter((group) => nextOf(group) === version)),
+  }));
   return {
-    matching,
-    targeted: Math.ceil((count(groups.filter(({ is_revoked }) => !is_revoked)) * draft.rollout_percentage) / 100),
+    matching: count(groups),
+    targeted,
     willBeUpdated: count(updated),
-    viaSteppingStone: count(updated.filter(({ steppingStone }) => steppingStone !== null)),
-    steppingStones: steppingStones.map(({ version }) => ({
-      version,
-      devices: count(updated.filter(({ steppingStone }) => steppingStone === version)),
-    })),
+    viaSteppingStone: stones.reduce((sum, { devices }) => sum + devices, 0),
+    steppingStones: stones,
+    stages: rollout.isSaved ? stagesOf(stages, groups, updated) : plannedStages(stages, targeted),
     heldByOthers: summarizeHeld(updated),
-    willNot: [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices),
+    willNot: summarizeReasons(evaluated),
+    failedBefore: await listFailuresOfRelease(sql, rollout.device_model, rollout.firmware_version),
   };
 }
 
+const count = (groups: readonly PreviewGroup[]) => groups.reduce((sum, { devices }) => sum + devices, 0);
+
+function stagesOf(
+  stages: readonly Stage[] | null,
+  groups: readonly PreviewGroup[],
+  updated: readonly PreviewGroup[],
+): PreviewStage[] {
+  const within = (of: readonly PreviewGroup[], index: number) => count(of.filter(({ stage }) => stage === index));
+  return (stages ?? [null]).map((_, index) => ({
+    devices: within(groups, index),
+    willBeUpdated: within(updated, index),
+  }));
+}
+
+function plannedStages(stages: readonly Stage[] | null, targeted: number): PreviewStage[] {
+  const sizes = stageSizes(stages, targeted);
+  return sizes.map((size, index) => ({ devices: Math.max(0, size - (sizes[index - 1] ?? 0)), willBeUpdated: null }));
+}
+
 function whyMissing(
-  { device_model: model, firmware_version: version }: RolloutDraft,
+  { device_model: model, firmware_version: version }: PreviewedRollout,
   release: ReleaseDetailRow | undefined,
 ): string | undefined {
   if (release === undefined) return `release ${version} is not registered for ${model}`;
@@ -149,13 +154,23 @@ const asTarget = ({ release_id: id, version, min_version }: ReleaseDetailRow): R
 /** The stepping stones that were decided, or those that the first tick would decide. */
 async function steppingStonesOf(
   sql: Sql,
-  draft: RolloutDraft,
+  rollout: PreviewedRollout,
   target: RegisteredRelease,
   { requiresSignature }: PreviewRules,
 ): Promise<readonly RegisteredRelease[]> {
-  const choice = { ...draft, min_version: target.min_version };
-  if (draft.stepping_stones === null) return proposeFor(sql, choice, target, requiresSignature);
+  const choice = { ...rollout, min_version: target.min_version };
+  if (rollout.stepping_stones === null) return proposeFor(sql, choice, target, requiresSignature);
   return loadSteppingStones(sql, choice);
+}
+
+type Reasoned = PreviewGroup & { readonly reason: string | undefined };
+
+function summarizeReasons(groups: readonly Reasoned[]): { reason: string; devices: number }[] {
+  const reasons = new Map<string, number>();
+  for (const { reason, devices } of groups) {
+    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
+  }
+  return [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices);
 }
 
 function summarizeHeld(groups: readonly PreviewGroup[]): HeldDevices[] {
@@ -169,35 +184,23 @@ function summarizeHeld(groups: readonly PreviewGroup[]): HeldDevices[] {
   return [...held.values()].sort((a, b) => b.devices - a.devices);
 }
 
-interface PreviewGroup {
-  readonly version: string;
-  readonly id_length: number;
-  readonly family: 'devices' | 'edge' | null;
-  readonly blocked_by: string | null;
-  /** The rollout of the device's open update, and whether a command of that update was sent. */
-  readonly holder: string | null;
-  readonly is_under_way: boolean | null;
-  readonly is_revoked: boolean;
-  readonly devices: number;
-}
-
 function whyNot(
-  { version, id_length, family, blocked_by, is_revoked }: PreviewGroup,
-  draft: RolloutDraft,
+  { version, rule, by_rollout: by }: PreviewGroup,
+  rollout: PreviewedRollout,
   minVersion: string | null,
-  /** Why the release is missing; undefined if there is a release for the device. */
   missing: string | undefined,
-  fits: FitsCheck,
 ): string | undefined {
-  if (is_revoked) return 'its identity was revoked';
-  if (missing !== undefined) {
-    const policy = { allowDowngrade: draft.allow_downgrade, includeUnknown: draft.include_unknown, minVersion };
-    const verdict = evaluateVersion(version, { ...policy, target: draft.firmware_version });
-    if (verdict === 'eligible') return missing;
-    return PREVIEW_REASONS[verdict](draft.firmware_version, minVersion);
-  }
-  if (blocked_by !== null) return `kept by rollout "${blocked_by}", which has a higher priority`;
-  return fits(id_length, family);
+  if (rule === null) return undefined;
+  if (rule === 'revoked') return 'its identity was revoked';
+  if (rule === 'share') return `outside of the ${rollout.rollout_percentage}% that take part`;
+  if (rule === 'assigned') return 'assigned by this rollout already';
+  if (rule === 'blocked') return `kept by rollout "${by}", which has a higher priority`;
+  if (rule === 'kept') return `on the version of rollout "${by}", which has a higher priority`;
+  if (rule !== 'eligible') return 'does not match the filter';
+  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown, minVersion };
+  const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version });
+  if (verdict === 'eligible') return missing ?? 'its version was first reported a moment ago';
+  return PREVIEW_REASONS[verdict](rollout.firmware_version, minVersion);
 }
 
 const PREVIEW_REASONS: Readonly<
@@ -207,5 +210,6 @@ const PREVIEW_REASONS: Readonly<
   newer: (target) => `newer than ${target}`,
   'below-minimum': (_, minimum) => `below ${minimum}, and no stepping stone leads there`,
   unknown: () => 'unknown version',
-  'not-comparable': (_, minimum) => `on a version that cannot be compared with ${minimum}`,
+  'not-comparable': (target, minimum) =>
+    `on a version that has no order with ${minimum === null ? target : `${target} or ${minimum}`}`,
 };

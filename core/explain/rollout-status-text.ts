@@ -37,7 +37,7 @@ async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   if (!read.ok) return true;
   const [row] = await sql.query<{ any: boolean }>(
     `SELECT EXISTS (SELECT FROM devices AS d WHERE ${MATCHES_FILTER}) AS any`,
-    targetValues(model, read.target),
+    { rollout: rollout.id, ...targetValues(model, read.target) },
   );
   return row?.any ?? true;
 }

@@ -33,6 +33,8 @@ import {
   loadControlGroup,
   loadHealthEvidence,
   loadHigherPriorityRollouts,
+  MAX_HIGHER_PRIORITY_BYTES,
+  MAX_VERSIONS_IN_USE,
   NO_CONTROL_GROUP,
   numbersOf,
   type RolloutRuntime,
@@ -142,13 +144,15 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
     const reason = [target, plan, steppingStones].flatMap((parsed) => (parsed.ok ? [] : parsed.reason)).join('; ');
     return halt(sql, rollout, reason, now);
   }
+  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  const tooMany = describeExcess(rollout, versionsInUse, higherPriority);
+  if (tooMany !== undefined) return halt(sql, rollout, tooMany, now);
   const cutoff = await fixTargetCutoff(sql, rollout, target.target);
   if (cutoff === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
   const checked = { ...rollout, target_hash_cutoff: cutoff, release_id: rollout.release_id };
-  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
-  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
   const has_changes = (await endBadProbations(sql, rollout, target.target, now)) || rollout.has_changes;
   return {
     rollout: { ...checked, has_changes },
@@ -168,6 +172,20 @@ async function endBadProbations(sql: Sql, rollout: RolloutRuntime, { recovers }:
   if (recovers === null) return false;
   const recovery = { name: rollout.name, version: rollout.firmware_version, ...recovers };
   return (await endProbations(sql, recovers.rollout, recovery, now)) > 0;
+}
+
+/** Why the statements that assign devices would not fit a call of the Data API; undefined if they do. */
+function describeExcess(
+  { device_model: model }: RolloutRuntime,
+  versionsInUse: readonly string[],
+  higherPriority: readonly HigherPriorityRollout[],
+): string | undefined {
+  if (versionsInUse.length > MAX_VERSIONS_IN_USE) {
+    return `devices of model ${model} report more than ${MAX_VERSIONS_IN_USE} versions, and a rollout can tell at most as many apart; set the model or the version of devices that report wrong ones`;
+  }
+  const bytes = JSON.stringify(higherPriority).length;
+  if (bytes <= MAX_HIGHER_PRIORITY_BYTES) return undefined;
+  return `the filters of ${higherPriority.length} higher-priority rollouts have ${bytes} bytes, and at most ${MAX_HIGHER_PRIORITY_BYTES} can be compared; end some of them, or use groups in place of lists of devices`;
 }
 
 async function halt(sql: Sql, { id: rolloutId }: RolloutRuntime, reason: string, now: Date): Promise<string> {

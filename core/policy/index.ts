@@ -62,7 +62,15 @@ export {
   VERIFICATION_FAILED,
 } from './result-codes.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
-export { PLAN_BYTES, parsePlan, type Reach, type RolloutPlan, stagesSchema } from './rollout-plan.ts';
+export {
+  PLAN_BYTES,
+  parsePlan,
+  type Reach,
+  type RolloutPlan,
+  type Stage,
+  stageSizes,
+  stagesSchema,
+} from './rollout-plan.ts';
 export {
   decideRollout,
   describeDecision,

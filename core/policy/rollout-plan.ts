@@ -104,3 +104,14 @@ function coverAllTargeted(stages: readonly Stage[], ownGate: Gate): Stage[] {
   const coversAll = last !== undefined && 'share' in last.reach && last.reach.share === 1;
   return coversAll ? [...stages] : [...stages, { ...ownGate, reach: ALL_TARGETED }];
 }
+
+/** How many of the targeted devices each stage has together with those before it. A slow start is one stage. */
+export const stageSizes = (stages: readonly Stage[] | null, targeted: number): number[] =>
+  (stages ?? [{ reach: ALL_TARGETED }]).map(({ reach }) => sizeOf(reach, targeted));
+
+/** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
+const sizeOf = (reach: Reach, targeted: number) =>
+  Math.min(
+    targeted,
+    Math.max(1, 'count' in reach ? reach.count : Math.ceil(Number((reach.share * targeted).toFixed(6)))),
+  );

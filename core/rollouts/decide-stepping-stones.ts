@@ -11,6 +11,9 @@ interface Undecided {
   readonly min_version: string | null;
 }
 
+/** SQL may also write a JSON null. */
+const UNDECIDED = `coalesce(r.stepping_stones, 'null') = 'null'`;
+
 /** Rollouts that one statement reads; the rest of a tick waits for all of them. */
 const ROLLOUTS_PER_PAGE = 500;
 
@@ -25,7 +28,7 @@ export async function decideSteppingStones(sql: Sql, requiresSignature: Requires
       `SELECT r.id, r.firmware_version, r.device_model, r.newest_release_id, f.id AS release_id, f.min_version
        FROM rollout_configurations AS r
        JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
-       WHERE r.stepping_stones IS NULL AND r.is_active AND r.completed_at IS NULL AND r.paused_at IS NULL AND r.id > :after
+       WHERE ${UNDECIDED} AND r.is_active AND r.completed_at IS NULL AND r.paused_at IS NULL AND r.id > :after
        ORDER BY r.id LIMIT ${ROLLOUTS_PER_PAGE}`,
       { after },
     );
@@ -44,8 +47,8 @@ async function decide(sql: Sql, rollout: Undecided, requiresSignature: RequiresS
     versions.length === 0 ? 'none is registered that leads there' : `older devices go by way of ${versions.join(', ')}`;
   await sql.query(
     `WITH decided AS (
-       UPDATE rollout_configurations SET stepping_stones = :versions::jsonb
-       WHERE id = :rollout AND stepping_stones IS NULL AND firmware_version = :version
+       UPDATE rollout_configurations AS r SET stepping_stones = :versions::jsonb
+       WHERE r.id = :rollout AND ${UNDECIDED} AND firmware_version = :version
          AND newest_release_id = :newest_release_id
        RETURNING id
      )

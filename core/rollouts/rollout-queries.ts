@@ -256,6 +256,29 @@ export async function listFailures(sql: Sql, rolloutId: number): Promise<Failure
   );
 }
 
+const FAILED_BY_BUILD = `(state = 'late_rollback' OR state IN ('failed', 'rolled_back', 'timed_out') AND cause IN ('build', 'silence'))`;
+
+/**
+ * Rollouts in which a release failed on a larger share of its devices than their threshold allows, as sentences, the
+ * newest first. Only failures of the build count.
+ */
+export async function listFailuresOfRelease(sql: Sql, model: string, version: string): Promise<string[]> {
+  const rows = await sql.query<{ name: string; failed: number; rolled_back: number; ended: number }>(
+    `SELECT r.name, c.failed, c.rolled_back, c.ended FROM rollout_configurations AS r
+     CROSS JOIN LATERAL (
+       SELECT (sum(updates) FILTER (WHERE ${FAILED_BY_BUILD}))::integer AS failed, sum(updates)::integer AS ended,
+         (sum(updates) FILTER (WHERE state IN ('rolled_back', 'late_rollback')))::integer AS rolled_back
+       FROM update_counts
+       WHERE rollout_id = r.id AND firmware_version = :version AND (state = 'success' OR ${FAILED_BY_BUILD})) AS c
+     WHERE r.device_model = :model AND c.failed > r.failure_threshold * c.ended ORDER BY r.id DESC`,
+    { model, version },
+  );
+  return rows.map(({ name, failed, rolled_back: rolledBack, ended }) => {
+    const what = rolledBack === failed ? 'rolled back' : 'failed';
+    return `${version} ${what} on ${failed} of ${ended} ${ended === 1 ? 'device' : 'devices'} in rollout "${name}"`;
+  });
+}
+
 /** Maximum steps of the series of outcomes. */
 const STEPS = 200;
 

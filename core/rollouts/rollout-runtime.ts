@@ -1,4 +1,4 @@
-import type { Sql } from '../db/index.ts';
+import { readInPages, type Sql } from '../db/index.ts';
 import type { Cause, ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../policy/index.ts';
 import {
   boundedFilter,
@@ -171,6 +171,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        GROUP BY unexpected_version ORDER BY count(*) DESC, unexpected_version LIMIT 1
      ) AS x ON true`;
 
+const IDS_PER_PAGE = 5_000;
+
 /**
  * Ids of rollouts that may assign devices now, highest priority first and newest first among equals. Creates the
  * runtime row of rollouts that were inserted by SQL.
@@ -182,9 +184,14 @@ export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
      WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
-  const rows = await sql.query<{ id: number }>(
-    `SELECT id FROM rollout_configurations AS r WHERE ${MAY_RUN}
-     ORDER BY priority DESC, id DESC LIMIT 500`,
+  const rows = await readInPages<{ id: number }>(
+    (page) =>
+      sql.query(
+        `SELECT id FROM rollout_configurations AS r WHERE ${MAY_RUN}
+     ORDER BY priority DESC, id DESC LIMIT :limit OFFSET :offset`,
+        { ...page },
+      ),
+    IDS_PER_PAGE,
   );
   return rows.map(({ id }) => id);
 }
@@ -195,14 +202,30 @@ export async function loadRolloutRuntime(sql: Sql, id: number): Promise<RolloutR
   return row;
 }
 
+const VERSIONS_PER_PAGE = 500;
+/** The versions are part of the parameters of each statement that assigns devices. */
+export const MAX_VERSIONS_IN_USE = 10_000;
+
 /**
- * The versions in use on a model. Jumps along the index from version to version, so that the cost depends on the number
+ * The versions in use on a model, one more than {@link MAX_VERSIONS_IN_USE} at most. Jumps along the index from version to version, so that the cost depends on the number
  * of versions and not of devices.
  */
 export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<string[]> {
+  const versions: string[] = [];
+  for (;;) {
+    const page = await loadVersionsAfter(sql, deviceModel, versions.at(-1) ?? '');
+    versions.push(...page);
+    if (page.length < VERSIONS_PER_PAGE || versions.length > MAX_VERSIONS_IN_USE) {
+      return versions.slice(0, MAX_VERSIONS_IN_USE + 1);
+    }
+  }
+}
+
+async function loadVersionsAfter(sql: Sql, deviceModel: string, after: string): Promise<string[]> {
   const rows = await sql.query<{ version: string }>(
     `WITH RECURSIVE in_use AS (
-       (SELECT current_firmware_version AS version FROM devices WHERE device_model = :model
+       (SELECT current_firmware_version AS version FROM devices
+        WHERE device_model = :model AND current_firmware_version > :after
         ORDER BY current_firmware_version LIMIT 1)
        UNION ALL
        SELECT (SELECT current_firmware_version FROM devices
@@ -210,8 +233,8 @@ export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<
                ORDER BY current_firmware_version LIMIT 1)
        FROM in_use WHERE in_use.version IS NOT NULL
      )
-     SELECT version FROM in_use WHERE version IS NOT NULL LIMIT 500`,
-    { model: deviceModel },
+     SELECT version FROM in_use WHERE version IS NOT NULL LIMIT ${VERSIONS_PER_PAGE}`,
+    { model: deviceModel, after },
   );
   return rows.map(({ version }) => version);
 }
@@ -225,6 +248,11 @@ export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | n
   );
 }
 
+/** Filters of the largest size that fit a response. */
+const FILTERS_PER_PAGE = 15;
+/** Bytes of the filters of higher-priority rollouts, which are a parameter of each statement that assigns devices. */
+export const MAX_HIGHER_PRIORITY_BYTES = 1_000_000;
+
 const HIGHER_PRIORITY_FILTER = boundedFilter('w');
 
 /**
@@ -233,28 +261,33 @@ const HIGHER_PRIORITY_FILTER = boundedFilter('w');
  */
 export async function loadHigherPriorityRollouts(
   sql: Sql,
-  rollout: RolloutRuntime,
+  rollout: Pick<RolloutRuntime, 'id' | 'device_model' | 'priority'>,
   versionsInUse: readonly string[],
 ): Promise<HigherPriorityRollout[]> {
-  const rows = await sql.query<
+  const rows = await readInPages<
     Pick<RolloutRuntime, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
       readonly target_hash_cutoff: string;
     }
   >(
-    `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.target_type, ${HIGHER_PRIORITY_FILTER},
+    (page) =>
+      sql.query(
+        `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.target_type, ${HIGHER_PRIORITY_FILTER},
        w.rollout_percentage
      FROM rollout_configurations AS w
      WHERE w.device_model = :model AND (w.priority, w.id) > (:priority::integer, :rollout::bigint)
        AND w.target_hash_cutoff IS NOT NULL AND w.is_active AND w.paused_at IS NULL AND w.aborted_at IS NULL
        AND (w.completed_at IS NULL OR w.id > :rollout::bigint)
        AND w.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
-     ORDER BY w.id DESC LIMIT 15`,
-    {
-      model: rollout.device_model,
-      priority: rollout.priority,
-      rollout: rollout.id,
-      versions: versionsInUse.flatMap((version) => [version, `v${version}`, version.replace(/^v/i, '')]),
-    },
+     ORDER BY w.id DESC LIMIT :limit OFFSET :offset`,
+        {
+          model: rollout.device_model,
+          priority: rollout.priority,
+          rollout: rollout.id,
+          versions: versionsInUse.flatMap((version) => [version, `v${version}`, version.replace(/^v/i, '')]),
+          ...page,
+        },
+      ),
+    FILTERS_PER_PAGE,
   );
   return rows.flatMap((other) => {
     const target = parseTarget(other.target_type, other.target_filter, other.rollout_percentage);

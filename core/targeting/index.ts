@@ -1,14 +1,12 @@
 export {
   type HigherPriorityRollout,
   IS_TARGETED,
+  KEEPER,
   MATCHES_FILTER,
-  MATCHES_GROUP,
-  MATCHES_LIST,
-  MATCHES_METADATA,
-  MATCHES_MODEL,
-  MATCHES_VERSION,
+  NOT_REVOKED,
   ON_TARGET_OF_HIGHER_PRIORITY,
   STILL_TARGETED,
+  TARGET_CONDITIONS,
   targetValues,
   toHigherPriorityRollout,
 } from './target-conditions.ts';

@@ -18,39 +18,37 @@ const conditionsOver = (of: (name: string) => string) => ({
 
 /** The conditions over the parameters of {@link targetValues}. */
 const own = conditionsOver((name) => `:${name}::jsonb`);
-export const MATCHES_MODEL = `d.device_model = :model AND ${own.models}`;
-export const MATCHES_LIST = own.list;
-export const MATCHES_GROUP = own.group;
-export const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
-export const MATCHES_METADATA = own.metadata;
+const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
 
 /** A device whose identity was revoked cannot connect: no rollout targets it or waits for it. */
-const NOT_REVOKED = 'd.revoked_at IS NULL';
-
-/** Devices that match the filter, including revoked ones. */
-export const MATCHES_FILTER = `${MATCHES_MODEL}
-  AND ${MATCHES_LIST}
-  AND ${MATCHES_GROUP}
-  AND ${MATCHES_VERSION}
-  AND ${MATCHES_METADATA}`;
-
-/** True if the target still includes the device, whatever version it runs now. */
-export const STILL_TARGETED = `${MATCHES_MODEL}
-  AND ${MATCHES_LIST}
-  AND ${MATCHES_GROUP}
-  AND ${MATCHES_METADATA}
-  AND ${NOT_REVOKED}`;
+export const NOT_REVOKED = 'd.revoked_at IS NULL';
 
 /**
- * Devices that `:rollout` targets: they match the filter, or matched it with the version that they had when they were
- * assigned.
+ * The conditions of a target filter, each true if the device `d` meets it. `version` also holds for a device that
+ * `:rollout` has assigned: it had such a version then.
  */
-export const IS_TARGETED = `${MATCHES_MODEL}
-  AND ${MATCHES_LIST}
-  AND ${MATCHES_GROUP}
-  AND (${MATCHES_VERSION} OR EXISTS (
-    SELECT FROM device_update_status AS own_update WHERE own_update.rollout_id = :rollout::bigint AND own_update.device_id = d.device_id))
-  AND ${MATCHES_METADATA}
+export const TARGET_CONDITIONS = {
+  model: `d.device_model = :model AND ${own.models}`,
+  list: own.list,
+  group: own.group,
+  version: `(${MATCHES_VERSION} OR EXISTS (
+    SELECT FROM device_update_status AS own_update WHERE own_update.rollout_id = :rollout::bigint AND own_update.device_id = d.device_id))`,
+  metadata: own.metadata,
+} as const;
+
+const allOf = (conditions: readonly string[]) => conditions.join('\n  AND ');
+
+/** Devices that match the filter, including revoked ones. */
+export const MATCHES_FILTER = allOf(Object.values(TARGET_CONDITIONS));
+
+/** Devices that `:rollout` targets, apart from its percentage. */
+export const IS_TARGETED = `${MATCHES_FILTER}
+  AND ${NOT_REVOKED}`;
+
+const { version: _, ...OF_ANY_VERSION } = TARGET_CONDITIONS;
+
+/** True if the target still includes the device, whatever version it runs now. */
+export const STILL_TARGETED = `${allOf(Object.values(OF_ANY_VERSION))}
   AND ${NOT_REVOKED}`;
 
 export const targetValues = (model: string, target: Target) => ({
@@ -88,9 +86,13 @@ export const toHigherPriorityRollout = (
   ...listedValues(target),
 });
 
-/** True if one of `:higherPriority` targets the device `d` and the device is on its version. */
-export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (
-    SELECT FROM jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "onTarget" jsonb, devices jsonb,
+/** Selects those of `:higherPriority` (`k`) that target the device `d` and whose version it runs. */
+const HIGHER_PRIORITY_ON_TARGET = `jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "onTarget" jsonb, devices jsonb,
       macs jsonb, groups jsonb, models jsonb, metadata jsonb, recovers jsonb)
     WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k."hashCutoff"
-      AND ${Object.values(conditionsOver((name) => `k.${name}`)).join('\n      AND ')})`;
+      AND ${Object.values(conditionsOver((name) => `k.${name}`)).join('\n      AND ')}`;
+
+export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (SELECT FROM ${HIGHER_PRIORITY_ON_TARGET})`;
+
+/** The id of one of them; null if there is none. */
+export const KEEPER = `(SELECT k.id FROM ${HIGHER_PRIORITY_ON_TARGET} ORDER BY k.id DESC LIMIT 1)`;

@@ -1,16 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
-import { describeStall, describeState, type FitsCheck, previewRollout } from '../../core/explain/index.ts';
-import {
-  commandTopic,
-  encodeCommand,
-  expectedChip,
-  packetProblem,
-  parseTarget,
-  settingsOf,
-  TOKEN_LENGTH,
-} from '../../core/policy/index.ts';
+import { asNewRollout, describeStall, describeState, previewRollout } from '../../core/explain/index.ts';
+import { expectedChip, parseTarget, settingsOf } from '../../core/policy/index.ts';
 import { getRelease } from '../../core/releases/index.ts';
 import {
   countResumeDevices,
@@ -21,8 +13,9 @@ import {
   type RolloutValues,
 } from '../../core/rollouts/index.ts';
 import { json, type Services } from './context.ts';
+import { previewRules } from './preview-rollout.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
-import { decideSteppingStones, signatureRule } from './stepping-stones.ts';
+import { decideSteppingStones } from './stepping-stones.ts';
 
 /**
  * A rollout in the form that the API returns.
@@ -78,7 +71,7 @@ export async function createForDevice(
 ): Promise<number> {
   const values = valuesOf(draft);
   await checkRelease(services, values);
-  const { willNot } = await previewRollout(services.sql, asDraft(values), previewRules(services, values));
+  const { willNot } = await previewRollout(services.sql, asNewRollout(values), previewRules(services, values));
   const [why] = willNot;
   if (why !== undefined) {
     const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it anyway' : '';
@@ -91,34 +84,7 @@ export async function createForDevice(
   return (await createRollout(services, { ...draft, name }, by)).id;
 }
 
-/** Previews what a draft would do now. */
-export async function previewDraft(services: Services, draft: RolloutDraft) {
-  const values = valuesOf(draft);
-  checkTarget(values);
-  const release = await getRelease(services.sql, values.device_model, values.firmware_version);
-  const { matching, targeted, willBeUpdated, viaSteppingStone, steppingStones, willNot, heldByOthers } =
-    await previewRollout(services.sql, asDraft(values), previewRules(services, values));
-  return {
-    matching,
-    targeted,
-    will_be_updated: willBeUpdated,
-    via_stepping_stone: viaSteppingStone,
-    stepping_stones: [...steppingStones],
-    warnings: release?.warnings ?? [],
-    will_not: [...willNot],
-    held_by_others: [...heldByOthers],
-  };
-}
-
-/** A draft is decided now: a later release is none of its stepping stones. */
-const asDraft = (values: RolloutValues) => ({ ...values, newest_release_id: null });
-
-const previewRules = (services: Services, values: RolloutValues) => ({
-  fits: fitsCheck(services, values),
-  requiresSignature: signatureRule(services.settings),
-});
-
-const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft) as RolloutValues;
+export const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft) as RolloutValues;
 
 function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; isNew: boolean } {
   const keys = Object.keys(values) as (keyof RolloutValues)[];
@@ -133,7 +99,7 @@ function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; is
   );
 }
 
-function checkTarget({
+export function checkTarget({
   target_type: type,
   target_filter: filter,
   rollout_percentage: percentage,
@@ -166,22 +132,4 @@ async function checkRelease({ sql, settings }: Services, values: RolloutValues):
   if (chip !== undefined && chip !== release.chip) {
     throw invalid('firmware_version', `release ${version} is for ${release.chip}, model ${model} has ${chip}`);
   }
-}
-
-/** Checks the packet that dispatch would send, for device ids of the given length. */
-function fitsCheck(
-  { settings }: Services,
-  { device_model: model, firmware_version: version }: RolloutValues,
-): FitsCheck {
-  const { delivery, packetLimitBytes } = settingsOf(settings.models, model);
-  const payload = encodeCommand({
-    url: settings.linkBaseUrl + 't'.repeat(TOKEN_LENGTH),
-    checksum: 'c'.repeat(64),
-    version,
-  });
-  return (idLength, family) => {
-    if (delivery === 'presigned') return undefined;
-    const topic = commandTopic(settings.topicPrefix, family ?? settings.commandFamily, 'd'.repeat(idLength));
-    return packetProblem(topic, payload, packetLimitBytes);
-  };
 }

@@ -1,4 +1,5 @@
 import * as routes from '../../api/rollouts.ts';
+import { asNewRollout } from '../../core/explain/index.ts';
 import { eligibleVersions } from '../../core/orchestrator/index.ts';
 import { resultText, statesFor } from '../../core/policy/index.ts';
 import { listRecoveries, openOnes } from '../../core/recovery/index.ts';
@@ -20,9 +21,10 @@ import {
   stopRollout,
 } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
-import { createRollout, getRolloutResource, previewDraft } from './create-rollout.ts';
+import { checkTarget, createRollout, getRolloutResource, valuesOf } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { readRolloutHealth } from './health.ts';
+import { previewResource, previewSaved } from './preview-rollout.ts';
 import { Refusal } from './problems.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
@@ -31,7 +33,13 @@ export function addRolloutRoutes(app: App, services: Services): void {
 
   app.openapi(routes.previewRollout, async (c) => {
     const { name = 'preview', ...draft } = c.req.valid('json');
-    return c.json(await previewDraft(services, { name, ...draft }), 200);
+    const values = valuesOf({ name, ...draft });
+    checkTarget(values);
+    return c.json(await previewResource(services, asNewRollout(values)), 200);
+  });
+
+  app.openapi(routes.previewSavedRollout, async (c) => {
+    return c.json(await previewSaved(services, await idOf(c.req.valid('param').rollout)), 200);
   });
 
   app.openapi(routes.createRollout, async (c) => {

@@ -2,17 +2,37 @@ import type { Command } from 'commander';
 import { ApiError } from '../../../api/client.ts';
 import type { Rollout, RolloutDraft } from '../../../api/rollouts.ts';
 import type { Session } from '../../session/index.ts';
-import { addCommand, confirmOrStop, registerAction } from '../../session/index.ts';
+import { addCommand, CliError, confirmOrStop, EXIT, registerAction } from '../../session/index.ts';
 import { createdText, planText, previewText, printable } from '../../text/index.ts';
 import { addDraftFlags, type DraftFlags, readDraft } from './draft-flags.ts';
 
+/** Flags of every command, which are no part of a draft. */
+const COMMON_FLAGS = ['json', 'local', 'aws', 'profile', 'region', 'stack'];
+
 export function addPreview(group: Command): void {
-  const command = addCommand(group, 'preview', 'who would be updated, who would not and why; nothing is sent', [
-    'paku-ota rollout preview --model esp32-s3 --version 2.1.0 --group vans',
-  ]);
-  registerAction<DraftFlags, []>(addDraftFlags(command), async (session, flags) => {
-    const draft = readDraft(flags);
-    session.show(await session.api.previewRollout(draft), (preview) => previewText(preview, draft));
+  const command = addCommand(
+    group,
+    'preview',
+    'show which devices would be updated, and why others would not; nothing is sent',
+    [
+      'paku-ota rollout preview --model esp32-s3 --version 2.1.0 --group vans',
+      'paku-ota rollout preview "vans to 2.1"',
+    ],
+  ).argument('[rollout]', 'id or name of a saved rollout; without one, the flags describe a draft');
+  registerAction<DraftFlags, [string | undefined]>(addDraftFlags(command), async (session, flags, name) => {
+    if (name === undefined) {
+      const draft = readDraft(flags);
+      session.show(await session.api.previewRollout(draft), (preview) => previewText(preview, draft));
+      return;
+    }
+    if (Object.keys(flags).some((flag) => !COMMON_FLAGS.includes(flag))) {
+      throw new CliError(
+        `${JSON.stringify(name)} is a saved rollout: the flags of a draft do not apply to it`,
+        EXIT.usage,
+      );
+    }
+    const rollout = await session.api.rollout(name);
+    session.show(await session.api.previewOf(rollout), (preview) => previewText(preview, rollout));
   });
 }
 

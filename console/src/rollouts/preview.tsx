@@ -14,6 +14,7 @@ interface PreviewResultProps {
 export function PreviewResult({ preview, percentage, nobody }: PreviewResultProps) {
   const { matching, targeted, will_be_updated: updated, will_not: not, warnings } = preview;
   const held = preview.held_by_others;
+  const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
   if (matching === 0) return <p className="preview-figure">{nobody}</p>;
   return (
     <>
@@ -22,11 +23,12 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
       </p>
       {percentage < 100 && (
         <p>
-          {counted(targeted, 'device')} take part ({percentage} %), chosen by their ids; how many of them are among
-          those that would be updated shows when it starts.
+          {counted(targeted, 'device')} take part ({percentage} %), chosen by their ids
+          {isSaved ? '.' : '; how many of them are among those that would be updated shows when it is saved.'}
         </p>
       )}
       <SteppingStones preview={preview} />
+      <PlannedStages preview={preview} />
       <Warnings of={warnings} />
       {held.map(({ rollout, status, devices }) => (
         <p key={`${rollout} ${status}`}>
@@ -63,5 +65,23 @@ function SteppingStones({ preview }: { readonly preview: Preview }) {
       {steps.map((step) => `${step.version} (${counted(step.devices, 'device')} next)`).join(', ')}.
       {devices === 0 && ' No device needs one now.'}
     </p>
+  );
+}
+
+/** How many devices each stage adds, if there is more than one. */
+function PlannedStages({ preview: { stages } }: { readonly preview: Preview }) {
+  if (stages.length < 2) return null;
+  return (
+    <ol className="reasons">
+      {stages.map(({ devices, will_be_updated: updated }, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a stage has no other identity than its place.
+        <li key={index}>
+          <span>
+            Stage {index + 1}: {counted(devices, 'device')}
+            {updated !== null && `, ${count(updated)} of them would be updated`}
+          </span>
+        </li>
+      ))}
+    </ol>
   );
 }

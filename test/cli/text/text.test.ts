@@ -89,6 +89,7 @@ describe('a preview', () => {
     targeted: 4373,
     will_be_updated: 4312,
     via_stepping_stone: 12,
+    stages: [],
     stepping_stones: [
       { version: '2.0.0', devices: 0 },
       { version: '1.5.0', devices: 12 },
@@ -140,6 +141,7 @@ describe('a preview', () => {
       targeted: 0,
       will_be_updated: 0,
       via_stepping_stone: 0,
+      stages: [],
       stepping_stones: [],
       will_not: [],
       warnings: [],

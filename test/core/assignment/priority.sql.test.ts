@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { explainDevice, NO_RULES, previewRollout } from '../../../core/explain/index.ts';
 import { abortRollout, resumeRollout, stopRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { newRollout } from '../../support/preview.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
 
@@ -20,7 +21,7 @@ beforeEach(async () => {
 
 const AT_ONCE = { stages: [] };
 const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
-const draft = {
+const draft = newRollout({
   firmware_version: '3.0.0',
   device_model: 'esp32-s3',
   target_type: 'all' as const,
@@ -30,8 +31,7 @@ const draft = {
   include_unknown: false,
   priority: 0,
   stepping_stones: null,
-  newest_release_id: null,
-};
+});
 
 /** Ticks until nothing is sent; every update succeeds. */
 async function runToEnd(): Promise<void> {
@@ -56,7 +56,7 @@ describe('a higher-priority rollout', () => {
     await runToEnd();
     expect(await previewRollout(db.app, draft, NO_RULES)).toMatchObject({
       willBeUpdated: 0,
-      willNot: [{ reason: 'kept by rollout "heavy", which has a higher priority', devices: 1 }],
+      willNot: [{ reason: 'on the version of rollout "heavy", which has a higher priority', devices: 1 }],
     });
     await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
     await runToEnd();
@@ -161,6 +161,6 @@ test('an older rollout does not take back a device that registered with the vers
   await service.tick();
   expect(sent()).toEqual([]);
   expect(await explainDevice(db.app, older, 'd0', service.now)).toMatchObject({
-    rule: 'is on 3.0.0, which is the target of a higher-priority rollout',
+    rule: 'is on 3.0.0, which is the target of a higher-priority rollout, "newer"',
   });
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { cancelRevoked, reinstateDevice, revokeDevice } from '../../../core/devices/revoke-device.ts';
 import { explainDevice, NO_RULES, previewRollout } from '../../../core/explain/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { newRollout } from '../../support/preview.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
 
@@ -117,7 +118,7 @@ describe('a device whose identity is revoked', () => {
       since: service.now,
       next: 'nothing, unless it is reinstated',
     });
-    const draft = {
+    const draft = newRollout({
       firmware_version: '2.0.0',
       device_model: 'esp32-s3',
       target_type: 'all' as const,
@@ -127,8 +128,7 @@ describe('a device whose identity is revoked', () => {
       include_unknown: false,
       priority: 0,
       stepping_stones: null,
-      newest_release_id: null,
-    };
+    });
     expect(await previewRollout(db.app, draft, NO_RULES)).toMatchObject({
       matching: 2,
       targeted: 1,

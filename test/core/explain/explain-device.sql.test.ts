@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainByItsRollout, explainDevice } from '../../../core/explain/explain-device.ts';
-import { NO_RULES, previewRollout, type RolloutDraft } from '../../../core/explain/preview.ts';
+import { NO_RULES, previewRollout } from '../../../core/explain/preview.ts';
 import { describeState } from '../../../core/explain/rollout-status-text.ts';
 import { recordRejectedUpload } from '../../../core/releases/index.ts';
 import { abortRollout, stopRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { newRollout } from '../../support/preview.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
 
@@ -183,7 +184,7 @@ describe('explains why a device is not on the version:', () => {
 });
 
 describe('a preview', () => {
-  const draft: RolloutDraft = {
+  const draft = newRollout({
     firmware_version: '2.0.0',
     device_model: 'esp32-s3',
     target_type: 'all',
@@ -193,8 +194,7 @@ describe('a preview', () => {
     include_unknown: false,
     priority: 0,
     stepping_stones: null,
-    newest_release_id: null,
-  };
+  });
 
   test('counts the devices that will be updated and the others by reason', async () => {
     await addDevices(db.app, 30);
@@ -211,6 +211,8 @@ describe('a preview', () => {
       willBeUpdated: 30,
       viaSteppingStone: 0,
       steppingStones: [],
+      stages: [{ devices: 26, willBeUpdated: null }],
+      failedBefore: [],
       heldByOthers: [],
       willNot: [
         { reason: 'below 1.0.0, and no stepping stone leads there', devices: 9 },

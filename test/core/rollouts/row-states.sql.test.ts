@@ -46,6 +46,8 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     member_percentage: { 101: REFUSED, '-1': REFUSED, NULL: 'honored', 0: 'honored' },
     allow_downgrade: FLAG,
     include_unknown: FLAG,
+    stepping_stones: { NULL: 'honored', ...JSONS, '\'["1.5.0"]\'': 'honored' },
+    newest_release_id: { 0: 'honored', 1: 'honored' },
     priority: { 2147483647: 'honored', '-2147483648': 'honored' },
     keep_open: FLAG,
     start_at: TIME,

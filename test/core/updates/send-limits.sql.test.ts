@@ -51,7 +51,11 @@ async function assign(rollout: RolloutRuntime, limit = 1_000): Promise<number> {
     isSteppingStone: false,
     fromVersions: ['1.0.0'],
   };
-  const context = { rollout: { ...rollout, stage_hash_cutoff: target_hash_cutoff }, target, higherPriority: [] };
+  const context = {
+    rollout: { ...rollout, target_hash_cutoff, stage_hash_cutoff: target_hash_cutoff },
+    target,
+    higherPriority: [],
+  };
   const scope = { kind: 'chunk', after: '', until: null } as const;
   return (await assignDevices(db.app, context, release, scope, limit, now)).assigned;
 }

@@ -69,6 +69,7 @@ const preview = {
   targeted: 100,
   will_be_updated: 83,
   via_stepping_stone: 0,
+  stages: [],
   stepping_stones: [],
   will_not: [],
   warnings: [],

@@ -1,0 +1,120 @@
+import {
+  BLOCKED_BY_HIGHER_PRIORITY,
+  BY_RELEASE_MAP,
+  BY_STORED_CUTOFF,
+  firstFailed,
+  HAS_OPEN_UPDATE,
+  type Rule,
+} from '../assignment/index.ts';
+import { readInPages, type Sql } from '../db/index.ts';
+import type { Stage, Target } from '../policy/index.ts';
+import { type HigherPriorityRollout, IS_TARGETED, KEEPER, MATCHES_FILTER, targetValues } from '../targeting/index.ts';
+import type { PreviewedRollout } from './previewed-rollout.ts';
+
+/** Devices that match the filter and are alike in everything that the preview tells apart. */
+export interface PreviewGroup {
+  readonly version: string;
+  readonly id_length: number;
+  readonly family: 'devices' | 'edge' | null;
+  /** The first rule that keeps the devices from being assigned; null if none does. */
+  readonly rule: Rule | null;
+  /** The rollout of rule `blocked` or `kept`. */
+  readonly by_rollout: string | null;
+  /** The rollout of the devices' open update, and whether a command of that update was sent. */
+  readonly holder: string | null;
+  readonly is_under_way: boolean | null;
+  /** The stage that includes the devices, from 0; null if the percentage leaves them out or the rollout is not saved. */
+  readonly stage: number | null;
+  readonly devices: number;
+}
+
+/**
+ * The stage of each device of a saved rollout. Members of the present stage stay in it; each later stage takes the next
+ * in the order of the hashes, as `beginStage` does.
+ */
+const STAGED = `WITH targeted AS (
+       SELECT d.device_id, md5(:rollout::bigint || ':' || d.device_id) AS hash,
+         :hasCutoff::boolean AND ${BY_STORED_CUTOFF.share} AS is_member, :hasBegun::boolean AND ${BY_STORED_CUTOFF.stage} AS is_in_stage
+       FROM devices AS d WHERE ${IS_TARGETED}
+     ), shared AS (
+       SELECT *, is_member OR NOT :isFixed::boolean AND row_number() OVER (ORDER BY is_member DESC, hash)
+           <= greatest(ceil(:percentage::integer * count(*) OVER () / 100.0), 1) AS takes_part
+       FROM targeted
+     ), placed AS (
+       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, hash) AS place,
+         count(*) FILTER (WHERE takes_part) OVER () AS targeted
+       FROM shared
+     ), staged AS (
+       SELECT device_id, CASE WHEN is_in_stage THEN :stage::integer ELSE (
+         SELECT min(s.stage) FROM jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share double precision, count integer)
+         WHERE place <= greatest(1, coalesce(s.count, ceil(round((s.share * targeted)::numeric, 6))))) END AS stage
+       FROM placed WHERE takes_part
+     )`;
+
+/** A rollout that is not saved has no order of its devices yet: who takes part, and in which stage, is not known. */
+const NOT_STAGED = 'WITH staged AS (SELECT NULL::text AS device_id, NULL::integer AS stage WHERE false)';
+
+/** A response of the Data API holds a thousand groups, even with the longest names. */
+const GROUPS_PER_PAGE = 1_000;
+
+const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8';
+
+const groupsStatement = (isSaved: boolean) => `${isSaved ? STAGED : NOT_STAGED}
+     SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family, d.rule,
+       CASE d.rule
+         WHEN 'blocked' THEN (SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
+           WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1)
+         WHEN 'kept' THEN (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) END AS by_rollout,
+       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way, d.stage, count(*)::integer AS devices
+     FROM (
+       SELECT d.*, staged.stage, ${firstFailed(
+         { ...BY_RELEASE_MAP, share: isSaved ? 'staged.device_id IS NOT NULL' : 'true', stage: 'true' },
+         'busy',
+         'stage',
+       )} AS rule
+       FROM devices AS d LEFT JOIN staged ON staged.device_id = d.device_id WHERE ${MATCHES_FILTER}
+     ) AS d
+     LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.rollout_id <> :rollout::bigint AND ${HAS_OPEN_UPDATE}
+     LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
+     GROUP BY ${COLUMNS} ORDER BY ${COLUMNS} LIMIT :limit OFFSET :offset`;
+
+const OF_SAVED = groupsStatement(true);
+const OF_DRAFT = groupsStatement(false);
+
+/** The devices that match the filter of a rollout, by the rules of assignment. */
+export async function loadPreviewGroups(
+  sql: Sql,
+  rollout: PreviewedRollout,
+  target: Target,
+  stages: readonly Stage[] | null,
+  higherPriority: readonly HigherPriorityRollout[],
+  releases: Readonly<Record<string, string>>,
+): Promise<PreviewGroup[]> {
+  const { target_hash_cutoff, stage_hash_cutoff, rollout_percentage: percentage, member_percentage } = rollout;
+  const hasBegun = stage_hash_cutoff !== null;
+  const later = (stages ?? [{ reach: { share: 1 } }]).map(({ reach }, stage) => ({ stage, ...reach }));
+  const ofSaved = {
+    hasCutoff: target_hash_cutoff !== null,
+    hasBegun,
+    isFixed: target_hash_cutoff !== null && percentage <= (member_percentage ?? 0),
+    percentage,
+    targetCutoff: target_hash_cutoff ?? '',
+    hashCutoff: stage_hash_cutoff ?? '',
+    stage: stages === null ? 0 : Math.min(rollout.stage, later.length - 1),
+    // A slow start has more waves than stages; the last stage takes whatever is left.
+    stages: hasBegun ? later.slice(-Math.max(1, later.length - rollout.stage - 1)) : later,
+  };
+  const values = {
+    rollout: rollout.id,
+    priority: rollout.priority,
+    higherPriority,
+    releases,
+    ...targetValues(rollout.device_model, target),
+    ...(rollout.isSaved ? ofSaved : {}),
+  };
+  return readInPages<PreviewGroup>(
+    (page) =>
+      rollout.isSaved ? sql.query(OF_SAVED, { ...values, ...page }) : sql.query(OF_DRAFT, { ...values, ...page }),
+    GROUPS_PER_PAGE,
+  );
+}

@@ -1,0 +1,76 @@
+import {
+  type FitsCheck,
+  InvalidRolloutError,
+  type Preview,
+  type PreviewedRollout,
+  type PreviewRules,
+  previewRollout,
+} from '../../core/explain/index.ts';
+import { commandTopic, encodeCommand, packetProblem, settingsOf, TOKEN_LENGTH } from '../../core/policy/index.ts';
+import { getRelease } from '../../core/releases/index.ts';
+import { loadRolloutRuntime } from '../../core/rollouts/index.ts';
+import type { Services } from './context.ts';
+import { notFound, Refusal } from './problems.ts';
+import { signatureRule } from './stepping-stones.ts';
+
+type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
+
+/** Previews what a saved rollout would do now, from its own row, devices and stages. */
+export async function previewSaved(services: Services, rolloutId: number) {
+  const rollout = await loadRolloutRuntime(services.sql, rolloutId);
+  if (rollout === undefined) throw notFound(`rollout ${rolloutId}`);
+  return previewResource(services, { ...rollout, isSaved: true });
+}
+
+/**
+ * The preview in the form that the API returns.
+ * @throws Refusal if the target or the stages of a row that SQL wrote are invalid
+ */
+export async function previewResource(services: Services, rollout: PreviewedRollout) {
+  const { sql } = services;
+  const release = await getRelease(sql, rollout.device_model, rollout.firmware_version);
+  const preview = await orRefuse(previewRollout(sql, rollout, previewRules(services, rollout)));
+  return {
+    matching: preview.matching,
+    targeted: preview.targeted,
+    will_be_updated: preview.willBeUpdated,
+    via_stepping_stone: preview.viaSteppingStone,
+    stepping_stones: [...preview.steppingStones],
+    stages: preview.stages.map(({ devices, willBeUpdated }) => ({ devices, will_be_updated: willBeUpdated })),
+    warnings: [
+      ...(release?.warnings ?? []),
+      ...preview.failedBefore.map((message) => ({ code: 'FAILED_BEFORE', message })),
+    ],
+    will_not: [...preview.willNot],
+    held_by_others: [...preview.heldByOthers],
+  };
+}
+
+async function orRefuse(preview: Promise<Preview>): Promise<Preview> {
+  try {
+    return await preview;
+  } catch (error) {
+    if (error instanceof InvalidRolloutError) throw new Refusal(409, `The rollout cannot run: ${error.message}.`);
+    throw error;
+  }
+}
+
+export const previewRules = (services: Services, release: Release): PreviewRules => ({
+  fits: fitsCheck(services, release),
+  requiresSignature: signatureRule(services.settings),
+});
+
+/** Checks the packet that dispatch would send, for device ids of the given length. */
+function fitsCheck({ settings }: Services, { device_model: model, firmware_version: version }: Release): FitsCheck {
+  const { delivery, packetLimitBytes } = settingsOf(settings.models, model);
+  const payload = encodeCommand({
+    url: settings.linkBaseUrl + 't'.repeat(TOKEN_LENGTH),
+    checksum: 'c'.repeat(64),
+    version,
+  });
+  return (idLength, family) => {
+    if (delivery === 'presigned') return undefined;
+    const topic = commandTopic(settings.topicPrefix, family ?? settings.commandFamily, 'd'.repeat(idLength));
+    return packetProblem(topic, payload, packetLimitBytes);
+  };
+}
