@@ -274,27 +274,30 @@ function evaluateReboot(
   const others = facts.statuses.filter((status) => isAfterReboot(status, writtenAt));
   const proof = others.find(({ uptimeSeconds }) => uptimeSeconds !== null);
   if (proof !== undefined) return describeReturn(facts, proof);
-  const stillUp = facts.statuses.filter((status) => isStillUp(status, writtenAt)).at(-1);
   const bootBy = plusMinutes(writtenAt, times.bootTimeoutMinutes);
+  // Without an uptime, a status of the old version may come before a slow reboot: two decide, and not before the boot timeout.
+  const [, agreeing] = others.filter(({ uptimeSeconds }) => uptimeSeconds === null);
+  if (agreeing !== undefined) {
+    const decidedAt = latest(bootBy, agreeing.receivedAt);
+    if (now < decidedAt) return { status: 'success', deadlineAt: decidedAt };
+    return { ...describeReturn(facts, agreeing), completedAt: decidedAt };
+  }
+  const stillUp = facts.statuses.filter((status) => isStillUp(status, writtenAt)).at(-1);
+  const silence = silenceSeconds(habits, times.probationMinutes);
   const cap = plusMinutes(writtenAt, REBOOT_POSTPONED_HOURS * 60);
   // A device that shows that it has not rebooted is waited for as long as it keeps reporting, up to the cap.
-  const silentFrom =
+  const deadlineAt =
     stillUp === undefined
-      ? bootBy
-      : latest(bootBy, plusSeconds(stillUp.receivedAt, silenceSeconds(habits, times.probationMinutes)));
-  const deadlineAt = earliest(silentFrom, cap);
+      ? latest(bootBy, plusSeconds(writtenAt, silence))
+      : earliest(latest(bootBy, plusSeconds(stillUp.receivedAt, silence)), cap);
   if (now < deadlineAt) return { status: 'success', deadlineAt };
-  // Without an uptime, a status of the old version may come before a slow reboot: only the deadline decides, and only two do.
-  const ambiguous = others.filter(({ uptimeSeconds }) => uptimeSeconds === null);
-  const last = ambiguous.at(-1);
-  if (ambiguous.length >= 2 && last !== undefined) return { ...describeReturn(facts, last), completedAt: deadlineAt };
   if (stillUp !== undefined && deadlineAt >= cap) {
     const errorMessage = `installed, but the device has not rebooted within ${REBOOT_POSTPONED_HOURS} h`;
     return { status: 'timed_out', cause: 'declined', errorMessage, completedAt: deadlineAt };
   }
   const errorMessage =
     stillUp === undefined
-      ? `installed, but ${facts.targetVersion} was not reported within ${times.bootTimeoutMinutes} min`
+      ? `installed, but ${facts.targetVersion} was not reported within ${Math.round((deadlineAt.getTime() - writtenAt.getTime()) / 60_000)} min`
       : `installed, and went silent before it rebooted: last heard at ${stillUp.receivedAt.toISOString()}`;
   return { status: 'timed_out', cause: 'silence', errorMessage, completedAt: deadlineAt };
 }

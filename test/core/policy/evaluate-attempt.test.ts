@@ -365,6 +365,18 @@ describe('after the image was written', () => {
       errorMessage: 'installed, but 2.0.0 was not reported within 15 min',
     });
   });
+
+  test('a device that sleeps for an hour is waited for as long as five of its reports take', () => {
+    const sleeper = { ...habits, reportIntervalSeconds: 3600 };
+    expect(evaluate(written, 60 + 5 * 3600 - 1, sleeper)).toMatchObject({ completedAt: null });
+    expect(evaluate(written, 60 + 5 * 3600, sleeper)).toMatchObject({ status: 'timed_out', cause: 'silence' });
+  });
+
+  test('two statuses without an uptime decide as soon as the second comes after the boot timeout', () => {
+    const sleeper = { ...habits, reportIntervalSeconds: 3600 };
+    const facts = { ...written, statuses: [status(500, '1.0.0'), status(4100, '1.0.0')] };
+    expect(evaluate(facts, 4100, sleeper)).toMatchObject({ status: 'rolled_back', completedAt: at(4100) });
+  });
 });
 
 describe('for any facts', () => {

@@ -229,6 +229,7 @@ async function readStates(): Promise<Map<string, State>> {
 
 async function begin(state: State, count: number, columns = {}): Promise<string[]> {
   await addDevices(db.app, count);
+  await db.app.query('UPDATE devices SET report_interval_seconds = 60');
   await addRollout(db.app, 'r', '2.0.0', {
     stages: [{ percentage: 100, min_success_rate: 0 }],
     failure_threshold: 1,
