@@ -307,7 +307,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.max_per_minute IS 'Most commands in a minute. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_attempts IS 'Most attempts for one device.';
   COMMENT ON COLUMN rollout_configurations.attempt_timeout_minutes IS 'An attempt times out after this time without a report.';
-  COMMENT ON COLUMN rollout_configurations.boot_timeout_minutes IS 'A device must report the new version within this time after it has installed the image.';
+  COMMENT ON COLUMN rollout_configurations.boot_timeout_minutes IS 'A device must report the new version within this time after it has installed the image, or within the time of five of its usual reports, whichever is longer.';
   COMMENT ON COLUMN rollout_configurations.probation_minutes IS 'A device must keep running the new version for this time before its update is proven.';
   COMMENT ON COLUMN rollout_configurations.give_up_days IS 'A pending update is given up this long after its assignment.';
   COMMENT ON COLUMN rollout_configurations.is_active IS 'False for a draft and for an aborted rollout. Set to false by SQL, it pauses a rollout that has begun.';
@@ -410,6 +410,7 @@ CREATE TABLE device_update_status (
   firmware_version   text        NOT NULL,
   previous_version   text,
   is_stepping_stone  boolean     NOT NULL DEFAULT false,
+  failed_before      boolean     NOT NULL DEFAULT false,
   stage              integer     NOT NULL DEFAULT 0,
   status             text        NOT NULL DEFAULT 'pending',
   attempt            integer     NOT NULL DEFAULT 0,
@@ -461,6 +462,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_update_status.firmware_version IS 'Version that the update brings.';
   COMMENT ON COLUMN device_update_status.previous_version IS 'Version that the device ran when the newest command was sent; before that, when the update was assigned.';
   COMMENT ON COLUMN device_update_status.is_stepping_stone IS 'True if this release is a step on the way to the version of the rollout.';
+  COMMENT ON COLUMN device_update_status.failed_before IS 'True if the device had failed in its last rollout, which others finished, when it was assigned: its outcome does not count in the gates.';
   COMMENT ON COLUMN device_update_status.stage IS 'Stage whose numbers its outcome counts in: the one that it was assigned in; in a slow start the wave in which it started.';
   COMMENT ON COLUMN device_update_status.status IS 'State. While completed_at is null, success means installed (booted_at is null) or on probation.';
   COMMENT ON COLUMN device_update_status.attempt IS 'Number of the present attempt; while pending, of the attempts that are used up.';
@@ -542,6 +544,9 @@ CREATE INDEX device_update_status_probation_idx ON device_update_status (rollout
 CREATE INDEX device_update_status_health_idx ON device_update_status (rollout_id, generation, firmware_version, id)
   WHERE status = 'success' AND booted_at IS NOT NULL;
 
+CREATE INDEX device_update_status_failed_before_idx ON device_update_status (rollout_id)
+  WHERE failed_before AND counts_as_started;
+
 CREATE INDEX device_update_status_rollout_idx ON device_update_status (rollout_id, id);
 
 CREATE INDEX device_update_status_rollout_open_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
@@ -566,6 +571,7 @@ DO $$ BEGIN
   COMMENT ON INDEX device_update_status_unexpected_idx IS 'Read by the gates: devices that agree on an unexpected version halt the rollout.';
   COMMENT ON INDEX device_update_status_probation_idx IS 'Read by the status text of a rollout: how many devices are on probation, and until when.';
   COMMENT ON INDEX device_update_status_health_idx IS 'Read by the gate of release health: the devices of a rollout that have booted its release, oldest update first.';
+  COMMENT ON INDEX device_update_status_failed_before_idx IS 'Read by the gates, which count devices that failed before separately.';
   COMMENT ON INDEX device_update_status_rollout_idx IS 'Read by pages of the updates of a rollout, by its resumption, which counts what has not ended, and when it is deleted.';
   COMMENT ON INDEX device_update_status_rollout_open_idx IS 'Read by pages of the open updates of a rollout, and by its completion.';
   COMMENT ON INDEX device_update_status_rollout_status_idx IS 'Read by pages of the updates of a rollout in one state, and by the retry of failed devices.';

@@ -201,6 +201,7 @@ CREATE TABLE device_update_status (
   firmware_version        text        NOT NULL,
   previous_version        text,
   is_stepping_stone       boolean     DEFAULT false NOT NULL,
+  failed_before           boolean     DEFAULT false NOT NULL,
   stage                   integer     DEFAULT 0 NOT NULL,
   status                  text        DEFAULT 'pending' NOT NULL,
   attempt                 integer     DEFAULT 0 NOT NULL,
@@ -260,6 +261,7 @@ CREATE INDEX device_update_status_silent_idx ON device_update_status (rollout_id
 CREATE INDEX device_update_status_unexpected_idx ON device_update_status (rollout_id, unexpected_version) WHERE unexpected_version IS NOT NULL;
 CREATE INDEX device_update_status_probation_idx ON device_update_status (rollout_id, deadline_at) WHERE status = 'success' AND completed_at IS NULL;
 CREATE INDEX device_update_status_health_idx ON device_update_status (rollout_id, generation, firmware_version, id) WHERE status = 'success' AND booted_at IS NOT NULL;
+CREATE INDEX device_update_status_failed_before_idx ON device_update_status (rollout_id) WHERE failed_before AND counts_as_started;
 CREATE INDEX device_update_status_rollout_idx ON device_update_status (rollout_id, id);
 CREATE INDEX device_update_status_rollout_open_idx ON device_update_status (rollout_id, id) WHERE completed_at IS NULL;
 CREATE INDEX device_update_status_rollout_status_idx ON device_update_status (rollout_id, status, id);

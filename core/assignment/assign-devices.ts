@@ -117,6 +117,22 @@ export async function endOfChunk(sql: Sql, model: string, after: string, devices
   return row?.device_id ?? null;
 }
 
+/**
+ * True if the last rollout that says something about the board `d` is one that others finished and that it failed in.
+ * A halted or aborted rollout says something about its build, not about the board.
+ */
+const FAILED_BEFORE = `coalesce((
+           SELECT u.status <> 'success' AND u.late_success_at IS NULL
+             -- The range and the order match an index: a plan by statistics may read the table if no device was proven.
+             AND coalesce((SELECT true FROM device_update_status AS o WHERE o.rollout_id >= u.rollout_id
+               AND o.rollout_id <= u.rollout_id AND o.status = 'success' AND o.completed_at IS NOT NULL
+               ORDER BY o.rollout_id LIMIT 1), false)
+           FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
+           WHERE u.device_id = d.device_id AND u.completed_at IS NOT NULL AND u.rollout_id <> :rollout
+             AND (u.status = 'success' OR r.completed_at IS NOT NULL
+               AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.cause IN ('build', 'silence', 'delivery'))
+           ORDER BY u.id DESC LIMIT 1), false)`;
+
 const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        SELECT stage FROM rollout_runtime WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR SHARE
      ), picked AS MATERIALIZED (
@@ -125,9 +141,9 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        ORDER BY d.device_id COLLATE "C"
        LIMIT :limit
      ), assigned AS (
-       INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, is_stepping_stone, stage, generation,
-         previous_version, status, created_at, reported_at, deadline_at, enqueue_after, not_before)
-       SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, d.stage, :generation, d.current_firmware_version, 'pending',
+       INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, is_stepping_stone, failed_before, stage,
+         generation, previous_version, status, created_at, reported_at, deadline_at, enqueue_after, not_before)
+       SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, ${FAILED_BEFORE}, d.stage, :generation, d.current_firmware_version, 'pending',
          :now::timestamptz, :now::timestamptz, :now::timestamptz + make_interval(days => :days::integer),
          -- The rollout's own release goes before its stepping stones: a device that passed one is next.
          :now::timestamptz + jitter.wait

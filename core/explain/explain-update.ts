@@ -16,6 +16,7 @@ export interface UpdateFacts {
   readonly attempt: number;
   readonly firmware_version: string;
   readonly is_stepping_stone: boolean;
+  readonly failed_before: boolean;
   readonly error_message: string | null;
   readonly created_at: string;
   readonly sent_at: string | null;
@@ -32,6 +33,7 @@ export interface UpdateFacts {
   readonly max_attempts: number;
 }
 
+const FAILED_BEFORE = 'It failed in its last rollout, too, which others finished, so it does not count in the gates';
 export const ENDED = 'nothing: an aborted rollout does not continue';
 
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
@@ -72,7 +74,7 @@ export function explainUpdate(update: UpdateFacts, current: string, rollout: Rol
     const next =
       status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
     return {
-      rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}`,
+      rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}${update.failed_before ? `. ${FAILED_BEFORE}` : ''}`,
       since: toDate(update.completed_at),
       next: rollout.aborted_at === null ? next : ENDED,
     };

@@ -27,7 +27,7 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
   )
     return 'about to scan its devices again';
   const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
-  return stateOf(rollout, now, control) + (await describeOnProbation(sql, rolloutId));
+  return stateOf(rollout, now, control) + (await describeOnProbation(sql, rolloutId)) + describeSetApart(rollout);
 }
 
 /** Also true if the filter is invalid, which is reported elsewhere. */
@@ -53,6 +53,14 @@ async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string>
   );
   if (!row?.first) return '';
   return `; ${row.devices} on probation until ${row.first.toISOString()}${row.devices === 1 ? '' : ' or later'}`;
+}
+
+/** Names the devices that the gates set apart; empty if there are none. */
+function describeSetApart({ failed_before_updates: updates }: RolloutRuntime): string {
+  const devices = updates.reduce((sum, each) => sum + each.updates, 0);
+  if (devices === 0) return '';
+  const [subject, verb] = devices === 1 ? ['device', 'is'] : ['devices', 'are'];
+  return `; ${devices} ${subject} that failed before ${verb} not counted by the gates`;
 }
 
 /** What a rollout whose release is registered is doing or waiting for, as a phrase. */

@@ -31,7 +31,13 @@ export {
   type RecoveryVerdict,
   type UpdatedDevices,
 } from './recovery.ts';
-export { type ControlGroup, describeEvidence, NO_EVIDENCE, type ReleaseEvidence } from './release-evidence.ts';
+export {
+  type ControlGroup,
+  describeEvidence,
+  NO_EVIDENCE,
+  type ReleaseEvidence,
+  setApart,
+} from './release-evidence.ts';
 export {
   checkHealth,
   compareRestarts,

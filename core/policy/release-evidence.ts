@@ -17,6 +17,26 @@ export interface ReleaseEvidence {
 
 export const NO_EVIDENCE: ReleaseEvidence = { underWay: 0, proven: 0, failed: 0, silent: 0, undelivered: 0 };
 
+/** So many devices that failed before, and none that did not, are evidence after all. */
+const FEWEST_FAILED_BEFORE = 5;
+
+/**
+ * The evidence without the devices that failed in their last rollout, which others finished: their boards were broken
+ * before. Where there are no other devices, theirs is the evidence there is.
+ */
+export function setApart(all: ReleaseEvidence, failedBefore: ReleaseEvidence): ReleaseEvidence {
+  const others: ReleaseEvidence = {
+    underWay: all.underWay - failedBefore.underWay,
+    proven: all.proven - failedBefore.proven,
+    failed: all.failed - failedBefore.failed,
+    silent: all.silent - failedBefore.silent,
+    undelivered: all.undelivered - failedBefore.undelivered,
+  };
+  const hasOthers = others.underWay + others.proven + others.failed + others.silent > 0;
+  const ended = failedBefore.proven + failedBefore.failed + failedBefore.silent;
+  return hasOthers || ended < FEWEST_FAILED_BEFORE ? others : all;
+}
+
 /** How often comparable devices that were not sent the release fell silent in the same time. */
 export interface ControlGroup {
   readonly devices: number;

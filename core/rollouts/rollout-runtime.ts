@@ -8,6 +8,7 @@ import {
   PLAN_BYTES,
   parseTarget,
   runsRelease,
+  setApart,
   type TargetType,
 } from '../policy/index.ts';
 import { type HigherPriorityRollout, toHigherPriorityRollout } from '../targeting/index.ts';
@@ -87,6 +88,8 @@ export interface RolloutRuntime {
   readonly started_updates: readonly CountedUpdates[];
   /** Updates of devices that began, went quiet and are out of reach. They are among the pending ones, too. */
   readonly silent_updates: readonly Omit<CountedUpdates, 'state' | 'cause'>[];
+  /** Those of the started updates whose devices had failed before. */
+  readonly failed_before_updates: readonly CountedUpdates[];
   readonly has_open: boolean;
   readonly is_under_way: boolean;
   readonly unexpected: { readonly version: string; readonly devices: number } | null;
@@ -133,7 +136,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        coalesce(s.must_repeat, false) AS stage_must_repeat, t.started_updates,
        ${hasUpdate('u.completed_at IS NULL')} AS has_open,
        ${hasUpdate('u.completed_at IS NULL AND u.unreachable_since IS NULL')} AS is_under_way,
-       q.silent_updates, x.unexpected,
+       q.silent_updates, b.failed_before_updates, x.unexpected,
        p.scan_fingerprint, p.scan_cursor, p.changes_from_xid::text,
        EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_from_xid) AS has_changes,
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
@@ -160,9 +163,20 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        FROM (
          SELECT u.firmware_version, u.stage, count(*) AS updates FROM device_update_status AS u
          WHERE u.rollout_id = r.id AND u.completed_at IS NULL AND u.unreachable_since IS NOT NULL
-           AND u.started_at IS NOT NULL AND u.generation = p.generation
+           AND u.started_at IS NOT NULL AND u.generation = p.generation AND NOT u.failed_before
          GROUP BY u.firmware_version, u.stage) AS c
      ) AS q
+     CROSS JOIN LATERAL (
+       SELECT coalesce(jsonb_agg(jsonb_build_object('version', firmware_version, 'stage', stage, 'state', state,
+           'cause', cause, 'updates', updates)), '[]') AS failed_before_updates
+       FROM (
+         SELECT u.firmware_version, u.stage, u.cause, count(*) AS updates,
+           counted_state(u.status, u.completed_at, u.late_success_at, u.late_rollback_at) AS state
+         FROM device_update_status AS u
+         WHERE u.rollout_id = r.id AND u.failed_before AND u.counts_as_started AND u.generation = p.generation
+           AND NOT u.is_reclaimable AND NOT u.is_replaced
+         GROUP BY u.firmware_version, u.stage, state, u.cause) AS c
+     ) AS b
      LEFT JOIN LATERAL (
        SELECT jsonb_build_object('version', unexpected_version, 'devices', count(*)) AS unexpected
        FROM device_update_status AS u
@@ -310,13 +324,21 @@ function addUpdates(evidence: ReleaseEvidence, { state, cause, updates }: Counte
   return cause === 'delivery' ? add('undelivered') : evidence;
 }
 
-/** The evidence of one release of the rollout, of all stages or of one. */
+/** The evidence of one release of the rollout, of all stages or of one. Devices that failed before are set apart. */
 export function evidenceOf(rollout: RolloutRuntime, version: string, stage?: number): ReleaseEvidence {
   const isOf = (counted: { readonly version: string; readonly stage: number }) =>
     counted.version === version && (stage === undefined || counted.stage === stage);
-  const evidence = rollout.started_updates.filter(isOf).reduce(addUpdates, NO_EVIDENCE);
+  const all = rollout.started_updates.filter(isOf).reduce(addUpdates, NO_EVIDENCE);
+  const evidence = setApart(all, failedBefore(rollout, version, stage));
   const silent = rollout.silent_updates.filter(isOf).reduce((sum, { updates }) => sum + updates, 0);
   return { ...evidence, underWay: Math.max(0, evidence.underWay - silent), silent: evidence.silent + silent };
+}
+
+/** The evidence of devices that had failed before the rollout. */
+export function failedBefore(rollout: RolloutRuntime, version: string, stage?: number): ReleaseEvidence {
+  return rollout.failed_before_updates
+    .filter((counted) => counted.version === version && (stage === undefined || counted.stage === stage))
+    .reduce(addUpdates, NO_EVIDENCE);
 }
 
 /** True if a device went silent: only then is the control group worth a statement. */
@@ -360,7 +382,7 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
     stageBeganAt: rollout.stage_extended_at ?? rollout.stage_began_at ?? new Date(0),
     reachesAll: (rollout.stage_hash_cutoff ?? '') >= (rollout.target_hash_cutoff ?? ''),
     size: rollout.stage_size ?? 1,
-    sample: rollout.stage_sample ?? 0,
+    sample: sampleOf(rollout, version),
     gateHeldSince: rollout.gate_held_since,
     ofStage: evidenceOf(rollout, version, stage),
     total: evidenceOf(rollout, version),
@@ -371,6 +393,12 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
     startLimit: rollout.stage_hash_cutoff === null ? null : rollout.start_limit,
     unexpected: rollout.unexpected,
   };
+}
+
+/** Devices of the stage whose outcomes the gate waits for. */
+function sampleOf(rollout: RolloutRuntime, version: string): number {
+  const { underWay, proven, failed, silent } = failedBefore(rollout, version, rollout.stage);
+  return Math.max(1, (rollout.stage_sample ?? 0) - underWay - proven - failed - silent);
 }
 
 export const gatesOf = ({ failure_threshold, failure_count, min_reports, target_filter }: RolloutRuntime): Gates => ({

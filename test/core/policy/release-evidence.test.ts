@@ -7,6 +7,7 @@ import {
   lowerBound,
   NO_EVIDENCE,
   type ReleaseEvidence,
+  setApart,
 } from '../../../core/policy/release-evidence.ts';
 import { seededRandom } from '../../../fleet/random.ts';
 
@@ -39,6 +40,21 @@ describe('silence counts beyond what comparable devices show', () => {
   });
   test('the difference if fewer did', () => {
     expect(excessSilence(given, { devices: 999, silent: 19 })).toBe(8);
+  });
+});
+
+describe('devices that failed before', () => {
+  test('are not part of the evidence of the others', () => {
+    const all = evidence({ proven: 9, failed: 4, underWay: 5 });
+    expect(setApart(all, evidence({ proven: 1, failed: 4 }))).toEqual(evidence({ proven: 8, underWay: 5 }));
+  });
+  test('decide nothing while they are few and alone', () => {
+    const few = evidence({ failed: 4 });
+    expect(setApart(few, few)).toEqual(NO_EVIDENCE);
+  });
+  test('are the evidence if there are no others', () => {
+    const all = evidence({ failed: 5, underWay: 2 });
+    expect(setApart(all, all)).toEqual(all);
   });
 });
 
