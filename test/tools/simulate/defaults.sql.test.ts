@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { BUILD_NAMES, DEFAULT_STORY, playStory } from '../../../tools/simulate/story.ts';
 
 const TIMEOUT = 5 * 60_000;
-const BAD = BUILD_NAMES.filter((build) => build !== 'good');
+const BAD = BUILD_NAMES.filter((build) => build !== 'good' && build !== 'rolls-back-later');
 
 describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
   'with default settings, the rollout of a bad build ($build)',
@@ -28,6 +28,23 @@ describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
       TIMEOUT,
     );
   },
+);
+
+test(
+  'a build that is rolled back after its rollout has ended is counted, and halts nothing',
+  async () => {
+    const { ended, lateRollbacks } = await playStory({
+      ...DEFAULT_STORY,
+      devices: 10,
+      build: 'rolls-back-later',
+      broken: 0,
+      sleepers: 0,
+      loss: 0,
+      rollbackHours: 8,
+    });
+    expect({ ended, lateRollbacks }).toEqual({ ended: 'completed', lateRollbacks: 10 });
+  },
+  TIMEOUT,
 );
 
 test(
