@@ -187,7 +187,10 @@ async function hasEnded({ sql, devices }: Simulation): Promise<boolean> {
   const [row] = await sql.query<{ ended: boolean }>(
     `SELECT completed_at IS NOT NULL OR p.has_updates AND NOT EXISTS (
        SELECT FROM device_update_status WHERE completed_at IS NULL
-         AND NOT :off::jsonb ? device_id AND (paused_at IS NULL OR status <> 'pending')) AS ended
+         AND NOT :off::jsonb ? device_id AND (paused_at IS NULL OR status <> 'pending'))
+       -- Without an open update the rollout is about to complete.
+       AND (paused_at IS NOT NULL OR EXISTS (
+         SELECT FROM device_update_status WHERE completed_at IS NULL)) AS ended
      FROM rollout_configurations CROSS JOIN (
        SELECT EXISTS (SELECT FROM device_update_status) AS has_updates) AS p`,
     { off: [...devices.values()].flatMap(({ isOff, options }) => (isOff ? [options.id] : [])) },
