@@ -245,7 +245,9 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
   await sql.query(
     `UPDATE device_update_status AS u SET
        status = c.status, error_message = c.message,
-       cause = CASE WHEN c.status IN ('failed', 'timed_out') THEN 'not_reached' END, completed_at = :now::timestamptz,
+       -- A device that had begun and was not heard of since has gone silent.
+       cause = CASE WHEN c.status = 'timed_out' AND u.started_at IS NOT NULL THEN 'silence'
+         WHEN c.status IN ('failed', 'timed_out') THEN 'not_reached' END, completed_at = :now::timestamptz,
        booted_at = CASE WHEN c.status = 'success' THEN :now::timestamptz END, deadline_at = NULL,
        unverified_at = CASE WHEN c.status = 'success' AND u.result_code = ${VERIFICATION_FAILED} THEN :now::timestamptz END,
        is_reclaimable = coalesce(c."mayReturn", false)

@@ -32,6 +32,8 @@ export interface Chaos {
   readonly crashes: number;
   /** The faults end after this time. */
   readonly lastsSeconds: number;
+  /** The database is away for this time, from this second on. */
+  readonly outage?: { readonly from: number; readonly seconds: number } | undefined;
 }
 
 /** With `publish`, the broker accepts every command and reports nothing about the device. */
@@ -105,9 +107,15 @@ export class Simulation {
   readonly #calmSql: Database;
 
   async #query<Row>(statement: string, values?: SqlValues): Promise<Row[]> {
+    if (this.#isOut()) throw new Crash('the database is away');
     if (!this.#happens(this.#chaos.crashes)) return this.#calmSql.query<Row>(statement, values);
     if (this.random() < 0.5) await this.#calmSql.query(statement, values);
     throw new Crash(statement.slice(0, 60));
+  }
+
+  #isOut(): boolean {
+    const { outage } = this.#chaos;
+    return outage !== undefined && this.second >= outage.from && this.second < outage.from + outage.seconds;
   }
 
   #happens(share: number): boolean {

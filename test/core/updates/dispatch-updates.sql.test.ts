@@ -193,3 +193,20 @@ test('a device whose first report is a failure, and that then goes silent, has s
   const rollout = await loadRolloutRuntime(db.app, 1);
   expect(rollout && evidenceOf(rollout, '2.0.0')).toMatchObject({ silent: 1, underWay: 0 });
 });
+
+test.each([
+  ['that was never heard of was not reached', [], 'not_reached'],
+  ['that had accepted the command went silent', ['d0'], 'silence'],
+])('a device that is given up and %s', async (_, accepting, cause) => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, give_up_days: 1 });
+  await service.tick();
+  for (const device of accepting) await service.accept(device);
+  service.absent.add('d0');
+  for (let hours = 0; hours < 30; hours++) {
+    service.later(60);
+    await service.tick();
+  }
+  const updates = await db.app.query('SELECT status, cause FROM device_update_status');
+  expect(updates).toEqual([{ status: 'timed_out', cause }]);
+});

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openUntil, sendWindow } from '../../../core/policy/index.ts';
 import { abortRollout, resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/index.ts';
+import { evaluateUpdates } from '../../../core/updates/index.ts';
 import type { BuildOutcome } from '../../../tools/simulate/sim-device.ts';
 import { Simulation } from '../../../tools/simulate/simulation.ts';
 
@@ -40,6 +41,12 @@ const worlds = fc.record({
     delaySeconds: fc.constantFrom(0, 60, 240),
     crashes: fc.constantFrom(0, 0.02, 0.1),
     lastsSeconds: fc.constant(5_400),
+    outage: fc.option(
+      fc.record({ from: fc.integer({ min: 60, max: 3_600 }), seconds: fc.constantFrom(80, 300, 1_200) }),
+      {
+        nil: undefined,
+      },
+    ),
   }),
   devices: fc.array(
     fc.record({
@@ -206,6 +213,53 @@ function checkCommands({ commands }: Simulation, { transport, one, two, devices,
   }
 }
 
+/** Every success is proven by a status of its version after the probation, and the device runs that version. */
+async function checkSuccesses({ reliableSql, devices }: Simulation): Promise<void> {
+  const unproven = await reliableSql.query(
+    `SELECT u.device_id, u.firmware_version, u.booted_at, u.completed_at FROM device_update_status AS u
+     JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     WHERE u.status = 'success' AND u.attempt > 0 AND u.sent_at IS NOT NULL AND NOT EXISTS (
+       SELECT FROM ota_events AS e WHERE e.update_id = u.id AND e.event_type = 'status'
+         AND e.payload ->> 'version' = u.firmware_version
+         AND e.received_at >= u.booted_at + make_interval(mins => r.probation_minutes))`,
+  );
+  expect(unproven).toEqual([]);
+  const newest = await reliableSql.query<{ device_id: string; firmware_version: string }>(
+    `SELECT * FROM (
+       SELECT DISTINCT ON (device_id) device_id, firmware_version, status, late_rollback_at FROM device_update_status
+       WHERE status <> 'canceled' ORDER BY device_id, id DESC) AS u
+     WHERE status = 'success' AND late_rollback_at IS NULL`,
+  );
+  for (const { device_id, firmware_version } of newest)
+    expect({ device_id, version: devices.get(device_id)?.version }).toEqual({ device_id, version: firmware_version });
+}
+
+/** The final state is the fold of all evidence, and the counters equal a recount. */
+async function checkFold({ reliableSql, now }: Simulation): Promise<void> {
+  // An update that was given up while it waited for another attempt has a later end than its last attempt.
+  const outcomes = () =>
+    reliableSql.query<{ id: number }>(
+      `SELECT id, status, cause, completed_at, booted_at, error_message FROM device_update_status
+       WHERE sent_at IS NOT NULL ORDER BY id`,
+    );
+  const before = await outcomes();
+  await evaluateUpdates(
+    reliableSql,
+    before.map(({ id }) => id),
+    now,
+  );
+  expect(await outcomes()).toEqual(before);
+  const different = await reliableSql.query(
+    `SELECT * FROM (
+       SELECT rollout_id, counted_state(status, completed_at, late_success_at, late_rollback_at) AS state, count(*) AS n
+       FROM device_update_status WHERE NOT is_replaced AND rollout_id IS NOT NULL GROUP BY 1, 2) AS recount
+     FULL JOIN (
+       SELECT rollout_id, state, sum(updates) AS n FROM update_counts GROUP BY 1, 2 HAVING sum(updates) <> 0) AS counters
+     USING (rollout_id, state) WHERE recount.n IS DISTINCT FROM counters.n`,
+  );
+  expect(different).toEqual([]);
+}
+
 const dateOf = (second: number) => new Date(Date.UTC(2026, 0, 5, 8) + second * 1000);
 
 async function play(given: World): Promise<void> {
@@ -228,6 +282,8 @@ async function play(given: World): Promise<void> {
     }, LIMIT_SECONDS);
     expect(ended).toBe(true);
     checkCommands(world, given);
+    await checkSuccesses(world);
+    await checkFold(world);
     const doubles = await world.reliableSql.query(
       'SELECT device_id FROM device_update_status WHERE completed_at IS NULL AND rollout_id IS NOT NULL GROUP BY device_id HAVING count(*) > 1',
     );
@@ -238,7 +294,7 @@ async function play(given: World): Promise<void> {
 }
 
 test(
-  'with delays, duplicates, losses and crashes, limits hold, counters are exact, outcomes are final, a halted rollout sends nothing, no device goes back and forth, and every rollout ends',
+  'with delays, duplicates, losses, crashes and an outage, success is proven, the outcome is the fold of all evidence, limits hold, counters are exact, outcomes are final, a halted rollout sends nothing, no device goes back and forth, and every rollout ends',
   async () => {
     await fc.assert(fc.asyncProperty(worlds, play), {
       numRuns: Number(process.env.PAKU_OTA_PROPERTY_RUNS ?? 6),
