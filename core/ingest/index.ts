@@ -8,5 +8,6 @@ export {
   type RejectedMessage,
   type RuleMessage,
   rejectMessage,
+  type Senders,
 } from './rule-message.ts';
 export { excerpt, isObject, parseJson, readableBeginning, truncate } from './sanitize.ts';

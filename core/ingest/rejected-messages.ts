@@ -1,7 +1,6 @@
 import type { Sql } from '../db/index.ts';
 import { inBatches } from '../db/index.ts';
-import { DEVICE_ID_SEGMENT } from '../policy/index.ts';
-import { DEVICE_ID } from '../util/index.ts';
+import { subtreeOf } from '../policy/index.ts';
 import { limitRejections } from './rate-limit.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
@@ -16,7 +15,7 @@ export async function recordRejectedMessages(sql: Sql, messages: readonly Reject
   const accepted = await limitRejections(sql, messages);
   const rows = accepted.map(({ topic, clientId, reason, payload, payloadHash, receivedAt }) => ({
     topic,
-    device_id: deviceOf(topic),
+    device_id: subtreeOf(topic) ?? null,
     client_id: clientId,
     reason,
     payload: Buffer.from(payload).subarray(0, MAX_PAYLOAD_BYTES).toString('base64'),
@@ -35,9 +34,4 @@ export async function recordRejectedMessages(sql: Sql, messages: readonly Reject
       { rows: batch },
     );
   }
-}
-
-function deviceOf(topic: string): string | null {
-  const id = topic.split('/')[DEVICE_ID_SEGMENT] ?? '';
-  return DEVICE_ID.test(id) ? id : null;
 }

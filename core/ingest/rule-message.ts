@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { DEVICE_ID, sha256 } from '../util/index.ts';
+import type { DeviceTopics } from '../policy/index.ts';
+import { sha256 } from '../util/index.ts';
 import { readText } from './field-values.ts';
 import { readPayload } from './read-payload.ts';
 import { excerpt, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
@@ -27,6 +28,14 @@ const undelivered = z.object({
 });
 
 const MAX_FAILURE_LENGTH = 200;
+
+/** Whose messages a function takes. */
+export interface Senders {
+  /** The topics; one that any other rule or `$aws/rules/…` led here is refused. */
+  readonly topics: DeviceTopics;
+  /** Whether a client may send what belongs to a device with another id than the client's. */
+  readonly acceptAnyClientId: boolean;
+}
 
 /** One message of a device as the broker received it. The topic identifies the sender; the payload does not. */
 export interface RuleMessage {
@@ -62,12 +71,11 @@ export type Decoded<T> =
 
 /**
  * Decodes a queue body into a message; accepts any bytes.
- * @param deviceIdSegment position of the device id in the topic, counted from 0
  * @param undeliveredAt when an error action put the body on its queue; undefined for any other body
  */
 export function decodeRuleMessage(
   body: string,
-  deviceIdSegment: number,
+  { topics, acceptAnyClientId }: Senders,
   now: Date,
   undeliveredAt?: Date,
 ): Decoded<RuleMessage> {
@@ -88,10 +96,13 @@ export function decodeRuleMessage(
     return { ok: false, rejected } as const;
   };
 
-  const deviceId = topic.split('/')[deviceIdSegment] ?? '';
-  if (!DEVICE_ID.test(deviceId)) return reject(`the topic does not contain a valid device id: "${deviceId}"`);
+  const deviceId = topics.deviceOf(topic);
+  if (deviceId === undefined) return reject(`not a topic of this kind of message: expected ${topics.form}`);
   // Anyone with access to the broker clears a retained message by an empty one; it does not show that the device lives.
   if (bytes.length === 0 && origin.clientId !== deviceId) return reject('the payload is empty');
+  if (!acceptAnyClientId && origin.clientId !== null && origin.clientId !== deviceId) {
+    return reject(`sent by the client ${excerpt(origin.clientId)}, the topic belongs to ${deviceId}`);
+  }
   const reading = readPayload(bytes);
   const stated = reading.payload.device_id;
   if (namesAnother(stated, deviceId)) {

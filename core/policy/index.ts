@@ -119,7 +119,16 @@ export {
   type TargetType,
   targetFilter,
 } from './target-filter.ts';
-export { type CommandFamily, commandTopic, DEVICE_ID_SEGMENT, type OtaTopicKind, parseOtaTopic } from './topics.ts';
+export {
+  type CommandFamily,
+  commandTopic,
+  type DeviceTopics,
+  type OtaTopicKind,
+  otaTopics,
+  parseOtaTopic,
+  statusTopics,
+  subtreeOf,
+} from './topics.ts';
 export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';
 export { isFolderMarker, isMeantAsUpload, refusePath } from './upload-path.ts';
 export {

@@ -1,11 +1,10 @@
+import { DEVICE_ID } from '../util/index.ts';
+
 /**
  * Firmware up to 1.3 uses topics under `{prefix}/devices/…`, firmware from 1.4.1 uses `{prefix}/edge/…`, and 1.4.0
  * subscribes to both.
  */
 export type CommandFamily = 'devices' | 'edge';
-
-/** Position of the device id in every topic of a device, counted from 0: `{prefix}/{family}/{deviceId}/…`. */
-export const DEVICE_ID_SEGMENT = 2;
 
 export const commandTopic = (prefix: string, family: CommandFamily, deviceId: string): string =>
   `${prefix}/${family}/${deviceId}/cmd/ota`;
@@ -17,4 +16,40 @@ export function parseOtaTopic(topic: string): { family: CommandFamily; kind: Ota
   const match = /^[^/]+\/(devices|edge)\/[^/]+\/ota\/(status|progress|result)$/.exec(topic);
   if (match === null) return undefined;
   return { family: match[1] as CommandFamily, kind: match[2] as OtaTopicKind };
+}
+
+/** The topics of one kind of message, each of which belongs to one device. */
+export interface DeviceTopics {
+  /** How such a topic is written, for the reason of a rejection. */
+  readonly form: string;
+  /** The device that a topic belongs to; undefined unless the whole topic has the form. */
+  deviceOf(topic: string): string | undefined;
+}
+
+export const statusTopics = (prefix: string): DeviceTopics => deviceTopics(prefix, ['edge'], '', ['status']);
+
+export const otaTopics = (prefix: string): DeviceTopics =>
+  deviceTopics(prefix, ['devices', 'edge'], 'ota/', ['status', 'progress', 'result']);
+
+function deviceTopics(
+  prefix: string,
+  families: readonly CommandFamily[],
+  below: string,
+  ends: readonly string[],
+): DeviceTopics {
+  return {
+    form: [prefix, families.join('|'), '<device id>', below + ends.join('|')].join('/'),
+    deviceOf(topic) {
+      const [first, family, deviceId = '', ...rest] = topic.split('/');
+      const isEnd = ends.some((end) => below + end === rest.join('/'));
+      const isOurs = first === prefix && families.some((each) => each === family) && isEnd;
+      return isOurs && DEVICE_ID.test(deviceId) ? deviceId : undefined;
+    },
+  };
+}
+
+/** The device in whose subtree a topic is; undefined for a topic outside of both subtrees. */
+export function subtreeOf(topic: string): string | undefined {
+  const [, family, deviceId = ''] = topic.split('/');
+  return (family === 'edge' || family === 'devices') && DEVICE_ID.test(deviceId) ? deviceId : undefined;
 }

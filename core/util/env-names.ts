@@ -17,6 +17,8 @@ export const ENV = {
   undeliveredQueueArn: 'UNDELIVERED_QUEUE_ARN',
   /** First segment of every topic. */
   topicPrefix: 'TOPIC_PREFIX',
+  /** `true` if a client may send the messages of a device with another id than its own, otherwise `false`. */
+  acceptAnyClientId: 'ACCEPT_ANY_CLIENT_ID',
   /** Topic family for a device that has never reported on either: `devices` or `edge`. */
   commandFamily: 'COMMAND_FAMILY',
   /** `direct` (SendDirectMessage) or `publish`. */

@@ -6,6 +6,7 @@ import {
   type RuleMessage,
   recordRejectedMessages,
   rejectMessage,
+  type Senders,
 } from '../../core/ingest/index.ts';
 import { parseOtaTopic } from '../../core/policy/index.ts';
 import { parseBatch, type Read } from '../shared/parse-batch.ts';
@@ -27,9 +28,10 @@ interface OtaMessage extends FamilyReport {
 export async function ingestReports(
   sql: Sql,
   batch: readonly QueueMessage[],
+  senders: Senders,
   now: Date,
 ): Promise<{ updates: number; rejected: number; dropped: number }> {
-  const { messages, rejected } = parseBatch(batch, now, parseReport);
+  const { messages, rejected } = parseBatch(batch, senders, now, parseReport);
   // A progress message counts even then: it shows that the device is alive.
   for (const { message } of messages) {
     if (!message.isReadable) rejected.push(rejectMessage(message, describeUnreadable(message)));

@@ -1,5 +1,6 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { type IdlePeriod, isRedundantHeartbeat } from '../../core/orchestrator/index.ts';
+import { statusTopics } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
@@ -8,9 +9,11 @@ import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
 import { toQueueMessage } from '../shared/queue-message.ts';
+import { readSenders } from '../shared/senders.ts';
 import { parseStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
 
 const database = openDatabase();
+const senders = readSenders(statusTopics);
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
 /**
@@ -20,7 +23,11 @@ const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const now = new Date();
-  const { statuses: received, rejected: unreadable } = parseStatusBatch(event.Records.map(toQueueMessage), now);
+  const { statuses: received, rejected: unreadable } = parseStatusBatch(
+    event.Records.map(toQueueMessage),
+    senders,
+    now,
+  );
   const idlePeriod = await getIdlePeriod(now);
   const statuses = idlePeriod === undefined ? received : withoutRedundant(received, idlePeriod);
   const { pending, rejected, dropped } = await storeStatusBatch(database, { statuses, rejected: unreadable }, now);

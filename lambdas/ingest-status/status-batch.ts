@@ -8,6 +8,7 @@ import {
   type RuleMessage,
   recordRejectedMessages,
   rejectMessage,
+  type Senders,
 } from '../../core/ingest/index.ts';
 import { parseBatch } from '../shared/parse-batch.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
@@ -28,8 +29,8 @@ export interface StatusBatch {
  * Parses the statuses of a batch. A status that cannot be read is both rejected and a sign of life, so its device is
  * registered, seen, and sent its pending update.
  */
-export function parseStatusBatch(batch: readonly QueueMessage[], now: Date): StatusBatch {
-  const { messages, rejected } = parseBatch(batch, now, (message) => ({
+export function parseStatusBatch(batch: readonly QueueMessage[], senders: Senders, now: Date): StatusBatch {
+  const { messages, rejected } = parseBatch(batch, senders, now, (message) => ({
     ok: true,
     value: { message, ...parseStatus(message) },
   }));

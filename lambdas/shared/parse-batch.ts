@@ -1,5 +1,10 @@
-import { decodeRuleMessage, type RejectedMessage, type RuleMessage, rejectMessage } from '../../core/ingest/index.ts';
-import { DEVICE_ID_SEGMENT } from '../../core/policy/index.ts';
+import {
+  decodeRuleMessage,
+  type RejectedMessage,
+  type RuleMessage,
+  rejectMessage,
+  type Senders,
+} from '../../core/ingest/index.ts';
 import type { QueueMessage } from './queue-message.ts';
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
@@ -10,13 +15,14 @@ export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: 
  */
 export function parseBatch<T>(
   batch: readonly QueueMessage[],
+  senders: Senders,
   now: Date,
   read: (message: RuleMessage) => Read<T>,
 ): { readonly messages: T[]; readonly rejected: RejectedMessage[] } {
   const messages: T[] = [];
   const rejected: RejectedMessage[] = [];
   for (const { body, undeliveredAt } of batch) {
-    const decoded = decodeRuleMessage(body, DEVICE_ID_SEGMENT, now, undeliveredAt);
+    const decoded = decodeRuleMessage(body, senders, now, undeliveredAt);
     if (!decoded.ok) {
       rejected.push(decoded.rejected);
       continue;

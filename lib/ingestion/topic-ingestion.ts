@@ -22,11 +22,13 @@ export class TopicIngestion extends Construct {
 
   constructor(scope: Construct, id: string, { base, name, topicFilters, batchSize }: TopicIngestionProps) {
     super(scope, id);
-    const { alarms } = base;
+    const { alarms, settings } = base;
     const fn = new DatabaseFunction(this, 'Default', { name, base, timeout: Duration.seconds(60) });
     this.fn = fn;
     this.work = new WorkQueue(this, 'Queue', { fn, alarms, batchSize, batchWindow: Duration.seconds(1) });
     const undelivered = this.work.addQueue('Undelivered');
+    fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
+    fn.addEnvironment(ENV.acceptAnyClientId, String(settings.acceptAnyClientId));
     fn.addEnvironment(ENV.undeliveredQueueArn, undelivered.queueArn);
     const rules = new TopicRules(this, 'Rules', { topicFilters, queue: this.work.queue, undelivered });
     alarms.add(rules, 'UndeliveredAlarm', {

@@ -23,6 +23,11 @@ const settingsSchema = z
     ...signingFields,
     /** What devices may do outside of their own two subtrees. */
     extraDeviceTopics,
+    /**
+     * Takes the messages of a device from any client that may publish on its topics: for devices that connect with
+     * another client id than their device id, or behind a bridge.
+     */
+    acceptAnyClientId: z.boolean().default(false),
     database: z
       .strictObject({
         /** In Aurora capacity units; 0 lets the cluster pause. */

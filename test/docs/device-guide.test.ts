@@ -4,12 +4,18 @@ import { decodeRuleMessage, type RuleMessage } from '../../core/ingest/index.ts'
 import type { OtaTopicKind } from '../../core/policy/index.ts';
 import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
+import { sendersOf } from '../support/senders.ts';
 
 const page = readFileSync(new URL('../../docs/connect-a-device.md', import.meta.url), 'utf8');
 
 function fromDevice(topic: string, payload: string): RuleMessage {
-  const body = { payload: Buffer.from(payload).toString('base64'), topic, received_at: Date.now(), client_id: 'd' };
-  const decoded = decodeRuleMessage(JSON.stringify(body), 2, new Date());
+  const body = {
+    payload: Buffer.from(payload).toString('base64'),
+    topic,
+    received_at: Date.now(),
+    client_id: topic.split('/')[2],
+  };
+  const decoded = decodeRuleMessage(JSON.stringify(body), sendersOf(topic), new Date());
   if (!decoded.ok) throw new Error(decoded.rejected.reason);
   return decoded.value;
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { type Decoded, decodeRuleMessage, type RuleMessage, readPayload } from '../../core/ingest/index.ts';
+import { type DeviceTopics, otaTopics, statusTopics } from '../../core/policy/index.ts';
 import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
 import { hostileNumber, hostileObject, hostileText, hostileValue } from './hostile.ts';
@@ -81,9 +82,14 @@ function toJson(value: object): string {
   return JSON.stringify(value);
 }
 
+const sendersOf = (topicsOf: (prefix: string) => DeviceTopics) => ({
+  topics: topicsOf('paku'),
+  acceptAnyClientId: true,
+});
+
 /** @throws Error unless the body becomes a message or a rejection that can be stored unchanged */
 export function checkStatus(body: string): void {
-  checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
+  checkDecoded(decodeRuleMessage(body, sendersOf(statusTopics), NOW), (message) => {
     const { report, rejection } = parseStatus(message);
     if (rejection !== null) checkReason(rejection);
     if (message.fault !== null) checkReason(message.fault);
@@ -98,7 +104,7 @@ export function checkStatus(body: string): void {
 
 /** @throws Error unless the body becomes a report of each kind, or a rejection, that can be stored unchanged */
 export function checkOta(body: string): void {
-  checkDecoded(decodeRuleMessage(body, 2, NOW), (message) => {
+  checkDecoded(decodeRuleMessage(body, sendersOf(otaTopics), NOW), (message) => {
     for (const kind of ['status', 'progress', 'result'] as const) {
       const result = parseOtaMessage(message, kind);
       if (!result.ok) checkReason(result.reason);

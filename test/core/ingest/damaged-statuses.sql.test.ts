@@ -4,6 +4,7 @@ import { parseStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-stat
 import { TestApi } from '../../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { OTA_SENDERS, STATUS_SENDERS } from '../../support/senders.ts';
 import { TestService } from '../../support/service.ts';
 
 let db: TestDatabase;
@@ -29,7 +30,7 @@ const bodyOf = (topic: string, payload: string) => ({
 });
 
 function sendStatus(device: string, payload: string) {
-  const batch = parseStatusBatch([bodyOf(`paku/edge/${device}/status`, payload)], service.now);
+  const batch = parseStatusBatch([bodyOf(`paku/edge/${device}/status`, payload)], STATUS_SENDERS, service.now);
   return storeStatusBatch(db.app, batch, service.now);
 }
 
@@ -113,7 +114,7 @@ test('reports of an update count with numbers and booleans as text', async () =>
   service.later(1);
   await service.fetch('d0');
   const report = (kind: string, payload: string) =>
-    ingestReports(db.app, [bodyOf(`paku/devices/d0/ota/${kind}`, payload)], service.now);
+    ingestReports(db.app, [bodyOf(`paku/devices/d0/ota/${kind}`, payload)], OTA_SENDERS, service.now);
   await report('progress', '{"state":"Downloading","percent":"45","speed":inf}');
   expect((await client.device('d0')).update).toMatchObject({ status: 'downloading', progress_percent: 45 });
   service.later(1);
@@ -127,7 +128,12 @@ test('a progress message that cannot be read counts as a sign of life and is rec
   await addRollout(db.app, 'r', '2.0.0');
   await service.tick();
   service.later(1);
-  const outcome = await ingestReports(db.app, [bodyOf('paku/devices/d0/ota/progress', '???')], service.now);
+  const outcome = await ingestReports(
+    db.app,
+    [bodyOf('paku/devices/d0/ota/progress', '???')],
+    OTA_SENDERS,
+    service.now,
+  );
   expect(outcome).toMatchObject({ updates: 1, rejected: 1 });
   expect((await client.device('d0')).rejected_message).toMatchObject({ beginning: '???' });
 });

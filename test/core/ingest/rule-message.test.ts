@@ -3,6 +3,7 @@ import { decodeRuleMessage } from '../../../core/ingest/rule-message.ts';
 import { sha256 } from '../../../core/util/index.ts';
 import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
+import { OTA_SENDERS, STATUS_SENDERS } from '../../support/senders.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 
@@ -20,13 +21,13 @@ test('decodes a message from an error action like the message that the rule woul
   const at = new Date('2026-03-01T11:59:58Z');
   const { topic, clientId: client_id, base64OriginalPayload: payload } = undelivered;
   const delivered = { payload, topic, received_at: at.getTime(), client_id };
-  const decoded = decodeRuleMessage(JSON.stringify(undelivered), 2, now, at);
+  const decoded = decodeRuleMessage(JSON.stringify(undelivered), STATUS_SENDERS, now, at);
   expect(decoded.ok).toBe(true);
-  expect(decoded).toEqual(decodeRuleMessage(JSON.stringify(delivered), 2, now));
+  expect(decoded).toEqual(decodeRuleMessage(JSON.stringify(delivered), STATUS_SENDERS, now));
 });
 
 test('rejects a message without a receive time and keeps it with the reason', () => {
-  const decoded = decodeRuleMessage(JSON.stringify(undelivered), 2, now);
+  const decoded = decodeRuleMessage(JSON.stringify(undelivered), STATUS_SENDERS, now);
   expect(decoded).toEqual({
     ok: false,
     rejected: {
@@ -41,7 +42,7 @@ test('rejects a message without a receive time and keeps it with the reason', ()
 });
 
 test('keeps the whole body if neither a rule nor its error action made it', () => {
-  const decoded = decodeRuleMessage('{"hello": 1}', 2, now);
+  const decoded = decodeRuleMessage('{"hello": 1}', STATUS_SENDERS, now);
   expect(decoded).toMatchObject({ ok: false, rejected: { topic: '', payload: Buffer.from('{"hello": 1}') } });
 });
 
@@ -49,7 +50,7 @@ test.each([
   ['that states another device', { device_id: `${'x'.repeat(78)}😀` }],
   ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
 ])('the reason why a message %s is refused can be stored, wherever it was truncated', (_, said) => {
-  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), 2, now);
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), STATUS_SENDERS, now);
   const reason = (decoded.ok ? parseStatus(decoded.value).rejection : decoded.rejected.reason) ?? '';
   expect(reason).toContain('xxxxx');
   expect(reason.isWellFormed()).toBe(true);
@@ -57,15 +58,17 @@ test.each([
 
 test('the message of a result can be stored, wherever it was truncated', () => {
   const said = { success: false, message: `${'x'.repeat(499)}😀` };
-  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), 2, now);
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), OTA_SENDERS, now);
   const read = decoded.ok ? parseOtaMessage(decoded.value, 'result') : undefined;
   expect(read?.ok && (read.report.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
 });
 
 test('stores what can be stored of an invalid topic', () => {
-  const decoded = decodeRuleMessage(bodyOf('paku/edge/\0\uD800/status', {}), 2, now);
+  const decoded = decodeRuleMessage(bodyOf('paku/edge/\0\uD800/status', {}), STATUS_SENDERS, now);
   expect(decoded).toMatchObject({ ok: false, rejected: { topic: 'paku/edge/\uFFFD\uFFFD/status' } });
-  expect(decoded.ok || decoded.rejected.reason).toBe('the topic does not contain a valid device id: "\uFFFD\uFFFD"');
+  expect(decoded.ok || decoded.rejected.reason).toBe(
+    'not a topic of this kind of message: expected paku/edge/<device id>/status',
+  );
 });
 
 const bodyOf = (topic: string, said: object) =>
@@ -80,7 +83,7 @@ test.each([
   const text = `{"a":${'{"a":'.repeat(objects - 1)}1${'}'.repeat(objects - 1)}${more}}`;
   const payload = Buffer.from(text).toString('base64');
   const body = JSON.stringify({ payload, topic: 'paku/edge/d0/status', received_at: now.getTime(), client_id: 'd0' });
-  const decoded = decodeRuleMessage(body, 2, now);
+  const decoded = decodeRuleMessage(body, STATUS_SENDERS, now);
   expect(decoded.ok && decoded.value.fault === null).toBe(isWhole);
   if (isWhole) expect(decoded).toMatchObject({ value: { payload: JSON.parse(text) } });
   else expect(decoded).toMatchObject({ ok: true, value: { fault: expect.stringContaining('deeper than 15 levels') } });
@@ -96,12 +99,84 @@ test.each([
   ['another device', 'van-2', false],
   ['a number', 7, false],
 ])('decides by the topic if the payload states as device_id %s', (_, deviceId, isTaken) => {
-  expect(decodeRuleMessage(bodyOf('paku/edge/van-1/status', { device_id: deviceId }), 2, now).ok).toBe(isTaken);
+  expect(decodeRuleMessage(bodyOf('paku/edge/van-1/status', { device_id: deviceId }), STATUS_SENDERS, now).ok).toBe(
+    isTaken,
+  );
 });
 
 test('an empty payload is a sign of life only from the device itself: anyone may clear a retained message', () => {
   const from = (client_id: string) =>
     JSON.stringify({ topic: 'paku/edge/van-1/status', received_at: 1, payload: '', client_id });
-  expect(decodeRuleMessage(from('van-1'), 2, now)).toMatchObject({ ok: true, value: { isReadable: false } });
-  expect(decodeRuleMessage(from('mosqpub'), 2, now)).toMatchObject({ ok: false });
+  expect(decodeRuleMessage(from('van-1'), STATUS_SENDERS, now)).toMatchObject({
+    ok: true,
+    value: { isReadable: false },
+  });
+  expect(decodeRuleMessage(from('mosqpub'), STATUS_SENDERS, now)).toMatchObject({ ok: false });
+});
+
+const from = (client_id: string | undefined, topic: string) =>
+  JSON.stringify({ topic, received_at: 1, payload: Buffer.from(said).toString('base64'), client_id });
+
+/** By Basic Ingest a device chooses the rule and the topic; the filter of the rule is not looked at. */
+const FOREIGN_TOPICS = [
+  'paku/sensors/van-1/status',
+  'paku/sensors/van-1',
+  'paku/edge/van-1',
+  'paku/edge/van-1/status/more',
+  'paku/edge/van-1/status/paku/edge/van-2/x',
+  'paku/edge/van-1/cmd/ota',
+  'paku/heater/van-1/status',
+  'other/edge/van-1/status',
+  'xpaku/edge/van-1/status',
+  'paku/edge//status',
+  'paku/edge/van+1/status',
+  '/paku/edge/van-1/status',
+  'paku/edge/van-1/status/',
+  'paku/edge/van-1/status\n',
+];
+
+test.each([...FOREIGN_TOPICS, 'paku/devices/van-1/status', 'paku/edge/van-1/ota/status'])(
+  'a status on the topic %j is rejected, whichever rule led it here',
+  (topic) => {
+    expect(decodeRuleMessage(from('van-1', topic), STATUS_SENDERS, now)).toMatchObject({
+      ok: false,
+      rejected: { reason: 'not a topic of this kind of message: expected paku/edge/<device id>/status' },
+    });
+  },
+);
+
+test.each([...FOREIGN_TOPICS, 'paku/edge/van-1/status', 'paku/edge/van-1/ota', 'paku/edge/van-1/ota/status/x'])(
+  'an OTA message on the topic %j is rejected, whichever rule led it here',
+  (topic) => {
+    expect(decodeRuleMessage(from('van-1', topic), OTA_SENDERS, now)).toMatchObject({
+      ok: false,
+      rejected: {
+        reason:
+          'not a topic of this kind of message: expected paku/devices|edge/<device id>/ota/status|progress|result',
+      },
+    });
+  },
+);
+
+test.each([
+  ['the device itself', 'van-1', true],
+  // A last will on some brokers, and messages that came by HTTPS with AWS credentials.
+  ['no MQTT client', 'n/a', true],
+  ['another device', 'van-2', false],
+  ['a claim', 'claim/van-1', false],
+  ['a name that differs in case', 'VAN-1', false],
+])('the message of a device is taken from its own client alone: from %s', (_, client, isTaken) => {
+  const body = from(client, 'paku/edge/van-1/status');
+  const decoded = decodeRuleMessage(body, STATUS_SENDERS, now);
+  expect(decoded.ok).toBe(isTaken);
+  if (!decoded.ok) expect(decoded.rejected.reason).toBe(`sent by the client "${client}", the topic belongs to van-1`);
+  expect(decodeRuleMessage(body, { ...STATUS_SENDERS, acceptAnyClientId: true }, now).ok).toBe(true);
+});
+
+test('a message of an error action is taken from the own client alone', () => {
+  const body = JSON.stringify({ ...undelivered, clientId: 'van-2' });
+  expect(decodeRuleMessage(body, STATUS_SENDERS, now, now)).toMatchObject({
+    ok: false,
+    rejected: { clientId: 'van-2' },
+  });
 });

@@ -6,6 +6,7 @@ import { ingestReports } from '../../../lambdas/ingest-ota/report-batch.ts';
 import { parseStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-status/status-batch.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
+import { OTA_SENDERS, STATUS_SENDERS } from '../../support/senders.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -94,8 +95,8 @@ const histories = fc.tuple(messagesOf('d0'), messagesOf('d1'), messagesOf('d2'))
 
 /** Processes a batch like the two ingestion functions do. */
 async function ingest(queue: Queued['queue'], batch: readonly Queued[]): Promise<void> {
-  if (queue === 'status') await storeStatusBatch(db.app, parseStatusBatch(batch, now), now);
-  else await ingestReports(db.app, batch, now);
+  if (queue === 'status') await storeStatusBatch(db.app, parseStatusBatch(batch, STATUS_SENDERS, now), now);
+  else await ingestReports(db.app, batch, OTA_SENDERS, now);
 }
 
 /** Three devices on 1.0.0 that were sent 2.0.0 at 12:00:00. */

@@ -4,13 +4,19 @@ import { decodeRuleMessage, type RuleMessage } from '../../../core/ingest/index.
 import { parseOtaTopic } from '../../../core/policy/index.ts';
 import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
+import { sendersOf } from '../../support/senders.ts';
 
 const RECEIVED = Date.UTC(2026, 0, 1);
 const capture = (name: string) => readFileSync(new URL(`../../fixtures/captures/${name}`, import.meta.url), 'utf8');
 
 function fromBroker(topic: string, payload: string): RuleMessage {
-  const body = { payload: Buffer.from(payload).toString('base64'), topic, received_at: RECEIVED, client_id: 'c' };
-  const decoded = decodeRuleMessage(JSON.stringify(body), 2, new Date());
+  const body = {
+    payload: Buffer.from(payload).toString('base64'),
+    topic,
+    received_at: RECEIVED,
+    client_id: topic.split('/')[2],
+  };
+  const decoded = decodeRuleMessage(JSON.stringify(body), sendersOf(topic), new Date());
   if (!decoded.ok) throw new Error(decoded.rejected.reason);
   return decoded.value;
 }

@@ -2,13 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { decodeRuleMessage, type RuleMessage } from '../../../core/ingest/index.ts';
 import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
+import { sendersOf } from '../../support/senders.ts';
 
 const RECEIVED = new Date('2026-03-01T12:00:00Z');
 
 function fromDevice(topic: string, payload: string): RuleMessage {
   const bytes = Buffer.from(payload);
   const body = { payload: bytes.toString('base64'), topic, received_at: RECEIVED.getTime(), client_id: 'van-1' };
-  const decoded = decodeRuleMessage(JSON.stringify(body), 2, RECEIVED);
+  const decoded = decodeRuleMessage(JSON.stringify(body), sendersOf(topic), RECEIVED);
   if (!decoded.ok) throw new Error(decoded.rejected.reason);
   return decoded.value;
 }

@@ -32,3 +32,19 @@ test('topic rules put every message on a queue with its payload, topic, receive 
     expect(rule.ErrorAction).not.toEqual(rule.Actions[0]);
   }
 });
+
+test('the functions know the topic prefix, and take messages from the own client alone unless the settings say otherwise', () => {
+  const variables = (settings: object) =>
+    propertiesOf(synthesize(settings).serviceTemplate, 'AWS::Lambda::Function')
+      .map(({ Environment }) => (Environment as { Variables: Record<string, unknown> } | undefined)?.Variables ?? {})
+      .filter((names) => 'ACCEPT_ANY_CLIENT_ID' in names)
+      .map(({ TOPIC_PREFIX, ACCEPT_ANY_CLIENT_ID }) => [TOPIC_PREFIX, ACCEPT_ANY_CLIENT_ID]);
+  expect(variables({})).toEqual([
+    ['paku', 'false'],
+    ['paku', 'false'],
+  ]);
+  expect(variables({ topicPrefix: 'vans', acceptAnyClientId: true })).toEqual([
+    ['vans', 'true'],
+    ['vans', 'true'],
+  ]);
+});
