@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { UPDATE_STATES } from '../core/policy/index.ts';
+import { PRESENCE_STATES, UPDATE_STATES } from '../core/policy/index.ts';
 import {
   answer,
   deviceId,
@@ -17,13 +17,30 @@ import { rolloutSchema } from './rollouts.ts';
 
 const metadata = z.record(z.string().min(1).max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
 
+export const presenceSchema = z
+  .object({
+    state: z
+      .enum(PRESENCE_STATES)
+      .describe(
+        'Online: heard within three of its usual reports, at least two minutes. Presumed offline: silent for longer. Said offline: its last will came.',
+      ),
+    since: timestamp
+      .nullable()
+      .describe('Its newest status, the end of its patience, or its last will; null if it was never heard.'),
+    usual_seconds: z.number().nullable().describe('Its usual time between two statuses; null before the second one.'),
+    text: z.string().describe('The evidence, such as `last heard 7 min ago, usually every 30 s`.'),
+  })
+  .openapi('Presence');
+export type Presence = z.infer<typeof presenceSchema>;
+
 export const deviceSchema = z
   .object({
     device_id: z.string(),
     mac_address: z.string().nullable(),
     device_model: z.string(),
     current_firmware_version: z.string(),
-    online: z.boolean().describe('According to its last status or last will.'),
+    online: z.boolean().describe('True if the state of `presence` is `online`.'),
+    presence: presenceSchema,
     last_seen: timestamp.nullable(),
     registered_at: timestamp,
     signal_strength_dbm: z.number().int().nullable(),
@@ -92,6 +109,7 @@ export type TimelineEntry = z.infer<typeof timelineEntrySchema>;
 export const explanationSchema = z
   .object({
     device_id: z.string(),
+    presence: presenceSchema,
     rollout_id: z.number().int(),
     rollout_name: z.string(),
     firmware_version: z.string(),
@@ -119,7 +137,7 @@ export const devicesQuery = z.strictObject({
   model: name.optional(),
   version: name.optional(),
   group: name.optional(),
-  online: flag.optional(),
+  online: flag.optional().describe('Whether it is online, as in `presence`.'),
   updating: flag.optional().describe('Whether it has an open update.'),
   not_seen_since: timestamp.optional(),
   ...pageQuery,

@@ -12,6 +12,7 @@ export const fleetSchema = z
       ),
     seen: z
       .object({
+        online: z.number().int().describe('By their last message and their reporting habit.'),
         last_hour: z.number().int(),
         last_day: z.number().int(),
         last_week: z.number().int(),

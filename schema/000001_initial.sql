@@ -50,7 +50,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.mac_address IS 'MAC address that the device last reported, in upper case with colons.';
   COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
   COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report; commands are published there. Null: the default of the deployment.';
-  COMMENT ON COLUMN devices.online IS 'True if the newest message about the connection of the device is a status; false if it is a last will.';
+  COMMENT ON COLUMN devices.online IS 'True if the newest message about the connection of the device is a status; false if it is a last will. Whether the device is online follows from it and presumed_offline_at.';
   COMMENT ON COLUMN devices.last_seen IS 'Receive time of the newest status of the device; a last will does not count. About an hour old at most while the service is in idle mode.';
   COMMENT ON COLUMN devices.last_seen_day IS 'Day of last_seen in UTC. It is indexed in place of last_seen, so that a heartbeat changes no index.';
   COMMENT ON COLUMN devices.registered_at IS 'Receive time of the oldest message of the device.';
@@ -970,6 +970,11 @@ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_dele
 CREATE FUNCTION counted_restarts(restarts integer, uptime_seconds bigint) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN uptime_seconds IS NULL THEN greatest(restarts - 20, 0) ELSE restarts END;
 
+-- A device is presumed offline after three of its usual reports: at least two minutes, at most two days, and an hour
+-- while its habit is not known.
+CREATE FUNCTION presumed_offline_at(last_seen timestamptz, report_interval_seconds real) RETURNS timestamptz LANGUAGE sql STABLE
+RETURN last_seen + make_interval(secs => least(greatest(3 * coalesce(report_interval_seconds, 1200), 120), 172800));
+
 CREATE FUNCTION count_device_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
@@ -1005,6 +1010,7 @@ DO $$ BEGIN
   COMMENT ON FUNCTION count_changed_updates() IS 'Trigger: adds what the updated rows have changed to update_counts and outcome_counts.';
   COMMENT ON FUNCTION count_deleted_updates() IS 'Trigger: takes the deleted rows from update_counts and outcome_counts.';
   COMMENT ON FUNCTION counted_restarts(integer, bigint) IS 'Restarts of a device as release health counts them. Without an uptime the first 20 on a version do not count: a build may report more often for a while.';
+  COMMENT ON FUNCTION presumed_offline_at(timestamptz, real) IS 'When a device that sends nothing more is presumed offline, by its newest status and its reporting habit.';
   COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts, and the restarts of a device that leaves a version.';
   COMMENT ON TRIGGER device_update_status_count_insert ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
   COMMENT ON TRIGGER device_update_status_count_update ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
@@ -1016,7 +1022,8 @@ END $$;
 -- Views -----------------------------------------------------------------------------------------------------------------
 
 CREATE VIEW device_overview AS
-SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d.last_seen, d.registered_at, d.online,
+SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d.last_seen, d.registered_at,
+  d.online AND coalesce(presumed_offline_at(d.last_seen, d.report_interval_seconds) > now(), false) AS online,
   d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
   u.status AS update_status, u.reason AS update_reason, u.progress_percent,
   u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating, d.revoked_at, d.revoked_reason, d.revoked_by
@@ -1036,7 +1043,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_overview.current_firmware_version IS 'Version that the device last reported.';
   COMMENT ON COLUMN device_overview.last_seen IS 'Receive time of its newest status.';
   COMMENT ON COLUMN device_overview.registered_at IS 'Receive time of its oldest message.';
-  COMMENT ON COLUMN device_overview.online IS 'False after its last will.';
+  COMMENT ON COLUMN device_overview.online IS 'False after its last will, and when it has been silent for longer than its reporting habit explains. In idle mode repeated statuses are not recorded, so that online devices are false too.';
   COMMENT ON COLUMN device_overview.uptime_seconds IS 'Uptime in the newest status.';
   COMMENT ON COLUMN device_overview.signal_strength_dbm IS 'Wi-Fi signal strength in the newest status.';
   COMMENT ON COLUMN device_overview.metadata IS 'Attributes.';

@@ -496,6 +496,12 @@ CREATE FUNCTION counted_restarts(restarts integer, uptime_seconds bigint)
  IMMUTABLE
 RETURN CASE WHEN (uptime_seconds IS NULL) THEN GREATEST((restarts - 20), 0) ELSE restarts END;
 
+CREATE FUNCTION presumed_offline_at(last_seen timestamptz, report_interval_seconds real)
+ RETURNS timestamptz
+ LANGUAGE sql
+ STABLE
+RETURN (last_seen + make_interval(secs => LEAST(GREATEST(((3)::double precision * COALESCE(report_interval_seconds, (1200)::real)), (120)::double precision), (172800)::double precision)));
+
 CREATE FUNCTION count_device_version()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -547,7 +553,7 @@ CREATE VIEW device_overview AS
     d.current_firmware_version,
     d.last_seen,
     d.registered_at,
-    d.online,
+    d.online AND COALESCE(presumed_offline_at(d.last_seen, d.report_interval_seconds) > now(), false) AS online,
     d.uptime_seconds,
     d.signal_strength_dbm,
     d.metadata,

@@ -9,11 +9,19 @@ export function deviceTable(devices: readonly Device[], now: Date): string[] {
     { head: 'DEVICE', value: ({ device_id, online }) => `${online ? green('●') : dim('○')} ${device_id}` },
     { head: 'MODEL', value: ({ device_model }) => device_model },
     { head: 'VERSION', value: ({ current_firmware_version }) => current_firmware_version },
-    { head: 'SEEN', value: ({ last_seen }) => ago(last_seen, now) },
+    { head: 'SEEN', value: seenText(now) },
     { head: 'GROUPS', value: ({ groups }) => groups.join(', ') },
     { head: 'UPDATE', value: (device) => (device.revoked_at === null ? updateText(device) : red('revoked')) },
   ]);
 }
+
+/** `7 min ago, usually every 30 s` where the device is silent; its habit says whether that is unusual. */
+const seenText =
+  (now: Date) =>
+  ({ last_seen, presence: { state, usual_seconds: usual } }: Device): string => {
+    const seen = ago(last_seen, now);
+    return state === 'online' || usual === null ? seen : `${seen}, usually every ${duration(usual)}`;
+  };
 
 /** The newest update as a phrase; null when there is none. */
 export function updateText({
@@ -36,7 +44,7 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
   const { uptime_seconds: uptime, signal_strength_dbm: signal, metadata } = device;
   const attributes = Object.entries(metadata).map(([key, value]) => `${key}=${value}`);
   return [
-    `${bold(device.device_id)}  ${device.online ? green('● online') : dim('○ offline')}`,
+    `${bold(device.device_id)}  ${presenceText(device.presence)}`,
     ...facts([
       ['model', device.device_model],
       ['revoked', revokedText(device)],
@@ -56,6 +64,13 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['commands on', device.command_family && `…/${device.command_family}/${device.device_id}/cmd/ota`],
     ]),
   ];
+}
+
+/** `● online: last heard 12 s ago, usually every 30 s` */
+function presenceText({ state, since, text }: Device['presence']): string {
+  if (state === 'online') return `${green('● online')}: ${text}`;
+  const from = state === 'presumed_offline' && since !== null ? ` since ${instant(since)}` : '';
+  return `${dim(`○ ${words(state)}${from}`)}: ${text}`;
 }
 
 /** The newest rejected message with the beginning of its payload. */
@@ -105,12 +120,13 @@ function valueText(value: unknown): string {
 }
 
 export function explanationText(explanation: Explanation, now: Date): string[] {
-  const { device_id, rule, since, next, rollout_name, firmware_version } = explanation;
+  const { device_id, presence, rule, since, next, rollout_name, firmware_version } = explanation;
   return [
     `${bold(device_id)}: ${withInstants(rule)}`,
     ...facts([
       ['since', instantAgo(since, now)],
       ['next', withInstants(next)],
+      ['device', presenceText(presence)],
       ['rollout', `${rollout_name} (${firmware_version})`],
     ]),
   ];

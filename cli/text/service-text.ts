@@ -43,7 +43,7 @@ export function fleetText(
   now: Date,
 ): string[] {
   const about = seen.is_estimate ? 'about ' : '';
-  const seenIn = `seen in the last hour ${about}${number(seen.last_hour)}, day ${about}${number(seen.last_day)}, week ${about}${number(seen.last_week)}`;
+  const seenIn = `online ${about}${number(seen.online)}, seen in the last hour ${about}${number(seen.last_hour)}, day ${about}${number(seen.last_day)}, week ${about}${number(seen.last_week)}`;
   return [
     `${bold(count(devices, 'device'))}  ${dim(seenIn)}`,
     ...(idleSince === null

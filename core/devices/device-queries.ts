@@ -1,6 +1,13 @@
 import { readInPages, type Sql } from '../db/index.ts';
-import type { CommandFamily, UpdateState } from '../policy/index.ts';
+import {
+  type CommandFamily,
+  type Presence,
+  presenceOf,
+  type RecordingPause,
+  type UpdateState,
+} from '../policy/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
+import { IS_ONLINE, onlineValues } from './online.ts';
 
 /** A device as operators see it, with its groups and its newest update. */
 export interface DeviceRow {
@@ -9,6 +16,7 @@ export interface DeviceRow {
   readonly device_model: string;
   readonly current_firmware_version: string;
   readonly online: boolean;
+  readonly presence: Presence;
   readonly last_seen: Date | null;
   readonly registered_at: Date;
   readonly signal_strength_dbm: number | null;
@@ -59,7 +67,7 @@ export interface DeviceFilter {
 /** Format of a timestamp in responses of the API. */
 const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
-const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.online, o.last_seen, o.registered_at,
+const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.last_seen, o.registered_at,
        o.signal_strength_dbm, o.uptime_seconds, o.metadata, o.revoked_at, o.revoked_reason, o.revoked_by,
        (SELECT coalesce(jsonb_agg(g.group_name ORDER BY g.group_name), '[]') FROM device_groups AS g
         WHERE g.device_id = o.device_id) AS groups,
@@ -79,7 +87,7 @@ const CONDITIONS = {
            OR d.mac_address LIKE :mac)`,
   model: 'd.device_model = :model',
   version: 'd.current_firmware_version = :version',
-  online: 'd.online = :online',
+  online: `${IS_ONLINE} = :online`,
   // Compares the day first, because the index contains the day.
   not_seen_since: `(d.last_seen_day <= (:not_seen_since::timestamptz AT TIME ZONE 'UTC')::date OR d.last_seen_day IS NULL)
            AND (d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)`,
@@ -93,8 +101,39 @@ const CONDITIONS = {
 type Condition = keyof typeof CONDITIONS;
 const CONDITION_NAMES = Object.keys(CONDITIONS) as Condition[];
 
-const listStatement = (conditions: readonly Condition[]) => `SELECT ${COLUMNS} FROM device_overview AS o JOIN (
-       SELECT d.device_id FROM devices AS d
+const CONTACT = `jsonb_build_object('online', d.online, 'interval', d.report_interval_seconds,
+         'told_at', to_char(d.reachability_received_at AT TIME ZONE 'UTC', ${ISO_TIME})) AS contact`;
+
+interface ContactColumns {
+  readonly last_seen: Date | null;
+  readonly contact: { readonly online: boolean; readonly interval: number | null; readonly told_at: string | null };
+}
+
+/** When a presence is asked for, and the newest pause of recording. */
+export interface PresenceAt {
+  readonly now: Date;
+  readonly pause: RecordingPause | null;
+}
+
+function withPresence<T extends ContactColumns>({ contact, ...row }: T, { now, pause }: PresenceAt) {
+  const { online, interval, told_at: toldAt } = contact;
+  const presence = presenceOf(
+    {
+      online,
+      last_seen: row.last_seen,
+      report_interval_seconds: interval,
+      reachability_received_at: toldAt === null ? null : new Date(toldAt),
+    },
+    pause,
+    now,
+  );
+  return { ...row, online: presence.state === 'online', presence };
+}
+
+const listStatement = (
+  conditions: readonly Condition[],
+) => `SELECT ${COLUMNS}, page.contact FROM device_overview AS o JOIN (
+       SELECT d.device_id, ${CONTACT} FROM devices AS d
        WHERE ${['true', ...conditions.map((name) => CONDITIONS[name])].join(' AND ')}
        ORDER BY d.device_id LIMIT :limit
      ) AS page USING (device_id)
@@ -106,6 +145,7 @@ export async function listDevices(
   filter: DeviceFilter,
   after: string | null,
   limit: number,
+  at: PresenceAt,
 ): Promise<DeviceRow[]> {
   const { search, updating, ...rest } = filter;
   const values: Partial<Record<Condition, string | boolean | undefined>> = {
@@ -117,24 +157,26 @@ export async function listDevices(
   const given = CONDITION_NAMES.filter((name) => values[name] !== undefined);
   const mac = search === undefined ? {} : { mac: `${escapeLike(asMacPrefix(search))}%` };
   const named = given.filter((name) => name !== 'updating' && name !== 'notUpdating');
-  return sql.query(listStatement(given), {
+  const rows = await sql.query<Omit<DeviceRow, 'online' | 'presence'> & ContactColumns>(listStatement(given), {
     ...Object.fromEntries(named.map((name) => [name, values[name] ?? null])),
+    ...(given.includes('online') ? onlineValues(at) : {}),
     ...mac,
     limit,
   });
+  return rows.map((row) => withPresence(row, at));
 }
 
 /** Undefined if the device does not exist. */
-export async function getDevice(sql: Sql, deviceId: string): Promise<DeviceDetailRow | undefined> {
-  const [row] = await sql.query<DeviceDetailRow>(
-    `SELECT ${COLUMNS}, d.client_id, d.command_family, d.last_status, d.status_fault,
+export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Promise<DeviceDetailRow | undefined> {
+  const [row] = await sql.query<Omit<DeviceDetailRow, 'online' | 'presence'> & ContactColumns>(
+    `SELECT ${COLUMNS}, ${CONTACT}, d.client_id, d.command_family, d.last_status, d.status_fault,
        (SELECT jsonb_build_object('topic', m.topic, 'reason', m.reason, 'payload', left(m.payload, 400),
           'received_at', to_char(m.received_at AT TIME ZONE 'UTC', ${ISO_TIME}))
         FROM rejected_messages AS m WHERE m.device_id = :device ORDER BY m.id DESC LIMIT 1) AS rejected_message
      FROM device_overview AS o JOIN devices AS d USING (device_id) WHERE o.device_id = :device`,
     { device: deviceId },
   );
-  return row;
+  return row && withPresence(row, at);
 }
 
 export interface TimelineRow {

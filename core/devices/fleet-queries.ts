@@ -1,4 +1,6 @@
 import { readInPages, type Sql } from '../db/index.ts';
+import type { PresenceAt } from './device-queries.ts';
+import { IS_ONLINE, onlineValues } from './online.ts';
 
 export interface VersionCount {
   readonly device_model: string;
@@ -30,6 +32,7 @@ export async function countVersions(sql: Sql): Promise<VersionCount[]> {
 }
 
 export interface SeenCounts {
+  readonly online: number;
   readonly last_hour: number;
   readonly last_day: number;
   readonly last_week: number;
@@ -41,23 +44,25 @@ export interface SeenCounts {
 const COUNTED_DEVICES = 50_000;
 
 /** @param counted devices to examine; a larger fleet is sampled */
-export async function countSeen(sql: Sql, now: Date, counted = COUNTED_DEVICES): Promise<SeenCounts> {
+export async function countSeen(sql: Sql, at: PresenceAt, counted = COUNTED_DEVICES): Promise<SeenCounts> {
   const seen = (age: string) => `count(*) FILTER (WHERE last_seen > :now::timestamptz - interval '${age}')`;
   const [row] = await sql.query<SeenCounts>(
     `WITH fleet AS (
        SELECT sum(devices) AS devices, least(1, :counted::real / greatest(sum(devices), 1)) AS share FROM version_counts
      ), sample AS (
        -- SYSTEM samples whole pages, which makes it cheap.
-       SELECT ${seen('1 hour')} AS last_hour, ${seen('1 day')} AS last_day, ${seen('7 days')} AS last_week
-       FROM devices TABLESAMPLE SYSTEM ((SELECT 100 * share FROM fleet))
+       SELECT ${seen('1 hour')} AS last_hour, ${seen('1 day')} AS last_day, ${seen('7 days')} AS last_week,
+         count(*) FILTER (WHERE ${IS_ONLINE}) AS online
+       FROM devices AS d TABLESAMPLE SYSTEM ((SELECT 100 * share FROM fleet))
      )
      SELECT least(round(last_hour / share), devices)::integer AS last_hour,
        least(round(last_day / share), devices)::integer AS last_day,
-       least(round(last_week / share), devices)::integer AS last_week, share < 1 AS is_estimate
+       least(round(last_week / share), devices)::integer AS last_week,
+       least(round(online / share), devices)::integer AS online, share < 1 AS is_estimate
      FROM fleet, sample WHERE devices > 0`,
-    { now, counted },
+    { now: at.now, counted, ...onlineValues(at) },
   );
-  return row ?? { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false };
+  return row ?? { online: 0, last_hour: 0, last_day: 0, last_week: 0, is_estimate: false };
 }
 
 /** Maximum steps of a series. */

@@ -8,6 +8,7 @@ export {
   listDevices,
   listGroups,
   MAX_ATTRIBUTES_BYTES,
+  type PresenceAt,
   setAttributes,
   setGroups,
   type TimelineRow,

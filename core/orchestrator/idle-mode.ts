@@ -1,5 +1,6 @@
 import type { Sql } from '../db/index.ts';
 import type { DeviceReport } from '../devices/index.ts';
+import type { RecordingPause } from '../policy/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
 
 /**
@@ -7,7 +8,14 @@ import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
  * which may pause. The marker is a hint stored outside the database; the periodic sweep finds work that a lost marker
  * would hide.
  */
-export type IdleMarker = { readonly state: 'awake'; readonly since: string } | IdlePeriod;
+export type IdleMarker = AwakePeriod | IdlePeriod;
+
+interface AwakePeriod {
+  readonly state: 'awake';
+  readonly since: string;
+  /** The idle period before it. */
+  readonly pause?: { readonly from: string; readonly to: string };
+}
 
 export interface IdlePeriod {
   readonly state: 'idle';
@@ -57,6 +65,20 @@ export function mayEnterIdle(marker: IdleMarker | undefined, now: Date): boolean
 
 export const isInIdleMode = (marker: IdleMarker | undefined, now: Date): marker is IdlePeriod =>
   marker?.state === 'idle' && now < new Date(marker.until);
+
+/** The marker of a system that is woken. */
+export function awakeAfter(before: IdleMarker | undefined, now: Date): IdleMarker {
+  const pause = lastPause(before);
+  if (pause === null) return { state: 'awake', since: now.toISOString() };
+  const to = pause.to < now ? pause.to : now;
+  return { state: 'awake', since: now.toISOString(), pause: { from: pause.from.toISOString(), to: to.toISOString() } };
+}
+
+/** The newest time in which repeated statuses were not recorded; null: none is known. */
+export function lastPause(marker: IdleMarker | undefined): RecordingPause | null {
+  const pause = marker?.state === 'idle' ? { from: marker.since, to: marker.until } : marker?.pause;
+  return pause === undefined ? null : { from: new Date(pause.from), to: new Date(pause.to) };
+}
 
 /** True if the status repeats what is stored. A field that the status does not state does not change the device. */
 export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<string, DeviceSnapshot>): boolean {

@@ -24,6 +24,16 @@ export {
   uploadKey,
 } from './object-keys.ts';
 export {
+  type Contact,
+  PRESENCE_STATES,
+  type Presence,
+  type PresenceState,
+  patienceSeconds,
+  presenceOf,
+  type RecordingPause,
+  recordedUntil,
+} from './presence.ts';
+export {
   type BadRelease,
   type EarlierRelease,
   evaluateRecovery,

@@ -286,7 +286,7 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly string
 
 /**
  * Picks pending updates of a rollout to dispatch: every device that has started, and twice as many others as the limits
- * allow (some will be out of reach), connected devices first. Postpones them, so that the next tick does not pick them
+ * allow (some will be out of reach), online devices first. Postpones them, so that the next tick does not pick them
  * again while they are in the queue.
  */
 export async function pickPendingUpdates(
@@ -317,7 +317,10 @@ export async function pickPendingUpdates(
        UNION ALL (
          -- Looks up each device by itself, because the planner cannot estimate how many there are.
          SELECT fresh.id FROM fresh
-         CROSS JOIN LATERAL (SELECT online FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
+         CROSS JOIN LATERAL (
+           SELECT online AND coalesce(presumed_offline_at(last_seen, report_interval_seconds) > :now::timestamptz, false)
+             AS online
+           FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
          ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM runtime))
      )
      UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)

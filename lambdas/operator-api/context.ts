@@ -1,6 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
-import type { CommandFamily, Models, Signing } from '../../core/policy/index.ts';
+import type { CommandFamily, Models, RecordingPause, Signing } from '../../core/policy/index.ts';
 
 /** The services that the routes use; a deployment and each test provide their own. */
 export interface Services {
@@ -43,8 +43,8 @@ export interface Services {
      */
     redrive(queue: string): Promise<{ queue: string; messages: number } | undefined>;
   };
-  /** When the current idle period started; undefined while the system is awake. */
-  idleSince(): Promise<string | undefined>;
+  /** The newest time in which repeated statuses were not recorded: the present idle period, or the one before. */
+  recordingPause(): Promise<RecordingPause | null>;
   /** Ends idle mode, so that the next tick runs. */
   wake(): Promise<void>;
   /** Puts updates on the dispatch queue. */

@@ -12,6 +12,7 @@ import {
   listDevices,
   listGroups,
   MAX_ATTRIBUTES_BYTES,
+  type PresenceAt,
   reinstateDevice,
   revokeDevice,
   setAttributes,
@@ -33,8 +34,10 @@ const ONE_DEVICE_PRIORITY = 1000;
 export function addDeviceRoutes(app: App, services: Services): void {
   const { sql, now } = services;
 
+  const presenceAt = async (): Promise<PresenceAt> => ({ now: now(), pause: await services.recordingPause() });
+
   const deviceOf = async (deviceId: string) => {
-    const device = await getDevice(sql, deviceId);
+    const device = await getDevice(sql, deviceId, await presenceAt());
     if (device === undefined) throw notFound(`device ${deviceId}`);
     return json(toDeviceDetail(device));
   };
@@ -43,7 +46,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.listDevices, async (c) => {
     const { limit, cursor, ...filter } = c.req.valid('query');
-    const rows = await listDevices(sql, filter, decodeCursor(cursor, 'string'), limit);
+    const rows = await listDevices(sql, filter, decodeCursor(cursor, 'string'), limit, await presenceAt());
     return c.json(
       toPage(json(rows), limit, ({ device_id: id }) => id),
       200,
@@ -75,7 +78,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.revokeDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    const device = await getDevice(sql, deviceId);
+    const device = await getDevice(sql, deviceId, await presenceAt());
     if (device === undefined && !(await services.certificates.isOurs(deviceId))) {
       throw new Refusal(
         404,
@@ -87,7 +90,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());
-    const changed = await getDevice(sql, deviceId);
+    const changed = await getDevice(sql, deviceId, await presenceAt());
     return c.json({ certificates, device: changed === undefined ? null : json(toDeviceDetail(changed)) }, 200);
   });
 
@@ -110,7 +113,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.explainDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { rollout: named, version } = c.req.valid('query');
-    const { device_model: model } = await deviceOf(deviceId);
+    const { device_model: model, presence } = await deviceOf(deviceId);
     const found = named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now()) : undefined;
     const id = named ?? found?.rolloutId.toString();
     if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
@@ -120,7 +123,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
     if (explanation === undefined) throw notFound(`device ${deviceId}`);
     const { rule, since, next } = explanation;
     const { rollout_id, name: rollout_name, firmware_version } = rollout;
-    return c.json(json({ device_id: deviceId, rollout_id, rollout_name, firmware_version, rule, since, next }), 200);
+    const facts = { rollout_id, rollout_name, firmware_version, rule, since, next };
+    return c.json({ device_id: deviceId, presence, ...json(facts) }, 200);
   });
 
   app.openapi(routes.updateDevice, async (c) => {

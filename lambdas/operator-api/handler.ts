@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2WithIAMAuthorizer, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { handle, type LambdaEvent } from 'hono/aws-lambda';
-import { isInIdleMode } from '../../core/orchestrator/index.ts';
+import { lastPause } from '../../core/orchestrator/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
 import { ENV, isCanonicalPath, PATH_SEGMENT_FORM } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -30,10 +30,7 @@ const app = createApp({
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
   certificates: thingCertificates(requireEnv(ENV.thingType)),
   deadLetters: sqsDeadLetters(JSON.parse(requireEnv(ENV.deadLetters)) as Record<string, DeadLetterQueueAddress>),
-  idleSince: async () => {
-    const marker = await readIdleMarker();
-    return isInIdleMode(marker, new Date()) ? marker.since : undefined;
-  },
+  recordingPause: async () => lastPause(await readIdleMarker()),
   wake: () => wake(new Date()),
   dispatch: (updateIds) =>
     enqueue(

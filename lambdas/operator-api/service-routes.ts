@@ -26,15 +26,16 @@ export function addServiceRoutes(app: App, services: Services): void {
   const { sql, now, settings, deadLetters, dispatch } = services;
 
   app.openapi(routes.getFleet, async (c) => {
-    const [idleSince, devices, versions, seen, rollouts, attention] = await Promise.all([
-      services.idleSince(),
+    const at = { now: now(), pause: await services.recordingPause() };
+    const idleSince = at.pause !== null && at.pause.to > at.now ? at.pause.from : null;
+    const [devices, versions, seen, rollouts, attention] = await Promise.all([
       countDevices(sql),
       countVersions(sql),
-      countSeen(sql, now()),
+      countSeen(sql, at),
       listRollouts(sql, { states: ['active', 'scheduled', 'halted', 'paused'] }, null, 50),
       listAttention(services),
     ]);
-    return c.json(json({ devices, idle_since: idleSince ?? null, seen, versions, rollouts, attention }), 200);
+    return c.json(json({ devices, idle_since: idleSince, seen, versions, rollouts, attention }), 200);
   });
 
   app.openapi(routes.fleetHistory, async (c) => {

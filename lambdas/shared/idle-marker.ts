@@ -1,5 +1,5 @@
 import { AccessDenied, GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { type IdleMarker, type IdlePeriod, isInIdleMode } from '../../core/orchestrator/index.ts';
+import { awakeAfter, type IdleMarker, type IdlePeriod, isInIdleMode } from '../../core/orchestrator/index.ts';
 import { IDLE_MARKER_KEY } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
@@ -37,7 +37,7 @@ export async function writeIdleMarker(marker: IdleMarker): Promise<void> {
  */
 export async function wake(now: Date): Promise<void> {
   if (idleSweepMinutes === 0) return;
-  await writeIdleMarker({ state: 'awake', since: now.toISOString() }).catch((error: Error) =>
+  await writeIdleMarker(awakeAfter(await readIdleMarker(), now)).catch((error: Error) =>
     logger.error('the idle marker cannot be written: the requested work starts with the next sweep', error),
   );
 }

@@ -128,7 +128,9 @@ describe('devices', () => {
       next_cursor: expect.any(String),
     });
     expect(await cli.print('device', 'attributes', 'ESP32-VAN1', 'site=rome')).toContain('site=rome');
-    expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(/^ESP32-VAN1 {2}● online\nmodel +esp32-s3\n/);
+    expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(
+      /^ESP32-VAN1 {2}● online: last heard .+\nmodel +esp32-s3\n/,
+    );
     expect(await cli.print('device', 'timeline', 'ESP32-VAN1')).toMatch(
       /attributes set .* by: user\/operator, attributes: site=rome\n.* joined group .* by: user\/operator, group: vans\n$/,
     );

@@ -43,7 +43,7 @@ const EMPTY = {
   '/v1/fleet': {
     devices: 0,
     idle_since: null,
-    seen: { last_hour: 0, last_day: 0, last_week: 0, is_estimate: false },
+    seen: { online: 0, last_hour: 0, last_day: 0, last_week: 0, is_estimate: false },
     versions: [],
     rollouts: [],
     attention: [],
@@ -78,6 +78,7 @@ const DEVICE = {
     device_model: 'm',
     current_firmware_version: '1.0.0',
     online: true,
+    presence: { state: 'online', since: SOON, usual_seconds: 60, text: 'last heard 20 s ago, usually every 60 s' },
     last_seen: null,
     registered_at: SOON,
     groups: [],

@@ -56,7 +56,10 @@ export class TestApi {
         list: async () => this.deadLetters,
         redrive: async (queue) => this.deadLetters.find((each) => each.queue === queue),
       },
-      idleSince: async () => this.idleSince,
+      recordingPause: async () =>
+        this.idleSince === undefined
+          ? null
+          : { from: new Date(this.idleSince), to: new Date(Date.parse(this.idleSince) + 3_600_000) },
       wake: async () => {
         this.woken++;
       },

@@ -57,7 +57,7 @@ function addList(group: Command): void {
     .option('--model <model>', 'of one model')
     .option('--version <version>', 'that run this version')
     .option('--group <group>', 'of one group')
-    .option('--online', 'that are connected')
+    .option('--online', 'that are online, by their last message and reporting habit')
     .addOption(new Option('--offline', 'that are not').conflicts('online'))
     .option('--updating', 'with an update that has not ended')
     .option('--not-seen-since <time>', 'that have been silent since then', timeOption);

@@ -22,7 +22,7 @@ export function DevicePage({ id }: { readonly id: string }) {
       aside={
         device.data && (
           <>
-            <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.online ? 'online' : 'offline'}</Pill>{' '}
+            <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.presence.state.replace('_', ' ')}</Pill>{' '}
             {device.data.revoked_at !== null && <Pill tone="bad">revoked</Pill>}
           </>
         )
@@ -90,6 +90,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
           { name: 'Model', value: device.device_model },
           { name: 'Newest update', value: update ? <NewestUpdate update={update} /> : 'none' },
           { name: 'Last seen', value: <Ago at={device.last_seen} /> },
+          { name: 'Presence', value: device.presence.text },
           { name: 'Up for', value: uptime === null ? '–' : duration(uptime) },
           { name: 'Signal', value: signal === null ? '–' : `${signal} dBm` },
           { name: 'MAC address', value: device.mac_address ?? '–' },

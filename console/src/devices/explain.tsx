@@ -80,7 +80,15 @@ function NoRollout({ model, version }: { readonly model: string; readonly versio
 }
 
 function Answer({ explanation }: { readonly explanation: Explanation }) {
-  const { rule, since, next, rollout_id: rollout, rollout_name: name, firmware_version: version } = explanation;
+  const {
+    rule,
+    since,
+    next,
+    presence,
+    rollout_id: rollout,
+    rollout_name: name,
+    firmware_version: version,
+  } = explanation;
   return (
     <div className="answer">
       <p className="rule">{asSentence(rule)}</p>
@@ -94,6 +102,10 @@ function Answer({ explanation }: { readonly explanation: Explanation }) {
         <div>
           <dt>Next</dt>
           <dd>{capital(withLocalTimes(next))}</dd>
+        </div>
+        <div>
+          <dt>Device</dt>
+          <dd>{capital(`${presence.state.replace('_', ' ')}: ${presence.text}`)}</dd>
         </div>
         <div>
           <dt>By rollout</dt>

@@ -51,6 +51,11 @@ function Figures({ fleet: { devices, seen, rollouts, attention } }: { readonly f
   });
   const figures = [
     { name: 'devices', value: count(devices), note: '' },
+    {
+      name: 'online',
+      value: `${seen.is_estimate ? '≈ ' : ''}${count(seen.online)}`,
+      note: devices === 0 ? '' : percent(seen.online, devices),
+    },
     seenIn('hour', seen.last_hour),
     seenIn('day', seen.last_day),
     seenIn('week', seen.last_week),
