@@ -54,6 +54,9 @@ export type Fetch = (
  */
 const segment = (text: string) => encodeURIComponent(text).replaceAll('%3A', ':').replaceAll('%2B', '+');
 
+/** Models are stored in lower case, and a path has one spelling. */
+const modelSegment = (model: string) => segment(model.toLowerCase());
+
 /** The operator API, one method per route; docs/api.md documents the responses. Also runs in a browser. */
 export class ApiClient {
   readonly #baseUrl: string;
@@ -99,14 +102,14 @@ export class ApiClient {
 
   releases = (query: Query = {}) => this.#get<Page<Release>>('/v1/releases', query);
   release = (model: string, version: string) =>
-    this.#get<ReleaseDetail>(`/v1/releases/${segment(model)}/${segment(version)}`);
+    this.#get<ReleaseDetail>(`/v1/releases/${modelSegment(model)}/${segment(version)}`);
   releaseHealth = (model: string, version: string) =>
-    this.#get<ReleaseHealth>(`/v1/releases/${segment(model)}/${segment(version)}/health`);
+    this.#get<ReleaseHealth>(`/v1/releases/${modelSegment(model)}/${segment(version)}/health`);
   revokeRelease = (model: string, version: string, reason: string) =>
-    this.#send<ReleaseDetail>('POST', `/v1/releases/${segment(model)}/${segment(version)}/revoke`, { reason });
+    this.#send<ReleaseDetail>('POST', `/v1/releases/${modelSegment(model)}/${segment(version)}/revoke`, { reason });
   startUpload = (body: NewUpload) => this.#send<StartedUpload>('POST', '/v1/uploads', body);
   uploadOutcome = (model: string, version: string, query: { since: string; sha256?: string }) =>
-    this.#get<UploadOutcome>(`/v1/uploads/${segment(model)}/${segment(version)}`, query);
+    this.#get<UploadOutcome>(`/v1/uploads/${modelSegment(model)}/${segment(version)}`, query);
   rejectedUploads = (query: Query = {}) => this.#get<Page<RejectedUpload>>('/v1/rejected-uploads', query);
   rescanUpload = (object_key: string) =>
     this.#send<{ object_key: string }>('POST', '/v1/uploads/rescan', { object_key });

@@ -71,5 +71,8 @@ const LABEL = /^[^\u0000-\u001F\u007F-\u009F\u202A-\u202E\u2066-\u2069]+$/;
 export const label = (max: number) =>
   z.string().trim().min(1).max(max).regex(LABEL, 'a name must not contain control characters');
 
+/** A model in any spelling of its letters; models are compared in lower case. */
+export const model = name.toLowerCase();
+
 /** Why the change is made; recorded in the history together with the caller. */
 export const reasonBody = z.object({ reason: z.string().trim().min(1).max(500) });

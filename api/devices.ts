@@ -6,6 +6,7 @@ import {
   flag,
   jsonBody,
   label,
+  model,
   name,
   pageOf,
   pageQuery,
@@ -70,6 +71,7 @@ export type Device = z.infer<typeof deviceSchema>;
 export const deviceDetailSchema = deviceSchema
   .extend({
     client_id: z.string().nullable(),
+    mac_shared_with: z.array(z.string()).describe('Other devices with the same MAC address; at most five.'),
     command_family: z.enum(['devices', 'edge']).nullable(),
     last_status: z
       .record(z.string(), z.unknown())
@@ -94,7 +96,9 @@ export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
 export const timelineEntrySchema = z
   .object({
     at: timestamp,
-    event: z.string().describe('`claimed`, `sent`, `accepted`, `progress`, `fetch`, `result`, `status`, `ended`, …'),
+    event: z
+      .string()
+      .describe('`claimed`, `sent`, `accepted`, `progress`, `fetch`, `result`, `status`, `ended`, `model_changed`, …'),
     rollout_id: z.number().int().nullable(),
     update_id: z.number().int().nullable(),
     attempt: z.number().int().nullable(),
@@ -134,7 +138,7 @@ export const devicesQuery = z.strictObject({
     .max(64)
     .optional()
     .describe('Start of an id, of the part after its last hyphen, or of a MAC address.'),
-  model: name.optional(),
+  model: model.optional(),
   version: name.optional(),
   group: name.optional(),
   online: flag.optional().describe('Whether it is online, as in `presence`.'),

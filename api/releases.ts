@@ -1,5 +1,16 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { answer, jsonBody, name, pageOf, pageQuery, pathName, reasonBody, refusals, timestamp } from './common.ts';
+import {
+  answer,
+  jsonBody,
+  model,
+  name,
+  pageOf,
+  pageQuery,
+  pathName,
+  reasonBody,
+  refusals,
+  timestamp,
+} from './common.ts';
 
 export const warning = z.object({ code: z.string(), message: z.string() });
 
@@ -96,7 +107,7 @@ export type UploadOutcome = z.infer<typeof uploadOutcomeSchema>;
 const params = z.object({ device_model: pathName, version: pathName });
 
 export const newUpload = z.strictObject({
-  device_model: name,
+  device_model: model,
   version: name,
   file: z
     .enum(['image', 'signature'])
@@ -114,7 +125,7 @@ export const listReleases = createRoute({
   path: '/v1/releases',
   tags: ['Releases'],
   summary: 'Releases, newest first',
-  request: { query: z.strictObject({ model: name.optional(), ...pageQuery }) },
+  request: { query: z.strictObject({ model: model.optional(), ...pageQuery }) },
   responses: { 200: answer('A page', pageOf('ReleasePage', releaseSchema)), ...refusals() },
 });
 

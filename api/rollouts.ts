@@ -11,7 +11,19 @@ import {
   targetFilter,
   UPDATE_STATES,
 } from '../core/policy/index.ts';
-import { answer, flag, jsonBody, label, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
+import {
+  answer,
+  flag,
+  jsonBody,
+  label,
+  model,
+  name,
+  pageOf,
+  pageQuery,
+  reasonBody,
+  refusals,
+  timestamp,
+} from './common.ts';
 import { releaseHealthSchema, warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
@@ -54,7 +66,7 @@ export const rolloutDraft = z
   .strictObject({
     name: rolloutName,
     firmware_version: name,
-    device_model: name,
+    device_model: model,
     target_type: z.enum(TARGET_TYPES).default('all'),
     target_filter: targetFilter.default({}),
     rollout_percentage: z.number().int().min(1).max(100).default(100),
@@ -355,7 +367,7 @@ export const listRollouts = createRoute({
   request: {
     query: z.strictObject({
       state: z.enum(ROLLOUT_STATES).optional(),
-      model: name.optional(),
+      model: model.optional(),
       name: z.string().min(1).max(MAX_NAME).optional().describe('The rollout of exactly this name.'),
       ...pageQuery,
     }),

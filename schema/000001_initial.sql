@@ -45,7 +45,7 @@ CREATE TABLE devices (
 DO $$ BEGIN
   COMMENT ON TABLE devices IS 'Devices, registered by their first message. Each field of a message is stored with its receive time, so that an older message never overwrites a newer one, in whatever order the two are processed.';
   COMMENT ON COLUMN devices.device_id IS 'Id of the device in its MQTT topics; also its thing name in AWS IoT.';
-  COMMENT ON COLUMN devices.device_model IS 'Model that the device last reported; esp32-s3 until it reports one.';
+  COMMENT ON COLUMN devices.device_model IS 'Model that the device last reported, in lower case; esp32-s3 until it reports one.';
   COMMENT ON COLUMN devices.current_firmware_version IS 'Version that the device last reported; unknown until it reports one.';
   COMMENT ON COLUMN devices.mac_address IS 'MAC address that the device last reported, in upper case with colons.';
   COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
@@ -639,6 +639,9 @@ CREATE INDEX ota_events_rollout_idx ON ota_events (rollout_id, id) WHERE device_
 
 CREATE INDEX ota_events_decisions_idx ON ota_events (id) WHERE device_id IS NULL;
 
+CREATE INDEX ota_events_identity_idx ON ota_events (received_at)
+WHERE event_type IN ('model_changed', 'mac_changed', 'mac_shared');
+
 CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NULL AND published_at IS NULL;
 
 DO $$ BEGIN
@@ -648,7 +651,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN ota_events.rollout_id IS 'The rollout; of a report the rollout of its update.';
   COMMENT ON COLUMN ota_events.update_id IS 'The update that the report belongs to.';
   COMMENT ON COLUMN ota_events.attempt IS 'The attempt that the report belongs to.';
-  COMMENT ON COLUMN ota_events.event_type IS 'Of a report: accepted, progress, result, fetch (the download link was opened) or status. Else what was done or decided, such as device_revoked or rollout_halted.';
+  COMMENT ON COLUMN ota_events.event_type IS 'Of a report: accepted, progress, result, fetch (the download link was opened) or status. Else what was done, decided or noticed, such as device_revoked, rollout_halted or model_changed.';
   COMMENT ON COLUMN ota_events.state IS 'State that the report shows the update to be in: downloading, downloaded or installing.';
   COMMENT ON COLUMN ota_events.received_at IS 'When the broker received the message, or when it was done or decided.';
   COMMENT ON COLUMN ota_events.payload IS 'What was said or decided: of a message its fields, of a decision the reason, who took it, and the numbers at that moment.';
@@ -659,6 +662,7 @@ DO $$ BEGIN
   COMMENT ON INDEX ota_events_device_idx IS 'Read by the timeline of a device.';
   COMMENT ON INDEX ota_events_rollout_idx IS 'Read by the decisions about a rollout, and by the gates, which count from its last resumption.';
   COMMENT ON INDEX ota_events_decisions_idx IS 'Read by the decisions about all rollouts.';
+  COMMENT ON INDEX ota_events_identity_idx IS 'Read by the overview: devices whose identity changed in the last day.';
   COMMENT ON INDEX ota_events_unpublished_idx IS 'Read by the orchestrator, which publishes decisions.';
 END $$;
 
@@ -899,6 +903,70 @@ FOR EACH ROW EXECUTE FUNCTION choose_stepping_stones();
 DO $$ BEGIN
   COMMENT ON FUNCTION choose_stepping_stones() IS 'Notes the newest release when the version or the stepping stones of a rollout are chosen, and clears the stepping stones that were decided for another version.';
   COMMENT ON TRIGGER rollout_configurations_choose_stepping_stones ON rollout_configurations IS 'An upload must not change what a rollout sends.';
+END $$;
+
+-- At most five events of a kind an hour: two boards that share one id would record one with each status.
+CREATE FUNCTION record_identity_event(device text, kind text, happened timestamptz, detail jsonb) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
+  SELECT device, kind, happened, detail, md5(detail::text)
+  WHERE (SELECT count(*) FROM (
+    SELECT FROM ota_events AS e
+    WHERE e.device_id = device AND e.event_type = kind AND e.received_at > happened - interval '1 hour' LIMIT 5) AS recent) < 5
+  ON CONFLICT DO NOTHING
+$$;
+
+CREATE FUNCTION record_identity_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  others jsonb;
+BEGIN
+  -- Without a receive time the model is the default of a device that has not reported one.
+  IF OLD.model_received_at IS NOT NULL AND OLD.device_model <> NEW.device_model THEN
+    PERFORM record_identity_event(NEW.device_id, 'model_changed', coalesce(NEW.model_received_at, now()),
+      jsonb_build_object('from', OLD.device_model, 'to', NEW.device_model));
+  END IF;
+  IF OLD.mac_address IS NOT NULL AND OLD.mac_address <> NEW.mac_address THEN
+    PERFORM record_identity_event(NEW.device_id, 'mac_changed', coalesce(NEW.mac_received_at, now()),
+      jsonb_build_object('from', OLD.mac_address, 'to', NEW.mac_address));
+  END IF;
+  IF NEW.mac_address IS NOT NULL AND OLD.mac_address IS DISTINCT FROM NEW.mac_address THEN
+    SELECT jsonb_agg(o.device_id) INTO others FROM (
+      SELECT d.device_id FROM devices AS d
+      WHERE d.mac_address = NEW.mac_address AND d.device_id <> NEW.device_id LIMIT 3) AS o;
+    IF others IS NOT NULL THEN
+      PERFORM record_identity_event(NEW.device_id, 'mac_shared', coalesce(NEW.mac_received_at, now()),
+        jsonb_build_object('mac', NEW.mac_address, 'with', others));
+    END IF;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER devices_record_identity_insert AFTER INSERT ON devices
+FOR EACH ROW WHEN (NEW.mac_address IS NOT NULL) EXECUTE FUNCTION record_identity_change();
+
+CREATE TRIGGER devices_record_identity_change AFTER UPDATE OF device_model, mac_address ON devices
+FOR EACH ROW WHEN ((OLD.device_model, OLD.mac_address) IS DISTINCT FROM (NEW.device_model, NEW.mac_address))
+EXECUTE FUNCTION record_identity_change();
+
+-- Operators who insert a rollout by SQL spell the model as the device does. By its name this trigger runs before the others,
+-- which compare the model.
+CREATE FUNCTION normalize_model() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.device_model := lower(btrim(NEW.device_model));
+  RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER rollout_configurations_canonical_model BEFORE INSERT OR UPDATE OF device_model ON rollout_configurations
+FOR EACH ROW WHEN (NEW.device_model <> lower(btrim(NEW.device_model))) EXECUTE FUNCTION normalize_model();
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION record_identity_event(text, text, timestamptz, jsonb) IS 'Records that the identity of a device changed, at most five times an hour for each kind of event.';
+  COMMENT ON FUNCTION record_identity_change() IS 'Trigger: records that a device reports another model or MAC address, or the MAC address of another device.';
+  COMMENT ON FUNCTION normalize_model() IS 'Trigger: writes the model in lower case, the form in which all models are stored and compared.';
+  COMMENT ON TRIGGER devices_record_identity_insert ON devices IS 'Read by the timeline and by what needs attention: a new device with the MAC address of another one.';
+  COMMENT ON TRIGGER devices_record_identity_change ON devices IS 'Read by the timeline and by what needs attention: a device that changes its model or MAC address.';
+  COMMENT ON TRIGGER rollout_configurations_canonical_model ON rollout_configurations IS 'Read by the assignment of devices, which compares models as they are stored.';
 END $$;
 
 CREATE FUNCTION counted_state(status text, completed_at timestamptz, late_success_at timestamptz, late_rollback_at timestamptz)

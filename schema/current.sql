@@ -305,6 +305,7 @@ CREATE INDEX ota_events_attempt_idx ON ota_events (update_id, attempt);
 CREATE INDEX ota_events_device_idx ON ota_events (device_id, received_at) WHERE device_id IS NOT NULL;
 CREATE INDEX ota_events_rollout_idx ON ota_events (rollout_id, id) WHERE device_id IS NULL;
 CREATE INDEX ota_events_decisions_idx ON ota_events (id) WHERE device_id IS NULL;
+CREATE INDEX ota_events_identity_idx ON ota_events (received_at) WHERE event_type = ANY (ARRAY['model_changed', 'mac_changed', 'mac_shared']);
 CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NULL AND published_at IS NULL;
 
 CREATE TABLE rejected_messages (
@@ -422,6 +423,57 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION record_identity_event(device text, kind text, happened timestamptz, detail jsonb)
+ RETURNS void
+ LANGUAGE sql
+AS $$
+  INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
+  SELECT device, kind, happened, detail, md5(detail::text)
+  WHERE (SELECT count(*) FROM (
+    SELECT FROM ota_events AS e
+    WHERE e.device_id = device AND e.event_type = kind AND e.received_at > happened - interval '1 hour' LIMIT 5) AS recent) < 5
+  ON CONFLICT DO NOTHING
+$$;
+
+CREATE FUNCTION record_identity_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+DECLARE
+  others jsonb;
+BEGIN
+  -- Without a receive time the model is the default of a device that has not reported one.
+  IF OLD.model_received_at IS NOT NULL AND OLD.device_model <> NEW.device_model THEN
+    PERFORM record_identity_event(NEW.device_id, 'model_changed', coalesce(NEW.model_received_at, now()),
+      jsonb_build_object('from', OLD.device_model, 'to', NEW.device_model));
+  END IF;
+  IF OLD.mac_address IS NOT NULL AND OLD.mac_address <> NEW.mac_address THEN
+    PERFORM record_identity_event(NEW.device_id, 'mac_changed', coalesce(NEW.mac_received_at, now()),
+      jsonb_build_object('from', OLD.mac_address, 'to', NEW.mac_address));
+  END IF;
+  IF NEW.mac_address IS NOT NULL AND OLD.mac_address IS DISTINCT FROM NEW.mac_address THEN
+    SELECT jsonb_agg(o.device_id) INTO others FROM (
+      SELECT d.device_id FROM devices AS d
+      WHERE d.mac_address = NEW.mac_address AND d.device_id <> NEW.device_id LIMIT 3) AS o;
+    IF others IS NOT NULL THEN
+      PERFORM record_identity_event(NEW.device_id, 'mac_shared', coalesce(NEW.mac_received_at, now()),
+        jsonb_build_object('mac', NEW.mac_address, 'with', others));
+    END IF;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION normalize_model()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  NEW.device_model := lower(btrim(NEW.device_model));
+  RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION counted_state(status text, completed_at timestamptz, late_success_at timestamptz, late_rollback_at timestamptz)
  RETURNS text
  LANGUAGE sql
@@ -528,6 +580,10 @@ CREATE TRIGGER devices_record_insert AFTER INSERT ON devices FOR EACH ROW EXECUT
 
 CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at) EXECUTE FUNCTION record_device_change();
 
+CREATE TRIGGER devices_record_identity_insert AFTER INSERT ON devices FOR EACH ROW WHEN (new.mac_address IS NOT NULL) EXECUTE FUNCTION record_identity_change();
+
+CREATE TRIGGER devices_record_identity_change AFTER UPDATE OF device_model, mac_address ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.mac_address IS DISTINCT FROM new.mac_address) EXECUTE FUNCTION record_identity_change();
+
 CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices FOR EACH ROW EXECUTE FUNCTION count_device_version();
 
 CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version) EXECUTE FUNCTION count_device_version();
@@ -535,6 +591,8 @@ CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, curren
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR DELETE OR UPDATE ON device_groups FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER rollout_configurations_choose_stepping_stones BEFORE INSERT OR UPDATE OF firmware_version, device_model, stepping_stones, newest_release_id ON rollout_configurations FOR EACH ROW EXECUTE FUNCTION choose_stepping_stones();
+
+CREATE TRIGGER rollout_configurations_canonical_model BEFORE INSERT OR UPDATE OF device_model ON rollout_configurations FOR EACH ROW WHEN (new.device_model <> lower(btrim(new.device_model))) EXECUTE FUNCTION normalize_model();
 
 CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND new.completed_at IS NOT NULL AND new.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
 

@@ -55,7 +55,7 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['last status', device.status_fault && yellow(device.status_fault)],
       ['rejected', rejectedText(device, now)],
       ['registered', instantAgo(device.registered_at, now)],
-      ['MAC', device.mac_address],
+      ['MAC', macText(device)],
       ['signal', signal === null ? null : `${signal} dBm`],
       ['uptime', uptime === null ? null : duration(uptime)],
       ['groups', device.groups.join(', ')],
@@ -71,6 +71,10 @@ function presenceText({ state, since, text }: Device['presence']): string {
   if (state === 'online') return `${green('● online')}: ${text}`;
   const from = state === 'presumed_offline' && since !== null ? ` since ${instant(since)}` : '';
   return `${dim(`○ ${words(state)}${from}`)}: ${text}`;
+}
+
+function macText({ mac_address: mac, mac_shared_with: others }: DeviceDetail): string | null {
+  return others.length === 0 ? mac : yellow(`${mac}, also of ${others.join(', ')}`);
 }
 
 /** The newest rejected message with the beginning of its payload. */

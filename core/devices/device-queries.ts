@@ -42,6 +42,7 @@ export interface DeviceDetailRow extends DeviceRow {
   readonly client_id: string | null;
   readonly command_family: CommandFamily | null;
   readonly last_status: Record<string, unknown>;
+  readonly mac_shared_with: string[];
   readonly status_fault: string | null;
   /** The newest rejected message on a topic of the device. */
   readonly rejected_message: {
@@ -170,6 +171,9 @@ export async function listDevices(
 export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Promise<DeviceDetailRow | undefined> {
   const [row] = await sql.query<Omit<DeviceDetailRow, 'online' | 'presence'> & ContactColumns>(
     `SELECT ${COLUMNS}, ${CONTACT}, d.client_id, d.command_family, d.last_status, d.status_fault,
+       (SELECT coalesce(jsonb_agg(m.device_id), '[]') FROM (
+          SELECT s.device_id FROM devices AS s WHERE s.mac_address = d.mac_address AND s.device_id <> d.device_id
+          ORDER BY s.device_id LIMIT 5) AS m) AS mac_shared_with,
        (SELECT jsonb_build_object('topic', m.topic, 'reason', m.reason, 'payload', left(m.payload, 400),
           'received_at', to_char(m.received_at AT TIME ZONE 'UTC', ${ISO_TIME}))
         FROM rejected_messages AS m WHERE m.device_id = :device ORDER BY m.id DESC LIMIT 1) AS rejected_message
@@ -304,6 +308,20 @@ export async function listGroups(sql: Sql): Promise<GroupRow[]> {
         { ...page },
       ),
     ROWS_PER_PAGE,
+  );
+}
+
+/** The given groups in which no device is, each with a group whose name differs from it only by case. */
+export async function findUnknownGroups(
+  sql: Sql,
+  groups: readonly string[],
+): Promise<{ readonly group_name: string; readonly similar: string | null }[]> {
+  return sql.query(
+    `SELECT w.name AS group_name,
+       (SELECT min(g.group_name) FROM device_groups AS g WHERE lower(g.group_name) = lower(w.name)) AS similar
+     FROM jsonb_array_elements_text(:groups::jsonb) WITH ORDINALITY AS w(name, n)
+     WHERE NOT EXISTS (SELECT FROM device_groups AS g WHERE g.group_name = w.name) ORDER BY w.n`,
+    { groups },
   );
 }
 

@@ -4,6 +4,7 @@ export {
   type DeviceDetailRow,
   deviceTimeline,
   findUnknownDevices,
+  findUnknownGroups,
   getDevice,
   listDevices,
   listGroups,
@@ -29,4 +30,5 @@ export {
   listRejectedMessages,
   listVersionHistory,
 } from './fleet-queries.ts';
+export { describeIdentityChange, findIdentityChange, type IdentityChange } from './identity-changes.ts';
 export { cancelRevoked, reinstateDevice, revokeDevice } from './revoke-device.ts';

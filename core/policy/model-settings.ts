@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
+import { normalizeModel } from './model-names.ts';
 import { modelSigningFields, type Signing, signingOf } from './signing-settings.ts';
 
 /** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */
@@ -40,7 +41,8 @@ export type Models = z.infer<typeof modelsSchema>;
 
 /** The settings of a model; the defaults if it has none. */
 export const settingsOf = (models: Models, deviceModel: string): ModelSettings =>
-  (Object.hasOwn(models, deviceModel) ? models[deviceModel] : undefined) ?? modelSettingsSchema.parse({});
+  Object.entries(models).find(([name]) => normalizeModel(name) === normalizeModel(deviceModel))?.[1] ??
+  modelSettingsSchema.parse({});
 
 /** True if devices of the model take signed firmware only. */
 export const requiresSignature = (models: Models, signing: Signing, deviceModel: string): boolean =>

@@ -1,3 +1,5 @@
+import { normalizeModel } from './model-names.ts';
+
 /** Prefix of uploaded images: `firmware/{version}/{model}.bin`. */
 export const UPLOADS_PREFIX = 'firmware/';
 /**
@@ -18,7 +20,7 @@ export const releaseKey = (sha256: string): string => `${RELEASES_PREFIX}${sha25
 export function parseUploadKey(key: string): { version: string; deviceModel: string } | undefined {
   const match = /^firmware\/([A-Za-z0-9][A-Za-z0-9._+-]{0,63})\/([A-Za-z0-9][A-Za-z0-9._-]{0,63})\.bin$/.exec(key);
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
-  return { version: match[1], deviceModel: match[2] };
+  return { version: match[1], deviceModel: normalizeModel(match[2]) };
 }
 
 const SIGNATURE_SUFFIX = '.sig';

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { DEVICE_ID, describeErrors, normalizeMacAddress } from '../util/index.ts';
+import { normalizeModel } from './model-names.ts';
 
 const macAddress = z.string().transform((text, context) => {
   const normal = normalizeMacAddress(text);
@@ -105,7 +106,7 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
       deviceIds: device_ids ?? null,
       macAddresses: mac_addresses ?? null,
       groups: named,
-      models: models ?? null,
+      models: models?.map(normalizeModel) ?? null,
       versions: versions ?? null,
       metadata: metadata ?? {},
       recovers: recovers ? { rollout: recovers.rollout, previousVersions: recovers.previous_versions } : null,

@@ -1,6 +1,7 @@
 export {
   findRejection,
   getRelease,
+  listModelsOf,
   listRejectedUploads,
   listReleases,
   type ReleaseDetailRow,

@@ -116,3 +116,12 @@ export async function findRejection(
   );
   return row;
 }
+
+/** The models that have a release of this version; at most 200. */
+export async function listModelsOf(sql: Sql, version: string): Promise<string[]> {
+  const rows = await sql.query<{ device_model: string }>(
+    'SELECT device_model FROM firmware_releases WHERE version = :version ORDER BY device_model LIMIT 200',
+    { version },
+  );
+  return rows.map(({ device_model: model }) => model);
+}

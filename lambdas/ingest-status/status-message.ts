@@ -1,6 +1,7 @@
 import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
 import { excerpt, isObject, readBoolean, readNumber, readText } from '../../core/ingest/index.ts';
+import { normalizeModel } from '../../core/policy/index.ts';
 import { normalizeMacAddress } from '../../core/util/index.ts';
 
 /**
@@ -40,7 +41,7 @@ export function parseStatus({ deviceId, clientId, receivedAt, payload, fault, is
       clientId,
       macAddress,
       macReceivedAt: macAddress === null ? null : receivedAt,
-      model: model.value,
+      model: model.value === null ? null : normalizeModel(model.value),
       modelReceivedAt: model.value === null ? null : receivedAt,
       version: version.value,
       versionReceivedAt: version.value === null ? null : receivedAt,

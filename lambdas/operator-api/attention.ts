@@ -1,5 +1,10 @@
 import type { Fleet } from '../../api/service.ts';
-import { countRejections } from '../../core/devices/index.ts';
+import {
+  countRejections,
+  describeIdentityChange,
+  findIdentityChange,
+  type IdentityChange,
+} from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
 import { listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
 import { type LeftDevices, listLateRollbacks, listUnverified } from '../../core/updates/index.ts';
@@ -10,11 +15,12 @@ type Concern = Fleet['attention'][number];
 
 /** Everything that needs the attention of an operator, the most urgent first. */
 export async function listAttention({ sql, now, deadLetters }: Services): Promise<Concern[]> {
-  const [stopped, stalled, unverified, lateRollbacks, dead, rejections] = await Promise.all([
+  const [stopped, stalled, unverified, lateRollbacks, identity, dead, rejections] = await Promise.all([
     listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
     listStalledRollouts(sql, now()),
     listUnverified(sql),
     listLateRollbacks(sql, now()),
+    findIdentityChange(sql, now()),
     deadLetters.list(),
     countRejections(sql, now()),
   ]);
@@ -23,6 +29,7 @@ export async function listAttention({ sql, now, deadLetters }: Services): Promis
     ...stopped.map(describeStop),
     ...stalled.map(describeStall),
     ...lateRollbacks.map(describeLateRollbacks),
+    ...(identity === undefined ? [] : [describeIdentity(identity)]),
     ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
     ...describeRejections(rejections),
   ];
@@ -65,6 +72,17 @@ function describeLateRollbacks(left: LeftDevices): Concern {
     kind: 'late_rollback',
     message: `${subject} left ${version} in the last 7 days after proving it (rollout "${name}"): ${someNames(examples, devices)}`,
     link: linkTo(left),
+  };
+}
+
+/** The newest change stands for all of the last day. */
+function describeIdentity(change: IdentityChange): Concern {
+  const { device_id: id, devices } = change;
+  const others = devices === 1 ? '' : ` (and ${devices - 1} more in the last day)`;
+  return {
+    kind: 'identity_changed',
+    message: `Device ${id} ${describeIdentityChange(change)}${others}`,
+    link: `/devices/${id}`,
   };
 }
 

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { asNewRollout, describeStall, describeState, previewRollout } from '../../core/explain/index.ts';
-import { expectedChip, parseTarget, settingsOf } from '../../core/policy/index.ts';
-import { getRelease } from '../../core/releases/index.ts';
+import { expectedChip, parseTarget, settingsOf, similarName } from '../../core/policy/index.ts';
+import { getRelease, listModelsOf } from '../../core/releases/index.ts';
 import {
   countResumeDevices,
   getRollout,
@@ -121,10 +121,9 @@ async function checkRelease({ sql, settings }: Services, values: RolloutValues):
   const release = await getRelease(sql, model, version);
   if (release === undefined) {
     if (!values.is_active) return;
-    throw invalid(
-      'firmware_version',
-      `no release ${version} is registered for ${model}: upload it first, or create a draft`,
-    );
+    const similar = similarName(model, await listModelsOf(sql, version));
+    const hint = similar === undefined ? 'upload it first, or create a draft' : `did you mean ${similar}?`;
+    throw invalid('firmware_version', `no release ${version} is registered for ${model}: ${hint}`);
   }
   if (release.revoked_at !== null)
     throw invalid('firmware_version', `release ${version} was revoked: ${release.revoked_reason}`);

@@ -9,6 +9,7 @@ import {
   isFolderMarker,
   isMeantAsUpload,
   type Models,
+  normalizeModel,
   parseReleaseNotes,
   parseUploadKey,
   type ReleaseNotes,
@@ -140,7 +141,7 @@ function newRelease(
 
 /** Warns of a model that no device reports, unless the settings name it. */
 async function warnOfModel(sql: Sql, deviceModel: string, models: Models): Promise<readonly object[]> {
-  if (Object.hasOwn(models, deviceModel)) return [];
+  if (Object.keys(models).some((name) => normalizeModel(name) === deviceModel)) return [];
   const warning = unknownModelWarning(deviceModel, await listReportedModels(sql));
   return warning === undefined ? [] : [warning];
 }

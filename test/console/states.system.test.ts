@@ -93,6 +93,7 @@ const DEVICE = {
     client_id: null,
     command_family: null,
     last_status: {},
+    mac_shared_with: [],
     status_fault: null,
     rejected_message: null,
   },

@@ -93,7 +93,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
           { name: 'Presence', value: device.presence.text },
           { name: 'Up for', value: uptime === null ? '–' : duration(uptime) },
           { name: 'Signal', value: signal === null ? '–' : `${signal} dBm` },
-          { name: 'MAC address', value: device.mac_address ?? '–' },
+          { name: 'MAC address', value: macText(device) },
           { name: 'MQTT client', value: device.client_id ?? '–' },
           {
             name: 'Listens on',
@@ -111,6 +111,10 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
       </details>
     </Panel>
   );
+}
+
+function macText({ mac_address: mac, mac_shared_with: others }: DeviceDetail): string {
+  return others.length === 0 ? (mac ?? '–') : `${mac}, also of ${others.join(', ')}`;
 }
 
 /** What the device sent and could not be read. */

@@ -110,6 +110,20 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'bad', text: `revoked by ${caller(textOf(detail.by))}`, note: reason };
     case 'device_reinstated':
       return { tone: 'ok', text: `reinstated by ${caller(textOf(detail.by))}`, note: reason };
+    case 'model_changed':
+      return { tone: 'warn', text: `reports the model ${textOf(detail.to)}`, note: `before: ${textOf(detail.from)}` };
+    case 'mac_changed':
+      return {
+        tone: 'warn',
+        text: `reports the MAC address ${textOf(detail.to)}`,
+        note: `before: ${textOf(detail.from)}`,
+      };
+    case 'mac_shared':
+      return {
+        tone: 'warn',
+        text: `reports the MAC address of ${[detail.with].flat().join(', ')}`,
+        note: textOf(detail.mac),
+      };
     default:
       return { tone: 'idle', text: words(event) };
   }

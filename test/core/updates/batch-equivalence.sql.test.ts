@@ -133,10 +133,11 @@ async function readRows(): Promise<unknown> {
       `SELECT to_jsonb(u) - 'evaluated_events' AS update FROM device_update_status AS u ORDER BY id`,
     ),
     attempts: await db.app.query('SELECT * FROM update_attempts ORDER BY update_id, attempt'),
-    // Statuses are stored as evidence while an update is open, so their number depends on when it closed.
+    // Statuses are stored as evidence while an update is open, so their number depends on when it closed. A change of
+    // identity is seen by the device that is stored second.
     events: await db.app.query(
       `SELECT device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash
-       FROM ota_events WHERE event_type <> 'status' ORDER BY device_id, received_at, event_type, payload_hash`,
+       FROM ota_events WHERE event_type NOT IN ('status', 'model_changed', 'mac_changed', 'mac_shared') ORDER BY device_id, received_at, event_type, payload_hash`,
     ),
     rejected: await db.app.query(
       `SELECT topic, reason, payload, payload_sha256, received_at FROM rejected_messages
