@@ -18,6 +18,8 @@ import { storeStatuses } from './store-statuses.ts';
 export interface StatusMessage {
   readonly message: RuleMessage;
   readonly report: DeviceReport;
+  /** Why the message is recorded as rejected; null if it is not. */
+  readonly rejection: string | null;
 }
 
 export interface StatusBatch {
@@ -59,7 +61,8 @@ export async function storeStatusBatch(
     const reason = refused.get(message.deviceId);
     if (reason !== undefined) all.push(rejectMessage(message, reason));
   }
-  const messages = statuses.map(({ message }) => message);
+  // A rejected message counts against the limit of rejections instead.
+  const messages = statuses.flatMap(({ message, rejection }) => (rejection === null ? [message] : []));
   const { dropped } = limitPerMinute(messages, MAX_PER_MINUTE.statuses, ({ topic }) => topic);
   await recordRejectedMessages(sql, [...all, ...describeDropped(dropped, MAX_PER_MINUTE.statuses)]);
   return { pending, rejected: all.length, dropped: dropped.length };

@@ -38,7 +38,7 @@ function onQueue(device: string, second: number, topic: string, payload: string 
   };
 }
 
-const GARBAGE = ['not JSON', '{"firmware_version": 7}', '{"device_id": "another"}', '[]', '{"status": "perhaps"}'];
+const GARBAGE = ['not JSON', '{"firmware_version": {}}', '{"device_id": "another"}', '[]', '{"status": "perhaps"}'];
 
 const garbage = (second: fc.Arbitrary<number>, isStatus: fc.Arbitrary<boolean>, length: fc.ArrayConstraints) =>
   fc.array(fc.tuple(second, fc.constantFrom(...GARBAGE), isStatus), length);
