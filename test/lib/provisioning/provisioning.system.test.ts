@@ -124,6 +124,8 @@ describe('the provisioning template', () => {
     expect(may('iot:CreateThing', 'thing/ESP32-1')).toBe(true);
     expect(may('iot:UpdateCertificate', 'cert/abc')).toBe(true);
     expect(may('iot:AttachPolicy', 'cert/abc')).toBe(true);
+    expect(may('iot:AttachThingPrincipal', 'cert/abc')).toBe(true);
+    expect(role.allows('iot:ListAttachedPolicies', '*')).toBe(true);
     for (const action of ['CreatePolicy', 'CreatePolicyVersion', 'DeletePolicy', 'DeleteThing', 'DetachPolicy']) {
       for (const resource of ['policy/any', 'thing/ESP32-1', 'cert/abc'])
         expect(may(`iot:${action}`, resource)).toBe(false);
