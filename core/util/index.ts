@@ -4,5 +4,6 @@ export { ENV } from './env-names.ts';
 export { describeErrors, type FieldError, fieldErrors } from './field-errors.ts';
 export { normalizeMacAddress } from './mac-address.ts';
 export { METRICS } from './metric-names.ts';
+export { printable } from './printable.ts';
 export { sha256 } from './sha256.ts';
 export { someNames } from './some-names.ts';

@@ -12,6 +12,6 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u20
 function printableValue(value: unknown): unknown {
   if (typeof value === 'string') return value.replace(CONTROL, ' ');
   if (Array.isArray(value)) return value.map(printableValue);
-  if (value === null || typeof value !== 'object') return value;
+  if (value === null || typeof value !== 'object' || value instanceof Date) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [printableValue(key), printableValue(each)]));
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Credentials } from '../kernel/index.ts';
 import { writeFileAtomically } from '../kernel/index.ts';
@@ -35,6 +35,8 @@ export class Home {
   constructor(folder: string) {
     this.#folder = folder;
     mkdirSync(this.path('logs'), { recursive: true, mode: 0o700 });
+    // A folder that existed keeps its permissions, and what is below is protected by this folder alone.
+    this.#closeToOthers();
     const lock = this.path(LOCK_FILE);
     const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : process.pid;
     if (holder !== process.pid && isAlive(holder)) {
@@ -45,6 +47,15 @@ export class Home {
     rmSync(lock, { force: true });
     writeFileSync(lock, String(process.pid), { flag: 'wx', mode: 0o600 });
     rmSync(this.path(ENDPOINTS_FILE), { force: true });
+  }
+
+  /** @throws Error if the folder belongs to all users, such as /tmp, whose permissions must stay */
+  #closeToOthers(): void {
+    const { mode } = statSync(this.#folder);
+    if ((mode & 0o1000) !== 0) {
+      throw new Error(`${this.#folder} is shared by all users. Name a folder of your own with PAKU_OTA_HOME=<folder>.`);
+    }
+    if ((mode & 0o077) !== 0) chmodSync(this.#folder, 0o700);
   }
 
   path(...parts: string[]): string {

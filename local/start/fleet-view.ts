@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import type { Database } from '../../core/db/index.ts';
+import { printable } from '../../core/util/index.ts';
 
 interface DeviceLine {
   readonly device_id: string;
@@ -73,8 +74,9 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
   return { devices, rollouts, releases, rejected };
 }
 
-/** The lines of the view. */
-export function renderSnapshot({ devices, rollouts, releases, rejected }: FleetSnapshot): string[] {
+/** The lines of the view, which cannot command the terminal whatever devices and uploads said. */
+export function renderSnapshot(snapshot: FleetSnapshot): string[] {
+  const { devices, rollouts, releases, rejected } = printable(snapshot);
   return [
     pc.bold('Releases'),
     ...(releases.length === 0 ? [pc.dim('  none yet')] : []),

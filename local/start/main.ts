@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import pc from 'picocolors';
 import { type Database, dataApiDatabase } from '../../core/db/index.ts';
+import { printable } from '../../core/util/index.ts';
 import type { Endpoints } from '../home/index.ts';
 import { tryAppend } from '../kernel/index.ts';
 import { DEFAULT_PORTS, startRuntime } from '../runtime/index.ts';
@@ -27,7 +28,7 @@ const CLEAR = '\x1b[H\x1b[J';
 
 /** Writes to the log file, or to the terminal if the disk is full. */
 function log(file: string, line: string): void {
-  if (!tryAppend(file, `${new Date().toISOString()} ${line}\n`)) console.error(line);
+  if (!tryAppend(file, `${new Date().toISOString()} ${line}\n`)) console.error(printable(line));
 }
 
 /** `npm start`: runs the whole system on this machine, with a virtual fleet, until Ctrl-C. */
@@ -91,7 +92,7 @@ function showFleet(database: Database, head: readonly string[]): () => void {
   };
   const keepRefreshing = async () => {
     while (!stopped) {
-      await refresh().catch((error: Error) => console.error(`view: ${error.message}`));
+      await refresh().catch((error: Error) => console.error(printable(`view: ${error.message}`)));
       await sleep(REFRESH_MS);
     }
   };

@@ -326,12 +326,12 @@ test.each(FOR_BROWSERS)('%s imports no schema', (file) => {
   ).toEqual([]);
 });
 
-test('the local runtime boots bundles: it imports nothing of the functions but the client of the Data API', () => {
+test('the local runtime boots bundles: it imports nothing of the functions but the client of the Data API, and common tools', () => {
   const targets = tracked('local')
     .flatMap(importsOf)
     .map(({ target }) => target)
     .filter((target) => topOf(target) === 'core');
-  expect([...new Set(targets)]).toEqual(['core/db/index.ts']);
+  expect([...new Set(targets)]).toEqual(['core/db/index.ts', 'core/util/index.ts']);
 });
 
 test('bundles import zod as a namespace: a named import would bundle all of it', () => {

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
 import { detailText, updateText } from '../../../cli/text/device-text.ts';
-import { printable } from '../../../cli/text/printable.ts';
 import { planText, previewText, rolloutText } from '../../../cli/text/rollout-text.ts';
 import { facts, shorten, table } from '../../../cli/text/table.ts';
 import { ago, bar, bytes, caller, count, percent } from '../../../cli/text/units.ts';
+import { printable } from '../../../core/util/index.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
 const earlier = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
@@ -61,6 +61,8 @@ test('a text that is too long for a line ends with an ellipsis', () => {
 });
 
 test('text of devices cannot command the terminal', () => {
+  const at = new Date(0);
+  expect(printable({ at })).toEqual({ at });
   expect(printable({ 'a\x1b[31m': ['\u0007x\u009b2J', 3, null], b: { c: 'caffè ✓' } })).toEqual({
     'a [31m': [' x 2J', 3, null],
     b: { c: 'caffè ✓' },

@@ -51,3 +51,17 @@ test('an unfinished rollout is shown, however many newer ones are finished', asy
   }
   expect((await shown()).join('\n')).toContain('first: ');
 });
+
+test('text of devices and uploads cannot command the terminal', async () => {
+  const hostile = '2.0.0\u001b]0;x\u0007\u009b2J';
+  await db.app.query('UPDATE devices SET current_firmware_version = :hostile, device_model = :hostile', { hostile });
+  await db.app.query(
+    `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, uploaded_at)
+     VALUES ('firmware/x.bin', 'v', 1, 'not_an_image', :hostile, now())`,
+    { hostile },
+  );
+  const text = (await shown()).join('');
+  expect(text).toContain('2.0.0');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+  expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
+});
