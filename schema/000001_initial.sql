@@ -806,6 +806,8 @@ CREATE TABLE allowed_devices (
   allowed_at     timestamptz NOT NULL,
   allowed_by     text        NOT NULL,
   provisioned_at timestamptz,
+  claim_certificate_id text,
+  certificates   integer     NOT NULL DEFAULT 0,
   CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$')
 );
 
@@ -815,6 +817,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN allowed_devices.allowed_at IS 'When it was allowed.';
   COMMENT ON COLUMN allowed_devices.allowed_by IS 'Who allowed it.';
   COMMENT ON COLUMN allowed_devices.provisioned_at IS 'When a certificate was first asked for. Null: not yet.';
+  COMMENT ON COLUMN allowed_devices.claim_certificate_id IS 'Id of the claim that used the entry first; others are refused. Null: not used yet.';
+  COMMENT ON COLUMN allowed_devices.certificates IS 'How many certificates the entry has allowed. More than one: an answer got lost, or somebody else holds the claim.';
 END $$;
 
 -- Leases and migrations -------------------------------------------------------------------------------------------------

@@ -370,10 +370,12 @@ CREATE TABLE fleet_versions (
 );
 
 CREATE TABLE allowed_devices (
-  device_id      text        NOT NULL,
-  allowed_at     timestamptz NOT NULL,
-  allowed_by     text        NOT NULL,
-  provisioned_at timestamptz,
+  device_id            text        NOT NULL,
+  allowed_at           timestamptz NOT NULL,
+  allowed_by           text        NOT NULL,
+  provisioned_at       timestamptz,
+  claim_certificate_id text,
+  certificates         integer     DEFAULT 0 NOT NULL,
   CONSTRAINT allowed_devices_pkey PRIMARY KEY (device_id),
   CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$')
 );

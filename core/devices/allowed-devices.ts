@@ -15,6 +15,9 @@ export interface AllowedDevice {
  */
 export const USABLE_MINUTES = 15;
 
+/** How many certificates an entry allows. A device that did not receive the response asks again. */
+export const CERTIFICATES_PER_ENTRY = 3;
+
 /**
  * Allows devices to request an identity once each. An entry that was used up is renewed.
  * @returns how many devices are now allowed
@@ -24,7 +27,8 @@ export async function allowDevices(sql: Sql, deviceIds: readonly string[], by: s
     `INSERT INTO allowed_devices AS a (device_id, allowed_at, allowed_by)
      SELECT DISTINCT id, :now::timestamptz, :by FROM jsonb_array_elements_text(:ids::jsonb) AS w(id) ORDER BY id
      ON CONFLICT (device_id) DO UPDATE SET
-       allowed_at = excluded.allowed_at, allowed_by = excluded.allowed_by, provisioned_at = NULL
+       allowed_at = excluded.allowed_at, allowed_by = excluded.allowed_by, provisioned_at = NULL,
+       claim_certificate_id = NULL, certificates = 0
      RETURNING 1 AS one`,
     { ids: deviceIds, by, now },
   );
@@ -53,7 +57,8 @@ export async function listAllowedDevices(sql: Sql, after: string | null, limit: 
 }
 
 /**
- * Checks that a device may be provisioned now and was not revoked, and records the use in its timeline.
+ * Checks that a device may be provisioned now by this claim and was not revoked, and records the use in its timeline. The
+ * entry belongs to the claim that uses it first.
  * @returns true if it may be provisioned
  */
 export async function spendAllowance(
@@ -64,8 +69,10 @@ export async function spendAllowance(
 ): Promise<boolean> {
   const rows = await sql.query(
     `WITH used AS (
-       UPDATE allowed_devices AS a SET provisioned_at = coalesce(a.provisioned_at, :now::timestamptz)
-       WHERE a.device_id = :device
+       UPDATE allowed_devices AS a SET provisioned_at = coalesce(a.provisioned_at, :now::timestamptz),
+         claim_certificate_id = :claim, certificates = a.certificates + 1
+       WHERE a.device_id = :device AND coalesce(a.claim_certificate_id, :claim) = :claim
+         AND a.certificates < ${CERTIFICATES_PER_ENTRY}
          AND coalesce(a.provisioned_at, :now::timestamptz) > :now::timestamptz - make_interval(mins => ${USABLE_MINUTES})
          AND NOT EXISTS (SELECT FROM devices AS d WHERE d.device_id = a.device_id AND d.revoked_at IS NOT NULL)
        RETURNING a.device_id
@@ -77,7 +84,7 @@ export async function spendAllowance(
        ON CONFLICT DO NOTHING
      )
      SELECT device_id FROM used`,
-    { device: deviceId, detail, now },
+    { device: deviceId, claim: detail.claimCertificateId, detail, now },
   );
   return rows.length > 0;
 }

@@ -1,4 +1,11 @@
-export { allowDevices, forbidDevices, listAllowedDevices, spendAllowance, USABLE_MINUTES } from './allowed-devices.ts';
+export {
+  allowDevices,
+  CERTIFICATES_PER_ENTRY,
+  forbidDevices,
+  listAllowedDevices,
+  spendAllowance,
+  USABLE_MINUTES,
+} from './allowed-devices.ts';
 export {
   changeGroup,
   type DeviceDetailRow,

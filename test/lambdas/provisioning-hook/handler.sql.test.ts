@@ -3,6 +3,7 @@ import type { Sql } from '../../../core/db/index.ts';
 import { DatabaseUnavailableError } from '../../../core/db/index.ts';
 import {
   allowDevices,
+  CERTIFICATES_PER_ENTRY,
   forbidDevices,
   listAllowedDevices,
   revokeDevice,
@@ -33,8 +34,8 @@ beforeEach(async () => {
 const ANN = 'arn:aws:iam::1:user/ann';
 
 /** The request of AWS IoT (IoT developer guide, "Pre-provisioning hooks"). */
-const request = (deviceId: unknown, clientId = `claim/${deviceId}`) => ({
-  claimCertificateId: 'the-claim',
+const request = (deviceId: unknown, clientId = `claim/${deviceId}`, claimCertificateId = 'the-claim') => ({
+  claimCertificateId,
   certificateId: 'the-certificate',
   certificatePem: '-----BEGIN CERTIFICATE-----',
   templateArn: 'arn:aws:iot:eu-west-1:1:provisioningtemplate/PakuOta-devices',
@@ -76,6 +77,25 @@ describe('a device with a provisioning claim', () => {
     expect(await ask('ESP32-1')).toBe(false);
     await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
     expect(await ask('ESP32-1')).toBe(true);
+  });
+
+  test('is refused by another claim than the one that asked first, until it is allowed again', async () => {
+    const askBy = async (claim: string) =>
+      (await handler(request('ESP32-1', 'claim/ESP32-1', claim))).allowProvisioning;
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect([await askBy('first'), await askBy('second'), await askBy('first')]).toEqual([true, false, true]);
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    expect([await askBy('second'), await askBy('first')]).toEqual([true, false]);
+  });
+
+  test('gets a limited number of certificates by one entry, and the entry counts them', async () => {
+    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    const answers = [];
+    for (let n = 0; n < CERTIFICATES_PER_ENTRY + 5; n++) answers.push(await ask('ESP32-1'));
+    expect(answers.filter(Boolean)).toHaveLength(CERTIFICATES_PER_ENTRY);
+    expect(await db.app.query('SELECT certificates FROM allowed_devices')).toEqual([
+      { certificates: CERTIFICATES_PER_ENTRY },
+    ]);
   });
 
   test('is refused once it was revoked, even if it is on the list', async () => {
