@@ -276,6 +276,8 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
          reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
          error_message = j.error_message, cause = j.cause, installed_at = j.installed_at, booted_at = j.booted_at,
          unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
+         -- A device that acted on the command reads its topic family.
+         next_family = CASE WHEN coalesce(j.acknowledged_at, j.installed_at) IS NULL THEN u.next_family END,
          completed_at = j.completed_at
        FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
          status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,

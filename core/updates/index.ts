@@ -17,4 +17,4 @@ export { expireUpdates } from './expire-updates.ts';
 export { recordLateRollbacks, recordLateSuccesses } from './late-outcomes.ts';
 export { recountSlots, releaseSlots } from './release-slots.ts';
 export { type Report, recordReports } from './reports.ts';
-export { requeueUnacknowledged } from './requeue-unacknowledged.ts';
+export { requeueIgnored, requeueUnacknowledged } from './requeue-unacknowledged.ts';

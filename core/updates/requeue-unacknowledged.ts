@@ -9,15 +9,20 @@ export const MAX_SENDS = 20;
  */
 const ACKNOWLEDGEMENT_SECONDS = 5;
 
-/**
- * Updates `u` that were sent but neither acknowledged by the client nor reported on by the device, over the joins of
- * {@link requeueStatement}. A device that a recovery takes may restart between receiving the command and acting on it.
- */
-const IS_UNACKNOWLEDGED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
+/** A device that received its command and has not acted on it after this time, although it is awake, ignores it. */
+const IGNORED_SECONDS = 60;
+
+/** Updates `u` that were sent and that the device did not report on, over the joins of {@link requeueStatement}. */
+const IS_UNANSWERED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknowledged_at IS NULL
          AND u.sends < ${MAX_SENDS} AND r.id = u.rollout_id
-         AND a.update_id = u.id AND a.attempt = u.attempt AND (a.send_result = 'unconfirmed'
-           OR a.send_result = 'acknowledged' AND r.target_filter ? 'recovers')
-         AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id`;
+         AND a.update_id = u.id AND a.attempt = u.attempt AND d.device_id = u.device_id AND d.current_firmware_version <> u.firmware_version AND before.id = u.id`;
+
+/**
+ * The client of the device did not acknowledge the command either. A device that a recovery takes may restart between
+ * receiving the command and acting on it.
+ */
+const IS_UNACKNOWLEDGED = `(a.send_result = 'unconfirmed'
+           OR a.send_result = 'acknowledged' AND r.target_filter ? 'recovers')`;
 
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
@@ -26,13 +31,15 @@ const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
 const requeueStatement = (set: string, from: string, condition: string) => `WITH requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = u.started_at IS NOT NULL,
-         sent_at = NULL, error_message = 'the device was asleep', deadline_at = ${DEADLINE}, ${set}
+         sent_at = NULL, deadline_at = ${DEADLINE}, ${set}
        FROM ${from},
          rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
-       WHERE ${condition} AND ${IS_UNACKNOWLEDGED}
+       WHERE ${condition} AND ${IS_UNANSWERED}
        RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), ${RELEASE_SLOTS}
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
+
+const WAS_ASLEEP = `error_message = 'the device was asleep'`;
 
 /**
  * Requeues updates whose command was probably not received: nobody acknowledged it, the device reported nothing about
@@ -46,9 +53,35 @@ export async function requeueUnacknowledged(
   if (sightings.length === 0) return;
   await sql.query(
     requeueStatement(
-      'enqueue_after = :now::timestamptz',
+      `enqueue_after = :now::timestamptz, ${WAS_ASLEEP}`,
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
-      `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'`,
+      `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'
+         AND ${IS_UNACKNOWLEDGED}`,
+    ),
+    { sightings, now },
+  );
+}
+
+/**
+ * Requeues updates whose command was delivered and ignored, for the other topic family: clients acknowledge commands on
+ * topics that their firmware does not read. Once per update, and only after a status that shows the device awake: a
+ * device that reads both families loses a second command during an update.
+ */
+export async function requeueIgnored(
+  sql: Sql,
+  sightings: readonly { deviceId: string; receivedAt: Date }[],
+  now: Date,
+): Promise<void> {
+  if (sightings.length === 0) return;
+  await sql.query(
+    requeueStatement(
+      `enqueue_after = :now::timestamptz,
+         next_family = CASE a.command_family WHEN 'devices' THEN 'edge' ELSE 'devices' END,
+         error_message = 'the device received its command under …/' || a.command_family || '/ and ignored it'`,
+      `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
+      `u.device_id = s."deviceId" AND s."receivedAt" >= u.sent_at + interval '${IGNORED_SECONDS} seconds'
+         AND a.send_result = 'acknowledged' AND NOT r.target_filter ? 'recovers' AND u.next_family IS NULL
+         AND a.command_family IS NOT NULL`,
     ),
     { sightings, now },
   );
@@ -62,10 +95,11 @@ export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now:
   if (updateIds.length === 0) return;
   await sql.query(
     requeueStatement(
-      `enqueue_after = ${DEADLINE}, unreachable_since = :now::timestamptz`,
+      `${WAS_ASLEEP}, enqueue_after = ${DEADLINE}, unreachable_since = :now::timestamptz`,
       'jsonb_array_elements_text(:ids::jsonb) AS overdue(id)',
       `u.id = overdue.id::bigint AND u.deadline_at <= :now::timestamptz
-         AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'`,
+         AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'
+         AND ${IS_UNACKNOWLEDGED}`,
     ),
     { ids: updateIds, now },
   );

@@ -15,6 +15,7 @@ import {
   recordLateRollbacks,
   recordLateSuccesses,
   recordReports,
+  requeueIgnored,
   requeueUnacknowledged,
 } from '../../core/updates/index.ts';
 
@@ -131,6 +132,7 @@ async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date):
   if (awake.length === 0) return [];
   const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
   await requeueUnacknowledged(sql, sightings, now);
+  await requeueIgnored(sql, sightings, now);
   const deviceIds = awake.map(({ deviceId }) => deviceId);
   await recordLateSuccesses(sql, deviceIds, now);
   await recordLateRollbacks(sql, deviceIds, now);
