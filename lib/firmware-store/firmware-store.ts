@@ -54,7 +54,10 @@ export class FirmwareStore extends Construct {
   grantRegister(fn: LambdaFunction): void {
     this.grant(fn, ['s3:GetObjectVersion'], `${UPLOADS_PREFIX}*`, 'People name uploads by version and model.');
     this.grant(fn, ['s3:PutObject'], `${RELEASES_PREFIX}*`, 'Releases are named by their content.');
-    // The idle marker is under releases/ too; a new release ends idle mode.
+    // The idle marker is under releases/ too; a new release ends idle mode, and the marker keeps when that began.
+    fn.addToRolePolicy(
+      new PolicyStatement({ actions: ['s3:GetObject'], resources: [this.bucket.arnForObjects(IDLE_MARKER_KEY)] }),
+    );
     this.setIdleSweep(fn);
   }
 
