@@ -93,6 +93,8 @@ export class ApiClient {
     this.#send<Revocation>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
   reinstateDevice = (id: string, reason: string) =>
     this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
+  acceptIdentity = (id: string, reason: string) =>
+    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/accept-identity`, { reason });
   allowedDevices = (query: Query = {}) => this.#get<Page<AllowedDevice>>('/v1/allowed-devices', query);
   changeAllowedDevices = (change: { add?: readonly string[]; remove?: readonly string[] }) =>
     this.#send<{ added: number; removed: number }>('POST', '/v1/allowed-devices', change);

@@ -37,8 +37,14 @@ export type Presence = z.infer<typeof presenceSchema>;
 export const deviceSchema = z
   .object({
     device_id: z.string(),
-    mac_address: z.string().nullable(),
-    device_model: z.string(),
+    mac_address: z.string().nullable().describe('The first that it reported, or the last that an operator accepted.'),
+    device_model: z.string().describe('The first that it reported, or the last that an operator accepted.'),
+    model_is_assumed: z.boolean().describe('Whether it has never reported its model; `esp32-s3` is assumed.'),
+    reported_model: z.string().nullable().describe('The model that it reports now, if that differs.'),
+    reported_mac: z.string().nullable().describe('The MAC address that it reports now, if that differs.'),
+    identity_changed_at: timestamp
+      .nullable()
+      .describe('Since when it reports another model or MAC address. No rollout targets it until that is accepted.'),
     current_firmware_version: z.string(),
     online: z.boolean().describe('True if the state of `presence` is `online`.'),
     presence: presenceSchema,
@@ -71,6 +77,10 @@ export type Device = z.infer<typeof deviceSchema>;
 export const deviceDetailSchema = deviceSchema
   .extend({
     client_id: z.string().nullable(),
+    identity_change: z
+      .string()
+      .nullable()
+      .describe('What it reports instead of its model and MAC address, as a phrase; null if it reports those.'),
     mac_shared_with: z.array(z.string()).describe('Other devices with the same MAC address; at most five.'),
     command_family: z.enum(['devices', 'edge']).nullable(),
     last_status: z
@@ -217,6 +227,15 @@ export const reinstateDevice = createRoute({
   path: '/v1/devices/{device_id}/reinstate',
   tags: ['Devices'],
   summary: 'Let a revoked device be updated again; it needs a new certificate',
+  request: { params, body: jsonBody(reasonBody) },
+  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404, 409) },
+});
+
+export const acceptIdentity = createRoute({
+  method: 'post',
+  path: '/v1/devices/{device_id}/accept-identity',
+  tags: ['Devices'],
+  summary: 'Accept the changed model and MAC address that a device reports; rollouts of that model may update it',
   request: { params, body: jsonBody(reasonBody) },
   responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404, 409) },
 });

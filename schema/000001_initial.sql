@@ -15,6 +15,9 @@ CREATE TABLE devices (
   device_model             text        NOT NULL DEFAULT 'esp32-s3',
   current_firmware_version text        NOT NULL DEFAULT 'unknown',
   mac_address              text,
+  reported_model           text,
+  reported_mac             text,
+  identity_changed_at      timestamptz,
   client_id                text,
   command_family           text,
   online                   boolean     NOT NULL DEFAULT false,
@@ -39,15 +42,21 @@ CREATE TABLE devices (
   reachability_received_at timestamptz,
   CONSTRAINT devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$'),
   CONSTRAINT devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$'),
+  CONSTRAINT devices_reported_mac_check CHECK (reported_mac ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$'),
+  CONSTRAINT devices_identity_changed_check CHECK (
+    (identity_changed_at IS NULL) = (reported_model IS NULL AND reported_mac IS NULL)),
   CONSTRAINT devices_command_family_check CHECK (command_family IN ('devices', 'edge'))
 ) WITH (fillfactor = 80);
 
 DO $$ BEGIN
   COMMENT ON TABLE devices IS 'Devices, registered by their first message. Each field of a message is stored with its receive time, so that an older message never overwrites a newer one, in whatever order the two are processed.';
   COMMENT ON COLUMN devices.device_id IS 'Id of the device in its MQTT topics; also its thing name in AWS IoT.';
-  COMMENT ON COLUMN devices.device_model IS 'Model that the device last reported, in lower case; esp32-s3 until it reports one.';
+  COMMENT ON COLUMN devices.device_model IS 'Model of the device, in lower case: the first that it reported, or the last that an operator accepted. esp32-s3 until it reports one: then it is assumed, and only rollouts that name the device target it.';
   COMMENT ON COLUMN devices.current_firmware_version IS 'Version that the device last reported; unknown until it reports one.';
-  COMMENT ON COLUMN devices.mac_address IS 'MAC address that the device last reported, in upper case with colons.';
+  COMMENT ON COLUMN devices.mac_address IS 'MAC address of the device, in upper case with colons: the first that it reported, or the last that an operator accepted.';
+  COMMENT ON COLUMN devices.reported_model IS 'Model that the device last reported, if it differs from device_model; else null.';
+  COMMENT ON COLUMN devices.reported_mac IS 'MAC address that the device last reported, if it differs from mac_address; else null.';
+  COMMENT ON COLUMN devices.identity_changed_at IS 'Receive time of the status since which the device has reported another model or MAC address. No rollout targets it until an operator accepts the change. Null: it reports what is stored.';
   COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
   COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report; commands are published there. Null: the default of the deployment.';
   COMMENT ON COLUMN devices.online IS 'True if the newest message about the connection of the device is a status; false if it is a last will. Whether the device is online follows from it and presumed_offline_at.';
@@ -65,9 +74,9 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.revoked_at IS 'When the identity of the device was revoked. A revoked device cannot connect and no rollout targets it.';
   COMMENT ON COLUMN devices.revoked_reason IS 'Why the identity was revoked.';
   COMMENT ON COLUMN devices.revoked_by IS 'Who revoked the identity.';
-  COMMENT ON COLUMN devices.model_received_at IS 'Receive time of the message that device_model comes from.';
+  COMMENT ON COLUMN devices.model_received_at IS 'Receive time of the newest message that stated a model, or when an operator accepted the model of a device that states none. Null: the model is assumed, unless SQL set another one than the default.';
   COMMENT ON COLUMN devices.version_received_at IS 'Receive time of the message that current_firmware_version comes from.';
-  COMMENT ON COLUMN devices.mac_received_at IS 'Receive time of the message that mac_address comes from.';
+  COMMENT ON COLUMN devices.mac_received_at IS 'Receive time of the newest message that stated a MAC address.';
   COMMENT ON COLUMN devices.family_received_at IS 'Receive time of the message that command_family comes from.';
   COMMENT ON COLUMN devices.reachability_received_at IS 'Receive time of the message that online and client_id come from.';
 END $$;
@@ -77,6 +86,8 @@ CREATE INDEX devices_model_version_idx ON devices (device_model, current_firmwar
 CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
 
 CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
+
+CREATE INDEX devices_identity_changed_idx ON devices (identity_changed_at) WHERE identity_changed_at IS NOT NULL;
 
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 
@@ -92,6 +103,7 @@ DO $$ BEGIN
   COMMENT ON INDEX devices_model_version_idx IS 'Read by the orchestrator (versions in use on a model) and by lists of devices.';
   COMMENT ON INDEX devices_scan_idx IS 'Read by the scan of a rollout, which goes through the devices of a model in the order of the bytes of their ids.';
   COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices.';
+  COMMENT ON INDEX devices_identity_changed_idx IS 'Read by the overview: devices whose changed identity waits for an operator.';
   COMMENT ON INDEX devices_mac_address_idx IS 'Read by rollouts that target devices by MAC address.';
   COMMENT ON INDEX devices_id_search_idx IS 'Read by the search for the beginning of a device id.';
   COMMENT ON INDEX devices_suffix_search_idx IS 'Read by the search for the beginning of what follows the last hyphen of a device id.';
@@ -859,9 +871,11 @@ FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
 -- A heartbeat changes none of these columns.
 CREATE TRIGGER devices_record_change
-AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at ON devices
-FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version, OLD.mac_address, OLD.metadata, OLD.revoked_at)
-  IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version, NEW.mac_address, NEW.metadata, NEW.revoked_at))
+AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at, identity_changed_at, model_received_at ON devices
+FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version, OLD.mac_address, OLD.metadata, OLD.revoked_at,
+    OLD.identity_changed_at IS NULL, OLD.model_received_at IS NULL)
+  IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version, NEW.mac_address, NEW.metadata, NEW.revoked_at,
+    NEW.identity_changed_at IS NULL, NEW.model_received_at IS NULL))
 EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR UPDATE OR DELETE ON device_groups
@@ -919,26 +933,32 @@ CREATE FUNCTION record_identity_event(device text, kind text, happened timestamp
   ON CONFLICT DO NOTHING
 $$;
 
+CREATE FUNCTION model_is_assumed(device_model text, model_received_at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN model_received_at IS NULL AND device_model = 'esp32-s3';
+
 CREATE FUNCTION record_identity_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
+  model_before text := coalesce(OLD.reported_model, OLD.device_model);
+  model text := coalesce(NEW.reported_model, NEW.device_model);
+  mac_before text := coalesce(OLD.reported_mac, OLD.mac_address);
+  mac text := coalesce(NEW.reported_mac, NEW.mac_address);
   others jsonb;
 BEGIN
-  -- Without a receive time the model is the default of a device that has not reported one.
-  IF OLD.model_received_at IS NOT NULL AND OLD.device_model <> NEW.device_model THEN
+  IF NOT model_is_assumed(OLD.device_model, OLD.model_received_at) AND model_before <> model THEN
     PERFORM record_identity_event(NEW.device_id, 'model_changed', coalesce(NEW.model_received_at, now()),
-      jsonb_build_object('from', OLD.device_model, 'to', NEW.device_model));
+      jsonb_build_object('from', model_before, 'to', model));
   END IF;
-  IF OLD.mac_address IS NOT NULL AND OLD.mac_address <> NEW.mac_address THEN
+  IF mac_before <> mac THEN
     PERFORM record_identity_event(NEW.device_id, 'mac_changed', coalesce(NEW.mac_received_at, now()),
-      jsonb_build_object('from', OLD.mac_address, 'to', NEW.mac_address));
+      jsonb_build_object('from', mac_before, 'to', mac));
   END IF;
-  IF NEW.mac_address IS NOT NULL AND OLD.mac_address IS DISTINCT FROM NEW.mac_address THEN
+  IF mac IS NOT NULL AND mac_before IS DISTINCT FROM mac THEN
     SELECT jsonb_agg(o.device_id) INTO others FROM (
       SELECT d.device_id FROM devices AS d
-      WHERE d.mac_address = NEW.mac_address AND d.device_id <> NEW.device_id LIMIT 3) AS o;
+      WHERE d.mac_address = mac AND d.device_id <> NEW.device_id LIMIT 3) AS o;
     IF others IS NOT NULL THEN
       PERFORM record_identity_event(NEW.device_id, 'mac_shared', coalesce(NEW.mac_received_at, now()),
-        jsonb_build_object('mac', NEW.mac_address, 'with', others));
+        jsonb_build_object('mac', mac, 'with', others));
     END IF;
   END IF;
   RETURN NULL;
@@ -948,8 +968,10 @@ $$;
 CREATE TRIGGER devices_record_identity_insert AFTER INSERT ON devices
 FOR EACH ROW WHEN (NEW.mac_address IS NOT NULL) EXECUTE FUNCTION record_identity_change();
 
-CREATE TRIGGER devices_record_identity_change AFTER UPDATE OF device_model, mac_address ON devices
-FOR EACH ROW WHEN ((OLD.device_model, OLD.mac_address) IS DISTINCT FROM (NEW.device_model, NEW.mac_address))
+CREATE TRIGGER devices_record_identity_change
+AFTER UPDATE OF device_model, mac_address, reported_model, reported_mac ON devices
+FOR EACH ROW WHEN ((OLD.device_model, OLD.mac_address, OLD.reported_model, OLD.reported_mac)
+  IS DISTINCT FROM (NEW.device_model, NEW.mac_address, NEW.reported_model, NEW.reported_mac))
 EXECUTE FUNCTION record_identity_change();
 
 -- Operators who insert a rollout by SQL spell the model as the device does. By its name this trigger runs before the others,
@@ -966,6 +988,7 @@ FOR EACH ROW WHEN (NEW.device_model <> lower(btrim(NEW.device_model))) EXECUTE F
 
 DO $$ BEGIN
   COMMENT ON FUNCTION record_identity_event(text, text, timestamptz, jsonb) IS 'Records that the identity of a device changed, at most five times an hour for each kind of event.';
+  COMMENT ON FUNCTION model_is_assumed(text, timestamptz) IS 'True if the model is the default of the schema and the device has not stated one.';
   COMMENT ON FUNCTION record_identity_change() IS 'Trigger: records that a device reports another model or MAC address, or the MAC address of another device.';
   COMMENT ON FUNCTION normalize_model() IS 'Trigger: writes the model in lower case, the form in which all models are stored and compared.';
   COMMENT ON TRIGGER devices_record_identity_insert ON devices IS 'Read by the timeline and by what needs attention: a new device with the MAC address of another one.';
@@ -1098,7 +1121,9 @@ SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d
   d.online AND coalesce(presumed_offline_at(d.last_seen, d.report_interval_seconds) > now(), false) AS online,
   d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
   u.status AS update_status, u.reason AS update_reason, u.progress_percent,
-  u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating, d.revoked_at, d.revoked_reason, d.revoked_by
+  u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating, d.revoked_at, d.revoked_reason, d.revoked_by,
+  d.reported_model, d.reported_mac, d.identity_changed_at,
+  model_is_assumed(d.device_model, d.model_received_at) AS model_is_assumed
 FROM devices AS d
 LEFT JOIN LATERAL (
   SELECT o.id AS update_id, r.name AS rollout_name, o.firmware_version, o.status, o.error_message AS reason,
@@ -1129,6 +1154,10 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_overview.revoked_at IS 'When the identity of the device was revoked.';
   COMMENT ON COLUMN device_overview.revoked_reason IS 'Why the identity was revoked.';
   COMMENT ON COLUMN device_overview.revoked_by IS 'Who revoked the identity.';
+  COMMENT ON COLUMN device_overview.reported_model IS 'Model that it reports now, if that differs and nobody has accepted it.';
+  COMMENT ON COLUMN device_overview.reported_mac IS 'MAC address that it reports now, if that differs and nobody has accepted it.';
+  COMMENT ON COLUMN device_overview.identity_changed_at IS 'Since when it has reported another model or MAC address. No rollout targets it until an operator accepts that.';
+  COMMENT ON COLUMN device_overview.model_is_assumed IS 'True if the device has not stated its model.';
 END $$;
 
 CREATE VIEW update_overview AS

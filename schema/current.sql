@@ -6,6 +6,9 @@ CREATE TABLE devices (
   device_model             text        DEFAULT 'esp32-s3' NOT NULL,
   current_firmware_version text        DEFAULT 'unknown' NOT NULL,
   mac_address              text,
+  reported_model           text,
+  reported_mac             text,
+  identity_changed_at      timestamptz,
   client_id                text,
   command_family           text,
   online                   boolean     DEFAULT false NOT NULL,
@@ -31,11 +34,14 @@ CREATE TABLE devices (
   CONSTRAINT devices_pkey PRIMARY KEY (device_id),
   CONSTRAINT devices_command_family_check CHECK (command_family = ANY (ARRAY['devices', 'edge'])),
   CONSTRAINT devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$'),
-  CONSTRAINT devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$')
+  CONSTRAINT devices_identity_changed_check CHECK ((identity_changed_at IS NULL) = (reported_model IS NULL AND reported_mac IS NULL)),
+  CONSTRAINT devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$'),
+  CONSTRAINT devices_reported_mac_check CHECK (reported_mac ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$')
 ) WITH (fillfactor=80);
 CREATE INDEX devices_model_version_idx ON devices (device_model, current_firmware_version);
 CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
 CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
+CREATE INDEX devices_identity_changed_idx ON devices (identity_changed_at) WHERE identity_changed_at IS NOT NULL;
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
 CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
@@ -437,29 +443,38 @@ AS $$
   ON CONFLICT DO NOTHING
 $$;
 
+CREATE FUNCTION model_is_assumed(device_model text, model_received_at timestamptz)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE
+RETURN ((model_received_at IS NULL) AND (device_model = 'esp32-s3'));
+
 CREATE FUNCTION record_identity_change()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $$
 DECLARE
+  model_before text := coalesce(OLD.reported_model, OLD.device_model);
+  model text := coalesce(NEW.reported_model, NEW.device_model);
+  mac_before text := coalesce(OLD.reported_mac, OLD.mac_address);
+  mac text := coalesce(NEW.reported_mac, NEW.mac_address);
   others jsonb;
 BEGIN
-  -- Without a receive time the model is the default of a device that has not reported one.
-  IF OLD.model_received_at IS NOT NULL AND OLD.device_model <> NEW.device_model THEN
+  IF NOT model_is_assumed(OLD.device_model, OLD.model_received_at) AND model_before <> model THEN
     PERFORM record_identity_event(NEW.device_id, 'model_changed', coalesce(NEW.model_received_at, now()),
-      jsonb_build_object('from', OLD.device_model, 'to', NEW.device_model));
+      jsonb_build_object('from', model_before, 'to', model));
   END IF;
-  IF OLD.mac_address IS NOT NULL AND OLD.mac_address <> NEW.mac_address THEN
+  IF mac_before <> mac THEN
     PERFORM record_identity_event(NEW.device_id, 'mac_changed', coalesce(NEW.mac_received_at, now()),
-      jsonb_build_object('from', OLD.mac_address, 'to', NEW.mac_address));
+      jsonb_build_object('from', mac_before, 'to', mac));
   END IF;
-  IF NEW.mac_address IS NOT NULL AND OLD.mac_address IS DISTINCT FROM NEW.mac_address THEN
+  IF mac IS NOT NULL AND mac_before IS DISTINCT FROM mac THEN
     SELECT jsonb_agg(o.device_id) INTO others FROM (
       SELECT d.device_id FROM devices AS d
-      WHERE d.mac_address = NEW.mac_address AND d.device_id <> NEW.device_id LIMIT 3) AS o;
+      WHERE d.mac_address = mac AND d.device_id <> NEW.device_id LIMIT 3) AS o;
     IF others IS NOT NULL THEN
       PERFORM record_identity_event(NEW.device_id, 'mac_shared', coalesce(NEW.mac_received_at, now()),
-        jsonb_build_object('mac', NEW.mac_address, 'with', others));
+        jsonb_build_object('mac', mac, 'with', others));
     END IF;
   END IF;
   RETURN NULL;
@@ -580,11 +595,11 @@ $$;
 
 CREATE TRIGGER devices_record_insert AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
-CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at) EXECUTE FUNCTION record_device_change();
+CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at, identity_changed_at, model_received_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at OR (old.identity_changed_at IS NULL) IS DISTINCT FROM (new.identity_changed_at IS NULL) OR (old.model_received_at IS NULL) IS DISTINCT FROM (new.model_received_at IS NULL)) EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER devices_record_identity_insert AFTER INSERT ON devices FOR EACH ROW WHEN (new.mac_address IS NOT NULL) EXECUTE FUNCTION record_identity_change();
 
-CREATE TRIGGER devices_record_identity_change AFTER UPDATE OF device_model, mac_address ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.mac_address IS DISTINCT FROM new.mac_address) EXECUTE FUNCTION record_identity_change();
+CREATE TRIGGER devices_record_identity_change AFTER UPDATE OF device_model, mac_address, reported_model, reported_mac ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.mac_address IS DISTINCT FROM new.mac_address OR old.reported_model IS DISTINCT FROM new.reported_model OR old.reported_mac IS DISTINCT FROM new.reported_mac) EXECUTE FUNCTION record_identity_change();
 
 CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices FOR EACH ROW EXECUTE FUNCTION count_device_version();
 
@@ -626,7 +641,11 @@ CREATE VIEW device_overview AS
     u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating,
     d.revoked_at,
     d.revoked_reason,
-    d.revoked_by
+    d.revoked_by,
+    d.reported_model,
+    d.reported_mac,
+    d.identity_changed_at,
+    model_is_assumed(d.device_model, d.model_received_at) AS model_is_assumed
    FROM devices d
      LEFT JOIN LATERAL ( SELECT o.id AS update_id,
             r.name AS rollout_name,

@@ -7,11 +7,12 @@ export function deviceTable(devices: readonly Device[], now: Date): string[] {
   if (devices.length === 0) return ['No devices. A device appears with its first status message.'];
   return table(devices, [
     { head: 'DEVICE', value: ({ device_id, online }) => `${online ? green('●') : dim('○')} ${device_id}` },
-    { head: 'MODEL', value: ({ device_model }) => device_model },
+    { head: 'MODEL', value: (device) => modelText(device) },
     { head: 'VERSION', value: ({ current_firmware_version }) => current_firmware_version },
     { head: 'SEEN', value: seenText(now) },
     { head: 'GROUPS', value: ({ groups }) => groups.join(', ') },
     { head: 'UPDATE', value: (device) => (device.revoked_at === null ? updateText(device) : red('revoked')) },
+    { head: 'IDENTITY', value: (device) => (device.identity_changed_at === null ? null : yellow('changed')) },
   ]);
 }
 
@@ -46,7 +47,8 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
   return [
     `${bold(device.device_id)}  ${presenceText(device.presence)}`,
     ...facts([
-      ['model', device.device_model],
+      ['model', modelText(device)],
+      ['identity', identityText(device, now)],
       ['revoked', revokedText(device)],
       ['runs', device.current_firmware_version],
       ['update', updateText(device)],
@@ -71,6 +73,14 @@ function presenceText({ state, since, text }: Device['presence']): string {
   if (state === 'online') return `${green('● online')}: ${text}`;
   const from = state === 'presumed_offline' && since !== null ? ` since ${instant(since)}` : '';
   return `${dim(`○ ${words(state)}${from}`)}: ${text}`;
+}
+
+const modelText = ({ device_model: model, model_is_assumed: isAssumed }: Device): string =>
+  isAssumed ? `${model} (assumed)` : model;
+
+function identityText({ identity_change: change, identity_changed_at: at, device_id: id }: DeviceDetail, now: Date) {
+  if (change === null) return null;
+  return yellow(`${change} since ${instantAgo(at, now)}; no rollout updates it: paku-ota device accept ${id}`);
 }
 
 function macText({ mac_address: mac, mac_shared_with: others }: DeviceDetail): string | null {

@@ -1,4 +1,4 @@
-import { NOT_REVOKED, ON_TARGET_OF_HIGHER_PRIORITY, TARGET_CONDITIONS } from '../targeting/index.ts';
+import { IDENTITY_IS_KNOWN, NOT_REVOKED, ON_TARGET_OF_HIGHER_PRIORITY, TARGET_CONDITIONS } from '../targeting/index.ts';
 
 /**
  * The rules by which a rollout assigns a device `d`, in the order in which they are explained. Assignment, preview and
@@ -6,6 +6,7 @@ import { NOT_REVOKED, ON_TARGET_OF_HIGHER_PRIORITY, TARGET_CONDITIONS } from '..
  */
 export const RULES = [
   'revoked',
+  'identity',
   'model',
   'list',
   'group',
@@ -77,6 +78,7 @@ export const BY_RELEASE_MAP: Pick<RuleInputs, 'eligible' | 'version'> = {
  */
 export const conditionsOf = ({ eligible, version, share, stage }: RuleInputs): Readonly<Record<Rule, string>> => ({
   revoked: NOT_REVOKED,
+  identity: IDENTITY_IS_KNOWN,
   ...TARGET_CONDITIONS,
   share,
   eligible,

@@ -14,6 +14,11 @@ export interface DeviceRow {
   readonly device_id: string;
   readonly mac_address: string | null;
   readonly device_model: string;
+  readonly model_is_assumed: boolean;
+  /** The model and MAC address that it reports now, where they differ and no operator has accepted them. */
+  readonly reported_model: string | null;
+  readonly reported_mac: string | null;
+  readonly identity_changed_at: Date | null;
   readonly current_firmware_version: string;
   readonly online: boolean;
   readonly presence: Presence;
@@ -68,7 +73,8 @@ export interface DeviceFilter {
 /** Format of a timestamp in responses of the API. */
 const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
-const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.current_firmware_version, o.last_seen, o.registered_at,
+const COLUMNS = `o.device_id, o.mac_address, o.device_model, o.model_is_assumed, o.reported_model, o.reported_mac,
+       o.identity_changed_at, o.current_firmware_version, o.last_seen, o.registered_at,
        o.signal_strength_dbm, o.uptime_seconds, o.metadata, o.revoked_at, o.revoked_reason, o.revoked_by,
        (SELECT coalesce(jsonb_agg(g.group_name ORDER BY g.group_name), '[]') FROM device_groups AS g
         WHERE g.device_id = o.device_id) AS groups,
@@ -172,7 +178,7 @@ export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Pro
   const [row] = await sql.query<Omit<DeviceDetailRow, 'online' | 'presence'> & ContactColumns>(
     `SELECT ${COLUMNS}, ${CONTACT}, d.client_id, d.command_family, d.last_status, d.status_fault,
        (SELECT coalesce(jsonb_agg(m.device_id), '[]') FROM (
-          SELECT s.device_id FROM devices AS s WHERE s.mac_address = d.mac_address AND s.device_id <> d.device_id
+          SELECT s.device_id FROM devices AS s WHERE s.mac_address = coalesce(d.reported_mac, d.mac_address) AND s.device_id <> d.device_id
           ORDER BY s.device_id LIMIT 5) AS m) AS mac_shared_with,
        (SELECT jsonb_build_object('topic', m.topic, 'reason', m.reason, 'payload', left(m.payload, 400),
           'received_at', to_char(m.received_at AT TIME ZONE 'UTC', ${ISO_TIME}))

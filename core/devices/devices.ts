@@ -114,10 +114,27 @@ const RESTARTS = `CASE
              THEN round(${REPORTS} - extract(epoch FROM excluded.last_seen - d.last_seen)
                / d.report_interval_seconds)::integer ELSE 0 END) END`;
 
+/** The MAC address that the device reported last, or null; it is stored as reported_mac while another one is pinned. */
+const REPORTED_MAC = `CASE
+           WHEN d.mac_address IS NULL THEN NULL
+           WHEN (excluded.mac_received_at, excluded.mac_address)
+             > (coalesce(d.mac_received_at, '-infinity'), coalesce(d.reported_mac, d.mac_address))
+           THEN excluded.mac_address ELSE coalesce(d.reported_mac, d.mac_address) END`;
+
+/** The model that the device reported last. */
+const REPORTED_MODEL = `CASE
+           WHEN (excluded.model_received_at, excluded.device_model)
+             > (coalesce(d.model_received_at, '-infinity'), coalesce(d.reported_model, d.device_model))
+           THEN excluded.device_model ELSE coalesce(d.reported_model, d.device_model) END`;
+
+/** True if the stored model is assumed and the device states one: a default that no device reported pins nothing. */
+const STATES_FIRST_MODEL = `(model_is_assumed(d.device_model, d.model_received_at) AND excluded.model_received_at IS NOT NULL)`;
+
 /**
  * Inserts new devices and updates known ones, one row per device. Rows are written in the order of their ids, so that
  * two writers lock them in the same order and cannot deadlock. Ties on receive time are broken deterministically: the
- * larger value wins; offline wins over online.
+ * larger value wins; offline wins over online. The first model and MAC address are pinned; another one that is reported
+ * later is stored beside them until an operator accepts it.
  */
 export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: string }[]> {
   const rows = reports.map((r) => ({
@@ -156,13 +173,15 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
        restarts integer, seconds bigint)
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
-       mac_address = CASE WHEN (excluded.mac_received_at, excluded.mac_address)
-           > (coalesce(d.mac_received_at, '-infinity'), coalesce(d.mac_address, ''))
-         THEN excluded.mac_address ELSE d.mac_address END,
+       mac_address = coalesce(d.mac_address, excluded.mac_address),
+       reported_mac = nullif(${REPORTED_MAC}, d.mac_address),
        mac_received_at = greatest(d.mac_received_at, excluded.mac_received_at),
-       device_model = CASE WHEN (excluded.model_received_at, excluded.device_model)
-           > (coalesce(d.model_received_at, '-infinity'), d.device_model)
-         THEN excluded.device_model ELSE d.device_model END,
+       device_model = CASE WHEN ${STATES_FIRST_MODEL} THEN excluded.device_model ELSE d.device_model END,
+       reported_model = CASE WHEN NOT ${STATES_FIRST_MODEL} THEN nullif(${REPORTED_MODEL}, d.device_model) END,
+       identity_changed_at = CASE
+         WHEN nullif(${REPORTED_MAC}, d.mac_address) IS NULL
+           AND (${STATES_FIRST_MODEL} OR nullif(${REPORTED_MODEL}, d.device_model) IS NULL) THEN NULL
+         ELSE coalesce(d.identity_changed_at, excluded.reachability_received_at) END,
        model_received_at = greatest(d.model_received_at, excluded.model_received_at),
        current_firmware_version = CASE WHEN (excluded.version_received_at, excluded.current_firmware_version)
            > (coalesce(d.version_received_at, '-infinity'), d.current_firmware_version)

@@ -1,37 +1,76 @@
 import type { Sql } from '../db/index.ts';
+import type { ReportedIdentity } from '../policy/index.ts';
 
-/** A device that reported another model or MAC address, or the MAC address of another device. */
-export interface IdentityChange {
+/** Devices whose changed identity waits for an operator, and that are alike. */
+export interface ChangedDevices extends ReportedIdentity {
+  /** The rollout that brought the version with which the change came; null if the change came without an update. */
+  readonly rollout_id: number | null;
+  readonly rollout_name: string | null;
+  readonly devices: number;
+  /** Some of their ids. */
+  readonly examples: readonly string[];
+}
+
+/** Devices read for the groups; of a larger number, those that changed last. */
+const MAX_CHANGED = 1000;
+const EXAMPLES = 3;
+
+/**
+ * Devices that report another model or MAC address than is pinned. Those that changed with a version that a rollout sent
+ * them are one group for each rollout; the others are one group.
+ */
+export async function listChangedDevices(sql: Sql): Promise<ChangedDevices[]> {
+  return sql.query(
+    `SELECT r.id AS rollout_id, r.name AS rollout_name, count(*)::integer AS devices,
+       to_jsonb((array_agg(c.device_id ORDER BY c.identity_changed_at DESC, c.device_id))[1:${EXAMPLES}]) AS examples,
+       (array_agg(c.device_model ORDER BY c.identity_changed_at DESC, c.device_id))[1] AS device_model,
+       (array_agg(c.reported_model ORDER BY c.identity_changed_at DESC, c.device_id))[1] AS reported_model,
+       (array_agg(c.mac_address ORDER BY c.identity_changed_at DESC, c.device_id))[1] AS mac_address,
+       (array_agg(c.reported_mac ORDER BY c.identity_changed_at DESC, c.device_id))[1] AS reported_mac
+     FROM (SELECT * FROM devices WHERE identity_changed_at IS NOT NULL AND revoked_at IS NULL
+           ORDER BY identity_changed_at DESC LIMIT ${MAX_CHANGED}) AS c
+     LEFT JOIN LATERAL (
+       SELECT rollout_id, firmware_version, sent_at FROM device_update_status
+       WHERE device_id = c.device_id AND rollout_id IS NOT NULL AND sends > 0 AND created_at <= c.identity_changed_at
+       ORDER BY id DESC LIMIT 1) AS u ON ltrim(u.firmware_version, 'vV') = ltrim(c.current_firmware_version, 'vV')
+     LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     GROUP BY r.id, r.name ORDER BY devices DESC, r.id NULLS LAST`,
+  );
+}
+
+/** A device that began to report the MAC address of another one. */
+export interface SharedMac {
   readonly device_id: string;
-  readonly event: 'model_changed' | 'mac_changed' | 'mac_shared';
-  readonly detail: Record<string, unknown>;
-  /** Devices with such a change in the last day, this one included. */
+  readonly mac: string;
+  readonly others: readonly string[];
+  /** Devices that began to do so in the last day, this one included. */
   readonly devices: number;
 }
 
-/** The newest change of identity in the last day; undefined if there was none. */
-export async function findIdentityChange(sql: Sql, now: Date): Promise<IdentityChange | undefined> {
-  const [row] = await sql.query<IdentityChange>(
-    `SELECT e.device_id, e.event_type AS event, e.payload AS detail, n.devices
+/** The newest such device of the last day; undefined if there was none. */
+export async function findSharedMac(sql: Sql, now: Date): Promise<SharedMac | undefined> {
+  const [row] = await sql.query<SharedMac>(
+    `SELECT e.device_id, e.payload ->> 'mac' AS mac, e.payload -> 'with' AS others, n.devices
      FROM ota_events AS e, (
        SELECT count(DISTINCT device_id)::integer AS devices FROM ota_events
-       WHERE event_type IN ('model_changed', 'mac_changed', 'mac_shared') AND received_at > :since::timestamptz
+       WHERE event_type = 'mac_shared' AND received_at > :since::timestamptz
      ) AS n
-     WHERE e.event_type IN ('model_changed', 'mac_changed', 'mac_shared') AND e.received_at > :since::timestamptz
+     WHERE e.event_type = 'mac_shared' AND e.received_at > :since::timestamptz
      ORDER BY e.received_at DESC, e.id DESC LIMIT 1`,
     { since: new Date(now.getTime() - 86_400_000) },
   );
   return row;
 }
 
-/** The change as a phrase about its device. */
-export function describeIdentityChange({ event, detail }: Pick<IdentityChange, 'event' | 'detail'>): string {
-  switch (event) {
-    case 'model_changed':
-      return `reports the model ${detail.to}, before it was ${detail.from}`;
-    case 'mac_changed':
-      return `reports the MAC address ${detail.to}, before it was ${detail.from}`;
-    case 'mac_shared':
-      return `reports the MAC address ${detail.mac}, as does ${[detail.with].flat().join(', ')}`;
-  }
+/** The given MAC addresses that more than one device has or reports, each with some of those devices. */
+export async function listSharedMacs(
+  sql: Sql,
+  macs: readonly string[],
+): Promise<{ readonly mac: string; readonly device_ids: readonly string[] }[]> {
+  return sql.query(
+    `SELECT mac_address AS mac, to_jsonb((array_agg(device_id ORDER BY device_id))[1:5]) AS device_ids
+     FROM devices WHERE mac_address IN (SELECT jsonb_array_elements_text(:macs::jsonb))
+     GROUP BY mac_address HAVING count(*) > 1 ORDER BY mac_address LIMIT 50`,
+    { macs },
+  );
 }

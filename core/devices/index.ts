@@ -1,3 +1,4 @@
+export { acceptIdentity } from './accept-identity.ts';
 export {
   allowDevices,
   CERTIFICATES_PER_ENTRY,
@@ -37,5 +38,11 @@ export {
   listRejectedMessages,
   listVersionHistory,
 } from './fleet-queries.ts';
-export { describeIdentityChange, findIdentityChange, type IdentityChange } from './identity-changes.ts';
+export {
+  type ChangedDevices,
+  findSharedMac,
+  listChangedDevices,
+  listSharedMacs,
+  type SharedMac,
+} from './identity-changes.ts';
 export { cancelRevoked, reinstateDevice, revokeDevice } from './revoke-device.ts';

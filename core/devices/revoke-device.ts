@@ -1,8 +1,8 @@
 import type { Sql } from '../db/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
-/** A change of a device's identity: which device, why, and by which operator. */
-export interface IdentityChange {
+/** An operator's decision about the identity of a device: why, and by which operator. */
+export interface IdentityDecision {
   readonly deviceId: string;
   readonly reason: string;
   readonly by: string;
@@ -13,7 +13,7 @@ export interface IdentityChange {
  * another identity. The broker refuses its certificate; {@link cancelRevoked} cancels its open updates.
  * @returns false if the device does not exist or was already revoked
  */
-export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityChange, now: Date): Promise<boolean> {
+export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityDecision, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE devices SET revoked_at = :now::timestamptz, revoked_reason = :reason, revoked_by = :by
@@ -32,7 +32,11 @@ export async function revokeDevice(sql: Sql, { deviceId, reason, by }: IdentityC
  * Allows a revoked device to be targeted again; it needs a new certificate.
  * @returns false if the device was not revoked
  */
-export async function reinstateDevice(sql: Sql, { deviceId, reason, by }: IdentityChange, now: Date): Promise<boolean> {
+export async function reinstateDevice(
+  sql: Sql,
+  { deviceId, reason, by }: IdentityDecision,
+  now: Date,
+): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE devices SET revoked_at = NULL, revoked_reason = NULL, revoked_by = NULL

@@ -9,8 +9,10 @@ import {
 import { readInPages, type Sql } from '../db/index.ts';
 import {
   chooseReleases,
+  describeChange,
   evaluateVersion,
   parseTarget,
+  type ReportedIdentity,
   stopWord,
   type Target,
   type VersionVerdict,
@@ -26,12 +28,13 @@ interface Evaluated extends Explanation {
   readonly isTargeted: boolean;
 }
 
-interface DeviceFacts {
+interface DeviceFacts extends ReportedIdentity {
   readonly version: string;
   /** Null if no update brought the device to its version. */
   readonly version_since: Date | null;
   readonly revoked_at: Date | null;
   readonly revoked_reason: string | null;
+  readonly identity_changed_at: Date | null;
   /** The first rule of assignment that the device does not pass; null if it passes all. */
   readonly rule: Rule | null;
   readonly update: UpdateFacts | null;
@@ -118,6 +121,13 @@ async function evaluateDevice(
   if (device.update !== null) {
     return { ...explainUpdate(device.update, device.version, rollout, now), isTargeted: true };
   }
+  // A rollout of the model that the device reports instead of its own is asked about, too.
+  const isMeant = outside === undefined || device.reported_model === rollout.device_model;
+  if (device.identity_changed_at !== null && isMeant) {
+    const next = `nothing, until that is accepted with \`paku-ota device accept ${deviceId}\``;
+    const isTargeted = outside === undefined;
+    return { rule: describeChange(device), since: device.identity_changed_at, next, isTargeted };
+  }
   if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
   const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
   return { ...explainUnassigned(device, rollout, missing, now), isTargeted: true };
@@ -161,9 +171,10 @@ async function releaseFor(sql: Sql, rollout: RolloutRuntime, version: string): P
 }
 
 const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.revoked_reason,
+       d.device_model, d.mac_address, d.reported_model, d.reported_mac, d.identity_changed_at,
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
-       ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked')} AS rule,
+       ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked', 'identity')} AS rule,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
         WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.is_stopped)

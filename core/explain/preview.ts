@@ -97,9 +97,10 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     reason: whyNot(group, rollout, release?.min_version ?? null, missing) ?? rules.fits(group.id_length, group.family),
   }));
   const updated = evaluated.filter(({ reason }) => reason === undefined);
-  const isTargeted = ({ rule, stage }: PreviewGroup) => (rollout.isSaved ? stage !== null : rule !== 'revoked');
-  const notRevoked = count(groups.filter(isTargeted));
-  const targeted = rollout.isSaved ? notRevoked : Math.ceil((notRevoked * rollout.rollout_percentage) / 100);
+  const isTargeted = ({ rule, stage }: PreviewGroup) =>
+    rollout.isSaved ? stage !== null : rule !== 'revoked' && rule !== 'identity';
+  const mayTakePart = count(groups.filter(isTargeted));
+  const targeted = rollout.isSaved ? mayTakePart : Math.ceil((mayTakePart * rollout.rollout_percentage) / 100);
   const nextOf = ({ version }: PreviewGroup) => releases[version];
   const stones = steppingStones.map(({ version }) => ({
     version,
@@ -192,6 +193,7 @@ function whyNot(
 ): string | undefined {
   if (rule === null) return undefined;
   if (rule === 'revoked') return 'its identity was revoked';
+  if (rule === 'identity') return 'reports another model or MAC address; accept it with `paku-ota device accept`';
   if (rule === 'share') return `outside of the ${rollout.rollout_percentage}% that take part`;
   if (rule === 'assigned') return 'assigned by this rollout already';
   if (rule === 'blocked') return `kept by rollout "${by}", which has a higher priority`;

@@ -31,8 +31,9 @@ export interface IdlePeriod {
 export interface DeviceSnapshot {
   readonly device_id: string;
   readonly client_id: string | null;
+  /** The MAC address and the model that it reported last; null if it has reported none. */
   readonly mac_address: string | null;
-  readonly device_model: string;
+  readonly device_model: string | null;
   readonly version: string;
   readonly online: boolean;
 }
@@ -122,7 +123,9 @@ async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
   const devices: DeviceSnapshot[] = [];
   for (;;) {
     const page = await sql.query<DeviceSnapshot>(
-      `SELECT device_id, client_id, mac_address, device_model, current_firmware_version AS version, online
+      `SELECT device_id, client_id, coalesce(reported_mac, mac_address) AS mac_address,
+         CASE WHEN model_received_at IS NOT NULL THEN coalesce(reported_model, device_model) END AS device_model,
+         current_firmware_version AS version, online
        FROM devices AS d
        WHERE device_id > :after
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.completed_at IS NULL)

@@ -68,6 +68,7 @@ export {
   type ReleaseRefusal,
   versionWarnings,
 } from './release-policy.ts';
+export { describeChange, type ReportedIdentity } from './reported-identity.ts';
 export {
   CAUSES,
   type Cause,

@@ -29,6 +29,8 @@ export interface UpdatedDevices {
   /** True if the update is open and has not booted yet: it decides soon whether they run the bad release. */
   readonly is_under_way: boolean;
   readonly is_revoked: boolean;
+  /** True if they report another model or MAC address, and no operator has accepted that. */
+  readonly is_changed: boolean;
   /** True if a recovery that has not ended has assigned them. */
   readonly is_recovering: boolean;
   /** The rollout that is updating them now; null if none is. */
@@ -72,11 +74,12 @@ function releaseBefore(version: string | null, releases: readonly EarlierRelease
 const ANY_ORDER = { allowDowngrade: true, includeUnknown: true };
 
 function whyNot(
-  { version, previous_version: previous, is_revoked, held_by }: UpdatedDevices,
+  { version, previous_version: previous, is_revoked, is_changed, held_by }: UpdatedDevices,
   bad: BadRelease,
   release: EarlierRelease | undefined,
 ): string | undefined {
   if (is_revoked) return 'the identity of the device was revoked';
+  if (is_changed) return 'the device reports another model or MAC address, which nobody has accepted';
   if (held_by !== null) return `rollout "${held_by}" is updating the device now`;
   if (previous === null || previous === UNKNOWN_VERSION) return 'the version before the update is not known';
   if (release === undefined) return `no release ${previous} is registered`;

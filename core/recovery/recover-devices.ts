@@ -183,7 +183,7 @@ export async function assignRecovered(
        WHERE p.rollout_id = :recovery AND NOT p.is_stopped FOR SHARE OF p
      ), picked AS MATERIALIZED (
        SELECT d.device_id, d.current_firmware_version FROM ${UPDATED_BY_ROLLOUT}
-         AND b.previous_version IN (SELECT jsonb_array_elements_text(:previous::jsonb)) AND d.revoked_at IS NULL
+         AND b.previous_version IN (SELECT jsonb_array_elements_text(:previous::jsonb)) AND d.revoked_at IS NULL AND d.identity_changed_at IS NULL
          AND (d.current_firmware_version IN (SELECT jsonb_array_elements_text(:bad_versions::jsonb)) OR ${IS_SILENT})
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id
            AND (u.completed_at IS NULL AND u.rollout_id IS NOT NULL OR u.rollout_id = :recovery AND NOT u.is_reclaimable)

@@ -49,14 +49,14 @@ export function loadUpdatedGroups(
   recoveries: readonly number[],
 ): Promise<UpdatedGroup[]> {
   return sql.query(
-    `SELECT version, previous_version, is_silent, is_under_way, is_revoked, is_recovering, held_by,
+    `SELECT version, previous_version, is_silent, is_under_way, is_revoked, is_changed, is_recovering, held_by,
        count(*)::integer AS devices, to_jsonb((array_agg(device_id ORDER BY device_id))[1:${NAMED_DEVICES}]) AS device_ids,
        (sum(count(*)) OVER ())::integer AS total
      FROM (
        SELECT d.device_id, d.current_firmware_version AS version, b.previous_version, ${IS_SILENT} AS is_silent,
          b.completed_at IS NULL AND b.booted_at IS NULL
            AND b.status IN ('downloading', 'downloaded', 'installing', 'success') AS is_under_way,
-         d.revoked_at IS NOT NULL AS is_revoked,
+         d.revoked_at IS NOT NULL AS is_revoked, d.identity_changed_at IS NOT NULL AS is_changed,
          EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND NOT u.is_replaced
            AND u.rollout_id IN (SELECT jsonb_array_elements_text(:recoveries::jsonb)::bigint) OFFSET 0) AS is_recovering,
          (SELECT o.name FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
@@ -64,7 +64,7 @@ export function loadUpdatedGroups(
             AND (u.status <> 'pending' OR u.attempt > 0) LIMIT 1) AS held_by
        FROM ${UPDATED_BY_ROLLOUT}
      ) AS updated
-     GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY devices DESC LIMIT ${GROUPS}`,
+     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY devices DESC LIMIT ${GROUPS}`,
     { ...updatedValues(rollout), recoveries },
   );
 }

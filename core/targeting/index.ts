@@ -1,5 +1,6 @@
 export {
   type HigherPriorityRollout,
+  IDENTITY_IS_KNOWN,
   IS_TARGETED,
   KEEPER,
   MATCHES_FILTER,

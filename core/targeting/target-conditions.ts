@@ -24,6 +24,14 @@ const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.curre
 export const NOT_REVOKED = 'd.revoked_at IS NULL';
 
 /**
+ * A device that reports another model or MAC address than is pinned may be another device: no rollout targets it or
+ * waits for it until an operator has accepted the change.
+ */
+export const IDENTITY_IS_KNOWN = 'd.identity_changed_at IS NULL';
+
+const MAY_BE_UPDATED = `${NOT_REVOKED} AND ${IDENTITY_IS_KNOWN}`;
+
+/**
  * The conditions of a target filter, each true if the device `d` meets it. `version` also holds for a device that
  * `:rollout` has assigned: it had such a version then.
  */
@@ -38,18 +46,18 @@ export const TARGET_CONDITIONS = {
 
 const allOf = (conditions: readonly string[]) => conditions.join('\n  AND ');
 
-/** Devices that match the filter, including revoked ones. */
+/** Devices that match the filter, including those whose identity was revoked or changed. */
 export const MATCHES_FILTER = allOf(Object.values(TARGET_CONDITIONS));
 
 /** Devices that `:rollout` targets, apart from its percentage. */
 export const IS_TARGETED = `${MATCHES_FILTER}
-  AND ${NOT_REVOKED}`;
+  AND ${MAY_BE_UPDATED}`;
 
 const { version: _, ...OF_ANY_VERSION } = TARGET_CONDITIONS;
 
 /** True if the target still includes the device, whatever version it runs now. */
 export const STILL_TARGETED = `${allOf(Object.values(OF_ANY_VERSION))}
-  AND ${NOT_REVOKED}`;
+  AND ${MAY_BE_UPDATED}`;
 
 export const targetValues = (model: string, target: Target) => ({
   model,

@@ -14,7 +14,8 @@ export interface Download {
   readonly file_size: number;
   readonly is_open: boolean;
   /**
-   * Why a download that has not started must not start: the rollout was stopped or the release revoked; null otherwise.
+   * Why a download that has not started must not start: the rollout was stopped, the release revoked, or the identity of
+   * the device changed; null otherwise.
    */
   readonly stopped_reason: string | null;
 }
@@ -25,6 +26,7 @@ export async function getDownload(sql: Sql, { updateId, attempt }: LinkTarget): 
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
        u.completed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
        CASE WHEN u.status NOT IN ('pending', 'sent') THEN NULL
+         WHEN d.identity_changed_at IS NOT NULL THEN 'the device reported another model or MAC address before it fetched the image'
          WHEN f.revoked_at IS NOT NULL THEN 'the release was revoked before the device fetched its image'
          WHEN NOT (${IS_RUNNING}) THEN '${STOPPED_BEFORE_FETCH}' END AS stopped_reason
      FROM update_attempts AS a

@@ -59,7 +59,8 @@ async function findAllNoLongerTargeted(
   sql: Sql,
   updates: readonly PendingUpdate[],
 ): Promise<Map<number, UpdateClosing>> {
-  const message = 'not sent: the rollout no longer targets this device, because one of them was changed';
+  const message =
+    'not sent: the rollout no longer targets this device, because one of them, or the identity of the device, was changed';
   const noLongerTargeted = new Map<number, UpdateClosing>();
   for (const [rolloutId, updatesToSend] of groupBy(updates, (update) => update.rollout_id)) {
     for (const id of await findNoLongerTargeted(sql, rolloutId, updatesToSend)) {

@@ -1,11 +1,13 @@
 import type { Fleet } from '../../api/service.ts';
 import {
+  type ChangedDevices,
   countRejections,
-  describeIdentityChange,
-  findIdentityChange,
-  type IdentityChange,
+  findSharedMac,
+  listChangedDevices,
+  type SharedMac,
 } from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
+import { describeChange } from '../../core/policy/index.ts';
 import { listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
 import { type LeftDevices, listLateRollbacks, listUnverified } from '../../core/updates/index.ts';
 import { someNames } from '../../core/util/index.ts';
@@ -15,12 +17,13 @@ type Concern = Fleet['attention'][number];
 
 /** Everything that needs the attention of an operator, the most urgent first. */
 export async function listAttention({ sql, now, deadLetters }: Services): Promise<Concern[]> {
-  const [stopped, stalled, unverified, lateRollbacks, identity, dead, rejections] = await Promise.all([
+  const [stopped, stalled, unverified, lateRollbacks, changed, shared, dead, rejections] = await Promise.all([
     listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
     listStalledRollouts(sql, now()),
     listUnverified(sql),
     listLateRollbacks(sql, now()),
-    findIdentityChange(sql, now()),
+    listChangedDevices(sql),
+    findSharedMac(sql, now()),
     deadLetters.list(),
     countRejections(sql, now()),
   ]);
@@ -29,7 +32,8 @@ export async function listAttention({ sql, now, deadLetters }: Services): Promis
     ...stopped.map(describeStop),
     ...stalled.map(describeStall),
     ...lateRollbacks.map(describeLateRollbacks),
-    ...(identity === undefined ? [] : [describeIdentity(identity)]),
+    ...changed.map(describeChanged),
+    ...(shared === undefined ? [] : [describeSharedMac(shared)]),
     ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
     ...describeRejections(rejections),
   ];
@@ -75,13 +79,25 @@ function describeLateRollbacks(left: LeftDevices): Concern {
   };
 }
 
-/** The newest change stands for all of the last day. */
-function describeIdentity(change: IdentityChange): Concern {
-  const { device_id: id, devices } = change;
-  const others = devices === 1 ? '' : ` (and ${devices - 1} more in the last day)`;
+/** The newest change stands for all of its group. */
+function describeChanged(changed: ChangedDevices): Concern {
+  const { devices, examples, rollout_id: id, rollout_name: name } = changed;
+  const [device] = examples;
+  const others = devices === 1 ? '' : `, as do ${devices - 1} more`;
+  const since = name === null ? '' : ` since rollout "${name}" updated it`;
+  const [only, these] = devices === 1 ? ['it', 'the change'] : ['them', 'each change'];
   return {
     kind: 'identity_changed',
-    message: `Device ${id} ${describeIdentityChange(change)}${others}`,
+    message: `Device ${device} ${describeChange(changed)}${since}${others}: nothing is sent to ${only} until an operator accepts ${these}`,
+    link: id === null ? `/devices/${device}` : `/rollouts/${id}`,
+  };
+}
+
+function describeSharedMac({ device_id: id, mac, others, devices }: SharedMac): Concern {
+  const more = devices === 1 ? '' : ` (and ${devices - 1} more in the last day)`;
+  return {
+    kind: 'mac_shared',
+    message: `Device ${id} reports the MAC address ${mac}, as does ${others.join(', ')}${more}`,
     link: `/devices/${id}`,
   };
 }

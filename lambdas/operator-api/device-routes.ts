@@ -1,5 +1,6 @@
 import * as routes from '../../api/devices.ts';
 import {
+  acceptIdentity,
   allowDevices,
   cancelRevoked,
   changeGroup,
@@ -21,7 +22,7 @@ import {
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
 import { readableBeginning } from '../../core/ingest/index.ts';
-import { resultText } from '../../core/policy/index.ts';
+import { describeChange, resultText } from '../../core/policy/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
@@ -102,6 +103,19 @@ export function addDeviceRoutes(app: App, services: Services): void {
     return c.json(await deviceOf(deviceId), 200);
   });
 
+  app.openapi(routes.acceptIdentity, async (c) => {
+    const { device_id: deviceId } = c.req.valid('param');
+    const decision = { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') };
+    const { device_model: model, mac_address: mac } = await deviceOf(deviceId);
+    if (!(await acceptIdentity(sql, decision, now()))) {
+      throw new Refusal(
+        409,
+        `${deviceId} reports what is known of it: model ${model}, MAC address ${mac ?? 'unknown'}.`,
+      );
+    }
+    return c.json(await deviceOf(deviceId), 200);
+  });
+
   app.openapi(routes.deviceTimeline, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { before, limit } = c.req.valid('query');
@@ -133,6 +147,10 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const device = await deviceOf(deviceId);
     if (device.revoked_at !== null) {
       throw new Refusal(409, `The identity of ${deviceId} was revoked: reinstate it, and give it a new certificate.`);
+    }
+    if (device.identity_change !== null) {
+      const command = `paku-ota device accept ${deviceId}`;
+      throw new Refusal(409, `${deviceId} ${device.identity_change}; accept that first: ${command}`);
     }
     if (device.update?.is_open && device.update.rollout_name !== null && device.update.status !== 'pending') {
       const { rollout_name: rollout, status } = device.update;
@@ -185,7 +203,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
   });
 }
 
-function toDeviceDetail({ rejected_message: rejected, ...device }: DeviceDetailRow) {
+function toDeviceDetail({ rejected_message: rejected, ...row }: DeviceDetailRow) {
+  const device = { ...row, identity_change: row.identity_changed_at === null ? null : describeChange(row) };
   if (rejected === null) return { ...device, rejected_message: null };
   const { payload, ...message } = rejected;
   const beginning = readableBeginning(Buffer.from(payload, 'base64'));

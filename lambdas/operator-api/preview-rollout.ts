@@ -1,4 +1,3 @@
-import { findUnknownGroups } from '../../core/devices/index.ts';
 import {
   type FitsCheck,
   InvalidRolloutError,
@@ -7,19 +6,13 @@ import {
   type PreviewRules,
   previewRollout,
 } from '../../core/explain/index.ts';
-import {
-  commandTopic,
-  encodeCommand,
-  packetProblem,
-  parseTarget,
-  settingsOf,
-  TOKEN_LENGTH,
-} from '../../core/policy/index.ts';
+import { commandTopic, encodeCommand, packetProblem, settingsOf, TOKEN_LENGTH } from '../../core/policy/index.ts';
 import { getRelease } from '../../core/releases/index.ts';
 import { loadRolloutRuntime } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';
 import { notFound, Refusal } from './problems.ts';
 import { signatureRule } from './stepping-stones.ts';
+import { warnOfTarget } from './target-warnings.ts';
 
 type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
 
@@ -48,22 +41,11 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
     warnings: [
       ...(release?.warnings ?? []),
       ...preview.failedBefore.map((message) => ({ code: 'FAILED_BEFORE', message })),
-      ...(await warnOfGroups(services, rollout)),
+      ...(await warnOfTarget(sql, rollout)),
     ],
     will_not: [...preview.willNot],
     held_by_others: [...preview.heldByOthers],
   };
-}
-
-/** Warns of groups in which no device is, which often are another group in other letters. */
-async function warnOfGroups({ sql }: Services, { target_type: type, target_filter: filter }: PreviewedRollout) {
-  const target = parseTarget(type, filter, 100);
-  const groups = target.ok ? (target.target.groups ?? []) : [];
-  if (groups.length === 0) return [];
-  return (await findUnknownGroups(sql, groups)).map(({ group_name: group, similar }) => ({
-    code: 'UNKNOWN_GROUP',
-    message: `no device is in the group ${group}${similar === null ? '' : `; did you mean ${similar}?`}`,
-  }));
 }
 
 async function orRefuse(preview: Promise<Preview>): Promise<Preview> {

@@ -90,6 +90,7 @@ export async function startDemo(
   const remembered = ownFleet(home, own);
   const bootFails = (version: string) => remembered === undefined && version === BAD_VERSION;
   const fleet = makeFleet(runtime, database, devices, remembered, bootFails);
+  if (remembered !== undefined) await acceptModel(database, fleet, remembered.model);
   await fleet.start();
   // A start without the image that an earlier start had continues the rollout of that image.
   if (own !== undefined || remembered === undefined)
@@ -122,6 +123,16 @@ function makeFleet(
     common: { heartbeatSeconds: 15 },
     connectionFor: (deviceId) => connect(runtime, deviceId),
   });
+}
+
+/** The vans of an earlier start become boards of another model, which is no change that somebody has to accept. */
+async function acceptModel(database: Database, fleet: Fleet, model: string): Promise<void> {
+  await database.query(
+    `UPDATE devices SET device_model = lower(btrim(:model)), model_received_at = coalesce(model_received_at, now()),
+       reported_model = NULL, reported_mac = NULL, identity_changed_at = NULL
+     WHERE device_id IN (SELECT jsonb_array_elements_text(:vans::jsonb)) AND device_model <> lower(btrim(:model))`,
+    { model, vans: fleet.members.map(({ deviceId }) => deviceId) },
+  );
 }
 
 function built(version: string): DemoRelease {

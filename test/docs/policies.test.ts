@@ -49,6 +49,7 @@ const CHANGES = {
   'ci-upload.json': ['POST /v1/uploads'],
   'device-registrar.json': [
     'POST /v1/allowed-devices',
+    'POST /v1/devices/{device_id}/accept-identity',
     'POST /v1/devices/{device_id}/reinstate',
     'POST /v1/devices/{device_id}/revoke',
   ],

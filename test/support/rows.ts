@@ -7,8 +7,8 @@ export async function addDevices(
   { model = 'esp32-s3', version = '1.0.0', prefix = 'd' } = {},
 ): Promise<void> {
   await sql.query(
-    `INSERT INTO devices (device_id, client_id, device_model, current_firmware_version, online, last_seen)
-     SELECT :prefix || n, :prefix || n, :model, :version, true, now() FROM generate_series(0, :last::integer) AS n`,
+    `INSERT INTO devices (device_id, client_id, device_model, model_received_at, current_firmware_version, online, last_seen)
+     SELECT :prefix || n, :prefix || n, :model, '2020-01-01', :version, true, now() FROM generate_series(0, :last::integer) AS n`,
     { prefix, model, version, last: count - 1 },
   );
 }

@@ -16,6 +16,7 @@ import {
   timeOption,
 } from '../../session/index.ts';
 import { deviceTable, deviceText, explanationText, timelineTable } from '../../text/index.ts';
+import { addDeviceAccept } from './accept-device.ts';
 import { addDeviceAdd } from './add-device.ts';
 import { addDeviceAllow } from './allow-devices.ts';
 import { addDeviceGroup } from './device-groups.ts';
@@ -31,6 +32,7 @@ export function addDeviceCommands(program: Command): void {
   addDeviceGroup(group);
   addAttributes(group);
   addUpdate(group);
+  addDeviceAccept(group);
   addDeviceRevoke(group);
   addDeviceReinstate(group);
   addDeviceAllow(group);

@@ -88,6 +88,31 @@ export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogPr
   );
 }
 
+/** Accepts the model and MAC address that a device reports instead of those that are known. */
+export function AcceptDialog({ device, onClose }: DialogProps) {
+  const { device_id: id, device_model: before } = device;
+  const model = device.reported_model ?? before;
+  const rollouts = useQuery({
+    queryKey: ['rollouts', 'active', model],
+    queryFn: () => api.rollouts({ state: 'active', model, limit: 200 }),
+  });
+  const number = rollouts.data?.items.length;
+  return (
+    <ReasonDialog
+      title={`Accept the identity of ${id}`}
+      button="Accept"
+      act={(reason) => api.acceptIdentity(id, reason)}
+      onClose={onClose}
+    >
+      <p>It {device.identity_change}.</p>
+      <p>
+        {number ?? '…'} active {number === 1 ? 'rollout' : 'rollouts'} of the model {model} may update it from then on.
+        If this board was not replaced and its firmware did not change, revoke the device instead.
+      </p>
+    </ReasonDialog>
+  );
+}
+
 /** Sends one release to one device. */
 export function SendDialog({ device, onClose }: DialogProps) {
   const { device_id: id, device_model: model, current_firmware_version: current } = device;

@@ -7,7 +7,14 @@ import { dateTime, duration } from '../text/format.ts';
 import { Ago, Facts, Pill, UpdatePill } from '../ui/components.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
-import { AttributesDialog, GroupsDialog, ReinstateDialog, RevokeDialog, SendDialog } from './device-dialogs.tsx';
+import {
+  AcceptDialog,
+  AttributesDialog,
+  GroupsDialog,
+  ReinstateDialog,
+  RevokeDialog,
+  SendDialog,
+} from './device-dialogs.tsx';
 import { Explain } from './explain.tsx';
 import { Timeline } from './timeline.tsx';
 
@@ -24,6 +31,7 @@ export function DevicePage({ id }: { readonly id: string }) {
           <>
             <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.presence.state.replace('_', ' ')}</Pill>{' '}
             {device.data.revoked_at !== null && <Pill tone="bad">revoked</Pill>}
+            {device.data.identity_changed_at !== null && <Pill tone="warn">identity changed</Pill>}
           </>
         )
       }
@@ -48,6 +56,7 @@ const ACTIONS = {
   groups: { name: 'Change groups', Dialog: GroupsDialog },
   attributes: { name: 'Change attributes', Dialog: AttributesDialog },
   send: { name: 'Send a release', Dialog: SendDialog },
+  accept: { name: 'Accept identity', Dialog: AcceptDialog },
   revoke: { name: 'Revoke', Dialog: RevokeDialog },
   // A device is revoked even if AWS failed to revoke a certificate: the second time completes it.
   again: { name: 'Revoke again', Dialog: RevokeDialog },
@@ -55,8 +64,10 @@ const ACTIONS = {
 } as const;
 type Action = keyof typeof ACTIONS;
 
-const actionsOf = ({ revoked_at: revoked }: DeviceDetail): readonly Action[] =>
-  revoked === null ? ['groups', 'attributes', 'send', 'revoke'] : ['groups', 'attributes', 'again', 'reinstate'];
+function actionsOf({ revoked_at: revoked, identity_changed_at: changed }: DeviceDetail): readonly Action[] {
+  if (revoked !== null) return ['groups', 'attributes', 'again', 'reinstate'];
+  return ['groups', 'attributes', changed === null ? 'send' : 'accept', 'revoke'];
+}
 
 function Actions({ device }: { readonly device: DeviceDetail }) {
   const [open, setOpen] = useState<Action>();
@@ -87,7 +98,8 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
         of={[
           ...revocationOf(device),
           { name: 'Runs', value: device.current_firmware_version },
-          { name: 'Model', value: device.device_model },
+          { name: 'Model', value: device.model_is_assumed ? `${device.device_model} (assumed)` : device.device_model },
+          ...changeOf(device),
           { name: 'Newest update', value: update ? <NewestUpdate update={update} /> : 'none' },
           { name: 'Last seen', value: <Ago at={device.last_seen} /> },
           { name: 'Presence', value: device.presence.text },
@@ -133,6 +145,10 @@ function Rejected({ message }: { readonly message: NonNullable<DeviceDetail['rej
       <code>{message.beginning}</code>
     </>
   );
+}
+
+function changeOf({ identity_changed_at: at, identity_change: change }: DeviceDetail) {
+  return at === null ? [] : [{ name: 'Identity', value: `${change} since ${dateTime(at)}; no rollout updates it` }];
 }
 
 function revocationOf({ revoked_at: at, revoked_by: by, revoked_reason: reason }: DeviceDetail) {

@@ -110,6 +110,12 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'bad', text: `revoked by ${caller(textOf(detail.by))}`, note: reason };
     case 'device_reinstated':
       return { tone: 'ok', text: `reinstated by ${caller(textOf(detail.by))}`, note: reason };
+    case 'identity_accepted':
+      return {
+        tone: 'ok',
+        text: `${[detail.model, detail.mac].filter((each) => each !== undefined).join(' and ')} accepted by ${caller(textOf(detail.by))}`,
+        note: reason,
+      };
     case 'model_changed':
       return { tone: 'warn', text: `reports the model ${textOf(detail.to)}`, note: `before: ${textOf(detail.from)}` };
     case 'mac_changed':

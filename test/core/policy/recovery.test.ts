@@ -16,6 +16,7 @@ const on: UpdatedDevices = {
   is_silent: false,
   is_under_way: false,
   is_revoked: false,
+  is_changed: false,
   is_recovering: false,
   held_by: null,
 };

@@ -227,7 +227,8 @@ describe('statuses', () => {
             await upsertDevices(db.app, [batch.reduce(mergeReports)]);
           }
           const [device] = await db.app.query(
-            'SELECT current_firmware_version, mac_address, online, last_seen, uptime_seconds, last_status FROM devices',
+            `SELECT current_firmware_version, coalesce(reported_mac, mac_address) AS mac_address, online, last_seen, uptime_seconds,
+               last_status FROM devices`,
           );
           expect(device).toEqual({
             current_firmware_version: '1.1.0',

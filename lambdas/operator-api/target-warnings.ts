@@ -1,0 +1,28 @@
+import type { Sql } from '../../core/db/index.ts';
+import { findUnknownGroups, listSharedMacs } from '../../core/devices/index.ts';
+import type { PreviewedRollout } from '../../core/explain/index.ts';
+import { parseTarget } from '../../core/policy/index.ts';
+
+type Targeting = Pick<PreviewedRollout, 'target_type' | 'target_filter'>;
+
+/**
+ * Warns of groups in which no device is, which often are another group in other letters, and of MAC addresses that more
+ * than one device reports, all of which are targeted.
+ */
+export async function warnOfTarget(sql: Sql, { target_type: type, target_filter: filter }: Targeting) {
+  const target = parseTarget(type, filter, 100);
+  const groups = target.ok ? (target.target.groups ?? []) : [];
+  const macs = target.ok ? (target.target.macAddresses ?? []) : [];
+  const unknown = groups.length === 0 ? [] : await findUnknownGroups(sql, groups);
+  const shared = macs.length === 0 ? [] : await listSharedMacs(sql, macs);
+  return [
+    ...unknown.map(({ group_name: group, similar }) => ({
+      code: 'UNKNOWN_GROUP',
+      message: `no device is in the group ${group}${similar === null ? '' : `; did you mean ${similar}?`}`,
+    })),
+    ...shared.map(({ mac, device_ids: devices }) => ({
+      code: 'SHARED_MAC',
+      message: `more than one device reports the MAC address ${mac}: ${devices.join(', ')}; name the device by its id`,
+    })),
+  ];
+}
