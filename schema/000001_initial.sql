@@ -20,6 +20,7 @@ CREATE TABLE devices (
   identity_changed_at      timestamptz,
   client_id                text,
   command_family           text,
+  family_asked_version     text,
   online                   boolean     NOT NULL DEFAULT false,
   last_seen                timestamptz,
   last_seen_day            date        GENERATED ALWAYS AS ((last_seen AT TIME ZONE 'UTC')::date) STORED,
@@ -58,7 +59,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.reported_mac IS 'MAC address that the device last reported, if it differs from mac_address; else null.';
   COMMENT ON COLUMN devices.identity_changed_at IS 'Receive time of the status since which the device has reported another model or MAC address. No rollout targets it until an operator accepts the change. Null: it reports what is stored.';
   COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
-  COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report; commands are published there. Null: the default of the deployment.';
+  COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report, or the one that the device subscribes to; commands are published there. Null: the default of the deployment.';
+  COMMENT ON COLUMN devices.family_asked_version IS 'Version that the device ran when AWS IoT last named its subscriptions. It is asked once before the first command, and once after the version changed.';
   COMMENT ON COLUMN devices.online IS 'True if the newest message about the connection of the device is a status; false if it is a last will. Whether the device is online follows from it and presumed_offline_at.';
   COMMENT ON COLUMN devices.last_seen IS 'Receive time of the newest status of the device; a last will does not count. About an hour old at most while the service is in idle mode.';
   COMMENT ON COLUMN devices.last_seen_day IS 'Day of last_seen in UTC. It is indexed in place of last_seen, so that a heartbeat changes no index.';

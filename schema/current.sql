@@ -11,6 +11,7 @@ CREATE TABLE devices (
   identity_changed_at      timestamptz,
   client_id                text,
   command_family           text,
+  family_asked_version     text,
   online                   boolean     DEFAULT false NOT NULL,
   last_seen                timestamptz,
   last_seen_day            date        GENERATED ALWAYS AS ((last_seen AT TIME ZONE 'UTC')::date) STORED,

@@ -247,6 +247,23 @@ export async function recordCommandFamilies(
   );
 }
 
+/** Stores the topic family that each device subscribes to with a version. Null: it listens on both. */
+export async function recordSubscribedFamilies(
+  sql: Sql,
+  answers: readonly { deviceId: string; version: string; family: CommandFamily | null }[],
+  now: Date,
+): Promise<void> {
+  if (answers.length === 0) return;
+  await sql.query(
+    `UPDATE devices AS d SET family_asked_version = a.version,
+       command_family = coalesce(a.family, d.command_family),
+       family_received_at = CASE WHEN a.family IS NULL THEN d.family_received_at ELSE :now::timestamptz END
+     FROM jsonb_to_recordset(:answers::jsonb) AS a("deviceId" text, version text, family text)
+     WHERE d.device_id = a."deviceId"`,
+    { answers, now },
+  );
+}
+
 /** A status of a device, or the earliest of several. */
 export interface Sighting {
   readonly deviceId: string;

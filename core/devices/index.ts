@@ -27,6 +27,7 @@ export {
   findDevicesWithRelevantUpdates,
   mergeReports,
   recordCommandFamilies,
+  recordSubscribedFamilies,
   type Sighting,
   upsertDevices,
 } from './devices.ts';

@@ -138,6 +138,7 @@ export {
   otaTopics,
   parseOtaTopic,
   statusTopics,
+  subscribedFamily,
   subtreeOf,
 } from './topics.ts';
 export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';

@@ -9,6 +9,30 @@ export type CommandFamily = 'devices' | 'edge';
 export const commandTopic = (prefix: string, family: CommandFamily, deviceId: string): string =>
   `${prefix}/${family}/${deviceId}/cmd/ota`;
 
+/**
+ * The family whose command topic the subscriptions of a device match; `both` for firmware that listens on both; undefined
+ * if they match neither, as while the device is still subscribing.
+ */
+export function subscribedFamily(
+  filters: readonly string[],
+  prefix: string,
+  deviceId: string,
+): CommandFamily | 'both' | undefined {
+  const hears = (family: CommandFamily) =>
+    filters.some((filter) => matchesFilter(commandTopic(prefix, family, deviceId), filter));
+  const [devices, edge] = [hears('devices'), hears('edge')];
+  if (devices && edge) return 'both';
+  return devices ? 'devices' : edge ? 'edge' : undefined;
+}
+
+/** True if an MQTT topic filter, with its wildcards `+` and `#`, matches the topic. */
+function matchesFilter(topic: string, filter: string): boolean {
+  const levels = topic.split('/');
+  const parts = filter.split('/');
+  const isMatch = parts.every((part, n) => part === '#' || (n < levels.length && (part === '+' || part === levels[n])));
+  return isMatch && (parts.length === levels.length || parts.at(-1) === '#');
+}
+
 export type OtaTopicKind = 'status' | 'progress' | 'result';
 
 /** Parses `{prefix}/{devices|edge}/{deviceId}/ota/{status|progress|result}`; undefined for any other topic. */

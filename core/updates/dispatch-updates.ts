@@ -11,6 +11,8 @@ export interface PendingUpdate {
   readonly current_firmware_version: string;
   /** The topic family on which the device last reported; null before its first report about an update. */
   readonly command_family: CommandFamily | null;
+  /** True if AWS IoT has not named the subscriptions of the version that the device runs. */
+  readonly is_family_unasked: boolean;
   readonly rollout_id: number;
   readonly firmware_version: string;
   readonly min_version: string | null;
@@ -32,7 +34,8 @@ const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, 
 /** Loads those of the given updates that may be sent now and whose rollout may send. */
 export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
   return sql.query(
-    `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family, u.rollout_id,
+    `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family,
+       d.family_asked_version IS DISTINCT FROM d.current_firmware_version AS is_family_unasked, u.rollout_id,
        u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
        u.is_stepping_stone, u.attempt, u.next_family, u.next_delivery, f.checksum_sha256, f.object_key
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)

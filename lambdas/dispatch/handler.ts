@@ -8,6 +8,8 @@ import { logger } from '../shared/log.ts';
 import { readSecret } from '../shared/secrets.ts';
 import { type CommandMaker, commandMaker } from './command-maker.ts';
 import { dispatchUpdates } from './dispatch-updates.ts';
+import { learnFamilies } from './learn-families.ts';
+import { listSubscriptions } from './list-subscriptions.ts';
 import { sendCommand } from './send-command.ts';
 
 const database = openDatabase();
@@ -29,12 +31,15 @@ function parseUpdateIds(event: SQSEvent): number[] {
 /** The secret is cached; a failed read is repeated. */
 async function makeCommandMaker(): Promise<CommandMaker> {
   const linkSecret = await readSecret(requireEnv(ENV.linkSecretArn));
-  return commandMaker({
+  const topicPrefix = requireEnv(ENV.topicPrefix);
+  const makeCommands = commandMaker({
     linkSecret,
     linkBaseUrl: requireEnv(ENV.linkBaseUrl),
-    topicPrefix: requireEnv(ENV.topicPrefix),
+    topicPrefix,
     defaultFamily: requireEnv(ENV.commandFamily) as CommandFamily,
     models,
     bucket: requireEnv(ENV.firmwareBucket),
   });
+  return async (updates) =>
+    makeCommands(await learnFamilies(database, updates, topicPrefix, listSubscriptions, new Date()));
 }

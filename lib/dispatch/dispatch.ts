@@ -60,4 +60,9 @@ function grantCommands({ role }: DatabaseFunction, { commandTransport, topicPref
     resources: isDirect ? [['client', '*'], ...topics] : topics,
     reason: 'Any registered device may be commanded; nothing but its command topic.',
   });
+  grantIotWildcards(role, {
+    actions: ['iot:ListSubscriptions'],
+    resources: [['client', '*']],
+    reason: 'Any registered device may be asked which command topic it listens on.',
+  });
 }

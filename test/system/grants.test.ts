@@ -9,6 +9,7 @@ const ITSELF = '${iot:Connection.Thing.ThingName}';
 
 /** Grants with wildcards, each with its reason. Log groups and X-Ray have their own test. */
 const REVIEWED: Readonly<Record<string, string>> = {
+  'DispatchRole iot:ListSubscriptions client/*': 'any device may be asked which command topic it listens on',
   'DispatchRole iot:SendDirectMessage client/*': 'any device may be commanded',
   'DispatchRole iot:SendDirectMessage topic/paku/devices/*/cmd/ota': 'any device, only on its command topic',
   'DispatchRole iot:SendDirectMessage topic/paku/edge/*/cmd/ota': 'any device, only on its command topic',

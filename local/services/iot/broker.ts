@@ -3,7 +3,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { CertificateAuthority, Policy } from '../../kernel/index.ts';
 import { type Address, listen } from '../../kernel/index.ts';
-import { type DirectMessage, type DirectMessageResult, DirectMessages } from './direct-messages.ts';
+import { type DirectMessage, type DirectMessageResult, DirectMessages, type Subscription } from './direct-messages.ts';
 import { ConnectionPermissions } from './iot-policy.ts';
 
 export interface BrokerOptions extends Address {
@@ -31,6 +31,8 @@ export interface Broker {
   publish(topic: string, payload: Buffer): Promise<void>;
   /** Sends to one client, whether it subscribed to the topic or not. */
   sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
+  /** The topic filters of a client with their QoS; undefined if the client is not connected. */
+  subscriptionsOf(clientId: string): Subscription[] | undefined;
   /** Closes the connection of a client and publishes its last will. @returns false if the client is not connected */
   disconnect(clientId: string): boolean;
   close(): Promise<void>;
@@ -76,6 +78,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
         ),
       ),
     sendDirect: (message) => directMessages.send(message),
+    subscriptionsOf: (clientId) => directMessages.subscriptionsOf(clientId),
     disconnect: (clientId) => directMessages.disconnect(clientId),
     async close() {
       closing = true;

@@ -13,9 +13,19 @@ export interface DirectMessage {
   readonly confirmWithinMs: number;
 }
 
+export interface Subscription {
+  readonly topicFilter: string;
+  readonly qos: number;
+}
+
+type ConnectedClient = Client & {
+  _nextId: number;
+  readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>;
+};
+
 /** Parts of aedes 1.2 that are missing in its type declarations. */
 interface AedesInternals {
-  readonly clients: Readonly<Record<string, (Client & { _nextId: number }) | undefined>>;
+  readonly clients: Readonly<Record<string, ConnectedClient | undefined>>;
   readonly persistence: {
     outgoingClearMessageId(client: Client, packet: { readonly messageId: number }): Promise<unknown>;
   };
@@ -60,6 +70,12 @@ export class DirectMessages {
     client._nextId = messageId >= MAX_MESSAGE_ID ? 1 : messageId + 1;
     writeToStream({ cmd: 'publish', topic, payload, qos: 1, messageId, retain: false, dup: false }, client.conn);
     return (await this.#acknowledged(client, messageId, confirmWithinMs)) ? 'delivered' : 'unconfirmed';
+  }
+
+  subscriptionsOf(clientId: string): Subscription[] | undefined {
+    const client = this.#clients[clientId];
+    if (client === undefined || !client.connected || client.closed) return undefined;
+    return Object.entries(client.subscriptions).map(([topicFilter, { qos }]) => ({ topicFilter, qos }));
   }
 
   disconnect(clientId: string): boolean {

@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { AwsError, type AwsRequest, type AwsService, arnOf, authorize, decodeUri } from '../../kernel/index.ts';
+import {
+  type Answer,
+  AwsError,
+  type AwsRequest,
+  type AwsService,
+  arnOf,
+  authorize,
+  decodeUri,
+} from '../../kernel/index.ts';
 import type { Broker } from './broker.ts';
 import type { DirectMessageResult } from './direct-messages.ts';
 
@@ -15,9 +23,9 @@ const FAILURES: Readonly<
   unconfirmed: ['GatewayTimeoutException', 504, 'The client did not acknowledge the message in time.'],
 };
 
-const PATHS = /^\/(?:topics\/([^/]+)|connections\/([^/]+)(\/messages)?)$/;
+const PATHS = /^\/(?:topics\/([^/]+)|connections\/([^/]+)(\/messages|\/subscriptions)?)$/;
 
-/** The AWS IoT data plane: Publish, SendDirectMessage and DeleteConnection, as in the SDK's model. */
+/** The AWS IoT data plane: Publish, SendDirectMessage, ListSubscriptions and DeleteConnection, as in the SDK's model. */
 export function iotDataService(broker: Broker): AwsService {
   return {
     async handle(request) {
@@ -27,11 +35,13 @@ export function iotDataService(broker: Broker): AwsService {
         const message = `${payload.length} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed.`;
         throw new AwsError('RequestEntityTooLargeException', 413, message);
       }
-      const [, topic, clientId, isMessage] = PATHS.exec(path) ?? [];
+      const [, topic, clientId, part] = PATHS.exec(path) ?? [];
       if (topic !== undefined) await publish(request, decodeUri(topic), payload);
-      else if (clientId !== undefined && isMessage !== undefined)
-        await sendDirect(request, decodeUri(clientId), payload);
-      else if (clientId !== undefined && method === 'DELETE') disconnect(request, decodeUri(clientId));
+      else if (clientId !== undefined && part === '/subscriptions' && method === 'GET')
+        return listSubscriptions(request, decodeUri(clientId));
+      else if (clientId !== undefined && part === '/messages') await sendDirect(request, decodeUri(clientId), payload);
+      else if (clientId !== undefined && part === undefined && method === 'DELETE')
+        disconnect(request, decodeUri(clientId));
       else throw notImitated(`${method} ${path}`);
       const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
       return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
@@ -42,6 +52,14 @@ export function iotDataService(broker: Broker): AwsService {
     authorize(identity, 'iot:Publish', arnOf('iot', `topic/${topic}`), 'ForbiddenException');
     if (query.get('qos') !== '1') throw notImitated('Publish at QoS 0');
     await broker.publish(topic, payload);
+  }
+
+  /** All of them in one page: a connection has 50 subscriptions at most on AWS. */
+  function listSubscriptions({ identity }: AwsRequest, clientId: string): Answer {
+    authorize(identity, 'iot:ListSubscriptions', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
+    const subscriptions = broker.subscriptionsOf(clientId);
+    if (subscriptions === undefined) throw new AwsError(...FAILURES['not-connected']);
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ subscriptions }) };
   }
 
   function disconnect({ identity }: AwsRequest, clientId: string): void {
