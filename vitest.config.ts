@@ -12,6 +12,13 @@ const sqlAsText = {
 
 /** Tests that need a database, and tests that need templates, bundles and pages, say so in their names. */
 const SQL = ['test/**/*.sql.test.ts'];
+/** Takes minutes on PGlite: runs on the server of TEST_DATABASE_URL, or everywhere with PAKU_OTA_LONG=1. */
+const SLOW_ON_PGLITE = [
+  'test/core/rollouts/row-states.sql.test.ts',
+  'test/core/orchestrator/failed-before.sql.test.ts',
+  'test/tools/simulate/matrix.sql.test.ts',
+];
+const isPGlite = process.env.TEST_DATABASE_URL === undefined && process.env.PAKU_OTA_LONG === undefined;
 const SYSTEM = ['test/system/**/*.test.ts', 'test/**/*.system.test.ts'];
 
 const shared = {
@@ -31,7 +38,7 @@ export default defineConfig({
         extends: true,
         test: { ...shared, name: 'unit', include: ['test/**/*.test.ts'], exclude: [...SQL, ...SYSTEM] },
       },
-      { extends: true, test: { ...shared, name: 'sql', include: SQL } },
+      { extends: true, test: { ...shared, name: 'sql', include: SQL, exclude: isPGlite ? SLOW_ON_PGLITE : [] } },
       {
         extends: true,
         test: { ...shared, name: 'system', include: SYSTEM, globalSetup: ['test/support/synthesize.ts'] },

@@ -66,9 +66,9 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
   ];
 }
 
-/** The devices of each stage, if there is more than one. */
+/** The devices of each stage, if more than one has devices. */
 function stagesPreviewText({ stages }: Preview): string[] {
-  if (stages.length < 2) return [];
+  if (stages.filter(({ devices }) => devices > 0).length < 2) return [];
   return stages.map(({ devices, will_be_updated: updated }, index) => {
     const now = updated === null ? '' : `, of which ${number(updated)} will be updated`;
     return `Stage ${index + 1}: ${count(devices, 'device')}${now}.`;

@@ -278,6 +278,10 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
          unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
          -- A device that acted on the command reads its topic family.
          next_family = CASE WHEN coalesce(j.acknowledged_at, j.installed_at) IS NULL THEN u.next_family END,
+         -- Evidence that takes back a planned attempt takes back its plan: the attempt before goes on as it was sent.
+         next_delivery = CASE WHEN u.status <> 'pending' THEN u.next_delivery WHEN j.attempt > 1 THEN
+           (SELECT a.delivery FROM update_attempts AS a WHERE a.update_id = u.id AND a.attempt = j.attempt) END,
+         not_before = NULL, enqueue_after = NULL,
          completed_at = j.completed_at
        FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
          status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,

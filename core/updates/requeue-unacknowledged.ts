@@ -27,15 +27,20 @@ const IS_UNACKNOWLEDGED = `(a.send_result = 'unconfirmed'
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
 
+/** A device that has not started gives its place in the wave to another one. */
+const GIVES_PLACE = 'u.started_at IS NOT NULL';
+/** The device is awake and is sent the command again at once, so it keeps its place in the wave. */
+const KEEPS_PLACE = 'u.counts_as_started';
+
 /** Requeues updates without using an attempt. */
-const requeueStatement = (set: string, from: string, condition: string) => `WITH requeued AS (
+const requeueStatement = (started: string, set: string, from: string, condition: string) => `WITH requeued AS (
        UPDATE device_update_status AS u SET
-         status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = u.started_at IS NOT NULL,
+         status = 'pending', attempt = u.attempt - 1, holds_slot = false, counts_as_started = ${started},
          sent_at = NULL, deadline_at = ${DEADLINE}, ${set}
        FROM ${from},
          rollout_configurations AS r, update_attempts AS a, devices AS d, device_update_status AS before
        WHERE ${condition} AND ${IS_UNANSWERED}
-       RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND u.started_at IS NULL AS start_returned
+       RETURNING u.rollout_id, before.holds_slot, before.counts_as_started AND NOT u.counts_as_started AS start_returned
      ), ${RELEASE_SLOTS}
      FROM freed WHERE p.rollout_id = freed.rollout_id`;
 
@@ -53,6 +58,7 @@ export async function requeueUnacknowledged(
   if (sightings.length === 0) return;
   await sql.query(
     requeueStatement(
+      GIVES_PLACE,
       `enqueue_after = :now::timestamptz, ${WAS_ASLEEP}`,
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
       `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'
@@ -75,6 +81,7 @@ export async function requeueIgnored(
   if (sightings.length === 0) return;
   await sql.query(
     requeueStatement(
+      KEEPS_PLACE,
       `enqueue_after = :now::timestamptz,
          next_family = CASE a.command_family WHEN 'devices' THEN 'edge' ELSE 'devices' END,
          error_message = 'the device received its command under …/' || a.command_family || '/ and ignored it'`,
@@ -95,6 +102,7 @@ export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now:
   if (updateIds.length === 0) return;
   await sql.query(
     requeueStatement(
+      GIVES_PLACE,
       `${WAS_ASLEEP}, enqueue_after = ${DEADLINE}, unreachable_since = :now::timestamptz`,
       'jsonb_array_elements_text(:ids::jsonb) AS overdue(id)',
       `u.id = overdue.id::bigint AND u.deadline_at <= :now::timestamptz

@@ -120,7 +120,7 @@ describe('devices', () => {
     await service.tick();
     await service.fetch('d0');
     await service.result('d0', 0);
-    const written = { status: 'success', is_open: true, booted_at: null, deadline_at: iso(15) };
+    const written = { status: 'success', is_open: true, booted_at: null, deadline_at: iso(5 * 60) };
     expect((await client.devices()).items).toMatchObject([{ update: written }]);
     service.later(1);
     const bootedAt = iso(0);

@@ -120,6 +120,7 @@ const ROLLOUT = {
     rule: 'has a pending update to 1.1.0',
     since: null,
     next: 'it is sent soon',
+    presence: { state: 'online', since: SOON, usual_seconds: 60, text: 'last heard 20 s ago, usually every 60 s' },
   },
 };
 
@@ -181,7 +182,8 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
 
   test('of a new rollout asks before it starts one without devices, and names the group that has none', async () => {
     const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
-    const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, will_not: [] };
+    const none = { stepping_stones: [], stages: [], warnings: [], will_not: [], held_by_others: [] };
+    const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, ...none };
     const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };
     const page = await browser.open('/rollouts/new?model=m&version=1.0.0', { answers });
     await page.getByLabel('Devices', { exact: true }).selectOption('group');

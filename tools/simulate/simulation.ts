@@ -71,6 +71,7 @@ export class Simulation {
     readonly attempt: number;
     readonly rolloutId: number;
     readonly deviceId: string;
+    readonly family: string;
   }[] = [];
   readonly #chaos: Chaos;
   readonly #transport: Transport;
@@ -317,8 +318,8 @@ export class Simulation {
     if (!device.isAwake(this.second)) return unconfirmed;
     this.sends++;
     const { rolloutId, clientId: deviceId } = command;
-    this.commands.push({ second: this.second, id, attempt, rolloutId, deviceId });
     const family = parseOtaTopic(command.topic.replace('/cmd/ota', '/ota/status'))?.family ?? 'devices';
+    this.commands.push({ second: this.second, id, attempt, rolloutId, deviceId, family });
     const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
     const token = url.slice(url.lastIndexOf('/') + 1);
     this.#plan(device, device.onCommand(this.second, { family, token, version }));

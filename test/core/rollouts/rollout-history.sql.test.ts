@@ -70,7 +70,7 @@ describe('what dashboards read', () => {
 
   test.each([
     [{ is_active: false }, 'draft'],
-    [{ start_at: '2999-01-01T00:00:00Z' }, 'scheduled'],
+    [{ start_at: '2199-01-01T00:00:00Z' }, 'scheduled'],
   ])('a rollout with %j is %s', async (columns, state) => {
     await addRollout(db.app, 'r', '2.0.0', columns);
     expect(await db.app.query('SELECT state FROM rollout_overview')).toEqual([{ state }]);
@@ -181,7 +181,7 @@ describe('history older than the configured days', () => {
 
   test('is kept for an open update', async () => {
     await addDevices(db.app, 1);
-    await addRollout(db.app, 'r', '2.0.0', { stages: [], attempt_timeout_minutes: 60 * 24 * 90 });
+    await addRollout(db.app, 'r', '2.0.0', { stages: [], attempt_timeout_minutes: 1440 });
     await service.tick();
     await service.fetch('d0');
     service.later(30 * DAY);

@@ -71,7 +71,11 @@ const messagesOf = (device: string) =>
       const boots = {
         runs: [status(101 + wait, '2.0.0', 2), status(161 + wait, '2.0.0', 62)],
         'boots back': [status(121 + wait, '1.0.0', 2), status(181 + wait, '1.0.0', 62)],
-        'dies young': [status(101 + wait, '2.0.0', 2), status(141 + wait, '1.0.0', 3)],
+        // A reboot loses what the device had queued, so statuses of two boots do not arrive together.
+        'dies young': [
+          status(101 + wait, '2.0.0', 2),
+          onQueue(device, arrives(141 + wait) + 1, 'status', { firmware_version: '1.0.0', uptime_seconds: 3 }),
+        ],
         fails: [status(160, '1.0.0', 5_160)],
         'says nothing more': [],
       }[end];
@@ -113,6 +117,9 @@ async function begin(): Promise<void> {
      SELECT device_id, :rollout, 1, '2.0.0', :sentAt::timestamptz FROM devices ORDER BY device_id`,
     { rollout, sentAt },
   );
+  // Whether a command was ignored is decided once, by what was processed until then, so it depends on the order. That
+  // decision is used up here.
+  await db.app.query(`UPDATE device_update_status SET next_family = 'devices'`);
   const sends = [1, 2, 3].map((id) => ({ id, family: 'devices' as const, delivery: 'redirect' as const }));
   const sent = await reserveSends(db.app, rollout, sends, sentAt);
   await storeSendOutcomes(

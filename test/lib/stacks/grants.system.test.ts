@@ -27,10 +27,10 @@ describe('grants', () => {
     ['IngestOta', [...everyFunction, ...consumer]],
     ['IngestStatus', [...everyFunction, ...consumer, 'sqs:SendMessage', 's3:GetObject', 's3:PutObject']],
     ['Orchestrate', [...everyFunction, 'sqs:SendMessage', 'events:PutEvents', 's3:GetObject', 's3:PutObject']],
-    ['Dispatch', [...everyFunction, ...consumer, 'iot:SendDirectMessage']],
+    ['Dispatch', [...everyFunction, ...consumer, 'iot:ListSubscriptions', 'iot:SendDirectMessage']],
     ['Download', [...everyFunction, 's3:GetObject']],
     ['ProvisioningHook', everyFunction],
-    ['RegisterRelease', [...everyFunction, ...consumer, 's3:GetObjectVersion', 's3:PutObject']],
+    ['RegisterRelease', [...everyFunction, ...consumer, 's3:GetObject', 's3:GetObjectVersion', 's3:PutObject']],
     [
       'OperatorApi',
       [
@@ -74,10 +74,14 @@ describe('grants', () => {
     expect(readers('ClusterSecretAttachment')).toEqual(['MigrationFunction']);
   });
 
-  test('registering a release can read uploads and nothing else in the bucket', () => {
-    const readable = statements('RegisterRelease').filter(({ Action }) => Action.includes('s3:GetObject'));
-    expect(JSON.stringify(readable)).toContain('/firmware/*"');
-    expect(readable).toHaveLength(1);
+  test('registering a release can read uploads and the idle marker, and nothing else in the bucket', () => {
+    const readable = statements('RegisterRelease').filter(({ Action }) =>
+      JSON.stringify(Action).includes('s3:GetObject'),
+    );
+    const keys = readable.map(
+      (statement) => /\/(firmware\/\*|releases\/idle-marker\.json)"/.exec(JSON.stringify(statement))?.[1],
+    );
+    expect(keys.sort()).toEqual(['firmware/*', 'releases/idle-marker.json']);
   });
 
   test('registering a release can read signatures beside uploads only if the settings trust a public key', () => {

@@ -21,6 +21,7 @@ const REFERENCE: Record<string, readonly string[]> = {
   'iot:ListAttachedPolicies': [],
   'iot:ListPrincipalPolicies': [],
   'iot:ListPrincipalThings': ['cert'],
+  'iot:ListSubscriptions': ['client'],
   'iot:ListThingGroupsForThing': ['thing'],
   'iot:ListThingPrincipals': ['thing'],
   'iot:Publish': ['topic'],
