@@ -18,8 +18,8 @@ let cli: Cli;
 beforeAll(async () => {
   system = await startTestSystem();
   cli = new Cli(system.home);
-  await system.device({ deviceId: 'ESP32-VAN1', clock: scaledClock(10) });
-  await system.device({ deviceId: 'ESP32-VAN2', clock: scaledClock(10) });
+  await system.device({ deviceId: 'ESP32-VAN1', mac: 'A0:B7:65:20:E9:56', clock: scaledClock(10) });
+  await system.device({ deviceId: 'ESP32-VAN2', mac: 'A0:B7:65:20:E9:57', clock: scaledClock(10) });
   await system.device({ deviceId: 'ESP32-SMALL', clock: scaledClock(10), otaPartitionBytes: 1024 });
   await system.until<{ n: number }>('SELECT count(*)::integer AS n FROM devices', ({ n }) => n === 3);
 });
