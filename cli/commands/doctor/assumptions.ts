@@ -55,6 +55,7 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
       : { outcome: 'pass', detail: `${device_id} was received at ${last_seen} from client ${client_id}` },
   ),
   'The SQS action delivers': notTested('needs a message that is repeated or lost'),
+  '`ListSubscriptions` names': notTested('needs a connected device whose subscriptions are known'),
   '`SendDirectMessage` reaches': ({ direct, update }) => {
     if (direct.kind === 'denied') return { outcome: 'not tested', detail: direct.message };
     if (direct.kind === 'other') return { outcome: 'fail', detail: direct.message };
