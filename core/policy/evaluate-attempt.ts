@@ -231,7 +231,7 @@ function describeTimeout(facts: AttemptFacts, times: UpdateTimes): Pick<AttemptV
   return { cause: 'delivery', errorMessage: `${doing} for ${minutes} min` };
 }
 
-/** A refusal in so many words, or the code that says that an update runs while nothing else shows one. */
+/** An explicit refusal, or the code for a running update while nothing else shows one. */
 function refusalOf({ refusal, results }: AttemptFacts): Refusal | undefined {
   if (refusal !== null) return refusal;
   const busy = results.find(({ code, success }) => !success && code === ALREADY_RUNNING);

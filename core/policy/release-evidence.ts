@@ -17,7 +17,7 @@ export interface ReleaseEvidence {
 
 export const NO_EVIDENCE: ReleaseEvidence = { underWay: 0, proven: 0, failed: 0, silent: 0, undelivered: 0 };
 
-/** So many devices that failed before, and none that did not, are evidence after all. */
+/** From this number on, devices that failed before are evidence, if no other device has the release. */
 const FEWEST_FAILED_BEFORE = 5;
 
 /**
@@ -66,7 +66,7 @@ export function lowerBound(count: number, total: number, z = CONFIDENCE_Z): numb
 /** Silent devices beyond those that the control group's share explains; a power cut is not the build's. */
 export function excessSilence({ underWay, proven, failed, silent }: ReleaseEvidence, control: ControlGroup): number {
   const exposed = underWay + proven + failed + silent;
-  // One more than was seen: a small control group must not say that nobody ever falls silent.
+  // One more than was seen, because a small control group without a silent device does not prove that none falls silent.
   const share = control.devices === 0 ? 0 : (control.silent + 1) / (control.devices + 1);
   return Math.max(0, silent - Math.ceil(share * exposed));
 }
@@ -74,7 +74,7 @@ export function excessSilence({ underWay, proven, failed, silent }: ReleaseEvide
 /** A share of silent devices outside the rollout above this, with confidence, is an outage of a site or of the cloud. */
 const OUTAGE_SHARE = 0.2;
 
-/** True if so many comparable devices fell silent, too, that the silence of the release's devices says nothing. */
+/** True if the silence of the release's devices proves nothing, because comparable devices fell silent, too. */
 export const isOutage = ({ devices, silent }: ControlGroup): boolean => lowerBound(silent, devices) > OUTAGE_SHARE;
 
 /**

@@ -33,9 +33,9 @@ export interface HealthLimits {
 export const LEAST_DEVICE_HOURS = 1;
 /** Fewer devices than this decide nothing: they may have been broken before. */
 export const LEAST_DEVICES = 3;
-/** So many more restarts per device-hour are tolerated whatever the rate was before: one a day. */
+/** Restarts per device-hour that are tolerated in addition, whatever the rate was before: one a day. */
 export const TOLERATED_PER_HOUR = 1 / 24;
-/** Without this many comparable devices nobody knows how many fall silent in any case. */
+/** With fewer comparable devices the usual share of silent devices is not known. */
 export const LEAST_CONTROL_DEVICES = 20;
 
 /** Three standard deviations, since the gate is read at every tick: see release-evidence.ts. */
