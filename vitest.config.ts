@@ -12,9 +12,8 @@ const sqlAsText = {
 
 /** Tests that need a database, and tests that need templates, bundles and pages, say so in their names. */
 const SQL = ['test/**/*.sql.test.ts'];
-/** Takes minutes on PGlite: runs on the server of TEST_DATABASE_URL, or everywhere with PAKU_OTA_LONG=1. */
+/** Each takes minutes on PGlite: they run on the server of TEST_DATABASE_URL, or everywhere with PAKU_OTA_LONG=1. */
 const SLOW_ON_PGLITE = [
-  'test/core/db/query-plans.sql.test.ts',
   'test/core/explain/preview-agreement.sql.test.ts',
   'test/core/rollouts/row-states.sql.test.ts',
   'test/core/orchestrator/failed-before.sql.test.ts',

@@ -278,7 +278,7 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
          unexpected_version = j.unexpected_version, unreachable_since = NULL, deadline_at = j.deadline_at,
          -- A device that acted on the command reads its topic family.
          next_family = CASE WHEN coalesce(j.acknowledged_at, j.installed_at) IS NULL THEN u.next_family END,
-         -- Evidence that takes back a planned attempt takes back its plan: the attempt before goes on as it was sent.
+         -- Evidence that cancels a planned attempt cancels its plan: the previous attempt continues as it was sent.
          next_delivery = CASE WHEN u.status <> 'pending' THEN u.next_delivery WHEN j.attempt > 1 THEN
            (SELECT a.delivery FROM update_attempts AS a WHERE a.update_id = u.id AND a.attempt = j.attempt) END,
          not_before = NULL, enqueue_after = NULL,

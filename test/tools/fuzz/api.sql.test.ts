@@ -6,7 +6,7 @@ import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 
 const RUNS = 500;
 /** More than the statements of the API. A value that is written into a statement would add another. */
-const MOST_STATEMENTS = 80;
+const MOST_STATEMENTS = 70;
 
 let db: TestDatabase;
 beforeAll(async () => {
