@@ -1,8 +1,7 @@
-import semver from 'semver';
 import type { ParsedImage, Warning } from '../image/index.ts';
 import { chipOfModelName } from '../image/index.ts';
 import type { ModelSettings } from './model-settings.ts';
-import { DEVICE_VERSION_LENGTH } from './versions.ts';
+import { compareVersions, DEVICE_VERSION_LENGTH } from './versions.ts';
 
 /** What the uploader states about an image, as object metadata. */
 export interface ReleaseNotes {
@@ -23,7 +22,7 @@ const NOTES_LENGTH = 2_048;
 export function parseReleaseNotes(metadata: Readonly<Record<string, string>>): ReleaseNotes | ReleaseRefusal {
   const text = (key: string) => metadata[key]?.trim().slice(0, NOTES_LENGTH) || null;
   const minVersion = text('min-version');
-  if (minVersion !== null && semver.valid(minVersion) === null) {
+  if (minVersion !== null && compareVersions(minVersion, minVersion) === undefined) {
     return { verdict: 'BAD_METADATA', message: `min-version is "${minVersion}", expected a version like 1.2.0` };
   }
   return { minVersion, changelog: text('changelog'), releaseNotes: text('release-notes') };
