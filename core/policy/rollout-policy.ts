@@ -191,6 +191,8 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
         `stage ${index + 1} ended with ${describeEvidence(ofStage)}; the stage allows ${percent(allowed)}`,
       );
     }
+    // No device is left that could decide it.
+    if (reachesAll) return { kind: 'finish' };
     return {
       kind: 'extend',
       devices: Math.max(1, stage.minReports),

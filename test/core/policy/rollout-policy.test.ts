@@ -188,6 +188,11 @@ describe('stages', () => {
       { kind: 'extend', devices: 5 },
     ],
     [
+      'finish after one failure where no device is left to take',
+      numbers({ failed: 1 }, { sample: 1, reachesAll: true }),
+      { kind: 'finish' },
+    ],
+    [
       'do not pass without an outcome: a busy canary is waited for',
       numbers({}, { sample: 1 }),
       { kind: 'hold', waitingFor: '1 more outcome' },
