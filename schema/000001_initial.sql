@@ -522,6 +522,9 @@ CREATE UNIQUE INDEX device_update_status_open_idx ON device_update_status (devic
 CREATE UNIQUE INDEX device_update_status_assignment_idx ON device_update_status (device_id, rollout_id, firmware_version)
   WHERE NOT is_reclaimable;
 
+CREATE INDEX device_update_status_replaceable_idx ON device_update_status (rollout_id, device_id)
+  WHERE is_reclaimable AND NOT is_replaced;
+
 CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
 
 CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id)
@@ -572,6 +575,7 @@ CREATE INDEX device_update_status_completed_idx ON device_update_status (complet
 DO $$ BEGIN
   COMMENT ON INDEX device_update_status_open_idx IS 'One open update per device; updates that a device began by itself are exempt. Read by the assignment of devices, by dispatch for a device that reports, and by lists of devices that are updating.';
   COMMENT ON INDEX device_update_status_assignment_idx IS 'One update per device, rollout and version, except where the device may be assigned again. Read by the assignment of devices, which it answers without the table.';
+  COMMENT ON INDEX device_update_status_replaceable_idx IS 'Read by the assignment of devices, which replaces the former update of a device.';
   COMMENT ON INDEX device_update_status_device_idx IS 'Read by everything about one device: its newest update, its timeline, its explanation, and which of its updates a status concerns.';
   COMMENT ON INDEX device_update_status_late_success_idx IS 'Read by ingestion, for failed updates of devices that report: they may have succeeded late.';
   COMMENT ON INDEX device_update_status_late_rollback_idx IS 'Read by the overview, which lists what needs attention.';

@@ -255,6 +255,7 @@ CREATE TABLE device_update_status (
 );
 CREATE UNIQUE INDEX device_update_status_open_idx ON device_update_status (device_id) WHERE completed_at IS NULL AND rollout_id IS NOT NULL;
 CREATE UNIQUE INDEX device_update_status_assignment_idx ON device_update_status (device_id, rollout_id, firmware_version) WHERE NOT is_reclaimable;
+CREATE INDEX device_update_status_replaceable_idx ON device_update_status (rollout_id, device_id) WHERE is_reclaimable AND NOT is_replaced;
 CREATE INDEX device_update_status_device_idx ON device_update_status (device_id, id);
 CREATE INDEX device_update_status_late_success_idx ON device_update_status (device_id) WHERE (status = ANY (ARRAY['failed', 'rolled_back', 'timed_out'])) AND late_success_at IS NULL AND unverified_at IS NULL;
 CREATE INDEX device_update_status_late_rollback_idx ON device_update_status (late_rollback_at) WHERE late_rollback_at IS NOT NULL;

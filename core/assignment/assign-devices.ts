@@ -136,7 +136,7 @@ const FAILED_BEFORE = `coalesce((
 const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        SELECT stage FROM rollout_runtime WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR SHARE
      ), picked AS MATERIALIZED (
-       SELECT d.device_id COLLATE "C" AS device_id, d.current_firmware_version, fence.stage FROM fence, ${from}
+       SELECT d.device_id, d.current_firmware_version, fence.stage FROM fence, ${from}
        WHERE ${where} AND ${ASSIGNABLE_NOW}
        ORDER BY d.device_id COLLATE "C"
        LIMIT :limit
@@ -161,7 +161,7 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
        WHERE o.device_id = assigned.device_id AND o.rollout_id = :rollout AND o.is_reclaimable AND NOT o.is_replaced
      )
      SELECT (SELECT count(*)::integer FROM assigned) AS assigned,
-       (SELECT count(*)::integer FROM picked) AS found, (SELECT max(device_id) FROM picked) AS until`;
+       (SELECT count(*)::integer FROM picked) AS found, (SELECT max(device_id COLLATE "C") FROM picked) AS until`;
 
 /**
  * Assigns up to `limit` devices of the scope to a rollout: each gets a pending update. A constraint allows one open
