@@ -27,6 +27,7 @@ const shared = {
   testTimeout: 60_000,
   hookTimeout: 120_000,
   restoreMocks: true,
+  setupFiles: ['test/support/property-seed.ts'],
 };
 
 export default defineConfig({
