@@ -39,7 +39,7 @@ export function updateText({
 }
 
 /** An image that was written and is not proven: the device must boot it, and then stay up for the probation. */
-export const unprovenText = (isRunning: boolean): string => (isRunning ? 'on probation' : 'written, must boot');
+export const unprovenText = (isRunning: boolean): string => (isRunning ? 'on probation' : 'installed, not booted yet');
 
 export function deviceText(device: DeviceDetail, now: Date): string[] {
   const { uptime_seconds: uptime, signal_strength_dbm: signal, metadata } = device;

@@ -136,7 +136,7 @@ function describeUpdate({ status, target, percent, confirmed, ended_at, message 
   if (status === null) return '';
   if (status === 'success')
     return ended_at === null
-      ? pc.cyan(`→ ${target} ${confirmed ? 'on probation' : 'written, must boot'}`)
+      ? pc.cyan(`→ ${target} ${confirmed ? 'on probation' : 'installed, not booted yet'}`)
       : pc.green(`✓ runs ${target}`);
   if (status === 'pending') return pc.yellow(`pending ${target}${message === null ? '' : `: ${message}`}`);
   if (status === 'downloading') return pc.cyan(`→ ${target} ${bar((percent ?? 0) / 100)} ${percent ?? 0} %`);

@@ -162,7 +162,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
   });
 
   test.each([
-    [null, 'written, must boot'],
+    [null, 'installed, not booted yet'],
     [SOON, 'on probation'],
   ])('of devices shows an open success that booted at %s as "%s"', async (bootedAt, text) => {
     const device = deviceWith(bootedAt);

@@ -33,7 +33,7 @@ interface UpdateProgress {
 /** The label of an update. An open success is an installed image that is not booted yet, or is on probation. */
 export function labelOf({ status, is_open: isOpen, booted_at: bootedAt }: UpdateProgress): Label {
   if (status !== 'success' || !isOpen) return UPDATE_LABELS[status];
-  return { text: bootedAt === null ? 'written, must boot' : 'on probation', tone: 'busy' };
+  return { text: bootedAt === null ? 'installed, not booted yet' : 'on probation', tone: 'busy' };
 }
 
 export const ROLLOUT_TONES: Readonly<Record<RolloutState, Tone>> = {

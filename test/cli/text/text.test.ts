@@ -215,7 +215,7 @@ test('the newest update of a device is described by a phrase', () => {
     updateText({ update: { ...update, ...change }, current_firmware_version: current });
   expect(text({})).toBe('→ 2.1.0 downloading 45 %');
   expect(text({ status: 'pending', progress_percent: null, reason: 'asleep' })).toBe('→ 2.1.0 pending: asleep');
-  expect(text({ status: 'success' })).toBe('→ 2.1.0 written, must boot');
+  expect(text({ status: 'success' })).toBe('→ 2.1.0 installed, not booted yet');
   expect(text({ status: 'success' }, '2.1.0')).toBe('→ 2.1.0 on probation');
   expect(text({ status: 'success', is_open: false }, '2.1.0')).toBe('✓ 2.1.0');
   expect(text({ status: 'rolled_back', is_open: false, reason: 'back on 2.0.0' })).toBe(
