@@ -31,10 +31,19 @@ export class SqlError extends OtaError {
     if (!(error instanceof Error)) return undefined;
     const sqlState = /SQLState: ([0-9A-Z]{5})/.exec(error.message)?.[1];
     if (sqlState === undefined) return undefined;
-    const firstLine = sql.trim().split('\n', 1)[0] ?? '';
-    return new SqlError(sqlState, `${error.message} (in: ${firstLine.slice(0, 80)})`);
+    return new SqlError(sqlState, `${error.message} (in: ${firstLine(sql)})`);
   }
 }
+
+/** A statement returned a column that its reader does not expect, or not as it expects it. */
+export class RowError extends OtaError {
+  constructor(message: string) {
+    super('row', message);
+  }
+}
+
+/** The start of a statement, to name it in an error. */
+export const firstLine = (sql: string): string => (sql.trim().split('\n', 1)[0] ?? '').slice(0, 80);
 
 /** The paused cluster did not resume in time. The message stays in its queue and is processed again. */
 export class DatabaseUnavailableError extends OtaError {

@@ -1,6 +1,14 @@
 export { groupBy, inBatches, writeIsolatingBadRows } from './batches.ts';
-export { type DataApiOptions, type Database, dataApiDatabase, type Sql, type SqlValues } from './database.ts';
-export { DatabaseUnavailableError, SqlError } from './errors.ts';
+export {
+  type DataApiOptions,
+  type Database,
+  dataApiDatabase,
+  type Sql,
+  type SqlRow,
+  type SqlValues,
+} from './database.ts';
+export { DatabaseUnavailableError, RowError, SqlError } from './errors.ts';
 export { releaseLease, takeLease } from './leases.ts';
 export { APP_ROLE, migrate, SCHEMA_MISMATCH, schemaVersion } from './migrations.ts';
 export { readInPages } from './pages.ts';
+export { anyJson, type RowOf, select } from './select.ts';

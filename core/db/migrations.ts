@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import * as z from 'zod';
 import type { Migration } from '../../schema/index.ts';
 import type { Database, Sql } from './database.ts';
 import { OtaError, SqlError } from './errors.ts';
+import { type RowOf, select } from './select.ts';
 
 /** The database role of every function. It may read and write rows; it may not change the schema. */
 export const APP_ROLE = 'paku_app';
@@ -44,22 +46,27 @@ export async function migrate(
 
 /** 0 for a database that was never migrated. */
 export async function schemaVersion(sql: Sql): Promise<number> {
-  const [row] = await sql.query<{ version: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ version: z.int() }),
     'SELECT coalesce(max(version), 0) AS version FROM schema_migrations',
   );
   return row?.version ?? 0;
 }
 
-interface AppliedMigration {
-  readonly version: number;
-  readonly name: string;
+const appliedMigration = z.strictObject({
+  version: z.int(),
+  name: z.string(),
   /** Null if the migration was applied before checksums were stored. */
-  readonly checksum: string | null;
-}
+  checksum: z.string().nullable(),
+});
+type AppliedMigration = RowOf<typeof appliedMigration>;
 
 /** Ordered by version. Reads the column `checksum` through JSON, because the oldest databases do not have it. */
 function listAppliedMigrations(sql: Sql): Promise<AppliedMigration[]> {
-  return sql.query(
+  return select(
+    sql,
+    appliedMigration,
     `SELECT version, name, to_jsonb(m) ->> 'checksum' AS checksum FROM schema_migrations AS m ORDER BY version`,
   );
 }

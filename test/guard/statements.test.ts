@@ -12,6 +12,7 @@ const REVIEWED: Readonly<Record<string, string>> = {
   'core/assignment/assign-devices.ts: SCOPES[scope.kind]': 'one of two constants of the module',
   'core/devices/device-queries.ts: CONDITION_NAMES.filter((name) => values[name] !== undefined)':
     'some of the constant conditions of the module, by their names there',
+  'core/db/select.ts: statement': 'the text of a select, which is checked where it is called',
   'core/db/migrations.ts: statement': 'a statement of schema/*.sql, which is bundled',
 };
 
@@ -46,6 +47,7 @@ describe('a statement is found to be open', () => {
     ],
     ['by a caller elsewhere', 'export function f(sql, text) { return sql.query(text); }', 'text'],
     ['in a condition', "const f = (sql, a, id) => sql.query(a ? 'SELECT 1' : `SELECT ${id}`);", 'id'],
+    ['in a select', 'const f = (sql, row, id) => select(sql, row, `SELECT ${id}`);', 'id'],
     ['through a function', 'const quote = (x) => x;\nconst f = (sql, id) => sql.query(`SELECT ${quote(id)}`);', 'id'],
   ])('%s', (_, source, part) => {
     expect(openIn(source)).toEqual([part]);

@@ -28,7 +28,13 @@ export interface Statement {
   readonly open: readonly string[];
 }
 
-/** The statements of a source file: the first argument of every `.query(…)`. */
+/** The text that a call runs: the first argument of `.query(…)`, the third of `select(…)`; undefined for other calls. */
+function textArgument({ callee, arguments: given }: Node): { readonly text: Node | undefined } | undefined {
+  if (nameOf((callee as Node).property) === 'query') return { text: (given as Node[])[0] };
+  return nameOf(callee) === 'select' ? { text: (given as Node[])[2] } : undefined;
+}
+
+/** The statements of a source file. */
 export function statementsIn(file: string, source: string): Statement[] {
   const program = parseSync(file, source).program as unknown as Node;
   const all = [...walk(program)];
@@ -91,11 +97,10 @@ export function statementsIn(file: string, source: string): Statement[] {
     return all.filter(([each]) => each.type === 'CallExpression' && nameOf(each.callee) === name);
   }
 
-  return all
-    .filter(([node]) => node.type === 'CallExpression' && nameOf((node.callee as Node).property) === 'query')
-    .map(([node, enclosing]) => {
-      const text = (node.arguments as Node[])[0];
-      if (text === undefined) return { text: '', open: [textOf(node)] };
-      return { text: textOf(text), open: openParts(text, [...enclosing, node]) };
-    });
+  return all.flatMap(([node, enclosing]) => {
+    const found = node.type === 'CallExpression' ? textArgument(node) : undefined;
+    if (found === undefined) return [];
+    if (found.text === undefined) return [{ text: '', open: [textOf(node)] }];
+    return [{ text: textOf(found.text), open: openParts(found.text, [...enclosing, node]) }];
+  });
 }
