@@ -9,7 +9,7 @@ export type RowSchema<Row> = z.ZodType<Row>;
  * A json column that SQL of an operator may fill with any JSON. It is not checked, because one such row must not fail the
  * statements that read it: its reader checks it.
  */
-export const anyJson = <T>() => z.custom<T>();
+export const anyJson = <T>() => z.custom<T>((value) => value !== undefined);
 
 /** The row of a schema, for the functions that pass it on. */
 export type RowOf<Schema extends z.ZodType> = Readonly<z.infer<Schema>>;

@@ -10,7 +10,14 @@ export {
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { normalizeModel, similarName, unknownModelWarning } from './model-names.ts';
-export { type Delivery, type Models, modelsSchema, requiresSignature, settingsOf } from './model-settings.ts';
+export {
+  type Delivery,
+  deliverySchema,
+  type Models,
+  modelsSchema,
+  requiresSignature,
+  settingsOf,
+} from './model-settings.ts';
 export {
   IDLE_MARKER_KEY,
   PRESIGNED_SECONDS,
@@ -131,6 +138,7 @@ export {
   targetFilter,
 } from './target-filter.ts';
 export {
+  COMMAND_FAMILIES,
   type CommandFamily,
   commandTopic,
   type DeviceTopics,

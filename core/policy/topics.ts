@@ -4,7 +4,8 @@ import { DEVICE_ID } from '../util/index.ts';
  * Firmware up to 1.3 uses topics under `{prefix}/devices/…`, firmware from 1.4.1 uses `{prefix}/edge/…`, and 1.4.0
  * subscribes to both.
  */
-export type CommandFamily = 'devices' | 'edge';
+export const COMMAND_FAMILIES = ['devices', 'edge'] as const;
+export type CommandFamily = (typeof COMMAND_FAMILIES)[number];
 
 export const commandTopic = (prefix: string, family: CommandFamily, deviceId: string): string =>
   `${prefix}/${family}/${deviceId}/cmd/ota`;

@@ -1,8 +1,10 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import {
   type BadRelease,
   type EarlierRelease,
   evaluateRecovery,
+  ROLLOUT_STATES,
   type RolloutState,
   runsRelease,
 } from '../policy/index.ts';
@@ -32,19 +34,21 @@ export interface Unrecoverable {
   readonly deviceIds: readonly string[];
 }
 
+const knownRecovery = z.strictObject({
+  rollout_id: z.int(),
+  name: z.string(),
+  firmware_version: z.string(),
+  state: z.enum(ROLLOUT_STATES),
+  devices: z.int(),
+  pending: z.int(),
+  in_progress: z.int(),
+  succeeded: z.int(),
+  failed: z.int(),
+  canceled: z.int(),
+});
+
 /** A recovery of the rollout: a rollout of its own. */
-export interface KnownRecovery {
-  readonly rollout_id: number;
-  readonly name: string;
-  readonly firmware_version: string;
-  readonly state: RolloutState;
-  readonly devices: number;
-  readonly pending: number;
-  readonly in_progress: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly canceled: number;
-}
+export type KnownRecovery = RowOf<typeof knownRecovery>;
 
 /** What a recovery would do now. */
 export interface RecoveryPlan {
@@ -65,7 +69,9 @@ export const openOnes = (recoveries: readonly KnownRecovery[]): KnownRecovery[] 
 
 /** The recoveries of a rollout, newest first. */
 export function listRecoveries(sql: Sql, rolloutId: number): Promise<KnownRecovery[]> {
-  return sql.query(
+  return select(
+    sql,
+    knownRecovery,
     `SELECT o.rollout_id, o.name, o.firmware_version, o.state, o.devices, o.pending, o.in_progress, o.succeeded, o.failed,
        o.canceled
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id

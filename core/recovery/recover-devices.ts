@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 import { insertRollout, type RolloutChange, type RolloutRow, type RolloutValues } from '../rollouts/index.ts';
 import { openOnes, planRecovery, type RecoveryPart, type RecoveryPlan } from './plan-recovery.ts';
 import { type BadRollout, IS_SILENT, UPDATED_BY_ROLLOUT, updatedValues } from './updated-devices.ts';
@@ -175,7 +176,9 @@ export async function assignRecovered(
      ON CONFLICT DO NOTHING`,
     { recovery: recovery.id, version: recovery.version },
   );
-  const [row] = await sql.query<{ assigned: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ assigned: z.int() }),
     `WITH fence AS (
        SELECT p.generation, p.stage FROM rollout_runtime AS p
        JOIN rollout_configurations AS r ON r.id = p.rollout_id

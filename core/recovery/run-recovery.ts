@@ -1,8 +1,9 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 import type { Recovered } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { assignRecovered } from './recover-devices.ts';
-import type { BadRollout } from './updated-devices.ts';
+import { badRollout } from './updated-devices.ts';
 
 /**
  * Assigns the devices that a recovery has left out: those that were still booting the bad release when it began, and went
@@ -16,7 +17,9 @@ export async function assignRest(
   badVersions: readonly string[],
   now: Date,
 ): Promise<boolean> {
-  const [bad] = await sql.query<BadRollout & { readonly has_open: boolean }>(
+  const [bad] = await select(
+    sql,
+    z.strictObject({ ...badRollout.shape, has_open: z.boolean() }),
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
        EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NULL) AS has_open
      FROM rollout_configurations AS r WHERE r.id = :rollout`,

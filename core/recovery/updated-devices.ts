@@ -1,13 +1,16 @@
-import type { Sql } from '../db/index.ts';
-import type { EarlierRelease, UpdatedDevices } from '../policy/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+import type { EarlierRelease } from '../policy/index.ts';
+
+export const badRollout = z.strictObject({
+  rollout_id: z.int(),
+  name: z.string(),
+  firmware_version: z.string(),
+  device_model: z.string(),
+});
 
 /** The rollout whose devices are sent back. */
-export interface BadRollout {
-  readonly rollout_id: number;
-  readonly name: string;
-  readonly firmware_version: string;
-  readonly device_model: string;
-}
+export type BadRollout = RowOf<typeof badRollout>;
 
 /**
  * The updates `b` by which the rollout sent its version to devices `d`: the one of each device that counts. A stepping
@@ -18,7 +21,7 @@ export const UPDATED_BY_ROLLOUT = `device_update_status AS b JOIN devices AS d O
        AND d.device_model = :model`;
 
 /** True if the device went silent in the update `b`, and has reported no version since. */
-export const IS_SILENT = `(b.completed_at IS NOT NULL AND b.cause = 'silence'
+export const IS_SILENT = `(b.completed_at IS NOT NULL AND b.cause IS NOT DISTINCT FROM 'silence'
          AND coalesce(d.version_received_at, '-infinity') <= b.completed_at)`;
 
 export const updatedValues = ({ rollout_id, firmware_version, device_model }: BadRollout) => ({
@@ -27,13 +30,23 @@ export const updatedValues = ({ rollout_id, firmware_version, device_model }: Ba
   model: device_model,
 });
 
-/** A group of devices, with some of their ids. */
-export interface UpdatedGroup extends UpdatedDevices {
-  readonly devices: number;
-  readonly device_ids: readonly string[];
+const updatedGroup = z.strictObject({
+  version: z.string(),
+  previous_version: z.string().nullable(),
+  is_silent: z.boolean(),
+  is_under_way: z.boolean(),
+  is_revoked: z.boolean(),
+  is_changed: z.boolean(),
+  is_recovering: z.boolean(),
+  held_by: z.string().nullable(),
+  devices: z.int(),
+  device_ids: z.array(z.string()),
   /** Devices of all groups, also of those beyond the limit. */
-  readonly total: number;
-}
+  total: z.int(),
+});
+
+/** A group of devices, with some of their ids. */
+export type UpdatedGroup = RowOf<typeof updatedGroup>;
 
 /** Ids that a group has at most; an answer of the Data API holds 1 MiB. */
 export const NAMED_DEVICES = 50;
@@ -48,7 +61,9 @@ export function loadUpdatedGroups(
   rollout: BadRollout,
   recoveries: readonly number[],
 ): Promise<UpdatedGroup[]> {
-  return sql.query(
+  return select(
+    sql,
+    updatedGroup,
     `SELECT version, previous_version, is_silent, is_under_way, is_revoked, is_changed, is_recovering, held_by,
        count(*)::integer AS devices, to_jsonb((array_agg(device_id ORDER BY device_id))[1:${NAMED_DEVICES}]) AS device_ids,
        (sum(count(*)) OVER ())::integer AS total
@@ -69,9 +84,19 @@ export function loadUpdatedGroups(
   );
 }
 
+const earlierRelease = z.strictObject({
+  id: z.int(),
+  version: z.string(),
+  min_version: z.string().nullable(),
+  revoked_reason: z.string().nullable(),
+  secure_version: z.int(),
+});
+
 /** The releases of a model that have one of these versions, however they are spelled; revoked ones are included. */
 export function loadEarlierReleases(sql: Sql, model: string, versions: readonly string[]): Promise<EarlierRelease[]> {
-  return sql.query(
+  return select(
+    sql,
+    earlierRelease,
     `SELECT id, version, min_version, CASE WHEN revoked_at IS NOT NULL THEN coalesce(revoked_reason, '') END AS revoked_reason,
        coalesce((image #>> '{descriptor,secureVersion}')::bigint, 0) AS secure_version
      FROM firmware_releases

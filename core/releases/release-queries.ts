@@ -1,30 +1,34 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 
-export interface ReleaseRow {
-  readonly release_id: number;
-  readonly device_model: string;
-  readonly version: string;
-  readonly chip: string;
-  readonly file_size: number;
-  readonly checksum_sha256: string;
-  readonly project_name: string | null;
-  readonly app_version: string | null;
-  readonly min_version: string | null;
-  readonly changelog: string | null;
-  readonly is_signed: boolean;
-  readonly warnings: { code: string; message: string }[];
-  readonly created_at: Date;
-  readonly revoked_at: Date | null;
-  readonly revoked_reason: string | null;
-  readonly devices: number;
-}
+const releaseRow = z.strictObject({
+  release_id: z.int(),
+  device_model: z.string(),
+  version: z.string(),
+  chip: z.string(),
+  file_size: z.int(),
+  checksum_sha256: z.string(),
+  project_name: z.string().nullable(),
+  app_version: z.string().nullable(),
+  min_version: z.string().nullable(),
+  changelog: z.string().nullable(),
+  is_signed: z.boolean(),
+  warnings: z.array(z.strictObject({ code: z.string(), message: z.string() })),
+  created_at: z.date(),
+  revoked_at: z.date().nullable(),
+  revoked_reason: z.string().nullable(),
+  devices: z.int(),
+});
+export type ReleaseRow = RowOf<typeof releaseRow>;
 
-export interface ReleaseDetailRow extends ReleaseRow {
-  readonly release_notes: string | null;
-  readonly uploaded_key: string | null;
-  readonly revoked_by: string | null;
-  readonly image: Record<string, unknown>;
-}
+const releaseDetailRow = z.strictObject({
+  ...releaseRow.shape,
+  release_notes: z.string().nullable(),
+  uploaded_key: z.string().nullable(),
+  revoked_by: z.string().nullable(),
+  image: z.record(z.string(), z.unknown()),
+});
+export type ReleaseDetailRow = RowOf<typeof releaseDetailRow>;
 
 const COLUMNS = `f.id AS release_id, f.device_model, f.version, f.chip, f.file_size, f.checksum_sha256, f.project_name,
        f.app_version, f.min_version, f.changelog, f.is_signed, f.warnings, f.created_at, f.revoked_at, f.revoked_reason,
@@ -40,7 +44,9 @@ export async function listReleases(
   beforeId: number | null,
   limit: number,
 ): Promise<ReleaseRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    releaseRow,
     `SELECT ${COLUMNS} FROM firmware_releases AS f
      WHERE (:before::bigint IS NULL OR f.id < :before::bigint) AND (:model::text IS NULL OR f.device_model = :model)
      ORDER BY f.id DESC LIMIT :limit`,
@@ -49,7 +55,9 @@ export async function listReleases(
 }
 
 export async function getRelease(sql: Sql, model: string, version: string): Promise<ReleaseDetailRow | undefined> {
-  const [row] = await sql.query<ReleaseDetailRow>(
+  const [row] = await select(
+    sql,
+    releaseDetailRow,
     `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.revoked_by, f.image FROM firmware_releases AS f
      WHERE f.device_model = :model AND f.version = :version`,
     { model, version },
@@ -77,16 +85,17 @@ export async function revokeRelease(
   return rows.length > 0;
 }
 
-export interface RejectedUploadRow {
-  readonly object_key: string;
-  readonly object_version: string;
-  readonly file_size: number;
-  readonly verdict: string;
-  readonly message: string;
-  readonly image: Record<string, unknown>;
-  readonly uploaded_at: Date;
-  readonly id: number;
-}
+const rejectedUploadRow = z.strictObject({
+  object_key: z.string(),
+  object_version: z.string(),
+  file_size: z.int(),
+  verdict: z.string(),
+  message: z.string(),
+  image: z.record(z.string(), z.unknown()),
+  uploaded_at: z.date(),
+  id: z.int(),
+});
+export type RejectedUploadRow = RowOf<typeof rejectedUploadRow>;
 
 const REJECTED = 'id, object_key, object_version, file_size, verdict, message, image, uploaded_at';
 
@@ -96,7 +105,9 @@ export async function listRejectedUploads(
   beforeId: number | null,
   limit: number,
 ): Promise<RejectedUploadRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    rejectedUploadRow,
     `SELECT ${REJECTED} FROM rejected_uploads WHERE (:before::bigint IS NULL OR id < :before::bigint)
      ORDER BY id DESC LIMIT :limit`,
     { before: beforeId, limit },
@@ -109,7 +120,9 @@ export async function findRejection(
   objectKey: string,
   since: string,
 ): Promise<RejectedUploadRow | undefined> {
-  const [row] = await sql.query<RejectedUploadRow>(
+  const [row] = await select(
+    sql,
+    rejectedUploadRow,
     `SELECT ${REJECTED} FROM rejected_uploads
      WHERE object_key = :key AND uploaded_at >= date_trunc('second', :since::timestamptz) ORDER BY id DESC LIMIT 1`,
     { key: objectKey, since },
@@ -119,7 +132,9 @@ export async function findRejection(
 
 /** The models that have a release of this version; at most 200. */
 export async function listModelsOf(sql: Sql, version: string): Promise<string[]> {
-  const rows = await sql.query<{ device_model: string }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ device_model: z.string() }),
     'SELECT device_model FROM firmware_releases WHERE version = :version ORDER BY device_model LIMIT 200',
     { version },
   );

@@ -1,5 +1,6 @@
-import type { Sql } from '../db/index.ts';
-import type { HighestSecureVersion, RegisteredRelease } from '../policy/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+import type { HighestSecureVersion } from '../policy/index.ts';
 
 /** A verified image as it is stored. */
 export interface NewRelease {
@@ -29,15 +30,22 @@ export async function fixModelChip(sql: Sql, deviceModel: string, chip: string):
     model: deviceModel,
     chip,
   });
-  const [row] = await sql.query<{ chip: string }>('SELECT chip FROM model_chips WHERE device_model = :model', {
-    model: deviceModel,
-  });
+  const [row] = await select(
+    sql,
+    z.strictObject({ chip: z.string() }),
+    'SELECT chip FROM model_chips WHERE device_model = :model',
+    {
+      model: deviceModel,
+    },
+  );
   return row?.chip ?? chip;
 }
 
 /** The checksum of a release; undefined if it is not registered. */
 export async function findReleaseChecksum(sql: Sql, deviceModel: string, version: string): Promise<string | undefined> {
-  const [row] = await sql.query<{ checksum_sha256: string }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ checksum_sha256: z.string() }),
     'SELECT checksum_sha256 FROM firmware_releases WHERE device_model = :model AND version = :version',
     { model: deviceModel, version },
   );
@@ -72,7 +80,9 @@ export async function findHighestSecureVersion(
   sql: Sql,
   deviceModel: string,
 ): Promise<HighestSecureVersion | undefined> {
-  const [row] = await sql.query<HighestSecureVersion>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ version: z.string(), secureVersion: z.int() }),
     `SELECT version, (image #>> '{descriptor,secureVersion}')::bigint AS "secureVersion" FROM firmware_releases
      WHERE device_model = :model AND image #>> '{descriptor,secureVersion}' IS NOT NULL
      ORDER BY "secureVersion" DESC, id LIMIT 1`,
@@ -102,10 +112,15 @@ export async function markReleaseSigned(
 /** Releases that one statement reads. */
 const RELEASES_PER_PAGE = 1_000;
 
+export const releaseOfModel = z.strictObject({
+  id: z.int(),
+  version: z.string(),
+  min_version: z.string().nullable(),
+  is_signed: z.boolean(),
+});
+
 /** A registered release, with what decides whether it may be a stepping stone. */
-export interface ReleaseOfModel extends RegisteredRelease {
-  readonly is_signed: boolean;
-}
+export type ReleaseOfModel = RowOf<typeof releaseOfModel>;
 
 /**
  * The releases of a model that were not revoked, the newest first, with the minimum version that each requires.
@@ -118,7 +133,9 @@ export async function loadRegisteredReleases(
 ): Promise<ReleaseOfModel[]> {
   const releases: ReleaseOfModel[] = [];
   for (let before = until === null ? null : until + 1; ; ) {
-    const page = await sql.query<ReleaseOfModel>(
+    const page = await select(
+      sql,
+      releaseOfModel,
       `SELECT id, version, min_version, is_signed FROM firmware_releases
        WHERE device_model = :model AND revoked_at IS NULL AND (:before::bigint IS NULL OR id < :before::bigint)
        ORDER BY id DESC LIMIT ${RELEASES_PER_PAGE}`,
@@ -166,7 +183,9 @@ export async function forgetRejectedUpload(sql: Sql, objectKey: string, objectVe
 
 /** The models that devices report, the most common first; at most 200. */
 export async function listReportedModels(sql: Sql): Promise<string[]> {
-  const rows = await sql.query<{ device_model: string }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ device_model: z.string() }),
     `SELECT device_model FROM version_counts GROUP BY device_model HAVING sum(devices) > 0
      ORDER BY sum(devices) DESC, device_model LIMIT 200`,
   );

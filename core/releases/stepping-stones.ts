@@ -1,11 +1,11 @@
-import type { Sql } from '../db/index.ts';
+import { type Sql, select } from '../db/index.ts';
 import {
   isPossibleSteppingStone,
   parseSteppingStones,
   proposeSteppingStones,
   type RegisteredRelease,
 } from '../policy/index.ts';
-import { loadRegisteredReleases, type ReleaseOfModel } from './releases.ts';
+import { loadRegisteredReleases, type ReleaseOfModel, releaseOfModel } from './releases.ts';
 
 /** A rollout, or the draft of one, by what decides its stepping stones. */
 export interface SteppingStoneChoice {
@@ -30,7 +30,9 @@ export const NO_SIGNATURE_REQUIRED: RequiresSignature = () => false;
 export async function loadSteppingStones(sql: Sql, choice: SteppingStoneChoice): Promise<ReleaseOfModel[]> {
   const parsed = parseSteppingStones(choice.stepping_stones);
   if (!parsed.ok || parsed.versions === null || parsed.versions.length === 0 || choice.min_version === null) return [];
-  const named = await sql.query<ReleaseOfModel>(
+  const named = await select(
+    sql,
+    releaseOfModel,
     `SELECT id, version, min_version, is_signed FROM firmware_releases
      WHERE device_model = :model AND version IN (SELECT jsonb_array_elements_text(:versions::jsonb)) AND revoked_at IS NULL
        AND (:until::bigint IS NULL OR id <= :until::bigint)

@@ -1,20 +1,25 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import { runsRelease } from '../policy/index.ts';
 
-/** Devices of one rollout that need attention for the same reason. */
-export interface LeftDevices {
+const leftDevices = z.strictObject({
   /** Null if the devices began the update by themselves. */
-  readonly rollout_id: number | null;
-  readonly rollout_name: string | null;
-  readonly firmware_version: string;
-  readonly devices: number;
+  rollout_id: z.int().nullable(),
+  rollout_name: z.string().nullable(),
+  firmware_version: z.string(),
+  devices: z.int(),
   /** The first of them. */
-  readonly examples: readonly string[];
-}
+  examples: z.array(z.string()),
+});
 
-interface Group extends LeftDevices {
-  readonly current: string;
-}
+/** Devices of one rollout that need attention for the same reason. */
+export type LeftDevices = RowOf<typeof leftDevices>;
+
+const group = z.strictObject({
+  ...leftDevices.shape,
+  current: z.string(),
+});
+type Group = RowOf<typeof group>;
 
 /** Device ids that a group names. */
 const EXAMPLES = 3;
@@ -36,7 +41,7 @@ const groupNewest = (condition: string) => `SELECT u.rollout_id, r.name AS rollo
 
 /** Devices that left a proven version in the last seven days, and that have neither returned to it nor proven another. */
 export async function listLateRollbacks(sql: Sql, now: Date): Promise<LeftDevices[]> {
-  const groups = await sql.query<Group>(groupNewest('u.late_rollback_at > :since::timestamptz'), {
+  const groups = await select(sql, group, groupNewest('u.late_rollback_at > :since::timestamptz'), {
     since: new Date(now.getTime() - LATE_ROLLBACK_DAYS * 86_400_000),
   });
   return merge(groups.filter(({ current, firmware_version }) => !runsRelease(current, firmware_version)));
@@ -44,7 +49,7 @@ export async function listLateRollbacks(sql: Sql, now: Date): Promise<LeftDevice
 
 /** Devices that run a version although they reported that the verification of its image failed. */
 export async function listUnverified(sql: Sql): Promise<LeftDevices[]> {
-  const groups = await sql.query<Group>(groupNewest('u.unverified_at IS NOT NULL'));
+  const groups = await select(sql, group, groupNewest('u.unverified_at IS NOT NULL'));
   return merge(groups.filter(({ current, firmware_version }) => runsRelease(current, firmware_version)));
 }
 

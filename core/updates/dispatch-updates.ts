@@ -1,39 +1,51 @@
-import type { Sql } from '../db/index.ts';
-import { type CommandFamily, type Delivery, type UpdateState, VERIFICATION_FAILED } from '../policy/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+import {
+  COMMAND_FAMILIES,
+  type CommandFamily,
+  type Delivery,
+  deliverySchema,
+  type UpdateState,
+  VERIFICATION_FAILED,
+} from '../policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
 
-/** A pending update with the data for its command and for the decision whether to send it. */
-export interface PendingUpdate {
-  readonly id: number;
-  readonly device_id: string;
-  readonly client_id: string | null;
-  readonly device_model: string;
-  readonly current_firmware_version: string;
+const pendingUpdate = z.strictObject({
+  id: z.int(),
+  device_id: z.string(),
+  client_id: z.string().nullable(),
+  device_model: z.string(),
+  current_firmware_version: z.string(),
   /** The topic family on which the device last reported; null before its first report about an update. */
-  readonly command_family: CommandFamily | null;
+  command_family: z.enum(COMMAND_FAMILIES).nullable(),
   /** True if AWS IoT has not named the subscriptions of the version that the device runs. */
-  readonly is_family_unasked: boolean;
-  readonly rollout_id: number;
-  readonly firmware_version: string;
-  readonly min_version: string | null;
-  readonly is_revoked: boolean;
-  readonly allow_downgrade: boolean;
-  readonly include_unknown: boolean;
-  readonly is_stepping_stone: boolean;
-  readonly attempt: number;
+  is_family_unasked: z.boolean(),
+  rollout_id: z.int(),
+  firmware_version: z.string(),
+  min_version: z.string().nullable(),
+  is_revoked: z.boolean(),
+  allow_downgrade: z.boolean(),
+  include_unknown: z.boolean(),
+  is_stepping_stone: z.boolean(),
+  attempt: z.int(),
   /** What the next attempt changes; null: as the device and its model are configured. */
-  readonly next_family: CommandFamily | null;
-  readonly next_delivery: Delivery | null;
-  readonly checksum_sha256: string;
-  readonly object_key: string;
-}
+  next_family: z.enum(COMMAND_FAMILIES).nullable(),
+  next_delivery: deliverySchema.nullable(),
+  checksum_sha256: z.string(),
+  object_key: z.string(),
+});
+
+/** A pending update with the data for its command and for the decision whether to send it. */
+export type PendingUpdate = RowOf<typeof pendingUpdate>;
 
 const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)
          AND coalesce(r.start_at <= :now::timestamptz, true)`;
 
 /** Loads those of the given updates that may be sent now and whose rollout may send. */
 export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
-  return sql.query(
+  return select(
+    sql,
+    pendingUpdate,
     `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family,
        d.family_asked_version IS DISTINCT FROM d.current_firmware_version AS is_family_unasked, u.rollout_id,
        u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
@@ -107,7 +119,9 @@ export async function reserveSends(
   sends: readonly PlannedSend[],
   now: Date,
 ): Promise<{ id: number; attempt: number }[]> {
-  return sql.query(
+  return select(
+    sql,
+    z.strictObject({ id: z.int(), attempt: z.int() }),
     `WITH requested AS (
        SELECT u.id, u.counts_as_started, r.family, r.delivery
        FROM device_update_status AS u
@@ -161,11 +175,13 @@ export async function reserveSends(
   );
 }
 
+/** `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. */
+export const SEND_OUTCOMES = ['acknowledged', 'unconfirmed', 'absent', 'throttled', 'refused'] as const;
+
 export interface SendOutcome {
   readonly id: number;
   readonly attempt: number;
-  /** `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. */
-  readonly outcome: 'acknowledged' | 'unconfirmed' | 'absent' | 'throttled' | 'refused';
+  readonly outcome: (typeof SEND_OUTCOMES)[number];
   readonly message: string | null;
   /** For an update that is pending again: when the orchestrator may pick it, unless its device reports earlier. */
   readonly retryAt: Date | null;
@@ -265,7 +281,9 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
  * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has.
  */
 export async function findPendingForDevices(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
-  const rows = await sql.query<{ id: number }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ id: z.int() }),
     `WITH pending AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
            AND coalesce(r.start_at <= :now::timestamptz, true)
@@ -299,7 +317,9 @@ export async function pickPendingUpdates(
   now: Date,
   putOffSeconds: number,
 ): Promise<number[]> {
-  const rows = await sql.query<{ id: number }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ id: z.int() }),
     `WITH runtime AS (
        SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.start_limit - p.started_count,
          r.max_in_flight - p.in_flight, r.max_per_minute)) AS room

@@ -1,28 +1,34 @@
-import type { Sql } from '../db/index.ts';
-import type { Delivery, LinkTarget } from '../policy/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+import type { LinkTarget } from '../policy/index.ts';
+import { deliverySchema } from '../policy/index.ts';
 import { IS_RUNNING, STOPPED_BEFORE_FETCH } from '../rollouts/index.ts';
 
-/** The current state of a download link. */
-export interface Download {
-  readonly device_id: string;
+const download = z.strictObject({
+  device_id: z.string(),
   /** How the command of this attempt was made; null for a command of an earlier release of this service. */
-  readonly delivery: Delivery | null;
-  readonly device_model: string;
-  readonly rollout_id: number;
-  readonly attempt: number;
-  readonly object_key: string;
-  readonly file_size: number;
-  readonly is_open: boolean;
+  delivery: deliverySchema.nullable(),
+  device_model: z.string(),
+  rollout_id: z.int(),
+  attempt: z.int(),
+  object_key: z.string(),
+  file_size: z.int(),
+  is_open: z.boolean(),
   /**
    * Why a download that has not started must not start: the rollout was stopped, the release revoked, or the identity of
    * the device changed; null otherwise.
    */
-  readonly stopped_reason: string | null;
-}
+  stopped_reason: z.string().nullable(),
+});
+
+/** The current state of a download link. */
+export type Download = RowOf<typeof download>;
 
 /** Undefined if no such attempt was sent. */
 export async function getDownload(sql: Sql, { updateId, attempt }: LinkTarget): Promise<Download | undefined> {
-  const [row] = await sql.query<Download>(
+  const [row] = await select(
+    sql,
+    download,
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
        u.completed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
        CASE WHEN u.status NOT IN ('pending', 'sent') THEN NULL

@@ -1,9 +1,10 @@
-import type { Sql } from '../db/index.ts';
-import { inBatches } from '../db/index.ts';
-import type { CommandFamily, Delivery } from '../policy/index.ts';
+import * as z from 'zod';
+import { inBatches, type RowOf, type Sql, select } from '../db/index.ts';
 import {
   type AttemptFacts,
   type AttemptVerdict,
+  COMMAND_FAMILIES,
+  deliverySchema,
   evaluateAttempt,
   mayReach,
   planRetry,
@@ -12,9 +13,9 @@ import {
   type Retry,
   type StatusReport,
   UNKNOWN_VERSION,
-  type UpdateState,
+  UPDATE_STATES,
 } from '../policy/index.ts';
-import { DEFAULT_INTERVAL_SECONDS, type SendOutcome } from './dispatch-updates.ts';
+import { DEFAULT_INTERVAL_SECONDS, SEND_OUTCOMES } from './dispatch-updates.ts';
 import { MAX_SENDS } from './requeue-unacknowledged.ts';
 
 /**
@@ -34,49 +35,65 @@ const IS_BOOT_EVIDENCE = `(e.payload ->> 'version' IS DISTINCT FROM u.previous_v
 const STATUS_OBJECT = `jsonb_build_object('version', e.payload -> 'version', 'received_at', e.received_at,
              'uptime_seconds', e.payload -> 'uptimeSeconds')`;
 
-interface StatusRow {
-  readonly version: string;
-  readonly received_at: string;
-  readonly uptime_seconds: number | null;
-}
+const statusRow = z.strictObject({
+  version: z.string(),
+  received_at: z.string(),
+  uptime_seconds: z.number().nullable(),
+});
 
-interface FactsRow {
-  readonly id: number;
-  readonly attempt: number;
+const factsRow = z.strictObject({
+  id: z.int(),
+  attempt: z.int(),
   /** One less than `attempt` if that attempt seemed not to be received and the update was requeued. */
-  readonly used_attempts: number;
-  readonly status: UpdateState;
-  readonly completed_at: Date | null;
-  readonly rollout_id: number | null;
-  readonly events: number;
-  readonly firmware_version: string;
-  readonly previous_version: string | null;
-  readonly command_family: CommandFamily | null;
-  readonly send_result: SendOutcome['outcome'] | null;
-  readonly sends: number;
-  readonly delivery: Delivery | null;
-  readonly file_size: number;
-  readonly max_attempts: number;
-  readonly link_opened_at: Date | null;
-  readonly last_progress_at: Date | null;
-  readonly reported_failed_at: Date | null;
-  readonly declined_count: number;
-  readonly sent_at: Date;
-  readonly acknowledged_at: Date | null;
-  readonly last_report_at: Date | null;
-  readonly furthest: number | null;
-  readonly percent: number | null;
-  readonly results: { received_at: string; success: boolean; code: number | null; message: string | null }[] | null;
-  readonly refusal: { received_at: string; reason: string | null; retry_after_seconds: number | null } | null;
-  readonly boots: StatusRow[] | null;
-  readonly newest_status: StatusRow | null;
-  readonly report_interval_seconds: number;
-  readonly restarts_per_hour: number;
-  readonly attempt_timeout_minutes: number;
-  readonly boot_timeout_minutes: number;
-  readonly probation_minutes: number;
-  readonly is_recovery: boolean;
-}
+  used_attempts: z.int(),
+  status: z.enum(UPDATE_STATES),
+  completed_at: z.date().nullable(),
+  rollout_id: z.int().nullable(),
+  events: z.int(),
+  firmware_version: z.string(),
+  previous_version: z.string().nullable(),
+  command_family: z.enum(COMMAND_FAMILIES).nullable(),
+  send_result: z.enum(SEND_OUTCOMES).nullable(),
+  sends: z.int(),
+  delivery: deliverySchema.nullable(),
+  file_size: z.int(),
+  max_attempts: z.int(),
+  link_opened_at: z.date().nullable(),
+  last_progress_at: z.date().nullable(),
+  reported_failed_at: z.date().nullable(),
+  declined_count: z.int(),
+  sent_at: z.date(),
+  acknowledged_at: z.date().nullable(),
+  last_report_at: z.date().nullable(),
+  furthest: z.int().nullable(),
+  percent: z.int().nullable(),
+  results: z
+    .array(
+      z.strictObject({
+        received_at: z.string(),
+        success: z.boolean(),
+        code: z.int().nullable(),
+        message: z.string().nullable(),
+      }),
+    )
+    .nullable(),
+  refusal: z
+    .strictObject({
+      received_at: z.string(),
+      reason: z.string().nullable(),
+      retry_after_seconds: z.number().nullable(),
+    })
+    .nullable(),
+  boots: z.array(statusRow).nullable(),
+  newest_status: statusRow.nullable(),
+  report_interval_seconds: z.number(),
+  restarts_per_hour: z.number(),
+  attempt_timeout_minutes: z.int(),
+  boot_timeout_minutes: z.int(),
+  probation_minutes: z.int(),
+  is_recovery: z.boolean(),
+});
+type FactsRow = RowOf<typeof factsRow>;
 
 interface Evaluated {
   readonly row: FactsRow;
@@ -121,15 +138,18 @@ function isApplicable({ row, verdict, retry }: Evaluated): boolean {
   return row.status !== 'pending' || (wasHeard && (retry === undefined || row.used_attempts < row.attempt));
 }
 
-export interface OverdueUpdate {
-  readonly id: number;
-  readonly status: UpdateState;
-  readonly error_message: string | null;
-}
+const overdueUpdate = z.strictObject({
+  id: z.int(),
+  status: z.enum(UPDATE_STATES),
+  error_message: z.string().nullable(),
+});
+export type OverdueUpdate = RowOf<typeof overdueUpdate>;
 
 /** Open updates whose deadline has passed, most overdue first; at most `limit`. */
 export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Promise<OverdueUpdate[]> {
-  return sql.query(
+  return select(
+    sql,
+    overdueUpdate,
     `SELECT id, status, error_message FROM device_update_status
      WHERE completed_at IS NULL AND deadline_at <= :now::timestamptz
      ORDER BY deadline_at LIMIT :limit`,
@@ -138,7 +158,9 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
 }
 
 function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    factsRow,
     `SELECT u.id, a.attempt, u.attempt AS used_attempts, u.status, u.completed_at, u.rollout_id, u.declined_count,
        u.firmware_version, u.previous_version, a.sent_at, a.command_family, a.send_result, u.sends, a.delivery, f.*,
        coalesce(i.file_size, 0) AS file_size, coalesce(r.max_attempts, 1) AS max_attempts,

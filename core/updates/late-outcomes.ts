@@ -1,20 +1,23 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import { isUnverifiedBoot, runsRelease } from '../policy/index.ts';
 
 /** Updates that one call reads; a device that reports again is read again. */
 const UPDATES_PER_CALL = 500;
 
-interface Candidate {
-  readonly id: number;
-  readonly target: string;
-  readonly current: string;
-}
+const candidate = z.strictObject({
+  id: z.int(),
+  target: z.string(),
+  current: z.string(),
+});
 
-interface FailedCandidate extends Candidate {
-  readonly previous: string | null;
-  readonly result_code: number | null;
-  readonly may_succeed_late: boolean;
-}
+const failedCandidate = z.strictObject({
+  ...candidate.shape,
+  previous: z.string().nullable(),
+  result_code: z.int().nullable(),
+  may_succeed_late: z.boolean(),
+});
+type FailedCandidate = RowOf<typeof failedCandidate>;
 
 /**
  * Records devices that run the version which their failed update was to bring. A late success is shown and does not
@@ -24,7 +27,9 @@ interface FailedCandidate extends Candidate {
  */
 export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;
-  const candidates = await sql.query<FailedCandidate>(
+  const candidates = await select(
+    sql,
+    failedCandidate,
     `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current, u.previous_version AS previous,
        u.result_code, u.rollout_id IS NOT NULL AND NOT u.is_reclaimable
          AND NOT (u.cause = 'build' AND u.booted_at IS NOT NULL) AS may_succeed_late
@@ -60,7 +65,9 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[]
  */
 export async function recordLateRollbacks(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;
-  const candidates = await sql.query<Candidate>(
+  const candidates = await select(
+    sql,
+    candidate,
     `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current
      FROM jsonb_array_elements_text(:devices::jsonb) AS seen(id)
      CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = seen.id OFFSET 0) AS d

@@ -32,7 +32,7 @@ export async function releaseSlots(sql: Sql): Promise<void> {
  * a repair by SQL may have left a wrong number behind. @returns how many rollouts were corrected
  */
 export async function recountSlots(sql: Sql): Promise<number> {
-  const rows = await sql.query<{ rollout_id: number }>(
+  const rows = await sql.query(
     `WITH locked AS (
        SELECT p.rollout_id FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
        WHERE r.completed_at IS NULL AND r.aborted_at IS NULL ORDER BY p.rollout_id FOR UPDATE OF p

@@ -1,8 +1,10 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { ReportedState } from '../policy/index.ts';
 
 /** What a device (or our own download endpoint, for `fetch`) says about an update. */
-export type ReportType = 'accepted' | 'declined' | 'progress' | 'result' | 'fetch' | 'status';
+const REPORT_TYPES = ['accepted', 'declined', 'progress', 'result', 'fetch', 'status'] as const;
+export type ReportType = (typeof REPORT_TYPES)[number];
 
 export interface Report {
   readonly deviceId: string;
@@ -16,13 +18,14 @@ export interface Report {
   readonly state: ReportedState | null;
 }
 
-interface RecordedReport {
-  readonly device_id: string;
-  readonly update_id: number | null;
-  readonly event_type: ReportType;
-  readonly received_at: Date;
-  readonly payload_hash: string;
-}
+const recordedReport = z.strictObject({
+  device_id: z.string(),
+  update_id: z.int().nullable(),
+  event_type: z.enum(REPORT_TYPES),
+  received_at: z.date(),
+  payload_hash: z.string(),
+});
+type RecordedReport = RowOf<typeof recordedReport>;
 
 /**
  * Devices name no attempt, and the clocks of broker and database differ slightly: a report this much earlier than the
@@ -84,7 +87,9 @@ const IS_REDUNDANT_STATUS = `coalesce(u.status = 'pending' AND r.version = u.pre
  */
 async function insertReports(sql: Sql, reports: readonly Report[]): Promise<RecordedReport[]> {
   if (reports.length === 0) return [];
-  return sql.query(
+  return select(
+    sql,
+    recordedReport,
     `INSERT INTO ota_events AS e (device_id, event_type, received_at, payload_hash, payload, state, rollout_id,
        update_id, attempt)
      SELECT DISTINCT ON (r.device_id, r.event_type, r.received_at, r.payload_hash)
