@@ -1,13 +1,16 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+
+const allowedDevice = z.strictObject({
+  device_id: z.string(),
+  allowed_at: z.date(),
+  allowed_by: z.string(),
+  /** When the device first requested an identity; the entry expires some minutes later. */
+  provisioned_at: z.date().nullable(),
+});
 
 /** A device that may request an identity with a provisioning claim. */
-export interface AllowedDevice {
-  readonly device_id: string;
-  readonly allowed_at: Date;
-  readonly allowed_by: string;
-  /** When the device first requested an identity; the entry expires some minutes later. */
-  readonly provisioned_at: Date | null;
-}
+export type AllowedDevice = RowOf<typeof allowedDevice>;
 
 /**
  * How long an entry may be used again after its first use, for a device that did not receive the response. It also
@@ -49,7 +52,9 @@ export async function forbidDevices(sql: Sql, deviceIds: readonly string[]): Pro
 
 /** Entries after an id, in the order of ids. */
 export async function listAllowedDevices(sql: Sql, after: string | null, limit: number): Promise<AllowedDevice[]> {
-  return sql.query(
+  return select(
+    sql,
+    allowedDevice,
     `SELECT device_id, allowed_at, allowed_by, provisioned_at FROM allowed_devices
      WHERE (:after::text IS NULL OR device_id > :after::text) ORDER BY device_id LIMIT :limit`,
     { after, limit },

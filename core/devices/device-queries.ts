@@ -1,63 +1,69 @@
-import { readInPages, type Sql } from '../db/index.ts';
-import {
-  type CommandFamily,
-  type Presence,
-  presenceOf,
-  type RecordingPause,
-  type UpdateState,
-} from '../policy/index.ts';
+import * as z from 'zod';
+import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
+import { COMMAND_FAMILIES, type Presence, presenceOf, type RecordingPause, UPDATE_STATES } from '../policy/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 import { IS_ONLINE, onlineValues } from './online.ts';
 
-/** A device as operators see it, with its groups and its newest update. */
-export interface DeviceRow {
-  readonly device_id: string;
-  readonly mac_address: string | null;
-  readonly device_model: string;
-  readonly model_is_assumed: boolean;
-  /** The model and MAC address that it reports now, where they differ and no operator has accepted them. */
-  readonly reported_model: string | null;
-  readonly reported_mac: string | null;
-  readonly identity_changed_at: Date | null;
-  readonly current_firmware_version: string;
+interface ShownPresence {
   readonly online: boolean;
   readonly presence: Presence;
-  readonly last_seen: Date | null;
-  readonly registered_at: Date;
-  readonly signal_strength_dbm: number | null;
-  readonly uptime_seconds: number | null;
-  readonly groups: string[];
-  readonly revoked_at: Date | null;
-  readonly revoked_reason: string | null;
-  readonly revoked_by: string | null;
-  readonly metadata: Record<string, string | number | boolean>;
-  readonly update: {
-    readonly rollout_name: string | null;
-    readonly firmware_version: string;
-    readonly status: UpdateState;
-    readonly is_open: boolean;
-    readonly progress_percent: number | null;
-    readonly reason: string | null;
-    readonly booted_at: string | null;
-    readonly deadline_at: string | null;
-  } | null;
 }
 
-export interface DeviceDetailRow extends DeviceRow {
-  readonly client_id: string | null;
-  readonly command_family: CommandFamily | null;
-  readonly last_status: Record<string, unknown>;
-  readonly mac_shared_with: string[];
-  readonly status_fault: string | null;
+const deviceColumns = z.strictObject({
+  device_id: z.string(),
+  mac_address: z.string().nullable(),
+  device_model: z.string(),
+  model_is_assumed: z.boolean(),
+  /** The model and MAC address that it reports now, where they differ and no operator has accepted them. */
+  reported_model: z.string().nullable(),
+  reported_mac: z.string().nullable(),
+  identity_changed_at: z.date().nullable(),
+  current_firmware_version: z.string(),
+  last_seen: z.date().nullable(),
+  registered_at: z.date(),
+  signal_strength_dbm: z.int().nullable(),
+  uptime_seconds: z.int().nullable(),
+  groups: z.array(z.string()),
+  revoked_at: z.date().nullable(),
+  revoked_reason: z.string().nullable(),
+  revoked_by: z.string().nullable(),
+  metadata: anyJson<Record<string, string | number | boolean>>(),
+  update: z
+    .strictObject({
+      rollout_name: z.string().nullable(),
+      firmware_version: z.string(),
+      status: z.enum(UPDATE_STATES),
+      is_open: z.boolean(),
+      progress_percent: z.int().nullable(),
+      reason: z.string().nullable(),
+      booted_at: z.string().nullable(),
+      deadline_at: z.string().nullable(),
+    })
+    .nullable(),
+});
+
+/** A device as operators see it, with its groups and its newest update. */
+export type DeviceRow = RowOf<typeof deviceColumns> & ShownPresence;
+
+const deviceDetailColumns = z.strictObject({
+  ...deviceColumns.shape,
+  client_id: z.string().nullable(),
+  command_family: z.enum(COMMAND_FAMILIES).nullable(),
+  last_status: z.record(z.string(), z.unknown()),
+  mac_shared_with: z.array(z.string()),
+  status_fault: z.string().nullable(),
   /** The newest rejected message on a topic of the device. */
-  readonly rejected_message: {
-    readonly topic: string;
-    readonly reason: string;
-    /** The first bytes, in base64. */
-    readonly payload: string;
-    readonly received_at: string;
-  } | null;
-}
+  rejected_message: z
+    .strictObject({
+      topic: z.string(),
+      reason: z.string(),
+      /** The first bytes, in base64. */
+      payload: z.string(),
+      received_at: z.string(),
+    })
+    .nullable(),
+});
+export type DeviceDetailRow = RowOf<typeof deviceDetailColumns> & ShownPresence;
 
 export interface DeviceFilter {
   /** The start of an id, of the part after its last hyphen, or of a MAC address. */
@@ -111,10 +117,11 @@ const CONDITION_NAMES = Object.keys(CONDITIONS) as Condition[];
 const CONTACT = `jsonb_build_object('online', d.online, 'interval', d.report_interval_seconds,
          'told_at', to_char(d.reachability_received_at AT TIME ZONE 'UTC', ${ISO_TIME})) AS contact`;
 
-interface ContactColumns {
-  readonly last_seen: Date | null;
-  readonly contact: { readonly online: boolean; readonly interval: number | null; readonly told_at: string | null };
-}
+const contactColumns = z.strictObject({
+  last_seen: z.date().nullable(),
+  contact: z.strictObject({ online: z.boolean(), interval: z.number().nullable(), told_at: z.string().nullable() }),
+});
+type ContactColumns = RowOf<typeof contactColumns>;
 
 /** When a presence is asked for, and the newest pause of recording. */
 export interface PresenceAt {
@@ -164,18 +171,25 @@ export async function listDevices(
   const given = CONDITION_NAMES.filter((name) => values[name] !== undefined);
   const mac = search === undefined ? {} : { mac: `${escapeLike(asMacPrefix(search))}%` };
   const named = given.filter((name) => name !== 'updating' && name !== 'notUpdating');
-  const rows = await sql.query<Omit<DeviceRow, 'online' | 'presence'> & ContactColumns>(listStatement(given), {
-    ...Object.fromEntries(named.map((name) => [name, values[name] ?? null])),
-    ...(given.includes('online') ? onlineValues(at) : {}),
-    ...mac,
-    limit,
-  });
+  const rows = await select(
+    sql,
+    z.strictObject({ ...deviceColumns.shape, ...contactColumns.shape }),
+    listStatement(given),
+    {
+      ...Object.fromEntries(named.map((name) => [name, values[name] ?? null])),
+      ...(given.includes('online') ? onlineValues(at) : {}),
+      ...mac,
+      limit,
+    },
+  );
   return rows.map((row) => withPresence(row, at));
 }
 
 /** Undefined if the device does not exist. */
 export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Promise<DeviceDetailRow | undefined> {
-  const [row] = await sql.query<Omit<DeviceDetailRow, 'online' | 'presence'> & ContactColumns>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ ...deviceDetailColumns.shape, ...contactColumns.shape }),
     `SELECT ${COLUMNS}, ${CONTACT}, d.client_id, d.command_family, d.last_status, d.status_fault,
        (SELECT coalesce(jsonb_agg(m.device_id), '[]') FROM (
           SELECT s.device_id FROM devices AS s WHERE s.mac_address = coalesce(d.reported_mac, d.mac_address) AND s.device_id <> d.device_id
@@ -189,15 +203,16 @@ export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Pro
   return row && withPresence(row, at);
 }
 
-export interface TimelineRow {
-  readonly at: Date;
-  readonly event: string;
-  readonly rollout_id: number | null;
-  readonly update_id: number | null;
-  readonly attempt: number | null;
-  readonly firmware_version: string | null;
-  readonly detail: Record<string, unknown>;
-}
+const timelineRow = z.strictObject({
+  at: z.date(),
+  event: z.string(),
+  rollout_id: z.int().nullable(),
+  update_id: z.int().nullable(),
+  attempt: z.int().nullable(),
+  firmware_version: z.string().nullable(),
+  detail: z.record(z.string(), z.unknown()),
+});
+export type TimelineRow = RowOf<typeof timelineRow>;
 
 /** The order of events with the same timestamp: messages of a device often arrive together. */
 const ATTEMPT_EVENT_ORDER = 'claimed sent accepted fetch progress result status attempt_ended ended';
@@ -212,7 +227,9 @@ export async function deviceTimeline(
   before: string | null,
   limit: number,
 ): Promise<TimelineRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    timelineRow,
     `SELECT * FROM (
        SELECT date_trunc('milliseconds', at) AS at, event, rollout_id, update_id, attempt, firmware_version, detail
        FROM device_timeline
@@ -245,7 +262,9 @@ export async function setAttributes(
   changes: Readonly<Record<string, string | number | boolean | null>>,
   { by, now }: Actor,
 ): Promise<'set' | 'too large' | 'unknown device'> {
-  const [row] = await sql.query<{ is_set: boolean }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ is_set: z.boolean() }),
     `WITH changed AS (
        UPDATE devices AS d SET metadata = n.metadata
        FROM (SELECT jsonb_strip_nulls(metadata || (:changes::jsonb -> 'attributes')) AS metadata, metadata AS before
@@ -300,15 +319,18 @@ export async function setGroups(
 /** Rows with a name and a number that fit a response. */
 const ROWS_PER_PAGE = 2_000;
 
-export interface GroupRow {
-  readonly group_name: string;
-  readonly devices: number;
-}
+const groupRow = z.strictObject({
+  group_name: z.string(),
+  devices: z.int(),
+});
+export type GroupRow = RowOf<typeof groupRow>;
 
 export async function listGroups(sql: Sql): Promise<GroupRow[]> {
-  return readInPages<GroupRow>(
+  return readInPages(
     (page) =>
-      sql.query(
+      select(
+        sql,
+        groupRow,
         `SELECT group_name, count(*)::integer AS devices FROM device_groups
          GROUP BY group_name ORDER BY group_name LIMIT :limit OFFSET :offset`,
         { ...page },
@@ -322,7 +344,9 @@ export async function findUnknownGroups(
   sql: Sql,
   groups: readonly string[],
 ): Promise<{ readonly group_name: string; readonly similar: string | null }[]> {
-  return sql.query(
+  return select(
+    sql,
+    z.strictObject({ group_name: z.string(), similar: z.string().nullable() }),
     `SELECT w.name AS group_name,
        (SELECT min(g.group_name) FROM device_groups AS g WHERE lower(g.group_name) = lower(w.name)) AS similar
      FROM jsonb_array_elements_text(:groups::jsonb) WITH ORDINALITY AS w(name, n)
@@ -333,7 +357,9 @@ export async function findUnknownGroups(
 
 /** The given ids that are not registered devices; at most ten of them. */
 export async function findUnknownDevices(sql: Sql, deviceIds: readonly string[]): Promise<string[]> {
-  const rows = await sql.query<{ id: string }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ id: z.string() }),
     `SELECT w.id FROM jsonb_array_elements_text(:ids::jsonb) AS w(id)
      LEFT JOIN devices AS d ON d.device_id = w.id WHERE d.device_id IS NULL ORDER BY w.id LIMIT 10`,
     { ids: deviceIds },
@@ -367,7 +393,9 @@ export async function changeGroup(
      ${INSERT_DEVICE_EVENT}`,
     { group_name: group, add, remove, by, now },
   );
-  const [row] = await sql.query<GroupRow>(
+  const [row] = await select(
+    sql,
+    groupRow,
     'SELECT :group_name AS group_name, count(*)::integer AS devices FROM device_groups WHERE group_name = :group_name',
     { group_name: group },
   );

@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 import type { CommandFamily } from '../policy/index.ts';
 
 /**
@@ -279,7 +280,9 @@ export interface Sighting {
  */
 export async function findDevicesWithRelevantUpdates(sql: Sql, sightings: readonly Sighting[]): Promise<Set<string>> {
   if (sightings.length === 0) return new Set();
-  const rows = await sql.query<{ device_id: string }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ device_id: z.string() }),
     `SELECT s."deviceId" AS device_id
      FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz, version text)
      WHERE EXISTS (

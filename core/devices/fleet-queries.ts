@@ -1,15 +1,19 @@
-import { readInPages, type Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import type { PresenceAt } from './device-queries.ts';
 import { IS_ONLINE, onlineValues } from './online.ts';
 
-export interface VersionCount {
-  readonly device_model: string;
-  readonly firmware_version: string;
-  readonly devices: number;
-}
+const versionCount = z.strictObject({
+  device_model: z.string(),
+  firmware_version: z.string(),
+  devices: z.int(),
+});
+export type VersionCount = RowOf<typeof versionCount>;
 
 export async function countDevices(sql: Sql): Promise<number> {
-  const [row] = await sql.query<{ devices: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int() }),
     'SELECT coalesce(sum(devices), 0)::integer AS devices FROM version_counts',
   );
   return row?.devices ?? 0;
@@ -19,9 +23,11 @@ const VERSIONS_PER_PAGE = 2_000;
 
 /** The number of devices per model and version. */
 export async function countVersions(sql: Sql): Promise<VersionCount[]> {
-  return readInPages<VersionCount>(
+  return readInPages(
     (page) =>
-      sql.query(
+      select(
+        sql,
+        versionCount,
         `SELECT device_model, firmware_version, sum(devices)::integer AS devices FROM version_counts
      GROUP BY device_model, firmware_version HAVING sum(devices) > 0
      ORDER BY device_model, devices DESC, firmware_version LIMIT :limit OFFSET :offset`,
@@ -31,14 +37,15 @@ export async function countVersions(sql: Sql): Promise<VersionCount[]> {
   );
 }
 
-export interface SeenCounts {
-  readonly online: number;
-  readonly last_hour: number;
-  readonly last_day: number;
-  readonly last_week: number;
+const seenCounts = z.strictObject({
+  online: z.int(),
+  last_hour: z.int(),
+  last_day: z.int(),
+  last_week: z.int(),
   /** True if the counts are an estimate from a sample of the devices. */
-  readonly is_estimate: boolean;
-}
+  is_estimate: z.boolean(),
+});
+export type SeenCounts = RowOf<typeof seenCounts>;
 
 /** Larger fleets are counted from a sample of this many devices, because counting a million devices takes a second. */
 const COUNTED_DEVICES = 50_000;
@@ -46,7 +53,9 @@ const COUNTED_DEVICES = 50_000;
 /** @param counted devices to examine; a larger fleet is sampled */
 export async function countSeen(sql: Sql, at: PresenceAt, counted = COUNTED_DEVICES): Promise<SeenCounts> {
   const seen = (age: string) => `count(*) FILTER (WHERE last_seen > :now::timestamptz - interval '${age}')`;
-  const [row] = await sql.query<SeenCounts>(
+  const [row] = await select(
+    sql,
+    seenCounts,
     `WITH fleet AS (
        SELECT sum(devices) AS devices, least(1, :counted::real / greatest(sum(devices), 1)) AS share FROM version_counts
      ), sample AS (
@@ -74,7 +83,9 @@ export async function listVersionHistory(
   hours: number,
   now: Date,
 ): Promise<(VersionCount & { readonly at: Date })[]> {
-  return sql.query(
+  return select(
+    sql,
+    z.strictObject({ ...versionCount.shape, at: z.date() }),
     `SELECT * FROM (
      SELECT sampled_at AS at, device_model, firmware_version, devices FROM fleet_versions
      WHERE sampled_at IN (
@@ -90,15 +101,16 @@ export async function listVersionHistory(
   );
 }
 
-export interface RejectedMessageRow {
-  readonly id: number;
-  readonly topic: string;
-  readonly client_id: string | null;
-  readonly reason: string;
-  readonly payload: string;
-  readonly payload_bytes: number;
-  readonly received_at: Date;
-}
+const rejectedMessageRow = z.strictObject({
+  id: z.int(),
+  topic: z.string(),
+  client_id: z.string().nullable(),
+  reason: z.string(),
+  payload: z.string(),
+  payload_bytes: z.int(),
+  received_at: z.date(),
+});
+export type RejectedMessageRow = RowOf<typeof rejectedMessageRow>;
 
 /**
  * Rejected messages before an id, newest first. At most 40, so that their payloads stay under the Data API's limit of 1
@@ -109,21 +121,26 @@ export async function listRejectedMessages(
   beforeId: number | null,
   limit: number,
 ): Promise<RejectedMessageRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    rejectedMessageRow,
     `SELECT id, topic, client_id, reason, payload, payload_bytes, received_at FROM rejected_messages
      WHERE (:before::bigint IS NULL OR id < :before::bigint) ORDER BY id DESC LIMIT least(:limit::integer, 40)`,
     { before: beforeId, limit },
   );
 }
 
-export interface Attention {
-  readonly rejected_messages: number;
-  readonly rejected_uploads: number;
-}
+const attention = z.strictObject({
+  rejected_messages: z.int(),
+  rejected_uploads: z.int(),
+});
+export type Attention = RowOf<typeof attention>;
 
 /** The number of messages and uploads rejected in the last day. */
 export async function countRejections(sql: Sql, now: Date): Promise<Attention> {
-  const [row] = await sql.query<Attention>(
+  const [row] = await select(
+    sql,
+    attention,
     `SELECT (SELECT count(*)::integer FROM rejected_messages WHERE received_at > :since::timestamptz) AS rejected_messages,
        (SELECT count(*)::integer FROM rejected_uploads WHERE uploaded_at > :since::timestamptz) AS rejected_uploads`,
     { since: new Date(now.getTime() - 86_400_000) },

@@ -1,15 +1,21 @@
-import type { Sql } from '../db/index.ts';
-import type { ReportedIdentity } from '../policy/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+
+const changedDevices = z.strictObject({
+  device_model: z.string(),
+  mac_address: z.string().nullable(),
+  reported_model: z.string().nullable(),
+  reported_mac: z.string().nullable(),
+  /** The rollout that brought the version with which the change came; null if the change came without an update. */
+  rollout_id: z.int().nullable(),
+  rollout_name: z.string().nullable(),
+  devices: z.int(),
+  /** Some of their ids. */
+  examples: z.array(z.string()),
+});
 
 /** Devices whose changed identity waits for an operator, and that are alike. */
-export interface ChangedDevices extends ReportedIdentity {
-  /** The rollout that brought the version with which the change came; null if the change came without an update. */
-  readonly rollout_id: number | null;
-  readonly rollout_name: string | null;
-  readonly devices: number;
-  /** Some of their ids. */
-  readonly examples: readonly string[];
-}
+export type ChangedDevices = RowOf<typeof changedDevices>;
 
 /** Devices read for the groups; of a larger number, those that changed last. */
 const MAX_CHANGED = 1000;
@@ -20,7 +26,9 @@ const EXAMPLES = 3;
  * them are one group for each rollout; the others are one group.
  */
 export async function listChangedDevices(sql: Sql): Promise<ChangedDevices[]> {
-  return sql.query(
+  return select(
+    sql,
+    changedDevices,
     `SELECT r.id AS rollout_id, r.name AS rollout_name, count(*)::integer AS devices,
        to_jsonb((array_agg(c.device_id ORDER BY c.identity_changed_at DESC, c.device_id))[1:${EXAMPLES}]) AS examples,
        (array_agg(c.device_model ORDER BY c.identity_changed_at DESC, c.device_id))[1] AS device_model,
@@ -38,18 +46,22 @@ export async function listChangedDevices(sql: Sql): Promise<ChangedDevices[]> {
   );
 }
 
-/** A device that began to report the MAC address of another one. */
-export interface SharedMac {
-  readonly device_id: string;
-  readonly mac: string;
-  readonly others: readonly string[];
+const sharedMac = z.strictObject({
+  device_id: z.string(),
+  mac: z.string(),
+  others: z.array(z.string()),
   /** Devices that began to do so in the last day, this one included. */
-  readonly devices: number;
-}
+  devices: z.int(),
+});
+
+/** A device that began to report the MAC address of another one. */
+export type SharedMac = RowOf<typeof sharedMac>;
 
 /** The newest such device of the last day; undefined if there was none. */
 export async function findSharedMac(sql: Sql, now: Date): Promise<SharedMac | undefined> {
-  const [row] = await sql.query<SharedMac>(
+  const [row] = await select(
+    sql,
+    sharedMac,
     `SELECT e.device_id, e.payload ->> 'mac' AS mac, e.payload -> 'with' AS others, n.devices
      FROM ota_events AS e, (
        SELECT count(DISTINCT device_id)::integer AS devices FROM ota_events
@@ -67,7 +79,9 @@ export async function listSharedMacs(
   sql: Sql,
   macs: readonly string[],
 ): Promise<{ readonly mac: string; readonly device_ids: readonly string[] }[]> {
-  return sql.query(
+  return select(
+    sql,
+    z.strictObject({ mac: z.string(), device_ids: z.array(z.string()) }),
     `SELECT mac_address AS mac, to_jsonb((array_agg(device_id ORDER BY device_id))[1:5]) AS device_ids
      FROM devices WHERE mac_address IN (SELECT jsonb_array_elements_text(:macs::jsonb))
      GROUP BY mac_address HAVING count(*) > 1 ORDER BY mac_address LIMIT 50`,

@@ -1,5 +1,5 @@
-import type { Sql } from '../db/index.ts';
-import { groupBy } from '../db/index.ts';
+import * as z from 'zod';
+import { groupBy, type Sql, select } from '../db/index.ts';
 import { sha256 } from '../util/index.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
@@ -144,14 +144,19 @@ async function loadStored<M extends Message>(
   bursts: readonly Burst<M>[],
 ): Promise<Map<string, Stored>> {
   if (bursts.length === 0) return new Map();
-  const rows = await sql.query<{ key: string; count: number; repeats: number[] }>(statement, {
-    bursts: bursts.map(({ key, messages, source }) => ({
-      ...source,
-      key,
-      minute: messages[0] && minuteOf(messages[0].receivedAt),
-      messages: messages.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
-    })),
-  });
+  const rows = await select(
+    sql,
+    z.strictObject({ key: z.string(), count: z.int(), repeats: z.array(z.int()) }),
+    statement,
+    {
+      bursts: bursts.map(({ key, messages, source }) => ({
+        ...source,
+        key,
+        minute: messages[0] && minuteOf(messages[0].receivedAt),
+        messages: messages.map(({ receivedAt, payloadHash }, n) => ({ n, at: receivedAt, hash: payloadHash })),
+      })),
+    },
+  );
   const messagesByKey = new Map(bursts.map(({ key, messages }) => [key, messages]));
   return new Map(
     rows.map(({ key, count, repeats }) => {

@@ -1,15 +1,17 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import { ORCHESTRATOR } from '../policy/index.ts';
 import { proposeFor, type RequiresSignature } from '../releases/index.ts';
 
-interface Undecided {
-  readonly id: number;
-  readonly firmware_version: string;
-  readonly device_model: string;
-  readonly newest_release_id: number;
-  readonly release_id: number;
-  readonly min_version: string | null;
-}
+const undecidedRollout = z.strictObject({
+  id: z.int(),
+  firmware_version: z.string(),
+  device_model: z.string(),
+  newest_release_id: z.int(),
+  release_id: z.int(),
+  min_version: z.string().nullable(),
+});
+type Undecided = RowOf<typeof undecidedRollout>;
 
 /** SQL may also write a JSON null. */
 const UNDECIDED = `coalesce(r.stepping_stones, 'null') = 'null'`;
@@ -24,7 +26,9 @@ const ROLLOUTS_PER_PAGE = 500;
  */
 export async function decideSteppingStones(sql: Sql, requiresSignature: RequiresSignature, now: Date): Promise<void> {
   for (let after = 0; ; ) {
-    const undecided = await sql.query<Undecided>(
+    const undecided = await select(
+      sql,
+      undecidedRollout,
       `SELECT r.id, r.firmware_version, r.device_model, r.newest_release_id, f.id AS release_id, f.min_version
        FROM rollout_configurations AS r
        JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version

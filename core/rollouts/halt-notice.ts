@@ -1,14 +1,19 @@
-import type { Sql } from '../db/index.ts';
-import { describeHalt, type FailureGroup, type HaltNotice } from '../policy/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
+import { describeHalt, type HaltNotice } from '../policy/index.ts';
 import type { RolloutEvent } from './rollout-events.ts';
 
 /** Groups of failures, and devices of each, that a message names. */
 const GROUPS = 3;
 const EXAMPLES = 3;
 
+const failureGroup = z.strictObject({ reason: z.string(), devices: z.int(), examples: z.array(z.string()) });
+
 /** The message about a halt, with the failures that the gates of its generation have read. */
 export async function loadHaltNotice(sql: Sql, event: RolloutEvent): Promise<HaltNotice> {
-  const failures = await sql.query<FailureGroup>(
+  const failures = await select(
+    sql,
+    failureGroup,
     `SELECT CASE WHEN u.late_rollback_at IS NULL THEN coalesce(u.error_message, 'no reason given')
          ELSE 'left the version after proving it' END AS reason,
        count(*)::integer AS devices, to_jsonb((array_agg(u.device_id ORDER BY u.id))[1:${EXAMPLES}]) AS examples

@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import { type HealthEvidence, runsRelease } from '../policy/index.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
 
@@ -13,11 +14,12 @@ export const hasBooted = ({ started_updates, firmware_version }: RolloutRuntime)
     ({ version, state }) => version === firmware_version && (state === 'success' || state === 'on_probation'),
   );
 
-interface EvidenceRow {
-  readonly observed: readonly (readonly [restarts: number, seconds: number, before: number, hoursBefore: number])[];
-  readonly devices: number;
-  readonly silent: number;
-}
+const evidenceRow = z.strictObject({
+  /** Restarts and seconds on the release; restarts and hours before it. */
+  observed: z.array(z.tuple([z.number(), z.number(), z.number(), z.number()])),
+  devices: z.int(),
+  silent: z.int(),
+});
 
 /** The devices of a rollout that run its release, since it began or was resumed: their restarts, and who went silent. */
 export async function loadHealthEvidence(
@@ -27,7 +29,9 @@ export async function loadHealthEvidence(
   now: Date,
 ): Promise<HealthEvidence> {
   const version = rollout.firmware_version;
-  const [row] = await sql.query<EvidenceRow>(
+  const [row] = await select(
+    sql,
+    evidenceRow,
     `SELECT coalesce(jsonb_agg(jsonb_build_array(s.restarts, s.observed_seconds, s.restarts_before, s.hours_before)), '[]')
          AS observed,
        (count(*) FILTER (WHERE s.was_heard))::integer AS devices,
@@ -69,23 +73,27 @@ export async function loadHealthEvidence(
   return { version, observed, later: { devices: row?.devices ?? 0, silent: row?.silent ?? 0 } };
 }
 
-/** Health of one version of a model, in all of the fleet. */
-export interface VersionHealth {
-  readonly firmware_version: string;
-  readonly devices: number;
-  readonly restarts: number;
-  readonly device_hours: number;
+const versionHealth = z.strictObject({
+  firmware_version: z.string(),
+  devices: z.int(),
+  restarts: z.int(),
+  device_hours: z.number(),
   /** Null where no time was observed. */
-  readonly restarts_per_device_hour: number | null;
-  readonly heard_of: number;
-  readonly silent: number;
+  restarts_per_device_hour: z.number().nullable(),
+  heard_of: z.int(),
+  silent: z.int(),
   /** Null where no device was heard of. */
-  readonly share_silent: number | null;
-}
+  share_silent: z.number().nullable(),
+});
+
+/** Health of one version of a model, in all of the fleet. */
+export type VersionHealth = RowOf<typeof versionHealth>;
 
 /** The health of a version under any of its spellings, with or without a leading v. */
 export async function readVersionHealth(sql: Sql, model: string, version: string): Promise<VersionHealth> {
-  const [row] = await sql.query<VersionHealth>(
+  const [row] = await select(
+    sql,
+    versionHealth,
     `SELECT :version AS firmware_version, coalesce(sum(devices), 0)::integer AS devices,
        coalesce(sum(restarts), 0)::bigint AS restarts, coalesce(sum(device_hours), 0)::double precision AS device_hours,
        (sum(restarts) / nullif(sum(device_hours), 0))::double precision AS restarts_per_device_hour,
@@ -102,7 +110,9 @@ export async function readVersionHealth(sql: Sql, model: string, version: string
 
 /** The version that most devices ran before the newest rollout of a release brought it; undefined if none is known. */
 export async function findVersionBefore(sql: Sql, model: string, version: string): Promise<string | undefined> {
-  const [row] = await sql.query<{ before: string | null }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ before: z.string().nullable() }),
     `SELECT mode() WITHIN GROUP (ORDER BY previous_version) AS before FROM (
        SELECT u.previous_version FROM device_update_status AS u
        WHERE u.rollout_id = (SELECT max(id) FROM rollout_configurations

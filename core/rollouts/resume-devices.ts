@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 
 /**
  * The most devices that a resumption would send to before the gates decide again: in a slow start a wave; in a stage of a
@@ -6,7 +7,9 @@ import type { Sql } from '../db/index.ts';
  * from the release. Null if the rollout has not begun.
  */
 export async function countResumeDevices(sql: Sql, rolloutId: number): Promise<number | null> {
-  const [row] = await sql.query<{ devices: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int() }),
     `SELECT (coalesce(s.start_quota,
          c.returned + CASE WHEN s.hash_cutoff < r.target_hash_cutoff THEN greatest(coalesce(s.sample_count, 1), 1) ELSE 0 END
        ))::integer AS devices

@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 import { ORCHESTRATOR, stopWord } from '../policy/index.ts';
 import { IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
 
@@ -131,7 +132,9 @@ export async function retryFailed(
   versions: readonly string[],
   now: Date,
 ): Promise<number> {
-  const [row] = await sql.query<{ devices: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int() }),
     `WITH retried AS (
        UPDATE device_update_status SET is_reclaimable = true
        WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
@@ -252,7 +255,9 @@ const CANCEL_PICKED = `UPDATE device_update_status AS u SET
  * @returns how many were canceled; repeat until 0
  */
 export async function cancelStopped(sql: Sql, now: Date): Promise<number> {
-  const [row] = await sql.query<{ canceled: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ canceled: z.int() }),
     `WITH picked AS (
        SELECT u.id FROM rollout_runtime AS p
        JOIN rollout_configurations AS r ON r.id = p.rollout_id AND NOT (${IS_RUNNING})

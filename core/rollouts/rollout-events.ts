@@ -1,20 +1,32 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+
+const rolloutEvent = z.strictObject({
+  event_id: z.int(),
+  /** `rollout_halted`, `rollout_completed`, … */
+  event: z.string(),
+  at: z.date(),
+  rollout_id: z.int(),
+  rollout_name: z.string(),
+  firmware_version: z.string(),
+  device_model: z.string(),
+  reason: z.string().nullable(),
+  decided_by: z.string().nullable(),
+  /** `numbers` are the counts of the rollout at that moment, of decisions that have them. */
+  detail: z.looseObject({
+    numbers: z
+      .looseObject({
+        assigned: z.int().optional(),
+        succeeded: z.int().optional(),
+        failed: z.int().optional(),
+        silent: z.int().optional(),
+      })
+      .optional(),
+  }),
+});
 
 /** A decision about a rollout that has not been put on the event bus yet. */
-export interface RolloutEvent {
-  readonly event_id: number;
-  /** `rollout_halted`, `rollout_completed`, … */
-  readonly event: string;
-  readonly at: Date;
-  readonly rollout_id: number;
-  readonly rollout_name: string;
-  readonly firmware_version: string;
-  readonly device_model: string;
-  readonly reason: string | null;
-  readonly decided_by: string | null;
-  /** `numbers` are the counts of the rollout at that moment, of decisions that have them. */
-  readonly detail: { readonly numbers?: Readonly<Record<string, number>> };
-}
+export type RolloutEvent = RowOf<typeof rolloutEvent>;
 
 /** True if there are unpublished events. Events of deleted rollouts are never published. */
 export const HAS_UNPUBLISHED_EVENTS = `EXISTS (
@@ -26,7 +38,9 @@ export const HAS_UNPUBLISHED_EVENTS = `EXISTS (
  * together.
  */
 export async function loadUnpublishedEvents(sql: Sql, limit: number): Promise<RolloutEvent[]> {
-  return sql.query(
+  return select(
+    sql,
+    rolloutEvent,
     `SELECT t.event_id, t.event, t.at, t.rollout_id, t.rollout_name, t.firmware_version, t.device_model, t.reason,
        t.decided_by, t.detail
      FROM rollout_timeline AS t JOIN ota_events AS e ON e.id = t.event_id

@@ -1,5 +1,7 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import type { RolloutState, TargetType, UpdateState } from '../policy/index.ts';
+import { ROLLOUT_STATES, TARGET_TYPES, UPDATE_STATES } from '../policy/index.ts';
 
 /** Every column of a rollout that its author chooses, by its name in the table. */
 export interface RolloutValues {
@@ -33,36 +35,64 @@ export interface RolloutValues {
   readonly stepping_stones: string[] | null;
 }
 
-export interface RolloutCounts {
-  readonly devices: number;
-  readonly pending: number;
-  readonly in_progress: number;
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly canceled: number;
-}
+const rolloutCounts = z.strictObject({
+  devices: z.int(),
+  pending: z.int(),
+  in_progress: z.int(),
+  succeeded: z.int(),
+  failed: z.int(),
+  canceled: z.int(),
+});
+export type RolloutCounts = RowOf<typeof rolloutCounts>;
 
-export interface RolloutSummaryRow extends RolloutCounts {
-  readonly rollout_id: number;
-  readonly name: string;
-  readonly firmware_version: string;
-  readonly device_model: string;
-  readonly state: RolloutState;
-  readonly paused_reason: string | null;
-  readonly paused_by: string | null;
-  readonly created_at: Date;
-  readonly updated_at: Date;
-  readonly stage: number | null;
-}
+const rolloutSummaryRow = z.strictObject({
+  ...rolloutCounts.shape,
+  rollout_id: z.int(),
+  name: z.string(),
+  firmware_version: z.string(),
+  device_model: z.string(),
+  state: z.enum(ROLLOUT_STATES),
+  paused_reason: z.string().nullable(),
+  paused_by: z.string().nullable(),
+  created_at: z.date(),
+  updated_at: z.date(),
+  stage: z.int().nullable(),
+});
+export type RolloutSummaryRow = RowOf<typeof rolloutSummaryRow>;
 
-export interface RolloutRow extends RolloutSummaryRow, Omit<RolloutValues, 'start_at'> {
-  readonly start_at: Date | null;
-  readonly paused_by: string | null;
-  readonly paused_at: Date | null;
-  readonly created_by: string | null;
-  readonly completed_at: Date | null;
-  readonly aborted_at: Date | null;
-}
+const rolloutRow = z.strictObject({
+  ...rolloutSummaryRow.shape,
+  target_type: z.enum(TARGET_TYPES),
+  target_filter: anyJson<object>(),
+  rollout_percentage: z.int(),
+  is_active: z.boolean(),
+  stages: anyJson<object[]>().nullable(),
+  failure_threshold: z.number(),
+  failure_count: z.int().nullable(),
+  max_restart_ratio: z.number().nullable(),
+  min_reports: z.int(),
+  max_attempts: z.int(),
+  attempt_timeout_minutes: z.int(),
+  boot_timeout_minutes: z.int(),
+  probation_minutes: z.int(),
+  give_up_days: z.int(),
+  max_in_flight: z.int().nullable(),
+  max_per_minute: z.int().nullable(),
+  send_window: anyJson<object>().nullable(),
+  jitter_minutes: z.int(),
+  priority: z.int(),
+  keep_open: z.boolean(),
+  allow_downgrade: z.boolean(),
+  include_unknown: z.boolean(),
+  stepping_stones: anyJson<string[]>().nullable(),
+  start_at: z.date().nullable(),
+  paused_by: z.string().nullable(),
+  paused_at: z.date().nullable(),
+  created_by: z.string().nullable(),
+  completed_at: z.date().nullable(),
+  aborted_at: z.date().nullable(),
+});
+export type RolloutRow = RowOf<typeof rolloutRow>;
 
 const COUNTS = 'o.devices, o.pending, o.in_progress, o.succeeded, o.failed, o.canceled';
 
@@ -77,7 +107,9 @@ export async function listRollouts(
   beforeId: number | null,
   limit: number,
 ): Promise<RolloutSummaryRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    rolloutSummaryRow,
     `SELECT o.rollout_id, o.name, o.firmware_version, o.device_model, o.state, o.paused_reason, o.paused_by, o.created_at, o.updated_at,
        o.stage, ${COUNTS}
      FROM rollout_overview AS o
@@ -92,7 +124,9 @@ export async function listRollouts(
 /** A rollout by its id (digits) or its name; undefined if it does not exist. */
 export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow | undefined> {
   const isId = /^\d{1,18}$/.test(idOrName);
-  const [row] = await sql.query<RolloutRow>(
+  const [row] = await select(
+    sql,
+    rolloutRow,
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
        r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.max_attempts,
        r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
@@ -116,7 +150,9 @@ export async function insertRollout(
   by: string,
   now: Date,
 ): Promise<number | undefined> {
-  const [row] = await sql.query<{ rollout_id: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ rollout_id: z.int() }),
     `WITH created AS (
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
          rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
@@ -142,16 +178,19 @@ export async function insertRollout(
   return row?.rollout_id;
 }
 
-export interface NamedRollout {
-  readonly rollout_id: number;
-  readonly allow_downgrade: boolean;
+const namedRollout = z.strictObject({
+  rollout_id: z.int(),
+  allow_downgrade: z.boolean(),
   /** True if the rollout is running and none of its updates has ended. */
-  readonly is_awaited: boolean;
-}
+  is_awaited: z.boolean(),
+});
+export type NamedRollout = RowOf<typeof namedRollout>;
 
 /** Rollouts for single devices with this name, or with this name and a number appended; newest first. */
 export async function listNumberedRollouts(sql: Sql, name: string): Promise<NamedRollout[]> {
-  return sql.query(
+  return select(
+    sql,
+    namedRollout,
     `SELECT id AS rollout_id, allow_downgrade,
        is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
          SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NOT NULL) AS is_awaited
@@ -214,18 +253,21 @@ export async function changeRollout(
   return rows.length > 0;
 }
 
-export interface StageRow {
-  readonly stage: number;
-  readonly size: number;
-  readonly began_at: Date;
-  readonly ended_at: Date | null;
+const stageRow = z.strictObject({
+  stage: z.int(),
+  size: z.int(),
+  began_at: z.date(),
+  ended_at: z.date().nullable(),
   /** Device updates by state; an update on probation counts as installing. */
-  readonly states: Partial<Record<UpdateState, number>>;
-}
+  states: z.partialRecord(z.enum(UPDATE_STATES), z.int()),
+});
+export type StageRow = RowOf<typeof stageRow>;
 
 /** The stages that a rollout has entered, with the states of the devices assigned in each. */
 export async function listStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    stageRow,
     `SELECT s.stage, coalesce(s.start_quota, s.target_count) AS size, s.began_at, s.ended_at, coalesce(c.states, '{}') AS states FROM rollout_stages AS s
      LEFT JOIN (
        SELECT stage, jsonb_object_agg(state, devices) AS states FROM (
@@ -240,15 +282,18 @@ export async function listStages(sql: Sql, rolloutId: number): Promise<StageRow[
   );
 }
 
-export interface FailureRow {
-  readonly status: UpdateState;
-  readonly reason: string;
-  readonly devices: number;
-}
+const failureRow = z.strictObject({
+  status: z.enum([...UPDATE_STATES, 'late_success']),
+  reason: z.string(),
+  devices: z.int(),
+});
+export type FailureRow = RowOf<typeof failureRow>;
 
 /** Failures of a rollout by reason, most frequent first. */
 export async function listFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    failureRow,
     `SELECT CASE state WHEN 'late_rollback' THEN 'rolled_back' ELSE state END AS status, reason, sum(updates)::integer AS devices
      FROM update_counts WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
      GROUP BY 1, reason HAVING sum(updates) > 0 ORDER BY devices DESC, reason LIMIT 20`,
@@ -263,7 +308,9 @@ const FAILED_BY_BUILD = `(state = 'late_rollback' OR state IN ('failed', 'rolled
  * newest first. Only failures of the build count.
  */
 export async function listFailuresOfRelease(sql: Sql, model: string, version: string): Promise<string[]> {
-  const rows = await sql.query<{ name: string; failed: number; rolled_back: number; ended: number }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ name: z.string(), failed: z.int(), rolled_back: z.int().nullable(), ended: z.int() }),
     `SELECT r.name, c.failed, c.rolled_back, c.ended FROM rollout_configurations AS r
      CROSS JOIN LATERAL (
        SELECT (sum(updates) FILTER (WHERE ${FAILED_BY_BUILD}))::integer AS failed, sum(updates)::integer AS ended,
@@ -287,7 +334,9 @@ export async function listOutcomes(
   sql: Sql,
   rolloutId: number,
 ): Promise<{ at: Date; succeeded: number; failed: number }[]> {
-  return sql.query(
+  return select(
+    sql,
+    z.strictObject({ at: z.date(), succeeded: z.int(), failed: z.int() }),
     `WITH outcomes AS (
        SELECT ended_at, is_success, updates FROM outcome_counts WHERE rollout_id = :rollout
      ), span AS (
@@ -302,28 +351,29 @@ export async function listOutcomes(
   );
 }
 
-export interface DeviceUpdateRow {
-  readonly update_id: number;
-  readonly device_id: string;
-  readonly rollout_id: number | null;
-  readonly rollout_name: string | null;
-  readonly firmware_version: string;
-  readonly previous_version: string | null;
-  readonly current_firmware_version: string;
-  readonly status: UpdateState;
-  readonly is_stepping_stone: boolean;
-  readonly stage: number;
-  readonly attempt: number;
-  readonly progress_percent: number | null;
-  readonly result_code: number | null;
-  readonly reason: string | null;
-  readonly created_at: Date;
-  readonly sent_at: Date | null;
-  readonly reported_at: Date | null;
-  readonly booted_at: Date | null;
-  readonly deadline_at: Date | null;
-  readonly completed_at: Date | null;
-}
+const deviceUpdateRow = z.strictObject({
+  update_id: z.int(),
+  device_id: z.string(),
+  rollout_id: z.int().nullable(),
+  rollout_name: z.string().nullable(),
+  firmware_version: z.string(),
+  previous_version: z.string().nullable(),
+  current_firmware_version: z.string(),
+  status: z.enum(UPDATE_STATES),
+  is_stepping_stone: z.boolean(),
+  stage: z.int(),
+  attempt: z.int(),
+  progress_percent: z.int().nullable(),
+  result_code: z.int().nullable(),
+  reason: z.string().nullable(),
+  created_at: z.date(),
+  sent_at: z.date().nullable(),
+  reported_at: z.date().nullable(),
+  booted_at: z.date().nullable(),
+  deadline_at: z.date().nullable(),
+  completed_at: z.date().nullable(),
+});
+export type DeviceUpdateRow = RowOf<typeof deviceUpdateRow>;
 
 /** Device updates of a rollout before an id, newest first. */
 export async function listUpdates(
@@ -333,7 +383,9 @@ export async function listUpdates(
   beforeId: number | null,
   limit: number,
 ): Promise<DeviceUpdateRow[]> {
-  return sql.query(
+  return select(
+    sql,
+    deviceUpdateRow,
     `SELECT update_id, device_id, rollout_id, rollout_name, firmware_version, previous_version, current_firmware_version,
        status, is_stepping_stone, stage, attempt, progress_percent, result_code, reason, created_at, sent_at, reported_at,
        booted_at, deadline_at, completed_at
@@ -345,18 +397,19 @@ export async function listUpdates(
   );
 }
 
-export interface DecisionRow {
-  readonly event_id: number;
-  readonly rollout_id: number;
-  readonly rollout_name: string;
-  readonly firmware_version: string;
-  readonly device_model: string;
-  readonly at: Date;
-  readonly event: string;
-  readonly reason: string | null;
-  readonly decided_by: string | null;
-  readonly detail: Record<string, unknown>;
-}
+const decisionRow = z.strictObject({
+  event_id: z.int(),
+  rollout_id: z.int(),
+  rollout_name: z.string(),
+  firmware_version: z.string(),
+  device_model: z.string(),
+  at: z.date(),
+  event: z.string(),
+  reason: z.string().nullable(),
+  decided_by: z.string().nullable(),
+  detail: z.record(z.string(), z.unknown()),
+});
+export type DecisionRow = RowOf<typeof decisionRow>;
 
 const DECISION = `SELECT event_id, rollout_id, rollout_name, firmware_version, device_model, at, event, reason, decided_by, detail
      FROM rollout_timeline`;
@@ -366,7 +419,9 @@ const DECISIONS = 500;
 
 /** The newest 500 decisions about a rollout, oldest first. */
 export async function listRolloutDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
-  const rows = await sql.query<DecisionRow>(
+  const rows = await select(
+    sql,
+    decisionRow,
     `${DECISION} WHERE rollout_id = :rollout ORDER BY event_id DESC LIMIT ${DECISIONS}`,
     { rollout: rolloutId },
   );
@@ -376,8 +431,11 @@ export async function listRolloutDecisions(sql: Sql, rolloutId: number): Promise
 /** Decisions about all rollouts, oldest first: those after an event, or the newest. */
 export async function listDecisions(sql: Sql, after: number | undefined, limit: number): Promise<DecisionRow[]> {
   if (after !== undefined) {
-    return sql.query(`${DECISION} WHERE event_id > :after ORDER BY event_id LIMIT :limit`, { after, limit });
+    return select(sql, decisionRow, `${DECISION} WHERE event_id > :after ORDER BY event_id LIMIT :limit`, {
+      after,
+      limit,
+    });
   }
-  const rows = await sql.query<DecisionRow>(`${DECISION} ORDER BY event_id DESC LIMIT :limit`, { limit });
+  const rows = await select(sql, decisionRow, `${DECISION} ORDER BY event_id DESC LIMIT :limit`, { limit });
   return rows.reverse();
 }
