@@ -14,7 +14,7 @@ const MAX_PER_CALL = 200;
 export const addPaging = (command: Command): Command =>
   command
     .option('--limit <n>', 'maximum number of rows', integerOption(1, 1_000_000), 50)
-    .option('--cursor <cursor>', 'go on after a list that ended there (next_cursor of its --json)');
+    .option('--cursor <cursor>', 'continue from this cursor (next_cursor of the --json output)');
 
 /** Reads up to `limit` items, in as many calls as needed. @returns with the cursor of what follows, null at the end */
 export async function readPages<T>(

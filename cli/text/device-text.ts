@@ -96,7 +96,7 @@ function rejectedText({ rejected_message: message }: DeviceDetail, now: Date): s
 
 function revokedText({ revoked_at: at, revoked_reason: reason, revoked_by: by }: DeviceDetail): string | null {
   if (at === null) return null;
-  return red(`${instant(at)}: ${reason ?? 'nobody said why'}, by ${caller(by ?? 'SQL')}`);
+  return red(`${instant(at)}: ${reason ?? 'no reason given'}, by ${caller(by ?? 'SQL')}`);
 }
 
 export function timelineTable(entries: readonly TimelineEntry[]): string[] {
@@ -155,7 +155,8 @@ export function groupTable(groups: readonly Group[]): string[] {
 }
 
 export function allowedTable(devices: readonly AllowedDevice[], now: Date): string[] {
-  if (devices.length === 0) return ['Nobody may ask. Let devices: paku-ota device allow add <device>…'];
+  if (devices.length === 0)
+    return ['No device may request a certificate. Allow devices with: paku-ota device allow add <device>…'];
   return table(devices, [
     { head: 'DEVICE', value: ({ device_id }) => device_id },
     { head: 'ALLOWED', value: ({ allowed_at }) => ago(allowed_at, now) },

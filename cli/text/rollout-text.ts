@@ -124,7 +124,7 @@ function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): 
 
 /** One line that says whether a rollout was created or existed. */
 export const createdText = (rollout: Rollout, isNew: boolean): string =>
-  `${isNew ? green('made') : 'existed already'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
+  `${isNew ? green('created') : 'already exists'}  ${bold(rollout.name)}  ${stateText(rollout)}  ${dim(`#${rollout.rollout_id}`)}`;
 
 export function rolloutText(rollout: Rollout, now: Date): string[] {
   const { firmware_version: version, device_model: model, target_filter: filter } = rollout;

@@ -23,7 +23,7 @@ export function stageLines({ stages }: Progress, rollout: StagedRollout): string
     // Targeted devices that ran the version already were never assigned, so a finished stage has the size of what was assigned.
     const size = isOver ? counts.assigned : Math.max(reached, counts.assigned);
     const label = `${name} ${pad(String(stage.stage + 1), digits)}`;
-    if (isOver && size === 0) return `${dim(label)}  nobody`;
+    if (isOver && size === 0) return `${dim(label)}  no devices`;
     const share = `${bar(size === 0 ? 1 : counts.ended / size)} ${pad(percent(counts.ended, size), 5, 'right')}`;
     return `${isOver ? dim(label) : label}  ${share}  of ${number(size)}${countsSuffix(counts)}`;
   });

@@ -170,9 +170,9 @@ describe('a rollout', () => {
     const made = await cli.run('rollout', 'create', ...flags, '--yes');
     expect(made).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^made {2}van 1 to 1\.2 {2}active {2}#\d+\n$/),
+      stdout: expect.stringMatching(/^created {2}van 1 to 1\.2 {2}active {2}#\d+\n$/),
     });
-    expect(await cli.print('rollout', 'create', ...flags, '--yes')).toMatch(/^existed already {2}van 1 to 1\.2 /);
+    expect(await cli.print('rollout', 'create', ...flags, '--yes')).toMatch(/^already exists {2}van 1 to 1\.2 /);
 
     const watched = await whileTicking(cli.run('rollout', 'watch', 'van 1 to 1.2', '--interval', '1'));
     expect(watched).toMatchObject({ code: 0, stderr: '' });
@@ -255,7 +255,7 @@ describe('a rollout', () => {
     });
     const usage = await cli.run(...create, '--stages', 'some');
     expect(usage.code).toBe(2);
-    expect(usage.stderr).toContain('"some" is no stage; expected a form like 5%, 25%:60m or 10:1h.');
+    expect(usage.stderr).toContain('"some" is not a valid stage; expected a form like 5%, 25%:60m or 10:1h.');
   });
 });
 

@@ -62,7 +62,7 @@ const PAGES: readonly Shown[] = [
     name: 'new-rollout',
     path: () => '/rollouts/new?model=esp32-s3&version=1.2.0',
     until: async (page) => {
-      await page.getByText('Limits, times and exceptions').click();
+      await page.getByText('Advanced').click();
       await page.getByLabel('Pace').selectOption('stages');
       await page.getByText('would be updated').waitFor();
       await page.getByRole('button', { name: /^Start for/ }).waitFor();

@@ -133,7 +133,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     ['/devices?version=1.0.0', 'No device matches'],
     ['/releases', 'No release yet'],
     ['/rollouts', 'No rollout yet'],
-    ['/rollouts/new', 'Choose a release: who would get it appears here.'],
+    ['/rollouts/new', 'Choose a release to see which devices would get it.'],
   ])('%s without data says "%s"', async (path, text) => {
     const page = await browser.open(path, { answers: EMPTY });
     await page.getByText(text).waitFor();
@@ -143,7 +143,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
 
   test('of a device without a rollout says so, and does not call explain', async () => {
     const page = await browser.open('/devices/d1', { answers: { ...EMPTY, ...DEVICE } });
-    await page.getByText('No rollout is for it: nobody has asked for it to change.').waitFor();
+    await page.getByText('No rollout is for it: no rollout targets it.').waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     expect(browser.complaints.filter((complaint) => complaint.includes('/devices/d1'))).toEqual([]);
     await page.context().close();
@@ -188,12 +188,12 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     const page = await browser.open('/rollouts/new?model=m&version=1.0.0', { answers });
     await page.getByLabel('Devices', { exact: true }).selectOption('group');
     await page.getByText('beta').click();
-    await page.getByText('Nobody: no device of model m is in the group beta.').waitFor();
-    await page.getByRole('button', { name: 'Start for nobody' }).waitFor();
+    await page.getByText('No device of model m is in the group beta.').waitFor();
+    await page.getByRole('button', { name: 'Start anyway' }).waitFor();
     expect(await page.getByRole('button', { name: 'Save as draft' }).isEnabled()).toBe(true);
     expect(await page.locator('button.primary:not(dialog *)').count()).toBe(0);
-    await page.getByRole('button', { name: 'Start for nobody' }).click();
-    await page.getByRole('dialog', { name: 'Start it for nobody?' }).waitFor();
+    await page.getByRole('button', { name: 'Start anyway' }).click();
+    await page.getByRole('dialog', { name: 'Start without devices?' }).waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     await page.context().close();
   });

@@ -88,21 +88,21 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     ]);
     expect(await system.database.query('SELECT 1 FROM rollout_configurations')).toEqual([]);
 
-    await page.getByText('Limits, times and exceptions').click();
+    await page.getByText('Advanced').click();
     await page.getByLabel('Probation (min)').fill('0');
     await page.getByRole('button', { name: 'Start for 3 devices' }).click();
     await page.getByRole('heading', { level: 1, name: 'esp32-s3 to 1.2.0' }).waitFor();
     await state(page, 'completed').waitFor({ timeout: A_WHILE });
     await page.getByRole('img', { name: 'Of 3 devices: 3 succeeded' }).first().waitFor();
     await page.getByText('All devices finished').waitFor();
-    await page.getByText('Whom would it update now, whom not, and why?').click();
+    await page.getByText('Eligible devices').click();
     await page.getByText('0 of 4 devices would be updated').waitFor();
     await page.getByText('newer than 1.2.0').waitFor();
 
     await page.getByRole('link', { name: 'VAN-1' }).click();
     await page.getByRole('heading', { name: 'Why is it on' }).waitFor();
     await page.getByText('It runs 1.2.0.').waitFor();
-    await page.getByText('wrote the image, reboots').waitFor();
+    await page.getByText('image written, rebooting').waitFor();
   });
 
   test('asks why a device is not on a version, and gets the reason', async () => {
@@ -121,7 +121,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await upload(page, 'esp32-s3');
     await page.getByRole('heading', { name: 'Rejected: Wrong chip' }).waitFor();
     await page.getByText('The image is for ESP32-C3, model esp32-s3 has ESP32-S3.').first().waitFor();
-    await page.getByText('What could be read of it').click();
+    await page.getByText('Readable contents').click();
     await page.getByRole('region', { name: 'Segments' }).waitFor();
 
     await page.getByRole('button', { name: 'Upload another' }).click();
@@ -142,26 +142,26 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await system.until(`SELECT 1 FROM firmware_releases WHERE device_model = 'small-s3'`);
     const page = await browser.open('/rollouts/new?model=small-s3&version=1.1.0');
     await page.getByLabel('Name of the rollout').fill('too large');
-    await page.getByLabel('Or at so many failures').fill('1');
-    await page.getByText('Limits, times and exceptions').click();
-    await page.getByLabel('Attempts a device').fill('1');
+    await page.getByLabel('Max failures (blank: no limit)').fill('1');
+    await page.getByText('Advanced').click();
+    await page.getByLabel('Attempts per device').fill('1');
     await page.getByRole('button', { name: 'Start for 2 devices' }).click();
     await state(page, 'halted').waitFor({ timeout: A_WHILE });
-    await page.getByText(/^Halted by itself, .*1 of 1 device failed; the rollout allows fewer than 1\.$/).waitFor();
+    await page.getByText(/^Halted automatically, .*1 of 1 device failed; the rollout allows fewer than 1\.$/).waitFor();
     const failures = page.getByRole('region', { name: 'Failures by reason' });
     await failures.getByRole('listitem').first().waitFor();
     expect(await failures.getByRole('listitem').allInnerTexts()).toEqual([expect.stringMatching(/^failed .*\s+1$/s)]);
 
     await page.getByRole('link', { name: 'Overview', exact: true }).click();
     await page.getByText('Rollout "too large" is halted').waitFor();
-    await page.getByRole('link', { name: 'Look at it' }).first().click();
+    await page.getByRole('link', { name: 'View' }).first().click();
 
     await page.getByRole('button', { name: 'Abort' }).click();
     const dialog = page.getByRole('dialog');
     const confirm = dialog.getByRole('button', { name: 'Abort' });
     await dialog.getByLabel('Reason').fill('the partition is too small');
     expect(await confirm.isDisabled()).toBe(true);
-    await dialog.getByLabel('I know that this rollout cannot be resumed').check();
+    await dialog.getByLabel('I understand that this rollout cannot be resumed').check();
     await confirm.click();
     await state(page, 'aborted').waitFor();
     await page.getByText(/^Aborted by operator, .*: the partition is too small\.$/).waitFor();
@@ -180,11 +180,11 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await act('Pause', because('lunch'));
     await state(page, 'paused').waitFor();
     await page.getByText(/^Paused by operator, .*: lunch\.$/).waitFor();
-    await act('Change limits', (dialog) => dialog.getByLabel('At most at the same time').fill('3'), 'Change');
+    await act('Change limits', (dialog) => dialog.getByLabel('Max in flight').fill('3'), 'Change');
     await act('Resume', because('lunch is over'));
     await state(page, 'active').waitFor();
     await act('Advance', because('no need to wait'));
-    await page.getByRole('region', { name: 'Decisions' }).getByText('No need to wait').waitFor();
+    await page.getByRole('region', { name: 'Activity' }).getByText('No need to wait').waitFor();
     const [changed] = await system.database.query(
       "SELECT max_in_flight, paused_at FROM rollout_configurations WHERE name = 'held up'",
     );
@@ -202,7 +202,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await act('Revoke', async (dialog) => {
       await dialog.getByLabel('Reason').fill('stolen in Turin');
       expect(await dialog.getByRole('button', { name: 'Revoke' }).isDisabled()).toBe(true);
-      await dialog.getByLabel('I know that its certificates never work again').check();
+      await dialog.getByLabel('I understand that its certificates stop working for good').check();
     });
     await state(page, 'revoked').waitFor();
     await state(page, 'offline').waitFor();

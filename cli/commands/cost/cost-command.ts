@@ -14,15 +14,15 @@ export function addCost(program: Command): void {
     'paku-ota cost --devices 100 --period 60 --updates 1',
     'paku-ota cost --devices 10000 --period 900 --updates 2 --image-mib 1.5 --no-retained',
   ])
-    .option('--devices <n>', 'size of the fleet', integerOption(1, 10_000_000), 100)
-    .option('--period <seconds>', 'between two statuses of a device', integerOption(1, 86_400), 60)
-    .option('--updates <n>', 'of every device, in a month', integerOption(0, 100), 1)
-    .option('--image-mib <size>', 'of an image, in MiB', size, 1)
-    .option('--rollout-hours <n>', 'for which a rollout keeps the database awake', integerOption(1, 730), 24)
-    .option('--sweep <minutes>', 'setting idleSweepMinutes', integerOption(0, 1440), 60)
+    .option('--devices <n>', 'number of devices', integerOption(1, 10_000_000), 100)
+    .option('--period <seconds>', 'seconds between two statuses of a device', integerOption(1, 86_400), 60)
+    .option('--updates <n>', 'updates per device and month', integerOption(0, 100), 1)
+    .option('--image-mib <size>', 'image size in MiB', size, 1)
+    .option('--rollout-hours <n>', 'hours that a rollout keeps the database awake', integerOption(1, 730), 24)
+    .option('--sweep <minutes>', 'the setting idleSweepMinutes', integerOption(0, 1440), 60)
     .option('--no-retained', 'statuses are not published retained')
     .option('--basic-ingest', 'devices publish to $aws/rules/…', false)
-    .option('--json', 'for programs')
+    .option('--json', 'print JSON for programs')
     .action(({ sweep, json, ...load }: CostOptions & { readonly imageMib: number }) => {
       const bill = projectCost({ ...load, imageMiB: load.imageMib, sweepMinutes: sweep });
       console.log(json ? JSON.stringify(bill, null, 2) : costText(bill).join('\n'));

@@ -17,7 +17,7 @@ interface AddOptions {
 
 /** Makes keys; the only command that does not call the API. */
 export function addDeviceAdd(group: Command): void {
-  addCommand(group, 'add', 'make a key and a certificate for a device', [
+  addCommand(group, 'add', 'create a key and a certificate for a device', [
     'paku-ota device add ESP32-20E955A0',
     'paku-ota device add ESP32-20E955A0 --aws --profile vans',
   ])
@@ -27,7 +27,7 @@ export function addDeviceAdd(group: Command): void {
     .option('--region <region>', 'AWS region (default: of the profile)')
     .option('--profile <profile>', 'AWS profile')
     .option('--stack <name>', 'CloudFormation stack (default: PakuOta)')
-    .option('--local', 'for the local system, which is also meant where nothing of AWS is named')
+    .option('--local', 'for the local system (default without an option for AWS)')
     .option('--out <folder>', 'folder for the files (default with --aws: devices/<deviceId>)')
     .action(async (deviceId: string, options: AddOptions) => {
       const device = await addDevice(deviceId, options);

@@ -55,14 +55,14 @@ function addList(group: Command): void {
     'paku-ota device list --search 20E9',
     'paku-ota device list --model esp32-s3 --version 1.1.0 --json',
   ])
-    .option('--search <text>', 'beginning of an id, of what follows its last hyphen, or of a MAC address')
-    .option('--model <model>', 'of one model')
-    .option('--version <version>', 'that run this version')
-    .option('--group <group>', 'of one group')
-    .option('--online', 'that are online, by their last message and reporting habit')
-    .addOption(new Option('--offline', 'that are not').conflicts('online'))
-    .option('--updating', 'with an update that has not ended')
-    .option('--not-seen-since <time>', 'that have been silent since then', timeOption);
+    .option('--search <text>', 'start of an id, of its last part, or of a MAC address')
+    .option('--model <model>', 'devices of this model')
+    .option('--version <version>', 'devices on this version')
+    .option('--group <group>', 'devices of this group')
+    .option('--online', 'online devices, by their last message and reporting habit')
+    .addOption(new Option('--offline', 'devices that are not online').conflicts('online'))
+    .option('--updating', 'devices with an open update')
+    .option('--not-seen-since <time>', 'devices that were not heard of since this time', timeOption);
   registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
     const { search, model, version, group: inGroup, updating, notSeenSince: not_seen_since } = options;
     const online = options.online ?? (options.offline ? false : undefined);
@@ -99,7 +99,7 @@ function addTimeline(group: Command): void {
   ])
     .argument('<device>')
     .option('--limit <n>', 'maximum number of rows', integerOption(1, 200), 50)
-    .option('--before <time>', 'what happened before that', timeOption);
+    .option('--before <time>', 'only events before this time', timeOption);
   registerAction<{ limit: number; before?: string }, [string]>(command, async (session, { limit, before }, id) => {
     const timeline = session.api.deviceTimeline(id, { limit, before });
     session.show(await withSuggestion(session, id, timeline), ({ items }) => timelineTable(items));
@@ -112,8 +112,11 @@ function addExplain(group: Command): void {
     'paku-ota device explain ESP32-20E955A0 --version 2.4.0',
   ])
     .argument('<device>')
-    .option('--rollout <rollout>', 'id or name (default: the one that updates it, else the newest that means it)')
-    .option('--version <version>', 'of the newest rollout of this version');
+    .option(
+      '--rollout <rollout>',
+      'id or name (default: the rollout that updates the device, else the newest that targets it)',
+    )
+    .option('--version <version>', 'explain the newest rollout of this version');
   registerAction<{ rollout?: string; version?: string }, [string]>(
     command,
     async (session, { rollout, version }, id) => {
@@ -125,10 +128,15 @@ function addExplain(group: Command): void {
 }
 
 function addAttributes(group: Command): void {
-  const command = addCommand(group, 'attributes', 'set attributes, which rollouts can select by; nothing removes one', [
-    'paku-ota device attributes ESP32-20E955A0 site=rome year=2024',
-    'paku-ota device attributes ESP32-20E955A0 site=',
-  ])
+  const command = addCommand(
+    group,
+    'attributes',
+    'set attributes, by which rollouts select devices; an empty value removes one',
+    [
+      'paku-ota device attributes ESP32-20E955A0 site=rome year=2024',
+      'paku-ota device attributes ESP32-20E955A0 site=',
+    ],
+  )
     .argument('<device>')
     .argument('<name=value...>');
   registerAction<object, [string, string[]]>(command, async (session, _, id, pairs) => {
@@ -144,12 +152,12 @@ interface UpdateOptions {
 }
 
 function addUpdate(group: Command): void {
-  const command = addCommand(group, 'update', 'send one device one release, before any rollout', [
+  const command = addCommand(group, 'update', 'send one release to one device, ahead of any rollout', [
     'paku-ota device update ESP32-20E955A0 --version 2.1.0',
   ])
     .argument('<device>')
     .requiredOption('--version <version>', 'a registered release of its model')
-    .option('--allow-downgrade', 'also when it runs a newer one')
+    .option('--allow-downgrade', 'also if the device runs a newer version')
     .option('--yes', 'do not ask');
   registerAction<UpdateOptions, [string]>(
     command,

@@ -94,7 +94,7 @@ async function readOutputs(client: CloudFormationClient, stack: string): Promise
   const missing = OUTPUTS.filter((name) => outputs.get(name) === undefined);
   if (missing.length === 0) return Object.fromEntries(outputs) as Outputs;
   throw new Error(
-    `stack ${stack} has no output ${missing.join(', ')}: name the service stack of paku-ota with --stack, or deploy it anew`,
+    `stack ${stack} has no output ${missing.join(', ')}: name the service stack of paku-ota with --stack, or deploy it again`,
   );
 }
 

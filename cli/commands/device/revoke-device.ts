@@ -9,7 +9,7 @@ interface RevokeOptions {
 }
 
 export function addDeviceRevoke(group: Command): void {
-  const command = addCommand(group, 'revoke', 'refuse a device for good: certificates, connection, updates', [
+  const command = addCommand(group, 'revoke', 'revoke a device for good: its certificates, connection and updates', [
     'paku-ota device revoke ESP32-20E955A0 --reason "stolen in Turin"',
   ])
     .argument('<device>')

@@ -58,7 +58,7 @@ function versionOf({ path, appVersion }: ImageFile): string {
   const why =
     appVersion.length > DEVICE_VERSION_LENGTH
       ? `which is ${appVersion.length} characters long; devices read ${DEVICE_VERSION_LENGTH}`
-      : 'which is no semantic version';
+      : 'which is not a semantic version';
   throw new CliError(
     `${path} calls itself "${appVersion}", ${why}: build it with another (PROJECT_VER in ESP-IDF), or name it with --version; a device then reports what the image calls itself`,
     EXIT.usage,

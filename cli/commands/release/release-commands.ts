@@ -28,19 +28,19 @@ export function addReleaseCommands(program: Command): void {
 }
 
 function addAdd(group: Command): void {
-  const command = addCommand(group, 'add', 'upload an image, wait for its verdict and print it', [
+  const command = addCommand(group, 'add', 'upload an image, wait until it is verified, and print the result', [
     'paku-ota release add build/firmware.bin --model esp32-s3',
     'paku-ota release add firmware.bin --model esp32-s3 --version 2.1.0 --min-version 1.5.0 --changelog "Heater fixed"',
     'paku-ota release add firmware.bin --model esp32-s3 --signature firmware.bin.sig',
   ])
     .argument('<file>', 'application image of a build (.bin)')
-    .requiredOption('--model <model>', 'device model that it is for')
-    .option('--version <version>', 'version that devices will report (default: what the image calls itself)')
+    .requiredOption('--model <model>', 'device model of the image')
+    .option('--version <version>', 'version that devices will report (default: the version that the image embeds)')
     .option('--signature <file>', 'detached signature of the image, uploaded before it')
-    .option('--min-version <version>', 'oldest version that may go to it directly')
+    .option('--min-version <version>', 'oldest version that can be updated to it directly')
     .option('--changelog <text>', 'one line for operators')
     .option('--notes <text>', 'release notes')
-    .option('--timeout <seconds>', 'how long to wait for the verdict', integerOption(1, 3600), 120);
+    .option('--timeout <seconds>', 'how long to wait for the verification', integerOption(1, 3600), 120);
   registerAction<AddReleaseOptions, [string]>(command, addRelease);
 }
 
@@ -49,8 +49,8 @@ function addList(group: Command): void {
     'paku-ota release list --model esp32-s3',
     'paku-ota release list --rejected',
   ])
-    .option('--model <model>', 'of one device model')
-    .option('--rejected', 'uploads that did not become a release, with their verdicts');
+    .option('--model <model>', 'of this device model')
+    .option('--rejected', 'rejected uploads with their reasons');
   registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
     const { api } = session;
     const { model, rejected } = options;
@@ -88,7 +88,7 @@ interface RevokeOptions {
 }
 
 function addRevoke(group: Command): void {
-  const command = addCommand(group, 'revoke', 'take a release back: it is sent to nobody more, its rollouts halt', [
+  const command = addCommand(group, 'revoke', 'revoke a release: no more devices receive it, and its rollouts halt', [
     'paku-ota release revoke esp32-s3 2.1.0 --reason "bricks vans with the old heater"',
   ])
     .argument('<model>')
@@ -107,7 +107,7 @@ function addRevoke(group: Command): void {
 function addRescan(group: Command): void {
   const command = addCommand(group, 'rescan', 'verify an upload again, after the settings of its model changed', [
     'paku-ota release rescan firmware/2.1.0/esp32-s3.bin',
-  ]).argument('<key>', 'as release list --rejected shows it');
+  ]).argument('<key>', 'object key as shown by release list --rejected');
   registerAction<object, [string]>(command, async (session, _, key) => {
     session.show(await session.api.rescanUpload(key), ({ object_key }) => [
       `${object_key} is being verified again. See it with: paku-ota release list [--rejected]`,

@@ -37,7 +37,7 @@ export function addPreview(group: Command): void {
 }
 
 export function addCreate(group: Command): void {
-  const command = addCommand(group, 'create', 'make a rollout, after a look at what it would do', [
+  const command = addCommand(group, 'create', 'create a rollout (shows a preview first)', [
     'paku-ota rollout create --model esp32-s3 --version 2.1.0',
     "paku-ota rollout create --model esp32-s3 --version 2.1.0 --group vans --stages '5%,25%:60m,100%'",
     "paku-ota rollout create --file rollout.json --window 'mon-fri 22:00-05:00 Europe/Rome' --yes",

@@ -44,46 +44,58 @@ export const addDraftFlags = (command: Command): Command =>
     .option('--name <name>', 'unique name (default: "<model> <version>")')
     .option('--file <file>', 'JSON of the rollout as the API takes it, - for standard input; flags override it')
     .optionsGroup('Which devices (default: all of the model):')
-    .option('--group <group>', 'of a group; may be repeated', listOption)
-    .option('--device <id>', 'one device; may be repeated', listOption)
+    .option('--group <group>', 'devices of a group; may be repeated', listOption)
+    .option('--device <id>', 'one device, by id; may be repeated', listOption)
     .option('--mac <address>', 'one device by its MAC address; may be repeated', listOption)
-    .option('--from <version>', 'that run this version; may be repeated', listOption)
-    .option('--attribute <name=value>', 'with this attribute; may be repeated', listOption)
-    .option('--percentage <n>', 'share of the targets, in percent', integerOption(1, 100))
-    .option('--include-unknown', 'also those that never said their version')
-    .option('--allow-downgrade', 'also those that run a newer version')
+    .option('--from <version>', 'devices on this version; may be repeated', listOption)
+    .option('--attribute <name=value>', 'devices with this attribute; may be repeated', listOption)
+    .option('--percentage <n>', 'percentage of these devices', integerOption(1, 100))
+    .option('--include-unknown', 'also devices whose version is unknown')
+    .option('--allow-downgrade', 'also devices on a newer version')
     .option(
       '--stepping-stone <version>',
-      'a release by which devices below the minimum version go; may be repeated (default: those that the preview names)',
+      'a release on the way for devices below the minimum version; may be repeated (default: as previewed)',
       listOption,
     )
-    .optionsGroup('How it goes on (default: slowly at first, faster while devices succeed):')
+    .optionsGroup('Strategy (default: a slow start, faster while devices succeed):')
     .option(
       '--stages <stages>',
-      "'5%,25%:60m,100%': shares, or numbers of devices, and how long each soaks; 'all': everyone at once",
+      "'5%,25%:60m,100%': percentages or numbers of devices, each with its soak; 'all': all devices at once",
       parseStages,
     )
-    .option('--failure-threshold <share>', 'failures that halt it, such as 10% (the default)', parseShare)
-    .option('--failure-count <n>', 'as a number of devices', integerOption(1, 1_000_000))
-    .option('--max-restart-ratio <n>', 'times as often as before devices may restart (default: 2)', parseRatio)
-    .option('--min-reports <n>', 'outcomes before a share is read (default: 5)', integerOption(1, 1_000_000))
-    .option('--max-attempts <n>', 'tries a device (default: 3)', integerOption(1, 20))
+    .option('--failure-threshold <share>', 'share of failures that halts it (default: 10%)', parseShare)
+    .option('--failure-count <n>', 'number of failures that halts it', integerOption(1, 1_000_000))
+    .option(
+      '--max-restart-ratio <n>',
+      'restart rate that halts it, as a multiple of the rate before (default: 2)',
+      parseRatio,
+    )
+    .option(
+      '--min-reports <n>',
+      'minimum results before the threshold applies (default: 5)',
+      integerOption(1, 1_000_000),
+    )
+    .option('--max-attempts <n>', 'attempts per device (default: 3)', integerOption(1, 20))
     .option(
       '--probation <minutes>',
-      'how long the new version must stay up to count (default: 5)',
+      'minutes on the new version before an update can be proven (default: 5)',
       integerOption(0, 1440),
     )
-    .option('--keep-open', 'take in devices that appear later; it never completes')
+    .option('--keep-open', 'include devices that register later; the rollout never completes')
     .optionsGroup('When and how fast:')
-    .option('--draft', 'do not start: rollout change --start does')
-    .option('--start-at <time>', 'not before that', timeOption)
+    .option('--draft', 'create as draft; start it with rollout change --start')
+    .option('--start-at <time>', 'start at this time', timeOption)
     .option(
       '--window <window>',
-      "send only then: 'mon-fri 22:00-05:00 Europe/Rome' (default time zone: UTC)",
+      "send only during this window: 'mon-fri 22:00-05:00 Europe/Rome' (default time zone: UTC)",
       parseWindow,
     )
-    .option('--max-in-flight <n>', 'devices that may update at once', integerOption(1, 1_000_000))
-    .option('--max-per-minute <n>', 'commands a minute', integerOption(1, 1_000_000))
+    .option(
+      '--max-in-flight <n>',
+      'maximum number of devices that update at the same time',
+      integerOption(1, 1_000_000),
+    )
+    .option('--max-per-minute <n>', 'maximum number of commands per minute', integerOption(1, 1_000_000))
     .option(
       '--priority <n>',
       'of two rollouts, the one with the higher priority gets a device',
@@ -170,7 +182,9 @@ export function parseStages(text: string): Stages {
     const [, size, percent, soak, unit = 'm'] =
       /^(\d+(?:\.\d+)?)(%?)(?::(\d+(?:\.\d+)?)([mhd]))?$/.exec(part.trim()) ?? [];
     if (size === undefined) {
-      throw new InvalidArgumentError(`"${part.trim()}" is no stage; expected a form like 5%, 25%:60m or 10:1h.`);
+      throw new InvalidArgumentError(
+        `"${part.trim()}" is not a valid stage; expected a form like 5%, 25%:60m or 10:1h.`,
+      );
     }
     const reach = percent === '%' ? { percentage: Number(size) } : { count: Number(size) };
     return soak === undefined ? reach : { ...reach, soak_minutes: Number(soak) * (MINUTES[unit] ?? 1) };
@@ -213,7 +227,7 @@ function parseDays(text: string): Day[] {
       const [begin, end] = [first, last].map((name) => DAYS.indexOf(name as Day)) as [number, number];
       if (begin === -1 || end === -1 || more.length > 0) {
         throw new InvalidArgumentError(
-          `"${part}" is no weekday; expected mon, tue, wed, thu, fri, sat, sun or mon-fri.`,
+          `"${part}" is not a valid weekday; expected mon, tue, wed, thu, fri, sat, sun or mon-fri.`,
         );
       }
       return Array.from({ length: ((end - begin + 7) % 7) + 1 }, (_, i) => DAYS[(begin + i) % 7] as Day);

@@ -19,7 +19,7 @@ export function addRecover(group: Command): void {
     ],
   )
     .argument('<rollout>', 'id or name')
-    .option('--preview', 'only show how many devices, to which versions, and which it cannot')
+    .option('--preview', 'only show the number of devices, their versions, and the devices that cannot be recovered')
     .option('--reason <text>', 'kept in the history; needed without --preview')
     .option('--yes', 'do not ask');
   registerAction<RecoverFlags, [string]>(
@@ -31,7 +31,10 @@ export function addRecover(group: Command): void {
         return;
       }
       if (reason === undefined)
-        throw new CliError('say why, for the history: --reason "…"; or look first: --preview', EXIT.usage);
+        throw new CliError(
+          'give the reason for the history: --reason "…"; --preview shows the effect first',
+          EXIT.usage,
+        );
       if (!preview.can_recover) {
         throw new CliError(`the rollout is ${preview.state} and sends ${preview.firmware_version}; pause it first`);
       }

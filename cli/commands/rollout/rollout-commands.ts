@@ -50,7 +50,7 @@ export function addRolloutCommands(program: Command): void {
 function addList(group: Command): void {
   const command = addCommand(group, 'list', 'rollouts, the newest first', ['paku-ota rollout list --state active'])
     .option('--state <state>', 'draft, scheduled, active, halted, paused, completed or aborted')
-    .option('--model <model>', 'of one device model');
+    .option('--model <model>', 'of this device model');
   registerAction<PagingOptions & { state?: string; model?: string }, []>(
     addPaging(command),
     async (session, options) => {
@@ -96,7 +96,7 @@ function addDevices(group: Command): void {
     'paku-ota rollout devices 7 --open',
   )
     .option('--status <status>', 'pending, sent, downloading, …, failed, rolled_back, timed_out or canceled')
-    .option('--open', 'those that have not ended');
+    .option('--open', 'open updates only');
   registerAction<PagingOptions & { status?: string; open?: boolean }, [string]>(
     addPaging(command),
     async (session, options, name) => {
@@ -124,7 +124,7 @@ function addHistory(group: Command): void {
   const command = oneRollout(
     group,
     'history',
-    'every decision: what, when, why, by whom',
+    'every decision with its time, reason and author',
     'paku-ota rollout history 7',
   );
   registerAction<object, [string]>(command, async (session, _, name) => {
@@ -164,19 +164,27 @@ function addChange(group: Command): void {
     'paku-ota rollout change 7 --max-in-flight 200 --window none',
   )
     .option('--start', 'start a draft')
-    .option('--max-in-flight <n>', 'devices that may update at once, or none', limit)
-    .option('--max-per-minute <n>', 'commands a minute, or none', limit)
-    .option('--failure-threshold <share>', 'failures that halt it, such as 10%', parseShare)
-    .option('--failure-count <n>', 'as a number of devices, or none', limit)
-    .option('--max-restart-ratio <n>', 'times as often as before devices may restart, or none', parseOrNone(parseRatio))
-    .option('--min-reports <n>', 'outcomes before a share is read', integerOption(1, 1_000_000))
-    .option('--window <window>', "send only then: 'mon-fri 22:00-05:00 Europe/Rome', or none", parseOrNone(parseWindow))
-    .option('--keep-open', 'take in devices that appear later')
-    .option('--no-keep-open', 'complete when every member has ended')
+    .option('--max-in-flight <n>', 'maximum number of devices that update at the same time, or none', limit)
+    .option('--max-per-minute <n>', 'maximum number of commands per minute, or none', limit)
+    .option('--failure-threshold <share>', 'share of failures that halts it, such as 10%', parseShare)
+    .option('--failure-count <n>', 'number of failures that halts it, or none', limit)
+    .option(
+      '--max-restart-ratio <n>',
+      'restart rate that halts it, as a multiple of the rate before, or none',
+      parseOrNone(parseRatio),
+    )
+    .option('--min-reports <n>', 'minimum results before the threshold applies', integerOption(1, 1_000_000))
+    .option(
+      '--window <window>',
+      "send only during this window: 'mon-fri 22:00-05:00 Europe/Rome', or none",
+      parseOrNone(parseWindow),
+    )
+    .option('--keep-open', 'include devices that register later')
+    .option('--no-keep-open', 'complete when all devices have finished')
     .option('--yes', 'do not ask before --start');
   registerAction<ChangeFlags, [string]>(command, async (session, flags, name) => {
     const change = readChange(flags);
-    if (Object.keys(change).length === 0) throw new CliError('say what to change: see --help', EXIT.usage);
+    if (Object.keys(change).length === 0) throw new CliError('name a setting to change: see --help', EXIT.usage);
     const before = await session.api.rollout(name);
     if (flags.start) await askToStart(session, before, flags.yes === true);
     session.show(await session.api.changeRollout(name, before.updated_at, change), (rollout) =>

@@ -36,7 +36,7 @@ function addRejectedMessages(program: Command): void {
 }
 
 function addTick(program: Command): void {
-  const command = addCommand(program, 'tick', 'let the orchestrator look now instead of at its next minute', [
+  const command = addCommand(program, 'tick', 'run the orchestrator now instead of at the next minute', [
     'paku-ota tick',
   ]);
   registerAction<object, []>(command, async (session) => {

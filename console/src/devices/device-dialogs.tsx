@@ -23,7 +23,7 @@ export function GroupsDialog({ device, onClose }: DialogProps) {
       act={() => api.setGroups(device.device_id, listOf(groups))}
       onClose={onClose}
     >
-      <TextField label="Groups" name="groups" value={groups} onChange={setGroups} hint="Names, with commas between." />
+      <TextField label="Groups" name="groups" value={groups} onChange={setGroups} hint="Names, separated by commas." />
     </ActionDialog>
   );
 }
@@ -41,11 +41,11 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
       act={() => api.setAttributes(device.device_id, changes ?? {})}
       onClose={onClose}
     >
-      <p>Rollouts can select devices by them.</p>
+      <p>Rollouts can select devices by attributes.</p>
       <TextAreaField
         label="Attributes"
         name="metadata"
-        hint={changes === undefined ? 'A line is no attribute: expected name=value.' : 'name=value, one a line.'}
+        hint={changes === undefined ? 'A line is not an attribute: expected name=value.' : 'name=value, one per line.'}
         rows={4}
         value={lines}
         onChange={setLines}
@@ -61,7 +61,7 @@ export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps
       title={`Revoke ${id}`}
       button="Revoke"
       danger
-      confirmation="I know that its certificates never work again"
+      confirmation="I understand that its certificates stop working for good"
       act={(reason) => api.revokeDevice(id, reason)}
       onClose={onClose}
     >
@@ -135,7 +135,7 @@ export function SendDialog({ device, onClose }: DialogProps) {
         onChange={choose}
         options={[['', `choose one for ${model}`], ...usable.map(({ version }) => [version, version] as const)]}
       />
-      <CheckField label="Also where it is older than what runs" checked={downgrade} onChange={allowDowngrade} />
+      <CheckField label="Allow a downgrade" checked={downgrade} onChange={allowDowngrade} />
     </ActionDialog>
   );
 }

@@ -93,22 +93,22 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
   const { update, signal_strength_dbm: signal, uptime_seconds: uptime } = device;
   const attributes = Object.entries(device.metadata).map(([name, value]) => `${name} = ${value}`);
   return (
-    <Panel title="What is known of it" className="facts-panel">
+    <Panel title="Details" className="facts-panel">
       <Facts
         of={[
           ...revocationOf(device),
-          { name: 'Runs', value: device.current_firmware_version },
+          { name: 'Version', value: device.current_firmware_version },
           { name: 'Model', value: device.model_is_assumed ? `${device.device_model} (assumed)` : device.device_model },
           ...changeOf(device),
-          { name: 'Newest update', value: update ? <NewestUpdate update={update} /> : 'none' },
+          { name: 'Last update', value: update ? <NewestUpdate update={update} /> : 'none' },
           { name: 'Last seen', value: <Ago at={device.last_seen} /> },
           { name: 'Presence', value: device.presence.text },
-          { name: 'Up for', value: uptime === null ? '–' : duration(uptime) },
+          { name: 'Uptime', value: uptime === null ? '–' : duration(uptime) },
           { name: 'Signal', value: signal === null ? '–' : `${signal} dBm` },
           { name: 'MAC address', value: macText(device) },
           { name: 'MQTT client', value: device.client_id ?? '–' },
           {
-            name: 'Listens on',
+            name: 'Topic family',
             value: device.command_family === null ? 'not known yet' : `${device.command_family}/…`,
           },
           { name: 'Groups', value: device.groups.join(', ') || 'none' },
@@ -118,7 +118,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
         ]}
       />
       <details>
-        <summary>Last status, as it was sent</summary>
+        <summary>Last status (raw)</summary>
         <pre>{JSON.stringify(device.last_status, null, 2)}</pre>
       </details>
     </Panel>
@@ -132,7 +132,7 @@ function macText({ mac_address: mac, mac_shared_with: others }: DeviceDetail): s
 /** What the device sent and could not be read. */
 function faultsOf({ status_fault: fault, rejected_message: message }: DeviceDetail) {
   return [
-    ...(fault === null ? [] : [{ name: 'Unreadable in its last status', value: fault }]),
+    ...(fault === null ? [] : [{ name: 'Unreadable in last status', value: fault }]),
     ...(message === null ? [] : [{ name: 'Last rejected message', value: <Rejected message={message} /> }]),
   ];
 }

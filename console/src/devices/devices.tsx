@@ -168,9 +168,9 @@ const COLUMNS: readonly Column<Device>[] = [
     ),
   },
   { name: 'Model', cell: (device) => device.device_model },
-  { name: 'Runs', cell: (device) => device.current_firmware_version },
+  { name: 'Version', cell: (device) => device.current_firmware_version },
   {
-    name: 'Newest update',
+    name: 'Last update',
     kind: 'wide',
     cell: ({ update }) =>
       update && (

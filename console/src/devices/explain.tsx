@@ -25,7 +25,7 @@ export function Explain({ device }: { readonly device: DeviceDetail }) {
   const version = asked ?? explanation.data?.firmware_version;
   const hasNoRollout = (rollouts.data !== undefined && !isSent(rollouts.data, asked)) || isNotFound(error);
   return (
-    <section className="panel explain" aria-label="Why it runs what it runs">
+    <section className="panel explain" aria-label="Explanation">
       {version === undefined ? (
         <h2>Why does it run {current}?</h2>
       ) : (
@@ -72,9 +72,8 @@ function NoRollout({ model, version }: { readonly model: string; readonly versio
   const query = new URLSearchParams({ model, ...(version === undefined ? {} : { version }) });
   return (
     <p className="calm">
-      {version === undefined ? `No rollout is for it` : `No rollout sends ${version} to devices of model ${model}`}:
-      nobody has asked for it to change.{' '}
-      <Link href={`/rollouts/new${version === undefined ? '' : `?${query}`}`}>Make one</Link>
+      {version === undefined ? `No rollout is for it` : `No rollout sends ${version} to devices of model ${model}`}: no
+      rollout targets it. <Link href={`/rollouts/new${version === undefined ? '' : `?${query}`}`}>Create one</Link>
     </p>
   );
 }

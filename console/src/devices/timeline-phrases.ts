@@ -55,15 +55,15 @@ function describeProgress(run: readonly TimelineEntry[]): Phrase {
   const percents = run.map(({ detail }) => detail.percent).filter((value) => typeof value === 'number');
   const newest = textOf(run[0]?.detail.state).toLowerCase() || 'working';
   const note = run.length === 1 ? '' : `${run.length} messages`;
-  if (newest === 'failed' || newest === 'rolled back') return { tone: 'bad', text: `says ${newest}`, note };
+  if (newest === 'failed' || newest === 'rolled back') return { tone: 'bad', text: `reports ${newest}`, note };
   const [last, first] = [percents[0], percents.at(-1)];
-  const range = last === undefined ? '' : first === last ? ` ${last} %` : ` ${first} to ${last} %`;
+  const range = last === undefined ? '' : first === last ? ` ${last}%` : ` ${first} to ${last}%`;
   return { tone: 'busy', text: `${newest}${range}`, note };
 }
 
 /** What became of a command, by `outcome` of its entry. */
 const SEND_OUTCOMES: Readonly<Record<string, string>> = {
-  acknowledged: 'the device has the packet',
+  acknowledged: 'delivered',
   unconfirmed: 'not acknowledged: it may be asleep',
   refused: 'refused by AWS IoT',
 };
@@ -74,13 +74,13 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
     case 'claimed':
       return { tone: 'idle', text: `assigned ${version}`, note: detail.isSteppingStone ? 'a stepping stone' : '' };
     case 'began_by_itself':
-      return { tone: 'idle', text: `began ${version ?? 'an update'} by itself` };
+      return { tone: 'idle', text: `the device started ${version ?? 'an update'} by itself` };
     case 'sent':
       return { tone: 'busy', text: `command sent for ${version}`, note: SEND_OUTCOMES[textOf(detail.outcome)] ?? '' };
     case 'accepted':
       return { tone: 'busy', text: 'accepted the command' };
     case 'fetch':
-      return { tone: 'busy', text: 'fetches the image' };
+      return { tone: 'busy', text: 'fetching the image' };
     case 'result':
       return describeResult(detail);
     case 'status':
@@ -136,7 +136,7 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
 }
 
 function describeResult({ success, result, message }: TimelineEntry['detail']): Phrase {
-  if (success === true) return { tone: 'busy', text: 'wrote the image, reboots' };
+  if (success === true) return { tone: 'busy', text: 'image written, rebooting' };
   return { tone: 'bad', text: `failed: ${textOf(result) || 'no result code'}`, note: textOf(message) };
 }
 

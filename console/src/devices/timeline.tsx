@@ -27,7 +27,7 @@ export function Timeline({ device }: { readonly device: DeviceDetail }) {
         {({ pages }) => {
           const lines = linesOf(pages.flatMap(({ items }) => items));
           if (lines.length === 0) {
-            return <Empty title="Nothing yet">It begins with the first update that this device is assigned.</Empty>;
+            return <Empty title="Nothing yet">It starts with the first update of this device.</Empty>;
           }
           return (
             <ol className="timeline">

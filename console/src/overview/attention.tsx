@@ -17,7 +17,7 @@ export function Attention({ of }: { readonly of: readonly Concern[] }) {
   return (
     <Panel title="Needs attention" className="attention">
       {of.length === 0 ? (
-        <p className="calm">Nothing. No rollout is halted, nothing was rejected in the last day.</p>
+        <p className="calm">Nothing. No rollout is halted, and nothing was rejected in the last day.</p>
       ) : (
         <ul>
           {of.map((concern) => (
@@ -36,11 +36,11 @@ export function Attention({ of }: { readonly of: readonly Concern[] }) {
 function Remedy({ concern: { kind, link } }: { readonly concern: Concern }) {
   const [isOpen, setOpen] = useState(false);
   const close = () => setOpen(false);
-  if (link !== null) return <Link href={link}>Look at it</Link>;
+  if (link !== null) return <Link href={link}>View</Link>;
   return (
     <>
       <button type="button" className="link" onClick={() => setOpen(true)}>
-        Look at {kind === 'dead_letters' ? 'the queues' : 'them'}
+        View {kind === 'dead_letters' ? 'the queues' : 'them'}
       </button>
       {isOpen && (kind === 'dead_letters' ? <DeadLetters onClose={close} /> : <RejectedMessages onClose={close} />)}
     </>
@@ -53,17 +53,20 @@ function DeadLetters({ onClose }: { readonly onClose: () => void }) {
   if (redriven !== undefined) {
     return (
       <ActionDialog
-        title={`Give the messages of the ${redriven} queue to their function again?`}
-        button="Give them again"
+        title={`Redrive the messages of the ${redriven} queue?`}
+        button="Redrive"
         act={() => api.redriveDeadLetters(redriven)}
         onClose={onClose}
       >
-        <p>It could not handle them before: do this once the cause is gone. What was recorded already stays one row.</p>
+        <p>
+          The function failed to process them. Redrive them after the cause is fixed. A message that was recorded
+          already is not recorded twice.
+        </p>
       </ActionDialog>
     );
   }
   return (
-    <Dialog title="Messages that could not be handled" onClose={onClose}>
+    <Dialog title="Dead letters" onClose={onClose}>
       <Loaded of={queues}>
         {({ items }) => (
           <ul className="queues">

@@ -30,7 +30,7 @@ export function OverviewPage() {
             <Panel title="Rollouts under way" aside={<Link href="/rollouts">All rollouts</Link>}>
               {data.rollouts.length === 0 ? (
                 <Empty title="No rollout is under way">
-                  <Link href="/rollouts/new">Make one</Link>
+                  <Link href="/rollouts/new">Create one</Link>
                 </Empty>
               ) : (
                 <RolloutTable rollouts={data.rollouts} />

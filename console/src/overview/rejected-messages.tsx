@@ -9,7 +9,7 @@ import { Loaded } from '../ui/loaded.tsx';
 export function RejectedMessages({ onClose }: { readonly onClose: () => void }) {
   const messages = usePages(['rejected-messages'], api.rejectedMessages);
   return (
-    <Dialog title="Messages that were rejected" onClose={onClose}>
+    <Dialog title="Rejected messages" onClose={onClose}>
       <Loaded of={messages}>
         {(data) => (
           <ol className="messages">

@@ -99,7 +99,7 @@ function VersionChart({ fleet, samples, model, hours }: VersionChartProps) {
           onPoint={setPoint}
         />
       ) : (
-        <p className="hint">History begins now: a sample is taken every few minutes.</p>
+        <p className="hint">A sample is taken every few minutes; the history starts now.</p>
       )}
       <VersionTable data={data} point={point} model={model} />
     </>

@@ -20,7 +20,7 @@ export function ImageContents({ image }: { readonly image: ParsedImage }) {
           {image.descriptor ? (
             <Facts of={descriptorFacts(image.descriptor)} />
           ) : (
-            <p className="calm">It has none: it does not say which project and version it is.</p>
+            <p className="calm">The image has no description, so its project and version are unknown.</p>
           )}
         </section>
         <section>
@@ -64,15 +64,19 @@ function SegmentTable({ segments }: { readonly segments: readonly Segment[] }) {
         </>
       ),
     },
-    { name: 'Loads at', kind: 'number', cell: ({ loadAddress }) => <span className="mono">{hex(loadAddress)}</span> },
     {
-      name: 'In the file at',
+      name: 'Load address',
+      kind: 'number',
+      cell: ({ loadAddress }) => <span className="mono">{hex(loadAddress)}</span>,
+    },
+    {
+      name: 'File offset',
       kind: 'number',
       cell: ({ fileOffset }) => <span className="mono">{hex(fileOffset)}</span>,
     },
     { name: 'Bytes', kind: 'number', cell: ({ dataBytes }) => count(dataBytes) },
     { name: 'Share', kind: 'number', cell: ({ dataBytes }) => percent(dataBytes, whole) },
-    { name: 'Where it lives', cell: placeOf },
+    { name: 'Memory', cell: placeOf },
   ];
   return <ListTable label="Segments" columns={columns} rows={segments} keyOf={({ fileOffset }) => fileOffset} />;
 }
@@ -92,7 +96,7 @@ function headerFacts(image: ParsedImage): Fact[] {
     isLimit(min) && { name: 'Chip revision from', value: revision(min as number) },
     isLimit(max) && { name: 'Chip revision up to', value: revision(max as number) },
     image.imageBytes !== undefined && { name: 'Image', value: `${count(image.imageBytes)} bytes` },
-    (image.trailingBytes ?? 0) > 0 && { name: 'After it', value: `${count(image.trailingBytes ?? 0)} bytes` },
+    (image.trailingBytes ?? 0) > 0 && { name: 'Trailing bytes', value: `${count(image.trailingBytes ?? 0)} bytes` },
     { name: 'Signature', value: image.signature ?? 'none' },
   ]);
 }

@@ -45,11 +45,11 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
               <ReleaseFacts release={data} />
             </Panel>
             <ReleaseHealthPanel model={model} version={version} />
-            <Panel title="X-ray of the image">
+            <Panel title="Image contents">
               {isParsed(data.image as ParsedImage) ? (
                 <ImageContents image={data.image as ParsedImage} />
               ) : (
-                <p className="calm">It was registered without being parsed.</p>
+                <p className="calm">It was registered without parsing.</p>
               )}
             </Panel>
           </>
@@ -70,14 +70,14 @@ function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
   return (
     <Facts
       of={[
-        { name: 'Runs on', value: <Link href={`/devices?${query}`}>{counted(devices, 'device')}</Link> },
+        { name: 'Devices', value: <Link href={`/devices?${query}`}>{counted(devices, 'device')}</Link> },
         { name: 'Chip', value: release.chip },
         { name: 'Size', value: `${bytes(release.file_size)} (${count(release.file_size)} bytes)` },
         { name: 'Registered', value: <Ago at={release.created_at} /> },
         { name: 'Signed', value: signedText(release) },
-        { name: 'Needs at least', value: release.min_version ?? 'any version' },
+        { name: 'Minimum version', value: release.min_version ?? 'any version' },
         { name: 'Uploaded as', value: <code>{release.uploaded_key ?? '–'}</code> },
-        { name: 'What is new', value: release.changelog ?? '–' },
+        { name: 'Changelog', value: release.changelog ?? '–' },
         { name: 'Notes', value: release.release_notes ?? '–' },
         { name: 'SHA-256', value: <code>{release.checksum_sha256}</code> },
       ]}
@@ -100,11 +100,14 @@ function Actions({ release: { device_model: model, version } }: { readonly relea
           title={`Revoke ${model} ${version}?`}
           button="Revoke"
           danger
-          confirmation="I know that this cannot be undone"
+          confirmation="I understand that this cannot be undone"
           act={(reason) => api.revokeRelease(model, version, reason)}
           onClose={() => setRevoking(false)}
         >
-          <p>It is sent to nobody more, its links end, and its rollouts halt. Devices that run it keep it.</p>
+          <p>
+            No more devices receive it, its download links stop working, and its rollouts halt. Devices that run it keep
+            it.
+          </p>
         </ReasonDialog>
       )}
     </>

@@ -44,8 +44,7 @@ export function ReleasesPage() {
 }
 
 function ReleaseTable({ releases }: { readonly releases: readonly Release[] }) {
-  if (releases.length === 0)
-    return <Empty title="No release yet">The first image that is uploaded and accepted is one.</Empty>;
+  if (releases.length === 0) return <Empty title="No release yet">Upload an image to create one.</Empty>;
   return <ListTable label="Releases" columns={COLUMNS} rows={releases} keyOf={({ release_id: id }) => id} />;
 }
 
@@ -62,11 +61,11 @@ const COLUMNS: readonly Column<Release>[] = [
   { name: 'Size', kind: 'number', cell: (release) => bytes(release.file_size) },
   { name: 'Devices', kind: 'number', cell: ({ devices }) => count(devices) },
   {
-    name: 'Calls itself',
+    name: 'Embedded name',
     cell: (release) => [release.project_name, release.app_version].filter(Boolean).join(' ') || '–',
   },
   { name: 'Registered', cell: (release) => <Ago at={release.created_at} /> },
-  { name: 'Remarks', cell: remarksOf },
+  { name: 'Notes', cell: remarksOf },
 ];
 
 function remarksOf({ revoked_at: revoked, warnings }: Release) {

@@ -109,7 +109,7 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
     <Panel title="Upload an image">
       <p>
         <strong>{file.name}</strong>, {bytes(file.size)}.{' '}
-        {described && `It calls itself ${described.project} ${described.version}.`}
+        {described && `It embeds ${described.project} ${described.version}.`}
       </p>
       {header.data && <UploadWarning of={header.data} />}
       <form onSubmit={submit}>
@@ -125,13 +125,17 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
             />
             <TextField label="Version" name="version" required {...field('version')} />
             <TextField
-              label="Needs at least version (optional)"
+              label="Minimum version (optional)"
               name="min_version"
-              hint="Older devices are left alone."
+              hint="Devices on older versions are not updated."
               {...field('minVersion')}
             />
-            <TextField label="What is new (optional)" name="changelog" className="grow" {...field('changelog')} />
-            <Field label="Signature beside it (optional)" hint="A detached one, .sig; uploaded first." className="grow">
+            <TextField label="Changelog (optional)" name="changelog" className="grow" {...field('changelog')} />
+            <Field
+              label="Signature (optional)"
+              hint="A detached signature (.sig); it is uploaded first."
+              className="grow"
+            >
               {(labelling) => (
                 <span className="file-field">
                   <label className="file-button">
@@ -191,7 +195,7 @@ function Progress({ step }: { readonly step: UploadStep }) {
     <div className="upload-progress" role="status">
       {step.kind === 'sending' ? (
         <>
-          <progress value={step.share} aria-label="Uploaded" /> Uploading, {Math.round(step.share * 100)} %
+          <progress value={step.share} aria-label="Uploaded" /> Uploading, {Math.round(step.share * 100)}%
         </>
       ) : (
         <>

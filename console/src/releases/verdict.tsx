@@ -81,7 +81,7 @@ function Rejected({ rejection, children }: RejectedProps) {
       </p>
       {isParsed(image) && (
         <details>
-          <summary>What could be read of it</summary>
+          <summary>Readable contents</summary>
           <ImageContents image={image} />
         </details>
       )}

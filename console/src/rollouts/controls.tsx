@@ -27,7 +27,7 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
   advance: {
     name: 'Advance',
-    explanation: 'The next stage begins now, whatever the gate says. The failure threshold still holds.',
+    explanation: 'The next stage starts now, without waiting for its gate. The failure threshold still applies.',
   },
   retry: {
     name: 'Retry failed',
@@ -35,8 +35,8 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
   abort: {
     name: 'Abort',
-    explanation: 'It stops as if paused, and can never go on. Devices that run the release keep it.',
-    confirmation: 'I know that this rollout cannot be resumed',
+    explanation: 'The rollout stops and cannot be resumed. Devices that run the release keep it.',
+    confirmation: 'I understand that this rollout cannot be resumed',
   },
 };
 

@@ -15,5 +15,5 @@ interface DecisionText {
 export function decisionText(event: string, by: string | null): DecisionText {
   const what = capital(words(event.replace('rollout_', '')));
   if (by !== ORCHESTRATOR) return { what, who: byWhom(by) };
-  return { what, who: event === 'rollout_halted' ? 'by itself' : '' };
+  return { what, who: event === 'rollout_halted' ? 'automatically' : '' };
 }

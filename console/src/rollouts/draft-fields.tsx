@@ -27,7 +27,7 @@ export function ReleaseFields({ form, change }: DraftProps) {
   };
   return (
     <fieldset>
-      <legend>What</legend>
+      <legend>Release</legend>
       <div className="fields">
         <SelectField
           label="Release"
@@ -67,7 +67,7 @@ export function TargetFields({ form, change }: DraftProps) {
   const named = groups.data?.items.map(({ group_name: name, devices }) => ({ name, devices })) ?? [];
   return (
     <fieldset>
-      <legend>Who</legend>
+      <legend>Targets</legend>
       <div className="fields">
         <SelectField
           label="Devices"
@@ -78,7 +78,7 @@ export function TargetFields({ form, change }: DraftProps) {
           options={TARGETS}
         />
         <TextField
-          label="Share that takes part (%)"
+          label="Percentage of devices"
           name="rollout_percentage"
           className="grow"
           type="number"
@@ -90,7 +90,7 @@ export function TargetFields({ form, change }: DraftProps) {
       </div>
       {form.target === 'group' && (
         <Choices
-          label="In one of these groups"
+          label="Groups (any of)"
           name="target_filter"
           of={named}
           chosen={form.groups}
@@ -102,14 +102,14 @@ export function TargetFields({ form, change }: DraftProps) {
         <TextAreaField
           label="Device ids or MAC addresses"
           name="target_filter"
-          hint="With spaces, commas or lines between."
+          hint="Separated by spaces, commas or lines."
           rows={3}
           value={form.devices}
           onChange={(devices) => change({ devices })}
         />
       )}
       <Choices
-        label="Only those that run (none chosen: whatever they run)"
+        label="Current version (none chosen: any)"
         name="target_filter.versions"
         of={versions}
         chosen={form.versions}
@@ -117,9 +117,9 @@ export function TargetFields({ form, change }: DraftProps) {
         none={form.model === '' ? 'Choose a release first.' : `No device of model ${form.model} is registered.`}
       />
       <TextAreaField
-        label="Only those with these attributes"
+        label="Attributes"
         name="target_filter.metadata"
-        hint="name=value, one a line."
+        hint="name=value, one per line."
         rows={2}
         value={form.attributes}
         onChange={(attributes) => change({ attributes })}

@@ -127,7 +127,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
 
 const numberOf = (text: string) => (text.trim() === '' ? undefined : Number(text));
 
-/** A percentage as a share, rounded so that 7 % is 0.07 and not 0.07000000000000001. */
+/** A percentage as a share, rounded so that 7% is 0.07 and not 0.07000000000000001. */
 export function shareOf(percent: string): number | undefined {
   const value = numberOf(percent);
   return value === undefined ? undefined : Number((value / 100).toFixed(6));

@@ -16,9 +16,7 @@ export function EligibleDevices({ rollout }: { readonly rollout: Rollout }) {
   });
   return (
     <Loaded of={preview} lines={3}>
-      {(data) => (
-        <PreviewResult preview={data} percentage={rollout.rollout_percentage} nobody="Nobody: no device matches." />
-      )}
+      {(data) => <PreviewResult preview={data} percentage={rollout.rollout_percentage} noneText="No device matches." />}
     </Loaded>
   );
 }
@@ -28,7 +26,7 @@ export function EligibleDevicesOnDemand({ rollout }: { readonly rollout: Rollout
   const [isOpen, setOpen] = useState(false);
   return (
     <details className="panel" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
-      <summary>Whom would it update now, whom not, and why?</summary>
+      <summary>Eligible devices</summary>
       {isOpen && <EligibleDevices rollout={rollout} />}
     </details>
   );

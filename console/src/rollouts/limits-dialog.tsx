@@ -45,12 +45,12 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
       onClose={onClose}
     >
       <div className="fields">
-        {field('Halts above (% failed)', 'failure_threshold', 'failurePercent')}
-        {field('Once so many ended', 'min_reports', 'minReports')}
-        {field('Or at so many failures', 'failure_count', 'failureCount')}
+        {field('Failure threshold (%)', 'failure_threshold', 'failurePercent')}
+        {field('Minimum results', 'min_reports', 'minReports')}
+        {field('Max failures (blank: no limit)', 'failure_count', 'failureCount')}
         {field('Max restarts (times as before)', 'max_restart_ratio', 'maxRestartRatio')}
-        {field('At most at the same time', 'max_in_flight', 'maxInFlight')}
-        {field('At most in a minute', 'max_per_minute', 'maxPerMinute')}
+        {field('Max in flight', 'max_in_flight', 'maxInFlight')}
+        {field('Max per minute', 'max_per_minute', 'maxPerMinute')}
       </div>
       <p className="hint">Empty means no limit.</p>
     </ActionDialog>

@@ -73,10 +73,10 @@ export function NewRolloutPage() {
         </FormErrors>
         <Panel title="Preview" className="preview">
           <div role="status" className={preview.isReady && !preview.isCurrent ? 'stale' : ''}>
-            {!preview.isReady && <p className="calm">Choose a release: who would get it appears here.</p>}
+            {!preview.isReady && <p className="calm">Choose a release to see which devices would get it.</p>}
             {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
             {preview.isReady && !preview.error && preview.data && (
-              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} nobody={noDeviceText(form)} />
+              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} noneText={noDeviceText(form)} />
             )}
           </div>
           {create.error && <Failure error={create.error} />}
@@ -101,7 +101,7 @@ export function NewRolloutPage() {
       </form>
       {isConfirming && (
         <ActionDialog
-          title="Start it for nobody?"
+          title="Start without devices?"
           button="Start it"
           act={() => make(true)}
           onClose={() => setConfirming(false)}
@@ -116,8 +116,7 @@ export function NewRolloutPage() {
   );
 }
 
-const startText = (devices: number) =>
-  devices === 0 ? 'Start for nobody …' : `Start for ${counted(devices, 'device')}`;
+const startText = (devices: number) => (devices === 0 ? 'Start anyway …' : `Start for ${counted(devices, 'device')}`);
 
 /** The most devices that can start: the percentage is applied when the rollout starts. */
 const countStarting = (preview: { readonly will_be_updated: number; readonly targeted: number }) =>
@@ -129,5 +128,5 @@ function noDeviceText({ model, target, groups, versions, attributes }: DraftForm
     target === 'group' ? ` is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}` : '';
   const narrowed = versions.length > 0 || attributes.trim() !== '' || target === 'specific';
   const among = narrowed ? `${within === '' ? '' : ' and'} matches what is chosen here` : '';
-  return `Nobody: no device of model ${model}${within}${among || (within === '' ? ' is registered' : '')}.`;
+  return `No device of model ${model}${within}${among || (within === '' ? ' is registered' : '')}.`;
 }

@@ -24,7 +24,7 @@ export function Outcomes({ rollout, progress: { outcomes, stages } }: OutcomesPr
       ],
     };
   }, [outcomes, stages, end, rollout.created_at]);
-  if (outcomes.length === 0) return <Empty title="No outcome yet">The first device to end makes this a curve.</Empty>;
+  if (outcomes.length === 0) return <Empty title="No outcome yet">The curve starts with the first outcome.</Empty>;
   return (
     <>
       <Chart

@@ -7,15 +7,15 @@ interface PreviewResultProps {
   /** `rollout_percentage`, 1 to 100. */
   readonly percentage: number;
   /** Shown when no device matches. */
-  readonly nobody: string;
+  readonly noneText: string;
 }
 
 /** How many devices would be updated, how many would not, and why. */
-export function PreviewResult({ preview, percentage, nobody }: PreviewResultProps) {
+export function PreviewResult({ preview, percentage, noneText }: PreviewResultProps) {
   const { matching, targeted, will_be_updated: updated, will_not: not, warnings } = preview;
   const held = preview.held_by_others;
   const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
-  if (matching === 0) return <p className="preview-figure">{nobody}</p>;
+  if (matching === 0) return <p className="preview-figure">{noneText}</p>;
   return (
     <>
       <p className="preview-figure">
@@ -23,7 +23,7 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
       </p>
       {percentage < 100 && (
         <p>
-          {counted(targeted, 'device')} take part ({percentage} %), chosen by their ids
+          {counted(targeted, 'device')} take part ({percentage}%), chosen by their ids
           {isSaved ? '.' : '; how many of them are among those that would be updated shows when it is saved.'}
         </p>
       )}
@@ -39,7 +39,7 @@ export function PreviewResult({ preview, percentage, nobody }: PreviewResultProp
       ))}
       {not.length > 0 && (
         <>
-          <h3>Would not, and why</h3>
+          <h3>Not eligible</h3>
           <ul className="reasons">
             {not.map(({ reason, devices }) => (
               <li key={reason}>

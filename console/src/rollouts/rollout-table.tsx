@@ -21,12 +21,12 @@ const COLUMNS: readonly Column<RolloutSummary>[] = [
   { name: 'State', cell: ({ state }) => <RolloutPill state={state} /> },
   { name: 'Release', cell: (rollout) => `${rollout.device_model} ${rollout.firmware_version}` },
   { name: 'Progress', kind: 'wide', cell: (rollout) => <OutcomeBar counts={rollout} of={rollout.devices} /> },
-  { name: 'Claimed', kind: 'number', cell: ({ devices }) => (devices === 0 ? 'nobody yet' : count(devices)) },
+  { name: 'Assigned', kind: 'number', cell: ({ devices }) => (devices === 0 ? 'none yet' : count(devices)) },
   { name: 'Done', kind: 'number', cell: ({ succeeded }) => count(succeeded) },
   {
     name: 'Failed',
     kind: 'number',
     cell: ({ failed }) => <span className={failed > 0 ? 'bad-text' : ''}>{count(failed)}</span>,
   },
-  { name: 'Made', cell: (rollout) => <Ago at={rollout.created_at} /> },
+  { name: 'Created', cell: (rollout) => <Ago at={rollout.created_at} /> },
 ];

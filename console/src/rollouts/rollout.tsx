@@ -71,7 +71,7 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
               <Failures of={progress.failures} />
             </Panel>
           )}
-          <Panel title="Decisions">
+          <Panel title="Activity">
             <Decisions id={rollout.rollout_id} />
           </Panel>
         </div>
@@ -103,7 +103,7 @@ const steppingStonesOf = ({ stepping_stones: steps }: Rollout): string =>
 const MOST_VALUES = 3;
 
 const targetOf = ({ target_filter: filter, rollout_percentage: percentage }: Rollout): string =>
-  describeFilter(filter, MOST_VALUES) + (percentage < 100 ? ` (${percentage} % of them)` : '');
+  describeFilter(filter, MOST_VALUES) + (percentage < 100 ? ` (${percentage}% of them)` : '');
 
 /** The state of the rollout and its reason, as a sentence. */
 function Situation({ rollout }: { readonly rollout: Rollout }) {

@@ -40,7 +40,7 @@ export function RolloutsPage() {
           if (items.length > 0) return <RolloutTable rollouts={items} />;
           return (
             <Empty title={state === '' ? 'No rollout yet' : `No rollout is ${state}`}>
-              {state === '' && <p>A rollout says which devices get which release, and how carefully.</p>}
+              {state === '' && <p>A rollout sends a release to the devices that it targets, in stages.</p>}
             </Empty>
           );
         }}

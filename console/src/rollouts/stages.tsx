@@ -13,7 +13,7 @@ interface StagesProps {
 /** A bar for each stage that has begun, and a line for each planned stage. */
 export function Stages({ rollout, progress: { stages } }: StagesProps) {
   const hasNoDevice = stages.length > 0 && stages.every(({ size }) => size === 0) && rollout.devices === 0;
-  if (hasNoDevice) return <p className="calm">Nobody: no device is what it is for.</p>;
+  if (hasNoDevice) return <p className="calm">No device matches its targets.</p>;
   if (rollout.stages === null) return <SlowStart rollout={rollout} waves={stages} />;
   if (rollout.stages.length === 0) return <OutcomeBar counts={rollout} of={rollout.devices} legend />;
   const isRemainderPlanned = stages.length <= rollout.stages.length && rollout.stages.at(-1)?.percentage !== 100;
@@ -39,7 +39,7 @@ export function Stages({ rollout, progress: { stages } }: StagesProps) {
       ))}
       {isRemainderPlanned && (
         <li className="planned">
-          <strong>Everyone else</strong> follows after the last stage
+          <strong>Remaining devices</strong> follow after the last stage
         </li>
       )}
     </ol>
@@ -61,14 +61,14 @@ function Times({ of: { began_at: began, ended_at: ended } }: { readonly of: Stag
 
 function nameOf({ stages }: Rollout, index: number): string {
   const stage = stages?.[index];
-  if (stage === undefined) return 'Everyone else:';
-  const reach = stage.percentage === undefined ? counted(stage.count ?? 0, 'device') : `${stage.percentage} %`;
+  if (stage === undefined) return 'Remaining devices:';
+  const reach = stage.percentage === undefined ? counted(stage.count ?? 0, 'device') : `${stage.percentage}%`;
   return `Stage ${index + 1}, up to ${reach}:`;
 }
 
 function describePlan({ soak_minutes: soak = 0, min_success_rate: rate }: NonNullable<Rollout['stages']>[number]) {
-  const rest = soak === 0 ? 'goes on without a rest' : `rests ${soak} min`;
-  return rate === undefined ? rest : `${rest}, and goes on from ${Number((rate * 100).toFixed(2))} % success`;
+  const rest = soak === 0 ? 'no soak' : `soak ${soak} min`;
+  return rate === undefined ? rest : `${rest}, success rate at least ${Number((rate * 100).toFixed(2))}%`;
 }
 
 /** The waves of a slow start, which grow while devices succeed. A pending device belongs to no wave. */
@@ -92,9 +92,9 @@ function Wave({ wave }: { readonly wave: Stage }) {
   const text = begun < wave.size ? `${count(begun)} of ${counted(wave.size, 'device')}` : counted(begun, 'device');
   return (
     <li>
-      <span>Window {wave.stage + 1}</span>
+      <span>Wave {wave.stage + 1}</span>
       <OutcomeBar counts={counts} of={wave.size} />
-      <span>{begun === 0 ? 'nobody yet' : text}</span>
+      <span>{begun === 0 ? 'none yet' : text}</span>
       <Times of={wave} />
     </li>
   );

@@ -3,9 +3,9 @@ import { DAYS, type DraftForm, type StageForm } from './draft.ts';
 import { Choices, type DraftProps } from './draft-fields.tsx';
 
 const PACES: Options = [
-  ['slow-start', 'slow start: 1 %, then twice as many each time'],
-  ['stages', 'stages of my own'],
-  ['at-once', 'everyone at once'],
+  ['slow-start', 'slow start: 1%, then up to twice as many each time'],
+  ['stages', 'custom stages'],
+  ['at-once', 'all devices at once'],
 ];
 
 /** The strategy: stages, failure threshold, limits and times. */
@@ -22,7 +22,7 @@ export function StrategyFields({ form, change }: DraftProps) {
   );
   return (
     <fieldset>
-      <legend>How</legend>
+      <legend>Strategy</legend>
       <div className="fields">
         <SelectField
           label="Pace"
@@ -34,9 +34,9 @@ export function StrategyFields({ form, change }: DraftProps) {
       </div>
       {form.pace === 'stages' && <StageFields form={form} change={change} />}
       <div className="fields">
-        {number('Halts above (% failed)', 'failure_threshold', 'failurePercent')}
-        {number('Once so many ended', 'min_reports', 'minReports')}
-        {number('Or at so many failures', 'failure_count', 'failureCount', 'Empty: whatever their number.')}
+        {number('Failure threshold (%)', 'failure_threshold', 'failurePercent')}
+        {number('Minimum results', 'min_reports', 'minReports')}
+        {number('Max failures (blank: no limit)', 'failure_count', 'failureCount', 'Empty: any number.')}
         {number(
           'Max restarts (times as before)',
           'max_restart_ratio',
@@ -45,22 +45,22 @@ export function StrategyFields({ form, change }: DraftProps) {
         )}
       </div>
       <details>
-        <summary>Limits, times and exceptions</summary>
+        <summary>Advanced</summary>
         <div className="fields">
-          {number('At most at the same time', 'max_in_flight', 'maxInFlight', 'Empty: no limit.')}
-          {number('At most in a minute', 'max_per_minute', 'maxPerMinute', 'Empty: no limit.')}
-          {number('Attempts a device', 'max_attempts', 'maxAttempts')}
-          {number('Minutes without news that end an attempt', 'attempt_timeout_minutes', 'attemptTimeout')}
+          {number('Max in flight', 'max_in_flight', 'maxInFlight', 'Empty: no limit.')}
+          {number('Max per minute', 'max_per_minute', 'maxPerMinute', 'Empty: no limit.')}
+          {number('Attempts per device', 'max_attempts', 'maxAttempts')}
+          {number('Attempt timeout (min)', 'attempt_timeout_minutes', 'attemptTimeout')}
           {number('Boot timeout (min)', 'boot_timeout_minutes', 'bootTimeout')}
           {number('Probation (min)', 'probation_minutes', 'probation')}
           {number('Give up on offline devices after (days)', 'give_up_days', 'giveUpDays')}
-          {number('Spread each send over minutes', 'jitter_minutes', 'jitter', 'Empty: as soon as may be.')}
+          {number('Jitter (min)', 'jitter_minutes', 'jitter', 'Empty: no delay.')}
           <TextField
             label="Starts at"
             name="start_at"
             className="grow"
             type="datetime-local"
-            hint="Empty: at once."
+            hint="Empty: immediately."
             value={form.startAt}
             onChange={(startAt) => change({ startAt })}
           />
@@ -68,7 +68,7 @@ export function StrategyFields({ form, change }: DraftProps) {
             label="Sends daily from"
             name="send_window"
             placeholder="e.g. 22:00"
-            hint="Of this computer's time zone. Empty: always."
+            hint="In the time zone of this computer. Empty: always."
             value={form.windowFrom}
             onChange={(windowFrom) => change({ windowFrom })}
           />
@@ -93,17 +93,17 @@ export function StrategyFields({ form, change }: DraftProps) {
           onChange={(chosen) => change({ windowDays: DAYS.filter((day) => chosen.includes(day)) })}
         />
         <CheckField
-          label="Devices that join later are taken in; it never completes"
+          label="Include devices that register later (the rollout never completes)"
           checked={form.keepOpen}
           onChange={(keepOpen) => change({ keepOpen })}
         />
         <CheckField
-          label="Also devices on a newer version (downgrade)"
+          label="Include devices on a newer version (downgrade)"
           checked={form.allowDowngrade}
           onChange={(allowDowngrade) => change({ allowDowngrade })}
         />
         <CheckField
-          label="Also devices whose version is unknown"
+          label="Include devices whose version is unknown"
           checked={form.includeUnknown}
           onChange={(includeUnknown) => change({ includeUnknown })}
         />
@@ -156,14 +156,14 @@ function StageFields({ form: { stages }, change }: DraftProps) {
               options={UNITS}
             />
             <TextField
-              label="Rest (min)"
+              label="Soak (min)"
               type="number"
               min={0}
               value={stage.soakMinutes}
               onChange={(soakMinutes) => set(stage.id, { soakMinutes })}
             />
             <TextField
-              label="From % success"
+              label="Success rate (%)"
               type="number"
               min={0}
               max={100}
@@ -184,7 +184,7 @@ function StageFields({ form: { stages }, change }: DraftProps) {
       <button type="button" onClick={add}>
         Add a stage
       </button>
-      <p className="hint">After the last of them everyone else follows.</p>
+      <p className="hint">After the last stage all remaining devices follow.</p>
     </div>
   );
 }

@@ -36,12 +36,12 @@ export function bytes(value: number): string {
     : `${(value / 1024 / 1024).toFixed(2)} MiB`;
 }
 
-/** Rounded, but 0 % and 100 % only for exactly none and all. */
+/** Rounded, but 0% and 100% only for exactly none and all. */
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '–';
   const share = (part / whole) * 100;
-  if (share > 0 && share < 1) return '<1 %';
-  return share < 100 && share > 99 ? '>99 %' : `${Math.round(share)} %`;
+  if (share > 0 && share < 1) return '<1%';
+  return share < 100 && share > 99 ? '>99%' : `${Math.round(share)}%`;
 }
 
 export const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`;

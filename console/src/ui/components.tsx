@@ -34,7 +34,7 @@ export function UpdatePill({ update }: UpdatePillProps) {
   return (
     <Pill tone={tone}>
       {text}
-      {status === 'downloading' && percent !== null && ` ${percent} %`}
+      {status === 'downloading' && percent !== null && ` ${percent}%`}
     </Pill>
   );
 }

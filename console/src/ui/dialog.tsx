@@ -85,7 +85,7 @@ export function ReasonDialog({ children, act, ...rest }: ReasonDialogProps) {
         name="reason"
         value={reason}
         onChange={setReason}
-        hint="Stays in the history, with who did it."
+        hint="Kept in the history with your identity."
       />
     </ActionDialog>
   );

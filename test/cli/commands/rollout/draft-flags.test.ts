@@ -44,7 +44,7 @@ describe('--window', () => {
 
   test('a text that is not a window, or has an unknown weekday, is refused', () => {
     expect(() => parseWindow('tonight')).toThrow('Expected a form like "mon-fri 22:00-05:00 Europe/Rome"');
-    expect(() => parseWindow('mon-fry 22:00-05:00')).toThrow('"mon-fry" is no weekday');
+    expect(() => parseWindow('mon-fry 22:00-05:00')).toThrow('"mon-fry" is not a valid weekday');
   });
 });
 

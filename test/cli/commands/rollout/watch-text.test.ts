@@ -134,7 +134,7 @@ describe('the bar of a stage', () => {
   test('is full when the stage is over, even if targeted devices ran the version before', () => {
     expect(bars([stage(0, 5, { success: 3 }, ended), stage(1, 20, {}, ended)], {})).toEqual([
       'stage 1  ████████████████████████ 100 %  of 3:  3 ✓',
-      'stage 2  nobody',
+      'stage 2  no devices',
     ]);
   });
 

@@ -4,7 +4,7 @@ import { ORCHESTRATOR } from '../../../../core/policy/index.ts';
 
 describe('a decision about a rollout', () => {
   test.each([
-    ['rollout_halted', ORCHESTRATOR, 'Halted by itself'],
+    ['rollout_halted', ORCHESTRATOR, 'Halted automatically'],
     ['rollout_paused', 'arn:aws:sts::123456789012:assumed-role/ops/ada', 'Paused by ada'],
     ['rollout_aborted', 'arn:aws:iam::123456789012:user/ada', 'Aborted by ada'],
     ['rollout_completed', ORCHESTRATOR, 'Completed '],
