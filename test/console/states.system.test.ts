@@ -128,7 +128,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
   test.each([
     ['/', 'A device registers itself with its first status message'],
     ['/', 'No rollout is under way'],
-    ['/', 'No rollout is halted, nothing was rejected in the last day'],
+    ['/', 'No rollout is halted, and nothing was rejected in the last day'],
     ['/devices', 'No devices yet'],
     ['/devices?version=1.0.0', 'No device matches'],
     ['/releases', 'No release yet'],

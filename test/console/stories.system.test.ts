@@ -73,7 +73,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
   test('drops an image, sees a preview before anything is sent, starts the rollout and watches it complete', async () => {
     const page = await browser.open('/releases');
     await drop(page, buildImage({ version: '1.2.0', project: 'van' }));
-    await page.getByText('It calls itself van 1.2.0.').waitFor();
+    await page.getByText('It embeds van 1.2.0.').waitFor();
     expect(await page.getByLabel('Version', { exact: true }).inputValue()).toBe('1.2.0');
     await page.getByLabel('Device model').fill('esp32-s33');
     await page.getByText('No device of this model has reported yet.').waitFor();
@@ -154,7 +154,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
 
     await page.getByRole('link', { name: 'Overview', exact: true }).click();
     await page.getByText('Rollout "too large" is halted').waitFor();
-    await page.getByRole('link', { name: 'View' }).first().click();
+    await page.getByRole('link', { name: 'View rollout' }).first().click();
 
     await page.getByRole('button', { name: 'Abort' }).click();
     const dialog = page.getByRole('dialog');
@@ -216,11 +216,11 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
 
   test('sees which field the service refuses, and that a rollout with the name exists', async () => {
     const page = await browser.open('/rollouts/new?model=esp32-s3&version=1.2.0');
-    await page.getByLabel('Share that takes part').fill('0');
+    await page.getByLabel('Percentage of devices').fill('0');
     await page.getByRole('alert').filter({ hasText: '1' }).first().waitFor();
-    expect(await page.getByLabel('Share that takes part').getAttribute('aria-invalid')).toBe('true');
+    expect(await page.getByLabel('Percentage of devices').getAttribute('aria-invalid')).toBe('true');
     expect(await page.getByRole('button', { name: 'Start' }).isDisabled()).toBe(true);
-    await page.getByLabel('Share that takes part').fill('50');
+    await page.getByLabel('Percentage of devices').fill('50');
     await page.getByRole('button', { name: 'Save as draft' }).click();
     await page.getByText('There is already a rollout "esp32-s3 to 1.2.0"').waitFor();
   });

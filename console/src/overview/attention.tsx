@@ -33,10 +33,14 @@ export function Attention({ of }: { readonly of: readonly Concern[] }) {
   );
 }
 
+/** The kind of page that a link leads to, such as `rollout`. */
+const pageOf = (link: string) =>
+  link.startsWith('/rollouts/') ? 'rollout' : link.startsWith('/devices/') ? 'device' : 'details';
+
 function Remedy({ concern: { kind, link } }: { readonly concern: Concern }) {
   const [isOpen, setOpen] = useState(false);
   const close = () => setOpen(false);
-  if (link !== null) return <Link href={link}>View</Link>;
+  if (link !== null) return <Link href={link}>View {pageOf(link)}</Link>;
   return (
     <>
       <button type="button" className="link" onClick={() => setOpen(true)}>

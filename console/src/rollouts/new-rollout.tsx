@@ -76,7 +76,11 @@ export function NewRolloutPage() {
             {!preview.isReady && <p className="calm">Choose a release to see which devices would get it.</p>}
             {preview.isReady && preview.error && <p className="bad-text">{messageOf(preview.error)}</p>}
             {preview.isReady && !preview.error && preview.data && (
-              <PreviewResult preview={preview.data} percentage={Number(form.percentage)} noneText={noDeviceText(form)} />
+              <PreviewResult
+                preview={preview.data}
+                percentage={Number(form.percentage)}
+                noneText={noDeviceText(form)}
+              />
             )}
           </div>
           {create.error && <Failure error={create.error} />}
