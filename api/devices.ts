@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { PRESENCE_STATES, UPDATE_STATES } from '../core/policy/index.ts';
+import { CONNECTION_STATES, PRESENCE_STATES, UPDATE_STATES } from '../core/policy/index.ts';
 import {
   answer,
   deviceId,
@@ -33,6 +33,37 @@ export const presenceSchema = z
   })
   .openapi('Presence');
 export type Presence = z.infer<typeof presenceSchema>;
+
+export const connectionSchema = z
+  .object({
+    state: z
+      .enum(CONNECTION_STATES)
+      .describe('What AWS IoT says. Not known: not connected in the last 30 minutes. Not asked: it gave no answer.'),
+    since: timestamp.nullable(),
+    reason: z.string().nullable().describe('Why it was disconnected, such as `CONNECTION_LOST`.'),
+    text: z.string().describe('The same in words.'),
+  })
+  .openapi('Connection');
+export type Connection = z.infer<typeof connectionSchema>;
+
+export const refusalsSchema = z
+  .object({
+    times: z.number().int(),
+    first_at: timestamp,
+    last_at: timestamp,
+    text: z
+      .string()
+      .describe('Such as `disconnected by its policy 3 times in 2 min, …; its policy allows: …`, with the topics.'),
+  })
+  .openapi('Refusals');
+export type Refusals = z.infer<typeof refusalsSchema>;
+
+const contact = {
+  connection: connectionSchema.nullable().describe('Null in the answer to a change, for which AWS IoT is not asked.'),
+  refusals: refusalsSchema
+    .nullable()
+    .describe('Disconnections by the policy of the device in the last day that followed each other; null: none.'),
+};
 
 export const deviceSchema = z
   .object({
@@ -99,6 +130,7 @@ export const deviceDetailSchema = deviceSchema
       })
       .nullable()
       .describe('The newest message on a topic of the device that was rejected.'),
+    ...contact,
   })
   .openapi('DeviceDetail');
 export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
@@ -124,6 +156,7 @@ export const explanationSchema = z
   .object({
     device_id: z.string(),
     presence: presenceSchema,
+    ...contact,
     rollout_id: z.number().int(),
     rollout_name: z.string(),
     firmware_version: z.string(),

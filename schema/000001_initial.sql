@@ -716,6 +716,23 @@ DO $$ BEGIN
   COMMENT ON INDEX rejected_messages_received_idx IS 'Read by the overview, which counts the rejections of the last day.';
 END $$;
 
+CREATE TABLE refused_clients (
+  client_id text        PRIMARY KEY,
+  reason    text        NOT NULL,
+  times     integer     NOT NULL,
+  first_at  timestamptz NOT NULL,
+  last_at   timestamptz NOT NULL
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE refused_clients IS 'MQTT clients that AWS IoT disconnected by their policy; the last 1,000 of them. A client need not be a registered device.';
+  COMMENT ON COLUMN refused_clients.client_id IS 'MQTT client id: the id of a device unless devices connect as other clients.';
+  COMMENT ON COLUMN refused_clients.reason IS 'Reason of the newest disconnection: AUTH_ERROR or FORBIDDEN_ACCESS.';
+  COMMENT ON COLUMN refused_clients.times IS 'Disconnections of the present series, which two hours without one end. In idle mode most are not counted.';
+  COMMENT ON COLUMN refused_clients.first_at IS 'First disconnection of the series.';
+  COMMENT ON COLUMN refused_clients.last_at IS 'Newest disconnection.';
+END $$;
+
 -- Counters --------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE update_counts (

@@ -332,6 +332,15 @@ CREATE TABLE rejected_messages (
 CREATE INDEX rejected_messages_received_idx ON rejected_messages (received_at);
 CREATE INDEX rejected_messages_device_idx ON rejected_messages (device_id, id) WHERE device_id IS NOT NULL;
 
+CREATE TABLE refused_clients (
+  client_id text        NOT NULL,
+  reason    text        NOT NULL,
+  times     integer     NOT NULL,
+  first_at  timestamptz NOT NULL,
+  last_at   timestamptz NOT NULL,
+  CONSTRAINT refused_clients_pkey PRIMARY KEY (client_id)
+);
+
 CREATE TABLE update_counts (
   rollout_id       bigint  NOT NULL,
   generation       integer NOT NULL,
@@ -893,6 +902,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ota_events TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_messages TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON refused_clients TO paku_app;
 GRANT SELECT, INSERT, DELETE ON update_counts TO paku_app;
 GRANT SELECT, INSERT, DELETE ON outcome_counts TO paku_app;
 GRANT SELECT, INSERT, DELETE ON version_counts TO paku_app;

@@ -54,6 +54,8 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['update', updateText(device)],
       ['rollout', device.update?.rollout_name ?? null],
       ['seen', instantAgo(device.last_seen, now) ?? 'never'],
+      ['AWS IoT', device.connection?.text ?? null],
+      ['refused', device.refusals && yellow(device.refusals.text)],
       ['last status', device.status_fault && yellow(device.status_fault)],
       ['rejected', rejectedText(device, now)],
       ['registered', instantAgo(device.registered_at, now)],
@@ -134,13 +136,15 @@ function valueText(value: unknown): string {
 }
 
 export function explanationText(explanation: Explanation, now: Date): string[] {
-  const { device_id, presence, rule, since, next, rollout_name, firmware_version } = explanation;
+  const { device_id, presence, connection, refusals, rule, since, next, rollout_name, firmware_version } = explanation;
   return [
     `${bold(device_id)}: ${withInstants(rule)}`,
     ...facts([
       ['since', instantAgo(since, now)],
       ['next', withInstants(next)],
       ['device', presenceText(presence)],
+      ['AWS IoT', connection?.text ?? null],
+      ['refused', refusals && yellow(refusals.text)],
       ['rollout', `${rollout_name} (${firmware_version})`],
     ]),
   ];

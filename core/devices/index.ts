@@ -46,4 +46,11 @@ export {
   listSharedMacs,
   type SharedMac,
 } from './identity-changes.ts';
+export {
+  findRefusals,
+  listRefusedClients,
+  type Refusal,
+  type RefusedClient,
+  recordRefusals,
+} from './refused-clients.ts';
 export { cancelRevoked, reinstateDevice, revokeDevice } from './revoke-device.ts';

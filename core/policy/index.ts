@@ -1,4 +1,5 @@
 export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
+export { CONNECTION_STATES, type ConnectionAnswer, describeConnection } from './connection.ts';
 export {
   type AttemptFacts,
   type AttemptVerdict,
@@ -48,6 +49,14 @@ export {
   type RecoveryVerdict,
   type UpdatedDevices,
 } from './recovery.ts';
+export {
+  DISCONNECTED_TOPIC,
+  describeRefusals,
+  disconnectedTopics,
+  REFUSAL_REASONS,
+  type RefusalReason,
+  type Refusals,
+} from './refusals.ts';
 export {
   type ControlGroup,
   describeEvidence,

@@ -76,10 +76,10 @@ function heardText({ last_seen: seen, report_interval_seconds: usual }: Contact,
   return `last heard ${ago(seen, now)}${usual === null ? ', once so far' : `, usually every ${span(usual)}`}`;
 }
 
-const ago = (at: Date, now: Date) => `${span(Math.max(0, (now.getTime() - at.getTime()) / 1000))} ago`;
+export const ago = (at: Date, now: Date) => `${span(Math.max(0, (now.getTime() - at.getTime()) / 1000))} ago`;
 
 /** In the largest unit that gives two or more: `90 s`, `7 min`, `3 h`, `9 days`. */
-function span(seconds: number): string {
+export function span(seconds: number): string {
   if (seconds < 99.5) return `${Math.max(1, Math.round(seconds))} s`;
   if (seconds < 100 * 60) return `${Math.round(seconds / 60)} min`;
   if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;

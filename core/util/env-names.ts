@@ -25,6 +25,8 @@ export const ENV = {
   commandTransport: 'COMMAND_TRANSPORT',
   /** JSON: settings by device model. */
   models: 'MODELS',
+  /** What the device policy allows, in words, with `{deviceId}` for the device. */
+  devicePolicy: 'DEVICE_POLICY',
   /** Name of the thing type of the deployment's devices. */
   thingType: 'THING_TYPE',
   /** JSON: signing settings of the deployment; the model's settings override them. */

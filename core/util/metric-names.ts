@@ -7,6 +7,8 @@ export const METRICS = {
   rolloutsHalted: 'RolloutsHalted',
   /** Messages of devices that were rejected. */
   rejectedMessages: 'RejectedMessages',
+  /** Disconnections of clients by their policy. */
+  refusedClients: 'RefusedClients',
   /** Uploads that did not become a release. */
   rejectedUploads: 'RejectedUploads',
   /** Rollouts that cannot go on by themselves and have not moved for a day. A level, not a count of events. */

@@ -1,4 +1,5 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { recordRefusals } from '../../core/devices/index.ts';
 import { type IdlePeriod, isRedundantHeartbeat } from '../../core/orchestrator/index.ts';
 import { statusTopics } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
@@ -10,6 +11,7 @@ import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
 import { toQueueMessage } from '../shared/queue-message.ts';
 import { readSenders } from '../shared/senders.ts';
+import { mustRecord, separateRefusals } from './refusals.ts';
 import { parseStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
 
 const database = openDatabase();
@@ -18,28 +20,31 @@ const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
 /**
  * Stores status messages, evaluates the updates that they are evidence for, and dispatches pending updates of devices
- * that have just reported. In idle mode, redundant heartbeats are dropped. An exception returns the whole batch to the
+ * that have just reported. In idle mode, redundant heartbeats are dropped, and one
+ * refusal of a client an hour is recorded. An exception returns the whole batch to the
  * queue, because every step can be repeated.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const now = new Date();
-  const { statuses: received, rejected: unreadable } = parseStatusBatch(
-    event.Records.map(toQueueMessage),
-    senders,
-    now,
-  );
+  const { refusals, others } = separateRefusals(event.Records.map(toQueueMessage), now);
+  const { statuses: received, rejected: unreadable } = parseStatusBatch(others, senders, now);
   const idlePeriod = await getIdlePeriod(now);
   const statuses = idlePeriod === undefined ? received : withoutRedundant(received, idlePeriod);
   const { pending, rejected, dropped } = await storeStatusBatch(database, { statuses, rejected: unreadable }, now);
+  await recordRefusals(
+    database,
+    idlePeriod === undefined ? refusals : refusals.filter((refusal) => mustRecord(refusal, now)),
+  );
   await enqueue(
     dispatchQueueUrl,
     pending.map((updateId) => ({ updateId })),
   );
   // The marker's snapshots are out of date once a status was stored.
   if (idlePeriod !== undefined && statuses.length > 0) await wake(now);
-  count({ rejectedMessages: rejected + dropped });
+  count({ rejectedMessages: rejected + dropped, refusedClients: refusals.length });
   logger.info('statuses', {
     messages: event.Records.length,
+    refusals: refusals.length,
     absorbed: received.length - statuses.length,
     rejected,
     dropped,

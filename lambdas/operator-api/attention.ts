@@ -4,10 +4,12 @@ import {
   countRejections,
   findSharedMac,
   listChangedDevices,
+  listRefusedClients,
+  type RefusedClient,
   type SharedMac,
 } from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
-import { describeChange } from '../../core/policy/index.ts';
+import { describeChange, describeRefusals } from '../../core/policy/index.ts';
 import { listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
 import { type LeftDevices, listLateRollbacks, listUnverified } from '../../core/updates/index.ts';
 import { someNames } from '../../core/util/index.ts';
@@ -16,11 +18,13 @@ import type { Services } from './context.ts';
 type Concern = Fleet['attention'][number];
 
 /** Everything that needs the attention of an operator, the most urgent first. */
-export async function listAttention({ sql, now, deadLetters }: Services): Promise<Concern[]> {
-  const [stopped, stalled, unverified, lateRollbacks, changed, shared, dead, rejections] = await Promise.all([
+export async function listAttention(services: Services): Promise<Concern[]> {
+  const { sql, now, deadLetters } = services;
+  const [stopped, stalled, unverified, refused, lateRollbacks, changed, shared, dead, rejections] = await Promise.all([
     listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
     listStalledRollouts(sql, now()),
     listUnverified(sql),
+    listRefused(services),
     listLateRollbacks(sql, now()),
     listChangedDevices(sql),
     findSharedMac(sql, now()),
@@ -31,6 +35,7 @@ export async function listAttention({ sql, now, deadLetters }: Services): Promis
     ...unverified.map(describeUnverified),
     ...stopped.map(describeStop),
     ...stalled.map(describeStall),
+    ...describeRefused(refused, services),
     ...lateRollbacks.map(describeLateRollbacks),
     ...changed.map(describeChanged),
     ...(shared === undefined ? [] : [describeSharedMac(shared)]),
@@ -77,6 +82,42 @@ function describeLateRollbacks(left: LeftDevices): Concern {
     message: `${subject} left ${version} in the last 7 days after proving it (rollout "${name}"): ${someNames(examples, devices)}`,
     link: linkTo(left),
   };
+}
+
+/** Clients of other applications may be asked about per view: each is a call to AWS IoT. */
+const MAX_ASKED = 5;
+
+/** The refused clients that are devices: those that have reported, and those that are things of this deployment. */
+async function listRefused({ sql, now, certificates }: Services): Promise<RefusedClient[]> {
+  const clients = await listRefusedClients(sql, now());
+  const strangers = clients.filter(({ is_registered }) => !is_registered).slice(0, MAX_ASKED);
+  // A device that AWS IoT cannot confirm is shown: a false hint costs less than a device that is not seen.
+  const asked = await Promise.all(
+    strangers.map(async ({ client_id: id }) => ((await certificates.isOurs(id).catch(() => true)) ? [id] : [])),
+  );
+  const ours = new Set(asked.flat());
+  return clients.filter(({ client_id: id, is_registered }) => is_registered || ours.has(id));
+}
+
+/** The newest stands for all. */
+function describeRefused([newest, ...others]: readonly RefusedClient[], { now, settings }: Services): Concern[] {
+  if (newest === undefined) return [];
+  const { client_id: id, is_registered: isRegistered } = newest;
+  const subject = isRegistered ? `Device ${id}` : `Device ${id}, which never reported,`;
+  const more =
+    others.length === 0
+      ? ''
+      : `. So were ${someNames(
+          others.map(({ client_id }) => client_id),
+          others.length,
+        )}`;
+  return [
+    {
+      kind: 'refused_by_policy',
+      message: `${subject} was ${describeRefusals(newest, id, settings.devicePolicy, now())}${more}`,
+      link: isRegistered ? `/devices/${id}` : null,
+    },
+  ];
 }
 
 /** The newest change stands for all of its group. */

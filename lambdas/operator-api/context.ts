@@ -1,6 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
-import type { CommandFamily, Models, RecordingPause, Signing } from '../../core/policy/index.ts';
+import type { CommandFamily, ConnectionAnswer, Models, RecordingPause, Signing } from '../../core/policy/index.ts';
 
 /** The services that the routes use; a deployment and each test provide their own. */
 export interface Services {
@@ -12,6 +12,8 @@ export interface Services {
     readonly linkBaseUrl: string;
     readonly models: Models;
     readonly signing: Signing;
+    /** What the device policy allows, in words, with `{deviceId}` for the device. */
+    readonly devicePolicy: string;
   };
   readonly uploads: {
     /** A presigned PUT, with the headers that its signature covers. */
@@ -35,6 +37,8 @@ export interface Services {
      */
     revoke(deviceId: string): Promise<string[]>;
   };
+  /** Asks AWS IoT about the connection of a client. Never throws. */
+  askConnection(clientId: string): Promise<ConnectionAnswer>;
   readonly deadLetters: {
     list(): Promise<{ queue: string; messages: number }[]>;
     /**

@@ -27,6 +27,7 @@ import { getRollout } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
+import { connectionOf, refusalsOf, unknownDevice } from './device-contact.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
 
 /** Higher than any other rollout's, because an operator asked for this device. */
@@ -39,8 +40,14 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   const deviceOf = async (deviceId: string) => {
     const device = await getDevice(sql, deviceId, await presenceAt());
-    if (device === undefined) throw notFound(`device ${deviceId}`);
-    return json(toDeviceDetail(device));
+    if (device === undefined) throw await unknownDevice(services, deviceId);
+    const refusals = await refusalsOf(services, device.client_id ?? deviceId);
+    return json({ ...toDeviceDetail(device), refusals, connection: null });
+  };
+
+  const connectedDeviceOf = async (deviceId: string) => {
+    const device = await deviceOf(deviceId);
+    return { ...device, connection: await connectionOf(services, device.client_id ?? deviceId) };
   };
 
   const actorOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
@@ -54,7 +61,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     );
   });
 
-  app.openapi(routes.getDevice, async (c) => c.json(await deviceOf(c.req.valid('param').device_id), 200));
+  app.openapi(routes.getDevice, async (c) => c.json(await connectedDeviceOf(c.req.valid('param').device_id), 200));
 
   app.openapi(routes.setAttributes, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
@@ -91,8 +98,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     await revokeDevice(sql, { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
     const certificates = await services.certificates.revoke(deviceId);
     await cancelRevoked(sql, now());
-    const changed = await getDevice(sql, deviceId, await presenceAt());
-    return c.json({ certificates, device: changed === undefined ? null : json(toDeviceDetail(changed)) }, 200);
+    return c.json({ certificates, device: device === undefined ? null : await deviceOf(deviceId) }, 200);
   });
 
   app.openapi(routes.reinstateDevice, async (c) => {
@@ -127,7 +133,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.explainDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { rollout: named, version } = c.req.valid('query');
-    const { device_model: model, presence } = await deviceOf(deviceId);
+    const { device_model: model, presence, connection, refusals } = await connectedDeviceOf(deviceId);
     const found = named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now()) : undefined;
     const id = named ?? found?.rolloutId.toString();
     if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
@@ -138,7 +144,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { rule, since, next } = explanation;
     const { rollout_id, name: rollout_name, firmware_version } = rollout;
     const facts = { rollout_id, rollout_name, firmware_version, rule, since, next };
-    return c.json({ device_id: deviceId, presence, ...json(facts) }, 200);
+    return c.json({ device_id: deviceId, presence, connection, refusals, ...json(facts) }, 200);
   });
 
   app.openapi(routes.updateDevice, async (c) => {

@@ -10,6 +10,7 @@ import { logger } from '../shared/log.ts';
 import { enqueue } from '../shared/queue.ts';
 import { createApp } from './app.ts';
 import { thingCertificates } from './certificates.ts';
+import { askConnection } from './connections.ts';
 import { type DeadLetterQueueAddress, sqsDeadLetters } from './dead-letters.ts';
 import { problemOf } from './problems.ts';
 import { bucketUploads } from './uploads.ts';
@@ -26,8 +27,10 @@ const app = createApp({
     linkBaseUrl: requireEnv(ENV.linkBaseUrl),
     models: readModels(),
     signing: readSigning(),
+    devicePolicy: requireEnv(ENV.devicePolicy),
   },
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),
+  askConnection,
   certificates: thingCertificates(requireEnv(ENV.thingType)),
   deadLetters: sqsDeadLetters(JSON.parse(requireEnv(ENV.deadLetters)) as Record<string, DeadLetterQueueAddress>),
   recordingPause: async () => lastPause(await readIdleMarker()),

@@ -1,10 +1,22 @@
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import { DISCONNECTED_TOPIC, REFUSAL_REASONS } from '../../core/policy/index.ts';
+import { DEVICE_ID } from '../../core/util/index.ts';
 import type { ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import { ownMetric } from '../monitoring/index.ts';
 import { TopicIngestion } from './topic-ingestion.ts';
+import type { TopicSource } from './topic-rules.ts';
+
+/**
+ * Disconnections of clients by their policy. AWS IoT publishes an event for every connection of the account; a rule and
+ * an action for each would cost more than the statuses, so the rule takes only those whose client can be a device.
+ */
+const REFUSALS: TopicSource = {
+  filter: `${DISCONNECTED_TOPIC}+`,
+  where: `(${REFUSAL_REASONS.map((reason) => `disconnectReason = '${reason}'`).join(' OR ')}) AND regexp_matches(clientId, '${DEVICE_ID.source}')`,
+};
 
 export interface IngestionProps {
   readonly base: ServiceBase;
@@ -25,7 +37,7 @@ export class Ingestion extends Construct {
     this.status = new TopicIngestion(this, 'Status', {
       base,
       name: 'ingest-status',
-      topicFilters: [`${prefix}/edge/+/status`],
+      sources: [{ filter: `${prefix}/edge/+/status` }, REFUSALS],
       batchSize: 1_000,
     });
     firmware.grantIdleMarker(this.status.fn);
@@ -33,7 +45,7 @@ export class Ingestion extends Construct {
     this.ota = new TopicIngestion(this, 'Ota', {
       base,
       name: 'ingest-ota',
-      topicFilters: [`${prefix}/devices/+/ota/+`, `${prefix}/edge/+/ota/+`],
+      sources: [{ filter: `${prefix}/devices/+/ota/+` }, { filter: `${prefix}/edge/+/ota/+` }],
       batchSize: 500,
     });
     base.alarms.add(this, 'RejectedMessagesAlarm', {
@@ -41,6 +53,12 @@ export class Ingestion extends Construct {
       metric: ownMetric('rejectedMessages', Duration.hours(1)),
       description: 'Devices sent messages that could not be taken.',
       section: 'rejected-messages',
+    });
+    base.alarms.add(this, 'RefusedClientsAlarm', {
+      metric: ownMetric('refusedClients', Duration.hours(1)),
+      description: 'AWS IoT disconnected clients again and again, because their policy does not allow what they do.',
+      section: 'refused-devices',
+      threshold: 3,
     });
   }
 }

@@ -4,14 +4,13 @@ import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import { constructName } from '../monitoring/index.ts';
 import { WorkQueue } from '../shared/index.ts';
-import { TopicRules } from './topic-rules.ts';
+import { TopicRules, type TopicSource } from './topic-rules.ts';
 
 export interface TopicIngestionProps {
   readonly base: ServiceBase;
   /** Folder in lambdas/ of the function that handles the messages. */
   readonly name: string;
-  /** MQTT topic filters of the messages. */
-  readonly topicFilters: readonly string[];
+  readonly sources: readonly TopicSource[];
   readonly batchSize: number;
 }
 
@@ -20,7 +19,7 @@ export class TopicIngestion extends Construct {
   readonly fn: DatabaseFunction;
   readonly work: WorkQueue;
 
-  constructor(scope: Construct, id: string, { base, name, topicFilters, batchSize }: TopicIngestionProps) {
+  constructor(scope: Construct, id: string, { base, name, sources, batchSize }: TopicIngestionProps) {
     super(scope, id);
     const { alarms, settings } = base;
     const fn = new DatabaseFunction(this, 'Default', { name, base, timeout: Duration.seconds(60) });
@@ -30,7 +29,7 @@ export class TopicIngestion extends Construct {
     fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
     fn.addEnvironment(ENV.acceptAnyClientId, String(settings.acceptAnyClientId));
     fn.addEnvironment(ENV.undeliveredQueueArn, undelivered.queueArn);
-    const rules = new TopicRules(this, 'Rules', { topicFilters, queue: this.work.queue, undelivered });
+    const rules = new TopicRules(this, 'Rules', { sources, queue: this.work.queue, undelivered });
     alarms.add(rules, 'UndeliveredAlarm', {
       metric: undelivered.metricNumberOfMessagesSent({ period: Duration.minutes(5) }),
       description: `A rule of ${constructName(rules)} could not put messages on their queue; its error action put them on another.`,

@@ -4,21 +4,29 @@ import { CfnTopicRule } from 'aws-cdk-lib/aws-iot';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
+/** Messages that a rule takes. */
+export interface TopicSource {
+  /** MQTT topic filter. */
+  readonly filter: string;
+  /** Condition on fields of the payload, as in the rule's SQL. @default all messages */
+  readonly where?: string;
+}
+
 export interface TopicRulesProps {
-  /** MQTT topic filters whose messages go to the queue. */
-  readonly topicFilters: readonly string[];
+  /** Sources whose messages go to the queue. */
+  readonly sources: readonly TopicSource[];
   readonly queue: Queue;
   /** Gets the messages that the rule could not put on the first queue. */
   readonly undelivered: Queue;
 }
 
 /**
- * One rule per topic filter, which puts messages on a queue unchanged. The SQL wraps the payload and does not parse it,
+ * One rule per source, which puts messages on a queue unchanged. The SQL wraps the payload and does not parse it,
  * so a payload cannot claim another device id, and invalid JSON arrives and is recorded. The message carries the
  * broker's receive time.
  */
 export class TopicRules extends Construct {
-  constructor(scope: Construct, id: string, { topicFilters, queue, undelivered }: TopicRulesProps) {
+  constructor(scope: Construct, id: string, { sources, queue, undelivered }: TopicRulesProps) {
     super(scope, id);
     const role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('iot.amazonaws.com', {
@@ -33,12 +41,12 @@ export class TopicRules extends Construct {
     role.addToPolicy(
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, undelivered.queueArn] }),
     );
-    topicFilters.forEach((filter, index) => {
+    sources.forEach(({ filter, where }, index) => {
       new CfnTopicRule(this, `Rule${index}`, {
         topicRulePayload: {
           // The default is the version of 2015, which has no encode().
           awsIotSqlVersion: '2016-03-23',
-          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM '${filter}'`,
+          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM '${filter}'${where === undefined ? '' : ` WHERE ${where}`}`,
           actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
           errorAction: { sqs: { queueUrl: undelivered.queueUrl, roleArn: role.roleArn, useBase64: false } },
         },

@@ -6,6 +6,7 @@ export const RUNBOOK_SECTIONS = [
   'dead-letters',
   'undelivered-messages',
   'rejected-messages',
+  'refused-devices',
   'rejected-uploads',
   'rollout-halted',
   'rollout-stalled',

@@ -37,6 +37,8 @@ export class OperatorApi extends Construct {
     firmware.grantUpload(fn);
     firmware.grantIdleMarker(fn);
     identity.grantRevoke(fn);
+    identity.grantAskConnection(fn);
+    fn.addEnvironment(ENV.devicePolicy, identity.allows);
     fn.addEnvironment(ENV.thingType, identity.thingType.ref);
     fn.addEnvironment(ENV.linkBaseUrl, props.linkBaseUrl);
     fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);

@@ -17,6 +17,8 @@ const SHORTEN =
  */
 export class DeviceIdentity extends Construct {
   readonly policy: CfnPolicy;
+  /** What the policy allows, in words, with `{deviceId}` for the device. */
+  readonly allows: string;
   readonly thingType: CfnThingType;
   /** Contains all devices of the deployment, for views in AWS IoT. */
   readonly thingGroup: CfnThingGroup;
@@ -24,10 +26,20 @@ export class DeviceIdentity extends Construct {
   constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
     super(scope, id);
     this.policy = iotPolicy(this, 'Policy', statementsOf(settings), SHORTEN);
+    this.allows = allowedText(settings);
     this.thingType = new CfnThingType(this, 'ThingType', {
       thingTypeProperties: { thingTypeDescription: 'An ESP32 or ESP8266 that paku-ota updates' },
     });
     this.thingGroup = new CfnThingGroup(this, 'ThingGroup');
+  }
+
+  /** Lets a function ask whether a device is connected. */
+  grantAskConnection({ role }: OtaFunction): void {
+    grantIotWildcards(role, {
+      actions: ['iot:GetConnection'],
+      resources: [['client', '*']],
+      reason: 'Any registered device may be asked about.',
+    });
   }
 
   /**
@@ -52,15 +64,28 @@ export class DeviceIdentity extends Construct {
 }
 
 /** Both subtrees of the device, what the settings add, and nothing that another device obeys or says. */
-function statementsOf({ topicPrefix: prefix, extraDeviceTopics }: Settings): IotStatement[] {
+function statementsOf(settings: Settings): IotStatement[] {
+  const permissions = topicsOf(settings).flatMap((topic) => permissionsOf(topic, settings.topicPrefix));
+  return [{ actions: ['iot:Connect'], resources: [['client', THING]] }, ...inFewStatements(permissions)];
+}
+
+function topicsOf({ topicPrefix: prefix, extraDeviceTopics }: Settings): DeviceTopic[] {
   const own: DeviceTopic[] = ['edge', 'devices'].map((tree) => ({
     topic: `${prefix}/${tree}/{deviceId}/*`,
     allow: ['subscribe', 'retain'],
   }));
-  return [
-    { actions: ['iot:Connect'], resources: [['client', THING]] },
-    ...inFewStatements([...own, ...extraDeviceTopics].flatMap((topic) => permissionsOf(topic, prefix))),
-  ];
+  return [...own, ...extraDeviceTopics];
+}
+
+/** `subscribe to a, b; publish on c; retain on d`. Retaining includes publishing. */
+function allowedText(settings: Settings): string {
+  const topics = topicsOf(settings);
+  const named = (...actions: DeviceTopic['allow']) =>
+    topics
+      .filter(({ allow }) => allow.some((action) => actions.includes(action)))
+      .map(({ topic }) => topic.replaceAll('{prefix}', () => settings.topicPrefix))
+      .join(', ');
+  return `subscribe to ${named('subscribe')}; publish on ${named('publish', 'retain')}; retain on ${named('retain')}`;
 }
 
 type Permission = readonly [resource: 'topic' | 'topicfilter', name: string, actions: readonly string[]];

@@ -114,7 +114,7 @@ export function topicRulesOf(
     return { name: logicalId, rule: compileTopicRule(Sql, AwsIotSqlVersion), queue, errorQueue };
   });
   return (message) => {
-    for (const { name, rule, queue, errorQueue } of rules.filter(({ rule }) => rule.matches(message.topic))) {
+    for (const { name, rule, queue, errorQueue } of rules.filter(({ rule }) => rule.matches(message))) {
       if (failsAction(message.topic)) errorQueue?.send(undelivered(name, message));
       else queue.send(rule.apply(message));
     }

@@ -1,7 +1,7 @@
 import { ApiClient, ApiError } from '../../api/client.ts';
 import type { RolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
-import { signingSchema } from '../../core/policy/index.ts';
+import { type ConnectionAnswer, signingSchema } from '../../core/policy/index.ts';
 import { createApp } from '../../lambdas/operator-api/app.ts';
 import type { App, Services } from '../../lambdas/operator-api/context.ts';
 import { checkAnswer } from './api-answers.ts';
@@ -24,6 +24,8 @@ export class TestApi {
   readonly certificates = new Map<string, string[]>();
   /** Devices whose connection was closed. */
   readonly cutOff: string[] = [];
+  /** What AWS IoT answers about every client. */
+  connection: ConnectionAnswer = { state: 'not_known' };
   deadLetters = [{ queue: 'status', messages: 0 }];
 
   constructor(sql: Sql, now: () => Date, settings: Partial<Services['settings']> = {}) {
@@ -36,6 +38,7 @@ export class TestApi {
         linkBaseUrl: 'https://abcdefghij.execute-api.eu-west-1.amazonaws.com/d/',
         models: {},
         signing: signingSchema.parse({}),
+        devicePolicy: 'publish on paku/edge/{deviceId}/*',
         ...settings,
       },
       uploads: {
@@ -45,6 +48,7 @@ export class TestApi {
           return !key.includes('missing');
         },
       },
+      askConnection: async () => this.connection,
       certificates: {
         isOurs: async (deviceId) => this.certificates.has(deviceId),
         revoke: async (deviceId) => {

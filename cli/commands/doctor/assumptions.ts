@@ -56,6 +56,16 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
   ),
   'The SQS action delivers': notTested('needs a message that is repeated or lost'),
   '`ListSubscriptions` names': notTested('needs a connected device whose subscriptions are known'),
+  '`GetConnection` says': given('device', ({ device_id, connection }) =>
+    connection === null || connection.state === 'not_asked'
+      ? { outcome: 'not tested', detail: connection?.text ?? 'the API did not ask AWS IoT' }
+      : { outcome: connection.state === 'not_known' ? 'partly' : 'pass', detail: `${device_id}: ${connection.text}` },
+  ),
+  'A disconnection by a policy': given('device', ({ device_id, refusals }) =>
+    refusals === null
+      ? { outcome: 'not tested', detail: 'needs a device that its policy refuses' }
+      : { outcome: 'pass', detail: `${device_id} was ${refusals.text}` },
+  ),
   '`SendDirectMessage` reaches': ({ direct, update }) => {
     if (direct.kind === 'denied') return { outcome: 'not tested', detail: direct.message };
     if (direct.kind === 'other') return { outcome: 'fail', detail: direct.message };

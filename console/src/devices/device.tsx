@@ -103,6 +103,8 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
           { name: 'Last update', value: update ? <NewestUpdate update={update} /> : 'none' },
           { name: 'Last seen', value: <Ago at={device.last_seen} /> },
           { name: 'Presence', value: device.presence.text },
+          { name: 'AWS IoT says', value: device.connection?.text ?? '–' },
+          ...(device.refusals === null ? [] : [{ name: 'Refused', value: device.refusals.text }]),
           { name: 'Uptime', value: uptime === null ? '–' : duration(uptime) },
           { name: 'Signal', value: signal === null ? '–' : `${signal} dBm` },
           { name: 'MAC address', value: macText(device) },

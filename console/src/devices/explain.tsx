@@ -84,6 +84,8 @@ function Answer({ explanation }: { readonly explanation: Explanation }) {
     since,
     next,
     presence,
+    connection,
+    refusals,
     rollout_id: rollout,
     rollout_name: name,
     firmware_version: version,
@@ -106,6 +108,18 @@ function Answer({ explanation }: { readonly explanation: Explanation }) {
           <dt>Device</dt>
           <dd>{capital(`${presence.state.replace('_', ' ')}: ${presence.text}`)}</dd>
         </div>
+        {connection && (
+          <div>
+            <dt>AWS IoT says</dt>
+            <dd>{capital(connection.text)}</dd>
+          </div>
+        )}
+        {refusals && (
+          <div>
+            <dt>Refused</dt>
+            <dd>{capital(refusals.text)}</dd>
+          </div>
+        )}
         <div>
           <dt>By rollout</dt>
           <dd>

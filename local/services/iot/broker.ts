@@ -3,6 +3,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import type { CertificateAuthority, Policy } from '../../kernel/index.ts';
 import { type Address, listen } from '../../kernel/index.ts';
+import { type Connection, Connections } from './connections.ts';
 import { type DirectMessage, type DirectMessageResult, DirectMessages, type Subscription } from './direct-messages.ts';
 import { ConnectionPermissions } from './iot-policy.ts';
 
@@ -33,6 +34,8 @@ export interface Broker {
   sendDirect(message: DirectMessage): Promise<DirectMessageResult>;
   /** The topic filters of a client with their QoS; undefined if the client is not connected. */
   subscriptionsOf(clientId: string): Subscription[] | undefined;
+  /** The connection of a client; undefined if it has not been connected in the last 30 minutes. */
+  connectionOf(clientId: string): Connection | undefined;
   /** Closes the connection of a client and publishes its last will. @returns false if the client is not connected */
   disconnect(clientId: string): boolean;
   close(): Promise<void>;
@@ -47,9 +50,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const aedes = await Aedes.createBroker();
   const permissions = new ConnectionPermissions(options.policy, authority);
   const directMessages = new DirectMessages(aedes, permissions);
-  restrict(aedes, permissions);
-  refuseMqtt5(aedes, permissions, log);
   let closing = false;
+  const connections = new Connections(aedes, clock, (clientId) => {
+    if (!closing) options.onMessage(disconnectedEvent(clientId, clock()));
+  });
+  restrict(aedes, permissions, connections);
+  refuseMqtt5(aedes, permissions, log);
   aedes.on('publish', ({ topic, payload }, client) => {
     // Last wills during shutdown are no information about the devices.
     if (topic.startsWith('$') || closing) return;
@@ -79,7 +85,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       ),
     sendDirect: (message) => directMessages.send(message),
     subscriptionsOf: (clientId) => directMessages.subscriptionsOf(clientId),
-    disconnect: (clientId) => directMessages.disconnect(clientId),
+    connectionOf: (clientId) => connections.of(clientId),
+    disconnect: (clientId) =>
+      directMessages.disconnect(clientId, (client) => connections.endsBy(client, 'API_INITIATED_DISCONNECT')),
     async close() {
       closing = true;
       const closed = new Promise((resolve) => server.close(resolve));
@@ -88,6 +96,23 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       await closed;
     },
   };
+}
+
+/**
+ * The lifecycle event of a client that was disconnected for its policy. AWS IoT publishes one for every disconnection;
+ * the rules of the template take no others.
+ */
+function disconnectedEvent(clientId: string, at: number): BrokerMessage {
+  const event = {
+    clientId,
+    timestamp: at,
+    eventType: 'disconnected',
+    clientInitiatedDisconnect: false,
+    disconnectReason: 'AUTH_ERROR',
+    versionNumber: 0,
+  };
+  const topic = `$aws/events/presence/disconnected/${clientId}`;
+  return { topic, payload: Buffer.from(JSON.stringify(event)), clientId: 'n/a', receivedAt: at };
 }
 
 /** CONNACK of MQTT 5: no session, reason code 0x84 (unsupported protocol version), no properties. */
@@ -106,8 +131,13 @@ function refuseMqtt5(aedes: Aedes, permissions: ConnectionPermissions, log: (lin
 }
 
 /** Authorizes by the policy. An error closes the connection, as on AWS. */
-function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
+function restrict(aedes: Aedes, permissions: ConnectionPermissions, connections: Connections): void {
   const refusal = (client: Client, what: string) => new Error(`${permissions.thingOf(client)} may not ${what}`);
+  /** Not for QoS 2, which no policy allows. */
+  const byPolicy = (client: Client, what: string) => {
+    connections.endsBy(client, 'AUTH_ERROR');
+    return refusal(client, what);
+  };
 
   aedes.authenticate = (client, _username, _password, done) => {
     const isAllowed = permissions.isActive(client) && permissions.allows(client, 'iot:Connect', `client/${client.id}`);
@@ -122,13 +152,13 @@ function restrict(aedes: Aedes, permissions: ConnectionPermissions): void {
     if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
     const actions = ['iot:Publish', ...(retain ? ['iot:RetainPublish'] : [])];
     if (actions.every((action) => permissions.allows(client, action, `topic/${topic}`))) return done(null);
-    return done(refusal(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
+    return done(byPolicy(client, `publish ${retain ? 'retained ' : ''}to ${topic}`));
   };
   aedes.authorizeSubscribe = (client, subscription, done) => {
     const { topic, qos } = subscription;
     if (qos === 2) return done(refusal(client, 'use QoS 2: AWS IoT has none'));
     if (permissions.allows(client, 'iot:Subscribe', `topicfilter/${topic}`)) return done(null, subscription);
-    return done(refusal(client, `subscribe to ${topic}`));
+    return done(byPolicy(client, `subscribe to ${topic}`));
   };
   aedes.authorizeForward = (client, packet) =>
     permissions.allows(client, 'iot:Receive', `topic/${packet.topic}`) ? packet : null;

@@ -78,10 +78,13 @@ export class DirectMessages {
     return Object.entries(client.subscriptions).map(([topicFilter, { qos }]) => ({ topicFilter, qos }));
   }
 
-  disconnect(clientId: string): boolean {
+  /** @param beforeClose called with the client if it is connected */
+  disconnect(clientId: string, beforeClose: (client: Client) => void): boolean {
     const client = this.#clients[clientId];
-    client?.close();
-    return client !== undefined;
+    if (client === undefined) return false;
+    beforeClose(client);
+    client.close();
+    return true;
   }
 
   #acknowledged(client: Client, messageId: number, withinMs: number): Promise<boolean> {

@@ -25,7 +25,7 @@ const FAILURES: Readonly<
 
 const PATHS = /^\/(?:topics\/([^/]+)|connections\/([^/]+)(\/messages|\/subscriptions)?)$/;
 
-/** The AWS IoT data plane: Publish, SendDirectMessage, ListSubscriptions and DeleteConnection, as in the SDK's model. */
+/** The AWS IoT data plane: Publish, SendDirectMessage, ListSubscriptions, GetConnection and DeleteConnection, as in the SDK's model. */
 export function iotDataService(broker: Broker): AwsService {
   return {
     async handle(request) {
@@ -40,11 +40,12 @@ export function iotDataService(broker: Broker): AwsService {
       else if (clientId !== undefined && part === '/subscriptions' && method === 'GET')
         return listSubscriptions(request, decodeUri(clientId));
       else if (clientId !== undefined && part === '/messages') await sendDirect(request, decodeUri(clientId), payload);
+      else if (clientId !== undefined && part === undefined && method === 'GET')
+        return getConnection(request, decodeUri(clientId));
       else if (clientId !== undefined && part === undefined && method === 'DELETE')
         disconnect(request, decodeUri(clientId));
       else throw notImitated(`${method} ${path}`);
-      const answer = JSON.stringify({ message: 'OK', traceId: randomUUID() });
-      return { status: 200, headers: { 'content-type': 'application/json' }, body: answer };
+      return json({ message: 'OK', traceId: randomUUID() });
     },
   };
 
@@ -59,7 +60,14 @@ export function iotDataService(broker: Broker): AwsService {
     authorize(identity, 'iot:ListSubscriptions', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
     const subscriptions = broker.subscriptionsOf(clientId);
     if (subscriptions === undefined) throw new AwsError(...FAILURES['not-connected']);
-    return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ subscriptions }) };
+    return json({ subscriptions });
+  }
+
+  function getConnection({ identity }: AwsRequest, clientId: string): Answer {
+    authorize(identity, 'iot:GetConnection', arnOf('iot', `client/${clientId}`), 'ForbiddenException');
+    const connection = broker.connectionOf(clientId);
+    if (connection === undefined) throw new AwsError(...FAILURES['not-connected']);
+    return json({ clientId, ...connection });
   }
 
   function disconnect({ identity }: AwsRequest, clientId: string): void {
@@ -78,6 +86,12 @@ export function iotDataService(broker: Broker): AwsService {
     if (result !== 'delivered') throw new AwsError(...FAILURES[result]);
   }
 }
+
+const json = (body: object): Answer => ({
+  status: 200,
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(body),
+});
 
 const notImitated = (what: string) => new AwsError('MethodNotAllowedException', 405, `${what} is not imitated here.`);
 

@@ -16,8 +16,9 @@ test('topic rules put every message on a queue with its payload, topic, receive 
     ({ TopicRulePayload }) =>
       TopicRulePayload as { Sql: string; AwsIotSqlVersion: string; Actions: object[]; ErrorAction: object },
   );
-  expect(rules.map(({ Sql }) => /FROM '(.*)'/.exec(Sql)?.[1])).toEqual([
+  expect(rules.map(({ Sql }) => /FROM '([^']*)'/.exec(Sql)?.[1])).toEqual([
     'paku/edge/+/status',
+    '$aws/events/presence/disconnected/+',
     'paku/devices/+/ota/+',
     'paku/edge/+/ota/+',
   ]);
@@ -46,5 +47,14 @@ test('the functions know the topic prefix, and take messages from the own client
   expect(variables({ topicPrefix: 'vans', acceptAnyClientId: true })).toEqual([
     ['vans', 'true'],
     ['vans', 'true'],
+  ]);
+});
+
+test('of the lifecycle events, the rules take only disconnections by a policy, of clients that can be devices', () => {
+  const events = propertiesOf(serviceTemplate, 'AWS::IoT::TopicRule')
+    .map(({ TopicRulePayload }) => (TopicRulePayload as { Sql: string }).Sql)
+    .filter((sql) => sql.includes('$aws/'));
+  expect(events.map((sql) => sql.replace(/^.* FROM /, ''))).toEqual([
+    "'$aws/events/presence/disconnected/+' WHERE (disconnectReason = 'AUTH_ERROR' OR disconnectReason = 'FORBIDDEN_ACCESS') AND regexp_matches(clientId, '^[A-Za-z0-9_:-]{1,64}$')",
   ]);
 });

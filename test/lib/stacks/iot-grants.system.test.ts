@@ -17,6 +17,7 @@ const REFERENCE: Record<string, readonly string[]> = {
   'iot:DescribeThing': ['thing'],
   'iot:DescribeThingGroup': ['thinggroup'],
   'iot:DescribeThingType': ['thingtype'],
+  'iot:GetConnection': ['client'],
   'iot:GetPolicy': ['policy'],
   'iot:ListAttachedPolicies': [],
   'iot:ListPrincipalPolicies': [],

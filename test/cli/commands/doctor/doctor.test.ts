@@ -39,6 +39,12 @@ test('each line of docs/aws-assumptions.md has one check, and each check one lin
   expect(Object.keys(ASSUMPTION_CHECKS)).toHaveLength(behaviours.length);
 });
 
+/** What AWS IoT says about a device, and that its policy refuses nothing. */
+const CONTACT = {
+  connection: { state: 'connected', since: '2026-03-02T11:00:00.000Z', reason: null, text: 'connected for 60 min' },
+  refusals: null,
+} as const;
+
 describe('an assumption about AWS', () => {
   const nothing: Evidence = {
     device: null,
@@ -62,7 +68,12 @@ describe('an assumption about AWS', () => {
 
   test('passes by the evidence of a working deployment', () => {
     const evidence: Evidence = {
-      device: { device_id: 'ESP32-1', client_id: 'ESP32-1', last_seen: '2026-03-02T12:00:00.000Z' } as DeviceDetail,
+      device: {
+        ...CONTACT,
+        device_id: 'ESP32-1',
+        client_id: 'ESP32-1',
+        last_seen: '2026-03-02T12:00:00.000Z',
+      } as DeviceDetail,
       release: { device_model: 'esp32-s3', version: '2.1.0' } as Release,
       update: { device_id: 'ESP32-1', firmware_version: '2.1.0' } as DeviceUpdate,
       direct: { kind: 'absent' },
@@ -70,6 +81,7 @@ describe('an assumption about AWS', () => {
     };
     expect(outcomes(evidence)).not.toContain('fail');
     expect(about(evidence, '`timestamp()`')).toBe('pass');
+    expect(about(evidence, '`GetConnection`')).toBe('pass');
     expect(about(evidence, 'reaches a client')).toBe('partly');
     expect(about(evidence, 'default endpoint')).toBe('pass');
     expect(about(evidence, 'Object Created')).toBe('pass');
@@ -79,7 +91,12 @@ describe('an assumption about AWS', () => {
   test('fails when the evidence contradicts it', () => {
     const evidence: Evidence = {
       ...nothing,
-      device: { device_id: 'ESP32-1', client_id: null, last_seen: '2026-03-02T12:00:00.000Z' } as DeviceDetail,
+      device: {
+        ...CONTACT,
+        device_id: 'ESP32-1',
+        client_id: null,
+        last_seen: '2026-03-02T12:00:00.000Z',
+      } as DeviceDetail,
       direct: { kind: 'other', message: 'accepted' },
       databaseSkewSeconds: 3600,
     };

@@ -64,7 +64,7 @@ describe('a device on the local broker', () => {
   it('is disconnected when it publishes outside of its policy', async () => {
     await expectClosed((client) => client.publish('paku/edge/van-2/status', 'hello'));
     expect(broker.log.join()).toContain('van-1 may not publish to paku/edge/van-2/status');
-    expect(broker.messages).toEqual([]);
+    expect(broker.messages.filter(({ topic }) => !topic.startsWith('$aws/'))).toEqual([]);
   });
 
   it('is disconnected when it publishes a retained message without iot:RetainPublish', async () => {
@@ -110,6 +110,40 @@ describe('a device on the local broker', () => {
     await client.subscribeAsync(STATUS);
     expect((await received).payload).toBe('kept');
     expect(broker.messages).toHaveLength(1);
+  });
+});
+
+describe('the lifecycle event', () => {
+  const EVENT = '$aws/events/presence/disconnected/van-1';
+
+  it('reaches the rules once when a policy ends a connection, whatever the client had sent', async () => {
+    const next = broker.nextMessage();
+    await expectClosed((client) => {
+      client.subscribe('paku/#');
+      client.publish('paku/edge/van-2/status', 'hello');
+    });
+    const { topic, payload, clientId } = await next;
+    expect({ topic, clientId }).toEqual({ topic: EVENT, clientId: 'n/a' });
+    expect(JSON.parse(payload.toString())).toMatchObject({ clientId: 'van-1', disconnectReason: 'AUTH_ERROR' });
+    expect(broker.messages).toHaveLength(1);
+  });
+
+  it.each<[string, (client: MqttClient) => void]>([
+    ['the connection breaks', (client) => client.stream.destroy()],
+    ['the client disconnects', (client) => client.end()],
+    ['the client uses QoS 2', (client) => client.publish(STATUS, 'hello', { qos: 2 })],
+    ['the API disconnects it', () => broker.broker.disconnect('van-1')],
+  ])('is not sent when %s', async (_, act) => {
+    await expectClosed(act);
+    await expect.poll(() => broker.broker.connectionOf('van-1')?.connected).toBe(false);
+    expect(broker.messages).toEqual([]);
+  });
+
+  it('is not sent when the last will of a client is not allowed', async () => {
+    const client = await broker.connect('van-1', { will: { ...WILL, topic: 'paku/edge/van-2/status' } });
+    client.stream.destroy();
+    await expect.poll(() => broker.broker.connectionOf('van-1')?.disconnectReason).toBe('CONNECTION_LOST');
+    expect(broker.messages).toEqual([]);
   });
 });
 

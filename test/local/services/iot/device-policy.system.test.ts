@@ -24,6 +24,9 @@ beforeEach(() => {
   broker.messages.length = 0;
 });
 
+/** The messages of clients that reached the rules, without the events of the broker itself. */
+const published = () => broker.messages.filter(({ topic }) => !topic.startsWith('$aws/'));
+
 /** Connects with the certificate of OWN and acts. @returns whether the broker accepted it or closed the connection */
 async function attempt(act: (client: MqttClient) => Promise<unknown>): Promise<'taken' | 'closed'> {
   const client = await broker.connect(OWN);
@@ -62,7 +65,7 @@ describe('a device can', () => {
     'publish to %s',
     async (topic) => {
       expect(await publish(topic)).toBe('taken');
-      expect(broker.messages.map((message) => message.topic)).toEqual([topic]);
+      expect(published().map((message) => message.topic)).toEqual([topic]);
     },
   );
 
@@ -129,14 +132,14 @@ describe('a device is disconnected when it publishes to', () => {
   ];
   test.each(topics)('%s', async (topic) => {
     expect(await publish(topic)).toBe('closed');
-    expect(broker.messages).toEqual([]);
+    expect(published()).toEqual([]);
   });
 
   test.each([...leaves.map((leaf) => `paku/edge/${OTHER}/${leaf}`), 'paku/sensors/ruuvi_cabin/data', 'paku/control'])(
     '%s, retained',
     async (topic) => {
       expect(await publish(topic, true)).toBe('closed');
-      expect(broker.messages).toEqual([]);
+      expect(published()).toEqual([]);
     },
   );
 });
@@ -212,11 +215,11 @@ describe('the policy applies to a last will:', () => {
     await expect
       .poll(async () => {
         await next.publishAsync(`paku/edge/${OWN}/after`, '{}', { qos: 1 });
-        return broker.messages.length;
+        return published().length;
       })
       .toBeGreaterThan(1);
     next.end(true);
-    expect(broker.messages.filter((message) => message.topic === topic)).toHaveLength(delivered);
+    expect(published().filter((message) => message.topic === topic)).toHaveLength(delivered);
   });
 });
 
@@ -257,7 +260,7 @@ describe('a message of a device', () => {
         (topic) => {
           const context = { 'iot:Connection.Thing.ThingName': OWN };
           const isAllowed = policy.allows('iot:Publish', `${ARN_PREFIX}topic/${topic}`, context);
-          if (!isAllowed || !rules.some((rule) => rule.matches(topic))) return;
+          if (!isAllowed || !rules.some((rule) => rule.matches({ topic, payload: Buffer.from('{}') }))) return;
           reached++;
           expect(topic.split('/')[2]).toBe(OWN);
         },

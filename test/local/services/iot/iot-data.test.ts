@@ -1,4 +1,10 @@
-import { IoTDataPlaneClient, PublishCommand, SendDirectMessageCommand } from '@aws-sdk/client-iot-data-plane';
+import {
+  GetConnectionCommand,
+  IoTDataPlaneClient,
+  PublishCommand,
+  SendDirectMessageCommand,
+} from '@aws-sdk/client-iot-data-plane';
+import type { MqttClient } from 'mqtt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AwsServer, compilePolicy, Identities, startAwsServer } from '../../../../local/kernel/index.ts';
 import { iotDataService } from '../../../../local/services/iot/iot-data.ts';
@@ -23,7 +29,9 @@ beforeEach(async () => {
   const policy = compilePolicy('dispatch', [
     {
       Version: '2012-10-17',
-      Statement: [{ Effect: 'Allow', Action: ['iot:Publish', 'iot:SendDirectMessage'], Resource: GRANTS }],
+      Statement: [
+        { Effect: 'Allow', Action: ['iot:GetConnection', 'iot:Publish', 'iot:SendDirectMessage'], Resource: GRANTS },
+      ],
     },
   ]);
   const credentials = identities.issueRole('dispatch', 'arn:aws:iam::000000000000:role/dispatch', policy);
@@ -96,5 +104,33 @@ describe('Publish on the local IoT data plane', () => {
     const received = nextReceived(device);
     await client.send(new PublishCommand({ topic: TOPIC, qos: 1, payload: Buffer.from('go') }));
     expect((await received).payload).toBe('go');
+  });
+});
+
+describe('GetConnection on the local IoT data plane', () => {
+  const ask = (clientId = 'van-1') => client.send(new GetConnectionCommand({ clientId }));
+
+  it('names the time of the connection while the client is connected', async () => {
+    const before = Date.now();
+    await broker.connect('van-1');
+    await expect.poll(ask).toMatchObject({ connected: true, clientId: 'van-1' });
+    expect((await ask()).connectedSince).toBeGreaterThanOrEqual(before);
+  });
+
+  it.each<[string, (device: MqttClient) => void]>([
+    ['AUTH_ERROR', (device) => device.subscribe('paku/#')],
+    ['CLIENT_INITIATED_DISCONNECT', (device) => device.end()],
+    ['CONNECTION_LOST', (device) => device.stream.destroy()],
+    ['API_INITIATED_DISCONNECT', () => broker.broker.disconnect('van-1')],
+  ])('names the reason %s after the client was disconnected', async (disconnectReason, act) => {
+    const device = await broker.connect('van-1');
+    device.on('error', () => {});
+    act(device);
+    await expect.poll(ask).toMatchObject({ connected: false, disconnectReason });
+    expect((await ask()).disconnectedSince).toBeGreaterThan(Date.now() - 60_000);
+  });
+
+  it('is ResourceNotFoundException for a client that was not connected', async () => {
+    await expect(ask('van-2')).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
   });
 });

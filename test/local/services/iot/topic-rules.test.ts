@@ -31,7 +31,7 @@ describe('a topic rule', () => {
     ['paku/edge/+/ota/+', 'paku/edge/van-1/ota/result', true],
     ['paku.edge/+', 'pakuXedge/a', false],
   ])('with the filter %s matches the topic %s: %s', (filter, topic, expected) => {
-    expect(rule(filter).matches(topic)).toBe(expected);
+    expect(rule(filter).matches({ ...message, topic })).toBe(expected);
   });
 
   it.each([
@@ -40,6 +40,25 @@ describe('a topic rule', () => {
     ['# in the filter', `SELECT ${COLUMNS} FROM 'a/#'`],
   ])('is an error at start with %s', (_, sql) => {
     expect(() => compileTopicRule(sql, VERSION)).toThrow(`does not know the SQL: ${sql}`);
+  });
+
+  describe('with the condition of the template', () => {
+    const condition =
+      "(disconnectReason = 'AUTH_ERROR' OR disconnectReason = 'FORBIDDEN_ACCESS') AND regexp_matches(clientId, '^[A-Za-z0-9_:-]{1,64}$')";
+    const conditional = compileTopicRule(`SELECT ${COLUMNS} FROM '$aws/events/+' WHERE ${condition}`, VERSION);
+    const takes = (payload: string) => conditional.matches({ topic: '$aws/events/x', payload: Buffer.from(payload) });
+
+    it.each([
+      ['{"disconnectReason":"AUTH_ERROR","clientId":"van-1"}', true],
+      ['{"disconnectReason":"FORBIDDEN_ACCESS","clientId":"van-1"}', true],
+      ['{"disconnectReason":"CONNECTION_LOST","clientId":"van-1"}', false],
+      ['{"disconnectReason":"AUTH_ERROR","clientId":"claim/van-1"}', false],
+      ['{"clientId":"van-1"}', false],
+      ['AUTH_ERROR', false],
+      ['null', false],
+    ])('takes %s: %s', (payload, expected) => {
+      expect(takes(payload)).toBe(expected);
+    });
   });
 
   it('is an error at start with another version of the SQL', () => {
