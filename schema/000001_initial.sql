@@ -1141,7 +1141,6 @@ END $$;
 
 CREATE VIEW device_overview AS
 SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d.last_seen, d.registered_at,
-  d.online AND coalesce(presumed_offline_at(d.last_seen, d.report_interval_seconds) > now(), false) AS online,
   d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
   u.status AS update_status, u.reason AS update_reason, u.progress_percent,
   u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating, d.revoked_at, d.revoked_reason, d.revoked_by,
@@ -1163,7 +1162,6 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_overview.current_firmware_version IS 'Version that the device last reported.';
   COMMENT ON COLUMN device_overview.last_seen IS 'Receive time of its newest status.';
   COMMENT ON COLUMN device_overview.registered_at IS 'Receive time of its oldest message.';
-  COMMENT ON COLUMN device_overview.online IS 'False after its last will, and when it has been silent for longer than its reporting habit explains. In idle mode repeated statuses are not recorded, so that online devices are false too.';
   COMMENT ON COLUMN device_overview.uptime_seconds IS 'Uptime in the newest status.';
   COMMENT ON COLUMN device_overview.signal_strength_dbm IS 'Wi-Fi signal strength in the newest status.';
   COMMENT ON COLUMN device_overview.metadata IS 'Attributes.';

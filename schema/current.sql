@@ -639,7 +639,6 @@ CREATE VIEW device_overview AS
     d.current_firmware_version,
     d.last_seen,
     d.registered_at,
-    d.online AND COALESCE(presumed_offline_at(d.last_seen, d.report_interval_seconds) > now(), false) AS online,
     d.uptime_seconds,
     d.signal_strength_dbm,
     d.metadata,
