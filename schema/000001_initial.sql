@@ -241,6 +241,7 @@ CREATE TABLE rollout_configurations (
   rollout_percentage      integer          NOT NULL DEFAULT 100,
   target_hash_cutoff      text,
   member_percentage       integer,
+  counted_at              timestamptz,
   allow_downgrade         boolean          NOT NULL DEFAULT false,
   include_unknown         boolean          NOT NULL DEFAULT false,
   stepping_stones         jsonb,
@@ -283,7 +284,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_times_check CHECK (start_at BETWEEN '2000-01-01' AND '2200-01-01'
     AND paused_at BETWEEN '2000-01-01' AND '2200-01-01' AND completed_at BETWEEN '2000-01-01' AND '2200-01-01'
     AND aborted_at BETWEEN '2000-01-01' AND '2200-01-01' AND created_at BETWEEN '2000-01-01' AND '2200-01-01'
-    AND updated_at BETWEEN '2000-01-01' AND '2200-01-01'),
+    AND updated_at BETWEEN '2000-01-01' AND '2200-01-01' AND counted_at BETWEEN '2000-01-01' AND '2200-01-01'),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold BETWEEN 0 AND 1 AND failure_count > 0
     AND max_restart_ratio BETWEEN 1 AND 1000
     AND min_reports > 0 AND max_attempts BETWEEN 1 AND 20 AND jitter_minutes BETWEEN 0 AND 1440),
@@ -301,8 +302,9 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.target_type IS 'Which conditions target_filter must have: all none, group a group, specific device ids or MAC addresses, canary one of these or a percentage below 100.';
   COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, recovers (devices that another rollout updated from one of these versions). Empty: every device of the model.';
   COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted, from 1. It can be raised later; lowering it changes nothing.';
-  COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted; it only rises. Null until a device meets the filter.';
-  COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for.';
+  COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted, of the devices that registered up to counted_at; it only rises. Null until a device meets the filter.';
+  COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for. A device that registers after counted_at takes part with this probability.';
+  COMMENT ON COLUMN rollout_configurations.counted_at IS 'When the last of the devices registered whose number target_hash_cutoff was computed from. Null: not computed yet.';
   COMMENT ON COLUMN rollout_configurations.allow_downgrade IS 'True if devices on a newer version are updated too.';
   COMMENT ON COLUMN rollout_configurations.include_unknown IS 'True if devices that have reported no version are updated too.';
   COMMENT ON COLUMN rollout_configurations.stepping_stones IS 'Versions of the releases that devices below the minimum version of the release go by way of. Null: not decided yet; the orchestrator proposes and stores them once the release is registered. Set to null again if firmware_version is changed.';
@@ -385,6 +387,8 @@ CREATE TABLE rollout_stages (
   rollout_id      bigint      NOT NULL REFERENCES rollout_configurations ON DELETE CASCADE,
   stage           integer     NOT NULL,
   hash_cutoff     text        NOT NULL,
+  later_cutoff    text        NOT NULL DEFAULT '',
+  is_exhausted    boolean     NOT NULL DEFAULT false,
   target_count    integer,
   sample_count    integer,
   start_quota     integer,
@@ -403,8 +407,10 @@ DO $$ BEGIN
   COMMENT ON TABLE rollout_stages IS 'The stages that a rollout has entered; in a slow start its waves. The numbers that gates read are in update_counts.';
   COMMENT ON COLUMN rollout_stages.rollout_id IS 'The rollout.';
   COMMENT ON COLUMN rollout_stages.stage IS 'Number of the stage, from 0.';
-  COMMENT ON COLUMN rollout_stages.hash_cutoff IS 'Highest md5 of rollout id and device id that the stage reaches; it only rises from stage to stage.';
-  COMMENT ON COLUMN rollout_stages.target_count IS 'Devices up to hash_cutoff when the stage began. Null in a slow start.';
+  COMMENT ON COLUMN rollout_stages.hash_cutoff IS 'Highest md5 of rollout id and device id that the stage reaches, of the devices that registered up to counted_at of the rollout; it only rises from stage to stage. Other devices of the stage are named in rollout_members.';
+  COMMENT ON COLUMN rollout_stages.later_cutoff IS 'The same for the devices that registered later: a stage with a percentage takes them in with that probability. Empty for a stage with a count, which is closed to them.';
+  COMMENT ON COLUMN rollout_stages.is_exhausted IS 'True if the stage was given every target that was left when it was last extended.';
+  COMMENT ON COLUMN rollout_stages.target_count IS 'Devices that the stage and those before it had when it began. Null in a slow start.';
   COMMENT ON COLUMN rollout_stages.sample_count IS 'Devices that the stage added when it began and that could be updated then: its gate waits for outcomes of as many at most. Null in a slow start.';
   COMMENT ON COLUMN rollout_stages.start_quota IS 'In a slow start, how many updates may be under way at the same time. Null in a planned stage.';
   COMMENT ON COLUMN rollout_stages.began_at IS 'When the stage began.';
@@ -412,6 +418,22 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_stages.must_repeat IS 'True after a resumption: the orchestrator gives the stage as many new devices as it had.';
   COMMENT ON COLUMN rollout_stages.gate_held_since IS 'Since when the conditions of the gate are met; the soak runs from then. Null: they are not met.';
   COMMENT ON COLUMN rollout_stages.ended_at IS 'When the next stage began.';
+END $$;
+
+-- A stage with a count has its devices by name: a cutoff would also include devices that register later.
+CREATE TABLE rollout_members (
+  rollout_id bigint NOT NULL REFERENCES rollout_configurations ON DELETE CASCADE,
+  device_id  text   NOT NULL REFERENCES devices ON DELETE CASCADE,
+  PRIMARY KEY (device_id, rollout_id)
+);
+
+CREATE INDEX rollout_members_rollout_idx ON rollout_members (rollout_id);
+
+DO $$ BEGIN
+  COMMENT ON TABLE rollout_members IS 'Devices that the stages of a rollout took in by name: those of a stage with a count, and those that a stage took in later as replacements.';
+  COMMENT ON COLUMN rollout_members.rollout_id IS 'The rollout.';
+  COMMENT ON COLUMN rollout_members.device_id IS 'The device.';
+  COMMENT ON INDEX rollout_members_rollout_idx IS 'Read when a rollout starts over or is deleted.';
 END $$;
 
 -- Device updates --------------------------------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ CREATE TABLE rollout_configurations (
   rollout_percentage      integer          DEFAULT 100 NOT NULL,
   target_hash_cutoff      text,
   member_percentage       integer,
+  counted_at              timestamptz,
   allow_downgrade         boolean          DEFAULT false NOT NULL,
   include_unknown         boolean          DEFAULT false NOT NULL,
   stepping_stones         jsonb,
@@ -156,7 +157,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 1 AND rollout_percentage <= 100 AND member_percentage >= 0 AND member_percentage <= 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific'])),
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) >= 1 AND length(firmware_version) <= 64 AND length(device_model) >= 1 AND length(device_model) <= 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256 AND length(created_by) <= 256),
-  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz)
+  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz)
 );
 
 CREATE TABLE rollout_runtime (
@@ -187,6 +188,8 @@ CREATE TABLE rollout_stages (
   rollout_id      bigint      NOT NULL,
   stage           integer     NOT NULL,
   hash_cutoff     text        NOT NULL,
+  later_cutoff    text        DEFAULT '' NOT NULL,
+  is_exhausted    boolean     DEFAULT false NOT NULL,
   target_count    integer,
   sample_count    integer,
   start_quota     integer,
@@ -199,6 +202,15 @@ CREATE TABLE rollout_stages (
   CONSTRAINT rollout_stages_times_check CHECK (began_at >= '2000-01-01 00:00:00+00'::timestamptz AND began_at <= '2200-01-01 00:00:00+00'::timestamptz AND extended_at >= '2000-01-01 00:00:00+00'::timestamptz AND extended_at <= '2200-01-01 00:00:00+00'::timestamptz AND gate_held_since >= '2000-01-01 00:00:00+00'::timestamptz AND gate_held_since <= '2200-01-01 00:00:00+00'::timestamptz AND ended_at >= '2000-01-01 00:00:00+00'::timestamptz AND ended_at <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_stages_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
 );
+
+CREATE TABLE rollout_members (
+  rollout_id bigint NOT NULL,
+  device_id  text   NOT NULL,
+  CONSTRAINT rollout_members_pkey PRIMARY KEY (device_id, rollout_id),
+  CONSTRAINT rollout_members_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(device_id) ON DELETE CASCADE,
+  CONSTRAINT rollout_members_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
+);
+CREATE INDEX rollout_members_rollout_idx ON rollout_members (rollout_id);
 
 CREATE TABLE device_update_status (
   id                      bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -897,6 +909,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_configurations TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_runtime TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_members TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ota_events TO paku_app;

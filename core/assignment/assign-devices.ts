@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
 import type { AssignableRelease, Target } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
-import { type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
+import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
 import { BY_STORED_CUTOFF, passesAll, type RuleInputs } from './assignment-rules.ts';
 
 /** A rollout that assigns devices, with the rollouts that have a higher priority. */
@@ -64,8 +64,7 @@ const assignmentValues = (
 ) => ({
   rollout: rollout.id,
   priority: rollout.priority,
-  targetCutoff: rollout.target_hash_cutoff,
-  hashCutoff: rollout.stage_hash_cutoff,
+  ...cutoffValues(rollout),
   version: release.version,
   eligible: release.fromVersions,
   higherPriority,

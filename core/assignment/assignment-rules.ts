@@ -1,4 +1,11 @@
-import { IDENTITY_IS_KNOWN, NOT_REVOKED, ON_TARGET_OF_HIGHER_PRIORITY, TARGET_CONDITIONS } from '../targeting/index.ts';
+import {
+  IDENTITY_IS_KNOWN,
+  IN_SHARE,
+  IN_STAGE,
+  NOT_REVOKED,
+  ON_TARGET_OF_HIGHER_PRIORITY,
+  TARGET_CONDITIONS,
+} from '../targeting/index.ts';
 
 /**
  * The rules by which a rollout assigns a device `d`, in the order in which they are explained. Assignment, preview and
@@ -54,13 +61,10 @@ export interface RuleInputs {
   readonly stage: string;
 }
 
-const byHash = (cutoff: string) =>
-  `(:${cutoff} = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :${cutoff})`;
-
-/** By the hash cutoffs that were stored when the rollout, or its stage, began. */
+/** By the cutoffs that were stored when the rollout, or its stage, began. */
 export const BY_STORED_CUTOFF: Pick<RuleInputs, 'share' | 'stage'> = {
-  share: byHash('targetCutoff'),
-  stage: byHash('hashCutoff'),
+  share: IN_SHARE,
+  stage: IN_STAGE,
 };
 
 /** A rollout sends different releases to different versions: a map from the version of the device to its release. */

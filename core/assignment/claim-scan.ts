@@ -54,12 +54,14 @@ export function scanStateOf(
   steppingStones: readonly RegisteredRelease[],
   now: Date,
 ): ScanState {
-  const { generation, stage_hash_cutoff, device_model, target_type, target_filter } = rollout;
+  const { generation, stage, stage_extended_at, stage_hash_cutoff, stage_later_cutoff } = rollout;
+  const { device_model, target_type, target_filter } = rollout;
   const { priority, higher_priority_digest } = rollout;
   const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
   const fingerprint = sha256(
     JSON.stringify([
-      [generation, stage_hash_cutoff, device_model, target_type, target_filter, priority, higher_priority_digest],
+      [generation, stage, stage_extended_at, stage_hash_cutoff, stage_later_cutoff],
+      [device_model, target_type, target_filter, priority, higher_priority_digest],
       [release_id, firmware_version, min_version, allow_downgrade, include_unknown, steppingStones],
       Math.floor(now.getTime() / DAY_MS),
     ]),

@@ -19,7 +19,7 @@ import {
 } from '../policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
-import { KEEPER, targetValues } from '../targeting/index.ts';
+import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
@@ -37,6 +37,9 @@ interface DeviceFacts extends ReportedIdentity {
   readonly identity_changed_at: Date | null;
   /** The first rule of assignment that the device does not pass; null if it passes all. */
   readonly rule: Rule | null;
+  readonly registered_at: Date;
+  /** True if it registered after the targets of the rollout were counted. */
+  readonly joined_later: boolean;
   readonly update: UpdateFacts | null;
   /** An open update of another rollout. */
   readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
@@ -149,8 +152,7 @@ async function loadDeviceFacts(
     rollout: rollout.id,
     priority: rollout.priority,
     // Before the rollout and its stage begin, every device may be among them.
-    targetCutoff: rollout.target_hash_cutoff ?? EVERY_HASH,
-    hashCutoff: rollout.stage_hash_cutoff ?? EVERY_HASH,
+    ...cutoffValues(rollout, EVERY_HASH),
     releases: await releaseFor(sql, rollout, device.version),
     higherPriority: await loadHigherPriorityRollouts(sql, rollout, [device.version]),
     ...targetValues(rollout.device_model, target),
@@ -175,6 +177,7 @@ const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.rev
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked', 'identity')} AS rule,
+       ${JOINED_LATER} AS joined_later, d.registered_at,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
         WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.is_stopped)
@@ -196,15 +199,22 @@ interface Exclusion {
 
 const NOT_FOR_DEVICE = 'nothing: this rollout does not target it';
 
+/** Says that the device was not among the targets that were counted; empty if it was. */
+function whyNotCounted({ joined_later, registered_at }: DeviceFacts, { counted_at }: RolloutRuntime): string {
+  if (!joined_later || counted_at === null) return '';
+  return ` (it registered at ${at(registered_at)}, after the targets were counted at ${at(counted_at)})`;
+}
+
 /** Why the rollout does not target the device, whatever it runs; undefined if it does. */
-function whyNotTargeted({ rule, version }: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
+function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
+  const { rule, version } = device;
   const parts: Partial<Record<Rule, string>> = {
     model: `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`,
     list: 'is not one of the devices in target_filter',
     group: 'is in none of the groups in target_filter',
     version: `is on ${version}, which is not in target_filter.versions`,
     metadata: 'does not have the attributes in target_filter.metadata',
-    share: `is outside the targeted ${rollout.rollout_percentage}%`,
+    share: `is outside the targeted ${rollout.rollout_percentage}%${whyNotCounted(device, rollout)}`,
   };
   const part = rule === null ? undefined : parts[rule];
   return part === undefined ? undefined : { rule: part, next: NOT_FOR_DEVICE };
@@ -303,7 +313,7 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
     return { rule: busy, since: toDate(holder.since), next: 'it is assigned when that update has ended' };
   }
   if (rule === 'stage') {
-    const later = `belongs to a later stage; the rollout is in stage ${rollout.stage + 1}`;
+    const later = `belongs to a later stage${whyNotCounted(device, rollout)}; the rollout is in stage ${rollout.stage + 1}`;
     return { rule: later, since: rollout.stage_began_at, next: `the stage is ${stateOf(rollout, now)}` };
   }
   return {

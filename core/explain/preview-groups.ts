@@ -7,8 +7,17 @@ import {
   type Rule,
 } from '../assignment/index.ts';
 import { readInPages, type Sql } from '../db/index.ts';
-import type { Stage, Target } from '../policy/index.ts';
-import { type HigherPriorityRollout, IS_TARGETED, KEEPER, MATCHES_FILTER, targetValues } from '../targeting/index.ts';
+import { cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
+import {
+  cutoffValues,
+  HASH,
+  type HigherPriorityRollout,
+  IS_TARGETED,
+  JOINED_LATER,
+  KEEPER,
+  MATCHES_FILTER,
+  targetValues,
+} from '../targeting/index.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
 
 /** Devices that match the filter and are alike in everything that the preview tells apart. */
@@ -30,24 +39,29 @@ export interface PreviewGroup {
 
 /**
  * The stage of each device of a saved rollout. Members of the present stage stay in it; each later stage takes the next
- * in the order of the hashes, as `beginStage` does.
+ * in order, as `beginStage` does.
  */
 const STAGED = `WITH targeted AS (
-       SELECT d.device_id, md5(:rollout::bigint || ':' || d.device_id) AS hash,
+       SELECT d.device_id, ${HASH} AS hash, ${JOINED_LATER} AS joined_later,
          :hasCutoff::boolean AND ${BY_STORED_CUTOFF.share} AS is_member, :hasBegun::boolean AND ${BY_STORED_CUTOFF.stage} AS is_in_stage
        FROM devices AS d WHERE ${IS_TARGETED}
      ), shared AS (
-       SELECT *, is_member OR NOT :isFixed::boolean AND row_number() OVER (ORDER BY is_member DESC, hash)
-           <= greatest(ceil(:percentage::integer * count(*) OVER () / 100.0), 1) AS takes_part
+       SELECT *, is_member OR NOT :isFixed::boolean AND CASE WHEN joined_later THEN hash <= :laterPercentage
+         ELSE row_number() OVER (PARTITION BY joined_later ORDER BY is_member DESC, hash)
+           <= greatest(ceil(:percentage::integer * count(*) OVER (PARTITION BY joined_later) / 100.0), 1) END AS takes_part
        FROM targeted
      ), placed AS (
-       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, hash) AS place,
-         count(*) FILTER (WHERE takes_part) OVER () AS targeted
+       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, joined_later, hash) AS place,
+         row_number() OVER (PARTITION BY takes_part, joined_later ORDER BY hash) AS place_in_share,
+         count(*) FILTER (WHERE takes_part AND NOT joined_later) OVER () AS counted
        FROM shared
      ), staged AS (
        SELECT device_id, CASE WHEN is_in_stage THEN :stage::integer ELSE (
-         SELECT min(s.stage) FROM jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share double precision, count integer)
-         WHERE place <= greatest(1, coalesce(s.count, ceil(round((s.share * targeted)::numeric, 6))))) END AS stage
+         SELECT min(s.stage)
+         FROM jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share double precision, count integer, later text)
+         WHERE CASE WHEN s.count IS NOT NULL THEN place <= s.count
+           WHEN joined_later OR s.share = 1 THEN s.share = 1 OR hash <= s.later
+           ELSE place_in_share <= greatest(1, ceil(round((s.share * counted)::numeric, 6))) END) END AS stage
        FROM placed WHERE takes_part
      )`;
 
@@ -92,14 +106,18 @@ export async function loadPreviewGroups(
 ): Promise<PreviewGroup[]> {
   const { target_hash_cutoff, stage_hash_cutoff, rollout_percentage: percentage, member_percentage } = rollout;
   const hasBegun = stage_hash_cutoff !== null;
-  const later = (stages ?? [{ reach: { share: 1 } }]).map(({ reach }, stage) => ({ stage, ...reach }));
+  const later = (stages ?? [{ reach: { share: 1 } }]).map(({ reach }, stage) => ({
+    stage,
+    ...reach,
+    later: 'share' in reach ? cutoffOfShare((reach.share * percentage) / 100) : '',
+  }));
   const ofSaved = {
     hasCutoff: target_hash_cutoff !== null,
     hasBegun,
     isFixed: target_hash_cutoff !== null && percentage <= (member_percentage ?? 0),
     percentage,
-    targetCutoff: target_hash_cutoff ?? '',
-    hashCutoff: stage_hash_cutoff ?? '',
+    laterPercentage: cutoffOfShare(percentage / 100),
+    ...cutoffValues(rollout),
     stage: stages === null ? 0 : Math.min(rollout.stage, later.length - 1),
     // A slow start has more waves than stages; the last stage takes whatever is left.
     stages: hasBegun ? later.slice(-Math.max(1, later.length - rollout.stage - 1)) : later,

@@ -20,8 +20,10 @@ export interface PreviewedRollout
     | 'stepping_stones'
     | 'target_hash_cutoff'
     | 'member_percentage'
+    | 'counted_at'
     | 'stage'
     | 'stage_hash_cutoff'
+    | 'stage_later_cutoff'
   > {
   /** The newest release that may be a stepping stone; null: any that is registered now. */
   readonly newest_release_id: number | null;
@@ -54,7 +56,9 @@ export const asNewRollout = (draft: Pick<PreviewedRollout, DraftColumns>): Previ
   newest_release_id: null,
   target_hash_cutoff: null,
   member_percentage: null,
+  counted_at: null,
   stage: 0,
   stage_hash_cutoff: null,
+  stage_later_cutoff: null,
   isSaved: false,
 });

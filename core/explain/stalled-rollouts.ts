@@ -19,7 +19,7 @@ import {
   numbersOf,
   type RolloutRuntime,
 } from '../rollouts/index.ts';
-import { IS_TARGETED, targetValues } from '../targeting/index.ts';
+import { cutoffValues, IN_STAGE, IS_TARGETED, targetValues } from '../targeting/index.ts';
 import { someNames } from '../util/index.ts';
 import { describeMissing } from './rollout-status-text.ts';
 
@@ -126,10 +126,10 @@ async function findBusyMembers(sql: Sql, rollout: RolloutRuntime): Promise<Waite
        coalesce(to_jsonb((array_agg(d.device_id ORDER BY d.device_id))[1:${EXAMPLES}]), '[]') AS examples
      FROM device_update_status AS u JOIN devices AS d USING (device_id)
      WHERE u.completed_at IS NULL AND u.rollout_id <> :rollout AND ${IS_TARGETED}
-       AND md5(:rollout::bigint || ':' || d.device_id) <= :cutoff`,
+       AND ${IN_STAGE}`,
     {
       rollout: rollout.id,
-      cutoff: rollout.stage_hash_cutoff,
+      ...cutoffValues(rollout),
       ...targetValues(rollout.device_model, target.target),
     },
   );

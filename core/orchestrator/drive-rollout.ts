@@ -24,11 +24,12 @@ import { loadSteppingStones } from '../releases/index.ts';
 import {
   beginStage,
   completeRollout,
+  countTargets,
   extendStage,
-  fixTargetCutoff,
   gatesOf,
   hasBooted,
   hasSilence,
+  hasTargetsOutsideStage,
   listVersionsInUse,
   loadControlGroup,
   loadHealthEvidence,
@@ -62,7 +63,7 @@ export interface RolloutTick {
 
 /** A rollout whose columns were loaded and are valid. */
 interface RolloutContext {
-  readonly rollout: RolloutRuntime & { readonly target_hash_cutoff: string; readonly release_id: number };
+  readonly rollout: RolloutRuntime & { readonly release_id: number };
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
@@ -148,11 +149,11 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
   const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
   const tooMany = describeExcess(rollout, versionsInUse, higherPriority);
   if (tooMany !== undefined) return halt(sql, rollout, tooMany, now);
-  const cutoff = await fixTargetCutoff(sql, rollout, target.target);
-  if (cutoff === null) return 'waiting for devices';
+  const counted = await countTargets(sql, rollout, target.target);
+  if (counted === null) return 'waiting for devices';
   const window = plan.plan.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
-  const checked = { ...rollout, target_hash_cutoff: cutoff, release_id: rollout.release_id };
+  const checked = { ...rollout, ...counted, release_id: rollout.release_id };
   const has_changes = (await endBadProbations(sql, rollout, target.target, now)) || rollout.has_changes;
   return {
     rollout: { ...checked, has_changes },
@@ -204,7 +205,13 @@ async function preparePresentStage(sql: Sql, context: RolloutContext, now: Date)
     const devices = Math.max(1, rollout.stage_sample ?? 1);
     return extend(sql, context, devices, 'the stage is repeated after a resumption', now);
   }
-  return { ...context, rollout: { ...rollout, start_limit: await setStartLimit(sql, rollout) } };
+  // A device that came into the target since may take the place of one that gives no outcome.
+  const stage_is_exhausted =
+    rollout.stage_is_exhausted && !(await hasTargetsOutsideStage(sql, rollout, context.target));
+  return {
+    ...context,
+    rollout: { ...rollout, stage_is_exhausted, start_limit: await setStartLimit(sql, rollout) },
+  };
 }
 
 async function extend(
@@ -215,11 +222,11 @@ async function extend(
   now: Date,
 ): Promise<RolloutContext | undefined> {
   const { rollout, target } = context;
-  const cutoff = await extendStage(sql, rollout, target, devices, reason, now);
-  if (cutoff === null) return undefined;
+  const extended = await extendStage(sql, rollout, target, devices, reason, now);
+  if (extended === undefined) return undefined;
   return {
     ...context,
-    rollout: { ...rollout, stage_hash_cutoff: cutoff, stage_extended_at: now, gate_held_since: null },
+    rollout: { ...rollout, ...extended, stage_extended_at: now, gate_held_since: null },
   };
 }
 
@@ -244,6 +251,8 @@ async function enterStage(
       ...rollout,
       stage,
       stage_hash_cutoff: started.hash_cutoff,
+      stage_later_cutoff: started.later_cutoff,
+      stage_is_exhausted: false,
       stage_size: started.size,
       stage_sample: started.sample,
       stage_began_at: now,

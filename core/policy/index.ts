@@ -96,6 +96,7 @@ export {
 } from './result-codes.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
 export {
+  cutoffOfShare,
   PLAN_BYTES,
   parsePlan,
   type Reach,

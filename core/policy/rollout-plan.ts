@@ -25,6 +25,15 @@ export interface RolloutPlan {
   readonly sendWindow: SendWindow | null;
 }
 
+/**
+ * The hash up to which a share of all devices lies, as 32 hexadecimal digits; empty, before every hash, for a share of 0.
+ * @param share 0 to 1
+ */
+export function cutoffOfShare(share: number): string {
+  const parts = Math.round(share * 2 ** 48);
+  return parts === 0 ? '' : (parts - 1).toString(16).padStart(12, '0') + 'f'.repeat(20);
+}
+
 const ALL_TARGETED: Reach = { share: 1 };
 
 const stageSchema = z

@@ -26,7 +26,7 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   const start = reach === undefined ? { waveSize: (stage_size ?? 1) * 2 } : { reach };
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
   const others = versionsInUse.filter((version) => !runsRelease(version, rollout.firmware_version));
-  const started = await beginStage(sql, { ...rollout, target_hash_cutoff }, target.target, next, start, others, now);
+  const started = await beginStage(sql, rollout, target.target, next, start, others, now);
   if (started === undefined) return 'it changed meanwhile';
   await recordAdvance(sql, change, now);
   return true;

@@ -1,4 +1,5 @@
 export { advanceRollout } from './advance-stage.ts';
+export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
 export { decideSteppingStones } from './decide-stepping-stones.ts';
 export { loadHaltNotice } from './halt-notice.ts';
 export {
@@ -65,4 +66,4 @@ export {
   type RolloutRuntime,
   setSendsUntil,
 } from './rollout-runtime.ts';
-export { beginStage, extendStage, fixTargetCutoff, recordGate, type StageStart, setStartLimit } from './stages.ts';
+export { beginStage, extendStage, recordGate, type StageStart, setStartLimit } from './stages.ts';

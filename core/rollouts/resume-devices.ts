@@ -11,7 +11,7 @@ export async function countResumeDevices(sql: Sql, rolloutId: number): Promise<n
     sql,
     z.strictObject({ devices: z.int() }),
     `SELECT (coalesce(s.start_quota,
-         c.returned + CASE WHEN s.hash_cutoff < r.target_hash_cutoff THEN greatest(coalesce(s.sample_count, 1), 1) ELSE 0 END
+         c.returned + CASE WHEN s.hash_cutoff < r.target_hash_cutoff AND NOT s.is_exhausted THEN greatest(coalesce(s.sample_count, 1), 1) ELSE 0 END
        ))::integer AS devices
      FROM rollout_configurations AS r
      JOIN rollout_runtime AS p ON p.rollout_id = r.id

@@ -37,7 +37,7 @@ const INSERT_ROLLOUT_EVENT = `INSERT INTO ota_events (rollout_id, event_type, re
  */
 const RESET_GATES = `stages AS (
        UPDATE rollout_stages AS s SET gate_held_since = NULL,
-         must_repeat = s.target_count IS NOT NULL AND s.hash_cutoff < r.target_hash_cutoff
+         must_repeat = s.target_count IS NOT NULL AND s.hash_cutoff < r.target_hash_cutoff AND NOT s.is_exhausted
        FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
        WHERE s.rollout_id IN (SELECT id FROM changed) AND p.rollout_id = s.rollout_id AND s.stage = p.stage
      ), restarted AS (
@@ -297,6 +297,8 @@ export async function restartChangedVersions(sql: Sql, now: Date): Promise<numbe
        RETURNING r.id
      ), cleared AS (
        DELETE FROM rollout_stages WHERE rollout_id IN (SELECT id FROM changed)
+     ), unnamed AS (
+       DELETE FROM rollout_members WHERE rollout_id IN (SELECT id FROM changed)
      )
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
     { event: 'rollout_restarted', reason: 'its version was changed', by: 'SQL', now },

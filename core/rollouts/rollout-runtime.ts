@@ -11,7 +11,12 @@ import {
   setApart,
   type TargetType,
 } from '../policy/index.ts';
-import { type HigherPriorityRollout, toHigherPriorityRollout } from '../targeting/index.ts';
+import {
+  type HigherPriorityRollout,
+  laterTargetCutoff,
+  type TargetCutoffs,
+  toHigherPriorityRollout,
+} from '../targeting/index.ts';
 import { MAY_RUN } from './rollout-conditions.ts';
 
 /** A number of updates that are alike. */
@@ -43,6 +48,8 @@ export interface RolloutRuntime {
   readonly target_hash_cutoff: string | null;
   /** The percentage for which the target hash cutoff was fixed. */
   readonly member_percentage: number | null;
+  /** When the targets were counted: devices that registered later take part with the probability of the percentage. */
+  readonly counted_at: Date | null;
   readonly stages: unknown;
   readonly send_window: unknown;
   readonly start_at: Date | null;
@@ -77,6 +84,10 @@ export interface RolloutRuntime {
   /** The current stage, counted from 0; also 0 before the first stage starts. */
   readonly stage: number;
   readonly stage_hash_cutoff: string | null;
+  /** The hash cutoff of devices that registered after the targets were counted. */
+  readonly stage_later_cutoff: string | null;
+  /** True if the stage was given every target that was left. */
+  readonly stage_is_exhausted: boolean;
   readonly stage_size: number | null;
   readonly stage_sample: number | null;
   readonly stage_began_at: Date | null;
@@ -124,14 +135,15 @@ const hasUpdate = (kind: string) => `coalesce((
 const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.target_type, ${boundedFilter('r')}, r.rollout_percentage,
        r.allow_downgrade, r.include_unknown,
        ${boundedJson('r.stepping_stones', PLAN_BYTES.steppingStones)} AS stepping_stones, r.newest_release_id, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
-       r.member_percentage, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
+       r.member_percentage, r.counted_at, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
        ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
        f.id AS release_id, f.min_version, f.revoked_reason, coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,
        coalesce(p.finished_count, 0) AS finished_count, p.start_limit, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,
-       s.hash_cutoff AS stage_hash_cutoff, coalesce(s.start_quota, s.target_count) AS stage_size, s.sample_count AS stage_sample,
+       s.hash_cutoff AS stage_hash_cutoff, s.later_cutoff AS stage_later_cutoff,
+       coalesce(s.is_exhausted, false) AS stage_is_exhausted, coalesce(s.start_quota, s.target_count) AS stage_size, s.sample_count AS stage_sample,
        s.began_at AS stage_began_at, s.extended_at AS stage_extended_at, s.gate_held_since,
        coalesce(s.must_repeat, false) AS stage_must_repeat, t.started_updates,
        ${hasUpdate('u.completed_at IS NULL')} AS has_open,
@@ -146,7 +158,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
      LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
      LEFT JOIN LATERAL (
-       SELECT hash_cutoff, target_count, sample_count, start_quota, began_at, extended_at, must_repeat, gate_held_since
+       SELECT hash_cutoff, later_cutoff, is_exhausted, target_count, sample_count, start_quota, began_at, extended_at,
+         must_repeat, gate_held_since
        FROM rollout_stages WHERE rollout_id = r.id AND stage = p.stage
      ) AS s ON true
      CROSS JOIN LATERAL (
@@ -279,13 +292,12 @@ export async function loadHigherPriorityRollouts(
   versionsInUse: readonly string[],
 ): Promise<HigherPriorityRollout[]> {
   const rows = await readInPages<
-    Pick<RolloutRuntime, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'> & {
-      readonly target_hash_cutoff: string;
-    }
+    TargetCutoffs &
+      Pick<RolloutRuntime, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'>
   >(
     (page) =>
       sql.query(
-        `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.target_type, ${HIGHER_PRIORITY_FILTER},
+        `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.member_percentage, w.counted_at, w.target_type, ${HIGHER_PRIORITY_FILTER},
        w.rollout_percentage
      FROM rollout_configurations AS w
      WHERE w.device_model = :model AND (w.priority, w.id) > (:priority::integer, :rollout::bigint)
@@ -306,7 +318,7 @@ export async function loadHigherPriorityRollouts(
   return rows.flatMap((other) => {
     const target = parseTarget(other.target_type, other.target_filter, other.rollout_percentage);
     const onTarget = versionsInUse.filter((version) => runsRelease(version, other.firmware_version));
-    return target.ok ? toHigherPriorityRollout(other.id, other.target_hash_cutoff, onTarget, target.target) : [];
+    return target.ok ? toHigherPriorityRollout(other, onTarget, target.target) : [];
   });
 }
 
@@ -380,7 +392,7 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
   return {
     stage,
     stageBeganAt: rollout.stage_extended_at ?? rollout.stage_began_at ?? new Date(0),
-    reachesAll: (rollout.stage_hash_cutoff ?? '') >= (rollout.target_hash_cutoff ?? ''),
+    reachesAll: rollout.stage_is_exhausted || reachesTargets(rollout),
     size: rollout.stage_size ?? 1,
     sample: sampleOf(rollout, version),
     gateHeldSince: rollout.gate_held_since,
@@ -394,6 +406,11 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
     unexpected: rollout.unexpected,
   };
 }
+
+/** True if the present stage includes every target, those that register later too. */
+const reachesTargets = (rollout: RolloutRuntime): boolean =>
+  (rollout.stage_hash_cutoff ?? '') >= (rollout.target_hash_cutoff ?? '') &&
+  (rollout.stage_later_cutoff ?? '') >= laterTargetCutoff(rollout);
 
 /** Devices of the stage whose outcomes the gate waits for. */
 function sampleOf(rollout: RolloutRuntime, version: string): number {

@@ -1,36 +1,16 @@
 import type { Sql } from '../db/index.ts';
-import type { Reach, Target } from '../policy/index.ts';
-import { IS_TARGETED, targetValues } from '../targeting/index.ts';
+import { cutoffOfShare, type Reach, type Target } from '../policy/index.ts';
+import {
+  cutoffValues,
+  HASH,
+  IN_SHARE,
+  IN_STAGE,
+  IS_TARGETED,
+  JOINED_LATER,
+  laterTargetCutoff,
+  targetValues,
+} from '../targeting/index.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
-
-/**
- * Fixes which share of the matching devices is targeted: in the order of md5(rollout_id:device_id), the first
- * ceil(percentage × matching). The cutoff is stored once, so that the set is stable; whether a device that joins later
- * is targeted depends on its hash. A percentage that was raised since targets more devices; one that was lowered has no
- * effect.
- * @returns the hash cutoff; null while no device matches
- */
-export async function fixTargetCutoff(sql: Sql, rollout: RolloutRuntime, target: Target): Promise<string | null> {
-  if (rollout.target_hash_cutoff !== null && rollout.rollout_percentage <= (rollout.member_percentage ?? 0)) {
-    return rollout.target_hash_cutoff;
-  }
-  const [row] = await sql.query<{ target_hash_cutoff: string | null }>(
-    `WITH targeted AS NOT MATERIALIZED (
-       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d WHERE ${IS_TARGETED}
-     ), cutoff AS (
-       SELECT CASE WHEN :percentage = 100 THEN repeat('f', 32) ELSE (
-         SELECT hash FROM targeted ORDER BY hash
-         OFFSET (SELECT greatest(ceil(:percentage * count(*) / 100.0), 1)::bigint - 1 FROM targeted) LIMIT 1) END AS hash
-       WHERE :percentage > 0 AND EXISTS (SELECT FROM targeted)
-     )
-     UPDATE rollout_configurations AS r SET
-       target_hash_cutoff = greatest(r.target_hash_cutoff, cutoff.hash), member_percentage = :percentage
-     FROM cutoff WHERE r.id = :rollout AND (r.target_hash_cutoff IS NULL OR coalesce(r.member_percentage, 0) < :percentage)
-     RETURNING r.target_hash_cutoff`,
-    { rollout: rollout.id, percentage: rollout.rollout_percentage, ...targetValues(rollout.device_model, target) },
-  );
-  return row?.target_hash_cutoff ?? rollout.target_hash_cutoff;
-}
 
 /**
  * How a stage starts: with the devices that it reaches, or as a wave of a slow start with the number of devices that
@@ -42,60 +22,89 @@ export type StageStart = { readonly reach: Reach } | { readonly waveSize: number
 const FIRST_WAVE_SHARE = 0.01;
 
 /** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
-const SHARE_OF_TARGETED = 'ceil(round((:share::double precision * targeted)::numeric, 6))::integer';
+const shareOf = (devices: string) => `ceil(round((:share::double precision * ${devices})::numeric, 6))::integer`;
+
+/** A stage that has begun. */
+export interface BegunStage {
+  readonly hash_cutoff: string;
+  readonly later_cutoff: string;
+  readonly size: number;
+  readonly sample: number | null;
+}
 
 /**
- * Starts a stage: fixes the devices that it reaches (in the order of their hashes, the first ceil(share × targeted), at
- * least one; later joiners by their hash) and allows them to be assigned. A null `waveSize` is the first wave of a slow
- * start. Does nothing if the stage has already started.
+ * Starts a stage: fixes the devices that it reaches and allows them to be assigned. A share reaches the first
+ * ceil(share × targets) in the order of their hashes, at least one, and each device that registered after the targets
+ * were counted with that probability. A count reaches as many devices by name, and none that registers later. A null
+ * `waveSize` is the first wave of a slow start. Does nothing if the stage has already started.
  * @param eligibleVersions from which the rollout may update devices
- * @returns the hash cutoff, size and sample now in force; undefined if the rollout changed meanwhile
+ * @returns the cutoffs, size and sample now in force; undefined if the rollout changed meanwhile
  */
 export async function beginStage(
   sql: Sql,
-  rollout: Pick<RolloutRuntime, 'id' | 'device_model' | 'generation'> & { readonly target_hash_cutoff: string },
+  rollout: RolloutRuntime,
   target: Target,
   stage: number,
   start: StageStart,
   eligibleVersions: readonly string[],
   now: Date,
-): Promise<{ hash_cutoff: string; size: number; sample: number | null } | undefined> {
+): Promise<BegunStage | undefined> {
   const isSlowStart = 'waveSize' in start;
   const reach = isSlowStart ? { share: FIRST_WAVE_SHARE } : start.reach;
-  const [row] = await sql.query<{ hash_cutoff: string; size: number; sample: number | null }>(
+  const [row] = await sql.query<BegunStage>(
     `WITH fence AS (
        SELECT rollout_id, start_limit FROM rollout_runtime
        WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
      ), targeted AS NOT MATERIALIZED (
-       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash, d.current_firmware_version AS version FROM devices AS d
-       WHERE ${IS_TARGETED}
-         AND (:target_cutoff = repeat('f', 32) OR md5(:rollout::bigint || ':' || d.device_id) <= :target_cutoff)
+       SELECT d.device_id, ${HASH} AS hash, d.current_firmware_version AS version, ${JOINED_LATER} AS joined_later,
+         ${IN_STAGE} AS is_member
+       FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE}
      ), counted AS (
-       SELECT count(*)::integer AS targeted FROM targeted
-     ), reached AS (
-       SELECT targeted, coalesce(:wave_size::integer,
-         least(targeted, greatest(1, coalesce(:count::integer, ${SHARE_OF_TARGETED})))) AS size
-       FROM counted
+       SELECT count(*)::integer AS targeted, (count(*) FILTER (WHERE NOT joined_later))::integer AS counted,
+         (count(*) FILTER (WHERE is_member))::integer AS members
+       FROM targeted
+     ), next AS (
+       SELECT device_id FROM targeted WHERE NOT is_member AND :count::integer IS NOT NULL ORDER BY joined_later, hash
+       LIMIT (SELECT greatest(:count::integer - members, 0) FROM counted)
+     ), named AS MATERIALIZED (
+       -- A count is closed to devices that register later, so that it names those which an earlier share took in.
+       SELECT device_id FROM next
+       UNION ALL SELECT device_id FROM targeted WHERE is_member AND joined_later AND :count::integer IS NOT NULL
      ), before AS (
-       SELECT coalesce(max(hash_cutoff), '') AS hash_cutoff FROM rollout_stages WHERE rollout_id = :rollout
+       SELECT coalesce(max(hash_cutoff), '') AS hash_cutoff, coalesce(max(later_cutoff), '') AS later_cutoff
+       FROM rollout_stages WHERE rollout_id = :rollout
      ), cutoff AS (
-       SELECT CASE WHEN :slow::boolean OR :share::double precision = 1 THEN :target_cutoff
-           -- If no device is targeted now, the stage reaches none: an empty text sorts before every hash.
-           ELSE greatest((SELECT hash FROM targeted ORDER BY hash OFFSET greatest(size, 1) - 1 LIMIT 1),
-             (SELECT hash_cutoff FROM before)) END AS hash_cutoff
-       FROM reached
-     ), sample AS (
-       SELECT count(*)::integer AS devices FROM targeted, before, cutoff
-       WHERE NOT :slow::boolean AND hash > before.hash_cutoff AND hash <= cutoff.hash_cutoff
-         AND version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))
+       SELECT CASE
+           WHEN :slow::boolean OR :share::double precision = 1 THEN :targetCutoff
+           WHEN :count::integer IS NOT NULL THEN before.hash_cutoff
+           -- If no device is counted, the stage reaches none: an empty text sorts before every hash.
+           ELSE greatest((SELECT hash FROM targeted WHERE NOT joined_later ORDER BY hash
+             OFFSET (SELECT greatest(${shareOf('counted')}, 1) - 1 FROM counted) LIMIT 1), before.hash_cutoff) END AS hash_cutoff,
+         CASE
+           WHEN :slow::boolean OR :share::double precision = 1 THEN :laterTargetCutoff
+           WHEN :count::integer IS NOT NULL THEN ''
+           ELSE greatest(:laterShare, before.later_cutoff) END AS later_cutoff
+       FROM before
+     ), reached AS (
+       SELECT count(*)::integer AS devices, (count(*) FILTER (
+         WHERE NOT is_member AND version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))))::integer AS sample
+       FROM targeted, cutoff
+       WHERE NOT :slow::boolean AND (is_member OR device_id IN (SELECT device_id FROM named)
+         OR hash <= CASE WHEN joined_later THEN cutoff.later_cutoff ELSE cutoff.hash_cutoff END)
      ), started AS (
-       INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, sample_count, start_quota, began_at)
-       SELECT fence.rollout_id, :stage, cutoff.hash_cutoff,
-         CASE WHEN NOT :slow::boolean THEN greatest(size, 1) END, CASE WHEN NOT :slow::boolean THEN sample.devices END,
-         CASE WHEN :slow::boolean THEN greatest(size, 1) END, :now::timestamptz
-       FROM fence, reached, cutoff, sample
+       INSERT INTO rollout_stages
+         (rollout_id, stage, hash_cutoff, later_cutoff, target_count, sample_count, start_quota, began_at)
+       SELECT fence.rollout_id, :stage, cutoff.hash_cutoff, cutoff.later_cutoff,
+         CASE WHEN NOT :slow::boolean THEN greatest(reached.devices, 1) END,
+         CASE WHEN NOT :slow::boolean THEN reached.sample END,
+         CASE WHEN :slow::boolean THEN greatest(coalesce(:waveSize::integer, ${shareOf('counted.targeted')}), 1) END,
+         :now::timestamptz
+       FROM fence, counted, reached, cutoff
        ON CONFLICT DO NOTHING
-       RETURNING rollout_id, stage, hash_cutoff, coalesce(start_quota, target_count) AS size, sample_count AS sample
+       RETURNING rollout_id, stage, hash_cutoff, later_cutoff, coalesce(start_quota, target_count) AS size, sample_count AS sample
+     ), members AS (
+       INSERT INTO rollout_members (rollout_id, device_id) SELECT started.rollout_id, named.device_id FROM started, named
+       ON CONFLICT DO NOTHING
      ), ended AS (
        UPDATE rollout_stages SET ended_at = :now::timestamptz
        WHERE rollout_id = (SELECT rollout_id FROM started) AND stage = :stage::integer - 1
@@ -108,26 +117,33 @@ export async function beginStage(
        SELECT rollout_id, CASE WHEN stage = 0 THEN 'rollout_started' ELSE 'rollout_stage_began' END, :now::timestamptz,
          jsonb_build_object('stage', stage, 'devices', started.size, 'targeted', targeted),
          md5(rollout_id || ' stage ' || stage || ' ' || :generation)
-       FROM started, reached
+       FROM started, counted
        ON CONFLICT DO NOTHING
      )
-     SELECT hash_cutoff, size, sample FROM started`,
+     SELECT hash_cutoff, later_cutoff, size, sample FROM started`,
     {
       rollout: rollout.id,
       generation: rollout.generation,
-      target_cutoff: rollout.target_hash_cutoff,
       stage,
       slow: isSlowStart,
-      wave_size: isSlowStart ? start.waveSize : null,
+      waveSize: isSlowStart ? start.waveSize : null,
       share: 'share' in reach ? reach.share : null,
       count: 'count' in reach ? reach.count : null,
+      laterShare: 'share' in reach ? laterShareOf(rollout, reach.share) : '',
       eligible: eligibleVersions,
       now,
+      ...cutoffValues(rollout),
       ...targetValues(rollout.device_model, target),
     },
   );
   return row;
 }
+
+/** The cutoff of a stage for devices that joined later: a share of the percentage. */
+const laterShareOf = (rollout: RolloutRuntime, share: number): string =>
+  rollout.member_percentage === null
+    ? laterTargetCutoff(rollout)
+    : cutoffOfShare((share * rollout.member_percentage) / 100);
 
 /** Records since when the gate of the current stage is met, or that it is not met. */
 export async function recordGate(sql: Sql, rollout: RolloutRuntime, since: Date | null): Promise<void> {
@@ -156,32 +172,32 @@ export async function setStartLimit(sql: Sql, rollout: RolloutRuntime): Promise<
 }
 
 /**
- * Gives the present stage more devices, the next in the order of their hashes: it is repeated after a halt, or members
- * that give no outcome are replaced. @returns the hash cutoff now in force
+ * Gives the present stage more devices by name, the next in order: it is repeated after a halt, or members that give no
+ * outcome are replaced. Devices that registered after the targets were counted come last.
+ * @returns undefined if the rollout changed meanwhile
  */
 export async function extendStage(
   sql: Sql,
-  rollout: RolloutRuntime & { readonly target_hash_cutoff: string },
+  rollout: RolloutRuntime,
   target: Target,
   devices: number,
   reason: string,
   now: Date,
-): Promise<string | null> {
-  const [row] = await sql.query<{ hash_cutoff: string }>(
-    `WITH next AS (
-       SELECT md5(:rollout::bigint || ':' || d.device_id) AS hash FROM devices AS d
-       WHERE ${IS_TARGETED} AND md5(:rollout::bigint || ':' || d.device_id) > :cutoff
-         AND md5(:rollout::bigint || ':' || d.device_id) <= :target_cutoff
-       ORDER BY hash LIMIT :extra::integer
+): Promise<{ readonly stage_is_exhausted: boolean } | undefined> {
+  const [row] = await sql.query<{ stage_is_exhausted: boolean }>(
+    `WITH next AS MATERIALIZED (
+       SELECT d.device_id FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE} AND NOT ${IN_STAGE}
+       ORDER BY ${JOINED_LATER}, ${HASH} LIMIT :extra::integer
      ), extended AS (
-       UPDATE rollout_stages AS s SET
-         hash_cutoff = CASE WHEN (SELECT count(*) FROM next) < :extra::integer THEN :target_cutoff
-           ELSE (SELECT max(hash) FROM next) END,
+       UPDATE rollout_stages AS s SET is_exhausted = (SELECT count(*) FROM next) < :extra::integer,
          extended_at = :now::timestamptz, must_repeat = false, gate_held_since = NULL
        FROM rollout_runtime AS p
        WHERE s.rollout_id = :rollout AND p.rollout_id = s.rollout_id AND s.stage = p.stage
          AND p.generation = :generation AND NOT p.is_stopped
-       RETURNING s.rollout_id, s.stage, s.hash_cutoff
+       RETURNING s.rollout_id, s.stage, s.is_exhausted
+     ), members AS (
+       INSERT INTO rollout_members (rollout_id, device_id) SELECT extended.rollout_id, next.device_id FROM extended, next
+       ON CONFLICT DO NOTHING
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
        SELECT rollout_id, 'rollout_stage_extended', :now::timestamptz,
@@ -189,17 +205,16 @@ export async function extendStage(
          md5(rollout_id || ' extended ' || :now::timestamptz)
        FROM extended ON CONFLICT DO NOTHING
      )
-     SELECT hash_cutoff FROM extended`,
+     SELECT is_exhausted AS stage_is_exhausted FROM extended`,
     {
       rollout: rollout.id,
       generation: rollout.generation,
-      cutoff: rollout.stage_hash_cutoff,
-      target_cutoff: rollout.target_hash_cutoff,
       extra: devices,
       reason,
       now,
+      ...cutoffValues(rollout),
       ...targetValues(rollout.device_model, target),
     },
   );
-  return row?.hash_cutoff ?? null;
+  return row;
 }

@@ -1,4 +1,14 @@
 export {
+  type Cutoffs,
+  cutoffValues,
+  HASH,
+  IN_SHARE,
+  IN_STAGE,
+  JOINED_LATER,
+  laterTargetCutoff,
+  type TargetCutoffs,
+} from './cutoffs.ts';
+export {
   type HigherPriorityRollout,
   IDENTITY_IS_KNOWN,
   IS_TARGETED,

@@ -1,4 +1,5 @@
 import type { Target } from '../policy/index.ts';
+import { laterTargetCutoff, type TargetCutoffs } from './cutoffs.ts';
 
 /** The conditions of a target on `d` (a row of devices), over values that `of` names. */
 const conditionsOver = (of: (name: string) => string) => ({
@@ -78,26 +79,30 @@ const listedValues = (target: Target) => ({
 export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
   readonly id: number;
   readonly hashCutoff: string;
+  readonly laterCutoff: string;
+  readonly countedAt: Date | null;
   /** The spellings of its version that devices report. */
   readonly onTarget: readonly string[];
 }
 
 export const toHigherPriorityRollout = (
-  id: number,
-  hashCutoff: string,
+  rollout: TargetCutoffs & { readonly id: number },
   onTarget: readonly string[],
   target: Target,
 ): HigherPriorityRollout => ({
-  id,
-  hashCutoff,
+  id: rollout.id,
+  hashCutoff: rollout.target_hash_cutoff ?? '',
+  laterCutoff: laterTargetCutoff(rollout),
+  countedAt: rollout.counted_at,
   onTarget,
   ...listedValues(target),
 });
 
 /** Selects those of `:higherPriority` (`k`) that target the device `d` and whose version it runs. */
-const HIGHER_PRIORITY_ON_TARGET = `jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "onTarget" jsonb, devices jsonb,
-      macs jsonb, groups jsonb, models jsonb, metadata jsonb, recovers jsonb)
-    WHERE k."onTarget" ? d.current_firmware_version AND md5(k.id || ':' || d.device_id) <= k."hashCutoff"
+const HIGHER_PRIORITY_ON_TARGET = `jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "laterCutoff" text,
+      "countedAt" timestamptz, "onTarget" jsonb, devices jsonb, macs jsonb, groups jsonb, models jsonb, metadata jsonb, recovers jsonb)
+    WHERE k."onTarget" ? d.current_firmware_version
+      AND md5(k.id || ':' || d.device_id) <= CASE WHEN d.registered_at > k."countedAt" THEN k."laterCutoff" ELSE k."hashCutoff" END
       AND ${Object.values(conditionsOver((name) => `k.${name}`)).join('\n      AND ')}`;
 
 export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (SELECT FROM ${HIGHER_PRIORITY_ON_TARGET})`;

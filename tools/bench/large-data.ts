@@ -89,7 +89,7 @@ async function createRollout(client: pg.Client, rollout: number): Promise<void> 
   );
   await client.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES ($1, NULL)', [rollout]);
   await client.query(
-    `INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, target_count, began_at) VALUES ($1, 0, repeat('f', 32), $2, now())`,
+    `INSERT INTO rollout_stages (rollout_id, stage, hash_cutoff, later_cutoff, target_count, began_at) VALUES ($1, 0, repeat('f', 32), repeat('f', 32), $2, now())`,
     [rollout, LARGE.devices],
   );
   await client.query(

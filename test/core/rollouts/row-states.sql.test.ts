@@ -44,6 +44,7 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     rollout_percentage: { 0: REFUSED, '-1': REFUSED, 101: REFUSED, 1: 'honored', 50: 'honored' },
     target_hash_cutoff: { "'zzz'": REFUSED, "''": REFUSED, NULL: 'honored', "repeat('0', 32)": 'honored' },
     member_percentage: { 101: REFUSED, '-1': REFUSED, NULL: 'honored', 0: 'honored' },
+    counted_at: { "'infinity'": REFUSED, NULL: 'honored', "'2026-01-01'": 'honored' },
     allow_downgrade: FLAG,
     include_unknown: FLAG,
     stepping_stones: { NULL: 'honored', ...JSONS, '\'["1.5.0"]\'': 'honored' },

@@ -3,7 +3,7 @@ import { assignDevices } from '../../../core/assignment/index.ts';
 import { parseTarget } from '../../../core/policy/index.ts';
 import {
   beginStage,
-  fixTargetCutoff,
+  countTargets,
   listActiveRolloutIds,
   loadRolloutRuntime,
   type RolloutRuntime,
@@ -42,9 +42,8 @@ async function readActive(): Promise<RolloutRuntime[]> {
 const everyone = { reach: { share: 1 } };
 
 async function assign(rollout: RolloutRuntime, limit = 1_000): Promise<number> {
-  const target_hash_cutoff =
-    rollout.target_hash_cutoff ?? (await fixTargetCutoff(db.app, rollout, target)) ?? 'f'.repeat(32);
-  await beginStage(db.app, { ...rollout, target_hash_cutoff }, target, 0, everyone, ['1.0.0'], now);
+  const counted = { ...rollout, ...(await countTargets(db.app, rollout, target)) };
+  const begun = await beginStage(db.app, counted, target, 0, everyone, ['1.0.0'], now);
   const release = {
     releaseId: rollout.release_id ?? 0,
     version: '2.0.0',
@@ -52,7 +51,11 @@ async function assign(rollout: RolloutRuntime, limit = 1_000): Promise<number> {
     fromVersions: ['1.0.0'],
   };
   const context = {
-    rollout: { ...rollout, target_hash_cutoff, stage_hash_cutoff: target_hash_cutoff },
+    rollout: {
+      ...counted,
+      stage_hash_cutoff: begun?.hash_cutoff ?? 'f'.repeat(32),
+      stage_later_cutoff: begun?.later_cutoff ?? 'f'.repeat(32),
+    },
     target,
     higherPriority: [],
   };
