@@ -25,6 +25,7 @@ export interface Story {
 export const STORIES: readonly Story[] = [
   { name: 'a device reports', play: (system) => report(system, VAN) },
   { name: 'a device of the field hears its operator', play: hearOperator },
+  { name: 'an operator looks at a device', play: lookAt },
   { name: 'an upload becomes a release', play: (system) => release(system, VAN.model) },
   { name: 'an operator redrives dead letters', play: redriveDeadLetters },
   { name: 'an operator uploads a file and has it verified again', play: uploadByApi },
@@ -86,6 +87,11 @@ async function hearOperator(system: TestSystem): Promise<void> {
   }
   operator.destroy();
   await window.close();
+}
+
+async function lookAt(system: TestSystem): Promise<void> {
+  const { connection } = await apiOf(system).device(VAN.deviceId);
+  if (connection?.state !== 'disconnected') throw new Error(`AWS IoT says: ${connection?.text}`);
 }
 
 async function release(system: TestSystem, model: string): Promise<void> {
