@@ -1,4 +1,5 @@
-import type { Sql } from '../core/db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../core/db/index.ts';
 
 /**
  * The schema of a database as pg_catalog has it, in the order in which it was created; last the table of migrations, which
@@ -25,36 +26,40 @@ export interface Relation extends CatalogObject {
   readonly triggers: readonly CatalogObject[];
 }
 
-export interface CatalogObject {
-  readonly name: string;
+const catalogObject = z.strictObject({
+  name: z.string(),
   /** A whole statement, of a view its query; empty for a table. */
-  readonly definition: string;
-  readonly comment: string | null;
-}
+  definition: z.string(),
+  comment: z.string().nullable(),
+});
+export type CatalogObject = RowOf<typeof catalogObject>;
 
-export interface Column {
-  readonly name: string;
-  readonly type: string;
-  readonly isRequired: boolean;
+const column = z.strictObject({
+  name: z.string(),
+  type: z.string(),
+  isRequired: z.boolean(),
   /** `DEFAULT …` or `GENERATED …`; null for none. */
-  readonly value: string | null;
-  readonly comment: string | null;
-}
+  value: z.string().nullable(),
+  comment: z.string().nullable(),
+});
+export type Column = RowOf<typeof column>;
 
-export interface Constraint {
-  readonly name: string;
-  readonly kind: 'primary key' | 'unique' | 'check' | 'foreign key';
-  readonly definition: string;
-  readonly columns: readonly string[];
+const constraint = z.strictObject({
+  name: z.string(),
+  kind: z.enum(['primary key', 'unique', 'check', 'foreign key']),
+  definition: z.string(),
+  columns: z.array(z.string()),
   /** The table that a foreign key refers to. */
-  readonly target: string | null;
-}
+  target: z.string().nullable(),
+});
+export type Constraint = RowOf<typeof constraint>;
 
-export interface Grant {
-  readonly relation: string;
-  readonly role: string;
-  readonly privileges: readonly string[];
-}
+const grant = z.strictObject({
+  relation: z.string(),
+  role: z.string(),
+  privileges: z.array(z.string()),
+});
+export type Grant = RowOf<typeof grant>;
 
 const RELATIONS = `SELECT c.relname::text AS name, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind,
     coalesce(to_jsonb(c.reloptions), '[]') AS options, obj_description(c.oid, 'pg_class') AS comment,
@@ -109,12 +114,16 @@ type OfRelation<T> = T & { readonly relation: string };
 
 /** Reads the schema `public` of a database. */
 export async function readCatalog(sql: Sql): Promise<Catalog> {
-  const relations = await sql.query<Pick<Relation, 'name' | 'kind' | 'options' | 'comment' | 'definition'>>(RELATIONS);
-  const columns = await sql.query<OfRelation<Column>>(COLUMNS);
-  const constraints = await sql.query<OfRelation<Constraint>>(CONSTRAINTS);
-  const indexes = await sql.query<OfRelation<CatalogObject>>(INDEXES);
-  const triggers = await sql.query<OfRelation<CatalogObject>>(TRIGGERS);
-  const settings = await sql.query<{ setting: string }>(SETTINGS);
+  const relations = await select(
+    sql,
+    z.strictObject({ ...catalogObject.shape, kind: z.enum(['table', 'view']), options: z.array(z.string()) }),
+    RELATIONS,
+  );
+  const columns = await select(sql, z.strictObject({ ...column.shape, relation: z.string() }), COLUMNS);
+  const constraints = await select(sql, z.strictObject({ ...constraint.shape, relation: z.string() }), CONSTRAINTS);
+  const indexes = await select(sql, z.strictObject({ ...catalogObject.shape, relation: z.string() }), INDEXES);
+  const triggers = await select(sql, z.strictObject({ ...catalogObject.shape, relation: z.string() }), TRIGGERS);
+  const settings = await select(sql, z.strictObject({ setting: z.string() }), SETTINGS);
   return {
     relations: relations.map((relation) => ({
       ...relation,
@@ -123,8 +132,8 @@ export async function readCatalog(sql: Sql): Promise<Catalog> {
       indexes: ofRelation(indexes, relation.name),
       triggers: ofRelation(triggers, relation.name),
     })),
-    functions: await sql.query<CatalogObject>(FUNCTIONS),
-    grants: await sql.query<Grant>(GRANTS),
+    functions: await select(sql, catalogObject, FUNCTIONS),
+    grants: await select(sql, grant, GRANTS),
     settings: settings.map(({ setting }) => setting),
   };
 }

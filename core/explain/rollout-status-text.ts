@@ -1,5 +1,6 @@
+import * as z from 'zod';
 import { scanStateOf } from '../assignment/index.ts';
-import type { Sql } from '../db/index.ts';
+import { type Sql, select } from '../db/index.ts';
 import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
 import {
@@ -35,7 +36,9 @@ async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
   const { target_type: type, target_filter: filter, rollout_percentage: share, device_model: model } = rollout;
   const read = parseTarget(type, filter, share);
   if (!read.ok) return true;
-  const [row] = await sql.query<{ any: boolean }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ any: z.boolean() }),
     `SELECT EXISTS (SELECT FROM devices AS d WHERE ${MATCHES_FILTER}) AS any`,
     { rollout: rollout.id, ...targetValues(model, read.target) },
   );
@@ -44,7 +47,9 @@ async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
 
 /** Describes the devices on probation; empty if there are none. */
 async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string> {
-  const [row] = await sql.query<{ devices: number; first: Date | null }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int(), first: z.date().nullable() }),
     `SELECT count(*)::integer AS devices, min(deadline_at) AS first FROM device_update_status
      WHERE rollout_id = :rollout AND completed_at IS NULL AND status = 'success' AND booted_at IS NOT NULL
        -- Avoids reading an index if no device is on probation.

@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
 
 /**
@@ -6,7 +7,9 @@ import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
  * statement per tick. Whatever is added to a tick must be checked here too.
  */
 export async function hasWork(sql: Sql, now: Date): Promise<boolean> {
-  const [row] = await sql.query<{ has_work: boolean }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ has_work: z.boolean() }),
     `SELECT EXISTS (
          SELECT FROM rollout_configurations AS r LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
          WHERE r.completed_at IS NULL AND (${MAY_RUN} OR NOT coalesce(p.is_stopped, true)))

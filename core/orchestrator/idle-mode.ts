@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { DeviceReport } from '../devices/index.ts';
 import type { RecordingPause } from '../policy/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
@@ -24,19 +25,21 @@ export interface IdlePeriod {
   readonly devices: readonly DeviceSnapshot[];
 }
 
+const deviceSnapshot = z.strictObject({
+  device_id: z.string(),
+  client_id: z.string().nullable(),
+  /** The MAC address and the model that it reported last; null if it has reported none. */
+  mac_address: z.string().nullable(),
+  device_model: z.string().nullable(),
+  version: z.string(),
+  online: z.boolean(),
+});
+
 /**
  * The stored state of a device without an open update. A device with an open update has no snapshot, because any status
  * of it may matter.
  */
-export interface DeviceSnapshot {
-  readonly device_id: string;
-  readonly client_id: string | null;
-  /** The MAC address and the model that it reported last; null if it has reported none. */
-  readonly mac_address: string | null;
-  readonly device_model: string | null;
-  readonly version: string;
-  readonly online: boolean;
-}
+export type DeviceSnapshot = RowOf<typeof deviceSnapshot>;
 
 /** Minimum time awake between idle periods; long enough for each device to report once. */
 export const AWAKE_MINUTES = 5;
@@ -95,9 +98,18 @@ export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<
   );
 }
 
+const assessment = z.strictObject({
+  isBusy: z.boolean(),
+  dueAt: z.date().nullable(),
+  rollouts: z.string(),
+  devices: z.int(),
+});
+
 /** A device with a pending update that was not seen for a day does not prevent idle mode: its next status ends it. */
 export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
-  const [row] = await sql.query<Omit<IdleAssessment, 'devices'> & { readonly devices: number }>(
+  const [row] = await select(
+    sql,
+    assessment,
     `SELECT EXISTS (
          SELECT FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
          WHERE u.completed_at IS NULL
@@ -112,9 +124,9 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
     { now },
   );
   if (row === undefined) throw new Error('a statement without a condition returned no row');
-  const { devices, ...assessment } = row;
+  const { devices, ...rest } = row;
   return {
-    ...assessment,
+    ...rest,
     devices: row.isBusy || devices > MAX_SNAPSHOT_DEVICES ? null : await loadDeviceSnapshots(sql),
   };
 }
@@ -122,7 +134,9 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
 async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
   const devices: DeviceSnapshot[] = [];
   for (;;) {
-    const page = await sql.query<DeviceSnapshot>(
+    const page = await select(
+      sql,
+      deviceSnapshot,
       `SELECT device_id, client_id, coalesce(reported_mac, mac_address) AS mac_address,
          CASE WHEN model_received_at IS NOT NULL THEN coalesce(reported_model, device_model) END AS device_model,
          current_firmware_version AS version, online

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import * as z from 'zod';
 import * as routes from '../../api/service.ts';
-import { schemaVersion } from '../../core/db/index.ts';
+import { schemaVersion, select } from '../../core/db/index.ts';
 import {
   countDevices,
   countSeen,
@@ -69,7 +70,7 @@ export function addServiceRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.serviceInfo, async (c) => {
-    const [database] = await sql.query<{ at: Date }>('SELECT now() AS at');
+    const [database] = await select(sql, z.strictObject({ at: z.date() }), 'SELECT now() AS at');
     const info = {
       version: VERSION,
       schema_version: await schemaVersion(sql),

@@ -2,7 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import type { Database } from '../../core/db/index.ts';
+import * as z from 'zod';
+import { type Database, select } from '../../core/db/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { type Chip, chipOf } from '../../fleet/chips.ts';
 import { Fleet } from '../../fleet/fleet.ts';
@@ -170,7 +171,9 @@ async function rollOut(endpoints: Endpoints, database: Database, release: DemoRe
 async function isRegistered(database: Database, { model, version }: DemoRelease): Promise<boolean> {
   const key = `firmware/${version}/${model}.bin`;
   for (;;) {
-    const [row] = await database.query<{ registered: boolean; rejected: boolean }>(
+    const [row] = await select(
+      database,
+      z.strictObject({ registered: z.boolean(), rejected: z.boolean() }),
       `SELECT EXISTS (SELECT FROM firmware_releases WHERE device_model = :model AND version = :version) AS registered,
          EXISTS (SELECT FROM rejected_uploads WHERE object_key = :key) AS rejected`,
       { model, version, key },
@@ -205,7 +208,9 @@ async function connect({ endpoints: { mqtt }, addDevice }: LocalRuntime, deviceI
 function versionsIn(database: Database, bootFails: (version: string) => boolean) {
   return {
     async get(deviceId: string): Promise<string | undefined> {
-      const [row] = await database.query<{ current: string; written: string | null }>(
+      const [row] = await select(
+        database,
+        z.strictObject({ current: z.string(), written: z.string().nullable() }),
         `SELECT d.current_firmware_version AS current, u.firmware_version AS written
          FROM devices AS d LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.completed_at IS NULL
            AND u.installed_at IS NOT NULL AND u.rollout_id IS NOT NULL

@@ -1,53 +1,62 @@
 import pc from 'picocolors';
-import type { Database } from '../../core/db/index.ts';
+import * as z from 'zod';
+import { type Database, type RowOf, select } from '../../core/db/index.ts';
 import { printable } from '../../core/util/index.ts';
 
-interface DeviceLine {
-  readonly device_id: string;
-  readonly device_model: string;
-  readonly version: string;
-  readonly online: boolean;
-  readonly status: string | null;
-  readonly target: string | null;
-  readonly percent: number | null;
-  readonly confirmed: boolean;
-  readonly message: string | null;
+const deviceLine = z.strictObject({
+  device_id: z.string(),
+  device_model: z.string(),
+  version: z.string(),
+  online: z.boolean(),
+  status: z.string().nullable(),
+  target: z.string().nullable(),
+  percent: z.int().nullable(),
+  confirmed: z.boolean(),
+  message: z.string().nullable(),
   /** When the update closed. */
-  readonly ended_at: Date | null;
+  ended_at: z.date().nullable(),
   /** Why the rollout of the update halted. */
-  readonly stopped: string | null;
-}
+  stopped: z.string().nullable(),
+});
+type DeviceLine = RowOf<typeof deviceLine>;
 
-interface RolloutLine {
-  readonly name: string;
-  readonly version: string;
-  readonly state: string;
-  readonly paused_reason: string | null;
+const rolloutLine = z.strictObject({
+  name: z.string(),
+  version: z.string(),
+  state: z.string(),
+  paused_reason: z.string().nullable(),
   /** Number of assigned devices. */
-  readonly devices: number;
-  readonly succeeded: number;
-  readonly failed: number;
-}
+  devices: z.int(),
+  succeeded: z.int(),
+  failed: z.int(),
+});
+type RolloutLine = RowOf<typeof rolloutLine>;
+
+const releaseLine = z.strictObject({
+  device_model: z.string(),
+  version: z.string(),
+  file_size: z.int(),
+  revoked_reason: z.string().nullable(),
+  warnings: z.array(z.looseObject({ message: z.string() })),
+});
+
+const rejectedLine = z.strictObject({ object_key: z.string(), verdict: z.string(), message: z.string() });
 
 /** What the view shows of the fleet, from the database. */
 export interface FleetSnapshot {
   readonly devices: readonly DeviceLine[];
   readonly rollouts: readonly RolloutLine[];
-  readonly releases: readonly {
-    readonly device_model: string;
-    readonly version: string;
-    readonly file_size: number;
-    readonly revoked_reason: string | null;
-    readonly warnings: readonly { readonly message: string }[];
-  }[];
-  readonly rejected: readonly { readonly object_key: string; readonly verdict: string; readonly message: string }[];
+  readonly releases: readonly RowOf<typeof releaseLine>[];
+  readonly rejected: readonly RowOf<typeof rejectedLine>[];
 }
 
 /** More lines do not fit a terminal. */
 const MAX_DEVICES_SHOWN = 20;
 
 export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
-  const devices = await database.query<DeviceLine>(
+  const devices = await select(
+    database,
+    deviceLine,
     `SELECT d.device_id, d.device_model, d.current_firmware_version AS version,
        d.online AND presumed_offline_at(d.last_seen, d.report_interval_seconds) > now() AS online,
        u.status, u.firmware_version AS target, u.progress_percent AS percent, u.booted_at IS NOT NULL AS confirmed,
@@ -59,16 +68,22 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      ORDER BY d.device_id LIMIT ${MAX_DEVICES_SHOWN}`,
   );
-  const rollouts = await database.query<RolloutLine>(
+  const rollouts = await select(
+    database,
+    rolloutLine,
     `SELECT name, firmware_version AS version, state, paused_reason, devices, succeeded, failed
      FROM rollout_overview
      -- Unfinished rollouts come first, however many newer ones are finished.
      ORDER BY state IN ('completed', 'aborted'), rollout_id DESC LIMIT 5`,
   );
-  const releases = await database.query<FleetSnapshot['releases'][number]>(
+  const releases = await select(
+    database,
+    releaseLine,
     'SELECT device_model, version, file_size, warnings, revoked_reason FROM firmware_releases ORDER BY id DESC LIMIT 5',
   );
-  const rejected = await database.query<FleetSnapshot['rejected'][number]>(
+  const rejected = await select(
+    database,
+    rejectedLine,
     'SELECT object_key, verdict, message FROM rejected_uploads ORDER BY id DESC LIMIT 3',
   );
   return { devices, rollouts, releases, rejected };
