@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { AssignableRelease, Target } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
@@ -77,15 +78,17 @@ const findStatement = ({ from, where }: ScopeSql) => `SELECT count(*)::integer A
        ORDER BY d.device_id COLLATE "C" LIMIT :limit
      ) AS found_devices`;
 
+const found = z.strictObject({
+  found: z.int(),
+  /** The last device id found, in the order of ids; null if none was found. */
+  until: z.string().nullable(),
+});
+
 /**
  * What a statement found in a scope, up to its limit. If the limit was reached, devices after `until` were not
  * examined.
  */
-export interface Found {
-  readonly found: number;
-  /** The last device id found, in the order of ids; null if none was found. */
-  readonly until: string | null;
-}
+export type Found = RowOf<typeof found>;
 
 const NONE_FOUND: Found = { found: 0, until: null };
 
@@ -102,13 +105,15 @@ export async function findAssignable(
 ): Promise<Found> {
   if (release.fromVersions.length === 0) return NONE_FOUND;
   const values = { ...assignmentValues(context, release, scope), limit };
-  const [row] = await sql.query<Found>(findStatement(SCOPES[scope.kind]), values);
+  const [row] = await select(sql, found, findStatement(SCOPES[scope.kind]), values);
   return row ?? NONE_FOUND;
 }
 
 /** The last device id of a chunk of `devices` devices after `after`, in scan order; null if fewer are left. */
 export async function endOfChunk(sql: Sql, model: string, after: string, devices: number): Promise<string | null> {
-  const [row] = await sql.query<{ device_id: string }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ device_id: z.string() }),
     `SELECT device_id FROM devices WHERE device_model = :model AND device_id COLLATE "C" > :after::text
      ORDER BY device_id COLLATE "C" OFFSET :skipped LIMIT 1`,
     { model, after, skipped: devices - 1 },
@@ -177,16 +182,21 @@ export async function assignDevices(
 ): Promise<Found & { readonly assigned: number }> {
   if (release.fromVersions.length === 0) return { ...NONE_FOUND, assigned: 0 };
   const { rollout } = context;
-  const [row] = await sql.query<Found & { readonly assigned: number }>(assignStatement(SCOPES[scope.kind]), {
-    ...assignmentValues(context, release, scope),
-    generation: rollout.generation,
-    release: release.releaseId,
-    steppingStone: release.isSteppingStone,
-    days: rollout.give_up_days,
-    jitter: rollout.jitter_minutes,
-    limit,
-    now,
-  });
+  const [row] = await select(
+    sql,
+    z.strictObject({ ...found.shape, assigned: z.int() }),
+    assignStatement(SCOPES[scope.kind]),
+    {
+      ...assignmentValues(context, release, scope),
+      generation: rollout.generation,
+      release: release.releaseId,
+      steppingStone: release.isSteppingStone,
+      days: rollout.give_up_days,
+      jitter: rollout.jitter_minutes,
+      limit,
+      now,
+    },
+  );
   return row ?? { ...NONE_FOUND, assigned: 0 };
 }
 
@@ -231,7 +241,12 @@ export async function takeOverPending(
 ): Promise<Found & { readonly taken: number }> {
   if (release.fromVersions.length === 0) return { ...NONE_FOUND, taken: 0 };
   const values = { ...assignmentValues(context, release, scope), name: context.rollout.name, limit, now };
-  const [row] = await sql.query<Found & { readonly taken: number }>(takeOverStatement(SCOPES[scope.kind]), values);
+  const [row] = await select(
+    sql,
+    z.strictObject({ ...found.shape, taken: z.int() }),
+    takeOverStatement(SCOPES[scope.kind]),
+    values,
+  );
   return row ?? { ...NONE_FOUND, taken: 0 };
 }
 
@@ -246,7 +261,9 @@ export async function hasAssignable(
   since: string,
 ): Promise<boolean> {
   if (release.fromVersions.length === 0) return false;
-  const [row] = await sql.query<{ found: boolean }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ found: z.boolean() }),
     `SELECT EXISTS (
        SELECT FROM device_update_status AS o JOIN devices AS d ON d.device_id = o.device_id
        WHERE o.completed_at IS NULL AND o.rollout_id <> :rollout AND ${ASSIGNABLE}

@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import {
   boundedFilter,
   boundedJson,
@@ -6,8 +7,8 @@ import {
   parseSteppingStones,
   parseTarget,
   runsRelease,
+  TARGET_TYPES,
   type Target,
-  type TargetType,
 } from '../policy/index.ts';
 import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
@@ -15,14 +16,15 @@ import type { PendingUpdate } from '../updates/index.ts';
 const TARGET_FILTER = boundedFilter('r');
 const STEPPING_STONES = boundedJson('r.stepping_stones', PLAN_BYTES.steppingStones);
 
-interface RolloutColumns {
-  readonly firmware_version: string;
-  readonly device_model: string;
-  readonly target_type: TargetType;
-  readonly target_filter: unknown;
-  readonly rollout_percentage: number;
-  readonly stepping_stones: unknown;
-}
+const rolloutColumns = z.strictObject({
+  firmware_version: z.string(),
+  device_model: z.string(),
+  target_type: z.enum(TARGET_TYPES),
+  target_filter: anyJson<unknown>(),
+  rollout_percentage: z.int(),
+  stepping_stones: anyJson<unknown>(),
+});
+type RolloutColumns = RowOf<typeof rolloutColumns>;
 
 /**
  * Finds the pending updates of a rollout whose devices it no longer targets: since the assignment, the rollout's row
@@ -35,7 +37,9 @@ export async function findNoLongerTargeted(
   rolloutId: number,
   updates: readonly PendingUpdate[],
 ): Promise<Set<number>> {
-  const [rollout] = await sql.query<RolloutColumns>(
+  const [rollout] = await select(
+    sql,
+    rolloutColumns,
     `SELECT r.firmware_version, r.device_model, r.target_type, ${TARGET_FILTER}, r.rollout_percentage,
        ${STEPPING_STONES} AS stepping_stones
      FROM rollout_configurations AS r WHERE r.id = :rollout`,
@@ -66,8 +70,9 @@ async function findTargeted(
   target: Target,
   updates: readonly PendingUpdate[],
 ): Promise<Set<string>> {
-  const rows = await sql.query<{ device_id: string }>(
-    // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
+  const rows = await select(
+    sql,
+    z.strictObject({ device_id: z.string() }), // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
     `SELECT d.device_id FROM jsonb_array_elements_text(:pending::jsonb) AS pending(id)
      CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.id OFFSET 0) AS d
      WHERE ${STILL_TARGETED}`,

@@ -1,18 +1,19 @@
+import * as z from 'zod';
 import {
   BLOCKED_BY_HIGHER_PRIORITY,
   BY_RELEASE_MAP,
   BY_STORED_CUTOFF,
   firstFailed,
   HAS_OPEN_UPDATE,
+  RULES,
   type Rule,
 } from '../assignment/index.ts';
-import { readInPages, type Sql } from '../db/index.ts';
+import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import {
   chooseReleases,
   describeChange,
   evaluateVersion,
   parseTarget,
-  type ReportedIdentity,
   stopWord,
   type Target,
   type VersionVerdict,
@@ -20,7 +21,7 @@ import {
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';
-import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
+import { at, ENDED, type Explanation, explainUpdate, toDate, updateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
 /** An explanation, and whether the rollout targets the device. */
@@ -28,26 +29,31 @@ interface Evaluated extends Explanation {
   readonly isTargeted: boolean;
 }
 
-interface DeviceFacts extends ReportedIdentity {
-  readonly version: string;
+const deviceFacts = z.strictObject({
+  device_model: z.string(),
+  mac_address: z.string().nullable(),
+  reported_model: z.string().nullable(),
+  reported_mac: z.string().nullable(),
+  version: z.string(),
   /** Null if no update brought the device to its version. */
-  readonly version_since: Date | null;
-  readonly revoked_at: Date | null;
-  readonly revoked_reason: string | null;
-  readonly identity_changed_at: Date | null;
+  version_since: z.date().nullable(),
+  revoked_at: z.date().nullable(),
+  revoked_reason: z.string().nullable(),
+  identity_changed_at: z.date().nullable(),
   /** The first rule of assignment that the device does not pass; null if it passes all. */
-  readonly rule: Rule | null;
-  readonly registered_at: Date;
+  rule: z.enum(RULES).nullable(),
+  registered_at: z.date(),
   /** True if it registered after the targets of the rollout were counted. */
-  readonly joined_later: boolean;
-  readonly update: UpdateFacts | null;
+  joined_later: z.boolean(),
+  update: updateFacts.nullable(),
   /** An open update of another rollout. */
-  readonly held_by: { readonly rollout: string; readonly status: string; readonly since: string } | null;
+  held_by: z.strictObject({ rollout: z.string(), status: z.string(), since: z.string() }).nullable(),
   /** A higher-priority rollout that has already updated the device. */
-  readonly served_by: { readonly rollout: string; readonly since: string } | null;
+  served_by: z.strictObject({ rollout: z.string(), since: z.string() }).nullable(),
   /** A higher-priority rollout whose version the device runs. */
-  readonly kept_by: string | null;
-}
+  kept_by: z.string().nullable(),
+});
+type DeviceFacts = RowOf<typeof deviceFacts>;
 
 /** @returns undefined if the rollout or the device does not exist */
 export async function explainDevice(
@@ -76,9 +82,11 @@ export async function explainByItsRollout(
   version: string | null,
   now: Date,
 ): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
-  const candidates = await readInPages<{ id: number }>(
+  const candidates = await readInPages(
     (page) =>
-      sql.query(
+      select(
+        sql,
+        z.strictObject({ id: z.int() }),
         `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
      LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.completed_at IS NULL
      WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
@@ -142,12 +150,14 @@ async function loadDeviceFacts(
   target: Target,
   deviceId: string,
 ): Promise<DeviceFacts | undefined> {
-  const [device] = await sql.query<{ version: string }>(
+  const [device] = await select(
+    sql,
+    z.strictObject({ version: z.string() }),
     'SELECT current_firmware_version AS version FROM devices WHERE device_id = :device',
     { device: deviceId },
   );
   if (device === undefined) return undefined;
-  const [row] = await sql.query<DeviceFacts>(FACTS, {
+  const [row] = await select(sql, deviceFacts, FACTS, {
     device: deviceId,
     rollout: rollout.id,
     priority: rollout.priority,

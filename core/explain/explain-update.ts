@@ -1,5 +1,6 @@
-import type { UpdateState } from '../policy/index.ts';
-import { nextOpening, parsePlan, runsRelease } from '../policy/index.ts';
+import * as z from 'zod';
+import type { RowOf } from '../db/index.ts';
+import { nextOpening, parsePlan, runsRelease, UPDATE_STATES } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 
@@ -10,28 +11,30 @@ export interface Explanation {
   readonly next: string;
 }
 
+export const updateFacts = z.object({
+  status: z.enum(UPDATE_STATES),
+  attempt: z.int(),
+  firmware_version: z.string(),
+  is_stepping_stone: z.boolean(),
+  failed_before: z.boolean(),
+  error_message: z.string().nullable(),
+  created_at: z.string(),
+  sent_at: z.string().nullable(),
+  reported_at: z.string().nullable(),
+  booted_at: z.string().nullable(),
+  completed_at: z.string().nullable(),
+  deadline_at: z.string().nullable(),
+  not_before: z.string().nullable(),
+  unreachable_since: z.string().nullable(),
+  late_success_at: z.string().nullable(),
+  late_rollback_at: z.string().nullable(),
+  unverified_at: z.string().nullable(),
+  counts_as_started: z.boolean(),
+  max_attempts: z.int(),
+});
+
 /** A device update; times are text as formatted by `to_jsonb`. */
-export interface UpdateFacts {
-  readonly status: UpdateState;
-  readonly attempt: number;
-  readonly firmware_version: string;
-  readonly is_stepping_stone: boolean;
-  readonly failed_before: boolean;
-  readonly error_message: string | null;
-  readonly created_at: string;
-  readonly sent_at: string | null;
-  readonly reported_at: string | null;
-  readonly booted_at: string | null;
-  readonly completed_at: string | null;
-  readonly deadline_at: string | null;
-  readonly not_before: string | null;
-  readonly unreachable_since: string | null;
-  readonly late_success_at: string | null;
-  readonly late_rollback_at: string | null;
-  readonly unverified_at: string | null;
-  readonly counts_as_started: boolean;
-  readonly max_attempts: number;
-}
+export type UpdateFacts = RowOf<typeof updateFacts>;
 
 const FAILED_BEFORE = 'It failed in its last rollout, too, which others finished, so it does not count in the gates';
 export const ENDED = 'nothing: an aborted rollout does not continue';

@@ -1,13 +1,14 @@
+import * as z from 'zod';
 import {
   BLOCKED_BY_HIGHER_PRIORITY,
   BY_RELEASE_MAP,
   BY_STORED_CUTOFF,
   firstFailed,
   HAS_OPEN_UPDATE,
-  type Rule,
+  RULES,
 } from '../assignment/index.ts';
-import { readInPages, type Sql } from '../db/index.ts';
-import { cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
+import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
+import { COMMAND_FAMILIES, cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
 import {
   cutoffValues,
   HASH,
@@ -20,22 +21,24 @@ import {
 } from '../targeting/index.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
 
-/** Devices that match the filter and are alike in everything that the preview tells apart. */
-export interface PreviewGroup {
-  readonly version: string;
-  readonly id_length: number;
-  readonly family: 'devices' | 'edge' | null;
+const previewGroup = z.strictObject({
+  version: z.string(),
+  id_length: z.int(),
+  family: z.enum(COMMAND_FAMILIES).nullable(),
   /** The first rule that keeps the devices from being assigned; null if none does. */
-  readonly rule: Rule | null;
+  rule: z.enum(RULES).nullable(),
   /** The rollout of rule `blocked` or `kept`. */
-  readonly by_rollout: string | null;
+  by_rollout: z.string().nullable(),
   /** The rollout of the devices' open update, and whether a command of that update was sent. */
-  readonly holder: string | null;
-  readonly is_under_way: boolean | null;
+  holder: z.string().nullable(),
+  is_under_way: z.boolean().nullable(),
   /** The stage that includes the devices, from 0; null if the percentage leaves them out or the rollout is not saved. */
-  readonly stage: number | null;
-  readonly devices: number;
-}
+  stage: z.int().nullable(),
+  devices: z.int(),
+});
+
+/** Devices that match the filter and are alike in everything that the preview tells apart. */
+export type PreviewGroup = RowOf<typeof previewGroup>;
 
 /**
  * The stage of each device of a saved rollout. Members of the present stage stay in it; each later stage takes the next
@@ -130,9 +133,11 @@ export async function loadPreviewGroups(
     ...targetValues(rollout.device_model, target),
     ...(rollout.isSaved ? ofSaved : {}),
   };
-  return readInPages<PreviewGroup>(
+  return readInPages(
     (page) =>
-      rollout.isSaved ? sql.query(OF_SAVED, { ...values, ...page }) : sql.query(OF_DRAFT, { ...values, ...page }),
+      rollout.isSaved
+        ? select(sql, previewGroup, OF_SAVED, { ...values, ...page })
+        : select(sql, previewGroup, OF_DRAFT, { ...values, ...page }),
     GROUPS_PER_PAGE,
   );
 }

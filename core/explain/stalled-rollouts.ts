@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import {
   decideRollout,
   describeDecision,
@@ -47,7 +48,9 @@ export async function listStalledRollouts(
   now: Date,
   rolloutId: number | null = null,
 ): Promise<StalledRollout[]> {
-  const candidates = await sql.query<{ id: number; moved_at: Date }>(
+  const candidates = await select(
+    sql,
+    z.strictObject({ id: z.int(), moved_at: z.date() }),
     `SELECT r.id, moved.at AS moved_at FROM rollout_configurations AS r
      JOIN rollout_runtime AS p ON p.rollout_id = r.id AND ${IS_RUNNING}
      CROSS JOIN LATERAL (SELECT coalesce(greatest(
@@ -105,11 +108,14 @@ async function findWait(
   return { wait: 'time', text: describeDecision(decision) };
 }
 
-type WaitedFor = Pick<StalledRollout, 'devices' | 'examples'>;
+const waitedFor = z.strictObject({ devices: z.int(), examples: z.array(z.string()) });
+type WaitedFor = RowOf<typeof waitedFor>;
 
 /** Devices whose updates are under way; else those that are assigned; else those that another rollout is updating. */
 async function findWaitedFor(sql: Sql, rollout: RolloutRuntime): Promise<WaitedFor> {
-  const rows = await sql.query<WaitedFor>(
+  const rows = await select(
+    sql,
+    waitedFor,
     `SELECT count(*)::integer AS devices, to_jsonb((array_agg(u.device_id ORDER BY u.id))[1:${EXAMPLES}]) AS examples
      FROM device_update_status AS u WHERE u.rollout_id = :rollout AND u.completed_at IS NULL
      GROUP BY u.counts_as_started ORDER BY u.counts_as_started DESC LIMIT 1`,
@@ -121,7 +127,9 @@ async function findWaitedFor(sql: Sql, rollout: RolloutRuntime): Promise<WaitedF
 async function findBusyMembers(sql: Sql, rollout: RolloutRuntime): Promise<WaitedFor | undefined> {
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!target.ok || rollout.stage_hash_cutoff === null) return undefined;
-  const [row] = await sql.query<WaitedFor>(
+  const [row] = await select(
+    sql,
+    waitedFor,
     `SELECT count(*)::integer AS devices,
        coalesce(to_jsonb((array_agg(d.device_id ORDER BY d.device_id))[1:${EXAMPLES}]), '[]') AS examples
      FROM device_update_status AS u JOIN devices AS d USING (device_id)

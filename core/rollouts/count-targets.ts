@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type Sql, select } from '../db/index.ts';
 import type { Target } from '../policy/index.ts';
 import {
   cutoffValues,
@@ -11,6 +12,12 @@ import {
 } from '../targeting/index.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
 
+const targetCutoffs = z.strictObject({
+  target_hash_cutoff: z.string().nullable(),
+  member_percentage: z.int().nullable(),
+  counted_at: z.date().nullable(),
+});
+
 /**
  * Counts the targets and fixes which share of them takes part: in the order of md5(rollout_id:device_id), the first
  * ceil(percentage × targets). Devices that register later take part with the probability of the percentage. A percentage
@@ -22,7 +29,9 @@ export async function countTargets(sql: Sql, rollout: RolloutRuntime, target: Ta
   if (target_hash_cutoff !== null && rollout.rollout_percentage <= (member_percentage ?? 0)) {
     return { target_hash_cutoff, member_percentage, counted_at };
   }
-  const [row] = await sql.query<TargetCutoffs>(
+  const [row] = await select(
+    sql,
+    targetCutoffs,
     `WITH targeted AS NOT MATERIALIZED (
        SELECT ${HASH} AS hash, d.registered_at FROM devices AS d
        WHERE ${IS_TARGETED} AND (:countedAt::timestamptz IS NULL OR d.registered_at <= :countedAt::timestamptz)
@@ -53,7 +62,9 @@ export async function countTargets(sql: Sql, rollout: RolloutRuntime, target: Ta
 
 /** True if the percentage includes a device that the present stage does not. */
 export async function hasTargetsOutsideStage(sql: Sql, rollout: RolloutRuntime, target: Target): Promise<boolean> {
-  const [row] = await sql.query<{ found: boolean }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ found: z.boolean() }),
     `SELECT EXISTS (SELECT FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE} AND NOT ${IN_STAGE}) AS found`,
     { rollout: rollout.id, ...cutoffValues(rollout), ...targetValues(rollout.device_model, target) },
   );

@@ -1,122 +1,123 @@
-import { readInPages, type Sql } from '../db/index.ts';
-import type { Cause, ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../policy/index.ts';
+import * as z from 'zod';
+import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
+import type { ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../policy/index.ts';
 import {
   boundedFilter,
   boundedJson,
+  CAUSES,
   isRecovery,
   NO_EVIDENCE,
   PLAN_BYTES,
   parseTarget,
   runsRelease,
   setApart,
-  type TargetType,
+  TARGET_TYPES,
 } from '../policy/index.ts';
-import {
-  type HigherPriorityRollout,
-  laterTargetCutoff,
-  type TargetCutoffs,
-  toHigherPriorityRollout,
-} from '../targeting/index.ts';
+import { type HigherPriorityRollout, laterTargetCutoff, toHigherPriorityRollout } from '../targeting/index.ts';
 import { MAY_RUN } from './rollout-conditions.ts';
 
-/** A number of updates that are alike. */
-export interface CountedUpdates {
-  readonly version: string;
-  readonly stage: number;
-  readonly state: string;
-  readonly cause: Cause | null;
-  readonly updates: number;
-}
+const countedUpdates = z.strictObject({
+  version: z.string(),
+  stage: z.int(),
+  state: z.string(),
+  cause: z.enum(CAUSES).nullable(),
+  updates: z.int(),
+});
 
-/** An active rollout with the release it rolls out and the numbers that its gates read. */
-export interface RolloutRuntime {
-  readonly id: number;
-  readonly name: string;
-  readonly firmware_version: string;
-  readonly device_model: string;
-  readonly target_type: TargetType;
-  readonly target_filter: unknown;
-  readonly rollout_percentage: number;
-  readonly allow_downgrade: boolean;
-  readonly include_unknown: boolean;
+/** A number of updates that are alike. */
+export type CountedUpdates = RowOf<typeof countedUpdates>;
+
+const rolloutRuntime = z.strictObject({
+  id: z.int(),
+  name: z.string(),
+  firmware_version: z.string(),
+  device_model: z.string(),
+  target_type: z.enum(TARGET_TYPES),
+  target_filter: anyJson<unknown>(),
+  rollout_percentage: z.int(),
+  allow_downgrade: z.boolean(),
+  include_unknown: z.boolean(),
   /** Versions, as stored; null: not decided yet. */
-  readonly stepping_stones: unknown;
+  stepping_stones: anyJson<unknown>(),
   /** The newest release when the version and the stepping stones were chosen. */
-  readonly newest_release_id: number;
-  readonly give_up_days: number;
-  readonly probation_minutes: number;
-  readonly target_hash_cutoff: string | null;
+  newest_release_id: z.int(),
+  give_up_days: z.int(),
+  probation_minutes: z.int(),
+  target_hash_cutoff: z.string().nullable(),
   /** The percentage for which the target hash cutoff was fixed. */
-  readonly member_percentage: number | null;
+  member_percentage: z.int().nullable(),
   /** When the targets were counted: devices that registered later take part with the probability of the percentage. */
-  readonly counted_at: Date | null;
-  readonly stages: unknown;
-  readonly send_window: unknown;
-  readonly start_at: Date | null;
-  readonly failure_threshold: number;
-  readonly failure_count: number | null;
-  readonly max_restart_ratio: number | null;
-  readonly min_reports: number;
-  readonly jitter_minutes: number;
-  readonly priority: number;
-  readonly keep_open: boolean;
-  readonly is_active: boolean;
-  readonly paused_at: Date | null;
-  readonly paused_reason: string | null;
+  counted_at: z.date().nullable(),
+  stages: anyJson<unknown>(),
+  send_window: anyJson<unknown>(),
+  start_at: z.date().nullable(),
+  failure_threshold: z.number(),
+  failure_count: z.int().nullable(),
+  max_restart_ratio: z.number().nullable(),
+  min_reports: z.int(),
+  jitter_minutes: z.int(),
+  priority: z.int(),
+  keep_open: z.boolean(),
+  is_active: z.boolean(),
+  paused_at: z.date().nullable(),
+  paused_reason: z.string().nullable(),
   /** The identity of an operator, or of the orchestrator. */
-  readonly paused_by: string | null;
-  readonly aborted_at: Date | null;
-  readonly completed_at: Date | null;
+  paused_by: z.string().nullable(),
+  aborted_at: z.date().nullable(),
+  completed_at: z.date().nullable(),
   /** Changes with every decision about the rollout. */
-  readonly updated_at: Date;
+  updated_at: z.date(),
   /** Null while the release is not registered. */
-  readonly release_id: number | null;
-  readonly min_version: string | null;
+  release_id: z.int().nullable(),
+  min_version: z.string().nullable(),
   /** Why the release was revoked; null if it was not. */
-  readonly revoked_reason: string | null;
-  readonly generation: number;
-  readonly in_flight: number | null;
+  revoked_reason: z.string().nullable(),
+  generation: z.int(),
+  in_flight: z.int().nullable(),
   /** Null: no end. */
-  readonly sends_until: Date | null;
-  readonly started_count: number;
-  readonly finished_count: number;
-  readonly start_limit: number | null;
+  sends_until: z.date().nullable(),
+  started_count: z.int(),
+  finished_count: z.int(),
+  start_limit: z.int().nullable(),
   /** The current stage, counted from 0; also 0 before the first stage starts. */
-  readonly stage: number;
-  readonly stage_hash_cutoff: string | null;
+  stage: z.int(),
+  stage_hash_cutoff: z.string().nullable(),
   /** The hash cutoff of devices that registered after the targets were counted. */
-  readonly stage_later_cutoff: string | null;
+  stage_later_cutoff: z.string().nullable(),
   /** True if the stage was given every target that was left. */
-  readonly stage_is_exhausted: boolean;
-  readonly stage_size: number | null;
-  readonly stage_sample: number | null;
-  readonly stage_began_at: Date | null;
-  readonly gate_held_since: Date | null;
+  stage_is_exhausted: z.boolean(),
+  stage_size: z.int().nullable(),
+  stage_sample: z.int().nullable(),
+  stage_began_at: z.date().nullable(),
+  gate_held_since: z.date().nullable(),
   /** True after a resumption: the stage is repeated with as many new devices. */
-  readonly stage_must_repeat: boolean;
-  readonly stage_extended_at: Date | null;
+  stage_must_repeat: z.boolean(),
+  stage_extended_at: z.date().nullable(),
   /** Updates of the present generation whose first command was sent. */
-  readonly started_updates: readonly CountedUpdates[];
+  started_updates: z.array(countedUpdates),
   /** Updates of devices that began, went quiet and are out of reach. They are among the pending ones, too. */
-  readonly silent_updates: readonly Omit<CountedUpdates, 'state' | 'cause'>[];
+  silent_updates: z.array(countedUpdates.omit({ state: true, cause: true })),
   /** Those of the started updates whose devices had failed before. */
-  readonly failed_before_updates: readonly CountedUpdates[];
-  readonly has_open: boolean;
-  readonly is_under_way: boolean;
-  readonly unexpected: { readonly version: string; readonly devices: number } | null;
+  failed_before_updates: z.array(countedUpdates),
+  has_open: z.boolean(),
+  is_under_way: z.boolean(),
+  unexpected: z.strictObject({ version: z.string(), devices: z.int() }).nullable(),
   /**
    * State of the scan: its fingerprint, and the last device id scanned; the cursor is null when the scan is complete.
    */
-  readonly scan_fingerprint: string | null;
-  readonly scan_cursor: string | null;
+  scan_fingerprint: z.string().nullable(),
+  scan_cursor: z.string().nullable(),
   /** Changes of devices by this transaction or a later one have not been examined; `has_changes`: there are some. */
-  readonly changes_from_xid: string | null;
-  readonly has_changes: boolean;
+  changes_from_xid: z.string().nullable(),
+  has_changes: z.boolean(),
   /** Transactions from this id on may not have been visible when the rollout was loaded. */
-  readonly horizon: string;
+  horizon: z.string(),
   /** Hash of the state of all higher-priority rollouts. */
-  readonly higher_priority_digest: string;
-}
+  higher_priority_digest: z.string(),
+});
+
+/** An active rollout with the release it rolls out and the numbers that its gates read. */
+export type RolloutRuntime = RowOf<typeof rolloutRuntime>;
 
 /** What decides which devices a rollout `w` bars others from and keeps. */
 const HIGHER_PRIORITY_STATE = `concat_ws(',', w.id, w.is_active, w.paused_at IS NULL, w.completed_at IS NULL, w.firmware_version,
@@ -211,9 +212,11 @@ export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
      WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
-  const rows = await readInPages<{ id: number }>(
+  const rows = await readInPages(
     (page) =>
-      sql.query(
+      select(
+        sql,
+        z.strictObject({ id: z.int() }),
         `SELECT id FROM rollout_configurations AS r WHERE ${MAY_RUN}
      ORDER BY priority DESC, id DESC LIMIT :limit OFFSET :offset`,
         { ...page },
@@ -225,7 +228,7 @@ export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
 
 /** A rollout in any state; undefined if it does not exist. */
 export async function loadRolloutRuntime(sql: Sql, id: number): Promise<RolloutRuntime | undefined> {
-  const [row] = await sql.query<RolloutRuntime>(`${ROLLOUT} WHERE r.id = :id`, { id });
+  const [row] = await select(sql, rolloutRuntime, `${ROLLOUT} WHERE r.id = :id`, { id });
   return row;
 }
 
@@ -249,7 +252,9 @@ export async function listVersionsInUse(sql: Sql, deviceModel: string): Promise<
 }
 
 async function loadVersionsAfter(sql: Sql, deviceModel: string, after: string): Promise<string[]> {
-  const rows = await sql.query<{ version: string }>(
+  const rows = await select(
+    sql,
+    z.strictObject({ version: z.string() }),
     `WITH RECURSIVE in_use AS (
        (SELECT current_firmware_version AS version FROM devices
         WHERE device_model = :model AND current_firmware_version > :after
@@ -282,6 +287,17 @@ export const MAX_HIGHER_PRIORITY_BYTES = 1_000_000;
 
 const HIGHER_PRIORITY_FILTER = boundedFilter('w');
 
+const higherPriorityRow = rolloutRuntime.pick({
+  id: true,
+  firmware_version: true,
+  target_type: true,
+  target_filter: true,
+  rollout_percentage: true,
+  target_hash_cutoff: true,
+  member_percentage: true,
+  counted_at: true,
+});
+
 /**
  * The higher-priority rollouts that keep devices from the given one: those that are running, and newer ones that are
  * completed. Only devices on their target version are kept; a rollout whose version no device uses is left out.
@@ -291,12 +307,11 @@ export async function loadHigherPriorityRollouts(
   rollout: Pick<RolloutRuntime, 'id' | 'device_model' | 'priority'>,
   versionsInUse: readonly string[],
 ): Promise<HigherPriorityRollout[]> {
-  const rows = await readInPages<
-    TargetCutoffs &
-      Pick<RolloutRuntime, 'id' | 'firmware_version' | 'target_type' | 'target_filter' | 'rollout_percentage'>
-  >(
+  const rows = await readInPages(
     (page) =>
-      sql.query(
+      select(
+        sql,
+        higherPriorityRow,
         `SELECT w.id, w.firmware_version, w.target_hash_cutoff, w.member_percentage, w.counted_at, w.target_type, ${HIGHER_PRIORITY_FILTER},
        w.rollout_percentage
      FROM rollout_configurations AS w
@@ -368,7 +383,9 @@ const SILENT_REPORTS = 5;
  * planner from an index by rollout, which it would read once for each device of the sample.
  */
 export async function loadControlGroup(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<ControlGroup> {
-  const [row] = await sql.query<ControlGroup>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int(), silent: z.int() }),
     `SELECT count(*)::integer AS devices, (count(*) FILTER (WHERE sample.last_seen < :now::timestamptz
          - make_interval(secs => greatest(${SILENT_REPORTS} * coalesce(sample.report_interval_seconds, 3600), 300))))::integer
          AS silent

@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import { cutoffOfShare, type Reach, type Target } from '../policy/index.ts';
 import {
   cutoffValues,
@@ -24,13 +25,15 @@ const FIRST_WAVE_SHARE = 0.01;
 /** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
 const shareOf = (devices: string) => `ceil(round((:share::double precision * ${devices})::numeric, 6))::integer`;
 
+const begunStage = z.strictObject({
+  hash_cutoff: z.string(),
+  later_cutoff: z.string(),
+  size: z.int(),
+  sample: z.int().nullable(),
+});
+
 /** A stage that has begun. */
-export interface BegunStage {
-  readonly hash_cutoff: string;
-  readonly later_cutoff: string;
-  readonly size: number;
-  readonly sample: number | null;
-}
+export type BegunStage = RowOf<typeof begunStage>;
 
 /**
  * Starts a stage: fixes the devices that it reaches and allows them to be assigned. A share reaches the first
@@ -51,7 +54,9 @@ export async function beginStage(
 ): Promise<BegunStage | undefined> {
   const isSlowStart = 'waveSize' in start;
   const reach = isSlowStart ? { share: FIRST_WAVE_SHARE } : start.reach;
-  const [row] = await sql.query<BegunStage>(
+  const [row] = await select(
+    sql,
+    begunStage,
     `WITH fence AS (
        SELECT rollout_id, start_limit FROM rollout_runtime
        WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
@@ -160,7 +165,9 @@ export async function recordGate(sql: Sql, rollout: RolloutRuntime, since: Date 
  */
 export async function setStartLimit(sql: Sql, rollout: RolloutRuntime): Promise<number | null> {
   const silent = rollout.silent_updates.reduce((sum, { updates }) => sum + updates, 0);
-  const [row] = await sql.query<{ start_limit: number }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ start_limit: z.int() }),
     `UPDATE rollout_runtime AS p SET start_limit = p.finished_count + :silent::integer + s.start_quota
      FROM rollout_stages AS s
      WHERE p.rollout_id = :rollout AND s.rollout_id = p.rollout_id AND s.stage = p.stage AND p.start_limit IS NOT NULL
@@ -184,7 +191,9 @@ export async function extendStage(
   reason: string,
   now: Date,
 ): Promise<{ readonly stage_is_exhausted: boolean } | undefined> {
-  const [row] = await sql.query<{ stage_is_exhausted: boolean }>(
+  const [row] = await select(
+    sql,
+    z.strictObject({ stage_is_exhausted: z.boolean() }),
     `WITH next AS MATERIALIZED (
        SELECT d.device_id FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE} AND NOT ${IN_STAGE}
        ORDER BY ${JOINED_LATER}, ${HASH} LIMIT :extra::integer
