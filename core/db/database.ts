@@ -17,10 +17,10 @@ export type SqlRow = Record<string, unknown>;
 
 /**
  * Runs one statement. Rows are keyed by column; timestamps are Date, json is its parsed value, bigint and numeric are
- * number.
+ * number. To read the columns of a row, use `select`, which checks them.
  */
 export interface Sql {
-  query<Row = SqlRow>(sql: string, values?: SqlValues): Promise<Row[]>;
+  query(sql: string, values?: SqlValues): Promise<SqlRow[]>;
 }
 
 /** Only migrations use transactions. All other work is single statements that can be repeated. */
@@ -67,7 +67,7 @@ export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, op
     }
   }
 
-  async function execute<Row>(sql: string, values: SqlValues, transactionId?: string): Promise<Row[]> {
+  async function execute(sql: string, values: SqlValues, transactionId?: string): Promise<SqlRow[]> {
     const command = new ExecuteStatementCommand({
       ...target,
       sql,
@@ -78,16 +78,16 @@ export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, op
     try {
       const { records = [], columnMetadata = [] } = await awaitResume(() => client.send(command));
       const columns = columnMetadata.map(({ label = '', typeName = '' }) => ({ label, typeName }));
-      return records.map((record) => toRow(record, columns) as Row);
+      return records.map((record) => toRow(record, columns));
     } catch (error) {
       throw SqlError.from(error, sql) ?? error;
     }
   }
 
-  async function query<Row>(sql: string, values: SqlValues = {}): Promise<Row[]> {
+  async function query(sql: string, values: SqlValues = {}): Promise<SqlRow[]> {
     for (let tries = 1; ; tries++) {
       try {
-        return await execute<Row>(sql, values);
+        return await execute(sql, values);
       } catch (error) {
         const retryable = error instanceof SqlError && RETRYABLE_SQLSTATES.has(error.sqlState);
         if (!retryable || tries === MAX_TRIES) throw error;

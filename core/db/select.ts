@@ -24,7 +24,7 @@ export async function select<Row>(
   statement: string,
   values?: SqlValues,
 ): Promise<Row[]> {
-  const rows = await sql.query<SqlRow>(statement, values);
+  const rows = await sql.query(statement, values);
   return rows.map((row) => {
     const result = schema.safeParse(row);
     if (result.success) return result.data;

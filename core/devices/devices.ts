@@ -158,7 +158,9 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
     restarts: r.merged?.restarts ?? 0,
     seconds: Math.round(r.merged?.seconds ?? 0),
   }));
-  return sql.query(
+  return select(
+    sql,
+    z.strictObject({ device_id: z.string() }),
     `INSERT INTO devices AS d (device_id, client_id, mac_address, mac_received_at, device_model, model_received_at,
        current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
        uptime_seconds, signal_strength_dbm, last_status, status_fault, report_interval_seconds, restarts,

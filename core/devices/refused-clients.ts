@@ -1,4 +1,5 @@
-import type { Sql } from '../db/index.ts';
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { RefusalReason, Refusals } from '../policy/index.ts';
 
 /** A disconnection of a client by its policy. */
@@ -8,12 +9,16 @@ export interface Refusal {
   readonly at: Date;
 }
 
-export interface RefusedClient extends Refusals {
-  readonly client_id: string;
-  readonly reason: string;
+const refusals = z.strictObject({ times: z.int(), first_at: z.date(), last_at: z.date() });
+
+const refusedClient = z.strictObject({
+  ...refusals.shape,
+  client_id: z.string(),
+  reason: z.string(),
   /** True if a device with this id has reported. */
-  readonly is_registered: boolean;
-}
+  is_registered: z.boolean(),
+});
+export type RefusedClient = RowOf<typeof refusedClient>;
 
 /** Clients that are stored; of more, those that were refused last. */
 const MAX_CLIENTS = 1_000;
@@ -57,7 +62,9 @@ const LISTED = 20;
  * or that was revoked, is left out.
  */
 export async function listRefusedClients(sql: Sql, now: Date): Promise<RefusedClient[]> {
-  return sql.query(
+  return select(
+    sql,
+    refusedClient,
     `SELECT c.client_id, c.reason, c.times, c.first_at, c.last_at, d.device_id IS NOT NULL AS is_registered
      FROM refused_clients AS c LEFT JOIN devices AS d ON d.device_id = c.client_id
      WHERE c.times >= ${MIN_REFUSALS} AND c.last_at > :now::timestamptz - interval '1 day' AND d.revoked_at IS NULL
@@ -69,7 +76,9 @@ export async function listRefusedClients(sql: Sql, now: Date): Promise<RefusedCl
 
 /** The refusals of a client in the last day; undefined if there were none. */
 export async function findRefusals(sql: Sql, clientId: string, now: Date): Promise<Refusals | undefined> {
-  const [row] = await sql.query<Refusals>(
+  const [row] = await select(
+    sql,
+    refusals,
     `SELECT times, first_at, last_at FROM refused_clients
      WHERE client_id = :client AND last_at > :now::timestamptz - interval '1 day'`,
     { client: clientId, now },

@@ -3,21 +3,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
-import { type Database, dataApiDatabase, migrate, type Sql } from '../../core/db/index.ts';
+import { dataApiDatabase, migrate } from '../../core/db/index.ts';
 import { compilePolicy, Identities, startAwsServer } from '../../local/kernel/index.ts';
 import { dataApiService, openPglite, openPostgres } from '../../local/services/rds-data/index.ts';
 import { Secrets } from '../../local/services/secrets/index.ts';
 import { readMigrations } from './migrations.ts';
 import { type OwnDatabase, ownDatabase } from './own-database.ts';
+import { type TestSql, type TypedDatabase, typed } from './test-sql.ts';
 
 /** A migrated database behind a Data API endpoint, as functions use it. */
 export interface TestDatabase {
   /** Statements run as the application role, which can change rows but not the schema. */
-  readonly app: Database;
+  readonly app: TypedDatabase;
   /** Statements run as the owner of the schema, like the migration. */
-  readonly owner: Database;
+  readonly owner: TypedDatabase;
   /** Statements run as another role, which the test creates. */
-  as(role: string): Database;
+  as(role: string): TypedDatabase;
   /** URL of the database; undefined on PGlite. */
   readonly url: string | undefined;
   /** True if statements can run concurrently. */
@@ -69,7 +70,7 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
   });
   const client = new RDSDataClient({ region: REGION, endpoint: aws.url, credentials });
   const as = (username: string) =>
-    dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' });
+    typed(dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' }));
   const owner = as('paku_owner');
   if (migrated) await migrate(owner, readMigrations(), 'a-password');
   return {
@@ -88,7 +89,7 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
   };
 }
 
-async function emptyTables(owner: Sql): Promise<void> {
+async function emptyTables(owner: TestSql): Promise<void> {
   const [row] = await owner.query<{ tables: string }>(
     `SELECT string_agg(quote_ident(tablename), ', ') AS tables FROM pg_tables
      WHERE schemaname = 'public' AND tablename <> 'schema_migrations'`,

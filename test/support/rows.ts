@@ -1,8 +1,8 @@
-import type { Sql } from '../../core/db/index.ts';
+import type { TestSql } from './test-sql.ts';
 
 /** Inserts devices `d0`, `d1`, … as statuses would create them. */
 export async function addDevices(
-  sql: Sql,
+  sql: TestSql,
   count: number,
   { model = 'esp32-s3', version = '1.0.0', prefix = 'd' } = {},
 ): Promise<void> {
@@ -14,7 +14,7 @@ export async function addDevices(
 }
 
 export async function addRelease(
-  sql: Sql,
+  sql: TestSql,
   version: string,
   { model = 'esp32-s3', minVersion = null as string | null } = {},
 ): Promise<void> {
@@ -27,7 +27,7 @@ export async function addRelease(
 
 /** Inserts a rollout with these columns, like an operator in SQL. @returns its id */
 export async function addRollout(
-  sql: Sql,
+  sql: TestSql,
   name: string,
   version: string,
   columns: Record<string, unknown> = {},

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { type Database, dataApiDatabase } from '../../core/db/index.ts';
+import { dataApiDatabase } from '../../core/db/index.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime/index.ts';
@@ -12,6 +12,7 @@ import { type Faults, interceptorsOf } from './faults.ts';
 import { GrantRecorder } from './grant-recorder.ts';
 import { MovableClock } from './movable-clock.ts';
 import { type OwnDatabase, ownDatabase } from './own-database.ts';
+import { type TypedDatabase, typed } from './test-sql.ts';
 
 /** The whole system on free ports in a temporary folder, with the interfaces that stories use. */
 export interface TestSystem {
@@ -21,7 +22,7 @@ export interface TestSystem {
   /** The home folder, PAKU_OTA_HOME. */
   readonly home: string;
   /** The database as the application role, through the Data API. */
-  readonly database: Database;
+  readonly database: TypedDatabase;
   upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
   /** Starts a virtual device with its own certificate. It is stopped with the system, or with its environment. */
   device(options: Partial<VirtualDeviceOptions> & { readonly deviceId: string }): Promise<VirtualDevice>;
@@ -101,7 +102,7 @@ export async function startTestSystem(
   const { dataApi, s3: bucket, mqtt, api } = runtime.endpoints;
   environment.ports = { mqtt: mqtt.port, aws: portOf(dataApi.endpoint), api: portOf(api.url) };
   const client = { region: runtime.endpoints.region, endpoint: dataApi.endpoint, credentials: dataApi };
-  const database = dataApiDatabase(new RDSDataClient(client), dataApi);
+  const database = typed(dataApiDatabase(new RDSDataClient(client), dataApi));
   const s3 = new S3Client(client);
   const advance = async ({ minutes = 0, seconds = 0 }) => {
     await runtime.idle();

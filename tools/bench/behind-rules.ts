@@ -1,9 +1,9 @@
 import { buffer } from 'node:stream/consumers';
-import type { Sql } from '../../core/db/index.ts';
 import type { AwsService } from '../../local/kernel/index.ts';
 import { openDatabaseAt } from '../../test/support/database.ts';
 import { ownDatabase } from '../../test/support/own-database.ts';
 import { addRelease, addRollout } from '../../test/support/rows.ts';
+import type { TestSql } from '../../test/support/test-sql.ts';
 import { timed } from './bench.ts';
 import { type FunctionsUnderTest, openFunctions, sqsEvent } from './functions-under-test.ts';
 
@@ -96,7 +96,7 @@ export async function rolloutBehindRules(log: (line: string) => void): Promise<B
   }
 }
 
-async function roll(functions: FunctionsUnderTest, sql: Sql, reached: string[], log: (line: string) => void) {
+async function roll(functions: FunctionsUnderTest, sql: TestSql, reached: string[], log: (line: string) => void) {
   await addRollout(sql, 'everyone', VERSION, { stages: [], probation_minutes: 0 });
   const spent: Record<string, number> = {};
   const spend = async (what: string, work: () => Promise<unknown>) => {
@@ -128,14 +128,14 @@ async function roll(functions: FunctionsUnderTest, sql: Sql, reached: string[], 
   return { ticks, messages, spent, seconds: Object.values(spent).reduce((sum, seconds) => sum + seconds, 0) };
 }
 
-async function readOwed(sql: Sql): Promise<string[]> {
+async function readOwed(sql: TestSql): Promise<string[]> {
   const rows = await sql.query<{ device_id: string }>(
     `SELECT device_id FROM device_update_status WHERE status = 'pending'`,
   );
   return rows.map(({ device_id: id }) => id);
 }
 
-async function countDone(sql: Sql): Promise<number> {
+async function countDone(sql: TestSql): Promise<number> {
   const [row] = await sql.query<{ done: number }>(
     `SELECT coalesce(sum(updates), 0)::integer AS done FROM update_counts WHERE state = 'success'`,
   );

@@ -1,11 +1,11 @@
-import type { Sql } from '../../core/db/index.ts';
+import type { TestSql } from '../../test/support/test-sql.ts';
 
 /** A database that counts its statements. */
-export interface CountingSql extends Sql {
+export interface CountingSql extends TestSql {
   statements: number;
 }
 
-export function counting(sql: Sql): CountingSql {
+export function counting(sql: TestSql): CountingSql {
   const counted: CountingSql = {
     statements: 0,
     query(text, values) {

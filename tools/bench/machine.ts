@@ -1,5 +1,5 @@
 import { cpus, loadavg, totalmem } from 'node:os';
-import type { Sql } from '../../core/db/index.ts';
+import type { TestSql } from '../../test/support/test-sql.ts';
 
 /** Machine and time of a measurement. */
 export interface Machine {
@@ -25,7 +25,7 @@ export function describeMachine(): Machine {
 }
 
 /** Describes the server, such as `PostgreSQL 15.18, shared_buffers 1GB, fsync off`. */
-export async function describePostgres(sql: Pick<Sql, 'query'>): Promise<string> {
+export async function describePostgres(sql: Pick<TestSql, 'query'>): Promise<string> {
   const [row] = await sql.query<{ text: string }>(
     `SELECT 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1) || ', shared_buffers '
        || current_setting('shared_buffers') || ', fsync ' || current_setting('fsync') AS text`,

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import type { Sql } from '../../core/db/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { type LocalRuntime, startRuntime } from '../../local/runtime/index.ts';
 import { synthesize } from '../../local/start/index.ts';
@@ -13,6 +12,7 @@ import { ASSEMBLY } from '../../test/support/assembly.ts';
 import { ownDatabase } from '../../test/support/own-database.ts';
 import { addRollout } from '../../test/support/rows.ts';
 import { NEVER_IDLE } from '../../test/support/system.ts';
+import type { TestSql } from '../../test/support/test-sql.ts';
 import { openDatabase } from '../soak/load.ts';
 import type { FleetNews, FleetPlan } from './fleet-process.ts';
 
@@ -155,7 +155,7 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
 }
 
 /** @returns the size of the image */
-async function release({ endpoints: { region, s3 } }: LocalRuntime, sql: Sql): Promise<number> {
+async function release({ endpoints: { region, s3 } }: LocalRuntime, sql: TestSql): Promise<number> {
   const client = new S3Client({ region, endpoint: s3.endpoint, credentials: s3 });
   const image = buildImage({ version: VERSION, project: 'bench', codeBytes: CODE_BYTES });
   await client.send(new PutObjectCommand({ Bucket: s3.bucket, Key: `firmware/${VERSION}/esp32-s3.bin`, Body: image }));
@@ -163,7 +163,7 @@ async function release({ endpoints: { region, s3 } }: LocalRuntime, sql: Sql): P
   return image.length;
 }
 
-async function measure(sql: Sql, fleet: FleetProcesses, log: (line: string) => void) {
+async function measure(sql: TestSql, fleet: FleetProcesses, log: (line: string) => void) {
   const cpuBefore = cpuSeconds(fleet);
   const began = performance.now();
   await addRollout(sql, 'everyone', VERSION, { stages: [], probation_minutes: 0, failure_threshold: 1 });
@@ -210,7 +210,7 @@ function cpuSeconds(fleet: FleetProcesses) {
 }
 
 /** The phases by the receive times of the broker. */
-async function readPhases(sql: Sql): Promise<Phase[]> {
+async function readPhases(sql: TestSql): Promise<Phase[]> {
   const phases: [string, string, string][] = [
     ['claimed, until its command is sent', 'created_at', 'sent_at'],
     ['sent, until it is accepted', 'sent_at', 'acknowledged_at'],

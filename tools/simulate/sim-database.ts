@@ -1,6 +1,6 @@
 import type { ExecuteStatementCommandInput, RDSDataClient } from '@aws-sdk/client-rds-data';
 import pg from 'pg';
-import { type Database, dataApiDatabase, migrate } from '../../core/db/index.ts';
+import { dataApiDatabase, migrate } from '../../core/db/index.ts';
 import {
   bindParameters,
   executeAnswer,
@@ -11,6 +11,7 @@ import {
 } from '../../local/services/rds-data/index.ts';
 import { readMigrations } from '../../test/support/migrations.ts';
 import { ownDatabase } from '../../test/support/own-database.ts';
+import { type TypedDatabase, typed } from '../../test/support/test-sql.ts';
 
 /** One session of a database of its own. */
 interface Session {
@@ -22,7 +23,7 @@ interface Session {
  * Opens the schema on PGlite in this process, or in a new database on the server of TEST_DATABASE_URL. SQL, parameters
  * and answers are those of the Data API, but there is no HTTP, so that weeks can be simulated in seconds.
  */
-export async function openSimDatabase(): Promise<{ database: Database; close(): Promise<void> }> {
+export async function openSimDatabase(): Promise<{ database: TypedDatabase; close(): Promise<void> }> {
   const { query, close } = (await openServerSession()) ?? (await openPgliteSession());
   const transactionId = 'simulated';
   const execute = async ({ sql = '', parameters = [] }: ExecuteStatementCommandInput) =>
@@ -39,7 +40,7 @@ export async function openSimDatabase(): Promise<{ database: Database; close(): 
     return { transactionId };
   };
   const client = { send } as unknown as RDSDataClient;
-  const database = dataApiDatabase(client, { resourceArn: '', secretArn: '', database: '' });
+  const database = typed(dataApiDatabase(client, { resourceArn: '', secretArn: '', database: '' }));
   await migrate(database, readMigrations(), 'not-used');
   return { database, close };
 }

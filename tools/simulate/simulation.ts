@@ -1,4 +1,4 @@
-import type { Database, SqlValues } from '../../core/db/index.ts';
+import type { SqlRow, SqlValues } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
 import { type LinkTarget, parseLinkToken, parseOtaTopic } from '../../core/policy/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
@@ -9,6 +9,7 @@ import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
 import { recordFetches, resolveLink } from '../../lambdas/download/open-link.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
+import { type TypedDatabase, typed } from '../../test/support/test-sql.ts';
 import { openSimDatabase } from './sim-database.ts';
 import { type SimAction, SimDevice, type SimDeviceOptions } from './sim-device.ts';
 
@@ -57,7 +58,7 @@ const makeCommands = commandMaker({
  * simulated.
  */
 export class Simulation {
-  readonly sql: Database;
+  readonly sql: TypedDatabase;
   readonly devices = new Map<string, SimDevice>();
   readonly close: () => Promise<void>;
   readonly random: RandomSource;
@@ -86,7 +87,7 @@ export class Simulation {
   }
 
   private constructor(
-    sql: Database,
+    sql: TypedDatabase,
     close: () => Promise<void>,
     random: RandomSource,
     chaos: Chaos,
@@ -95,21 +96,21 @@ export class Simulation {
     this.#chaos = chaos;
     this.#transport = transport;
     this.#calmSql = sql;
-    this.sql = { ...sql, query: (statement, values) => this.#query(statement, values) };
+    this.sql = typed({ ...sql, query: (statement, values) => this.#query(statement, values) });
     this.close = close;
     this.random = random;
   }
 
   /** The database without crashes, for observers. */
-  get reliableSql(): Database {
+  get reliableSql(): TypedDatabase {
     return this.#calmSql;
   }
 
-  readonly #calmSql: Database;
+  readonly #calmSql: TypedDatabase;
 
-  async #query<Row>(statement: string, values?: SqlValues): Promise<Row[]> {
+  async #query(statement: string, values?: SqlValues): Promise<SqlRow[]> {
     if (this.#isOut()) throw new Crash('the database is away');
-    if (!this.#happens(this.#chaos.crashes)) return this.#calmSql.query<Row>(statement, values);
+    if (!this.#happens(this.#chaos.crashes)) return this.#calmSql.query(statement, values);
     if (this.random() < 0.5) await this.#calmSql.query(statement, values);
     throw new Crash(statement.slice(0, 60));
   }

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { connectAsync, type MqttClient } from 'mqtt';
-import { type Database, dataApiDatabase } from '../../core/db/index.ts';
+import { dataApiDatabase } from '../../core/db/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { addRollout } from '../../test/support/rows.ts';
+import { type TypedDatabase, typed } from '../../test/support/test-sql.ts';
 
 /** Rollouts run concurrently, one per model. */
 const MODELS = 10;
@@ -25,8 +26,8 @@ const HEARTBEAT_SECONDS = 15;
 /** One of this many images does not boot, on one of this many devices. */
 const BAD = 20;
 
-export const openDatabase = ({ endpoints: { region, dataApi } }: LocalRuntime): Database =>
-  dataApiDatabase(new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi }), dataApi);
+export const openDatabase = ({ endpoints: { region, dataApi } }: LocalRuntime): TypedDatabase =>
+  typed(dataApiDatabase(new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi }), dataApi));
 
 async function connectionOf(runtime: LocalRuntime, deviceId: string) {
   const { certificateFile, privateKeyFile } = await runtime.addDevice(deviceId);
@@ -66,13 +67,13 @@ export async function startFleet(runtime: LocalRuntime, count: number): Promise<
 /** Starts one rollout after the other for each model. */
 export class Releases {
   rollouts = 0;
-  readonly #database: Database;
+  readonly #database: TypedDatabase;
   readonly #s3: S3Client;
   readonly #bucket: string;
   readonly #versions = Array.from({ length: MODELS }, () => 0);
   readonly #uploaded = new Set<number>();
 
-  constructor({ endpoints: { region, s3 } }: LocalRuntime, database: Database) {
+  constructor({ endpoints: { region, s3 } }: LocalRuntime, database: TypedDatabase) {
     this.#database = database;
     this.#s3 = new S3Client({ region, endpoint: s3.endpoint, credentials: s3 });
     this.#bucket = s3.bucket;

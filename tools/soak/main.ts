@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import type { Database } from '../../core/db/index.ts';
 import { seededRandom } from '../../fleet/random.ts';
 import { startRuntime } from '../../local/runtime/index.ts';
 import { synthesize } from '../../local/start/index.ts';
@@ -11,6 +10,7 @@ import { ASSEMBLY } from '../../test/support/assembly.ts';
 import { interceptorsOf } from '../../test/support/faults.ts';
 import { findExceeded, findLost } from '../../test/support/losses.ts';
 import { NEVER_IDLE } from '../../test/support/system.ts';
+import type { TypedDatabase } from '../../test/support/test-sql.ts';
 import { openDatabase, Releases, ScriptedDevice, startFleet } from './load.ts';
 import { Probe, plot, quantile, type Sample } from './measure.ts';
 import { RandomFaults } from './random-faults.ts';
@@ -57,7 +57,7 @@ const LOOK_MS = 5_000;
 const DRAIN_MINUTES = 20;
 
 /** Starts new rollouts for some minutes, then waits until all have ended. @returns problems found meanwhile */
-async function work(releases: Releases, database: Database, minutes: number): Promise<string[]> {
+async function work(releases: Releases, database: TypedDatabase, minutes: number): Promise<string[]> {
   const wrong: string[] = [];
   const ends = Date.now() + minutes * 60_000;
   const look = async () => {
@@ -71,7 +71,7 @@ async function work(releases: Releases, database: Database, minutes: number): Pr
   return wrong;
 }
 
-async function untilRolloutsEnded(database: Database): Promise<string[]> {
+async function untilRolloutsEnded(database: TypedDatabase): Promise<string[]> {
   const ends = Date.now() + DRAIN_MINUTES * 60_000;
   for (;;) {
     const open = await database.query<{ name: string }>(
@@ -84,7 +84,7 @@ async function untilRolloutsEnded(database: Database): Promise<string[]> {
 }
 
 /** Devices that do not run the version of their newest update, and whose update has no reason. */
-const findUnexplained = (database: Database) =>
+const findUnexplained = (database: TypedDatabase) =>
   database.query<{ device_id: string }>(
     `SELECT d.device_id, u.status, u.error_message FROM devices AS d
      JOIN LATERAL (

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from '../../core/db/index.ts';
+import type { TypedDatabase } from '../../test/support/test-sql.ts';
 import type { ScriptedDevice } from './load.ts';
 
 export interface Sample {
@@ -19,13 +19,13 @@ const TIMEOUT_MS = 60_000;
 export class Probe {
   readonly samples: Sample[] = [];
   readonly #voice: ScriptedDevice;
-  readonly #database: Database;
+  readonly #database: TypedDatabase;
   readonly #beganAt = Date.now();
   #isOver = false;
   #count = 0;
   readonly #run: Promise<void>;
 
-  constructor(voice: ScriptedDevice, database: Database) {
+  constructor(voice: ScriptedDevice, database: TypedDatabase) {
     this.#voice = voice;
     this.#database = database;
     this.#run = this.#sampleOnAndOn();

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from '../../core/db/index.ts';
 import type { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { addDevices, addRelease, addRollout } from '../../test/support/rows.ts';
+import type { TypedDatabase } from '../../test/support/test-sql.ts';
 import { ScriptedDevice } from './load.ts';
 import { type Probe, quantile } from './measure.ts';
 
 export interface StormOptions {
   readonly runtime: LocalRuntime;
-  readonly database: Database;
+  readonly database: TypedDatabase;
   readonly fleet: readonly VirtualDevice[];
   readonly probe: Probe;
 }

@@ -27,10 +27,10 @@ const now = new Date('2026-03-02T12:00:00Z');
 async function tickAndExplain(): Promise<string[]> {
   const plans: string[] = [];
   const watched: Sql = {
-    async query<Row>(sql: string, values = {}): Promise<Row[]> {
+    async query(sql: string, values = {}) {
       const plan = await db.owner.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`, values);
       plans.push([sql, ...plan.map((line) => line['QUERY PLAN'])].join('\n'));
-      return db.app.query<Row>(sql, values);
+      return db.app.query(sql, values);
     },
   };
   await runTick(watched, now, async () => {});

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { anyJson, type Sql, select } from '../../../core/db/index.ts';
 
-const answering = (row: Record<string, unknown>): Sql => ({ query: async <Row>() => [row as Row] });
+const answering = (row: Record<string, unknown>): Sql => ({ query: async () => [row] });
 
 const schema = z.strictObject({
   device_id: z.string(),

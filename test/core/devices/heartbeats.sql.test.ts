@@ -78,8 +78,8 @@ describe('heartbeats of a device with an open update', () => {
     await beat(10, '1.0.0');
     let read = 0;
     const sql: Sql = {
-      async query<Row>(statement: string, values = {}) {
-        const rows = await db.app.query<Row>(statement, values);
+      async query(statement: string, values = {}) {
+        const rows = await db.app.query(statement, values);
         read += JSON.stringify(rows).length;
         return rows;
       },

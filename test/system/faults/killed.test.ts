@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, dataApiDatabase } from '../../../core/db/index.ts';
+import { dataApiDatabase } from '../../../core/db/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { VirtualDevice } from '../../../fleet/virtual-device.ts';
 import type { Endpoints } from '../../../local/home/index.ts';
@@ -16,6 +16,7 @@ import { CertificateAuthority } from '../../../local/kernel/index.ts';
 import { freePorts } from '../../support/free-ports.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 import { addRollout } from '../../support/rows.ts';
+import { type TypedDatabase, typed } from '../../support/test-sql.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** In real time, because a test cannot move the clock of another process. */
@@ -74,14 +75,14 @@ class Start {
 
 const start = new Start();
 const devices: VirtualDevice[] = [];
-let database: Database;
+let database: TypedDatabase;
 let endpoints: Endpoints;
 
 async function boot(): Promise<void> {
   endpoints = await start.up();
   const { region, dataApi } = endpoints;
   const client = new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi, maxAttempts: 1 });
-  database = dataApiDatabase(client, dataApi);
+  database = typed(dataApiDatabase(client, dataApi));
 }
 
 async function switchOn(deviceId: string): Promise<void> {
