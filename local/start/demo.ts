@@ -19,7 +19,7 @@ const VAN = { model: 'esp32-s3', chip: 'ESP32-S3' } as const;
 const VANS: readonly MemberKind[] = [
   { ...VAN, ...GENERATIONS['1.1.0'] },
   { ...VAN, ...GENERATIONS['1.4.0'] },
-  { ...VAN, topicFamily: 'devices', statusForm: 'seed' },
+  { ...VAN, ...GENERATIONS['1.4.2'] },
   {
     model: 'esp32-s3',
     chip: 'ESP32-S3',

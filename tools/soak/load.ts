@@ -4,6 +4,7 @@ import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { dataApiDatabase } from '../../core/db/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
+import { GENERATIONS } from '../../fleet/generations.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { addRollout } from '../../test/support/rows.ts';
@@ -36,6 +37,12 @@ async function connectionOf(runtime: LocalRuntime, deviceId: string) {
   return { host, port, ca: read(caFile), cert: read(certificateFile), key: read(privateKeyFile) };
 }
 
+/** The firmware generations of the field in turn, and devices that only follow the contract. */
+const KINDS = [
+  { topicFamily: 'devices', statusForm: 'seed', keepaliveSeconds: 60 },
+  ...Object.values(GENERATIONS),
+] as const;
+
 /** Starts virtual devices of ten models that report every 15 s. */
 export async function startFleet(runtime: LocalRuntime, count: number): Promise<VirtualDevice[]> {
   const devices: VirtualDevice[] = [];
@@ -45,12 +52,10 @@ export async function startFleet(runtime: LocalRuntime, count: number): Promise<
       deviceId,
       model: `model-${n % MODELS}`,
       firmwareVersion: '1.0.0',
-      mac: 'A0:B7:65:20:E9:55',
+      mac: `A0:B7:65:20:${hexByte(n >> 8)}:${hexByte(n)}`,
       chip: 'ESP32-S3',
-      topicFamily: 'devices',
-      statusForm: 'seed',
+      ...(KINDS[n % KINDS.length] as (typeof KINDS)[number]),
       heartbeatSeconds: HEARTBEAT_SECONDS,
-      keepaliveSeconds: 60,
       connection: await connectionOf(runtime, deviceId),
       behaviours: {
         slowRebootSeconds: 1,
@@ -63,6 +68,8 @@ export async function startFleet(runtime: LocalRuntime, count: number): Promise<
   }
   return devices;
 }
+
+const hexByte = (n: number) => (n & 0xff).toString(16).toUpperCase().padStart(2, '0');
 
 /** Starts one rollout after the other for each model. */
 export class Releases {
