@@ -17,6 +17,8 @@ export const updateFacts = z.object({
   firmware_version: z.string(),
   is_stepping_stone: z.boolean(),
   failed_before: z.boolean(),
+  /** True if its rollout may assign the device again. */
+  is_reclaimable: z.boolean(),
   error_message: z.string().nullable(),
   created_at: z.string(),
   sent_at: z.string().nullable(),
@@ -38,6 +40,12 @@ export type UpdateFacts = RowOf<typeof updateFacts>;
 
 const FAILED_BEFORE = 'It failed in its last rollout, too, which others finished, so it does not count in the gates';
 export const ENDED = 'nothing: an aborted rollout does not continue';
+
+/** A recovery cancels an update for good; a stop cancels it until the rollout goes on. */
+const afterCancel = ({ is_reclaimable }: UpdateFacts) =>
+  is_reclaimable
+    ? 'nothing, unless the rollout is resumed'
+    : 'nothing: this rollout does not send it the version again';
 
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
 export const at = (time: Date | string | null) => (time === null ? 'an unknown time' : new Date(time).toISOString());
@@ -69,13 +77,12 @@ export function explainUpdate(update: UpdateFacts, current: string, rollout: Rol
     const next = update.is_stepping_stone ? `it continues to ${rollout.firmware_version}` : 'nothing: done';
     return { rule: `runs ${what}`, since: toDate(update.booted_at ?? update.completed_at), next };
   }
-  if (status === 'canceled' && runsRelease(current, rollout.firmware_version)) {
+  if (status === 'canceled' && update.booted_at === null && runsRelease(current, rollout.firmware_version)) {
     const rule = `runs ${current}, which it did not get from this rollout: ${reason}`;
     return { rule, since: toDate(update.completed_at), next: 'nothing: done' };
   }
   if (update.completed_at !== null) {
-    const next =
-      status === 'canceled' ? 'nothing, unless the rollout is resumed' : 'nothing, unless failed devices are retried';
+    const next = status === 'canceled' ? afterCancel(update) : 'nothing, unless failed devices are retried';
     return {
       rule: `${status.replace('_', ' ')} in attempt ${attempt}: ${reason}${update.failed_before ? `. ${FAILED_BEFORE}` : ''}`,
       since: toDate(update.completed_at),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { explainDevice } from '../../../core/explain/index.ts';
 import { abortRollout, stopRollout } from '../../../core/rollouts/index.ts';
 import { CALLER, refusal, TestApi } from '../../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -111,6 +112,10 @@ describe('a recovery', () => {
       ['1.0.0', 'pending'],
     ]);
     expect((await outcomes('d2'))[0]?.reason).toBe('sent back to 1.0.0 by rollout "to 2.0.0 (#1) back to 1.0.0"');
+    expect(await explainDevice(db.app, id, 'd2', service.now)).toMatchObject({
+      rule: 'canceled in attempt 2: sent back to 1.0.0 by rollout "to 2.0.0 (#1) back to 1.0.0"',
+      next: 'nothing: this rollout does not send it the version again',
+    });
     for (const spared of ['d3', 'd4', 'd5']) expect(await statuses(spared)).toHaveLength(1);
     for (const device of ['d0', 'd1', 'd2']) expect(await statuses(device)).toContainEqual(['1.0.0', 'pending']);
   });
