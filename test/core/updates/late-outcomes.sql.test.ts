@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice } from '../../../core/explain/index.ts';
-import { evidenceOf, loadRolloutRuntime } from '../../../core/rollouts/index.ts';
+import { evidenceOf, listFailures, loadRolloutRuntime } from '../../../core/rollouts/index.ts';
 import { recountSlots } from '../../../core/updates/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -105,6 +105,7 @@ test('a device that went silent on probation is taken back when it returns on th
   expect(await evidence()).toMatchObject({ silent: 2 });
   await service.status('d0', '2.0.0', 200_000);
   expect(await updateOf('d0')).toMatchObject({ status: 'timed_out', late_success_at: service.now });
+  expect((await listFailures(db.app, 1)).map(({ status }) => status).sort()).toEqual(['late_success', 'timed_out']);
   expect(await evidence()).toMatchObject({ silent: 1, failed: 0 });
 });
 
