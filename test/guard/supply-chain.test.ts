@@ -72,7 +72,7 @@ test('every dependency is used', () => {
     .flatMap(({ name }) =>
       readdirSync(join(ROOT, name), { recursive: true, encoding: 'utf8' }).map((file) => `${name}/${file}`),
     )
-    .filter((file) => /\.(tsx?|mjs)$/.test(file) && !file.endsWith('supply-chain.test.ts'))
+    .filter((file) => /\.(tsx?|m?js)$/.test(file) && !file.endsWith('supply-chain.test.ts'))
     .map(read)
     .join('\n');
   const isImported = (name: string) =>
