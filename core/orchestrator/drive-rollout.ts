@@ -138,6 +138,15 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
   if (rollout.revoked_reason !== null) {
     return halt(sql, rollout, `release ${rollout.firmware_version} was revoked: ${rollout.revoked_reason}`, now);
   }
+  // The API refuses to resume such a rollout; SQL can.
+  if (rollout.recovered_by !== null) {
+    return halt(
+      sql,
+      rollout,
+      `its devices are being sent back by rollout "${rollout.recovered_by}"; abort that first`,
+      now,
+    );
+  }
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   const plan = parsePlan(rollout);
   const steppingStones = parseSteppingStones(rollout.stepping_stones);

@@ -225,6 +225,25 @@ describe('a recovery', () => {
     });
   });
 
+  test('halts its rollout again if SQL resumes that while devices are sent back', async () => {
+    const id = await rollOut(2);
+    await service.boot('d0');
+    await halt(id);
+    await recover(id);
+    await db.app.query('UPDATE rollout_configurations SET is_active = true, paused_at = NULL WHERE id = :id', { id });
+    await service.tick();
+    const [rollout] = await db.app.query<{ is_stopped: boolean; reason: string }>(
+      'SELECT paused_at IS NOT NULL AS is_stopped, paused_reason AS reason FROM rollout_configurations WHERE id = :id',
+      { id },
+    );
+    expect(rollout).toMatchObject({
+      is_stopped: true,
+      reason: expect.stringMatching(/^its devices are being sent back by rollout ".*"; abort that first$/),
+    });
+    const open = 'SELECT 1 FROM device_update_status WHERE rollout_id = :id AND completed_at IS NULL';
+    expect(await db.app.query(open, { id })).toEqual([]);
+  });
+
   test('protects its devices: the bad release is not sent to them again when the rollout is retried later', async () => {
     const id = await rollOut(2);
     await service.boot('d0');
