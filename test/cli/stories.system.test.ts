@@ -145,7 +145,7 @@ describe('devices', () => {
     await system.runtime.tick();
     await system.until(`SELECT 1 FROM devices WHERE device_id = 'ESP32-VAN2' AND current_firmware_version = '1.1.0'`);
     expect(await cli.print('device', 'explain', 'ESP32-VAN2', '--version', '1.1.0')).toMatch(
-      /^ESP32-VAN2: is on probation with 1\.1\.0\nsince +\d{4}-.*\nnext +proven by its first status after .*\ndevice +● online: last heard .*\nAWS IoT +connected since .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
+      /^ESP32-VAN2: is on probation with 1\.1\.0\nsince +\d{4}-.*\nnext +proven by its first status after .*\ndevice +● online: last heard .*\nAWS IoT +connected for .*\nrollout +ESP32-VAN2 to 1\.1\.0/,
     );
     expect(await cli.print('device', 'timeline', 'ESP32-VAN2')).toMatch(/^AT +EVENT +VERSION +ATTEMPT +DETAIL\n/);
     expect(await cli.run('device', 'explain', 'nobody')).toMatchObject({

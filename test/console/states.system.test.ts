@@ -79,6 +79,8 @@ const DEVICE = {
     current_firmware_version: '1.0.0',
     online: true,
     presence: { state: 'online', since: SOON, usual_seconds: 60, text: 'last heard 20 s ago, usually every 60 s' },
+    connection: null,
+    refusals: null,
     last_seen: null,
     registered_at: SOON,
     groups: [],
@@ -121,6 +123,8 @@ const ROLLOUT = {
     since: null,
     next: 'it is sent soon',
     presence: { state: 'online', since: SOON, usual_seconds: 60, text: 'last heard 20 s ago, usually every 60 s' },
+    connection: null,
+    refusals: null,
   },
 };
 

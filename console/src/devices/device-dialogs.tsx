@@ -65,9 +65,7 @@ export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps
       act={(reason) => api.revokeDevice(id, reason)}
       onClose={onClose}
     >
-      <p>
-        Its certificates are refused, its connection ends, its update is canceled, and no rollout means it any more.
-      </p>
+      <p>Its certificates are refused, its connection ends, its update is canceled, and no rollout will target it.</p>
     </ReasonDialog>
   );
 }

@@ -37,6 +37,7 @@ describe('grants', () => {
         ...everyFunction,
         'iot:DeleteConnection',
         'iot:DescribeThing',
+        'iot:GetConnection',
         'iot:ListThingPrincipals',
         'iot:UpdateCertificate',
         's3:GetObject',
