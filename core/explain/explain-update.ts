@@ -41,7 +41,7 @@ export type UpdateFacts = RowOf<typeof updateFacts>;
 const FAILED_BEFORE = 'It failed in its last rollout, too, which others finished, so it does not count in the gates';
 export const ENDED = 'nothing: an aborted rollout does not continue';
 
-/** A recovery cancels an update for good; a stop cancels it until the rollout goes on. */
+/** A recovery cancels an update for good; a stop cancels it until the rollout is resumed. */
 const afterCancel = ({ is_reclaimable }: UpdateFacts) =>
   is_reclaimable
     ? 'nothing, unless the rollout is resumed'

@@ -25,7 +25,7 @@ const heard = (deviceId: string, version: string) =>
     `SELECT current_firmware_version FROM devices WHERE device_id = '${deviceId}' AND current_firmware_version = '${version}'`,
   );
 
-test('a device that boots an image whose checksum did not match needs attention, and is no success', async () => {
+test('a device that boots an image whose checksum did not match needs attention, and its update stays failed', async () => {
   const device = await connect('UNVERIFIED');
   await heard('UNVERIFIED', '1.1.0');
   await system.upload('firmware/1.5.0/unverified.bin', buildImage({ version: '1.5.0' }));

@@ -36,7 +36,7 @@ export function StrategyFields({ form, change }: DraftProps) {
       <div className="fields">
         {number('Failure threshold (%)', 'failure_threshold', 'failurePercent')}
         {number('Minimum results', 'min_reports', 'minReports')}
-        {number('Max failures (blank: no limit)', 'failure_count', 'failureCount', 'Empty: any number.')}
+        {number('Max failures (blank: no limit)', 'failure_count', 'failureCount')}
         {number(
           'Max restarts (times as before)',
           'max_restart_ratio',

@@ -30,7 +30,7 @@ test.each([
     { results: [{ code: 1, x: 1 }] },
     'a value inside column results is object, expected no other key',
   ],
-  ['a column that nobody reads', { owner: 'secret' }, 'unexpected column owner'],
+  ['a column that the schema does not name', { owner: 'secret' }, 'unexpected column owner'],
 ])('%s is refused by an error that names the statement and no value', async (_, change, problem) => {
   await expect(read({ ...right, ...change })).rejects.toThrow(
     expect.objectContaining({ name: 'RowError', code: 'row', message: `${problem} (in: SELECT 1)` }),

@@ -136,7 +136,7 @@ describe('a stage in a fleet that grows', () => {
     expect(await devicesOf(id)).toBe(4);
   });
 
-  test('ends, and the rollout goes on to all devices and completes', async () => {
+  test('ends, and the rollout continues with all devices and completes', async () => {
     const id = await addRollout(db.app, 'ends', '2.0.0', { stages: [{ count: 5 }, { percentage: 50 }] });
     await addDevices(db.app, 3);
     await service.tick();
