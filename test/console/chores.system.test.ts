@@ -79,7 +79,7 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('1 message was not handled and waits in the status queue').waitFor();
     await page.getByRole('button', { name: 'View the queues' }).click();
     await page.getByRole('dialog').getByText('status: about 1').waitFor();
-    await page.getByRole('button', { name: 'Give again …' }).click();
+    await page.getByRole('button', { name: 'Redrive …' }).click();
     await page.getByRole('button', { name: 'Redrive' }).click();
     await system.until(`SELECT 1 FROM devices WHERE device_id = 'RISEN-1'`);
     await page.getByText('waits in the status queue').waitFor({ state: 'detached' });

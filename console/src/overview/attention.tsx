@@ -81,7 +81,7 @@ function DeadLetters({ onClose }: { readonly onClose: () => void }) {
                 </span>
                 {messages > 0 && (
                   <button type="button" onClick={() => redrive(queue)}>
-                    Give again …
+                    Redrive …
                   </button>
                 )}
               </li>

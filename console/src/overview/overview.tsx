@@ -19,8 +19,7 @@ export function OverviewPage() {
             <Figures fleet={data} />
             {data.idle_since !== null && (
               <p className="hint">
-                At rest since {dateTime(data.idle_since)}: devices with nothing new to say since then were not written
-                down, so “seen” is as of then.
+                Idle since {dateTime(data.idle_since)}: repeated heartbeats are not stored, so “seen” is as of then.
               </p>
             )}
             <div className="overview-grid">
@@ -60,7 +59,7 @@ function Figures({ fleet: { devices, seen, rollouts, attention } }: { readonly f
     seenIn('day', seen.last_day),
     seenIn('week', seen.last_week),
     { name: 'rollouts under way', value: count(rollouts.length), note: '' },
-    { name: 'to look at', value: count(attention.length), note: '' },
+    { name: 'need attention', value: count(attention.length), note: '' },
   ];
   return (
     <dl className="figures">

@@ -28,7 +28,7 @@ export async function readImageHeader(file: Blob): Promise<ImageHeader> {
   const loaders = await Promise.all(BOOTLOADERS_AT.map((offset) => read(file, offset, 1)));
   const hasLoader = byte(start, 0) === 0xff && loaders.some((loader) => byte(loader, 0) === IMAGE_MAGIC);
   if (hasLoader || (byte(start, 0) === IMAGE_MAGIC && isPartition(table))) {
-    return { kind: 'foreign', what: 'a merged image of the whole flash, for a cable and not for an update' };
+    return { kind: 'foreign', what: 'a merged image of the whole flash, for serial flashing and not for an update' };
   }
   return byte(start, 0) === IMAGE_MAGIC ? describeImage(start) : { kind: 'foreign', what: nameOf(start) };
 }

@@ -35,8 +35,8 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
             {data.revoked_at !== null && (
               <div className="notice bad">
                 <p>
-                  Revoked {dateTime(data.revoked_at)} by {data.revoked_by}: {data.revoked_reason}. It is sent to nobody
-                  more.
+                  Revoked {dateTime(data.revoked_at)} by {data.revoked_by}: {data.revoked_reason}. No more devices
+                  receive it.
                 </p>
               </div>
             )}
@@ -60,8 +60,8 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
 }
 
 function signedText({ is_signed: isSigned, image }: ReleaseDetail): string {
-  if (isSigned) return 'under a key that is trusted';
-  return (image as ParsedImage).signature === 'none' ? 'no' : 'under no key that is trusted';
+  if (isSigned) return 'by a trusted key';
+  return (image as ParsedImage).signature === 'none' ? 'no' : 'not by a trusted key';
 }
 
 function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {

@@ -90,7 +90,7 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
         {device_model} {version}
       </Link>{' '}
       for {targetOf(rollout)}
-      {steppingStonesOf(rollout)}; made <Ago at={at} />
+      {steppingStonesOf(rollout)}; created <Ago at={at} />
       {by !== null && ` by ${caller(by)}`}.
     </p>
   );

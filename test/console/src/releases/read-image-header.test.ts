@@ -33,10 +33,13 @@ describe('a file before its upload', () => {
     ['an empty file', Buffer.alloc(0)],
     ['a boot loader', withFirstData(0x50, 0, 0, 0)],
     [
-      'a merged image of the whole flash, for a cable and not for an update',
+      'a merged image of the whole flash, for serial flashing and not for an update',
       at(0x8000, PARTITION, image.subarray(0, 0x4000)),
     ],
-    ['a merged image of the whole flash, for a cable and not for an update', at(0x1000, image, Buffer.alloc(0))],
+    [
+      'a merged image of the whole flash, for serial flashing and not for an update',
+      at(0x1000, image, Buffer.alloc(0)),
+    ],
     ['of another kind: its first byte is 0x0, that of an image 0xe9', Buffer.alloc(4096)],
   ])('is recognized as %s', async (what, bytes) => {
     expect(await kindOf(bytes)).toEqual({ kind: 'foreign', what });
