@@ -1302,9 +1302,10 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
     ELSE 'active'
   END AS state,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
-  r.aborted_at, p.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
+  r.aborted_at, s.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
 LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
+LEFT JOIN rollout_stages AS s ON s.rollout_id = p.rollout_id AND s.stage = p.stage
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(u.updates), 0)::integer AS devices,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0)::integer AS pending,
@@ -1334,7 +1335,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_overview.paused_by IS 'Who stopped it.';
   COMMENT ON COLUMN rollout_overview.completed_at IS 'When it completed.';
   COMMENT ON COLUMN rollout_overview.aborted_at IS 'When it was aborted.';
-  COMMENT ON COLUMN rollout_overview.stage IS 'Present stage, from 0. Null before the orchestrator has seen the rollout.';
+  COMMENT ON COLUMN rollout_overview.stage IS 'Present stage, from 0. Null before the first has begun.';
   COMMENT ON COLUMN rollout_overview.in_flight IS 'Updates that hold a slot of max_in_flight.';
   COMMENT ON COLUMN rollout_overview.devices IS 'Updates that count: the sum of the columns that follow.';
   COMMENT ON COLUMN rollout_overview.pending IS 'Updates whose command of the present attempt is not sent yet.';

@@ -832,7 +832,7 @@ CREATE VIEW rollout_overview AS
     r.paused_by,
     r.completed_at,
     r.aborted_at,
-    p.stage,
+    s.stage,
     COALESCE(p.in_flight, 0) AS in_flight,
     c.devices,
     c.pending,
@@ -842,6 +842,7 @@ CREATE VIEW rollout_overview AS
     c.canceled
    FROM rollout_configurations r
      LEFT JOIN rollout_runtime p ON p.rollout_id = r.id
+     LEFT JOIN rollout_stages s ON s.rollout_id = p.rollout_id AND s.stage = p.stage
      CROSS JOIN LATERAL ( SELECT COALESCE(sum(u.updates), 0::numeric)::integer AS devices,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0::numeric)::integer AS pending,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['sent', 'downloading', 'downloaded', 'installing', 'on_probation'])), 0::numeric)::integer AS in_progress,

@@ -3,7 +3,7 @@ import type { Rollout, RolloutAction } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
 import { counted } from '../text/format.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
-import { ACTIONS_OF, CHANGEABLE } from './actions.ts';
+import { ACTIONS_OF, CHANGEABLE, canAdvance } from './actions.ts';
 import { EligibleDevices } from './eligible-devices.tsx';
 import { LimitsDialog } from './limits-dialog.tsx';
 import { RecoverButton } from './recover.tsx';
@@ -45,7 +45,10 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
   const { rollout_id: id, name, state } = rollout;
   const [open, setOpen] = useState<RolloutAction | 'start' | 'limits'>();
   const close = () => setOpen(undefined);
-  const actions = ACTIONS_OF[state].filter((action) => action !== 'retry' || rollout.failed > 0);
+  const actions = ACTIONS_OF[state].filter((action) => {
+    if (action === 'retry') return rollout.failed > 0;
+    return action !== 'advance' || canAdvance(rollout);
+  });
   // A rollout that halted itself is to be recovered or aborted; going on is the exception.
   const isHalted = state === 'halted';
   const control = open === undefined || open === 'start' || open === 'limits' ? undefined : CONTROLS[open];
