@@ -645,7 +645,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN update_attempts.command_family IS 'Topic family that the command was published on. Null: the device began by itself.';
   COMMENT ON COLUMN update_attempts.delivery IS 'How the device gets the image: redirect, direct or presigned.';
   COMMENT ON COLUMN update_attempts.sent_at IS 'When the command was last sent; if the device began by itself, when its first report was received.';
-  COMMENT ON COLUMN update_attempts.send_result IS 'What became of the command: acknowledged, unconfirmed, throttled or refused. Null: not known.';
+  COMMENT ON COLUMN update_attempts.send_result IS 'What became of the command: acknowledged, unconfirmed, published, throttled or refused. Null: not known.';
   COMMENT ON COLUMN update_attempts.ended_at IS 'When the attempt ended. Null: it has not ended, or was canceled.';
   COMMENT ON COLUMN update_attempts.status IS 'State in which the attempt ended.';
   COMMENT ON COLUMN update_attempts.result_code IS 'Result code that the device reported.';

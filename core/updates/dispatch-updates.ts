@@ -175,8 +175,11 @@ export async function reserveSends(
   );
 }
 
-/** `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. */
-export const SEND_OUTCOMES = ['acknowledged', 'unconfirmed', 'absent', 'throttled', 'refused'] as const;
+/**
+ * `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. `published` says
+ * that the broker took the command, which says nothing about the device.
+ */
+export const SEND_OUTCOMES = ['acknowledged', 'unconfirmed', 'published', 'absent', 'throttled', 'refused'] as const;
 
 export interface SendOutcome {
   readonly id: number;

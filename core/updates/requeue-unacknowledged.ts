@@ -21,7 +21,7 @@ const IS_UNANSWERED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknow
  * The client of the device did not acknowledge the command either. A device that a recovery takes may restart between
  * receiving the command and acting on it.
  */
-const IS_UNACKNOWLEDGED = `(a.send_result = 'unconfirmed'
+const IS_UNACKNOWLEDGED = `(a.send_result IN ('unconfirmed', 'published')
            OR a.send_result = 'acknowledged' AND r.target_filter ? 'recovers')`;
 
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
@@ -31,6 +31,8 @@ const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
 const GIVES_PLACE = 'u.started_at IS NOT NULL';
 /** The device is awake and is sent the command again at once, so it keeps its place in the wave. */
 const KEEPS_PLACE = 'u.counts_as_started';
+
+const OTHER_FAMILY = `CASE a.command_family WHEN 'devices' THEN 'edge' WHEN 'edge' THEN 'devices' END`;
 
 /** Requeues updates without using an attempt. */
 const requeueStatement = (started: string, set: string, from: string, condition: string) => `WITH requeued AS (
@@ -48,7 +50,8 @@ const WAS_ASLEEP = `error_message = 'the device was asleep'`;
 
 /**
  * Requeues updates whose command was probably not received: nobody acknowledged it, the device reported nothing about
- * it, and it has since reported another version.
+ * it, and it has since reported another version. A published command is never acknowledged. A device that is awake a
+ * minute later may not read its topic family, so the families take turns.
  */
 export async function requeueUnacknowledged(
   sql: Sql,
@@ -59,7 +62,11 @@ export async function requeueUnacknowledged(
   await sql.query(
     requeueStatement(
       GIVES_PLACE,
-      `enqueue_after = :now::timestamptz, ${WAS_ASLEEP}`,
+      `enqueue_after = :now::timestamptz, ${WAS_ASLEEP},
+         next_family = CASE
+           WHEN a.send_result = 'published' AND s."receivedAt" >= u.sent_at + interval '${IGNORED_SECONDS} seconds'
+             THEN ${OTHER_FAMILY}
+           ELSE u.next_family END`,
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
       `u.device_id = s."deviceId" AND s."receivedAt" > u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'
          AND ${IS_UNACKNOWLEDGED}`,
@@ -83,7 +90,7 @@ export async function requeueIgnored(
     requeueStatement(
       KEEPS_PLACE,
       `enqueue_after = :now::timestamptz,
-         next_family = CASE a.command_family WHEN 'devices' THEN 'edge' ELSE 'devices' END,
+         next_family = ${OTHER_FAMILY},
          error_message = 'the device received its command under …/' || a.command_family || '/ and ignored it'`,
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
       `u.device_id = s."deviceId" AND s."receivedAt" >= u.sent_at + interval '${IGNORED_SECONDS} seconds'

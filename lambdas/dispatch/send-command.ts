@@ -33,14 +33,14 @@ const THROTTLED_RETRY_MINUTES = 1;
 
 /**
  * Sends one command once. Never throws: if it is unknown whether the device received the command, the outcome is
- * `unconfirmed`. That also applies to a publish, which the broker accepts without saying anything about the device.
+ * `unconfirmed`, or `published` where only the broker was asked to deliver it.
  * @returns the outcome of the send
  */
 export async function sendCommand(command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> {
   const { id } = command;
   try {
     await (transport === 'publish' ? publish(command) : sendDirectly(command));
-    const outcome = transport === 'publish' ? 'unconfirmed' : 'acknowledged';
+    const outcome = transport === 'publish' ? 'published' : 'acknowledged';
     return { id, attempt, outcome, message: null, retryAt: null };
   } catch (error) {
     return { id, attempt, ...readFailure(error, now) };

@@ -36,7 +36,7 @@ export class TestService {
   /** Devices that are not connected. */
   readonly absent = new Set<string>();
   /** Outcomes of sending for devices whose commands do not arrive. */
-  readonly fates = new Map<string, 'unconfirmed' | 'throttled' | 'refused'>();
+  readonly fates = new Map<string, 'unconfirmed' | 'published' | 'throttled' | 'refused'>();
   /** True if devices of the model take signed firmware only. */
   requiresSignature: (model: string) => boolean = () => false;
   /** Number of commands that were sent, including those that did not arrive. */

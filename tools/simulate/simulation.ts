@@ -324,7 +324,7 @@ export class Simulation {
     const { url, version } = JSON.parse(command.payload) as { url: string; version: string };
     const token = url.slice(url.lastIndexOf('/') + 1);
     this.#plan(device, device.onCommand(this.second, { family, token, version }));
-    return this.#transport === 'publish' ? unconfirmed : { ...unconfirmed, outcome: 'acknowledged' };
+    return { ...unconfirmed, outcome: this.#transport === 'publish' ? 'published' : 'acknowledged' };
   };
 
   #plan(device: SimDevice, actions: readonly [number, SimAction][]): void {

@@ -65,6 +65,7 @@ function describeProgress(run: readonly TimelineEntry[]): Phrase {
 const SEND_OUTCOMES: Readonly<Record<string, string>> = {
   acknowledged: 'delivered',
   unconfirmed: 'not acknowledged: it may be asleep',
+  published: 'published: AWS IoT does not say whether the device received it',
   refused: 'refused by AWS IoT',
 };
 

@@ -143,6 +143,22 @@ describe('a command that a sleeping device missed', () => {
   });
 });
 
+test('a device that is awake a minute after a published command gets the next one on the other topic family', async () => {
+  await addDevices(db.app, 1);
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  service.fates.set('d0', 'published');
+  await service.tick();
+  const family = async () => (await db.app.query('SELECT command_family FROM update_attempts'))[0]?.command_family;
+  const families = [await family()];
+  for (const minutes of [0.5, 1, 1]) {
+    service.later(minutes);
+    await service.status('d0', '1.0.0');
+    families.push(await family());
+  }
+  expect(families).toEqual(['devices', 'devices', 'edge', 'devices']);
+  expect(await updateOf('d0')).toMatchObject({ status: 'sent', attempt: 1 });
+});
+
 test('a device that is awake and acts on none of twenty commands is tried on the other topic family', async () => {
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
