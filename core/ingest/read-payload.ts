@@ -22,6 +22,12 @@ export function readPayload(bytes: Uint8Array): PayloadReading {
   // A message from a buffer of fixed size ends in NUL bytes; text in UTF-16 has one after each letter.
   const text = Buffer.from(bytes).toString('utf8').replaceAll('\0', '').trim();
   const parsed = parseJson(text);
+  const wrapped = unwrap(text, parsed);
+  if (wrapped !== undefined)
+    return {
+      ...wrapped,
+      fault: wrapped.fault ?? `the object is wrapped in a ${Array.isArray(parsed) ? 'list' : 'text'}`,
+    };
   if (isObject(parsed) && !isDeep(text, parsed) && !hasBareVersion(parsed)) {
     // Decoded UTF-8 contains characters that cannot be stored only if the JSON has escapes.
     const payload = text.includes('\\u') ? toStorable(parsed) : parsed;
@@ -35,6 +41,14 @@ export function readPayload(bytes: Uint8Array): PayloadReading {
   if (value === undefined) return unreadable(`character 1: expected a JSON object: ${excerpt(text.slice(0, 24))}`);
   const isReadable = fault === null || Object.keys(value).length > 0;
   return isReadable ? { payload: toStorable(value), fault, isReadable } : unreadable(fault);
+}
+
+/** Reads the object of a list of one, and of a text that is JSON itself; undefined for anything else. */
+function unwrap(text: string, parsed: unknown): PayloadReading | undefined {
+  const inner = Array.isArray(parsed) && parsed.length === 1 && isObject(parsed[0]) ? text.slice(1, -1) : parsed;
+  if (typeof inner !== 'string' || !inner.trimStart().startsWith('{')) return undefined;
+  const reading = readPayload(Buffer.from(inner));
+  return reading.isReadable ? reading : undefined;
 }
 
 const unreadable = (fault: string): PayloadReading => ({ payload: {}, fault, isReadable: false });

@@ -12,8 +12,10 @@ export const TEXT_FIELDS: ReadonlySet<string> = new Set(
 );
 
 const WHITESPACE = /\s*/y;
-const SEPARATORS = /[\s,]*/y;
-const BARE_WORD = /[^\s,:={}[\]"']+/y;
+const SEPARATORS = /[\s,;]*/y;
+const BARE_WORD = /[^\s,;:={}[\]"']+/y;
+/** The name of a field with its colon. */
+const NAME = /(?:"[^"\\]{1,64}"|'[^'\\]{1,64}')\s*:/y;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 /** What printf, Arduino's Print and Python write for a number that is none. */
 const NOT_A_NUMBER = /^[+-]?(?:nan|inf|infinity|ovf)(?:\(.*)?$|^[+-]?1\.#/i;
@@ -103,7 +105,7 @@ class Reader {
       if (this.#isCut) return fields;
       if (name === undefined) {
         this.#report(start, `expected a field: ${this.#excerpt(start)}`);
-        this.#skipToNextField(start);
+        if (!this.#goToOpeningQuote(start)) this.#skipToNextField(start);
         continue;
       }
       const value = this.#readValue(name, level);
@@ -162,8 +164,8 @@ class Reader {
       if (this.#isAtEnd(`field ${nameText(name)}`)) return items;
       const start = this.#at;
       const char = this.#text[start];
-      // The brace belongs to the object around the list.
-      if (char === '}') {
+      // The brace, or the name, belongs to the object around the list.
+      if (char === '}' || (isQuote(char) && this.#isAtName())) {
         this.#report(start, `field ${nameText(name)} is a list without an end`);
         return items;
       }
@@ -186,8 +188,7 @@ class Reader {
     this.#skip(WHITESPACE);
     if (this.#isValueEnd(closing + 1)) return text;
     this.#report(start, `${field} is followed by text that does not belong to it: ${this.#excerpt(this.#at)}`);
-    // Without its closing quote the text runs to the opening quote of the next field.
-    if (/[,\n]\s*$/.test(text.slice(-8))) this.#at = closing;
+    if (endsAtNextField(text)) this.#at = closing;
     else this.#skipToNextField(this.#at);
     return UNREADABLE;
   }
@@ -222,7 +223,7 @@ class Reader {
   #isValueEnd(end: number): boolean {
     const next = this.#text[this.#at];
     if (isQuote(next)) return this.#at > end;
-    return next === undefined || next === ',' || next === '}' || next === ']';
+    return next === undefined || ',;}]'.includes(next);
   }
 
   /** The text between quotes; undefined if it has no end. */
@@ -253,6 +254,21 @@ class Reader {
         return;
       }
     }
+  }
+
+  /** True if the name of a field begins here. */
+  #isAtName(): boolean {
+    NAME.lastIndex = this.#at;
+    return NAME.test(this.#text);
+  }
+
+  /** Goes back to the quote that seemed to close the text at `start`, if it opens the next field. */
+  #goToOpeningQuote(start: number): boolean {
+    const quote = this.#text[start];
+    const closing = isQuote(quote) ? this.#text.indexOf(quote as string, start + 1) : -1;
+    if (closing === -1 || closing >= this.#at || !endsAtNextField(this.#text.slice(start + 1, closing))) return false;
+    this.#at = closing;
+    return true;
   }
 
   /** Goes to the next comma or closing brace after `start`. */
@@ -289,6 +305,9 @@ class Reader {
     return excerpt(this.#text.slice(at, at + 24));
   }
 }
+
+/** Without its closing quote a text runs to the opening quote of the next field. */
+const endsAtNextField = (text: string) => /[,\n]\s*$/.test(text.slice(-8));
 
 const isQuote = (char: string | undefined) => char === '"' || char === "'";
 
