@@ -9,7 +9,7 @@ export {
   type StatusReport,
 } from './evaluate-attempt.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
-export { type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
+export { isLinkOver, type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { normalizeModel, similarName, unknownModelWarning } from './model-names.ts';
 export {
   type Delivery,

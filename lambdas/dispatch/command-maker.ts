@@ -33,15 +33,15 @@ export interface Plan {
   readonly unsendable: readonly { id: number; message: string }[];
 }
 
-export type CommandMaker = (updates: readonly PendingUpdate[]) => Promise<Plan>;
+export type CommandMaker = (updates: readonly PendingUpdate[], now: Date) => Promise<Plan>;
 
 /**
  * Makes the commands of pending updates. An update whose packet is longer than its device accepts is returned as
  * unsendable, with the reason.
  */
 export function commandMaker(settings: CommandSettings): CommandMaker {
-  return async (updates) => {
-    const made = await Promise.all(updates.map((update) => plan(update, settings)));
+  return async (updates, now) => {
+    const made = await Promise.all(updates.map((update) => plan(update, settings, now)));
     return {
       planned: made.flatMap(({ command }) => command ?? []),
       unsendable: made.flatMap(({ refusal }) => refusal ?? []),
@@ -49,7 +49,7 @@ export function commandMaker(settings: CommandSettings): CommandMaker {
   };
 }
 
-async function plan(update: PendingUpdate, settings: CommandSettings) {
+async function plan(update: PendingUpdate, settings: CommandSettings, now: Date) {
   const { id, device_id, rollout_id, firmware_version, checksum_sha256 } = update;
   const model = settingsOf(settings.models, update.device_model);
   const { packetLimitBytes } = model;
@@ -59,7 +59,7 @@ async function plan(update: PendingUpdate, settings: CommandSettings) {
   const url =
     delivery === 'presigned'
       ? await presignImage(settings.bucket, update.object_key)
-      : settings.linkBaseUrl + linkToken({ updateId: id, attempt: update.attempt + 1 }, settings.linkSecret);
+      : settings.linkBaseUrl + linkToken({ updateId: id, attempt: update.attempt + 1 }, now, settings.linkSecret);
   const payload = encodeCommand({ url, checksum: checksum_sha256, version: firmware_version });
   const message = packetProblem(topic, payload, packetLimitBytes);
   if (message !== undefined) return { refusal: { id, message } };

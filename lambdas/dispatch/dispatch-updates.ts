@@ -39,6 +39,7 @@ export async function dispatchUpdates(
   }));
   const { planned, unsendable } = await makeCommands(
     updatesToSend.filter(({ closing }) => closing === undefined).map(({ update }) => update),
+    now,
   );
   await closePendingUpdates(
     sql,

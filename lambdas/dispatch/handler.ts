@@ -40,6 +40,6 @@ async function makeCommandMaker(): Promise<CommandMaker> {
     models,
     bucket: requireEnv(ENV.firmwareBucket),
   });
-  return async (updates) =>
-    makeCommands(await learnFamilies(database, updates, topicPrefix, listSubscriptions, new Date()));
+  return async (updates, now) =>
+    makeCommands(await learnFamilies(database, updates, topicPrefix, listSubscriptions, now), now);
 }

@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { DatabaseUnavailableError } from '../../core/db/index.ts';
-import { DIRECT_MAX_BYTES, parseLinkToken, settingsOf } from '../../core/policy/index.ts';
+import { DIRECT_MAX_BYTES, isLinkOver, parseLinkToken, settingsOf } from '../../core/policy/index.ts';
 import type { Download } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -22,15 +22,18 @@ const models = readModels();
  */
 export async function handler(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
   const now = new Date();
-  const target = parseLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
-  if (target === undefined) return answer(404, 'no such link');
+  const link = parseLinkToken(event.pathParameters?.token ?? '', await readSecret(requireEnv(ENV.linkSecretArn)));
+  if (link === undefined) return answer(404, 'no such link');
+  // A device that repeats an old link for ever must not keep the database awake.
+  if (isLinkOver(link, now)) return answer(410, 'this update is over');
+  const { updateId, attempt } = link;
   try {
-    const link = await openLink(database, target, now);
-    if (link.kind === 'unknown') return answer(404, 'no such link');
-    if (link.kind === 'over') return answer(410, 'this update is over');
-    logger.info('link opened', { ...target });
-    if (event.requestContext.http.method === 'HEAD') return describe(link.download);
-    return await serve(link.download, event.headers.range);
+    const opened = await openLink(database, { updateId, attempt }, now);
+    if (opened.kind === 'unknown') return answer(404, 'no such link');
+    if (opened.kind === 'over') return answer(410, 'this update is over');
+    logger.info('link opened', { updateId, attempt });
+    if (event.requestContext.http.method === 'HEAD') return describe(opened.download);
+    return await serve(opened.download, event.headers.range);
   } catch (error) {
     if (!(error instanceof DatabaseUnavailableError)) throw error;
     return { ...answer(503, 'try again shortly'), headers: { 'retry-after': '30', 'cache-control': 'no-store' } };

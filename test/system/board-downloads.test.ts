@@ -63,7 +63,7 @@ describe('the local system delivers an image', () => {
   });
 
   test('and answers HEAD of an invalid link with 404, without a body', async () => {
-    const link = `${system.runtime.endpoints.api.url}/d/${'A'.repeat(23)}`;
+    const link = `${system.runtime.endpoints.api.url}/d/${'A'.repeat(24)}`;
     const answer = await fetch(link, { method: 'HEAD' });
     expect([answer.status, await answer.text()]).toEqual([404, '']);
   });

@@ -70,10 +70,9 @@ test('every invalid link gets the same answer, whatever is wrong with it', async
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     return bytes.toString('base64url');
   };
-  const made = ['A'.repeat(23), randomBytes(17).toString('base64url'), ...[0, 5, 6, 7, 16].map(flipped)];
+  const made = ['A'.repeat(24), randomBytes(18).toString('base64url'), ...[0, 4, 5, 6, 7, 8, 17].map(flipped)];
   const [, linkSecret = ''] = storedSecrets().find(([name]) => name.includes('LinkSecret')) ?? [];
-  const neverSent = linkToken({ updateId: 999_999, attempt: 1 }, linkSecret);
-  expect(linkToken({ updateId: 1, attempt: 1 }, linkSecret)).toBe(token);
+  const neverSent = linkToken({ updateId: 999_999, attempt: 1 }, new Date(), linkSecret);
   const odd = ['x', token.slice(1), `${token}A`, token.toLowerCase(), '%00', `${token}%20`, "'--"];
   const first = await call(`/d/${made[0]}`);
   expect(first).toMatchObject({ status: 404, body: 'no such link\n' });
@@ -82,10 +81,19 @@ test('every invalid link gets the same answer, whatever is wrong with it', async
   }
 });
 
+test('a link that is days old is over, and the database is not asked', async () => {
+  const [, linkSecret = ''] = storedSecrets().find(([name]) => name.includes('LinkSecret')) ?? [];
+  const linkSentDaysAgo = (days: number) =>
+    linkToken({ updateId: 1, attempt: 1 }, new Date(Date.now() - days * 86_400_000), linkSecret);
+  expect(await call(`/d/${linkSentDaysAgo(1)}`)).toMatchObject({ status: 302 });
+  // The update is still open, so the answer does not come from the database.
+  expect(await call(`/d/${linkSentDaysAgo(7)}`)).toMatchObject({ status: 410, body: 'this update is over\n' });
+});
+
 test('every answer to a link forbids caching', async () => {
   const good = await call(link);
   expect(good).toMatchObject({ status: 302, headers: { 'cache-control': 'no-store' } });
-  expect((await call('/d/AAAAAAAAAAAAAAAAAAAAAAA')).headers['cache-control']).toBe('no-store');
+  expect((await call('/d/AAAAAAAAAAAAAAAAAAAAAAAA')).headers['cache-control']).toBe('no-store');
 });
 
 test('every answer of the operator API forbids caching, including errors', async () => {
@@ -178,7 +186,7 @@ test('no secret is in logs, metrics, errors, templates, outputs or the database'
   const signature = `Credential=AKIA/x/y/execute-api/aws4_request, SignedHeaders=host, Signature=${canary}`;
   await call('/v1/info', { headers: { authorization: `AWS4-HMAC-SHA256 ${signature}` } });
   await call(`/v1/info?X-Amz-Signature=${canary}&X-Amz-Security-Token=${canary}`);
-  await call(`/d/${canary.slice(0, 23)}?token=${canary}`, { headers: { cookie: canary, authorization: canary } });
+  await call(`/d/${canary.slice(0, 24)}?token=${canary}`, { headers: { cookie: canary, authorization: canary } });
   const redirect = await call(link);
   const location = new URL(redirect.headers.location ?? '');
   expect(Buffer.from(await (await fetch(location)).arrayBuffer()).equals(IMAGE)).toBe(true);
@@ -193,7 +201,7 @@ test('no secret is in logs, metrics, errors, templates, outputs or the database'
   await system.runtime.idle();
 
   const secrets = new Map<string, string>([
-    ['a value that a caller sent', canary.slice(0, 23)],
+    ['a value that a caller sent', canary.slice(0, 24)],
     ['the signature of an operator', signed.split('Signature=')[1] ?? ''],
     ['the token of the link', new URL(link).pathname.slice('/d/'.length)],
     ['the signature of the presigned URL', location.searchParams.get('X-Amz-Signature') ?? ''],

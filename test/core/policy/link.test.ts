@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { linkToken, parseLinkToken, TOKEN_LENGTH } from '../../../core/policy/link.ts';
+import { isLinkOver, linkToken, parseLinkToken, TOKEN_LENGTH } from '../../../core/policy/link.ts';
 
 vi.mock('node:crypto', async (load) => {
   const crypto = await load<typeof import('node:crypto')>();
@@ -9,25 +9,27 @@ vi.mock('node:crypto', async (load) => {
 });
 
 const SECRET = 'a-secret-of-the-deployment';
+const SENT = new Date('2026-03-01T23:59:00Z');
+const LAST_DAY = 20_513 + 5;
 
-test('a token has 23 characters and is parsed with the same secret', () => {
+test('a token has 24 characters and is parsed with the same secret', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 2 ** 48 - 1 }), fc.integer({ min: 0, max: 255 }), (updateId, attempt) => {
-      const token = linkToken({ updateId, attempt }, SECRET);
+    fc.property(fc.integer({ min: 0, max: 2 ** 40 - 1 }), fc.integer({ min: 0, max: 255 }), (updateId, attempt) => {
+      const token = linkToken({ updateId, attempt }, SENT, SECRET);
       expect(token).toHaveLength(TOKEN_LENGTH);
-      expect(parseLinkToken(token, SECRET)).toEqual({ updateId, attempt });
+      expect(parseLinkToken(token, SECRET)).toEqual({ updateId, attempt, lastDay: LAST_DAY });
     }),
   );
 });
 
 test('the same attempt always has the same link, a retry has another', () => {
-  const first = linkToken({ updateId: 7, attempt: 1 }, SECRET);
-  expect(linkToken({ updateId: 7, attempt: 1 }, SECRET)).toBe(first);
-  expect(linkToken({ updateId: 7, attempt: 2 }, SECRET)).not.toBe(first);
+  const first = linkToken({ updateId: 7, attempt: 1 }, SENT, SECRET);
+  expect(linkToken({ updateId: 7, attempt: 1 }, SENT, SECRET)).toBe(first);
+  expect(linkToken({ updateId: 7, attempt: 2 }, SENT, SECRET)).not.toBe(first);
 });
 
 test('a token with a changed character is refused', () => {
-  const token = linkToken({ updateId: 123_456, attempt: 3 }, SECRET);
+  const token = linkToken({ updateId: 123_456, attempt: 3 }, SENT, SECRET);
   for (let i = 0; i < token.length; i++) {
     for (const other of 'Aa0_-9Zz') {
       if (other === token[i]) continue;
@@ -37,12 +39,12 @@ test('a token with a changed character is refused', () => {
 });
 
 test('a token made with another secret, or any other text, is refused', () => {
-  expect(parseLinkToken(linkToken({ updateId: 1, attempt: 1 }, 'other'), SECRET)).toBeUndefined();
+  expect(parseLinkToken(linkToken({ updateId: 1, attempt: 1 }, SENT, 'other'), SECRET)).toBeUndefined();
   fc.assert(fc.property(fc.string(), (text) => parseLinkToken(text, SECRET) === undefined));
 });
 
 test('the comparison takes constant time, however much of a guess is right', () => {
-  const token = linkToken({ updateId: 7, attempt: 1 }, SECRET);
+  const token = linkToken({ updateId: 7, attempt: 1 }, SENT, SECRET);
   for (const guess of [token, token.replace(/.{4}$/, 'AAAA'), 'A'.repeat(TOKEN_LENGTH)]) {
     vi.mocked(timingSafeEqual).mockClear();
     parseLinkToken(guess, SECRET);
@@ -50,4 +52,11 @@ test('the comparison takes constant time, however much of a guess is right', () 
     const [given, right] = vi.mocked(timingSafeEqual).mock.lastCall ?? [];
     expect([given?.byteLength, right?.byteLength]).toEqual([10, 10]);
   }
+});
+
+test('a link is over on the sixth day after its command was sent', () => {
+  const link = parseLinkToken(linkToken({ updateId: 7, attempt: 1 }, SENT, SECRET), SECRET);
+  if (link === undefined) throw new Error('not parsed');
+  expect(isLinkOver(link, new Date('2026-03-06T23:59:59Z'))).toBe(false);
+  expect(isLinkOver(link, new Date('2026-03-07T00:00:00Z'))).toBe(true);
 });
