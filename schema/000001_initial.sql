@@ -893,6 +893,23 @@ DO $$ BEGIN
   COMMENT ON COLUMN leases.expires_at IS 'From then on another may take the lease.';
 END $$;
 
+CREATE TABLE ingestion_progress (
+  queue        text             PRIMARY KEY,
+  messages     integer,
+  empty_at     timestamptz,
+  processed_at timestamptz,
+  lag_seconds  double precision NOT NULL DEFAULT 0
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE ingestion_progress IS 'How far the messages of devices have been processed. Silence is evaluated at that time, because a message that was received before a deadline may wait in its queue.';
+  COMMENT ON COLUMN ingestion_progress.queue IS 'Work of the queue: status or ota.';
+  COMMENT ON COLUMN ingestion_progress.messages IS 'Messages that the queue held at the newest reading of the orchestrator, those in flight included. Null: not read yet, or the reading failed.';
+  COMMENT ON COLUMN ingestion_progress.empty_at IS 'The newest reading at which it was empty, or the first one.';
+  COMMENT ON COLUMN ingestion_progress.processed_at IS 'When a batch of it was processed last, give or take 15 seconds.';
+  COMMENT ON COLUMN ingestion_progress.lag_seconds IS 'The greatest time from receiving a message to processing it, of the recent batches: it halves every five minutes after processed_at.';
+END $$;
+
 -- The migration runner has created this table.
 DO $$ BEGIN
   COMMENT ON TABLE schema_migrations IS 'Migrations that were applied to this database. The application role can read it and not write it.';

@@ -416,6 +416,15 @@ CREATE TABLE leases (
   CONSTRAINT leases_pkey PRIMARY KEY (name)
 );
 
+CREATE TABLE ingestion_progress (
+  queue        text             NOT NULL,
+  messages     integer,
+  empty_at     timestamptz,
+  processed_at timestamptz,
+  lag_seconds  double precision DEFAULT 0 NOT NULL,
+  CONSTRAINT ingestion_progress_pkey PRIMARY KEY (queue)
+);
+
 CREATE TABLE schema_migrations (
   version    integer     NOT NULL,
   name       text        NOT NULL,
@@ -922,6 +931,7 @@ GRANT SELECT, INSERT, DELETE ON version_counts TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON fleet_versions TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO paku_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ingestion_progress TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_overview TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON update_overview TO paku_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_timeline TO paku_app;

@@ -21,7 +21,8 @@ import {
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';
-import { at, ENDED, type Explanation, explainUpdate, toDate, updateFacts } from './explain-update.ts';
+import { loadProcessedUntil } from '../updates/index.ts';
+import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts, updateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
 /** An explanation, and whether the rollout targets the device. */
@@ -130,7 +131,9 @@ async function evaluateDevice(
     };
   }
   if (device.update !== null) {
-    return { ...explainUpdate(device.update, device.version, rollout, now), isTargeted: true };
+    const explanation = explainUpdate(device.update, device.version, rollout, now);
+    const wait = await explainUnprocessed(sql, device.update, now);
+    return { ...explanation, ...(wait === undefined ? {} : { next: wait }), isTargeted: true };
   }
   // A rollout of the model that the device reports instead of its own is asked about, too.
   const isMeant = outside === undefined || device.reported_model === rollout.device_model;
@@ -142,6 +145,15 @@ async function evaluateDevice(
   if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
   const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
   return { ...explainUnassigned(device, rollout, missing, now), isTargeted: true };
+}
+
+/** Undefined unless the deadline of an open update has passed and messages that were received before it may wait. */
+async function explainUnprocessed(sql: Sql, { completed_at, deadline_at }: UpdateFacts, now: Date) {
+  const deadline = toDate(completed_at === null ? deadline_at : null);
+  if (deadline === null || deadline > now) return undefined;
+  const until = await loadProcessedUntil(sql, now);
+  if (until >= deadline) return undefined;
+  return `its deadline passed at ${at(deadline)}, and counts once every message that was received before it has been processed; the queues were processed until ${at(until)}`;
 }
 
 async function loadDeviceFacts(

@@ -74,9 +74,14 @@ interface RolloutContext {
 
 /**
  * Runs one rollout for one tick: assigns the devices that its stage reaches, evaluates its gates and picks updates to
- * send.
+ * send. The gates read evidence up to `processedUntil`: messages that were received later may still wait in a queue.
  */
-export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutTick> {
+export async function driveRollout(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  now: Date,
+  processedUntil = now,
+): Promise<RolloutTick> {
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
@@ -86,7 +91,7 @@ export async function driveRollout(sql: Sql, rollout: RolloutRuntime, now: Date)
   if (withStage === undefined) return { ...NOTHING, state: 'stopped or started by another tick just now', dueAt: now };
   const releases = releasesFor(withStage);
   const { assigned, context: afterAssign } = await assign(sql, withStage, releases, now);
-  const decision = await decide(sql, withStage, assigned, now);
+  const decision = await decide(sql, withStage, assigned, processedUntil);
   const furtherAssigned = await carryOut(sql, afterAssign, releases, decision, now);
   const pending =
     decision.kind === 'halt'
@@ -110,12 +115,12 @@ async function decide(
   sql: Sql,
   { rollout, plan, versionsInUse }: RolloutContext,
   assigned: number,
-  now: Date,
+  processedUntil: Date,
 ): Promise<RolloutDecision> {
-  const health = hasBooted(rollout) ? await loadHealthEvidence(sql, rollout, versionsInUse, now) : undefined;
+  const health = hasBooted(rollout) ? await loadHealthEvidence(sql, rollout, versionsInUse, processedUntil) : undefined;
   const isControlNeeded = hasSilence(rollout) || (health !== undefined && needsControl(health));
-  const control = isControlNeeded ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
-  const decision = decideRollout(numbersOf(rollout, assigned, control), gatesOf(rollout), plan.stages, now);
+  const control = isControlNeeded ? await loadControlGroup(sql, rollout, processedUntil) : NO_CONTROL_GROUP;
+  const decision = decideRollout(numbersOf(rollout, assigned, control), gatesOf(rollout), plan.stages, processedUntil);
   if (decision.kind === 'halt' || health === undefined) return decision;
   const { max_restart_ratio: maxRestartRatio, failure_threshold: failureThreshold } = rollout;
   const halt = checkHealth(health, { maxRestartRatio, failureThreshold }, control);

@@ -38,10 +38,11 @@ export async function runTickAlone(
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
   requiresSignature: RequiresSignature = NO_SIGNATURE_REQUIRED,
+  processedUntil = now,
 ): Promise<Tick | undefined> {
   if (!(await takeLease(sql, 'orchestrate', holder, now, LEASE_SECONDS))) return undefined;
   try {
-    return await runTick(sql, now, dispatch, requiresSignature);
+    return await runTick(sql, now, dispatch, requiresSignature, processedUntil);
   } finally {
     await releaseLease(sql, 'orchestrate', holder);
   }
@@ -56,20 +57,22 @@ export interface Tick {
 
 /**
  * Runs one tick of the orchestrator: times out updates, counts outcomes and runs each active rollout, highest priority
- * first. `dispatch` gets the ids of updates to send now.
+ * first. `dispatch` gets the ids of updates to send now. Silence is evaluated at `processedUntil`, the time up to which
+ * messages of devices have been processed.
  */
 export async function runTick(
   sql: Sql,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
   requiresSignature: RequiresSignature = NO_SIGNATURE_REQUIRED,
+  processedUntil = now,
 ): Promise<Tick> {
   await adoptSqlChanges(sql, now);
   await repairStages(sql);
   await restartChangedVersions(sql, now);
   await decideSteppingStones(sql, requiresSignature, now);
   await cancelRevoked(sql, now);
-  const expired = await expireUpdates(sql, now);
+  const expired = await expireUpdates(sql, now, processedUntil);
   await cancelAllStopped(sql, now);
   await releaseSlots(sql);
   await forgetChanges(sql);
@@ -78,7 +81,7 @@ export async function runTick(
   const problems: { rolloutId: number; error: unknown }[] = [];
   for (const id of await listActiveRolloutIds(sql)) {
     try {
-      const tick = await driveById(sql, id, now);
+      const tick = await driveById(sql, id, now, processedUntil);
       await dispatch(tick?.pending ?? []);
       if (tick !== undefined) rollouts.push(tick);
     } catch (error) {
@@ -90,12 +93,12 @@ export async function runTick(
 }
 
 /** @returns undefined if the rollout was stopped meanwhile */
-async function driveById(sql: Sql, id: number, now: Date): Promise<DrivenRollout | undefined> {
+async function driveById(sql: Sql, id: number, now: Date, processedUntil: Date): Promise<DrivenRollout | undefined> {
   const rollout = await loadRolloutRuntime(sql, id);
   if (!rollout?.is_active || rollout.paused_at !== null) return undefined;
   if (rollout.completed_at !== null || rollout.aborted_at !== null) return undefined;
   try {
-    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now)) };
+    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now, processedUntil)) };
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     const reason = `the database refuses a value in its row: ${error.message}`;

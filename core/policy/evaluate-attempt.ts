@@ -122,7 +122,7 @@ export function silenceSeconds({ reportIntervalSeconds }: Habits, probationMinut
 }
 
 /**
- * Evaluates one attempt at `now`. Pure and total: the same facts give the same verdict, however they arrived.
+ * Evaluates one attempt at `now`, by which silence is measured. Pure and total: the same facts give the same verdict, however they arrived.
  * A `success` in a result means written. A status that names the new version means booted. The update is proven, and
  * closed, only by a status of the new version that was received at or after the end of its probation.
  */
@@ -340,12 +340,9 @@ function evaluateProbation(
     ({ version, receivedAt }) => receivedAt >= bootedAt && runsRelease(version, targetVersion),
   );
   const proof = onTarget.find(({ receivedAt }) => receivedAt >= provenFrom);
-  const until = proof?.receivedAt ?? now;
-  const back = findReturn(facts, bootedAt, until);
-  const loop = findCrashLoop(
-    onTarget.filter(({ receivedAt }) => receivedAt <= until),
-    habits,
-  );
+  const decisive = ({ receivedAt }: StatusReport) => proof === undefined || receivedAt <= proof.receivedAt;
+  const back = findReturn({ ...facts, statuses: facts.statuses.filter(decisive) }, bootedAt);
+  const loop = findCrashLoop(onTarget.filter(decisive), habits);
   // The evidence that was received first decides, whatever is known by now.
   if (back !== undefined && (loop === undefined || back.receivedAt <= loop.receivedAt)) {
     const errorMessage = `reported ${back.version} again after a reboot: ${targetVersion} did not stay up`;
@@ -366,10 +363,9 @@ function evaluateProbation(
  * The status that shows that the device left the new version before it was proven. One with an uptime decides alone; of
  * those without, a late copy could be among them, so two are needed.
  */
-function findReturn(facts: AttemptFacts, bootedAt: Date, until: Date): StatusReport | undefined {
+function findReturn(facts: AttemptFacts, bootedAt: Date): StatusReport | undefined {
   const left = facts.statuses.filter(
-    ({ version, receivedAt }) =>
-      receivedAt > bootedAt && receivedAt <= until && !runsRelease(version, facts.targetVersion),
+    ({ version, receivedAt }) => receivedAt > bootedAt && !runsRelease(version, facts.targetVersion),
   );
   const certain = left.findIndex((status) => restartedSince(status, bootedAt) || isShortUptime(status, bootedAt));
   const [, second] = left.filter(({ uptimeSeconds }) => uptimeSeconds === null);

@@ -105,11 +105,12 @@ interface Evaluated {
 /**
  * Evaluates the newest attempt of each given update from all its events, and stores the verdict or schedules a retry,
  * unless an evaluation of more events was stored meanwhile: events are only added, so more events means later. A final
- * outcome does not change; a late message may still add details to it.
+ * outcome does not change; a late message may still add details to it. Silence decides only until `processedUntil`,
+ * because a message that was received later may still wait in a queue.
  */
-export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], processedUntil: Date): Promise<void> {
   for (const ids of inBatches(updateIds, UPDATES_PER_CALL)) {
-    const evaluated = (await loadFacts(sql, ids)).map((row) => evaluate(row, now)).filter(isApplicable);
+    const evaluated = (await loadFacts(sql, ids)).map((row) => evaluate(row, processedUntil)).filter(isApplicable);
     await storeVerdicts(
       sql,
       evaluated.filter(({ retry }) => retry === undefined),
@@ -118,9 +119,11 @@ export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], no
   }
 }
 
-function evaluate(row: FactsRow, now: Date): Evaluated {
+function evaluate(row: FactsRow, processedUntil: Date): Evaluated {
   const habits = { reportIntervalSeconds: row.report_interval_seconds, restartsPerHour: row.restarts_per_hour };
-  const verdict = evaluateAttempt(toFacts(row), toTimes(row), habits, now);
+  // The silence that ended an update is evaluated again, with the evidence that was processed since.
+  const at = row.completed_at !== null && row.completed_at > processedUntil ? row.completed_at : processedUntil;
+  const verdict = evaluateAttempt(toFacts(row), toTimes(row), habits, at);
   const mayRetry = row.rollout_id !== null && row.completed_at === null;
   const retry = mayRetry ? planRetry(verdict, toEndedAttempt(row)) : undefined;
   return { row, verdict, retry };

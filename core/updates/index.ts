@@ -14,6 +14,15 @@ export {
 export { type Download, getDownload } from './downloads.ts';
 export { evaluateUpdates } from './evaluate-updates.ts';
 export { expireUpdates } from './expire-updates.ts';
+export {
+  INGESTION_QUEUES,
+  type IngestionQueue,
+  loadProcessedUntil,
+  oldestOf,
+  type QueueReading,
+  recordProcessed,
+  recordQueues,
+} from './ingestion-progress.ts';
 export { recordLateRollbacks, recordLateSuccesses } from './late-outcomes.ts';
 export { recountSlots, releaseSlots } from './release-slots.ts';
 export { type Report, recordReports } from './reports.ts';

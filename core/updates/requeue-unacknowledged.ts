@@ -103,19 +103,24 @@ export async function requeueIgnored(
 
 /**
  * Requeues overdue updates whose device has not been seen since the send: it is out of reach, and gets its command when
- * it reports again.
+ * it reports again. Its statuses that were received by `processedUntil` have been processed.
  */
-export async function requeueUnseen(sql: Sql, updateIds: readonly number[], now: Date): Promise<void> {
+export async function requeueUnseen(
+  sql: Sql,
+  updateIds: readonly number[],
+  now: Date,
+  processedUntil: Date,
+): Promise<void> {
   if (updateIds.length === 0) return;
   await sql.query(
     requeueStatement(
       GIVES_PLACE,
       `${WAS_ASLEEP}, enqueue_after = ${DEADLINE}, unreachable_since = :now::timestamptz`,
       'jsonb_array_elements_text(:ids::jsonb) AS overdue(id)',
-      `u.id = overdue.id::bigint AND u.deadline_at <= :now::timestamptz
+      `u.id = overdue.id::bigint AND u.deadline_at <= :processed_until::timestamptz
          AND coalesce(d.last_seen, '-infinity') <= u.sent_at + interval '${ACKNOWLEDGEMENT_SECONDS} seconds'
          AND ${IS_UNACKNOWLEDGED}`,
     ),
-    { ids: updateIds, now },
+    { ids: updateIds, now, processed_until: processedUntil },
   );
 }

@@ -12,6 +12,8 @@ export const ENV = {
   /** URL before the token of a download link, including the trailing slash. */
   linkBaseUrl: 'LINK_BASE_URL',
   firmwareBucket: 'FIRMWARE_BUCKET',
+  /** JSON: URLs of the queues of messages from devices, by the name of their work. */
+  ingestionQueues: 'INGESTION_QUEUES',
   dispatchQueueUrl: 'DISPATCH_QUEUE_URL',
   /** ARN of the queue for messages that a topic rule could not put on the function's own queue. */
   undeliveredQueueArn: 'UNDELIVERED_QUEUE_ARN',

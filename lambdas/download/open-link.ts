@@ -30,6 +30,9 @@ export async function resolveLink(sql: Sql, target: LinkTarget, now: Date): Prom
   return isOpen && reason === null ? { kind: 'open', download } : { kind: 'over' };
 }
 
+/** An opened link does not tell which messages of the device have been processed: silence is left to the orchestrator. */
+const NO_SILENCE = new Date(0);
+
 /** Records that links were opened, at most once per link. */
 export async function recordFetches(
   sql: Sql,
@@ -47,5 +50,5 @@ export async function recordFetches(
       state: 'downloading',
     }),
   );
-  await evaluateUpdates(sql, await recordReports(sql, reports), now);
+  await evaluateUpdates(sql, await recordReports(sql, reports), NO_SILENCE);
 }

@@ -4,6 +4,7 @@ import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { toQueueMessage } from '../shared/queue-message.ts';
+import { recordProgress } from '../shared/record-progress.ts';
 import { readSenders } from '../shared/senders.ts';
 import { ingestReports } from './report-batch.ts';
 
@@ -15,7 +16,9 @@ const senders = readSenders(otaTopics);
  * because every step can be repeated.
  */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  const outcome = await ingestReports(database, event.Records.map(toQueueMessage), senders, new Date());
+  const now = new Date();
+  const { oldest, ...outcome } = await ingestReports(database, event.Records.map(toQueueMessage), senders, now);
+  await recordProgress(database, 'ota', oldest, now);
   count({ rejectedMessages: outcome.rejected + outcome.dropped });
   logger.info('ota reports', { messages: event.Records.length, ...outcome });
   return { batchItemFailures: [] };

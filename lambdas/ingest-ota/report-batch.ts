@@ -9,6 +9,7 @@ import {
   type Senders,
 } from '../../core/ingest/index.ts';
 import { parseOtaTopic } from '../../core/policy/index.ts';
+import { oldestOf } from '../../core/updates/index.ts';
 import { parseBatch, type Read } from '../shared/parse-batch.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
 import { describeUnreadable, parseOtaMessage } from './ota-message.ts';
@@ -23,24 +24,29 @@ interface OtaMessage extends FamilyReport {
 
 /**
  * Stores OTA reports in ota_events and updates device_update_status. Can be repeated.
- * @returns the number of changed updates, rejected messages and dropped messages
+ * @returns the number of changed updates, rejected messages and dropped messages, and the oldest receive time
  */
 export async function ingestReports(
   sql: Sql,
   batch: readonly QueueMessage[],
   senders: Senders,
   now: Date,
-): Promise<{ updates: number; rejected: number; dropped: number }> {
+): Promise<{ updates: number; rejected: number; dropped: number; oldest: Date }> {
   const { messages, rejected } = parseBatch(batch, senders, now, parseReport);
   // A progress message counts even then: it shows that the device is alive.
   for (const { message } of messages) {
     if (!message.isReadable) rejected.push(rejectMessage(message, describeUnreadable(message)));
   }
   const { taken, dropped } = await limitReports(sql, messages);
-  const { updates, refused } = await storeReports(sql, taken, now);
+  const { updates, refused } = await storeReports(sql, taken);
   rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
   await recordRejectedMessages(sql, [...rejected, ...describeDropped(dropped, MAX_PER_MINUTE.reports)]);
-  return { updates, rejected: rejected.length, dropped: dropped.length };
+  return {
+    updates,
+    rejected: rejected.length,
+    dropped: dropped.length,
+    oldest: messages.length === 0 ? now : oldestOf(messages),
+  };
 }
 
 function parseReport(message: RuleMessage): Read<OtaMessage> {

@@ -2,7 +2,7 @@ import type { Sql, SqlError } from '../../core/db/index.ts';
 import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
-import { evaluateUpdates, type Report, recordReports, releaseSlots } from '../../core/updates/index.ts';
+import { evaluateUpdates, oldestOf, type Report, recordReports, releaseSlots } from '../../core/updates/index.ts';
 
 /** A report about an update, with the topic family on which it was received. */
 export interface FamilyReport {
@@ -18,7 +18,6 @@ export interface FamilyReport {
 export async function storeReports<Message extends FamilyReport>(
   sql: Sql,
   messages: readonly Message[],
-  now: Date,
 ): Promise<{ updates: number; refused: readonly { row: Message; error: SqlError }[] }> {
   const { results, refused } = await writeIsolatingBadRows(messages, async (batch) => {
     const updateIds: number[] = [];
@@ -38,7 +37,7 @@ export async function storeReports<Message extends FamilyReport>(
     return updateIds;
   });
   const updateIds = [...new Set(results)];
-  await evaluateUpdates(sql, updateIds, now);
+  await evaluateUpdates(sql, updateIds, oldestOf(messages.map(({ report }) => report)));
   await releaseSlots(sql);
   return { updates: updateIds.length, refused };
 }

@@ -2,6 +2,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { recordRefusals } from '../../core/devices/index.ts';
 import { type IdlePeriod, isRedundantHeartbeat } from '../../core/orchestrator/index.ts';
 import { statusTopics } from '../../core/policy/index.ts';
+import { oldestOf } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { requireEnv } from '../shared/environment.ts';
@@ -10,6 +11,7 @@ import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
 import { toQueueMessage } from '../shared/queue-message.ts';
+import { recordProgress } from '../shared/record-progress.ts';
 import { readSenders } from '../shared/senders.ts';
 import { mustRecord, separateRefusals } from './refusals.ts';
 import { parseStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
@@ -39,6 +41,10 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     dispatchQueueUrl,
     pending.map((updateId) => ({ updateId })),
   );
+  if (statuses.length > 0) {
+    const oldest = oldestOf(statuses.map(({ message }) => message));
+    await recordProgress(database, 'status', oldest, now);
+  }
   // The marker's snapshots are out of date once a status was stored.
   if (idlePeriod !== undefined && statuses.length > 0) await wake(now);
   count({ rejectedMessages: rejected + dropped, refusedClients: refusals.length });

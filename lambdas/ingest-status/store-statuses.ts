@@ -11,6 +11,7 @@ import { limitPerMinute, MAX_PER_MINUTE } from '../../core/ingest/index.ts';
 import {
   evaluateUpdates,
   findPendingForDevices,
+  oldestOf,
   type Report,
   recordLateRollbacks,
   recordLateSuccesses,
@@ -54,7 +55,6 @@ export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: 
   await recordBootEvidence(
     sql,
     statuses.filter(({ report }) => hasRelevantUpdate(report.deviceId)),
-    now,
   );
   const awake = mergeByDevice(statuses).filter(({ deviceId, online }) => online && hasRelevantUpdate(deviceId));
   return { pending: await findPending(sql, awake, now), refused };
@@ -110,11 +110,13 @@ function mergeByDevice(statuses: readonly Status[]): DeviceReport[] {
  * Records statuses that name a version as evidence of the running version, up to the rate limit, and evaluates the
  * updates.
  */
-async function recordBootEvidence(sql: Sql, statuses: readonly Status[], now: Date): Promise<void> {
+async function recordBootEvidence(sql: Sql, statuses: readonly Status[]): Promise<void> {
   const evidence = statuses.filter(({ report }) => report.version !== null && report.online);
   const { taken } = limitPerMinute(evidence, MAX_PER_MINUTE.statuses, ({ report }) => report.deviceId);
   const reports = taken.map(toReport);
-  for (const batch of inBatches(reports)) await evaluateUpdates(sql, await recordReports(sql, batch), now);
+  for (const batch of inBatches(reports)) {
+    await evaluateUpdates(sql, await recordReports(sql, batch), oldestOf(statuses));
+  }
 }
 
 const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({

@@ -12,6 +12,7 @@ import {
 import { readableBeginning } from '../../core/ingest/index.ts';
 import { runTickAlone } from '../../core/orchestrator/index.ts';
 import { listDecisions, listRollouts } from '../../core/rollouts/index.ts';
+import { loadProcessedUntil } from '../../core/updates/index.ts';
 import { logger } from '../shared/log.ts';
 import { listAttention } from './attention.ts';
 import { type App, json, type Services } from './context.ts';
@@ -83,7 +84,9 @@ export function addServiceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.runTick, async (c) => {
     const holder = `operator ${c.get('caller')} ${randomUUID()}`;
-    const tick = await runTickAlone(sql, holder, now(), dispatch, signatureRule(settings));
+    const at = now();
+    const processedUntil = await loadProcessedUntil(sql, at);
+    const tick = await runTickAlone(sql, holder, at, dispatch, signatureRule(settings), processedUntil);
     const problems = tick?.problems ?? [];
     for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
     const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({

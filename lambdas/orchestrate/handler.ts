@@ -15,7 +15,7 @@ import {
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
 import { requiresSignature } from '../../core/policy/index.ts';
-import { listUnverified, recountSlots } from '../../core/updates/index.ts';
+import { listUnverified, recordQueues, recountSlots } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
@@ -23,6 +23,7 @@ import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shar
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
+import { countMessages } from './count-messages.ts';
 import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
@@ -60,8 +61,15 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
       dispatchQueueUrl,
       updateIds.map((updateId) => ({ updateId })),
     );
-  const tick = await runTickAlone(database, holder, now, dispatch, (model) =>
-    requiresSignature(models, signing, model),
+  const { readings, failure } = await countMessages();
+  const processedUntil = await recordQueues(database, readings, now);
+  const tick = await runTickAlone(
+    database,
+    holder,
+    now,
+    dispatch,
+    (model) => requiresSignature(models, signing, model),
+    processedUntil,
   );
   if (tick === undefined) {
     logger.info('another tick is still running');
@@ -70,7 +78,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
   const published = await publishRolloutEvents(database, now);
   await runHousekeeping(database, holder, now);
   for (const { pending, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: pending.length });
-  logger.info('tick', { expired: tick.expired, published: published.length });
+  logger.info('tick', { expired: tick.expired, published: published.length, processedUntil });
   const halted = published.filter((change) => change.event === 'rollout_halted');
   count({ ticks: 1, rolloutsHalted: halted.length });
   for (const { rolloutId, error } of tick.problems) logger.error(`rollout ${rolloutId}`, error as Error);
@@ -78,6 +86,8 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
   // again.
   if (tick.problems.length > 0)
     throw new Error(`rollouts failed: ${tick.problems.map(({ rolloutId }) => rolloutId).join(', ')}`);
+  if (failure !== undefined)
+    throw new Error('the messages that wait in the queues were not counted', { cause: failure });
   return tick.rollouts.map(({ dueAt }) => dueAt);
 }
 

@@ -1,8 +1,8 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { DISCONNECTED_TOPIC, REFUSAL_REASONS } from '../../core/policy/index.ts';
-import { DEVICE_ID } from '../../core/util/index.ts';
-import type { ServiceBase } from '../database/index.ts';
+import { DEVICE_ID, ENV } from '../../core/util/index.ts';
+import type { DatabaseFunction, ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import { ownMetric } from '../monitoring/index.ts';
@@ -60,5 +60,13 @@ export class Ingestion extends Construct {
       section: 'refused-devices',
       threshold: 3,
     });
+  }
+
+  /** Lets a function count the messages that wait to be processed, and tells it the queues. */
+  grantCount(fn: DatabaseFunction): void {
+    const queues = { status: this.status.queues, ota: this.ota.queues };
+    for (const queue of Object.values(queues).flat()) queue.grant(fn, 'sqs:GetQueueAttributes');
+    const urls = Object.entries(queues).map(([name, all]) => [name, all.map(({ queueUrl }) => queueUrl)]);
+    fn.addEnvironment(ENV.ingestionQueues, Stack.of(this).toJsonString(Object.fromEntries(urls)));
   }
 }

@@ -1,4 +1,5 @@
 import { Duration } from 'aws-cdk-lib';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
@@ -18,6 +19,8 @@ export interface TopicIngestionProps {
 export class TopicIngestion extends Construct {
   readonly fn: DatabaseFunction;
   readonly work: WorkQueue;
+  /** The queue of the rules, and that of their error actions. */
+  readonly queues: readonly Queue[];
 
   constructor(scope: Construct, id: string, { base, name, sources, batchSize }: TopicIngestionProps) {
     super(scope, id);
@@ -26,6 +29,7 @@ export class TopicIngestion extends Construct {
     this.fn = fn;
     this.work = new WorkQueue(this, 'Queue', { fn, alarms, batchSize, batchWindow: Duration.seconds(1) });
     const undelivered = this.work.addQueue('Undelivered');
+    this.queues = [this.work.queue, undelivered];
     fn.addEnvironment(ENV.topicPrefix, settings.topicPrefix);
     fn.addEnvironment(ENV.acceptAnyClientId, String(settings.acceptAnyClientId));
     fn.addEnvironment(ENV.undeliveredQueueArn, undelivered.queueArn);

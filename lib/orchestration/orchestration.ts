@@ -7,6 +7,7 @@ import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
+import type { Ingestion } from '../ingestion/index.ts';
 import { type Alarms, ownMetric } from '../monitoring/index.ts';
 import { signingSettings } from '../settings/index.ts';
 import { scheduleFunction } from './schedule.ts';
@@ -19,18 +20,21 @@ export interface OrchestrationProps {
   /** Holds the idle marker. */
   readonly firmware: FirmwareStore;
   readonly dispatch: Dispatch;
+  /** Its queues hold messages that silence is evaluated after. */
+  readonly ingestion: Ingestion;
 }
 
 /** The orchestrator: the function that drives rollouts, its schedule, its events, and the alarms on halts and delays. */
 export class Orchestration extends Construct {
   readonly fn: DatabaseFunction;
 
-  constructor(scope: Construct, id: string, { base, firmware, dispatch }: OrchestrationProps) {
+  constructor(scope: Construct, id: string, { base, firmware, dispatch, ingestion }: OrchestrationProps) {
     super(scope, id);
     const { settings, alarms } = base;
     const fn = new DatabaseFunction(this, 'Default', { name: 'orchestrate', base, timeout: Duration.seconds(75) });
     firmware.grantIdleMarker(fn);
     dispatch.grantSend(fn);
+    ingestion.grantCount(fn);
     scheduleFunction(this, fn, settings.scheduleMinutes);
     // Events go to the account's default bus, where users connect their own targets.
     const bus = EventBus.fromEventBusName(this, 'DefaultBus', 'default');

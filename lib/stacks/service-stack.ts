@@ -34,8 +34,9 @@ export class ServiceStack extends Stack {
     const downloads = new Downloads(this, 'Download', { base, firmware, linkSecret, frontDoor });
     const { linkBaseUrl } = downloads;
     const dispatch = new Dispatch(this, 'Dispatch', { base, firmware, linkSecret, linkBaseUrl });
-    const orchestration = new Orchestration(this, 'Orchestrate', { base, firmware, dispatch });
-    const { status, ota } = new Ingestion(this, 'Ingest', { base, firmware, dispatch });
+    const ingestion = new Ingestion(this, 'Ingest', { base, firmware, dispatch });
+    const { status, ota } = ingestion;
+    const orchestration = new Orchestration(this, 'Orchestrate', { base, firmware, dispatch, ingestion });
     const releases = new ReleaseRegistration(this, 'RegisterRelease', { base, firmware });
     const queues = { status: status.work, ota: ota.work, upload: releases.work, dispatch: dispatch.work };
     const operatorApi = new OperatorApi(this, 'OperatorApi', {

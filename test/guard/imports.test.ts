@@ -62,7 +62,7 @@ const LIB: Record<string, readonly string[]> = {
   dispatch: ['database', 'downloads', 'firmware-store', 'settings', 'shared'],
   ingestion: ['database', 'dispatch', 'firmware-store', 'monitoring', 'shared'],
   releases: ['database', 'firmware-store', 'monitoring', 'settings', 'shared'],
-  orchestration: ['database', 'dispatch', 'firmware-store', 'monitoring', 'settings'],
+  orchestration: ['database', 'dispatch', 'firmware-store', 'ingestion', 'monitoring', 'settings'],
   'operator-api': ['database', 'firmware-store', 'front-door', 'provisioning', 'settings', 'shared'],
   stacks: [
     'database',

@@ -158,7 +158,7 @@ export class TestService {
       version: null,
       state,
     };
-    await storeReports(this.sql, [{ family, clientId: deviceId, report }], this.now);
+    await storeReports(this.sql, [{ family, clientId: deviceId, report }]);
   }
 
   async #dispatch(ids: readonly number[]): Promise<void> {

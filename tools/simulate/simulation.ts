@@ -276,7 +276,7 @@ export class Simulation {
       for (const id of pending) this.#dispatchQueue.add(id);
     }
     const reports = messages.filter((message): message is FamilyReport => !isStatus(message));
-    if (reports.length > 0) await storeReports(this.sql, reports, this.now);
+    if (reports.length > 0) await storeReports(this.sql, reports);
     return true;
   }
 

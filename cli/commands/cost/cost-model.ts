@@ -80,6 +80,8 @@ const ROWS_PER_ACU_SECOND = 4_000;
 const ROWS_PER_IO = 10;
 /** Long polls of a Lambda event source on an empty queue: five at a time, of 20 s each. */
 const POLLS_PER_MONTH = (5 * 730 * 3600) / 20;
+/** A tick reads the number of messages of each queue. In idle mode there is no tick. */
+const READINGS_PER_HOUR = 60;
 
 const HOURS = 730;
 const SECONDS = HOURS * 3600;
@@ -112,8 +114,9 @@ export function projectCost(load: Load): Bill {
     ),
     line(
       'SQS',
-      (statuses * 1.2 + reports * 1.2 + updated * 1.3 + QUEUES * POLLS_PER_MONTH) * PRICES.sqsRequest,
-      'sent one by one, received and deleted in tens, and polled while empty',
+      (statuses * 1.2 + reports * 1.2 + updated * 1.3 + QUEUES * (POLLS_PER_MONTH + READINGS_PER_HOUR * awake)) *
+        PRICES.sqsRequest,
+      'sent one by one, received and deleted in tens, polled while empty, and counted by each tick',
     ),
     line(
       'Lambda',

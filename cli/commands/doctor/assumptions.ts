@@ -114,6 +114,7 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
     outcome: 'pass',
     detail: `the status of ${device_id} came by a queue`,
   })),
+  '`GetQueueAttributes` counts': notTested('needs messages that wait in a queue, and a look at their metric'),
   'API Gateway sets Content-Length': notTested('needs a model whose delivery is direct'),
   'API Gateway passes on the Content-Length': notTested('needs a HEAD request of the link of an open update'),
   "A rule's input template": notTested('needs a rollout that halts, and its mail'),

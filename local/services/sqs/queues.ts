@@ -18,6 +18,13 @@ export interface Message {
   visibleAt: number;
 }
 
+/** The counts among the attributes of a queue: messages that can be received, that are in flight, and that are delayed. */
+export const COUNTS = [
+  'ApproximateNumberOfMessages',
+  'ApproximateNumberOfMessagesNotVisible',
+  'ApproximateNumberOfMessagesDelayed',
+] as const;
+
 /** The settings of an event source mapping and its function. */
 export interface Consumer {
   readonly batchSize: number;
@@ -82,6 +89,17 @@ export class LocalQueue {
   /** All messages: waiting, in flight, and failed ones that are not yet visible again. */
   get messages(): readonly Message[] {
     return [...this.#messages.values()];
+  }
+
+  get counts(): Readonly<Record<(typeof COUNTS)[number], number>> {
+    const now = this.#clock.now();
+    const hidden = this.messages.filter(({ visibleAt }) => visibleAt > now);
+    const delayed = hidden.filter(({ receives }) => receives === 0).length;
+    return {
+      ApproximateNumberOfMessages: this.#messages.size - hidden.length,
+      ApproximateNumberOfMessagesNotVisible: hidden.length - delayed,
+      ApproximateNumberOfMessagesDelayed: delayed,
+    };
   }
 
   /** True if no message can be received now and none is in flight. */

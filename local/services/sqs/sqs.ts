@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { AwsError, type AwsService, authorize, type Identity, jsonService, operation } from '../../kernel/index.ts';
-import { type Queues, queueByUrl } from './queues.ts';
+import { COUNTS, type Queues, queueByUrl } from './queues.ts';
 
 /** Entries per batch (SQS quotas). */
 const MAX_BATCH = 10;
@@ -29,10 +29,10 @@ export function sqsService(queues: Queues): AwsService {
     },
   );
   const getAttributes = operation(
-    { QueueUrl: z.string(), AttributeNames: z.array(z.literal('ApproximateNumberOfMessages')) },
-    ({ QueueUrl }, identity) => {
-      const { messages } = permittedQueue(QueueUrl, identity, 'sqs:GetQueueAttributes');
-      return { Attributes: { ApproximateNumberOfMessages: String(messages.length) } };
+    { QueueUrl: z.string(), AttributeNames: z.array(z.enum(COUNTS)) },
+    ({ QueueUrl, AttributeNames }, identity) => {
+      const { counts } = permittedQueue(QueueUrl, identity, 'sqs:GetQueueAttributes');
+      return { Attributes: Object.fromEntries(AttributeNames.map((name) => [name, String(counts[name])])) };
     },
   );
   /** Moves all messages immediately; AWS moves them gradually. The caller needs the permissions of the move itself. */

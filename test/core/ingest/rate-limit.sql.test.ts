@@ -39,7 +39,7 @@ const progress = (deviceId: string, ms: number) => ({
 /** Processes a batch like the function does. */
 async function ingest(messages: readonly ReturnType<typeof progress>[]): Promise<void> {
   const { taken, dropped } = await limitReports(db.app, messages);
-  await storeReports(db.app, taken, noon);
+  await storeReports(db.app, taken);
   await recordRejectedMessages(db.app, describeDropped(dropped, MAX_PER_MINUTE.reports));
 }
 

@@ -142,7 +142,7 @@ async function deliver(messages: readonly Message[], sizes: readonly number[]): 
     rest = rest.slice(batch.length);
     await storeStatuses(db.app, batch.filter(isStatus), at(300));
     const reports = batch.filter((message): message is FamilyReport => !isStatus(message));
-    if (reports.length > 0) await storeReports(db.app, reports, at(300));
+    if (reports.length > 0) await storeReports(db.app, reports);
   }
 }
 

@@ -26,7 +26,17 @@ describe('grants', () => {
   test.each([
     ['IngestOta', [...everyFunction, ...consumer]],
     ['IngestStatus', [...everyFunction, ...consumer, 'sqs:SendMessage', 's3:GetObject', 's3:PutObject']],
-    ['Orchestrate', [...everyFunction, 'sqs:SendMessage', 'events:PutEvents', 's3:GetObject', 's3:PutObject']],
+    [
+      'Orchestrate',
+      [
+        ...everyFunction,
+        'sqs:GetQueueAttributes',
+        'sqs:SendMessage',
+        'events:PutEvents',
+        's3:GetObject',
+        's3:PutObject',
+      ],
+    ],
     ['Dispatch', [...everyFunction, ...consumer, 'iot:ListSubscriptions', 'iot:SendDirectMessage']],
     ['Download', [...everyFunction, 's3:GetObject']],
     ['ProvisioningHook', everyFunction],

@@ -98,11 +98,7 @@ describe('a batch', () => {
       return { message, family: 'devices' as const, clientId: message.clientId, report: read.report };
     });
     statements = 0;
-    await storeReports(
-      counting,
-      reports as unknown as Parameters<typeof storeReports>[1],
-      new Date(Date.UTC(2026, 2, 1)),
-    );
+    await storeReports(counting, reports as unknown as Parameters<typeof storeReports>[1]);
     expect(statements).toBe(STATEMENTS_PER_REPORT_BATCH);
   });
 });

@@ -72,6 +72,38 @@ describe('the local SQS endpoint', () => {
     expect((await client.send(look)).Attributes).toEqual({ ApproximateNumberOfMessages: '2' });
   });
 
+  it('counts messages in flight and delayed ones apart', async () => {
+    const delays = [0, 0, 60_000];
+    queue = new LocalQueue(
+      { name: 'work', arn, visibilityTimeoutSeconds: 30 },
+      () => undefined,
+      systemClock,
+      () => [delays.pop() ?? 0],
+    );
+    const counting = sqsService(new Map([[arn, queue]]));
+    const server = await startAwsServer({
+      host: '127.0.0.1',
+      port: 0,
+      identities,
+      region,
+      services: { sqs: counting },
+      clock: Date.now,
+    });
+    for (const body of ['a', 'b', 'c']) queue.send(body);
+    // A batch that is never done.
+    queue.attach({ batchSize: 1, windowSeconds: 0, concurrency: 1, consume: () => new Promise(() => {}) });
+    const names = [
+      'ApproximateNumberOfMessages',
+      'ApproximateNumberOfMessagesNotVisible',
+      'ApproximateNumberOfMessagesDelayed',
+    ] as const;
+    const endpoint = new SQSClient({ region, endpoint: server.url, credentials: client.config.credentials });
+    const look = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: [...names] });
+    const { Attributes } = await endpoint.send(look);
+    await server.close();
+    expect(Attributes).toEqual(Object.fromEntries(names.map((name) => [name, '1'])));
+  });
+
   it('moves dead letters back to their source queue, and to no other', async () => {
     dead.send('a');
     dead.send('b');
