@@ -273,6 +273,9 @@ const toEndedAttempt = (row: FactsRow) => ({
   isRecovery: row.is_recovery,
 });
 
+/** An open update `u` of a rollout whose command was received, whether it was requeued or not. */
+const IS_UNDER_WAY = 'u.completed_at IS NULL AND u.rollout_id IS NOT NULL';
+
 async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise<void> {
   if (evaluated.length === 0) return;
   const rows = evaluated.map(({ row, verdict: j }) => ({
@@ -294,8 +297,19 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
     completed_at: j.completedAt,
   }));
   await sql.query(
-    `WITH evaluated AS (
+    `WITH j AS MATERIALIZED (
+       SELECT * FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
+         status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,
+         error_message text, cause text, installed_at timestamptz, booted_at timestamptz, unexpected_version text,
+         deadline_at timestamptz, completed_at timestamptz)
+     ), before AS MATERIALIZED (
+       SELECT u.id, u.holds_slot, u.counts_as_started FROM device_update_status AS u
+       WHERE u.id IN (SELECT id FROM j) ORDER BY u.id FOR UPDATE
+     ), evaluated AS (
        UPDATE device_update_status AS u SET
+         -- An update that was requeued, and whose device has the command after all, takes back what it had given.
+         holds_slot = u.holds_slot OR ${IS_UNDER_WAY} AND j.completed_at IS NULL,
+         counts_as_started = u.counts_as_started OR ${IS_UNDER_WAY},
          status = j.status, attempt = j.attempt, sent_at = j.sent_at, evaluated_events = j.events,
          acknowledged_at = j.acknowledged_at, started_at = least(u.started_at, j.acknowledged_at),
          reported_at = coalesce(j.reported_at, u.reported_at), progress_percent = j.percent, result_code = j.result_code,
@@ -308,18 +322,24 @@ async function storeVerdicts(sql: Sql, evaluated: readonly Evaluated[]): Promise
            (SELECT a.delivery FROM update_attempts AS a WHERE a.update_id = u.id AND a.attempt = j.attempt) END,
          not_before = NULL, enqueue_after = NULL,
          completed_at = j.completed_at
-       FROM jsonb_to_recordset(:rows::jsonb) AS j(id bigint, attempt integer, sent_at timestamptz, events integer,
-         status text, acknowledged_at timestamptz, reported_at timestamptz, percent integer, result_code integer,
-         error_message text, cause text, installed_at timestamptz, booted_at timestamptz, unexpected_version text,
-         deadline_at timestamptz, completed_at timestamptz)
+       FROM j JOIN before ON before.id = j.id
        WHERE u.id = j.id AND u.evaluated_events <= j.events
          AND (u.attempt = j.attempt OR u.status = 'pending' AND u.attempt = j.attempt - 1)
          AND (u.completed_at IS NULL OR j.completed_at <= u.completed_at)
-       RETURNING u.id, u.attempt, u.status, u.result_code, u.error_message, u.completed_at
+       RETURNING u.id, u.rollout_id, u.attempt, u.status, u.result_code, u.error_message, u.completed_at,
+         u.holds_slot AND NOT before.holds_slot AS takes_slot,
+         u.counts_as_started AND NOT before.counts_as_started AS takes_start
+     ), attempts AS (
+       UPDATE update_attempts AS a SET
+         ended_at = j.completed_at, status = j.status, result_code = j.result_code, reason = j.error_message
+       FROM evaluated AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.completed_at IS NOT NULL
+     ), taken AS (
+       SELECT rollout_id, count(*) FILTER (WHERE takes_slot) AS slots, count(*) FILTER (WHERE takes_start) AS starts
+       FROM evaluated WHERE takes_slot OR takes_start GROUP BY rollout_id
      )
-     UPDATE update_attempts AS a SET
-       ended_at = j.completed_at, status = j.status, result_code = j.result_code, reason = j.error_message
-     FROM evaluated AS j WHERE a.update_id = j.id AND a.attempt = j.attempt AND j.completed_at IS NOT NULL`,
+     UPDATE rollout_runtime AS p SET in_flight = p.in_flight + taken.slots::integer,
+       started_count = p.started_count + taken.starts::integer
+     FROM taken WHERE p.rollout_id = taken.rollout_id`,
     { rows },
   );
 }
