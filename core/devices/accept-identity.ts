@@ -1,20 +1,29 @@
 import type { Sql } from '../db/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
-import type { IdentityDecision } from './revoke-device.ts';
+
+/** A decision about the identity of devices: why, and by whom. */
+export interface IdentityAcceptance {
+  readonly deviceIds: readonly string[];
+  readonly reason: string;
+  readonly by: string;
+}
 
 /**
- * Pins the model and the MAC address that a device reports now, so that rollouts may target it again.
- * @returns false if the device reports what is pinned, or does not exist
+ * Pins the model and the MAC address that devices report now, so that rollouts may target them again. Devices that report
+ * what is pinned, or that do not exist, are left as they are.
+ * @returns how many devices reported another identity
  */
-export async function acceptIdentity(
+export async function acceptIdentities(
   sql: Sql,
-  { deviceId, reason, by }: IdentityDecision,
+  { deviceIds, reason, by }: IdentityAcceptance,
   now: Date,
-): Promise<boolean> {
+): Promise<number> {
+  if (deviceIds.length === 0) return 0;
   const rows = await sql.query(
     `WITH before AS (
        SELECT device_id, device_model, mac_address, reported_model, reported_mac FROM devices
-       WHERE device_id = :device AND identity_changed_at IS NOT NULL FOR UPDATE
+       WHERE device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb)) AND identity_changed_at IS NOT NULL
+       ORDER BY device_id FOR UPDATE
      ), changed AS (
        UPDATE devices AS d SET device_model = coalesce(before.reported_model, d.device_model),
          mac_address = coalesce(before.reported_mac, d.mac_address),
@@ -25,7 +34,7 @@ export async function acceptIdentity(
          'mac', before.reported_mac, 'mac_before', CASE WHEN before.reported_mac IS NOT NULL THEN before.mac_address END)) AS payload
      ), recorded AS (${INSERT_DEVICE_EVENT})
      SELECT device_id FROM changed`,
-    { device: deviceId, reason, by, now },
+    { devices: deviceIds, reason, by, now },
   );
-  return rows.length > 0;
+  return rows.length;
 }

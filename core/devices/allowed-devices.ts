@@ -64,15 +64,17 @@ export async function listAllowedDevices(sql: Sql, after: string | null, limit: 
 /**
  * Checks that a device may be provisioned now by this claim and was not revoked, and records the use in its timeline. The
  * entry belongs to the claim that uses it first.
- * @returns true if it may be provisioned
+ * @returns how many certificates the entry has allowed, this one included; 0 if the device may not be provisioned
  */
 export async function spendAllowance(
   sql: Sql,
   deviceId: string,
   detail: { readonly certificateId: string; readonly claimCertificateId: string },
   now: Date,
-): Promise<boolean> {
-  const rows = await sql.query(
+): Promise<number> {
+  const [used] = await select(
+    sql,
+    z.strictObject({ certificates: z.int() }),
     `WITH used AS (
        UPDATE allowed_devices AS a SET provisioned_at = coalesce(a.provisioned_at, :now::timestamptz),
          claim_certificate_id = :claim, certificates = a.certificates + 1
@@ -80,7 +82,7 @@ export async function spendAllowance(
          AND a.certificates < ${CERTIFICATES_PER_ENTRY}
          AND coalesce(a.provisioned_at, :now::timestamptz) > :now::timestamptz - make_interval(mins => ${USABLE_MINUTES})
          AND NOT EXISTS (SELECT FROM devices AS d WHERE d.device_id = a.device_id AND d.revoked_at IS NOT NULL)
-       RETURNING a.device_id
+       RETURNING a.device_id, a.certificates
      ), event AS (
        INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
        SELECT device_id, 'device_provisioned', :now::timestamptz, :detail::jsonb,
@@ -88,8 +90,36 @@ export async function spendAllowance(
        FROM used
        ON CONFLICT DO NOTHING
      )
-     SELECT device_id FROM used`,
+     SELECT certificates FROM used`,
     { device: deviceId, claim: detail.claimCertificateId, detail, now },
   );
-  return rows.length > 0;
+  return used?.certificates ?? 0;
+}
+
+const extraCertificates = z.strictObject({
+  device_id: z.string(),
+  certificates: z.int(),
+  provisioned_at: z.date(),
+  /** How many devices got several certificates. */
+  devices: z.int(),
+});
+
+/** A device that got several certificates by one entry. */
+export type ExtraCertificates = RowOf<typeof extraCertificates>;
+
+/**
+ * The newest device that got several certificates by its entry and was not revoked since; undefined if there is none. An
+ * entry that is removed or renewed is settled.
+ */
+export async function findExtraCertificates(sql: Sql): Promise<ExtraCertificates | undefined> {
+  const [newest] = await select(
+    sql,
+    extraCertificates,
+    `SELECT a.device_id, a.certificates, a.provisioned_at, (count(*) OVER ())::integer AS devices FROM allowed_devices AS a
+     WHERE a.certificates > 1 AND a.provisioned_at IS NOT NULL
+       AND NOT EXISTS (SELECT FROM devices AS d WHERE d.device_id = a.device_id AND d.revoked_at IS NOT NULL)
+     ORDER BY a.provisioned_at DESC LIMIT 1`,
+    {},
+  );
+  return newest;
 }

@@ -1,7 +1,9 @@
-export { acceptIdentity } from './accept-identity.ts';
+export { acceptIdentities } from './accept-identity.ts';
 export {
   allowDevices,
   CERTIFICATES_PER_ENTRY,
+  type ExtraCertificates,
+  findExtraCertificates,
   forbidDevices,
   listAllowedDevices,
   spendAllowance,

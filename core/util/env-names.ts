@@ -21,6 +21,8 @@ export const ENV = {
   topicPrefix: 'TOPIC_PREFIX',
   /** `true` if a client may send the messages of a device with another id than its own, otherwise `false`. */
   acceptAnyClientId: 'ACCEPT_ANY_CLIENT_ID',
+  /** `hold` or `accept`: whether a device with a changed model or MAC address waits for an operator. */
+  identityChanges: 'IDENTITY_CHANGES',
   /** Topic family for a device that has never reported on either: `devices` or `edge`. */
   commandFamily: 'COMMAND_FAMILY',
   /** `direct` (SendDirectMessage) or `publish`. */

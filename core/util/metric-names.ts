@@ -9,6 +9,8 @@ export const METRICS = {
   rejectedMessages: 'RejectedMessages',
   /** Disconnections of clients by their policy. */
   refusedClients: 'RefusedClients',
+  /** Certificates that a provisioning claim got for a device that already had one. */
+  extraCertificates: 'ExtraCertificates',
   /** Uploads that did not become a release. */
   rejectedUploads: 'RejectedUploads',
   /** Rollouts that cannot go on by themselves and have not moved for a day. A level, not a count of events. */

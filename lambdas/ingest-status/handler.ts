@@ -13,11 +13,13 @@ import { enqueue } from '../shared/queue.ts';
 import { toQueueMessage } from '../shared/queue-message.ts';
 import { recordProgress } from '../shared/record-progress.ts';
 import { readSenders } from '../shared/senders.ts';
+import { acceptChanges } from './accept-changes.ts';
 import { mustRecord, separateRefusals } from './refusals.ts';
 import { parseStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
 
 const database = openDatabase();
 const senders = readSenders(statusTopics);
+const acceptsChanges = requireEnv(ENV.identityChanges) === 'accept';
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
 /**
@@ -33,6 +35,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const idlePeriod = await getIdlePeriod(now);
   const statuses = idlePeriod === undefined ? received : withoutRedundant(received, idlePeriod);
   const { pending, rejected, dropped } = await storeStatusBatch(database, { statuses, rejected: unreadable }, now);
+  if (acceptsChanges) await acceptChanges(database, statuses, now);
   await recordRefusals(
     database,
     idlePeriod === undefined ? refusals : refusals.filter((refusal) => mustRecord(refusal, now)),

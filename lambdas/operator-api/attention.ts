@@ -2,6 +2,8 @@ import type { Fleet } from '../../api/service.ts';
 import {
   type ChangedDevices,
   countRejections,
+  type ExtraCertificates,
+  findExtraCertificates,
   findSharedMac,
   listChangedDevices,
   listRefusedClients,
@@ -20,17 +22,19 @@ type Concern = Fleet['attention'][number];
 /** Everything that needs the attention of an operator, the most urgent first. */
 export async function listAttention(services: Services): Promise<Concern[]> {
   const { sql, now, deadLetters } = services;
-  const [stopped, stalled, unverified, refused, lateRollbacks, changed, shared, dead, rejections] = await Promise.all([
-    listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
-    listStalledRollouts(sql, now()),
-    listUnverified(sql),
-    listRefused(services),
-    listLateRollbacks(sql, now()),
-    listChangedDevices(sql),
-    findSharedMac(sql, now()),
-    deadLetters.list(),
-    countRejections(sql, now()),
-  ]);
+  const [stopped, stalled, unverified, refused, lateRollbacks, changed, shared, extra, dead, rejections] =
+    await Promise.all([
+      listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
+      listStalledRollouts(sql, now()),
+      listUnverified(sql),
+      listRefused(services),
+      listLateRollbacks(sql, now()),
+      listChangedDevices(sql),
+      findSharedMac(sql, now()),
+      findExtraCertificates(sql),
+      deadLetters.list(),
+      countRejections(sql, now()),
+    ]);
   return [
     ...unverified.map(describeUnverified),
     ...stopped.map(describeStop),
@@ -39,6 +43,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     ...lateRollbacks.map(describeLateRollbacks),
     ...changed.map(describeChanged),
     ...(shared === undefined ? [] : [describeSharedMac(shared)]),
+    ...(extra === undefined ? [] : [describeExtraCertificates(extra)]),
     ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
     ...describeRejections(rejections),
   ];
@@ -140,6 +145,15 @@ function describeSharedMac({ device_id: id, mac, others, devices }: SharedMac): 
     kind: 'mac_shared',
     message: `Device ${id} reports the MAC address ${mac}, as does ${others.join(', ')}${more}`,
     link: `/devices/${id}`,
+  };
+}
+
+function describeExtraCertificates({ device_id: id, certificates, devices }: ExtraCertificates): Concern {
+  const more = devices === 1 ? '' : ` (and ${devices - 1} more with several)`;
+  return {
+    kind: 'extra_certificates',
+    message: `Device ${id} got ${certificates} certificates by its provisioning claim${more}: an answer was lost, or somebody else holds the claim. Revoke the device, or remove it from the allowed devices if you know the cause`,
+    link: null,
   };
 }
 

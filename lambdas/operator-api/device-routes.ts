@@ -1,6 +1,6 @@
 import * as routes from '../../api/devices.ts';
 import {
-  acceptIdentity,
+  acceptIdentities,
   allowDevices,
   cancelRevoked,
   changeGroup,
@@ -111,9 +111,9 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.acceptIdentity, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    const decision = { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') };
+    const acceptance = { deviceIds: [deviceId], reason: c.req.valid('json').reason, by: c.get('caller') };
     const { device_model: model, mac_address: mac } = await deviceOf(deviceId);
-    if (!(await acceptIdentity(sql, decision, now()))) {
+    if ((await acceptIdentities(sql, acceptance, now())) === 0) {
       throw new Refusal(
         409,
         `${deviceId} reports what is known of it: model ${model}, MAC address ${mac ?? 'unknown'}.`,

@@ -3,6 +3,7 @@ import { spendAllowance } from '../../core/devices/index.ts';
 import { DEVICE_ID } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
+import { count } from '../shared/metrics.ts';
 
 /**
  * AWS IoT waits 5 s for an answer (IoT developer guide, "Pre-provisioning hooks"). A paused database takes three times
@@ -29,8 +30,12 @@ export async function handler(event: unknown): Promise<{ allowProvisioning: bool
   const { parameters, certificateId, claimCertificateId, clientId } = request;
   const deviceId = parameters.DeviceId;
   const isOwnName = clientId === `claim/${deviceId}`;
-  const allowed =
-    isOwnName && (await spendAllowance(database, deviceId, { certificateId, claimCertificateId }, new Date()));
-  logger.info(allowed ? 'provisioning allowed' : 'provisioning refused', { deviceId, clientId, claimCertificateId });
-  return { allowProvisioning: allowed };
+  const certificates = isOwnName
+    ? await spendAllowance(database, deviceId, { certificateId, claimCertificateId }, new Date())
+    : 0;
+  const isAllowed = certificates > 0;
+  const message = isAllowed ? 'provisioning allowed' : 'provisioning refused';
+  logger.info(message, { deviceId, clientId, claimCertificateId, certificates });
+  count({ extraCertificates: certificates > 1 ? 1 : 0 });
+  return { allowProvisioning: isAllowed };
 }

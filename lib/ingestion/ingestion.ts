@@ -40,6 +40,7 @@ export class Ingestion extends Construct {
       sources: [{ filter: `${prefix}/edge/+/status` }, REFUSALS],
       batchSize: 1_000,
     });
+    this.status.fn.addEnvironment(ENV.identityChanges, base.settings.identityChanges);
     firmware.grantIdleMarker(this.status.fn);
     dispatch.grantSend(this.status.fn);
     this.ota = new TopicIngestion(this, 'Ota', {

@@ -7,6 +7,7 @@ export const RUNBOOK_SECTIONS = [
   'undelivered-messages',
   'rejected-messages',
   'refused-devices',
+  'extra-certificates',
   'rejected-uploads',
   'rollout-halted',
   'rollout-stalled',

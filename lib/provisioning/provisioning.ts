@@ -3,6 +3,7 @@ import { type CfnPolicy, CfnProvisioningTemplate } from 'aws-cdk-lib/aws-iot';
 import { CfnPermission } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
+import { ownMetric } from '../monitoring/index.ts';
 import { iotArn } from '../shared/index.ts';
 import { claimStatements } from './claim-policy.ts';
 import type { DeviceIdentity } from './device-identity.ts';
@@ -53,6 +54,11 @@ export class Provisioning extends Construct {
       templateBody: Stack.of(this).toJsonString(thingTemplate(identity)),
     });
     this.template.addResourceDependency(permission);
+    base.alarms.add(this, 'ExtraCertificatesAlarm', {
+      metric: ownMetric('extraCertificates', Duration.hours(1)),
+      description: 'A device got a second certificate by a provisioning claim.',
+      section: 'extra-certificates',
+    });
     this.claimPolicy = iotPolicy(this, 'ClaimPolicy', claimStatements(templateName), 'shorten the name of the stack');
   }
 }

@@ -28,6 +28,11 @@ const settingsSchema = z
      * another client id than their device id, or behind a bridge.
      */
     acceptAnyClientId: z.boolean().default(false),
+    /**
+     * `hold` takes a device that reports another model or MAC address out of rollouts until an operator accepts it.
+     * `accept` accepts it at once: devices choose their own model then.
+     */
+    identityChanges: z.enum(['hold', 'accept']).default('hold'),
     database: z
       .strictObject({
         /** In Aurora capacity units; 0 lets the cluster pause. */

@@ -57,7 +57,7 @@ const LIB: Record<string, readonly string[]> = {
   database: ['monitoring', 'settings', 'shared'],
   'firmware-store': ['settings', 'shared'],
   'front-door': ['monitoring', 'settings'],
-  provisioning: ['database', 'settings', 'shared'],
+  provisioning: ['database', 'monitoring', 'settings', 'shared'],
   downloads: ['database', 'firmware-store', 'front-door', 'settings', 'shared'],
   dispatch: ['database', 'downloads', 'firmware-store', 'settings', 'shared'],
   ingestion: ['database', 'dispatch', 'firmware-store', 'monitoring', 'shared'],

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { acceptChanges } from '../../../lambdas/ingest-status/accept-changes.ts';
 import { parseStatusBatch, storeStatusBatch } from '../../../lambdas/ingest-status/status-batch.ts';
 import { DRAFT, refusal, TestApi } from '../../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -22,14 +23,16 @@ beforeEach(async () => {
 });
 
 /** Stores a status of a device; a pending update is not sent. */
-async function say(device: string, said: object): Promise<void> {
+async function say(device: string, said: object, { accepts = false } = {}): Promise<void> {
   const body = JSON.stringify({
     payload: Buffer.from(JSON.stringify({ firmware_version: '1.0.0', ...said })).toString('base64'),
     topic: `paku/edge/${device}/status`,
     received_at: service.now.getTime(),
     client_id: device,
   });
-  await storeStatusBatch(db.app, parseStatusBatch([{ body }], STATUS_SENDERS, service.now), service.now);
+  const batch = parseStatusBatch([{ body }], STATUS_SENDERS, service.now);
+  await storeStatusBatch(db.app, batch, service.now);
+  if (accepts) await acceptChanges(db.app, batch.statuses, service.now);
   service.later(1);
 }
 
@@ -94,6 +97,15 @@ describe('a toaster that says that it is a pump, with the MAC address of another
       reason: 'the device reported another model or MAC address before it fetched the image',
     });
     expect((await client.rollout(String(id))).failed).toBe(0);
+  });
+
+  test('is accepted at once where the settings say so, and its timeline says by whom', async () => {
+    await say('toaster-1', PUMP, { accepts: true });
+    expect(await client.device('toaster-1')).toMatchObject({ device_model: 'pump', identity_changed_at: null });
+    expect((await client.deviceTimeline('toaster-1', {})).items).toContainEqual(
+      expect.objectContaining({ event: 'identity_accepted', detail: expect.objectContaining({ by: 'settings' }) }),
+    );
+    expect(await concerns()).toEqual([]);
   });
 
   test('is named with the reason by explain, preview, attention and the update of one device', async () => {

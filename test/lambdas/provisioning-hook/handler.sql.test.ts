@@ -4,6 +4,7 @@ import { DatabaseUnavailableError } from '../../../core/db/index.ts';
 import {
   allowDevices,
   CERTIFICATES_PER_ENTRY,
+  findExtraCertificates,
   forbidDevices,
   listAllowedDevices,
   revokeDevice,
@@ -20,6 +21,8 @@ vi.mock('../../../lambdas/shared/database.ts', () => ({
     query: (sql, values) => (failure === undefined ? db.app.query(sql, values) : Promise.reject(failure)),
   }),
 }));
+const counted = vi.hoisted(() => vi.fn());
+vi.mock('../../../lambdas/shared/metrics.ts', () => ({ count: counted }));
 const { handler } = await import('../../../lambdas/provisioning-hook/handler.ts');
 
 beforeAll(async () => {
@@ -28,6 +31,7 @@ beforeAll(async () => {
 afterAll(() => db?.close());
 beforeEach(async () => {
   failure = undefined;
+  counted.mockClear();
   await db.empty();
 });
 
@@ -96,6 +100,19 @@ describe('a device with a provisioning claim', () => {
     expect(await db.app.query('SELECT certificates FROM allowed_devices')).toEqual([
       { certificates: CERTIFICATES_PER_ENTRY },
     ]);
+  });
+
+  test('that gets a second certificate raises an alarm, and is shown until its entry is removed', async () => {
+    await allowDevices(db.app, ['ESP32-1', 'ESP32-2'], ANN, new Date());
+    await ask('ESP32-1');
+    await ask('ESP32-2');
+    expect(counted.mock.calls).toEqual([[{ extraCertificates: 0 }], [{ extraCertificates: 0 }]]);
+    expect(await findExtraCertificates(db.app)).toBeUndefined();
+    await ask('ESP32-2');
+    expect(counted).toHaveBeenLastCalledWith({ extraCertificates: 1 });
+    expect(await findExtraCertificates(db.app)).toMatchObject({ device_id: 'ESP32-2', certificates: 2, devices: 1 });
+    await forbidDevices(db.app, ['ESP32-2']);
+    expect(await findExtraCertificates(db.app)).toBeUndefined();
   });
 
   test('is refused once it was revoked, even if it is on the list', async () => {

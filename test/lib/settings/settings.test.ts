@@ -6,6 +6,7 @@ test('every setting has a default', () => {
   expect(parseSettings(undefined)).toMatchObject({
     topicPrefix: 'paku',
     commandTransport: 'direct',
+    identityChanges: 'hold',
     database: { minCapacity: 0, maxCapacity: 2 },
   });
 });
@@ -14,6 +15,7 @@ test.each([
   [{ topicprefix: 'x' }, 'topicprefix'],
   [{ topicPrefix: 'a/b' }, 'topicPrefix: expected 1 to 32'],
   [{ commandTransport: 'carrier-pigeon' }, 'commandTransport'],
+  [{ identityChanges: 'ignore' }, 'identityChanges'],
   [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
   [{ database: { allowedSecurityGroupId: 'grafana' } }, 'database.allowedSecurityGroupId'],
   [{ scheduleMinutes: 0 }, 'scheduleMinutes'],
