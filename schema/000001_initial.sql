@@ -159,6 +159,10 @@ CREATE TABLE firmware_releases (
   changelog       text,
   release_notes   text,
   is_signed       boolean     NOT NULL DEFAULT false,
+  signing_key     text,
+  signature_expires_at timestamptz,
+  manifest        text,
+  manifest_signature text,
   image           jsonb       NOT NULL DEFAULT '{}',
   warnings        jsonb       NOT NULL DEFAULT '[]',
   created_at      timestamptz NOT NULL DEFAULT now(),
@@ -184,7 +188,11 @@ DO $$ BEGIN
   COMMENT ON COLUMN firmware_releases.min_version IS 'Oldest version that is updated to this release directly; older ones go by way of stepping stones. Null: any version.';
   COMMENT ON COLUMN firmware_releases.changelog IS 'Changelog that came with the upload.';
   COMMENT ON COLUMN firmware_releases.release_notes IS 'Release notes that came with the upload.';
-  COMMENT ON COLUMN firmware_releases.is_signed IS 'True if a trusted key signed the image.';
+  COMMENT ON COLUMN firmware_releases.is_signed IS 'True if a trusted key signed the release: its manifest, or the image for secure boot.';
+  COMMENT ON COLUMN firmware_releases.signing_key IS 'Digest of the key that signed it, in hex. Where signatures are required, the release is sent only while the settings trust this key. Null: no trusted key signed it.';
+  COMMENT ON COLUMN firmware_releases.signature_expires_at IS 'From then on the signature does not hold. Null: it has no end.';
+  COMMENT ON COLUMN firmware_releases.manifest IS 'The signed text that names the release; null if it has no manifest. Download links answer with it.';
+  COMMENT ON COLUMN firmware_releases.manifest_signature IS 'Signature of the manifest, in base64.';
   COMMENT ON COLUMN firmware_releases.image IS 'What was read from the image, and which trusted key signed it.';
   COMMENT ON COLUMN firmware_releases.warnings IS 'Findings that do not speak against a release, as an array of code and message.';
   COMMENT ON COLUMN firmware_releases.created_at IS 'When it was registered.';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { findTarget } from './find-target.ts';
-import { openSession, type Session } from './session.ts';
+import { type Output, openOutput, openSession, type Session } from './session.ts';
 import { DEFAULT_STACK, type TargetOptions } from './target.ts';
 
 interface CommonOptions extends TargetOptions {
@@ -39,7 +39,20 @@ export function registerAction<Options, Arguments extends readonly unknown[]>(
     .action(async (...all: unknown[]) => {
       const options = command.opts<CommonOptions & Options>();
       const session = openSession(await findTarget(options), options.json === true);
-      // Commander appends the options and the command to the arguments.
-      await work(session, options, ...(all.slice(0, -2) as unknown as Arguments));
+      await work(session, options, ...argumentsOf<Arguments>(all));
     });
+}
+
+/** Commander appends the options and the command to the arguments. */
+const argumentsOf = <Arguments>(all: readonly unknown[]) => all.slice(0, -2) as unknown as Arguments;
+
+/** Registers what a command does on this machine alone, without a system. */
+export function registerLocalAction<Options, Arguments extends readonly unknown[]>(
+  command: Command,
+  work: (output: Output, options: Options, ...args: Arguments) => Promise<void>,
+): void {
+  command.option('--json', 'print the result for programs').action(async (...all: unknown[]) => {
+    const options = command.opts<CommonOptions & Options>();
+    await work(openOutput(options.json === true), options, ...argumentsOf<Arguments>(all));
+  });
 }

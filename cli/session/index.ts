@@ -1,10 +1,10 @@
 export { confirmOrStop } from './ask.ts';
-export { addCommand, addGroup, registerAction } from './command.ts';
+export { addCommand, addGroup, registerAction, registerLocalAction } from './command.ts';
 export { CliError, describeFailure, EXIT, exitCodeOf } from './failure.ts';
 export { decidePlace, readEndpoints } from './find-target.ts';
 export { integerOption, listOption, readAttributes, timeOption } from './options.ts';
 export { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts';
 export { retryRead } from './retry.ts';
 export { ROOT } from './root.ts';
-export type { Session } from './session.ts';
+export type { Output, Session } from './session.ts';
 export type { Target } from './target.ts';

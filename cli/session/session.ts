@@ -5,10 +5,8 @@ import { CliError } from './failure.ts';
 import { retryWhileResuming } from './retry.ts';
 import type { Target } from './target.ts';
 
-/** One run of a command: the system that it acts on, and how it prints. */
-export interface Session {
-  readonly api: ApiClient;
-  readonly target: Target;
+/** How a command prints. */
+export interface Output {
   readonly json: boolean;
   /** Prints an answer of the API: unchanged with --json, otherwise as the lines that `render` makes of it. */
   show<T>(answer: T, render: (answer: T) => readonly string[]): void;
@@ -16,11 +14,19 @@ export interface Session {
   note(text: string): void;
 }
 
+/** One run of a command: the system that it acts on, and how it prints. */
+export interface Session extends Output {
+  readonly api: ApiClient;
+  readonly target: Target;
+}
+
 export function openSession(target: Target, json: boolean): Session {
   const fetch = explainUnreachable(target, signedFetch(target.region, target.credentials));
+  return { api: new ApiClient(target.apiUrl, retryWhileResuming(fetch)), target, ...openOutput(json) };
+}
+
+export function openOutput(json: boolean): Output {
   return {
-    api: new ApiClient(target.apiUrl, retryWhileResuming(fetch)),
-    target,
     json,
     show(answer, render) {
       const lines = json ? [JSON.stringify(answer, null, 2)] : render(printable(answer));

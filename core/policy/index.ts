@@ -84,6 +84,14 @@ export {
   type ReleaseRefusal,
   versionWarnings,
 } from './release-policy.ts';
+export {
+  isSignatureValid,
+  type KeptSignature,
+  NO_SIGNATURE_REQUIRED,
+  type TrustRule,
+  trustedKeys,
+  trustRule,
+} from './release-trust.ts';
 export { describeChange, type ReportedIdentity } from './reported-identity.ts';
 export {
   CAUSES,
@@ -124,7 +132,12 @@ export {
   stopWord,
 } from './rollout-states.ts';
 export { DAYS, nextOpening, openUntil, sendWindow } from './send-window.ts';
-export { type Detached, evaluateSignature, type SignatureFinding } from './signature-policy.ts';
+export {
+  type CandidateRelease,
+  evaluateSignature,
+  type SignatureFile,
+  type SignatureFinding,
+} from './signature-policy.ts';
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
 export { isBlocked, isStalled, movedBefore, type RolloutWait } from './stalled.ts';
 export {

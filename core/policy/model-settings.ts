@@ -27,6 +27,11 @@ export const modelSettingsSchema = z
     delivery: deliverySchema.default('redirect'),
     /** Accept images without an application descriptor (Arduino core 1.x, bare metal). */
     allowWithoutDescriptor: z.boolean().default(false),
+    /**
+     * Project name that images of the model embed. A secure boot signature counts only for images of this project;
+     * without it, for images of the project of the model's first signed release.
+     */
+    projectName: z.string().min(1).max(31).optional(),
     ...modelSigningFields,
   })
   .refine((model) => model.delivery !== 'presigned' || model.packetLimitBytes >= PRESIGNED_PACKET_LIMIT_BYTES, {

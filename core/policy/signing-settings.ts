@@ -19,7 +19,7 @@ const fields = {
   requireSignedFirmware: z.boolean(),
   /** SHA-256 of the trusted secure boot v2 keys, as eFuse holds it, in hex. */
   trustedKeyDigests: z.array(keyDigest),
-  /** Keys trusted for detached signatures, in PEM. */
+  /** Keys trusted to sign manifests, in PEM. */
   trustedPublicKeys: z.array(publicKeyPem),
   /** Accept an image whose anti-rollback counter is lower than that of a release of its model. */
   allowLowerSecureVersion: z.boolean(),

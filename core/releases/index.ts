@@ -9,16 +9,18 @@ export {
 } from './release-queries.ts';
 export {
   findHighestSecureVersion,
-  findReleaseChecksum,
+  findSignedProject,
+  findSignedRelease,
   fixModelChip,
   forgetRejectedUpload,
   insertRelease,
   listReportedModels,
   loadRegisteredReleases,
-  markReleaseSigned,
   type NewRelease,
   type ReleaseOfModel,
   recordRejectedUpload,
+  type SignedRelease,
+  storeSignature,
 } from './releases.ts';
 export {
   loadSteppingStones,

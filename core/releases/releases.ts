@@ -16,6 +16,12 @@ export interface NewRelease {
   readonly changelog: string | null;
   readonly releaseNotes: string | null;
   readonly isSigned: boolean;
+  /** Digest of the trusted key that signed it; null if none did. */
+  readonly signingKey: string | null;
+  readonly signatureExpiresAt: Date | null;
+  /** The signed manifest, and its signature in base64; null if it has none. */
+  readonly manifest: string | null;
+  readonly manifestSignature: string | null;
   readonly image: object;
   readonly warnings: readonly object[];
   readonly uploadedKey: string;
@@ -41,15 +47,42 @@ export async function fixModelChip(sql: Sql, deviceModel: string, chip: string):
   return row?.chip ?? chip;
 }
 
-/** The checksum of a release; undefined if it is not registered. */
-export async function findReleaseChecksum(sql: Sql, deviceModel: string, version: string): Promise<string | undefined> {
+const signedRelease = z.strictObject({
+  checksum_sha256: z.string(),
+  min_version: z.string().nullable(),
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
+});
+
+/** The bytes of a registered release, and what its signature was found to be. */
+export type SignedRelease = RowOf<typeof signedRelease>;
+
+/** Undefined if the release is not registered. */
+export async function findSignedRelease(
+  sql: Sql,
+  deviceModel: string,
+  version: string,
+): Promise<SignedRelease | undefined> {
   const [row] = await select(
     sql,
-    z.strictObject({ checksum_sha256: z.string() }),
-    'SELECT checksum_sha256 FROM firmware_releases WHERE device_model = :model AND version = :version',
+    signedRelease,
+    `SELECT checksum_sha256, min_version, signing_key, signature_expires_at FROM firmware_releases
+     WHERE device_model = :model AND version = :version`,
     { model: deviceModel, version },
   );
-  return row?.checksum_sha256;
+  return row;
+}
+
+/** The project that the first signed release of a model embeds; undefined if there is none. */
+export async function findSignedProject(sql: Sql, deviceModel: string): Promise<string | undefined> {
+  const [row] = await select(
+    sql,
+    z.strictObject({ project_name: z.string() }),
+    `SELECT project_name FROM firmware_releases WHERE device_model = :model AND is_signed AND project_name IS NOT NULL
+     ORDER BY id LIMIT 1`,
+    { model: deviceModel },
+  );
+  return row?.project_name;
 }
 
 /**
@@ -59,12 +92,15 @@ export async function findReleaseChecksum(sql: Sql, deviceModel: string, version
 export async function insertRelease(sql: Sql, release: NewRelease, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip, project_name,
-       app_version, min_version, changelog, release_notes, is_signed, image, warnings, uploaded_key, created_at)
+       app_version, min_version, changelog, release_notes, is_signed, signing_key, signature_expires_at, manifest, manifest_signature, image,
+       warnings, uploaded_key, created_at)
      SELECT version, "deviceModel", "objectKey", "sizeBytes", sha256, chip, "projectName", "appVersion", "minVersion",
-       changelog, "releaseNotes", "isSigned", image, warnings, "uploadedKey", :now::timestamptz
+       changelog, "releaseNotes", "isSigned", "signingKey", "signatureExpiresAt", manifest, "manifestSignature", image, warnings,
+       "uploadedKey", :now::timestamptz
      FROM jsonb_to_record(:release::jsonb) AS r(version text, "deviceModel" text, "objectKey" text, "sizeBytes" bigint,
        sha256 text, chip text, "projectName" text, "appVersion" text, "minVersion" text, changelog text,
-       "releaseNotes" text, "isSigned" boolean, image jsonb, warnings jsonb, "uploadedKey" text)
+       "releaseNotes" text, "isSigned" boolean, "signingKey" text, "signatureExpiresAt" timestamptz, manifest text,
+       "manifestSignature" text, image jsonb, warnings jsonb, "uploadedKey" text)
      ON CONFLICT (device_model, version) DO NOTHING
      RETURNING id`,
     { release, now },
@@ -92,19 +128,24 @@ export async function findHighestSecureVersion(
 }
 
 /**
- * Records a signature that was uploaded after its image.
- * @returns false if the release is already marked as signed or has other bytes
+ * Records a signature that was uploaded after its image. It replaces only one that is not trusted any more, has expired,
+ * or expires earlier, and a signature in the image that came without a manifest.
+ * @param trusted digests of the keys that the model trusts
+ * @returns false if the release keeps the signature that it has, or has other bytes
  */
-export async function markReleaseSigned(
-  sql: Sql,
-  release: Pick<NewRelease, 'deviceModel' | 'version' | 'sha256' | 'image' | 'warnings'>,
-): Promise<boolean> {
+export async function storeSignature(sql: Sql, release: NewRelease, trusted: readonly string[]): Promise<boolean> {
   const rows = await sql.query(
-    `UPDATE firmware_releases AS f SET is_signed = true, image = r.image, warnings = r.warnings
-     FROM jsonb_to_record(:release::jsonb) AS r("deviceModel" text, version text, sha256 text, image jsonb, warnings jsonb)
-     WHERE f.device_model = r."deviceModel" AND f.version = r.version AND f.checksum_sha256 = r.sha256 AND NOT f.is_signed
+    `UPDATE firmware_releases AS f SET is_signed = true, image = r.image, warnings = r.warnings,
+       signing_key = r."signingKey", signature_expires_at = r."signatureExpiresAt", manifest = r.manifest,
+       manifest_signature = r."manifestSignature"
+     FROM jsonb_to_record(:release::jsonb) AS r("deviceModel" text, version text, sha256 text, image jsonb, warnings jsonb,
+       "signingKey" text, "signatureExpiresAt" timestamptz, manifest text, "manifestSignature" text)
+     WHERE f.device_model = r."deviceModel" AND f.version = r.version AND f.checksum_sha256 = r.sha256
+       AND (f.signing_key IS NULL OR NOT :trusted::jsonb ? f.signing_key
+         OR f.signature_expires_at < coalesce(r."signatureExpiresAt", 'infinity')
+         OR f.manifest IS NULL AND r.manifest IS NOT NULL)
      RETURNING f.id`,
-    { release },
+    { release, trusted },
   );
   return rows.length > 0;
 }

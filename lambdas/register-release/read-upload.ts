@@ -1,11 +1,11 @@
 import {
-  type DetachedSignature,
-  detachedSignature,
   FORMAT_MAX_BYTES,
   type Inspection,
   inspectImage,
+  parseSignatureFile,
+  signerOf,
 } from '../../core/image/index.ts';
-import type { Detached } from '../../core/policy/index.ts';
+import type { SignatureFile } from '../../core/policy/index.ts';
 import { openUpload, readSignature } from './object-store.ts';
 import type { Upload } from './upload-event.ts';
 
@@ -14,7 +14,7 @@ export interface ReadUpload {
   readonly inspection: Inspection;
   /** As set by the uploader; keys in lower case. */
   readonly metadata: Readonly<Record<string, string>>;
-  readonly detached: Detached;
+  readonly signatureFile: SignatureFile;
 }
 
 /**
@@ -28,13 +28,11 @@ export async function readUpload(
 ): Promise<ReadUpload> {
   const options = { sizeBytes: upload.sizeBytes, ...kinds };
   if (upload.sizeBytes > FORMAT_MAX_BYTES)
-    return { inspection: await inspectImage(nothing(), options), metadata: {}, detached: 'none' };
-  const beside = trustedPublicKeys.length === 0 ? undefined : await readSignature(upload);
-  const signature = beside && detachedSignature(beside, trustedPublicKeys);
+    return { inspection: await inspectImage(nothing(), options), metadata: {}, signatureFile: 'none' };
+  const signatureFile = await readSignatureFile(upload, trustedPublicKeys);
   const { chunks, metadata, close } = await openUpload(upload);
   try {
-    const inspection = await inspectImage(signature?.watch(chunks) ?? chunks, options);
-    return { inspection, metadata, detached: whoSigned(signature, inspection) };
+    return { inspection: await inspectImage(chunks, options), metadata, signatureFile };
   } finally {
     close();
   }
@@ -42,8 +40,9 @@ export async function readUpload(
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
-function whoSigned(signature: DetachedSignature | undefined, { sha256 }: Inspection): Detached {
-  if (signature === undefined) return 'none';
-  const key = sha256 === null ? undefined : signature.signer(sha256);
-  return key === undefined ? 'unverified' : { kind: 'detached', scheme: key.scheme, keyDigest: key.digest };
+async function readSignatureFile(upload: Upload, trustedPublicKeys: readonly string[]): Promise<SignatureFile> {
+  const bytes = trustedPublicKeys.length === 0 ? undefined : await readSignature(upload);
+  if (bytes === undefined) return 'none';
+  const signed = parseSignatureFile(bytes);
+  return signed === undefined ? 'malformed' : { ...signed, signer: signerOf(signed, trustedPublicKeys) };
 }

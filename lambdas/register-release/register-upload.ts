@@ -8,6 +8,7 @@ import {
   expectedChip,
   isFolderMarker,
   isMeantAsUpload,
+  isSignatureValid,
   type Models,
   normalizeModel,
   parseReleaseNotes,
@@ -20,17 +21,20 @@ import {
   type Signing,
   settingsOf,
   signingOf,
+  trustedKeys,
   unknownModelWarning,
   versionWarnings,
 } from '../../core/policy/index.ts';
 import {
   findHighestSecureVersion,
-  findReleaseChecksum,
+  findSignedProject,
+  findSignedRelease,
   fixModelChip,
   insertRelease,
   listReportedModels,
-  markReleaseSigned,
   type NewRelease,
+  type SignedRelease,
+  storeSignature,
 } from '../../core/releases/index.ts';
 import { copyToReleases, readSignature } from './object-store.ts';
 import { readUpload } from './read-upload.ts';
@@ -81,7 +85,7 @@ export async function registerUpload(
   const { allowWithoutDescriptor } = settings;
 
   const kinds = { allowWithoutDescriptor, acceptEsp8266: knownChip === ESP8266 };
-  const { inspection, metadata, detached } = await readUpload(upload, kinds, signing.trustedPublicKeys);
+  const { inspection, metadata, signatureFile } = await readUpload(upload, kinds, signing.trustedPublicKeys);
   const { image, sha256 } = inspection;
   if (inspection.verdict !== 'ACCEPT' || image === null || sha256 === null) return reject(inspection);
   const notes = parseReleaseNotes(metadata);
@@ -89,15 +93,17 @@ export async function registerUpload(
   const misfit = evaluateFit(image, upload.sizeBytes, deviceModel, knownChip ?? image.chip, settings);
   if (misfit !== undefined) return reject(misfit, image);
 
-  const signature = evaluateSignature(image, detached, deviceModel, signing);
+  const project = settings.projectName ?? (await findSignedProject(sql, deviceModel));
+  const candidate = { ...named, sizeBytes: upload.sizeBytes, sha256, minVersion: notes.minVersion, image, project };
+  const signature = evaluateSignature(candidate, signatureFile, signing, now);
   const warnings = [...inspection.warnings, ...(await warnOfModel(sql, deviceModel, deployment.models))];
   const release = newRelease(named, upload, { ...inspection, warnings, image, sha256 }, notes, signature);
-  const known = await findReleaseChecksum(sql, deviceModel, version);
-  if (known !== undefined) return repeated(sql, known, release);
+  const known = await findSignedRelease(sql, deviceModel, version);
+  if (known !== undefined) return repeated(sql, known, release, signature.refusal, trustedKeys(signing), now);
   const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
   if (refusal !== undefined) {
     // A signature may have been uploaded meanwhile, and its own event may already have been handled.
-    const isLate = detached === 'none' && (await hasSignature(upload, signing));
+    const isLate = signatureFile === 'none' && (await hasSignature(upload, signing));
     return isLate ? registerUpload(sql, upload, deployment, now) : reject(refusal, image);
   }
   const chip = await fixModelChip(sql, deviceModel, image.chip);
@@ -106,7 +112,9 @@ export async function registerUpload(
 
   await copyToReleases(upload, release.objectKey);
   if (await insertRelease(sql, release, now)) return { kind: 'registered', version, deviceModel, sha256 };
-  return repeated(sql, (await findReleaseChecksum(sql, deviceModel, version)) ?? sha256, release);
+  const first = await findSignedRelease(sql, deviceModel, version);
+  if (first === undefined) throw new Error(`release ${version} for ${deviceModel} is neither stored nor registered`);
+  return repeated(sql, first, release, undefined, trustedKeys(signing), now);
 }
 
 interface Verified {
@@ -120,7 +128,7 @@ function newRelease(
   upload: Upload,
   { image, sha256, warnings }: Verified,
   notes: ReleaseNotes,
-  { signedBy, warnings: signatureWarnings }: SignatureFinding,
+  { signature, warnings: signatureWarnings }: SignatureFinding,
 ): NewRelease {
   return {
     version,
@@ -132,8 +140,13 @@ function newRelease(
     projectName: image.descriptor?.projectName ?? null,
     appVersion: image.descriptor?.version ?? null,
     ...notes,
-    isSigned: signedBy !== null,
-    image: { ...image, signedBy },
+    minVersion: signature?.minVersion === undefined ? notes.minVersion : signature.minVersion,
+    isSigned: signature !== null,
+    signingKey: signature?.signedBy.keyDigest ?? null,
+    signatureExpiresAt: signature?.expiresAt ?? null,
+    manifest: signature?.manifest ?? null,
+    manifestSignature: signature?.manifestSignature ?? null,
+    image: { ...image, signedBy: signature?.signedBy ?? null },
     warnings: [...warnings, ...versionWarnings(version, image), ...signatureWarnings],
     uploadedKey: upload.key,
   };
@@ -159,13 +172,30 @@ async function refuseLower(
   return evaluateSecureVersion(image, deviceModel, await findHighestSecureVersion(sql, deviceModel));
 }
 
-/** A release never changes, except that its signature may be uploaded after its image. */
-async function repeated(sql: Sql, known: string, release: NewRelease): Promise<RegistrationOutcome> {
-  const { version, deviceModel, sha256 } = release;
-  if (known !== sha256) {
-    const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known}, this one ${sha256}); a release never changes: upload it under a new version`;
+/**
+ * A release never changes, except that its signature may be uploaded after its image, and that a new signature may take
+ * the place of one that no longer holds, or expires earlier. An older signature never does, so that whoever may upload
+ * cannot bring it back.
+ */
+async function repeated(
+  sql: Sql,
+  known: SignedRelease,
+  release: NewRelease,
+  refusal: ReleaseRefusal | undefined,
+  trusted: readonly string[],
+  now: Date,
+): Promise<RegistrationOutcome> {
+  const { version, deviceModel, sha256, isSigned, minVersion } = release;
+  if (known.checksum_sha256 !== sha256) {
+    const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known.checksum_sha256}, this one ${sha256}); a release never changes: upload it under a new version`;
     return reject({ verdict: 'VERSION_EXISTS', message });
   }
-  const isSignedNow = release.isSigned && (await markReleaseSigned(sql, release));
-  return { kind: isSignedNow ? 'now-signed' : 'already-registered', version, deviceModel, sha256 };
+  const done = { kind: 'already-registered', version, deviceModel, sha256 } as const;
+  const holds = isSignatureValid(known, trusted, now);
+  if (!isSigned) return refusal === undefined || holds ? done : reject(refusal, release.image);
+  if (known.min_version !== minVersion) {
+    const message = `${deviceModel} ${version} is registered with the minimum version ${known.min_version ?? '(none)'}, its manifest states ${minVersion ?? '(none)'}; a release never changes: upload it under a new version`;
+    return reject({ verdict: 'VERSION_EXISTS', message }, release.image);
+  }
+  return (await storeSignature(sql, release, trusted)) ? { ...done, kind: 'now-signed' } : done;
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ReleaseManifest, signManifest } from '../../core/image/index.ts';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/start/index.ts';
 import { Cli } from '../support/cli.ts';
@@ -23,6 +24,8 @@ const SETTINGS = {
   trustedPublicKeys: [pem(p256.publicKey), pem(ed25519.publicKey)],
   models: {
     van: { chip, requireSignedFirmware: true },
+    bus: { chip, requireSignedFirmware: true },
+    named: { chip, requireSignedFirmware: true, projectName: 'named-firmware' },
     boot: { chip, requireSignedFirmware: true, trustedPublicKeys: [] },
     free: { chip },
     lenient: { chip, allowLowerSecureVersion: true },
@@ -52,6 +55,18 @@ async function upload(model: string, version: string, options: ImageOptions = {}
 const uploadSignature = (model: string, version: string, signature: Uint8Array) =>
   system.upload(`${keyOf(model, version)}.sig`, signature);
 
+/** The signature file of an image: its manifest, with what is changed of it. */
+function signed(
+  image: Buffer,
+  [model, version]: readonly [model: string, version: string],
+  key: KeyObject = p256.privateKey,
+  changes: Partial<ReleaseManifest> = {},
+): Buffer {
+  const facts = { model, version, sha256: sha256(image).toString('hex'), size: image.length };
+  const manifest = { ...facts, secureVersion: 0, minVersion: null, expires: null, ...changes };
+  return Buffer.from(signManifest(manifest, key));
+}
+
 const rejection = (model: string, version: string, verdict: string) =>
   system.until<{ verdict: string; message: string }>(
     `SELECT verdict, message FROM rejected_uploads WHERE object_key = '${keyOf(model, version)}'`,
@@ -62,10 +77,13 @@ interface Release {
   readonly is_signed: boolean;
   readonly warnings: { code: string; message: string }[];
   readonly image: { signedBy: object | null };
+  readonly min_version: string | null;
+  readonly signature_expires_at: Date | null;
+  readonly manifest: string | null;
 }
 const release = (model: string, version: string, condition?: (row: Release) => boolean) =>
   system.until<Release>(
-    `SELECT is_signed, warnings, image FROM firmware_releases WHERE device_model = '${model}' AND version = '${version}'`,
+    `SELECT is_signed, warnings, image, min_version, signature_expires_at, manifest FROM firmware_releases WHERE device_model = '${model}' AND version = '${version}'`,
     condition,
   );
 
@@ -77,7 +95,7 @@ describe('a model that requires signed firmware', () => {
       string,
     ];
     writeFileSync(file, image);
-    writeFileSync(beside, sign('sha256', image, p256.privateKey));
+    writeFileSync(beside, signed(image, ['van', '1.5.0']));
     const cli = new Cli(system.home);
     expect(await cli.print('release', 'add', file, '--model', 'van', '--signature', beside)).toBe(
       'registered  van 1.5.0, ESP32-S3, 4 KiB\n',
@@ -126,15 +144,15 @@ describe('a model that requires signed firmware', () => {
   });
 });
 
-describe('a detached signature', () => {
+describe('a signed manifest', () => {
   test('that arrives after its image was rejected for its lack makes the image a release', async () => {
     const image = await upload('van', '1.0.0');
     expect((await rejection('van', '1.0.0', 'UNSIGNED')).message).toContain('its name and .sig');
-    await uploadSignature('van', '1.0.0', sign('sha256', image, p256.privateKey));
+    await uploadSignature('van', '1.0.0', signed(image, ['van', '1.0.0']));
     expect(await release('van', '1.0.0')).toMatchObject({
       is_signed: true,
       warnings: [],
-      image: { signedBy: { kind: 'detached', scheme: 'ECDSA-P256' } },
+      image: { signedBy: { kind: 'manifest', scheme: 'ECDSA-P256' } },
     });
     await system.until(
       `SELECT count(*)::integer AS n FROM rejected_uploads WHERE object_key = '${keyOf('van', '1.0.0')}'`,
@@ -142,24 +160,80 @@ describe('a detached signature', () => {
     );
   });
 
-  test('can arrive before its image, and has no effect alone', async () => {
+  test('can arrive before its image, has no effect alone, and decides the minimum version', async () => {
     const image = buildImage({ version: '1.1.0', codeBytes: 4_000 });
-    await uploadSignature('van', '1.1.0', sign(null, sha256(image), ed25519.privateKey));
+    const expires = new Date('2099-01-01T00:00:00Z');
+    const file = signed(image, ['van', '1.1.0'], ed25519.privateKey, { minVersion: '1.0.0', expires });
+    await uploadSignature('van', '1.1.0', file);
     await system.upload(keyOf('van', '1.1.0'), image);
     expect(await release('van', '1.1.0')).toMatchObject({
       is_signed: true,
-      image: { signedBy: { kind: 'detached', scheme: 'Ed25519' } },
+      image: { signedBy: { kind: 'manifest', scheme: 'Ed25519' } },
+      min_version: '1.0.0',
+      signature_expires_at: expires,
+      manifest: expect.stringMatching(/^paku-ota-release-1 model=van version=1\.1\.0 .* expires=2099-01-01T00:00:00Z$/),
     });
   });
 
-  test('by another key, for other bytes or too long is rejected until the right one arrives', async () => {
+  test('by another key, over the bytes alone or too long is rejected until the right one arrives', async () => {
     const image = await upload('van', '1.2.0');
-    await uploadSignature('van', '1.2.0', sign('sha256', image, otherP256.privateKey));
+    await uploadSignature('van', '1.2.0', signed(image, ['van', '1.2.0'], otherP256.privateKey));
     const { message } = await rejection('van', '1.2.0', 'UNTRUSTED_SIGNATURE');
-    expect(message).toContain('was not made for these bytes by a trusted key');
-    await uploadSignature('van', '1.2.0', Buffer.alloc(5_000));
+    expect(message).toContain('the manifest was not signed by a trusted key');
     await uploadSignature('van', '1.2.0', sign('sha256', image, p256.privateKey));
+    await system.until<{ message: string }>(
+      `SELECT message FROM rejected_uploads WHERE object_key = '${keyOf('van', '1.2.0')}'`,
+      (row) => row.message.includes('is not a signed manifest'),
+    );
+    await uploadSignature('van', '1.2.0', Buffer.alloc(5_000));
+    await uploadSignature('van', '1.2.0', signed(image, ['van', '1.2.0']));
     expect((await release('van', '1.2.0')).is_signed).toBe(true);
+  });
+
+  test.each<[what: string, model: string, version: string, changes: Partial<ReleaseManifest>, message: string]>([
+    ['version', 'van', '9.9.9', { version: '1.0.0' }, 'states version 1.0.0, but the upload has 9.9.9'],
+    ['model', 'bus', '1.0.0', { model: 'van' }, 'states model van, but the upload has bus'],
+    ['size', 'van', '9.9.8', { size: 1 }, 'states size 1, but the upload has'],
+    ['file', 'van', '9.9.7', { sha256: 'ab'.repeat(32) }, `states sha256 ${'ab'.repeat(32)}, but`],
+    ['anti-rollback counter', 'van', '9.9.6', { secureVersion: 7 }, 'states secure_version 7, but the upload has 0'],
+  ])('for another %s is rejected, although a trusted key signed it', async (_, model, version, changes, expected) => {
+    const image = buildImage({ version: '1.0.0', codeBytes: 4_000 });
+    await uploadSignature(model, version, signed(image, [model, version], p256.privateKey, changes));
+    await system.upload(keyOf(model, version), image);
+    expect((await rejection(model, version, 'SIGNED_FOR_OTHER')).message).toContain(expected);
+  });
+
+  test('for another minimum version than the uploader states is rejected', async () => {
+    const image = buildImage({ version: '9.9.5', codeBytes: 4_000 });
+    await uploadSignature('van', '9.9.5', signed(image, ['van', '9.9.5'], p256.privateKey, { minVersion: '9.0.0' }));
+    await system.upload(keyOf('van', '9.9.5'), image, { 'min-version': '1.0.0' });
+    const { message } = await rejection('van', '9.9.5', 'SIGNED_FOR_OTHER');
+    expect(message).toContain('states min_version 9.0.0, but the upload has 1.0.0');
+  });
+
+  test('that has expired is rejected', async () => {
+    const image = buildImage({ version: '9.9.4', codeBytes: 4_000 });
+    const expires = new Date('2020-01-01T00:00:00Z');
+    await uploadSignature('van', '9.9.4', signed(image, ['van', '9.9.4'], p256.privateKey, { expires }));
+    await system.upload(keyOf('van', '9.9.4'), image);
+    expect((await rejection('van', '9.9.4', 'EXPIRED_SIGNATURE')).message).toContain('expired on 2020-01-01');
+  });
+
+  test('takes the place of one that expires earlier, and not of one that expires later', async () => {
+    const image = buildImage({ version: '1.6.0', codeBytes: 4_000 });
+    const until = (year: number) =>
+      signed(image, ['van', '1.6.0'], p256.privateKey, { expires: new Date(`${year}-01-01T00:00:00Z`) });
+    await uploadSignature('van', '1.6.0', until(2090));
+    await system.upload(keyOf('van', '1.6.0'), image);
+    await release('van', '1.6.0', (row) => row.signature_expires_at?.getUTCFullYear() === 2090);
+    await uploadSignature('van', '1.6.0', until(2095));
+    await release('van', '1.6.0', (row) => row.signature_expires_at?.getUTCFullYear() === 2095);
+    await uploadSignature('van', '1.6.0', until(2091));
+    // The queue delivers in order to two environments, so the signature was handled before the second of these uploads.
+    await upload('free', '8.0.0');
+    await upload('free', '8.0.1');
+    await release('free', '8.0.1');
+    expect((await release('van', '1.6.0')).signature_expires_at?.getUTCFullYear()).toBe(2095);
   });
 
   test('that arrives after its image was registered unsigned makes the release signed', async () => {
@@ -169,7 +243,7 @@ describe('a detached signature', () => {
       warnings: [{ code: 'UNSIGNED', message: expect.stringContaining(rsaDigest) }],
       image: { signedBy: null },
     });
-    await uploadSignature('free', '1.0.0', sign('sha256', image, p256.privateKey));
+    await uploadSignature('free', '1.0.0', signed(image, ['free', '1.0.0']));
     expect(await release('free', '1.0.0', ({ is_signed }) => is_signed)).toMatchObject({ warnings: [] });
   });
 
@@ -181,6 +255,22 @@ describe('a detached signature', () => {
     await upload('free', '9.0.1');
     await release('free', '9.0.1');
     expect(await system.database.query(`SELECT 1 FROM rejected_uploads WHERE object_key LIKE '%.sig%'`)).toEqual([]);
+  });
+});
+
+describe('an image that a trusted key signed for secure boot', () => {
+  test('is rejected under another version than it embeds', async () => {
+    await upload('boot', '9.9.9', { version: '1.0.0', signWith: [rsa.privateKey] });
+    const { message } = await rejection('boot', '9.9.9', 'SIGNED_FOR_OTHER');
+    expect(message).toContain('embeds the version "1.0.0", but is uploaded as 9.9.9');
+  });
+
+  test('is rejected for a model whose images embed another project', async () => {
+    await upload('named', '1.0.0', { signWith: [rsa.privateKey], project: 'toaster' });
+    const { message } = await rejection('named', '1.0.0', 'SIGNED_FOR_OTHER');
+    expect(message).toContain('embeds the project "toaster", but images of the model embed "named-firmware"');
+    await upload('boot', '1.2.0', { signWith: [rsa.privateKey], project: 'toaster' });
+    await rejection('boot', '1.2.0', 'SIGNED_FOR_OTHER');
   });
 });
 

@@ -1,11 +1,9 @@
 import { progress, spinner } from '@clack/prompts';
 import type { UploadOutcome } from '../../../api/releases.ts';
 import { MAX_SIGNATURE_BYTES } from '../../../core/image/index.ts';
-import { compareVersions, DEVICE_VERSION_LENGTH } from '../../../core/policy/index.ts';
-import type { Session } from '../../session/index.ts';
-import { CliError, EXIT } from '../../session/index.ts';
+import { EXIT, type Session } from '../../session/index.ts';
 import { bytes, registeredText, rejectedText } from '../../text/index.ts';
-import { awaitOutcome, type ImageFile, putFile, readImageFile, readUploadFile } from './upload.ts';
+import { awaitOutcome, type ImageFile, putFile, readImageFile, readUploadFile, versionOf } from './upload.ts';
 
 export interface AddReleaseOptions {
   readonly model: string;
@@ -24,7 +22,7 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
   const { model, signature, minVersion, changelog, notes } = options;
   const image = await readImageFile(path);
   const signatureFile = signature === undefined ? undefined : await readUploadFile(signature, MAX_SIGNATURE_BYTES);
-  const version = options.version ?? versionOf(image);
+  const version = options.version ?? versionOf(path, image.appVersion);
   const since = secondBefore((await api.info()).database_time);
   if (signatureFile !== undefined) {
     await putFile(signatureFile, await api.startUpload({ device_model: model, version, file: 'signature' }));
@@ -48,21 +46,6 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
   const outcome = await upload().finally(meter.done);
   showOutcome(session, outcome, since);
   if (outcome.release !== null && !session.json) await noteUnknownModel(session, model);
-}
-
-function versionOf({ path, appVersion }: ImageFile): string {
-  if (appVersion === undefined)
-    throw new CliError(`${path} does not say its version: give it with --version`, EXIT.usage);
-  if (compareVersions(appVersion, appVersion) !== undefined && appVersion.length <= DEVICE_VERSION_LENGTH)
-    return appVersion;
-  const why =
-    appVersion.length > DEVICE_VERSION_LENGTH
-      ? `which is ${appVersion.length} characters long; devices read ${DEVICE_VERSION_LENGTH}`
-      : 'which is not a semantic version';
-  throw new CliError(
-    `${path} calls itself "${appVersion}", ${why}: build it with another (PROJECT_VER in ESP-IDF), or name it with --version; a device then reports what the image calls itself`,
-    EXIT.usage,
-  );
 }
 
 /** Notes that no device has the model, which may be misspelt. A role that may only upload, as in CI, cannot read devices. */

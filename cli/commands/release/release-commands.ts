@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   addCommand,
   addGroup,
@@ -9,9 +9,12 @@ import {
   type PagingOptions,
   readPages,
   registerAction,
+  registerLocalAction,
+  timeOption,
 } from '../../session/index.ts';
 import { healthText, rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
 import { type AddReleaseOptions, addRelease } from './add-release.ts';
+import { type SignReleaseOptions, signRelease } from './sign-release.ts';
 
 interface ListOptions extends PagingOptions {
   readonly model?: string;
@@ -19,8 +22,9 @@ interface ListOptions extends PagingOptions {
 }
 
 export function addReleaseCommands(program: Command): void {
-  const group = addGroup(program, 'release', 'firmware releases: upload, look at, take back');
+  const group = addGroup(program, 'release', 'firmware releases: sign, upload, look at, take back');
   addAdd(group);
+  addSign(group);
   addList(group);
   addShow(group);
   addRevoke(group);
@@ -36,12 +40,28 @@ function addAdd(group: Command): void {
     .argument('<file>', 'application image of a build (.bin)')
     .requiredOption('--model <model>', 'device model of the image')
     .option('--version <version>', 'version that devices will report (default: the version that the image embeds)')
-    .option('--signature <file>', 'detached signature of the image, uploaded before it')
+    .option('--signature <file>', 'signature file of the image (release sign), uploaded before it')
     .option('--min-version <version>', 'oldest version that can be updated to it directly')
     .option('--changelog <text>', 'one line for operators')
     .option('--notes <text>', 'release notes')
     .option('--timeout <seconds>', 'how long to wait for the verification', integerOption(1, 3600), 120);
   registerAction<AddReleaseOptions, [string]>(command, addRelease);
+}
+
+function addSign(group: Command): void {
+  const command = addCommand(group, 'sign', 'write the signature file of an image; contacts nobody', [
+    'paku-ota release sign firmware.bin --model esp32-s3 --key release-key.pem --expires 2027-06-30',
+    'paku-ota release sign firmware.bin --model esp32-s3 --unsigned --output manifest',
+  ])
+    .argument('<file>', 'application image of a build (.bin)')
+    .requiredOption('--model <model>', 'device model of the release')
+    .option('--version <version>', 'version of the release (default: the version that the image embeds)')
+    .option('--min-version <version>', 'oldest version that can be updated to it directly')
+    .option('--expires <time>', 'when the signature ends: a day in UTC, or a time (default: never)', timeOption)
+    .addOption(new Option('--key <file>', 'private key in PEM, P-256 or Ed25519').conflicts('unsigned'))
+    .option('--unsigned', 'write only the manifest, to sign it elsewhere')
+    .option('--output <file>', 'where to write it (default: the image with .sig)');
+  registerLocalAction<SignReleaseOptions, [string]>(command, signRelease);
 }
 
 function addList(group: Command): void {

@@ -7,7 +7,8 @@ import { pipeline } from 'node:stream/promises';
 import type { ApiClient } from '../../../api/client.ts';
 import type { StartedUpload, UploadOutcome } from '../../../api/releases.ts';
 import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, FORMAT_MAX_BYTES, readDescriptor } from '../../../core/image/index.ts';
-import { CliError } from '../../session/index.ts';
+import { compareVersions, DEVICE_VERSION_LENGTH } from '../../../core/policy/index.ts';
+import { CliError, EXIT } from '../../session/index.ts';
 
 export interface UploadFile {
   readonly path: string;
@@ -38,6 +39,22 @@ export async function readUploadFile(path: string, maxBytes: number): Promise<Up
     throw new CliError(`${path} has ${found.size} bytes, at most ${maxBytes} are possible: is it the right file?`);
   }
   return { path, sizeBytes: found.size };
+}
+
+/** The version that an image embeds. @throws CliError if it cannot be that of a release */
+export function versionOf(path: string, appVersion: string | undefined): string {
+  if (appVersion === undefined)
+    throw new CliError(`${path} does not say its version: give it with --version`, EXIT.usage);
+  if (compareVersions(appVersion, appVersion) !== undefined && appVersion.length <= DEVICE_VERSION_LENGTH)
+    return appVersion;
+  const why =
+    appVersion.length > DEVICE_VERSION_LENGTH
+      ? `which is ${appVersion.length} characters long; devices read ${DEVICE_VERSION_LENGTH}`
+      : 'which is not a semantic version';
+  throw new CliError(
+    `${path} calls itself "${appVersion}", ${why}: build it with another (PROJECT_VER in ESP-IDF), or name it with --version; a device then reports what the image calls itself`,
+    EXIT.usage,
+  );
 }
 
 async function readAppVersion(path: string): Promise<string | undefined> {

@@ -1,13 +1,19 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { detachedSignature } from '../../../core/image/detached-signature.ts';
 import { inspectImage } from '../../../core/image/inspect-image.ts';
 import { parsePublicKey } from '../../../core/image/public-keys.ts';
+import {
+  formatManifest,
+  parseSignatureFile,
+  type ReleaseManifest,
+  signerOf,
+  signManifest,
+} from '../../../core/image/release-manifest.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { signImage } from '../../../fleet/sign-image.ts';
 
@@ -80,32 +86,53 @@ describe.skipIf(spawnSync('openssl', ['version']).status !== 0)('openssl', () =>
     [
       'ECDSA P-256',
       'openssl ecparam -genkey -noout -name prime256v1 -out release-key.pem',
-      'openssl dgst -sha256 -sign release-key.pem -out firmware.bin.sig firmware.bin',
+      'openssl dgst -sha256 -sign release-key.pem -out signature manifest',
+      'openssl dgst -sha256 -verify release-key.pub.pem -signature signature manifest',
     ],
     [
       'Ed25519',
       'openssl genpkey -algorithm ed25519 -out release-key.pem',
-      `openssl dgst -sha256 -binary -out firmware.sha256 firmware.bin
-       openssl pkeyutl -sign -rawin -inkey release-key.pem -in firmware.sha256 -out firmware.bin.sig`,
+      'openssl pkeyutl -sign -rawin -inkey release-key.pem -in manifest -out signature',
+      'openssl pkeyutl -verify -rawin -pubin -inkey release-key.pub.pem -in manifest -sigfile signature',
     ],
   ] as const;
+  const JOIN = '(cat manifest; echo; openssl base64 -A -in signature; echo) > firmware.bin.sig';
+  const SPLIT = `head -n 1 firmware.bin.sig | tr -d '\\n' > manifest
+tail -n 1 firmware.bin.sig | openssl base64 -d -A > signature`;
+  const manifest: ReleaseManifest = {
+    model: 'esp32-s3',
+    version: '1.2.0',
+    sha256: 'ab'.repeat(32),
+    size: 601_234,
+    secureVersion: 0,
+    minVersion: '1.0.0',
+    expires: null,
+  };
+  const documented = readFileSync(new URL('../../../docs/signing.md', import.meta.url), 'utf8');
+  const makePublic = 'openssl pkey -in release-key.pem -pubout -out release-key.pub.pem';
+
+  test.each(RECIPES)('signs a manifest with %s as described in docs/signing.md', (_, makeKey, signIt) => {
+    sh(`${makeKey}\n${makePublic}`);
+    write('manifest', Buffer.from(formatManifest(manifest)));
+    sh(`${signIt}\n${JOIN}`);
+    const trusted = read('release-key.pub.pem').toString();
+    const file = parseSignatureFile(read('firmware.bin.sig'));
+    expect(file?.manifest).toEqual(manifest);
+    expect(file && signerOf(file, [trusted])?.digest).toBe(parsePublicKey(trusted).digest);
+    const name = sh('openssl pkey -pubin -in release-key.pub.pem -outform DER | openssl dgst -sha256 -r').toString();
+    expect(name.slice(0, 64)).toBe(parsePublicKey(trusted).digest);
+    for (const line of [makeKey, makePublic, signIt, JOIN]) expect(documented).toContain(line);
+  });
 
   test.each(RECIPES)(
-    'makes a detached signature with %s as described in docs/signing.md',
-    async (_, makeKey, signIt) => {
-      const image = buildImage({ version: '1.2.0' });
-      write('firmware.bin', image);
-      sh(`${makeKey}\nopenssl pkey -in release-key.pem -pubout -out release-key.pub.pem\n${signIt}`);
-      const trusted = read('release-key.pub.pem').toString();
-      const detached = detachedSignature(read('firmware.bin.sig'), [trusted]);
-      for await (const _chunk of detached.watch(once(image)));
-      const sha256 = createHash('sha256').update(image).digest('hex');
-      expect(detached.signer(sha256)?.digest).toBe(parsePublicKey(trusted).digest);
-      const name = sh('openssl pkey -pubin -in release-key.pub.pem -outform DER | openssl dgst -sha256 -r').toString();
-      expect(name.slice(0, 64)).toBe(parsePublicKey(trusted).digest);
-      expect(createPublicKey(trusted).type).toBe('public');
-      const documented = readFileSync(new URL('../../../docs/signing.md', import.meta.url), 'utf8');
-      for (const line of `${makeKey}\n${signIt}`.split('\n')) expect(documented).toContain(line.trim());
+    'verifies a signature file with %s as described in docs/signing.md',
+    (_, makeKey, __, verifyIt) => {
+      sh(`${makeKey}\n${makePublic}`);
+      write('firmware.bin.sig', Buffer.from(signManifest(manifest, createPrivateKey(read('release-key.pem')))));
+      sh(`${SPLIT}\n${verifyIt}`);
+      write('manifest', Buffer.from(formatManifest({ ...manifest, version: '9.9.9' })));
+      expect(() => sh(verifyIt)).toThrow();
+      for (const line of [...SPLIT.split('\n'), verifyIt]) expect(documented).toContain(line);
     },
   );
 });

@@ -48,9 +48,12 @@ const flip = (at: number) => (bytes: Buffer) => bytes.writeUInt8(bytes.readUInt8
 
 /** Evaluates the signature of a file for a model that trusts these keys; undefined if the file is not a valid image. */
 async function evaluate(file: Buffer, trustedKeyDigests: readonly string[]): Promise<SignatureFinding | undefined> {
-  const { verdict, image: parsed } = await inspect(file);
+  const { verdict, image: parsed, sha256 } = await inspect(file);
   const signing = signingSchema.parse({ trustedKeyDigests, requireSignedFirmware: true });
-  return verdict !== 'ACCEPT' || parsed === null ? undefined : evaluateSignature(parsed, 'none', 'van', signing);
+  if (verdict !== 'ACCEPT' || parsed === null || sha256 === null) return undefined;
+  const version = parsed.descriptor?.version ?? '';
+  const release = { deviceModel: 'van', version, sizeBytes: file.length, sha256, minVersion: null };
+  return evaluateSignature({ ...release, image: parsed, project: undefined }, 'none', signing, new Date(0));
 }
 
 describe.each(SCHEMES)('a secure boot v2 signature with %s', (scheme, key, keyBytes, digest) => {
@@ -112,15 +115,15 @@ describe.each(SCHEMES)('a secure boot v2 signature with %s', (scheme, key, keyBy
 
   test('counts as signed only if its key is trusted', async () => {
     const trusted = keyDigest(file, keyBytes);
-    expect(await evaluate(file, [trusted])).toEqual({
-      signedBy: { kind: 'secure-boot-v2', scheme, keyDigest: trusted },
+    expect(await evaluate(file, [trusted])).toMatchObject({
+      signature: { signedBy: { kind: 'secure-boot-v2', scheme, keyDigest: trusted }, expiresAt: null },
       warnings: [],
       refusal: undefined,
     });
     const other = 'ab'.repeat(32);
     const message = `the image is signed by ${scheme} key ${trusted}; trusted are secure boot keys ${other}`;
     expect(await evaluate(file, [other])).toMatchObject({
-      signedBy: null,
+      signature: null,
       warnings: [{ code: 'UNTRUSTED_SIGNATURE', message }],
       refusal: { verdict: 'UNTRUSTED_SIGNATURE', message: expect.stringContaining(message) },
     });
@@ -164,8 +167,8 @@ describe('several blocks', () => {
   test('are each verified; a trusted one counts at any position', async () => {
     const digests = [keyDigest(file, P256_KEY), keyDigest(file, [36, 812], 1), keyDigest(file, [52, 149], 2)];
     expect((await inspect(file)).image?.signatureBlocks.map((found) => found.keyDigest)).toEqual(digests);
-    for (const digest of digests) expect((await evaluate(file, [digest]))?.signedBy?.keyDigest).toBe(digest);
-    expect((await evaluate(file, ['00'.repeat(32)]))?.signedBy).toBeNull();
+    for (const digest of digests) expect((await evaluate(file, [digest]))?.signature?.signedBy.keyDigest).toBe(digest);
+    expect((await evaluate(file, ['00'.repeat(32)]))?.signature).toBeNull();
   });
 
   test('are refused if one is damaged, even if another one is trusted', async () => {
@@ -220,7 +223,7 @@ test('an image signed with a trusted key never counts as signed after any change
         }
         if (repair.crc) recrc(block(bytes));
         if (bytes.equals(file)) return;
-        expect((await evaluate(bytes, [trusted]))?.signedBy ?? null).toBeNull();
+        expect((await evaluate(bytes, [trusted]))?.signature ?? null).toBeNull();
       },
     ),
     { numRuns: 3_000 },

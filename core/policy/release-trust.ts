@@ -1,0 +1,47 @@
+import { parsePublicKey } from '../image/index.ts';
+import { type Models, settingsOf } from './model-settings.ts';
+import { type Signing, signingOf } from './signing-settings.ts';
+
+/** What a registered release keeps of its signature. */
+export interface KeptSignature {
+  /** Digest of the trusted key that signed it; null if none did. */
+  readonly signing_key: string | null;
+  readonly signature_expires_at: Date | null;
+}
+
+/** Digests of all keys whose signatures count: those of secure boot keys, and of the keys for manifests. */
+export const trustedKeys = ({ trustedKeyDigests, trustedPublicKeys }: Signing): string[] => [
+  ...trustedKeyDigests,
+  ...trustedPublicKeys.map((pem) => parsePublicKey(pem).digest),
+];
+
+/** True if one of the keys signed the release and the signature has not expired. */
+export const isSignatureValid = (release: KeptSignature, trusted: readonly string[], now: Date): boolean =>
+  describeInvalid(release, trusted, now) === undefined;
+
+/** Says why a registered release of a model must not be sent now; null if it may be. */
+export type TrustRule = (deviceModel: string, release: KeptSignature, now: Date) => string | null;
+
+export const NO_SIGNATURE_REQUIRED: TrustRule = () => null;
+
+/**
+ * The rule by which the settings trust releases. It is applied again whenever a release is assigned, sent or fetched, so
+ * that a key that was withdrawn, or a signature that has expired, has an effect on releases that are registered.
+ */
+export function trustRule(models: Models, signing: Signing): TrustRule {
+  return (deviceModel, release, now) => {
+    const ofModel = signingOf(signing, settingsOf(models, deviceModel));
+    if (!ofModel.requireSignedFirmware) return null;
+    return describeInvalid(release, trustedKeys(ofModel), now) ?? null;
+  };
+}
+
+function describeInvalid(
+  { signing_key: key, signature_expires_at: expiry }: KeptSignature,
+  trusted: readonly string[],
+  now: Date,
+): string | undefined {
+  if (key === null) return 'no trusted key signed it';
+  if (!trusted.includes(key)) return `its signing key ${key} was withdrawn`;
+  return expiry !== null && expiry <= now ? `its signature expired on ${expiry.toISOString()}` : undefined;
+}
