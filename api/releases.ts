@@ -27,6 +27,14 @@ export const releaseSchema = z
     min_version: z.string().nullable(),
     changelog: z.string().nullable(),
     is_signed: z.boolean(),
+    signing_key: z.string().nullable().describe('Digest of the key that signed it; null: no trusted key did.'),
+    signature_expires_at: timestamp.nullable().describe('null: its signature has no end.'),
+    untrusted_reason: z
+      .string()
+      .nullable()
+      .describe(
+        'Why it is not sent now, although it is registered: its key was withdrawn, its signature expired, or it has none where signatures are required; null: it is trusted.',
+      ),
     warnings: z.array(warning),
     created_at: timestamp,
     revoked_at: timestamp.nullable(),
@@ -41,6 +49,8 @@ export const releaseDetailSchema = releaseSchema
     release_notes: z.string().nullable(),
     uploaded_key: z.string().nullable(),
     revoked_by: z.string().nullable(),
+    manifest: z.string().nullable().describe('The text that was signed; null: it has no manifest.'),
+    manifest_signature: z.string().nullable().describe('Its signature, in base64.'),
     image: z.record(z.string(), z.unknown()).describe('The image as it was parsed: header, segments, descriptor.'),
   })
   .openapi('ReleaseDetail');
@@ -112,7 +122,7 @@ export const newUpload = z.strictObject({
   file: z
     .enum(['image', 'signature'])
     .default('image')
-    .describe('`signature`: a detached signature, to be uploaded before its image.'),
+    .describe('`signature`: the signature file of the image (`paku-ota release sign`), to be uploaded before it.'),
   min_version: name.optional(),
   changelog: z.string().max(1000).optional(),
   release_notes: z.string().max(1000).optional(),
@@ -160,7 +170,7 @@ export const startUpload = createRoute({
   method: 'post',
   path: '/v1/uploads',
   tags: ['Releases'],
-  summary: 'Get a URL to upload an image, or its detached signature, to',
+  summary: 'Get a URL to upload an image, or its signature file, to',
   request: { body: jsonBody(newUpload) },
   responses: { 201: answer('Where to PUT the file', startedUploadSchema), ...refusals() },
 });

@@ -16,8 +16,9 @@ export function releaseTable(releases: readonly Release[], now: Date): string[] 
   ]);
 }
 
-function remarks({ revoked_at, revoked_reason, warnings, changelog }: Release): string {
+function remarks({ revoked_at, revoked_reason, untrusted_reason, warnings, changelog }: Release): string {
   if (revoked_at !== null) return red(`revoked: ${revoked_reason}`);
+  if (untrusted_reason !== null) return red(`not trusted: ${untrusted_reason}`);
   return [warnings.length === 0 ? '' : yellow(count(warnings.length, 'warning')), changelog ?? '']
     .filter((part) => part !== '')
     .join('  ');
@@ -35,11 +36,14 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
         release.revoked_at && `${instantAgo(release.revoked_at, now)} by ${caller(release.revoked_by ?? '')}`,
       ],
       ['because', release.revoked_reason],
+      ['not trusted', release.untrusted_reason],
       ['registered', instantAgo(release.created_at, now)],
       ['runs on', count(release.devices, 'device')],
       ['chip', release.chip],
       ['size', bytes(release.file_size)],
       ['SHA-256', release.checksum_sha256],
+      ['signed by', release.signing_key && `${signerKind(release)} ${release.signing_key}`],
+      ['signed until', release.signature_expires_at],
       ['calls itself', [release.project_name, release.app_version].filter(Boolean).join(' ')],
       ['ESP-IDF', text(descriptor.idfVersion)],
       ['built', text([descriptor.date, descriptor.time].filter(Boolean).join(' '))],
@@ -51,6 +55,8 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
     ...warningLines(release),
   ];
 }
+
+const signerKind = ({ manifest }: ReleaseDetail) => (manifest === null ? 'secure boot key' : 'key');
 
 export const warningLines = ({ warnings }: Release): string[] =>
   warnings.map(({ message }) => `${yellow('warning')}  ${message}`);

@@ -13,10 +13,14 @@ import {
   chooseReleases,
   describeChange,
   evaluateVersion,
+  NO_SIGNATURE_REQUIRED,
   parseTarget,
+  type RegisteredRelease,
   stopWord,
   type Target,
+  type TrustRule,
   type VersionVerdict,
+  whyNotSendable,
 } from '../policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
@@ -62,8 +66,9 @@ export async function explainDevice(
   rolloutId: number,
   deviceId: string,
   now: Date,
+  trust: TrustRule = NO_SIGNATURE_REQUIRED,
 ): Promise<Explanation | undefined> {
-  const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now);
+  const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now, trust);
   if (evaluated === undefined) return undefined;
   const { isTargeted: _, ...explanation } = evaluated;
   return explanation;
@@ -82,6 +87,7 @@ export async function explainByItsRollout(
   deviceId: string,
   version: string | null,
   now: Date,
+  trust: TrustRule = NO_SIGNATURE_REQUIRED,
 ): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
   const candidates = await readInPages(
     (page) =>
@@ -98,7 +104,7 @@ export async function explainByItsRollout(
   );
   let newest: (Evaluated & { readonly rolloutId: number }) | undefined;
   for (const { id: rolloutId } of candidates) {
-    const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now);
+    const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now, trust);
     if (evaluated === undefined) continue;
     if (evaluated.isTargeted) return { ...evaluated, rolloutId };
     newest ??= { ...evaluated, rolloutId };
@@ -111,6 +117,7 @@ async function evaluateDevice(
   rolloutId: number,
   deviceId: string,
   now: Date,
+  trust: TrustRule,
 ): Promise<Evaluated | undefined> {
   const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return undefined;
@@ -118,7 +125,13 @@ async function evaluateDevice(
   if (!target.ok) {
     return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isTargeted: false };
   }
-  const device = await loadDeviceFacts(sql, rollout, target.target, deviceId);
+  const device = await loadDeviceFacts(
+    sql,
+    rollout,
+    target.target,
+    deviceId,
+    await loadSteppingStones(sql, rollout, trust, now),
+  );
   if (device === undefined) return undefined;
   const outside = whyNotTargeted(device, rollout);
   if (device.revoked_at !== null) {
@@ -143,7 +156,10 @@ async function evaluateDevice(
     return { rule: describeChange(device), since: device.identity_changed_at, next, isTargeted };
   }
   if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
-  const missing = rollout.release_id === null ? await describeMissing(sql, rollout) : '';
+  const missing =
+    rollout.release_id === null
+      ? await describeMissing(sql, rollout)
+      : whyNotSendable({ ...rollout, version: rollout.firmware_version }, trust, now);
   return { ...explainUnassigned(device, rollout, missing, now), isTargeted: true };
 }
 
@@ -161,6 +177,7 @@ async function loadDeviceFacts(
   rollout: RolloutRuntime,
   target: Target,
   deviceId: string,
+  steppingStones: readonly RegisteredRelease[],
 ): Promise<DeviceFacts | undefined> {
   const [device] = await select(
     sql,
@@ -175,7 +192,7 @@ async function loadDeviceFacts(
     priority: rollout.priority,
     // Before the rollout and its stage begin, every device may be among them.
     ...cutoffValues(rollout, EVERY_HASH),
-    releases: await releaseFor(sql, rollout, device.version),
+    releases: releaseFor(rollout, steppingStones, device.version),
     higherPriority: await loadHigherPriorityRollouts(sql, rollout, [device.version]),
     ...targetValues(rollout.device_model, target),
   });
@@ -185,11 +202,14 @@ async function loadDeviceFacts(
 const EVERY_HASH = 'f'.repeat(32);
 
 /** The release that the rollout would send to this version, by the version; empty if there is none. */
-async function releaseFor(sql: Sql, rollout: RolloutRuntime, version: string): Promise<Record<string, string>> {
+function releaseFor(
+  rollout: RolloutRuntime,
+  steppingStones: readonly RegisteredRelease[],
+  version: string,
+): Record<string, string> {
   if (rollout.release_id === null) return {};
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version } = rollout;
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version };
-  const steppingStones = await loadSteppingStones(sql, rollout);
   const [release] = chooseReleases([version], target, steppingStones, { allowDowngrade, includeUnknown });
   return release === undefined ? {} : { [version]: release.version };
 }
@@ -285,9 +305,14 @@ function explainVersion({ version }: DeviceFacts, rollout: RolloutRuntime): Excl
 
 /**
  * Explains a device that the rollout targets and has not assigned.
- * @param missing why the release is missing; empty if it exists
+ * @param missing why the release is missing, or must not be sent; undefined if it may be
  */
-function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing: string, now: Date): Explanation {
+function explainUnassigned(
+  device: DeviceFacts,
+  rollout: RolloutRuntime,
+  missing: string | undefined,
+  now: Date,
+): Explanation {
   const { rule, held_by: holder, served_by: servedBy, kept_by: keptBy } = device;
   const excluded = rule === 'eligible' ? explainVersion(device, rollout) : undefined;
   if (excluded !== undefined) return { ...excluded, since: device.version_since };
@@ -324,8 +349,10 @@ function explainUnassigned(device: DeviceFacts, rollout: RolloutRuntime, missing
       next: 'nothing, until it is resumed',
     };
   }
-  if (rollout.release_id === null) {
-    return { rule: missing, since: null, next: 'it continues when the release is registered' };
+  if (missing !== undefined) {
+    const next =
+      rollout.release_id === null ? 'it continues when the release is registered' : 'the next tick halts the rollout';
+    return { rule: missing, since: null, next };
   }
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };

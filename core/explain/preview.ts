@@ -2,21 +2,17 @@ import type { Sql } from '../db/index.ts';
 import {
   chooseReleases,
   evaluateVersion,
+  NO_SIGNATURE_REQUIRED,
   parsePlan,
   parseTarget,
   type RegisteredRelease,
   type Stage,
   stageSizes,
+  type TrustRule,
   type VersionVerdict,
+  whyNotSendable,
 } from '../policy/index.ts';
-import {
-  getRelease,
-  loadSteppingStones,
-  NO_SIGNATURE_REQUIRED,
-  proposeFor,
-  type ReleaseDetailRow,
-  type RequiresSignature,
-} from '../releases/index.ts';
+import { getRelease, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
 import { loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
@@ -60,10 +56,11 @@ export type FitsCheck = (idLength: number, family: 'devices' | 'edge' | null) =>
 /** What decides about a rollout besides its values. */
 export interface PreviewRules {
   readonly fits: FitsCheck;
-  readonly requiresSignature: RequiresSignature;
+  readonly trust: TrustRule;
+  readonly now: Date;
 }
 
-export const NO_RULES: PreviewRules = { fits: () => undefined, requiresSignature: NO_SIGNATURE_REQUIRED };
+export const NO_RULES: PreviewRules = { fits: () => undefined, trust: NO_SIGNATURE_REQUIRED, now: new Date(0) };
 
 /** A rollout whose target or stages cannot be read. */
 export class InvalidRolloutError extends Error {
@@ -80,7 +77,7 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
   const plan = parsePlan(rollout);
   if (!plan.ok) throw new InvalidRolloutError(plan.reason);
   const release = await getRelease(sql, rollout.device_model, rollout.firmware_version);
-  const missing = whyMissing(rollout, release);
+  const missing = whyMissing(rollout, release, rules);
   const goal = missing === undefined && release !== undefined ? asTarget(release) : undefined;
   const steppingStones = goal === undefined ? [] : await steppingStonesOf(sql, rollout, goal, rules);
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
@@ -141,9 +138,10 @@ function plannedStages(stages: readonly Stage[] | null, targeted: number): Previ
 function whyMissing(
   { device_model: model, firmware_version: version }: PreviewedRollout,
   release: ReleaseDetailRow | undefined,
+  { trust, now }: PreviewRules,
 ): string | undefined {
   if (release === undefined) return `release ${version} is not registered for ${model}`;
-  return release.revoked_at === null ? undefined : `release ${version} was revoked: ${release.revoked_reason}`;
+  return whyNotSendable(release, trust, now);
 }
 
 const asTarget = ({ release_id: id, version, min_version }: ReleaseDetailRow): RegisteredRelease => ({
@@ -157,11 +155,11 @@ async function steppingStonesOf(
   sql: Sql,
   rollout: PreviewedRollout,
   target: RegisteredRelease,
-  { requiresSignature }: PreviewRules,
+  { trust, now }: PreviewRules,
 ): Promise<readonly RegisteredRelease[]> {
   const choice = { ...rollout, min_version: target.min_version };
-  if (rollout.stepping_stones === null) return proposeFor(sql, choice, target, requiresSignature);
-  return loadSteppingStones(sql, choice);
+  if (rollout.stepping_stones === null) return proposeFor(sql, choice, target, trust, now);
+  return loadSteppingStones(sql, choice, trust, now);
 }
 
 type Reasoned = PreviewGroup & { readonly reason: string | undefined };

@@ -1,7 +1,15 @@
 import * as z from 'zod';
 import { scanStateOf } from '../assignment/index.ts';
 import { type Sql, select } from '../db/index.ts';
-import { decideRollout, describeDecision, parsePlan, parseTarget, uploadKey } from '../policy/index.ts';
+import {
+  decideRollout,
+  describeDecision,
+  NO_SIGNATURE_REQUIRED,
+  parsePlan,
+  parseTarget,
+  type TrustRule,
+  uploadKey,
+} from '../policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
 import {
   gatesOf,
@@ -15,7 +23,12 @@ import {
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
-export async function describeState(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
+export async function describeState(
+  sql: Sql,
+  rolloutId: number,
+  now: Date,
+  trust: TrustRule = NO_SIGNATURE_REQUIRED,
+): Promise<string | null> {
   const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return null;
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
@@ -23,7 +36,8 @@ export async function describeState(sql: Sql, rolloutId: number, now: Date): Pro
     return 'waiting: no device matches its target';
   // A new scan assigns retried devices first; until then the numbers do not include them.
   if (
-    scanStateOf(rollout, await loadSteppingStones(sql, rollout), now).fingerprint !== rollout.scan_fingerprint &&
+    scanStateOf(rollout, await loadSteppingStones(sql, rollout, trust, now), now).fingerprint !==
+      rollout.scan_fingerprint &&
     rollout.scan_fingerprint !== null
   )
     return 'about to scan its devices again';

@@ -18,6 +18,8 @@ import {
   type RolloutPlan,
   runsRelease,
   type Target,
+  type TrustRule,
+  whyNotSendable,
 } from '../policy/index.ts';
 import { assignRest, endProbations } from '../recovery/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
@@ -80,12 +82,13 @@ export async function driveRollout(
   sql: Sql,
   rollout: RolloutRuntime,
   now: Date,
+  trust: TrustRule,
   processedUntil = now,
 ): Promise<RolloutTick> {
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
-  const context = await loadContext(sql, rollout, now);
+  const context = await loadContext(sql, rollout, now, trust);
   if (typeof context === 'string') return { ...NOTHING, state: context, dueAt: null };
   const withStage = await preparePresentStage(sql, context, now);
   if (withStage === undefined) return { ...NOTHING, state: 'stopped or started by another tick just now', dueAt: now };
@@ -138,11 +141,15 @@ function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRun
  * Loads what a rollout needs for a tick. Its columns may have been written by SQL; an invalid value halts the rollout.
  * @returns the context, or the state of a rollout that cannot continue
  */
-async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promise<RolloutContext | string> {
+async function loadContext(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  now: Date,
+  trust: TrustRule,
+): Promise<RolloutContext | string> {
   if (rollout.release_id === null) return 'waiting for its release';
-  if (rollout.revoked_reason !== null) {
-    return halt(sql, rollout, `release ${rollout.firmware_version} was revoked: ${rollout.revoked_reason}`, now);
-  }
+  const notSendable = whyNotSendable({ ...rollout, version: rollout.firmware_version }, trust, now);
+  if (notSendable !== undefined) return halt(sql, rollout, notSendable, now);
   // The API refuses to resume such a rollout; SQL can.
   if (rollout.recovered_by !== null) {
     return halt(
@@ -175,7 +182,7 @@ async function loadContext(sql: Sql, rollout: RolloutRuntime, now: Date): Promis
     target: target.target,
     versionsInUse,
     higherPriority,
-    steppingStones: await loadSteppingStones(sql, rollout),
+    steppingStones: await loadSteppingStones(sql, rollout, trust, now),
   };
 }
 
@@ -279,11 +286,16 @@ async function enterStage(
 }
 
 /** The versions from which a rollout may update devices; empty if its release is not registered. */
-export async function eligibleVersions(sql: Sql, rollout: RolloutRuntime): Promise<string[]> {
+export async function eligibleVersions(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  trust: TrustRule,
+  now: Date,
+): Promise<string[]> {
   const { release_id } = rollout;
   if (release_id === null) return [];
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
-  const steppingStones = await loadSteppingStones(sql, rollout);
+  const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
   const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, steppingStones });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }

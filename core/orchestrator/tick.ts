@@ -2,8 +2,7 @@ import { forgetChanges } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
-import { ORCHESTRATOR } from '../policy/index.ts';
-import { NO_SIGNATURE_REQUIRED, type RequiresSignature } from '../releases/index.ts';
+import { NO_SIGNATURE_REQUIRED, ORCHESTRATOR, type TrustRule } from '../policy/index.ts';
 import {
   adoptSqlChanges,
   cancelStopped,
@@ -37,12 +36,12 @@ export async function runTickAlone(
   holder: string,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
-  requiresSignature: RequiresSignature = NO_SIGNATURE_REQUIRED,
+  trust: TrustRule = NO_SIGNATURE_REQUIRED,
   processedUntil = now,
 ): Promise<Tick | undefined> {
   if (!(await takeLease(sql, 'orchestrate', holder, now, LEASE_SECONDS))) return undefined;
   try {
-    return await runTick(sql, now, dispatch, requiresSignature, processedUntil);
+    return await runTick(sql, now, dispatch, trust, processedUntil);
   } finally {
     await releaseLease(sql, 'orchestrate', holder);
   }
@@ -64,13 +63,13 @@ export async function runTick(
   sql: Sql,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
-  requiresSignature: RequiresSignature = NO_SIGNATURE_REQUIRED,
+  trust: TrustRule = NO_SIGNATURE_REQUIRED,
   processedUntil = now,
 ): Promise<Tick> {
   await adoptSqlChanges(sql, now);
   await repairStages(sql);
   await restartChangedVersions(sql, now);
-  await decideSteppingStones(sql, requiresSignature, now);
+  await decideSteppingStones(sql, trust, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now, processedUntil);
   await cancelAllStopped(sql, now);
@@ -81,7 +80,7 @@ export async function runTick(
   const problems: { rolloutId: number; error: unknown }[] = [];
   for (const id of await listActiveRolloutIds(sql)) {
     try {
-      const tick = await driveById(sql, id, now, processedUntil);
+      const tick = await driveById(sql, id, now, trust, processedUntil);
       await dispatch(tick?.pending ?? []);
       if (tick !== undefined) rollouts.push(tick);
     } catch (error) {
@@ -93,12 +92,18 @@ export async function runTick(
 }
 
 /** @returns undefined if the rollout was stopped meanwhile */
-async function driveById(sql: Sql, id: number, now: Date, processedUntil: Date): Promise<DrivenRollout | undefined> {
+async function driveById(
+  sql: Sql,
+  id: number,
+  now: Date,
+  trust: TrustRule,
+  processedUntil: Date,
+): Promise<DrivenRollout | undefined> {
   const rollout = await loadRolloutRuntime(sql, id);
   if (!rollout?.is_active || rollout.paused_at !== null) return undefined;
   if (rollout.completed_at !== null || rollout.aborted_at !== null) return undefined;
   try {
-    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now, processedUntil)) };
+    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now, trust, processedUntil)) };
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     const reason = `the database refuses a value in its row: ${error.message}`;

@@ -16,7 +16,6 @@ export {
   deliverySchema,
   type Models,
   modelsSchema,
-  requiresSignature,
   settingsOf,
 } from './model-settings.ts';
 export {
@@ -88,9 +87,11 @@ export {
   isSignatureValid,
   type KeptSignature,
   NO_SIGNATURE_REQUIRED,
+  type SendableRelease,
   type TrustRule,
   trustedKeys,
   trustRule,
+  whyNotSendable,
 } from './release-trust.ts';
 export { describeChange, type ReportedIdentity } from './reported-identity.ts';
 export {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
 import { normalizeModel } from './model-names.ts';
-import { modelSigningFields, type Signing, signingOf } from './signing-settings.ts';
+import { modelSigningFields } from './signing-settings.ts';
 
 /** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */
 export const PRESIGNED_PACKET_LIMIT_BYTES = 4_096;
@@ -48,7 +48,3 @@ export type Models = z.infer<typeof modelsSchema>;
 export const settingsOf = (models: Models, deviceModel: string): ModelSettings =>
   Object.entries(models).find(([name]) => normalizeModel(name) === normalizeModel(deviceModel))?.[1] ??
   modelSettingsSchema.parse({});
-
-/** True if devices of the model take signed firmware only. */
-export const requiresSignature = (models: Models, signing: Signing, deviceModel: string): boolean =>
-  signingOf(signing, settingsOf(models, deviceModel)).requireSignedFirmware;

@@ -11,6 +11,8 @@ export interface EarlierRelease {
   readonly min_version: string | null;
   /** Why it was revoked; null if it was not. */
   readonly revoked_reason: string | null;
+  /** Why it is not trusted now; null if it is. */
+  readonly distrust: string | null;
   /** Anti-rollback counter of the image; 0 if it has none. */
   readonly secure_version: number;
 }
@@ -67,7 +69,9 @@ function releaseBefore(version: string | null, releases: readonly EarlierRelease
   const named = releases.filter((release) => runsRelease(version, release.version));
   const exact = named.filter((release) => isSameVersion(version, release.version));
   const candidates = exact.length > 0 ? exact : named;
-  return candidates.find(({ revoked_reason }) => revoked_reason === null) ?? candidates[0];
+  return (
+    candidates.find(({ revoked_reason, distrust }) => revoked_reason === null && distrust === null) ?? candidates[0]
+  );
 }
 
 /** Devices are sent back to any version, older or not, that their present one may be updated to. */
@@ -84,6 +88,7 @@ function whyNot(
   if (previous === null || previous === UNKNOWN_VERSION) return 'the version before the update is not known';
   if (release === undefined) return `no release ${previous} is registered`;
   if (release.revoked_reason !== null) return `release ${release.version} was revoked: ${release.revoked_reason}`;
+  if (release.distrust !== null) return `release ${release.version} is not trusted: ${release.distrust}`;
   if (release.secure_version < bad.secure_version) {
     return `release ${release.version} has secure version ${release.secure_version}, below ${bad.secure_version} of ${bad.version}: a device with anti-rollback refuses it`;
   }

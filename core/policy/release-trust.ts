@@ -22,6 +22,22 @@ export const isSignatureValid = (release: KeptSignature, trusted: readonly strin
 /** Says why a registered release of a model must not be sent now; null if it may be. */
 export type TrustRule = (deviceModel: string, release: KeptSignature, now: Date) => string | null;
 
+/** What decides whether a registered release may be sent. */
+export interface SendableRelease extends KeptSignature {
+  readonly device_model: string;
+  readonly version: string;
+  /** Null: it was not revoked. */
+  readonly revoked_reason: string | null;
+}
+
+/** Says why a registered release must not be sent now, as a sentence about it; undefined if it may be. */
+export function whyNotSendable(release: SendableRelease, trust: TrustRule, now: Date): string | undefined {
+  const { version, device_model: model, revoked_reason: revoked } = release;
+  if (revoked !== null) return `release ${version} was revoked: ${revoked}`;
+  const distrust = trust(model, release, now);
+  return distrust === null ? undefined : `release ${version} is not trusted: ${distrust}`;
+}
+
 export const NO_SIGNATURE_REQUIRED: TrustRule = () => null;
 
 /**

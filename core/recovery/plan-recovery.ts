@@ -7,6 +7,7 @@ import {
   ROLLOUT_STATES,
   type RolloutState,
   runsRelease,
+  type TrustRule,
 } from '../policy/index.ts';
 import {
   type BadRollout,
@@ -82,12 +83,12 @@ export function listRecoveries(sql: Sql, rolloutId: number): Promise<KnownRecove
 }
 
 /** Plans what would be sent back now: the devices that run the version of the rollout, or may run it, to the version before. */
-export async function planRecovery(sql: Sql, rollout: BadRollout): Promise<RecoveryPlan> {
+export async function planRecovery(sql: Sql, rollout: BadRollout, trust: TrustRule, now: Date): Promise<RecoveryPlan> {
   const recoveries = await listRecoveries(sql, rollout.rollout_id);
   const open = openOnes(recoveries).map(({ rollout_id }) => rollout_id);
   const groups = await loadUpdatedGroups(sql, rollout, open);
   const versions = [rollout.firmware_version, ...groups.flatMap(({ previous_version: before }) => before ?? [])];
-  const releases = await loadEarlierReleases(sql, rollout.device_model, [...new Set(versions)]);
+  const releases = await loadEarlierReleases(sql, rollout.device_model, [...new Set(versions)], trust, now);
   const bad: BadRelease = releases.find(({ version }) => version === rollout.firmware_version) ?? {
     version: rollout.firmware_version,
     secure_version: 0,

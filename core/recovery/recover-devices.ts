@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
+import type { TrustRule } from '../policy/index.ts';
 import { insertRollout, type RolloutChange, type RolloutRow, type RolloutValues } from '../rollouts/index.ts';
 import { openOnes, planRecovery, type RecoveryPart, type RecoveryPlan } from './plan-recovery.ts';
 import { type BadRollout, IS_SILENT, UPDATED_BY_ROLLOUT, updatedValues } from './updated-devices.ts';
@@ -41,8 +42,9 @@ export async function recoverDevices(
   rollout: RolloutRow,
   change: RolloutChange,
   now: Date,
+  trust: TrustRule,
 ): Promise<RecoveryResult> {
-  const plan = await planRecovery(sql, rollout);
+  const plan = await planRecovery(sql, rollout, trust, now);
   const ids: number[] = [];
   let assigned = 0;
   for (const part of plan.parts) {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import type { EarlierRelease } from '../policy/index.ts';
+import type { EarlierRelease, TrustRule } from '../policy/index.ts';
 
 export const badRollout = z.strictObject({
   rollout_id: z.int(),
@@ -85,6 +85,8 @@ export function loadUpdatedGroups(
 }
 
 const earlierRelease = z.strictObject({
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
   id: z.int(),
   version: z.string(),
   min_version: z.string().nullable(),
@@ -93,16 +95,26 @@ const earlierRelease = z.strictObject({
 });
 
 /** The releases of a model that have one of these versions, however they are spelled; revoked ones are included. */
-export function loadEarlierReleases(sql: Sql, model: string, versions: readonly string[]): Promise<EarlierRelease[]> {
-  return select(
+export async function loadEarlierReleases(
+  sql: Sql,
+  model: string,
+  versions: readonly string[],
+  trust: TrustRule,
+  now: Date,
+): Promise<EarlierRelease[]> {
+  const rows = await select(
     sql,
     earlierRelease,
-    `SELECT id, version, min_version, CASE WHEN revoked_at IS NOT NULL THEN coalesce(revoked_reason, '') END AS revoked_reason,
+    `SELECT id, version, min_version, signing_key, signature_expires_at, CASE WHEN revoked_at IS NOT NULL THEN coalesce(revoked_reason, '') END AS revoked_reason,
        coalesce((image #>> '{descriptor,secureVersion}')::bigint, 0) AS secure_version
      FROM firmware_releases
      WHERE device_model = :model AND version IN (SELECT jsonb_array_elements_text(:versions::jsonb)) ORDER BY id DESC`,
     { model, versions: versions.flatMap(spellings) },
   );
+  return rows.map(({ signing_key, signature_expires_at, ...release }) => ({
+    ...release,
+    distrust: trust(model, { signing_key, signature_expires_at }, now),
+  }));
 }
 
 /** How a release of a reported version may be named: with or without a leading `v` and build metadata. */

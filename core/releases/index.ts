@@ -24,8 +24,6 @@ export {
 } from './releases.ts';
 export {
   loadSteppingStones,
-  NO_SIGNATURE_REQUIRED,
   proposeFor,
-  type RequiresSignature,
   type SteppingStoneChoice,
 } from './stepping-stones.ts';

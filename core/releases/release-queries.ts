@@ -13,6 +13,8 @@ const releaseRow = z.strictObject({
   min_version: z.string().nullable(),
   changelog: z.string().nullable(),
   is_signed: z.boolean(),
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
   warnings: z.array(z.strictObject({ code: z.string(), message: z.string() })),
   created_at: z.date(),
   revoked_at: z.date().nullable(),
@@ -26,12 +28,16 @@ const releaseDetailRow = z.strictObject({
   release_notes: z.string().nullable(),
   uploaded_key: z.string().nullable(),
   revoked_by: z.string().nullable(),
+  manifest: z.string().nullable(),
+  manifest_signature: z.string().nullable(),
   image: z.record(z.string(), z.unknown()),
 });
 export type ReleaseDetailRow = RowOf<typeof releaseDetailRow>;
 
 const COLUMNS = `f.id AS release_id, f.device_model, f.version, f.chip, f.file_size, f.checksum_sha256, f.project_name,
-       f.app_version, f.min_version, f.changelog, f.is_signed, f.warnings, f.created_at, f.revoked_at, f.revoked_reason,
+       f.app_version, f.min_version, f.changelog, f.is_signed, f.signing_key,
+       f.signature_expires_at, f.warnings, f.created_at, f.revoked_at,
+       CASE WHEN f.revoked_at IS NOT NULL THEN coalesce(f.revoked_reason, 'no reason given') END AS revoked_reason,
        (SELECT coalesce(sum(c.devices), 0)::integer FROM version_counts AS c
         WHERE c.device_model = f.device_model
           AND c.firmware_version IN (ltrim(f.version, 'vV'), 'v' || ltrim(f.version, 'vV'), 'V' || ltrim(f.version, 'vV'))
@@ -58,7 +64,8 @@ export async function getRelease(sql: Sql, model: string, version: string): Prom
   const [row] = await select(
     sql,
     releaseDetailRow,
-    `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.revoked_by, f.image FROM firmware_releases AS f
+    `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.revoked_by, f.manifest, f.manifest_signature, f.image
+     FROM firmware_releases AS f
      WHERE f.device_model = :model AND f.version = :version`,
     { model, version },
   );

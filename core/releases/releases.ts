@@ -157,7 +157,8 @@ export const releaseOfModel = z.strictObject({
   id: z.int(),
   version: z.string(),
   min_version: z.string().nullable(),
-  is_signed: z.boolean(),
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
 });
 
 /** A registered release, with what decides whether it may be a stepping stone. */
@@ -177,7 +178,7 @@ export async function loadRegisteredReleases(
     const page = await select(
       sql,
       releaseOfModel,
-      `SELECT id, version, min_version, is_signed FROM firmware_releases
+      `SELECT id, version, min_version, signing_key, signature_expires_at FROM firmware_releases
        WHERE device_model = :model AND revoked_at IS NULL AND (:before::bigint IS NULL OR id < :before::bigint)
        ORDER BY id DESC LIMIT ${RELEASES_PER_PAGE}`,
       { model: deviceModel, before },

@@ -4,6 +4,7 @@ import {
   parseSteppingStones,
   proposeSteppingStones,
   type RegisteredRelease,
+  type TrustRule,
 } from '../policy/index.ts';
 import { loadRegisteredReleases, type ReleaseOfModel, releaseOfModel } from './releases.ts';
 
@@ -19,27 +20,32 @@ export interface SteppingStoneChoice {
   readonly newest_release_id: number | null;
 }
 
-/** True if devices of the model take signed firmware only. */
-export type RequiresSignature = (deviceModel: string) => boolean;
-export const NO_SIGNATURE_REQUIRED: RequiresSignature = () => false;
-
 /**
- * The decided stepping stones of a rollout that may be sent: registered when they were decided, not revoked since, and
- * neither newer than the target nor builds for a bench. Empty while they are not decided.
+ * The decided stepping stones of a rollout that may be sent: registered when they were decided, not revoked since,
+ * trusted now, and neither newer than the target nor builds for a bench. Empty while they are not decided.
  */
-export async function loadSteppingStones(sql: Sql, choice: SteppingStoneChoice): Promise<ReleaseOfModel[]> {
+export async function loadSteppingStones(
+  sql: Sql,
+  choice: SteppingStoneChoice,
+  trust: TrustRule,
+  now: Date,
+): Promise<ReleaseOfModel[]> {
   const parsed = parseSteppingStones(choice.stepping_stones);
   if (!parsed.ok || parsed.versions === null || parsed.versions.length === 0 || choice.min_version === null) return [];
   const named = await select(
     sql,
     releaseOfModel,
-    `SELECT id, version, min_version, is_signed FROM firmware_releases
+    `SELECT id, version, min_version, signing_key, signature_expires_at FROM firmware_releases
      WHERE device_model = :model AND version IN (SELECT jsonb_array_elements_text(:versions::jsonb)) AND revoked_at IS NULL
        AND (:until::bigint IS NULL OR id <= :until::bigint)
      ORDER BY id DESC`,
     { model: choice.device_model, versions: parsed.versions, until: choice.newest_release_id },
   );
-  return named.filter(({ version }) => isPossibleSteppingStone(version, choice.firmware_version));
+  return named.filter(
+    (release) =>
+      isPossibleSteppingStone(release.version, choice.firmware_version) &&
+      trust(choice.device_model, release, now) === null,
+  );
 }
 
 /** The stepping stones that are proposed to a release: see {@link proposeSteppingStones}. */
@@ -47,11 +53,11 @@ export async function proposeFor(
   sql: Sql,
   choice: SteppingStoneChoice,
   target: { readonly id: number; readonly version: string },
-  requiresSignature: RequiresSignature,
+  trust: TrustRule,
+  now: Date,
 ): Promise<RegisteredRelease[]> {
   if (choice.min_version === null) return [];
   const registered = await loadRegisteredReleases(sql, choice.device_model, choice.newest_release_id);
-  const isUnsigned = requiresSignature(choice.device_model);
-  const allowed = registered.filter(({ is_signed }) => is_signed || !isUnsigned);
+  const allowed = registered.filter((release) => trust(choice.device_model, release, now) === null);
   return proposeSteppingStones({ ...target, min_version: choice.min_version }, allowed);
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { ORCHESTRATOR } from '../policy/index.ts';
-import { proposeFor, type RequiresSignature } from '../releases/index.ts';
+import { ORCHESTRATOR, type TrustRule } from '../policy/index.ts';
+import { proposeFor } from '../releases/index.ts';
 
 const undecidedRollout = z.strictObject({
   id: z.int(),
@@ -24,7 +24,7 @@ const ROLLOUTS_PER_PAGE = 500;
  * changed, and drafts that waited for their release. Only releases that were registered before the row can be among
  * them. From then on no upload changes what the rollout sends.
  */
-export async function decideSteppingStones(sql: Sql, requiresSignature: RequiresSignature, now: Date): Promise<void> {
+export async function decideSteppingStones(sql: Sql, trust: TrustRule, now: Date): Promise<void> {
   for (let after = 0; ; ) {
     const undecided = await select(
       sql,
@@ -36,16 +36,16 @@ export async function decideSteppingStones(sql: Sql, requiresSignature: Requires
        ORDER BY r.id LIMIT ${ROLLOUTS_PER_PAGE}`,
       { after },
     );
-    for (const rollout of undecided) await decide(sql, rollout, requiresSignature, now);
+    for (const rollout of undecided) await decide(sql, rollout, trust, now);
     if (undecided.length < ROLLOUTS_PER_PAGE) return;
     after = undecided.at(-1)?.id ?? after;
   }
 }
 
-async function decide(sql: Sql, rollout: Undecided, requiresSignature: RequiresSignature, now: Date): Promise<void> {
+async function decide(sql: Sql, rollout: Undecided, trust: TrustRule, now: Date): Promise<void> {
   const { id, firmware_version: version, min_version: minimum, release_id, newest_release_id } = rollout;
   const choice = { ...rollout, stepping_stones: null };
-  const steppingStones = await proposeFor(sql, choice, { id: release_id, version }, requiresSignature);
+  const steppingStones = await proposeFor(sql, choice, { id: release_id, version }, trust, now);
   const versions = steppingStones.map((release) => release.version);
   const way =
     versions.length === 0 ? 'none is registered that leads there' : `older devices go by way of ${versions.join(', ')}`;

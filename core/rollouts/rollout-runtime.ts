@@ -72,6 +72,9 @@ const rolloutRuntime = z.strictObject({
   min_version: z.string().nullable(),
   /** Why the release was revoked; null if it was not. */
   revoked_reason: z.string().nullable(),
+  /** Of the release. */
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
   /** Name of an open rollout that sends its devices back; null: none does. */
   recovered_by: z.string().nullable(),
   generation: z.int(),
@@ -142,7 +145,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.start_at,
        r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,
        r.is_active, r.paused_at, r.paused_reason, r.paused_by, r.aborted_at, r.completed_at, r.updated_at,
-       f.id AS release_id, f.min_version, f.revoked_reason,
+       f.id AS release_id, f.min_version, f.signing_key, f.signature_expires_at,
+       CASE WHEN f.revoked_at IS NOT NULL THEN coalesce(f.revoked_reason, 'no reason given') END AS revoked_reason,
        (SELECT b.name FROM rollout_configurations AS b WHERE b.completed_at IS NULL AND b.aborted_at IS NULL
           AND b.target_filter @> jsonb_build_object('recovers', jsonb_build_object('rollout', r.id)) LIMIT 1) AS recovered_by,
        coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,

@@ -15,6 +15,8 @@ const pendingUpdate = z.strictObject({
   device_id: z.string(),
   client_id: z.string().nullable(),
   device_model: z.string(),
+  /** Model of the release. */
+  release_model: z.string(),
   current_firmware_version: z.string(),
   /** The topic family on which the device last reported; null before its first report about an update. */
   command_family: z.enum(COMMAND_FAMILIES).nullable(),
@@ -23,7 +25,10 @@ const pendingUpdate = z.strictObject({
   rollout_id: z.int(),
   firmware_version: z.string(),
   min_version: z.string().nullable(),
-  is_revoked: z.boolean(),
+  /** Null: the release was not revoked. */
+  revoked_reason: z.string().nullable(),
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
   allow_downgrade: z.boolean(),
   include_unknown: z.boolean(),
   is_stepping_stone: z.boolean(),
@@ -46,9 +51,10 @@ export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: 
   return select(
     sql,
     pendingUpdate,
-    `SELECT u.id, u.device_id, d.client_id, d.device_model, d.current_firmware_version, d.command_family,
+    `SELECT u.id, u.device_id, d.client_id, d.device_model, f.device_model AS release_model, d.current_firmware_version, d.command_family,
        d.family_asked_version IS DISTINCT FROM d.current_firmware_version AS is_family_unasked, u.rollout_id,
-       u.firmware_version, f.min_version, f.revoked_at IS NOT NULL AS is_revoked, r.allow_downgrade, r.include_unknown,
+       u.firmware_version, f.min_version, f.signing_key, f.signature_expires_at,
+       CASE WHEN f.revoked_at IS NOT NULL THEN coalesce(f.revoked_reason, 'no reason given') END AS revoked_reason, r.allow_downgrade, r.include_unknown,
        u.is_stepping_stone, u.attempt, u.next_family, u.next_delivery, f.checksum_sha256, f.object_key
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
      JOIN device_update_status AS u ON u.id = requested.id::bigint AND u.status = 'pending'

@@ -13,6 +13,13 @@ const download = z.strictObject({
   attempt: z.int(),
   object_key: z.string(),
   file_size: z.int(),
+  /** Model of the release. */
+  release_model: z.string(),
+  signing_key: z.string().nullable(),
+  signature_expires_at: z.date().nullable(),
+  /** The signed manifest, and its signature in base64; null if the release has none. */
+  manifest: z.string().nullable(),
+  manifest_signature: z.string().nullable(),
   is_open: z.boolean(),
   /**
    * Why a download that has not started must not start: the rollout was stopped, the release revoked, or the identity of
@@ -30,6 +37,7 @@ export async function getDownload(sql: Sql, { updateId, attempt }: LinkTarget): 
     sql,
     download,
     `SELECT u.device_id, d.device_model, u.rollout_id, a.attempt, a.delivery, f.object_key, f.file_size,
+       f.device_model AS release_model, f.signing_key, f.signature_expires_at, f.manifest, f.manifest_signature,
        u.completed_at IS NULL AND f.revoked_at IS NULL AND d.revoked_at IS NULL AS is_open,
        CASE WHEN u.status NOT IN ('pending', 'sent') THEN NULL
          WHEN d.identity_changed_at IS NOT NULL THEN 'the device reported another model or MAC address before it fetched the image'

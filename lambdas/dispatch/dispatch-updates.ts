@@ -1,7 +1,7 @@
 import { findNoLongerTargeted } from '../../core/assignment/index.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { groupBy } from '../../core/db/index.ts';
-import { evaluateVersion } from '../../core/policy/index.ts';
+import { evaluateVersion, type TrustRule, whyNotSendable } from '../../core/policy/index.ts';
 import {
   closePendingUpdates,
   loadPendingUpdates,
@@ -28,6 +28,7 @@ export async function dispatchUpdates(
   sql: Sql,
   updateIds: readonly number[],
   now: Date,
+  trust: TrustRule,
   makeCommands: CommandMaker,
   send: Send,
 ): Promise<SendOutcome[]> {
@@ -35,7 +36,7 @@ export async function dispatchUpdates(
   const noLongerTargeted = await findAllNoLongerTargeted(sql, updates);
   const updatesToSend = updates.map((update) => ({
     update,
-    closing: noLongerTargeted.get(update.id) ?? closingFor(update),
+    closing: noLongerTargeted.get(update.id) ?? closingFor(update, trust, now),
   }));
   const { planned, unsendable } = await makeCommands(
     updatesToSend.filter(({ closing }) => closing === undefined).map(({ update }) => update),
@@ -91,13 +92,16 @@ async function sendAll(
 }
 
 /**
- * Says why an update must not be sent: its release may have been revoked, or the device may have been updated by other
+ * Says why an update must not be sent: its release may have been revoked, or is not trusted any more, or the device may have been updated by other
  * means since the assignment. A device is never taken back to a stepping stone.
  * @returns undefined if the update may be sent
  */
-function closingFor(update: PendingUpdate): UpdateClosing | undefined {
+function closingFor(update: PendingUpdate, trust: TrustRule, now: Date): UpdateClosing | undefined {
   const { id, attempt, current_firmware_version: current, firmware_version: target } = update;
-  if (update.is_revoked) return { id, status: 'canceled', message: `not sent: release ${target} was revoked` };
+  const notSendable = whyNotSendable({ ...update, version: target, device_model: update.release_model }, trust, now);
+  // A key can be trusted again, and a release can be signed again; then the resumed rollout assigns the device again.
+  const mayReturn = update.revoked_reason === null;
+  if (notSendable !== undefined) return { id, status: 'canceled', message: `not sent: ${notSendable}`, mayReturn };
   const verdict = evaluateVersion(current, {
     target,
     minVersion: update.min_version,

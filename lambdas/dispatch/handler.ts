@@ -1,9 +1,9 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { parseJson } from '../../core/ingest/index.ts';
-import type { CommandFamily } from '../../core/policy/index.ts';
+import { type CommandFamily, trustRule } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
-import { readModels, requireEnv } from '../shared/environment.ts';
+import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { readSecret } from '../shared/secrets.ts';
 import { type CommandMaker, commandMaker } from './command-maker.ts';
@@ -14,11 +14,12 @@ import { sendCommand } from './send-command.ts';
 
 const database = openDatabase();
 const models = readModels();
+const trust = trustRule(models, readSigning());
 
 /** The only function that sends commands. */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const ids = parseUpdateIds(event);
-  const outcomes = await dispatchUpdates(database, ids, new Date(), await makeCommandMaker(), sendCommand);
+  const outcomes = await dispatchUpdates(database, ids, new Date(), trust, await makeCommandMaker(), sendCommand);
   logger.info('commands', { requested: ids.length, outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })) });
   return { batchItemFailures: [] };
 }

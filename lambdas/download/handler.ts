@@ -1,10 +1,10 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { DatabaseUnavailableError } from '../../core/db/index.ts';
-import { DIRECT_MAX_BYTES, isLinkOver, parseLinkToken, settingsOf } from '../../core/policy/index.ts';
+import { DIRECT_MAX_BYTES, isLinkOver, parseLinkToken, settingsOf, trustRule } from '../../core/policy/index.ts';
 import type { Download } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
-import { readModels, requireEnv } from '../shared/environment.ts';
+import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { logger } from '../shared/log.ts';
 import { presignImage } from '../shared/presign.ts';
 import { readSecret } from '../shared/secrets.ts';
@@ -15,6 +15,7 @@ import { serveBytes } from './serve-bytes.ts';
 const database = openDatabase({ resumeTimeoutMs: 20_000 });
 const bucket = requireEnv(ENV.firmwareBucket);
 const models = readModels();
+const trust = trustRule(models, readSigning());
 
 /**
  * `GET /d/{token}`: serves the image behind a short link, as a 302 to a URL presigned now or as bytes. `HEAD` tells the
@@ -28,12 +29,15 @@ export async function handler(event: APIGatewayProxyEventV2): Promise<APIGateway
   if (isLinkOver(link, now)) return answer(410, 'this update is over');
   const { updateId, attempt } = link;
   try {
-    const opened = await openLink(database, { updateId, attempt }, now);
+    const opened = await openLink(database, { updateId, attempt }, now, trust);
     if (opened.kind === 'unknown') return answer(404, 'no such link');
     if (opened.kind === 'over') return answer(410, 'this update is over');
+    if (opened.kind === 'distrusted') return answer(410, `the release is not trusted any more: ${opened.reason}`);
     logger.info('link opened', { updateId, attempt });
-    if (event.requestContext.http.method === 'HEAD') return describe(opened.download);
-    return await serve(opened.download, event.headers.range);
+    const { download } = opened;
+    const isHead = event.requestContext.http.method === 'HEAD';
+    const served = isHead ? describe(download) : await serve(download, event.headers.range);
+    return { ...served, headers: { ...served.headers, ...signatureHeaders(download) } };
   } catch (error) {
     if (!(error instanceof DatabaseUnavailableError)) throw error;
     return { ...answer(503, 'try again shortly'), headers: { 'retry-after': '30', 'cache-control': 'no-store' } };
@@ -64,6 +68,13 @@ function describe({ file_size: bytes }: Download): APIGatewayProxyStructuredResu
     body: '',
   };
 }
+
+/**
+ * The manifest as it was signed, and its signature in base64, for firmware that verifies them. A client that follows a
+ * redirect sees them in the first response.
+ */
+const signatureHeaders = ({ manifest, manifest_signature: signature }: Download): Record<string, string> =>
+  manifest === null || signature === null ? {} : { 'paku-ota-manifest': manifest, 'paku-ota-signature': signature };
 
 function answer(statusCode: number, message: string): APIGatewayProxyStructuredResultV2 {
   return { statusCode, headers: { 'content-type': 'text/plain', 'cache-control': 'no-store' }, body: `${message}\n` };

@@ -1,5 +1,5 @@
 import type { Sql } from '../../core/db/index.ts';
-import type { LinkTarget } from '../../core/policy/index.ts';
+import type { LinkTarget, TrustRule } from '../../core/policy/index.ts';
 import { cancelUnfetched } from '../../core/rollouts/index.ts';
 import { type Download, evaluateUpdates, getDownload, type Report, recordReports } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
@@ -8,12 +8,14 @@ export type OpenedLink =
   | { readonly kind: 'open'; readonly download: Download }
   /** No such attempt was sent. */
   | { readonly kind: 'unknown' }
+  /** The release is not trusted any more, for this reason. */
+  | { readonly kind: 'distrusted'; readonly reason: string }
   /** The update has ended. */
   | { readonly kind: 'over' };
 
 /** Opens a link. This also acknowledges the command, because the device's acceptance (QoS 0) may have been lost. */
-export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
-  const link = await resolveLink(sql, target, now);
+export async function openLink(sql: Sql, target: LinkTarget, now: Date, trust: TrustRule): Promise<OpenedLink> {
+  const link = await resolveLink(sql, target, now, trust);
   if (link.kind === 'open') await recordFetches(sql, [{ ...target, deviceId: link.download.device_id }], now);
   return link;
 }
@@ -22,11 +24,16 @@ export async function openLink(sql: Sql, target: LinkTarget, now: Date): Promise
  * A stop also ends downloads that have not started: the update is canceled, so that the failed download does not count
  * as a failure.
  */
-export async function resolveLink(sql: Sql, target: LinkTarget, now: Date): Promise<OpenedLink> {
+export async function resolveLink(sql: Sql, target: LinkTarget, now: Date, trust: TrustRule): Promise<OpenedLink> {
   const download = await getDownload(sql, target);
   if (download === undefined) return { kind: 'unknown' };
   const { is_open: isOpen, stopped_reason: reason } = download;
   if (reason !== null) await cancelUnfetched(sql, target.updateId, reason, now);
+  const distrust = isOpen && reason === null ? trust(download.release_model, download, now) : null;
+  if (distrust !== null) {
+    await cancelUnfetched(sql, target.updateId, `the release is not trusted: ${distrust}`, now);
+    return { kind: 'distrusted', reason: distrust };
+  }
   return isOpen && reason === null ? { kind: 'open', download } : { kind: 'over' };
 }
 

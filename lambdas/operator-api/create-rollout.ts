@@ -2,7 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { asNewRollout, describeStall, describeState, previewRollout } from '../../core/explain/index.ts';
-import { expectedChip, parseTarget, settingsOf, similarName } from '../../core/policy/index.ts';
+import {
+  expectedChip,
+  parseTarget,
+  settingsOf,
+  similarName,
+  type TrustRule,
+  whyNotSendable,
+} from '../../core/policy/index.ts';
 import { getRelease, listModelsOf } from '../../core/releases/index.ts';
 import {
   countResumeDevices,
@@ -15,23 +22,24 @@ import {
 import { json, type Services } from './context.ts';
 import { previewRules } from './preview-rollout.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
-import { decideSteppingStones } from './stepping-stones.ts';
+import { decideSteppingStones, trustOf } from './stepping-stones.ts';
 
 /**
  * A rollout in the form that the API returns.
  * @throws Refusal if it does not exist
  */
-export async function getRolloutResource({ sql, now }: Services, idOrName: string) {
+export async function getRolloutResource({ sql, now, settings }: Services, idOrName: string) {
   const rollout = await getRollout(sql, idOrName);
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
-  const waiting_for = rollout.state === 'active' ? await describeWait(sql, rollout.rollout_id, now()) : null;
+  const waiting_for =
+    rollout.state === 'active' ? await describeWait(sql, rollout.rollout_id, now(), trustOf(settings)) : null;
   const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
   const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
   return json({ ...rollout, waiting_for, resume_devices });
 }
 
-async function describeWait(sql: Sql, rolloutId: number, now: Date): Promise<string | null> {
-  const state = await describeState(sql, rolloutId, now);
+async function describeWait(sql: Sql, rolloutId: number, now: Date, trust: TrustRule): Promise<string | null> {
+  const state = await describeState(sql, rolloutId, now, trust);
   return state === null ? null : state + (await describeStall(sql, rolloutId, now));
 }
 
@@ -116,7 +124,7 @@ export function checkTarget({
 }
 
 /** A draft may wait for its release. A rollout that starts now needs a registered release for the chip of the model. */
-async function checkRelease({ sql, settings }: Services, values: RolloutValues): Promise<void> {
+async function checkRelease({ sql, settings, now }: Services, values: RolloutValues): Promise<void> {
   const { device_model: model, firmware_version: version } = values;
   const release = await getRelease(sql, model, version);
   if (release === undefined) {
@@ -125,8 +133,8 @@ async function checkRelease({ sql, settings }: Services, values: RolloutValues):
     const hint = similar === undefined ? 'upload it first, or create a draft' : `did you mean ${similar}?`;
     throw invalid('firmware_version', `no release ${version} is registered for ${model}: ${hint}`);
   }
-  if (release.revoked_at !== null)
-    throw invalid('firmware_version', `release ${version} was revoked: ${release.revoked_reason}`);
+  const notSendable = whyNotSendable(release, trustOf(settings), now());
+  if (notSendable !== undefined) throw invalid('firmware_version', notSendable);
   const chip = expectedChip(model, settingsOf(settings.models, model));
   if (chip !== undefined && chip !== release.chip) {
     throw invalid('firmware_version', `release ${version} is for ${release.chip}, model ${model} has ${chip}`);

@@ -29,12 +29,14 @@ import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { connectionOf, refusalsOf, unknownDevice } from './device-contact.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
+import { trustOf } from './stepping-stones.ts';
 
 /** Higher than any other rollout's, because an operator asked for this device. */
 const ONE_DEVICE_PRIORITY = 1000;
 
 export function addDeviceRoutes(app: App, services: Services): void {
   const { sql, now } = services;
+  const trust = trustOf(services.settings);
 
   const presenceAt = async (): Promise<PresenceAt> => ({ now: now(), pause: await services.recordingPause() });
 
@@ -134,12 +136,13 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_id: deviceId } = c.req.valid('param');
     const { rollout: named, version } = c.req.valid('query');
     const { device_model: model, presence, connection, refusals } = await connectedDeviceOf(deviceId);
-    const found = named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now()) : undefined;
+    const found =
+      named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now(), trust) : undefined;
     const id = named ?? found?.rolloutId.toString();
     if (id === undefined) throw notFound(`rollout${version === undefined ? '' : ` of ${version}`} for ${model}`);
     const rollout = await getRollout(sql, id);
     if (rollout === undefined) throw notFound(`rollout ${id}`);
-    const explanation = found ?? (await explainDevice(sql, rollout.rollout_id, deviceId, now()));
+    const explanation = found ?? (await explainDevice(sql, rollout.rollout_id, deviceId, now(), trust));
     if (explanation === undefined) throw notFound(`device ${deviceId}`);
     const { rule, since, next } = explanation;
     const { rollout_id, name: rollout_name, firmware_version } = rollout;

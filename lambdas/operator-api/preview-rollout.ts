@@ -11,7 +11,7 @@ import { getRelease } from '../../core/releases/index.ts';
 import { loadRolloutRuntime } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';
 import { notFound, Refusal } from './problems.ts';
-import { signatureRule } from './stepping-stones.ts';
+import { trustOf } from './stepping-stones.ts';
 import { warnOfTarget } from './target-warnings.ts';
 
 type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
@@ -59,7 +59,8 @@ async function orRefuse(preview: Promise<Preview>): Promise<Preview> {
 
 export const previewRules = (services: Services, release: Release): PreviewRules => ({
   fits: fitsCheck(services, release),
-  requiresSignature: signatureRule(services.settings),
+  trust: trustOf(services.settings),
+  now: services.now(),
 });
 
 /** Checks the packet that dispatch would send, for device ids of the given length. */

@@ -4,8 +4,10 @@ import { listRecoveries, planRecovery, type RecoveryPlan, recoverDevices } from 
 import { getRollout, type RolloutRow } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { notFound, Refusal } from './problems.ts';
+import { trustOf } from './stepping-stones.ts';
 
-export function addRecoveryRoutes(app: App, { sql, now }: Services): void {
+export function addRecoveryRoutes(app: App, { sql, now, settings }: Services): void {
+  const trust = trustOf(settings);
   const find = async (idOrName: string): Promise<RolloutRow> => {
     const rollout = await getRollout(sql, idOrName);
     if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
@@ -14,7 +16,7 @@ export function addRecoveryRoutes(app: App, { sql, now }: Services): void {
 
   app.openapi(routes.previewRecovery, async (c) => {
     const rollout = await find(c.req.valid('param').rollout);
-    const plan = await planRecovery(sql, rollout);
+    const plan = await planRecovery(sql, rollout, trust, now());
     const by_version = plan.parts.map(({ release, devices, mayRun }) => ({
       firmware_version: release.version,
       devices,
@@ -32,7 +34,7 @@ export function addRecoveryRoutes(app: App, { sql, now }: Services): void {
       throw new Refusal(409, detail);
     }
     const change = { rolloutId: rollout.rollout_id, reason: c.req.valid('json').reason, by: c.get('caller') };
-    const { assigned, plan } = await recoverDevices(sql, rollout, change, now());
+    const { assigned, plan } = await recoverDevices(sql, rollout, change, now(), trust);
     const recoveries = await listRecoveries(sql, rollout.rollout_id);
     return c.json(json({ ...describePlan(rollout, { ...plan, recoveries }), devices: assigned }), 200);
   });

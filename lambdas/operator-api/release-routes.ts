@@ -1,5 +1,5 @@
 import * as routes from '../../api/releases.ts';
-import { parseUploadKey, refusePath, signatureKey, uploadKey } from '../../core/policy/index.ts';
+import { parseUploadKey, refusePath, type SendableRelease, signatureKey, uploadKey } from '../../core/policy/index.ts';
 import {
   findRejection,
   getRelease,
@@ -11,22 +11,27 @@ import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { readReleaseHealth } from './health.ts';
 import { invalid, notFound } from './problems.ts';
+import { trustOf } from './stepping-stones.ts';
 
 /** S3 stores metadata as HTTP headers. */
 const HEADER_TEXT = /^[\x20-\x7e]*$/;
 
-export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): void {
+export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Services): void {
+  const trust = trustOf(settings);
+  const described = <T extends SendableRelease>(release: T) =>
+    json({ ...release, untrusted_reason: trust(release.device_model, release, now()) });
+
   const releaseOf = async (model: string, version: string) => {
     const release = await getRelease(sql, model, version);
     if (release === undefined) throw notFound(`release ${version} for ${model}`);
-    return json(release);
+    return described(release);
   };
 
   app.openapi(routes.listReleases, async (c) => {
     const { limit, cursor, model } = c.req.valid('query');
     const rows = await listReleases(sql, model, decodeCursor(cursor, 'number'), limit);
     return c.json(
-      toPage(json(rows), limit, ({ release_id: id }) => id),
+      toPage(rows.map(described), limit, ({ release_id: id }) => id),
       200,
     );
   });
@@ -77,7 +82,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads }: Services): voi
     ]);
     const registered = {
       state: 'registered' as const,
-      release: release === undefined ? null : json(release),
+      release: release === undefined ? null : described(release),
       rejection: null,
     };
     // Checked first, because an earlier attempt within the same second may have been rejected.

@@ -1,7 +1,7 @@
 import * as routes from '../../api/rollouts.ts';
 import { asNewRollout } from '../../core/explain/index.ts';
 import { eligibleVersions } from '../../core/orchestrator/index.ts';
-import { resultText, statesFor } from '../../core/policy/index.ts';
+import { resultText, statesFor, whyNotSendable } from '../../core/policy/index.ts';
 import { listRecoveries, openOnes } from '../../core/recovery/index.ts';
 import {
   abortRollout,
@@ -26,6 +26,7 @@ import { decodeCursor, toPage } from './cursors.ts';
 import { readRolloutHealth } from './health.ts';
 import { previewResource, previewSaved } from './preview-rollout.ts';
 import { Refusal } from './problems.ts';
+import { trustOf } from './stepping-stones.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
   const { sql, now } = services;
@@ -132,16 +133,19 @@ const hasEnded = ({ name, state }: RolloutState) => new Refusal(409, `Rollout "$
 
 /** @throws Refusal if the state of the rollout does not allow the action */
 async function act(
-  { sql, now }: Services,
+  { sql, now, settings }: Services,
   action: routes.RolloutAction,
   change: RolloutChange,
   rollout: RolloutState,
 ): Promise<void> {
   const allowed: readonly string[] = statesFor(action);
   if (!allowed.includes(rollout.state)) throw cannot(rollout, action, `it is ${rollout.state}`);
-  const revoked = async () => {
-    const reason = (await loadRolloutRuntime(sql, change.rolloutId))?.revoked_reason ?? null;
-    return reason === null ? undefined : `its release was revoked (${reason}); abort it`;
+  const trust = trustOf(settings);
+  const notSendable = async () => {
+    const runtime = await loadRolloutRuntime(sql, change.rolloutId);
+    if (runtime === undefined) return undefined;
+    if (runtime.revoked_reason !== null) return `its release was revoked (${runtime.revoked_reason}); abort it`;
+    return whyNotSendable({ ...runtime, version: runtime.firmware_version }, trust, now());
   };
   const beingRecovered = async () => {
     const [recovery] = openOnes(await listRecoveries(sql, change.rolloutId));
@@ -149,14 +153,14 @@ async function act(
   };
   const ACTS: Record<routes.RolloutAction, () => Promise<boolean | string>> = {
     pause: () => stopRollout(sql, change, now()),
-    resume: async () => (await revoked()) ?? (await beingRecovered()) ?? resumeRollout(sql, change, now()),
+    resume: async () => (await notSendable()) ?? (await beingRecovered()) ?? resumeRollout(sql, change, now()),
     abort: () => abortRollout(sql, change, now()),
     advance: () => advanceRollout(sql, change, now()),
     retry: async () => {
-      const why = (await revoked()) ?? (await beingRecovered());
+      const why = (await notSendable()) ?? (await beingRecovered());
       if (why !== undefined) return why;
       const active = await loadRolloutRuntime(sql, change.rolloutId);
-      const versions = active === undefined ? [] : await eligibleVersions(sql, active);
+      const versions = active === undefined ? [] : await eligibleVersions(sql, active, trust, now());
       const devices = await retryFailed(sql, change, versions, now());
       return devices > 0 || 'none of its failed devices may still be updated';
     },

@@ -18,7 +18,7 @@ import { listAttention } from './attention.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { notFound } from './problems.ts';
-import { signatureRule } from './stepping-stones.ts';
+import { trustOf } from './stepping-stones.ts';
 
 const VERSION = '1';
 /** Maximum rejected messages in one statement. */
@@ -86,7 +86,7 @@ export function addServiceRoutes(app: App, services: Services): void {
     const holder = `operator ${c.get('caller')} ${randomUUID()}`;
     const at = now();
     const processedUntil = await loadProcessedUntil(sql, at);
-    const tick = await runTickAlone(sql, holder, at, dispatch, signatureRule(settings), processedUntil);
+    const tick = await runTickAlone(sql, holder, at, dispatch, trustOf(settings), processedUntil);
     const problems = tick?.problems ?? [];
     for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
     const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({

@@ -1,13 +1,10 @@
-import { isPossibleSteppingStone, requiresSignature } from '../../core/policy/index.ts';
-import { getRelease, proposeFor, type RequiresSignature } from '../../core/releases/index.ts';
+import { isPossibleSteppingStone, type TrustRule, trustRule } from '../../core/policy/index.ts';
+import { getRelease, proposeFor } from '../../core/releases/index.ts';
 import type { RolloutValues } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';
 import { invalid } from './problems.ts';
 
-export const signatureRule =
-  ({ models, signing }: Services['settings']): RequiresSignature =>
-  (model) =>
-    requiresSignature(models, signing, model);
+export const trustOf = ({ models, signing }: Services['settings']): TrustRule => trustRule(models, signing);
 
 /**
  * Decides the stepping stones of a rollout that is created: those that its author names, otherwise those that the
@@ -33,13 +30,14 @@ export async function decideSteppingStones(services: Services, values: RolloutVa
     services.sql,
     choice,
     { id: target.release_id, version },
-    signatureRule(services.settings),
+    trustOf(services.settings),
+    services.now(),
   );
   return proposed.map((release) => release.version);
 }
 
 async function checkSteppingStone(
-  { sql, settings }: Services,
+  { sql, settings, now }: Services,
   { device_model: model, firmware_version: target }: RolloutValues,
   version: string,
 ): Promise<void> {
@@ -50,7 +48,6 @@ async function checkSteppingStone(
   if (!isPossibleSteppingStone(version, target)) {
     throw refuse(`is not an older version than ${target}, or is a pre-release or a build of changed sources`);
   }
-  if (!release.is_signed && requiresSignature(settings.models, settings.signing, model)) {
-    throw refuse(`is not signed, and ${model} requires signed firmware`);
-  }
+  const distrust = trustOf(settings)(model, release, now());
+  if (distrust !== null) throw refuse(`is not trusted: ${distrust}`);
 }

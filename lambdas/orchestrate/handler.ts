@@ -14,7 +14,7 @@ import {
   sampleFleetVersions,
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
-import { requiresSignature } from '../../core/policy/index.ts';
+import { trustRule } from '../../core/policy/index.ts';
 import { listUnverified, recordQueues, recountSlots } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -28,8 +28,7 @@ import { publishRolloutEvents } from './publish-events.ts';
 
 const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
-const models = readModels();
-const signing = readSigning();
+const trust = trustRule(readModels(), readSigning());
 const historyDays = Number(requireEnv(ENV.historyDays));
 
 /** Seconds between two samples of the fleet, and between two sweeps of its history. */
@@ -63,14 +62,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
     );
   const { readings, failure } = await countMessages();
   const processedUntil = await recordQueues(database, readings, now);
-  const tick = await runTickAlone(
-    database,
-    holder,
-    now,
-    dispatch,
-    (model) => requiresSignature(models, signing, model),
-    processedUntil,
-  );
+  const tick = await runTickAlone(database, holder, now, dispatch, trust, processedUntil);
   if (tick === undefined) {
     logger.info('another tick is still running');
     return undefined;

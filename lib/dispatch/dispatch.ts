@@ -5,7 +5,7 @@ import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { LinkSecret } from '../downloads/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
-import type { Settings } from '../settings/index.ts';
+import { type Settings, signingSettings } from '../settings/index.ts';
 import { grantIotWildcards, WorkQueue } from '../shared/index.ts';
 
 export interface DispatchProps {
@@ -34,6 +34,7 @@ export class Dispatch extends Construct {
     fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
     fn.addEnvironment(ENV.commandTransport, settings.commandTransport);
     fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
+    fn.addEnvironment(ENV.signing, signingSettings(settings));
     grantCommands(fn, settings);
     this.fn = fn;
     this.work = new WorkQueue(this, 'Queue', {

@@ -4,6 +4,7 @@ import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import type { FrontDoor } from '../front-door/index.ts';
+import { signingSettings } from '../settings/index.ts';
 import type { LinkSecret } from './link-secret.ts';
 
 export interface DownloadsProps {
@@ -30,6 +31,7 @@ export class Downloads extends Construct {
     linkSecret.grant(fn);
     firmware.grantReadReleases(fn);
     fn.addEnvironment(ENV.models, JSON.stringify(base.settings.models));
+    fn.addEnvironment(ENV.signing, signingSettings(base.settings));
     frontDoor.addPublicRoute({
       id: 'Download',
       path: '/d/{token}',

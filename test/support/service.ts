@@ -1,12 +1,12 @@
 import type { Sql } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
 import type { CommandFamily, ReportedState } from '../../core/policy/index.ts';
-import { type LinkTarget, parseLinkToken } from '../../core/policy/index.ts';
+import { type LinkTarget, NO_SIGNATURE_REQUIRED, parseLinkToken, type TrustRule } from '../../core/policy/index.ts';
 import type { Report, SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
-import { openLink } from '../../lambdas/download/open-link.ts';
+import { type OpenedLink, openLink } from '../../lambdas/download/open-link.ts';
 import { storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 
@@ -37,8 +37,7 @@ export class TestService {
   readonly absent = new Set<string>();
   /** Outcomes of sending for devices whose commands do not arrive. */
   readonly fates = new Map<string, 'unconfirmed' | 'published' | 'throttled' | 'refused'>();
-  /** True if devices of the model take signed firmware only. */
-  requiresSignature: (model: string) => boolean = () => false;
+  trust: TrustRule = NO_SIGNATURE_REQUIRED;
   /** Number of commands that were sent, including those that did not arrive. */
   sends = 0;
 
@@ -53,7 +52,7 @@ export class TestService {
   /** Runs the orchestrator and sends the updates that it queues. @returns the devices that got a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
-    const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids), this.requiresSignature);
+    const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids), this.trust);
     if (problems[0] !== undefined) throw problems[0].error;
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }
@@ -111,9 +110,9 @@ export class TestService {
   }
 
   /** Opens the link of the newest command of a device. */
-  async fetch(deviceId: string): Promise<'open' | 'over' | 'unknown'> {
+  async fetch(deviceId: string): Promise<OpenedLink['kind']> {
     const link = this.sent.findLast((command) => command.deviceId === deviceId)?.link;
-    return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now)).kind;
+    return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now, this.trust)).kind;
   }
 
   /** The whole of a good update: fetched, installed, booted, proven. Moves the clock by seven minutes. */
@@ -162,7 +161,7 @@ export class TestService {
   }
 
   async #dispatch(ids: readonly number[]): Promise<void> {
-    if (ids.length > 0) await dispatchUpdates(this.sql, ids, this.now, makeCommands, this.#send);
+    if (ids.length > 0) await dispatchUpdates(this.sql, ids, this.now, this.trust, makeCommands, this.#send);
   }
 
   #send = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {

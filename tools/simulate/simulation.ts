@@ -1,6 +1,6 @@
 import type { SqlRow, SqlValues } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
-import { type LinkTarget, parseLinkToken, parseOtaTopic } from '../../core/policy/index.ts';
+import { type LinkTarget, NO_SIGNATURE_REQUIRED, parseLinkToken, parseOtaTopic } from '../../core/policy/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
@@ -286,7 +286,9 @@ export class Simulation {
     for (const [device, { token, version, attempt }] of fetches) {
       const target = parseLinkToken(token, SECRET);
       const link =
-        target === undefined ? undefined : await this.#runUnlessCrashed(() => resolveLink(this.sql, target, this.now));
+        target === undefined
+          ? undefined
+          : await this.#runUnlessCrashed(() => resolveLink(this.sql, target, this.now, NO_SIGNATURE_REQUIRED));
       const isOpen = link?.kind === 'open';
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
       this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));
@@ -301,7 +303,7 @@ export class Simulation {
     for (let start = 0; start < ids.length; start += 100) {
       const batch = ids.slice(start, start + 100);
       const outcomes = await this.#runUnlessCrashed(() =>
-        dispatchUpdates(this.sql, batch, this.now, makeCommands, this.#command),
+        dispatchUpdates(this.sql, batch, this.now, NO_SIGNATURE_REQUIRED, makeCommands, this.#command),
       );
       sent += outcomes?.length ?? 1;
     }

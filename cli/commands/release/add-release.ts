@@ -8,7 +8,7 @@ import { awaitOutcome, type ImageFile, putFile, readImageFile, readUploadFile, v
 export interface AddReleaseOptions {
   readonly model: string;
   readonly version?: string;
-  /** Path of a detached signature. */
+  /** Path of a signature file. */
   readonly signature?: string;
   readonly minVersion?: string;
   readonly changelog?: string;

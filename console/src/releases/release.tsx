@@ -40,6 +40,11 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
                 </p>
               </div>
             )}
+            {data.untrusted_reason !== null && (
+              <div className="notice bad">
+                <p>It is not sent, because it is not trusted: {data.untrusted_reason}.</p>
+              </div>
+            )}
             <Warnings of={data.warnings} />
             <Panel title="Release" className="columned">
               <ReleaseFacts release={data} />
@@ -59,8 +64,11 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
   );
 }
 
-function signedText({ is_signed: isSigned, image }: ReleaseDetail): string {
-  if (isSigned) return 'by a trusted key';
+function signedText({ signing_key: key, manifest, signature_expires_at: until, image }: ReleaseDetail): string {
+  if (key !== null) {
+    const kind = manifest === null ? 'in the image, by secure boot key' : 'by key';
+    return `${kind} ${key.slice(0, 16)}…${until === null ? '' : `, until ${dateTime(until)}`}`;
+  }
   return (image as ParsedImage).signature === 'none' ? 'no' : 'not by a trusted key';
 }
 

@@ -9,7 +9,7 @@ export interface UploadForm {
   readonly version: string;
   readonly minVersion: string;
   readonly changelog: string;
-  /** A detached signature, which is uploaded before its image. */
+  /** A signature file, which is uploaded before its image. */
   readonly signature?: File | undefined;
 }
 

@@ -133,7 +133,7 @@ function Details({ file, onOutcome, onCancel }: DetailsProps) {
             <TextField label="Changelog (optional)" name="changelog" className="grow" {...field('changelog')} />
             <Field
               label="Signature (optional)"
-              hint="A detached signature (.sig); it is uploaded first."
+              hint="The signature file (.sig) of paku-ota release sign; it is uploaded first."
               className="grow"
             >
               {(labelling) => (

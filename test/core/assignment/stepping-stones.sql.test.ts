@@ -130,13 +130,13 @@ describe('the stepping stones of a rollout', () => {
   });
 
   test('are signed where the model requires signatures', async () => {
-    await db.app.query("UPDATE firmware_releases SET is_signed = version = '3.0.0'");
+    await db.app.query("UPDATE firmware_releases SET signing_key = 'a key' WHERE version = '3.0.0'");
     await addRelease(db.app, '1.5.0');
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
-    service.requiresSignature = () => true;
+    service.trust = (_, { signing_key: key }) => (key === null ? 'no trusted key signed it' : null);
     expect(await service.tick()).toEqual([]);
-    expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({
+    expect(await explainDevice(db.app, id, 'd0', service.now, service.trust)).toMatchObject({
       rule: 'is on 1.0.0; 3.0.0 needs at least 2.0.0, and the rollout has no stepping stone that leads there',
       next: 'nothing: the stepping stones of a rollout are decided when it is created',
     });

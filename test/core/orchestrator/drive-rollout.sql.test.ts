@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eligibleVersions } from '../../../core/orchestrator/drive-rollout.ts';
+import { NO_SIGNATURE_REQUIRED } from '../../../core/policy/index.ts';
 import {
   abortRollout,
   loadRolloutRuntime,
@@ -284,7 +285,8 @@ describe('an operator', () => {
     await service.tick();
     const rollout = await loadRolloutRuntime(db.app, id);
     await service.status('d0', '3.0.0');
-    const versions = rollout === undefined ? [] : await eligibleVersions(db.app, rollout);
+    const versions =
+      rollout === undefined ? [] : await eligibleVersions(db.app, rollout, NO_SIGNATURE_REQUIRED, service.now);
     expect(versions).toEqual([]);
     expect(await retryFailed(db.app, why(id), versions, service.now)).toBe(0);
     expect((await rolloutOf('r'))?.paused_reason).not.toBeNull();

@@ -7,6 +7,7 @@ const release = (version: string, given: Partial<EarlierRelease> = {}): EarlierR
   version,
   min_version: null,
   revoked_reason: null,
+  distrust: null,
   secure_version: 0,
   ...given,
 });

@@ -107,7 +107,7 @@ describe('while messages wait to be processed', () => {
       db.app,
       service.now,
       async () => {},
-      () => false,
+      () => null,
       processedUntil,
     );
     const [update] = await db.app.query('SELECT status, attempt, completed_at FROM device_update_status');
