@@ -203,14 +203,15 @@ export class Boot {
 
   private install(command: OtaCommand, held: Progress[], signal: AbortSignal): Promise<OtaOutcome> {
     const { profile, notify, open } = this.context;
-    const { chip, otaPartitionBytes, selectsBeforeVerifying, clock, behaviours } = profile;
+    const { chip, otaPartitionBytes, selectsBeforeVerifying, clock, behaviours, model, manifestKey } = profile;
     const report = (progress: Progress) => {
       notify({ kind: 'downloading', version: command.version, progress });
       if (behaviours.progressInBurst) held.push(progress);
       else this.messenger.sendProgress(progress);
     };
     const { bytesPerSecond } = behaviours;
-    const target = { chip, otaPartitionBytes, selectsBeforeVerifying };
+    const manifestOf = manifestKey === undefined ? undefined : { publicKey: manifestKey, model };
+    const target = { chip, otaPartitionBytes, selectsBeforeVerifying, manifestOf };
     return installImage({ command, ...target, bytesPerSecond, clock, open, report }, signal);
   }
 }

@@ -92,6 +92,8 @@ export interface VirtualDeviceOptions {
   readonly httpClient?: HttpClientKind;
   /** PEM of the CA for https downloads. @default the server is not verified, as in some firmware generations */
   readonly imageCa?: string;
+  /** Public key in PEM, P-256, that must have signed the manifest of each download. @default manifests are ignored */
+  readonly manifestKey?: string;
   /** @default the wall clock */
   readonly clock?: Clock;
   /** Selects the messages that are lost. @default Math.random */

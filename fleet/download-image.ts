@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { DeviceHttpClient, type HttpClientKind } from './http-client.ts';
 import type { OpenImage } from './install-image.ts';
 import { OtaFailure } from './ota-failure.ts';
+import { type ReceivedManifest, receivedManifest } from './verify-manifest.ts';
 
 const MAX_REDIRECTS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -25,8 +26,8 @@ export function imageDownloader(options: DownloadOptions): OpenImage {
   return async (url, signal) => {
     const client = new DeviceHttpClient(options);
     try {
-      const { contentLength, response } = await follow(client, imageUrl(url), options, signal);
-      return { contentLength, body: readBody(response, signal, () => client.close()) };
+      const { contentLength, manifest, response } = await follow(client, imageUrl(url), options, signal);
+      return { contentLength, manifest, body: readBody(response, signal, () => client.close()) };
     } catch (error) {
       client.close();
       throw error;
@@ -36,10 +37,12 @@ export function imageDownloader(options: DownloadOptions): OpenImage {
 
 async function follow(client: DeviceHttpClient, url: URL, options: DownloadOptions, signal: AbortSignal) {
   let target = url;
+  let manifest: ReceivedManifest | undefined;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects += 1) {
     const response = await get(target, client, options, signal);
+    manifest ??= receivedManifest(response.message.headers);
     const location = REDIRECTS.has(response.message.statusCode ?? 0) ? response.message.headers.location : undefined;
-    if (location === undefined) return { contentLength: acceptedLength(response), response };
+    if (location === undefined) return { contentLength: acceptedLength(response), manifest, response };
     await skipBody(response, signal);
     target = imageUrl(location, target.href);
   }

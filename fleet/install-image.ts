@@ -4,10 +4,13 @@ import type { Clock } from './clock.ts';
 import type { OtaCommand } from './command.ts';
 import { OtaFailure } from './ota-failure.ts';
 import { INSTALLED, type OtaOutcome, type Progress, type ProgressState } from './ota-payload.ts';
+import { type ExpectedManifest, type ReceivedManifest, verifyManifest } from './verify-manifest.ts';
 
 /** A running download: the announced length and the bytes. */
 export interface ImageDownload {
   readonly contentLength: number;
+  /** Of the first response that has one. */
+  readonly manifest?: ReceivedManifest | undefined;
   readonly body: AsyncIterable<Uint8Array>;
 }
 
@@ -21,6 +24,8 @@ export interface InstallJob {
   readonly otaPartitionBytes: number;
   /** The boot partition is selected before the checksum is compared. */
   readonly selectsBeforeVerifying: boolean;
+  /** The key and the model that the manifest of a download must be of; undefined: manifests are ignored. */
+  readonly manifestOf?: Pick<ExpectedManifest, 'publicKey' | 'model'> | undefined;
   /** Bytes per second that radio and flash can handle; undefined means unlimited. */
   readonly bytesPerSecond?: number | undefined;
   readonly clock: Clock;
@@ -39,7 +44,10 @@ export async function installImage(job: InstallJob, signal: AbortSignal): Promis
   const meter = new ProgressMeter(job);
   try {
     const image = await openImage(job, meter, signal);
+    const signed = job.manifestOf && verifyManifest(image.manifest, expectedOf(job, job.manifestOf, image));
     const written = await write(job, image, meter, signal);
+    if (signed !== undefined && signed !== written.sha256)
+      throw new ChecksumFailure(3, `the image's SHA-256 is ${written.sha256}, the manifest says ${signed}`);
     verify(job, written, meter);
     meter.enter('Complete');
     return INSTALLED;
@@ -50,6 +58,12 @@ export async function installImage(job: InstallJob, signal: AbortSignal): Promis
     return error instanceof ChecksumFailure ? { ...failed, bootsUnverified: job.selectsBeforeVerifying } : failed;
   }
 }
+
+const expectedOf = (
+  { command: { version } }: InstallJob,
+  signed: Pick<ExpectedManifest, 'publicKey' | 'model'>,
+  { contentLength: size }: ImageDownload,
+): ExpectedManifest => ({ ...signed, version, size });
 
 async function openImage(job: InstallJob, meter: ProgressMeter, signal: AbortSignal): Promise<ImageDownload> {
   meter.enter('Checking');

@@ -4,7 +4,11 @@ import type { RolloutValues } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';
 import { invalid } from './problems.ts';
 
-export const trustOf = ({ models, signing }: Services['settings']): TrustRule => trustRule(models, signing);
+/** The trust rule of the settings, which are read when it is applied. */
+export const trustOf =
+  (settings: Services['settings']): TrustRule =>
+  (model, release, now) =>
+    trustRule(settings.models, settings.signing)(model, release, now);
 
 /**
  * Decides the stepping stones of a rollout that is created: those that its author names, otherwise those that the

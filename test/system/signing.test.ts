@@ -27,6 +27,7 @@ const SETTINGS = {
     bus: { chip, requireSignedFirmware: true },
     named: { chip, requireSignedFirmware: true, projectName: 'named-firmware' },
     boot: { chip, requireSignedFirmware: true, trustedPublicKeys: [] },
+    checked: { chip, requireSignedFirmware: true },
     free: { chip },
     lenient: { chip, allowLowerSecureVersion: true },
   },
@@ -298,6 +299,37 @@ describe('the anti-rollback counter', () => {
     await release('lenient', '2.0.0');
     await upload('lenient', '2.1.0', { secureVersion: 2 });
     await release('lenient', '2.1.0');
+  });
+});
+
+describe('firmware that verifies the manifest', () => {
+  const outcomes = (deviceId: string) =>
+    system.until<{ status: string; error_message: string | null }>(
+      `SELECT status, error_message FROM device_update_status WHERE device_id = '${deviceId}' AND result_code IS NOT NULL`,
+    );
+
+  test('installs a release that was signed with the command line, and refuses one of another key', async () => {
+    const key = join(system.home, 'release-key.pem');
+    const file = join(system.home, 'signed.bin');
+    writeFileSync(key, p256.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    writeFileSync(file, buildImage({ version: '3.0.0', codeBytes: 4_000 }));
+    const device = { model: 'checked', firmwareVersion: '0.9.0', mac: 'A0:B7:65:20:E9:56' };
+    await system.device({ ...device, deviceId: 'verifying', manifestKey: pem(p256.publicKey) });
+    const other = { mac: 'A0:B7:65:20:E9:57', manifestKey: pem(otherP256.publicKey) };
+    await system.device({ ...device, ...other, deviceId: 'distrusting' });
+    await system.until<{ n: number }>(
+      `SELECT count(*)::integer AS n FROM devices WHERE device_model = 'checked'`,
+      ({ n }) => n === 2,
+    );
+    const cli = new Cli(system.home);
+    await cli.run('release', 'sign', file, '--model', 'checked', '--key', key, '--expires', '2099-01-01');
+    await cli.run('release', 'add', file, '--model', 'checked', '--signature', `${file}.sig`);
+    await system.database.query(
+      `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages) VALUES ('verified', '3.0.0', 'checked', '[]')`,
+    );
+    await system.runtime.tick();
+    expect((await outcomes('verifying')).status).toBe('success');
+    expect((await outcomes('distrusting')).error_message).toContain('verification failed (3)');
   });
 });
 
