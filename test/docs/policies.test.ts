@@ -141,7 +141,7 @@ test.each(files)('%s cannot be bypassed by another spelling of a path, whichever
         for (const judged of [sent, decode(sent)]) {
           for (const received of [sent, decode(sent)]) {
             tried++;
-            if (!allows(operation.method, judged) || !isCanonicalPath(received)) continue;
+            if (!isCanonicalPath(received) || !allows(operation.method, judged)) continue;
             const reached = routed(operation.method, received);
             if (reached !== undefined && !isAllowed.has(reached)) bypasses.add(`${operation.method} ${sent}`);
           }
