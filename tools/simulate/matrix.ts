@@ -25,11 +25,23 @@ export const allowedReach = (devices: number) => Math.max(5, Math.ceil(devices *
 
 /** The seeds whose story did not end as it should. */
 export function findFailures({ build, devices }: Cell, results: readonly Result[]): Result[] {
-  if (build === 'rolls-back-later') return results.filter(({ lateRollbacks }) => lateRollbacks === 0);
+  if (build === 'rolls-back-later') return results.filter((result) => !isShown(result) || isHaltedLate(result));
+  // The evidence comes an hour after the update, so no number of devices is a bound.
+  if (build === 'rolls-back-soon') return results.filter((result) => !isShown(result) || result.ended !== 'halted');
   if (build !== 'good')
     return results.filter(({ ended, reached }) => ended !== 'halted' || reached > allowedReach(devices));
   return results.filter(({ ended, stuck }) => ended === 'halted' || ended === 'still running' || stuck > 0);
 }
+
+/** Every late rollback is counted and listed. */
+const isShown = ({ lateRollbacks, listed }: Result) => lateRollbacks > 0 && listed === lateRollbacks;
+
+/** A rollout that was complete is not halted afterwards. */
+const isHaltedLate = ({ events }: Result) => {
+  const types = events.map(({ type }) => type);
+  const completed = types.indexOf('rollout_completed');
+  return completed >= 0 && types.includes('rollout_halted', completed);
+};
 
 /** Plays one story of a cell. */
 export const playCell = async ({ mix, devices, build }: Cell, seed: number): Promise<Result> => ({

@@ -1,3 +1,4 @@
+import { listLateRollbacks } from '../../core/updates/index.ts';
 import type { BuildOutcome, SimDeviceOptions } from './sim-device.ts';
 import { Simulation } from './simulation.ts';
 
@@ -70,6 +71,8 @@ const BUILDS = {
   /** The version of the rollout is changed to a build that does not boot. */
   edited: (version) => (version === EDITED_VERSION ? 'boots back' : 'runs'),
   misnamed: (version) => ({ embeddedVersion: `${version}-dev` }),
+  /** While the rollout still runs; `rolls-back-later` is rolled back after it has ended. */
+  'rolls-back-soon': () => ({ rollsBackAfter: 3600 }),
   'rolls-back-later': (_version, { rollbackHours }) => ({ rollsBackAfter: rollbackHours * 3600 }),
 } as const satisfies Record<string, (version: string, options: { readonly rollbackHours: number }) => BuildOutcome>;
 
@@ -88,6 +91,8 @@ export interface Story {
   /** Devices that have power and can be updated, and do not run the new version. */
   readonly stuck: number;
   readonly lateRollbacks: number;
+  /** Devices that are listed for attention because they left a version that they had proven. */
+  readonly listed: number;
   readonly events: readonly { readonly minute: number; readonly type: string; readonly payload: object }[];
   readonly reasons: readonly { readonly status: string; readonly reason: string; readonly devices: number }[];
 }
@@ -227,6 +232,7 @@ async function readStory(
     `SELECT status, reason, count(*)::integer AS devices FROM update_attempts WHERE reason IS NOT NULL
      GROUP BY status, reason ORDER BY devices DESC, reason LIMIT 8`,
   );
+  const listed = await listLateRollbacks(sql, now);
   const began = now.getTime() / 1000 - second;
   const reason = rollout?.reason ?? null;
   const fleet = [...devices.values()];
@@ -241,6 +247,7 @@ async function readStory(
     onTarget: rollout?.on_target ?? 0,
     stuck: fleet.filter(isStuck).length,
     lateRollbacks: rollout?.late_rollbacks ?? 0,
+    listed: listed.reduce((sum, { devices }) => sum + devices, 0),
     events: events.map(({ seconds, type, payload }) => ({ minute: Math.round((seconds - began) / 60), type, payload })),
     reasons,
   };

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { BUILD_NAMES, DEFAULT_STORY, playStory } from '../../../tools/simulate/story.ts';
 
 const TIMEOUT = 5 * 60_000;
-const BAD = BUILD_NAMES.filter((build) => build !== 'good' && build !== 'rolls-back-later');
+const BAD = BUILD_NAMES.filter((build) => build !== 'good' && !build.startsWith('rolls-back'));
 
 describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
   'with default settings, the rollout of a bad build ($build)',
@@ -33,7 +33,7 @@ describe.each(BAD.map((build, index) => ({ build, seed: index + 1 })))(
 test(
   'a build that is rolled back after its rollout has ended is counted, and halts nothing',
   async () => {
-    const { ended, lateRollbacks } = await playStory({
+    const { ended, lateRollbacks, listed } = await playStory({
       ...DEFAULT_STORY,
       devices: 10,
       build: 'rolls-back-later',
@@ -42,7 +42,27 @@ test(
       loss: 0,
       rollbackHours: 8,
     });
-    expect({ ended, lateRollbacks }).toEqual({ ended: 'completed', lateRollbacks: 10 });
+    expect({ ended, lateRollbacks, listed }).toEqual({ ended: 'completed', lateRollbacks: 10, listed: 10 });
+  },
+  TIMEOUT,
+);
+
+test(
+  'a build that is rolled back while its rollout still runs is counted, is listed, and halts it',
+  async () => {
+    const { ended, reason, reached, lateRollbacks, listed } = await playStory({
+      ...DEFAULT_STORY,
+      devices: 40,
+      build: 'rolls-back-soon',
+      broken: 0,
+      sleepers: 0,
+      loss: 0,
+      flaky: 0,
+    });
+    expect({ ended, reason }).toEqual({ ended: 'halted', reason: expect.stringContaining('failed') });
+    expect(reached).toBeLessThan(40);
+    expect(lateRollbacks).toBeGreaterThanOrEqual(2);
+    expect(listed).toBe(lateRollbacks);
   },
   TIMEOUT,
 );
