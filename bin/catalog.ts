@@ -10,6 +10,8 @@ export interface Catalog {
   readonly functions: readonly CatalogObject[];
   /** By relation, then role. */
   readonly grants: readonly Grant[];
+  /** Functions that not everybody may call. */
+  readonly privateFunctions: readonly PrivateFunction[];
   /** Of the database, such as `jit=off`. */
   readonly settings: readonly string[];
 }
@@ -57,6 +59,7 @@ export type Constraint = RowOf<typeof constraint>;
 const grant = z.strictObject({
   relation: z.string(),
   role: z.string(),
+  /** Such as `SELECT`, or `UPDATE (a, b)` for some columns. */
   privileges: z.array(z.string()),
 });
 export type Grant = RowOf<typeof grant>;
@@ -100,11 +103,35 @@ const FUNCTIONS = `SELECT proname::text AS name, pg_get_functiondef(oid) AS defi
   FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY oid`;
 
 /** Owners need no grant. */
-const GRANTS = `SELECT c.relname::text AS relation, r.rolname::text AS role, jsonb_agg(a.privilege_type ORDER BY
-      position(a.privilege_type IN 'SELECT INSERT UPDATE DELETE')) AS privileges
-  FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a JOIN pg_roles AS r ON r.oid = a.grantee
-  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
+const GRANTS = `SELECT c.relname::text AS relation, r.rolname::text AS role,
+    jsonb_agg(g.privilege || coalesce(' (' || g.columns || ')', '') ORDER BY
+      position(g.privilege IN 'SELECT INSERT UPDATE DELETE')) AS privileges
+  FROM pg_class AS c CROSS JOIN LATERAL (
+    SELECT a.grantee, a.privilege_type AS privilege, NULL AS columns FROM aclexplode(c.relacl) AS a
+    UNION ALL
+    SELECT a.grantee, a.privilege_type, string_agg(t.attname, ', ' ORDER BY t.attnum)
+    FROM pg_attribute AS t CROSS JOIN LATERAL aclexplode(t.attacl) AS a
+    WHERE t.attrelid = c.oid AND t.attnum > 0 AND NOT t.attisdropped GROUP BY 1, 2
+  ) AS g JOIN pg_roles AS r ON r.oid = g.grantee
+  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND g.grantee <> c.relowner
   GROUP BY c.oid, c.relname, r.rolname ORDER BY c.relname = 'schema_migrations', c.oid, r.rolname`;
+
+const privateFunction = z.strictObject({
+  /** With the types of its parameters. */
+  name: z.string(),
+  /** Roles that may call it. */
+  callers: z.array(z.string()),
+});
+export type PrivateFunction = RowOf<typeof privateFunction>;
+
+/** By default everybody may call a function. */
+const PRIVATE_FUNCTIONS = `SELECT p.oid::regprocedure::text AS name, (
+    SELECT coalesce(jsonb_agg(a.grantee::regrole::text ORDER BY a.grantee::regrole::text), '[]')
+    FROM aclexplode(p.proacl) AS a WHERE a.grantee <> p.proowner) AS callers
+  FROM pg_proc AS p
+  WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (
+    SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a WHERE a.grantee = 0)
+  ORDER BY p.oid`;
 
 const SETTINGS = `SELECT s.setting FROM pg_db_role_setting AS d CROSS JOIN LATERAL unnest(d.setconfig) AS s(setting)
   WHERE d.setrole = 0 AND d.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -134,6 +161,7 @@ export async function readCatalog(sql: Sql): Promise<Catalog> {
     })),
     functions: await select(sql, catalogObject, FUNCTIONS),
     grants: await select(sql, grant, GRANTS),
+    privateFunctions: await select(sql, privateFunction, PRIVATE_FUNCTIONS),
     settings: settings.map(({ setting }) => setting),
   };
 }

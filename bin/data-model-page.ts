@@ -1,18 +1,18 @@
-import { type Catalog, type CatalogObject, type Column, type Relation, shorten } from './catalog.ts';
+import { type Catalog, type CatalogObject, type Column, type Grant, type Relation, shorten } from './catalog.ts';
 
 const HEAD = `<!-- Made by npm run gen:schema from the comments in schema/; do not edit. -->
 # Data model
 
-The tables and views of the database, in the order of the domain. \`schema/current.sql\` has the same as statements. Dashboards, and whoever else reads by SQL, should read the views and \`fleet_versions\`: tables change with the code.
+The tables and views of the database, in the order of the domain. \`schema/current.sql\` has the same as statements. Dashboards, and whoever else reads by SQL, should read the views and \`fleet_versions\`: tables change with the code. The last lines of each say what the roles of the functions may do; what no line names, they may not.
 
 A state is stored as \`success\`, and read as _proven_, once the update has ended; \`metadata\` of a device holds what people call its _attributes_.`;
 
 /** docs/data-model.md: a diagram, and for each table and view what it is and a line per column. */
-export function renderDataModel({ relations, functions }: Catalog): string {
+export function renderDataModel({ relations, functions, grants }: Catalog): string {
   const tables = relations.filter(({ kind }) => kind === 'table');
   const views = relations.filter(({ kind }) => kind === 'view');
   const diagram = `\`\`\`mermaid\n${drawTables(tables)}\n\`\`\``;
-  const sections = [...tables, ...views].map(renderRelation);
+  const sections = [...tables, ...views].map((each) => renderRelation(each, grants));
   return `${[HEAD, diagram, ...sections, renderFunctions(functions)].join('\n\n')}\n`;
 }
 
@@ -43,7 +43,7 @@ function drawReferences({ name, columns, constraints }: Relation): string[] {
   });
 }
 
-function renderRelation(relation: Relation): string {
+function renderRelation(relation: Relation, grants: readonly Grant[]): string {
   const { name, kind, comment, columns } = relation;
   const rows =
     kind === 'view'
@@ -56,6 +56,7 @@ function renderRelation(relation: Relation): string {
     table(head, rows),
     ...renderConstraints(relation),
     ...renderIndexes(relation),
+    ...renderGrants(grants.filter((grant) => grant.relation === name)),
   ].join('\n\n');
 }
 
@@ -70,6 +71,12 @@ function describeValue({ isRequired, value }: Column): string {
 function renderConstraints({ constraints }: Relation): string[] {
   if (constraints.length === 0) return [];
   return [constraints.map(({ definition }) => `- ${code(shorten(definition))}`).join('\n')];
+}
+
+/** A line per role that may do anything with the relation. */
+function renderGrants(grants: readonly Grant[]): string[] {
+  if (grants.length === 0) return [];
+  return [grants.map(({ role, privileges }) => `- ${code(role)} may ${code(privileges.join(', '))}`).join('\n')];
 }
 
 function renderIndexes({ indexes, triggers }: Relation): string[] {

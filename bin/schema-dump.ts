@@ -1,10 +1,10 @@
-import { type Catalog, type Column, type Grant, type Relation, shorten } from './catalog.ts';
+import { type Catalog, type Column, type Grant, type PrivateFunction, type Relation, shorten } from './catalog.ts';
 
 const HEAD = `-- The schema that all migrations together make, as the catalog of a migrated database has it.
 -- Made by npm run gen:schema; do not edit. The comments are in docs/data-model.md.`;
 
 /** schema/current.sql: statements that make the schema of the catalog in an empty database that has its roles. */
-export function renderSchema({ relations, functions, grants, settings }: Catalog): string {
+export function renderSchema({ relations, functions, privateFunctions, grants, settings }: Catalog): string {
   const tables = relations.filter(({ kind }) => kind === 'table');
   const views = relations.filter(({ kind }) => kind === 'view');
   return `${[
@@ -14,6 +14,7 @@ export function renderSchema({ relations, functions, grants, settings }: Catalog
     ...tables.flatMap(({ triggers }) => triggers.map(({ definition }) => `${shorten(definition)};`)),
     ...views.map(({ name, definition }) => `CREATE VIEW ${name} AS\n${shorten(definition)}`),
     grants.map(renderGrant).join('\n'),
+    privateFunctions.flatMap(renderCallers).join('\n'),
     ...settings.map(renderSetting),
   ].join('\n\n')}\n`;
 }
@@ -40,6 +41,11 @@ const renderFunction = (definition: string) =>
 
 const renderGrant = ({ relation, role, privileges }: Grant) =>
   `GRANT ${privileges.join(', ')} ON ${relation} TO ${role};`;
+
+const renderCallers = ({ name, callers }: PrivateFunction) => [
+  `REVOKE EXECUTE ON FUNCTION ${name} FROM PUBLIC;`,
+  ...callers.map((role) => `GRANT EXECUTE ON FUNCTION ${name} TO ${role};`),
+];
 
 const renderSetting = (setting: string) =>
   `DO $$\nBEGIN\n  EXECUTE format('ALTER DATABASE %I SET ${setting.replace('=', ' = ')}', current_database());\nEND\n$$;`;

@@ -920,7 +920,7 @@ END $$;
 
 -- The migration runner has created this table.
 DO $$ BEGIN
-  COMMENT ON TABLE schema_migrations IS 'Migrations that were applied to this database. The application role can read it and not write it.';
+  COMMENT ON TABLE schema_migrations IS 'Migrations that were applied to this database. Functions read it and cannot write it.';
   COMMENT ON COLUMN schema_migrations.version IS 'Number of the migration, as in the name of its file.';
   COMMENT ON COLUMN schema_migrations.name IS 'Name of the migration.';
   COMMENT ON COLUMN schema_migrations.checksum IS 'SHA-256 of the statements that were applied. A migration whose file has another is refused.';
@@ -929,7 +929,10 @@ END $$;
 
 -- Functions and triggers ------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION record_device_change() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Triggers that count and record run as their owner (SECURITY DEFINER): no role may write what they write.
+
+CREATE FUNCTION record_device_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO device_changes (device_id) VALUES (coalesce(NEW.device_id, OLD.device_id));
   RETURN NULL;
@@ -965,6 +968,59 @@ DO $$ BEGIN
   COMMENT ON TRIGGER device_groups_record_change ON device_groups IS 'Read by the scan of rollouts: target filters read groups. Leaving a group can make a device eligible for a rollout of lower priority, so it counts as a change.';
   COMMENT ON TRIGGER device_update_status_record_end ON device_update_status IS 'Read by the scan of rollouts: a device whose update has ended may be assigned by another rollout, or again by the same one.';
   COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
+END $$;
+
+-- What a role may not write although it may write the column. A grant cannot say that.
+CREATE FUNCTION refuse_row() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE insufficient_privilege USING MESSAGE = format('permission denied for this row of %s: role %s, %s', TG_TABLE_NAME, current_user, TG_NAME);
+END
+$$;
+
+CREATE TRIGGER ota_events_only_own_types BEFORE INSERT ON ota_events
+FOR EACH ROW WHEN (current_user = 'paku_public' AND NEW.event_type NOT IN ('fetch', 'device_provisioned')
+  OR current_user = 'paku_ingest' AND NEW.event_type NOT IN ('accepted', 'declined', 'progress', 'result', 'status'))
+EXECUTE FUNCTION refuse_row();
+
+CREATE TRIGGER ota_events_append_only BEFORE UPDATE ON ota_events
+FOR EACH ROW WHEN (OLD.rollout_id IS NOT NULL AND NEW.rollout_id IS DISTINCT FROM OLD.rollout_id
+  OR OLD.update_id IS NOT NULL AND NEW.update_id IS DISTINCT FROM OLD.update_id
+  OR OLD.attempt IS NOT NULL AND NEW.attempt IS DISTINCT FROM OLD.attempt
+  OR OLD.published_at IS NOT NULL AND NEW.published_at IS DISTINCT FROM OLD.published_at)
+EXECUTE FUNCTION refuse_row();
+
+CREATE TRIGGER device_update_status_no_outcome_by_links BEFORE UPDATE ON device_update_status
+FOR EACH ROW WHEN (current_user = 'paku_public' AND NOT (
+  NEW.status IN ('sent', 'downloading', 'downloaded', 'installing') AND NEW.completed_at IS NULL AND OLD.completed_at IS NULL
+    AND NEW.installed_at IS NULL AND NEW.booted_at IS NULL
+  OR NEW.status = 'canceled' AND OLD.status IN ('pending', 'sent')))
+EXECUTE FUNCTION refuse_row();
+
+CREATE TRIGGER update_attempts_no_outcome_by_links BEFORE UPDATE ON update_attempts
+FOR EACH ROW WHEN (current_user = 'paku_public') EXECUTE FUNCTION refuse_row();
+
+-- The clock of the database decides what is old: no function can delete the events of the last week, whatever it says.
+CREATE FUNCTION delete_old_events(before timestamptz, max_rows integer) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH deleted AS (
+    DELETE FROM ota_events WHERE id IN (
+      SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT max_rows) AS e
+      LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.completed_at IS NULL
+      LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
+        AND r.completed_at IS NULL AND r.aborted_at IS NULL
+      WHERE e.received_at < least(before, now() - interval '7 days') AND u.id IS NULL AND r.id IS NULL)
+    RETURNING id
+  )
+  SELECT count(*)::integer FROM deleted
+$$;
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION refuse_row() IS 'Trigger: refuses the row.';
+  COMMENT ON TRIGGER ota_events_only_own_types ON ota_events IS 'Functions that serve links or store messages record what they saw, never a decision.';
+  COMMENT ON TRIGGER ota_events_append_only ON ota_events IS 'An event gets the update that it belongs to, and the time of its publication, once.';
+  COMMENT ON TRIGGER device_update_status_no_outcome_by_links ON device_update_status IS 'Whoever opens links can begin a download or cancel one that has not begun, never end an update otherwise.';
+  COMMENT ON TRIGGER update_attempts_no_outcome_by_links ON update_attempts IS 'Whoever opens links does not end attempts.';
+  COMMENT ON FUNCTION delete_old_events(timestamptz, integer) IS 'Deletes the events that were received before a time, and more than a week ago, among the oldest max_rows. Events of open updates and decisions about open rollouts stay. Returns how many were deleted. No role may delete events otherwise.';
 END $$;
 
 CREATE FUNCTION choose_stepping_stones() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -1006,7 +1062,8 @@ $$;
 CREATE FUNCTION model_is_assumed(device_model text, model_received_at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE
 RETURN model_received_at IS NULL AND device_model = 'esp32-s3';
 
-CREATE FUNCTION record_identity_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION record_identity_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   model_before text := coalesce(OLD.reported_model, OLD.device_model);
   model text := coalesce(NEW.reported_model, NEW.device_model);
@@ -1081,7 +1138,8 @@ CREATE FUNCTION counted_end(status text, completed_at timestamptz) RETURNS times
 RETURN CASE WHEN status IN ('success', 'failed', 'rolled_back', 'timed_out')
   THEN date_bin('10 seconds', completed_at, '2000-01-01T00:00:00Z') END;
 
-CREATE FUNCTION count_new_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_new_updates() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
   SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
@@ -1094,7 +1152,8 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION count_changed_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_changed_updates() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
   SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
@@ -1109,7 +1168,8 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION count_deleted_updates() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_deleted_updates() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
   SELECT rollout_id, generation, stage, firmware_version, counted_state(status, completed_at, late_success_at, late_rollback_at), cause,
@@ -1140,7 +1200,8 @@ RETURN CASE WHEN uptime_seconds IS NULL THEN greatest(restarts - 20, 0) ELSE res
 CREATE FUNCTION presumed_offline_at(last_seen timestamptz, report_interval_seconds real) RETURNS timestamptz LANGUAGE sql STABLE
 RETURN last_seen + make_interval(secs => least(greatest(3 * coalesce(report_interval_seconds, 1200), 120), 172800));
 
-CREATE FUNCTION count_device_version() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_device_version() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
     INSERT INTO version_counts (device_model, firmware_version, devices, restarts, observed_seconds)
@@ -1433,14 +1494,172 @@ END $$;
 
 -- Grants and settings ---------------------------------------------------------------------------------------------------
 
--- Functions act as this role: it reads and writes rows and nothing else.
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO paku_app;
+-- The roles of the functions, see core/db/roles.ts. Each table has a line for each role, also for a role that may do nothing
+-- with it; a test says which line is missing, and another one which grant of paku_public or paku_ingest no statement needs.
+-- Nobody may delete events, releases, rollouts or devices, or change the image of a release.
 
--- Rows of these are added and deleted, never changed.
-REVOKE UPDATE ON device_changes, update_counts, outcome_counts, version_counts FROM paku_app;
+DO $$ BEGIN
+  GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
+  GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
+      client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
+      report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at,
+      version_received_at, mac_received_at, family_received_at, reachability_received_at),
+    INSERT (device_id, device_model, current_firmware_version, mac_address, client_id, command_family, online, last_seen,
+      registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status,
+      status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at),
+    UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id,
+      command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts,
+      observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at,
+      reachability_received_at) ON devices TO paku_ingest;
+  GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, command_family,
+    family_asked_version, family_received_at, metadata, revoked_at, revoked_reason, revoked_by) ON devices TO paku_control;
 
--- The application reads which schema it runs on; it never writes it.
-REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM paku_app;
+  REVOKE ALL ON device_groups FROM paku_public;
+  REVOKE ALL ON device_groups FROM paku_ingest;
+  GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
+
+  REVOKE ALL ON device_changes FROM paku_public;
+  REVOKE ALL ON device_changes FROM paku_ingest;
+  GRANT SELECT, DELETE ON device_changes TO paku_control;
+
+  GRANT SELECT (id, device_model, object_key, file_size, signing_key, signature_expires_at, manifest, manifest_signature,
+    revoked_at) ON firmware_releases TO paku_public;
+  GRANT SELECT (id, file_size) ON firmware_releases TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE (is_signed, signing_key, signature_expires_at, manifest, manifest_signature, image, warnings,
+    revoked_at, revoked_reason, revoked_by) ON firmware_releases TO paku_control;
+
+  REVOKE ALL ON model_chips FROM paku_public;
+  REVOKE ALL ON model_chips FROM paku_ingest;
+  GRANT SELECT, INSERT ON model_chips TO paku_control;
+
+  REVOKE ALL ON rejected_uploads FROM paku_public;
+  REVOKE ALL ON rejected_uploads FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
+
+  GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active,
+    paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
+  GRANT SELECT (id, target_filter, start_at, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
+    probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
+
+  GRANT SELECT (rollout_id, is_stopped, in_flight, started_count), UPDATE (in_flight, started_count) ON rollout_runtime
+    TO paku_public;
+  GRANT SELECT (rollout_id, is_stopped, start_limit, started_count, finished_count, in_flight, sends_until),
+    UPDATE (started_count, finished_count, in_flight) ON rollout_runtime TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;
+
+  REVOKE ALL ON rollout_stages FROM paku_public;
+  REVOKE ALL ON rollout_stages FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
+
+  REVOKE ALL ON rollout_members FROM paku_public;
+  REVOKE ALL ON rollout_members FROM paku_ingest;
+  GRANT SELECT, INSERT, DELETE ON rollout_members TO paku_control;
+
+  -- Two triggers refuse what evaluating a link does not need: ends, installations, and changes of attempts.
+  GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code,
+      error_message, report_interval_seconds, restarts_per_hour, next_family, next_delivery, started_at, reported_at, booted_at,
+      completed_at, declined_count, evaluated_events, holds_slot, counts_as_started),
+    UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after,
+      next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at,
+      deadline_at, completed_at, evaluated_events, holds_slot, counts_as_started, is_reclaimable) ON device_update_status
+    TO paku_public;
+  GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code,
+      error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, next_family,
+      next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at,
+      late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot,
+      counts_as_started, is_counted, is_reclaimable),
+    INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at),
+    UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after,
+      next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at,
+      deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot,
+      counts_as_started, is_counted) ON device_update_status TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_control;
+
+  GRANT SELECT (update_id, attempt, device_id, version, command_family, delivery, sent_at, send_result),
+    UPDATE (ended_at, status, result_code, reason) ON update_attempts TO paku_public;
+  GRANT SELECT (update_id, attempt, device_id, version, command_family, delivery, sent_at, send_result),
+    INSERT (update_id, attempt, device_id, version, sent_at),
+    UPDATE (ended_at, status, result_code, reason) ON update_attempts TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_control;
+
+  GRANT SELECT (device_id, update_id, attempt, event_type, state, received_at, payload, payload_hash),
+    INSERT (device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash) ON ota_events
+    TO paku_public;
+  GRANT SELECT (device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash),
+    INSERT (device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash),
+    UPDATE (rollout_id, update_id, attempt) ON ota_events TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE (published_at) ON ota_events TO paku_control;
+
+  REVOKE ALL ON rejected_messages FROM paku_public;
+  GRANT SELECT (topic, received_at, payload_sha256), INSERT (topic, device_id, client_id, reason, payload, payload_bytes,
+    payload_sha256, received_at) ON rejected_messages TO paku_ingest;
+  GRANT SELECT, DELETE ON rejected_messages TO paku_control;
+
+  REVOKE ALL ON refused_clients FROM paku_public;
+  GRANT SELECT (client_id, reason, times, first_at, last_at), INSERT (client_id, reason, times, first_at, last_at),
+    UPDATE (reason, times, first_at, last_at), DELETE ON refused_clients TO paku_ingest;
+  GRANT SELECT ON refused_clients TO paku_control;
+
+  REVOKE ALL ON ingestion_progress FROM paku_public;
+  GRANT SELECT (queue, processed_at, lag_seconds), INSERT (queue, processed_at, lag_seconds), UPDATE (processed_at, lag_seconds)
+    ON ingestion_progress TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE ON ingestion_progress TO paku_control;
+
+  REVOKE ALL ON update_counts FROM paku_public;
+  REVOKE ALL ON update_counts FROM paku_ingest;
+  GRANT SELECT, INSERT, DELETE ON update_counts TO paku_control;
+
+  REVOKE ALL ON outcome_counts FROM paku_public;
+  REVOKE ALL ON outcome_counts FROM paku_ingest;
+  GRANT SELECT, INSERT, DELETE ON outcome_counts TO paku_control;
+
+  REVOKE ALL ON version_counts FROM paku_public;
+  REVOKE ALL ON version_counts FROM paku_ingest;
+  GRANT SELECT, INSERT, DELETE ON version_counts TO paku_control;
+
+  REVOKE ALL ON fleet_versions FROM paku_public;
+  REVOKE ALL ON fleet_versions FROM paku_ingest;
+  GRANT SELECT, INSERT, DELETE ON fleet_versions TO paku_control;
+
+  GRANT SELECT (device_id, provisioned_at, claim_certificate_id, certificates),
+    UPDATE (provisioned_at, claim_certificate_id, certificates) ON allowed_devices TO paku_public;
+  REVOKE ALL ON allowed_devices FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_control;
+
+  REVOKE ALL ON leases FROM paku_public;
+  REVOKE ALL ON leases FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO paku_control;
+
+  REVOKE ALL ON schema_migrations FROM paku_public;
+  REVOKE ALL ON schema_migrations FROM paku_ingest;
+  GRANT SELECT ON schema_migrations TO paku_control;
+
+  REVOKE ALL ON device_overview FROM paku_public;
+  REVOKE ALL ON device_overview FROM paku_ingest;
+  GRANT SELECT ON device_overview TO paku_control;
+  REVOKE ALL ON update_overview FROM paku_public;
+  REVOKE ALL ON update_overview FROM paku_ingest;
+  GRANT SELECT ON update_overview TO paku_control;
+  REVOKE ALL ON device_timeline FROM paku_public;
+  REVOKE ALL ON device_timeline FROM paku_ingest;
+  GRANT SELECT ON device_timeline TO paku_control;
+  REVOKE ALL ON rollout_overview FROM paku_public;
+  REVOKE ALL ON rollout_overview FROM paku_ingest;
+  GRANT SELECT ON rollout_overview TO paku_control;
+  REVOKE ALL ON rollout_timeline FROM paku_public;
+  REVOKE ALL ON rollout_timeline FROM paku_ingest;
+  GRANT SELECT ON rollout_timeline TO paku_control;
+  REVOKE ALL ON release_health FROM paku_public;
+  REVOKE ALL ON release_health FROM paku_ingest;
+  GRANT SELECT ON release_health TO paku_control;
+
+  GRANT EXECUTE ON FUNCTION delete_old_events TO paku_control;
+END $$;
+
+-- A role that may create temporary tables could otherwise run these with rows of its own.
+REVOKE EXECUTE ON FUNCTION record_device_change, record_identity_change, count_new_updates, count_changed_updates,
+  count_deleted_updates, count_device_version, delete_old_events FROM PUBLIC;
 
 -- Plans over many devices are dear by estimate and run in milliseconds, while compiling one takes seconds. A role that
 -- does not own the database goes without this setting.

@@ -440,11 +440,40 @@ CREATE TABLE schema_migrations (
 CREATE FUNCTION record_device_change()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
 BEGIN
   INSERT INTO device_changes (device_id) VALUES (coalesce(NEW.device_id, OLD.device_id));
   RETURN NULL;
 END
+$$;
+
+CREATE FUNCTION refuse_row()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  RAISE insufficient_privilege USING MESSAGE = format('permission denied for this row of %s: role %s, %s', TG_TABLE_NAME, current_user, TG_NAME);
+END
+$$;
+
+CREATE FUNCTION delete_old_events(before timestamptz, max_rows integer)
+ RETURNS integer
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $$
+  WITH deleted AS (
+    DELETE FROM ota_events WHERE id IN (
+      SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT max_rows) AS e
+      LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.completed_at IS NULL
+      LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
+        AND r.completed_at IS NULL AND r.aborted_at IS NULL
+      WHERE e.received_at < least(before, now() - interval '7 days') AND u.id IS NULL AND r.id IS NULL)
+    RETURNING id
+  )
+  SELECT count(*)::integer FROM deleted
 $$;
 
 CREATE FUNCTION choose_stepping_stones()
@@ -488,6 +517,8 @@ RETURN ((model_received_at IS NULL) AND (device_model = 'esp32-s3'));
 CREATE FUNCTION record_identity_change()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
 DECLARE
   model_before text := coalesce(OLD.reported_model, OLD.device_model);
@@ -548,6 +579,8 @@ RETURN CASE WHEN (status = ANY (ARRAY['success', 'failed', 'rolled_back', 'timed
 CREATE FUNCTION count_new_updates()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
 BEGIN
   INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
@@ -564,6 +597,8 @@ $$;
 CREATE FUNCTION count_changed_updates()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
 BEGIN
   INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
@@ -582,6 +617,8 @@ $$;
 CREATE FUNCTION count_deleted_updates()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
 BEGIN
   INSERT INTO update_counts (rollout_id, generation, stage, firmware_version, state, cause, is_started, is_reclaimable, reason, updates)
@@ -610,6 +647,8 @@ RETURN (last_seen + make_interval(secs => LEAST(GREATEST(((3)::double precision 
 CREATE FUNCTION count_device_version()
  RETURNS trigger
  LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
 BEGIN
   IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
@@ -651,11 +690,19 @@ CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON d
 
 CREATE TRIGGER device_update_status_record_delete AFTER DELETE ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND old.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
 
+CREATE TRIGGER device_update_status_no_outcome_by_links BEFORE UPDATE ON device_update_status FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name AND NOT ((new.status = ANY (ARRAY['sent', 'downloading', 'downloaded', 'installing'])) AND new.completed_at IS NULL AND old.completed_at IS NULL AND new.installed_at IS NULL AND new.booted_at IS NULL OR new.status = 'canceled' AND (old.status = ANY (ARRAY['pending', 'sent'])))) EXECUTE FUNCTION refuse_row();
+
 CREATE TRIGGER device_update_status_count_insert AFTER INSERT ON device_update_status REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_new_updates();
 
 CREATE TRIGGER device_update_status_count_update AFTER UPDATE ON device_update_status REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_changed_updates();
 
 CREATE TRIGGER device_update_status_count_delete AFTER DELETE ON device_update_status REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_updates();
+
+CREATE TRIGGER update_attempts_no_outcome_by_links BEFORE UPDATE ON update_attempts FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name) EXECUTE FUNCTION refuse_row();
+
+CREATE TRIGGER ota_events_only_own_types BEFORE INSERT ON ota_events FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name AND (new.event_type <> ALL (ARRAY['fetch', 'device_provisioned'])) OR CURRENT_USER = 'paku_ingest'::name AND (new.event_type <> ALL (ARRAY['accepted', 'declined', 'progress', 'result', 'status']))) EXECUTE FUNCTION refuse_row();
+
+CREATE TRIGGER ota_events_append_only BEFORE UPDATE ON ota_events FOR EACH ROW WHEN (old.rollout_id IS NOT NULL AND new.rollout_id IS DISTINCT FROM old.rollout_id OR old.update_id IS NOT NULL AND new.update_id IS DISTINCT FROM old.update_id OR old.attempt IS NOT NULL AND new.attempt IS DISTINCT FROM old.attempt OR old.published_at IS NOT NULL AND new.published_at IS DISTINCT FROM old.published_at) EXECUTE FUNCTION refuse_row();
 
 CREATE VIEW device_overview AS
  SELECT d.device_id,
@@ -914,35 +961,62 @@ CREATE VIEW release_health AS
                  LIMIT 10000) s) r
      CROSS JOIN LATERAL ( SELECT (c.seconds + r.seconds)::double precision / 3600.0::double precision AS hours) t;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON devices TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON device_groups TO paku_app;
-GRANT SELECT, INSERT, DELETE ON device_changes TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON firmware_releases TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON model_chips TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_configurations TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_runtime TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_members TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ota_events TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_messages TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON refused_clients TO paku_app;
-GRANT SELECT, INSERT, DELETE ON update_counts TO paku_app;
-GRANT SELECT, INSERT, DELETE ON outcome_counts TO paku_app;
-GRANT SELECT, INSERT, DELETE ON version_counts TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON fleet_versions TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ingestion_progress TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON device_overview TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON update_overview TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON device_timeline TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_overview TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_timeline TO paku_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON release_health TO paku_app;
-GRANT SELECT ON schema_migrations TO paku_app;
+GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, command_family, family_asked_version, metadata, revoked_at, revoked_reason, revoked_by, family_received_at) ON devices TO paku_control;
+GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
+GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
+GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
+GRANT SELECT, DELETE ON device_changes TO paku_control;
+GRANT SELECT, INSERT, UPDATE (is_signed, signing_key, signature_expires_at, manifest, manifest_signature, image, warnings, revoked_at, revoked_reason, revoked_by) ON firmware_releases TO paku_control;
+GRANT SELECT (id, file_size) ON firmware_releases TO paku_ingest;
+GRANT SELECT (id, device_model, object_key, file_size, signing_key, signature_expires_at, manifest, manifest_signature, revoked_at) ON firmware_releases TO paku_public;
+GRANT SELECT, INSERT ON model_chips TO paku_control;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
+GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
+GRANT SELECT (id, target_filter, start_at, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
+GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
+GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;
+GRANT SELECT (rollout_id, is_stopped, start_limit, started_count, finished_count, in_flight, sends_until), UPDATE (started_count, finished_count, in_flight) ON rollout_runtime TO paku_ingest;
+GRANT SELECT (rollout_id, is_stopped, started_count, in_flight), UPDATE (started_count, in_flight) ON rollout_runtime TO paku_public;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
+GRANT SELECT, INSERT, DELETE ON rollout_members TO paku_control;
+GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_control;
+GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code, error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted, is_reclaimable), INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted) ON device_update_status TO paku_ingest;
+GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code, error_message, report_interval_seconds, restarts_per_hour, next_family, next_delivery, started_at, reported_at, booted_at, completed_at, declined_count, evaluated_events, holds_slot, counts_as_started), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, evaluated_events, holds_slot, counts_as_started, is_reclaimable) ON device_update_status TO paku_public;
+GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_control;
+GRANT SELECT (update_id, attempt, device_id, version, command_family, delivery, sent_at, send_result), INSERT (update_id, attempt, device_id, version, sent_at), UPDATE (ended_at, status, result_code, reason) ON update_attempts TO paku_ingest;
+GRANT SELECT (update_id, attempt, device_id, version, command_family, delivery, sent_at, send_result), UPDATE (ended_at, status, result_code, reason) ON update_attempts TO paku_public;
+GRANT SELECT, INSERT, UPDATE (published_at) ON ota_events TO paku_control;
+GRANT SELECT (device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash), INSERT (device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash), UPDATE (rollout_id, update_id, attempt) ON ota_events TO paku_ingest;
+GRANT SELECT (device_id, update_id, attempt, event_type, state, received_at, payload, payload_hash), INSERT (device_id, rollout_id, update_id, attempt, event_type, state, received_at, payload, payload_hash) ON ota_events TO paku_public;
+GRANT SELECT, DELETE ON rejected_messages TO paku_control;
+GRANT SELECT (topic, payload_sha256, received_at), INSERT (topic, device_id, client_id, reason, payload, payload_bytes, payload_sha256, received_at) ON rejected_messages TO paku_ingest;
+GRANT SELECT ON refused_clients TO paku_control;
+GRANT SELECT (client_id, reason, times, first_at, last_at), INSERT (client_id, reason, times, first_at, last_at), UPDATE (reason, times, first_at, last_at), DELETE ON refused_clients TO paku_ingest;
+GRANT SELECT, INSERT, DELETE ON update_counts TO paku_control;
+GRANT SELECT, INSERT, DELETE ON outcome_counts TO paku_control;
+GRANT SELECT, INSERT, DELETE ON version_counts TO paku_control;
+GRANT SELECT, INSERT, DELETE ON fleet_versions TO paku_control;
+GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_control;
+GRANT SELECT (device_id, provisioned_at, claim_certificate_id, certificates), UPDATE (provisioned_at, claim_certificate_id, certificates) ON allowed_devices TO paku_public;
+GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO paku_control;
+GRANT SELECT, INSERT, UPDATE ON ingestion_progress TO paku_control;
+GRANT SELECT (queue, processed_at, lag_seconds), INSERT (queue, processed_at, lag_seconds), UPDATE (processed_at, lag_seconds) ON ingestion_progress TO paku_ingest;
+GRANT SELECT ON device_overview TO paku_control;
+GRANT SELECT ON update_overview TO paku_control;
+GRANT SELECT ON device_timeline TO paku_control;
+GRANT SELECT ON rollout_overview TO paku_control;
+GRANT SELECT ON rollout_timeline TO paku_control;
+GRANT SELECT ON release_health TO paku_control;
+GRANT SELECT ON schema_migrations TO paku_control;
+
+REVOKE EXECUTE ON FUNCTION record_device_change() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION delete_old_events(timestamp with time zone,integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION delete_old_events(timestamp with time zone,integer) TO paku_control;
+REVOKE EXECUTE ON FUNCTION record_identity_change() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION count_new_updates() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION count_changed_updates() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION count_deleted_updates() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION count_device_version() FROM PUBLIC;
 
 DO $$
 BEGIN

@@ -9,6 +9,7 @@ export {
 } from './database.ts';
 export { DatabaseUnavailableError, RowError, SqlError } from './errors.ts';
 export { releaseLease, takeLease } from './leases.ts';
-export { APP_ROLE, migrate, SCHEMA_MISMATCH, schemaVersion } from './migrations.ts';
+export { migrate, SCHEMA_MISMATCH, schemaVersion } from './migrations.ts';
 export { readInPages } from './pages.ts';
+export { DATABASE_ROLES, type DatabaseRole, type RolePasswords } from './roles.ts';
 export { anyJson, type RowOf, select } from './select.ts';

@@ -3,10 +3,8 @@ import * as z from 'zod';
 import type { Migration } from '../../schema/index.ts';
 import type { Database, Sql } from './database.ts';
 import { OtaError, SqlError } from './errors.ts';
+import { DATABASE_ROLES, type DatabaseRole, type RolePasswords } from './roles.ts';
 import { type RowOf, select } from './select.ts';
-
-/** The database role of every function. It may read and write rows; it may not change the schema. */
-export const APP_ROLE = 'paku_app';
 
 export interface MigrationResult {
   readonly applied: readonly number[];
@@ -21,7 +19,7 @@ export interface MigrationResult {
 export const SCHEMA_MISMATCH = 'schema-mismatch';
 
 /**
- * Applies all missing migrations and sets the application role's password. Safe to repeat, and safe if two run at once:
+ * Applies all missing migrations and sets the passwords of the functions' roles. Safe to repeat, and safe if two run at once:
  * each migration first inserts its version row inside its transaction, so a second runner waits there and then finds
  * the migration applied.
  * @throws OtaError with {@link SCHEMA_MISMATCH} if a migration was applied with other statements; nothing is changed
@@ -30,12 +28,12 @@ export const SCHEMA_MISMATCH = 'schema-mismatch';
 export async function migrate(
   database: Database,
   migrations: readonly Migration[],
-  appPassword: string,
+  passwords: RolePasswords,
 ): Promise<MigrationResult> {
   await ensureVersionTable(database);
   const recorded = await listAppliedMigrations(database);
   refuseOtherSchema(recorded, migrations);
-  await ensureAppRole(database, appPassword);
+  await ensureRoles(database, passwords);
   const before = recorded.at(-1)?.version ?? 0;
   const applied: number[] = [];
   for (const migration of migrations.filter(({ version }) => version > before)) {
@@ -142,21 +140,31 @@ async function ensureVersionTable(database: Database): Promise<void> {
  * Passes the password as a parameter and quotes it on the server (format's %L), because role statements take no
  * parameters.
  */
-async function ensureAppRole(database: Database, password: string): Promise<void> {
-  await tolerateConcurrentCreation(() =>
-    database.transaction(async (sql) => {
-      await sql.query(`SELECT set_config('paku.app_password', :password, true)`, { password });
-      await sql.query(`DO $$
-        BEGIN
-          IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${APP_ROLE}') THEN
-            CREATE ROLE ${APP_ROLE} LOGIN;
-          END IF;
-          EXECUTE format('ALTER ROLE ${APP_ROLE} PASSWORD %L', current_setting('paku.app_password'));
-        END
-      $$`);
-    }),
-  );
+async function ensureRoles(database: Database, passwords: RolePasswords): Promise<void> {
+  for (const role of Object.keys(DATABASE_ROLES) as DatabaseRole[]) {
+    await tolerateConcurrentCreation(() =>
+      database.transaction(async (sql) => {
+        await sql.query(`SELECT set_config('paku.role', :name, true), set_config('paku.password', :password, true)`, {
+          name: DATABASE_ROLES[role],
+          password: passwords[role],
+        });
+        await sql.query(SET_PASSWORD);
+      }),
+    );
+  }
 }
+
+/** Creates the role of the setting `paku.role` if it is missing, and sets its password. */
+const SET_PASSWORD = `DO $$
+  DECLARE
+    role text := current_setting('paku.role');
+  BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+      EXECUTE format('CREATE ROLE %I LOGIN', role);
+    END IF;
+    EXECUTE format('ALTER ROLE %I PASSWORD %L', role, current_setting('paku.password'));
+  END
+$$`;
 
 /**
  * A role belongs to all databases of a server, and each database's migration sets its password; this many may collide.

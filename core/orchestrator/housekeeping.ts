@@ -24,15 +24,7 @@ export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
  */
 export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promise<void> {
   const values = { before: new Date(now.getTime() - keepDays * 86_400_000) };
-  await sql.query(
-    `DELETE FROM ota_events WHERE id IN (
-       SELECT e.id FROM (SELECT * FROM ota_events ORDER BY id LIMIT ${ROWS_PER_SWEEP}) AS e
-       LEFT JOIN device_update_status AS u ON u.id = e.update_id AND u.completed_at IS NULL
-       LEFT JOIN rollout_configurations AS r ON r.id = e.rollout_id AND e.device_id IS NULL
-         AND r.completed_at IS NULL AND r.aborted_at IS NULL
-       WHERE e.received_at < :before::timestamptz AND u.id IS NULL AND r.id IS NULL)`,
-    values,
-  );
+  await sql.query(`SELECT delete_old_events(:before::timestamptz, ${ROWS_PER_SWEEP}) AS deleted`, values);
   await sql.query(
     `DELETE FROM device_update_status WHERE id IN (
        SELECT u.id FROM device_update_status AS u LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id

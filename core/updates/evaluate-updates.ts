@@ -119,6 +119,23 @@ export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], pr
   }
 }
 
+/** Silence is left to the orchestrator: an opened link does not tell which messages of the device have been processed. */
+const NO_SILENCE = new Date(0);
+
+/**
+ * Marks updates whose link was opened as under way. The database role of the function that serves links can neither end an
+ * update nor record that its image was installed. Such a verdict is left to the next report or to the deadline.
+ */
+export async function markFetched(sql: Sql, updateIds: readonly number[]): Promise<void> {
+  const evaluated = (await loadFacts(sql, updateIds)).map((row) => evaluate(row, NO_SILENCE)).filter(isApplicable);
+  await storeVerdicts(
+    sql,
+    evaluated.filter(({ row, verdict }) => row.completed_at === null && isUnderWay(verdict)),
+  );
+}
+
+const isUnderWay = ({ status, completedAt }: AttemptVerdict) => completedAt === null && status !== 'success';
+
 function evaluate(row: FactsRow, processedUntil: Date): Evaluated {
   const habits = { reportIntervalSeconds: row.report_interval_seconds, restartsPerHour: row.restarts_per_hour };
   // The silence that ended an update is evaluated again, with the evidence that was processed since.

@@ -12,7 +12,7 @@ export {
   type UpdateClosing,
 } from './dispatch-updates.ts';
 export { type Download, getDownload } from './downloads.ts';
-export { evaluateUpdates } from './evaluate-updates.ts';
+export { evaluateUpdates, markFetched } from './evaluate-updates.ts';
 export { expireUpdates } from './expire-updates.ts';
 export {
   INGESTION_QUEUES,
@@ -25,5 +25,5 @@ export {
 } from './ingestion-progress.ts';
 export { recordLateRollbacks, recordLateSuccesses } from './late-outcomes.ts';
 export { recountSlots, releaseSlots } from './release-slots.ts';
-export { type Report, recordReports } from './reports.ts';
+export { type Fetch, type Report, recordFetches, recordReports } from './reports.ts';
 export { requeueIgnored, requeueUnacknowledged } from './requeue-unacknowledged.ts';

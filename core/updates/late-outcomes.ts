@@ -70,8 +70,9 @@ export async function recordLateRollbacks(sql: Sql, deviceIds: readonly string[]
     candidate,
     `SELECT u.id, u.firmware_version AS target, d.current_firmware_version AS current
      FROM jsonb_array_elements_text(:devices::jsonb) AS seen(id)
-     CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = seen.id OFFSET 0) AS d
-     CROSS JOIN LATERAL (SELECT * FROM device_update_status WHERE device_id = seen.id ORDER BY id DESC LIMIT 1) AS u
+     CROSS JOIN LATERAL (SELECT current_firmware_version, version_received_at FROM devices WHERE device_id = seen.id OFFSET 0) AS d
+     CROSS JOIN LATERAL (SELECT id, firmware_version, status, rollout_id, late_rollback_at, completed_at
+       FROM device_update_status WHERE device_id = seen.id ORDER BY id DESC LIMIT 1) AS u
      WHERE u.status = 'success' AND u.rollout_id IS NOT NULL AND u.late_rollback_at IS NULL
        AND d.version_received_at > u.completed_at`,
     { devices: deviceIds },

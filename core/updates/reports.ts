@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { ReportedState } from '../policy/index.ts';
+import { sha256 } from '../util/index.ts';
 
 /** What a device (or our own download endpoint, for `fetch`) says about an update. */
 const REPORT_TYPES = ['accepted', 'declined', 'progress', 'result', 'fetch', 'status'] as const;
@@ -81,16 +82,9 @@ const IS_REDUNDANT_STATUS = `coalesce(u.status = 'pending' AND r.version = u.pre
          AND (r.payload ->> 'uptimeSeconds')::bigint
            >= extract(epoch FROM r.received_at - u.booted_at - interval '${ONE_BOOT}'), false)`;
 
-/**
- * A repeated message rewrites its row, so that its update is returned again: the first delivery may have failed between
- * recording and evaluating.
- */
-async function insertReports(sql: Sql, reports: readonly Report[]): Promise<RecordedReport[]> {
-  if (reports.length === 0) return [];
-  return select(
-    sql,
-    recordedReport,
-    `INSERT INTO ota_events AS e (device_id, event_type, received_at, payload_hash, payload, state, rollout_id,
+const insertStatement = (
+  onConflict: string,
+) => `INSERT INTO ota_events AS e (device_id, event_type, received_at, payload_hash, payload, state, rollout_id,
        update_id, attempt)
      SELECT DISTINCT ON (r.device_id, r.event_type, r.received_at, r.payload_hash)
        r.device_id, r.event_type, r.received_at, r.payload_hash, r.payload, r.state, u.rollout_id, a.update_id, a.attempt
@@ -107,13 +101,48 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
      WHERE r.event_type <> 'status' OR u.id IS NOT NULL
        AND CASE WHEN u.completed_at IS NULL THEN NOT ${IS_REDUNDANT_STATUS} ELSE r.received_at <= u.completed_at END
      ORDER BY r.device_id, r.event_type, r.received_at, r.payload_hash
-     ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
+     ${onConflict}
+     RETURNING device_id, update_id, event_type, received_at, payload_hash`;
+
+/**
+ * A repeated message rewrites its row, so that its update is returned again: the first delivery may have failed between
+ * recording and evaluating.
+ */
+const RETURN_REPEATED = `ON CONFLICT ON CONSTRAINT ota_events_message_key DO UPDATE SET
        rollout_id = coalesce(e.rollout_id, excluded.rollout_id),
        update_id = coalesce(e.update_id, excluded.update_id),
-       attempt = coalesce(e.attempt, excluded.attempt)
-     RETURNING device_id, update_id, event_type, received_at, payload_hash`,
-    { rows: reports.map(toRow) },
+       attempt = coalesce(e.attempt, excluded.attempt)`;
+
+async function insertReports(sql: Sql, reports: readonly Report[]): Promise<RecordedReport[]> {
+  if (reports.length === 0) return [];
+  return select(sql, recordedReport, insertStatement(RETURN_REPEATED), { rows: reports.map(toRow) });
+}
+
+/** The opening of a link. */
+export interface Fetch {
+  readonly deviceId: string;
+  readonly updateId: number;
+  readonly attempt: number;
+}
+
+/**
+ * Records that links were opened, once per link and instant.
+ * @returns ids of the updates
+ */
+export async function recordFetches(sql: Sql, fetches: readonly Fetch[], now: Date): Promise<number[]> {
+  if (fetches.length === 0) return [];
+  const rows = fetches.map(({ deviceId, updateId, attempt }) =>
+    toRow({
+      deviceId,
+      type: 'fetch',
+      receivedAt: now,
+      payloadHash: sha256(`fetch ${updateId} ${attempt}`),
+      payload: { updateId, attempt },
+      version: null,
+      state: 'downloading',
+    }),
   );
+  return updateIds(await select(sql, recordedReport, insertStatement('ON CONFLICT DO NOTHING'), { rows }));
 }
 
 const toRow = ({ deviceId, type, receivedAt, payloadHash, payload, version, state }: Report) => ({

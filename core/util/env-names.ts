@@ -5,8 +5,8 @@ export const ENV = {
   /** ARN of the secret of the database role that the function uses. */
   databaseSecretArn: 'DATABASE_SECRET_ARN',
   databaseName: 'DATABASE_NAME',
-  /** ARN of the application role's secret; only for the migration, which sets its password. */
-  appSecretArn: 'APP_SECRET_ARN',
+  /** JSON: ARN of the secret of each database role; only for the migration, which sets their passwords. */
+  roleSecretArns: 'ROLE_SECRET_ARNS',
   /** ARN of the secret that signs download links. */
   linkSecretArn: 'LINK_SECRET_ARN',
   /** URL before the token of a download link, including the trailing slash. */

@@ -1,8 +1,7 @@
 import type { Sql } from '../../core/db/index.ts';
 import type { LinkTarget, TrustRule } from '../../core/policy/index.ts';
 import { cancelUnfetched } from '../../core/rollouts/index.ts';
-import { type Download, evaluateUpdates, getDownload, type Report, recordReports } from '../../core/updates/index.ts';
-import { sha256 } from '../../core/util/index.ts';
+import { type Download, type Fetch, getDownload, markFetched, recordFetches } from '../../core/updates/index.ts';
 
 export type OpenedLink =
   | { readonly kind: 'open'; readonly download: Download }
@@ -16,7 +15,7 @@ export type OpenedLink =
 /** Opens a link. This also acknowledges the command, because the device's acceptance (QoS 0) may have been lost. */
 export async function openLink(sql: Sql, target: LinkTarget, now: Date, trust: TrustRule): Promise<OpenedLink> {
   const link = await resolveLink(sql, target, now, trust);
-  if (link.kind === 'open') await recordFetches(sql, [{ ...target, deviceId: link.download.device_id }], now);
+  if (link.kind === 'open') await recordOpened(sql, [{ ...target, deviceId: link.download.device_id }], now);
   return link;
 }
 
@@ -37,25 +36,7 @@ export async function resolveLink(sql: Sql, target: LinkTarget, now: Date, trust
   return isOpen && reason === null ? { kind: 'open', download } : { kind: 'over' };
 }
 
-/** An opened link does not tell which messages of the device have been processed: silence is left to the orchestrator. */
-const NO_SILENCE = new Date(0);
-
-/** Records that links were opened, at most once per link. */
-export async function recordFetches(
-  sql: Sql,
-  fetches: readonly (LinkTarget & { readonly deviceId: string })[],
-  now: Date,
-): Promise<void> {
-  const reports = fetches.map(
-    ({ deviceId, updateId, attempt }): Report => ({
-      deviceId,
-      type: 'fetch',
-      receivedAt: now,
-      payloadHash: sha256(`fetch ${updateId} ${attempt}`),
-      payload: { updateId, attempt },
-      version: null,
-      state: 'downloading',
-    }),
-  );
-  await evaluateUpdates(sql, await recordReports(sql, reports), NO_SILENCE);
+/** Records that links were opened: the updates are under way then. */
+export async function recordOpened(sql: Sql, fetches: readonly Fetch[], now: Date): Promise<void> {
+  await markFetched(sql, await recordFetches(sql, fetches, now));
 }

@@ -1,5 +1,5 @@
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
-import { migrate } from '../../core/db/index.ts';
+import { type DatabaseRole, migrate, type RolePasswords } from '../../core/db/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { migrations } from '../../schema/index.ts';
 import { openDatabase } from '../shared/database.ts';
@@ -30,11 +30,22 @@ export async function handler(event: CloudFormationCustomResourceEvent): Promise
 
 async function run(event: CloudFormationCustomResourceEvent): Promise<void> {
   if (event.RequestType === 'Delete') return;
-  const { password } = JSON.parse(await readSecret(requireEnv(ENV.appSecretArn))) as { password: string };
   const database = openDatabase({ resumeTimeoutMs: RESUME_TIMEOUT_MS });
-  const { applied, schemaVersion } = await migrate(database, migrations, password);
+  const { applied, schemaVersion } = await migrate(database, migrations, await readPasswords());
   const newest = migrations.at(-1)?.version ?? 0;
   if (schemaVersion > newest)
     logger.warn('the schema is newer than this release and was left unchanged', { schemaVersion, newest });
   else logger.info('schema is up to date', { applied, schemaVersion });
+}
+
+/** The passwords that the secrets of the functions' roles hold now. */
+async function readPasswords(): Promise<RolePasswords> {
+  const arns = JSON.parse(requireEnv(ENV.roleSecretArns)) as Record<DatabaseRole, string>;
+  const passwordOf = async (role: DatabaseRole) =>
+    (JSON.parse(await readSecret(arns[role])) as { password: string }).password;
+  return {
+    public: await passwordOf('public'),
+    ingest: await passwordOf('ingest'),
+    control: await passwordOf('control'),
+  };
 }

@@ -12,7 +12,7 @@ import {
 } from 'aws-cdk-lib/aws-rds';
 import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { APP_ROLE } from '../../core/db/index.ts';
+import { DATABASE_ROLES, type DatabaseRole } from '../../core/db/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import type { Alarms } from '../monitoring/index.ts';
 import type { Settings } from '../settings/index.ts';
@@ -27,11 +27,11 @@ export interface DatabaseProps {
   readonly settings: Settings;
 }
 
-/** Aurora PostgreSQL Serverless v2 with the RDS Data API, and a secret for each of its two roles. */
+/** Aurora PostgreSQL Serverless v2 with the RDS Data API, and a secret for each of its roles. */
 export class Database extends Construct {
   private readonly cluster: DatabaseCluster;
   private readonly ownerSecret: ISecret;
-  private readonly appSecret: Secret;
+  private readonly roleSecrets: Readonly<Record<DatabaseRole, Secret>>;
 
   constructor(scope: Construct, id: string, { settings }: DatabaseProps) {
     super(scope, id);
@@ -41,29 +41,27 @@ export class Database extends Construct {
     const { secret } = this.cluster;
     if (secret === undefined) throw new Error('The cluster has no generated secret.');
     this.ownerSecret = secret;
-    this.appSecret = new Secret(this, 'AppSecret', {
-      description: 'The database role of every function: rows only, no schema',
-      removalPolicy: removalPolicyOf(settings),
-      generateSecretString: {
-        secretStringTemplate: JSON.stringify({ username: APP_ROLE }),
-        generateStringKey: 'password',
-        excludePunctuation: true,
-      },
-    });
+    this.roleSecrets = {
+      public: this.createRoleSecret('public', settings),
+      ingest: this.createRoleSecret('ingest', settings),
+      control: this.createRoleSecret('control', settings),
+    };
     if (settings.database.allowedSecurityGroupId !== undefined) this.allow(settings.database.allowedSecurityGroupId);
     this.acknowledge(settings);
   }
 
-  /** Lets a function read and write rows: the permissions, and the variables that say where. */
-  grantApp(fn: LambdaFunction): void {
-    this.grant(fn, this.appSecret);
+  /** Lets a function read and write the rows of its role: the permissions, and the variables that say where. */
+  grantRole(fn: LambdaFunction, role: DatabaseRole): void {
+    this.grant(fn, this.roleSecrets[role]);
   }
 
-  /** Lets the migration change the schema and set the application role's password. */
+  /** Lets the migration change the schema and set the passwords of the functions' roles. */
   grantOwner(fn: LambdaFunction): void {
     this.grant(fn, this.ownerSecret);
-    grantSecret(fn, this.appSecret);
-    fn.addEnvironment(ENV.appSecretArn, this.appSecret.secretArn);
+    const { public: publicSecret, ingest, control } = this.roleSecrets;
+    for (const secret of [publicSecret, ingest, control]) grantSecret(fn, secret);
+    const arns = { public: publicSecret.secretArn, ingest: ingest.secretArn, control: control.secretArn };
+    fn.addEnvironment(ENV.roleSecretArns, JSON.stringify(arns));
     fn.addToRolePolicy(
       new PolicyStatement({
         actions: ['rds-data:BeginTransaction', 'rds-data:CommitTransaction', 'rds-data:RollbackTransaction'],
@@ -113,6 +111,24 @@ export class Database extends Construct {
     });
   }
 
+  private createRoleSecret(role: DatabaseRole, settings: Settings): Secret {
+    const secret = new Secret(this, `${role[0]?.toUpperCase()}${role.slice(1)}Secret`, {
+      description: `The database role ${DATABASE_ROLES[role]}: some rows, no schema`,
+      removalPolicy: removalPolicyOf(settings),
+      generateSecretString: {
+        secretStringTemplate: JSON.stringify({ username: DATABASE_ROLES[role] }),
+        generateStringKey: 'password',
+        excludePunctuation: true,
+      },
+    });
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason:
+        'Each deployment that changes the schema sets the password of the role from this secret, so a new value takes effect then.',
+    });
+    return secret;
+  }
+
   private grant(fn: LambdaFunction, secret: Pick<ISecret, 'secretArn'>): void {
     fn.addToRolePolicy(
       new PolicyStatement({ actions: ['rds-data:ExecuteStatement'], resources: [this.cluster.clusterArn] }),
@@ -140,11 +156,6 @@ export class Database extends Construct {
     cluster.acknowledge({
       id: 'AwsSolutions-SMG4',
       reason: 'Rotating the owner needs a function inside the network; the secret is read by the migration alone.',
-    });
-    Validations.of(this.appSecret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason:
-        'Each deployment sets the password of the role from this secret: a new value takes effect with the next one.',
     });
     if (settings.dataRemovalPolicy === 'destroy') {
       cluster.acknowledge({

@@ -24,7 +24,12 @@ export class Dispatch extends Construct {
   constructor(scope: Construct, id: string, { base, firmware, linkSecret, linkBaseUrl }: DispatchProps) {
     super(scope, id);
     const { settings, alarms } = base;
-    const fn = new DatabaseFunction(this, 'Default', { name: 'dispatch', base, timeout: Duration.seconds(60) });
+    const fn = new DatabaseFunction(this, 'Default', {
+      name: 'dispatch',
+      role: 'control',
+      base,
+      timeout: Duration.seconds(60),
+    });
     linkSecret.grant(fn);
     // Images of every other model are presigned by the download function.
     if (Object.values(settings.models).some(({ delivery }) => delivery === 'presigned')) firmware.grantReadReleases(fn);

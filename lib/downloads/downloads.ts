@@ -24,6 +24,7 @@ export class Downloads extends Construct {
     super(scope, id);
     const fn = new DatabaseFunction(this, 'Default', {
       name: 'download',
+      role: 'public',
       base,
       timeout: Duration.seconds(29),
       memorySize: 512,

@@ -25,7 +25,7 @@ export class TopicIngestion extends Construct {
   constructor(scope: Construct, id: string, { base, name, sources, batchSize }: TopicIngestionProps) {
     super(scope, id);
     const { alarms, settings } = base;
-    const fn = new DatabaseFunction(this, 'Default', { name, base, timeout: Duration.seconds(60) });
+    const fn = new DatabaseFunction(this, 'Default', { name, role: 'ingest', base, timeout: Duration.seconds(60) });
     this.fn = fn;
     this.work = new WorkQueue(this, 'Queue', { fn, alarms, batchSize, batchWindow: Duration.seconds(1) });
     const undelivered = this.work.addQueue('Undelivered');

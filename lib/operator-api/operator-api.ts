@@ -30,6 +30,7 @@ export class OperatorApi extends Construct {
     const { settings } = base;
     const fn = new DatabaseFunction(this, 'Default', {
       name: 'operator-api',
+      role: 'control',
       base,
       timeout: Duration.seconds(29),
       memorySize: 512,

@@ -31,7 +31,12 @@ export class Orchestration extends Construct {
   constructor(scope: Construct, id: string, { base, firmware, dispatch, ingestion }: OrchestrationProps) {
     super(scope, id);
     const { settings, alarms } = base;
-    const fn = new DatabaseFunction(this, 'Default', { name: 'orchestrate', base, timeout: Duration.seconds(75) });
+    const fn = new DatabaseFunction(this, 'Default', {
+      name: 'orchestrate',
+      role: 'control',
+      base,
+      timeout: Duration.seconds(75),
+    });
     firmware.grantIdleMarker(fn);
     dispatch.grantSend(fn);
     ingestion.grantCount(fn);

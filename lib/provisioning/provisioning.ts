@@ -32,6 +32,7 @@ export class Provisioning extends Construct {
     super(scope, id);
     this.fn = new DatabaseFunction(this, 'Hook', {
       name: 'provisioning-hook',
+      role: 'public',
       base,
       timeout: HOOK_TIMEOUT,
       memorySize: 512,

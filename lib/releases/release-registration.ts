@@ -25,6 +25,7 @@ export class ReleaseRegistration extends Construct {
     const { settings, alarms } = base;
     const fn = new DatabaseFunction(this, 'Default', {
       name: 'register-release',
+      role: 'control',
       base,
       timeout: Duration.minutes(2),
       memorySize: 512,

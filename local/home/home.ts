@@ -20,7 +20,7 @@ interface AwsEndpoint extends Credentials {
 export interface ClusterTarget {
   readonly resourceArn: string;
   readonly database: string;
-  /** The secret of the application role, which can change rows but not the schema. */
+  /** The secret of the role `control`, with which operators use SQL. */
   readonly secretArn: string;
 }
 

@@ -1,3 +1,4 @@
+import { DATABASE_ROLES } from '../../core/db/index.ts';
 import type { ClusterTarget } from '../home/index.ts';
 import { ACCOUNT, arnOf, type Credentials, compilePolicy, type Identities, newKeys } from '../kernel/index.ts';
 import type { SecretGeneration, Secrets } from '../services/secrets/index.ts';
@@ -23,26 +24,26 @@ export function bucketOf(assembly: Assembly): string {
   throw new Error('The local runtime needs one bucket, with versions and with its events on EventBridge.');
 }
 
-/** The database cluster as clients of the Data API address it. @throws Error unless there is exactly one */
+/** The database cluster as operators address it through the Data API. @throws Error unless there is exactly one */
 export function clusterOf(assembly: Assembly, secrets: Secrets): ClusterTarget {
   const [cluster, ...others] = assembly.ofType('AWS::RDS::DBCluster');
-  const owner = JSON.stringify(cluster?.properties.MasterUserPassword ?? '');
-  const app = assembly
+  const control = assembly
     .ofType('AWS::SecretsManager::Secret')
     .map(({ logicalId, properties }) => ({
       logicalId,
       generation: properties.GenerateSecretString as SecretGeneration,
     }))
-    .filter(({ generation }) => generation.SecretStringTemplate !== undefined)
-    .map(({ logicalId, generation }) => secrets.generate(logicalId, generation))
-    .find(({ arn }) => !owner.includes(arn));
-  if (cluster === undefined || others.length > 0 || app === undefined) {
-    throw new Error('The local runtime needs one database cluster with an owner and an application secret.');
+    .filter(({ generation }) => generation.SecretStringTemplate?.includes(`"${DATABASE_ROLES.control}"`))
+    .map(({ logicalId, generation }) => secrets.generate(logicalId, generation))[0];
+  if (cluster === undefined || others.length > 0 || control === undefined) {
+    throw new Error(
+      `The local runtime needs one database cluster, with a secret for its role ${DATABASE_ROLES.control}.`,
+    );
   }
   return {
     resourceArn: arnOf('rds', `cluster:${cluster.logicalId.toLowerCase()}`),
     database: String(cluster.properties.DatabaseName),
-    secretArn: app.arn,
+    secretArn: control.arn,
   };
 }
 

@@ -15,8 +15,8 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  api = new TestApi(db.app, () => service.now);
+  service = new TestService(db.app, db.roles);
+  api = new TestApi(db.roles.control, () => service.now);
   client = api.client;
 });
 
@@ -232,7 +232,7 @@ describe('devices', () => {
     const models = {
       'esp32-s3': { packetLimitBytes: 1024, delivery: 'redirect' as const, allowWithoutDescriptor: false },
     };
-    const { client: roomy } = new TestApi(db.app, () => service.now, { models });
+    const { client: roomy } = new TestApi(db.roles.control, () => service.now, { models });
     const { name } = await roomy.updateDevice(id, { firmware_version: version });
     expect(name).toBe(`${id} to ${version}`);
     expect(await roomy.rollout(name)).toMatchObject({ name });

@@ -15,10 +15,10 @@ beforeAll(async () => {
   await addRelease(db.app, '2.0.0');
   await addRelease(db.app, '3.0.0');
   await addDevices(db.app, 4);
-  const service = new TestService(db.app);
+  const service = new TestService(db.app, db.roles);
   // The view reads the clock of the database.
   service.now = new Date(Date.now() - 1.5 * 3_600_000);
-  client = new TestApi(db.app, () => service.now).client;
+  client = new TestApi(db.roles.control, () => service.now).client;
   await db.app.query(
     `UPDATE devices SET last_seen = :now::timestamptz, restarts = 1, observed_seconds = 25 * 3600, uptime_seconds = 100,
        report_interval_seconds = 60`,

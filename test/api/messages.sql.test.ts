@@ -14,8 +14,8 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  client = new TestApi(db.app, () => service.now).client;
+  service = new TestService(db.app, db.roles);
+  client = new TestApi(db.roles.control, () => service.now).client;
 });
 
 const revoke = () => client.revokeRelease('esp32-s3', '2.0.0', 'does not boot');

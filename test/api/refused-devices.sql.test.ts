@@ -15,8 +15,8 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  api = new TestApi(db.app, () => service.now);
+  service = new TestService(db.app, db.roles);
+  api = new TestApi(db.roles.control, () => service.now);
 });
 
 /** Three refusals in two minutes, the last one 20 s ago. */

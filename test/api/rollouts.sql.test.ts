@@ -15,8 +15,8 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  client = new TestApi(db.app, () => service.now).client;
+  service = new TestService(db.app, db.roles);
+  client = new TestApi(db.roles.control, () => service.now).client;
 });
 
 describe('creating rollouts', () => {
@@ -71,7 +71,7 @@ describe('creating rollouts', () => {
     expect(await why('2.5.0-rc.1')).toContain('or is a pre-release');
     expect(await why('3.1.0')).toContain('is not an older version than 3.0.0');
     const signing = signingSchema.parse({ requireSignedFirmware: true });
-    const strict = new TestApi(db.app, () => service.now, { signing }).client;
+    const strict = new TestApi(db.roles.control, () => service.now, { signing }).client;
     expect(await why('2.0.0', strict)).toBe('2.0.0 is not signed, and esp32-s3 requires signed firmware');
   });
 
@@ -106,7 +106,7 @@ describe('creating rollouts', () => {
         allowWithoutDescriptor: false,
       },
     };
-    const other = new TestApi(db.app, () => service.now, { models });
+    const other = new TestApi(db.roles.control, () => service.now, { models });
     expect(await refusal(other.client.createRollout(DRAFT))).toMatchObject({
       errors: [{ field: 'firmware_version', message: 'release 2.0.0 is for ESP32-S3, model esp32-s3 has ESP32-C3' }],
     });

@@ -17,8 +17,8 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  api = new TestApi(db.app, () => service.now);
+  service = new TestService(db.app, db.roles);
+  api = new TestApi(db.roles.control, () => service.now);
   client = api.client;
 });
 

@@ -72,7 +72,7 @@ afterAll(async () => {
 
 /** Two days ago, in a fleet of nine: updates that succeeded, failed, were rolled back and are stuck, a rollout that halted. */
 async function haveLived(): Promise<void> {
-  const service = new TestService(db.app);
+  const service = new TestService(db.app, db.roles);
   service.now = new Date(Date.now() - 2 * DAY_MS);
   await addDevices(db.app, 6);
   await addDevices(db.app, 3, { model: 'esp32-c3', prefix: 'c' });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RDSDataClient } from '@aws-sdk/client-rds-data';
-import { dataApiDatabase, migrate } from '../../core/db/index.ts';
+import { DATABASE_ROLES, type DatabaseRole, dataApiDatabase, migrate } from '../../core/db/index.ts';
 import { compilePolicy, Identities, startAwsServer } from '../../local/kernel/index.ts';
 import { dataApiService, openPglite, openPostgres } from '../../local/services/rds-data/index.ts';
 import { Secrets } from '../../local/services/secrets/index.ts';
@@ -13,10 +13,12 @@ import { type TestSql, type TypedDatabase, typed } from './test-sql.ts';
 
 /** A migrated database behind a Data API endpoint, as functions use it. */
 export interface TestDatabase {
-  /** Statements run as the application role, which can change rows but not the schema. */
+  /** Statements of tests, and of functions where their role does not matter: they run as the owner of the schema. */
   readonly app: TypedDatabase;
   /** Statements run as the owner of the schema, like the migration. */
   readonly owner: TypedDatabase;
+  /** Statements run as the role of a function. */
+  readonly roles: Readonly<Record<DatabaseRole, TypedDatabase>>;
   /** Statements run as another role, which the test creates. */
   as(role: string): TypedDatabase;
   /** URL of the database; undefined on PGlite. */
@@ -72,10 +74,15 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
   const as = (username: string) =>
     typed(dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' }));
   const owner = as('paku_owner');
-  if (migrated) await migrate(owner, readMigrations(), 'a-password');
+  if (migrated) await migrate(owner, readMigrations(), { public: 'a', ingest: 'b', control: 'c' });
   return {
-    app: as('paku_app'),
+    app: owner,
     owner,
+    roles: {
+      public: as(DATABASE_ROLES.public),
+      ingest: as(DATABASE_ROLES.ingest),
+      control: as(DATABASE_ROLES.control),
+    },
     as,
     url,
     isConcurrent: url !== undefined,

@@ -1,4 +1,4 @@
-import type { Sql } from '../../core/db/index.ts';
+import type { DatabaseRole, Sql } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
 import type { CommandFamily, ReportedState } from '../../core/policy/index.ts';
 import { type LinkTarget, NO_SIGNATURE_REQUIRED, parseLinkToken, type TrustRule } from '../../core/policy/index.ts';
@@ -30,6 +30,7 @@ export interface SentCommand {
 /** The work of the functions on a database. The test advances the clock and sends the messages of devices. */
 export class TestService {
   sql: Sql;
+  readonly #roles: Readonly<Record<DatabaseRole, Sql>> | undefined;
   now = new Date('2026-03-02T12:00:00Z');
   /** Every command that was sent, oldest first. */
   readonly sent: SentCommand[] = [];
@@ -41,8 +42,14 @@ export class TestService {
   /** Number of commands that were sent, including those that did not arrive. */
   sends = 0;
 
-  constructor(sql: Sql) {
+  /** @param roles the database as each function has it. @default all that the test may do itself */
+  constructor(sql: Sql, roles?: Readonly<Record<DatabaseRole, Sql>>) {
     this.sql = sql;
+    this.#roles = roles;
+  }
+
+  #as(role: DatabaseRole): Sql {
+    return this.#roles?.[role] ?? this.sql;
   }
 
   later(minutes: number): void {
@@ -52,7 +59,7 @@ export class TestService {
   /** Runs the orchestrator and sends the updates that it queues. @returns the devices that got a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
-    const { problems } = await runTick(this.sql, this.now, (ids) => this.#dispatch(ids), this.trust);
+    const { problems } = await runTick(this.#as('control'), this.now, (ids) => this.#dispatch(ids), this.trust);
     if (problems[0] !== undefined) throw problems[0].error;
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }
@@ -85,7 +92,7 @@ export class TestService {
         status: {},
       },
     }));
-    const { pending } = await storeStatuses(this.sql, statuses, this.now);
+    const { pending } = await storeStatuses(this.#as('ingest'), statuses, this.now);
     await this.#dispatch(pending);
   }
 
@@ -112,7 +119,7 @@ export class TestService {
   /** Opens the link of the newest command of a device. */
   async fetch(deviceId: string): Promise<OpenedLink['kind']> {
     const link = this.sent.findLast((command) => command.deviceId === deviceId)?.link;
-    return link === undefined ? 'unknown' : (await openLink(this.sql, link, this.now, this.trust)).kind;
+    return link === undefined ? 'unknown' : (await openLink(this.#as('public'), link, this.now, this.trust)).kind;
   }
 
   /** The whole of a good update: fetched, installed, booted, proven. Moves the clock by seven minutes. */
@@ -157,11 +164,11 @@ export class TestService {
       version: null,
       state,
     };
-    await storeReports(this.sql, [{ family, clientId: deviceId, report }]);
+    await storeReports(this.#as('ingest'), [{ family, clientId: deviceId, report }]);
   }
 
   async #dispatch(ids: readonly number[]): Promise<void> {
-    if (ids.length > 0) await dispatchUpdates(this.sql, ids, this.now, this.trust, makeCommands, this.#send);
+    if (ids.length > 0) await dispatchUpdates(this.#as('control'), ids, this.now, this.trust, makeCommands, this.#send);
   }
 
   #send = async (command: PlannedCommand, attempt: number, now: Date): Promise<SendOutcome> => {

@@ -21,7 +21,7 @@ export interface TestSystem {
   readonly log: readonly string[];
   /** The home folder, PAKU_OTA_HOME. */
   readonly home: string;
-  /** The database as the application role, through the Data API. */
+  /** The database as its owner, through the Data API: stories look at rows, and change some. */
   readonly database: TypedDatabase;
   upload(key: string, image: Uint8Array, metadata?: Record<string, string>): Promise<void>;
   /** Starts a virtual device with its own certificate. It is stopped with the system, or with its environment. */
@@ -102,7 +102,7 @@ export async function startTestSystem(
   const { dataApi, s3: bucket, mqtt, api } = runtime.endpoints;
   environment.ports = { mqtt: mqtt.port, aws: portOf(dataApi.endpoint), api: portOf(api.url) };
   const client = { region: runtime.endpoints.region, endpoint: dataApi.endpoint, credentials: dataApi };
-  const database = typed(dataApiDatabase(new RDSDataClient(client), dataApi));
+  const database = typed(dataApiDatabase(new RDSDataClient(client), { ...dataApi, secretArn: ownerSecretIn(home) }));
   const s3 = new S3Client(client);
   const advance = async ({ minutes = 0, seconds = 0 }) => {
     await runtime.idle();
@@ -170,6 +170,19 @@ export async function startTestSystem(
       grants.expectNoneRefused();
     },
   };
+}
+
+/** The secret of the owner of the database in the home folder of a system. */
+export function ownerSecretIn(home: string): string {
+  const secrets = JSON.parse(readFileSync(join(home, 'secrets.json'), 'utf8')) as Record<string, Secret>;
+  const owner = Object.values(secrets).find(({ value }) => value.includes('"paku_owner"'));
+  if (owner === undefined) throw new Error(`no secret in ${home}/secrets.json is of the owner of the database`);
+  return owner.arn;
+}
+
+interface Secret {
+  readonly arn: string;
+  readonly value: string;
 }
 
 const portOf = (url: string) => Number(new URL(url).port);

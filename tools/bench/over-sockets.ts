@@ -66,7 +66,7 @@ export async function rolloutOverSockets(log: (line: string) => void): Promise<O
   try {
     const plans = await planFleet(runtime);
     log(`${DEVICES} certificates`);
-    const sql = openDatabase(runtime);
+    const sql = openDatabase(runtime, home);
     const began = performance.now();
     fleet = new FleetProcesses(plans);
     await until('devices are registered', async () => {

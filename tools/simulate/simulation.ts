@@ -6,7 +6,7 @@ import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';
 import { dispatchUpdates } from '../../lambdas/dispatch/dispatch-updates.ts';
-import { recordFetches, resolveLink } from '../../lambdas/download/open-link.ts';
+import { recordOpened, resolveLink } from '../../lambdas/download/open-link.ts';
 import { type FamilyReport, storeReports } from '../../lambdas/ingest-ota/store-reports.ts';
 import { type Status, storeStatuses } from '../../lambdas/ingest-status/store-statuses.ts';
 import { type TypedDatabase, typed } from '../../test/support/test-sql.ts';
@@ -293,7 +293,7 @@ export class Simulation {
       if (target !== undefined && isOpen) opened.push({ ...target, deviceId: device.options.id });
       this.#plan(device, device.onDownload(this.second, isOpen, version, attempt));
     }
-    await this.#runUnlessCrashed(() => recordFetches(this.sql, opened, this.now));
+    await this.#runUnlessCrashed(() => recordOpened(this.sql, opened, this.now));
   }
 
   async #dispatch(): Promise<number> {

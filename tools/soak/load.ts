@@ -8,6 +8,7 @@ import { GENERATIONS } from '../../fleet/generations.ts';
 import { VirtualDevice } from '../../fleet/virtual-device.ts';
 import type { LocalRuntime } from '../../local/runtime/index.ts';
 import { addRollout } from '../../test/support/rows.ts';
+import { ownerSecretIn } from '../../test/support/system.ts';
 import { type TypedDatabase, typed } from '../../test/support/test-sql.ts';
 
 /** Rollouts run concurrently, one per model. */
@@ -27,8 +28,11 @@ const HEARTBEAT_SECONDS = 15;
 /** One of this many images does not boot, on one of this many devices. */
 const BAD = 20;
 
-export const openDatabase = ({ endpoints: { region, dataApi } }: LocalRuntime): TypedDatabase =>
-  typed(dataApiDatabase(new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi }), dataApi));
+/** Opens the database of the system in the home folder as its owner. */
+export function openDatabase({ endpoints: { region, dataApi } }: LocalRuntime, home: string): TypedDatabase {
+  const client = new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
+  return typed(dataApiDatabase(client, { ...dataApi, secretArn: ownerSecretIn(home) }));
+}
 
 async function connectionOf(runtime: LocalRuntime, deviceId: string) {
   const { certificateFile, privateKeyFile } = await runtime.addDevice(deviceId);

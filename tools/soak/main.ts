@@ -130,7 +130,7 @@ async function main(): Promise<void> {
     variables: NEVER_IDLE,
     interceptors: interceptorsOf(faults),
   });
-  const database = openDatabase(runtime);
+  const database = openDatabase(runtime, home);
   const fleet = await startFleet(runtime, devices);
   const releases = new Releases(runtime, database);
   const voice = await ScriptedDevice.open(runtime, 'probe');

@@ -69,7 +69,7 @@ async function queryPglite(database: PGlite, sql: string, parameters: readonly s
 /**
  * Opens a PostgreSQL server.
  *
- * @param url `postgresql://…` with a user that may SET ROLE to the application's role
+ * @param url `postgresql://…` with a user that may SET ROLE to the functions' roles
  */
 export function openPostgres(url: string, connections = 20): SqlEngine {
   const pool = new pg.Pool({

@@ -29,7 +29,7 @@ beforeEach(begin);
 async function begin(): Promise<void> {
   await db.empty();
   for (const version of ['2.0.0', '3.0.0']) await addRelease(db.app, version);
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 }
 
 const AT_ONCE = { stages: [] };

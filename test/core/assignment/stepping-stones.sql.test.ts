@@ -16,7 +16,7 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
   await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 const AT_ONCE = { stages: [] };

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Catalog, findUncommented, readCatalog } from '../../../bin/catalog.ts';
 import { renderDataModel } from '../../../bin/data-model-page.ts';
 import { renderSchema } from '../../../bin/schema-dump.ts';
+import { DATABASE_ROLES } from '../../../core/db/index.ts';
 import { splitStatements } from '../../../core/db/migrations.ts';
 import { migrations } from '../../../schema/index.ts';
 import { openDatabaseAt, type TestDatabase } from '../../support/database.ts';
@@ -35,7 +36,7 @@ test.each([
 test('schema/current.sql makes the same schema as the migrations', async () => {
   const other = await openDatabaseAt(undefined, false);
   try {
-    await other.owner.query('CREATE ROLE paku_app LOGIN');
+    for (const role of Object.values(DATABASE_ROLES)) await other.owner.query(`CREATE ROLE ${role} LOGIN`);
     for (const statement of splitStatements(read('schema/current.sql'))) await other.owner.query(statement);
     expect(renderSchema(await readCatalog(other.owner))).toBe(renderSchema(catalog));
   } finally {

@@ -3,7 +3,9 @@ import type { Database } from '../../../core/db/database.ts';
 import { SqlError } from '../../../core/db/errors.ts';
 import { migrate } from '../../../core/db/migrations.ts';
 
-/** A server on which other migrations set the password of the role at the same time, this many times. */
+const PASSWORDS = { public: 'a', ingest: 'b', control: 'c' };
+
+/** A server on which other migrations set the passwords of the roles at the same time, this many times. */
 function busyServer(others: number): Database {
   let beaten = 0;
   return {
@@ -15,10 +17,10 @@ function busyServer(others: number): Database {
   } as Database;
 }
 
-test('retries setting the password of the role while other migrations set it', async () => {
-  expect(await migrate(busyServer(5), [], 'a-password')).toEqual({ applied: [], schemaVersion: 0 });
+test('retries setting the passwords of the roles while other migrations set it', async () => {
+  expect(await migrate(busyServer(5), [], PASSWORDS)).toEqual({ applied: [], schemaVersion: 0 });
 });
 
 test('fails if the server never allows it', async () => {
-  await expect(migrate(busyServer(100), [], 'a-password')).rejects.toThrow('tuple concurrently updated');
+  await expect(migrate(busyServer(100), [], PASSWORDS)).rejects.toThrow('tuple concurrently updated');
 });

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => db?.close());
 
-const apply = (...migrations: Migration[]) => migrate(db.owner, migrations, 'a-password');
+const apply = (...migrations: Migration[]) => migrate(db.owner, migrations, { public: 'a', ingest: 'b', control: 'c' });
 const tables = async () =>
   (
     await db.owner.query<{ name: string }>(

@@ -15,7 +15,7 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
   await addDevices(db.app, 1);
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 async function beat(times: number, version: string, uptimeSeconds = 100_000): Promise<void> {

@@ -16,8 +16,8 @@ beforeAll(async () => {
 afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
-  service = new TestService(db.app);
-  client = new TestApi(db.app, () => service.now).client;
+  service = new TestService(db.app, db.roles);
+  client = new TestApi(db.roles.control, () => service.now).client;
   await addRelease(db.app, '2.0.0', { model: 'pump' });
   await addRelease(db.app, '2.0.0', { model: 'toaster' });
 });

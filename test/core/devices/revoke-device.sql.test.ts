@@ -16,7 +16,7 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
   await addDevices(db.app, 2);
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 const STOLEN = { reason: 'stolen', by: 'arn:aws:iam::1:user/ann' };

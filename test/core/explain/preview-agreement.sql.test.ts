@@ -16,7 +16,7 @@ beforeEach(async () => {
   await db.empty();
   for (const version of ['1.0.0', '1.4.0', '2.0.0']) await addRelease(db.app, version);
   await addRelease(db.app, '3.0.0', { minVersion: '1.4.0' });
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 type Random = (below: number) => number;

@@ -95,7 +95,7 @@ describe('for a device that exceeds the rate limit', () => {
     await db.app.query('UPDATE devices SET last_seen = NULL');
     await addRelease(db.app, '2.0.0');
     await addRollout(db.app, 'r', '2.0.0', { stages: [] });
-    const service = new TestService(db.app);
+    const service = new TestService(db.app, db.roles);
     await service.tick();
     const report = (ms: number) => ({
       deviceId: 'd0',

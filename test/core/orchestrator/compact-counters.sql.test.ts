@@ -26,7 +26,7 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
   await addDevices(db.app, 4);
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
   const columns = { stages: [], max_attempts: 1, failure_threshold: 1 };
   rolloutId = await addRollout(db.app, 'all', '2.0.0', columns);
 });

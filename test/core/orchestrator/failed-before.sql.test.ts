@@ -45,7 +45,7 @@ describe('boards that failed in a rollout that others finished', () => {
     await addRelease(db.app, '2.0.0');
     await addRelease(db.app, '3.0.0');
     await addDevices(db.app, 40);
-    service = new TestService(db.app);
+    service = new TestService(db.app, db.roles);
     await finishFirstRollout();
     expect(await stateOf('first')).toBe('completed');
   });
@@ -90,7 +90,7 @@ test('boards that failed in a rollout that was halted are not set apart: its bui
   await addRelease(db.app, '2.0.0');
   await addRelease(db.app, '3.0.0');
   await addDevices(db.app, 20);
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
   await addRollout(db.app, 'first', '2.0.0', AT_ONCE);
   await service.fail(...(await service.tick()).slice(0, 9));
   await service.tick();

@@ -13,7 +13,7 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
   // The database's clock says when a device registers.
   service.now = new Date();
 });

@@ -13,7 +13,7 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '3.0.0');
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 /** Adds a device for each of these many versions: 1.0.0, 1.1.0, … */

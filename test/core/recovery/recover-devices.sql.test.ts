@@ -17,8 +17,8 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '1.0.0');
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  client = new TestApi(db.app, () => service.now).client;
+  service = new TestService(db.app, db.roles);
+  client = new TestApi(db.roles.control, () => service.now).client;
 });
 
 /** Sends 2.0.0 to devices on 1.0.0, all at once. */

@@ -15,7 +15,7 @@ beforeEach(() => db.empty());
 const stage = async () => (await getRollout(db.app, '1'))?.stage;
 
 test('a rollout has no stage before its first begins, even if it was paused in between', async () => {
-  const service = new TestService(db.app);
+  const service = new TestService(db.app, db.roles);
   await addRelease(db.app, '2.0.0');
   await addDevices(db.app, 2);
   await addRollout(db.app, 'r', '2.0.0');

@@ -14,7 +14,7 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 const AT_ONCE = { stages: [] };

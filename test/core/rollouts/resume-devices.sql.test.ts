@@ -15,8 +15,8 @@ beforeEach(async () => {
   await db.empty();
   await addDevices(db.app, 20);
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
-  client = new TestApi(db.app, () => service.now).client;
+  service = new TestService(db.app, db.roles);
+  client = new TestApi(db.roles.control, () => service.now).client;
 });
 
 /** Runs a rollout until it has halted itself, because every device fails. */

@@ -15,7 +15,7 @@ beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
   await addRelease(db.app, '2.0.1');
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 const REFUSED = 'refused';

@@ -40,7 +40,7 @@ test(
     await addDevices(db.app, DEVICES);
     await addRelease(db.app, '2.0.0');
     await addRollout(db.app, 'all at once', '2.0.0', { stages: [], probation_minutes: 0, ...LIMITS });
-    const services = Array.from({ length: 4 }, () => new TestService(db.app));
+    const services = Array.from({ length: 4 }, () => new TestService(db.app, db.roles));
     const devices = Array.from({ length: DEVICES }, (_, n) => `d${n}`);
     const senderOf = (device: string) => services.find(({ sent }) => sent.some(({ deviceId }) => deviceId === device));
 

@@ -6,7 +6,7 @@ import { evaluateUpdates } from '../../../core/updates/evaluate-updates.ts';
 import { expireUpdates } from '../../../core/updates/expire-updates.ts';
 import { type Report, recordReports } from '../../../core/updates/reports.ts';
 import { sha256 } from '../../../core/util/index.ts';
-import { recordFetches } from '../../../lambdas/download/open-link.ts';
+import { recordOpened } from '../../../lambdas/download/open-link.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 
@@ -148,7 +148,7 @@ describe('the messages of an attempt', () => {
   test('a link belongs to the update that it names, whatever the device has started since', async () => {
     await sendUpdate();
     await deliver([say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' })]);
-    await recordFetches(db.app, [{ deviceId: 'd0', updateId: 1, attempt: 1 }], at(5));
+    await recordOpened(db.app, [{ deviceId: 'd0', updateId: 1, attempt: 1 }], at(5));
     const [update] = await db.app.query('SELECT status FROM device_update_status WHERE id = 1');
     expect(update).toEqual({ status: 'downloading' });
   });

@@ -12,7 +12,7 @@ afterAll(() => db?.close());
 beforeEach(async () => {
   await db.empty();
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
   await addDevices(db.app, 1);
   await addRollout(db.app, 'r', '2.0.0', { stages: [] });
   await service.tick();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { FIXED } from '../../../cli/commands/cost/index.ts';
 import { resources, synthesize } from '../../support/lib/templates.ts';
 
 const { data, dataTemplate } = synthesize();
@@ -11,9 +12,15 @@ describe('resources that hold data', () => {
       'DatabaseCluster5B53A178',
       'FirmwareBucket59E574FA',
       'PakuOtaDataDatabaseClusterSecretA6485E7F3fdaad7efa858a3daf9490cf0a702aeb',
-      'DatabaseAppSecret2E50FD00',
+      'DatabasePublicSecretC28A4457',
+      'DatabaseIngestSecretEEB5FBFB',
+      'DatabaseControlSecret36CC7257',
       'LinkSecret6774D112',
     ]);
+  });
+
+  test('are counted in the projected cost as far as they are secrets', () => {
+    dataTemplate.resourceCountIs('AWS::SecretsManager::Secret', FIXED.secrets);
   });
 
   test('are retained when their stack is deleted', () => {

@@ -85,6 +85,19 @@ describe('grants', () => {
     expect(readers('ClusterSecretAttachment')).toEqual(['MigrationFunction']);
   });
 
+  test('each function can read the secret of its own database role, and the migration those of all', () => {
+    const secretsOf = (role: string) =>
+      ['Public', 'Ingest', 'Control'].filter((name) =>
+        JSON.stringify(statements(role)).includes(`Database${name}Secret`),
+      );
+    expect(secretsOf('MigrationFunction')).toEqual(['Public', 'Ingest', 'Control']);
+    for (const role of ['Download', 'ProvisioningHook']) expect(secretsOf(role)).toEqual(['Public']);
+    for (const role of ['IngestStatus', 'IngestOta']) expect(secretsOf(role)).toEqual(['Ingest']);
+    for (const role of ['OperatorApi', 'Orchestrate', 'Dispatch', 'RegisterRelease']) {
+      expect(secretsOf(role)).toEqual(['Control']);
+    }
+  });
+
   test('registering a release can read uploads and the idle marker, and nothing else in the bucket', () => {
     const readable = statements('RegisterRelease').filter(({ Action }) =>
       JSON.stringify(Action).includes('s3:GetObject'),

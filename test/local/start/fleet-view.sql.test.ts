@@ -15,7 +15,7 @@ beforeEach(async () => {
   await db.empty();
   await addDevices(db.app, 2);
   await addRelease(db.app, '2.0.0');
-  service = new TestService(db.app);
+  service = new TestService(db.app, db.roles);
 });
 
 const shown = async () => renderSnapshot(await readSnapshot(db.app)).map((line) => stripColours(line).trim());

@@ -37,7 +37,7 @@ const secret = (username: string) => ({
 
 const DATA = {
   Owner: secret('owner'),
-  App: secret('app'),
+  Control: secret('paku_control'),
   Cluster: {
     Type: 'AWS::RDS::DBCluster',
     Properties: { DatabaseName: 'sample', MasterUserPassword: { 'Fn::Join': [':', ['secret', { Ref: 'Owner' }]] } },

@@ -16,6 +16,7 @@ import { CertificateAuthority } from '../../../local/kernel/index.ts';
 import { freePorts } from '../../support/free-ports.ts';
 import { ownDatabase } from '../../support/own-database.ts';
 import { addRollout } from '../../support/rows.ts';
+import { ownerSecretIn } from '../../support/system.ts';
 import { type TypedDatabase, typed } from '../../support/test-sql.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -82,7 +83,7 @@ async function boot(): Promise<void> {
   endpoints = await start.up();
   const { region, dataApi } = endpoints;
   const client = new RDSDataClient({ region, endpoint: dataApi.endpoint, credentials: dataApi, maxAttempts: 1 });
-  database = typed(dataApiDatabase(client, dataApi));
+  database = typed(dataApiDatabase(client, { ...dataApi, secretArn: ownerSecretIn(start.home) }));
 }
 
 async function switchOn(deviceId: string): Promise<void> {
