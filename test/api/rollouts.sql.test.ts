@@ -70,9 +70,12 @@ describe('creating rollouts', () => {
     expect(await why('2.2.0')).toBe('2.2.0 is not registered for esp32-s3; upload it before the rollout is created');
     expect(await why('2.5.0-rc.1')).toContain('or is a pre-release');
     expect(await why('3.1.0')).toContain('is not an older version than 3.0.0');
-    const signing = signingSchema.parse({ requireSignedFirmware: true });
+    const key = 'ab'.repeat(32);
+    const signing = signingSchema.parse({ requireSignedFirmware: true, trustedKeyDigests: [key] });
     const strict = new TestApi(db.roles.control, () => service.now, { signing }).client;
-    expect(await why('2.0.0', strict)).toBe('2.0.0 is not signed, and esp32-s3 requires signed firmware');
+    expect(await why('2.0.0', strict)).toBe('release 3.0.0 is not trusted: no trusted key signed it');
+    await db.app.query("UPDATE firmware_releases SET signing_key = :key WHERE version = '3.0.0'", { key });
+    expect(await why('2.0.0', strict)).toBe('2.0.0 is not trusted: no trusted key signed it');
   });
 
   test.each([
