@@ -1,8 +1,9 @@
-import { sign } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { CopyObjectCommand, GetObjectCommand, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { signManifest } from '../../../core/image/index.ts';
 import { modelsSchema, signingSchema } from '../../../core/policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { registerUpload } from '../../../lambdas/register-release/register-upload.ts';
@@ -44,7 +45,11 @@ beforeEach(() => {
 const register = () => registerUpload(db.app, upload, settings, new Date('2026-03-01T00:00:01Z'));
 
 test('finds a signature that arrives while its image is read, because its own event may already have been handled', async () => {
-  const signature = sign('sha256', image, p256.privateKey);
+  const manifest = {
+    ...{ model: 'van', version: '1.0.0', size: image.length, secureVersion: 0, minVersion: null, expires: null },
+    sha256: createHash('sha256').update(image).digest('hex'),
+  };
+  const signature = Buffer.from(signManifest(manifest, p256.privateKey));
   let reads = 0;
   s3.on(GetObjectCommand, { Key: `${key}.sig` }).callsFake(async () => {
     if (reads++ === 0) throw absent;
