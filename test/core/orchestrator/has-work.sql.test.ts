@@ -20,7 +20,8 @@ beforeEach(async () => {
 });
 
 const why = (rolloutId: number) => ({ rolloutId, reason: 'because', by: 'an operator' });
-const published = () => db.app.query('UPDATE ota_events SET published_at = now() WHERE device_id IS NULL');
+const published = () =>
+  db.app.query('UPDATE ota_events SET published_at = now() WHERE device_id IS NULL AND published_at IS NULL');
 const hasNoWork = async () => {
   await published();
   return !(await hasWork(db.app, service.now));
