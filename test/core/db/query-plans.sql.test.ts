@@ -51,6 +51,8 @@ test('a tick that continues a scan does not read all devices', async () => {
 test('a tick of a rollout whose devices are taken over does not read all devices', async () => {
   await addRollout(db.app, 'newer', '3.0.0', { stages: [] });
   await scansOfTick();
+  // Without it, the plan depends on when the server last analyzed the table by itself.
+  await db.owner.query('VACUUM ANALYZE device_update_status');
   const plans = await tickAndExplain();
   expect(plans.filter((plan) => /Seq Scan on devices/.test(plan))).toEqual([]);
   // The history of each assigned device is read by an index: a comparison by another collation cannot use it.
