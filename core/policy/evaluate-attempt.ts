@@ -122,7 +122,8 @@ export function silenceSeconds({ reportIntervalSeconds }: Habits, probationMinut
 }
 
 /**
- * Evaluates one attempt at `now`, by which silence is measured. Pure and total: the same facts give the same verdict, however they arrived.
+ * Evaluates one attempt at `now`, by which silence is measured. Pure and total: the same facts give the same verdict,
+ * however they arrived.
  * A `success` in a result means written. A status that names the new version means booted. The update is proven, and
  * closed, only by a status of the new version that was received at or after the end of its probation.
  */
