@@ -1496,7 +1496,7 @@ END $$;
 
 -- The roles of the functions, see core/db/roles.ts. Each table has a line for each role, also for a role that may do nothing
 -- with it; a test says which line is missing, and another one which grant of paku_public or paku_ingest no statement needs.
--- Nobody may delete events, releases, rollouts or devices, or change the image of a release.
+-- No role but the owner may delete events, releases, rollouts or devices, or change the image of a release.
 
 DO $$ BEGIN
   GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;

@@ -1,7 +1,7 @@
 import type { Sql } from '../db/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
-/** A decision about the identity of devices: why, and by whom. */
+/** A decision to accept what devices report: the reason, and who decided. */
 export interface IdentityAcceptance {
   readonly deviceIds: readonly string[];
   readonly reason: string;

@@ -49,7 +49,7 @@ function addAdd(group: Command): void {
 }
 
 function addSign(group: Command): void {
-  const command = addCommand(group, 'sign', 'write the signature file of an image; contacts nobody', [
+  const command = addCommand(group, 'sign', 'write the signature file of an image, without network', [
     'paku-ota release sign firmware.bin --model esp32-s3 --key release-key.pem --expires 2027-06-30',
     'paku-ota release sign firmware.bin --model esp32-s3 --unsigned --output manifest',
   ])

@@ -26,7 +26,7 @@ export interface SignReleaseOptions {
   readonly output?: string;
 }
 
-/** Writes the signature file of an image, or its manifest alone. Reads the key and the image, and contacts nobody. */
+/** Writes the signature file of an image, or its manifest alone. Makes no network call. */
 export async function signRelease(output: Output, options: SignReleaseOptions, path: string): Promise<void> {
   if (options.key === undefined && !options.unsigned)
     throw new CliError('name the private key with --key, or write the manifest alone with --unsigned', EXIT.usage);
