@@ -131,6 +131,12 @@ export class ApiClient {
     this.#send<Rollout>('PATCH', await this.#rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
   act = async (rollout: string | number, action: RolloutAction, reason: string) =>
     this.#send<Rollout>('POST', `${await this.#rolloutPath(rollout)}/${action}`, { reason });
+  /** Approves or rejects the request that a rollout was read with. */
+  decide = async (
+    rollout: string | number,
+    decision: 'approve' | 'reject',
+    body: { request_id: number; reason: string },
+  ) => this.#send<Rollout>('POST', `${await this.#rolloutPath(rollout)}/${decision}`, body);
   previewRecovery = async (rollout: string | number) =>
     this.#get<RecoveryPreview>(`${await this.#rolloutPath(rollout)}/recovery`);
   recover = async (rollout: string | number, reason: string) =>

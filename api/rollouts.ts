@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import {
+  APPROVABLE_ACTIONS,
   HEALTH_STATES,
   ROLLOUT_ACTIONS,
   ROLLOUT_STATES,
@@ -128,6 +129,19 @@ export const rolloutChange = z
   .openapi('RolloutChange');
 export type RolloutChange = z.infer<typeof rolloutChange>;
 
+const approvalSchema = z
+  .object({
+    request_id: z.number().int().describe('Names the request in an approval or a rejection.'),
+    action: z.enum(APPROVABLE_ACTIONS).describe('What is done once it is approved.'),
+    devices: z.number().int().describe('How many devices the action would send to when it was requested.'),
+    reason: z.string().nullable(),
+    requested_by: z.string(),
+    requested_at: timestamp,
+    refusal: z.string().nullable().describe('Why the caller cannot approve it, as a phrase; null: the caller can.'),
+  })
+  .openapi('Approval');
+export type Approval = z.infer<typeof approvalSchema>;
+
 // Does not extend the draft, whose schema allows no further fields.
 export const rolloutSchema = z
   .object({
@@ -143,7 +157,20 @@ export const rolloutSchema = z
     completed_at: timestamp.nullable(),
     aborted_at: timestamp.nullable(),
     stage: z.number().int().nullable().describe('Counted from 0; null before the first.'),
-    waiting_for: z.string().nullable().describe('What an active rollout is waiting for, as a phrase.'),
+    waiting_for: z
+      .string()
+      .nullable()
+      .describe('What an active rollout, or one that a second person must approve, is waiting for, as a phrase.'),
+    requested_action: z
+      .enum(APPROVABLE_ACTIONS)
+      .nullable()
+      .describe('What waits for the approval of a second person; null: nothing.'),
+    approval: approvalSchema.nullable().describe('The request that waits for a second person.'),
+    needs_approval: z
+      .boolean()
+      .describe(
+        'True if a start, a resumption or a retry waits until a second person has approved it. Any change of the rollout voids the request.',
+      ),
     resume_devices: z
       .number()
       .int()
@@ -173,6 +200,7 @@ export const rolloutSummarySchema = rolloutSchema
     created_at: true,
     updated_at: true,
     stage: true,
+    requested_action: true,
     devices: true,
     pending: true,
     in_progress: true,
@@ -420,6 +448,29 @@ export const rolloutActions = ROLLOUT_ACTIONS.map(
       }),
     ] as const,
 );
+
+const approvalAction = reasonBody.extend({
+  request_id: z.number().int().describe('`approval.request_id` of the rollout as it was read.'),
+});
+export type ApprovalAction = z.infer<typeof approvalAction>;
+
+export const approveRequest = createRoute({
+  method: 'post',
+  path: '/v1/rollouts/{rollout}/approve',
+  tags: ['Rollouts'],
+  summary: 'Approve and do what another person requested: a start, a resumption or a retry',
+  request: { params, body: jsonBody(approvalAction) },
+  responses: { 200: answer('The changed rollout', rolloutSchema), ...refusals(404, 409) },
+});
+
+export const rejectRequest = createRoute({
+  method: 'post',
+  path: '/v1/rollouts/{rollout}/reject',
+  tags: ['Rollouts'],
+  summary: 'Reject what another person requested, or take back your own request',
+  request: { params, body: jsonBody(approvalAction) },
+  responses: { 200: answer('The rollout', rolloutSchema), ...refusals(404, 409) },
+});
 
 export const rolloutProgress = createRoute({
   method: 'get',

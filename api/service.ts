@@ -24,7 +24,7 @@ export const fleetSchema = z
     attention: z
       .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
       .describe(
-        'What needs attention, the most urgent first: devices that run unverified bytes, halted, paused and stalled rollouts, late rollbacks, changed identities of devices, devices with several certificates, dead letters, rejected uploads and messages.',
+        'What needs attention, the most urgent first: devices that run unverified bytes, halted, paused and stalled rollouts, rollouts that wait for approval, late rollbacks, changed identities of devices, devices with several certificates, dead letters, rejected uploads and messages.',
       ),
   })
   .openapi('Fleet');
@@ -73,6 +73,9 @@ export const serviceInfoSchema = z
     database_time: timestamp,
     topic_prefix: z.string(),
     caller: z.string().describe('The IAM identity that signed the call.'),
+    requires_approval: z
+      .boolean()
+      .describe('True if a rollout is started or resumed after a halt only once a second person has approved it.'),
   })
   .openapi('ServiceInfo');
 export type ServiceInfo = z.infer<typeof serviceInfoSchema>;

@@ -277,6 +277,7 @@ CREATE TABLE rollout_configurations (
   paused_by               text,
   completed_at            timestamptz,
   aborted_at              timestamptz,
+  approved_content        jsonb,
   created_at              timestamptz      NOT NULL DEFAULT now(),
   created_by              text,
   updated_at              timestamptz      NOT NULL DEFAULT now(),
@@ -286,6 +287,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) BETWEEN 1 AND 64
     AND length(device_model) BETWEEN 1 AND 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256
     AND length(created_by) <= 256),
+  CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object'),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 1 AND 100
     AND member_percentage BETWEEN 0 AND 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
   -- Also refuses infinity, which no program can show.
@@ -340,9 +342,39 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.paused_by IS 'Who stopped it: orchestrator if it was halted, else the identity of an operator. Null if SQL set paused_at alone.';
   COMMENT ON COLUMN rollout_configurations.completed_at IS 'When it completed: no update was open and no device was left to assign. Set by SQL, it ends the rollout.';
   COMMENT ON COLUMN rollout_configurations.aborted_at IS 'When an operator stopped it for good. Set by SQL, it stops the rollout.';
+  COMMENT ON COLUMN rollout_configurations.approved_content IS 'What it sends and to which devices, as it was when it was started or resumed: by two persons where requireApproval is set. Null: not started, started by SQL, or halted since. Where requireApproval is set, a rollout whose content is another one halts.';
   COMMENT ON COLUMN rollout_configurations.created_at IS 'When it was created.';
   COMMENT ON COLUMN rollout_configurations.created_by IS 'Identity of the operator who created it. Null: it was inserted by SQL.';
   COMMENT ON COLUMN rollout_configurations.updated_at IS 'When it was last changed or decided about. Whoever changes it names the value that was read, so that no change is lost.';
+END $$;
+
+-- Requests that wait for a second person. One that is decided is deleted; its events stay.
+CREATE TABLE approval_requests (
+  id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  rollout_id   bigint      NOT NULL REFERENCES rollout_configurations ON DELETE CASCADE,
+  action       text        NOT NULL,
+  content      jsonb       NOT NULL,
+  devices      integer     NOT NULL,
+  reason       text,
+  requested_by text        NOT NULL,
+  requested_at timestamptz NOT NULL,
+  CONSTRAINT approval_requests_rollout_key UNIQUE (rollout_id),
+  CONSTRAINT approval_requests_action_check CHECK (action IN ('start', 'resume', 'retry')),
+  CONSTRAINT approval_requests_devices_check CHECK (devices >= 0),
+  CONSTRAINT approval_requests_text_check CHECK (length(reason) <= 500 AND length(requested_by) <= 256),
+  CONSTRAINT approval_requests_times_check CHECK (requested_at BETWEEN '2000-01-01' AND '2200-01-01')
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE approval_requests IS 'Starts and resumptions of rollouts that wait for the approval of a second person (requireApproval). Any change of its rollout deletes a request.';
+  COMMENT ON COLUMN approval_requests.id IS 'Id of the request; an approval names it, so that it approves what was read.';
+  COMMENT ON COLUMN approval_requests.rollout_id IS 'Rollout that waits.';
+  COMMENT ON COLUMN approval_requests.action IS 'What is done once it is approved: start, resume or retry.';
+  COMMENT ON COLUMN approval_requests.content IS 'What the rollout sends and to which devices, as it was requested. Another content cannot be approved by it.';
+  COMMENT ON COLUMN approval_requests.devices IS 'How many devices the action would send to when it was requested.';
+  COMMENT ON COLUMN approval_requests.reason IS 'Reason that was given. Null: none.';
+  COMMENT ON COLUMN approval_requests.requested_by IS 'Identity of the operator who requested it, and who cannot approve it.';
+  COMMENT ON COLUMN approval_requests.requested_at IS 'When it was requested.';
 END $$;
 
 CREATE TABLE rollout_runtime (
@@ -1049,6 +1081,29 @@ DO $$ BEGIN
   COMMENT ON TRIGGER rollout_configurations_choose_stepping_stones ON rollout_configurations IS 'An upload must not change what a rollout sends.';
 END $$;
 
+CREATE FUNCTION void_approval_request() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  WITH void AS (
+    DELETE FROM approval_requests WHERE rollout_id = NEW.id RETURNING id, rollout_id, action
+  )
+  INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+  SELECT rollout_id, 'rollout_request_voided', CASE WHEN NEW.updated_at <> OLD.updated_at THEN NEW.updated_at ELSE now() END, jsonb_build_object(
+    'reason', 'the rollout was changed after its ' || action || ' was requested', 'action', action), md5(id || ' voided')
+  FROM void
+  ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER rollout_configurations_void_approval_request
+AFTER UPDATE ON rollout_configurations
+FOR EACH ROW WHEN (OLD IS DISTINCT FROM NEW) EXECUTE FUNCTION void_approval_request();
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION void_approval_request() IS 'Deletes the request of a rollout that waits for approval, and records that.';
+  COMMENT ON TRIGGER rollout_configurations_void_approval_request ON rollout_configurations IS 'A second person approves what the first one requested, so any change of the rollout voids the request.';
+END $$;
+
 -- At most five events of a kind an hour: two boards that share one id would record one with each status.
 CREATE FUNCTION record_identity_event(device text, kind text, happened timestamptz, detail jsonb) RETURNS void LANGUAGE sql AS $$
   INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
@@ -1388,10 +1443,11 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
     ELSE 'active'
   END AS state,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
-  r.aborted_at, s.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
+  r.aborted_at, q.action AS requested_action, s.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
 LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
 LEFT JOIN rollout_stages AS s ON s.rollout_id = p.rollout_id AND s.stage = p.stage
+LEFT JOIN approval_requests AS q ON q.rollout_id = r.id
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(u.updates), 0)::integer AS devices,
     coalesce(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0)::integer AS pending,
@@ -1421,6 +1477,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_overview.paused_by IS 'Who stopped it.';
   COMMENT ON COLUMN rollout_overview.completed_at IS 'When it completed.';
   COMMENT ON COLUMN rollout_overview.aborted_at IS 'When it was aborted.';
+  COMMENT ON COLUMN rollout_overview.requested_action IS 'What waits for the approval of a second person: start, resume or retry. Null: nothing.';
   COMMENT ON COLUMN rollout_overview.stage IS 'Present stage, from 0. Null before the first has begun.';
   COMMENT ON COLUMN rollout_overview.in_flight IS 'Updates that hold a slot of max_in_flight.';
   COMMENT ON COLUMN rollout_overview.devices IS 'Updates that count: the sum of the columns that follow.';
@@ -1547,6 +1604,10 @@ DO $$ BEGIN
   GRANT SELECT (rollout_id, is_stopped, start_limit, started_count, finished_count, in_flight, sends_until),
     UPDATE (started_count, finished_count, in_flight) ON rollout_runtime TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;
+
+  REVOKE ALL ON approval_requests FROM paku_public;
+  REVOKE ALL ON approval_requests FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON approval_requests TO paku_control;
 
   REVOKE ALL ON rollout_stages FROM paku_public;
   REVOKE ALL ON rollout_stages FROM paku_ingest;

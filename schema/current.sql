@@ -150,11 +150,13 @@ CREATE TABLE rollout_configurations (
   paused_by               text,
   completed_at            timestamptz,
   aborted_at              timestamptz,
+  approved_content        jsonb,
   created_at              timestamptz      DEFAULT now() NOT NULL,
   created_by              text,
   updated_at              timestamptz      DEFAULT now() NOT NULL,
   CONSTRAINT rollout_configurations_pkey PRIMARY KEY (id),
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
+  CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object'),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes >= 1 AND attempt_timeout_minutes <= 1440 AND boot_timeout_minutes >= 1 AND boot_timeout_minutes <= 1440 AND probation_minutes >= 0 AND probation_minutes <= 1440 AND give_up_days >= 1 AND give_up_days <= 365 AND max_in_flight > 0 AND max_per_minute > 0),
   CONSTRAINT rollout_configurations_name_check CHECK (length(name) <= 255 AND name ~ '[^0-9]'),
@@ -162,6 +164,24 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific'])),
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) >= 1 AND length(firmware_version) <= 64 AND length(device_model) >= 1 AND length(device_model) <= 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256 AND length(created_by) <= 256),
   CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz)
+);
+
+CREATE TABLE approval_requests (
+  id           bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  rollout_id   bigint      NOT NULL,
+  action       text        NOT NULL,
+  content      jsonb       NOT NULL,
+  devices      integer     NOT NULL,
+  reason       text,
+  requested_by text        NOT NULL,
+  requested_at timestamptz NOT NULL,
+  CONSTRAINT approval_requests_pkey PRIMARY KEY (id),
+  CONSTRAINT approval_requests_rollout_key UNIQUE (rollout_id),
+  CONSTRAINT approval_requests_action_check CHECK (action = ANY (ARRAY['start', 'resume', 'retry'])),
+  CONSTRAINT approval_requests_devices_check CHECK (devices >= 0),
+  CONSTRAINT approval_requests_text_check CHECK (length(reason) <= 500 AND length(requested_by) <= 256),
+  CONSTRAINT approval_requests_times_check CHECK (requested_at >= '2000-01-01 00:00:00+00'::timestamptz AND requested_at <= '2200-01-01 00:00:00+00'::timestamptz),
+  CONSTRAINT approval_requests_rollout_id_fkey FOREIGN KEY (rollout_id) REFERENCES rollout_configurations(id) ON DELETE CASCADE
 );
 
 CREATE TABLE rollout_runtime (
@@ -496,6 +516,23 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION void_approval_request()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  WITH void AS (
+    DELETE FROM approval_requests WHERE rollout_id = NEW.id RETURNING id, rollout_id, action
+  )
+  INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+  SELECT rollout_id, 'rollout_request_voided', CASE WHEN NEW.updated_at <> OLD.updated_at THEN NEW.updated_at ELSE now() END, jsonb_build_object(
+    'reason', 'the rollout was changed after its ' || action || ' was requested', 'action', action), md5(id || ' voided')
+  FROM void
+  ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION record_identity_event(device text, kind text, happened timestamptz, detail jsonb)
  RETURNS void
  LANGUAGE sql
@@ -683,6 +720,8 @@ CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, curren
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR DELETE OR UPDATE ON device_groups FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER rollout_configurations_choose_stepping_stones BEFORE INSERT OR UPDATE OF firmware_version, device_model, stepping_stones, newest_release_id ON rollout_configurations FOR EACH ROW EXECUTE FUNCTION choose_stepping_stones();
+
+CREATE TRIGGER rollout_configurations_void_approval_request AFTER UPDATE ON rollout_configurations FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION void_approval_request();
 
 CREATE TRIGGER rollout_configurations_canonical_model BEFORE INSERT OR UPDATE OF device_model ON rollout_configurations FOR EACH ROW WHEN (new.device_model <> lower(btrim(new.device_model))) EXECUTE FUNCTION normalize_model();
 
@@ -892,6 +931,7 @@ CREATE VIEW rollout_overview AS
     r.paused_by,
     r.completed_at,
     r.aborted_at,
+    q.action AS requested_action,
     s.stage,
     COALESCE(p.in_flight, 0) AS in_flight,
     c.devices,
@@ -903,6 +943,7 @@ CREATE VIEW rollout_overview AS
    FROM rollout_configurations r
      LEFT JOIN rollout_runtime p ON p.rollout_id = r.id
      LEFT JOIN rollout_stages s ON s.rollout_id = p.rollout_id AND s.stage = p.stage
+     LEFT JOIN approval_requests q ON q.rollout_id = r.id
      CROSS JOIN LATERAL ( SELECT COALESCE(sum(u.updates), 0::numeric)::integer AS devices,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = 'pending'), 0::numeric)::integer AS pending,
             COALESCE(sum(u.updates) FILTER (WHERE u.state = ANY (ARRAY['sent', 'downloading', 'downloaded', 'installing', 'on_probation'])), 0::numeric)::integer AS in_progress,
@@ -974,6 +1015,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
 GRANT SELECT (id, target_filter, start_at, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
 GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
+GRANT SELECT, INSERT, UPDATE, DELETE ON approval_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;
 GRANT SELECT (rollout_id, is_stopped, start_limit, started_count, finished_count, in_flight, sends_until), UPDATE (started_count, finished_count, in_flight) ON rollout_runtime TO paku_ingest;
 GRANT SELECT (rollout_id, is_stopped, started_count, in_flight), UPDATE (started_count, in_flight) ON rollout_runtime TO paku_public;

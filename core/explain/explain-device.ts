@@ -334,7 +334,14 @@ function explainUnassigned(
       next: ENDED,
     };
   }
-  if (!rollout.is_active) return { rule: 'the rollout is not active', since: null, next: 'nothing, until it is' };
+  const { requested_by: requestedBy } = rollout;
+  if (!rollout.is_active) {
+    const rule =
+      requestedBy === null
+        ? 'the rollout is not active'
+        : `the start of the rollout, which ${requestedBy} requested, waits for approval by a second person`;
+    return { rule, since: null, next: requestedBy === null ? 'nothing, until it is' : 'nothing, until it is approved' };
+  }
   if (rollout.completed_at !== null) {
     return {
       rule: 'joined after the rollout was completed',
@@ -346,7 +353,10 @@ function explainUnassigned(
     return {
       rule: `the rollout was ${stopWord(rollout.paused_by)}: ${rollout.paused_reason ?? 'no reason given'}`,
       since: rollout.paused_at,
-      next: 'nothing, until it is resumed',
+      next:
+        requestedBy === null
+          ? 'nothing, until it is resumed'
+          : 'nothing, until a second person approves its resumption',
     };
   }
   if (missing !== undefined) {

@@ -7,8 +7,10 @@ import {
   adoptSqlChanges,
   cancelStopped,
   decideSteppingStones,
+  haltUnapproved,
   listActiveRolloutIds,
   loadRolloutRuntime,
+  NOT_APPROVED,
   repairStages,
   restartChangedVersions,
   stopRollout,
@@ -24,6 +26,15 @@ export interface DrivenRollout extends RolloutTick {
   readonly rollout: string;
 }
 
+/** Settings of the deployment that a tick enforces. */
+export interface TickRules {
+  readonly trust: TrustRule;
+  /** True if nothing may run that a second person has not approved. */
+  readonly requireApproval: boolean;
+}
+
+const NO_RULES: TickRules = { trust: NO_SIGNATURE_REQUIRED, requireApproval: false };
+
 /** Longer than a tick may run. After a tick that crashed, the tick after next can take the lease. */
 const LEASE_SECONDS = 90;
 
@@ -36,12 +47,12 @@ export async function runTickAlone(
   holder: string,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
-  trust: TrustRule = NO_SIGNATURE_REQUIRED,
+  rules: TickRules = NO_RULES,
   processedUntil = now,
 ): Promise<Tick | undefined> {
   if (!(await takeLease(sql, 'orchestrate', holder, now, LEASE_SECONDS))) return undefined;
   try {
-    return await runTick(sql, now, dispatch, trust, processedUntil);
+    return await runTick(sql, now, dispatch, rules, processedUntil);
   } finally {
     await releaseLease(sql, 'orchestrate', holder);
   }
@@ -63,13 +74,14 @@ export async function runTick(
   sql: Sql,
   now: Date,
   dispatch: (updateIds: readonly number[]) => Promise<void>,
-  trust: TrustRule = NO_SIGNATURE_REQUIRED,
+  rules: TickRules = NO_RULES,
   processedUntil = now,
 ): Promise<Tick> {
+  if (rules.requireApproval) await haltUnapproved(sql, now);
   await adoptSqlChanges(sql, now);
   await repairStages(sql);
   await restartChangedVersions(sql, now);
-  await decideSteppingStones(sql, trust, now);
+  await decideSteppingStones(sql, rules.trust, now);
   await cancelRevoked(sql, now);
   const expired = await expireUpdates(sql, now, processedUntil);
   await cancelAllStopped(sql, now);
@@ -80,7 +92,7 @@ export async function runTick(
   const problems: { rolloutId: number; error: unknown }[] = [];
   for (const id of await listActiveRolloutIds(sql)) {
     try {
-      const tick = await driveById(sql, id, now, trust, processedUntil);
+      const tick = await driveById(sql, id, rules, now, processedUntil);
       await dispatch(tick?.pending ?? []);
       if (tick !== undefined) rollouts.push(tick);
     } catch (error) {
@@ -95,21 +107,31 @@ export async function runTick(
 async function driveById(
   sql: Sql,
   id: number,
+  rules: TickRules,
   now: Date,
-  trust: TrustRule,
   processedUntil: Date,
 ): Promise<DrivenRollout | undefined> {
   const rollout = await loadRolloutRuntime(sql, id);
   if (!rollout?.is_active || rollout.paused_at !== null) return undefined;
   if (rollout.completed_at !== null || rollout.aborted_at !== null) return undefined;
+  // SQL may have changed it since the tick began.
+  if (rules.requireApproval && !rollout.is_approved) return haltIn(sql, rollout, NOT_APPROVED, now);
   try {
-    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now, trust, processedUntil)) };
+    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now, rules.trust, processedUntil)) };
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
-    const reason = `the database refuses a value in its row: ${error.message}`;
-    await stopRollout(sql, { rolloutId: id, reason, by: ORCHESTRATOR }, now);
-    return { rollout: rollout.name, assigned: 0, pending: [], state: `halted: ${reason}`, dueAt: null };
+    return haltIn(sql, rollout, `the database refuses a value in its row: ${error.message}`, now);
   }
+}
+
+async function haltIn(
+  sql: Sql,
+  { id: rolloutId, name }: { readonly id: number; readonly name: string },
+  reason: string,
+  now: Date,
+): Promise<DrivenRollout> {
+  await stopRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
+  return { rollout: name, assigned: 0, pending: [], state: `halted: ${reason}`, dueAt: null };
 }
 
 async function cancelAllStopped(sql: Sql, now: Date): Promise<void> {

@@ -1,3 +1,4 @@
+export { APPROVABLE_ACTIONS, type ApprovableAction, describeSamePerson, listLooserLimits } from './approval.ts';
 export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
 export { CONNECTION_STATES, type ConnectionAnswer, describeConnection } from './connection.ts';
 export {

@@ -16,6 +16,11 @@ type Undecided = RowOf<typeof undecidedRollout>;
 /** SQL may also write a JSON null. */
 const UNDECIDED = `coalesce(r.stepping_stones, 'null') = 'null'`;
 
+const SELECT_UNDECIDED = `SELECT r.id, r.firmware_version, r.device_model, r.newest_release_id, f.id AS release_id, f.min_version
+       FROM rollout_configurations AS r
+       JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
+       WHERE ${UNDECIDED}`;
+
 /** Rollouts that one statement reads; the rest of a tick waits for all of them. */
 const ROLLOUTS_PER_PAGE = 500;
 
@@ -29,10 +34,7 @@ export async function decideSteppingStones(sql: Sql, trust: TrustRule, now: Date
     const undecided = await select(
       sql,
       undecidedRollout,
-      `SELECT r.id, r.firmware_version, r.device_model, r.newest_release_id, f.id AS release_id, f.min_version
-       FROM rollout_configurations AS r
-       JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
-       WHERE ${UNDECIDED} AND r.is_active AND r.completed_at IS NULL AND r.paused_at IS NULL AND r.id > :after
+      `${SELECT_UNDECIDED} AND r.is_active AND r.completed_at IS NULL AND r.paused_at IS NULL AND r.id > :after
        ORDER BY r.id LIMIT ${ROLLOUTS_PER_PAGE}`,
       { after },
     );
@@ -40,6 +42,14 @@ export async function decideSteppingStones(sql: Sql, trust: TrustRule, now: Date
     if (undecided.length < ROLLOUTS_PER_PAGE) return;
     after = undecided.at(-1)?.id ?? after;
   }
+}
+
+/** Decides the stepping stones of one rollout, if its release is registered and they are not decided. */
+export async function decideSteppingStonesOf(sql: Sql, rolloutId: number, trust: TrustRule, now: Date): Promise<void> {
+  const undecided = await select(sql, undecidedRollout, `${SELECT_UNDECIDED} AND r.id = :rollout`, {
+    rollout: rolloutId,
+  });
+  for (const rollout of undecided) await decide(sql, rollout, trust, now);
 }
 
 async function decide(sql: Sql, rollout: Undecided, trust: TrustRule, now: Date): Promise<void> {

@@ -1,6 +1,16 @@
 export { advanceRollout } from './advance-stage.ts';
+export {
+  ANYONE,
+  type ApprovalRequest,
+  IF_APPROVED,
+  listApprovalRequests,
+  type Permission,
+  rejectRequest,
+  requestApproval,
+  startDraft,
+} from './approvals.ts';
 export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
-export { decideSteppingStones } from './decide-stepping-stones.ts';
+export { decideSteppingStones, decideSteppingStonesOf } from './decide-stepping-stones.ts';
 export { loadHaltNotice } from './halt-notice.ts';
 export {
   findVersionBefore,
@@ -17,6 +27,9 @@ export {
   cancelStopped,
   cancelUnfetched,
   completeRollout,
+  countRetryDevices,
+  haltUnapproved,
+  NOT_APPROVED,
   type RolloutChange,
   repairStages,
   restartChangedVersions,

@@ -1,6 +1,15 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import { ORCHESTRATOR, stopWord } from '../policy/index.ts';
+import {
+  ANYONE,
+  CONTENT,
+  listUnapproved,
+  PERMITTED,
+  type Permission,
+  permissionValues,
+  RECORD_APPROVAL,
+} from './approvals.ts';
 import { IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
 
 /** The column holds no longer reason; one of the database may be long. */
@@ -58,14 +67,15 @@ const RESET_GATES = `stages AS (
 
 /**
  * Stops a rollout: nothing is assigned or sent until it is resumed. {@link cancelStopped} cancels its pending updates
- * and those sent but not fetched.
+ * and those sent but not fetched. A halt ends its approval, a pause does not.
  * @returns false if the rollout was not running
  */
 export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations SET
-         paused_at = :now::timestamptz, paused_reason = :reason, paused_by = :by, updated_at = :now::timestamptz
+         paused_at = :now::timestamptz, paused_reason = :reason, paused_by = :by, updated_at = :now::timestamptz,
+         approved_content = CASE WHEN :by <> '${ORCHESTRATOR}' THEN approved_content END
        WHERE id = :rollout AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL
        RETURNING id
      ), stopped AS (
@@ -103,21 +113,45 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
 /**
  * Resumes a stopped rollout. Its gates are reset, because it would halt again otherwise. Updates that the stop canceled
  * are assigned again. A slow start continues with a wave of its last size.
- * @returns false if the rollout was not stopped
+ * @returns false if the rollout was not stopped, or may not be resumed
  */
-export async function resumeRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
+export async function resumeRollout(
+  sql: Sql,
+  { rolloutId, reason, by }: RolloutChange,
+  now: Date,
+  permission: Permission = ANYONE,
+): Promise<boolean> {
   const rows = await sql.query(
-    `WITH changed AS (
+    `WITH ${PERMITTED}, changed AS (
        UPDATE rollout_configurations AS r SET is_active = r.is_active OR r.paused_at IS NULL,
-         paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz
-       WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
+         paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz,
+         approved_content = ${CONTENT}
+       FROM permitted
+       WHERE r.id = permitted.id AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
          OR NOT is_active AND EXISTS (SELECT FROM rollout_runtime AS p WHERE p.rollout_id = r.id))
-       RETURNING id
-     ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
+       RETURNING r.id
+     ), approval AS (${RECORD_APPROVAL}), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
-    { rollout: rolloutId, event: 'rollout_resumed', reason, by, now },
+    { rollout: rolloutId, event: 'rollout_resumed', reason, by, now, ...permissionValues(permission) },
   );
   return rows.length > 0;
+}
+
+/** True for a failed update whose device may be assigned again. */
+const MAY_BE_RETRIED = `rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
+         AND late_success_at IS NULL AND is_counted
+         AND device_id IN (SELECT d.device_id FROM devices AS d
+           WHERE d.current_firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb)))`;
+
+/** How many devices {@link retryFailed} would assign again. */
+export async function countRetryDevices(sql: Sql, rolloutId: number, versions: readonly string[]): Promise<number> {
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int() }),
+    `SELECT count(*)::integer AS devices FROM device_update_status WHERE ${MAY_BE_RETRIED}`,
+    { rollout: rolloutId, versions },
+  );
+  return row?.devices ?? 0;
 }
 
 /**
@@ -131,26 +165,26 @@ export async function retryFailed(
   { rolloutId, reason, by }: RolloutChange,
   versions: readonly string[],
   now: Date,
+  permission: Permission = ANYONE,
 ): Promise<number> {
   const [row] = await select(
     sql,
     z.strictObject({ devices: z.int() }),
-    `WITH retried AS (
+    `WITH ${PERMITTED}, retried AS (
        UPDATE device_update_status SET is_reclaimable = true
-       WHERE rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
-         AND late_success_at IS NULL AND is_counted
-         AND device_id IN (SELECT d.device_id FROM devices AS d
-           WHERE d.current_firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb)))
+       WHERE ${MAY_BE_RETRIED}
          AND EXISTS (SELECT FROM rollout_configurations WHERE id = :rollout AND aborted_at IS NULL)
+         AND EXISTS (SELECT FROM permitted)
        RETURNING id
      ), changed AS (
-       UPDATE rollout_configurations SET is_active = true,
-         paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL, updated_at = :now::timestamptz
+       UPDATE rollout_configurations AS r SET is_active = true,
+         paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL, updated_at = :now::timestamptz,
+         approved_content = ${CONTENT}
        WHERE id = :rollout AND EXISTS (SELECT FROM retried)
        RETURNING id
-     ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
+     ), approval AS (${RECORD_APPROVAL}), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT count(*)::integer AS devices FROM retried`,
-    { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now },
+    { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now, ...permissionValues(permission) },
   );
   return row?.devices ?? 0;
 }
@@ -226,6 +260,20 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
      SELECT id FROM changed`,
     { event: 'rollout_resumed', reason: 'is_active or paused_at was set by SQL', ...by },
   );
+}
+
+/** Why a rollout halts whose content is not the approved one. */
+export const NOT_APPROVED =
+  'its present content has no approval, because it was started, resumed or changed by SQL; resume it, which a second person must approve';
+
+/**
+ * Halts the rollouts that SQL started, resumed or changed, and whose present content nobody has approved. Runs before
+ * {@link adoptSqlChanges}, so that a resumption by SQL never takes effect.
+ */
+export async function haltUnapproved(sql: Sql, now: Date): Promise<void> {
+  for (let page = await listUnapproved(sql, 0); page.length > 0; page = await listUnapproved(sql, page.at(-1) ?? 0)) {
+    for (const rolloutId of page) await stopRollout(sql, { rolloutId, reason: NOT_APPROVED, by: ORCHESTRATOR }, now);
+  }
 }
 
 /** A rollout is in the newest stage that it has entered. Another number in its row would stop it without a word. */

@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import type { RolloutState, TargetType, UpdateState } from '../policy/index.ts';
-import { ROLLOUT_STATES, TARGET_TYPES, UPDATE_STATES } from '../policy/index.ts';
+import { APPROVABLE_ACTIONS, ROLLOUT_STATES, TARGET_TYPES, UPDATE_STATES } from '../policy/index.ts';
+import { CONTENT, IS_APPROVED } from './approvals.ts';
 
 /** Every column of a rollout that its author chooses, by its name in the table. */
 export interface RolloutValues {
@@ -57,6 +58,7 @@ const rolloutSummaryRow = z.strictObject({
   created_at: z.date(),
   updated_at: z.date(),
   stage: z.int().nullable(),
+  requested_action: z.enum(APPROVABLE_ACTIONS).nullable(),
 });
 export type RolloutSummaryRow = RowOf<typeof rolloutSummaryRow>;
 
@@ -91,6 +93,7 @@ const rolloutRow = z.strictObject({
   created_by: z.string().nullable(),
   completed_at: z.date().nullable(),
   aborted_at: z.date().nullable(),
+  is_approved: z.boolean(),
 });
 export type RolloutRow = RowOf<typeof rolloutRow>;
 
@@ -111,7 +114,7 @@ export async function listRollouts(
     sql,
     rolloutSummaryRow,
     `SELECT o.rollout_id, o.name, o.firmware_version, o.device_model, o.state, o.paused_reason, o.paused_by, o.created_at, o.updated_at,
-       o.stage, ${COUNTS}
+       o.stage, o.requested_action, ${COUNTS}
      FROM rollout_overview AS o
      WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
        AND (:states::jsonb IS NULL OR :states::jsonb ? o.state) AND (:model::text IS NULL OR o.device_model = :model)
@@ -132,7 +135,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
        r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
        r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, r.stepping_stones, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
-       r.completed_at, r.aborted_at, o.stage, ${COUNTS}
+       r.completed_at, r.aborted_at, o.stage, o.requested_action, ${IS_APPROVED} AS is_approved, ${COUNTS}
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
      WHERE CASE WHEN :is_id::boolean THEN r.id = :id::bigint ELSE r.name = :name END`,
     { is_id: isId, id: isId ? idOrName : '0', name: idOrName },
@@ -141,7 +144,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
 }
 
 /**
- * Creates a rollout.
+ * Creates a rollout. One that is active from the beginning is approved as it is: the caller decides whether it may be.
  * @returns its id; undefined if the name is taken
  */
 export async function insertRollout(
@@ -158,14 +161,14 @@ export async function insertRollout(
          rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
          attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
          max_per_minute, start_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
-         stepping_stones, created_at, updated_at, created_by)
+         stepping_stones, approved_content, created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
          -- A JSON null would be stored as a value.
          nullif(stages, 'null'), failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts, attempt_timeout_minutes,
          boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at,
          nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
-         nullif(stepping_stones, 'null'), :now::timestamptz, :now::timestamptz, :by
-       FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb)
+         nullif(stepping_stones, 'null'), CASE WHEN is_active THEN ${CONTENT} END, :now::timestamptz, :now::timestamptz, :by
+       FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb) AS r
        ON CONFLICT ON CONSTRAINT rollout_configurations_name_key DO NOTHING
        RETURNING id
      ), event AS (
@@ -181,7 +184,7 @@ export async function insertRollout(
 const namedRollout = z.strictObject({
   rollout_id: z.int(),
   allow_downgrade: z.boolean(),
-  /** True if the rollout is running and none of its updates has ended. */
+  /** True if the rollout is running, or waits for approval, and none of its updates has ended. */
   is_awaited: z.boolean(),
 });
 export type NamedRollout = RowOf<typeof namedRollout>;
@@ -192,7 +195,8 @@ export async function listNumberedRollouts(sql: Sql, name: string): Promise<Name
     sql,
     namedRollout,
     `SELECT id AS rollout_id, allow_downgrade,
-       is_active AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
+       (is_active OR EXISTS (SELECT FROM approval_requests AS q WHERE q.rollout_id = r.id)) AND paused_at IS NULL
+         AND completed_at IS NULL AND aborted_at IS NULL AND NOT EXISTS (
          SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NOT NULL) AS is_awaited
      FROM rollout_configurations AS r
      WHERE target_type = 'specific' AND (r.name = :name OR starts_with(r.name, :name || ' ('))
@@ -220,6 +224,7 @@ export type RolloutChanges = Partial<
 /**
  * Changes a rollout that has not ended, unless it was changed since it was loaded.
  * @param unchangedSince its `updated_at` as it was loaded, to the millisecond
+ * @param keepsApproval true if the changed content needs no approval of its own
  * @returns false if it was changed meanwhile or has ended
  */
 export async function changeRollout(
@@ -229,6 +234,7 @@ export async function changeRollout(
   unchangedSince: string,
   by: string,
   now: Date,
+  keepsApproval: boolean,
 ): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
@@ -236,6 +242,10 @@ export async function changeRollout(
          failure_threshold = n.failure_threshold, failure_count = n.failure_count, max_restart_ratio = n.max_restart_ratio, min_reports = n.min_reports,
          max_in_flight = n.max_in_flight, max_per_minute = n.max_per_minute,
          send_window = nullif(n.send_window, 'null'), keep_open = n.keep_open, is_active = n.is_active,
+         approved_content = CASE
+           WHEN n.is_active AND NOT r.is_active THEN (SELECT ${CONTENT} FROM (SELECT n.*) AS r)
+           WHEN :keeps_approval::boolean AND ${IS_APPROVED} THEN r.approved_content || (:changes::jsonb - 'is_active')
+           ELSE r.approved_content END,
          updated_at = greatest(:now::timestamptz, r.updated_at + interval '1 millisecond')
        FROM rollout_configurations AS before
        CROSS JOIN LATERAL jsonb_populate_record(before, :changes::jsonb) AS n
@@ -248,7 +258,7 @@ export async function changeRollout(
        md5(id || ' changed ' || :unchanged_since)
      FROM changed
      ON CONFLICT DO NOTHING RETURNING id`,
-    { rollout: rolloutId, changes, unchanged_since: unchangedSince, by, now },
+    { rollout: rolloutId, changes, unchanged_since: unchangedSince, by, now, keeps_approval: keepsApproval },
   );
   return rows.length > 0;
 }

@@ -14,6 +14,7 @@ import {
   TARGET_TYPES,
 } from '../policy/index.ts';
 import { type HigherPriorityRollout, laterTargetCutoff, toHigherPriorityRollout } from '../targeting/index.ts';
+import { IS_APPROVED } from './approvals.ts';
 import { MAY_RUN } from './rollout-conditions.ts';
 
 const countedUpdates = z.strictObject({
@@ -77,6 +78,9 @@ const rolloutRuntime = z.strictObject({
   signature_expires_at: z.date().nullable(),
   /** Name of an open rollout that sends its devices back; null: none does. */
   recovered_by: z.string().nullable(),
+  is_approved: z.boolean(),
+  /** Who requested what waits for the approval of a second person; null: nothing waits. */
+  requested_by: z.string().nullable(),
   generation: z.int(),
   in_flight: z.int().nullable(),
   /** Null: no end. */
@@ -149,6 +153,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        CASE WHEN f.revoked_at IS NOT NULL THEN coalesce(f.revoked_reason, 'no reason given') END AS revoked_reason,
        (SELECT b.name FROM rollout_configurations AS b WHERE b.completed_at IS NULL AND b.aborted_at IS NULL
           AND b.target_filter @> jsonb_build_object('recovers', jsonb_build_object('rollout', r.id)) LIMIT 1) AS recovered_by,
+       ${IS_APPROVED} AS is_approved, (SELECT requested_by FROM approval_requests WHERE rollout_id = r.id) AS requested_by,
        coalesce(p.generation, 0) AS generation, coalesce(p.started_count, 0) AS started_count,
        coalesce(p.finished_count, 0) AS finished_count, p.start_limit, coalesce(p.stage, 0) AS stage, p.in_flight,
        p.sends_until,

@@ -35,6 +35,8 @@ export const ENV = {
   thingType: 'THING_TYPE',
   /** JSON: signing settings of the deployment; the model's settings override them. */
   signing: 'SIGNING',
+  /** `true` if a second person must approve what a rollout sends, otherwise `false`. */
+  requireApproval: 'REQUIRE_APPROVAL',
   /** Name of the event bus that receives changes of rollouts. */
   eventBus: 'EVENT_BUS',
   uploadQueueUrl: 'UPLOAD_QUEUE_URL',

@@ -12,9 +12,15 @@ import {
 } from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
 import { describeChange, describeRefusals } from '../../core/policy/index.ts';
-import { listRollouts, type RolloutSummaryRow } from '../../core/rollouts/index.ts';
+import {
+  type ApprovalRequest,
+  listApprovalRequests,
+  listRollouts,
+  type RolloutSummaryRow,
+} from '../../core/rollouts/index.ts';
 import { type LeftDevices, listLateRollbacks, listUnverified } from '../../core/updates/index.ts';
 import { someNames } from '../../core/util/index.ts';
+import { describeRequest } from './approvals.ts';
 import type { Services } from './context.ts';
 
 type Concern = Fleet['attention'][number];
@@ -22,9 +28,10 @@ type Concern = Fleet['attention'][number];
 /** Everything that needs the attention of an operator, the most urgent first. */
 export async function listAttention(services: Services): Promise<Concern[]> {
   const { sql, now, deadLetters } = services;
-  const [stopped, stalled, unverified, refused, lateRollbacks, changed, shared, extra, dead, rejections] =
+  const [stopped, requested, stalled, unverified, refused, lateRollbacks, changed, shared, extra, dead, rejections] =
     await Promise.all([
       listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
+      listApprovalRequests(sql),
       listStalledRollouts(sql, now()),
       listUnverified(sql),
       listRefused(services),
@@ -38,6 +45,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
   return [
     ...unverified.map(describeUnverified),
     ...stopped.map(describeStop),
+    ...requested.map(describeApproval),
     ...stalled.map(describeStall),
     ...describeRefused(refused, services),
     ...lateRollbacks.map(describeLateRollbacks),
@@ -54,6 +62,15 @@ const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: Ro
   message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
   link: `/rollouts/${id}`,
 });
+
+function describeApproval(request: ApprovalRequest): Concern {
+  const { rollout_id: id, rollout_name: name, devices } = request;
+  return {
+    kind: 'approval_requested',
+    message: `Rollout "${name}" waits for ${describeRequest(request)}, for ${devices} ${devices === 1 ? 'device' : 'devices'}`,
+    link: `/rollouts/${id}`,
+  };
+}
 
 function describeStall(stalled: StalledRollout): Concern {
   const { rollout_id: id, name, movedAt, waitingFor, devices, examples } = stalled;

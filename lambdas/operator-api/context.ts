@@ -12,6 +12,8 @@ export interface Services {
     readonly linkBaseUrl: string;
     readonly models: Models;
     readonly signing: Signing;
+    /** True if a second person must approve what a rollout sends. */
+    readonly requireApproval: boolean;
     /** What the device policy allows, in words, with `{deviceId}` for the device. */
     readonly devicePolicy: string;
   };

@@ -2,15 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { asNewRollout, describeStall, describeState, previewRollout } from '../../core/explain/index.ts';
-import {
-  expectedChip,
-  parseTarget,
-  settingsOf,
-  similarName,
-  type TrustRule,
-  whyNotSendable,
-} from '../../core/policy/index.ts';
-import { getRelease, listModelsOf } from '../../core/releases/index.ts';
+import { parseTarget, type TrustRule } from '../../core/policy/index.ts';
 import {
   countResumeDevices,
   getRollout,
@@ -19,6 +11,8 @@ import {
   type RolloutRow,
   type RolloutValues,
 } from '../../core/rollouts/index.ts';
+import { approvalResource, describeRequest, needsApproval, request } from './approvals.ts';
+import { checkRelease } from './check-release.ts';
 import { json, type Services } from './context.ts';
 import { previewRules } from './preview-rollout.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
@@ -28,14 +22,18 @@ import { decideSteppingStones, trustOf } from './stepping-stones.ts';
  * A rollout in the form that the API returns.
  * @throws Refusal if it does not exist
  */
-export async function getRolloutResource({ sql, now, settings }: Services, idOrName: string) {
-  const rollout = await getRollout(sql, idOrName);
-  if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
-  const waiting_for =
+export async function getRolloutResource(services: Services, idOrName: string, caller: string) {
+  const { sql, now, settings } = services;
+  const row = await getRollout(sql, idOrName);
+  if (row === undefined) throw notFound(`rollout ${idOrName}`);
+  const { is_approved: _, ...rollout } = row;
+  const approval = await approvalResource(services, row, caller);
+  const waits =
     rollout.state === 'active' ? await describeWait(sql, rollout.rollout_id, now(), trustOf(settings)) : null;
+  const waiting_for = approval === null ? waits : describeRequest(approval);
   const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
   const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
-  return json({ ...rollout, waiting_for, resume_devices });
+  return json({ ...rollout, waiting_for, resume_devices, needs_approval: needsApproval(services, row), approval });
 }
 
 async function describeWait(sql: Sql, rolloutId: number, now: Date, trust: TrustRule): Promise<string | null> {
@@ -44,7 +42,8 @@ async function describeWait(sql: Sql, rolloutId: number, now: Date, trust: Trust
 }
 
 /**
- * Creates a rollout, or finds the identical one that an earlier call created.
+ * Creates a rollout, or finds the identical one that an earlier call created. Where the deployment requires approval, one
+ * that is to start is a draft until a second person has approved it.
  * @throws Refusal if the rollout could never run
  */
 export async function createRollout(
@@ -54,16 +53,29 @@ export async function createRollout(
 ): Promise<{ id: number; isNew: boolean }> {
   const { sql, now } = services;
   const values = valuesOf(draft);
+  const mustWait = values.is_active && services.settings.requireApproval;
   const known = await getRollout(sql, values.name);
-  if (known !== undefined) return sameRollout(known, values);
+  if (known !== undefined) return finish(sameRollout(known, values));
   checkTarget(values);
   await checkRelease(services, values);
-  const decided = { ...values, stepping_stones: await decideSteppingStones(services, values) };
-  const id = await insertRollout(sql, decided, by, now());
-  if (id !== undefined) return { id, isNew: true };
+  const stepping_stones = await decideSteppingStones(services, values);
+  const id = await insertRollout(
+    sql,
+    { ...values, is_active: values.is_active && !mustWait, stepping_stones },
+    by,
+    now(),
+  );
+  if (id !== undefined) return finish({ id, isNew: true });
   const existing = await getRollout(sql, values.name);
   if (existing === undefined) throw notFound(`rollout "${values.name}"`);
-  return sameRollout(existing, values);
+  return finish(sameRollout(existing, values));
+
+  // A call that broke off before the request is repeated.
+  async function finish(created: { id: number; isNew: boolean }) {
+    const isDraft = created.isNew || known?.state === 'draft';
+    if (mustWait && isDraft) await request(services, { rollout_id: created.id }, { action: 'start', reason: null, by });
+    return created;
+  }
 }
 
 /**
@@ -120,23 +132,5 @@ export function checkTarget({
       'target_filter.models',
       `does not include ${model}, the model of the release, so no device would match`,
     );
-  }
-}
-
-/** A draft may wait for its release. A rollout that starts now needs a registered release for the chip of the model. */
-async function checkRelease({ sql, settings, now }: Services, values: RolloutValues): Promise<void> {
-  const { device_model: model, firmware_version: version } = values;
-  const release = await getRelease(sql, model, version);
-  if (release === undefined) {
-    if (!values.is_active) return;
-    const similar = similarName(model, await listModelsOf(sql, version));
-    const hint = similar === undefined ? 'upload it first, or create a draft' : `did you mean ${similar}?`;
-    throw invalid('firmware_version', `no release ${version} is registered for ${model}: ${hint}`);
-  }
-  const notSendable = whyNotSendable(release, trustOf(settings), now());
-  if (notSendable !== undefined) throw invalid('firmware_version', notSendable);
-  const chip = expectedChip(model, settingsOf(settings.models, model));
-  if (chip !== undefined && chip !== release.chip) {
-    throw invalid('firmware_version', `release ${version} is for ${release.chip}, model ${model} has ${chip}`);
   }
 }

@@ -184,7 +184,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
       },
       c.get('caller'),
     );
-    return c.json(await getRolloutResource(services, String(id)), 201);
+    return c.json(await getRolloutResource(services, String(id), c.get('caller')), 201);
   });
 
   app.openapi(routes.listAllowedDevices, async (c) => {

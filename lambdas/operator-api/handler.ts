@@ -27,6 +27,7 @@ const app = createApp({
     linkBaseUrl: requireEnv(ENV.linkBaseUrl),
     models: readModels(),
     signing: readSigning(),
+    requireApproval: requireEnv(ENV.requireApproval) === 'true',
     devicePolicy: requireEnv(ENV.devicePolicy),
   },
   uploads: bucketUploads(requireEnv(ENV.firmwareBucket), requireEnv(ENV.uploadQueueUrl)),

@@ -20,14 +20,19 @@ type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
 export async function previewSaved(services: Services, rolloutId: number) {
   const rollout = await loadRolloutRuntime(services.sql, rolloutId);
   if (rollout === undefined) throw notFound(`rollout ${rolloutId}`);
-  return previewResource(services, { ...rollout, isSaved: true });
+  return previewResource(services, { ...rollout, isSaved: true }, rollout.is_approved);
 }
+
+const NEEDS_APPROVAL = {
+  code: 'NEEDS_APPROVAL',
+  message: 'it sends nothing until a second person has approved it',
+};
 
 /**
  * The preview in the form that the API returns.
  * @throws Refusal if the target or the stages of a row that SQL wrote are invalid
  */
-export async function previewResource(services: Services, rollout: PreviewedRollout) {
+export async function previewResource(services: Services, rollout: PreviewedRollout, isApproved = false) {
   const { sql } = services;
   const release = await getRelease(sql, rollout.device_model, rollout.firmware_version);
   const preview = await orRefuse(previewRollout(sql, rollout, previewRules(services, rollout)));
@@ -42,6 +47,7 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
       ...(release?.warnings ?? []),
       ...preview.failedBefore.map((message) => ({ code: 'FAILED_BEFORE', message })),
       ...(await warnOfTarget(sql, rollout)),
+      ...(services.settings.requireApproval && !isApproved ? [NEEDS_APPROVAL] : []),
     ],
     will_not: [...preview.willNot],
     held_by_others: [...preview.heldByOthers],

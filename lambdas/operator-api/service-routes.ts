@@ -78,6 +78,7 @@ export function addServiceRoutes(app: App, services: Services): void {
       database_time: database?.at ?? now(),
       topic_prefix: settings.topicPrefix,
       caller: c.get('caller'),
+      requires_approval: settings.requireApproval,
     };
     return c.json(json(info), 200);
   });
@@ -86,7 +87,8 @@ export function addServiceRoutes(app: App, services: Services): void {
     const holder = `operator ${c.get('caller')} ${randomUUID()}`;
     const at = now();
     const processedUntil = await loadProcessedUntil(sql, at);
-    const tick = await runTickAlone(sql, holder, at, dispatch, trustOf(settings), processedUntil);
+    const rules = { trust: trustOf(settings), requireApproval: settings.requireApproval };
+    const tick = await runTickAlone(sql, holder, at, dispatch, rules, processedUntil);
     const problems = tick?.problems ?? [];
     for (const { rolloutId, error } of problems) logger.error(`rollout ${rolloutId}`, error as Error);
     const driven = tick?.rollouts.map(({ rollout, state, assigned, pending }) => ({

@@ -29,6 +29,7 @@ import { publishRolloutEvents } from './publish-events.ts';
 const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 const trust = trustRule(readModels(), readSigning());
+const requireApproval = requireEnv(ENV.requireApproval) === 'true';
 const historyDays = Number(requireEnv(ENV.historyDays));
 
 /** Seconds between two samples of the fleet, and between two sweeps of its history. */
@@ -62,7 +63,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
     );
   const { readings, failure } = await countMessages();
   const processedUntil = await recordQueues(database, readings, now);
-  const tick = await runTickAlone(database, holder, now, dispatch, trust, processedUntil);
+  const tick = await runTickAlone(database, holder, now, dispatch, { trust, requireApproval }, processedUntil);
   if (tick === undefined) {
     logger.info('another tick is still running');
     return undefined;

@@ -46,6 +46,7 @@ export class OperatorApi extends Construct {
     fn.addEnvironment(ENV.commandFamily, settings.commandFamily);
     fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
     fn.addEnvironment(ENV.signing, signingSettings(settings));
+    fn.addEnvironment(ENV.requireApproval, String(settings.requireApproval));
     this.fn = fn;
     this.addQueues(props.queues);
     frontDoor.addSignedRoute({ id: 'Operator', path: '/v1/{proxy+}', fn });

@@ -48,6 +48,7 @@ export class Orchestration extends Construct {
     fn.addEnvironment(ENV.historyDays, String(settings.historyDays));
     fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
     fn.addEnvironment(ENV.signing, signingSettings(settings));
+    fn.addEnvironment(ENV.requireApproval, String(settings.requireApproval));
     this.fn = fn;
     this.addAlarms(alarms, settings.scheduleMinutes);
   }

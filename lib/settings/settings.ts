@@ -33,6 +33,10 @@ const settingsSchema = z
      * `accept` accepts it at once: devices choose their own model then.
      */
     identityChanges: z.enum(['hold', 'accept']).default('hold'),
+    /**
+     * A second person, with another IAM identity, approves each rollout before it starts, and its resumption after a halt.
+     */
+    requireApproval: z.boolean().default(false),
     database: z
       .strictObject({
         /** In Aurora capacity units; 0 lets the cluster pause. */

@@ -46,6 +46,11 @@ function load(file: string) {
 
 const files = readdirSync(FOLDER);
 const CHANGES = {
+  'approver.json': [
+    'POST /v1/rollouts/preview',
+    'POST /v1/rollouts/{rollout}/approve',
+    'POST /v1/rollouts/{rollout}/reject',
+  ],
   'ci-upload.json': ['POST /v1/uploads'],
   'device-registrar.json': [
     'POST /v1/allowed-devices',
@@ -54,7 +59,7 @@ const CHANGES = {
     'POST /v1/devices/{device_id}/revoke',
   ],
   'operator.json': operations
-    .filter(({ method, path }) => method !== 'GET' && path.startsWith('/v1/rollouts'))
+    .filter(({ method, path }) => method !== 'GET' && path.startsWith('/v1/rollouts') && !path.endsWith('/approve'))
     .map(nameOf)
     .concat([
       'PATCH /v1/devices/{device_id}',
@@ -136,15 +141,14 @@ test.each(files)('%s cannot be bypassed by another spelling of a path, whichever
   const bypasses = new Set<string>();
   let tried = 0;
   for (const { operation, sample } of called.filter((c) => !isAllowed.has(c.operation))) {
-    for (const allowedPath of allowedPaths) {
-      for (const sent of spellings(sample, allowedPath)) {
-        for (const judged of [sent, decode(sent)]) {
-          for (const received of [sent, decode(sent)]) {
-            tried++;
-            if (!isCanonicalPath(received) || !allows(operation.method, judged)) continue;
-            const reached = routed(operation.method, received);
-            if (reached !== undefined && !isAllowed.has(reached)) bypasses.add(`${operation.method} ${sent}`);
-          }
+    // Most spellings are the same beside each allowed path.
+    for (const sent of new Set(allowedPaths.flatMap((allowedPath) => [...spellings(sample, allowedPath)]))) {
+      for (const judged of [sent, decode(sent)]) {
+        for (const received of [sent, decode(sent)]) {
+          tried++;
+          if (!isCanonicalPath(received) || !allows(operation.method, judged)) continue;
+          const reached = routed(operation.method, received);
+          if (reached !== undefined && !isAllowed.has(reached)) bypasses.add(`${operation.method} ${sent}`);
         }
       }
     }

@@ -38,6 +38,7 @@ export class TestApi {
         linkBaseUrl: 'https://abcdefghij.execute-api.eu-west-1.amazonaws.com/d/',
         models: {},
         signing: signingSchema.parse({}),
+        requireApproval: false,
         devicePolicy: 'publish on paku/edge/{deviceId}/*',
         ...settings,
       },
@@ -71,8 +72,13 @@ export class TestApi {
         this.dispatched.push(...ids);
       },
     });
-    const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
-    this.client = new ApiClient('http://api', async (url, init) => {
+    this.client = this.as(CALLER);
+  }
+
+  /** The client of another IAM identity. */
+  as(userArn: string): ApiClient {
+    const event = { requestContext: { authorizer: { iam: { userArn } } } };
+    return new ApiClient('http://api', async (url, init) => {
       const answer = await this.app.request(url, init, { event });
       checkAnswer(init?.method ?? 'GET', new URL(url).pathname, answer.status, await answer.clone().json());
       return answer;

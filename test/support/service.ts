@@ -39,6 +39,8 @@ export class TestService {
   /** Outcomes of sending for devices whose commands do not arrive. */
   readonly fates = new Map<string, 'unconfirmed' | 'published' | 'throttled' | 'refused'>();
   trust: TrustRule = NO_SIGNATURE_REQUIRED;
+  /** True if nothing runs that a second person has not approved. */
+  requireApproval = false;
   /** Number of commands that were sent, including those that did not arrive. */
   sends = 0;
 
@@ -59,7 +61,9 @@ export class TestService {
   /** Runs the orchestrator and sends the updates that it queues. @returns the devices that got a command */
   async tick(): Promise<string[]> {
     const before = this.sent.length;
-    const { problems } = await runTick(this.#as('control'), this.now, (ids) => this.#dispatch(ids), this.trust);
+    const { trust, requireApproval } = this;
+    const rules = { trust, requireApproval };
+    const { problems } = await runTick(this.#as('control'), this.now, (ids) => this.#dispatch(ids), rules);
     if (problems[0] !== undefined) throw problems[0].error;
     return this.sent.slice(before).map(({ deviceId }) => deviceId);
   }

@@ -72,6 +72,7 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     paused_by: TEXT,
     completed_at: TIME,
     aborted_at: TIME,
+    approved_content: { NULL: 'honored', "'null'": REFUSED, "'[1]'": REFUSED, '\'{"a": 1}\'': 'honored' },
     created_at: SET_TIME,
     created_by: TEXT,
     updated_at: SET_TIME,

@@ -103,13 +103,7 @@ describe('messages of devices count as processed', () => {
 
 describe('while messages wait to be processed', () => {
   const tick = async (processedUntil: Date) => {
-    await runTick(
-      db.app,
-      service.now,
-      async () => {},
-      () => null,
-      processedUntil,
-    );
+    await runTick(db.app, service.now, async () => {}, { trust: () => null, requireApproval: false }, processedUntil);
     const [update] = await db.app.query('SELECT status, attempt, completed_at FROM device_update_status');
     return update;
   };

@@ -1,0 +1,85 @@
+import { isDeepStrictEqual } from 'node:util';
+
+/** The actions on a rollout that wait for a second person where `requireApproval` is set. */
+export const APPROVABLE_ACTIONS = ['start', 'resume', 'retry'] as const;
+export type ApprovableAction = (typeof APPROVABLE_ACTIONS)[number];
+
+/** The limits of a rollout that may be changed while it runs. */
+export interface Limits {
+  readonly failure_threshold: number;
+  readonly failure_count: number | null;
+  readonly max_restart_ratio: number | null;
+  readonly min_reports: number;
+  readonly max_in_flight: number | null;
+  readonly max_per_minute: number | null;
+  readonly send_window: object | null;
+  readonly keep_open: boolean;
+}
+
+/**
+ * The limits that a change would make looser: a gate that allows more, a higher rate, a longer life, or other times. Null
+ * is no limit.
+ */
+export function listLooserLimits(before: Limits, changes: Partial<Limits>): string[] {
+  const after = { ...before, ...changes };
+  const HIGHER = [
+    'failure_threshold',
+    'failure_count',
+    'max_restart_ratio',
+    'min_reports',
+    'max_in_flight',
+    'max_per_minute',
+  ] as const;
+  const higher = HIGHER.filter((limit) => (after[limit] ?? Infinity) > (before[limit] ?? Infinity));
+  const hasOtherTimes = !isDeepStrictEqual(after.send_window, before.send_window);
+  return [
+    ...higher,
+    ...(hasOtherTimes ? ['send_window'] : []),
+    ...(after.keep_open && !before.keep_open ? ['keep_open'] : []),
+  ];
+}
+
+/** Roles of IAM Identity Center, which sets the session name to the name of the user. */
+const IDENTITY_CENTER_ROLE = /^AWSReservedSSO_/;
+
+interface Identity {
+  readonly account: string;
+  /** The name of the user, or of the session. */
+  readonly name: string;
+  /** Undefined if it is no assumed role. */
+  readonly role: string | undefined;
+}
+
+/**
+ * Why a caller counts as the person who requested an action, and cannot approve it; undefined if the two differ. A name
+ * stands for one person under whatever role, so that nobody approves by another role. Whoever assumes a role chooses the
+ * name of the session, except in IAM Identity Center; sessions of another role are therefore one person.
+ * @param requestedBy ARN of the IAM identity that made the request
+ * @param caller ARN of the IAM identity that wants to approve it
+ */
+export function describeSamePerson(requestedBy: string, caller: string): string | undefined {
+  const first = parseIdentity(requestedBy);
+  const second = parseIdentity(caller);
+  if (requestedBy === caller) return 'you requested it, and a second person must approve it';
+  if (first === undefined || second === undefined) {
+    return `${first === undefined ? requestedBy : caller} is not the ARN of an IAM user or of an assumed role, so it cannot be told from another person`;
+  }
+  if (first.name.toLowerCase() === second.name.toLowerCase()) {
+    return `${requestedBy} requested it, whose name is yours, and a second person must approve it`;
+  }
+  const isSameRole = first.role !== undefined && first.role === second.role && first.account === second.account;
+  if (!isSameRole || IDENTITY_CENTER_ROLE.test(first.role)) return undefined;
+  return `${requestedBy} requested it by a session of your role, and whoever assumes ${first.role} chooses the name of the session; approve it by another role`;
+}
+
+function parseIdentity(arn: string): Identity | undefined {
+  const [, , service, , account = '', ...rest] = arn.split(':');
+  const [kind, ...names] = rest.join(':').split('/');
+  if (service === 'sts' && kind === 'assumed-role' && names.length === 2) {
+    const [role, name = ''] = names;
+    return name === '' ? undefined : { account, name, role };
+  }
+  const isUser = (service === 'iam' && kind === 'user') || (service === 'sts' && kind === 'federated-user');
+  const name = names.at(-1) ?? '';
+  return isUser && name !== '' ? { account, name, role: undefined } : undefined;
+}
