@@ -40,7 +40,7 @@ export function decidePlace(options: TargetOptions, { env, folders }: Surroundin
 
 export async function findTarget(options: TargetOptions, surroundings = here()): Promise<Target> {
   const place = decidePlace(options, surroundings);
-  if (place.kind === 'local') return readLocal(place.home);
+  if (place.kind === 'local') return readLocal(place.home, surroundings.env);
   // Imported on demand: loading the SDK takes longer than a call to the local system.
   const { findDeployment } = await import('./target-on-aws.ts');
   return findDeployment(place, options.aws === true || options.stack !== undefined);
@@ -59,10 +59,15 @@ export function readEndpoints(home: string): Endpoints {
   return JSON.parse(readFileSync(endpointsFile(home), 'utf8')) as Endpoints;
 }
 
-function readLocal(home: string): Target {
+/** `PAKU_OTA_USER=approver` acts as the second person of the local system. */
+function readLocal(home: string, { PAKU_OTA_USER: user = 'operator' }: NodeJS.ProcessEnv): Target {
   const endpoints = readEndpoints(home);
-  const { api, region, s3 } = endpoints;
-  const { accessKeyId, secretAccessKey } = s3;
+  const { api, region, s3, approver } = endpoints;
+  if (user !== 'operator' && user !== 'approver') {
+    throw new CliError(`PAKU_OTA_USER is ${JSON.stringify(user)}: expected operator or approver`, EXIT.usage);
+  }
+  const { accessKeyId, secretAccessKey } = user === 'approver' ? approver : s3;
   const credentials = { accessKeyId, secretAccessKey };
-  return { kind: 'local', name: `the local system in ${home}`, apiUrl: api.url, region, credentials, endpoints };
+  const name = `the local system in ${home}${user === 'approver' ? ' as the approver' : ''}`;
+  return { kind: 'local', name, apiUrl: api.url, region, credentials, endpoints };
 }

@@ -4,6 +4,7 @@ export { healthText, rolloutHealthText } from './health-text.ts';
 export { recoveryPreviewText, recoveryText } from './recovery-text.ts';
 export { registeredText, rejectedTable, rejectedText, releaseTable, releaseText } from './release-text.ts';
 export {
+  approvalText,
   countsText,
   createdText,
   historyTable,

@@ -1,5 +1,6 @@
 import { describeFilter } from '../../api/describe-filter.ts';
 import type {
+  Approval,
   Decision,
   DeviceUpdate,
   Preview,
@@ -39,9 +40,21 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'OPEN', value: ({ pending, in_progress }) => pending + in_progress, align: 'right' },
     { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },
     { head: 'CREATED', value: ({ created_at }) => ago(created_at, now) },
-    { head: 'REMARKS', value: ({ paused_reason }) => paused_reason ?? '' },
+    { head: 'REMARKS', value: remarksOf },
   ]);
 }
+
+function remarksOf({ requested_action: action, paused_reason: reason }: RolloutSummary): string {
+  const waits = action === null ? '' : `waits for approval of its ${NOUNS[action]}`;
+  return [waits, reason ?? ''].filter((part) => part !== '').join('; ');
+}
+
+const NOUNS = { start: 'start', resume: 'resumption', retry: 'retry' } as const;
+
+/** Who requested what, when and why, and for how many devices. */
+export const approvalText = (approval: Approval, now: Date): string[] => [
+  `${caller(approval.requested_by)} requested its ${NOUNS[approval.action]} ${ago(approval.requested_at, now)}, for ${count(approval.devices, 'device')}${approval.reason === null ? '.' : `: ${approval.reason}`}`,
+];
 
 /** What a rollout would do: how many devices would be updated, how many would not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {

@@ -9,6 +9,8 @@ export interface Endpoints {
   readonly mqtt: { readonly host: string; readonly port: number; readonly caFile: string };
   readonly s3: AwsEndpoint & { readonly bucket: string };
   readonly api: Credentials & { readonly url: string };
+  /** Keys of a second person, who can approve what the first one requests. */
+  readonly approver: Credentials;
   readonly dataApi: AwsEndpoint & ClusterTarget;
 }
 

@@ -138,12 +138,13 @@ async function boot(options: ResolvedOptions, disposables: Disposables): Promise
   provide({ iotdata: iotDataService(broker), iot: iotRegistryService(authority, system.thingType) });
   if (options.tickSeconds !== undefined) disposables.add(repeat(tick, options.tickSeconds, report));
 
-  const { bucket, cluster, keys } = system;
+  const { bucket, cluster, keys, approver } = system;
   const endpoints: Endpoints = {
     region: REGION,
     mqtt: { host, port: broker.port, caFile: authority.caFile },
     s3: { endpoint: aws.url, bucket, ...keys },
     api: { url: apiUrl, ...keys },
+    approver,
     dataApi: { endpoint: aws.url, ...cluster, ...keys },
   };
   home.announce(endpoints);

@@ -10,7 +10,6 @@ import {
   consumersOf,
   functionsOf,
   type Invoke,
-  operatorKeys,
   provisioningHookOf,
   queuesOf,
   Roles,
@@ -19,6 +18,7 @@ import {
   routesOf,
   schedulesOf,
   topicRulesOf,
+  userKeys,
 } from '../template/index.ts';
 
 export interface SystemDeps {
@@ -64,7 +64,8 @@ export function readSystem(assemblyFolder: string, deps: SystemDeps) {
     invoke,
     bucket: bucketOf(assembly),
     cluster: clusterOf(assembly, secrets),
-    keys: operatorKeys(secrets, identities),
+    keys: userKeys('operator', secrets, identities),
+    approver: userKeys('approver', secrets, identities),
     customResources: assembly.customResources,
     thingType: assembly.ofType('AWS::IoT::ThingType')[0]?.logicalId,
     devicePolicy: compilePolicy('the device policy', policies, audit),

@@ -45,7 +45,7 @@ async function main(options: StartOptions): Promise<void> {
     home,
     databaseUrl: process.env.DATABASE_URL,
     tickSeconds: options.tick,
-    variables: NEVER_IDLE,
+    variables: { ...NEVER_IDLE, ...(options.requireApproval && { REQUIRE_APPROVAL: 'true' }) },
     host: options.host,
     ports: options.ports,
     log: (line) => log(join(home, 'logs', 'runtime.log'), line),

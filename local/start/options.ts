@@ -15,6 +15,8 @@ export interface StartOptions {
   readonly model: string;
   readonly version: string;
   readonly devices: number;
+  /** A second person approves rollouts. */
+  readonly requireApproval: boolean;
   /** Interval of the schedule in seconds. */
   readonly tick: number;
   /** Address to listen on. Real boards can connect to any other than 127.0.0.1. */
@@ -35,6 +37,7 @@ export function parseOptions(args: readonly string[], defaultPorts: Ports): Star
     .option('--firmware <file>', 'update the fleet with your own image')
     .option('--model <name>', '  its device model', 'esp32-s3')
     .option('--version <version>', '  the version it is released as', '2.0.0')
+    .option('--require-approval', 'a second person approves rollouts, as with the setting requireApproval', false)
     .option('--host <address>', "this machine's address, to let real boards in", '127.0.0.1')
     .addOption(
       new Option('--ports <four>', 'MQTT, AWS endpoints, HTTP API, console')

@@ -47,9 +47,14 @@ export function clusterOf(assembly: Assembly, secrets: Secrets): ClusterTarget {
   };
 }
 
-/** Keys of the operator of this machine, who may do everything. They stay the same after a restart. */
-export function operatorKeys(secrets: Secrets, identities: Identities): Credentials {
-  const { value } = secrets.getOrCreate('LocalOperatorKeys', () => JSON.stringify(newKeys('AKIA')));
-  const policy = compilePolicy('operator', [OPERATOR_POLICY]);
-  return identities.issueUser('operator', `arn:aws:iam::${ACCOUNT}:user/operator`, policy, JSON.parse(value));
+/** The identities of this machine, who may do everything; two, so that one can approve what the other requests. */
+export type LocalUser = 'operator' | 'approver';
+
+const SECRETS: Readonly<Record<LocalUser, string>> = { operator: 'LocalOperatorKeys', approver: 'LocalApproverKeys' };
+
+/** Keys of a user of this machine. They stay the same after a restart. */
+export function userKeys(name: LocalUser, secrets: Secrets, identities: Identities): Credentials {
+  const { value } = secrets.getOrCreate(SECRETS[name], () => JSON.stringify(newKeys('AKIA')));
+  const policy = compilePolicy(name, [OPERATOR_POLICY]);
+  return identities.issueUser(name, `arn:aws:iam::${ACCOUNT}:user/${name}`, policy, JSON.parse(value));
 }

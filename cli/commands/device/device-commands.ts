@@ -165,8 +165,10 @@ function addUpdate(group: Command): void {
       const { current_firmware_version: current } = await withSuggestion(session, id, session.api.device(id));
       await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
       const body = { firmware_version: version, allow_downgrade: allowDowngrade };
-      session.show(await session.api.updateDevice(id, body), ({ name, firmware_version }) => [
-        `${id} will get ${firmware_version} from rollout "${name}". Watch it: paku-ota rollout watch "${name}"`,
+      session.show(await session.api.updateDevice(id, body), ({ name, firmware_version, approval }) => [
+        approval === null
+          ? `${id} will get ${firmware_version} from rollout "${name}". Watch it: paku-ota rollout watch "${name}"`
+          : `${id} gets ${firmware_version} once a second person approves it: paku-ota rollout approve "${name}" --reason "…"`,
       ]);
     },
   );

@@ -4,6 +4,7 @@ import type { Rollout, RolloutDraft } from '../../../api/rollouts.ts';
 import type { Session } from '../../session/index.ts';
 import { addCommand, CliError, confirmOrStop, EXIT, registerAction } from '../../session/index.ts';
 import { createdText, planText, previewText, printable } from '../../text/index.ts';
+import { approvalHint } from './approve-rollout.ts';
 import { addDraftFlags, type DraftFlags, readDraft } from './draft-flags.ts';
 
 /** Flags of every command, which are no part of a draft. */
@@ -51,7 +52,8 @@ async function createRollout(session: Session, flags: DraftFlags & { yes?: boole
   const decided = before === undefined ? await previewAndAsk(session, draft, flags.yes === true) : draft;
   // The API answers a repeated call with the existing rollout, or refuses it and names what differs.
   const rollout = await session.api.createRollout(decided);
-  session.show(rollout, (made) => [createdText(made, before === undefined)]);
+  session.show(rollout, (made) => [createdText(made, before === undefined), ...approvalHint(made)]);
+  if (rollout.approval !== null) return;
   session.note(`Watch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
 }
 

@@ -26,6 +26,7 @@ import {
   rolloutText,
   updateTable,
 } from '../../text/index.ts';
+import { addApproval, approvalHint } from './approve-rollout.ts';
 import { addCreate, addPreview } from './create-rollout.ts';
 import { parseRatio, parseShare, parseWindow } from './draft-flags.ts';
 import { addRecover } from './recover-rollout.ts';
@@ -44,6 +45,7 @@ export function addRolloutCommands(program: Command): void {
   addWatch(group);
   addChange(group);
   addRecover(group);
+  addApproval(group);
   for (const action of ROLLOUT_ACTIONS) addAction(group, action);
 }
 
@@ -187,15 +189,17 @@ function addChange(group: Command): void {
     if (Object.keys(change).length === 0) throw new CliError('name a setting to change: see --help', EXIT.usage);
     const before = await session.api.rollout(name);
     if (flags.start) await askToStart(session, before, flags.yes === true);
-    session.show(await session.api.changeRollout(name, before.updated_at, change), (rollout) =>
-      rolloutText(rollout, new Date()),
-    );
+    session.show(await session.api.changeRollout(name, before.updated_at, change), (rollout) => [
+      ...rolloutText(rollout, new Date()),
+      ...approvalHint(rollout),
+    ]);
   });
 }
 
 async function askToStart(session: Session, draft: Rollout, isYes: boolean): Promise<void> {
   session.note(previewText(printable(await session.api.previewOf(draft)), draft).join('\n'));
-  await confirmOrStop(`Start "${draft.name}" on ${session.target.name}?`, isYes);
+  const verb = draft.needs_approval ? 'Request the start of' : 'Start';
+  await confirmOrStop(`${verb} "${draft.name}" on ${session.target.name}?`, isYes);
   session.note('');
 }
 
@@ -252,7 +256,10 @@ function addAction(group: Command, action: RolloutAction): void {
       const verb = action.charAt(0).toUpperCase() + action.slice(1);
       if (question !== null)
         await confirmOrStop(`${verb} "${rollout.name}" on ${session.target.name}? ${question(rollout)}`, yes);
-      session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => rolloutText(now, new Date()));
+      session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => [
+        ...rolloutText(now, new Date()),
+        ...approvalHint(now),
+      ]);
     },
   );
 }

@@ -57,12 +57,13 @@ function makeRenderer({ json }: Session): (snapshot: Snapshot) => void {
 }
 
 /** How a rollout ended: `completed`, or why it did not complete; undefined while it is running. */
-export function outcomeOf({ name, state, paused_by, paused_reason }: Rollout): string | undefined {
+export function outcomeOf({ name, state, paused_by, paused_reason, ...rollout }: Rollout): string | undefined {
   if (state === 'completed') return state;
   if (state === 'aborted') return `"${name}" was aborted`;
   if (state === 'halted' || state === 'paused')
     return `"${name}" was ${state} by ${caller(paused_by ?? 'SQL')}: ${paused_reason}`;
-  return state === 'draft'
+  // A draft that waits for a second person is watched on.
+  return state === 'draft' && rollout.requested_action === null
     ? `"${name}" is a draft: start it with paku-ota rollout change "${name}" --start`
     : undefined;
 }

@@ -26,6 +26,7 @@ function runHere(): void {
     region: 'eu-west-1',
     api: { url: 'http://127.0.0.1:8481' },
     s3: { accessKeyId: 'key', secretAccessKey: 'secret', endpoint: '', bucket: '' },
+    approver: { accessKeyId: 'second', secretAccessKey: 'secret2' },
   };
   writeFileSync(join(home, 'endpoints.json'), JSON.stringify(endpoints));
 }
@@ -74,6 +75,15 @@ test('a local system is read from its endpoints.json', async () => {
     region: 'eu-west-1',
     credentials: { accessKeyId: 'key', secretAccessKey: 'secret' },
   });
+});
+
+test('the second person of a local system is named by PAKU_OTA_USER', async () => {
+  runHere();
+  expect(await findTarget({}, here({ PAKU_OTA_USER: 'approver' }))).toMatchObject({
+    name: `the local system in ${home} as the approver`,
+    credentials: { accessKeyId: 'second', secretAccessKey: 'secret2' },
+  });
+  await expect(findTarget({}, here({ PAKU_OTA_USER: 'ada' }))).rejects.toThrow('expected operator or approver');
 });
 
 describe('a deployment', () => {
