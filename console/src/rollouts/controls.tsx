@@ -70,7 +70,7 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
         </button>
       ))}
       <RecoverButton rollout={rollout} />
-      {state === 'draft' && (
+      {state === 'draft' && rollout.approval === null && (
         <button type="button" className="primary" onClick={() => setOpen('start')}>
           Start …
         </button>
@@ -85,6 +85,7 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
           onClose={close}
         >
           <p>{control.explanation}</p>
+          {(open === 'resume' || open === 'retry') && <ApprovalHint rollout={rollout} />}
           {open === 'resume' && rollout.resume_devices !== null && (
             <p>
               {rollout.firmware_version} is sent to at most <strong>{counted(rollout.resume_devices, 'device')}</strong>{' '}
@@ -101,6 +102,10 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
 
 const classOf = (action: RolloutAction, isHalted: boolean) => (action === 'resume' && !isHalted ? 'primary' : '');
 
+/** Says that the action is only requested. */
+const ApprovalHint = ({ rollout }: { readonly rollout: Rollout }) =>
+  rollout.needs_approval && <p>Nothing is sent until a second person has approved it.</p>;
+
 function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
   // The rollout as it was when the dialog opened: the API refuses to start one that was changed since.
   const [read] = useState(rollout);
@@ -113,7 +118,11 @@ function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly
       onClose={onClose}
     >
       <EligibleDevices rollout={read} />
-      <p>The first devices are sent their command within a minute.</p>
+      {read.needs_approval ? (
+        <ApprovalHint rollout={read} />
+      ) : (
+        <p>The first devices are sent their command within a minute.</p>
+      )}
     </ActionDialog>
   );
 }

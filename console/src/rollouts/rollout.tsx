@@ -10,6 +10,7 @@ import { ROLLOUT_TONES } from '../text/labels.ts';
 import { Ago, RolloutPill } from '../ui/components.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
+import { ApprovalNotice } from './approval.tsx';
 import { Controls } from './controls.tsx';
 import { decisionText } from './decision-text.ts';
 import { EligibleDevicesOnDemand } from './eligible-devices.tsx';
@@ -38,6 +39,7 @@ export function RolloutPage({ id }: { readonly id: string }) {
           <>
             <Summary rollout={shown} />
             <Situation rollout={shown} />
+            {shown.approval && <ApprovalNotice rollout={shown} approval={shown.approval} />}
             <Loaded of={progress} lines={6}>
               {(numbers) => <Body rollout={shown} progress={numbers} />}
             </Loaded>
@@ -117,6 +119,8 @@ function Situation({ rollout }: { readonly rollout: Rollout }) {
       </Notice>
     );
   }
+  // The notice of what waits for approval says the rest.
+  if (state === 'draft' && rollout.approval !== null) return null;
   if (state === 'draft') return <Notice tone="idle">A draft: nothing is sent before it is started.</Notice>;
   if (state === 'scheduled' && rollout.start_at !== null) {
     return <Notice tone="idle">Starts {dateTime(rollout.start_at)}.</Notice>;
