@@ -41,7 +41,11 @@ const plan = {
 export const recoveryPreviewSchema = z
   .object({
     ...plan,
-    can_recover: z.boolean().describe('True if the state of the rollout allows a recovery.'),
+    can_recover: z
+      .boolean()
+      .describe(
+        'True if the state of the rollout allows a recovery. Where a second person must approve rollouts, a recovery is not recovered.',
+      ),
     devices: z.number().int().describe('Devices that a recovery would send back now: the sum of `by_version`.'),
     by_version: z
       .array(

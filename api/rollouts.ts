@@ -167,9 +167,9 @@ export const rolloutSchema = z
       .describe('What waits for the approval of a second person; null: nothing.'),
     approval: approvalSchema.nullable().describe('The request that waits for a second person.'),
     needs_approval: z
-      .boolean()
+      .array(z.enum(APPROVABLE_ACTIONS))
       .describe(
-        'True if a start, a resumption or a retry waits until a second person has approved it. Any change of the rollout voids the request.',
+        'The actions, of those that its state allows, that are only requested, and done once a second person has approved them. Any change of the rollout voids the request.',
       ),
     resume_devices: z
       .number()
@@ -458,7 +458,7 @@ export const approveRequest = createRoute({
   method: 'post',
   path: '/v1/rollouts/{rollout}/approve',
   tags: ['Rollouts'],
-  summary: 'Approve and do what another person requested: a start, a resumption or a retry',
+  summary: 'Approve and do what another person requested: a start, a resumption, a retry or the next stage',
   request: { params, body: jsonBody(approvalAction) },
   responses: { 200: answer('The changed rollout', rolloutSchema), ...refusals(404, 409) },
 });

@@ -75,7 +75,9 @@ export const serviceInfoSchema = z
     caller: z.string().describe('The IAM identity that signed the call.'),
     requires_approval: z
       .boolean()
-      .describe('True if a rollout is started or resumed after a halt only once a second person has approved it.'),
+      .describe(
+        'True if a rollout is started, resumed, retried or advanced only once a second person has approved it.',
+      ),
   })
   .openapi('ServiceInfo');
 export type ServiceInfo = z.infer<typeof serviceInfoSchema>;

@@ -278,6 +278,8 @@ CREATE TABLE rollout_configurations (
   completed_at            timestamptz,
   aborted_at              timestamptz,
   approved_content        jsonb,
+  approved_targets        integer,
+  approved_at             timestamptz,
   created_at              timestamptz      NOT NULL DEFAULT now(),
   created_by              text,
   updated_at              timestamptz      NOT NULL DEFAULT now(),
@@ -287,7 +289,8 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) BETWEEN 1 AND 64
     AND length(device_model) BETWEEN 1 AND 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256
     AND length(created_by) <= 256),
-  CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object'),
+  CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object' AND approved_targets >= 0
+    AND approved_at BETWEEN '2000-01-01' AND '2200-01-01'),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 1 AND 100
     AND member_percentage BETWEEN 0 AND 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
   -- Also refuses infinity, which no program can show.
@@ -342,7 +345,9 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.paused_by IS 'Who stopped it: orchestrator if it was halted, else the identity of an operator. Null if SQL set paused_at alone.';
   COMMENT ON COLUMN rollout_configurations.completed_at IS 'When it completed: no update was open and no device was left to assign. Set by SQL, it ends the rollout.';
   COMMENT ON COLUMN rollout_configurations.aborted_at IS 'When an operator stopped it for good. Set by SQL, it stops the rollout.';
-  COMMENT ON COLUMN rollout_configurations.approved_content IS 'What it sends and to which devices, as it was when it was started or resumed: by two persons where requireApproval is set. Null: not started, started by SQL, or halted since. Where requireApproval is set, a rollout whose content is another one halts.';
+  COMMENT ON COLUMN rollout_configurations.approved_content IS 'What it sends and to which devices, as it was when it was started or resumed: by two persons where requireApproval is set. Null: not started, started by SQL, or stopped or completed since. Where requireApproval is set, a rollout whose content is another one halts.';
+  COMMENT ON COLUMN rollout_configurations.approved_targets IS 'How many devices it targeted when a second person approved it: it halts before it sends to more of the devices that had registered by then. Null: no limit.';
+  COMMENT ON COLUMN rollout_configurations.approved_at IS 'When the start or resumption was requested that a second person approved; approved_targets is of then.';
   COMMENT ON COLUMN rollout_configurations.created_at IS 'When it was created.';
   COMMENT ON COLUMN rollout_configurations.created_by IS 'Identity of the operator who created it. Null: it was inserted by SQL.';
   COMMENT ON COLUMN rollout_configurations.updated_at IS 'When it was last changed or decided about. Whoever changes it names the value that was read, so that no change is lost.';
@@ -355,23 +360,25 @@ CREATE TABLE approval_requests (
   action       text        NOT NULL,
   content      jsonb       NOT NULL,
   devices      integer     NOT NULL,
+  targets      integer     NOT NULL,
   reason       text,
   requested_by text        NOT NULL,
   requested_at timestamptz NOT NULL,
   CONSTRAINT approval_requests_rollout_key UNIQUE (rollout_id),
-  CONSTRAINT approval_requests_action_check CHECK (action IN ('start', 'resume', 'retry')),
-  CONSTRAINT approval_requests_devices_check CHECK (devices >= 0),
+  CONSTRAINT approval_requests_action_check CHECK (action IN ('start', 'resume', 'retry', 'advance')),
+  CONSTRAINT approval_requests_devices_check CHECK (devices >= 0 AND targets >= 0),
   CONSTRAINT approval_requests_text_check CHECK (length(reason) <= 500 AND length(requested_by) <= 256),
   CONSTRAINT approval_requests_times_check CHECK (requested_at BETWEEN '2000-01-01' AND '2200-01-01')
 );
 
 DO $$ BEGIN
-  COMMENT ON TABLE approval_requests IS 'Starts and resumptions of rollouts that wait for the approval of a second person (requireApproval). Any change of its rollout deletes a request.';
+  COMMENT ON TABLE approval_requests IS 'Starts, resumptions, retries and next stages of rollouts that wait for the approval of a second person (requireApproval). Any change of its rollout deletes a request.';
   COMMENT ON COLUMN approval_requests.id IS 'Id of the request; an approval names it, so that it approves what was read.';
   COMMENT ON COLUMN approval_requests.rollout_id IS 'Rollout that waits.';
-  COMMENT ON COLUMN approval_requests.action IS 'What is done once it is approved: start, resume or retry.';
+  COMMENT ON COLUMN approval_requests.action IS 'What is done once it is approved: start, resume, retry or advance.';
   COMMENT ON COLUMN approval_requests.content IS 'What the rollout sends and to which devices, as it was requested. Another content cannot be approved by it.';
   COMMENT ON COLUMN approval_requests.devices IS 'How many devices the action would send to when it was requested.';
+  COMMENT ON COLUMN approval_requests.targets IS 'How many devices the rollout targeted when it was requested.';
   COMMENT ON COLUMN approval_requests.reason IS 'Reason that was given. Null: none.';
   COMMENT ON COLUMN approval_requests.requested_by IS 'Identity of the operator who requested it, and who cannot approve it.';
   COMMENT ON COLUMN approval_requests.requested_at IS 'When it was requested.';
@@ -1477,7 +1484,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_overview.paused_by IS 'Who stopped it.';
   COMMENT ON COLUMN rollout_overview.completed_at IS 'When it completed.';
   COMMENT ON COLUMN rollout_overview.aborted_at IS 'When it was aborted.';
-  COMMENT ON COLUMN rollout_overview.requested_action IS 'What waits for the approval of a second person: start, resume or retry. Null: nothing.';
+  COMMENT ON COLUMN rollout_overview.requested_action IS 'What waits for the approval of a second person: start, resume, retry or advance. Null: nothing.';
   COMMENT ON COLUMN rollout_overview.stage IS 'Present stage, from 0. Null before the first has begun.';
   COMMENT ON COLUMN rollout_overview.in_flight IS 'Updates that hold a slot of max_in_flight.';
   COMMENT ON COLUMN rollout_overview.devices IS 'Updates that count: the sum of the columns that follow.';

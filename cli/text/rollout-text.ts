@@ -49,7 +49,7 @@ function remarksOf({ requested_action: action, paused_reason: reason }: RolloutS
   return [waits, reason ?? ''].filter((part) => part !== '').join('; ');
 }
 
-const NOUNS = { start: 'start', resume: 'resumption', retry: 'retry' } as const;
+const NOUNS = { start: 'start', resume: 'resumption', retry: 'retry', advance: 'next stage' } as const;
 
 /** Who requested what, when and why, and for how many devices. */
 export const approvalText = (approval: Approval, now: Date): string[] => [

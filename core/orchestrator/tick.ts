@@ -7,6 +7,7 @@ import {
   adoptSqlChanges,
   cancelStopped,
   decideSteppingStones,
+  describeTooManyTargets,
   haltUnapproved,
   listActiveRolloutIds,
   loadRolloutRuntime,
@@ -117,7 +118,9 @@ async function driveById(
   // SQL may have changed it since the tick began.
   if (rules.requireApproval && !rollout.is_approved) return haltIn(sql, rollout, NOT_APPROVED, now);
   try {
-    return { rollout: rollout.name, ...(await driveRollout(sql, rollout, now, rules.trust, processedUntil)) };
+    const tick = await driveRollout(sql, rollout, now, rules.trust, processedUntil);
+    const tooMany = rules.requireApproval && tick.assigned > 0 ? await describeTooManyTargets(sql, id) : undefined;
+    return tooMany === undefined ? { rollout: rollout.name, ...tick } : haltIn(sql, rollout, tooMany, now);
   } catch (error) {
     if (!(error instanceof SqlError && error.isDataProblem)) throw error;
     return haltIn(sql, rollout, `the database refuses a value in its row: ${error.message}`, now);

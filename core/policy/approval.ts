@@ -1,8 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type RolloutState, statesFor } from './rollout-states.ts';
 
 /** The actions on a rollout that wait for a second person where `requireApproval` is set. */
-export const APPROVABLE_ACTIONS = ['start', 'resume', 'retry'] as const;
+export const APPROVABLE_ACTIONS = ['start', 'resume', 'retry', 'advance'] as const;
 export type ApprovableAction = (typeof APPROVABLE_ACTIONS)[number];
+
+/** The states of a rollout in which an action can be requested. */
+export const approvableStates = (action: ApprovableAction): readonly RolloutState[] =>
+  action === 'start' ? ['draft'] : statesFor(action);
+
+/** The actions that a rollout in this state has, and that a second person must approve. */
+export const actionsToApprove = (state: RolloutState): ApprovableAction[] =>
+  APPROVABLE_ACTIONS.filter((action) => approvableStates(action).includes(state));
 
 /** The limits of a rollout that may be changed while it runs. */
 export interface Limits {
@@ -18,7 +27,7 @@ export interface Limits {
 
 /**
  * The limits that a change would make looser: a gate that allows more, a higher rate, a longer life, or other times. Null
- * is no limit.
+ * is no limit. With fewer `min_reports` a slow start grows sooner, with more of them the failure threshold applies later.
  */
 export function listLooserLimits(before: Limits, changes: Partial<Limits>): string[] {
   const after = { ...before, ...changes };
@@ -26,21 +35,18 @@ export function listLooserLimits(before: Limits, changes: Partial<Limits>): stri
     'failure_threshold',
     'failure_count',
     'max_restart_ratio',
-    'min_reports',
     'max_in_flight',
     'max_per_minute',
   ] as const;
   const higher = HIGHER.filter((limit) => (after[limit] ?? Infinity) > (before[limit] ?? Infinity));
-  const hasOtherTimes = !isDeepStrictEqual(after.send_window, before.send_window);
-  return [
-    ...higher,
-    ...(hasOtherTimes ? ['send_window'] : []),
-    ...(after.keep_open && !before.keep_open ? ['keep_open'] : []),
-  ];
+  const other = (['min_reports', 'send_window'] as const).filter(
+    (limit) => !isDeepStrictEqual(after[limit], before[limit]),
+  );
+  return [...higher, ...other, ...(after.keep_open && !before.keep_open ? ['keep_open'] : [])];
 }
 
 /** Roles of IAM Identity Center, which sets the session name to the name of the user. */
-const IDENTITY_CENTER_ROLE = /^AWSReservedSSO_/;
+const IDENTITY_CENTER_ROLE = /^AWSReservedSSO_.+_[0-9a-f]{16}$/;
 
 interface Identity {
   readonly account: string;
@@ -67,7 +73,10 @@ export function describeSamePerson(requestedBy: string, caller: string): string 
   if (first.name.toLowerCase() === second.name.toLowerCase()) {
     return `${requestedBy} requested it, whose name is yours, and a second person must approve it`;
   }
-  const isSameRole = first.role !== undefined && first.role === second.role && first.account === second.account;
+  const isSameRole =
+    first.role !== undefined &&
+    first.role.toLowerCase() === second.role?.toLowerCase() &&
+    first.account === second.account;
   if (!isSameRole || IDENTITY_CENTER_ROLE.test(first.role)) return undefined;
   return `${requestedBy} requested it by a session of your role, and whoever assumes ${first.role} chooses the name of the session; approve it by another role`;
 }
@@ -79,7 +88,7 @@ function parseIdentity(arn: string): Identity | undefined {
     const [role, name = ''] = names;
     return name === '' ? undefined : { account, name, role };
   }
-  const isUser = (service === 'iam' && kind === 'user') || (service === 'sts' && kind === 'federated-user');
   const name = names.at(-1) ?? '';
-  return isUser && name !== '' ? { account, name, role: undefined } : undefined;
+  // A user chooses the name of a federated user (sts:GetFederationToken).
+  return service === 'iam' && kind === 'user' && name !== '' ? { account, name, role: undefined } : undefined;
 }

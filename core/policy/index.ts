@@ -1,4 +1,11 @@
-export { APPROVABLE_ACTIONS, type ApprovableAction, describeSamePerson, listLooserLimits } from './approval.ts';
+export {
+  APPROVABLE_ACTIONS,
+  type ApprovableAction,
+  actionsToApprove,
+  approvableStates,
+  describeSamePerson,
+  listLooserLimits,
+} from './approval.ts';
 export { encodeCommand, MAX_COMMANDS_AT_ONCE, packetProblem, publishPacketBytes } from './command.ts';
 export { CONNECTION_STATES, type ConnectionAnswer, describeConnection } from './connection.ts';
 export {
@@ -46,6 +53,7 @@ export {
   type EarlierRelease,
   evaluateRecovery,
   RECOVERABLE_STATES,
+  type RecoveryRules,
   type RecoveryVerdict,
   type UpdatedDevices,
 } from './recovery.ts';

@@ -1,5 +1,5 @@
 import type { RolloutState } from './rollout-states.ts';
-import { evaluateVersion, isSameVersion, runsRelease, UNKNOWN_VERSION } from './versions.ts';
+import { compareVersions, evaluateVersion, isSameVersion, runsRelease, UNKNOWN_VERSION } from './versions.ts';
 
 /** The states in which a rollout sends nothing, so that the devices it updated can be sent back. */
 export const RECOVERABLE_STATES: readonly RolloutState[] = ['halted', 'paused', 'completed', 'aborted'];
@@ -15,6 +15,11 @@ export interface EarlierRelease {
   readonly distrust: string | null;
   /** Anti-rollback counter of the image; 0 if it has none. */
   readonly secure_version: number;
+}
+
+export interface RecoveryRules {
+  /** True if devices are sent back to an older version only: where a second person must approve what is sent. */
+  readonly onlyOlder?: boolean;
 }
 
 /** The release that devices are to leave. */
@@ -52,16 +57,22 @@ export function evaluateRecovery(
   devices: UpdatedDevices,
   bad: BadRelease,
   releases: readonly EarlierRelease[],
+  { onlyOlder = false }: RecoveryRules = {},
 ): RecoveryVerdict {
   const runsIt = runsRelease(devices.version, bad.version);
   if (devices.is_recovering) return { kind: 'recovering' };
   if (devices.is_under_way) return { kind: 'under way' };
   if (!runsIt && !devices.is_silent) return { kind: 'not on it' };
   const release = releaseBefore(devices.previous_version, releases);
-  const reason = whyNot(devices, bad, release);
+  const reason = whyNot(devices, bad, release) ?? (onlyOlder ? whyNotOlder(bad, release) : undefined);
   if (reason !== undefined) return { kind: 'cannot', reason };
   return release === undefined ? { kind: 'not on it' } : { kind: 'recover', release, mayRun: !runsIt };
 }
+
+const whyNotOlder = (bad: BadRelease, release: EarlierRelease | undefined) =>
+  release !== undefined && (compareVersions(release.version, bad.version) ?? 0) > 0
+    ? `release ${release.version} is newer than ${bad.version}, and a second person must approve it: create a rollout of it`
+    : undefined;
 
 /** The release of a version. Two releases can have one version with and without a leading `v`: a usable one is preferred. */
 function releaseBefore(version: string | null, releases: readonly EarlierRelease[]): EarlierRelease | undefined {

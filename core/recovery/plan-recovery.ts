@@ -4,6 +4,7 @@ import {
   type BadRelease,
   type EarlierRelease,
   evaluateRecovery,
+  type RecoveryRules,
   ROLLOUT_STATES,
   type RolloutState,
   runsRelease,
@@ -83,7 +84,13 @@ export function listRecoveries(sql: Sql, rolloutId: number): Promise<KnownRecove
 }
 
 /** Plans what would be sent back now: the devices that run the version of the rollout, or may run it, to the version before. */
-export async function planRecovery(sql: Sql, rollout: BadRollout, trust: TrustRule, now: Date): Promise<RecoveryPlan> {
+export async function planRecovery(
+  sql: Sql,
+  rollout: BadRollout,
+  trust: TrustRule,
+  now: Date,
+  rules: RecoveryRules = {},
+): Promise<RecoveryPlan> {
   const recoveries = await listRecoveries(sql, rollout.rollout_id);
   const open = openOnes(recoveries).map(({ rollout_id }) => rollout_id);
   const groups = await loadUpdatedGroups(sql, rollout, open);
@@ -97,7 +104,7 @@ export async function planRecovery(sql: Sql, rollout: BadRollout, trust: TrustRu
   const cannot = new Map<string, Unrecoverable>();
   let underWay = 0;
   for (const group of groups) {
-    const verdict = evaluateRecovery(group, bad, releases);
+    const verdict = evaluateRecovery(group, bad, releases, rules);
     if (verdict.kind === 'under way') underWay += group.devices;
     if (verdict.kind === 'cannot')
       cannot.set(verdict.reason, addUnrecoverable(cannot.get(verdict.reason), group, verdict.reason));

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
-import type { TrustRule } from '../policy/index.ts';
+import type { RecoveryRules, TrustRule } from '../policy/index.ts';
 import { insertRollout, type RolloutChange, type RolloutRow, type RolloutValues } from '../rollouts/index.ts';
 import { openOnes, planRecovery, type RecoveryPart, type RecoveryPlan } from './plan-recovery.ts';
 import { type BadRollout, IS_SILENT, UPDATED_BY_ROLLOUT, updatedValues } from './updated-devices.ts';
@@ -43,8 +43,9 @@ export async function recoverDevices(
   change: RolloutChange,
   now: Date,
   trust: TrustRule,
+  rules: RecoveryRules = {},
 ): Promise<RecoveryResult> {
-  const plan = await planRecovery(sql, rollout, trust, now);
+  const plan = await planRecovery(sql, rollout, trust, now, rules);
   const ids: number[] = [];
   let assigned = 0;
   for (const part of plan.parts) {

@@ -2,12 +2,13 @@ export { advanceRollout } from './advance-stage.ts';
 export {
   ANYONE,
   type ApprovalRequest,
-  IF_APPROVED,
+  describeTooManyTargets,
   listApprovalRequests,
   type Permission,
   rejectRequest,
   requestApproval,
   startDraft,
+  takeRequest,
 } from './approvals.ts';
 export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
 export { decideSteppingStones, decideSteppingStonesOf } from './decide-stepping-stones.ts';

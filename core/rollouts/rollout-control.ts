@@ -7,8 +7,8 @@ import {
   listUnapproved,
   PERMITTED,
   type Permission,
-  permissionValues,
   RECORD_APPROVAL,
+  SET_APPROVAL,
 } from './approvals.ts';
 import { IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
 
@@ -67,7 +67,7 @@ const RESET_GATES = `stages AS (
 
 /**
  * Stops a rollout: nothing is assigned or sent until it is resumed. {@link cancelStopped} cancels its pending updates
- * and those sent but not fetched. A halt ends its approval, a pause does not.
+ * and those sent but not fetched. Its approval ends: a resumption forgets failures, and sends to new devices.
  * @returns false if the rollout was not running
  */
 export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutChange, now: Date): Promise<boolean> {
@@ -75,7 +75,7 @@ export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
     `WITH changed AS (
        UPDATE rollout_configurations SET
          paused_at = :now::timestamptz, paused_reason = :reason, paused_by = :by, updated_at = :now::timestamptz,
-         approved_content = CASE WHEN :by <> '${ORCHESTRATOR}' THEN approved_content END
+         approved_content = NULL
        WHERE id = :rollout AND paused_at IS NULL AND completed_at IS NULL AND aborted_at IS NULL
        RETURNING id
      ), stopped AS (
@@ -97,7 +97,7 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
     `WITH changed AS (
        UPDATE rollout_configurations SET is_active = false, aborted_at = :now::timestamptz,
          paused_at = coalesce(paused_at, :now::timestamptz), paused_reason = :reason, paused_by = :by,
-         updated_at = :now::timestamptz
+         approved_content = NULL, updated_at = :now::timestamptz
        WHERE id = :rollout AND completed_at IS NULL AND aborted_at IS NULL
        RETURNING id
      ), stopped AS (
@@ -124,15 +124,14 @@ export async function resumeRollout(
   const rows = await sql.query(
     `WITH ${PERMITTED}, changed AS (
        UPDATE rollout_configurations AS r SET is_active = r.is_active OR r.paused_at IS NULL,
-         paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz,
-         approved_content = ${CONTENT}
+         paused_at = NULL, paused_reason = NULL, paused_by = NULL, updated_at = :now::timestamptz, ${SET_APPROVAL}
        FROM permitted
        WHERE r.id = permitted.id AND completed_at IS NULL AND aborted_at IS NULL AND (paused_at IS NOT NULL
          OR NOT is_active AND EXISTS (SELECT FROM rollout_runtime AS p WHERE p.rollout_id = r.id))
        RETURNING r.id
      ), approval AS (${RECORD_APPROVAL}), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
-    { rollout: rolloutId, event: 'rollout_resumed', reason, by, now, ...permissionValues(permission) },
+    { rollout: rolloutId, event: 'rollout_resumed', reason, by, now, request: permission },
   );
   return rows.length > 0;
 }
@@ -180,11 +179,12 @@ export async function retryFailed(
        UPDATE rollout_configurations AS r SET is_active = true,
          paused_at = NULL, paused_reason = NULL, paused_by = NULL, completed_at = NULL, updated_at = :now::timestamptz,
          approved_content = ${CONTENT}
-       WHERE id = :rollout AND EXISTS (SELECT FROM retried)
-       RETURNING id
+       FROM permitted
+       WHERE r.id = permitted.id AND EXISTS (SELECT FROM retried)
+       RETURNING r.id
      ), approval AS (${RECORD_APPROVAL}), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT count(*)::integer AS devices FROM retried`,
-    { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now, ...permissionValues(permission) },
+    { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now, request: permission },
   );
   return row?.devices ?? 0;
 }
@@ -208,7 +208,8 @@ export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: Rollout
 export async function completeRollout(sql: Sql, rolloutId: number, unchangedSince: Date, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
-       UPDATE rollout_configurations AS r SET completed_at = :now::timestamptz, updated_at = :now::timestamptz
+       UPDATE rollout_configurations AS r SET completed_at = :now::timestamptz, updated_at = :now::timestamptz,
+         approved_content = NULL
        WHERE id = :rollout AND completed_at IS NULL AND paused_at IS NULL
          AND date_trunc('milliseconds', r.updated_at) = :unchangedSince::timestamptz
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id AND u.completed_at IS NULL)
@@ -238,6 +239,8 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        UPDATE rollout_runtime AS p SET is_stopped = true FROM rollout_configurations AS r
        WHERE r.id = p.rollout_id AND r.aborted_at IS NOT NULL AND NOT p.is_stopped
        RETURNING r.id
+     ), unapproved AS (
+       UPDATE rollout_configurations SET approved_content = NULL WHERE id IN (SELECT id FROM changed)
      )
      ${INSERT_ROLLOUT_EVENT}`,
     { event: 'rollout_aborted', reason: 'aborted_at was set by SQL', ...by },
@@ -247,6 +250,8 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        UPDATE rollout_runtime AS p SET is_stopped = true FROM rollout_configurations AS r
        WHERE r.id = p.rollout_id AND r.completed_at IS NULL AND NOT p.is_stopped AND NOT (${IS_RUNNING})
        RETURNING r.id
+     ), unapproved AS (
+       UPDATE rollout_configurations SET approved_content = NULL WHERE id IN (SELECT id FROM changed)
      )
      ${INSERT_ROLLOUT_EVENT}`,
     { event: 'rollout_paused', reason: 'is_active or paused_at was set by SQL', ...by },

@@ -93,7 +93,6 @@ const rolloutRow = z.strictObject({
   created_by: z.string().nullable(),
   completed_at: z.date().nullable(),
   aborted_at: z.date().nullable(),
-  is_approved: z.boolean(),
 });
 export type RolloutRow = RowOf<typeof rolloutRow>;
 
@@ -135,7 +134,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
        r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
        r.max_per_minute, r.start_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, r.stepping_stones, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
-       r.completed_at, r.aborted_at, o.stage, o.requested_action, ${IS_APPROVED} AS is_approved, ${COUNTS}
+       r.completed_at, r.aborted_at, o.stage, o.requested_action, ${COUNTS}
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
      WHERE CASE WHEN :is_id::boolean THEN r.id = :id::bigint ELSE r.name = :name END`,
     { is_id: isId, id: isId ? idOrName : '0', name: idOrName },

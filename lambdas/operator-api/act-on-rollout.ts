@@ -2,6 +2,7 @@ import type { ApprovalAction, RolloutAction } from '../../api/rollouts.ts';
 import { type ApprovableAction, listLooserLimits, statesFor, whyNotSendable } from '../../core/policy/index.ts';
 import { listRecoveries, openOnes } from '../../core/recovery/index.ts';
 import {
+  ANYONE,
   abortRollout,
   advanceRollout,
   changeRollout,
@@ -13,8 +14,9 @@ import {
   retryFailed,
   startDraft,
   stopRollout,
+  takeRequest,
 } from '../../core/rollouts/index.ts';
-import { noLongerWaits, permissionOf, request, requestFor } from './approvals.ts';
+import { noLongerWaits, request, requestFor } from './approvals.ts';
 import { checkRelease } from './check-release.ts';
 import type { Services } from './context.ts';
 import type { getRolloutResource } from './create-rollout.ts';
@@ -37,16 +39,16 @@ export async function act(
   change: RolloutChange,
   rollout: Resource,
 ): Promise<void> {
-  const { sql, now } = services;
+  const { sql, now, settings } = services;
   checkState(rollout, action);
-  if (action === 'resume' || action === 'retry') {
-    await checkMayResume(services, rollout, action);
-    if (rollout.needs_approval) return request(services, rollout, { ...change, action });
-    return perform(services, action, change, permissionOf(services), rollout);
+  if (action === 'pause' || action === 'abort') {
+    const done = await (action === 'pause' ? stopRollout : abortRollout)(sql, change, now());
+    if (!done) throw cannot(rollout, action, 'it changed meanwhile');
+    return;
   }
-  const ACTS = { pause: stopRollout, abort: abortRollout, advance: advanceRollout };
-  const done = await ACTS[action](sql, change, now());
-  if (done !== true) throw cannot(rollout, action, typeof done === 'string' ? done : 'it changed meanwhile');
+  if (action !== 'advance') await checkMayResume(services, rollout, action);
+  if (settings.requireApproval) return request(services, rollout, { ...change, action });
+  await perform(services, action, change, ANYONE, rollout);
 }
 
 /**
@@ -63,10 +65,10 @@ export async function approve(
   if (action === 'start') await checkRelease(services, { ...rollout, is_active: true });
   else {
     checkState(rollout, action);
-    await checkMayResume(services, rollout, action);
+    if (action !== 'advance') await checkMayResume(services, rollout, action);
   }
   const change = { rolloutId: rollout.rollout_id, reason, by };
-  await perform(services, action, change, { mustBeApproved: true, requestId }, rollout);
+  await perform(services, action, change, requestId, rollout);
 }
 
 /**
@@ -91,9 +93,8 @@ export async function change(
   const { is_active: isActive, ...limits } = changes;
   const starts = isActive === true && !rollout.is_active;
   const looser = settings.requireApproval ? listLooserLimits(rollout, limits) : [];
-  const isRunning = state === 'active' || state === 'scheduled' || (starts && !rollout.needs_approval);
-  if (looser.length > 0 && isRunning) throw mustNotLoosen(rollout, looser);
-  const mustWait = starts && rollout.needs_approval;
+  if (looser.length > 0 && (state === 'active' || state === 'scheduled')) throw mustNotLoosen(rollout, looser);
+  const mustWait = starts && settings.requireApproval;
   const applied = mustWait ? limits : changes;
   const isDone =
     (mustWait && Object.keys(limits).length === 0) ||
@@ -145,9 +146,15 @@ async function perform(
       const versions = await retryVersions(services, change.rolloutId);
       return (await retryFailed(sql, change, versions, now(), permission)) > 0;
     },
+    advance: async () => {
+      if (permission !== null && !(await takeRequest(sql, change, permission, now()))) return false;
+      const done = await advanceRollout(sql, change, now());
+      if (done !== true) throw cannot(rollout, action, done);
+      return true;
+    },
   };
   if (await ACTS[action]()) return;
-  if (permission.requestId !== null) throw noLongerWaits(rollout.name, permission.requestId);
+  if (permission !== null) throw noLongerWaits(rollout.name, permission);
   const why = action === 'retry' ? 'none of its failed devices may still be updated' : 'it changed meanwhile';
   throw cannot(rollout, action, why);
 }

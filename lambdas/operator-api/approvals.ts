@@ -1,15 +1,17 @@
 import type { ApprovalAction } from '../../api/rollouts.ts';
-import { type ApprovableAction, describeSamePerson, type RolloutState, statesFor } from '../../core/policy/index.ts';
 import {
-  ANYONE,
+  type ApprovableAction,
+  actionsToApprove,
+  approvableStates,
+  describeSamePerson,
+} from '../../core/policy/index.ts';
+import {
   type ApprovalRequest,
   countResumeDevices,
   countRetryDevices,
   decideSteppingStonesOf,
   getRollout,
-  IF_APPROVED,
   listApprovalRequests,
-  type Permission,
   type RolloutRow,
   rejectRequest,
   requestApproval,
@@ -17,25 +19,13 @@ import {
 import { checkRelease } from './check-release.ts';
 import type { Services } from './context.ts';
 import { previewSaved } from './preview-rollout.ts';
-import { Refusal } from './problems.ts';
+import { notFound, Refusal } from './problems.ts';
 import { retryVersions } from './retry-versions.ts';
 import { trustOf } from './stepping-stones.ts';
 
-/** What one person may do without another one. */
-export const permissionOf = ({ settings }: Services): Permission => (settings.requireApproval ? IF_APPROVED : ANYONE);
-
-/** The states in which an action may wait for approval. */
-const STATES_OF: Readonly<Record<ApprovableAction, readonly RolloutState[]>> = {
-  start: ['draft'],
-  resume: statesFor('resume'),
-  retry: statesFor('retry'),
-};
-
-type Approvable = Pick<RolloutRow, 'state' | 'is_approved'>;
-
-/** True if the rollout starts or is resumed only once a second person has approved it. */
-export const needsApproval = ({ settings }: Services, { state, is_approved }: Approvable): boolean =>
-  settings.requireApproval && !is_approved && state !== 'aborted';
+/** The actions on a rollout that a second person must approve. */
+export const needsApproval = ({ settings }: Services, { state }: Pick<RolloutRow, 'state'>): ApprovableAction[] =>
+  settings.requireApproval ? actionsToApprove(state) : [];
 
 /** The request that waits for a rollout in the form that the API returns; null if there is none. */
 export async function approvalResource(
@@ -58,6 +48,7 @@ const WORDS: Readonly<Record<ApprovableAction, string>> = {
   start: 'its start',
   resume: 'its resumption',
   retry: 'a retry of its failed devices',
+  advance: 'its next stage',
 };
 
 /**
@@ -72,16 +63,19 @@ export async function request(
   const { sql, now } = services;
   await decideSteppingStonesOf(sql, rolloutId, trustOf(services.settings), now());
   const rollout = await getRollout(sql, String(rolloutId));
-  if (rollout === undefined || !STATES_OF[action].includes(rollout.state)) {
-    throw new Refusal(409, `Rollout ${rolloutId} was changed meanwhile; read it again.`);
+  if (rollout === undefined) throw notFound(`rollout ${rolloutId}`);
+  if (!approvableStates(action).includes(rollout.state)) {
+    throw new Refusal(409, `Rollout "${rollout.name}" cannot ${action}: it is ${rollout.state}.`);
   }
   // An approval is for the bytes that are sent.
   await checkRelease(services, { ...rollout, is_active: true });
   const [waiting] = await listApprovalRequests(sql, rolloutId);
   if (waiting?.requested_by === by && waiting.action === action && waiting.reason === reason) return;
   if (waiting !== undefined && waiting.requested_by !== by) throw alreadyRequested(rollout.name, waiting);
-  const devices = await countDevices(services, rollout, action);
-  const requested = { rolloutId, action, devices, reason, by, unchangedSince: rollout.updated_at.toISOString() };
+  const preview = await previewSaved(services, rolloutId);
+  const devices = await countDevices(services, rollout, action, preview.will_be_updated);
+  const unchangedSince = rollout.updated_at.toISOString();
+  const requested = { rolloutId, action, devices, targets: preview.targeted, reason, by, unchangedSince };
   if (await requestApproval(sql, requested, now())) return;
   const [other] = await listApprovalRequests(sql, rolloutId);
   if (other !== undefined) throw alreadyRequested(rollout.name, other);
@@ -96,15 +90,14 @@ async function countDevices(
   services: Services,
   { rollout_id: id, name }: RolloutRow,
   action: ApprovableAction,
+  eligible: number,
 ): Promise<number> {
   if (action === 'retry') {
     const devices = await countRetryDevices(services.sql, id, await retryVersions(services, id));
     if (devices > 0) return devices;
     throw new Refusal(409, `Rollout "${name}" cannot retry: none of its failed devices may still be updated.`);
   }
-  const resumed = action === 'resume' ? await countResumeDevices(services.sql, id) : null;
-  if (resumed !== null) return resumed;
-  return (await previewSaved(services, id)).will_be_updated;
+  return (action === 'resume' ? await countResumeDevices(services.sql, id) : null) ?? eligible;
 }
 
 /**

@@ -24,16 +24,15 @@ import { decideSteppingStones, trustOf } from './stepping-stones.ts';
  */
 export async function getRolloutResource(services: Services, idOrName: string, caller: string) {
   const { sql, now, settings } = services;
-  const row = await getRollout(sql, idOrName);
-  if (row === undefined) throw notFound(`rollout ${idOrName}`);
-  const { is_approved: _, ...rollout } = row;
-  const approval = await approvalResource(services, row, caller);
+  const rollout = await getRollout(sql, idOrName);
+  if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
+  const approval = await approvalResource(services, rollout, caller);
   const waits =
     rollout.state === 'active' ? await describeWait(sql, rollout.rollout_id, now(), trustOf(settings)) : null;
-  const waiting_for = approval === null ? waits : describeRequest(approval);
+  const waiting_for = waits ?? (approval === null ? null : describeRequest(approval));
   const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
   const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
-  return json({ ...rollout, waiting_for, resume_devices, needs_approval: needsApproval(services, row), approval });
+  return json({ ...rollout, waiting_for, resume_devices, needs_approval: needsApproval(services, rollout), approval });
 }
 
 async function describeWait(sql: Sql, rolloutId: number, now: Date, trust: TrustRule): Promise<string | null> {

@@ -34,7 +34,8 @@ const settingsSchema = z
      */
     identityChanges: z.enum(['hold', 'accept']).default('hold'),
     /**
-     * A second person, with another IAM identity, approves each rollout before it starts, and its resumption after a halt.
+     * A second person, with another IAM identity, approves the start of each rollout, its resumption, a retry of failed
+     * devices, and a stage before its gate.
      */
     requireApproval: z.boolean().default(false),
     database: z

@@ -43,7 +43,7 @@ async function haltedRollout() {
   const devices = await service.tick();
   await service.fail(...devices);
   await service.tick();
-  expect(await first.rollout('r')).toMatchObject({ state: 'halted', needs_approval: true });
+  expect(await first.rollout('r')).toMatchObject({ state: 'halted', needs_approval: ['resume', 'retry'] });
   return devices;
 }
 
@@ -55,7 +55,7 @@ describe('where a second person must approve', () => {
     expect(created).toMatchObject({
       state: 'draft',
       requested_action: 'start',
-      needs_approval: true,
+      needs_approval: ['start'],
       waiting_for: `approval by a second person: ${CALLER} requested its start`,
       approval: {
         action: 'start',
@@ -66,7 +66,7 @@ describe('where a second person must approve', () => {
     });
     expect(await service.tick()).toEqual([]);
     expect((await second.rollout('r')).approval).toMatchObject({ refusal: null });
-    expect(await approve()).toMatchObject({ state: 'active', approval: null, needs_approval: false });
+    expect(await approve()).toMatchObject({ state: 'active', approval: null });
     expect(await service.tick()).toHaveLength(3);
     const events = (await first.decisions('r')).items;
     expect(events.map(({ event, decided_by }) => [event, decided_by])).toEqual([
@@ -202,19 +202,15 @@ describe('where a second person must approve', () => {
     },
   );
 
-  test('a resumption after a pause waits only if the rollout was made looser meanwhile', async () => {
+  test('a resumption after a pause waits, and the limits can be changed before it is requested', async () => {
     await first.createRollout(DRAFT);
     await approve();
-    await first.act('r', 'pause', 'lunch');
-    expect(await first.act('r', 'resume', 'back')).toMatchObject({ state: 'active' });
-    service.later(1);
     const { updated_at } = await first.act('r', 'pause', 'lunch');
-    const stricter = await first.changeRollout('r', updated_at, { failure_threshold: 0.05, max_in_flight: 1 });
-    expect(stricter).toMatchObject({ needs_approval: false });
-    const looser = await first.changeRollout('r', stricter.updated_at, { failure_threshold: 0.5 });
-    expect(looser).toMatchObject({ needs_approval: true });
+    await first.changeRollout('r', updated_at, { failure_threshold: 0.5 });
     expect(await first.act('r', 'resume', 'back')).toMatchObject({ state: 'paused', requested_action: 'resume' });
+    expect(await service.tick()).toEqual([]);
     expect(await approve()).toMatchObject({ state: 'active', failure_threshold: 0.5 });
+    expect(await service.tick()).toHaveLength(3);
   });
 
   test('a running rollout can be made stricter, not looser', async () => {
@@ -225,7 +221,7 @@ describe('where a second person must approve', () => {
     });
     await first.changeRollout('r', updated_at, { max_in_flight: 2, failure_count: 3 });
     expect(await service.tick()).toHaveLength(2);
-    expect(await first.rollout('r')).toMatchObject({ state: 'active', needs_approval: false });
+    expect(await first.rollout('r')).toMatchObject({ state: 'active' });
   });
 
   test('a rollout that SQL starts halts before it sends, and its resumption waits', async () => {
@@ -235,7 +231,7 @@ describe('where a second person must approve', () => {
       state: 'halted',
       paused_by: 'orchestrator',
       paused_reason: expect.stringContaining('its present content has no approval'),
-      needs_approval: true,
+      needs_approval: ['resume', 'retry'],
     });
     expect(await first.act('by SQL', 'resume', 'as planned')).toMatchObject({ approval: { devices: 3 } });
     expect(await approve('by SQL')).toMatchObject({ state: 'active' });
@@ -337,12 +333,12 @@ describe('where no approval is required', () => {
   test('one person starts and resumes, and SQL starts', async () => {
     expect(await first.createRollout({ ...DRAFT, failure_count: 1 })).toMatchObject({
       state: 'active',
-      needs_approval: false,
+      needs_approval: [],
     });
     const devices = await service.tick();
     await service.fail(...devices);
     await service.tick();
-    expect(await first.rollout('r')).toMatchObject({ state: 'halted', needs_approval: false });
+    expect(await first.rollout('r')).toMatchObject({ state: 'halted', needs_approval: [] });
     expect(await first.act('r', 'resume', 'on')).toMatchObject({ state: 'active', approval: null });
     await first.act('r', 'abort', 'over');
     await addRollout(db.app, 'by SQL', '2.0.0', { stages: [] });

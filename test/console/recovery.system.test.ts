@@ -55,7 +55,7 @@ const halted: Rollout = {
   state: 'halted',
   requested_action: null,
   approval: null,
-  needs_approval: false,
+  needs_approval: [],
   paused_reason: '2 of 2 devices failed; the rollout allows 10%',
   paused_by: 'orchestrator',
   paused_at: AT,

@@ -198,7 +198,7 @@ function addChange(group: Command): void {
 
 async function askToStart(session: Session, draft: Rollout, isYes: boolean): Promise<void> {
   session.note(previewText(printable(await session.api.previewOf(draft)), draft).join('\n'));
-  const verb = draft.needs_approval ? 'Request the start of' : 'Start';
+  const verb = draft.needs_approval.includes('start') ? 'Request the start of' : 'Start';
   await confirmOrStop(`${verb} "${draft.name}" on ${session.target.name}?`, isYes);
   session.note('');
 }
@@ -244,6 +244,9 @@ const CONTROLS: Readonly<Record<RolloutAction, Control>> = {
   },
 };
 
+const mustBeApproved = ({ needs_approval: actions }: Rollout, action: RolloutAction): boolean =>
+  actions.some((needing) => needing === action);
+
 function addAction(group: Command, action: RolloutAction): void {
   const { summary, question } = CONTROLS[action];
   const example = `paku-ota rollout ${action} "vans to 2.1" --reason "…"`;
@@ -255,7 +258,10 @@ function addAction(group: Command, action: RolloutAction): void {
       const rollout = await session.api.rollout(name);
       const verb = action.charAt(0).toUpperCase() + action.slice(1);
       if (question !== null)
-        await confirmOrStop(`${verb} "${rollout.name}" on ${session.target.name}? ${question(rollout)}`, yes);
+        await confirmOrStop(
+          `${verb} "${rollout.name}" on ${session.target.name}? ${question(rollout)}${mustBeApproved(rollout, action) ? ' A second person must approve it first.' : ''}`,
+          yes,
+        );
       session.show(await session.api.act(rollout.rollout_id, action, reason), (now) => [
         ...rolloutText(now, new Date()),
         ...approvalHint(now),

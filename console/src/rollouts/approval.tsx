@@ -6,7 +6,13 @@ import { Ago } from '../ui/components.tsx';
 import { ReasonDialog } from '../ui/dialog.tsx';
 import { EligibleDevices } from './eligible-devices.tsx';
 
-const NOUNS = { start: 'start', resume: 'resumption', retry: 'retry of failed devices' } as const;
+/** What is requested, by its action. */
+export const NOUNS = {
+  start: 'start',
+  resume: 'resumption',
+  retry: 'retry of failed devices',
+  advance: 'next stage',
+} as const;
 
 /** What waits for a second person, and the decisions that this one may make. */
 export function ApprovalNotice({ rollout, approval }: { readonly rollout: Rollout; readonly approval: Approval }) {
@@ -26,7 +32,7 @@ export function ApprovalNotice({ rollout, approval }: { readonly rollout: Rollou
           </button>
         )}
         <button type="button" onClick={() => setOpen('reject')}>
-          {refusal === null ? 'Reject' : 'Take back'} …
+          {rejectText(approval)} …
         </button>
       </div>
       {open && (
@@ -35,6 +41,8 @@ export function ApprovalNotice({ rollout, approval }: { readonly rollout: Rollou
     </div>
   );
 }
+
+const rejectText = ({ refusal }: Approval) => (refusal === null ? 'Reject' : 'Take back');
 
 interface DecisionDialogProps {
   readonly decision: 'approve' | 'reject';
@@ -50,14 +58,15 @@ function DecisionDialog({ decision, rollout, approval, onClose }: DecisionDialog
   const { rollout_id: id, name, firmware_version: version } = rollout;
   return (
     <ReasonDialog
-      title={`${isApproval ? 'Approve' : 'Reject'} the ${NOUNS[read.action]}: ${name}`}
-      button={isApproval ? 'Approve' : 'Reject'}
+      title={`${isApproval ? 'Approve' : rejectText(read)} the ${NOUNS[read.action]}: ${name}`}
+      button={isApproval ? 'Approve' : rejectText(read)}
       act={(reason) => api.decide(id, decision, { request_id: read.request_id, reason })}
       onClose={onClose}
     >
       {isApproval ? (
         <>
-          {read.action !== 'start' && (
+          {read.action === 'advance' && <p>The next stage starts now, without waiting for its gate.</p>}
+          {(read.action === 'resume' || read.action === 'retry') && (
             <p>
               {version} is sent to at most <strong>{counted(read.devices, 'device')}</strong> before the gates decide
               again. Earlier failures no longer count.

@@ -4,6 +4,7 @@ import { api } from '../data/client.ts';
 import { counted } from '../text/format.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { ACTIONS_OF, CHANGEABLE, canAdvance } from './actions.ts';
+import { NOUNS } from './approval.tsx';
 import { EligibleDevices } from './eligible-devices.tsx';
 import { LimitsDialog } from './limits-dialog.tsx';
 import { RecoverButton } from './recover.tsx';
@@ -78,14 +79,14 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
       {control && (
         <ReasonDialog
           title={`${control.name}: ${name}`}
-          button={control.name}
+          button={requestText(rollout, open) ?? control.name}
           danger={open === 'abort'}
           {...(control.confirmation === undefined ? {} : { confirmation: control.confirmation })}
           act={(reason) => api.act(id, open as RolloutAction, reason)}
           onClose={close}
         >
           <p>{control.explanation}</p>
-          {(open === 'resume' || open === 'retry') && <ApprovalHint rollout={rollout} />}
+          <ApprovalHint rollout={rollout} action={open} />
           {open === 'resume' && rollout.resume_devices !== null && (
             <p>
               {rollout.firmware_version} is sent to at most <strong>{counted(rollout.resume_devices, 'device')}</strong>{' '}
@@ -103,8 +104,16 @@ export function Controls({ rollout }: { readonly rollout: Rollout }) {
 const classOf = (action: RolloutAction, isHalted: boolean) => (action === 'resume' && !isHalted ? 'primary' : '');
 
 /** Says that the action is only requested. */
-const ApprovalHint = ({ rollout }: { readonly rollout: Rollout }) =>
-  rollout.needs_approval && <p>Nothing is sent until a second person has approved it.</p>;
+const ApprovalHint = ({ rollout, action }: { readonly rollout: Rollout; readonly action: string | undefined }) =>
+  mustBeApproved(rollout, action) && <p>It is only requested, and done once a second person has approved it.</p>;
+
+const mustBeApproved = (rollout: Rollout, action: string | undefined) => requestText(rollout, action) !== undefined;
+
+/** The button of an action that is only requested; undefined for any other. */
+function requestText({ needs_approval: actions }: Rollout, action: string | undefined): string | undefined {
+  const requested = actions.find((needing) => needing === action);
+  return requested === undefined ? undefined : `Request the ${NOUNS[requested]}`;
+}
 
 function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly onClose: () => void }) {
   // The rollout as it was when the dialog opened: the API refuses to start one that was changed since.
@@ -113,13 +122,13 @@ function StartDialog({ rollout, onClose }: { readonly rollout: Rollout; readonly
   return (
     <ActionDialog
       title={`Start: ${name}`}
-      button="Start"
+      button={requestText(read, 'start') ?? 'Start'}
       act={() => api.changeRollout(id, readAt, { is_active: true })}
       onClose={onClose}
     >
       <EligibleDevices rollout={read} />
-      {read.needs_approval ? (
-        <ApprovalHint rollout={read} />
+      {mustBeApproved(read, 'start') ? (
+        <ApprovalHint rollout={read} action="start" />
       ) : (
         <p>The first devices are sent their command within a minute.</p>
       )}

@@ -16,7 +16,6 @@ describe('an approval by another person', () => {
     ['sessions of two roles', session('Operator', 'ada'), session('Approver', 'grace')],
     ['two users of Identity Center in one role', session(SSO, 'ada@example.com'), session(SSO, 'grace@example.com')],
     ['a role of one name in two accounts', session('Operator', 'ada'), session('Operator', 'grace', '444455556666')],
-    ['two federated users', `arn:aws:sts::${ACCOUNT}:federated-user/ada`, user('grace')],
     [
       'roles of another partition',
       `arn:aws-cn:sts::${ACCOUNT}:assumed-role/Operator/ada`,
@@ -46,6 +45,24 @@ describe('an approval by another person', () => {
     ['a user and a session of its name', user('ada'), session('Approver', 'ada'), 'whose name is yours'],
     ['a user of the same name in another account', user('ada'), user('ada', '444455556666'), 'whose name is yours'],
     ['the account itself', user('ada'), `arn:aws:iam::${ACCOUNT}:root`, 'cannot be told from another person'],
+    [
+      'a federated user, whose name a user chooses',
+      user('ada'),
+      `arn:aws:sts::${ACCOUNT}:federated-user/grace`,
+      'cannot be told from another person',
+    ],
+    [
+      'a role whose name only begins as one of Identity Center',
+      session('AWSReservedSSO_Operator', 'ada'),
+      session('AWSReservedSSO_Operator', 'grace'),
+      'by another role',
+    ],
+    [
+      'the role in other letters',
+      session('Operator', 'ada'),
+      session('operator', 'grace'),
+      'chooses the name of the session',
+    ],
     ['an unknown form', user('ada'), 'AIDAEXAMPLE', 'cannot be told from another person'],
     ['an empty name', user('ada'), session('Approver', ''), 'cannot be told from another person'],
     ['a session with a further segment', user('ada'), `${session('Approver', 'grace')}/x`, 'cannot be told'],
@@ -71,6 +88,7 @@ describe('limits of a running rollout', () => {
     [{ failure_threshold: 0.2 }, ['failure_threshold']],
     [{ failure_count: null, max_in_flight: 11 }, ['failure_count', 'max_in_flight']],
     [{ max_restart_ratio: null, min_reports: 6 }, ['max_restart_ratio', 'min_reports']],
+    [{ min_reports: 4 }, ['min_reports']],
     [{ send_window: null, keep_open: true }, ['send_window', 'keep_open']],
     [{ send_window: { from: '22:00', to: '07:00' } }, ['send_window']],
   ])('are looser after %j', (changes, looser) => {
@@ -80,7 +98,7 @@ describe('limits of a running rollout', () => {
   test.each([
     [{}],
     [{ ...before }],
-    [{ failure_threshold: 0, failure_count: 1, max_restart_ratio: 1, min_reports: 1 }],
+    [{ failure_threshold: 0, failure_count: 1, max_restart_ratio: 1, min_reports: 5 }],
     [{ max_in_flight: 1, max_per_minute: 1 }],
   ])('are not looser after %j', (changes) => {
     expect(listLooserLimits(before, changes)).toEqual([]);

@@ -73,6 +73,8 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     completed_at: TIME,
     aborted_at: TIME,
     approved_content: { NULL: 'honored', "'null'": REFUSED, "'[1]'": REFUSED, '\'{"a": 1}\'': 'honored' },
+    approved_targets: { NULL: 'honored', '-1': REFUSED, 0: 'honored' },
+    approved_at: TIME,
     created_at: SET_TIME,
     created_by: TEXT,
     updated_at: SET_TIME,
