@@ -51,6 +51,7 @@ export function NewRolloutPage() {
   };
   const create = useMutation({ mutationFn: make });
   const begin = preview.data && countStarting(preview.data);
+  const mustWait = preview.data?.warnings.some(({ code }) => code === 'NEEDS_APPROVAL') ?? false;
   const change = (part: Partial<DraftForm>) => {
     create.reset();
     setForm((before) => ({ ...before, ...part }));
@@ -98,7 +99,7 @@ export function NewRolloutPage() {
               className={begin === 0 ? '' : 'primary'}
               disabled={!preview.isCurrent || create.isPending}
             >
-              {preview.isCurrent && begin !== undefined ? startText(begin) : 'Start'}
+              {preview.isCurrent && begin !== undefined ? startText(begin, mustWait) : 'Start'}
             </button>
           </div>
         </Panel>
@@ -106,7 +107,7 @@ export function NewRolloutPage() {
       {isConfirming && (
         <ActionDialog
           title="Start without devices?"
-          button="Start it"
+          button={mustWait ? 'Request the start' : 'Start it'}
           act={() => make(true)}
           onClose={() => setConfirming(false)}
         >
@@ -120,7 +121,10 @@ export function NewRolloutPage() {
   );
 }
 
-const startText = (devices: number) => (devices === 0 ? 'Start anyway …' : `Start for ${counted(devices, 'device')}`);
+function startText(devices: number, mustWait: boolean): string {
+  if (devices === 0) return mustWait ? 'Request the start anyway …' : 'Start anyway …';
+  return `${mustWait ? 'Request the start' : 'Start'} for ${counted(devices, 'device')}`;
+}
 
 /** The most devices that can start: the percentage is applied when the rollout starts. */
 const countStarting = (preview: { readonly will_be_updated: number; readonly targeted: number }) =>

@@ -7,6 +7,7 @@ test('every setting has a default', () => {
     topicPrefix: 'paku',
     commandTransport: 'direct',
     identityChanges: 'hold',
+    requireApproval: false,
     database: { minCapacity: 0, maxCapacity: 2 },
   });
 });
@@ -16,6 +17,8 @@ test.each([
   [{ topicPrefix: 'a/b' }, 'topicPrefix: expected 1 to 32'],
   [{ commandTransport: 'carrier-pigeon' }, 'commandTransport'],
   [{ identityChanges: 'ignore' }, 'identityChanges'],
+  [{ requireApproval: 'yes' }, 'requireApproval'],
+  [{ requireApprovals: true }, 'requireApprovals'],
   [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
   [{ database: { allowedSecurityGroupId: 'grafana' } }, 'database.allowedSecurityGroupId'],
   [{ scheduleMinutes: 0 }, 'scheduleMinutes'],

@@ -29,6 +29,22 @@ describe('functions', () => {
     serviceTemplate.hasResourceProperties('Custom::PakuOtaMigration', { ServiceTimeout: '600' });
   });
 
+  test.each([true, false])(
+    'that start and run rollouts are told whether requireApproval is set: %s',
+    (requireApproval) => {
+      const { serviceTemplate: template } = synthesize({ requireApproval });
+      const told = resources(template, 'AWS::Lambda::Function').flatMap(([id, { Properties }]) => {
+        const { Environment } = Properties as { Environment?: { Variables: Record<string, unknown> } };
+        const value = Environment?.Variables.REQUIRE_APPROVAL;
+        return value === undefined ? [] : [[id.replace(/Function.*|[0-9A-F]{8}$/, ''), value]];
+      });
+      expect(Object.fromEntries(told)).toEqual({
+        OperatorApi: String(requireApproval),
+        Orchestrate: String(requireApproval),
+      });
+    },
+  );
+
   test('are deployed after the data stack', () => {
     expect(service.dependencies).toContain(data);
   });
