@@ -10,6 +10,8 @@ const sqlAsText = {
   },
 };
 
+/** The files of a worker share what they import: loading it again for each file took longer than its tests. */
+const SHARE_IMPORTS = { isolate: false };
 /** Tests that need a database, and tests that need templates, bundles and pages, say so in their names. */
 const SQL = ['test/**/*.sql.test.ts'];
 /** Each takes minutes on PGlite: they run on the server of TEST_DATABASE_URL, or everywhere with PAKU_OTA_LONG=1. */
@@ -27,7 +29,9 @@ const shared = {
   testTimeout: 60_000,
   hookTimeout: 120_000,
   restoreMocks: true,
-  setupFiles: ['test/support/property-seed.ts'],
+  unstubEnvs: true,
+  unstubGlobals: true,
+  setupFiles: ['test/support/each-file.ts'],
 };
 
 export default defineConfig({
@@ -38,9 +42,18 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { ...shared, name: 'unit', include: ['test/**/*.test.ts'], exclude: [...SQL, ...SYSTEM] },
+        test: {
+          ...shared,
+          ...SHARE_IMPORTS,
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: [...SQL, ...SYSTEM],
+        },
       },
-      { extends: true, test: { ...shared, name: 'sql', include: SQL, exclude: isPGlite ? SLOW_ON_PGLITE : [] } },
+      {
+        extends: true,
+        test: { ...shared, ...SHARE_IMPORTS, name: 'sql', include: SQL, exclude: isPGlite ? SLOW_ON_PGLITE : [] },
+      },
       {
         extends: true,
         test: { ...shared, name: 'system', include: SYSTEM, globalSetup: ['test/support/synthesize.ts'] },

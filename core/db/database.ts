@@ -7,8 +7,9 @@ import {
   type RDSDataClient,
   RollbackTransactionCommand,
   type SqlParameter,
+  StatementTimeoutException,
 } from '@aws-sdk/client-rds-data';
-import { DatabaseUnavailableError, SqlError } from './errors.ts';
+import { DatabaseUnavailableError, SqlError, StatementTimeoutError } from './errors.ts';
 
 /** A value bound to `:name`. Objects and arrays are sent as JSON text, because the Data API has no array parameters. */
 export type SqlValue = string | number | boolean | null | Date | object;
@@ -27,6 +28,9 @@ export interface Sql {
 export interface Database extends Sql {
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
 }
+
+/** The part of the client that a database uses. */
+export type DataApiClient = Pick<RDSDataClient, 'send'>;
 
 export interface DataApiTarget {
   readonly resourceArn: string;
@@ -50,9 +54,10 @@ const RESUME_POLL_MS = 1_000;
 /**
  * The RDS Data API as a {@link Database}.
  * @throws SqlError with the SQLSTATE if PostgreSQL refuses a statement
+ * @throws StatementTimeoutError if a statement runs longer than 45 s
  * @throws DatabaseUnavailableError if the cluster does not resume in time
  */
-export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, options: DataApiOptions = {}): Database {
+export function dataApiDatabase(client: DataApiClient, target: DataApiTarget, options: DataApiOptions = {}): Database {
   const { resumeTimeoutMs = 40_000, sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)) } = options;
 
   async function awaitResume<T>(call: () => Promise<T>): Promise<T> {
@@ -80,6 +85,7 @@ export function dataApiDatabase(client: RDSDataClient, target: DataApiTarget, op
       const columns = columnMetadata.map(({ label = '', typeName = '' }) => ({ label, typeName }));
       return records.map((record) => toRow(record, columns));
     } catch (error) {
+      if (error instanceof StatementTimeoutException) throw new StatementTimeoutError(sql);
       throw SqlError.from(error, sql) ?? error;
     }
   }

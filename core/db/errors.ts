@@ -35,6 +35,13 @@ export class SqlError extends OtaError {
   }
 }
 
+/** A statement ran longer than the Data API allows, and was canceled. */
+export class StatementTimeoutError extends OtaError {
+  constructor(sql: string) {
+    super('statement-timeout', `A statement ran longer than 45 seconds and was canceled (in: ${firstLine(sql)}).`);
+  }
+}
+
 /** A statement returned a column that its reader does not expect, or not as it expects it. */
 export class RowError extends OtaError {
   constructor(message: string) {

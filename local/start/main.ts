@@ -53,9 +53,11 @@ async function main(options: StartOptions): Promise<void> {
   const web = await startLocalConsole(pages, runtime.endpoints, options.ports.console);
   const database = openDatabase(runtime.endpoints);
   const stopDemo = options.empty ? undefined : await startDemo(runtime, database, home, own, options.devices);
+  // Before the view says that Ctrl-C stops it: a signal that nothing handles ends the process and leaves its lock.
+  const signal = untilSignal();
   const stopView = showFleet(database, headOf(runtime.endpoints, home, web.url));
 
-  await untilSignal();
+  await signal;
   console.log('\nStopping …');
   stopView();
   await stopDemo?.();

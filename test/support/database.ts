@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RDSDataClient } from '@aws-sdk/client-rds-data';
 import { DATABASE_ROLES, type DatabaseRole, dataApiDatabase, migrate } from '../../core/db/index.ts';
-import { compilePolicy, Identities, startAwsServer } from '../../local/kernel/index.ts';
 import { dataApiService, openPglite, openPostgres } from '../../local/services/rds-data/index.ts';
 import { Secrets } from '../../local/services/secrets/index.ts';
+import { directDataApi } from './direct-data-api.ts';
 import { readMigrations } from './migrations.ts';
 import { type OwnDatabase, ownDatabase } from './own-database.ts';
 import { type TestSql, type TypedDatabase, typed } from './test-sql.ts';
@@ -30,9 +29,8 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-const REGION = 'eu-west-1';
 const CLUSTER = 'arn:aws:rds:eu-west-1:000000000000:cluster:test';
-const ANYTHING = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
+const TESTER = 'arn:aws:iam::000000000000:user/tester';
 
 /** Opens PGlite in memory, or a new database on the server of TEST_DATABASE_URL. */
 export async function openTestDatabase({
@@ -55,22 +53,8 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
   const secrets = new Secrets(join(folder, 'secrets.json'));
   const secretOf = (username: string) =>
     secrets.getOrCreate(username, () => JSON.stringify({ username, password: randomBytes(9).toString('hex') })).arn;
-  const identities = new Identities();
-  const credentials = identities.issueUser(
-    'tester',
-    'arn:aws:iam::000000000000:user/tester',
-    compilePolicy('tester', [ANYTHING]),
-  );
-  const services = { 'rds-data': dataApiService({ engine, secrets, clusterArns: [CLUSTER] }) };
-  const aws = await startAwsServer({
-    host: '127.0.0.1',
-    port: 0,
-    identities,
-    region: REGION,
-    services,
-    clock: Date.now,
-  });
-  const client = new RDSDataClient({ region: REGION, endpoint: aws.url, credentials });
+  const service = dataApiService({ engine, secrets, clusterArns: [CLUSTER] });
+  const client = directDataApi(service, { name: 'tester', arn: TESTER, allows: () => true });
   const as = (username: string) =>
     typed(dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' }));
   const owner = as('paku_owner');
@@ -88,18 +72,29 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
     isConcurrent: url !== undefined,
     empty: () => emptyTables(owner),
     async close() {
-      client.destroy();
-      await aws.close();
       await engine.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
+/** Truncates only the tables that have rows: an empty one costs as much, and most are. */
+const EMPTY_TABLES = `
+DO $$
+DECLARE
+  name text;
+  has_rows boolean;
+  used text[] := '{}';
+BEGIN
+  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations' LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO has_rows;
+    IF has_rows THEN used := used || quote_ident(name); END IF;
+  END LOOP;
+  IF used <> '{}' THEN EXECUTE format('TRUNCATE %s CASCADE', array_to_string(used, ', ')); END IF;
+  PERFORM setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences
+  WHERE schemaname = 'public' AND last_value IS NOT NULL;
+END $$`;
+
 async function emptyTables(owner: TestSql): Promise<void> {
-  const [row] = await owner.query<{ tables: string }>(
-    `SELECT string_agg(quote_ident(tablename), ', ') AS tables FROM pg_tables
-     WHERE schemaname = 'public' AND tablename <> 'schema_migrations'`,
-  );
-  await owner.query(`TRUNCATE ${row?.tables} RESTART IDENTITY`);
+  await owner.query(EMPTY_TABLES);
 }

@@ -238,6 +238,9 @@ describe('changes of rollouts on the event bus', () => {
     const rule = { pattern: () => true, deliver: (event: string) => published.push(JSON.parse(event)) };
     const putEvent = eventBus([rule], Date.now);
     endpoints = await startEndpoints({ events: eventsService(putEvent) });
+  });
+  beforeEach(async () => {
+    published = [];
     const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
     vi.stubEnv('EVENT_BUS', 'default');
     vi.stubEnv('AWS_REGION', REGION);
@@ -245,11 +248,7 @@ describe('changes of rollouts on the event bus', () => {
     vi.stubEnv('AWS_ACCESS_KEY_ID', accessKeyId);
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', secretAccessKey);
   });
-  beforeEach(() => {
-    published = [];
-  });
   afterAll(async () => {
-    vi.unstubAllEnvs();
     await endpoints?.aws.close();
   });
 

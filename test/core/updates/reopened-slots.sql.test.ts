@@ -4,7 +4,6 @@ import { recountSlots } from '../../../core/updates/index.ts';
 import { storeReports } from '../../../lambdas/ingest-ota/store-reports.ts';
 import { counterErrors } from '../../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
-import '../../support/property-seed.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
 

@@ -13,9 +13,9 @@ import {
   ThrottlingException,
   UnauthorizedException,
 } from '@aws-sdk/client-iot-data-plane';
-import { mockClient } from 'aws-sdk-client-mock';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PlannedCommand } from '../../../lambdas/dispatch/command-maker.ts';
+import { mockClient } from '../../support/mock-client.ts';
 
 const iot = mockClient(IoTDataPlaneClient);
 const now = new Date('2026-03-01T12:00:00Z');

@@ -1,7 +1,7 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { mockClient } from 'aws-sdk-client-mock';
 import { expect, test } from 'vitest';
 import { serveBytes } from '../../../lambdas/download/serve-bytes.ts';
+import { mockClient } from '../../support/mock-client.ts';
 
 const s3 = mockClient(S3Client);
 

@@ -6,9 +6,9 @@ import {
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
 import { DeleteConnectionCommand, IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
-import { mockClient } from 'aws-sdk-client-mock';
 import { beforeEach, expect, test } from 'vitest';
 import { thingCertificates } from '../../../lambdas/operator-api/certificates.ts';
+import { mockClient } from '../../support/mock-client.ts';
 
 const iot = mockClient(IoTClient);
 const data = mockClient(IoTDataPlaneClient);

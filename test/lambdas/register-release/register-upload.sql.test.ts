@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { CopyObjectCommand, GetObjectCommand, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
-import { mockClient } from 'aws-sdk-client-mock';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { signManifest } from '../../../core/image/index.ts';
 import { modelsSchema, signingSchema } from '../../../core/policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { registerUpload } from '../../../lambdas/register-release/register-upload.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { mockClient } from '../../support/mock-client.ts';
 import { addDevices } from '../../support/rows.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 

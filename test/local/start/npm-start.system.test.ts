@@ -47,6 +47,6 @@ test('npm start passes its arguments on, and a SIGTERM to npm alone stops the se
   npm.kill('SIGTERM');
   await exit;
   expect(await Promise.all(ports.map(isFree)), output).toEqual([true, true, true, true]);
-  expect(existsSync(join(home, 'lock'))).toBe(false);
+  expect(existsSync(join(home, 'lock')), output).toBe(false);
   // The start synthesizes the templates first, which takes minutes on a busy machine.
 }, 300_000);

@@ -14,10 +14,10 @@ import {
   ResourceAlreadyExistsException,
 } from '@aws-sdk/client-iot';
 import * as x509 from '@peculiar/x509';
-import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { describeDevice } from '../../../../cli/commands/device/device-files.ts';
 import { addDeviceOnAws } from '../../../../cli/commands/device/device-on-aws.ts';
+import { mockClient } from '../../../support/mock-client.ts';
 
 const iot = mockClient(IoTClient);
 const cloudFormation = mockClient(CloudFormationClient);

@@ -5,7 +5,6 @@ import {
   SendDirectMessageCommand,
 } from '@aws-sdk/client-iot-data-plane';
 import { GetBucketNotificationConfigurationCommand, GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
-import { mockClient } from 'aws-sdk-client-mock';
 import { describe, expect, test } from 'vitest';
 import type { DeviceDetail } from '../../../../api/devices.ts';
 import type { Release } from '../../../../api/releases.ts';
@@ -18,6 +17,7 @@ import {
 } from '../../../../cli/commands/doctor/assumptions.ts';
 import { checkBucket, sendToAbsentClient } from '../../../../cli/commands/doctor/check-aws.ts';
 import { checkClock, checkSchema } from '../../../../cli/commands/doctor/check-system.ts';
+import { mockClient } from '../../../support/mock-client.ts';
 
 const DOCUMENT = readFileSync(new URL('../../../../docs/aws-assumptions.md', import.meta.url), 'utf8');
 

@@ -12,10 +12,13 @@ import {
   type SqlParameter,
 } from '@aws-sdk/client-rds-data';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dataApiDatabase } from '../../../../core/db/index.ts';
+import type { AwsService } from '../../../../local/kernel/index.ts';
 import { dataApiService } from '../../../../local/services/rds-data/data-api.ts';
 import { DataApiSessions } from '../../../../local/services/rds-data/data-api-sessions.ts';
 import { openPglite, openPostgres, type SqlEngine } from '../../../../local/services/rds-data/sql-engine.ts';
 import { Secrets } from '../../../../local/services/secrets/index.ts';
+import { directDataApi } from '../../../support/direct-data-api.ts';
 import { allow, startEndpoints, type TestEndpoints } from '../../../support/local/aws-endpoints.ts';
 import { ManualClock } from '../../../support/local/manual-clock.ts';
 import { ownDatabase } from '../../../support/own-database.ts';
@@ -27,6 +30,7 @@ const ROLE = `app_${process.pid}_${Date.now()}`;
 let endpoints: TestEndpoints;
 let engine: SqlEngine;
 let server: Awaited<ReturnType<typeof ownDatabase>>;
+let service: AwsService;
 let client: RDSDataClient;
 let owner: { resourceArn: string; secretArn: string };
 let secrets: Secrets;
@@ -38,7 +42,7 @@ beforeAll(async () => {
   engine = server === undefined ? await openPglite() : openPostgres(server.url);
   secrets = new Secrets(join(folder, 'secrets.json'));
   const options = { engine, secrets, clusterArns: [CLUSTER], clock };
-  const service = dataApiService({ ...options, statementTimeoutMs: 500 });
+  service = dataApiService({ ...options, statementTimeoutMs: 500 });
   endpoints = await startEndpoints({ 'rds-data': service });
   client = new RDSDataClient(endpoints.operator);
   owner = as('paku_owner');
@@ -201,6 +205,13 @@ describe('limits', () => {
     if (server === undefined) expect((await slow).records).toEqual([[{ booleanValue: true }]]);
     else await expect(slow).rejects.toMatchObject({ name: 'StatementTimeoutException' });
   });
+
+  it('the error of a statement that took too long names the statement', async () => {
+    const database = dataApiDatabase(client, { ...owner, database: 'paku_ota' });
+    const slow = database.query('SELECT true AS x FROM (SELECT pg_sleep(0.8)) AS slept');
+    if (server === undefined) expect(await slow).toEqual([{ x: true }]);
+    else await expect(slow).rejects.toThrow('(in: SELECT true AS x FROM (SELECT pg_sleep(0.8)) AS slept)');
+  });
 });
 
 describe('errors of PostgreSQL', () => {
@@ -326,5 +337,35 @@ describe('callers', () => {
     await expect(execute('SELECT 1', { secretArn: secretOf('key', 'no json') })).rejects.toMatchObject({
       name: 'InvalidSecretException',
     });
+  });
+});
+
+describe('the direct client of other tests', () => {
+  const withoutMetadata = ({ $metadata: _, ...output }: { $metadata?: object }) => output;
+  /** The output of a call, or its error as callers see it. */
+  const answerOf = (api: Pick<RDSDataClient, 'send'>, input: Partial<ExecuteStatementCommandInput> & { sql: string }) =>
+    api
+      .send(new ExecuteStatementCommand({ ...owner, includeResultMetadata: true, ...input }))
+      .then(withoutMetadata, (error: Error) => ({
+        constructor: error.constructor,
+        name: error.name,
+        message: error.message,
+      }));
+
+  it.each([
+    { sql: `SELECT 1, 0.5::float8, true, NULL, 'x', now()::date, '{}'::jsonb, 1.5::numeric AS n` },
+    { sql: 'SELECT :a || :b AS x', parameters: [p('a', { stringValue: 'ü' }), p('b', { longValue: 7 })] },
+    { sql: 'SELECT :a AS x', parameters: [p('a', { isNull: true })] },
+    { sql: `UPDATE t SET note = 'changed' WHERE id = -1` },
+    { sql: `SELECT 'x' AS x WHERE false` },
+    { sql: 'SELECT nope' },
+    { sql: 'SELECT 1; SELECT 2' },
+    { sql: 'SELECT :a' },
+    { sql: 'SELECT 1', secretArn: 'no secret' },
+    { sql: 'SELECT 1', resourceArn: 'no cluster' },
+    { sql: 'SELECT 1', transactionId: 'none' },
+  ])('gets the same answer as the client over HTTP: %j', async (input) => {
+    const tester = { name: 'tester', arn: 'arn:aws:iam::000000000000:user/tester', allows: () => true };
+    expect(await answerOf(directDataApi(service, tester), input)).toEqual(await answerOf(client, input));
   });
 });

@@ -1,4 +1,6 @@
 import fc from 'fast-check';
+import { afterAll } from 'vitest';
+import { restoreClients } from './mock-client.ts';
 
 /**
  * Every run of the suite plays the same generated cases, so that a run without a change gives the same result. Long
@@ -6,3 +8,5 @@ import fc from 'fast-check';
  */
 const seed = process.env.PAKU_OTA_PROPERTY_SEED ?? '20260105';
 if (seed !== 'random') fc.configureGlobal({ seed: Number(seed) });
+
+afterAll(restoreClients);
