@@ -1,0 +1,66 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** One folder below cli/, as the sources are, because modules find the root of the project by their own place. */
+const FOLDER = fileURLToPath(new URL('dist/', import.meta.url));
+const BUNDLE = `${FOLDER}main.mjs`;
+/** The sources of the bundle, as a JSON list. */
+const INPUTS = `${FOLDER}inputs.json`;
+
+/**
+ * The program in one file, which starts in half a second; its sources take two. It is bundled again when a source has
+ * changed, or from the sources each time where there is no esbuild or no permission to write.
+ * @returns the URL of the module that runs the program
+ */
+export async function bundledProgram() {
+  if (!isCurrent()) {
+    try {
+      await bundle();
+    } catch (error) {
+      if (!['ERR_MODULE_NOT_FOUND', 'EACCES', 'EROFS'].includes(error.code)) throw error;
+      const { register } = await import('tsx/esm/api');
+      register();
+      return new URL('main.ts', import.meta.url).href;
+    }
+  }
+  return new URL('dist/main.mjs', import.meta.url).href;
+}
+
+function isCurrent() {
+  if (!existsSync(BUNDLE) || !existsSync(INPUTS)) return false;
+  const { mtimeMs } = statSync(BUNDLE);
+  return JSON.parse(readFileSync(INPUTS, 'utf8')).every(
+    (file) => (statSync(ROOT + file, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY) < mtimeMs,
+  );
+}
+
+async function bundle() {
+  const { build } = await import('esbuild');
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['cli/main.ts'],
+    outdir: FOLDER,
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    loader: { '.sql': 'text' },
+    // Some packages are CommonJS and call `require` for modules of Node.
+    banner: { js: `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);` },
+    logLevel: 'error',
+  });
+  const sources = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules/'));
+  mkdirSync(FOLDER, { recursive: true });
+  replace(INPUTS, JSON.stringify([...sources, 'package-lock.json', 'cli/bundle.mjs']));
+  replace(BUNDLE, outputFiles[0].text);
+}
+
+/** Another process may bundle or read at the same time. */
+function replace(file, text) {
+  const made = `${file}.${process.pid}`;
+  writeFileSync(made, text);
+  renameSync(made, file);
+}
