@@ -27,7 +27,7 @@ const SYSTEM = ['test/system/**/*.test.ts', 'test/**/*.system.test.ts'];
 const shared = {
   // A limit for what hangs, not a measure: a slow test on a busy machine is not a failure.
   testTimeout: 60_000,
-  hookTimeout: 120_000,
+  hookTimeout: 300_000,
   restoreMocks: true,
   unstubEnvs: true,
   unstubGlobals: true,
