@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** One folder below cli/, as the sources are, because modules find the root of the project by their own place. */
@@ -9,22 +9,20 @@ const BUNDLE = `${FOLDER}main.mjs`;
 const INPUTS = `${FOLDER}inputs.json`;
 
 /**
- * The program in one file, which starts in half a second; its sources take two. It is bundled again when a source has
- * changed, or from the sources each time where there is no esbuild or no permission to write.
- * @returns the URL of the module that runs the program
+ * Runs the program from one file, which starts in half a second; its sources take two. It is bundled again when a
+ * source has changed. The sources run themselves where there is no esbuild, or no permission to write.
  */
-export async function bundledProgram() {
-  if (!isCurrent()) {
-    try {
-      await bundle();
-    } catch (error) {
-      if (!['ERR_MODULE_NOT_FOUND', 'EACCES', 'EROFS'].includes(error.code)) throw error;
-      const { register } = await import('tsx/esm/api');
-      register();
-      return new URL('main.ts', import.meta.url).href;
-    }
+export async function runProgram() {
+  try {
+    if (!isCurrent()) await bundle();
+  } catch (error) {
+    if (!['ERR_MODULE_NOT_FOUND', 'EACCES', 'EROFS'].includes(error.code)) throw error;
+    const { register } = await import('tsx/esm/api');
+    register();
+    await import('./main.ts');
+    return;
   }
-  return new URL('dist/main.mjs', import.meta.url).href;
+  await import(pathToFileURL(BUNDLE).href);
 }
 
 function isCurrent() {

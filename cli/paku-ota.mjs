@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { bundledProgram } from './bundle.mjs';
+import { runProgram } from './bundle.mjs';
 
-await import(await bundledProgram());
+await runProgram();
