@@ -229,8 +229,8 @@ export async function listUnapproved(sql: Sql, after: number): Promise<number[]>
 }
 
 /**
- * Says that a rollout was assigned to more devices than it targeted when a second person approved it, because somebody
- * changed their groups or attributes; undefined if it was not. Devices that have registered since do not count, and a
+ * Says that a rollout was assigned to more devices than it targeted when a second person approved it, because their
+ * groups, attributes or versions have changed; undefined if it was not. Devices that have registered since do not count, and a
  * rollout that was approved to stay open has no limit.
  */
 export async function describeTooManyTargets(sql: Sql, rolloutId: number): Promise<string | undefined> {
@@ -248,5 +248,5 @@ export async function describeTooManyTargets(sql: Sql, rolloutId: number): Promi
     { rollout: rolloutId },
   );
   if (row === undefined) return undefined;
-  return `${row.assigned} devices are targeted, and a second person has approved ${row.approved}: groups or attributes of devices were changed since; resume it, which a second person must approve`;
+  return `${row.assigned} devices are targeted, and a second person has approved ${row.approved}: groups, attributes or versions of devices have changed since; resume it, which a second person must approve`;
 }

@@ -227,6 +227,18 @@ describe('devices that come into the target after the approval', () => {
     expect(await service.tick()).toEqual(['d1']);
   });
 
+  test('do not halt one that sends to a percentage of its devices, by way of a stepping stone', async () => {
+    await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
+    await addDevices(db.app, 7, { prefix: 'e' });
+    await db.app.query(`UPDATE devices SET registered_at = '2020-01-01'`);
+    await approved({ firmware_version: '3.0.0', rollout_percentage: 34, probation_minutes: 0 });
+    const devices = await service.tick();
+    expect(devices).toHaveLength(4);
+    await service.succeed(...devices);
+    expect((await service.tick()).sort()).toEqual(devices.sort());
+    expect(await first.rollout('r')).toMatchObject({ state: 'active' });
+  });
+
   test('by their registration go on', async () => {
     await group('d0', ['bench']);
     await approved(BENCH);

@@ -73,6 +73,8 @@ describe.skipIf(isBrowserMissing)(`where a second person approves rollouts${BROW
     await button(page, 'Approve …').click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('1 of 1 device would be updated').waitFor();
+    expect(await dialog.getByText('Needs approval').count()).toBe(0);
+    await page.getByText('1 device', { exact: true }).waitFor();
     const confirm = dialog.getByRole('button', { name: 'Approve', exact: true });
     expect(await confirm.isDisabled()).toBe(true);
     await dialog.getByLabel('Reason').fill('read the changelog');

@@ -17,7 +17,8 @@ export function addApproval(group: Command): void {
       const rollout = await session.api.rollout(name);
       const approval = requestOf(rollout);
       if (approval.refusal !== null) throw new CliError(`you cannot approve it: ${approval.refusal}`);
-      const preview = await session.api.previewOf(rollout);
+      const { warnings, ...eligible } = await session.api.previewOf(rollout);
+      const preview = { ...eligible, warnings: warnings.filter(({ code }) => code !== 'NEEDS_APPROVAL') };
       const now = new Date();
       const shown = printable({ rollout, approval, preview });
       session.note(

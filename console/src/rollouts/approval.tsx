@@ -73,7 +73,7 @@ function DecisionDialog({ decision, rollout, approval, onClose }: DecisionDialog
             </p>
           )}
           {rollout.allow_downgrade && <p>Devices on a newer version get this one, too.</p>}
-          <EligibleDevices rollout={rollout} />
+          <EligibleDevices rollout={rollout} without="NEEDS_APPROVAL" />
         </>
       ) : (
         <p>Nothing is sent. It can be requested again.</p>

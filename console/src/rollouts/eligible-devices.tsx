@@ -5,8 +5,14 @@ import { api } from '../data/client.ts';
 import { Loaded } from '../ui/loaded.tsx';
 import { PreviewResult } from './preview.tsx';
 
+interface EligibleDevicesProps {
+  readonly rollout: Rollout;
+  /** Code of a warning that is not shown. */
+  readonly without?: string;
+}
+
 /** How many devices the rollout would update now, how many it would not, and why. */
-export function EligibleDevices({ rollout }: { readonly rollout: Rollout }) {
+export function EligibleDevices({ rollout, without }: EligibleDevicesProps) {
   // The preview counts every targeted device, so it is not repeated every few seconds.
   const preview = useQuery({
     queryKey: ['preview-of', rollout.rollout_id],
@@ -16,7 +22,13 @@ export function EligibleDevices({ rollout }: { readonly rollout: Rollout }) {
   });
   return (
     <Loaded of={preview} lines={3}>
-      {(data) => <PreviewResult preview={data} percentage={rollout.rollout_percentage} noneText="No device matches." />}
+      {({ warnings, ...data }) => (
+        <PreviewResult
+          preview={{ ...data, warnings: warnings.filter(({ code }) => code !== without) }}
+          percentage={rollout.rollout_percentage}
+          noneText="No device matches."
+        />
+      )}
     </Loaded>
   );
 }

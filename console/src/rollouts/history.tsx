@@ -94,5 +94,7 @@ function numbersOf({ numbers, devices, targeted, stage }: Decision['detail']): s
   const named = Object.entries(numbers).filter(
     (pair): pair is [string, number] => typeof pair[1] === 'number' && pair[1] > 0 && pair[0] !== 'stage',
   );
-  return named.map(([name, value]) => `${count(value)} ${name}`).join(', ');
+  return named
+    .map(([name, value]) => (name === 'devices' ? counted(value, 'device') : `${count(value)} ${name}`))
+    .join(', ');
 }
