@@ -1,4 +1,5 @@
-import { excerpt, type JsonObject, toStorable, truncate } from './sanitize.ts';
+import { LITERALS, NOT_A_NUMBER, NUMBER, unescapeText } from './json-words.ts';
+import { excerpt, type JsonObject, truncate } from './sanitize.ts';
 
 /** Maximum levels of objects and lists. Deeper nesting could exhaust the stack of code that processes the value. */
 export const MAX_LEVELS = 15;
@@ -16,18 +17,7 @@ const SEPARATORS = /[\s,;]*/y;
 const BARE_WORD = /[^\s,;:={}[\]"']+/y;
 /** The name of a field with its colon. */
 const NAME = /(?:"[^"\\]{1,64}"|'[^'\\]{1,64}')\s*:/y;
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
-/** What printf, Arduino's Print and Python write for a number that is none. */
-const NOT_A_NUMBER = /^[+-]?(?:nan|inf|infinity|ovf)(?:\(.*)?$|^[+-]?1\.#/i;
-const LITERALS = new Map<string, boolean | null>([
-  ['true', true],
-  ['false', false],
-  ['null', null],
-  ['none', null],
-  ['nil', null],
-  ['undefined', null],
-]);
-const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+const NEXT_NAME = new RegExp(NAME.source, 'g');
 const MAX_NAME_LENGTH = 40;
 
 /** Stands for a value that cannot be read; its field is left out. */
@@ -42,7 +32,7 @@ export interface TolerantReading {
 }
 
 /**
- * Reads the JSON of devices that print it by hand: `nan`, `1.`, missing quotes and commas, text around the object, and
+ * Reads the JSON of devices that print it by hand: `nan`, `1.`, missing quotes and commas, comments, text around the object, and
  * objects that are cut off. A value that is cut off or followed by text that does not belong to it is left out, since
  * part of a version is another version. Of two fields with one name the last counts, as in JSON.parse. Takes time in
  * proportion to the length of the text.
@@ -57,6 +47,9 @@ class Reader {
   readonly #text: string;
   #at = 0;
   #isCut = false;
+  /** Ends of comments that do not come any more. */
+  readonly #absent = new Set<string>();
+  #lastApostrophe: number | undefined;
   #firstFault: string | undefined;
   #faults = 0;
 
@@ -73,19 +66,20 @@ class Reader {
   readRoot(): JsonObject | undefined {
     this.#skip(WHITESPACE);
     if (this.#text[this.#at] !== '"') {
-      const start = this.#text.indexOf('{', this.#at);
-      if (start === -1) return undefined;
-      if (start > this.#at) this.#report(this.#at, `text before the object: ${this.#excerpt(this.#at)}`);
-      this.#at = start + 1;
+      const begin = this.#at;
+      const brace = this.#text.indexOf('{', begin);
+      if (brace === -1 && !this.#goToName()) return undefined;
+      if (brace !== -1) this.#at = brace + 1;
+      if (brace !== begin) this.#report(begin, `text before the object: ${this.#excerpt(begin)}`);
     }
-    const fields = this.#readFields(1);
+    const fields = new Map(this.#readFields(1));
     for (;;) {
       this.#skip(WHITESPACE);
       if (this.#at >= this.#text.length) break;
       this.#report(this.#at, `text after the object: ${this.#excerpt(this.#at)}`);
-      // A brace too many, in front of further fields.
-      if (this.#text[this.#at] !== ',') break;
-      fields.push(...this.#readFields(1));
+      // A brace too many may stand in front of further fields. Those that were read before it count.
+      if (!this.#goToName()) break;
+      for (const [name, value] of this.#readFields(1)) if (!fields.has(name)) fields.set(name, value);
     }
     return Object.fromEntries(fields);
   }
@@ -105,7 +99,8 @@ class Reader {
       if (this.#isCut) return fields;
       if (name === undefined) {
         this.#report(start, `expected a field: ${this.#excerpt(start)}`);
-        if (!this.#goToOpeningQuote(start)) this.#skipToNextField(start);
+        if (this.#text[start] === '{') this.#at = start + 1;
+        else if (!this.#goToOpeningQuote(start)) this.#skipToFieldOrName(start);
         continue;
       }
       const value = this.#readValue(name, level);
@@ -115,6 +110,7 @@ class Reader {
 
   /** The name of a field with its colon; undefined if there is none. */
   #readName(): string | undefined {
+    if (this.#isStrayApostrophe()) return undefined;
     const isQuoted = isQuote(this.#text[this.#at]);
     const name = isQuoted ? this.#readString('the name of a field') : this.#match(BARE_WORD);
     if (name === '' && !isQuoted) return undefined;
@@ -182,6 +178,11 @@ class Reader {
 
   /** A quoted value. It counts only if something follows that may follow a value. */
   #readText(field: string, start: number): unknown {
+    if (this.#isStrayApostrophe()) {
+      this.#report(start, `${field} is text without an end: ${this.#excerpt(start)}`);
+      this.#skipToNextField(start);
+      return UNREADABLE;
+    }
     const text = this.#readString(field);
     if (text === undefined) return UNREADABLE;
     const closing = this.#at - 1;
@@ -222,7 +223,7 @@ class Reader {
   /** True if a value that ended at `end` may be followed by the text from here on. */
   #isValueEnd(end: number): boolean {
     const next = this.#text[this.#at];
-    if (isQuote(next)) return this.#at > end;
+    if (isQuote(next)) return this.#at > end || this.#isAtName();
     return next === undefined || ',;}]'.includes(next);
   }
 
@@ -238,6 +239,13 @@ class Reader {
     this.#at = this.#text.length;
     this.#isAtEnd(where);
     return undefined;
+  }
+
+  /** True for a single quote without another one after it. Unlike a double quote it is hardly that of a cut message. */
+  #isStrayApostrophe(): boolean {
+    if (this.#text[this.#at] !== "'") return false;
+    this.#lastApostrophe ??= this.#text.lastIndexOf("'");
+    return this.#at === this.#lastApostrophe;
   }
 
   /** Skips an object or a list with everything in it. */
@@ -256,6 +264,14 @@ class Reader {
     }
   }
 
+  /** Goes to the next name of a field in quotes; false if there is none. */
+  #goToName(): boolean {
+    NEXT_NAME.lastIndex = this.#at;
+    const next = NEXT_NAME.exec(this.#text);
+    this.#at = next?.index ?? this.#text.length;
+    return next !== null;
+  }
+
   /** True if the name of a field begins here. */
   #isAtName(): boolean {
     NAME.lastIndex = this.#at;
@@ -271,6 +287,14 @@ class Reader {
     return true;
   }
 
+  /** Goes to the next comma, closing brace or name of a field after `start`. */
+  #skipToFieldOrName(start: number): void {
+    for (this.#at = start + 1; this.#at < this.#text.length; this.#at++) {
+      const char = this.#text[this.#at];
+      if (char === ',' || char === '}' || (isQuote(char) && this.#isAtName())) return;
+    }
+  }
+
   /** Goes to the next comma or closing brace after `start`. */
   #skipToNextField(start: number): void {
     this.#at = Math.max(this.#at, start);
@@ -284,8 +308,25 @@ class Reader {
     return match;
   }
 
+  /** Skips what the pattern matches, and comments between. */
   #skip(pattern: RegExp): void {
-    this.#match(pattern);
+    do this.#match(pattern);
+    while (this.#skipComment());
+  }
+
+  #skipComment(): boolean {
+    const isBlock = this.#text.startsWith('/*', this.#at);
+    if (!isBlock && !this.#text.startsWith('//', this.#at)) return false;
+    const end = isBlock ? '*/' : '\n';
+    if (this.#absent.has(end)) return false;
+    const at = this.#text.indexOf(end, this.#at + 2);
+    if (at === -1) {
+      // Looked for once, so that the time stays in proportion to the length of the text.
+      this.#absent.add(end);
+      return false;
+    }
+    this.#at = at + end.length;
+    return true;
   }
 
   /** True if the text ends here, which is reported once. */
@@ -312,10 +353,3 @@ const endsAtNextField = (text: string) => /[,\n]\s*$/.test(text.slice(-8));
 const isQuote = (char: string | undefined) => char === '"' || char === "'";
 
 const nameText = (name: string) => excerpt(truncate(name, MAX_NAME_LENGTH));
-
-const unescapeText = (raw: string): string =>
-  toStorable(
-    raw.replace(/\\(?:u([0-9a-fA-F]{4})|([\s\S]))/g, (_, hex: string | undefined, char: string) =>
-      hex === undefined ? (ESCAPES[char] ?? char) : String.fromCharCode(Number.parseInt(hex, 16)),
-    ),
-  );

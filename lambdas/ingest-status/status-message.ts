@@ -2,7 +2,7 @@ import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
 import { excerpt, isObject, readBoolean, readNumber, readText } from '../../core/ingest/index.ts';
 import { normalizeModel } from '../../core/policy/index.ts';
-import { normalizeMacAddress } from '../../core/util/index.ts';
+import { isNoAddress, normalizeMacAddress } from '../../core/util/index.ts';
 
 /**
  * Maximum characters of a version or model. A longer one is not used, because two truncated versions could become
@@ -24,14 +24,14 @@ export interface ParsedStatus {
 
 /**
  * Parses a status in any form that field firmware sends; each field counts that can be read. The device's clock is
- * ignored: before NTP it states 1970, a time of day, or nothing.
+ * ignored: before NTP it states 1970, a time of day, or nothing. Of a field with several spellings the first that can be
+ * used counts.
  */
 export function parseStatus({ deviceId, clientId, receivedAt, payload, fault, isReadable }: RuleMessage): ParsedStatus {
   const version = parseWord(payload, 'firmware_version');
   const model = parseWord(payload, 'device_model');
   const wifi = isObject(payload.wifi) ? payload.wifi : {};
-  const stated = readText(payload.mac) ?? readText(payload.mac_address) ?? readText(wifi.mac);
-  const macAddress = normalizeMacAddress(stated ?? '') ?? null;
+  const macAddress = parseMac(payload.mac) ?? parseMac(payload.mac_address) ?? parseMac(wifi.mac);
   const isLastWill = readBoolean(payload.online) === false;
   const rejection = isReadable ? (version.fault ?? model.fault) : `payload cannot be read: ${fault}`;
   return {
@@ -48,13 +48,25 @@ export function parseStatus({ deviceId, clientId, receivedAt, payload, fault, is
       online: !isLastWill,
       reachabilityReceivedAt: receivedAt,
       lastSeen: isLastWill ? null : receivedAt,
-      uptimeSeconds: parseInteger(payload.uptime_seconds ?? payload.uptime_s, 0, Number.MAX_SAFE_INTEGER),
-      signalStrengthDbm: parseInteger(payload.signal_strength_dbm ?? wifi.rssi, -1000, 1000),
+      uptimeSeconds: parseUptime(payload.uptime_seconds) ?? parseUptime(payload.uptime_s),
+      signalStrengthDbm: parseSignal(payload.signal_strength_dbm) ?? parseSignal(wifi.rssi),
       status: isLastWill ? null : keep(payload),
       statusFault: rejection ?? fault,
     },
   };
 }
+
+const parseUptime = (value: unknown) => parseInteger(value, 0, Number.MAX_SAFE_INTEGER);
+const parseSignal = (value: unknown) => parseInteger(value, -1000, 1000);
+
+/** Null for an address that belongs to no board, so that it replaces none. */
+function parseMac(value: unknown): string | null {
+  const mac = normalizeMacAddress(readText(value) ?? '');
+  return mac === undefined || isNoAddress(mac) ? null : mac;
+}
+
+/** What programs write in place of a text that they do not have. */
+const NO_WORD = /^(?:\(?null\)?|nil|none|nan|undefined|unknown|n\/a|\?+|-+)$/i;
 
 interface Word {
   readonly value: string | null;
@@ -63,8 +75,9 @@ interface Word {
 
 function parseWord(payload: Record<string, unknown>, field: string): Word {
   const value = payload[field];
-  if (value === undefined || value === null || value === '') return { value: null, fault: null };
   const word = readText(value);
+  const isAbsent = value === undefined || value === null || value === '';
+  if (isAbsent || (word !== null && NO_WORD.test(word))) return { value: null, fault: null };
   if (word !== null && word.length <= WORD_LENGTH) return { value: word, fault: null };
   return { value: null, fault: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
 }

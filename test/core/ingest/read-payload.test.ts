@@ -34,6 +34,8 @@ describe('a payload that is read whole', () => {
     ['the word offline', 'offline', { online: false }],
     ['the word online in quotes', '"Online"', { online: true }],
     ['the same name twice: the last counts', '{"a":1,"a":2.}', { a: 2 }],
+    ['comments', '{/* a, "b": */"v":"1"/**/, // the rest: {\n"w":[1,/*2*/3]}', { v: '1', w: [1, 3] }],
+    ['slashes in a text', '{"v":"http://x/*y*/","w":1.}', { v: 'http://x/*y*/', w: 1 }],
     ['characters outside ASCII', '{"a":"Küche 😀","b":1.}', { a: 'Küche 😀', b: 1 }],
   ])('%s', (_, payload, expected) => {
     expect(read(payload)).toEqual({ payload: expected, fault: null, isReadable: true });
@@ -106,7 +108,16 @@ describe('a payload whose other fields are read', () => {
     ['text after the object', '{"v":"1"} garbage', { v: '1' }, 'character 11: text after the object: "garbage"'],
     ['an older message in the rest of the buffer', '{"v":"1"}\0old":"0.9"}', { v: '1' }, 'text after the object'],
     ['two objects', '{"v":"1"}{"v":"2"}', { v: '1' }, 'text after the object'],
-    ['comments', '{/* status */"v":"1"}', {}, 'expected a field'],
+    ['a brace too many at the beginning', '{{"v":"1","w":2}', { v: '1', w: 2 }, 'character 2: expected a field'],
+    ['a comment without an end', '{"v":"1","w":2,/* and so', { v: '1', w: 2 }, 'expected a field'],
+    [
+      'a brace too many before fields',
+      '{"v":"1"}.5,"v":"2","w":3}',
+      { v: '1', w: 3 },
+      'character 10: text after the object',
+    ],
+    ['an apostrophe alone', `{"t":'x,"v":"1"}`, { v: '1' }, 'character 6: field "t" is text without an end'],
+    ['an apostrophe before a name', `{'"t":1,"v":"1"}`, { t: 1, v: '1' }, 'character 2: expected a field'],
     ['no opening brace', '"v":"1","w":2}', { v: '1', w: 2 }, ''],
   ])('%s', (_, payload, expected, fault) => {
     const reading = read(payload);
@@ -119,6 +130,29 @@ describe('a payload whose other fields are read', () => {
     for (const payload of [`{"a":${deep},"v":"1"}`, `{"a":${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)},"v":"1."}`])
       expect(read(payload)).toMatchObject({ payload: { v: expect.anything() }, isReadable: true });
     expect(read(`{"v":"1","a":${'['.repeat(100_000)}`)).toMatchObject({ payload: { v: '1' }, isReadable: true });
+  });
+
+  test('one damaged character outside of the version loses it only by an object without an end, and never changes it', () => {
+    const version = '"firmware_version":"1.4.2"';
+    const [before, after] = [
+      '{"a":"","b":true,"c":21.5,"d":"x y","e":[1,2],',
+      ',"mac":"A0:B7:65:20:E9:55","uptime_s":86412}',
+    ];
+    const damaged: string[] = [];
+    for (const [part, rest] of [
+      [before, (text: string) => text + version + after],
+      // A value that is followed by text which does not belong to it does not count.
+      [after.slice(2), (text: string) => `${before}${version}, ${text}`],
+    ] as const)
+      for (let at = 0; at < part.length; at++)
+        for (const char of ['', ...'}[]",:;\'\\ \0x0-/=\n'])
+          for (const kept of [part.slice(at), part.slice(at + 1)]) damaged.push(rest(part.slice(0, at) + char + kept));
+    damaged.push(before + version + after.slice(1));
+    for (const text of damaged) expect(read(text).payload.firmware_version, text).toBe('1.4.2');
+    for (let at = 1; at < before.length; at++) {
+      const { payload } = read(`${before.slice(0, at)}{${before.slice(at)}${version}${after}`);
+      expect(['1.4.2', undefined]).toContain(payload.firmware_version);
+    }
   });
 
   test('every cut of a status keeps the complete fields in front of it, and never a part of one', () => {
@@ -175,6 +209,9 @@ describe('hostile payloads', () => {
     ['text within text', `"${'\\"'.repeat(65_000)}"`],
     ['names without values', `{${'"a" '.repeat(32_000)}`],
     ['nested lists', `{"a":nan,"b":${'[['.repeat(30_000)}${'"x'.repeat(20_000)}`],
+    ['comments without an end', `{${'/*a,'.repeat(32_000)}`],
+    ['comments', `{${'/**/'.repeat(32_000)}`],
+    ['opening braces', `{${'{'.repeat(131_000)}`],
     ['text in front', `${'}'.repeat(131_000)}{"v":1}`],
   ])('128 KiB of %s are read in proportion to their length', (_, payload) => {
     const started = performance.now();

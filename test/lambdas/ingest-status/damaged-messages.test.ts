@@ -55,11 +55,33 @@ describe('fields of a status', () => {
     ['a version with a number of parts', '{"firmware_version":1.10}', { version: '1.10' }],
     ['a version in a buffer of fixed size', '{"firmware_version":"1.4.2\\u0000\\u0000"}', { version: '1.4.2' }],
     ['a model that is a number', '{"device_model":8266}', { model: '8266' }],
+    [
+      'a second spelling, where the first one cannot be used',
+      '{"mac":"unset","mac_address":7,"wifi":{"mac":"a0b76520e955","rssi":-61},"signal_strength_dbm":"?","uptime_seconds":"","uptime_s":5}',
+      { macAddress: 'A0:B7:65:20:E9:55', signalStrengthDbm: -61, uptimeSeconds: 5 },
+    ],
+    // WiFi.macAddress() of core 3.x, before Wi-Fi is started.
+    ['a MAC address of zeros', '{"mac":"00:00:00:00:00:00"}', { macAddress: null, macReceivedAt: null }],
+    ['a MAC address of ones', '{"mac":"ff-ff-ff-ff-ff-ff"}', { macAddress: null }],
+    [
+      'a MAC address of zeros beside another one',
+      '{"mac":"00:00:00:00:00:00","wifi":{"mac":"A0:B7:65:20:E9:55"}}',
+      { macAddress: 'A0:B7:65:20:E9:55' },
+    ],
   ])('%s', (_, payload, expected) => {
     const { report, rejection } = parse(payload);
     expect(report).toMatchObject(expected);
     expect(rejection).toBeNull();
   });
+
+  test.each(['(null)', 'null', 'NULL', 'undefined', 'None', 'nan', 'unknown', 'UNKNOWN', 'N/A', '?', '-'])(
+    'the word %s names no version and no model',
+    (word) => {
+      const { report, rejection } = parse(`{"firmware_version":"${word}","device_model":"${word}"}`);
+      expect(report).toMatchObject({ version: null, versionReceivedAt: null, model: null, modelReceivedAt: null });
+      expect(rejection).toBeNull();
+    },
+  );
 
   test('a version that cannot be used is named and recorded, and the other fields count', () => {
     const { report, rejection } = parse('{"firmware_version":{"a":1},"device_model":"esp32-s3"}');
