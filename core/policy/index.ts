@@ -183,7 +183,7 @@ export {
   subtreeOf,
 } from './topics.ts';
 export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';
-export { isFolderMarker, isMeantAsUpload, refusePath } from './upload-path.ts';
+export { isFolderMarker, isMeantAsUpload, refuseModelAsVersion, refusePath } from './upload-path.ts';
 export {
   compareVersions,
   DEVICE_VERSION_LENGTH,

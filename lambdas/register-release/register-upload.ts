@@ -15,6 +15,7 @@ import {
   parseUploadKey,
   type ReleaseNotes,
   type ReleaseRefusal,
+  refuseModelAsVersion,
   refusePath,
   releaseKey,
   type SignatureFinding,
@@ -79,6 +80,8 @@ export async function registerUpload(
   const named = parseUploadKey(upload.key);
   if (named === undefined) throw new Error(`"${upload.key}" has neither a version and a model nor a reason why not`);
   const { version, deviceModel } = named;
+  const models = await listReportedModels(sql);
+  if (models.includes(normalizeModel(version))) return reject(refuseModelAsVersion(upload.key, named));
   const settings = settingsOf(deployment.models, deviceModel);
   const signing = signingOf(deployment.signing, settings);
   const knownChip = expectedChip(deviceModel, settings);
@@ -96,7 +99,7 @@ export async function registerUpload(
   const project = settings.projectName ?? (await findSignedProject(sql, deviceModel));
   const candidate = { ...named, sizeBytes: upload.sizeBytes, sha256, minVersion: notes.minVersion, image, project };
   const signature = evaluateSignature(candidate, signatureFile, signing, now);
-  const warnings = [...inspection.warnings, ...(await warnOfModel(sql, deviceModel, deployment.models))];
+  const warnings = [...inspection.warnings, ...warnOfModel(deviceModel, models, deployment.models)];
   const release = newRelease(named, upload, { ...inspection, warnings, image, sha256 }, notes, signature);
   const known = await findSignedRelease(sql, deviceModel, version);
   if (known !== undefined) return repeated(sql, known, release, signature.refusal, trustedKeys(signing), now);
@@ -153,9 +156,9 @@ function newRelease(
 }
 
 /** Warns of a model that no device reports, unless the settings name it. */
-async function warnOfModel(sql: Sql, deviceModel: string, models: Models): Promise<readonly object[]> {
+function warnOfModel(deviceModel: string, reported: readonly string[], models: Models): readonly object[] {
   if (Object.keys(models).some((name) => normalizeModel(name) === deviceModel)) return [];
-  const warning = unknownModelWarning(deviceModel, await listReportedModels(sql));
+  const warning = unknownModelWarning(deviceModel, reported);
   return warning === undefined ? [] : [warning];
 }
 

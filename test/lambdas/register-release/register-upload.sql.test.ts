@@ -6,6 +6,7 @@ import { signManifest } from '../../../core/image/index.ts';
 import { modelsSchema, signingSchema } from '../../../core/policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { registerUpload } from '../../../lambdas/register-release/register-upload.ts';
+import { findDescribedUpload } from '../../../lambdas/register-release/signed-upload.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { mockClient } from '../../support/mock-client.ts';
 import { addDevices } from '../../support/rows.ts';
@@ -77,6 +78,16 @@ test.each([
   ['firmware/1.0.0/esp32-s3.BIN', 'did you mean firmware/1.0.0/esp32-s3.bin?'],
   ['firmware/esp32-s3/1.3.7.bin', 'did you mean firmware/1.3.7/esp32-s3.bin?'],
   ['firmware/1.0.0/1.0.0.bin', 'names the version 1.0.0 as its model'],
+  ['firmware/esp32-s3/v2.bin', 'did you mean firmware/v2/esp32-s3.bin?'],
+  ['firmware/esp32-s3/20261130.bin', 'did you mean firmware/20261130/esp32-s3.bin?'],
+  ['firmware/ESP32-S3/1.3.7rc1.bin', 'did you mean firmware/1.3.7rc1/esp32-s3.bin?'],
+  ['firmware/esp32-s3/firmware.bin', 'names the model esp32-s3 as its version'],
+  ['firmware/1.0.0/esp32-s3.bin.bin', 'did you mean firmware/1.0.0/esp32-s3.bin?'],
+  ['firmware/1.0.0/sketch.ino.bin', 'did you mean firmware/1.0.0/sketch.bin?'],
+  ['firmware/1.0.0/esp32-s3.merged.bin', 'a merged flash image'],
+  ['firmware/1.0.0/esp32-s3.tgz', 'is compressed: unpack it first'],
+  ['firmware/1.0.0/esp32-s3.sig', 'a signature lies beside its image: did you mean firmware/1.0.0/esp32-s3.bin.sig?'],
+  ['firmware/esp32-s3.bin.sig', 'a signature lies beside its image, for example firmware/1.2.0/esp32-s3.bin.sig'],
   ['firmware/esp32-s3.bin', 'upload it to firmware/{version}/{model}.bin'],
   ['firmware/README.md', 'upload it to firmware/{version}/{model}.bin'],
   ['firmware/1.0.0/esp32-s3/app.bin', 'upload it to firmware/{version}/{model}.bin'],
@@ -89,11 +100,35 @@ test.each([
   });
 });
 
+test.each(['firmware/1.0.0-esp32-s3/van.bin', 'firmware/esp32-s3-1.2.0/van.bin', 'firmware/1.0.0/8266.bin'])(
+  'takes %s, whose parts are where they belong',
+  async (path) => {
+    await db.empty();
+    expect(await registerAs(path)).toMatchObject({ kind: 'registered' });
+  },
+);
+
+test('rejects a version that is the name of a model that devices report', async () => {
+  await db.empty();
+  await addDevices(db.app, 1, { model: 'van' });
+  expect(await registerAs('firmware/Van/2.bin')).toMatchObject({
+    kind: 'rejected',
+    verdict: 'WRONG_PATH',
+    message: expect.stringContaining('did you mean firmware/2/van.bin?'),
+  });
+});
+
 test.each([
   ['a folder that the S3 console created', { key: 'firmware/1.0.0/', sizeBytes: 0 }],
   ['an object of another purpose outside firmware/', { key: 'notes/plan.txt', sizeBytes: 10 }],
 ])('ignores %s', async (_, object) => {
   expect(await registerUpload(db.app, { ...upload, ...object }, none, new Date())).toEqual({ kind: 'ignored' });
+});
+
+test('a signature that lies beside no image is an upload of its own, which is rejected', async () => {
+  const misplaced = { ...upload, key: 'firmware/1.0.0/van.sig' };
+  expect(await findDescribedUpload(misplaced, settings)).toEqual(misplaced);
+  expect(await findDescribedUpload({ ...upload, key: 'notes/plan.sig' }, settings)).toBeUndefined();
 });
 
 test('names a Git LFS pointer and how to get the file', async () => {
