@@ -1259,8 +1259,8 @@ RETURN CASE WHEN uptime_seconds IS NULL THEN greatest(restarts - 20, 0) ELSE res
 
 -- A device is presumed offline after three of its usual reports: at least two minutes, at most two days, and an hour
 -- while its habit is not known.
-CREATE FUNCTION presumed_offline_at(last_seen timestamptz, report_interval_seconds real) RETURNS timestamptz LANGUAGE sql STABLE
-RETURN last_seen + make_interval(secs => least(greatest(3 * coalesce(report_interval_seconds, 1200), 120), 172800));
+CREATE FUNCTION presumed_offline_at(heard_at timestamptz, report_interval_seconds real) RETURNS timestamptz LANGUAGE sql STABLE
+RETURN heard_at + make_interval(secs => least(greatest(3 * coalesce(report_interval_seconds, 1200), 120), 172800));
 
 CREATE FUNCTION count_device_version() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -1298,7 +1298,7 @@ DO $$ BEGIN
   COMMENT ON FUNCTION count_changed_updates() IS 'Trigger: adds what the updated rows have changed to update_counts and outcome_counts.';
   COMMENT ON FUNCTION count_deleted_updates() IS 'Trigger: takes the deleted rows from update_counts and outcome_counts.';
   COMMENT ON FUNCTION counted_restarts(integer, bigint) IS 'Restarts of a device as release health counts them. Without an uptime the first 20 on a version do not count: a build may report more often for a while.';
-  COMMENT ON FUNCTION presumed_offline_at(timestamptz, real) IS 'When a device that sends nothing more is presumed offline, by its newest status and its reporting habit.';
+  COMMENT ON FUNCTION presumed_offline_at(timestamptz, real) IS 'When a device that sends nothing more is presumed offline, by its newest message and its reporting habit.';
   COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts, and the restarts of a device that leaves a version.';
   COMMENT ON TRIGGER device_update_status_count_insert ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
   COMMENT ON TRIGGER device_update_status_count_update ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';

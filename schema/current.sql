@@ -678,11 +678,11 @@ CREATE FUNCTION counted_restarts(restarts integer, uptime_seconds bigint)
  IMMUTABLE
 RETURN CASE WHEN (uptime_seconds IS NULL) THEN GREATEST((restarts - 20), 0) ELSE restarts END;
 
-CREATE FUNCTION presumed_offline_at(last_seen timestamptz, report_interval_seconds real)
+CREATE FUNCTION presumed_offline_at(heard_at timestamptz, report_interval_seconds real)
  RETURNS timestamptz
  LANGUAGE sql
  STABLE
-RETURN (last_seen + make_interval(secs => LEAST(GREATEST(((3)::double precision * COALESCE(report_interval_seconds, (1200)::real)), (120)::double precision), (172800)::double precision)));
+RETURN (heard_at + make_interval(secs => LEAST(GREATEST(((3)::double precision * COALESCE(report_interval_seconds, (1200)::real)), (120)::double precision), (172800)::double precision)));
 
 CREATE FUNCTION count_device_version()
  RETURNS trigger

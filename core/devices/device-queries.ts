@@ -115,11 +115,17 @@ type Condition = keyof typeof CONDITIONS;
 const CONDITION_NAMES = Object.keys(CONDITIONS) as Condition[];
 
 const CONTACT = `jsonb_build_object('online', d.online, 'interval', d.report_interval_seconds,
-         'told_at', to_char(d.reachability_received_at AT TIME ZONE 'UTC', ${ISO_TIME})) AS contact`;
+         'told_at', to_char(d.reachability_received_at AT TIME ZONE 'UTC', ${ISO_TIME}),
+         'reported_at', to_char(d.family_received_at AT TIME ZONE 'UTC', ${ISO_TIME})) AS contact`;
 
 const contactColumns = z.strictObject({
   last_seen: z.date().nullable(),
-  contact: z.strictObject({ online: z.boolean(), interval: z.number().nullable(), told_at: z.string().nullable() }),
+  contact: z.strictObject({
+    online: z.boolean(),
+    interval: z.number().nullable(),
+    told_at: z.string().nullable(),
+    reported_at: z.string().nullable(),
+  }),
 });
 type ContactColumns = RowOf<typeof contactColumns>;
 
@@ -130,13 +136,14 @@ export interface PresenceAt {
 }
 
 function withPresence<T extends ContactColumns>({ contact, ...row }: T, { now, pause }: PresenceAt) {
-  const { online, interval, told_at: toldAt } = contact;
+  const { online, interval, told_at: toldAt, reported_at: reportedAt } = contact;
   const presence = presenceOf(
     {
       online,
       last_seen: row.last_seen,
       report_interval_seconds: interval,
       reachability_received_at: toldAt === null ? null : new Date(toldAt),
+      reported_at: reportedAt === null ? null : new Date(reportedAt),
     },
     pause,
     now,

@@ -16,6 +16,8 @@ export interface Contact {
   readonly report_interval_seconds: number | null;
   /** Receive time of the newest status or last will. */
   readonly reachability_received_at: Date | null;
+  /** Receive time of the newest report about an update: during a download many devices send no status. */
+  readonly reported_at: Date | null;
 }
 
 /** A time in which statuses that repeat what is stored were not recorded, so that silence says nothing about a device. */
@@ -27,7 +29,7 @@ export interface RecordingPause {
 
 export interface Presence {
   readonly state: PresenceState;
-  /** Online: its newest status. Presumed offline: when it had been silent for too long. Said offline: its last will. */
+  /** Online: its newest message. Presumed offline: when it had been silent for too long. Said offline: its last will. */
   readonly since: Date | null;
   readonly usual_seconds: number | null;
   /** The evidence, such as `last heard 7 min ago, usually every 30 s`. */
@@ -40,8 +42,9 @@ export interface Presence {
  * @param pause the newest pause of recording; null: none
  */
 export function presenceOf(contact: Contact, pause: RecordingPause | null, now: Date): Presence {
-  const { last_seen: seen, report_interval_seconds: usual, reachability_received_at: toldAt } = contact;
-  const heard = heardText(contact, now);
+  const { report_interval_seconds: usual, reachability_received_at: toldAt } = contact;
+  const seen = heardAt(contact);
+  const heard = heardText(seen, usual, now);
   const known = { usual_seconds: usual };
   if (!contact.online && toldAt !== null) {
     return { ...known, state: 'said_offline', since: toldAt, text: `its last will came ${ago(toldAt, now)}; ${heard}` };
@@ -71,7 +74,11 @@ export function recordedUntil(pause: RecordingPause | null, now: Date): Date {
 const heardUntil = (seen: Date, pause: RecordingPause | null, now: Date) =>
   pause !== null && seen >= pause.to ? now : recordedUntil(pause, now);
 
-function heardText({ last_seen: seen, report_interval_seconds: usual }: Contact, now: Date): string {
+/** Null for a device that is known by reports about an update only. */
+const heardAt = ({ last_seen: seen, reported_at: reported }: Contact): Date | null =>
+  seen !== null && reported !== null && reported > seen ? reported : seen;
+
+function heardText(seen: Date | null, usual: number | null, now: Date): string {
   if (seen === null) return 'no status was received';
   return `last heard ${ago(seen, now)}${usual === null ? ', once so far' : `, usually every ${span(usual)}`}`;
 }

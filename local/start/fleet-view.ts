@@ -58,7 +58,7 @@ export async function readSnapshot(database: Database): Promise<FleetSnapshot> {
     database,
     deviceLine,
     `SELECT d.device_id, d.device_model, d.current_firmware_version AS version,
-       d.online AND presumed_offline_at(d.last_seen, d.report_interval_seconds) > now() AS online,
+       d.online AND presumed_offline_at(greatest(d.last_seen, d.family_received_at), d.report_interval_seconds) > now() AS online,
        u.status, u.firmware_version AS target, u.progress_percent AS percent, u.booted_at IS NOT NULL AS confirmed,
        u.error_message AS message, u.completed_at AS ended_at,
        CASE WHEN r.paused_by = 'orchestrator' THEN r.paused_reason END AS stopped

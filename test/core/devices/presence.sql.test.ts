@@ -13,13 +13,19 @@ beforeAll(async () => {
   db = await openTestDatabase();
   const rows = AGES.flatMap((age) =>
     HABITS.flatMap((habit) =>
-      [true, false].map((online) => ({ id: `a${age}-h${habit}-${online}`, seen: secondsAgo(age), habit, online })),
+      [true, false].flatMap((online) =>
+        // The newest report about an update.
+        [null, 5, 4_000].map((report) => ({
+          id: `a${age}-h${habit}-${online}-${report}`,
+          ...{ seen: secondsAgo(age), habit, online, reported: report === null ? null : secondsAgo(report) },
+        })),
+      ),
     ),
   );
   await db.app.query(
-    `INSERT INTO devices (device_id, online, last_seen, report_interval_seconds, reachability_received_at)
-     SELECT id, online, seen, habit, seen FROM jsonb_to_recordset(:rows::jsonb)
-       AS r(id text, online boolean, seen timestamptz, habit real)`,
+    `INSERT INTO devices (device_id, online, last_seen, report_interval_seconds, reachability_received_at, family_received_at)
+     SELECT id, online, seen, habit, seen, reported FROM jsonb_to_recordset(:rows::jsonb)
+       AS r(id text, online boolean, seen timestamptz, habit real, reported timestamptz)`,
     { rows },
   );
   await db.app.query(`INSERT INTO devices (device_id) VALUES ('never-heard')`);
@@ -37,14 +43,15 @@ test.each(PAUSES)(
   '%s, the filter and the count find exactly the devices that are shown as online',
   async (_, pause) => {
     const at = { now: NOW, pause };
-    const all = await listDevices(db.app, {}, null, 500, at);
+    const all = await listDevices(db.app, {}, null, 1_000, at);
     const shown = all.filter(({ presence }) => presence.state === 'online').map(({ device_id: id }) => id);
     const ids = async (online: boolean) =>
-      (await listDevices(db.app, { online }, null, 500, at)).map(({ device_id: id }) => id);
+      (await listDevices(db.app, { online }, null, 1_000, at)).map(({ device_id: id }) => id);
     expect(await ids(true)).toEqual(shown);
     expect((await ids(false)).length).toBe(all.length - shown.length);
     expect((await countSeen(db.app, at)).online).toBe(shown.length);
     expect(shown.length).toBeGreaterThan(10);
+    expect(shown).toContain('a172800-h30-true-5');
   },
 );
 

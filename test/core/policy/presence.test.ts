@@ -10,6 +10,7 @@ const heard = (age: number, usual: number | null = 30): Contact => ({
   last_seen: secondsAgo(age),
   report_interval_seconds: usual,
   reachability_received_at: secondsAgo(age),
+  reported_at: null,
 });
 
 test('a device that was heard within its habit is online', () => {
@@ -50,8 +51,19 @@ test('a last will says offline at once, and when', () => {
   });
 });
 
+test('a device that reports about an update is heard, although it sends no status during a download', () => {
+  expect(presenceOf({ ...heard(240), reported_at: secondsAgo(2) }, null, NOW)).toEqual({
+    state: 'online',
+    since: secondsAgo(2),
+    usual_seconds: 30,
+    text: 'last heard 2 s ago, usually every 30 s',
+  });
+  expect(presenceOf({ ...heard(400), reported_at: secondsAgo(300) }, null, NOW).state).toBe('presumed_offline');
+  expect(presenceOf({ ...heard(20), reported_at: secondsAgo(300) }, null, NOW).since).toEqual(secondsAgo(20));
+});
+
 test('a device that is known by a report about an update only was never heard', () => {
-  const contact = { online: false, last_seen: null, report_interval_seconds: null, reachability_received_at: null };
+  const contact = { ...heard(0), online: false, last_seen: null, reachability_received_at: null };
   expect(presenceOf(contact, null, NOW)).toMatchObject({ state: 'never_heard', text: 'no status was received' });
 });
 
