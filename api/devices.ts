@@ -27,7 +27,7 @@ export const presenceSchema = z
       ),
     since: timestamp
       .nullable()
-      .describe('Its newest status, the end of its patience, or its last will; null if it was never heard.'),
+      .describe('Its newest message, the end of its patience, or its last will; null if it was never heard.'),
     usual_seconds: z.number().nullable().describe('Its usual time between two statuses; null before the second one.'),
     text: z.string().describe('The evidence, such as `last heard 7 min ago, usually every 30 s`.'),
   })
@@ -41,6 +41,10 @@ export const connectionSchema = z
       .describe('What AWS IoT says. Not known: not connected in the last 30 minutes. Not asked: it gave no answer.'),
     since: timestamp.nullable(),
     reason: z.string().nullable().describe('Why it was disconnected, such as `CONNECTION_LOST`.'),
+    topics: z
+      .array(z.string())
+      .nullable()
+      .describe('The topic filters that it is subscribed to; null if it is not connected, or AWS IoT did not say.'),
     text: z.string().describe('The same in words.'),
   })
   .openapi('Connection');

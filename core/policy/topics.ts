@@ -19,12 +19,18 @@ export function subscribedFamily(
   prefix: string,
   deviceId: string,
 ): CommandFamily | 'both' | undefined {
-  const hears = (family: CommandFamily) =>
-    filters.some((filter) => matchesFilter(commandTopic(prefix, family, deviceId), filter));
-  const [devices, edge] = [hears('devices'), hears('edge')];
-  if (devices && edge) return 'both';
-  return devices ? 'devices' : edge ? 'edge' : undefined;
+  const [first, ...others] = heardFamilies(filters, prefix, deviceId);
+  return others.length > 0 ? 'both' : first;
 }
+
+/** The command topics of a device that its subscriptions match. */
+export const commandTopicsIn = (filters: readonly string[], prefix: string, deviceId: string): string[] =>
+  heardFamilies(filters, prefix, deviceId).map((family) => commandTopic(prefix, family, deviceId));
+
+const heardFamilies = (filters: readonly string[], prefix: string, deviceId: string): CommandFamily[] =>
+  COMMAND_FAMILIES.filter((family) =>
+    filters.some((filter) => matchesFilter(commandTopic(prefix, family, deviceId), filter)),
+  );
 
 /** True if an MQTT topic filter, with its wildcards `+` and `#`, matches the topic. */
 function matchesFilter(topic: string, filter: string): boolean {

@@ -4,12 +4,12 @@ import { type CommandFamily, trustRule } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
+import { listSubscriptions } from '../shared/list-subscriptions.ts';
 import { logger } from '../shared/log.ts';
 import { readSecret } from '../shared/secrets.ts';
 import { type CommandMaker, commandMaker } from './command-maker.ts';
 import { dispatchUpdates } from './dispatch-updates.ts';
 import { learnFamilies } from './learn-families.ts';
-import { listSubscriptions } from './list-subscriptions.ts';
 import { sendCommand } from './send-command.ts';
 
 const database = openDatabase();

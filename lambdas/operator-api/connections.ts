@@ -1,5 +1,6 @@
 import { GetConnectionCommand, IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import type { ConnectionAnswer } from '../../core/policy/index.ts';
+import { listSubscriptions } from '../shared/list-subscriptions.ts';
 import { logger } from '../shared/log.ts';
 
 /** Short timeouts, because the rest of the answer does not depend on AWS IoT. */
@@ -10,11 +11,14 @@ const client = new IoTDataPlaneClient({
 
 const toDate = (ms: number | undefined) => (ms === undefined ? null : new Date(ms));
 
-/** Asks AWS IoT about the connection of a client. Never throws. */
+/** Asks AWS IoT about the connection of a client, and for its topic filters if it is connected. Never throws. */
 export async function askConnection(clientId: string): Promise<ConnectionAnswer> {
   try {
     const answer = await client.send(new GetConnectionCommand({ clientId }));
-    if (answer.connected) return { state: 'connected', since: toDate(answer.connectedSince), reason: null };
+    if (answer.connected) {
+      const filters = (await listSubscriptions(clientId)) ?? null;
+      return { state: 'connected', since: toDate(answer.connectedSince), reason: null, filters };
+    }
     const { disconnectedSince, disconnectReason: reason = null } = answer;
     if (disconnectedSince === undefined && reason === null) return { state: 'not_known' };
     return { state: 'disconnected', since: toDate(disconnectedSince), reason };

@@ -4,11 +4,17 @@ import { describeConnection, describeRefusals } from '../../core/policy/index.ts
 import { json, type Services } from './context.ts';
 import { notFound, Refusal } from './problems.ts';
 
-/** What AWS IoT says about the connection of a client. */
-export async function connectionOf({ askConnection, now }: Services, clientId: string): Promise<Connection> {
+/** What AWS IoT says about the connection of the client of a device. */
+export async function connectionOf(
+  { askConnection, now, settings }: Services,
+  deviceId: string,
+  clientId: string,
+): Promise<Connection> {
   const answer = await askConnection(clientId);
   const { since, reason } = 'since' in answer ? answer : { since: null, reason: null };
-  return json({ state: answer.state, since, reason, text: describeConnection(answer, now()) });
+  const topics = answer.state === 'connected' && answer.filters !== null ? [...answer.filters] : null;
+  const text = describeConnection(answer, settings.topicPrefix, deviceId, now());
+  return json({ state: answer.state, since, reason, topics, text });
 }
 
 /** The disconnections of a client by its policy; null if there were none. */

@@ -49,7 +49,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   const connectedDeviceOf = async (deviceId: string) => {
     const device = await deviceOf(deviceId);
-    return { ...device, connection: await connectionOf(services, device.client_id ?? deviceId) };
+    return { ...device, connection: await connectionOf(services, deviceId, device.client_id ?? deviceId) };
   };
 
   const actorOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });

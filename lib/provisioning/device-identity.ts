@@ -33,10 +33,10 @@ export class DeviceIdentity extends Construct {
     this.thingGroup = new CfnThingGroup(this, 'ThingGroup');
   }
 
-  /** Lets a function ask whether a device is connected. */
+  /** Lets a function ask whether a device is connected, and what it listens on. */
   grantAskConnection({ role }: OtaFunction): void {
     grantIotWildcards(role, {
-      actions: ['iot:GetConnection'],
+      actions: ['iot:GetConnection', 'iot:ListSubscriptions'],
       resources: [['client', '*']],
       reason: 'Any registered device may be asked about.',
     });

@@ -71,11 +71,22 @@ test('the connection is what AWS IoT says, and is asked for one device only', as
     state: 'disconnected',
     since: since.toISOString(),
     reason: 'CONNECTION_LOST',
+    topics: null,
     text: 'disconnected 60 s ago (CONNECTION_LOST)',
   };
   expect(await api.client.device('d0')).toMatchObject({ connection });
   expect(await api.client.explain('d0', {})).toMatchObject({ connection });
   expect(await api.client.setAttributes('d0', { site: 'rome' })).toMatchObject({ connection: null });
+});
+
+test('a connected device is shown with the topics that it listens on', async () => {
+  await addDevices(db.app, 1);
+  const filters = ['paku/control', 'paku/edge/d0/cmd/ota'];
+  api.connection = { state: 'connected', since: service.now, reason: null, filters };
+  expect((await api.client.device('d0')).connection).toMatchObject({
+    topics: filters,
+    text: 'connected for 1 s; listens on paku/edge/d0/cmd/ota',
+  });
 });
 
 test('a device is shown although AWS IoT cannot be asked', async () => {

@@ -38,6 +38,7 @@ export const STORIES: readonly Story[] = [
 ];
 
 const VAN = { deviceId: 'van-1', model: 'esp32-s3', behaviours: { slowRebootSeconds: 0.2 } };
+const HEATER = 'heater-1';
 
 /** Starts a system whose migration fails and is rolled back. */
 async function failToMigrate(audit: GrantRecorder): Promise<void> {
@@ -73,11 +74,10 @@ async function report(system: TestSystem, options: Partial<VirtualDeviceOptions>
 
 /** The device connects as firmware 1.4.2 does, and an operator publishes on the topics that it listens to. */
 async function hearOperator(system: TestSystem): Promise<void> {
-  const deviceId = 'heater-1';
-  const heater = `paku/heater/${deviceId}/cmd`;
-  const window = await new CapturedFirmware(system, '1.4.2', deviceId).openWindow();
+  const heater = `paku/heater/${HEATER}/cmd`;
+  const window = await new CapturedFirmware(system, '1.4.2', HEATER).openWindow();
   await window.subscribe(heater);
-  await window.retain(`paku/devices/${deviceId}/wifi/report`);
+  await window.retain(`paku/devices/${HEATER}/wifi/report`);
   const { region, dataApi } = system.runtime.endpoints;
   const operator = new IoTDataPlaneClient({ region, endpoint: dataApi.endpoint, credentials: dataApi });
   for (const topic of ['paku/control', heater]) {
@@ -92,6 +92,11 @@ async function hearOperator(system: TestSystem): Promise<void> {
 async function lookAt(system: TestSystem): Promise<void> {
   const { connection } = await apiOf(system).device(VAN.deviceId);
   if (connection?.state !== 'disconnected') throw new Error(`AWS IoT says: ${connection?.text}`);
+  const window = await new CapturedFirmware(system, '1.4.2', HEATER).openWindow();
+  await system.until(`SELECT 1 FROM devices WHERE device_id = '${HEATER}'`);
+  const { connection: open } = await apiOf(system).device(HEATER);
+  await window.close();
+  if (!open?.topics?.includes('paku/control')) throw new Error(`AWS IoT says: ${open?.text}`);
 }
 
 async function release(system: TestSystem, model: string): Promise<void> {

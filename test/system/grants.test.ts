@@ -16,6 +16,7 @@ const REVIEWED: Readonly<Record<string, string>> = {
   'DownloadRole s3:GetObject firmwarebucket/releases/*': 'any release may be downloaded; uploads may not',
   'OperatorApiRole iot:DeleteConnection client/*': 'any device may be disconnected',
   'OperatorApiRole iot:GetConnection client/*': 'any device may be asked about',
+  'OperatorApiRole iot:ListSubscriptions client/*': 'any device may be asked which topics it listens on',
   'OperatorApiRole iot:DescribeThing thing/*': 'any device may be revoked; this checks that it is ours',
   'OperatorApiRole iot:ListThingPrincipals thing/*': 'any device may be revoked',
   'OperatorApiRole iot:UpdateCertificate cert/*': 'certificates have no names, tags or paths to distinguish them',

@@ -72,9 +72,16 @@ test('a device that is refused before its first status is seen as well', async (
 test('the connection of a device is what the broker knows', async () => {
   const window = await new CapturedFirmware(system, '1.4.2', 'WORKS').openWindow();
   await system.until(`SELECT 1 FROM devices WHERE device_id = 'WORKS'`);
-  expect(await api.device('WORKS')).toMatchObject({ refusals: null, connection: { state: 'connected' } });
+  expect(await api.device('WORKS')).toMatchObject({
+    refusals: null,
+    connection: {
+      state: 'connected',
+      topics: expect.arrayContaining(['paku/control', 'paku/edge/WORKS/cmd/ota']),
+      text: expect.stringMatching(/; listens on paku\/edge\/WORKS\/cmd\/ota$/),
+    },
+  });
   await window.close();
   await expect
     .poll(async () => (await api.device('WORKS')).connection)
-    .toMatchObject({ state: 'disconnected', reason: 'CLIENT_INITIATED_DISCONNECT' });
+    .toMatchObject({ state: 'disconnected', reason: 'CLIENT_INITIATED_DISCONNECT', topics: null });
 });

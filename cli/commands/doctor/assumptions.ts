@@ -55,7 +55,14 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
       : { outcome: 'pass', detail: `${device_id} was received at ${last_seen} from client ${client_id}` },
   ),
   'The SQS action delivers': notTested('needs a message that is repeated or lost'),
-  '`ListSubscriptions` names': notTested('needs a connected device whose subscriptions are known'),
+  '`ListSubscriptions` names': given('device', ({ device_id, connection }) =>
+    connection?.topics == null
+      ? {
+          outcome: 'not tested',
+          detail: `needs a device that is connected; AWS IoT says about ${device_id}: ${connection?.text ?? 'nothing'}`,
+        }
+      : { outcome: 'pass', detail: `${device_id} listens on ${connection.topics.length} topics` },
+  ),
   '`GetConnection` says': given('device', ({ device_id, connection }) =>
     connection === null || connection.state === 'not_asked'
       ? { outcome: 'not tested', detail: connection?.text ?? 'the API did not ask AWS IoT' }

@@ -16,8 +16,20 @@ test('a single refusal has no duration', () => {
   expect(describeRefusals(refusals, 'van-1', 'x', NOW)).toContain('by its policy once, the last time 20 s ago;');
 });
 
+const connected = (filters: readonly string[] | null) =>
+  ({ state: 'connected', since: secondsAgo(420), reason: null, filters }) as const;
+
 test.each([
-  [{ state: 'connected', since: secondsAgo(420), reason: null }, 'connected for 7 min'],
+  [connected(null), 'connected for 7 min'],
+  [connected(['paku/edge/van-1/#', 'paku/control']), 'connected for 7 min; listens on paku/edge/van-1/cmd/ota'],
+  [
+    connected(['paku/devices/van-1/cmd/ota', 'paku/edge/van-1/cmd/ota']),
+    'connected for 7 min; listens on paku/devices/van-1/cmd/ota and paku/edge/van-1/cmd/ota',
+  ],
+  [
+    connected(['paku/edge/van-2/cmd/ota', 'paku/control']),
+    'connected for 7 min; listens on no command topic, so it would ignore a command',
+  ],
   [
     { state: 'disconnected', since: secondsAgo(420), reason: 'CONNECTION_LOST' },
     'disconnected 7 min ago (CONNECTION_LOST)',
@@ -25,7 +37,7 @@ test.each([
   [{ state: 'not_known' }, 'not connected, and not in the last 30 min'],
   [{ state: 'not_asked', error: 'ForbiddenException' }, 'AWS IoT could not be asked (ForbiddenException)'],
 ] as const)('the answer %j is described as "%s"', (answer, text) => {
-  expect(describeConnection(answer, NOW)).toBe(text);
+  expect(describeConnection(answer, 'paku', 'van-1', NOW)).toBe(text);
 });
 
 test.each([

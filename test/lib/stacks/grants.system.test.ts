@@ -48,6 +48,7 @@ describe('grants', () => {
         'iot:DeleteConnection',
         'iot:DescribeThing',
         'iot:GetConnection',
+        'iot:ListSubscriptions',
         'iot:ListThingPrincipals',
         'iot:UpdateCertificate',
         's3:GetObject',

@@ -41,7 +41,13 @@ test('each line of docs/aws-assumptions.md has one check, and each check one lin
 
 /** What AWS IoT says about a device, and that its policy refuses nothing. */
 const CONTACT = {
-  connection: { state: 'connected', since: '2026-03-02T11:00:00.000Z', reason: null, text: 'connected for 60 min' },
+  connection: {
+    state: 'connected',
+    since: '2026-03-02T11:00:00.000Z',
+    reason: null,
+    topics: ['paku/edge/ESP32-1/cmd/ota'] as string[],
+    text: 'connected for 60 min',
+  },
   refusals: null,
 } as const;
 
@@ -82,6 +88,7 @@ describe('an assumption about AWS', () => {
     expect(outcomes(evidence)).not.toContain('fail');
     expect(about(evidence, '`timestamp()`')).toBe('pass');
     expect(about(evidence, '`GetConnection`')).toBe('pass');
+    expect(about(evidence, '`ListSubscriptions`')).toBe('pass');
     expect(about(evidence, 'reaches a client')).toBe('partly');
     expect(about(evidence, 'default endpoint')).toBe('pass');
     expect(about(evidence, 'Object Created')).toBe('pass');

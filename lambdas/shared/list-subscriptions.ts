@@ -1,7 +1,7 @@
 import { IoTDataPlaneClient, paginateListSubscriptions } from '@aws-sdk/client-iot-data-plane';
-import { logger } from '../shared/log.ts';
+import { logger } from './log.ts';
 
-/** Short timeouts, because a command does not wait for an answer that is only a hint. */
+/** Short timeouts, because neither a command nor an operator waits for an answer that is only a hint. */
 const client = new IoTDataPlaneClient({
   maxAttempts: 1,
   requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },
