@@ -220,6 +220,12 @@ export const previewSchema = z
       .int()
       .describe('Devices that would be updated now; for a draft that is not saved, as if the percentage were 100.'),
     via_stepping_stone: z.number().int().describe('Devices of `will_be_updated` that get a stepping stone first.'),
+    set_apart: z
+      .number()
+      .int()
+      .describe(
+        'Devices of `will_be_updated` that failed in their last rollout, which others finished: they are sampled last and do not count in the gates.',
+      ),
     stepping_stones: z
       .array(z.object({ version: z.string(), devices: z.number().int().describe('Devices that get it next.') }))
       .describe('The stepping stones of the rollout, the highest first: decided, or proposed for a draft.'),

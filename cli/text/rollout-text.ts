@@ -73,6 +73,7 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
+    ...setApartText(preview),
     ...preview.held_by_others.map(heldByOtherText),
     ...steppingStonesText(preview),
     ...stagesPreviewText(preview),
@@ -94,6 +95,13 @@ function steppingStonesText({ stepping_stones, via_stepping_stone: devices }: Pr
   const next = first.map((step) => `${number(step.devices)} to ${step.version}`).join(', ');
   const versions = stepping_stones.map(({ version }) => version).join(', ');
   return [`Stepping stones: ${versions}. ${devices === 0 ? 'No device needs one now' : `First go ${next}`}.`];
+}
+
+function setApartText({ set_apart: devices }: Preview): string[] {
+  if (devices === 0) return [];
+  return [
+    `${count(devices, 'device')} of those that will failed in the last rollout, which others finished: sent last, and not counted in the gates.`,
+  ];
 }
 
 function heldByOtherText({ rollout, status, devices }: Preview['held_by_others'][number]): string {

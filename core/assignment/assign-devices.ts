@@ -125,7 +125,7 @@ export async function endOfChunk(sql: Sql, model: string, after: string, devices
  * True if the last rollout that says something about the board `d` is one that others finished and that it failed in.
  * A halted or aborted rollout says something about its build, not about the board.
  */
-const FAILED_BEFORE = `coalesce((
+export const FAILED_BEFORE = `coalesce((
            SELECT u.status <> 'success' AND u.late_success_at IS NULL
              -- The range and the order match an index: a plan by statistics may read the table if no device was proven.
              AND coalesce((SELECT true FROM device_update_status AS o WHERE o.rollout_id >= u.rollout_id
@@ -147,13 +147,15 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
      ), assigned AS (
        INSERT INTO device_update_status (device_id, rollout_id, release_id, firmware_version, is_stepping_stone, failed_before, stage,
          generation, previous_version, status, created_at, reported_at, deadline_at, enqueue_after, not_before)
-       SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, ${FAILED_BEFORE}, d.stage, :generation, d.current_firmware_version, 'pending',
+       SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, b.failed_before, d.stage, :generation, d.current_firmware_version, 'pending',
          :now::timestamptz, :now::timestamptz, :now::timestamptz + make_interval(days => :days::integer),
-         -- The rollout's own release goes before its stepping stones: a device that passed one is next.
+         -- The rollout's own release goes before its stepping stones: a device that passed one is next. Of each, boards
+         -- that failed before go last.
+         :now::timestamptz + jitter.wait - CASE WHEN :jitter::integer > 0 THEN interval '0' ELSE
+           CASE WHEN :steppingStone::boolean THEN interval '1 year' ELSE interval '3 years' END
+           - CASE WHEN b.failed_before THEN interval '1 year' ELSE interval '0' END END,
          :now::timestamptz + jitter.wait
-           - CASE WHEN :steppingStone::boolean OR :jitter::integer > 0 THEN interval '0' ELSE interval '1 year' END,
-         :now::timestamptz + jitter.wait
-       FROM picked AS d
+       FROM picked AS d CROSS JOIN LATERAL (SELECT ${FAILED_BEFORE} AS failed_before) AS b
        CROSS JOIN LATERAL (
          -- The first 24 bits of a hash of the device, as a share of the jitter: the same value at every assignment.
          SELECT ('x' || substr(md5(d.device_id || :rollout::bigint), 1, 6))::bit(24)::integer / 16777216.0

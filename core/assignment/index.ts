@@ -1,4 +1,4 @@
-export { assignDevices, hasAssignable } from './assign-devices.ts';
+export { assignDevices, FAILED_BEFORE, hasAssignable } from './assign-devices.ts';
 export {
   BLOCKED_BY_HIGHER_PRIORITY,
   BY_RELEASE_MAP,

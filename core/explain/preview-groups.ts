@@ -3,6 +3,7 @@ import {
   BLOCKED_BY_HIGHER_PRIORITY,
   BY_RELEASE_MAP,
   BY_STORED_CUTOFF,
+  FAILED_BEFORE,
   firstFailed,
   HAS_OPEN_UPDATE,
   RULES,
@@ -32,6 +33,8 @@ const previewGroup = z.strictObject({
   /** The rollout of the devices' open update, and whether a command of that update was sent. */
   holder: z.string().nullable(),
   is_under_way: z.boolean().nullable(),
+  /** True if the devices failed in their last rollout, which others finished. */
+  failed_before: z.boolean(),
   /** The stage that includes the devices, from 0; null if the percentage leaves them out or the rollout is not saved. */
   stage: z.int().nullable(),
   devices: z.int(),
@@ -74,15 +77,24 @@ const NOT_STAGED = 'WITH staged AS (SELECT NULL::text AS device_id, NULL::intege
 /** A response of the Data API holds a thousand groups, even with the longest names. */
 const GROUPS_PER_PAGE = 1_000;
 
-const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8';
+const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8, 9';
 
-const groupsStatement = (isSaved: boolean) => `${isSaved ? STAGED : NOT_STAGED}
+/** Starts from the failed updates of the model, which are few: a look at the updates of each device would take long. */
+const FAILED = `failed AS MATERIALIZED (
+       SELECT DISTINCT d.device_id FROM rollout_configurations AS f
+       JOIN device_update_status AS u ON u.rollout_id = f.id AND u.status IN ('failed', 'rolled_back', 'timed_out')
+       JOIN devices AS d ON d.device_id = u.device_id
+       WHERE f.device_model = :model AND f.completed_at IS NOT NULL AND ${FAILED_BEFORE}
+     )`;
+
+const groupsStatement = (isSaved: boolean) => `${isSaved ? STAGED : NOT_STAGED}, ${FAILED}
      SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family, d.rule,
        CASE d.rule
          WHEN 'blocked' THEN (SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
            WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1)
          WHEN 'kept' THEN (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) END AS by_rollout,
-       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way, d.stage, count(*)::integer AS devices
+       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way,
+       d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage, count(*)::integer AS devices
      FROM (
        SELECT d.*, staged.stage, ${firstFailed(
          { ...BY_RELEASE_MAP, share: isSaved ? 'staged.device_id IS NOT NULL' : 'true', stage: 'true' },

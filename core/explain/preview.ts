@@ -32,6 +32,8 @@ export interface Preview {
   /** Devices that would be updated, directly or through a stepping stone; of a draft, as if the percentage were 100. */
   readonly willBeUpdated: number;
   readonly viaSteppingStone: number;
+  /** Of those, boards that failed in their last rollout, which others finished: they are sampled last and set apart. */
+  readonly setApart: number;
   /** Decided or proposed, the highest first, each with the devices that get it next. */
   readonly steppingStones: readonly { readonly version: string; readonly devices: number }[];
   readonly stages: readonly PreviewStage[];
@@ -108,6 +110,7 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     targeted,
     willBeUpdated: count(updated),
     viaSteppingStone: stones.reduce((sum, { devices }) => sum + devices, 0),
+    setApart: count(updated.filter(({ failed_before }) => failed_before)),
     steppingStones: stones,
     stages: rollout.isSaved ? stagesOf(stages, groups, updated) : plannedStages(stages, targeted),
     heldByOthers: summarizeHeld(updated),

@@ -129,7 +129,7 @@ export async function reserveSends(
     sql,
     z.strictObject({ id: z.int(), attempt: z.int() }),
     `WITH requested AS (
-       SELECT u.id, u.counts_as_started, r.family, r.delivery
+       SELECT u.id, u.counts_as_started, u.failed_before, r.family, r.delivery
        FROM device_update_status AS u
        JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
        WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.completed_at IS NULL
@@ -153,7 +153,7 @@ export async function reserveSends(
      ), chosen AS (
        SELECT id, family, delivery FROM requested
        -- A stopped rollout has no runtime row here, and LIMIT NULL would mean no limit.
-       ORDER BY counts_as_started DESC, id LIMIT coalesce((SELECT granted FROM runtime), 0)
+       ORDER BY counts_as_started DESC, failed_before, id LIMIT coalesce((SELECT granted FROM runtime), 0)
      ), sent AS (
        UPDATE device_update_status AS u SET
          status = 'sent', attempt = u.attempt + 1, sends = u.sends + 1, sent_at = runtime.sent_at, holds_slot = true,
@@ -286,6 +286,14 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
 }
 
 /**
+ * True if the wave of the update `u` can go to a device that has not failed before and is not known to be out of reach.
+ * A board that failed before is sampled last: it shows little about the release.
+ */
+const HAS_OTHERS_TO_START = `EXISTS (
+             SELECT FROM device_update_status AS o WHERE o.rollout_id = u.rollout_id AND o.status = 'pending'
+               AND NOT o.counts_as_started AND NOT o.failed_before AND o.unreachable_since IS NULL)`;
+
+/**
  * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
  * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has.
  */
@@ -298,6 +306,7 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly string
            AND coalesce(r.start_at <= :now::timestamptz, true)
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
+           AND NOT (u.failed_before AND NOT u.counts_as_started AND p.start_limit IS NOT NULL AND ${HAS_OTHERS_TO_START})
            AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
        FROM device_update_status AS u
        JOIN rollout_configurations AS r ON r.id = u.rollout_id

@@ -41,6 +41,7 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
     targeted: preview.targeted,
     will_be_updated: preview.willBeUpdated,
     via_stepping_stone: preview.viaSteppingStone,
+    set_apart: preview.setApart,
     stepping_stones: [...preview.steppingStones],
     stages: preview.stages.map(({ devices, willBeUpdated }) => ({ devices, will_be_updated: willBeUpdated })),
     warnings: [

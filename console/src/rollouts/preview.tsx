@@ -12,7 +12,7 @@ interface PreviewResultProps {
 
 /** How many devices would be updated, how many would not, and why. */
 export function PreviewResult({ preview, percentage, noneText }: PreviewResultProps) {
-  const { matching, targeted, will_be_updated: updated, will_not: not, warnings } = preview;
+  const { matching, targeted, will_be_updated: updated, will_not: not, set_apart: setApart, warnings } = preview;
   const held = preview.held_by_others;
   const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
   if (matching === 0) return <p className="preview-figure">{noneText}</p>;
@@ -30,6 +30,12 @@ export function PreviewResult({ preview, percentage, noneText }: PreviewResultPr
       <SteppingStones preview={preview} />
       <PlannedStages preview={preview} />
       <Warnings of={warnings} />
+      {setApart > 0 && (
+        <p>
+          {counted(setApart, 'device')} of those that would failed in the last rollout, which others finished: sent
+          last, and not counted in the gates.
+        </p>
+      )}
       {held.map(({ rollout, status, devices }) => (
         <p key={`${rollout} ${status}`}>
           {counted(devices, 'device')} of those that would {devices === 1 ? 'is' : 'are'}{' '}

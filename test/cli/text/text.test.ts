@@ -101,6 +101,7 @@ describe('a preview', () => {
       { reason: 'newer than 2.1.0', devices: 9 },
     ],
     warnings: [],
+    set_apart: 0,
     held_by_others: [],
   };
 
@@ -147,6 +148,7 @@ describe('a preview', () => {
       stepping_stones: [],
       will_not: [],
       warnings: [],
+      set_apart: 0,
       held_by_others: [],
     };
     expect(previewText(none, {})[0]).toContain('No device matches');

@@ -210,6 +210,7 @@ describe('a preview', () => {
       targeted: 26,
       willBeUpdated: 30,
       viaSteppingStone: 0,
+      setApart: 0,
       steppingStones: [],
       stages: [{ devices: 26, willBeUpdated: null }],
       failedBefore: [],

@@ -73,6 +73,7 @@ const preview = {
   stepping_stones: [],
   will_not: [],
   warnings: [],
+  set_apart: 0,
   held_by_others: [],
 };
 
