@@ -604,7 +604,7 @@ CREATE INDEX device_update_status_late_rollback_idx ON device_update_status (lat
 
 CREATE INDEX device_update_status_unverified_idx ON device_update_status (unverified_at) WHERE unverified_at IS NOT NULL;
 
-CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, enqueue_after)
+CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, failed_before, enqueue_after)
   WHERE status = 'pending';
 
 CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id)
@@ -1636,7 +1636,7 @@ DO $$ BEGIN
       error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, next_family,
       next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at,
       late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot,
-      counts_as_started, is_counted, is_reclaimable),
+      counts_as_started, is_counted, is_reclaimable, failed_before),
     INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at),
     UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after,
       next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at,

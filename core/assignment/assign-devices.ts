@@ -149,11 +149,9 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
          generation, previous_version, status, created_at, reported_at, deadline_at, enqueue_after, not_before)
        SELECT d.device_id, :rollout, :release, :version, :steppingStone::boolean, b.failed_before, d.stage, :generation, d.current_firmware_version, 'pending',
          :now::timestamptz, :now::timestamptz, :now::timestamptz + make_interval(days => :days::integer),
-         -- The rollout's own release goes before its stepping stones: a device that passed one is next. Of each, boards
-         -- that failed before go last.
-         :now::timestamptz + jitter.wait - CASE WHEN :jitter::integer > 0 THEN interval '0' ELSE
-           CASE WHEN :steppingStone::boolean THEN interval '1 year' ELSE interval '3 years' END
-           - CASE WHEN b.failed_before THEN interval '1 year' ELSE interval '0' END END,
+         -- The rollout's own release goes before its stepping stones: a device that passed one is next.
+         :now::timestamptz + jitter.wait
+           - CASE WHEN :steppingStone::boolean OR :jitter::integer > 0 THEN interval '0' ELSE interval '1 year' END,
          :now::timestamptz + jitter.wait
        FROM picked AS d CROSS JOIN LATERAL (SELECT ${FAILED_BEFORE} AS failed_before) AS b
        CROSS JOIN LATERAL (

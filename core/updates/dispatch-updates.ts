@@ -349,10 +349,10 @@ export async function pickPendingUpdates(
          AND u.enqueue_after <= :now::timestamptz
        ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
      ), fresh AS (
-       SELECT u.id, u.device_id, u.enqueue_after FROM device_update_status AS u
+       SELECT u.id, u.device_id, u.failed_before, u.enqueue_after FROM device_update_status AS u
        WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND NOT u.counts_as_started
          AND u.enqueue_after <= :now::timestamptz
-       ORDER BY u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM runtime) FOR UPDATE SKIP LOCKED
+       ORDER BY u.failed_before, u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM runtime) FOR UPDATE SKIP LOCKED
      ), picked AS (
        SELECT id FROM started
        UNION ALL (
@@ -362,7 +362,7 @@ export async function pickPendingUpdates(
            SELECT online AND coalesce(presumed_offline_at(last_seen, report_interval_seconds) > :now::timestamptz, false)
              AS online
            FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
-         ORDER BY d.online DESC, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM runtime))
+         ORDER BY d.online DESC, fresh.failed_before, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM runtime))
      )
      UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
      FROM picked WHERE u.id = picked.id
