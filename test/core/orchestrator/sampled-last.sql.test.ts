@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { previewRollout } from '../../../core/explain/index.ts';
-import { NO_RULES } from '../../../core/explain/preview.ts';
+import { NO_RULES, previewRollout } from '../../../core/explain/index.ts';
 import { loadRolloutRuntime } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { newRollout } from '../../support/preview.ts';
