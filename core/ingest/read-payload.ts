@@ -22,12 +22,8 @@ export function readPayload(bytes: Uint8Array): PayloadReading {
   // A message from a buffer of fixed size ends in NUL bytes; text in UTF-16 has one after each letter.
   const text = Buffer.from(bytes).toString('utf8').replaceAll('\0', '').trim();
   const parsed = parseJson(text);
-  const wrapped = unwrap(text, parsed);
-  if (wrapped !== undefined)
-    return {
-      ...wrapped,
-      fault: wrapped.fault ?? `the object is wrapped in a ${Array.isArray(parsed) ? 'list' : 'text'}`,
-    };
+  const unwrapped = readList(text, parsed) ?? readQuoted(parsed);
+  if (unwrapped !== undefined) return unwrapped;
   if (isObject(parsed) && !isDeep(text, parsed) && !hasBareVersion(parsed)) {
     // Decoded UTF-8 contains characters that cannot be stored only if the JSON has escapes.
     const payload = text.includes('\\u') ? toStorable(parsed) : parsed;
@@ -40,15 +36,32 @@ export function readPayload(bytes: Uint8Array): PayloadReading {
   const { value, fault } = readTolerantJson(text);
   if (value === undefined) return unreadable(`character 1: expected a JSON object: ${excerpt(text.slice(0, 24))}`);
   const isReadable = fault === null || Object.keys(value).length > 0;
-  return isReadable ? { payload: toStorable(value), fault, isReadable } : unreadable(fault);
+  if (isReadable) return { payload: toStorable(value), fault, isReadable };
+  return readEscaped(text) ?? unreadable(fault);
 }
 
-/** Reads the object of a list of one, and of a text that is JSON itself; undefined for anything else. */
-function unwrap(text: string, parsed: unknown): PayloadReading | undefined {
-  const inner = Array.isArray(parsed) && parsed.length === 1 && isObject(parsed[0]) ? text.slice(1, -1) : parsed;
-  if (typeof inner !== 'string' || !inner.trimStart().startsWith('{')) return undefined;
-  const reading = readPayload(Buffer.from(inner));
-  return reading.isReadable ? reading : undefined;
+/** Reads a list of objects as one object, in which later fields replace earlier ones; undefined for anything else. */
+function readList(text: string, parsed: unknown): PayloadReading | undefined {
+  if (!Array.isArray(parsed) || parsed.length === 0 || !parsed.every(isObject)) return undefined;
+  const { value, fault } = readTolerantJson(`{"list":${text}}`);
+  const items = Array.isArray(value?.list) ? value.list.filter(isObject) : [];
+  const payload = toStorable(Object.fromEntries(items.flatMap((item) => Object.entries(item))));
+  return { payload, fault: fault ?? 'the object is wrapped in a list', isReadable: true };
+}
+
+/** Reads a text that is JSON itself; undefined for anything else. */
+function readQuoted(parsed: unknown): PayloadReading | undefined {
+  if (typeof parsed !== 'string' || !parsed.trimStart().startsWith('{')) return undefined;
+  const reading = readPayload(Buffer.from(parsed));
+  return reading.isReadable ? { ...reading, fault: reading.fault ?? 'the object is wrapped in a text' } : undefined;
+}
+
+/** Reads an object all of whose quotes are escaped; undefined for anything else. */
+function readEscaped(text: string): PayloadReading | undefined {
+  if (!text.includes('\\"')) return undefined;
+  const { value = {}, fault } = readTolerantJson(text.replaceAll('\\"', '"'));
+  if (Object.keys(value).length === 0) return undefined;
+  return { payload: toStorable(value), fault: fault ?? 'its quotes are escaped', isReadable: true };
 }
 
 const unreadable = (fault: string): PayloadReading => ({ payload: {}, fault, isReadable: false });
