@@ -135,7 +135,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.explainDevice, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { rollout: named, version } = c.req.valid('query');
-    const { device_model: model, presence, connection, refusals } = await connectedDeviceOf(deviceId);
+    const device = await connectedDeviceOf(deviceId);
+    const { device_model: model, presence, connection, refusals } = device;
     const found =
       named === undefined ? await explainByItsRollout(sql, deviceId, version ?? null, now(), trust) : undefined;
     const id = named ?? found?.rolloutId.toString();
@@ -144,7 +145,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
     if (rollout === undefined) throw notFound(`rollout ${id}`);
     const explanation = found ?? (await explainDevice(sql, rollout.rollout_id, deviceId, now(), trust));
     if (explanation === undefined) throw notFound(`device ${deviceId}`);
-    const { rule, since, next } = explanation;
+    const { rule, since } = explanation;
+    const next = `${explanation.next}${sharedMacHint(device)}`;
     const { rollout_id, name: rollout_name, firmware_version } = rollout;
     const facts = { rollout_id, rollout_name, firmware_version, rule, since, next };
     return c.json({ device_id: deviceId, presence, connection, refusals, ...json(facts) }, 200);
@@ -218,6 +220,13 @@ function toDeviceDetail({ rejected_message: rejected, ...row }: DeviceDetailRow)
   const { payload, ...message } = rejected;
   const beginning = readableBeginning(Buffer.from(payload, 'base64'));
   return { ...device, rejected_message: { ...message, beginning } };
+}
+
+/** A device that changes its id with an update goes silent, and another one appears. */
+function sharedMacHint({ mac_shared_with: others }: Pick<DeviceDetailRow, 'mac_shared_with'>): string {
+  if (others.length === 0) return '';
+  const [report, subject] = others.length === 1 ? ['reports', 'it'] : ['report', 'one of them'];
+  return `; ${others.join(', ')} ${report} its MAC address too: ${subject} may be this device under another id`;
 }
 
 /** A result with the name of its code. */

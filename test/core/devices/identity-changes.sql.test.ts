@@ -72,6 +72,17 @@ describe('a device that changes its identity', () => {
     expect((await concerns())[0]?.message).toBe(`Device van-2 reports the MAC address ${A}, as does van-1`);
   });
 
+  test('by another id is named where the device of the old id is explained', async () => {
+    await send('van-1', { firmware_version: '1.0.0', mac: A });
+    await addRelease(db.app, '2.0.0');
+    await client.createRollout({ ...DRAFT, is_active: true });
+    expect((await client.explain('van-1', {})).next).not.toContain('MAC address');
+    await send('van-2', { firmware_version: '2.0.0', mac: A });
+    expect((await client.explain('van-1', {})).next).toMatch(
+      /; van-2 reports its MAC address too: it may be this device under another id$/,
+    );
+  });
+
   test.each([
     ['the first model that it reports', [{ firmware_version: '1.0.0' }, { device_model: 'esp32-c3' }]],
     ['the same model in other letters', [{ device_model: 'ESP32-S3' }, { device_model: 'esp32-s3' }]],
