@@ -55,7 +55,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     if (!closing) options.onMessage(disconnectedEvent(clientId, clock()));
   });
   restrict(aedes, permissions, connections);
-  refuseMqtt5(aedes, permissions, log);
+  refuseOtherVersions(aedes, permissions, log);
   aedes.on('publish', ({ topic, payload }, client) => {
     // Last wills during shutdown are no information about the devices.
     if (topic.startsWith('$') || closing) return;
@@ -115,17 +115,31 @@ function disconnectedEvent(clientId: string, at: number): BrokerMessage {
   return { topic, payload: Buffer.from(JSON.stringify(event)), clientId: 'n/a', receivedAt: at };
 }
 
-/** CONNACK of MQTT 5: no session, reason code 0x84 (unsupported protocol version), no properties. */
-const UNSUPPORTED_VERSION = Buffer.from([0x20, 0x03, 0x00, 0x84, 0x00]);
+/** How a CONNECT with another version of MQTT is refused. */
+interface OtherVersion {
+  readonly name: string;
+  readonly connack: Buffer;
+  readonly advice: string;
+}
 
-/** aedes answers a client of MQTT 5 in the form of MQTT 3.1.1, which such a client cannot decode. */
-function refuseMqtt5(aedes: Aedes, permissions: ConnectionPermissions, log: (line: string) => void): void {
+const OTHER_VERSIONS = new Map<number | undefined, OtherVersion>([
+  // aedes would accept it. Return code 1 (unacceptable protocol version).
+  [3, { name: '3.1', connack: Buffer.from([0x20, 0x02, 0x00, 0x01]), advice: 'AWS IoT has no MQTT 3.1 either' }],
+  // aedes would answer in the form of MQTT 3.1.1, which such a client cannot decode. No session, reason code 0x84
+  // (unsupported protocol version), no properties.
+  [5, { name: '5', connack: Buffer.from([0x20, 0x03, 0x00, 0x84, 0x00]), advice: 'AWS IoT speaks both' }],
+]);
+
+/** Refuses other versions than MQTT 3.1.1, each with an answer that its clients can decode. */
+function refuseOtherVersions(aedes: Aedes, permissions: ConnectionPermissions, log: (line: string) => void): void {
   aedes.preConnect = (client, { protocolVersion }, done) => {
-    if (protocolVersion !== 5) return done(null, true);
+    const other = OTHER_VERSIONS.get(protocolVersion);
+    if (other === undefined) return done(null, true);
+    const { name, connack, advice } = other;
     log(
-      `mqtt ${permissions.thingOf(client)}: refused, because it asks for MQTT 5; this broker speaks MQTT 3.1.1, so set that version in the client (AWS IoT speaks both)`,
+      `mqtt ${permissions.thingOf(client)}: refused, because it asks for MQTT ${name}; this broker speaks MQTT 3.1.1, so set that version in the client (${advice})`,
     );
-    client.conn.end(UNSUPPORTED_VERSION);
+    client.conn.end(connack);
     return done(null, false);
   };
 }

@@ -56,6 +56,16 @@ describe('a device on the local broker', () => {
     );
   });
 
+  it('is refused if it asks for MQTT 3.1, which AWS IoT does not speak', async () => {
+    const old = { protocolVersion: 3, protocolId: 'MQIsdp' } as const;
+    const error = await broker.connect('van-1', old).catch((refusal: unknown) => refusal);
+    // 1: unacceptable protocol version (MQTT 3.1.1, section 3.2.2.3)
+    expect(error).toMatchObject({ code: 1 });
+    expect(broker.log.join()).toMatch(
+      /^mqtt van-1: refused, because it asks for MQTT 3.1; this broker speaks MQTT 3.1.1/,
+    );
+  });
+
   it('cannot connect without a certificate', async () => {
     const url = `mqtts://127.0.0.1:${broker.broker.port}`;
     await expect(mqtt.connectAsync(url, { reconnectPeriod: 0, rejectUnauthorized: false })).rejects.toThrow();
