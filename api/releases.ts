@@ -44,10 +44,27 @@ export const releaseSchema = z
   .openapi('Release');
 export type Release = z.infer<typeof releaseSchema>;
 
+/** Who uploaded an object. */
+const provenance = {
+  requested_by: z
+    .string()
+    .nullable()
+    .describe('IAM ARN of the caller who asked this API for the upload; null: it was put into S3 directly.'),
+  put_by: z
+    .string()
+    .nullable()
+    .describe('AWS account or AWS service that put the object into S3, as S3 says; null: not known.'),
+  put_from: z
+    .string()
+    .nullable()
+    .describe('IP address from which the object was put into S3, as S3 says; null: not known.'),
+};
+
 export const releaseDetailSchema = releaseSchema
   .extend({
     release_notes: z.string().nullable(),
     uploaded_key: z.string().nullable(),
+    ...provenance,
     revoked_by: z.string().nullable(),
     manifest: z.string().nullable().describe('The text that was signed; null: it has no manifest.'),
     manifest_signature: z.string().nullable().describe('Its signature, in base64.'),
@@ -92,6 +109,7 @@ export const rejectedUploadSchema = z
     message: z.string(),
     image: z.record(z.string(), z.unknown()),
     uploaded_at: timestamp,
+    ...provenance,
   })
   .openapi('RejectedUpload');
 export type RejectedUpload = z.infer<typeof rejectedUploadSchema>;

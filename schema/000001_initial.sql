@@ -152,6 +152,9 @@ CREATE TABLE firmware_releases (
   file_size       bigint      NOT NULL,
   checksum_sha256 text        NOT NULL,
   uploaded_key    text,
+  requested_by    text,
+  put_by          text,
+  put_from        text,
   chip            text        NOT NULL,
   project_name    text,
   app_version     text,
@@ -182,6 +185,9 @@ DO $$ BEGIN
   COMMENT ON COLUMN firmware_releases.file_size IS 'Size of the image in bytes.';
   COMMENT ON COLUMN firmware_releases.checksum_sha256 IS 'SHA-256 of the image, in lower-case hex; it is part of each command.';
   COMMENT ON COLUMN firmware_releases.uploaded_key IS 'Key under which the image was uploaded.';
+  COMMENT ON COLUMN firmware_releases.requested_by IS 'IAM ARN of the caller of the API who asked for this upload. Null: the image was put into S3 without the API.';
+  COMMENT ON COLUMN firmware_releases.put_by IS 'AWS account, or AWS service, that put the image into S3, as S3 says. Null: not known.';
+  COMMENT ON COLUMN firmware_releases.put_from IS 'IP address from which the image was put into S3, as S3 says. Null: not known.';
   COMMENT ON COLUMN firmware_releases.chip IS 'Chip that the image is built for, from its header.';
   COMMENT ON COLUMN firmware_releases.project_name IS 'Project name in the application descriptor; null if the image has none.';
   COMMENT ON COLUMN firmware_releases.app_version IS 'Version in the application descriptor; null if the image has none. A device reports this version.';
@@ -221,6 +227,9 @@ CREATE TABLE rejected_uploads (
   message        text        NOT NULL,
   image          jsonb       NOT NULL DEFAULT '{}',
   uploaded_at    timestamptz NOT NULL,
+  requested_by   text,
+  put_by         text,
+  put_from       text,
   CONSTRAINT rejected_uploads_object_version_key UNIQUE (object_key, object_version)
 );
 
@@ -234,6 +243,26 @@ DO $$ BEGIN
   COMMENT ON COLUMN rejected_uploads.message IS 'The reason as a sentence.';
   COMMENT ON COLUMN rejected_uploads.image IS 'What was read from the image; empty if nothing was.';
   COMMENT ON COLUMN rejected_uploads.uploaded_at IS 'When the object was created.';
+  COMMENT ON COLUMN rejected_uploads.requested_by IS 'IAM ARN of the caller of the API who asked for this upload. Null: the object was put into S3 without the API.';
+  COMMENT ON COLUMN rejected_uploads.put_by IS 'AWS account, or AWS service, that put the object into S3, as S3 says. Null: not known.';
+  COMMENT ON COLUMN rejected_uploads.put_from IS 'IP address from which the object was put into S3, as S3 says. Null: not known.';
+END $$;
+
+CREATE TABLE upload_requests (
+  token          text        PRIMARY KEY,
+  object_key     text        NOT NULL,
+  requested_by   text        NOT NULL,
+  requested_at   timestamptz NOT NULL,
+  object_version text
+);
+
+DO $$ BEGIN
+  COMMENT ON TABLE upload_requests IS 'Who asked the API for the URL of an upload. The URL makes the token metadata of the object, by which the upload is matched with its request.';
+  COMMENT ON COLUMN upload_requests.token IS 'Random text that the object has as metadata.';
+  COMMENT ON COLUMN upload_requests.object_key IS 'Key that the URL is for. The token names nobody at another key.';
+  COMMENT ON COLUMN upload_requests.requested_by IS 'IAM ARN of the caller.';
+  COMMENT ON COLUMN upload_requests.requested_at IS 'When the URL was given out. Housekeeping deletes old requests.';
+  COMMENT ON COLUMN upload_requests.object_version IS 'The object version that was verified with the token first. The token names nobody for another one. Null: none was yet.';
 END $$;
 
 -- Rollouts --------------------------------------------------------------------------------------------------------------
@@ -1599,6 +1628,10 @@ DO $$ BEGIN
   REVOKE ALL ON rejected_uploads FROM paku_public;
   REVOKE ALL ON rejected_uploads FROM paku_ingest;
   GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
+
+  REVOKE ALL ON upload_requests FROM paku_public;
+  REVOKE ALL ON upload_requests FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE (object_version), DELETE ON upload_requests TO paku_control;
 
   GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active,
     paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;

@@ -71,6 +71,9 @@ CREATE TABLE firmware_releases (
   file_size            bigint      NOT NULL,
   checksum_sha256      text        NOT NULL,
   uploaded_key         text,
+  requested_by         text,
+  put_by               text,
+  put_from             text,
   chip                 text        NOT NULL,
   project_name         text,
   app_version          text,
@@ -108,8 +111,20 @@ CREATE TABLE rejected_uploads (
   message        text        NOT NULL,
   image          jsonb       DEFAULT '{}' NOT NULL,
   uploaded_at    timestamptz NOT NULL,
+  requested_by   text,
+  put_by         text,
+  put_from       text,
   CONSTRAINT rejected_uploads_pkey PRIMARY KEY (id),
   CONSTRAINT rejected_uploads_object_version_key UNIQUE (object_key, object_version)
+);
+
+CREATE TABLE upload_requests (
+  token          text        NOT NULL,
+  object_key     text        NOT NULL,
+  requested_by   text        NOT NULL,
+  requested_at   timestamptz NOT NULL,
+  object_version text,
+  CONSTRAINT upload_requests_pkey PRIMARY KEY (token)
 );
 
 CREATE TABLE rollout_configurations (
@@ -1015,6 +1030,7 @@ GRANT SELECT (id, file_size) ON firmware_releases TO paku_ingest;
 GRANT SELECT (id, device_model, object_key, file_size, signing_key, signature_expires_at, manifest, manifest_signature, revoked_at) ON firmware_releases TO paku_public;
 GRANT SELECT, INSERT ON model_chips TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
+GRANT SELECT, INSERT, UPDATE (object_version), DELETE ON upload_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
 GRANT SELECT (id, target_filter, start_at, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
 GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;

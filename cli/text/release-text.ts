@@ -1,4 +1,5 @@
 import type { RejectedUpload, Release, ReleaseDetail } from '../../api/releases.ts';
+import { uploaderText } from '../../api/uploader-text.ts';
 import { bold, green, red, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, bytes, caller, count, instantAgo } from './units.ts';
@@ -51,6 +52,7 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
       ['changelog', release.changelog],
       ['notes', release.release_notes],
       ['uploaded as', release.uploaded_key],
+      ['uploaded by', uploaderText(release, caller)],
     ]),
     ...warningLines(release),
   ];
@@ -82,6 +84,7 @@ export function rejectedTable(uploads: readonly RejectedUpload[], now: Date): st
     { head: 'UPLOADED', value: ({ uploaded_at }) => ago(uploaded_at, now) },
     { head: 'KEY', value: ({ object_key }) => object_key },
     { head: 'SIZE', value: ({ file_size }) => bytes(file_size), align: 'right' },
+    { head: 'BY', value: ({ requested_by: by }) => (by === null ? 'S3 directly' : caller(by)) },
     { head: 'VERDICT', value: ({ verdict }) => verdict },
     { head: 'WHY', value: ({ message }) => message },
   ]);

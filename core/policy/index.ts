@@ -35,6 +35,7 @@ export {
   signatureKey,
   signedUploadKey,
   UPLOAD_PATTERN,
+  UPLOAD_TOKEN,
   UPLOADS_PREFIX,
   uploadKey,
 } from './object-keys.ts';

@@ -23,6 +23,9 @@ export function parseUploadKey(key: string): { version: string; deviceModel: str
   return { version: match[1], deviceModel: normalizeModel(match[2]) };
 }
 
+/** Name of the metadata of an upload that says which request of the API it belongs to. */
+export const UPLOAD_TOKEN = 'upload-token';
+
 const SIGNATURE_SUFFIX = '.sig';
 
 /** Key of the detached signature of an upload. */

@@ -27,3 +27,4 @@ export {
   proposeFor,
   type SteppingStoneChoice,
 } from './stepping-stones.ts';
+export { matchUploadRequest, type Provenance, recordUploadRequest } from './upload-requests.ts';

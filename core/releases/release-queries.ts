@@ -27,6 +27,9 @@ const releaseDetailRow = z.strictObject({
   ...releaseRow.shape,
   release_notes: z.string().nullable(),
   uploaded_key: z.string().nullable(),
+  requested_by: z.string().nullable(),
+  put_by: z.string().nullable(),
+  put_from: z.string().nullable(),
   revoked_by: z.string().nullable(),
   manifest: z.string().nullable(),
   manifest_signature: z.string().nullable(),
@@ -64,7 +67,8 @@ export async function getRelease(sql: Sql, model: string, version: string): Prom
   const [row] = await select(
     sql,
     releaseDetailRow,
-    `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.revoked_by, f.manifest, f.manifest_signature, f.image
+    `SELECT ${COLUMNS}, f.release_notes, f.uploaded_key, f.requested_by, f.put_by, f.put_from, f.revoked_by, f.manifest,
+       f.manifest_signature, f.image
      FROM firmware_releases AS f
      WHERE f.device_model = :model AND f.version = :version`,
     { model, version },
@@ -100,11 +104,15 @@ const rejectedUploadRow = z.strictObject({
   message: z.string(),
   image: z.record(z.string(), z.unknown()),
   uploaded_at: z.date(),
+  requested_by: z.string().nullable(),
+  put_by: z.string().nullable(),
+  put_from: z.string().nullable(),
   id: z.int(),
 });
 export type RejectedUploadRow = RowOf<typeof rejectedUploadRow>;
 
-const REJECTED = 'id, object_key, object_version, file_size, verdict, message, image, uploaded_at';
+const REJECTED =
+  'id, object_key, object_version, file_size, verdict, message, image, uploaded_at, requested_by, put_by, put_from';
 
 /** Rejected uploads before an id, newest first. */
 export async function listRejectedUploads(

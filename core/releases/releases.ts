@@ -1,9 +1,10 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { HighestSecureVersion } from '../policy/index.ts';
+import type { Provenance } from './upload-requests.ts';
 
 /** A verified image as it is stored. */
-export interface NewRelease {
+export interface NewRelease extends Provenance {
   readonly version: string;
   readonly deviceModel: string;
   readonly objectKey: string;
@@ -25,6 +26,7 @@ export interface NewRelease {
   readonly image: object;
   readonly warnings: readonly object[];
   readonly uploadedKey: string;
+  readonly uploadedVersion: string;
 }
 
 /**
@@ -86,21 +88,25 @@ export async function findSignedProject(sql: Sql, deviceModel: string): Promise<
 }
 
 /**
- * Stores a release.
+ * Stores a release. One that was rejected before keeps who uploaded it, which only the first event of an upload says.
  * @returns false if the model already has this version, which is left unchanged
  */
 export async function insertRelease(sql: Sql, release: NewRelease, now: Date): Promise<boolean> {
   const rows = await sql.query(
     `INSERT INTO firmware_releases (version, device_model, object_key, file_size, checksum_sha256, chip, project_name,
        app_version, min_version, changelog, release_notes, is_signed, signing_key, signature_expires_at, manifest, manifest_signature, image,
-       warnings, uploaded_key, created_at)
+       warnings, uploaded_key, requested_by, put_by, put_from, created_at)
      SELECT version, "deviceModel", "objectKey", "sizeBytes", sha256, chip, "projectName", "appVersion", "minVersion",
        changelog, "releaseNotes", "isSigned", "signingKey", "signatureExpiresAt", manifest, "manifestSignature", image, warnings,
-       "uploadedKey", :now::timestamptz
+       "uploadedKey", coalesce("requestedBy", rejected.requested_by), coalesce("putBy", rejected.put_by),
+       coalesce("putFrom", rejected.put_from), :now::timestamptz
      FROM jsonb_to_record(:release::jsonb) AS r(version text, "deviceModel" text, "objectKey" text, "sizeBytes" bigint,
        sha256 text, chip text, "projectName" text, "appVersion" text, "minVersion" text, changelog text,
        "releaseNotes" text, "isSigned" boolean, "signingKey" text, "signatureExpiresAt" timestamptz, manifest text,
-       "manifestSignature" text, image jsonb, warnings jsonb, "uploadedKey" text)
+       "manifestSignature" text, image jsonb, warnings jsonb, "uploadedKey" text,
+       "uploadedVersion" text, "requestedBy" text, "putBy" text, "putFrom" text)
+     LEFT JOIN (SELECT object_key, object_version, requested_by, put_by, put_from FROM rejected_uploads) AS rejected
+       ON rejected.object_key = "uploadedKey" AND rejected.object_version = "uploadedVersion"
      ON CONFLICT (device_model, version) DO NOTHING
      RETURNING id`,
     { release, now },
@@ -189,7 +195,7 @@ export async function loadRegisteredReleases(
   }
 }
 
-export interface RejectedUpload {
+export interface RejectedUpload extends Provenance {
   readonly objectKey: string;
   readonly objectVersion: string;
   readonly sizeBytes: number;
@@ -201,16 +207,20 @@ export interface RejectedUpload {
 
 /**
  * Records why an upload did not become a release. An event that is delivered twice makes one row; a repeated
- * verification replaces the verdict.
+ * verification replaces the verdict and keeps who uploaded it.
  */
 export async function recordRejectedUpload(sql: Sql, upload: RejectedUpload): Promise<void> {
   await sql.query(
-    `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, image, uploaded_at)
-     SELECT "objectKey", "objectVersion", "sizeBytes", verdict, message, image, "uploadedAt"
+    `INSERT INTO rejected_uploads (object_key, object_version, file_size, verdict, message, image, uploaded_at,
+       requested_by, put_by, put_from)
+     SELECT "objectKey", "objectVersion", "sizeBytes", verdict, message, image, "uploadedAt", "requestedBy", "putBy", "putFrom"
      FROM jsonb_to_record(:upload::jsonb) AS r("objectKey" text, "objectVersion" text, "sizeBytes" bigint, verdict text,
-       message text, image jsonb, "uploadedAt" timestamptz)
+       message text, image jsonb, "uploadedAt" timestamptz, "requestedBy" text, "putBy" text, "putFrom" text)
      ON CONFLICT ON CONSTRAINT rejected_uploads_object_version_key DO UPDATE SET
-       verdict = excluded.verdict, message = excluded.message, image = excluded.image`,
+       verdict = excluded.verdict, message = excluded.message, image = excluded.image,
+       requested_by = coalesce(rejected_uploads.requested_by, excluded.requested_by),
+       put_by = coalesce(rejected_uploads.put_by, excluded.put_by),
+       put_from = coalesce(rejected_uploads.put_from, excluded.put_from)`,
     { upload },
   );
 }

@@ -1,10 +1,19 @@
+import { randomBytes } from 'node:crypto';
 import * as routes from '../../api/releases.ts';
-import { parseUploadKey, refusePath, type SendableRelease, signatureKey, uploadKey } from '../../core/policy/index.ts';
+import {
+  parseUploadKey,
+  refusePath,
+  type SendableRelease,
+  signatureKey,
+  UPLOAD_TOKEN,
+  uploadKey,
+} from '../../core/policy/index.ts';
 import {
   findRejection,
   getRelease,
   listRejectedUploads,
   listReleases,
+  recordUploadRequest,
   revokeRelease,
 } from '../../core/releases/index.ts';
 import { type App, json, type Services } from './context.ts';
@@ -69,7 +78,9 @@ export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Serv
         throw invalid(field, 'must be printable ASCII on one line, because S3 stores it as a header');
       return [field.replaceAll('_', '-'), value];
     });
-    const { url, headers } = await uploads.presign(key, Object.fromEntries(metadata));
+    const token = randomBytes(32).toString('base64url');
+    await recordUploadRequest(sql, { token, objectKey: key, requestedBy: c.get('caller') }, now());
+    const { url, headers } = await uploads.presign(key, { ...Object.fromEntries(metadata), [UPLOAD_TOKEN]: token });
     return c.json({ upload_url: url, headers, object_key: key }, 201);
   });
 

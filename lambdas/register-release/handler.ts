@@ -5,6 +5,7 @@ import { readModels, readSigning } from '../shared/environment.ts';
 import { wake } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
+import { findRequester } from './find-requester.ts';
 import { registerUpload } from './register-upload.ts';
 import { findDescribedUpload } from './signed-upload.ts';
 import { parseUploadEvent } from './upload-event.ts';
@@ -24,8 +25,9 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
       logger.info('signature without a waiting upload', { key: object.key });
       continue;
     }
-    const outcome = await registerUpload(database, upload, settings, new Date());
-    const { key, versionId = 'null', sizeBytes, uploadedAt } = upload;
+    const requestedBy = await findRequester(database, upload);
+    const outcome = await registerUpload(database, { ...upload, requestedBy }, settings, new Date());
+    const { key, versionId = 'null', sizeBytes, uploadedAt, putBy, putFrom } = upload;
     // The object is a release now, so earlier rejections of it are obsolete.
     if (outcome.kind !== 'ignored' && outcome.kind !== 'rejected') await forgetRejectedUpload(database, key, versionId);
     if (outcome.kind === 'rejected') {
@@ -38,12 +40,15 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
         message,
         image,
         uploadedAt,
+        requestedBy,
+        putBy,
+        putFrom,
       });
     }
     // A rollout may have been waiting for this release.
     if (outcome.kind === 'registered') await wake(new Date());
     count({ rejectedUploads: outcome.kind === 'rejected' ? 1 : 0 });
-    logger.info('upload', { key, outcome: { ...outcome, image: undefined } });
+    logger.info('upload', { key, requestedBy, putBy, putFrom, outcome: { ...outcome, image: undefined } });
   }
   return { batchItemFailures: [] };
 }

@@ -30,6 +30,14 @@ export async function openUpload({ bucket, key, versionId, etag }: Upload): Prom
   return { chunks: stream, metadata: object.Metadata ?? {}, close: () => stream.destroy() };
 }
 
+/** User metadata of the exact version that the event refers to; keys in lower case without `x-amz-meta-`. */
+export async function readMetadata({ bucket, key, versionId }: Upload): Promise<Readonly<Record<string, string>>> {
+  const { Metadata: metadata } = await client.send(
+    new HeadObjectCommand({ Bucket: bucket, Key: key, ...(versionId && { VersionId: versionId }) }),
+  );
+  return metadata ?? {};
+}
+
 /** The newest version of an upload; undefined if there is none. */
 export async function findUpload(bucket: string, key: string): Promise<Upload | undefined> {
   const object = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })).catch((error: unknown) => {
@@ -40,7 +48,7 @@ export async function findUpload(bucket: string, key: string): Promise<Upload | 
   const { ContentLength: sizeBytes, ETag: etag, VersionId: versionId, LastModified: uploadedAt } = object;
   if (sizeBytes === undefined || etag === undefined || uploadedAt === undefined)
     throw new Error(`S3 answered ${key} without its size, ETag or date.`);
-  return { bucket, key, sizeBytes, etag: etag.replaceAll('"', ''), versionId, uploadedAt };
+  return { bucket, key, sizeBytes, etag: etag.replaceAll('"', ''), versionId, uploadedAt, putBy: null, putFrom: null };
 }
 
 /** The signature file beside an upload; undefined if there is none, empty if the file is too long to be a signature. */

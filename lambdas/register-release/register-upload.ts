@@ -41,6 +41,11 @@ import { copyToReleases, readSignature } from './object-store.ts';
 import { readUpload } from './read-upload.ts';
 import type { Upload } from './upload-event.ts';
 
+/** An upload, with who requested it; see `findRequester`. */
+export interface RequestedUpload extends Upload {
+  readonly requestedBy: string | null;
+}
+
 export type RegistrationOutcome =
   | {
       readonly kind: 'registered' | 'already-registered' | 'now-signed';
@@ -70,7 +75,7 @@ export interface RegistrationSettings {
  */
 export async function registerUpload(
   sql: Sql,
-  upload: Upload,
+  upload: RequestedUpload,
   deployment: RegistrationSettings,
   now: Date,
 ): Promise<RegistrationOutcome> {
@@ -128,7 +133,7 @@ interface Verified {
 
 function newRelease(
   { version, deviceModel }: { readonly version: string; readonly deviceModel: string },
-  upload: Upload,
+  upload: RequestedUpload,
   { image, sha256, warnings }: Verified,
   notes: ReleaseNotes,
   { signature, warnings: signatureWarnings }: SignatureFinding,
@@ -152,6 +157,10 @@ function newRelease(
     image: { ...image, signedBy: signature?.signedBy ?? null },
     warnings: [...warnings, ...versionWarnings(version, image), ...signatureWarnings],
     uploadedKey: upload.key,
+    uploadedVersion: upload.versionId ?? 'null',
+    requestedBy: upload.requestedBy,
+    putBy: upload.putBy,
+    putFrom: upload.putFrom,
   };
 }
 

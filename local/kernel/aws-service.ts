@@ -23,6 +23,8 @@ export interface AwsRequest {
   /** The body without `aws-chunked` framing. It can be read once. */
   readonly body: Readable;
   readonly identity: Identity;
+  /** IP address of the client. */
+  readonly sourceIp: string;
 }
 
 /**

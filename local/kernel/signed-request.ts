@@ -25,5 +25,6 @@ export async function receiveSigned(
   const bodySha256 = buffered && createHash('sha256').update(buffered).digest('hex');
   const signature = await verifySigV4({ ...received, bodySha256 }, options);
   const body = verifiedBody(buffered ? Readable.from([buffered]) : request, headers, signature);
-  return { ...received, body, identity: signature.identity, service: signature.service };
+  const sourceIp = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
+  return { ...received, body, identity: signature.identity, sourceIp, service: signature.service };
 }

@@ -32,7 +32,7 @@ describe('releases', () => {
     const started = await client.startUpload({ device_model: 'esp32-s3', version: '3.0.0', min_version: '1.0.0' });
     expect(started).toEqual({
       upload_url: 'https://bucket.example/firmware/3.0.0/esp32-s3.bin?signed',
-      headers: { 'min-version': '1.0.0' },
+      headers: { 'min-version': '1.0.0', 'upload-token': expect.stringMatching(/^[A-Za-z0-9_-]{43}$/) },
       object_key: 'firmware/3.0.0/esp32-s3.bin',
     });
     expect(await client.startUpload({ device_model: 'esp32-s3', version: '3.0.0', file: 'signature' })).toMatchObject({

@@ -19,7 +19,8 @@ export function directDataApi(service: AwsService, identity: Identity): Send {
   const send = async (command: { readonly input: object; readonly constructor: { readonly name: string } }) => {
     const path = PATHS[command.constructor.name as keyof typeof PATHS];
     const body = Readable.from([Buffer.from(JSON.stringify(command.input))]);
-    const request = { method: 'POST', path, query: new URLSearchParams(), headers: {}, body, identity };
+    const from = { identity, sourceIp: '127.0.0.1' };
+    const request = { method: 'POST', path, query: new URLSearchParams(), headers: {}, body, ...from };
     const answer = await service.handle(request).catch((error) => {
       throw error instanceof AwsError ? exceptionOf(error) : error;
     });

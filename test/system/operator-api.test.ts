@@ -67,6 +67,57 @@ test('an operator uploads, previews, rolls out and watches the rollout complete 
   expect((await client.info()).caller).toContain('arn:aws:iam::');
 });
 
+const LOCAL_PUT = { put_by: '000000000000', put_from: '127.0.0.1' };
+
+test('a release names the operator who asked for the upload, and a rejected upload does, too', async () => {
+  const { caller } = await client.info();
+  const outcome = await upload('3.0.0', buildImage({ version: '3.0.0' }));
+  await eventually(outcome, ({ state }) => state === 'registered');
+  expect(await client.release('esp32-s3', '3.0.0')).toMatchObject({ requested_by: caller, ...LOCAL_PUT });
+
+  const bad = await upload('3.0.1', Buffer.from('<html>'));
+  const { rejection } = await eventually(bad, ({ state }) => state === 'rejected');
+  expect(rejection).toMatchObject({ requested_by: caller, ...LOCAL_PUT });
+  const [first] = (await client.rejectedUploads()).items;
+  await client.rescanUpload('firmware/3.0.1/esp32-s3.bin');
+  await system.runtime.idle();
+  expect((await client.rejectedUploads()).items[0]).toEqual(first);
+});
+
+test('an object that was put into S3 directly names its account and address, and no operator', async () => {
+  await system.upload('firmware/3.1.0/esp32-s3.bin', buildImage({ version: '3.1.0' }));
+  const release = await eventually(
+    () => client.release('esp32-s3', '3.1.0').catch(() => undefined),
+    (found) => found !== undefined,
+  );
+  expect(release).toMatchObject({ requested_by: null, ...LOCAL_PUT });
+});
+
+test('the token of an upload names its operator for one object: not at another key, not for other bytes', async () => {
+  const started = await client.startUpload({ device_model: 'esp32-s3', version: '3.2.0' });
+  const token = started.headers['x-amz-meta-upload-token'] ?? '';
+  expect(token).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  const refused = await fetch(started.upload_url, {
+    method: 'PUT',
+    headers: { ...started.headers, 'x-amz-meta-upload-token': 'x'.repeat(43) },
+    body: buildImage({ version: '3.2.0' }),
+  });
+  expect(refused.status).toBe(403);
+  await system.upload('firmware/3.3.0/esp32-s3.bin', buildImage({ version: '3.3.0' }), { 'upload-token': token });
+  const put = (body: Uint8Array) => fetch(started.upload_url, { method: 'PUT', headers: started.headers, body });
+  await put(buildImage({ version: '3.2.0' }));
+  await eventually(
+    () => client.release('esp32-s3', '3.2.0').catch(() => undefined),
+    (found) => found !== undefined,
+  );
+  await put(buildImage({ version: '3.2.0', project: 'other' }));
+  await system.runtime.idle();
+  const { caller } = await client.info();
+  expect(await client.release('esp32-s3', '3.3.0')).toMatchObject({ requested_by: null });
+  expect(await client.release('esp32-s3', '3.2.0')).toMatchObject({ requested_by: caller });
+  expect((await client.rejectedUploads()).items[0]).toMatchObject({ verdict: 'VERSION_EXISTS', requested_by: null });
+});
+
 test('a rejected upload is listed with its verdict, and verified again on demand', async () => {
   const outcome = await upload('1.2.0', new Uint8Array(100));
   const { rejection } = await eventually(outcome, ({ state }) => state !== 'waiting');
@@ -75,7 +126,9 @@ test('a rejected upload is listed with its verdict, and verified again on demand
     object_key: 'firmware/1.2.0/esp32-s3.bin',
   });
   await system.runtime.idle();
-  expect((await client.rejectedUploads()).items).toHaveLength(1);
+  expect((await client.rejectedUploads()).items.filter(({ object_key: key }) => key.includes('/1.2.0/'))).toHaveLength(
+    1,
+  );
 });
 
 test('unsigned requests and requests with another key are refused without details', async () => {

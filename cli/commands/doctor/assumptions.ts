@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import type { Release } from '../../../api/releases.ts';
+import type { ReleaseDetail } from '../../../api/releases.ts';
 import type { DeviceUpdate } from '../../../api/rollouts.ts';
 import { ROOT } from '../../session/index.ts';
 import type { Check } from './check.ts';
@@ -10,7 +10,7 @@ import type { DirectAnswer } from './check-aws.ts';
 /** What a deployment has to show; null where it has nothing of the kind yet. */
 export interface Evidence {
   readonly device: DeviceDetail | null;
-  readonly release: Release | null;
+  readonly release: ReleaseDetail | null;
   /** An update that succeeded. */
   readonly update: DeviceUpdate | null;
   readonly direct: DirectAnswer;
@@ -41,7 +41,7 @@ const ABSENT = {
   update: 'no device was updated yet',
 };
 
-const releaseName = ({ device_model, version }: Release) => `release ${device_model} ${version}`;
+const releaseName = ({ device_model, version }: ReleaseDetail) => `release ${device_model} ${version}`;
 
 /** The check of each line of docs/aws-assumptions.md on a live account, by the beginning of the line. */
 export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
@@ -106,6 +106,23 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
   'S3 emits `Object Created`': given('release', (release) => ({
     outcome: 'pass',
     detail: `${releaseName(release)} was registered by the event of its upload`,
+  })),
+  "The event's `requester`": given('release', (release) =>
+    release.put_by === null
+      ? { outcome: 'not tested', detail: `who put ${releaseName(release)} is not recorded; upload another release` }
+      : { outcome: 'pass', detail: `${releaseName(release)} was put by ${release.put_by} from ${release.put_from}` },
+  ),
+  'A presigned PUT whose': given('release', (release) =>
+    release.requested_by === null
+      ? { outcome: 'not tested', detail: `${releaseName(release)} was put into S3 directly, not by a presigned URL` }
+      : {
+          outcome: 'partly',
+          detail: `${releaseName(release)} has the token of its request; the refusal needs a PUT with another`,
+        },
+  ),
+  '`HeadObject` of an object version': given('release', (release) => ({
+    outcome: 'pass',
+    detail: `the metadata of the upload of ${releaseName(release)} was read`,
   })),
   '`CopyObject` honours': given('release', (release) => ({
     outcome: 'partly',

@@ -1,5 +1,5 @@
 import type { DeviceDetail } from '../../../api/devices.ts';
-import type { Release } from '../../../api/releases.ts';
+import type { ReleaseDetail } from '../../../api/releases.ts';
 import type { DeviceUpdate } from '../../../api/rollouts.ts';
 import type { Session } from '../../session/index.ts';
 import type { Evidence } from './assumptions.ts';
@@ -26,8 +26,9 @@ async function anyDevice({ api }: Session): Promise<DeviceDetail | null> {
   return device === undefined || device.last_seen === null ? null : api.device(device.device_id);
 }
 
-async function anyRelease({ api }: Session): Promise<Release | null> {
-  return (await api.releases({ limit: 1 })).items[0] ?? null;
+async function anyRelease({ api }: Session): Promise<ReleaseDetail | null> {
+  const [release] = (await api.releases({ limit: 1 })).items;
+  return release === undefined ? null : api.release(release.device_model, release.version);
 }
 
 async function anyUpdated({ api }: Session): Promise<DeviceUpdate | null> {

@@ -2,8 +2,9 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { ReleaseDetail } from '../../../api/releases.ts';
+import { uploaderText } from '../../../api/uploader-text.ts';
 import { api } from '../data/client.ts';
-import { bytes, count, counted, dateTime } from '../text/format.ts';
+import { bytes, caller, count, counted, dateTime } from '../text/format.ts';
 import { Ago, Facts, Pill } from '../ui/components.tsx';
 import { ReasonDialog } from '../ui/dialog.tsx';
 import { Loaded } from '../ui/loaded.tsx';
@@ -85,6 +86,7 @@ function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
         { name: 'Signed', value: signedText(release) },
         { name: 'Minimum version', value: release.min_version ?? 'any version' },
         { name: 'Uploaded as', value: <code>{release.uploaded_key ?? '–'}</code> },
+        { name: 'Uploaded by', value: uploaderText(release, caller) },
         { name: 'Changelog', value: release.changelog ?? '–' },
         { name: 'Notes', value: release.release_notes ?? '–' },
         { name: 'SHA-256', value: <code>{release.checksum_sha256}</code> },

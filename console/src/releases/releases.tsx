@@ -2,9 +2,10 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { RejectedUpload, Release } from '../../../api/releases.ts';
+import { uploaderText } from '../../../api/uploader-text.ts';
 import { api } from '../data/client.ts';
 import { itemsOf, usePages } from '../data/pages.ts';
-import { bytes, capital, count, counted } from '../text/format.ts';
+import { bytes, caller, capital, count, counted } from '../text/format.ts';
 import { Ago, MoreButton, Pill } from '../ui/components.tsx';
 import { ActionDialog } from '../ui/dialog.tsx';
 import { type Column, ListTable } from '../ui/list-table.tsx';
@@ -115,7 +116,8 @@ function Rejection({ of: rejection }: { readonly of: RejectedUpload }) {
       <p>
         <Pill tone="bad">{verdictName(verdict)}</Pill> <code>{key}</code>{' '}
         <span className="muted">
-          {bytes(size)}, <Ago at={at} />
+          {bytes(size)}, <Ago at={at} />, {rejection.requested_by === null ? '' : 'by '}
+          {uploaderText(rejection, caller)}
         </span>
       </p>
       <p>

@@ -3,7 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Answer } from '../../kernel/index.ts';
 import { AwsError } from '../../kernel/index.ts';
 import { attributesOf } from './s3-objects.ts';
-import { type S3Request, xmlAnswer } from './s3-request.ts';
+import { type S3Request, writtenBy, xmlAnswer } from './s3-request.ts';
 import type { Content, ObjectAttributes, S3Store } from './s3-store.ts';
 
 /** The minimum of every part except the last. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
@@ -56,8 +56,10 @@ export class MultipartUploads {
     const content = await this.#store.write(this.#joined(parts));
     const digests = parts.map(({ md5 }) => Buffer.from(md5, 'hex'));
     const etag = `${createHash('md5').update(Buffer.concat(digests)).digest('hex')}-${parts.length}`;
-    const target = { bucket, key, reason: 'CompleteMultipartUpload' } as const;
-    const { versionId } = this.#store.publish(target, content, { ...upload.attributes, etag });
+    const { versionId } = this.#store.publish(writtenBy(s3, 'CompleteMultipartUpload'), content, {
+      ...upload.attributes,
+      etag,
+    });
     this.#discardParts(s3);
     const result = { Bucket: bucket, Key: key, ETag: `"${etag}"` };
     return xmlAnswer('CompleteMultipartUploadResult', result, { 'x-amz-version-id': versionId });

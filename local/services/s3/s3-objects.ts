@@ -1,6 +1,6 @@
 import type { Answer } from '../../kernel/index.ts';
 import { AwsError, decodeUri, type Headers, splitOnce } from '../../kernel/index.ts';
-import { bucketArn, type S3Request, xmlAnswer } from './s3-request.ts';
+import { bucketArn, type S3Request, writtenBy, xmlAnswer } from './s3-request.ts';
 import type { ObjectAttributes, ObjectVersion, Range } from './s3-store.ts';
 
 const METADATA_PREFIX = 'x-amz-meta-';
@@ -29,19 +29,20 @@ export function getObject(s3: S3Request): Answer {
   };
 }
 
-export async function putObject({ request, store, bucket, key, authorize }: S3Request): Promise<Answer> {
+export async function putObject(s3: S3Request): Promise<Answer> {
+  const { request, store, authorize } = s3;
   const { headers, body } = request;
   authorize('PutObject');
   if (headers['content-length'] === undefined && headers['x-amz-decoded-content-length'] === undefined) {
     throw new AwsError('MissingContentLength', 411, 'You must provide the Content-Length HTTP header.');
   }
   const content = await store.write(body);
-  const { etag, versionId } = store.publish({ bucket, key, reason: 'PutObject' }, content, attributesOf(headers));
+  const { etag, versionId } = store.publish(writtenBy(s3, 'PutObject'), content, attributesOf(headers));
   return { status: 200, headers: { etag: `"${etag}"`, 'x-amz-version-id': versionId } };
 }
 
 export async function copyObject(s3: S3Request): Promise<Answer> {
-  const { store, bucket, key, authorize } = s3;
+  const { store, authorize } = s3;
   const { headers } = s3.request;
   authorize('PutObject');
   const source = parseCopySource(headers['x-amz-copy-source'] ?? '');
@@ -49,7 +50,7 @@ export async function copyObject(s3: S3Request): Promise<Answer> {
   checkEtag('x-amz-copy-source-If-Match', headers['x-amz-copy-source-if-match'], version);
   const { contentType, metadata } = headers['x-amz-metadata-directive'] === 'REPLACE' ? attributesOf(headers) : version;
   const content = await store.write(store.read(version));
-  const copy = store.publish({ bucket, key, reason: 'CopyObject' }, content, { contentType, metadata });
+  const copy = store.publish(writtenBy(s3, 'CopyObject'), content, { contentType, metadata });
   return xmlAnswer(
     'CopyObjectResult',
     { ETag: `"${copy.etag}"`, LastModified: copy.lastModified },

@@ -1,6 +1,6 @@
 import type { Answer, AwsRequest } from '../../kernel/index.ts';
-import { type XmlContent, xmlElement } from '../../kernel/index.ts';
-import type { S3Store } from './s3-store.ts';
+import { ACCOUNT, type XmlContent, xmlElement } from '../../kernel/index.ts';
+import type { ObjectCreated, S3Store } from './s3-store.ts';
 
 /** One S3 request with path-style addressing. */
 export interface S3Request {
@@ -14,6 +14,12 @@ export interface S3Request {
    */
   authorize(action: string, resource?: string): void;
 }
+
+/** The object that a request writes, and who sends it. Every identity is of the one local account. */
+export const writtenBy = ({ bucket, key, request }: S3Request, reason: ObjectCreated['reason']) => ({
+  ...{ bucket, key, reason },
+  ...{ requester: ACCOUNT, sourceIp: request.sourceIp },
+});
 
 export const bucketArn = (bucket: string) => `arn:aws:s3:::${bucket}`;
 

@@ -43,18 +43,23 @@ export interface ObjectCreated {
   /** Hexadecimal. Later events of the same key have greater values. */
   readonly sequencer: string;
   readonly reason: 'PutObject' | 'CopyObject' | 'CompleteMultipartUpload';
+  /** Account of the caller. */
+  readonly requester: string;
+  /** IP address of the caller. */
+  readonly sourceIp: string;
 }
 
 /**
  * The event `Object Created` as S3 sends it to EventBridge. The key is not URL-encoded, unlike in S3's own notifications.
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
  */
-export function objectCreatedEvent({ bucket, key, size, etag, versionId, sequencer, reason }: ObjectCreated) {
+export function objectCreatedEvent(created: ObjectCreated) {
+  const { bucket, key, size, etag, versionId, sequencer, reason, requester, sourceIp } = created;
   const object = { key, size, etag, 'version-id': versionId, sequencer };
   return {
     source: 'aws.s3',
     'detail-type': 'Object Created',
-    detail: { version: '0', bucket: { name: bucket }, object, reason },
+    detail: { version: '0', bucket: { name: bucket }, object, requester, 'source-ip-address': sourceIp, reason },
   };
 }
 
@@ -139,7 +144,7 @@ export class S3Store {
 
   /** Makes content the newest version of an object. The ETag is the MD5 unless the attributes contain one. */
   publish(
-    target: Pick<ObjectCreated, 'bucket' | 'key' | 'reason'>,
+    target: Pick<ObjectCreated, 'bucket' | 'key' | 'reason' | 'requester' | 'sourceIp'>,
     { contentId, size, md5 }: Content,
     attributes: ObjectAttributes & { readonly etag?: string },
   ): ObjectVersion {

@@ -37,6 +37,9 @@ test('explains a missing release by the rejection of its upload', async () => {
     message: 'the file ends in segment 2',
     image: {},
     uploadedAt: service.now,
+    requestedBy: null,
+    putBy: null,
+    putFrom: null,
   });
   const because = `${missing}; its upload was rejected: TRUNCATED, the file ends in segment 2`;
   expect(await describeState(db.app, id, service.now)).toBe(`waiting: ${because}`);

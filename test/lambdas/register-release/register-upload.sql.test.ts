@@ -22,6 +22,9 @@ const upload = {
   etag: 'etag',
   versionId: 'v1',
   uploadedAt: new Date('2026-03-01T00:00:00Z'),
+  putBy: null,
+  putFrom: null,
+  requestedBy: null,
 };
 const settings = {
   models: modelsSchema.parse({ van: { chip: 'ESP32-S3', requireSignedFirmware: true } }),

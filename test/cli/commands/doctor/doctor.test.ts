@@ -7,7 +7,7 @@ import {
 import { GetBucketNotificationConfigurationCommand, GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import type { DeviceDetail } from '../../../../api/devices.ts';
-import type { Release } from '../../../../api/releases.ts';
+import type { ReleaseDetail } from '../../../../api/releases.ts';
 import type { DeviceUpdate } from '../../../../api/rollouts.ts';
 import {
   ASSUMPTION_CHECKS,
@@ -80,7 +80,10 @@ describe('an assumption about AWS', () => {
         client_id: 'ESP32-1',
         last_seen: '2026-03-02T12:00:00.000Z',
       } as DeviceDetail,
-      release: { device_model: 'esp32-s3', version: '2.1.0' } as Release,
+      release: {
+        ...{ device_model: 'esp32-s3', version: '2.1.0', requested_by: 'arn:aws:iam::111122223333:user/anna' },
+        ...{ put_by: '111122223333', put_from: '203.0.113.7' },
+      } as ReleaseDetail,
       update: { device_id: 'ESP32-1', firmware_version: '2.1.0' } as DeviceUpdate,
       direct: { kind: 'absent' },
       databaseSkewSeconds: 0.4,
@@ -92,6 +95,8 @@ describe('an assumption about AWS', () => {
     expect(about(evidence, 'reaches a client')).toBe('partly');
     expect(about(evidence, 'default endpoint')).toBe('pass');
     expect(about(evidence, 'Object Created')).toBe('pass');
+    expect(about(evidence, '`requester`')).toBe('pass');
+    expect(about(evidence, 'presigned PUT')).toBe('partly');
     expect(about(evidence, 'paused cluster')).toBe('not tested');
   });
 

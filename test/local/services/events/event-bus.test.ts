@@ -17,6 +17,8 @@ const created = (key: string, bucket = 'firmware') =>
     versionId: 'v1',
     sequencer: '01',
     reason: 'PutObject',
+    requester: '111122223333',
+    sourceIp: '203.0.113.7',
   });
 
 /** The events that the rule delivers. */
@@ -47,6 +49,8 @@ describe('the event bus', () => {
         version: '0',
         bucket: { name: 'firmware' },
         object: { key: 'ä b.bin', size: 3, etag: 'abc', 'version-id': 'v1', sequencer: '01' },
+        requester: '111122223333',
+        'source-ip-address': '203.0.113.7',
         reason: 'PutObject',
       },
     });

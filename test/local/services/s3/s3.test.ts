@@ -319,6 +319,7 @@ it('a listener is called for each new object, with an increasing sequencer', asy
   await client.send(new CopyObjectCommand({ Bucket: 'firmware', Key: 'event', CopySource: 'firmware/md5' }));
   expect(created.map(({ reason }) => reason)).toEqual(['PutObject', 'PutObject', 'CopyObject']);
   expect(created[0]).toMatchObject({ bucket: 'firmware', key: 'event', size: 3, versionId: VersionId });
+  expect(created[0]).toMatchObject({ requester: '000000000000', sourceIp: '127.0.0.1' });
   expect(`"${created[0]?.etag}"`).toBe(ETag);
   const sequencers = created.map(({ sequencer }) => sequencer);
   expect([...sequencers].sort()).toEqual(sequencers);
