@@ -54,7 +54,11 @@ export async function startHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   // The path is not logged, because it may contain a token.
   const onError = (error: Error) => options.log(`http: ${error.message}`);
   const handle = (request: IncomingMessage) => {
-    if (objects !== undefined && request.url?.startsWith(`/${objects.bucket}/`)) return objects.answer(request);
+    if (objects !== undefined && request.url?.startsWith(`/${objects.bucket}/`)) {
+      // The signature covers the Host header. Some clients leave the port out; on AWS it is the default one.
+      if (request.headers.host === options.host) request.headers.host += `:${request.socket.localPort}`;
+      return objects.answer(request);
+    }
     return answer(request, routes, options).catch((error: Error) => {
       onError(error);
       return message(500, 'Internal Server Error');

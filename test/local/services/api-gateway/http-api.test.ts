@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http';
+import { get as httpGet, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -53,6 +54,23 @@ describe('the local HTTP API', () => {
     );
     expect(await get('/bucket-of-others/a')).toMatchObject({ rawPath: '/bucket-of-others/a' });
     expect((await fetch(`${url}/bucket`)).status).toBe(404);
+  });
+
+  it('completes a Host header without the port, which some clients send and AWS needs none of', async () => {
+    const answer = async ({ headers }: IncomingMessage) => ({ status: 200, body: String(headers.host) });
+    api.serve([], { bucket: 'bucket', answer });
+    const hostOf = (host: string) =>
+      new Promise<string>((resolve, reject) => {
+        const request = httpGet(`${url}/bucket/a`, { headers: { host } }, (response) => resolve(text(response)));
+        request.on('error', reject);
+      });
+    const full = `127.0.0.1:${api.port}`;
+    expect(await Promise.all([full, '127.0.0.1', '127.0.0.1:1', 'localhost'].map(hostOf))).toEqual([
+      full,
+      full,
+      '127.0.0.1:1',
+      'localhost',
+    ]);
   });
 
   it('invokes functions with events of payload format 2.0', async () => {
