@@ -63,7 +63,9 @@ describe('releases', () => {
     expect(await cli.print('release', 'list')).toMatch(
       /^MODEL +VERSION +CHIP +SIZE +DEVICES +REGISTERED +REMARKS\nesp32-s3 +1\.1\.0 +ESP32-S3 +65 KiB +0 +.* +Heater fixed\n$/,
     );
-    expect(await cli.print('release', 'show', 'esp32-s3', '1.1.0')).toContain('calls itself  paku-core 1.1.0');
+    const shown = await cli.print('release', 'show', 'esp32-s3', '1.1.0');
+    expect(shown).toContain('calls itself  paku-core 1.1.0');
+    expect(shown).toMatch(/uploaded by +user\/operator, from 127\.0\.0\.1\n/);
     expect((await cli.run('release', 'add', file, '--model', 'esp32-s3')).stdout).toContain('with the same bytes');
     const misspelt = await cli.run('release', 'add', file, '--model', 'esp32-s33');
     expect(misspelt).toMatchObject({
@@ -85,7 +87,7 @@ describe('releases', () => {
       state: 'registered',
       release: { version: '1.2.0' },
     });
-    expect(await cli.print('release', 'list', '--rejected')).toContain('WRONG_CHIP');
+    expect(await cli.print('release', 'list', '--rejected')).toMatch(/KiB +user\/operator +WRONG_CHIP/);
     expect(await cli.print('release', 'rescan', 'firmware/1.2.0/esp32-s3.bin')).toContain('is being verified again');
   });
 

@@ -66,11 +66,20 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await system.until(rejected);
     const page = await browser.open('/releases');
     await page.getByRole('button', { name: 'Verify again …' }).waitFor();
+    await page.getByText('put into S3 directly, by account 000000000000, from 127.0.0.1').waitFor();
     await system.database.query('DELETE FROM rejected_uploads');
     await page.getByRole('button', { name: 'Verify again …' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Verify again' }).click();
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     await system.until(rejected);
+  });
+
+  test('shows who uploaded a release', async () => {
+    const image = buildImage({ version: '1.4.0' });
+    await system.upload('firmware/1.4.0/esp32-s3.bin', image);
+    await system.until(`SELECT 1 FROM firmware_releases WHERE version = '1.4.0'`);
+    const page = await browser.open('/releases/esp32-s3/1.4.0');
+    await page.getByText('put into S3 directly, by account 000000000000, from 127.0.0.1').waitFor();
   });
 
   test('redrives dead letters, and the notice disappears', async () => {
