@@ -40,7 +40,7 @@ export interface TestSystem {
 /** Without idle mode, rows that a story writes by SQL take effect at the next tick. */
 export const NEVER_IDLE = { IDLE_SWEEP_MINUTES: '0' };
 const WAIT_MS = 50_000;
-const POLL_MS = 50;
+const POLL_MS = 100;
 /** Batch window of the dispatch queue, which tests skip. */
 const BATCH_WINDOW_SECONDS = 1;
 
