@@ -56,7 +56,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { ...shared, name: 'system', include: SYSTEM, globalSetup: ['test/support/synthesize.ts'] },
+        test: {
+          ...shared,
+          ...SHARE_IMPORTS,
+          name: 'system',
+          include: SYSTEM,
+          globalSetup: ['test/support/synthesize.ts'],
+        },
       },
     ],
   },
