@@ -1429,7 +1429,7 @@ SELECT e.device_id, e.received_at AS at, e.event_type AS event, e.rollout_id, e.
   e.payload AS detail
 FROM ota_events AS e WHERE e.device_id IS NOT NULL
 UNION ALL
-SELECT u.device_id, u.created_at, CASE WHEN u.rollout_id IS NULL THEN 'began_by_itself' ELSE 'claimed' END, u.rollout_id, u.id,
+SELECT u.device_id, u.created_at, CASE WHEN u.rollout_id IS NULL THEN 'began_by_itself' ELSE 'assigned' END, u.rollout_id, u.id,
   NULL, u.firmware_version, jsonb_build_object('stage', u.stage, 'isSteppingStone', u.is_stepping_stone)
 FROM device_update_status AS u
 UNION ALL
@@ -1458,7 +1458,7 @@ DO $$ BEGIN
   COMMENT ON VIEW device_timeline IS 'What happened to a device, from the assignment to the outcome: what it reported, and what was decided about it. The API and dashboards read it, one device at a time.';
   COMMENT ON COLUMN device_timeline.device_id IS 'The device.';
   COMMENT ON COLUMN device_timeline.at IS 'When it happened; of a message its receive time.';
-  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or claimed (assigned), began_by_itself, sent, attempt_ended, ended, late_success, late_rollback, unverified_bytes.';
+  COMMENT ON COLUMN device_timeline.event IS 'As ota_events.event_type, or assigned, began_by_itself, sent, attempt_ended, ended, late_success, late_rollback, unverified_bytes.';
   COMMENT ON COLUMN device_timeline.rollout_id IS 'The rollout, if the event names it.';
   COMMENT ON COLUMN device_timeline.update_id IS 'The update, if the event is of one.';
   COMMENT ON COLUMN device_timeline.attempt IS 'The attempt, if the event is of one.';

@@ -850,7 +850,7 @@ UNION ALL
     u.created_at AS at,
         CASE
             WHEN u.rollout_id IS NULL THEN 'began_by_itself'
-            ELSE 'claimed'
+            ELSE 'assigned'
         END AS event,
     u.rollout_id,
     u.id AS update_id,

@@ -35,7 +35,7 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
     { head: 'MODEL', value: ({ device_model }) => device_model },
     { head: 'VERSION', value: ({ firmware_version }) => firmware_version },
     { head: 'STATE', value: (rollout) => stateText(rollout) },
-    { head: 'CLAIMED', value: ({ devices }) => devices, align: 'right' },
+    { head: 'ASSIGNED', value: ({ devices }) => devices, align: 'right' },
     { head: 'DONE', value: ({ succeeded }) => succeeded, align: 'right' },
     { head: 'OPEN', value: ({ pending, in_progress }) => pending + in_progress, align: 'right' },
     { head: 'FAILED', value: ({ failed }) => (failed > 0 ? red(number(failed)) : failed), align: 'right' },

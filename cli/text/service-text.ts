@@ -15,7 +15,7 @@ function drivenTable(rollouts: Tick['rollouts']): string[] {
   return table(rollouts, [
     { head: 'ROLLOUT', value: ({ rollout }) => rollout },
     { head: 'STATE', value: ({ state }) => state },
-    { head: 'CLAIMED', value: ({ assigned }) => assigned, align: 'right' },
+    { head: 'ASSIGNED', value: ({ assigned }) => assigned, align: 'right' },
     { head: 'PENDING', value: ({ pending }) => pending, align: 'right' },
   ]);
 }

@@ -108,7 +108,7 @@ describe('devices', () => {
     await service.tick();
     await service.succeed('d0');
     const { items } = await client.deviceTimeline('d0');
-    expect(items.map(({ event }) => event)).toContain('claimed');
+    expect(items.map(({ event }) => event)).toContain('assigned');
     expect(await client.explain('d0')).toMatchObject({ rollout_name: 'r', rule: 'runs 2.0.0' });
     expect(await client.explain('d0', { rollout: 'r' })).toMatchObject({ rollout_name: 'r' });
     expect(await refusal(client.explain('d0', { version: '9.9.9' }))).toMatchObject({ status: 404 });

@@ -38,7 +38,7 @@ function toLine(run: readonly TimelineEntry[], fromTheEnd: number): TimelineLine
   const [newest] = run;
   if (newest === undefined) return [];
   const { at, event, rollout_id, attempt, update_id: update } = newest;
-  const rollout = event === 'claimed' ? rollout_id : null;
+  const rollout = event === 'assigned' ? rollout_id : null;
   const { tone, text, note = '' } = event === 'progress' ? describeProgress(run) : describe(newest);
   return [{ key: `${at} ${event} ${update} ${attempt} ${fromTheEnd}`, at, tone, text, note, rollout, attempt }];
 }
@@ -72,7 +72,7 @@ const SEND_OUTCOMES: Readonly<Record<string, string>> = {
 function describe({ event, detail, firmware_version: version }: TimelineEntry): Phrase {
   const reason = textOf(detail.reason);
   switch (event) {
-    case 'claimed':
+    case 'assigned':
       return { tone: 'idle', text: `assigned ${version}`, note: detail.isSteppingStone ? 'a stepping stone' : '' };
     case 'began_by_itself':
       return { tone: 'idle', text: `the device started ${version ?? 'an update'} by itself` };

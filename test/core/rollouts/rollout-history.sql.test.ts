@@ -93,7 +93,7 @@ describe('what dashboards read', () => {
     await updateOne();
     const rows = await deviceTimeline(db.app, 'd0', null, 50);
     expect(rows.map(({ event }) => event).reverse()).toEqual([
-      'claimed',
+      'assigned',
       'sent',
       'accepted',
       'fetch',
