@@ -259,10 +259,10 @@ CREATE TABLE upload_requests (
 DO $$ BEGIN
   COMMENT ON TABLE upload_requests IS 'Who asked the API for the URL of an upload. The URL makes the token metadata of the object, by which the upload is matched with its request.';
   COMMENT ON COLUMN upload_requests.token IS 'Random text that the object has as metadata.';
-  COMMENT ON COLUMN upload_requests.object_key IS 'Key that the URL is for. The token names nobody at another key.';
+  COMMENT ON COLUMN upload_requests.object_key IS 'Key that the URL is for. At another key the token has no requester.';
   COMMENT ON COLUMN upload_requests.requested_by IS 'IAM ARN of the caller.';
   COMMENT ON COLUMN upload_requests.requested_at IS 'When the URL was given out. Housekeeping deletes old requests.';
-  COMMENT ON COLUMN upload_requests.object_version IS 'The object version that was verified with the token first. The token names nobody for another one. Null: none was yet.';
+  COMMENT ON COLUMN upload_requests.object_version IS 'The object version that was verified with the token first. For another one the token has no requester. Null: not verified yet.';
 END $$;
 
 -- Rollouts --------------------------------------------------------------------------------------------------------------

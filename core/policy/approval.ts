@@ -26,8 +26,9 @@ export interface Limits {
 }
 
 /**
- * The limits that a change would make looser: a gate that allows more, a higher rate, a longer life, or other times. Null
- * is no limit. With fewer `min_reports` a slow start grows sooner, with more of them the failure threshold applies later.
+ * The limits that a change would make looser: a gate that allows more, a higher rate, a longer life, or other times.
+ * Null means no limit. With fewer `min_reports` a slow start grows sooner, with more of them the failure threshold
+ * applies later.
  */
 export function listLooserLimits(before: Limits, changes: Partial<Limits>): string[] {
   const after = { ...before, ...changes };
@@ -52,14 +53,14 @@ interface Identity {
   readonly account: string;
   /** The name of the user, or of the session. */
   readonly name: string;
-  /** Undefined if it is no assumed role. */
+  /** Undefined unless the identity is an assumed role. */
   readonly role: string | undefined;
 }
 
 /**
  * Why a caller counts as the person who requested an action, and cannot approve it; undefined if the two differ. A name
- * stands for one person under whatever role, so that nobody approves by another role. Whoever assumes a role chooses the
- * name of the session, except in IAM Identity Center; sessions of another role are therefore one person.
+ * stands for one person in every role, so a second role does not make a second person. Whoever assumes a role chooses
+ * the name of the session, except in IAM Identity Center; sessions of another role are therefore one person.
  * @param requestedBy ARN of the IAM identity that made the request
  * @param caller ARN of the IAM identity that wants to approve it
  */

@@ -272,7 +272,7 @@ export const NOT_APPROVED =
   'its present content has no approval, because it was started, resumed or changed by SQL; resume it, which a second person must approve';
 
 /**
- * Halts the rollouts that SQL started, resumed or changed, and whose present content nobody has approved. Runs before
+ * Halts the rollouts that SQL started, resumed or changed, and whose present content is not approved. Runs before
  * {@link adoptSqlChanges}, so that a resumption by SQL never takes effect.
  */
 export async function haltUnapproved(sql: Sql, now: Date): Promise<void> {

@@ -35,12 +35,12 @@ test('the token of a request names who requested the upload of this key, also wh
   expect(await match()).toBe(ANNA);
 });
 
-test('a token that was copied to another key names nobody, and still names the requester at its own', async () => {
+test('a token that was copied to another key has no requester there, and still has one at its own', async () => {
   expect(await match({ objectKey: 'firmware/9.9.9/van.bin' })).toBeNull();
   expect(await match()).toBe(ANNA);
 });
 
-test('a token that is used again for other bytes at the same key names nobody', async () => {
+test('a token that is used again for other bytes at the same key has no requester', async () => {
   expect(await match()).toBe(ANNA);
   expect(await match({ objectVersion: 'v2' })).toBeNull();
   expect(await match()).toBe(ANNA);
@@ -52,7 +52,7 @@ test('of two object versions that are verified at the same time one uses the tok
 });
 
 test.each(['', 'x', 'U'.repeat(43), `${token}' OR true --`, 'T'.repeat(100_000)])(
-  'a token that was never given out names nobody: case %#',
+  'a token that was never given out has no requester: case %#',
   async (other) => {
     expect(await match({ token: other })).toBeNull();
   },

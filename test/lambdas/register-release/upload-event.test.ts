@@ -14,7 +14,7 @@ test('an event of S3 says which account put the object, and from which address',
   expect(parse({ requester: 'replication.s3.amazonaws.com' })).toMatchObject({ putBy: 'replication.s3.amazonaws.com' });
 });
 
-test('an event without them, such as that of a rescan, names nobody', () => {
+test('an event without them, such as that of a rescan, has no requester', () => {
   expect(parse({ requester: undefined, 'source-ip-address': undefined })).toMatchObject({ putBy: null, putFrom: null });
 });
 
