@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -34,6 +34,7 @@ function isCurrent() {
 }
 
 async function bundle() {
+  const began = new Date();
   const { build } = await import('esbuild');
   const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT,
@@ -53,12 +54,14 @@ async function bundle() {
   const sources = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules/'));
   mkdirSync(FOLDER, { recursive: true });
   replace(INPUTS, JSON.stringify([...sources, 'package-lock.json', 'cli/bundle.mjs']));
-  replace(BUNDLE, outputFiles[0].text);
+  replace(BUNDLE, outputFiles[0].text, began);
 }
 
 /** Another process may bundle or read at the same time. */
-function replace(file, text) {
+function replace(file, text, time = new Date()) {
   const made = `${file}.${process.pid}`;
   writeFileSync(made, text);
+  // A source that is saved while esbuild runs must be newer than the bundle.
+  utimesSync(made, time, time);
   renameSync(made, file);
 }

@@ -174,7 +174,7 @@ describe('where a second person must approve', () => {
     expect(await first.createRollout(DRAFT)).toMatchObject({ requested_action: 'start' });
   });
 
-  test('a second request of somebody else is refused, so that nobody takes over the part of the first person', async () => {
+  test('a second request by another person is refused, so the first person stays the requester', async () => {
     await first.createRollout(DRAFT);
     const { updated_at } = await second.rollout('r');
     expect(await refusal(second.changeRollout('r', updated_at, { is_active: true }))).toMatchObject({

@@ -67,7 +67,7 @@ test('a request is deleted with the rest of the history', async () => {
 });
 
 const put = { requestedBy: ANNA, putBy: '111122223333', putFrom: '203.0.113.7' };
-const nobody = { requestedBy: null, putBy: null, putFrom: null };
+const unknownUploader = { requestedBy: null, putBy: null, putFrom: null };
 const rejected = {
   ...{ objectKey, objectVersion: 'v1', sizeBytes: 5, verdict: 'UNSIGNED', message: 'not signed', image: {} },
   uploadedAt: NOW,
@@ -77,13 +77,13 @@ const release: NewRelease = {
   ...{ chip: 'ESP32-S3', projectName: null, appVersion: null, minVersion: null, changelog: null, releaseNotes: null },
   ...{ isSigned: false, signingKey: null, signatureExpiresAt: null, manifest: null, manifestSignature: null },
   ...{ image: {}, warnings: [], uploadedKey: objectKey, uploadedVersion: 'v1' },
-  ...nobody,
+  ...unknownUploader,
 };
 const uploader = { requested_by: ANNA, put_by: '111122223333', put_from: '203.0.113.7' };
 
 test('a rejected upload keeps who uploaded it when it is verified again, by an event that does not say so', async () => {
   await recordRejectedUpload(db.roles.control, { ...rejected, ...put });
-  await recordRejectedUpload(db.roles.control, { ...rejected, ...nobody });
+  await recordRejectedUpload(db.roles.control, { ...rejected, ...unknownUploader });
   expect(await listRejectedUploads(db.roles.control, null, 10)).toMatchObject([uploader]);
 });
 
