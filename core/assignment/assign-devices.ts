@@ -3,6 +3,7 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { AssignableRelease, Target } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
+import { ID } from '../util/index.ts';
 import { BY_STORED_CUTOFF, passesAll, type RuleInputs } from './assignment-rules.ts';
 
 /** A rollout that assigns devices, with the rollouts that have a higher priority. */
@@ -113,7 +114,7 @@ export async function findAssignable(
 export async function endOfChunk(sql: Sql, model: string, after: string, devices: number): Promise<string | null> {
   const [row] = await select(
     sql,
-    z.strictObject({ device_id: z.string() }),
+    z.strictObject({ device_id: ID.device }),
     `SELECT device_id FROM devices WHERE device_model = :model AND device_id COLLATE "C" > :after::text
      ORDER BY device_id COLLATE "C" OFFSET :skipped LIMIT 1`,
     { model, after, skipped: devices - 1 },

@@ -12,6 +12,7 @@ import {
 } from '../policy/index.ts';
 import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
+import { ID, type RolloutId, type UpdateId } from '../util/index.ts';
 
 const TARGET_FILTER = boundedFilter('r');
 const STEPPING_STONES = boundedJson('r.stepping_stones', PLAN_BYTES.steppingStones);
@@ -34,9 +35,9 @@ type RolloutColumns = RowOf<typeof rolloutColumns>;
  */
 export async function findNoLongerTargeted(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   updates: readonly PendingUpdate[],
-): Promise<Set<number>> {
+): Promise<Set<UpdateId>> {
   const [rollout] = await select(
     sql,
     rolloutColumns,
@@ -72,7 +73,7 @@ async function findTargeted(
 ): Promise<Set<string>> {
   const rows = await select(
     sql,
-    z.strictObject({ device_id: z.string() }), // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
+    z.strictObject({ device_id: ID.device }), // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
     `SELECT d.device_id FROM jsonb_array_elements_text(:pending::jsonb) AS pending(id)
      CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.id OFFSET 0) AS d
      WHERE ${STILL_TARGETED}`,

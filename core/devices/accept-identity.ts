@@ -1,9 +1,10 @@
 import type { Sql } from '../db/index.ts';
+import type { DeviceId } from '../util/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
 /** A decision to accept what devices report: the reason, and who decided. */
 export interface IdentityAcceptance {
-  readonly deviceIds: readonly string[];
+  readonly deviceIds: readonly DeviceId[];
   readonly reason: string;
   readonly by: string;
 }

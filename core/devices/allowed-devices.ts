@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { type DeviceId, ID } from '../util/index.ts';
 
 const allowedDevice = z.strictObject({
-  device_id: z.string(),
+  device_id: ID.device,
   allowed_at: z.date(),
   allowed_by: z.string(),
   /** When the device first requested an identity; the entry expires some minutes later. */
@@ -25,7 +26,7 @@ export const CERTIFICATES_PER_ENTRY = 3;
  * Allows devices to request an identity once each. An entry that was used up is renewed.
  * @returns how many devices are now allowed
  */
-export async function allowDevices(sql: Sql, deviceIds: readonly string[], by: string, now: Date): Promise<number> {
+export async function allowDevices(sql: Sql, deviceIds: readonly DeviceId[], by: string, now: Date): Promise<number> {
   const rows = await sql.query(
     `INSERT INTO allowed_devices AS a (device_id, allowed_at, allowed_by)
      SELECT DISTINCT id, :now::timestamptz, :by FROM jsonb_array_elements_text(:ids::jsonb) AS w(id) ORDER BY id
@@ -42,7 +43,7 @@ export async function allowDevices(sql: Sql, deviceIds: readonly string[], by: s
  * Removes devices from the list. Their certificates stay valid.
  * @returns how many were on the list
  */
-export async function forbidDevices(sql: Sql, deviceIds: readonly string[]): Promise<number> {
+export async function forbidDevices(sql: Sql, deviceIds: readonly DeviceId[]): Promise<number> {
   const rows = await sql.query(
     `DELETE FROM allowed_devices WHERE device_id IN (SELECT jsonb_array_elements_text(:ids::jsonb)) RETURNING 1 AS one`,
     { ids: deviceIds },
@@ -68,7 +69,7 @@ export async function listAllowedDevices(sql: Sql, after: string | null, limit: 
  */
 export async function spendAllowance(
   sql: Sql,
-  deviceId: string,
+  deviceId: DeviceId,
   detail: { readonly certificateId: string; readonly claimCertificateId: string },
   now: Date,
 ): Promise<number> {
@@ -97,7 +98,7 @@ export async function spendAllowance(
 }
 
 const extraCertificates = z.strictObject({
-  device_id: z.string(),
+  device_id: ID.device,
   certificates: z.int(),
   provisioned_at: z.date(),
   /** How many devices got several certificates. */

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import { COMMAND_FAMILIES, type Presence, presenceOf, type RecordingPause, UPDATE_STATES } from '../policy/index.ts';
+import { type DeviceId, ID } from '../util/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 import { IS_ONLINE, onlineValues } from './online.ts';
 
@@ -10,7 +11,7 @@ interface ShownPresence {
 }
 
 const deviceColumns = z.strictObject({
-  device_id: z.string(),
+  device_id: ID.device,
   mac_address: z.string().nullable(),
   device_model: z.string(),
   model_is_assumed: z.boolean(),
@@ -193,7 +194,7 @@ export async function listDevices(
 }
 
 /** Undefined if the device does not exist. */
-export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Promise<DeviceDetailRow | undefined> {
+export async function getDevice(sql: Sql, deviceId: DeviceId, at: PresenceAt): Promise<DeviceDetailRow | undefined> {
   const [row] = await select(
     sql,
     z.strictObject({ ...deviceDetailColumns.shape, ...contactColumns.shape }),
@@ -213,8 +214,8 @@ export async function getDevice(sql: Sql, deviceId: string, at: PresenceAt): Pro
 const timelineRow = z.strictObject({
   at: z.date(),
   event: z.string(),
-  rollout_id: z.int().nullable(),
-  update_id: z.int().nullable(),
+  rollout_id: ID.rollout.nullable(),
+  update_id: ID.update.nullable(),
   attempt: z.int().nullable(),
   firmware_version: z.string().nullable(),
   detail: z.record(z.string(), z.unknown()),
@@ -230,7 +231,7 @@ const ATTEMPT_EVENT_ORDER = 'claimed sent accepted fetch progress result status 
  */
 export async function deviceTimeline(
   sql: Sql,
-  deviceId: string,
+  deviceId: DeviceId,
   before: string | null,
   limit: number,
 ): Promise<TimelineRow[]> {
@@ -265,7 +266,7 @@ const answerBytes = (column: string) => `octet_length(to_json(${column}::text)::
 /** Sets attributes of a device; null removes one. Nothing changes if the result would be too large. */
 export async function setAttributes(
   sql: Sql,
-  deviceId: string,
+  deviceId: DeviceId,
   changes: Readonly<Record<string, string | number | boolean | null>>,
   { by, now }: Actor,
 ): Promise<'set' | 'too large' | 'unknown device'> {
@@ -300,7 +301,7 @@ const GROUP_CHANGES = `changed AS (
  */
 export async function setGroups(
   sql: Sql,
-  deviceId: string,
+  deviceId: DeviceId,
   groups: readonly string[],
   { by, now }: Actor,
 ): Promise<boolean> {
@@ -363,10 +364,10 @@ export async function findUnknownGroups(
 }
 
 /** The given ids that are not registered devices; at most ten of them. */
-export async function findUnknownDevices(sql: Sql, deviceIds: readonly string[]): Promise<string[]> {
+export async function findUnknownDevices(sql: Sql, deviceIds: readonly DeviceId[]): Promise<string[]> {
   const rows = await select(
     sql,
-    z.strictObject({ id: z.string() }),
+    z.strictObject({ id: ID.device }),
     `SELECT w.id FROM jsonb_array_elements_text(:ids::jsonb) AS w(id)
      LEFT JOIN devices AS d ON d.device_id = w.id WHERE d.device_id IS NULL ORDER BY w.id LIMIT 10`,
     { ids: deviceIds },

@@ -1,13 +1,14 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import type { CommandFamily } from '../policy/index.ts';
+import { type DeviceId, ID } from '../util/index.ts';
 
 /**
  * The content of one or more messages of one device. A field that no message stated is null. Each field has the
  * broker's receive time, so that the newest value wins in any order of processing.
  */
 export interface DeviceReport {
-  readonly deviceId: string;
+  readonly deviceId: DeviceId;
   readonly clientId: string | null;
   readonly macAddress: string | null;
   readonly macReceivedAt: Date | null;
@@ -137,7 +138,7 @@ const STATES_FIRST_MODEL = `(model_is_assumed(d.device_model, d.model_received_a
  * larger value wins; offline wins over online. The first model and MAC address are pinned; another one that is reported
  * later is stored beside them until an operator accepts it.
  */
-export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: string }[]> {
+export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: DeviceId }[]> {
   const rows = reports.map((r) => ({
     device_id: r.deviceId,
     client_id: r.clientId,
@@ -160,7 +161,7 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
   }));
   return select(
     sql,
-    z.strictObject({ device_id: z.string() }),
+    z.strictObject({ device_id: ID.device }),
     `INSERT INTO devices AS d (device_id, client_id, mac_address, mac_received_at, device_model, model_received_at,
        current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
        uptime_seconds, signal_strength_dbm, last_status, status_fault, report_interval_seconds, restarts,
@@ -223,7 +224,7 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
 /** Stores the topic family that each device last reported on. A device that is not registered yet is registered. */
 export async function recordCommandFamilies(
   sql: Sql,
-  sightings: readonly { deviceId: string; clientId: string | null; family: CommandFamily; receivedAt: Date }[],
+  sightings: readonly { deviceId: DeviceId; clientId: string | null; family: CommandFamily; receivedAt: Date }[],
 ): Promise<void> {
   await sql.query(
     `INSERT INTO devices AS d (device_id, client_id, command_family, family_received_at, registered_at)
@@ -253,7 +254,7 @@ export async function recordCommandFamilies(
 /** Stores the topic family that each device subscribes to with a version. Null: it listens on both. */
 export async function recordSubscribedFamilies(
   sql: Sql,
-  answers: readonly { deviceId: string; version: string; family: CommandFamily | null }[],
+  answers: readonly { deviceId: DeviceId; version: string; family: CommandFamily | null }[],
   now: Date,
 ): Promise<void> {
   if (answers.length === 0) return;
@@ -269,7 +270,7 @@ export async function recordSubscribedFamilies(
 
 /** A status of a device, or the earliest of several. */
 export interface Sighting {
-  readonly deviceId: string;
+  readonly deviceId: DeviceId;
   readonly receivedAt: Date;
   /** The version of its newest status; null where none names one. */
   readonly version: string | null;
@@ -284,7 +285,7 @@ export async function findDevicesWithRelevantUpdates(sql: Sql, sightings: readon
   if (sightings.length === 0) return new Set();
   const rows = await select(
     sql,
-    z.strictObject({ device_id: z.string() }),
+    z.strictObject({ device_id: ID.device }),
     `SELECT s."deviceId" AS device_id
      FROM jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz, version text)
      WHERE EXISTS (

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { ID } from '../util/index.ts';
 
 const changedDevices = z.strictObject({
   device_model: z.string(),
@@ -7,7 +8,7 @@ const changedDevices = z.strictObject({
   reported_model: z.string().nullable(),
   reported_mac: z.string().nullable(),
   /** The rollout that brought the version with which the change came; null if the change came without an update. */
-  rollout_id: z.int().nullable(),
+  rollout_id: ID.rollout.nullable(),
   rollout_name: z.string().nullable(),
   devices: z.int(),
   /** Some of their ids. */
@@ -47,7 +48,7 @@ export async function listChangedDevices(sql: Sql): Promise<ChangedDevices[]> {
 }
 
 const sharedMac = z.strictObject({
-  device_id: z.string(),
+  device_id: ID.device,
   mac: z.string(),
   others: z.array(z.string()),
   /** Devices that began to do so in the last day, this one included. */

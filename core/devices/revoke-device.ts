@@ -1,9 +1,10 @@
 import type { Sql } from '../db/index.ts';
+import type { DeviceId } from '../util/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 
 /** An operator's decision about the identity of a device: why, and by which operator. */
 export interface IdentityDecision {
-  readonly deviceId: string;
+  readonly deviceId: DeviceId;
   readonly reason: string;
   readonly by: string;
 }

@@ -26,6 +26,7 @@ import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';
 import { loadProcessedUntil } from '../updates/index.ts';
+import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts, updateFacts } from './explain-update.ts';
 import { describeMissing, stateOf } from './rollout-status-text.ts';
 
@@ -63,8 +64,8 @@ type DeviceFacts = RowOf<typeof deviceFacts>;
 /** @returns undefined if the rollout or the device does not exist */
 export async function explainDevice(
   sql: Sql,
-  rolloutId: number,
-  deviceId: string,
+  rolloutId: RolloutId,
+  deviceId: DeviceId,
   now: Date,
   trust: TrustRule = NO_SIGNATURE_REQUIRED,
 ): Promise<Explanation | undefined> {
@@ -84,16 +85,16 @@ const CANDIDATES_PER_PAGE = 5_000;
  */
 export async function explainByItsRollout(
   sql: Sql,
-  deviceId: string,
+  deviceId: DeviceId,
   version: string | null,
   now: Date,
   trust: TrustRule = NO_SIGNATURE_REQUIRED,
-): Promise<(Explanation & { readonly rolloutId: number }) | undefined> {
+): Promise<(Explanation & { readonly rolloutId: RolloutId }) | undefined> {
   const candidates = await readInPages(
     (page) =>
       select(
         sql,
-        z.strictObject({ id: z.int() }),
+        z.strictObject({ id: ID.rollout }),
         `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
      LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.completed_at IS NULL
      WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
@@ -102,7 +103,7 @@ export async function explainByItsRollout(
       ),
     CANDIDATES_PER_PAGE,
   );
-  let newest: (Evaluated & { readonly rolloutId: number }) | undefined;
+  let newest: (Evaluated & { readonly rolloutId: RolloutId }) | undefined;
   for (const { id: rolloutId } of candidates) {
     const evaluated = await evaluateDevice(sql, rolloutId, deviceId, now, trust);
     if (evaluated === undefined) continue;
@@ -114,8 +115,8 @@ export async function explainByItsRollout(
 
 async function evaluateDevice(
   sql: Sql,
-  rolloutId: number,
-  deviceId: string,
+  rolloutId: RolloutId,
+  deviceId: DeviceId,
   now: Date,
   trust: TrustRule,
 ): Promise<Evaluated | undefined> {
@@ -176,7 +177,7 @@ async function loadDeviceFacts(
   sql: Sql,
   rollout: RolloutRuntime,
   target: Target,
-  deviceId: string,
+  deviceId: DeviceId,
   steppingStones: readonly RegisteredRelease[],
 ): Promise<DeviceFacts | undefined> {
   const [device] = await select(

@@ -1,4 +1,5 @@
 import type { RolloutRuntime } from '../rollouts/index.ts';
+import type { ReleaseId } from '../util/index.ts';
 
 /** A rollout by what its preview depends on. */
 export interface PreviewedRollout
@@ -26,7 +27,7 @@ export interface PreviewedRollout
     | 'stage_later_cutoff'
   > {
   /** The newest release that may be a stepping stone; null: any that is registered now. */
-  readonly newest_release_id: number | null;
+  readonly newest_release_id: ReleaseId | null;
   /** False for a draft that is not a row: which devices its percentage and its stages include is not known yet. */
   readonly isSaved: boolean;
 }

@@ -21,11 +21,12 @@ import {
   type RolloutRuntime,
 } from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
+import type { RolloutId } from '../util/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
 export async function describeState(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   now: Date,
   trust: TrustRule = NO_SIGNATURE_REQUIRED,
 ): Promise<string | null> {
@@ -60,7 +61,7 @@ async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
 }
 
 /** Describes the devices on probation; empty if there are none. */
-async function describeOnProbation(sql: Sql, rolloutId: number): Promise<string> {
+async function describeOnProbation(sql: Sql, rolloutId: RolloutId): Promise<string> {
   const [row] = await select(
     sql,
     z.strictObject({ devices: z.int(), first: z.date().nullable() }),

@@ -21,12 +21,12 @@ import {
   type RolloutRuntime,
 } from '../rollouts/index.ts';
 import { cutoffValues, IN_STAGE, IS_TARGETED, targetValues } from '../targeting/index.ts';
-import { someNames } from '../util/index.ts';
+import { ID, type RolloutId, someNames } from '../util/index.ts';
 import { describeMissing } from './rollout-status-text.ts';
 
 /** A running rollout in which no update has ended, no stage has begun and nothing was decided for too long. */
 export interface StalledRollout {
-  readonly rollout_id: number;
+  readonly rollout_id: RolloutId;
   readonly name: string;
   readonly movedAt: Date;
   readonly waitingFor: string;
@@ -46,11 +46,11 @@ const EXAMPLES = 3;
 export async function listStalledRollouts(
   sql: Sql,
   now: Date,
-  rolloutId: number | null = null,
+  rolloutId: RolloutId | null = null,
 ): Promise<StalledRollout[]> {
   const candidates = await select(
     sql,
-    z.strictObject({ id: z.int(), moved_at: z.date() }),
+    z.strictObject({ id: ID.rollout, moved_at: z.date() }),
     `SELECT r.id, moved.at AS moved_at FROM rollout_configurations AS r
      JOIN rollout_runtime AS p ON p.rollout_id = r.id AND ${IS_RUNNING}
      CROSS JOIN LATERAL (SELECT coalesce(greatest(
@@ -80,7 +80,7 @@ export async function listStalledRollouts(
 }
 
 /** What the text of an active rollout adds if it is stalled; empty if it is not. */
-export async function describeStall(sql: Sql, rolloutId: number, now: Date): Promise<string> {
+export async function describeStall(sql: Sql, rolloutId: RolloutId, now: Date): Promise<string> {
   const [stalled] = await listStalledRollouts(sql, now, rolloutId);
   if (stalled === undefined) return '';
   const named = stalled.devices === 0 ? '' : `, and waits for ${someNames(stalled.examples, stalled.devices)}`;

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { groupBy, type Sql, select } from '../db/index.ts';
-import { sha256 } from '../util/index.ts';
+import { type DeviceId, sha256 } from '../util/index.ts';
 import type { RejectedMessage } from './rule-message.ts';
 
 /**
@@ -83,7 +83,7 @@ export function describeDropped(dropped: readonly Message[], max: number): Rejec
 }
 
 /** Applies the limit to reports, including those of earlier batches. */
-export async function limitReports<M extends Message & { readonly report: { deviceId: string; type: string } }>(
+export async function limitReports<M extends Message & { readonly report: { deviceId: DeviceId; type: string } }>(
   sql: Sql,
   messages: readonly M[],
 ): Promise<Limited<M>> {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { DeviceTopics } from '../policy/index.ts';
-import { sha256 } from '../util/index.ts';
+import { type DeviceId, sha256 } from '../util/index.ts';
 import { readText } from './field-values.ts';
 import { readPayload } from './read-payload.ts';
 import { excerpt, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
@@ -40,7 +40,7 @@ export interface Senders {
 /** One message of a device as the broker received it. The topic identifies the sender; the payload does not. */
 export interface RuleMessage {
   readonly topic: string;
-  readonly deviceId: string;
+  readonly deviceId: DeviceId;
   readonly clientId: string | null;
   readonly receivedAt: Date;
   /** The fields that could be read; empty if none could. */
@@ -112,7 +112,7 @@ export function decodeRuleMessage(
 }
 
 /** True if a payload names another device than its topic. Null, an empty text, or a list name none. */
-function namesAnother(stated: unknown, deviceId: string): boolean {
+function namesAnother(stated: unknown, deviceId: DeviceId): boolean {
   const name = readText(stated);
   return name !== null && name !== deviceId;
 }

@@ -49,6 +49,7 @@ import {
 } from '../rollouts/index.ts';
 import type { HigherPriorityRollout } from '../targeting/index.ts';
 import { pickPendingUpdates } from '../updates/index.ts';
+import type { ReleaseId, UpdateId } from '../util/index.ts';
 
 const DISPATCHES_PER_TICK = 500;
 /** Seconds for which a picked update is left to the dispatch queue before a tick picks it again. */
@@ -57,7 +58,7 @@ const DISPATCH_HOLD_SECONDS = 60;
 export interface RolloutTick {
   readonly assigned: number;
   /** Ids of pending updates to dispatch now. */
-  readonly pending: readonly number[];
+  readonly pending: readonly UpdateId[];
   readonly state: string;
   /** When the rollout has something to do even if no device reports; null: never. */
   readonly dueAt: Date | null;
@@ -65,7 +66,7 @@ export interface RolloutTick {
 
 /** A rollout whose columns were loaded and are valid. */
 interface RolloutContext {
-  readonly rollout: RolloutRuntime & { readonly release_id: number };
+  readonly rollout: RolloutRuntime & { readonly release_id: ReleaseId };
   readonly plan: RolloutPlan;
   readonly target: Target;
   readonly versionsInUse: readonly string[];
@@ -301,7 +302,7 @@ export async function eligibleVersions(
 }
 
 interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'steppingStones'> {
-  readonly rollout: RolloutRuntime & { readonly release_id: number };
+  readonly rollout: RolloutRuntime & { readonly release_id: ReleaseId };
 }
 
 function releasesFor({ rollout, versionsInUse, steppingStones }: Choice): AssignableRelease[] {

@@ -3,6 +3,7 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { DeviceReport } from '../devices/index.ts';
 import type { RecordingPause } from '../policy/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
+import { ID } from '../util/index.ts';
 
 /**
  * Whether the system is awake or in idle mode. In idle mode neither ticks nor redundant heartbeats access the database,
@@ -26,7 +27,7 @@ export interface IdlePeriod {
 }
 
 const deviceSnapshot = z.strictObject({
-  device_id: z.string(),
+  device_id: ID.device,
   client_id: z.string().nullable(),
   /** The MAC address and the model that it reported last; null if it has reported none. */
   mac_address: z.string().nullable(),

@@ -17,6 +17,7 @@ import {
   stopRollout,
 } from '../rollouts/index.ts';
 import { expireUpdates, releaseSlots } from '../updates/index.ts';
+import type { RolloutId, UpdateId } from '../util/index.ts';
 import { compactCounters } from './compact-counters.ts';
 import { driveRollout, type RolloutTick } from './drive-rollout.ts';
 
@@ -47,7 +48,7 @@ export async function runTickAlone(
   sql: Sql,
   holder: string,
   now: Date,
-  dispatch: (updateIds: readonly number[]) => Promise<void>,
+  dispatch: (updateIds: readonly UpdateId[]) => Promise<void>,
   rules: TickRules = NO_RULES,
   processedUntil = now,
 ): Promise<Tick | undefined> {
@@ -63,7 +64,7 @@ export interface Tick {
   readonly expired: number;
   readonly rollouts: readonly DrivenRollout[];
   /** Rollouts that failed, with the error; the other rollouts were still processed. */
-  readonly problems: readonly { readonly rolloutId: number; readonly error: unknown }[];
+  readonly problems: readonly { readonly rolloutId: RolloutId; readonly error: unknown }[];
 }
 
 /**
@@ -74,7 +75,7 @@ export interface Tick {
 export async function runTick(
   sql: Sql,
   now: Date,
-  dispatch: (updateIds: readonly number[]) => Promise<void>,
+  dispatch: (updateIds: readonly UpdateId[]) => Promise<void>,
   rules: TickRules = NO_RULES,
   processedUntil = now,
 ): Promise<Tick> {
@@ -90,7 +91,7 @@ export async function runTick(
   await forgetChanges(sql);
   await compactCounters(sql);
   const rollouts: DrivenRollout[] = [];
-  const problems: { rolloutId: number; error: unknown }[] = [];
+  const problems: { rolloutId: RolloutId; error: unknown }[] = [];
   for (const id of await listActiveRolloutIds(sql)) {
     try {
       const tick = await driveById(sql, id, rules, now, processedUntil);
@@ -107,7 +108,7 @@ export async function runTick(
 /** @returns undefined if the rollout was stopped meanwhile */
 async function driveById(
   sql: Sql,
-  id: number,
+  id: RolloutId,
   rules: TickRules,
   now: Date,
   processedUntil: Date,
@@ -129,7 +130,7 @@ async function driveById(
 
 async function haltIn(
   sql: Sql,
-  { id: rolloutId, name }: { readonly id: number; readonly name: string },
+  { id: rolloutId, name }: { readonly id: RolloutId; readonly name: string },
   reason: string,
   now: Date,
 ): Promise<DrivenRollout> {

@@ -1,3 +1,4 @@
+import type { DeviceId } from '../util/index.ts';
 import { ago } from './presence.ts';
 import { commandTopicsIn } from './topics.ts';
 
@@ -17,7 +18,7 @@ export type ConnectionAnswer =
 export const CONNECTION_STATES = ['connected', 'disconnected', 'not_known', 'not_asked'] as const;
 
 /** The answer as a sentence, such as `disconnected 7 min ago (CONNECTION_LOST)`. */
-export function describeConnection(answer: ConnectionAnswer, prefix: string, deviceId: string, now: Date): string {
+export function describeConnection(answer: ConnectionAnswer, prefix: string, deviceId: DeviceId, now: Date): string {
   if (answer.state === 'not_asked') return `AWS IoT could not be asked (${answer.error})`;
   if (answer.state === 'not_known') return 'not connected, and not in the last 30 min';
   if (answer.state === 'connected') {
@@ -29,7 +30,7 @@ export function describeConnection(answer: ConnectionAnswer, prefix: string, dev
   return `disconnected${since === null ? '' : ` ${ago(since, now)}`}${reason === null ? '' : ` (${reason})`}`;
 }
 
-function listeningText(filters: readonly string[], prefix: string, deviceId: string): string {
+function listeningText(filters: readonly string[], prefix: string, deviceId: DeviceId): string {
   const topics = commandTopicsIn(filters, prefix, deviceId);
   return topics.length === 0
     ? 'listens on no command topic, so it would ignore a command'

@@ -1,4 +1,4 @@
-import { someNames } from '../util/index.ts';
+import { type RolloutId, someNames } from '../util/index.ts';
 
 /** Failures of a halted rollout that are alike. */
 export interface FailureGroup {
@@ -9,7 +9,7 @@ export interface FailureGroup {
 }
 
 export interface HaltFacts {
-  readonly rolloutId: number;
+  readonly rolloutId: RolloutId;
   readonly name: string;
   readonly firmwareVersion: string;
   readonly deviceModel: string;

@@ -1,9 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { UpdateId } from '../util/index.ts';
 
 /** The attempt that a download link belongs to. */
 export interface LinkTarget {
   /** At most 40 bits. */
-  readonly updateId: number;
+  readonly updateId: UpdateId;
   /** At most 255. A retry is a new attempt and gets a new link. */
   readonly attempt: number;
 }

@@ -1,3 +1,4 @@
+import type { ReleaseId } from '../util/index.ts';
 import type { RolloutState } from './rollout-states.ts';
 import { compareVersions, evaluateVersion, isSameVersion, runsRelease, UNKNOWN_VERSION } from './versions.ts';
 
@@ -6,7 +7,7 @@ export const RECOVERABLE_STATES: readonly RolloutState[] = ['halted', 'paused', 
 
 /** A registered release to which devices may be sent back. */
 export interface EarlierRelease {
-  readonly id: number;
+  readonly id: ReleaseId;
   readonly version: string;
   readonly min_version: string | null;
   /** Why it was revoked; null if it was not. */

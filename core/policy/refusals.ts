@@ -1,4 +1,4 @@
-import { DEVICE_ID } from '../util/index.ts';
+import { DEVICE_ID, type DeviceId } from '../util/index.ts';
 import { ago, span } from './presence.ts';
 import type { DeviceTopics } from './topics.ts';
 
@@ -28,7 +28,12 @@ export interface Refusals {
  * `disconnected by its policy 3 times in 2 min, the last time 20 s ago; its policy allows: …`
  * @param allowed what the policy allows, with `{deviceId}` for the device
  */
-export function describeRefusals({ times, first_at, last_at }: Refusals, deviceId: string, allowed: string, now: Date) {
+export function describeRefusals(
+  { times, first_at, last_at }: Refusals,
+  deviceId: DeviceId,
+  allowed: string,
+  now: Date,
+) {
   const seconds = (last_at.getTime() - first_at.getTime()) / 1000;
   const often = times === 1 ? 'once' : `${times} times in ${span(seconds)}`;
   const topics = allowed.replaceAll('{deviceId}', () => deviceId);

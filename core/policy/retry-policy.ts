@@ -1,3 +1,4 @@
+import type { UpdateId } from '../util/index.ts';
 import type { AttemptVerdict } from './evaluate-attempt.ts';
 import type { Delivery } from './model-settings.ts';
 import type { CommandFamily } from './topics.ts';
@@ -15,7 +16,7 @@ const INSTALL_FAILED = 4;
 
 /** The attempt that was just evaluated. */
 export interface EndedAttempt {
-  readonly updateId: number;
+  readonly updateId: UpdateId;
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly family: CommandFamily | null;
@@ -79,7 +80,7 @@ const otherFamily = (family: CommandFamily | null): CommandFamily | null =>
  * Each wait is four times as long as the one before, randomized between 50% and 150%, so that a fleet does not retry
  * all at once.
  */
-function waitMinutes(updateId: number, attempt: number): number {
+function waitMinutes(updateId: UpdateId, attempt: number): number {
   const wait = Math.min(FIRST_WAIT_MINUTES * 4 ** (attempt - 1), LONGEST_WAIT_MINUTES);
   return wait * (0.5 + fraction(updateId * 31 + attempt));
 }

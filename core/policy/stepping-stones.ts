@@ -1,10 +1,10 @@
 import * as z from 'zod';
-import { describeErrors } from '../util/index.ts';
+import { describeErrors, type ReleaseId } from '../util/index.ts';
 import { compareVersions, evaluateVersion, isBenchBuild, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */
 export interface RegisteredRelease {
-  readonly id: number;
+  readonly id: ReleaseId;
   readonly version: string;
   readonly min_version: string | null;
 }
@@ -24,7 +24,7 @@ export function parseSteppingStones(value: unknown): SteppingStonesResult {
 
 /** A release that a rollout assigns to devices: its own release or a stepping stone to it. */
 export interface AssignableRelease {
-  readonly releaseId: number;
+  readonly releaseId: ReleaseId;
   readonly version: string;
   readonly isSteppingStone: boolean;
   /** The current versions of the devices that get this release. */

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { DEVICE_ID, describeErrors, normalizeMacAddress } from '../util/index.ts';
+import { DEVICE_ID, type DeviceId, describeErrors, normalizeMacAddress } from '../util/index.ts';
 import { normalizeModel } from './model-names.ts';
 
 const macAddress = z.string().transform((text, context) => {
@@ -45,7 +45,7 @@ export const TARGET_TYPES = ['all', 'group', 'canary', 'specific'] as const;
 export type TargetType = (typeof TARGET_TYPES)[number];
 
 export interface Target {
-  readonly deviceIds: readonly string[] | null;
+  readonly deviceIds: readonly DeviceId[] | null;
   readonly macAddresses: readonly string[] | null;
   readonly groups: readonly string[] | null;
   readonly models: readonly string[] | null;

@@ -1,4 +1,4 @@
-import { DEVICE_ID } from '../util/index.ts';
+import { DEVICE_ID, type DeviceId } from '../util/index.ts';
 
 /**
  * Firmware up to 1.3 uses topics under `{prefix}/devices/…`, firmware from 1.4.1 uses `{prefix}/edge/…`, and 1.4.0
@@ -7,7 +7,7 @@ import { DEVICE_ID } from '../util/index.ts';
 export const COMMAND_FAMILIES = ['devices', 'edge'] as const;
 export type CommandFamily = (typeof COMMAND_FAMILIES)[number];
 
-export const commandTopic = (prefix: string, family: CommandFamily, deviceId: string): string =>
+export const commandTopic = (prefix: string, family: CommandFamily, deviceId: DeviceId): string =>
   `${prefix}/${family}/${deviceId}/cmd/ota`;
 
 /**
@@ -17,17 +17,17 @@ export const commandTopic = (prefix: string, family: CommandFamily, deviceId: st
 export function subscribedFamily(
   filters: readonly string[],
   prefix: string,
-  deviceId: string,
+  deviceId: DeviceId,
 ): CommandFamily | 'both' | undefined {
   const [first, ...others] = heardFamilies(filters, prefix, deviceId);
   return others.length > 0 ? 'both' : first;
 }
 
 /** The command topics of a device that its subscriptions match. */
-export const commandTopicsIn = (filters: readonly string[], prefix: string, deviceId: string): string[] =>
+export const commandTopicsIn = (filters: readonly string[], prefix: string, deviceId: DeviceId): string[] =>
   heardFamilies(filters, prefix, deviceId).map((family) => commandTopic(prefix, family, deviceId));
 
-const heardFamilies = (filters: readonly string[], prefix: string, deviceId: string): CommandFamily[] =>
+const heardFamilies = (filters: readonly string[], prefix: string, deviceId: DeviceId): CommandFamily[] =>
   COMMAND_FAMILIES.filter((family) =>
     filters.some((filter) => matchesFilter(commandTopic(prefix, family, deviceId), filter)),
   );

@@ -10,6 +10,7 @@ import {
   runsRelease,
   type TrustRule,
 } from '../policy/index.ts';
+import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import {
   type BadRollout,
   loadEarlierReleases,
@@ -33,11 +34,11 @@ export interface Unrecoverable {
   readonly reason: string;
   readonly devices: number;
   /** Some of them, in the order of their ids. */
-  readonly deviceIds: readonly string[];
+  readonly deviceIds: readonly DeviceId[];
 }
 
 const knownRecovery = z.strictObject({
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   name: z.string(),
   firmware_version: z.string(),
   state: z.enum(ROLLOUT_STATES),
@@ -70,7 +71,7 @@ export const openOnes = (recoveries: readonly KnownRecovery[]): KnownRecovery[] 
   recoveries.filter(({ state }) => !ENDED.includes(state));
 
 /** The recoveries of a rollout, newest first. */
-export function listRecoveries(sql: Sql, rolloutId: number): Promise<KnownRecovery[]> {
+export function listRecoveries(sql: Sql, rolloutId: RolloutId): Promise<KnownRecovery[]> {
   return select(
     sql,
     knownRecovery,

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import type { RecoveryRules, TrustRule } from '../policy/index.ts';
 import { insertRollout, type RolloutChange, type RolloutRow, type RolloutValues } from '../rollouts/index.ts';
+import type { ReleaseId, RolloutId } from '../util/index.ts';
 import { openOnes, planRecovery, type RecoveryPart, type RecoveryPlan } from './plan-recovery.ts';
 import { type BadRollout, IS_SILENT, UPDATED_BY_ROLLOUT, updatedValues } from './updated-devices.ts';
 
@@ -15,9 +16,9 @@ const CALLS = 4;
 
 /** A rollout that sends devices back. */
 export interface Recovery {
-  readonly id: number;
+  readonly id: RolloutId;
   readonly name: string;
-  readonly releaseId: number;
+  readonly releaseId: ReleaseId;
   readonly version: string;
   readonly giveUpDays: number;
   readonly previousVersions: readonly string[];
@@ -46,7 +47,7 @@ export async function recoverDevices(
   rules: RecoveryRules = {},
 ): Promise<RecoveryResult> {
   const plan = await planRecovery(sql, rollout, trust, now, rules);
-  const ids: number[] = [];
+  const ids: RolloutId[] = [];
   let assigned = 0;
   for (const part of plan.parts) {
     const recovery = await findOrCreate(sql, rollout, part, plan, change.by, now);
@@ -143,7 +144,7 @@ function valuesOf(
  */
 export async function endProbations(
   sql: Sql,
-  badRolloutId: number,
+  badRolloutId: RolloutId,
   { name, version, previousVersions }: Pick<Recovery, 'name' | 'version' | 'previousVersions'>,
   now: Date,
 ): Promise<number> {
@@ -227,7 +228,7 @@ export async function assignRecovered(
 async function recordRecovery(
   sql: Sql,
   { rolloutId, reason, by }: RolloutChange,
-  numbers: { readonly devices: number; readonly rollouts: readonly number[] },
+  numbers: { readonly devices: number; readonly rollouts: readonly RolloutId[] },
   now: Date,
 ): Promise<void> {
   await sql.query(

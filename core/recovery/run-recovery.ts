@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import type { Recovered } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
+import type { ReleaseId } from '../util/index.ts';
 import { assignRecovered } from './recover-devices.ts';
 import { badRollout } from './updated-devices.ts';
 
@@ -12,7 +13,7 @@ import { badRollout } from './updated-devices.ts';
  */
 export async function assignRest(
   sql: Sql,
-  recovery: RolloutRuntime & { readonly release_id: number },
+  recovery: RolloutRuntime & { readonly release_id: ReleaseId },
   recovers: Recovered,
   badVersions: readonly string[],
   now: Date,

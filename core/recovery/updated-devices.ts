@@ -1,9 +1,10 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { EarlierRelease, TrustRule } from '../policy/index.ts';
+import { ID, type RolloutId } from '../util/index.ts';
 
 export const badRollout = z.strictObject({
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   name: z.string(),
   firmware_version: z.string(),
   device_model: z.string(),
@@ -59,7 +60,7 @@ const GROUPS = 300;
 export function loadUpdatedGroups(
   sql: Sql,
   rollout: BadRollout,
-  recoveries: readonly number[],
+  recoveries: readonly RolloutId[],
 ): Promise<UpdatedGroup[]> {
   return select(
     sql,
@@ -87,7 +88,7 @@ export function loadUpdatedGroups(
 const earlierRelease = z.strictObject({
   signing_key: z.string().nullable(),
   signature_expires_at: z.date().nullable(),
-  id: z.int(),
+  id: ID.release,
   version: z.string(),
   min_version: z.string().nullable(),
   revoked_reason: z.string().nullable(),

@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { ID } from '../util/index.ts';
 
 const releaseRow = z.strictObject({
-  release_id: z.int(),
+  release_id: ID.release,
   device_model: z.string(),
   version: z.string(),
   chip: z.string(),

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { HighestSecureVersion } from '../policy/index.ts';
+import { ID } from '../util/index.ts';
 import type { Provenance } from './upload-requests.ts';
 
 /** A verified image as it is stored. */
@@ -160,7 +161,7 @@ export async function storeSignature(sql: Sql, release: NewRelease, trusted: rea
 const RELEASES_PER_PAGE = 1_000;
 
 export const releaseOfModel = z.strictObject({
-  id: z.int(),
+  id: ID.release,
   version: z.string(),
   min_version: z.string().nullable(),
   signing_key: z.string().nullable(),

@@ -6,6 +6,7 @@ import {
   type RegisteredRelease,
   type TrustRule,
 } from '../policy/index.ts';
+import type { ReleaseId } from '../util/index.ts';
 import { loadRegisteredReleases, type ReleaseOfModel, releaseOfModel } from './releases.ts';
 
 /** A rollout, or the draft of one, by what decides its stepping stones. */
@@ -17,7 +18,7 @@ export interface SteppingStoneChoice {
   /** As stored. Null: not decided yet. */
   readonly stepping_stones: unknown;
   /** The newest release at the time of the decision; null: the decision is made now. */
-  readonly newest_release_id: number | null;
+  readonly newest_release_id: ReleaseId | null;
 }
 
 /**
@@ -52,7 +53,7 @@ export async function loadSteppingStones(
 export async function proposeFor(
   sql: Sql,
   choice: SteppingStoneChoice,
-  target: { readonly id: number; readonly version: string },
+  target: { readonly id: ReleaseId; readonly version: string },
   trust: TrustRule,
   now: Date,
 ): Promise<RegisteredRelease[]> {

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { APPROVABLE_ACTIONS, type ApprovableAction } from '../policy/index.ts';
+import { ID, type RolloutId } from '../util/index.ts';
 import { MAY_RUN } from './rollout-conditions.ts';
 
 /**
@@ -74,7 +75,7 @@ export const RECORD_APPROVAL = `INSERT INTO ota_events (rollout_id, event_type, 
 
 const approvalRequest = z.strictObject({
   request_id: z.int(),
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   rollout_name: z.string(),
   action: z.enum(APPROVABLE_ACTIONS),
   devices: z.int(),
@@ -87,7 +88,7 @@ const approvalRequest = z.strictObject({
 export type ApprovalRequest = RowOf<typeof approvalRequest>;
 
 /** The requests of all rollouts, or of one; the oldest first. */
-export function listApprovalRequests(sql: Sql, rolloutId: number | null = null): Promise<ApprovalRequest[]> {
+export function listApprovalRequests(sql: Sql, rolloutId: RolloutId | null = null): Promise<ApprovalRequest[]> {
   return select(
     sql,
     approvalRequest,
@@ -101,7 +102,7 @@ export function listApprovalRequests(sql: Sql, rolloutId: number | null = null):
 
 /** What an operator requests. */
 export interface RequestedAction {
-  readonly rolloutId: number;
+  readonly rolloutId: RolloutId;
   readonly action: ApprovableAction;
   /** `updated_at` of the rollout as the operator read it, to the millisecond. */
   readonly unchangedSince: string;
@@ -165,7 +166,7 @@ export async function rejectRequest(
 
 /** An approval or another decision about a rollout that an operator makes. */
 interface Decided {
-  readonly rolloutId: number;
+  readonly rolloutId: RolloutId;
   readonly reason: string;
   readonly by: string;
 }
@@ -217,10 +218,10 @@ export async function takeRequest(
 const ROLLOUTS_PER_PAGE = 500;
 
 /** Rollouts after an id that may run by their row, and whose present content is not approved; a page of them. */
-export async function listUnapproved(sql: Sql, after: number): Promise<number[]> {
+export async function listUnapproved(sql: Sql, after: RolloutId): Promise<RolloutId[]> {
   const rows = await select(
     sql,
-    z.strictObject({ id: z.int() }),
+    z.strictObject({ id: ID.rollout }),
     `SELECT r.id FROM rollout_configurations AS r WHERE ${MAY_RUN} AND r.id > :after AND NOT ${IS_APPROVED}
      ORDER BY r.id LIMIT ${ROLLOUTS_PER_PAGE}`,
     { after },
@@ -233,7 +234,7 @@ export async function listUnapproved(sql: Sql, after: number): Promise<number[]>
  * groups, attributes or versions have changed; undefined if it was not. Devices that have registered since do not count, and a
  * rollout that was approved to stay open has no limit.
  */
-export async function describeTooManyTargets(sql: Sql, rolloutId: number): Promise<string | undefined> {
+export async function describeTooManyTargets(sql: Sql, rolloutId: RolloutId): Promise<string | undefined> {
   const [row] = await select(
     sql,
     z.strictObject({ approved: z.int(), assigned: z.int() }),

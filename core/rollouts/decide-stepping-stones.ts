@@ -2,13 +2,14 @@ import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { ORCHESTRATOR, type TrustRule } from '../policy/index.ts';
 import { proposeFor } from '../releases/index.ts';
+import { ID, type RolloutId } from '../util/index.ts';
 
 const undecidedRollout = z.strictObject({
-  id: z.int(),
+  id: ID.rollout,
   firmware_version: z.string(),
   device_model: z.string(),
-  newest_release_id: z.int(),
-  release_id: z.int(),
+  newest_release_id: ID.release,
+  release_id: ID.release,
   min_version: z.string().nullable(),
 });
 type Undecided = RowOf<typeof undecidedRollout>;
@@ -45,7 +46,12 @@ export async function decideSteppingStones(sql: Sql, trust: TrustRule, now: Date
 }
 
 /** Decides the stepping stones of one rollout, if its release is registered and they are not decided. */
-export async function decideSteppingStonesOf(sql: Sql, rolloutId: number, trust: TrustRule, now: Date): Promise<void> {
+export async function decideSteppingStonesOf(
+  sql: Sql,
+  rolloutId: RolloutId,
+  trust: TrustRule,
+  now: Date,
+): Promise<void> {
   const undecided = await select(sql, undecidedRollout, `${SELECT_UNDECIDED} AND r.id = :rollout`, {
     rollout: rolloutId,
   });

@@ -1,12 +1,13 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
+import type { RolloutId } from '../util/index.ts';
 
 /**
  * The most devices that a resumption would send to before the gates decide again: in a slow start a wave; in a stage of a
  * plan as many new devices as it had, those that the stop canceled, and those that a network or their own refusal kept
  * from the release. Null if the rollout has not begun.
  */
-export async function countResumeDevices(sql: Sql, rolloutId: number): Promise<number | null> {
+export async function countResumeDevices(sql: Sql, rolloutId: RolloutId): Promise<number | null> {
   const [row] = await select(
     sql,
     z.strictObject({ devices: z.int() }),

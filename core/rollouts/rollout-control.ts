@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import { ORCHESTRATOR, stopWord } from '../policy/index.ts';
+import type { RolloutId, UpdateId } from '../util/index.ts';
 import {
   ANYONE,
   CONTENT,
@@ -17,7 +18,7 @@ const MAX_REASON = 2_000;
 
 /** A change of a rollout: what happened, why, and who decided ({@link ORCHESTRATOR} or an operator). */
 export interface RolloutChange {
-  readonly rolloutId: number;
+  readonly rolloutId: RolloutId;
   readonly reason: string;
   readonly by: string;
 }
@@ -143,7 +144,7 @@ const MAY_BE_RETRIED = `rollout_id = :rollout AND status IN ('failed', 'rolled_b
            WHERE d.current_firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb)))`;
 
 /** How many devices {@link retryFailed} would assign again. */
-export async function countRetryDevices(sql: Sql, rolloutId: number, versions: readonly string[]): Promise<number> {
+export async function countRetryDevices(sql: Sql, rolloutId: RolloutId, versions: readonly string[]): Promise<number> {
   const [row] = await select(
     sql,
     z.strictObject({ devices: z.int() }),
@@ -205,7 +206,12 @@ export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: Rollout
  * @param unchangedSince its `updated_at` as it was loaded: a later retry must not be lost
  * @returns false if an update is open or the rollout was changed meanwhile
  */
-export async function completeRollout(sql: Sql, rolloutId: number, unchangedSince: Date, now: Date): Promise<boolean> {
+export async function completeRollout(
+  sql: Sql,
+  rolloutId: RolloutId,
+  unchangedSince: Date,
+  now: Date,
+): Promise<boolean> {
   const rows = await sql.query(
     `WITH changed AS (
        UPDATE rollout_configurations AS r SET completed_at = :now::timestamptz, updated_at = :now::timestamptz,
@@ -325,7 +331,7 @@ export async function cancelStopped(sql: Sql, now: Date): Promise<number> {
 }
 
 /** Cancels one update that was not fetched yet. */
-export async function cancelUnfetched(sql: Sql, updateId: number, reason: string, now: Date): Promise<void> {
+export async function cancelUnfetched(sql: Sql, updateId: UpdateId, reason: string, now: Date): Promise<void> {
   await sql.query(
     `WITH picked AS (
        SELECT id FROM device_update_status

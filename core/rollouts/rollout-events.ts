@@ -1,12 +1,13 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { ID } from '../util/index.ts';
 
 const rolloutEvent = z.strictObject({
   event_id: z.int(),
   /** `rollout_halted`, `rollout_completed`, … */
   event: z.string(),
   at: z.date(),
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   rollout_name: z.string(),
   firmware_version: z.string(),
   device_model: z.string(),

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import type { RolloutState, TargetType, UpdateState } from '../policy/index.ts';
 import { APPROVABLE_ACTIONS, ROLLOUT_STATES, TARGET_TYPES, UPDATE_STATES } from '../policy/index.ts';
+import { ID, type RolloutId } from '../util/index.ts';
 import { CONTENT, IS_APPROVED } from './approvals.ts';
 
 /** Every column of a rollout that its author chooses, by its name in the table. */
@@ -48,7 +49,7 @@ export type RolloutCounts = RowOf<typeof rolloutCounts>;
 
 const rolloutSummaryRow = z.strictObject({
   ...rolloutCounts.shape,
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   name: z.string(),
   firmware_version: z.string(),
   device_model: z.string(),
@@ -154,7 +155,7 @@ export async function insertRollout(
 ): Promise<number | undefined> {
   const [row] = await select(
     sql,
-    z.strictObject({ rollout_id: z.int() }),
+    z.strictObject({ rollout_id: ID.rollout }),
     `WITH created AS (
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
          rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
@@ -181,7 +182,7 @@ export async function insertRollout(
 }
 
 const namedRollout = z.strictObject({
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   allow_downgrade: z.boolean(),
   /** True if the rollout is running, or waits for approval, and none of its updates has ended. */
   is_awaited: z.boolean(),
@@ -228,7 +229,7 @@ export type RolloutChanges = Partial<
  */
 export async function changeRollout(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   changes: RolloutChanges,
   unchangedSince: string,
   by: string,
@@ -273,7 +274,7 @@ const stageRow = z.strictObject({
 export type StageRow = RowOf<typeof stageRow>;
 
 /** The stages that a rollout has entered, with the states of the devices assigned in each. */
-export async function listStages(sql: Sql, rolloutId: number): Promise<StageRow[]> {
+export async function listStages(sql: Sql, rolloutId: RolloutId): Promise<StageRow[]> {
   return select(
     sql,
     stageRow,
@@ -299,7 +300,7 @@ const failureRow = z.strictObject({
 export type FailureRow = RowOf<typeof failureRow>;
 
 /** Failures of a rollout by reason, most frequent first. */
-export async function listFailures(sql: Sql, rolloutId: number): Promise<FailureRow[]> {
+export async function listFailures(sql: Sql, rolloutId: RolloutId): Promise<FailureRow[]> {
   return select(
     sql,
     failureRow,
@@ -341,7 +342,7 @@ const STEPS = 200;
 /** Outcomes of a rollout over time, in steps of equal length. */
 export async function listOutcomes(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
 ): Promise<{ at: Date; succeeded: number; failed: number }[]> {
   return select(
     sql,
@@ -361,9 +362,9 @@ export async function listOutcomes(
 }
 
 const deviceUpdateRow = z.strictObject({
-  update_id: z.int(),
-  device_id: z.string(),
-  rollout_id: z.int().nullable(),
+  update_id: ID.update,
+  device_id: ID.device,
+  rollout_id: ID.rollout.nullable(),
   rollout_name: z.string().nullable(),
   firmware_version: z.string(),
   previous_version: z.string().nullable(),
@@ -387,7 +388,7 @@ export type DeviceUpdateRow = RowOf<typeof deviceUpdateRow>;
 /** Device updates of a rollout before an id, newest first. */
 export async function listUpdates(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   filter: { readonly status?: UpdateState | undefined; readonly open?: boolean | undefined },
   beforeId: number | null,
   limit: number,
@@ -408,7 +409,7 @@ export async function listUpdates(
 
 const decisionRow = z.strictObject({
   event_id: z.int(),
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   rollout_name: z.string(),
   firmware_version: z.string(),
   device_model: z.string(),
@@ -427,7 +428,7 @@ const DECISION = `SELECT event_id, rollout_id, rollout_name, firmware_version, d
 const DECISIONS = 500;
 
 /** The newest 500 decisions about a rollout, oldest first. */
-export async function listRolloutDecisions(sql: Sql, rolloutId: number): Promise<DecisionRow[]> {
+export async function listRolloutDecisions(sql: Sql, rolloutId: RolloutId): Promise<DecisionRow[]> {
   const rows = await select(
     sql,
     decisionRow,

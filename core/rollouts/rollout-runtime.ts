@@ -14,6 +14,7 @@ import {
   TARGET_TYPES,
 } from '../policy/index.ts';
 import { type HigherPriorityRollout, laterTargetCutoff, toHigherPriorityRollout } from '../targeting/index.ts';
+import { ID, type RolloutId } from '../util/index.ts';
 import { IS_APPROVED } from './approvals.ts';
 import { MAY_RUN } from './rollout-conditions.ts';
 
@@ -29,7 +30,7 @@ const countedUpdates = z.strictObject({
 export type CountedUpdates = RowOf<typeof countedUpdates>;
 
 const rolloutRuntime = z.strictObject({
-  id: z.int(),
+  id: ID.rollout,
   name: z.string(),
   firmware_version: z.string(),
   device_model: z.string(),
@@ -41,7 +42,7 @@ const rolloutRuntime = z.strictObject({
   /** Versions, as stored; null: not decided yet. */
   stepping_stones: anyJson<unknown>(),
   /** The newest release when the version and the stepping stones were chosen. */
-  newest_release_id: z.int(),
+  newest_release_id: ID.release,
   give_up_days: z.int(),
   probation_minutes: z.int(),
   target_hash_cutoff: z.string().nullable(),
@@ -69,7 +70,7 @@ const rolloutRuntime = z.strictObject({
   /** Changes with every decision about the rollout. */
   updated_at: z.date(),
   /** Null while the release is not registered. */
-  release_id: z.int().nullable(),
+  release_id: ID.release.nullable(),
   min_version: z.string().nullable(),
   /** Why the release was revoked; null if it was not. */
   revoked_reason: z.string().nullable(),
@@ -219,7 +220,7 @@ const IDS_PER_PAGE = 5_000;
  * Ids of rollouts that may assign devices now, highest priority first and newest first among equals. Creates the
  * runtime row of rollouts that were inserted by SQL.
  */
-export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
+export async function listActiveRolloutIds(sql: Sql): Promise<RolloutId[]> {
   await sql.query(
     `INSERT INTO rollout_runtime (rollout_id, target_version)
      SELECT id, firmware_version FROM rollout_configurations
@@ -230,7 +231,7 @@ export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
     (page) =>
       select(
         sql,
-        z.strictObject({ id: z.int() }),
+        z.strictObject({ id: ID.rollout }),
         `SELECT id FROM rollout_configurations AS r WHERE ${MAY_RUN}
      ORDER BY priority DESC, id DESC LIMIT :limit OFFSET :offset`,
         { ...page },
@@ -241,7 +242,7 @@ export async function listActiveRolloutIds(sql: Sql): Promise<number[]> {
 }
 
 /** A rollout in any state; undefined if it does not exist. */
-export async function loadRolloutRuntime(sql: Sql, id: number): Promise<RolloutRuntime | undefined> {
+export async function loadRolloutRuntime(sql: Sql, id: RolloutId): Promise<RolloutRuntime | undefined> {
   const [row] = await select(sql, rolloutRuntime, `${ROLLOUT} WHERE r.id = :id`, { id });
   return row;
 }
@@ -286,7 +287,7 @@ async function loadVersionsAfter(sql: Sql, deviceModel: string, after: string): 
 }
 
 /** Sets until when a rollout may send: the end of the current opening of its send window; null: no end. */
-export async function setSendsUntil(sql: Sql, rolloutId: number, until: Date | null): Promise<void> {
+export async function setSendsUntil(sql: Sql, rolloutId: RolloutId, until: Date | null): Promise<void> {
   await sql.query(
     `UPDATE rollout_runtime SET sends_until = :until::timestamptz
      WHERE rollout_id = :rollout AND sends_until IS DISTINCT FROM :until::timestamptz`,

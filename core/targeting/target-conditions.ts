@@ -1,4 +1,5 @@
 import type { Target } from '../policy/index.ts';
+import type { RolloutId } from '../util/index.ts';
 import { laterTargetCutoff, type TargetCutoffs } from './cutoffs.ts';
 
 /** The conditions of a target on `d` (a row of devices), over values that `of` names. */
@@ -77,7 +78,7 @@ const listedValues = (target: Target) => ({
 
 /** A rollout with a higher priority than another. It keeps the targeted devices that are on its version. */
 export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
-  readonly id: number;
+  readonly id: RolloutId;
   readonly hashCutoff: string;
   readonly laterCutoff: string;
   readonly countedAt: Date | null;
@@ -86,7 +87,7 @@ export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
 }
 
 export const toHigherPriorityRollout = (
-  rollout: TargetCutoffs & { readonly id: number },
+  rollout: TargetCutoffs & { readonly id: RolloutId },
   onTarget: readonly string[],
   target: Target,
 ): HigherPriorityRollout => ({

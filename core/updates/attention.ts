@@ -1,10 +1,11 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { runsRelease } from '../policy/index.ts';
+import { ID } from '../util/index.ts';
 
 const leftDevices = z.strictObject({
   /** Null if the devices began the update by themselves. */
-  rollout_id: z.int().nullable(),
+  rollout_id: ID.rollout.nullable(),
   rollout_name: z.string().nullable(),
   firmware_version: z.string(),
   devices: z.int(),

@@ -9,10 +9,11 @@ import {
   VERIFICATION_FAILED,
 } from '../policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
+import { type DeviceId, ID, type RolloutId, type UpdateId } from '../util/index.ts';
 
 const pendingUpdate = z.strictObject({
-  id: z.int(),
-  device_id: z.string(),
+  id: ID.update,
+  device_id: ID.device,
   client_id: z.string().nullable(),
   device_model: z.string(),
   /** Model of the release. */
@@ -22,7 +23,7 @@ const pendingUpdate = z.strictObject({
   command_family: z.enum(COMMAND_FAMILIES).nullable(),
   /** True if AWS IoT has not named the subscriptions of the version that the device runs. */
   is_family_unasked: z.boolean(),
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   firmware_version: z.string(),
   min_version: z.string().nullable(),
   /** Null: the release was not revoked. */
@@ -47,7 +48,7 @@ const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, 
          AND coalesce(r.start_at <= :now::timestamptz, true)`;
 
 /** Loads those of the given updates that may be sent now and whose rollout may send. */
-export async function loadPendingUpdates(sql: Sql, ids: readonly number[], now: Date): Promise<PendingUpdate[]> {
+export async function loadPendingUpdates(sql: Sql, ids: readonly UpdateId[], now: Date): Promise<PendingUpdate[]> {
   return select(
     sql,
     pendingUpdate,
@@ -92,7 +93,7 @@ const BEFORE = `SELECT counted_restarts(d.restarts, d.uptime_seconds)
            ORDER BY id DESC LIMIT 1) AS e ON true`;
 
 export interface PlannedSend {
-  readonly id: number;
+  readonly id: UpdateId;
   readonly family: CommandFamily;
   readonly delivery: Delivery;
 }
@@ -121,13 +122,13 @@ const GRANTED_SLOTS = `greatest(0, least(
  */
 export async function reserveSends(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   sends: readonly PlannedSend[],
   now: Date,
-): Promise<{ id: number; attempt: number }[]> {
+): Promise<{ id: UpdateId; attempt: number }[]> {
   return select(
     sql,
-    z.strictObject({ id: z.int(), attempt: z.int() }),
+    z.strictObject({ id: ID.update, attempt: z.int() }),
     `WITH requested AS (
        SELECT u.id, u.counts_as_started, u.failed_before, r.family, r.delivery
        FROM device_update_status AS u
@@ -188,7 +189,7 @@ export async function reserveSends(
 export const SEND_OUTCOMES = ['acknowledged', 'unconfirmed', 'published', 'absent', 'throttled', 'refused'] as const;
 
 export interface SendOutcome {
-  readonly id: number;
+  readonly id: UpdateId;
   readonly attempt: number;
   readonly outcome: (typeof SEND_OUTCOMES)[number];
   readonly message: string | null;
@@ -260,7 +261,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
 
 /** A pending update that will not be sent, and why. */
 export interface UpdateClosing {
-  readonly id: number;
+  readonly id: UpdateId;
   readonly status: Extract<UpdateState, 'success' | 'failed' | 'timed_out' | 'canceled'>;
   readonly message: string;
   /** True if the rollout may assign the device again when it targets it again. */
@@ -297,10 +298,10 @@ const HAS_OTHERS_TO_START = `EXISTS (
  * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
  * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has.
  */
-export async function findPendingForDevices(sql: Sql, deviceIds: readonly string[], now: Date): Promise<number[]> {
+export async function findPendingForDevices(sql: Sql, deviceIds: readonly DeviceId[], now: Date): Promise<UpdateId[]> {
   const rows = await select(
     sql,
-    z.strictObject({ id: z.int() }),
+    z.strictObject({ id: ID.update }),
     `WITH pending AS (
        SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
            AND coalesce(r.start_at <= :now::timestamptz, true)
@@ -330,14 +331,14 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly string
  */
 export async function pickPendingUpdates(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   limit: number,
   now: Date,
   putOffSeconds: number,
-): Promise<number[]> {
+): Promise<UpdateId[]> {
   const rows = await select(
     sql,
-    z.strictObject({ id: z.int() }),
+    z.strictObject({ id: ID.update }),
     `WITH runtime AS (
        SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.start_limit - p.started_count,
          r.max_in_flight - p.in_flight, r.max_per_minute)) AS room

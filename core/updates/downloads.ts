@@ -3,13 +3,14 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { LinkTarget } from '../policy/index.ts';
 import { deliverySchema } from '../policy/index.ts';
 import { IS_RUNNING, STOPPED_BEFORE_FETCH } from '../rollouts/index.ts';
+import { ID } from '../util/index.ts';
 
 const download = z.strictObject({
-  device_id: z.string(),
+  device_id: ID.device,
   /** How the command of this attempt was made; null for a command of an earlier release of this service. */
   delivery: deliverySchema.nullable(),
   device_model: z.string(),
-  rollout_id: z.int(),
+  rollout_id: ID.rollout,
   attempt: z.int(),
   object_key: z.string(),
   file_size: z.int(),

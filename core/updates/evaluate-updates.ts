@@ -15,6 +15,7 @@ import {
   UNKNOWN_VERSION,
   UPDATE_STATES,
 } from '../policy/index.ts';
+import { ID, type UpdateId } from '../util/index.ts';
 import { DEFAULT_INTERVAL_SECONDS, SEND_OUTCOMES } from './dispatch-updates.ts';
 import { MAX_SENDS } from './requeue-unacknowledged.ts';
 
@@ -42,13 +43,13 @@ const statusRow = z.strictObject({
 });
 
 const factsRow = z.strictObject({
-  id: z.int(),
+  id: ID.update,
   attempt: z.int(),
   /** One less than `attempt` if that attempt seemed not to be received and the update was requeued. */
   used_attempts: z.int(),
   status: z.enum(UPDATE_STATES),
   completed_at: z.date().nullable(),
-  rollout_id: z.int().nullable(),
+  rollout_id: ID.rollout.nullable(),
   events: z.int(),
   firmware_version: z.string(),
   previous_version: z.string().nullable(),
@@ -108,7 +109,7 @@ interface Evaluated {
  * outcome does not change; a late message may still add details to it. Silence decides only until `processedUntil`,
  * because a message that was received later may still wait in a queue.
  */
-export async function evaluateUpdates(sql: Sql, updateIds: readonly number[], processedUntil: Date): Promise<void> {
+export async function evaluateUpdates(sql: Sql, updateIds: readonly UpdateId[], processedUntil: Date): Promise<void> {
   for (const ids of inBatches(updateIds, UPDATES_PER_CALL)) {
     const evaluated = (await loadFacts(sql, ids)).map((row) => evaluate(row, processedUntil)).filter(isApplicable);
     await storeVerdicts(
@@ -126,7 +127,7 @@ const NO_SILENCE = new Date(0);
  * Marks updates whose link was opened as under way. The database role of the function that serves links can neither end an
  * update nor record that its image was installed. Such a verdict is left to the next report or to the deadline.
  */
-export async function markFetched(sql: Sql, updateIds: readonly number[]): Promise<void> {
+export async function markFetched(sql: Sql, updateIds: readonly UpdateId[]): Promise<void> {
   const evaluated = (await loadFacts(sql, updateIds)).map((row) => evaluate(row, NO_SILENCE)).filter(isApplicable);
   await storeVerdicts(
     sql,
@@ -159,7 +160,7 @@ function isApplicable({ row, verdict, retry }: Evaluated): boolean {
 }
 
 const overdueUpdate = z.strictObject({
-  id: z.int(),
+  id: ID.update,
   status: z.enum(UPDATE_STATES),
   error_message: z.string().nullable(),
 });
@@ -177,7 +178,7 @@ export async function findOverdueUpdates(sql: Sql, now: Date, limit: number): Pr
   );
 }
 
-function loadFacts(sql: Sql, ids: readonly number[]): Promise<FactsRow[]> {
+function loadFacts(sql: Sql, ids: readonly UpdateId[]): Promise<FactsRow[]> {
   return select(
     sql,
     factsRow,

@@ -1,12 +1,13 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { isUnverifiedBoot, runsRelease } from '../policy/index.ts';
+import { type DeviceId, ID } from '../util/index.ts';
 
 /** Updates that one call reads; a device that reports again is read again. */
 const UPDATES_PER_CALL = 500;
 
 const candidate = z.strictObject({
-  id: z.int(),
+  id: ID.update,
   target: z.string(),
   current: z.string(),
 });
@@ -25,7 +26,7 @@ type FailedCandidate = RowOf<typeof failedCandidate>;
  * runs a build that does not stay up: that it reports the version again is not a success. A device that had reported a
  * failed verification runs bytes that are not verified: that is recorded in place of a success.
  */
-export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
+export async function recordLateSuccesses(sql: Sql, deviceIds: readonly DeviceId[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;
   const candidates = await select(
     sql,
@@ -63,7 +64,7 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly string[]
  * Records devices that left the version which their newest update had brought and proven: a factory reset, a flash by
  * cable, a crash much later. A late rollback is shown and counts as a failure of the release.
  */
-export async function recordLateRollbacks(sql: Sql, deviceIds: readonly string[], now: Date): Promise<void> {
+export async function recordLateRollbacks(sql: Sql, deviceIds: readonly DeviceId[], now: Date): Promise<void> {
   if (deviceIds.length === 0) return;
   const candidates = await select(
     sql,

@@ -1,14 +1,14 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { ReportedState } from '../policy/index.ts';
-import { sha256 } from '../util/index.ts';
+import { type DeviceId, ID, sha256, type UpdateId } from '../util/index.ts';
 
 /** What a device (or our own download endpoint, for `fetch`) says about an update. */
 const REPORT_TYPES = ['accepted', 'declined', 'progress', 'result', 'fetch', 'status'] as const;
 export type ReportType = (typeof REPORT_TYPES)[number];
 
 export interface Report {
-  readonly deviceId: string;
+  readonly deviceId: DeviceId;
   readonly type: ReportType;
   readonly receivedAt: Date;
   /** Identifies the message together with device, type and receive time: a second delivery makes no second row. */
@@ -20,8 +20,8 @@ export interface Report {
 }
 
 const recordedReport = z.strictObject({
-  device_id: z.string(),
-  update_id: z.int().nullable(),
+  device_id: ID.device,
+  update_id: ID.update.nullable(),
   event_type: z.enum(REPORT_TYPES),
   received_at: z.date(),
   payload_hash: z.string(),
@@ -42,7 +42,7 @@ const UNSOLICITED_MINUTES = 30;
  * result without such an attempt opens an unsolicited update.
  * @returns ids of the updates whose facts may have changed, including those of repeated deliveries
  */
-export async function recordReports(sql: Sql, reports: readonly Report[]): Promise<number[]> {
+export async function recordReports(sql: Sql, reports: readonly Report[]): Promise<UpdateId[]> {
   const recorded = await insertReports(sql, reports);
   const orphans = findOrphans(reports, recorded);
   const unsolicited = orphans.filter(({ type }) => type === 'accepted' || type === 'result');
@@ -120,8 +120,8 @@ async function insertReports(sql: Sql, reports: readonly Report[]): Promise<Reco
 
 /** The opening of a link. */
 export interface Fetch {
-  readonly deviceId: string;
-  readonly updateId: number;
+  readonly deviceId: DeviceId;
+  readonly updateId: UpdateId;
   readonly attempt: number;
 }
 
@@ -129,7 +129,7 @@ export interface Fetch {
  * Records that links were opened, once per link and instant.
  * @returns ids of the updates
  */
-export async function recordFetches(sql: Sql, fetches: readonly Fetch[], now: Date): Promise<number[]> {
+export async function recordFetches(sql: Sql, fetches: readonly Fetch[], now: Date): Promise<UpdateId[]> {
   if (fetches.length === 0) return [];
   const rows = fetches.map(({ deviceId, updateId, attempt }) =>
     toRow({

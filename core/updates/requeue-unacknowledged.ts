@@ -1,4 +1,5 @@
 import type { Sql } from '../db/index.ts';
+import type { DeviceId, UpdateId } from '../util/index.ts';
 import { RELEASE_SLOTS } from './dispatch-updates.ts';
 
 /** A sleeping device may miss its command repeatedly; after this many sends, the attempt runs to its deadline. */
@@ -55,7 +56,7 @@ const WAS_ASLEEP = `error_message = 'the device was asleep'`;
  */
 export async function requeueUnacknowledged(
   sql: Sql,
-  sightings: readonly { deviceId: string; receivedAt: Date }[],
+  sightings: readonly { deviceId: DeviceId; receivedAt: Date }[],
   now: Date,
 ): Promise<void> {
   if (sightings.length === 0) return;
@@ -82,7 +83,7 @@ export async function requeueUnacknowledged(
  */
 export async function requeueIgnored(
   sql: Sql,
-  sightings: readonly { deviceId: string; receivedAt: Date }[],
+  sightings: readonly { deviceId: DeviceId; receivedAt: Date }[],
   now: Date,
 ): Promise<void> {
   if (sightings.length === 0) return;
@@ -107,7 +108,7 @@ export async function requeueIgnored(
  */
 export async function requeueUnseen(
   sql: Sql,
-  updateIds: readonly number[],
+  updateIds: readonly UpdateId[],
   now: Date,
   processedUntil: Date,
 ): Promise<void> {

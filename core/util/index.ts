@@ -2,6 +2,7 @@ export { isCanonicalPath, PATH_SEGMENT, PATH_SEGMENT_FORM } from './canonical-pa
 export { DEVICE_ID, DEVICE_ID_FORM } from './device-id.ts';
 export { ENV } from './env-names.ts';
 export { describeErrors, type FieldError, fieldErrors } from './field-errors.ts';
+export { type DeviceId, ID, type ReleaseId, type RolloutId, type UpdateId } from './ids.ts';
 export { isNoAddress, normalizeMacAddress } from './mac-address.ts';
 export { METRICS } from './metric-names.ts';
 export { printable } from './printable.ts';

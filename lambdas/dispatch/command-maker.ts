@@ -8,6 +8,7 @@ import {
   settingsOf,
 } from '../../core/policy/index.ts';
 import type { PendingUpdate, PlannedSend } from '../../core/updates/index.ts';
+import type { RolloutId, UpdateId } from '../../core/util/index.ts';
 import { presignImage } from '../shared/presign.ts';
 
 export interface CommandSettings {
@@ -21,7 +22,7 @@ export interface CommandSettings {
 
 /** A command that fits its device's packet limit, ready to be sent once its slot is reserved. */
 export interface PlannedCommand extends PlannedSend {
-  readonly rolloutId: number;
+  readonly rolloutId: RolloutId;
   /** The MQTT client id with which the device was last seen. */
   readonly clientId: string;
   readonly topic: string;
@@ -30,7 +31,7 @@ export interface PlannedCommand extends PlannedSend {
 
 export interface Plan {
   readonly planned: readonly PlannedCommand[];
-  readonly unsendable: readonly { id: number; message: string }[];
+  readonly unsendable: readonly { id: UpdateId; message: string }[];
 }
 
 export type CommandMaker = (updates: readonly PendingUpdate[], now: Date) => Promise<Plan>;

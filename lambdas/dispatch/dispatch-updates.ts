@@ -11,6 +11,7 @@ import {
   storeSendOutcomes,
   type UpdateClosing,
 } from '../../core/updates/index.ts';
+import type { RolloutId, UpdateId } from '../../core/util/index.ts';
 import type { CommandMaker, PlannedCommand } from './command-maker.ts';
 
 /**
@@ -26,7 +27,7 @@ export type Send = (command: PlannedCommand, attempt: number, now: Date) => Prom
  */
 export async function dispatchUpdates(
   sql: Sql,
-  updateIds: readonly number[],
+  updateIds: readonly UpdateId[],
   now: Date,
   trust: TrustRule,
   makeCommands: CommandMaker,
@@ -60,10 +61,10 @@ export async function dispatchUpdates(
 async function findAllNoLongerTargeted(
   sql: Sql,
   updates: readonly PendingUpdate[],
-): Promise<Map<number, UpdateClosing>> {
+): Promise<Map<UpdateId, UpdateClosing>> {
   const message =
     'not sent: the rollout no longer targets this device, because one of them, or the identity of the device, was changed';
-  const noLongerTargeted = new Map<number, UpdateClosing>();
+  const noLongerTargeted = new Map<UpdateId, UpdateClosing>();
   for (const [rolloutId, updatesToSend] of groupBy(updates, (update) => update.rollout_id)) {
     for (const id of await findNoLongerTargeted(sql, rolloutId, updatesToSend)) {
       noLongerTargeted.set(id, { id, status: 'canceled', message, mayReturn: true });
@@ -74,7 +75,7 @@ async function findAllNoLongerTargeted(
 
 async function sendAll(
   sql: Sql,
-  rolloutId: number,
+  rolloutId: RolloutId,
   commands: readonly PlannedCommand[],
   now: Date,
   send: Send,

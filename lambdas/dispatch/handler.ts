@@ -1,7 +1,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { parseJson } from '../../core/ingest/index.ts';
 import { type CommandFamily, trustRule } from '../../core/policy/index.ts';
-import { ENV } from '../../core/util/index.ts';
+import { ENV, type UpdateId } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { listSubscriptions } from '../shared/list-subscriptions.ts';
@@ -24,7 +24,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   return { batchItemFailures: [] };
 }
 
-function parseUpdateIds(event: SQSEvent): number[] {
+function parseUpdateIds(event: SQSEvent): UpdateId[] {
   const ids = event.Records.map(({ body }) => (parseJson(body) as { updateId?: unknown } | undefined)?.updateId);
   return [...new Set(ids.filter((id): id is number => Number.isSafeInteger(id)))];
 }

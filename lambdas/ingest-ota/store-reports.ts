@@ -3,6 +3,7 @@ import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
 import type { CommandFamily } from '../../core/policy/index.ts';
 import { evaluateUpdates, oldestOf, type Report, recordReports, releaseSlots } from '../../core/updates/index.ts';
+import type { UpdateId } from '../../core/util/index.ts';
 
 /** A report about an update, with the topic family on which it was received. */
 export interface FamilyReport {
@@ -20,7 +21,7 @@ export async function storeReports<Message extends FamilyReport>(
   messages: readonly Message[],
 ): Promise<{ updates: number; refused: readonly { row: Message; error: SqlError }[] }> {
   const { results, refused } = await writeIsolatingBadRows(messages, async (batch) => {
-    const updateIds: number[] = [];
+    const updateIds: UpdateId[] = [];
     for (const rows of inBatches(batch)) {
       await recordCommandFamilies(
         sql,

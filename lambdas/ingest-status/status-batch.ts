@@ -10,6 +10,7 @@ import {
   rejectMessage,
   type Senders,
 } from '../../core/ingest/index.ts';
+import type { UpdateId } from '../../core/util/index.ts';
 import { parseBatch } from '../shared/parse-batch.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
 import { parseStatus } from './status-message.ts';
@@ -50,7 +51,7 @@ export async function storeStatusBatch(
   sql: Sql,
   { statuses, rejected }: StatusBatch,
   now: Date,
-): Promise<{ pending: readonly number[]; rejected: number; dropped: number }> {
+): Promise<{ pending: readonly UpdateId[]; rejected: number; dropped: number }> {
   const { pending, refused } = await storeStatuses(
     sql,
     statuses.map(({ message, report }) => ({ ...message, report })),

@@ -19,6 +19,7 @@ import {
   requeueIgnored,
   requeueUnacknowledged,
 } from '../../core/updates/index.ts';
+import type { DeviceId, UpdateId } from '../../core/util/index.ts';
 
 export interface Status {
   readonly receivedAt: Date;
@@ -29,7 +30,7 @@ export interface Status {
 
 export interface StoredStatuses {
   /** Ids of pending updates of the reporting devices that may be sent now. */
-  readonly pending: readonly number[];
+  readonly pending: readonly UpdateId[];
   /** Why the database refused a device's status, by device id. */
   readonly refused: ReadonlyMap<string, string>;
 }
@@ -51,7 +52,7 @@ export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: 
     for (const { row, error } of outcome.refused) refused.set(row.deviceId, `not storable: ${error.message}`);
   }
   const relevant = await findDevicesWithRelevantUpdates(sql, earliestSightings(statuses));
-  const hasRelevantUpdate = (deviceId: string) => relevant.has(deviceId) && !refused.has(deviceId);
+  const hasRelevantUpdate = (deviceId: DeviceId) => relevant.has(deviceId) && !refused.has(deviceId);
   await recordBootEvidence(
     sql,
     statuses.filter(({ report }) => hasRelevantUpdate(report.deviceId)),
@@ -130,7 +131,7 @@ const toReport = ({ receivedAt, payloadHash, report }: Status): Report => ({
 });
 
 /** Finds pending updates of the reporting devices, including commands that they missed while asleep. */
-async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<number[]> {
+async function findPending(sql: Sql, awake: readonly DeviceReport[], now: Date): Promise<UpdateId[]> {
   if (awake.length === 0) return [];
   const sightings = awake.map(({ deviceId, reachabilityReceivedAt: receivedAt }) => ({ deviceId, receivedAt }));
   await requeueUnacknowledged(sql, sightings, now);

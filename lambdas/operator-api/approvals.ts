@@ -16,6 +16,7 @@ import {
   rejectRequest,
   requestApproval,
 } from '../../core/rollouts/index.ts';
+import type { RolloutId } from '../../core/util/index.ts';
 import { checkRelease } from './check-release.ts';
 import type { Services } from './context.ts';
 import { previewSaved } from './preview-rollout.ts';
@@ -129,7 +130,7 @@ export async function reject(
 
 async function findRequest(
   sql: Services['sql'],
-  { id, name }: { readonly id: number; readonly name: string },
+  { id, name }: { readonly id: RolloutId; readonly name: string },
   requestId: number,
 ): Promise<ApprovalRequest> {
   const [waiting] = await listApprovalRequests(sql, id);

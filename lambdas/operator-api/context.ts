@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
 import type { CommandFamily, ConnectionAnswer, Models, RecordingPause, Signing } from '../../core/policy/index.ts';
+import type { DeviceId, UpdateId } from '../../core/util/index.ts';
 
 /** The services that the routes use; a deployment and each test provide their own. */
 export interface Services {
@@ -31,13 +32,13 @@ export interface Services {
   };
   readonly certificates: {
     /** True if AWS IoT has the device as a thing of this deployment. */
-    isOurs(deviceId: string): Promise<boolean>;
+    isOurs(deviceId: DeviceId): Promise<boolean>;
     /**
      * Revokes every certificate of a device permanently and ends its connection. Can be repeated.
      * @returns ids of the certificates
      * @throws Error if one could not be revoked; the others are, and the connection has ended
      */
-    revoke(deviceId: string): Promise<string[]>;
+    revoke(deviceId: DeviceId): Promise<string[]>;
   };
   /** Asks AWS IoT about the connection of a client. Never throws. */
   askConnection(clientId: string): Promise<ConnectionAnswer>;
@@ -54,7 +55,7 @@ export interface Services {
   /** Ends idle mode, so that the next tick runs. */
   wake(): Promise<void>;
   /** Puts updates on the dispatch queue. */
-  dispatch(updateIds: readonly number[]): Promise<void>;
+  dispatch(updateIds: readonly UpdateId[]): Promise<void>;
 }
 
 /** The caller: the ARN of the IAM identity that signed the request. */
@@ -70,6 +71,13 @@ export interface Caller {
 /** The application to which routes are added. */
 export type App = OpenAPIHono<Caller>;
 
-/** Values as JSON represents them: a Date becomes ISO text. */
-export type Json<T> = T extends Date ? string : T extends object ? { [K in keyof T]: Json<T[K]> } : T;
+/** Values as JSON represents them: a Date becomes ISO text, an id a plain number or text. */
+export type Json<T> = T extends Date
+  ? string
+  : T extends number | string
+    ? Plain<T>
+    : T extends object
+      ? { [K in keyof T]: Json<T[K]> }
+      : T;
+type Plain<T extends number | string> = 'kindOfId' extends keyof T ? (T extends number ? number : string) : T;
 export const json = <T>(value: T): Json<T> => JSON.parse(JSON.stringify(value)) as Json<T>;

@@ -11,6 +11,7 @@ import {
   type RolloutRow,
   type RolloutValues,
 } from '../../core/rollouts/index.ts';
+import type { DeviceId, RolloutId } from '../../core/util/index.ts';
 import { approvalResource, describeRequest, needsApproval, request } from './approvals.ts';
 import { checkRelease } from './check-release.ts';
 import { json, type Services } from './context.ts';
@@ -35,7 +36,7 @@ export async function getRolloutResource(services: Services, idOrName: string, c
   return json({ ...rollout, waiting_for, resume_devices, needs_approval: needsApproval(services, rollout), approval });
 }
 
-async function describeWait(sql: Sql, rolloutId: number, now: Date, trust: TrustRule): Promise<string | null> {
+async function describeWait(sql: Sql, rolloutId: RolloutId, now: Date, trust: TrustRule): Promise<string | null> {
   const state = await describeState(sql, rolloutId, now, trust);
   return state === null ? null : state + (await describeStall(sql, rolloutId, now));
 }
@@ -49,7 +50,7 @@ export async function createRollout(
   services: Services,
   draft: RolloutDraft,
   by: string,
-): Promise<{ id: number; isNew: boolean }> {
+): Promise<{ id: RolloutId; isNew: boolean }> {
   const { sql, now } = services;
   const values = valuesOf(draft);
   const mustWait = values.is_active && services.settings.requireApproval;
@@ -70,7 +71,7 @@ export async function createRollout(
   return finish(sameRollout(existing, values));
 
   // A call that broke off before the request is repeated.
-  async function finish(created: { id: number; isNew: boolean }) {
+  async function finish(created: { id: RolloutId; isNew: boolean }) {
     const isDraft = created.isNew || known?.state === 'draft';
     if (mustWait && isDraft) await request(services, { rollout_id: created.id }, { action: 'start', reason: null, by });
     return created;
@@ -84,7 +85,7 @@ export async function createRollout(
  */
 export async function createForDevice(
   services: Services,
-  deviceId: string,
+  deviceId: DeviceId,
   draft: RolloutDraft,
   by: string,
 ): Promise<number> {
@@ -105,7 +106,7 @@ export async function createForDevice(
 
 export const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft) as RolloutValues;
 
-function sameRollout(known: RolloutRow, values: RolloutValues): { id: number; isNew: boolean } {
+function sameRollout(known: RolloutRow, values: RolloutValues): { id: RolloutId; isNew: boolean } {
   const keys = Object.keys(values) as (keyof RolloutValues)[];
   const before = json(known);
   // The service decides the stepping stones that a draft does not name.

@@ -24,6 +24,7 @@ import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts'
 import { readableBeginning } from '../../core/ingest/index.ts';
 import { describeChange, resultText } from '../../core/policy/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
+import type { DeviceId } from '../../core/util/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
@@ -40,14 +41,14 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   const presenceAt = async (): Promise<PresenceAt> => ({ now: now(), pause: await services.recordingPause() });
 
-  const deviceOf = async (deviceId: string) => {
+  const deviceOf = async (deviceId: DeviceId) => {
     const device = await getDevice(sql, deviceId, await presenceAt());
     if (device === undefined) throw await unknownDevice(services, deviceId);
     const refusals = await refusalsOf(services, device.client_id ?? deviceId);
     return json({ ...toDeviceDetail(device), refusals, connection: null });
   };
 
-  const connectedDeviceOf = async (deviceId: string) => {
+  const connectedDeviceOf = async (deviceId: DeviceId) => {
     const device = await deviceOf(deviceId);
     return { ...device, connection: await connectionOf(services, deviceId, device.client_id ?? deviceId) };
   };

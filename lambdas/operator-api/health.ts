@@ -9,6 +9,7 @@ import {
   loadRolloutRuntime,
   readVersionHealth,
 } from '../../core/rollouts/index.ts';
+import type { RolloutId } from '../../core/util/index.ts';
 import type { Services } from './context.ts';
 import { notFound } from './problems.ts';
 
@@ -22,7 +23,7 @@ export async function readReleaseHealth(sql: Sql, model: string, version: string
 }
 
 /** The same of the release of a rollout, and what its gate reads. */
-export async function readRolloutHealth({ sql, now }: Services, id: number): Promise<RolloutHealth> {
+export async function readRolloutHealth({ sql, now }: Services, id: RolloutId): Promise<RolloutHealth> {
   const rollout = await loadRolloutRuntime(sql, id);
   if (rollout === undefined) throw notFound(`rollout ${id}`);
   const { device_model: model, firmware_version: version, max_restart_ratio: ratio } = rollout;

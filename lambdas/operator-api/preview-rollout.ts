@@ -9,6 +9,7 @@ import {
 import { commandTopic, encodeCommand, packetProblem, settingsOf, TOKEN_LENGTH } from '../../core/policy/index.ts';
 import { getRelease } from '../../core/releases/index.ts';
 import { loadRolloutRuntime } from '../../core/rollouts/index.ts';
+import type { RolloutId } from '../../core/util/index.ts';
 import type { Services } from './context.ts';
 import { notFound, Refusal } from './problems.ts';
 import { trustOf } from './stepping-stones.ts';
@@ -17,7 +18,7 @@ import { warnOfTarget } from './target-warnings.ts';
 type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
 
 /** Previews what a saved rollout would do now, from its own row, devices and stages. */
-export async function previewSaved(services: Services, rolloutId: number) {
+export async function previewSaved(services: Services, rolloutId: RolloutId) {
   const rollout = await loadRolloutRuntime(services.sql, rolloutId);
   if (rollout === undefined) throw notFound(`rollout ${rolloutId}`);
   return previewResource(services, { ...rollout, isSaved: true }, rollout.is_approved);

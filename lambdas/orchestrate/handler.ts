@@ -16,7 +16,7 @@ import {
 } from '../../core/orchestrator/index.ts';
 import { trustRule } from '../../core/policy/index.ts';
 import { listUnverified, recordQueues, recountSlots } from '../../core/updates/index.ts';
-import { ENV } from '../../core/util/index.ts';
+import { ENV, type UpdateId } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { idleSweepMinutes, readIdleMarker, wake, writeIdleMarker } from '../shared/idle-marker.ts';
@@ -56,7 +56,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
     emitIdleMetrics();
     return [];
   }
-  const dispatch = (updateIds: readonly number[]) =>
+  const dispatch = (updateIds: readonly UpdateId[]) =>
     enqueue(
       dispatchQueueUrl,
       updateIds.map((updateId) => ({ updateId })),
