@@ -49,13 +49,13 @@ export async function findNoLongerTargeted(
   if (rollout === undefined) return new Set();
   const parsed = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   if (!parsed.ok) return new Set(updates.map(({ id }) => id));
-  const targeted = await findTargeted(sql, rollout, parsed.target, updates);
+  const targeted = await findTargeted(sql, rollout, parsed.value, updates);
   const steppingStones = parseSteppingStones(rollout.stepping_stones);
-  const decided = steppingStones.ok ? (steppingStones.versions ?? []) : [];
+  const decided = steppingStones.ok ? (steppingStones.value ?? []) : [];
   const isStillSent = ({ is_stepping_stone, firmware_version }: PendingUpdate) =>
     is_stepping_stone ? decided.includes(firmware_version) : firmware_version === rollout.firmware_version;
   const isStillTargeted = (update: PendingUpdate) =>
-    targeted.has(update.device_id) && isStillSent(update) && !hasLeftBadRelease(update, parsed.target);
+    targeted.has(update.device_id) && isStillSent(update) && !hasLeftBadRelease(update, parsed.value);
   return new Set(updates.filter((update) => !isStillTargeted(update)).map(({ id }) => id));
 }
 

@@ -129,7 +129,7 @@ async function evaluateDevice(
   const device = await loadDeviceFacts(
     sql,
     rollout,
-    target.target,
+    target.value,
     deviceId,
     await loadSteppingStones(sql, rollout, trust, now),
   );

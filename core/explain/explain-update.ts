@@ -128,8 +128,8 @@ function explainPending(update: UpdateFacts, what: string, rollout: RolloutRunti
 
 function explainWait({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime, now: Date): string {
   const plan = parsePlan(rollout);
-  if (plan.ok && plan.plan.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
-    return `it is sent when the send window opens, at ${at(nextOpening(plan.plan.sendWindow, now))}`;
+  if (plan.ok && plan.value.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
+    return `it is sent when the send window opens, at ${at(nextOpening(plan.value.sendWindow, now))}`;
   }
   const { start_limit: allowed, started_count: starts } = rollout;
   if (allowed !== null && !counts_as_started && starts >= allowed) {

@@ -89,8 +89,8 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     choices.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
   );
   const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
-  const { stages } = plan.plan;
-  const groups = await loadPreviewGroups(sql, rollout, target.target, stages, higherPriority, releases);
+  const { stages } = plan.value;
+  const groups = await loadPreviewGroups(sql, rollout, target.value, stages, higherPriority, releases);
   const evaluated = groups.map((group) => ({
     ...group,
     reason: whyNot(group, rollout, release?.min_version ?? null, missing) ?? rules.fits(group.id_length, group.family),

@@ -55,7 +55,7 @@ async function hasTargets(sql: Sql, rollout: RolloutRuntime): Promise<boolean> {
     sql,
     z.strictObject({ any: z.boolean() }),
     `SELECT EXISTS (SELECT FROM devices AS d WHERE ${MATCHES_FILTER}) AS any`,
-    { rollout: rollout.id, ...targetValues(model, read.target) },
+    { rollout: rollout.id, ...targetValues(model, read.value) },
   );
   return row?.any ?? true;
 }
@@ -88,7 +88,7 @@ export function stateOf(rollout: RolloutRuntime, now: Date, control = NO_CONTROL
   if (rollout.stage_hash_cutoff === null) return 'about to start';
   const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
-  const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.plan.stages, now);
+  const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.value.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
   if (rollout.has_open) return 'waiting for the assigned devices to finish';
   return rollout.keep_open

@@ -100,7 +100,7 @@ async function findWait(
   const { sends_until: sendsUntil } = rollout;
   if (sendsUntil !== null && sendsUntil <= now) return { wait: 'time', text: 'its send window' };
   const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
-  const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.plan.stages, now);
+  const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.value.stages, now);
   if (decision.kind === 'hold') return { wait: 'proof', text: decision.waitingFor };
   if (decision.kind === 'finish' && (rollout.has_open || !rollout.keep_open)) {
     return { wait: 'devices', text: 'the assigned devices to finish' };
@@ -138,7 +138,7 @@ async function findBusyMembers(sql: Sql, rollout: RolloutRuntime): Promise<Waite
     {
       rollout: rollout.id,
       ...cutoffValues(rollout),
-      ...targetValues(rollout.device_model, target.target),
+      ...targetValues(rollout.device_model, target.value),
     },
   );
   return row;

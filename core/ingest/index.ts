@@ -3,7 +3,6 @@ export { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from '.
 export { readPayload } from './read-payload.ts';
 export { recordRejectedMessages } from './rejected-messages.ts';
 export {
-  type Decoded,
   decodeRuleMessage,
   type RejectedMessage,
   type RuleMessage,

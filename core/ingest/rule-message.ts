@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { DeviceTopics } from '../policy/index.ts';
-import { type DeviceId, sha256 } from '../util/index.ts';
+import { type DeviceId, type Result, sha256 } from '../util/index.ts';
 import { readText } from './field-values.ts';
 import { readPayload } from './read-payload.ts';
 import { excerpt, type JsonObject, parseJson, toStorable, truncate } from './sanitize.ts';
@@ -65,10 +65,6 @@ export interface RejectedMessage {
   readonly payloadHash: string;
 }
 
-export type Decoded<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly rejected: RejectedMessage };
-
 /**
  * Decodes a queue body into a message; accepts any bytes.
  * @param undeliveredAt when an error action put the body on its queue; undefined for any other body
@@ -78,10 +74,10 @@ export function decodeRuleMessage(
   { topics, acceptAnyClientId }: Senders,
   now: Date,
   undeliveredAt?: Date,
-): Decoded<RuleMessage> {
+): Result<RuleMessage, RejectedMessage> {
   const queued = parseJson(body);
   const parsed = envelope.safeParse(undeliveredAt === undefined ? queued : dated(queued, undeliveredAt));
-  if (!parsed.success) return { ok: false, rejected: undatedMessage(queued, now) ?? foreignBody(body, now) };
+  if (!parsed.success) return { ok: false, reason: undatedMessage(queued, now) ?? foreignBody(body, now) };
 
   const { topic, client_id, received_at } = parsed.data;
   const bytes = Buffer.from(parsed.data.payload, 'base64');
@@ -93,7 +89,7 @@ export function decodeRuleMessage(
   };
   const reject = (reason: string) => {
     const rejected = { ...origin, topic: toStorable(topic), reason: toStorable(reason), payload: bytes };
-    return { ok: false, rejected } as const;
+    return { ok: false, reason: rejected } as const;
   };
 
   const deviceId = topics.deviceOf(topic);

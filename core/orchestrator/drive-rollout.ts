@@ -171,16 +171,16 @@ async function loadContext(
   const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
   const tooMany = describeExcess(rollout, versionsInUse, higherPriority);
   if (tooMany !== undefined) return halt(sql, rollout, tooMany, now);
-  const counted = await countTargets(sql, rollout, target.target);
+  const counted = await countTargets(sql, rollout, target.value);
   if (counted === null) return 'waiting for devices';
-  const window = plan.plan.sendWindow;
+  const window = plan.value.sendWindow;
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
   const checked = { ...rollout, ...counted, release_id: rollout.release_id };
-  const has_changes = (await endBadProbations(sql, rollout, target.target, now)) || rollout.has_changes;
+  const has_changes = (await endBadProbations(sql, rollout, target.value, now)) || rollout.has_changes;
   return {
     rollout: { ...checked, has_changes },
-    plan: plan.plan,
-    target: target.target,
+    plan: plan.value,
+    target: target.value,
     versionsInUse,
     higherPriority,
     steppingStones: await loadSteppingStones(sql, rollout, trust, now),

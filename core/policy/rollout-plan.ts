@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { describeErrors } from '../util/index.ts';
+import { describeErrors, type Result } from '../util/index.ts';
 import { type SendWindow, sendWindow } from './send-window.ts';
 
 /** The conditions that a stage must meet before the rollout advances. */
@@ -65,10 +65,6 @@ export const stagesSchema = z
     }
   });
 
-export type PlanResult =
-  | { readonly ok: true; readonly plan: RolloutPlan }
-  | { readonly ok: false; readonly reason: string };
-
 /** Maximum bytes of these columns as text; a longer value is loaded as its length. */
 export const PLAN_BYTES = { stages: 7 * 1024, sendWindow: 1024, steppingStones: 4 * 1024 } as const;
 
@@ -78,7 +74,7 @@ export function parsePlan(row: {
   readonly send_window: unknown;
   readonly failure_threshold: number;
   readonly min_reports: number;
-}): PlanResult {
+}): Result<RolloutPlan> {
   const stages = stagesSchema.nullable().safeParse(row.stages);
   if (isLength(row.stages, PLAN_BYTES.stages))
     return { ok: false, reason: tooLarge('stages', row.stages, PLAN_BYTES.stages) };
@@ -98,7 +94,7 @@ export function parsePlan(row: {
   );
   return {
     ok: true,
-    plan: { stages: given === undefined ? null : coverAllTargeted(given, ownGate), sendWindow: window.data },
+    value: { stages: given === undefined ? null : coverAllTargeted(given, ownGate), sendWindow: window.data },
   };
 }
 

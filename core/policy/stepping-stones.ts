@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { describeErrors, type ReleaseId } from '../util/index.ts';
+import { describeErrors, type ReleaseId, type Result } from '../util/index.ts';
 import { compareVersions, evaluateVersion, isBenchBuild, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */
@@ -12,13 +12,9 @@ export interface RegisteredRelease {
 /** Versions of the stepping stones of a rollout, as its row and the API have them. */
 export const steppingStonesSchema = z.array(z.string().min(1).max(64)).max(50);
 
-export type SteppingStonesResult =
-  | { readonly ok: true /** null: not decided yet */; readonly versions: readonly string[] | null }
-  | { readonly ok: false; readonly reason: string };
-
-export function parseSteppingStones(value: unknown): SteppingStonesResult {
+export function parseSteppingStones(value: unknown): Result<readonly string[] | null> {
   const parsed = steppingStonesSchema.nullable().safeParse(value);
-  if (parsed.success) return { ok: true, versions: parsed.data };
+  if (parsed.success) return { ok: true, value: parsed.data };
   return { ok: false, reason: `stepping_stones: ${describeErrors(parsed.error)}` };
 }
 

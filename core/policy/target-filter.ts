@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { DEVICE_ID, type DeviceId, describeErrors, normalizeMacAddress } from '../util/index.ts';
+import { DEVICE_ID, type DeviceId, describeErrors, normalizeMacAddress, type Result } from '../util/index.ts';
 import { normalizeModel } from './model-names.ts';
 
 const macAddress = z.string().transform((text, context) => {
@@ -70,15 +70,11 @@ export const boundedJson = (column: string, maxBytes: number) =>
  */
 export const boundedFilter = (alias: string) => `${boundedJson(`${alias}.target_filter`, 56 * 1024)} AS target_filter`;
 
-export type TargetResult =
-  | { readonly ok: true; readonly target: Target }
-  | { readonly ok: false; readonly reason: string };
-
 /**
  * Parses the target of a rollout. `group` needs a group, `specific` needs device ids or MAC addresses, `canary` needs
  * either of them or a percentage below 100. With both ids and MAC addresses, a device may match by either.
  */
-export function parseTarget(type: TargetType, filter: unknown, percentage: number): TargetResult {
+export function parseTarget(type: TargetType, filter: unknown, percentage: number): Result<Target> {
   const bytes = typeof filter === 'number' ? filter : Buffer.byteLength(JSON.stringify(filter));
   if (bytes > MAX_FILTER_BYTES) {
     const reason = `target_filter: ${bytes} bytes of JSON, at most ${MAX_FILTER_BYTES} can be read; put the devices into a group`;
@@ -102,7 +98,7 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
   }
   return {
     ok: true,
-    target: {
+    value: {
       deviceIds: device_ids ?? null,
       macAddresses: mac_addresses ?? null,
       groups: named,

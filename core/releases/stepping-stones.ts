@@ -32,7 +32,7 @@ export async function loadSteppingStones(
   now: Date,
 ): Promise<ReleaseOfModel[]> {
   const parsed = parseSteppingStones(choice.stepping_stones);
-  if (!parsed.ok || parsed.versions === null || parsed.versions.length === 0 || choice.min_version === null) return [];
+  if (!parsed.ok || parsed.value === null || parsed.value.length === 0 || choice.min_version === null) return [];
   const named = await select(
     sql,
     releaseOfModel,
@@ -40,7 +40,7 @@ export async function loadSteppingStones(
      WHERE device_model = :model AND version IN (SELECT jsonb_array_elements_text(:versions::jsonb)) AND revoked_at IS NULL
        AND (:until::bigint IS NULL OR id <= :until::bigint)
      ORDER BY id DESC`,
-    { model: choice.device_model, versions: parsed.versions, until: choice.newest_release_id },
+    { model: choice.device_model, versions: parsed.value, until: choice.newest_release_id },
   );
   return named.filter(
     (release) =>

@@ -19,14 +19,14 @@ export async function advanceRollout(sql: Sql, change: RolloutChange, now: Date)
   if (!target.ok) return target.reason;
   const { target_hash_cutoff, stage_hash_cutoff, stage_size } = rollout;
   if (target_hash_cutoff === null || stage_hash_cutoff === null) return 'it has not started';
-  const { stages } = plan.plan;
+  const { stages } = plan.value;
   const next = rollout.stage + 1;
   const reach = stages?.[next]?.reach;
   if (stages !== null && reach === undefined) return 'it is in its last stage';
   const start = reach === undefined ? { waveSize: (stage_size ?? 1) * 2 } : { reach };
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
   const others = versionsInUse.filter((version) => !runsRelease(version, rollout.firmware_version));
-  const started = await beginStage(sql, rollout, target.target, next, start, others, now);
+  const started = await beginStage(sql, rollout, target.value, next, start, others, now);
   if (started === undefined) return 'it changed meanwhile';
   await recordAdvance(sql, change, now);
   return true;

@@ -348,7 +348,7 @@ export async function loadHigherPriorityRollouts(
   return rows.flatMap((other) => {
     const target = parseTarget(other.target_type, other.target_filter, other.rollout_percentage);
     const onTarget = versionsInUse.filter((version) => runsRelease(version, other.firmware_version));
-    return target.ok ? toHigherPriorityRollout(other, onTarget, target.target) : [];
+    return target.ok ? toHigherPriorityRollout(other, onTarget, target.value) : [];
   });
 }
 

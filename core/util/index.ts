@@ -6,5 +6,6 @@ export { type DeviceId, ID, type ReleaseId, type RolloutId, type UpdateId } from
 export { isNoAddress, normalizeMacAddress } from './mac-address.ts';
 export { METRICS } from './metric-names.ts';
 export { printable } from './printable.ts';
+export type { Result } from './result.ts';
 export { sha256 } from './sha256.ts';
 export { someNames } from './some-names.ts';

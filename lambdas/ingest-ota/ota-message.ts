@@ -2,7 +2,7 @@ import type { RuleMessage } from '../../core/ingest/index.ts';
 import { excerpt, readBoolean, readNumber, readText, truncate } from '../../core/ingest/index.ts';
 import type { OtaTopicKind, ReportedState } from '../../core/policy/index.ts';
 import type { Report } from '../../core/updates/index.ts';
-import type { Read } from '../shared/parse-batch.ts';
+import type { Result } from '../../core/util/index.ts';
 
 /**
  * The states that show how far an update is. Others (Idle, Complete …) change nothing, except that `Failed` ends the
@@ -20,19 +20,15 @@ const MAX_TEXT_LENGTH = 500;
 const MAX_STATUS_LENGTH = 64;
 const VERSION_LENGTH = 64;
 
-export type OtaResult =
-  | { readonly ok: true; readonly report: Report }
-  | { readonly ok: false; readonly reason: string };
-
 /**
  * Parses an OTA message of either firmware generation: the older one sends `version`, the newer one `target_version`.
  * Each field counts that can be read.
  */
-export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): OtaResult {
+export function parseOtaMessage(message: RuleMessage, kind: OtaTopicKind): Result<Report> {
   if (!message.isReadable && kind !== 'progress') return { ok: false, reason: describeUnreadable(message) };
   const version = parseVersion(message.payload);
   if (!version.ok) return version;
-  if (kind === 'progress') return { ok: true, report: parseProgress(message) };
+  if (kind === 'progress') return { ok: true, value: parseProgress(message) };
   return kind === 'status' ? parseAnswer(message, version.value) : parseResult(message, version.value);
 }
 
@@ -46,7 +42,7 @@ function parseProgress(message: RuleMessage): Report {
 }
 
 /** Any other status than `accepted` declines the command. */
-function parseAnswer(message: RuleMessage, version: string | null): OtaResult {
+function parseAnswer(message: RuleMessage, version: string | null): Result<Report> {
   const { payload, fault } = message;
   const status = readText(payload.status);
   if (status === null || status.length > MAX_STATUS_LENGTH) {
@@ -57,19 +53,19 @@ function parseAnswer(message: RuleMessage, version: string | null): OtaResult {
     );
   }
   if (status.toLowerCase() === 'accepted') {
-    return { ok: true, report: toReport(message, 'accepted', version, null, {}) };
+    return { ok: true, value: toReport(message, 'accepted', version, null, {}) };
   }
   const wait = readNumber(payload.retry_after_seconds);
   return {
     ok: true,
-    report: toReport(message, 'declined', version, null, {
+    value: toReport(message, 'declined', version, null, {
       reason: truncate(readText(payload.reason) ?? readText(payload.message) ?? status, MAX_TEXT_LENGTH),
       retryAfterSeconds: wait === null || wait < 0 ? null : wait,
     }),
   };
 }
 
-function parseResult(message: RuleMessage, version: string | null): OtaResult {
+function parseResult(message: RuleMessage, version: string | null): Result<Report> {
   const { payload, fault } = message;
   const code = wholeNumber(payload.result_code);
   const success = readBoolean(payload.success) ?? (code === null ? null : code === 0);
@@ -82,7 +78,7 @@ function parseResult(message: RuleMessage, version: string | null): OtaResult {
   }
   const text = readText(payload.message);
   const facts = { success, code, message: text === null ? null : truncate(text, MAX_TEXT_LENGTH) };
-  return { ok: true, report: toReport(message, 'result', version, null, facts) };
+  return { ok: true, value: toReport(message, 'result', version, null, facts) };
 }
 
 const shown = (value: unknown) => (value === undefined ? 'missing' : excerpt(value));
@@ -94,7 +90,7 @@ const reject = (kind: string, reason: string, fault: string | null) =>
  * The version that the message is about. One that is too long is refused, since the message cannot be about a release of
  * this service.
  */
-function parseVersion(payload: RuleMessage['payload']): Read<string | null> {
+function parseVersion(payload: RuleMessage['payload']): Result<string | null> {
   for (const field of ['target_version', 'version']) {
     const version = readText(payload[field]);
     if (version === null) continue;

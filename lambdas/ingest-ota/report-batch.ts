@@ -10,7 +10,8 @@ import {
 } from '../../core/ingest/index.ts';
 import { parseOtaTopic } from '../../core/policy/index.ts';
 import { oldestOf } from '../../core/updates/index.ts';
-import { parseBatch, type Read } from '../shared/parse-batch.ts';
+import type { Result } from '../../core/util/index.ts';
+import { parseBatch } from '../shared/parse-batch.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
 import { describeUnreadable, parseOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
@@ -49,12 +50,12 @@ export async function ingestReports(
   };
 }
 
-function parseReport(message: RuleMessage): Read<OtaMessage> {
+function parseReport(message: RuleMessage): Result<OtaMessage> {
   const topic = parseOtaTopic(message.topic);
   if (topic === undefined) return { ok: false, reason: 'not an OTA topic' };
   const parsed = parseOtaMessage(message, topic.kind);
   if (!parsed.ok) return parsed;
-  return { ok: true, value: { ...originOf(message), message, family: topic.family, report: parsed.report } };
+  return { ok: true, value: { ...originOf(message), message, family: topic.family, report: parsed.value } };
 }
 
 const originOf = ({ topic, clientId, receivedAt, payloadHash }: RuleMessage) => ({

@@ -127,7 +127,7 @@ export function checkTarget({
 }: RolloutValues): void {
   const target = parseTarget(type, filter, percentage);
   if (!target.ok) throw invalid('target_filter', target.reason.replace(/^target_filter: /, ''));
-  if (target.target.models !== null && !target.target.models.includes(model)) {
+  if (target.value.models !== null && !target.value.models.includes(model)) {
     throw invalid(
       'target_filter.models',
       `does not include ${model}, the model of the release, so no device would match`,

@@ -11,8 +11,8 @@ type Targeting = Pick<PreviewedRollout, 'target_type' | 'target_filter'>;
  */
 export async function warnOfTarget(sql: Sql, { target_type: type, target_filter: filter }: Targeting) {
   const target = parseTarget(type, filter, 100);
-  const groups = target.ok ? (target.target.groups ?? []) : [];
-  const macs = target.ok ? (target.target.macAddresses ?? []) : [];
+  const groups = target.ok ? (target.value.groups ?? []) : [];
+  const macs = target.ok ? (target.value.macAddresses ?? []) : [];
   const unknown = groups.length === 0 ? [] : await findUnknownGroups(sql, groups);
   const shared = macs.length === 0 ? [] : await listSharedMacs(sql, macs);
   return [

@@ -5,9 +5,8 @@ import {
   rejectMessage,
   type Senders,
 } from '../../core/ingest/index.ts';
+import type { Result } from '../../core/util/index.ts';
 import type { QueueMessage } from './queue-message.ts';
-
-export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
 /**
  * Parses the bodies of a batch. An invalid body is returned as rejected, with the reason, and does not affect the
@@ -17,14 +16,14 @@ export function parseBatch<T>(
   batch: readonly QueueMessage[],
   senders: Senders,
   now: Date,
-  read: (message: RuleMessage) => Read<T>,
+  read: (message: RuleMessage) => Result<T>,
 ): { readonly messages: T[]; readonly rejected: RejectedMessage[] } {
   const messages: T[] = [];
   const rejected: RejectedMessage[] = [];
   for (const { body, undeliveredAt } of batch) {
     const decoded = decodeRuleMessage(body, senders, now, undeliveredAt);
     if (!decoded.ok) {
-      rejected.push(decoded.rejected);
+      rejected.push(decoded.reason);
       continue;
     }
     const message = read(decoded.value);

@@ -16,7 +16,7 @@ function fromDevice(topic: string, payload: string): RuleMessage {
     client_id: topic.split('/')[2],
   };
   const decoded = decodeRuleMessage(JSON.stringify(body), sendersOf(topic), new Date());
-  if (!decoded.ok) throw new Error(decoded.rejected.reason);
+  if (!decoded.ok) throw new Error(decoded.reason.reason);
   return decoded.value;
 }
 
@@ -33,5 +33,5 @@ test('the status that the page on devices shows is taken', () => {
 test.each(['status', 'progress', 'result'] satisfies OtaTopicKind[])('its %s of an update is taken', (kind) => {
   const [, payload = ''] = new RegExp(`^\\| \`${kind}\` +\\| \`({.*?})\``, 'm').exec(page) ?? [];
   const message = parseOtaMessage(fromDevice(`paku/devices/d/ota/${kind}`, payload), kind);
-  expect(message).toMatchObject({ report: { version: kind === 'progress' ? null : '1.2.0' } });
+  expect(message).toMatchObject({ value: { version: kind === 'progress' ? null : '1.2.0' } });
 });

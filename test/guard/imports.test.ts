@@ -33,7 +33,7 @@ const CORE: Record<string, readonly string[]> = {
   rollouts: ['db', 'policy', 'releases', 'targeting', 'util'],
   updates: ['db', 'policy', 'rollouts', 'util'],
   assignment: ['db', 'policy', 'rollouts', 'targeting', 'updates', 'util'],
-  recovery: ['db', 'policy', 'rollouts'],
+  recovery: ['db', 'policy', 'rollouts', 'util'],
   orchestrator: [
     'assignment',
     'db',

@@ -28,7 +28,7 @@ export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infe
   const keys = Object.keys(filter as object);
   const unknown = keys.find((key) => !KEYS.includes(key));
   if (unknown !== undefined) throw new Error(`the key ${unknown} was taken`);
-  const { deviceIds, macAddresses, groups, models, versions } = result.target;
+  const { deviceIds, macAddresses, groups, models, versions } = result.value;
   const conditions = [deviceIds, macAddresses, groups, models, versions].filter((value) => value !== null).length;
   const stated =
     keys.filter((key) => key !== 'metadata').length - (keys.includes('group') && keys.includes('groups') ? 1 : 0);

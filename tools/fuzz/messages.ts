@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { type Decoded, decodeRuleMessage, type RuleMessage, readPayload } from '../../core/ingest/index.ts';
+import { decodeRuleMessage, type RejectedMessage, type RuleMessage, readPayload } from '../../core/ingest/index.ts';
 import { type DeviceTopics, otaTopics, statusTopics } from '../../core/policy/index.ts';
+import type { Result } from '../../core/util/index.ts';
 import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';
 import { hostileNumber, hostileObject, hostileText, hostileValue } from './hostile.ts';
@@ -109,8 +110,8 @@ export function checkOta(body: string): void {
       const result = parseOtaMessage(message, kind);
       if (!result.ok) checkReason(result.reason);
       else {
-        check((result.report.version?.length ?? 1) <= 64, 'a version fits its column');
-        checkStorable(result.report);
+        check((result.value.version?.length ?? 1) <= 64, 'a version fits its column');
+        checkStorable(result.value);
       }
     }
   });
@@ -146,12 +147,12 @@ export function checkCut({ whole, text }: { readonly whole: Record<string, unkno
 /** A version that is a number is read as text, with its digits as they were sent. */
 const isSameText = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b) || String(a) === String(b);
 
-function checkDecoded(decoded: Decoded<RuleMessage>, read: (message: RuleMessage) => void): void {
+function checkDecoded(decoded: Result<RuleMessage, RejectedMessage>, read: (message: RuleMessage) => void): void {
   if (decoded.ok) {
     read(decoded.value);
     return;
   }
-  const { topic: name, clientId, receivedAt, reason } = decoded.rejected;
+  const { topic: name, clientId, receivedAt, reason } = decoded.reason;
   checkReason(reason);
   check(!Number.isNaN(receivedAt.getTime()), 'a rejection has a time');
   checkStorable({ name, clientId });

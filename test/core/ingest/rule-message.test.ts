@@ -30,7 +30,7 @@ test('rejects a message without a receive time and keeps it with the reason', ()
   const decoded = decodeRuleMessage(JSON.stringify(undelivered), STATUS_SENDERS, now);
   expect(decoded).toEqual({
     ok: false,
-    rejected: {
+    reason: {
       topic: 'paku/edge/ESP32-20E955A0/status',
       clientId: 'ESP32-20E955A0',
       receivedAt: now,
@@ -43,7 +43,7 @@ test('rejects a message without a receive time and keeps it with the reason', ()
 
 test('keeps the whole body if neither a rule nor its error action made it', () => {
   const decoded = decodeRuleMessage('{"hello": 1}', STATUS_SENDERS, now);
-  expect(decoded).toMatchObject({ ok: false, rejected: { topic: '', payload: Buffer.from('{"hello": 1}') } });
+  expect(decoded).toMatchObject({ ok: false, reason: { topic: '', payload: Buffer.from('{"hello": 1}') } });
 });
 
 test.each([
@@ -51,7 +51,7 @@ test.each([
   ['whose version is too long', { firmware_version: `${'x'.repeat(78)}😀` }],
 ])('the reason why a message %s is refused can be stored, wherever it was truncated', (_, said) => {
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/status', said), STATUS_SENDERS, now);
-  const reason = (decoded.ok ? parseStatus(decoded.value).rejection : decoded.rejected.reason) ?? '';
+  const reason = (decoded.ok ? parseStatus(decoded.value).rejection : decoded.reason.reason) ?? '';
   expect(reason).toContain('xxxxx');
   expect(reason.isWellFormed()).toBe(true);
 });
@@ -60,13 +60,13 @@ test('the message of a result can be stored, wherever it was truncated', () => {
   const said = { success: false, message: `${'x'.repeat(499)}😀` };
   const decoded = decodeRuleMessage(bodyOf('paku/edge/van-1/ota/result', said), OTA_SENDERS, now);
   const read = decoded.ok ? parseOtaMessage(decoded.value, 'result') : undefined;
-  expect(read?.ok && (read.report.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
+  expect(read?.ok && (read.value.payload as { message: string }).message).toBe(`${'x'.repeat(499)}\uFFFD`);
 });
 
 test('stores what can be stored of an invalid topic', () => {
   const decoded = decodeRuleMessage(bodyOf('paku/edge/\0\uD800/status', {}), STATUS_SENDERS, now);
-  expect(decoded).toMatchObject({ ok: false, rejected: { topic: 'paku/edge/\uFFFD\uFFFD/status' } });
-  expect(decoded.ok || decoded.rejected.reason).toBe(
+  expect(decoded).toMatchObject({ ok: false, reason: { topic: 'paku/edge/\uFFFD\uFFFD/status' } });
+  expect(decoded.ok || decoded.reason.reason).toBe(
     'not a topic of this kind of message: expected paku/edge/<device id>/status',
   );
 });
@@ -140,7 +140,7 @@ test.each([...FOREIGN_TOPICS, 'paku/devices/van-1/status', 'paku/edge/van-1/ota/
   (topic) => {
     expect(decodeRuleMessage(from('van-1', topic), STATUS_SENDERS, now)).toMatchObject({
       ok: false,
-      rejected: { reason: 'not a topic of this kind of message: expected paku/edge/<device id>/status' },
+      reason: { reason: 'not a topic of this kind of message: expected paku/edge/<device id>/status' },
     });
   },
 );
@@ -150,7 +150,7 @@ test.each([...FOREIGN_TOPICS, 'paku/edge/van-1/status', 'paku/edge/van-1/ota', '
   (topic) => {
     expect(decodeRuleMessage(from('van-1', topic), OTA_SENDERS, now)).toMatchObject({
       ok: false,
-      rejected: {
+      reason: {
         reason:
           'not a topic of this kind of message: expected paku/devices|edge/<device id>/ota/status|progress|result',
       },
@@ -169,7 +169,7 @@ test.each([
   const body = from(client, 'paku/edge/van-1/status');
   const decoded = decodeRuleMessage(body, STATUS_SENDERS, now);
   expect(decoded.ok).toBe(isTaken);
-  if (!decoded.ok) expect(decoded.rejected.reason).toBe(`sent by the client "${client}", the topic belongs to van-1`);
+  if (!decoded.ok) expect(decoded.reason.reason).toBe(`sent by the client "${client}", the topic belongs to van-1`);
   expect(decodeRuleMessage(body, { ...STATUS_SENDERS, acceptAnyClientId: true }, now).ok).toBe(true);
 });
 
@@ -177,6 +177,6 @@ test('a message of an error action is taken from the own client alone', () => {
   const body = JSON.stringify({ ...undelivered, clientId: 'van-2' });
   expect(decodeRuleMessage(body, STATUS_SENDERS, now, now)).toMatchObject({
     ok: false,
-    rejected: { clientId: 'van-2' },
+    reason: { clientId: 'van-2' },
   });
 });

@@ -151,7 +151,7 @@ describe('stages', () => {
     min_reports: 5,
   });
   if (!plan.ok) throw new Error(plan.reason);
-  const stages = plan.plan.stages as readonly Stage[];
+  const stages = plan.value.stages as readonly Stage[];
   const decide = (given: RolloutNumbers) =>
     decideRollout({ ...given, startLimit: null }, { ...gates, failureThreshold: 0.5 }, stages, now);
 

@@ -32,7 +32,7 @@ beforeEach(async () => {
 const now = new Date('2026-03-01T12:00:10Z');
 const anyone = parseTarget('all', {}, 100);
 if (!anyone.ok) throw new Error(anyone.reason);
-const { target } = anyone;
+const { value: target } = anyone;
 
 async function readActive(): Promise<RolloutRuntime[]> {
   const rollouts = await Promise.all((await listActiveRolloutIds(db.app)).map((id) => loadRolloutRuntime(db.app, id)));

@@ -17,7 +17,7 @@ function fromBroker(topic: string, payload: string): RuleMessage {
     client_id: topic.split('/')[2],
   };
   const decoded = decodeRuleMessage(JSON.stringify(body), sendersOf(topic), new Date());
-  if (!decoded.ok) throw new Error(decoded.rejected.reason);
+  if (!decoded.ok) throw new Error(decoded.reason.reason);
   return decoded.value;
 }
 
@@ -63,7 +63,7 @@ describe('OTA messages captured from field devices', () => {
         if (parsed === undefined) throw new Error(`${topic} is no OTA topic`);
         const message = parseOtaMessage(fromBroker(topic, JSON.stringify(payload)), parsed.kind);
         if (!message.ok) throw new Error(message.reason);
-        return { family: parsed.family, ...message.report };
+        return { family: parsed.family, ...message.value };
       });
 
   test('firmware 1.2.3 reports under paku/devices and names the version', () => {

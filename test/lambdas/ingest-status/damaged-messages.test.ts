@@ -10,7 +10,7 @@ function fromDevice(topic: string, payload: string): RuleMessage {
   const bytes = Buffer.from(payload);
   const body = { payload: bytes.toString('base64'), topic, received_at: RECEIVED.getTime(), client_id: 'van-1' };
   const decoded = decodeRuleMessage(JSON.stringify(body), sendersOf(topic), RECEIVED);
-  if (!decoded.ok) throw new Error(decoded.rejected.reason);
+  if (!decoded.ok) throw new Error(decoded.reason.reason);
   return decoded.value;
 }
 
@@ -108,7 +108,7 @@ describe('fields of a status', () => {
 describe('a report about an update', () => {
   const read = (kind: 'status' | 'progress' | 'result', payload: string) => {
     const parsed = parseOtaMessage(fromDevice(`paku/devices/van-1/ota/${kind}`, payload), kind);
-    return parsed.ok ? parsed.report : parsed.reason;
+    return parsed.ok ? parsed.value : parsed.reason;
   };
 
   test.each<['status' | 'progress' | 'result', string, object]>([

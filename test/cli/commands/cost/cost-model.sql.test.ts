@@ -95,7 +95,7 @@ describe('a batch', () => {
     const reports = messages('paku/devices/+/ota/status', { status: 'accepted' }).map((message) => {
       const read = parseOtaMessage(message as unknown as Parameters<typeof parseOtaMessage>[0], 'status');
       if (!read.ok) throw new Error(read.reason);
-      return { message, family: 'devices' as const, clientId: message.clientId, report: read.report };
+      return { message, family: 'devices' as const, clientId: message.clientId, report: read.value };
     });
     statements = 0;
     await storeReports(counting, reports as unknown as Parameters<typeof storeReports>[1]);

@@ -22,7 +22,7 @@ test('the console offers to advance a rollout that has a stage after the present
     const parsed = parsePlan({ stages, send_window: null, min_reports: 5, failure_threshold: 0.1 });
     if (!parsed.ok) throw new Error(parsed.reason);
     for (let stage = 0; stage < 6; stage += 1) {
-      const hasNext = parsed.plan.stages === null || parsed.plan.stages[stage + 1] !== undefined;
+      const hasNext = parsed.value.stages === null || parsed.value.stages[stage + 1] !== undefined;
       expect(canAdvance({ stage, stages }), `${JSON.stringify(stages)} in stage ${stage}`).toBe(hasNext);
     }
     expect(canAdvance({ stage: null, stages })).toBe(false);
