@@ -16,12 +16,8 @@ import type { QueueMessage } from '../shared/queue-message.ts';
 import { describeUnreadable, parseOtaMessage } from './ota-message.ts';
 import { type FamilyReport, storeReports } from './store-reports.ts';
 
-interface OtaMessage extends FamilyReport {
-  readonly topic: string;
-  readonly receivedAt: Date;
-  readonly payloadHash: string;
-  readonly message: RuleMessage;
-}
+/** A message of a device about an update, with the report that was read from it. */
+type OtaMessage = RuleMessage & FamilyReport;
 
 /**
  * Stores OTA reports in ota_events and updates device_update_status. Can be repeated.
@@ -35,12 +31,12 @@ export async function ingestReports(
 ): Promise<{ updates: number; rejected: number; dropped: number; oldest: Date }> {
   const { messages, rejected } = parseBatch(batch, senders, now, parseReport);
   // A progress message counts even then: it shows that the device is alive.
-  for (const { message } of messages) {
+  for (const message of messages) {
     if (!message.isReadable) rejected.push(rejectMessage(message, describeUnreadable(message)));
   }
   const { taken, dropped } = await limitReports(sql, messages);
   const { updates, refused } = await storeReports(sql, taken);
-  rejected.push(...refused.map(({ row, error }) => rejectMessage(row.message, `not storable: ${error.message}`)));
+  rejected.push(...refused.map(({ row, error }) => rejectMessage(row, `not storable: ${error.message}`)));
   await recordRejectedMessages(sql, [...rejected, ...describeDropped(dropped, MAX_PER_MINUTE.reports)]);
   return {
     updates,
@@ -55,12 +51,5 @@ function parseReport(message: RuleMessage): Result<OtaMessage> {
   if (topic === undefined) return { ok: false, reason: 'not an OTA topic' };
   const parsed = parseOtaMessage(message, topic.kind);
   if (!parsed.ok) return parsed;
-  return { ok: true, value: { ...originOf(message), message, family: topic.family, report: parsed.value } };
+  return { ok: true, value: { ...message, family: topic.family, report: parsed.value } };
 }
-
-const originOf = ({ topic, clientId, receivedAt, payloadHash }: RuleMessage) => ({
-  topic,
-  clientId,
-  receivedAt,
-  payloadHash,
-});

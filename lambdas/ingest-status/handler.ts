@@ -45,8 +45,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
     pending.map((updateId) => ({ updateId })),
   );
   if (statuses.length > 0) {
-    const oldest = oldestOf(statuses.map(({ message }) => message));
-    await recordProgress(database, 'status', oldest, now);
+    await recordProgress(database, 'status', oldestOf(statuses), now);
   }
   // The marker's snapshots are out of date once a status was stored.
   if (idlePeriod !== undefined && statuses.length > 0) await wake(now);

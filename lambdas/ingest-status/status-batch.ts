@@ -16,8 +16,8 @@ import type { QueueMessage } from '../shared/queue-message.ts';
 import { parseStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
-export interface StatusMessage {
-  readonly message: RuleMessage;
+/** A status message, with the report that was read from it. */
+export interface StatusMessage extends RuleMessage {
   readonly report: DeviceReport;
   /** Why the message is recorded as rejected; null if it is not. */
   readonly rejection: string | null;
@@ -35,10 +35,10 @@ export interface StatusBatch {
 export function parseStatusBatch(batch: readonly QueueMessage[], senders: Senders, now: Date): StatusBatch {
   const { messages, rejected } = parseBatch(batch, senders, now, (message) => ({
     ok: true,
-    value: { message, ...parseStatus(message) },
+    value: { ...message, ...parseStatus(message) },
   }));
-  for (const { message, rejection } of messages) {
-    if (rejection !== null) rejected.push(rejectMessage(message, rejection));
+  for (const message of messages) {
+    if (message.rejection !== null) rejected.push(rejectMessage(message, message.rejection));
   }
   return { statuses: messages, rejected };
 }
@@ -52,18 +52,14 @@ export async function storeStatusBatch(
   { statuses, rejected }: StatusBatch,
   now: Date,
 ): Promise<{ pending: readonly UpdateId[]; rejected: number; dropped: number }> {
-  const { pending, refused } = await storeStatuses(
-    sql,
-    statuses.map(({ message, report }) => ({ ...message, report })),
-    now,
-  );
+  const { pending, refused } = await storeStatuses(sql, statuses, now);
   const all = [...rejected];
-  for (const { message } of statuses) {
+  for (const message of statuses) {
     const reason = refused.get(message.deviceId);
     if (reason !== undefined) all.push(rejectMessage(message, reason));
   }
   // A rejected message counts against the limit of rejections instead.
-  const messages = statuses.flatMap(({ message, rejection }) => (rejection === null ? [message] : []));
+  const messages = statuses.filter(({ rejection }) => rejection === null);
   const { dropped } = limitPerMinute(messages, MAX_PER_MINUTE.statuses, ({ topic }) => topic);
   await recordRejectedMessages(sql, [...all, ...describeDropped(dropped, MAX_PER_MINUTE.statuses)]);
   return { pending, rejected: all.length, dropped: dropped.length };
