@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { CONNECTION_STATES, PRESENCE_STATES, UPDATE_STATES } from '../core/policy/index.ts';
+import { UPDATE_STATES } from '../core/policy/index.ts';
+import { CONNECTION_STATES, PRESENCE_STATES } from '../core/protocol/index.ts';
 import {
   answer,
   deviceId,

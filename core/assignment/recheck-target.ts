@@ -6,10 +6,10 @@ import {
   PLAN_BYTES,
   parseSteppingStones,
   parseTarget,
-  runsRelease,
   TARGET_TYPES,
   type Target,
 } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
 import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
 import { ID, type RolloutId, type UpdateId } from '../util/index.ts';

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
-import { COMMAND_FAMILIES, type Presence, presenceOf, type RecordingPause, UPDATE_STATES } from '../policy/index.ts';
+import { UPDATE_STATES } from '../policy/index.ts';
+import { COMMAND_FAMILIES, type Presence, presenceOf, type RecordingPause } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 import { INSERT_DEVICE_EVENT } from './device-audit.ts';
 import { IS_ONLINE, onlineValues } from './online.ts';

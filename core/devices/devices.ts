@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
-import type { CommandFamily } from '../policy/index.ts';
+import type { CommandFamily } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 
 /**

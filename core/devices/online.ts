@@ -1,4 +1,4 @@
-import { type RecordingPause, recordedUntil } from '../policy/index.ts';
+import { type RecordingPause, recordedUntil } from '../protocol/index.ts';
 
 /** When a device `d` was heard: its newest status, or its newest report about an update. */
 const HEARD_AT = 'greatest(d.last_seen, d.family_received_at)';

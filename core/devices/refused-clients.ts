@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import type { RefusalReason, Refusals } from '../policy/index.ts';
+import type { RefusalReason, Refusals } from '../protocol/index.ts';
 
 /** A disconnection of a client by its policy. */
 export interface Refusal {

@@ -9,19 +9,9 @@ import {
   type Rule,
 } from '../assignment/index.ts';
 import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
-import {
-  chooseReleases,
-  describeChange,
-  evaluateVersion,
-  NO_SIGNATURE_REQUIRED,
-  parseTarget,
-  type RegisteredRelease,
-  stopWord,
-  type Target,
-  type TrustRule,
-  type VersionVerdict,
-  whyNotSendable,
-} from '../policy/index.ts';
+import { chooseReleases, parseTarget, type RegisteredRelease, stopWord, type Target } from '../policy/index.ts';
+import { describeChange, evaluateVersion, type VersionVerdict } from '../protocol/index.ts';
+import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';

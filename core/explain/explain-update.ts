@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { RowOf } from '../db/index.ts';
-import { nextOpening, parsePlan, runsRelease, UPDATE_STATES } from '../policy/index.ts';
+import { nextOpening, parsePlan, UPDATE_STATES } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 

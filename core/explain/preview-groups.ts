@@ -9,7 +9,8 @@ import {
   RULES,
 } from '../assignment/index.ts';
 import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
-import { COMMAND_FAMILIES, cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
+import { cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
+import { COMMAND_FAMILIES } from '../protocol/index.ts';
 import {
   cutoffValues,
   HASH,

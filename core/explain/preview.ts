@@ -1,17 +1,14 @@
 import type { Sql } from '../db/index.ts';
 import {
   chooseReleases,
-  evaluateVersion,
-  NO_SIGNATURE_REQUIRED,
   parsePlan,
   parseTarget,
   type RegisteredRelease,
   type Stage,
   stageSizes,
-  type TrustRule,
-  type VersionVerdict,
-  whyNotSendable,
 } from '../policy/index.ts';
+import { evaluateVersion, type VersionVerdict } from '../protocol/index.ts';
+import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { getRelease, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
 import { loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';

@@ -1,15 +1,9 @@
 import * as z from 'zod';
 import { scanStateOf } from '../assignment/index.ts';
 import { type Sql, select } from '../db/index.ts';
-import {
-  decideRollout,
-  describeDecision,
-  NO_SIGNATURE_REQUIRED,
-  parsePlan,
-  parseTarget,
-  type TrustRule,
-  uploadKey,
-} from '../policy/index.ts';
+import { decideRollout, describeDecision, parsePlan, parseTarget } from '../policy/index.ts';
+import { uploadKey } from '../protocol/index.ts';
+import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../release-policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
 import {
   gatesOf,

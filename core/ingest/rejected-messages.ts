@@ -1,6 +1,6 @@
 import type { Sql } from '../db/index.ts';
 import { inBatches } from '../db/index.ts';
-import { subtreeOf } from '../policy/index.ts';
+import { subtreeOf } from '../protocol/index.ts';
 import { limitRejections } from './rate-limit.ts';
 import type { RejectedMessage } from './rule-message.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { DeviceTopics } from '../policy/index.ts';
+import type { DeviceTopics } from '../protocol/index.ts';
 import { type DeviceId, type Result, sha256 } from '../util/index.ts';
 import { readText } from './field-values.ts';
 import { readPayload } from './read-payload.ts';

@@ -16,12 +16,11 @@ import {
   type RegisteredRelease,
   type RolloutDecision,
   type RolloutPlan,
-  runsRelease,
   type Target,
-  type TrustRule,
-  whyNotSendable,
 } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
 import { assignRest, endProbations } from '../recovery/index.ts';
+import { type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import {
   beginStage,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { DeviceReport } from '../devices/index.ts';
-import type { RecordingPause } from '../policy/index.ts';
+import type { RecordingPause } from '../protocol/index.ts';
 import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
 import { ID } from '../util/index.ts';
 

@@ -2,7 +2,8 @@ import { forgetChanges } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
-import { NO_SIGNATURE_REQUIRED, ORCHESTRATOR, type TrustRule } from '../policy/index.ts';
+import { ORCHESTRATOR } from '../policy/index.ts';
+import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../release-policy/index.ts';
 import {
   adoptSqlChanges,
   cancelStopped,

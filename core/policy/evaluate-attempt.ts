@@ -4,10 +4,10 @@ import {
   causeOfResult,
   describeResultCode,
   isTransientResult,
+  runsRelease,
   VERIFICATION_FAILED,
-} from './result-codes.ts';
+} from '../protocol/index.ts';
 import type { UpdateState } from './update-states.ts';
-import { runsRelease } from './versions.ts';
 
 /** A state that a device can report about a running update. */
 export type ReportedState = Extract<UpdateState, 'downloading' | 'downloaded' | 'installing'>;

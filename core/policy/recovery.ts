@@ -1,6 +1,6 @@
+import { compareVersions, evaluateVersion, isSameVersion, runsRelease, UNKNOWN_VERSION } from '../protocol/index.ts';
 import type { ReleaseId } from '../util/index.ts';
 import type { RolloutState } from './rollout-states.ts';
-import { compareVersions, evaluateVersion, isSameVersion, runsRelease, UNKNOWN_VERSION } from './versions.ts';
 
 /** The states in which a rollout sends nothing, so that the devices it updated can be sent back. */
 export const RECOVERABLE_STATES: readonly RolloutState[] = ['halted', 'paused', 'completed', 'aborted'];

@@ -1,6 +1,6 @@
 import * as z from 'zod';
+import { compareVersions, evaluateVersion, isBenchBuild, type VersionPolicy } from '../protocol/index.ts';
 import { describeErrors, type ReleaseId, type Result } from '../util/index.ts';
-import { compareVersions, evaluateVersion, isBenchBuild, type VersionPolicy } from './versions.ts';
 
 /** A registered release of the rollout's model. */
 export interface RegisteredRelease {

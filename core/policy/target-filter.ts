@@ -1,6 +1,6 @@
 import * as z from 'zod';
+import { normalizeModel } from '../protocol/index.ts';
 import { DEVICE_ID, type DeviceId, describeErrors, normalizeMacAddress, type Result } from '../util/index.ts';
-import { normalizeModel } from './model-names.ts';
 
 const macAddress = z.string().transform((text, context) => {
   const normal = normalizeMacAddress(text);

@@ -7,9 +7,9 @@ import {
   type RecoveryRules,
   ROLLOUT_STATES,
   type RolloutState,
-  runsRelease,
-  type TrustRule,
 } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
+import type { TrustRule } from '../release-policy/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import {
   type BadRollout,

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
-import type { RecoveryRules, TrustRule } from '../policy/index.ts';
+import type { RecoveryRules } from '../policy/index.ts';
+import type { TrustRule } from '../release-policy/index.ts';
 import { insertRollout, type RolloutChange, type RolloutRow, type RolloutValues } from '../rollouts/index.ts';
 import type { ReleaseId, RolloutId } from '../util/index.ts';
 import { openOnes, planRecovery, type RecoveryPart, type RecoveryPlan } from './plan-recovery.ts';

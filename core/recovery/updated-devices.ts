@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import type { EarlierRelease, TrustRule } from '../policy/index.ts';
+import type { EarlierRelease } from '../policy/index.ts';
+import type { TrustRule } from '../release-policy/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
 
 export const badRollout = z.strictObject({

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import type { HighestSecureVersion } from '../policy/index.ts';
+import type { HighestSecureVersion } from '../release-policy/index.ts';
 import { ID } from '../util/index.ts';
 import type { Provenance } from './upload-requests.ts';
 

@@ -4,8 +4,8 @@ import {
   parseSteppingStones,
   proposeSteppingStones,
   type RegisteredRelease,
-  type TrustRule,
 } from '../policy/index.ts';
+import type { TrustRule } from '../release-policy/index.ts';
 import type { ReleaseId } from '../util/index.ts';
 import { loadRegisteredReleases, type ReleaseOfModel, releaseOfModel } from './releases.ts';
 

@@ -1,5 +1,6 @@
 import type { Sql } from '../db/index.ts';
-import { parsePlan, parseTarget, runsRelease } from '../policy/index.ts';
+import { parsePlan, parseTarget } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
 import { type RolloutChange, recordAdvance } from './rollout-control.ts';
 import { listVersionsInUse, loadRolloutRuntime } from './rollout-runtime.ts';
 import { beginStage } from './stages.ts';

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { ORCHESTRATOR, type TrustRule } from '../policy/index.ts';
+import { ORCHESTRATOR } from '../policy/index.ts';
+import type { TrustRule } from '../release-policy/index.ts';
 import { proposeFor } from '../releases/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
 

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { type HealthEvidence, runsRelease } from '../policy/index.ts';
+import type { HealthEvidence } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
 
 /** Devices that one statement reads at most: those that have run the release longest. */

@@ -4,15 +4,14 @@ import type { ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../po
 import {
   boundedFilter,
   boundedJson,
-  CAUSES,
   isRecovery,
   NO_EVIDENCE,
   PLAN_BYTES,
   parseTarget,
-  runsRelease,
   setApart,
   TARGET_TYPES,
 } from '../policy/index.ts';
+import { CAUSES, runsRelease } from '../protocol/index.ts';
 import { type HigherPriorityRollout, laterTargetCutoff, toHigherPriorityRollout } from '../targeting/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
 import { IS_APPROVED } from './approvals.ts';

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { runsRelease } from '../policy/index.ts';
+import { runsRelease } from '../protocol/index.ts';
 import { ID } from '../util/index.ts';
 
 const leftDevices = z.strictObject({

@@ -1,13 +1,8 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import {
-  COMMAND_FAMILIES,
-  type CommandFamily,
-  type Delivery,
-  deliverySchema,
-  type UpdateState,
-  VERIFICATION_FAILED,
-} from '../policy/index.ts';
+import type { UpdateState } from '../policy/index.ts';
+import { COMMAND_FAMILIES, type CommandFamily, VERIFICATION_FAILED } from '../protocol/index.ts';
+import { type Delivery, deliverySchema } from '../release-policy/index.ts';
 import { IS_RUNNING } from '../rollouts/index.ts';
 import { type DeviceId, ID, type RolloutId, type UpdateId } from '../util/index.ts';
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import type { LinkTarget } from '../policy/index.ts';
-import { deliverySchema } from '../policy/index.ts';
+import type { LinkTarget } from '../protocol/index.ts';
+import { deliverySchema } from '../release-policy/index.ts';
 import { IS_RUNNING, STOPPED_BEFORE_FETCH } from '../rollouts/index.ts';
 import { ID } from '../util/index.ts';
 

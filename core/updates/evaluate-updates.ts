@@ -3,8 +3,6 @@ import { inBatches, type RowOf, type Sql, select } from '../db/index.ts';
 import {
   type AttemptFacts,
   type AttemptVerdict,
-  COMMAND_FAMILIES,
-  deliverySchema,
   evaluateAttempt,
   mayReach,
   planRetry,
@@ -12,9 +10,10 @@ import {
   type ReportedState,
   type Retry,
   type StatusReport,
-  UNKNOWN_VERSION,
   UPDATE_STATES,
 } from '../policy/index.ts';
+import { COMMAND_FAMILIES, UNKNOWN_VERSION } from '../protocol/index.ts';
+import { deliverySchema } from '../release-policy/index.ts';
 import { ID, type UpdateId } from '../util/index.ts';
 import { DEFAULT_INTERVAL_SECONDS, SEND_OUTCOMES } from './dispatch-updates.ts';
 import { MAX_SENDS } from './requeue-unacknowledged.ts';

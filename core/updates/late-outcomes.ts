@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { isUnverifiedBoot, runsRelease } from '../policy/index.ts';
+import { isUnverifiedBoot, runsRelease } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 
 /** Updates that one call reads; a device that reports again is read again. */

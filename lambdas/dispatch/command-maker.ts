@@ -3,10 +3,9 @@ import {
   commandTopic,
   encodeCommand,
   linkToken,
-  type Models,
   packetProblem,
-  settingsOf,
-} from '../../core/policy/index.ts';
+} from '../../core/protocol/index.ts';
+import { type Models, settingsOf } from '../../core/release-policy/index.ts';
 import type { PendingUpdate, PlannedSend } from '../../core/updates/index.ts';
 import type { RolloutId, UpdateId } from '../../core/util/index.ts';
 import { presignImage } from '../shared/presign.ts';

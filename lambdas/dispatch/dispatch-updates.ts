@@ -1,7 +1,8 @@
 import { findNoLongerTargeted } from '../../core/assignment/index.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { groupBy } from '../../core/db/index.ts';
-import { evaluateVersion, type TrustRule, whyNotSendable } from '../../core/policy/index.ts';
+import { evaluateVersion } from '../../core/protocol/index.ts';
+import { type TrustRule, whyNotSendable } from '../../core/release-policy/index.ts';
 import {
   closePendingUpdates,
   loadPendingUpdates,

@@ -1,6 +1,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { parseJson } from '../../core/ingest/index.ts';
-import { type CommandFamily, trustRule } from '../../core/policy/index.ts';
+import type { CommandFamily } from '../../core/protocol/index.ts';
+import { trustRule } from '../../core/release-policy/index.ts';
 import { ENV, type UpdateId } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';

@@ -1,6 +1,6 @@
 import type { Sql } from '../../core/db/index.ts';
 import { recordSubscribedFamilies } from '../../core/devices/index.ts';
-import { subscribedFamily } from '../../core/policy/index.ts';
+import { subscribedFamily } from '../../core/protocol/index.ts';
 import type { PendingUpdate } from '../../core/updates/index.ts';
 
 /** The topic filters of a client; undefined if it is not connected or AWS IoT does not say. */

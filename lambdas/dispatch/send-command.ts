@@ -10,7 +10,7 @@ import {
   SendDirectMessageCommand,
   UnauthorizedException,
 } from '@aws-sdk/client-iot-data-plane';
-import { MAX_COMMANDS_AT_ONCE } from '../../core/policy/index.ts';
+import { MAX_COMMANDS_AT_ONCE } from '../../core/protocol/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';

@@ -1,6 +1,8 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { DatabaseUnavailableError } from '../../core/db/index.ts';
-import { DIRECT_MAX_BYTES, isLinkOver, parseLinkToken, settingsOf, trustRule } from '../../core/policy/index.ts';
+import { DIRECT_MAX_BYTES } from '../../core/policy/index.ts';
+import { isLinkOver, parseLinkToken } from '../../core/protocol/index.ts';
+import { settingsOf, trustRule } from '../../core/release-policy/index.ts';
 import type { Download } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';

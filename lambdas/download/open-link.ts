@@ -1,5 +1,6 @@
 import type { Sql } from '../../core/db/index.ts';
-import type { LinkTarget, TrustRule } from '../../core/policy/index.ts';
+import type { LinkTarget } from '../../core/protocol/index.ts';
+import type { TrustRule } from '../../core/release-policy/index.ts';
 import { cancelUnfetched } from '../../core/rollouts/index.ts';
 import { type Download, type Fetch, getDownload, markFetched, recordFetches } from '../../core/updates/index.ts';
 

@@ -1,5 +1,5 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { otaTopics } from '../../core/policy/index.ts';
+import { otaTopics } from '../../core/protocol/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';

@@ -1,6 +1,7 @@
 import type { RuleMessage } from '../../core/ingest/index.ts';
 import { excerpt, readBoolean, readNumber, readText, truncate } from '../../core/ingest/index.ts';
-import type { OtaTopicKind, ReportedState } from '../../core/policy/index.ts';
+import type { ReportedState } from '../../core/policy/index.ts';
+import type { OtaTopicKind } from '../../core/protocol/index.ts';
 import type { Report } from '../../core/updates/index.ts';
 import type { Result } from '../../core/util/index.ts';
 

@@ -8,7 +8,7 @@ import {
   rejectMessage,
   type Senders,
 } from '../../core/ingest/index.ts';
-import { parseOtaTopic } from '../../core/policy/index.ts';
+import { parseOtaTopic } from '../../core/protocol/index.ts';
 import { oldestOf } from '../../core/updates/index.ts';
 import type { Result } from '../../core/util/index.ts';
 import { parseBatch } from '../shared/parse-batch.ts';

@@ -1,7 +1,7 @@
 import type { Sql, SqlError } from '../../core/db/index.ts';
 import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
-import type { CommandFamily } from '../../core/policy/index.ts';
+import type { CommandFamily } from '../../core/protocol/index.ts';
 import { evaluateUpdates, oldestOf, type Report, recordReports, releaseSlots } from '../../core/updates/index.ts';
 import type { UpdateId } from '../../core/util/index.ts';
 

@@ -1,7 +1,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { recordRefusals } from '../../core/devices/index.ts';
 import { type IdlePeriod, isRedundantHeartbeat } from '../../core/orchestrator/index.ts';
-import { statusTopics } from '../../core/policy/index.ts';
+import { statusTopics } from '../../core/protocol/index.ts';
 import { oldestOf } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';

@@ -1,6 +1,6 @@
 import type { Refusal } from '../../core/devices/index.ts';
 import { decodeRuleMessage } from '../../core/ingest/index.ts';
-import { DISCONNECTED_TOPIC, disconnectedTopics, REFUSAL_REASONS } from '../../core/policy/index.ts';
+import { DISCONNECTED_TOPIC, disconnectedTopics, REFUSAL_REASONS } from '../../core/protocol/index.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
 
 /** AWS IoT sends these events and not the client, whose id is in the topic. */

@@ -1,7 +1,7 @@
 import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
 import { excerpt, isObject, readBoolean, readNumber, readText } from '../../core/ingest/index.ts';
-import { normalizeModel } from '../../core/policy/index.ts';
+import { normalizeModel } from '../../core/protocol/index.ts';
 import { isNoAddress, normalizeMacAddress } from '../../core/util/index.ts';
 
 /**

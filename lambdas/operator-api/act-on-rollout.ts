@@ -1,6 +1,7 @@
 import type { ApprovalAction, RolloutAction } from '../../api/rollouts.ts';
-import { type ApprovableAction, listLooserLimits, statesFor, whyNotSendable } from '../../core/policy/index.ts';
+import { type ApprovableAction, listLooserLimits, statesFor } from '../../core/policy/index.ts';
 import { listRecoveries, openOnes } from '../../core/recovery/index.ts';
+import { whyNotSendable } from '../../core/release-policy/index.ts';
 import {
   ANYONE,
   abortRollout,

@@ -11,7 +11,7 @@ import {
   type SharedMac,
 } from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
-import { describeChange, describeRefusals } from '../../core/policy/index.ts';
+import { describeChange, describeRefusals } from '../../core/protocol/index.ts';
 import {
   type ApprovalRequest,
   listApprovalRequests,

@@ -1,4 +1,5 @@
-import { expectedChip, settingsOf, similarName, whyNotSendable } from '../../core/policy/index.ts';
+import { similarName } from '../../core/protocol/index.ts';
+import { expectedChip, settingsOf, whyNotSendable } from '../../core/release-policy/index.ts';
 import { getRelease, listModelsOf } from '../../core/releases/index.ts';
 import type { RolloutValues } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';

@@ -1,5 +1,5 @@
 import { GetConnectionCommand, IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
-import type { ConnectionAnswer } from '../../core/policy/index.ts';
+import type { ConnectionAnswer } from '../../core/protocol/index.ts';
 import { listSubscriptions } from '../shared/list-subscriptions.ts';
 import { logger } from '../shared/log.ts';
 

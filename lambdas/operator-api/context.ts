@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Sql } from '../../core/db/index.ts';
-import type { CommandFamily, ConnectionAnswer, Models, RecordingPause, Signing } from '../../core/policy/index.ts';
+import type { CommandFamily, ConnectionAnswer, RecordingPause } from '../../core/protocol/index.ts';
+import type { Models, Signing } from '../../core/release-policy/index.ts';
 import type { DeviceId, UpdateId } from '../../core/util/index.ts';
 
 /** The services that the routes use; a deployment and each test provide their own. */

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { asNewRollout, describeStall, describeState, previewRollout } from '../../core/explain/index.ts';
-import { parseTarget, type TrustRule } from '../../core/policy/index.ts';
+import { parseTarget } from '../../core/policy/index.ts';
+import type { TrustRule } from '../../core/release-policy/index.ts';
 import {
   countResumeDevices,
   getRollout,

@@ -1,6 +1,6 @@
 import type { Connection, Refusals } from '../../api/devices.ts';
 import { findRefusals } from '../../core/devices/index.ts';
-import { describeConnection, describeRefusals } from '../../core/policy/index.ts';
+import { describeConnection, describeRefusals } from '../../core/protocol/index.ts';
 import type { DeviceId } from '../../core/util/index.ts';
 import { json, type Services } from './context.ts';
 import { notFound, Refusal } from './problems.ts';

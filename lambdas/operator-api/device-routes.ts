@@ -22,7 +22,7 @@ import {
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
 import { readableBeginning } from '../../core/ingest/index.ts';
-import { describeChange, resultText } from '../../core/policy/index.ts';
+import { describeChange, resultText } from '../../core/protocol/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import type { DeviceId } from '../../core/util/index.ts';
 import { type App, json, type Services } from './context.ts';

@@ -1,7 +1,7 @@
 import type { APIGatewayProxyEventV2WithIAMAuthorizer, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { handle, type LambdaEvent } from 'hono/aws-lambda';
 import { lastPause } from '../../core/orchestrator/index.ts';
-import type { CommandFamily } from '../../core/policy/index.ts';
+import type { CommandFamily } from '../../core/protocol/index.ts';
 import { ENV, isCanonicalPath, PATH_SEGMENT_FORM } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';

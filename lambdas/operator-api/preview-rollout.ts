@@ -6,7 +6,8 @@ import {
   type PreviewRules,
   previewRollout,
 } from '../../core/explain/index.ts';
-import { commandTopic, encodeCommand, packetProblem, settingsOf, TOKEN_LENGTH } from '../../core/policy/index.ts';
+import { commandTopic, encodeCommand, packetProblem, TOKEN_LENGTH } from '../../core/protocol/index.ts';
+import { settingsOf } from '../../core/release-policy/index.ts';
 import { getRelease } from '../../core/releases/index.ts';
 import { loadRolloutRuntime } from '../../core/rollouts/index.ts';
 import type { RolloutId } from '../../core/util/index.ts';

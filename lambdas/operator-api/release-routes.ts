@@ -1,13 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import * as routes from '../../api/releases.ts';
-import {
-  parseUploadKey,
-  refusePath,
-  type SendableRelease,
-  signatureKey,
-  UPLOAD_TOKEN,
-  uploadKey,
-} from '../../core/policy/index.ts';
+import { parseUploadKey, signatureKey, UPLOAD_TOKEN, uploadKey } from '../../core/protocol/index.ts';
+import { refusePath, type SendableRelease } from '../../core/release-policy/index.ts';
 import {
   findRejection,
   getRelease,

@@ -1,6 +1,6 @@
 import * as routes from '../../api/rollouts.ts';
 import { asNewRollout } from '../../core/explain/index.ts';
-import { resultText } from '../../core/policy/index.ts';
+import { resultText } from '../../core/protocol/index.ts';
 import {
   getRollout,
   listFailures,

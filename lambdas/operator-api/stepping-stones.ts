@@ -1,4 +1,5 @@
-import { isPossibleSteppingStone, type TrustRule, trustRule } from '../../core/policy/index.ts';
+import { isPossibleSteppingStone } from '../../core/policy/index.ts';
+import { type TrustRule, trustRule } from '../../core/release-policy/index.ts';
 import { getRelease, proposeFor } from '../../core/releases/index.ts';
 import type { RolloutValues } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';

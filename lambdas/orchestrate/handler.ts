@@ -14,7 +14,7 @@ import {
   sampleFleetVersions,
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
-import { trustRule } from '../../core/policy/index.ts';
+import { trustRule } from '../../core/release-policy/index.ts';
 import { listUnverified, recordQueues, recountSlots } from '../../core/updates/index.ts';
 import { ENV, type UpdateId } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';

@@ -1,5 +1,5 @@
 import type { Sql } from '../../core/db/index.ts';
-import { parseUploadKey, UPLOAD_TOKEN } from '../../core/policy/index.ts';
+import { parseUploadKey, UPLOAD_TOKEN } from '../../core/protocol/index.ts';
 import { matchUploadRequest } from '../../core/releases/index.ts';
 import { readMetadata } from './object-store.ts';
 import type { Upload } from './upload-event.ts';

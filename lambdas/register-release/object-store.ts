@@ -7,7 +7,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { MAX_SIGNATURE_BYTES } from '../../core/image/index.ts';
-import { signatureKey } from '../../core/policy/index.ts';
+import { signatureKey } from '../../core/protocol/index.ts';
 import type { Upload } from './upload-event.ts';
 
 const client = new S3Client({});

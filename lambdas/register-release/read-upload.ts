@@ -5,7 +5,7 @@ import {
   parseSignatureFile,
   signerOf,
 } from '../../core/image/index.ts';
-import type { SignatureFile } from '../../core/policy/index.ts';
+import type { SignatureFile } from '../../core/release-policy/index.ts';
 import { openUpload, readSignature } from './object-store.ts';
 import type { Upload } from './upload-event.ts';
 

@@ -1,6 +1,7 @@
 import type { Sql } from '../../core/db/index.ts';
 import type { ParsedImage } from '../../core/image/index.ts';
 import { ESP8266 } from '../../core/image/index.ts';
+import { normalizeModel, parseUploadKey, releaseKey, unknownModelWarning } from '../../core/protocol/index.ts';
 import {
   evaluateFit,
   evaluateSecureVersion,
@@ -10,22 +11,18 @@ import {
   isMeantAsUpload,
   isSignatureValid,
   type Models,
-  normalizeModel,
   parseReleaseNotes,
-  parseUploadKey,
   type ReleaseNotes,
   type ReleaseRefusal,
   refuseModelAsVersion,
   refusePath,
-  releaseKey,
   type SignatureFinding,
   type Signing,
   settingsOf,
   signingOf,
   trustedKeys,
-  unknownModelWarning,
   versionWarnings,
-} from '../../core/policy/index.ts';
+} from '../../core/release-policy/index.ts';
 import {
   findHighestSecureVersion,
   findSignedProject,

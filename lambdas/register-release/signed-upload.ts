@@ -1,4 +1,5 @@
-import { isMeantAsUpload, parseUploadKey, settingsOf, signedUploadKey, signingOf } from '../../core/policy/index.ts';
+import { parseUploadKey, signedUploadKey } from '../../core/protocol/index.ts';
+import { isMeantAsUpload, settingsOf, signingOf } from '../../core/release-policy/index.ts';
 import { findUpload } from './object-store.ts';
 import type { RegistrationSettings } from './register-upload.ts';
 import type { Upload } from './upload-event.ts';

@@ -1,4 +1,4 @@
-import { type Models, modelsSchema, type Signing, signingSchema } from '../../core/policy/index.ts';
+import { type Models, modelsSchema, type Signing, signingSchema } from '../../core/release-policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 
 /** @throws Error naming the variable if it is not set */

@@ -1,6 +1,6 @@
 import { AccessDenied, GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { awakeAfter, type IdleMarker, type IdlePeriod, isInIdleMode } from '../../core/orchestrator/index.ts';
-import { IDLE_MARKER_KEY } from '../../core/policy/index.ts';
+import { IDLE_MARKER_KEY } from '../../core/protocol/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 import { logger } from './log.ts';

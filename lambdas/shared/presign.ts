@@ -1,6 +1,6 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { PRESIGNED_SECONDS } from '../../core/policy/index.ts';
+import { PRESIGNED_SECONDS } from '../../core/protocol/index.ts';
 
 /**
  * Devices verify the SHA-256 themselves; without these settings the URL would include other checksums and be longer.

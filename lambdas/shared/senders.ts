@@ -1,5 +1,5 @@
 import type { Senders } from '../../core/ingest/index.ts';
-import type { DeviceTopics } from '../../core/policy/index.ts';
+import type { DeviceTopics } from '../../core/protocol/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from './environment.ts';
 

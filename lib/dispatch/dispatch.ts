@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { MAX_COMMANDS_AT_ONCE } from '../../core/policy/index.ts';
+import { MAX_COMMANDS_AT_ONCE } from '../../core/protocol/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { LinkSecret } from '../downloads/index.ts';

@@ -3,7 +3,7 @@ import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { IDLE_MARKER_KEY, PRESIGNED_SECONDS, RELEASES_PREFIX, UPLOADS_PREFIX } from '../../core/policy/index.ts';
+import { IDLE_MARKER_KEY, PRESIGNED_SECONDS, RELEASES_PREFIX, UPLOADS_PREFIX } from '../../core/protocol/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { acknowledgeWildcard, removalPolicyOf } from '../shared/index.ts';

@@ -1,6 +1,6 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { DISCONNECTED_TOPIC, REFUSAL_REASONS } from '../../core/policy/index.ts';
+import { DISCONNECTED_TOPIC, REFUSAL_REASONS } from '../../core/protocol/index.ts';
 import { DEVICE_ID, ENV } from '../../core/util/index.ts';
 import type { DatabaseFunction, ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';

@@ -2,7 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { Rule } from 'aws-cdk-lib/aws-events';
 import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
-import { RELEASES_PREFIX } from '../../core/policy/index.ts';
+import { RELEASES_PREFIX } from '../../core/protocol/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';

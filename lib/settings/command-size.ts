@@ -2,11 +2,10 @@ import {
   commandTopic,
   DEVICE_VERSION_LENGTH,
   encodeCommand,
-  type Models,
-  modelsSchema,
   publishPacketBytes,
   TOKEN_LENGTH,
-} from '../../core/policy/index.ts';
+} from '../../core/protocol/index.ts';
+import { type Models, modelsSchema } from '../../core/release-policy/index.ts';
 
 /** Longest id of today's field devices. */
 const DEVICE_ID_LENGTH = 20;

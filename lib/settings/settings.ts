@@ -1,6 +1,6 @@
 import type { Node } from 'constructs';
 import { z } from 'zod';
-import { modelsSchema, signingFields } from '../../core/policy/index.ts';
+import { modelsSchema, signingFields } from '../../core/release-policy/index.ts';
 import { fieldErrors } from '../../core/util/index.ts';
 import { commandSizeProblems } from './command-size.ts';
 import { extraDeviceTopics } from './device-topics.ts';

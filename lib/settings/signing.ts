@@ -1,4 +1,4 @@
-import { type Models, type Signing, signingOf } from '../../core/policy/index.ts';
+import { type Models, type Signing, signingOf } from '../../core/release-policy/index.ts';
 
 /** AWS gives the environment of a function 4 KiB in all; the rest of it is ARNs and URLs. */
 const MODELS_AND_KEYS_BYTES = 2_048;

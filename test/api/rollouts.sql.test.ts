@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { signingSchema } from '../../core/policy/index.ts';
+import { signingSchema } from '../../core/release-policy/index.ts';
 import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../support/rows.ts';

@@ -1,7 +1,8 @@
 import { ApiClient, ApiError } from '../../api/client.ts';
 import type { RolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
-import { type ConnectionAnswer, signingSchema } from '../../core/policy/index.ts';
+import type { ConnectionAnswer } from '../../core/protocol/index.ts';
+import { signingSchema } from '../../core/release-policy/index.ts';
 import { createApp } from '../../lambdas/operator-api/app.ts';
 import type { App, Services } from '../../lambdas/operator-api/context.ts';
 import { checkAnswer } from './api-answers.ts';

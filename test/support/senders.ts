@@ -1,5 +1,5 @@
 import type { Senders } from '../../core/ingest/index.ts';
-import { otaTopics, statusTopics } from '../../core/policy/index.ts';
+import { otaTopics, statusTopics } from '../../core/protocol/index.ts';
 
 /** Whose messages the two ingestion functions take with default settings. */
 export const STATUS_SENDERS: Senders = { topics: statusTopics('paku'), acceptAnyClientId: false };

@@ -1,7 +1,9 @@
 import type { DatabaseRole, Sql } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
-import type { CommandFamily, ReportedState } from '../../core/policy/index.ts';
-import { type LinkTarget, NO_SIGNATURE_REQUIRED, parseLinkToken, type TrustRule } from '../../core/policy/index.ts';
+import type { ReportedState } from '../../core/policy/index.ts';
+import type { CommandFamily } from '../../core/protocol/index.ts';
+import { type LinkTarget, parseLinkToken } from '../../core/protocol/index.ts';
+import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../../core/release-policy/index.ts';
 import type { Report, SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { commandMaker, type PlannedCommand } from '../../lambdas/dispatch/command-maker.ts';

@@ -5,7 +5,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
-import { linkToken } from '../../core/policy/index.ts';
+import { linkToken } from '../../core/protocol/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { ASSEMBLY } from '../support/assembly.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { decodeRuleMessage, type RejectedMessage, type RuleMessage, readPayload } from '../../core/ingest/index.ts';
-import { type DeviceTopics, otaTopics, statusTopics } from '../../core/policy/index.ts';
+import { type DeviceTopics, otaTopics, statusTopics } from '../../core/protocol/index.ts';
 import type { Result } from '../../core/util/index.ts';
 import { parseOtaMessage } from '../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../lambdas/ingest-status/status-message.ts';

@@ -1,6 +1,7 @@
 import type { SqlRow, SqlValues } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
-import { type LinkTarget, NO_SIGNATURE_REQUIRED, parseLinkToken, parseOtaTopic } from '../../core/policy/index.ts';
+import { type LinkTarget, parseLinkToken, parseOtaTopic } from '../../core/protocol/index.ts';
+import { NO_SIGNATURE_REQUIRED } from '../../core/release-policy/index.ts';
 import type { SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
 import { type RandomSource, seededRandom } from '../../fleet/random.ts';

@@ -9,7 +9,7 @@ import {
   type ReleaseManifest,
   signManifest,
 } from '../../../core/image/index.ts';
-import { compareVersions, normalizeModel } from '../../../core/policy/index.ts';
+import { compareVersions, normalizeModel } from '../../../core/protocol/index.ts';
 import { CliError, EXIT, type Output } from '../../session/index.ts';
 import { bytes } from '../../text/index.ts';
 import { readUploadFile, versionOf } from './upload.ts';

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ApiClient } from '../../../api/client.ts';
 import type { StartedUpload, UploadOutcome } from '../../../api/releases.ts';
 import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, FORMAT_MAX_BYTES, readDescriptor } from '../../../core/image/index.ts';
-import { compareVersions, DEVICE_VERSION_LENGTH } from '../../../core/policy/index.ts';
+import { compareVersions, DEVICE_VERSION_LENGTH } from '../../../core/protocol/index.ts';
 import { CliError, EXIT } from '../../session/index.ts';
 
 export interface UploadFile {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { countSeen, listDevices } from '../../../core/devices/index.ts';
-import { patienceSeconds, type RecordingPause } from '../../../core/policy/index.ts';
+import { patienceSeconds, type RecordingPause } from '../../../core/protocol/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');

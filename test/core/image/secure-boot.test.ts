@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { inspectImage } from '../../../core/image/inspect-image.ts';
-import { evaluateSignature, type SignatureFinding, signingSchema } from '../../../core/policy/index.ts';
+import { evaluateSignature, type SignatureFinding, signingSchema } from '../../../core/release-policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { eligibleVersions } from '../../../core/orchestrator/drive-rollout.ts';
-import { NO_SIGNATURE_REQUIRED } from '../../../core/policy/index.ts';
+import { NO_SIGNATURE_REQUIRED } from '../../../core/release-policy/index.ts';
 import {
   abortRollout,
   loadRolloutRuntime,

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice, NO_RULES, previewRollout } from '../../../core/explain/index.ts';
 import { parsePublicKey } from '../../../core/image/index.ts';
-import { signingSchema, trustRule } from '../../../core/policy/index.ts';
 import { planRecovery } from '../../../core/recovery/index.ts';
+import { signingSchema, trustRule } from '../../../core/release-policy/index.ts';
 import { getRollout, loadRolloutRuntime, resumeRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';

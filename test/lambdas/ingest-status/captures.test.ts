@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { decodeRuleMessage, type RuleMessage } from '../../../core/ingest/index.ts';
-import { parseOtaTopic } from '../../../core/policy/index.ts';
+import { parseOtaTopic } from '../../../core/protocol/index.ts';
 import { parseOtaMessage } from '../../../lambdas/ingest-ota/ota-message.ts';
 import { parseStatus } from '../../../lambdas/ingest-status/status-message.ts';
 import { sendersOf } from '../../support/senders.ts';

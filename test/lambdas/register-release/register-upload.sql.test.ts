@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { CopyObjectCommand, GetObjectCommand, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { signManifest } from '../../../core/image/index.ts';
-import { modelsSchema, signingSchema } from '../../../core/policy/index.ts';
+import { modelsSchema, signingSchema } from '../../../core/release-policy/index.ts';
 import { buildImage } from '../../../fleet/build-image.ts';
 import { registerUpload } from '../../../lambdas/register-release/register-upload.ts';
 import { findDescribedUpload } from '../../../lambdas/register-release/signed-upload.ts';

@@ -1,6 +1,6 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { PRESIGNED_SECONDS } from '../../../core/policy/index.ts';
+import { PRESIGNED_SECONDS } from '../../../core/protocol/index.ts';
 import { statementsOf, synthesize } from '../../support/lib/templates.ts';
 
 const { dataTemplate } = synthesize();

@@ -7,7 +7,7 @@ import {
   isSameVersion,
   runsRelease,
   type VersionVerdict,
-} from '../../../core/policy/versions.ts';
+} from '../../../core/protocol/versions.ts';
 
 const policy = { target: '2.4.0', minVersion: '2.0.0' as string | null, allowDowngrade: false, includeUnknown: false };
 

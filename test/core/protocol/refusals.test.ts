@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeConnection, describeRefusals, disconnectedTopics } from '../../../core/policy/index.ts';
+import { describeConnection, describeRefusals, disconnectedTopics } from '../../../core/protocol/index.ts';
 
 const NOW = new Date('2026-03-02T12:00:00Z');
 const secondsAgo = (seconds: number) => new Date(NOW.getTime() - seconds * 1000);

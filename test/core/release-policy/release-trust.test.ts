@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parsePublicKey } from '../../../core/image/index.ts';
-import { modelsSchema, signingSchema } from '../../../core/policy/index.ts';
-import { trustRule } from '../../../core/policy/release-trust.ts';
+import { modelsSchema, signingSchema } from '../../../core/release-policy/index.ts';
+import { trustRule } from '../../../core/release-policy/release-trust.ts';
 import { signingKeys } from '../../support/signing-keys.ts';
 
 const { p256 } = signingKeys();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { subscribedFamily } from '../../../core/policy/index.ts';
+import { subscribedFamily } from '../../../core/protocol/index.ts';
 
 test.each([
   ['firmware up to 1.3', ['paku/devices/van-1/cmd/ota', 'paku/edge/van-1/control'], 'devices'],

@@ -1,7 +1,7 @@
 import * as crypto from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { isLinkOver, linkToken, parseLinkToken, TOKEN_LENGTH } from '../../../core/policy/link.ts';
+import { isLinkOver, linkToken, parseLinkToken, TOKEN_LENGTH } from '../../../core/protocol/link.ts';
 
 const SECRET = 'a-secret-of-the-deployment';
 const SENT = new Date('2026-03-01T23:59:00Z');
@@ -42,7 +42,7 @@ test('the comparison takes constant time, however much of a guess is right', asy
   const timingSafeEqual = vi.fn(crypto.timingSafeEqual);
   vi.resetModules();
   vi.doMock('node:crypto', () => ({ ...crypto, timingSafeEqual }));
-  const { parseLinkToken } = await import('../../../core/policy/link.ts');
+  const { parseLinkToken } = await import('../../../core/protocol/link.ts');
   vi.doUnmock('node:crypto');
   vi.resetModules();
   const token = linkToken({ updateId: 7, attempt: 1 }, SENT, SECRET);

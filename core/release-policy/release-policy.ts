@@ -1,7 +1,7 @@
 import type { ParsedImage, Warning } from '../image/index.ts';
 import { chipOfModelName } from '../image/index.ts';
+import { compareVersions, DEVICE_VERSION_LENGTH } from '../protocol/index.ts';
 import type { ModelSettings } from './model-settings.ts';
-import { compareVersions, DEVICE_VERSION_LENGTH } from './versions.ts';
 
 /** What the uploader states about an image, as object metadata. */
 export interface ReleaseNotes {

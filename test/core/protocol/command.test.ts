@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import mqtt from 'mqtt-packet';
 import { expect, test } from 'vitest';
-import { encodeCommand, publishPacketBytes } from '../../../core/policy/command.ts';
+import { encodeCommand, publishPacketBytes } from '../../../core/protocol/command.ts';
 
 test('the computed length equals that of a packet written by an MQTT library', () => {
   fc.assert(

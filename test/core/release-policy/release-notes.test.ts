@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseReleaseNotes } from '../../../core/policy/index.ts';
+import { parseReleaseNotes } from '../../../core/release-policy/index.ts';
 
 test.each(['1.2.0', 'v1.2.0', '1.2', '8.1.0.3', '2026.01.05', '1.0.0-rc.1'])(
   'accepts the minimum version %s, which has a place in the order of versions',

@@ -1,13 +1,13 @@
 import { chipOfModelName } from '../image/index.ts';
-import { normalizeModel } from './model-names.ts';
 import {
+  normalizeModel,
   parseUploadKey,
   signatureKey,
   signedUploadKey,
   UPLOAD_PATTERN,
   UPLOADS_PREFIX,
   uploadKey,
-} from './object-keys.ts';
+} from '../protocol/index.ts';
 import type { ReleaseRefusal } from './release-policy.ts';
 
 const VERSION_LIKE = /^v?\d+\.\d+(?:\.\d+)*(?:[-+].*)?$/i;

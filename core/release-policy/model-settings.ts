@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { DEFAULT_PACKET_LIMIT_BYTES } from './command.ts';
-import { normalizeModel } from './model-names.ts';
+import { DEFAULT_PACKET_LIMIT_BYTES, normalizeModel } from '../protocol/index.ts';
 import { modelSigningFields } from './signing-settings.ts';
 
 /** Presigned URLs of a Lambda role are 1,200 to 3,000 characters long. */

@@ -1,8 +1,8 @@
 import type { ParsedImage, PublicKey, SignedManifest, Warning } from '../image/index.ts';
 import { parsePublicKey } from '../image/index.ts';
+import { compareVersions, isSameVersion } from '../protocol/index.ts';
 import type { ReleaseRefusal } from './release-policy.ts';
 import type { Signing } from './signing-settings.ts';
-import { compareVersions, isSameVersion } from './versions.ts';
 
 /** The trusted key that signed a release. */
 export interface SignedBy {
