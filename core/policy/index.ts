@@ -9,11 +9,11 @@ export {
 export {
   type AttemptFacts,
   type AttemptVerdict,
-  evaluateAttempt,
   REPORTED_STATES,
   type ReportedState,
   type StatusReport,
-} from './evaluate-attempt.ts';
+} from './attempt-facts.ts';
+export { evaluateAttempt } from './evaluate-attempt.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {
   type BadRelease,

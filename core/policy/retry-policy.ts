@@ -1,7 +1,7 @@
 import type { CommandFamily } from '../protocol/index.ts';
 import type { Delivery } from '../release-policy/index.ts';
 import type { UpdateId } from '../util/index.ts';
-import type { AttemptVerdict } from './evaluate-attempt.ts';
+import type { AttemptVerdict } from './attempt-facts.ts';
 
 /** Largest image that a link can answer with directly: a function's response may have 6 MB, and base64 adds a third. */
 export const DIRECT_MAX_BYTES = 4 * 1024 * 1024;

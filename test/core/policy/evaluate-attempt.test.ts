@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest';
 import {
   type AttemptFacts,
   type AttemptVerdict,
-  evaluateAttempt,
   type Habits,
   REPORTED_STATES,
   type ReportedState,
   type ResultReport,
   type StatusReport,
   silenceSeconds,
-} from '../../../core/policy/evaluate-attempt.ts';
+} from '../../../core/policy/attempt-facts.ts';
+import { evaluateAttempt } from '../../../core/policy/evaluate-attempt.ts';
 
 const times = { attemptTimeoutMinutes: 15, bootTimeoutMinutes: 15, probationMinutes: 5 };
 const habits: Habits = { reportIntervalSeconds: 60, restartsPerHour: 0 };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { AttemptVerdict } from '../../../core/policy/evaluate-attempt.ts';
+import type { AttemptVerdict } from '../../../core/policy/attempt-facts.ts';
 import { DIRECT_MAX_BYTES, type EndedAttempt, planRetry } from '../../../core/policy/retry-policy.ts';
 
 const completedAt = new Date('2026-03-01T12:00:00Z');
