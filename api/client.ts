@@ -1,5 +1,14 @@
 import type { Problem } from './common.ts';
-import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, Revocation, TimelineEntry } from './devices.ts';
+import type {
+  AllowedDevice,
+  Device,
+  DeviceDetail,
+  ExpectedDevice,
+  Explanation,
+  Group,
+  Revocation,
+  TimelineEntry,
+} from './devices.ts';
 import type { Recovery, RecoveryPreview } from './recovery.ts';
 import type {
   NewUpload,
@@ -93,10 +102,13 @@ export class ApiClient {
     this.#send<Revocation>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
   reinstateDevice = (id: string, reason: string) =>
     this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
-  acceptIdentity = (id: string, reason: string) =>
-    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/accept-identity`, { reason });
+  acceptIdentity = (id: string, reason: string, model?: string) =>
+    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/accept-identity`, {
+      reason,
+      ...(model === undefined ? {} : { device_model: model }),
+    });
   allowedDevices = (query: Query = {}) => this.#get<Page<AllowedDevice>>('/v1/allowed-devices', query);
-  changeAllowedDevices = (change: { add?: readonly string[]; remove?: readonly string[] }) =>
+  changeAllowedDevices = (change: { add?: readonly (string | ExpectedDevice)[]; remove?: readonly string[] }) =>
     this.#send<{ added: number; removed: number }>('POST', '/v1/allowed-devices', change);
   groups = () => this.#get<{ items: Group[] }>('/v1/groups');
   changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>

@@ -73,9 +73,22 @@ const contact = {
 export const deviceSchema = z
   .object({
     device_id: z.string(),
-    mac_address: z.string().nullable().describe('The first that it reported, or the last that an operator accepted.'),
-    device_model: z.string().describe('The first that it reported, or the last that an operator accepted.'),
-    model_is_assumed: z.boolean().describe('Whether it has never reported its model; `esp32-s3` is assumed.'),
+    mac_address: z
+      .string()
+      .nullable()
+      .describe(
+        'That of its entry in the list of allowed devices, or the first that it reported, or the last accepted.',
+      ),
+    device_model: z
+      .string()
+      .describe(
+        'That of its entry in the list of allowed devices, or the first that it reported, or the last accepted.',
+      ),
+    model_is_assumed: z
+      .boolean()
+      .describe(
+        'Whether nobody has stated its model, so that `esp32-s3` is assumed. Only rollouts that name it by its id target it.',
+      ),
     reported_model: z.string().nullable().describe('The model that it reports now, if that differs.'),
     reported_mac: z.string().nullable().describe('The MAC address that it reports now, if that differs.'),
     identity_changed_at: timestamp
@@ -273,8 +286,20 @@ export const acceptIdentity = createRoute({
   method: 'post',
   path: '/v1/devices/{device_id}/accept-identity',
   tags: ['Devices'],
-  summary: 'Accept the changed model and MAC address that a device reports; rollouts of that model may update it',
-  request: { params, body: jsonBody(reasonBody) },
+  summary:
+    'Accept the model and MAC address that a device reports, or state its model; rollouts of that model may update it',
+  request: {
+    params,
+    body: jsonBody(
+      reasonBody.extend({
+        device_model: model
+          .optional()
+          .describe(
+            'The model, for a device that does not report it. Default: the one that it reports, or the assumed one.',
+          ),
+      }),
+    ),
+  },
   responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404, 409) },
 });
 
@@ -356,9 +381,21 @@ export const allowedDeviceSchema = z
     provisioned_at: timestamp
       .nullable()
       .describe('When the device first requested a certificate; soon after that its entry is used up.'),
+    device_model: z.string().nullable().describe('The model, if it was stated here; null: the device states it.'),
+    mac_address: z.string().nullable().describe('The MAC address, if it was stated here.'),
   })
   .openapi('AllowedDevice');
 export type AllowedDevice = z.infer<typeof allowedDeviceSchema>;
+
+const expectedDevice = z.strictObject({
+  device_id: deviceId,
+  device_model: model,
+  mac_address: z
+    .string()
+    .regex(/^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$/, 'expected six bytes in hexadecimal, such as A0:B7:65:20:E9:55')
+    .optional(),
+});
+export type ExpectedDevice = z.infer<typeof expectedDevice>;
 
 export const listAllowedDevices = createRoute({
   method: 'get',
@@ -377,7 +414,11 @@ export const changeAllowedDevices = createRoute({
   request: {
     body: jsonBody(
       z.strictObject({
-        add: z.array(deviceId).max(1000).default([]),
+        add: z
+          .array(z.union([deviceId, expectedDevice]))
+          .max(1000)
+          .default([])
+          .describe('Ids, or ids with the model and the MAC address, which then count before what the device reports.'),
         remove: z.array(deviceId).max(1000).default([]),
       }),
     ),

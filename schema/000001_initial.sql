@@ -37,6 +37,7 @@ CREATE TABLE devices (
   revoked_reason           text,
   revoked_by               text,
   model_received_at        timestamptz,
+  model_is_assumed         boolean     NOT NULL GENERATED ALWAYS AS (model_received_at IS NULL AND device_model = 'esp32-s3') STORED,
   version_received_at      timestamptz,
   mac_received_at          timestamptz,
   family_received_at       timestamptz,
@@ -52,9 +53,9 @@ CREATE TABLE devices (
 DO $$ BEGIN
   COMMENT ON TABLE devices IS 'Devices, registered by their first message. Each field of a message is stored with its receive time, so that an older message never overwrites a newer one, in whatever order the two are processed.';
   COMMENT ON COLUMN devices.device_id IS 'Id of the device in its MQTT topics; also its thing name in AWS IoT.';
-  COMMENT ON COLUMN devices.device_model IS 'Model of the device, in lower case: the first that it reported, or the last that an operator accepted. esp32-s3 until it reports one: then it is assumed, and only rollouts that name the device target it.';
+  COMMENT ON COLUMN devices.device_model IS 'Model of the device, in lower case: that of its entry in allowed_devices, otherwise the first that it reported, or the last that an operator accepted or stated. esp32-s3 until then: it is assumed.';
   COMMENT ON COLUMN devices.current_firmware_version IS 'Version that the device last reported; unknown until it reports one.';
-  COMMENT ON COLUMN devices.mac_address IS 'MAC address of the device, in upper case with colons: the first that it reported, or the last that an operator accepted.';
+  COMMENT ON COLUMN devices.mac_address IS 'MAC address of the device, in upper case with colons: that of its entry in allowed_devices, otherwise the first that it reported, or the last that an operator accepted.';
   COMMENT ON COLUMN devices.reported_model IS 'Model that the device last reported, if it differs from device_model; else null.';
   COMMENT ON COLUMN devices.reported_mac IS 'MAC address that the device last reported, if it differs from mac_address; else null.';
   COMMENT ON COLUMN devices.identity_changed_at IS 'Receive time of the status since which the device has reported another model or MAC address. No rollout targets it until an operator accepts the change. Null: it reports what is stored.';
@@ -76,7 +77,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.revoked_at IS 'When the identity of the device was revoked. A revoked device cannot connect and no rollout targets it.';
   COMMENT ON COLUMN devices.revoked_reason IS 'Why the identity was revoked.';
   COMMENT ON COLUMN devices.revoked_by IS 'Who revoked the identity.';
-  COMMENT ON COLUMN devices.model_received_at IS 'Receive time of the newest message that stated a model, or when an operator accepted the model of a device that states none. Null: the model is assumed, unless SQL set another one than the default.';
+  COMMENT ON COLUMN devices.model_received_at IS 'Receive time of the newest message that stated a model, or when the model was stated otherwise: by an operator, by the settings, or by the entry of the device in allowed_devices. Null: nobody has stated it, unless SQL set another one than the default.';
+  COMMENT ON COLUMN devices.model_is_assumed IS 'True if nobody has stated the model, so that device_model is the default. Only rollouts that name such a device by its id target it. It is generated, so that a status that repeats the model changes no index.';
   COMMENT ON COLUMN devices.version_received_at IS 'Receive time of the message that current_firmware_version comes from.';
   COMMENT ON COLUMN devices.mac_received_at IS 'Receive time of the newest message that stated a MAC address.';
   COMMENT ON COLUMN devices.family_received_at IS 'Receive time of the message that command_family comes from.';
@@ -90,6 +92,8 @@ CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
 CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
 
 CREATE INDEX devices_identity_changed_idx ON devices (identity_changed_at) WHERE identity_changed_at IS NOT NULL;
+
+CREATE INDEX devices_model_assumed_idx ON devices (device_id) WHERE model_is_assumed;
 
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 
@@ -106,6 +110,7 @@ DO $$ BEGIN
   COMMENT ON INDEX devices_scan_idx IS 'Read by the scan of a rollout, which goes through the devices of a model in the order of the bytes of their ids.';
   COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices.';
   COMMENT ON INDEX devices_identity_changed_idx IS 'Read by the overview: devices whose changed identity waits for an operator.';
+  COMMENT ON INDEX devices_model_assumed_idx IS 'Read by the overview: devices whose model nobody has stated.';
   COMMENT ON INDEX devices_mac_address_idx IS 'Read by rollouts that target devices by MAC address.';
   COMMENT ON INDEX devices_id_search_idx IS 'Read by the search for the beginning of a device id.';
   COMMENT ON INDEX devices_suffix_search_idx IS 'Read by the search for the beginning of what follows the last hyphen of a device id.';
@@ -941,7 +946,11 @@ CREATE TABLE allowed_devices (
   provisioned_at timestamptz,
   claim_certificate_id text,
   certificates   integer     NOT NULL DEFAULT 0,
-  CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$')
+  device_model   text,
+  mac_address    text,
+  CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$'),
+  CONSTRAINT allowed_devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$'),
+  CONSTRAINT allowed_devices_identity_check CHECK (mac_address IS NULL OR device_model IS NOT NULL)
 );
 
 DO $$ BEGIN
@@ -952,6 +961,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN allowed_devices.provisioned_at IS 'When a certificate was first asked for. Null: not yet.';
   COMMENT ON COLUMN allowed_devices.claim_certificate_id IS 'Id of the claim that used the entry first; others are refused. Null: not used yet.';
   COMMENT ON COLUMN allowed_devices.certificates IS 'How many certificates the entry has allowed. More than one: an answer got lost, or somebody else holds the claim.';
+  COMMENT ON COLUMN allowed_devices.device_model IS 'Model of the device, in lower case. It is stored with the first status of the device, unless its model is known by then; what the status states instead is a change. Null: the device states it.';
+  COMMENT ON COLUMN allowed_devices.mac_address IS 'MAC address of the device, in upper case with colons, used like the model. Null: the device states it.';
 END $$;
 
 -- Leases and migrations -------------------------------------------------------------------------------------------------
@@ -1014,9 +1025,9 @@ FOR EACH ROW EXECUTE FUNCTION record_device_change();
 CREATE TRIGGER devices_record_change
 AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at, identity_changed_at, model_received_at ON devices
 FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version, OLD.mac_address, OLD.metadata, OLD.revoked_at,
-    OLD.identity_changed_at IS NULL, OLD.model_received_at IS NULL)
+    OLD.identity_changed_at IS NULL, OLD.model_is_assumed)
   IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version, NEW.mac_address, NEW.metadata, NEW.revoked_at,
-    NEW.identity_changed_at IS NULL, NEW.model_received_at IS NULL))
+    NEW.identity_changed_at IS NULL, NEW.model_is_assumed))
 EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR UPDATE OR DELETE ON device_groups
@@ -1047,7 +1058,8 @@ $$;
 
 CREATE TRIGGER ota_events_only_own_types BEFORE INSERT ON ota_events
 FOR EACH ROW WHEN (current_user = 'paku_public' AND NEW.event_type NOT IN ('fetch', 'device_provisioned')
-  OR current_user = 'paku_ingest' AND NEW.event_type NOT IN ('accepted', 'declined', 'progress', 'result', 'status'))
+  OR current_user = 'paku_ingest' AND NEW.event_type NOT IN ('accepted', 'declined', 'progress', 'result', 'status')
+    AND NOT (NEW.event_type = 'identity_accepted' AND NEW.payload ->> 'by' = 'settings'))
 EXECUTE FUNCTION refuse_row();
 
 CREATE TRIGGER ota_events_append_only BEFORE UPDATE ON ota_events
@@ -1084,7 +1096,7 @@ $$;
 
 DO $$ BEGIN
   COMMENT ON FUNCTION refuse_row() IS 'Trigger: refuses the row.';
-  COMMENT ON TRIGGER ota_events_only_own_types ON ota_events IS 'Functions that serve links or store messages record what they saw, never a decision.';
+  COMMENT ON TRIGGER ota_events_only_own_types ON ota_events IS 'Functions that serve links or store messages record what they saw and what the settings decide, never a decision of a person.';
   COMMENT ON TRIGGER ota_events_append_only ON ota_events IS 'An event gets the update that it belongs to, and the time of its publication, once.';
   COMMENT ON TRIGGER device_update_status_no_outcome_by_links ON device_update_status IS 'Whoever opens links can begin a download or cancel one that has not begun, never end an update otherwise.';
   COMMENT ON TRIGGER update_attempts_no_outcome_by_links ON update_attempts IS 'Whoever opens links does not end attempts.';
@@ -1150,9 +1162,6 @@ CREATE FUNCTION record_identity_event(device text, kind text, happened timestamp
   ON CONFLICT DO NOTHING
 $$;
 
-CREATE FUNCTION model_is_assumed(device_model text, model_received_at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE
-RETURN model_received_at IS NULL AND device_model = 'esp32-s3';
-
 CREATE FUNCTION record_identity_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -1162,7 +1171,7 @@ DECLARE
   mac text := coalesce(NEW.reported_mac, NEW.mac_address);
   others jsonb;
 BEGIN
-  IF NOT model_is_assumed(OLD.device_model, OLD.model_received_at) AND model_before <> model THEN
+  IF NOT OLD.model_is_assumed AND OLD.reported_model IS DISTINCT FROM NEW.reported_model AND model_before <> model THEN
     PERFORM record_identity_event(NEW.device_id, 'model_changed', coalesce(NEW.model_received_at, now()),
       jsonb_build_object('from', model_before, 'to', model));
   END IF;
@@ -1206,7 +1215,6 @@ FOR EACH ROW WHEN (NEW.device_model <> lower(btrim(NEW.device_model))) EXECUTE F
 
 DO $$ BEGIN
   COMMENT ON FUNCTION record_identity_event(text, text, timestamptz, jsonb) IS 'Records that the identity of a device changed, at most five times an hour for each kind of event.';
-  COMMENT ON FUNCTION model_is_assumed(text, timestamptz) IS 'True if the model is the default of the schema and the device has not stated one.';
   COMMENT ON FUNCTION record_identity_change() IS 'Trigger: records that a device reports another model or MAC address, or the MAC address of another device.';
   COMMENT ON FUNCTION normalize_model() IS 'Trigger: writes the model in lower case, the form in which all models are stored and compared.';
   COMMENT ON TRIGGER devices_record_identity_insert ON devices IS 'Read by the timeline and by what needs attention: a new device with the MAC address of another one.';
@@ -1343,8 +1351,7 @@ SELECT d.device_id, d.mac_address, d.device_model, d.current_firmware_version, d
   d.uptime_seconds, d.signal_strength_dbm, d.metadata, u.update_id, u.rollout_name, u.firmware_version AS update_version,
   u.status AS update_status, u.reason AS update_reason, u.progress_percent,
   u.completed_at IS NULL AND u.update_id IS NOT NULL AS is_updating, d.revoked_at, d.revoked_reason, d.revoked_by,
-  d.reported_model, d.reported_mac, d.identity_changed_at,
-  model_is_assumed(d.device_model, d.model_received_at) AS model_is_assumed
+  d.reported_model, d.reported_mac, d.identity_changed_at, d.model_is_assumed
 FROM devices AS d
 LEFT JOIN LATERAL (
   SELECT o.id AS update_id, r.name AS rollout_name, o.firmware_version, o.status, o.error_message AS reason,
@@ -1377,7 +1384,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_overview.reported_model IS 'Model that it reports now, if that differs and nobody has accepted it.';
   COMMENT ON COLUMN device_overview.reported_mac IS 'MAC address that it reports now, if that differs and nobody has accepted it.';
   COMMENT ON COLUMN device_overview.identity_changed_at IS 'Since when it has reported another model or MAC address. No rollout targets it until an operator accepts that.';
-  COMMENT ON COLUMN device_overview.model_is_assumed IS 'True if the device has not stated its model.';
+  COMMENT ON COLUMN device_overview.model_is_assumed IS 'True if nobody has stated the model. Only rollouts that name the device by its id target it.';
 END $$;
 
 CREATE VIEW update_overview AS
@@ -1595,16 +1602,16 @@ DO $$ BEGIN
   GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
   GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
       client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
-      report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at,
+      report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed,
       version_received_at, mac_received_at, family_received_at, reachability_received_at),
-    INSERT (device_id, device_model, current_firmware_version, mac_address, client_id, command_family, online, last_seen,
+    INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen,
       registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status,
       status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at),
     UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id,
       command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts,
       observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at,
       reachability_received_at) ON devices TO paku_ingest;
-  GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, command_family,
+  GRANT SELECT, UPDATE (device_model, model_received_at, mac_address, reported_model, reported_mac, identity_changed_at, command_family,
     family_asked_version, family_received_at, metadata, revoked_at, revoked_reason, revoked_by) ON devices TO paku_control;
 
   REVOKE ALL ON device_groups FROM paku_public;
@@ -1725,7 +1732,7 @@ DO $$ BEGIN
 
   GRANT SELECT (device_id, provisioned_at, claim_certificate_id, certificates),
     UPDATE (provisioned_at, claim_certificate_id, certificates) ON allowed_devices TO paku_public;
-  REVOKE ALL ON allowed_devices FROM paku_ingest;
+  GRANT SELECT (device_id, device_model, mac_address) ON allowed_devices TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_control;
 
   REVOKE ALL ON leases FROM paku_public;

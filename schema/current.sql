@@ -28,6 +28,7 @@ CREATE TABLE devices (
   revoked_reason           text,
   revoked_by               text,
   model_received_at        timestamptz,
+  model_is_assumed         boolean     GENERATED ALWAYS AS (model_received_at IS NULL AND device_model = 'esp32-s3') STORED NOT NULL,
   version_received_at      timestamptz,
   mac_received_at          timestamptz,
   family_received_at       timestamptz,
@@ -43,6 +44,7 @@ CREATE INDEX devices_model_version_idx ON devices (device_model, current_firmwar
 CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
 CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
 CREATE INDEX devices_identity_changed_idx ON devices (identity_changed_at) WHERE identity_changed_at IS NOT NULL;
+CREATE INDEX devices_model_assumed_idx ON devices (device_id) WHERE model_is_assumed;
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
 CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
@@ -447,8 +449,12 @@ CREATE TABLE allowed_devices (
   provisioned_at       timestamptz,
   claim_certificate_id text,
   certificates         integer     DEFAULT 0 NOT NULL,
+  device_model         text,
+  mac_address          text,
   CONSTRAINT allowed_devices_pkey PRIMARY KEY (device_id),
-  CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$')
+  CONSTRAINT allowed_devices_device_id_check CHECK (device_id ~ '^[A-Za-z0-9_:-]{1,64}$'),
+  CONSTRAINT allowed_devices_identity_check CHECK (mac_address IS NULL OR device_model IS NOT NULL),
+  CONSTRAINT allowed_devices_mac_address_check CHECK (mac_address ~ '^([0-9A-F]{2}:){5}[0-9A-F]{2}$')
 );
 
 CREATE TABLE leases (
@@ -563,12 +569,6 @@ AS $$
   ON CONFLICT DO NOTHING
 $$;
 
-CREATE FUNCTION model_is_assumed(device_model text, model_received_at timestamptz)
- RETURNS boolean
- LANGUAGE sql
- IMMUTABLE
-RETURN ((model_received_at IS NULL) AND (device_model = 'esp32-s3'));
-
 CREATE FUNCTION record_identity_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -582,7 +582,7 @@ DECLARE
   mac text := coalesce(NEW.reported_mac, NEW.mac_address);
   others jsonb;
 BEGIN
-  IF NOT model_is_assumed(OLD.device_model, OLD.model_received_at) AND model_before <> model THEN
+  IF NOT OLD.model_is_assumed AND OLD.reported_model IS DISTINCT FROM NEW.reported_model AND model_before <> model THEN
     PERFORM record_identity_event(NEW.device_id, 'model_changed', coalesce(NEW.model_received_at, now()),
       jsonb_build_object('from', model_before, 'to', model));
   END IF;
@@ -725,7 +725,7 @@ $$;
 
 CREATE TRIGGER devices_record_insert AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
-CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at, identity_changed_at, model_received_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at OR (old.identity_changed_at IS NULL) IS DISTINCT FROM (new.identity_changed_at IS NULL) OR (old.model_received_at IS NULL) IS DISTINCT FROM (new.model_received_at IS NULL)) EXECUTE FUNCTION record_device_change();
+CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at, identity_changed_at, model_received_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at OR (old.identity_changed_at IS NULL) IS DISTINCT FROM (new.identity_changed_at IS NULL) OR old.model_is_assumed IS DISTINCT FROM new.model_is_assumed) EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER devices_record_identity_insert AFTER INSERT ON devices FOR EACH ROW WHEN (new.mac_address IS NOT NULL) EXECUTE FUNCTION record_identity_change();
 
@@ -757,7 +757,7 @@ CREATE TRIGGER device_update_status_count_delete AFTER DELETE ON device_update_s
 
 CREATE TRIGGER update_attempts_no_outcome_by_links BEFORE UPDATE ON update_attempts FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name) EXECUTE FUNCTION refuse_row();
 
-CREATE TRIGGER ota_events_only_own_types BEFORE INSERT ON ota_events FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name AND (new.event_type <> ALL (ARRAY['fetch', 'device_provisioned'])) OR CURRENT_USER = 'paku_ingest'::name AND (new.event_type <> ALL (ARRAY['accepted', 'declined', 'progress', 'result', 'status']))) EXECUTE FUNCTION refuse_row();
+CREATE TRIGGER ota_events_only_own_types BEFORE INSERT ON ota_events FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name AND (new.event_type <> ALL (ARRAY['fetch', 'device_provisioned'])) OR CURRENT_USER = 'paku_ingest'::name AND (new.event_type <> ALL (ARRAY['accepted', 'declined', 'progress', 'result', 'status'])) AND NOT (new.event_type = 'identity_accepted' AND (new.payload ->> 'by') = 'settings')) EXECUTE FUNCTION refuse_row();
 
 CREATE TRIGGER ota_events_append_only BEFORE UPDATE ON ota_events FOR EACH ROW WHEN (old.rollout_id IS NOT NULL AND new.rollout_id IS DISTINCT FROM old.rollout_id OR old.update_id IS NOT NULL AND new.update_id IS DISTINCT FROM old.update_id OR old.attempt IS NOT NULL AND new.attempt IS DISTINCT FROM old.attempt OR old.published_at IS NOT NULL AND new.published_at IS DISTINCT FROM old.published_at) EXECUTE FUNCTION refuse_row();
 
@@ -784,7 +784,7 @@ CREATE VIEW device_overview AS
     d.reported_model,
     d.reported_mac,
     d.identity_changed_at,
-    model_is_assumed(d.device_model, d.model_received_at) AS model_is_assumed
+    d.model_is_assumed
    FROM devices d
      LEFT JOIN LATERAL ( SELECT o.id AS update_id,
             r.name AS rollout_name,
@@ -1020,8 +1020,8 @@ CREATE VIEW release_health AS
                  LIMIT 10000) s) r
      CROSS JOIN LATERAL ( SELECT (c.seconds + r.seconds)::double precision / 3600.0::double precision AS hours) t;
 
-GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, command_family, family_asked_version, metadata, revoked_at, revoked_reason, revoked_by, family_received_at) ON devices TO paku_control;
-GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
+GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, command_family, family_asked_version, metadata, revoked_at, revoked_reason, revoked_by, model_received_at, family_received_at) ON devices TO paku_control;
+GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
 GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
 GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
 GRANT SELECT, DELETE ON device_changes TO paku_control;
@@ -1058,6 +1058,7 @@ GRANT SELECT, INSERT, DELETE ON outcome_counts TO paku_control;
 GRANT SELECT, INSERT, DELETE ON version_counts TO paku_control;
 GRANT SELECT, INSERT, DELETE ON fleet_versions TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON allowed_devices TO paku_control;
+GRANT SELECT (device_id, device_model, mac_address) ON allowed_devices TO paku_ingest;
 GRANT SELECT (device_id, provisioned_at, claim_certificate_id, certificates), UPDATE (provisioned_at, claim_certificate_id, certificates) ON allowed_devices TO paku_public;
 GRANT SELECT, INSERT, UPDATE, DELETE ON leases TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON ingestion_progress TO paku_control;

@@ -78,9 +78,15 @@ function presenceText({ state, since, text }: Device['presence']): string {
 }
 
 const modelText = ({ device_model: model, model_is_assumed: isAssumed }: Device): string =>
-  isAssumed ? `${model} (assumed)` : model;
+  isAssumed ? yellow(`${model} (assumed)`) : model;
 
-function identityText({ identity_change: change, identity_changed_at: at, device_id: id }: DeviceDetail, now: Date) {
+function identityText(device: DeviceDetail, now: Date) {
+  const { identity_change: change, identity_changed_at: at, model_is_assumed: isAssumed, device_id: id } = device;
+  if (change === null && isAssumed) {
+    return yellow(
+      `nobody has stated its model; only rollouts that name it by its id update it: paku-ota device accept ${id} --model <model>`,
+    );
+  }
   if (change === null) return null;
   return yellow(`${change} since ${instantAgo(at, now)}; no rollout updates it: paku-ota device accept ${id}`);
 }
@@ -164,6 +170,8 @@ export function allowedTable(devices: readonly AllowedDevice[], now: Date): stri
   return table(devices, [
     { head: 'DEVICE', value: ({ device_id }) => device_id },
     { head: 'ALLOWED', value: ({ allowed_at }) => ago(allowed_at, now) },
+    { head: 'MODEL', value: ({ device_model }) => device_model },
+    { head: 'MAC', value: ({ mac_address }) => mac_address },
     { head: 'BY', value: ({ allowed_by }) => allowed_by && caller(allowed_by) },
     { head: 'ASKED', value: ({ provisioned_at }) => ago(provisioned_at, now) },
   ]);

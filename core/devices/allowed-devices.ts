@@ -8,6 +8,9 @@ const allowedDevice = z.strictObject({
   allowed_by: z.string(),
   /** When the device first requested an identity; the entry expires some minutes later. */
   provisioned_at: z.date().nullable(),
+  /** What is stated of the device before it reports. */
+  device_model: z.string().nullable(),
+  mac_address: z.string().nullable(),
 });
 
 /** A device that may request an identity with a provisioning claim. */
@@ -22,19 +25,29 @@ export const USABLE_MINUTES = 15;
 /** How many certificates an entry allows. A device that did not receive the response asks again. */
 export const CERTIFICATES_PER_ENTRY = 3;
 
+/** A device that is expected, with what is known of it before it reports. */
+export type ExpectedDevice = Pick<AllowedDevice, 'device_id' | 'device_model' | 'mac_address'>;
+
 /**
  * Allows devices to request an identity once each. An entry that was used up is renewed.
  * @returns how many devices are now allowed
  */
-export async function allowDevices(sql: Sql, deviceIds: readonly DeviceId[], by: string, now: Date): Promise<number> {
+export async function allowDevices(
+  sql: Sql,
+  devices: readonly ExpectedDevice[],
+  by: string,
+  now: Date,
+): Promise<number> {
   const rows = await sql.query(
-    `INSERT INTO allowed_devices AS a (device_id, allowed_at, allowed_by)
-     SELECT DISTINCT id, :now::timestamptz, :by FROM jsonb_array_elements_text(:ids::jsonb) AS w(id) ORDER BY id
+    `INSERT INTO allowed_devices AS a (device_id, device_model, mac_address, allowed_at, allowed_by)
+     SELECT DISTINCT ON (device_id) device_id, device_model, mac_address, :now::timestamptz, :by
+     FROM jsonb_to_recordset(:devices::jsonb) AS w(device_id text, device_model text, mac_address text) ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
+       device_model = excluded.device_model, mac_address = excluded.mac_address,
        allowed_at = excluded.allowed_at, allowed_by = excluded.allowed_by, provisioned_at = NULL,
        claim_certificate_id = NULL, certificates = 0
      RETURNING 1 AS one`,
-    { ids: deviceIds, by, now },
+    { devices, by, now },
   );
   return rows.length;
 }
@@ -56,7 +69,7 @@ export async function listAllowedDevices(sql: Sql, after: string | null, limit: 
   return select(
     sql,
     allowedDevice,
-    `SELECT device_id, allowed_at, allowed_by, provisioned_at FROM allowed_devices
+    `SELECT device_id, allowed_at, allowed_by, provisioned_at, device_model, mac_address FROM allowed_devices
      WHERE (:after::text IS NULL OR device_id > :after::text) ORDER BY device_id LIMIT :limit`,
     { after, limit },
   );

@@ -116,9 +116,9 @@ const RESTARTS = `CASE
              THEN round(${REPORTS} - extract(epoch FROM excluded.last_seen - d.last_seen)
                / d.report_interval_seconds)::integer ELSE 0 END) END`;
 
-/** The MAC address that the device reported last, or null; it is stored as reported_mac while another one is pinned. */
+/** The MAC address that the device reported last; it is stored as reported_mac while another one is pinned. */
 const REPORTED_MAC = `CASE
-           WHEN d.mac_address IS NULL THEN NULL
+           WHEN d.mac_address IS NULL THEN excluded.reported_mac
            WHEN (excluded.mac_received_at, excluded.mac_address)
              > (coalesce(d.mac_received_at, '-infinity'), coalesce(d.reported_mac, d.mac_address))
            THEN excluded.mac_address ELSE coalesce(d.reported_mac, d.mac_address) END`;
@@ -129,14 +129,39 @@ const REPORTED_MODEL = `CASE
              > (coalesce(d.model_received_at, '-infinity'), coalesce(d.reported_model, d.device_model))
            THEN excluded.device_model ELSE coalesce(d.reported_model, d.device_model) END`;
 
-/** True if the stored model is assumed and the device states one: a default that no device reported pins nothing. */
-const STATES_FIRST_MODEL = `(model_is_assumed(d.device_model, d.model_received_at) AND excluded.model_received_at IS NOT NULL)`;
+/** True if the stored model is assumed and one is stated now: a default that nobody stated pins nothing. */
+const STATES_FIRST_MODEL = '(d.model_is_assumed AND excluded.model_received_at IS NOT NULL)';
+
+const NEXT_REPORTED_MAC = `nullif(${REPORTED_MAC}, d.mac_address)`;
+
+const NEXT_REPORTED_MODEL = `CASE WHEN ${STATES_FIRST_MODEL} THEN excluded.reported_model
+         ELSE nullif(${REPORTED_MODEL}, d.device_model) END`;
+
+/**
+ * The messages of `:rows`. The entry of a device in the list of expected ones states its model and MAC address before the
+ * device does, until these are known.
+ */
+const STATED_ROWS = `SELECT r.device_id, r.client_id, coalesce(a.mac_address, r.mac_address) AS mac_address,
+       CASE WHEN a.mac_address <> r.mac_address THEN r.mac_address END AS reported_mac,
+       coalesce(r.mac_received_at, CASE WHEN a.mac_address IS NOT NULL THEN r.reachability_received_at END) AS mac_received_at,
+       coalesce(a.device_model, r.device_model) AS device_model,
+       CASE WHEN a.device_model <> r.device_model THEN r.device_model END AS reported_model,
+       coalesce(r.model_received_at, CASE WHEN a.device_model IS NOT NULL THEN r.reachability_received_at END) AS model_received_at,
+       r.version, r.version_received_at, r.online, r.reachability_received_at, r.last_seen, r.uptime_seconds,
+       r.signal_strength_dbm, r.last_status, r.status_fault, r.reports, r.restarts, r.seconds
+     FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, mac_address text,
+       mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
+       version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
+       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, status_fault text, reports integer,
+       restarts integer, seconds bigint)
+     LEFT JOIN allowed_devices AS a ON a.device_id = r.device_id
+       AND NOT EXISTS (SELECT FROM devices AS known WHERE known.device_id = r.device_id AND NOT known.model_is_assumed)`;
 
 /**
  * Inserts new devices and updates known ones, one row per device. Rows are written in the order of their ids, so that
  * two writers lock them in the same order and cannot deadlock. Ties on receive time are broken deterministically: the
- * larger value wins; offline wins over online. The first model and MAC address are pinned; another one that is reported
- * later is stored beside them until an operator accepts it.
+ * larger value wins; offline wins over online. The first model and MAC address that are stated are pinned; others that the
+ * device reports are stored beside them until an operator accepts them.
  */
 export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]): Promise<{ device_id: DeviceId }[]> {
   const rows = reports.map((r) => ({
@@ -162,29 +187,26 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
   return select(
     sql,
     z.strictObject({ device_id: ID.device }),
-    `INSERT INTO devices AS d (device_id, client_id, mac_address, mac_received_at, device_model, model_received_at,
-       current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
+    `INSERT INTO devices AS d (device_id, client_id, mac_address, reported_mac, mac_received_at, device_model,
+       reported_model, model_received_at, identity_changed_at, current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
        uptime_seconds, signal_strength_dbm, last_status, status_fault, report_interval_seconds, restarts,
        observed_seconds)
-     SELECT device_id, client_id, mac_address, mac_received_at, coalesce(device_model, 'esp32-s3'), model_received_at,
+     SELECT device_id, client_id, mac_address, reported_mac, mac_received_at, coalesce(device_model, 'esp32-s3'),
+       reported_model, model_received_at,
+       CASE WHEN reported_model IS NOT NULL OR reported_mac IS NOT NULL THEN reachability_received_at END,
        coalesce(version, 'unknown'), version_received_at, online, reachability_received_at, last_seen,
        reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}'), status_fault,
        seconds::real / nullif(reports - 1, 0), restarts, seconds
-     FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, mac_address text,
-       mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
-       version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
-       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, status_fault text, reports integer,
-       restarts integer, seconds bigint)
+     FROM (${STATED_ROWS}) AS r
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
        mac_address = coalesce(d.mac_address, excluded.mac_address),
-       reported_mac = nullif(${REPORTED_MAC}, d.mac_address),
+       reported_mac = ${NEXT_REPORTED_MAC},
        mac_received_at = greatest(d.mac_received_at, excluded.mac_received_at),
        device_model = CASE WHEN ${STATES_FIRST_MODEL} THEN excluded.device_model ELSE d.device_model END,
-       reported_model = CASE WHEN NOT ${STATES_FIRST_MODEL} THEN nullif(${REPORTED_MODEL}, d.device_model) END,
+       reported_model = ${NEXT_REPORTED_MODEL},
        identity_changed_at = CASE
-         WHEN nullif(${REPORTED_MAC}, d.mac_address) IS NULL
-           AND (${STATES_FIRST_MODEL} OR nullif(${REPORTED_MODEL}, d.device_model) IS NULL) THEN NULL
+         WHEN ${NEXT_REPORTED_MAC} IS NULL AND (${NEXT_REPORTED_MODEL}) IS NULL THEN NULL
          ELSE coalesce(d.identity_changed_at, excluded.reachability_received_at) END,
        model_received_at = greatest(d.model_received_at, excluded.model_received_at),
        current_firmware_version = CASE WHEN (excluded.version_received_at, excluded.current_firmware_version)

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { ID } from '../util/index.ts';
+import { type DeviceId, ID } from '../util/index.ts';
 
 const changedDevices = z.strictObject({
   device_model: z.string(),
@@ -45,6 +45,36 @@ export async function listChangedDevices(sql: Sql): Promise<ChangedDevices[]> {
      LEFT JOIN rollout_configurations AS r ON r.id = u.rollout_id
      GROUP BY r.id, r.name ORDER BY devices DESC, r.id NULLS LAST`,
   );
+}
+
+const assumedModels = z.strictObject({ devices: z.int(), examples: z.array(z.string()) });
+
+/** Devices whose model nobody has stated, and some of their ids. */
+export type AssumedModels = RowOf<typeof assumedModels>;
+
+export async function findAssumedModels(sql: Sql): Promise<AssumedModels> {
+  const [row] = await select(
+    sql,
+    assumedModels,
+    `SELECT (SELECT count(*)::integer FROM devices WHERE model_is_assumed AND revoked_at IS NULL) AS devices,
+       (SELECT coalesce(jsonb_agg(a.device_id), '[]') FROM (
+          SELECT device_id FROM devices WHERE model_is_assumed AND revoked_at IS NULL
+          ORDER BY device_id LIMIT ${EXAMPLES}) AS a) AS examples`,
+  );
+  return row ?? { devices: 0, examples: [] };
+}
+
+/** Those of the given devices whose model nobody has stated. */
+export async function listAssumed(sql: Sql, deviceIds: readonly DeviceId[]): Promise<DeviceId[]> {
+  const rows = await select(
+    sql,
+    z.strictObject({ device_id: ID.device }),
+    `SELECT device_id FROM devices
+     WHERE model_is_assumed AND device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
+     ORDER BY device_id LIMIT ${MAX_CHANGED}`,
+    { devices: deviceIds },
+  );
+  return rows.map(({ device_id: id }) => id);
 }
 
 const sharedMac = z.strictObject({

@@ -1,7 +1,8 @@
-export { acceptIdentities } from './accept-identity.ts';
+export { acceptIdentities, stateAssumedModels } from './accept-identity.ts';
 export {
   allowDevices,
   CERTIFICATES_PER_ENTRY,
+  type ExpectedDevice,
   type ExtraCertificates,
   findExtraCertificates,
   forbidDevices,
@@ -42,8 +43,11 @@ export {
   listVersionHistory,
 } from './fleet-queries.ts';
 export {
+  type AssumedModels,
   type ChangedDevices,
+  findAssumedModels,
   findSharedMac,
+  listAssumed,
   listChangedDevices,
   listSharedMacs,
   type SharedMac,

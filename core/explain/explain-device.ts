@@ -27,6 +27,7 @@ interface Evaluated extends Explanation {
 
 const deviceFacts = z.strictObject({
   device_model: z.string(),
+  model_is_assumed: z.boolean(),
   mac_address: z.string().nullable(),
   reported_model: z.string().nullable(),
   reported_mac: z.string().nullable(),
@@ -124,7 +125,7 @@ async function evaluateDevice(
     await loadSteppingStones(sql, rollout, trust, now),
   );
   if (device === undefined) return undefined;
-  const outside = whyNotTargeted(device, rollout);
+  const outside = whyNotTargeted(deviceId, device, rollout);
   if (device.revoked_at !== null) {
     const rule = `its identity was revoked: ${device.revoked_reason ?? 'no reason given'}`;
     return {
@@ -206,7 +207,7 @@ function releaseFor(
 }
 
 const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.revoked_reason,
-       d.device_model, d.mac_address, d.reported_model, d.reported_mac, d.identity_changed_at,
+       d.device_model, d.model_is_assumed, d.mac_address, d.reported_model, d.reported_mac, d.identity_changed_at,
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked', 'identity')} AS rule,
@@ -239,8 +240,14 @@ function whyNotCounted({ joined_later, registered_at }: DeviceFacts, { counted_a
 }
 
 /** Why the rollout does not target the device, whatever it runs; undefined if it does. */
-function whyNotTargeted(device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
-  const { rule, version } = device;
+function whyNotTargeted(deviceId: DeviceId, device: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
+  const { rule, version, model_is_assumed: isAssumed, device_model: model } = device;
+  if (isAssumed && (rule === 'stated' || rule === 'model')) {
+    return {
+      rule: `nobody has stated its model: ${model} is assumed, and only a rollout that names it by its id targets it`,
+      next: `nothing, until its firmware reports a model, or \`paku-ota device accept ${deviceId} --model <model>\` states it`,
+    };
+  }
   const parts: Partial<Record<Rule, string>> = {
     model: `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`,
     list: 'is not one of the devices in target_filter',

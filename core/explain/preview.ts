@@ -1,3 +1,4 @@
+import type { Rule } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import {
   chooseReleases,
@@ -94,7 +95,7 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
   }));
   const updated = evaluated.filter(({ reason }) => reason === undefined);
   const isTargeted = ({ rule, stage }: PreviewGroup) =>
-    rollout.isSaved ? stage !== null : rule !== 'revoked' && rule !== 'identity';
+    rollout.isSaved ? stage !== null : rule === null || !NEVER_TARGETED.includes(rule);
   const mayTakePart = count(groups.filter(isTargeted));
   const targeted = rollout.isSaved ? mayTakePart : Math.ceil((mayTakePart * rollout.rollout_percentage) / 100);
   const nextOf = ({ version }: PreviewGroup) => releases[version];
@@ -115,6 +116,9 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     failedBefore: await listFailuresOfRelease(sql, rollout.device_model, rollout.firmware_version),
   };
 }
+
+/** The rules by which no rollout of any percentage targets a device that matches its filter. */
+const NEVER_TARGETED: readonly Rule[] = ['revoked', 'identity', 'stated'];
 
 const count = (groups: readonly PreviewGroup[]) => groups.reduce((sum, { devices }) => sum + devices, 0);
 
@@ -192,6 +196,9 @@ function whyNot(
   if (rule === null) return undefined;
   if (rule === 'revoked') return 'its identity was revoked';
   if (rule === 'identity') return 'reports another model or MAC address; accept it with `paku-ota device accept`';
+  if (rule === 'stated') {
+    return 'its model was never stated; state it with `paku-ota device accept`, or name the device by its id';
+  }
   if (rule === 'share') return `outside of the ${rollout.rollout_percentage}% that take part`;
   if (rule === 'assigned') return 'assigned by this rollout already';
   if (rule === 'blocked') return `kept by rollout "${by}", which has a higher priority`;

@@ -16,6 +16,7 @@ const conditionsOver = (of: (name: string) => string) => ({
     SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
       AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))`,
   metadata: `d.metadata @> ${of('metadata')}`,
+  stated: `(NOT d.model_is_assumed OR ${of('devices')} ? d.device_id OR ${of('recovers')} IS NOT NULL)`,
 });
 
 /** The conditions over the parameters of {@link targetValues}. */
@@ -31,7 +32,13 @@ export const NOT_REVOKED = 'd.revoked_at IS NULL';
  */
 export const IDENTITY_IS_KNOWN = 'd.identity_changed_at IS NULL';
 
-const MAY_BE_UPDATED = `${NOT_REVOKED} AND ${IDENTITY_IS_KNOWN}`;
+/**
+ * A device whose model nobody has stated may be of any: an image of the assumed model can make it unusable. Only a
+ * rollout that names it by its id targets it, or a recovery from a rollout that did.
+ */
+export const MODEL_IS_STATED = own.stated;
+
+const MAY_BE_UPDATED = `${NOT_REVOKED} AND ${IDENTITY_IS_KNOWN} AND ${MODEL_IS_STATED}`;
 
 /**
  * The conditions of a target filter, each true if the device `d` meets it. `version` also holds for a device that
@@ -48,7 +55,7 @@ export const TARGET_CONDITIONS = {
 
 const allOf = (conditions: readonly string[]) => conditions.join('\n  AND ');
 
-/** Devices that match the filter, including those whose identity was revoked or changed. */
+/** Devices that match the filter, including those whose identity was revoked or changed, or whose model is assumed. */
 export const MATCHES_FILTER = allOf(Object.values(TARGET_CONDITIONS));
 
 /** Devices that `:rollout` targets, apart from its percentage. */

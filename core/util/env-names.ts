@@ -23,6 +23,8 @@ export const ENV = {
   acceptAnyClientId: 'ACCEPT_ANY_CLIENT_ID',
   /** `hold` or `accept`: whether a device with a changed model or MAC address waits for an operator. */
   identityChanges: 'IDENTITY_CHANGES',
+  /** JSON: the model of devices that report none; null if nothing is stated for them. */
+  defaultModel: 'DEFAULT_MODEL',
   /** Topic family for a device that has never reported on either: `devices` or `edge`. */
   commandFamily: 'COMMAND_FAMILY',
   /** `direct` (SendDirectMessage) or `publish`. */

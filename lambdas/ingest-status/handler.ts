@@ -5,7 +5,7 @@ import { statusTopics } from '../../core/protocol/index.ts';
 import { oldestOf } from '../../core/updates/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { openDatabase } from '../shared/database.ts';
-import { requireEnv } from '../shared/environment.ts';
+import { readDefaultModel, requireEnv } from '../shared/environment.ts';
 import { getIdlePeriod, wake } from '../shared/idle-marker.ts';
 import { logger } from '../shared/log.ts';
 import { count } from '../shared/metrics.ts';
@@ -13,13 +13,14 @@ import { enqueue } from '../shared/queue.ts';
 import { toQueueMessage } from '../shared/queue-message.ts';
 import { recordProgress } from '../shared/record-progress.ts';
 import { readSenders } from '../shared/senders.ts';
-import { acceptChanges } from './accept-changes.ts';
+import { acceptChanges, stateDefaultModel } from './accept-changes.ts';
 import { mustRecord, separateRefusals } from './refusals.ts';
 import { parseStatusBatch, type StatusMessage, storeStatusBatch } from './status-batch.ts';
 
 const database = openDatabase();
 const senders = readSenders(statusTopics);
 const acceptsChanges = requireEnv(ENV.identityChanges) === 'accept';
+const defaultModel = readDefaultModel();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 
 /**
@@ -35,6 +36,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const idlePeriod = await getIdlePeriod(now);
   const statuses = idlePeriod === undefined ? received : withoutRedundant(received, idlePeriod);
   const { pending, rejected, dropped } = await storeStatusBatch(database, { statuses, rejected: unreadable }, now);
+  if (defaultModel !== null) await stateDefaultModel(database, statuses, defaultModel, now);
   if (acceptsChanges) await acceptChanges(database, statuses, now);
   await recordRefusals(
     database,

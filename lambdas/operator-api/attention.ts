@@ -1,8 +1,10 @@
 import type { Fleet } from '../../api/service.ts';
 import {
+  type AssumedModels,
   type ChangedDevices,
   countRejections,
   type ExtraCertificates,
+  findAssumedModels,
   findExtraCertificates,
   findSharedMac,
   listChangedDevices,
@@ -28,20 +30,33 @@ type Concern = Fleet['attention'][number];
 /** Everything that needs the attention of an operator, the most urgent first. */
 export async function listAttention(services: Services): Promise<Concern[]> {
   const { sql, now, deadLetters } = services;
-  const [stopped, requested, stalled, unverified, refused, lateRollbacks, changed, shared, extra, dead, rejections] =
-    await Promise.all([
-      listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
-      listApprovalRequests(sql),
-      listStalledRollouts(sql, now()),
-      listUnverified(sql),
-      listRefused(services),
-      listLateRollbacks(sql, now()),
-      listChangedDevices(sql),
-      findSharedMac(sql, now()),
-      findExtraCertificates(sql),
-      deadLetters.list(),
-      countRejections(sql, now()),
-    ]);
+  const [
+    stopped,
+    requested,
+    stalled,
+    unverified,
+    refused,
+    lateRollbacks,
+    changed,
+    assumed,
+    shared,
+    extra,
+    dead,
+    rejections,
+  ] = await Promise.all([
+    listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
+    listApprovalRequests(sql),
+    listStalledRollouts(sql, now()),
+    listUnverified(sql),
+    listRefused(services),
+    listLateRollbacks(sql, now()),
+    listChangedDevices(sql),
+    findAssumedModels(sql),
+    findSharedMac(sql, now()),
+    findExtraCertificates(sql),
+    deadLetters.list(),
+    countRejections(sql, now()),
+  ]);
   return [
     ...unverified.map(describeUnverified),
     ...stopped.map(describeStop),
@@ -50,6 +65,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     ...describeRefused(refused, services),
     ...lateRollbacks.map(describeLateRollbacks),
     ...changed.map(describeChanged),
+    ...describeAssumed(assumed),
     ...(shared === undefined ? [] : [describeSharedMac(shared)]),
     ...(extra === undefined ? [] : [describeExtraCertificates(extra)]),
     ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
@@ -154,6 +170,19 @@ function describeChanged(changed: ChangedDevices): Concern {
     message: `Device ${device} ${describeChange(changed)}${since}${others}: nothing is sent to ${only} until an operator accepts ${these}`,
     link: id === null ? `/devices/${device}` : `/rollouts/${id}`,
   };
+}
+
+function describeAssumed({ devices, examples }: AssumedModels): Concern[] {
+  if (devices === 0) return [];
+  const [device] = examples;
+  const subject = devices === 1 ? `device ${device}` : `${devices} devices (${someNames(examples, devices)})`;
+  return [
+    {
+      kind: 'model_assumed',
+      message: `Nobody has stated the model of ${subject}: only rollouts that name ${devices === 1 ? 'it by its id update it' : 'them by their ids update them'}. State it with paku-ota device accept <device>… --model <model>, or with the setting defaultModel`,
+      link: `/devices/${device}`,
+    },
+  ];
 }
 
 function describeSharedMac({ device_id: id, mac, others, devices }: SharedMac): Concern {

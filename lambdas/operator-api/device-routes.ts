@@ -6,6 +6,7 @@ import {
   changeGroup,
   type DeviceDetailRow,
   deviceTimeline,
+  type ExpectedDevice,
   findUnknownDevices,
   forbidDevices,
   getDevice,
@@ -24,7 +25,7 @@ import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts'
 import { readableBeginning } from '../../core/ingest/index.ts';
 import { describeChange, resultText } from '../../core/protocol/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
-import type { DeviceId } from '../../core/util/index.ts';
+import { type DeviceId, normalizeMacAddress } from '../../core/util/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
@@ -114,12 +115,21 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.acceptIdentity, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
-    const acceptance = { deviceIds: [deviceId], reason: c.req.valid('json').reason, by: c.get('caller') };
-    const { device_model: model, mac_address: mac } = await deviceOf(deviceId);
+    const { reason, device_model: stated } = c.req.valid('json');
+    const { device_model: known, model_is_assumed: isAssumed, ...device } = await deviceOf(deviceId);
+    const { reported_model: reported, mac_address: mac } = device;
+    if (stated !== undefined && reported !== null && stated !== reported) {
+      throw new Refusal(
+        409,
+        `${deviceId} reports the model ${reported}, not ${stated}: accept that, or change its firmware.`,
+      );
+    }
+    const model = stated ?? (isAssumed ? known : null);
+    const acceptance = { deviceIds: [deviceId], model, reason, by: c.get('caller') };
     if ((await acceptIdentities(sql, acceptance, now())) === 0) {
       throw new Refusal(
         409,
-        `${deviceId} reports what is known of it: model ${model}, MAC address ${mac ?? 'unknown'}.`,
+        `${deviceId} reports what is known of it, or nothing: model ${known}, MAC address ${mac ?? 'unknown'}.`,
       );
     }
     return c.json(await deviceOf(deviceId), 200);
@@ -202,7 +212,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
   app.openapi(routes.changeAllowedDevices, async (c) => {
     const { add, remove } = c.req.valid('json');
     const removed = await forbidDevices(sql, remove);
-    return c.json({ added: await allowDevices(sql, add, c.get('caller'), now()), removed }, 200);
+    return c.json({ added: await allowDevices(sql, add.map(toExpected), c.get('caller'), now()), removed }, 200);
   });
 
   app.openapi(routes.listGroups, async (c) => c.json({ items: await listGroups(sql) }, 200));
@@ -213,6 +223,11 @@ export function addDeviceRoutes(app: App, services: Services): void {
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
     return c.json(await changeGroup(sql, group, change, actorOf(c)), 200);
   });
+}
+
+function toExpected(device: string | routes.ExpectedDevice): ExpectedDevice {
+  if (typeof device === 'string') return { device_id: device, device_model: null, mac_address: null };
+  return { ...device, mac_address: normalizeMacAddress(device.mac_address ?? '') ?? null };
 }
 
 function toDeviceDetail({ rejected_message: rejected, ...row }: DeviceDetailRow) {

@@ -1,20 +1,23 @@
 import type { Sql } from '../../core/db/index.ts';
-import { findUnknownGroups, listSharedMacs } from '../../core/devices/index.ts';
+import { findUnknownGroups, listAssumed, listSharedMacs } from '../../core/devices/index.ts';
 import type { PreviewedRollout } from '../../core/explain/index.ts';
 import { parseTarget } from '../../core/policy/index.ts';
+import { someNames } from '../../core/util/index.ts';
 
 type Targeting = Pick<PreviewedRollout, 'target_type' | 'target_filter'>;
 
 /**
- * Warns of groups in which no device is, which often are another group in other letters, and of MAC addresses that more
- * than one device reports, all of which are targeted.
+ * Warns of groups in which no device is, which often are another group in other letters, of MAC addresses that more than
+ * one device reports, all of which are targeted, and of devices whose model is assumed and which are named by their ids.
  */
 export async function warnOfTarget(sql: Sql, { target_type: type, target_filter: filter }: Targeting) {
   const target = parseTarget(type, filter, 100);
   const groups = target.ok ? (target.value.groups ?? []) : [];
   const macs = target.ok ? (target.value.macAddresses ?? []) : [];
+  const ids = target.ok ? (target.value.deviceIds ?? []) : [];
   const unknown = groups.length === 0 ? [] : await findUnknownGroups(sql, groups);
   const shared = macs.length === 0 ? [] : await listSharedMacs(sql, macs);
+  const assumed = ids.length === 0 ? [] : await listAssumed(sql, ids);
   return [
     ...unknown.map(({ group_name: group, similar }) => ({
       code: 'UNKNOWN_GROUP',
@@ -24,5 +27,13 @@ export async function warnOfTarget(sql: Sql, { target_type: type, target_filter:
       code: 'SHARED_MAC',
       message: `more than one device reports the MAC address ${mac}: ${devices.join(', ')}; name the device by its id`,
     })),
+    ...(assumed.length === 0
+      ? []
+      : [
+          {
+            code: 'ASSUMED_MODEL',
+            message: `nobody has stated the model of ${someNames(assumed, assumed.length)}: an image for another board can make a device unusable`,
+          },
+        ]),
   ];
 }

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import { type Models, modelsSchema, type Signing, signingSchema } from '../../core/release-policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 
@@ -11,5 +12,11 @@ export function requireEnv(name: (typeof ENV)[keyof typeof ENV]): string {
 }
 
 export const readModels = (): Models => modelsSchema.parse(JSON.parse(requireEnv(ENV.models)));
+
+export const readDefaultModel = (): string | null =>
+  z
+    .string()
+    .nullable()
+    .parse(JSON.parse(requireEnv(ENV.defaultModel)));
 
 export const readSigning = (): Signing => signingSchema.parse(JSON.parse(requireEnv(ENV.signing)));

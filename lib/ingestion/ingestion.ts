@@ -41,6 +41,7 @@ export class Ingestion extends Construct {
       batchSize: 1_000,
     });
     this.status.fn.addEnvironment(ENV.identityChanges, base.settings.identityChanges);
+    this.status.fn.addEnvironment(ENV.defaultModel, JSON.stringify(base.settings.defaultModel ?? null));
     firmware.grantIdleMarker(this.status.fn);
     dispatch.grantSend(this.status.fn);
     this.ota = new TopicIngestion(this, 'Ota', {

@@ -29,6 +29,11 @@ const settingsSchema = z
      */
     acceptAnyClientId: z.boolean().default(false),
     /**
+     * Model of devices that report none, for a fleet of one model. Without it, such a device is updated only by rollouts
+     * that name it by its id, until an operator states its model.
+     */
+    defaultModel: z.string().trim().toLowerCase().min(1).max(64).optional(),
+    /**
      * `hold` takes a device that reports another model or MAC address out of rollouts until an operator accepts it.
      * `accept` accepts it at once: devices choose their own model then.
      */

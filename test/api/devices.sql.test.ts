@@ -251,6 +251,8 @@ describe('devices', () => {
           allowed_at: service.now.toISOString(),
           allowed_by: CALLER,
           provisioned_at: null,
+          device_model: null,
+          mac_address: null,
         },
       ],
       next_cursor: null,

@@ -345,6 +345,29 @@ test('devices that may ask for a certificate are added to the list, listed and r
   expect(await cli.print('device', 'allow', 'remove', 'ESP32-NEW2', 'ESP32-NEW3')).toBe('2 devices taken off\n');
   expect(await cli.json('device', 'allow', 'list')).toMatchObject({ items: [{ device_id: 'ESP32-NEW1' }] });
   expect(await cli.run('device', 'allow', 'add')).toMatchObject({ code: 2 });
+  const boards = image('boards.txt', 'ESP32-B1 A0:B7:65:20:E9:01\nESP32-B2\n');
+  await cli.print('device', 'allow', 'add', '--file', boards, '--model', 'ESP32-S3');
+  expect(await cli.print('device', 'allow', 'list')).toMatch(
+    /^ESP32-B1 .*esp32-s3 +A0:B7:65:20:E9:01 .*\nESP32-B2 .*esp32-s3 /m,
+  );
+  expect(await cli.run('device', 'allow', 'add', '--file', boards)).toMatchObject({ code: 2 });
+});
+
+test('the model of devices that report none is shown as assumed, and stated', async () => {
+  await system.database.query(`INSERT INTO devices (device_id) VALUES ('ESP32-M1'), ('ESP32-M2')`);
+  expect(await cli.print('device', 'list', '--search', 'ESP32-M')).toMatch(/^○ ESP32-M1 +esp32-s3 \(assumed\)/m);
+  expect(await cli.print('device', 'show', 'ESP32-M1')).toContain(
+    'nobody has stated its model; only rollouts that name it by its id update it: paku-ota device accept ESP32-M1 --model <model>',
+  );
+  expect(await cli.print('fleet')).toContain('Nobody has stated the model of ');
+  const stated = await cli.run(
+    ...['device', 'accept', 'ESP32-M1', 'ESP32-M2', '--model', 'ESP32-C3', '--reason', 'read on the boards', '--yes'],
+  );
+  expect(stated.stdout).toMatch(/^ESP32-M1 .*\nmodel +esp32-c3\n(.*\n)*ESP32-M2 .*\nmodel +esp32-c3\n/m);
+  expect(await cli.run('device', 'accept', 'ESP32-M1', '--reason', 'again', '--yes')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('there is nothing to accept'),
+  });
 });
 
 test('the cost is projected without a system', async () => {

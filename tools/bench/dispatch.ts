@@ -92,8 +92,8 @@ async function createPendingUpdates(
   const rollout = await addRollout(sql, version, version, { stages: [] });
   await sql.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES (:rollout, NULL)', { rollout });
   await sql.query(
-    `INSERT INTO devices (device_id, client_id, current_firmware_version, online, last_seen)
-     SELECT ${DEVICE_ID}, ${DEVICE_ID}, '1.0.0', true, now() FROM generate_series(:first::integer, :last::integer) AS n`,
+    `INSERT INTO devices (device_id, client_id, model_received_at, current_firmware_version, online, last_seen)
+     SELECT ${DEVICE_ID}, ${DEVICE_ID}, now(), '1.0.0', true, now() FROM generate_series(:first::integer, :last::integer) AS n`,
     { first: round * COMMANDS + 1, last: (round + 1) * COMMANDS },
   );
   await sql.query(

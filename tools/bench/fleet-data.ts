@@ -22,10 +22,10 @@ export async function inChunks(count: number, make: (first: number, last: number
 export async function makeFleet(sql: Sql, count: number): Promise<void> {
   await inChunks(count, async (first, last) => {
     await sql.query(
-      `INSERT INTO devices (device_id, mac_address, client_id, device_model, current_firmware_version, online, last_seen,
+      `INSERT INTO devices (device_id, mac_address, client_id, device_model, model_received_at, current_firmware_version, online, last_seen,
          version_received_at, metadata)
        SELECT ${DEVICE_ID}, upper(regexp_replace(substr(md5(n::text), 1, 12), '(..)(?!$)', '\\1:', 'g')), ${DEVICE_ID},
-         :model, CASE WHEN n % 20 > 0 THEN '1.0.0' WHEN n % 40 > 0 THEN '0.9.0' ELSE '0.8.0' END, n % 10 > 0,
+         :model, now(), CASE WHEN n % 20 > 0 THEN '1.0.0' WHEN n % 40 > 0 THEN '0.9.0' ELSE '0.8.0' END, n % 10 > 0,
          now() - make_interval(secs => n % 60, days => CASE WHEN n % 10 > 0 THEN 0 ELSE n % 300 END),
          now() - make_interval(days => n % 300), jsonb_build_object('customer', 'c' || n % 100)
        FROM generate_series(:first::integer, :last::integer) AS n`,

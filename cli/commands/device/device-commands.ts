@@ -162,8 +162,12 @@ function addUpdate(group: Command): void {
   registerAction<UpdateOptions, [string]>(
     command,
     async (session, { version, allowDowngrade = false, yes = false }, id) => {
-      const { current_firmware_version: current } = await withSuggestion(session, id, session.api.device(id));
-      await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.`, yes);
+      const device = await withSuggestion(session, id, session.api.device(id));
+      const { current_firmware_version: current, device_model: model, model_is_assumed: isAssumed } = device;
+      const warning = isAssumed
+        ? ` Nobody has stated its model: this is an image for the assumed model, ${model}.`
+        : '';
+      await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.${warning}`, yes);
       const body = { firmware_version: version, allow_downgrade: allowDowngrade };
       session.show(await session.api.updateDevice(id, body), ({ name, firmware_version, approval }) => [
         approval === null

@@ -111,6 +111,25 @@ export function AcceptDialog({ device, onClose }: DialogProps) {
   );
 }
 
+/** States the model of a device that does not report it. */
+export function StateModelDialog({ device: { device_id: id, device_model: assumed }, onClose }: DialogProps) {
+  const [model, setModel] = useState('');
+  return (
+    <ReasonDialog
+      title={`State the model of ${id}`}
+      button="State"
+      act={(reason) => api.acceptIdentity(id, reason, model.trim() || assumed)}
+      onClose={onClose}
+    >
+      <p>
+        Nobody has stated its model. Rollouts of this model may update it from then on. An image for another board can
+        make it unusable.
+      </p>
+      <TextField label="Model" name="device_model" value={model} onChange={setModel} hint={`Default: ${assumed}.`} />
+    </ReasonDialog>
+  );
+}
+
 /** Sends one release to one device. */
 export function SendDialog({ device, onClose }: DialogProps) {
   const { device_id: id, device_model: model, current_firmware_version: current } = device;
@@ -126,6 +145,7 @@ export function SendDialog({ device, onClose }: DialogProps) {
   return (
     <ActionDialog title={`Send one release to ${id}`} button="Send" ready={chosen !== ''} act={send} onClose={onClose}>
       <p>It runs {current}. This makes a rollout for it alone, which goes before every other.</p>
+      {device.model_is_assumed && <p>Nobody has stated its model: the images are for the assumed model, {model}.</p>}
       <SelectField
         label="Release"
         name="firmware_version"

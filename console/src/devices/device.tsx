@@ -14,6 +14,7 @@ import {
   ReinstateDialog,
   RevokeDialog,
   SendDialog,
+  StateModelDialog,
 } from './device-dialogs.tsx';
 import { Explain } from './explain.tsx';
 import { Timeline } from './timeline.tsx';
@@ -32,6 +33,7 @@ export function DevicePage({ id }: { readonly id: string }) {
             <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.presence.state.replace('_', ' ')}</Pill>{' '}
             {device.data.revoked_at !== null && <Pill tone="bad">revoked</Pill>}
             {device.data.identity_changed_at !== null && <Pill tone="warn">identity changed</Pill>}
+            {device.data.model_is_assumed && <Pill tone="warn">model assumed</Pill>}
           </>
         )
       }
@@ -57,6 +59,7 @@ const ACTIONS = {
   attributes: { name: 'Change attributes', Dialog: AttributesDialog },
   send: { name: 'Send a release', Dialog: SendDialog },
   accept: { name: 'Accept identity', Dialog: AcceptDialog },
+  state: { name: 'State model', Dialog: StateModelDialog },
   revoke: { name: 'Revoke', Dialog: RevokeDialog },
   // A device is revoked even if AWS failed to revoke a certificate: the second time completes it.
   again: { name: 'Revoke again', Dialog: RevokeDialog },
@@ -64,9 +67,11 @@ const ACTIONS = {
 } as const;
 type Action = keyof typeof ACTIONS;
 
-function actionsOf({ revoked_at: revoked, identity_changed_at: changed }: DeviceDetail): readonly Action[] {
+function actionsOf(device: DeviceDetail): readonly Action[] {
+  const { revoked_at: revoked, identity_changed_at: changed, model_is_assumed: isAssumed } = device;
   if (revoked !== null) return ['groups', 'attributes', 'again', 'reinstate'];
-  return ['groups', 'attributes', changed === null ? 'send' : 'accept', 'revoke'];
+  const state: readonly Action[] = isAssumed && changed === null ? ['state'] : [];
+  return ['groups', 'attributes', ...state, changed === null ? 'send' : 'accept', 'revoke'];
 }
 
 function Actions({ device }: { readonly device: DeviceDetail }) {
@@ -98,7 +103,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
         of={[
           ...revocationOf(device),
           { name: 'Version', value: device.current_firmware_version },
-          { name: 'Model', value: device.model_is_assumed ? `${device.device_model} (assumed)` : device.device_model },
+          { name: 'Model', value: modelText(device) },
           ...changeOf(device),
           { name: 'Last update', value: update ? <NewestUpdate update={update} /> : 'none' },
           { name: 'Last seen', value: <Ago at={device.last_seen} /> },
@@ -125,6 +130,10 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
       </details>
     </Panel>
   );
+}
+
+function modelText({ device_model: model, model_is_assumed: isAssumed }: DeviceDetail): string {
+  return isAssumed ? `${model} (assumed; only rollouts that name the device by its id update it)` : model;
 }
 
 function macText({ mac_address: mac, mac_shared_with: others }: DeviceDetail): string {

@@ -19,8 +19,8 @@ beforeEach(async () => {
 /** Adds a device for each of these many versions: 1.0.0, 1.1.0, … */
 const addVersions = (count: number) =>
   db.owner.query(
-    `INSERT INTO devices (device_id, client_id, current_firmware_version, online, last_seen)
-     SELECT 'd' || n, 'd' || n, '1.' || n || '.0', true, now() FROM generate_series(1, :count::integer) AS n`,
+    `INSERT INTO devices (device_id, client_id, model_received_at, current_firmware_version, online, last_seen)
+     SELECT 'd' || n, 'd' || n, now(), '1.' || n || '.0', true, now() FROM generate_series(1, :count::integer) AS n`,
     { count },
   );
 

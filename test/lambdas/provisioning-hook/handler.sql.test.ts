@@ -37,6 +37,14 @@ beforeEach(async () => {
 
 const ANN = 'arn:aws:iam::1:user/ann';
 
+const allow = (...ids: string[]) =>
+  allowDevices(
+    db.app,
+    ids.map((id) => ({ device_id: id, device_model: null, mac_address: null })),
+    ANN,
+    new Date(),
+  );
+
 /** The request of AWS IoT (IoT developer guide, "Pre-provisioning hooks"). */
 const request = (deviceId: unknown, clientId = `claim/${deviceId}`, claimCertificateId = 'the-claim') => ({
   claimCertificateId,
@@ -60,7 +68,7 @@ const minutesLater = (minutes: number) =>
 
 describe('a device with a provisioning claim', () => {
   test('gets an identity if it is on the list, and the timeline records it', async () => {
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect(await ask('ESP32-1')).toBe(true);
     expect(await ask('ESP32-2')).toBe(false);
     expect(await db.app.query('SELECT device_id, event, detail FROM device_timeline')).toEqual([
@@ -73,27 +81,27 @@ describe('a device with a provisioning claim', () => {
   });
 
   test('may repeat its request for a limited time, because responses get lost', async () => {
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect(await ask('ESP32-1')).toBe(true);
     await minutesLater(USABLE_MINUTES - 1);
     expect(await ask('ESP32-1')).toBe(true);
     await minutesLater(2);
     expect(await ask('ESP32-1')).toBe(false);
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect(await ask('ESP32-1')).toBe(true);
   });
 
   test('is refused by another claim than the one that asked first, until it is allowed again', async () => {
     const askBy = async (claim: string) =>
       (await handler(request('ESP32-1', 'claim/ESP32-1', claim))).allowProvisioning;
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect([await askBy('first'), await askBy('second'), await askBy('first')]).toEqual([true, false, true]);
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect([await askBy('second'), await askBy('first')]).toEqual([true, false]);
   });
 
   test('gets a limited number of certificates by one entry, and the entry counts them', async () => {
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     const answers = [];
     for (let n = 0; n < CERTIFICATES_PER_ENTRY + 5; n++) answers.push(await ask('ESP32-1'));
     expect(answers.filter(Boolean)).toHaveLength(CERTIFICATES_PER_ENTRY);
@@ -103,7 +111,7 @@ describe('a device with a provisioning claim', () => {
   });
 
   test('that gets a second certificate raises an alarm, and is shown until its entry is removed', async () => {
-    await allowDevices(db.app, ['ESP32-1', 'ESP32-2'], ANN, new Date());
+    await allow('ESP32-1', 'ESP32-2');
     await ask('ESP32-1');
     await ask('ESP32-2');
     expect(counted.mock.calls).toEqual([[{ extraCertificates: 0 }], [{ extraCertificates: 0 }]]);
@@ -118,19 +126,19 @@ describe('a device with a provisioning claim', () => {
   test('is refused once it was revoked, even if it is on the list', async () => {
     await addDevices(db.app, 1);
     await revokeDevice(db.app, { deviceId: 'd0', reason: 'stolen', by: ANN }, new Date());
-    await allowDevices(db.app, ['d0'], ANN, new Date());
+    await allow('d0');
     expect(await ask('d0')).toBe(false);
   });
 
   test('is refused when it was removed from the list', async () => {
-    await allowDevices(db.app, ['ESP32-1', 'ESP32-2'], ANN, new Date());
+    await allow('ESP32-1', 'ESP32-2');
     expect(await forbidDevices(db.app, ['ESP32-1', 'ESP32-9'])).toBe(1);
     expect([await ask('ESP32-1'), await ask('ESP32-2')]).toEqual([false, true]);
     expect(await listAllowedDevices(db.app, null, 10)).toMatchObject([{ device_id: 'ESP32-2', allowed_by: ANN }]);
   });
 
   test('is refused when it connects with another device’s name', async () => {
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect(await ask('ESP32-1', 'claim/ESP32-2')).toBe(false);
     expect(await ask('ESP32-1', 'ESP32-1')).toBe(false);
   });
@@ -147,20 +155,20 @@ describe('a device with a provisioning claim', () => {
     [['ESP32-1']],
     ['ESP32-1\0'],
   ])('is refused as %j, whatever is on the list', async (deviceId) => {
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     expect(await ask(deviceId)).toBe(false);
   });
 
   test.each([[{}], [null], ['text'], [{ parameters: {} }], [{ ...request('ESP32-1'), parameters: undefined }]])(
     'is refused with %j',
     async (event) => {
-      await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+      await allow('ESP32-1');
       expect(await handler(event)).toEqual({ allowProvisioning: false });
     },
   );
 
   test('gets nothing while the database is paused: the function fails, which AWS IoT treats as a refusal', async () => {
-    await allowDevices(db.app, ['ESP32-1'], ANN, new Date());
+    await allow('ESP32-1');
     failure = new DatabaseUnavailableError(2_000, new Error('resuming'));
     await expect(ask('ESP32-1')).rejects.toThrow(DatabaseUnavailableError);
     failure = undefined;

@@ -17,6 +17,7 @@ test.each([
   [{ topicPrefix: 'a/b' }, 'topicPrefix: expected 1 to 32'],
   [{ commandTransport: 'carrier-pigeon' }, 'commandTransport'],
   [{ identityChanges: 'ignore' }, 'identityChanges'],
+  [{ defaultModel: ' ' }, 'defaultModel'],
   [{ requireApproval: 'yes' }, 'requireApproval'],
   [{ requireApprovals: true }, 'requireApprovals'],
   [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
