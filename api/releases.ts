@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { OVERRIDABLE } from '../core/release-policy/index.ts';
 import {
   answer,
   jsonBody,
@@ -144,6 +145,10 @@ export const newUpload = z.strictObject({
   min_version: name.optional(),
   changelog: z.string().max(1000).optional(),
   release_notes: z.string().max(1000).optional(),
+  allow: z
+    .array(z.enum(OVERRIDABLE))
+    .optional()
+    .describe('Refusals to override, by their verdict: `OTHER_PROJECT` if the project of the image has a new name.'),
 });
 
 export type NewUpload = z.input<typeof newUpload>;

@@ -28,6 +28,9 @@ export interface BootloaderDescriptor {
   readonly dateTime: string;
 }
 
+/** The project that the builder of the Arduino core states, with the core's version: the same for every sketch. */
+export const ARDUINO_PROJECT = 'arduino-lib-builder';
+
 export const DESCRIPTOR_OFFSET = 32;
 export const DESCRIPTOR_BYTES = 256;
 const MAGIC = 0xabcd5432;

@@ -163,16 +163,11 @@ function refuseWithoutDescriptor(chip: Chip, allowed = false): void {
   );
 }
 
-/** The version that the Arduino core's builder writes is that of the core, so it is the same for every sketch. */
-const ARDUINO_PROJECT = 'arduino-lib-builder';
-
 function warningsOf({ appendedSha256, descriptor }: ParsedImage): Warning[] {
   const warnings: Warning[] = [];
   const warn = (code: string, message: string) => warnings.push({ code, message });
   if (appendedSha256 === null) warn('NO_APPENDED_HASH', 'only a one-byte checksum protects the image on the device');
   if (descriptor === null) warn('NO_APP_DESCRIPTOR', 'the image states neither project nor version');
-  else if (descriptor.projectName === ARDUINO_PROJECT)
-    warn('ARDUINO_DESCRIPTOR', 'project and version in the image are those of the Arduino core');
   else if (descriptor.version === '') warn('EMPTY_VERSION', 'the image does not state a version');
   return warnings;
 }

@@ -1,5 +1,5 @@
 export { chipOfModelName, ESP8266 } from './chips.ts';
-export { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, readDescriptor } from './descriptor.ts';
+export { ARDUINO_PROJECT, DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, readDescriptor } from './descriptor.ts';
 
 export { FORMAT_MAX_BYTES, type Inspection, inspectImage, type ParsedImage, type Warning } from './inspect-image.ts';
 export { type PublicKey, parsePublicKey } from './public-keys.ts';

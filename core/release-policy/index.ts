@@ -10,6 +10,8 @@ export {
   evaluateSecureVersion,
   expectedChip,
   type HighestSecureVersion,
+  OVERRIDABLE,
+  type Overridable,
   parseReleaseNotes,
   type ReleaseNotes,
   type ReleaseRefusal,
@@ -32,4 +34,5 @@ export {
   type SignatureFinding,
 } from './signature-policy.ts';
 export { type Signing, signingFields, signingOf, signingSchema } from './signing-settings.ts';
+export { type EarlierImage, earlierOf, evaluateProject, warnOfDifferences } from './unlike-earlier.ts';
 export { isFolderMarker, isMeantAsUpload, refuseModelAsVersion, refusePath } from './upload-path.ts';

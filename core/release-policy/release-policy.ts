@@ -1,5 +1,5 @@
 import type { ParsedImage, Warning } from '../image/index.ts';
-import { chipOfModelName } from '../image/index.ts';
+import { ARDUINO_PROJECT, chipOfModelName } from '../image/index.ts';
 import { compareVersions, DEVICE_VERSION_LENGTH } from '../protocol/index.ts';
 import type { ModelSettings } from './model-settings.ts';
 
@@ -8,7 +8,13 @@ export interface ReleaseNotes {
   readonly minVersion: string | null;
   readonly changelog: string | null;
   readonly releaseNotes: string | null;
+  /** Codes of refusals that the uploader overrides. */
+  readonly allow: readonly string[];
 }
+
+/** The refusals that an upload may override, by their codes in its metadata. */
+export const OVERRIDABLE = ['OTHER_PROJECT'] as const;
+export type Overridable = (typeof OVERRIDABLE)[number];
 
 export type ReleaseRefusal = { readonly verdict: string; readonly message: string };
 
@@ -25,7 +31,12 @@ export function parseReleaseNotes(metadata: Readonly<Record<string, string>>): R
   if (minVersion !== null && compareVersions(minVersion, minVersion) === undefined) {
     return { verdict: 'BAD_METADATA', message: `min-version is "${minVersion}", expected a version like 1.2.0` };
   }
-  return { minVersion, changelog: text('changelog'), releaseNotes: text('release-notes') };
+  const allow = (text('allow') ?? '').split(/[\s,]+/).filter((code) => code !== '');
+  const unknown = allow.find((code) => !OVERRIDABLE.some((known) => known === code));
+  if (unknown !== undefined) {
+    return { verdict: 'BAD_METADATA', message: `allow is "${unknown}", expected ${OVERRIDABLE.join(', ')}` };
+  }
+  return { allow, minVersion, changelog: text('changelog'), releaseNotes: text('release-notes') };
 }
 
 /** The chip that a model is known to have before its first release: from its settings, or from its name. */
@@ -78,7 +89,9 @@ export function evaluateSecureVersion(
 /** Warnings about a version that is unusual but acceptable. */
 export function versionWarnings(version: string, image: ParsedImage): Warning[] {
   const warnings: Warning[] = [];
-  const inside = image.descriptor?.version;
+  const { descriptor } = image;
+  // An Arduino build embeds the version of its core, whatever the sketch is.
+  const inside = descriptor?.projectName === ARDUINO_PROJECT ? undefined : descriptor?.version;
   if (inside !== undefined && inside !== '' && inside.replace(/^v/, '') !== version.replace(/^v/, '')) {
     const message = `the image embeds the version "${inside}", the upload is ${version}; an update is proven by the version that the device reports`;
     warnings.push({ code: 'OTHER_VERSION_INSIDE', message });

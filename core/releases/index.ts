@@ -8,12 +8,14 @@ export {
   revokeRelease,
 } from './release-queries.ts';
 export {
+  findEarlierImage,
   findHighestSecureVersion,
   findSignedProject,
   findSignedRelease,
   fixModelChip,
   forgetRejectedUpload,
   insertRelease,
+  listProjects,
   listReportedModels,
   loadRegisteredReleases,
   type NewRelease,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import type { HighestSecureVersion } from '../release-policy/index.ts';
+import { type EarlierImage, earlierOf, type HighestSecureVersion } from '../release-policy/index.ts';
 import { ID } from '../util/index.ts';
 import type { Provenance } from './upload-requests.ts';
 
@@ -86,6 +86,56 @@ export async function findSignedProject(sql: Sql, deviceModel: string): Promise<
     { model: deviceModel },
   );
   return row?.project_name;
+}
+
+const earlierImage = z.strictObject({
+  sizeBytes: z.int(),
+  projectName: z.string().nullable(),
+  idfVersion: z.string().nullable(),
+  secureVersion: z.int().nullable(),
+  minChipRevision: z.int().nullable(),
+  flashMode: z.string().nullable(),
+  flashBytes: z.int().nullable(),
+  blockKeys: z.array(z.string()),
+  signingKey: z.string().nullable(),
+});
+
+/**
+ * The release of a model with which another version is compared: the one before it, that was not revoked. Undefined if
+ * there is none.
+ */
+export async function findEarlierImage(
+  sql: Sql,
+  deviceModel: string,
+  version: string,
+): Promise<EarlierImage | undefined> {
+  const earlier = earlierOf(version, await loadRegisteredReleases(sql, deviceModel));
+  if (earlier === undefined) return undefined;
+  const [row] = await select(
+    sql,
+    earlierImage,
+    `SELECT file_size AS "sizeBytes", project_name AS "projectName", image #>> '{descriptor,idfVersion}' AS "idfVersion",
+       (image #>> '{descriptor,secureVersion}')::bigint AS "secureVersion",
+       (image ->> 'minChipRevision')::integer AS "minChipRevision", image ->> 'flashMode' AS "flashMode",
+       (image ->> 'flashBytes')::bigint AS "flashBytes",
+       jsonb_path_query_array(image, '$.signatureBlocks[*].keyDigest') AS "blockKeys", signing_key AS "signingKey"
+     FROM firmware_releases WHERE id = :id`,
+    { id: earlier.id },
+  );
+  return row && { version: earlier.version, ...row };
+}
+
+/** The projects that the releases of a model embed; revoked releases do not count. */
+export async function listProjects(sql: Sql, deviceModel: string): Promise<string[]> {
+  const rows = await select(
+    sql,
+    z.strictObject({ project_name: z.string() }),
+    `SELECT project_name FROM firmware_releases
+     WHERE device_model = :model AND project_name <> '' AND revoked_at IS NULL
+     GROUP BY project_name ORDER BY min(id)`,
+    { model: deviceModel },
+  );
+  return rows.map(({ project_name: name }) => name);
 }
 
 /**

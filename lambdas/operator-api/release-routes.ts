@@ -58,7 +58,8 @@ export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Serv
   });
 
   app.openapi(routes.startUpload, async (c) => {
-    const { device_model: model, version, file, ...notes } = c.req.valid('json');
+    const { device_model: model, version, file, allow = [], ...texts } = c.req.valid('json');
+    const notes = { ...texts, ...(allow.length > 0 && { allow: allow.join(',') }) };
     const imageKey = uploadKey(version, model);
     const key = file === 'signature' ? signatureKey(imageKey) : imageKey;
     if (parseUploadKey(imageKey) === undefined) {

@@ -4,6 +4,7 @@ import { ESP8266 } from '../../core/image/index.ts';
 import { normalizeModel, parseUploadKey, releaseKey, unknownModelWarning } from '../../core/protocol/index.ts';
 import {
   evaluateFit,
+  evaluateProject,
   evaluateSecureVersion,
   evaluateSignature,
   expectedChip,
@@ -22,13 +23,16 @@ import {
   signingOf,
   trustedKeys,
   versionWarnings,
+  warnOfDifferences,
 } from '../../core/release-policy/index.ts';
 import {
+  findEarlierImage,
   findHighestSecureVersion,
   findSignedProject,
   findSignedRelease,
   fixModelChip,
   insertRelease,
+  listProjects,
   listReportedModels,
   type NewRelease,
   type SignedRelease,
@@ -101,11 +105,20 @@ export async function registerUpload(
   const project = settings.projectName ?? (await findSignedProject(sql, deviceModel));
   const candidate = { ...named, sizeBytes: upload.sizeBytes, sha256, minVersion: notes.minVersion, image, project };
   const signature = evaluateSignature(candidate, signatureFile, signing, now);
-  const warnings = [...inspection.warnings, ...warnOfModel(deviceModel, models, deployment.models)];
+  const signedBy = signature.signature?.signedBy ?? null;
+  const earlier = await findEarlierImage(sql, deviceModel, version);
+  const projects = await listProjects(sql, deviceModel);
+  const other = evaluateProject(image, deviceModel, projects, settings.projectName, notes.allow);
+  const warnings = [
+    ...inspection.warnings,
+    ...warnOfModel(deviceModel, models, deployment.models),
+    ...(earlier === undefined ? [] : warnOfDifferences({ ...candidate, signedBy }, earlier)),
+    ...other.warnings,
+  ];
   const release = newRelease(named, upload, { ...inspection, warnings, image, sha256 }, notes, signature);
   const known = await findSignedRelease(sql, deviceModel, version);
   if (known !== undefined) return repeated(sql, known, release, signature.refusal, trustedKeys(signing), now);
-  const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing));
+  const refusal = signature.refusal ?? (await refuseLower(sql, image, deviceModel, signing)) ?? other.refusal;
   if (refusal !== undefined) {
     // A signature may have been uploaded meanwhile, and its own event may already have been handled.
     const isLate = signatureFile === 'none' && (await hasSignature(upload, signing));
@@ -196,7 +209,7 @@ async function repeated(
 ): Promise<RegistrationOutcome> {
   const { version, deviceModel, sha256, isSigned, minVersion } = release;
   if (known.checksum_sha256 !== sha256) {
-    const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known.checksum_sha256}, this one ${sha256}); a release never changes: upload it under a new version`;
+    const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known.checksum_sha256}, this one ${sha256}); a release never changes: upload it under a new version, or under the model of its board if it is for another one`;
     return reject({ verdict: 'VERSION_EXISTS', message });
   }
   const done = { kind: 'already-registered', version, deviceModel, sha256 } as const;

@@ -136,8 +136,10 @@ async function acceptModel(database: Database, fleet: Fleet, model: string): Pro
   );
 }
 
+/** Without a project, so that the image of a user's own project is no other product for the model. */
 function built(version: string): DemoRelease {
-  return { model: 'esp32-s3', version, image: buildImage({ chip: 'ESP32-S3', version, codeBytes: 600_000 }) };
+  const image = buildImage({ chip: 'ESP32-S3', version, project: '', codeBytes: 600_000 });
+  return { model: 'esp32-s3', version, image };
 }
 
 /** Rolls out the bad build after the good one has completed. After a restart, finished steps are not repeated. */

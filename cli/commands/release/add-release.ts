@@ -1,6 +1,7 @@
 import { progress, spinner } from '@clack/prompts';
 import type { UploadOutcome } from '../../../api/releases.ts';
 import { MAX_SIGNATURE_BYTES } from '../../../core/image/index.ts';
+import type { Overridable } from '../../../core/release-policy/index.ts';
 import { EXIT, type Session } from '../../session/index.ts';
 import { bytes, registeredText, rejectedText } from '../../text/index.ts';
 import { awaitOutcome, type ImageFile, putFile, readImageFile, readUploadFile, versionOf } from './upload.ts';
@@ -13,13 +14,14 @@ export interface AddReleaseOptions {
   readonly minVersion?: string;
   readonly changelog?: string;
   readonly notes?: string;
+  readonly allow?: Overridable[];
   readonly timeout: number;
 }
 
 /** Uploads an image, waits for its verdict and prints it. */
 export async function addRelease(session: Session, options: AddReleaseOptions, path: string): Promise<void> {
   const { api } = session;
-  const { model, signature, minVersion, changelog, notes } = options;
+  const { model, signature, minVersion, changelog, notes, allow } = options;
   const image = await readImageFile(path);
   const signatureFile = signature === undefined ? undefined : await readUploadFile(signature, MAX_SIGNATURE_BYTES);
   const version = options.version ?? versionOf(path, image.appVersion);
@@ -34,6 +36,7 @@ export async function addRelease(session: Session, options: AddReleaseOptions, p
     ...(minVersion !== undefined && { min_version: minVersion }),
     ...(changelog !== undefined && { changelog }),
     ...(notes !== undefined && { release_notes: notes }),
+    ...(allow !== undefined && { allow }),
   });
   const meter = session.json ? NO_METER : progressMeter(image, `${model} ${version}`);
   const upload = async () => {

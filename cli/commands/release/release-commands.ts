@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { OVERRIDABLE } from '../../../core/release-policy/index.ts';
 import {
   addCommand,
   addGroup,
@@ -44,6 +45,11 @@ function addAdd(group: Command): void {
     .option('--min-version <version>', 'oldest version that can be updated to it directly')
     .option('--changelog <text>', 'one line for operators')
     .option('--notes <text>', 'release notes')
+    .addOption(
+      new Option('--allow <verdict...>', 'override a refusal: the project of the images has a new name').choices(
+        OVERRIDABLE,
+      ),
+    )
     .option('--timeout <seconds>', 'how long to wait for the verification', integerOption(1, 3600), 120);
   registerAction<AddReleaseOptions, [string]>(command, addRelease);
 }

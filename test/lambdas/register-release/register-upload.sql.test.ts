@@ -167,3 +167,59 @@ test('does not warn of a model before there are devices', async () => {
     await db.app.query('SELECT 1 FROM firmware_releases WHERE warnings::text LIKE :code', { code: '%UNKNOWN_MODEL%' }),
   ).toEqual([]);
 });
+
+/** Uploads an image for the model van, and returns the outcome with the codes of the release's warnings. */
+async function registerImage(version: string, options: Parameters<typeof buildImage>[0] = {}, metadata = {}) {
+  const bytes = buildImage({ version, codeBytes: 4_000, ...options });
+  const path = `firmware/${version}/van.bin`;
+  s3.on(GetObjectCommand, { Key: path }).callsFake(() => ({ Body: Readable.from([bytes]), Metadata: metadata }));
+  const object = { ...upload, key: path, sizeBytes: bytes.length };
+  const outcome = await registerUpload(db.app, object, none, new Date('2026-03-01T00:00:01Z'));
+  const [release] = await db.app.query<{ warnings: { code: string }[] }>(
+    'SELECT warnings FROM firmware_releases WHERE version = :version',
+    { version },
+  );
+  return { ...outcome, warnings: release?.warnings.map(({ code }) => code) };
+}
+
+test('refuses an image of another project, and takes it if the uploader allows it', async () => {
+  await db.empty();
+  await registerImage('1.0.0', { project: 'heater' });
+  const lock = await registerImage('1.1.0', { project: 'lock' });
+  expect(lock).toMatchObject({ kind: 'rejected', verdict: 'OTHER_PROJECT' });
+  expect(lock).toHaveProperty(
+    'message',
+    expect.stringMatching(/"lock", releases of model van are of "heater".*--allow/),
+  );
+  expect(await registerImage('1.1.0', { project: 'lock' }, { allow: 'OTHER_PROJECT' })).toMatchObject({
+    kind: 'registered',
+    warnings: ['OTHER_PROJECT'],
+  });
+  expect(await registerImage('1.2.0', { project: 'lock' })).toMatchObject({ kind: 'registered', warnings: [] });
+  expect(await registerImage('1.3.0', {}, { allow: 'everything' })).toMatchObject({ verdict: 'BAD_METADATA' });
+});
+
+test('a release that was revoked is not the one before, and its project does not count', async () => {
+  await db.empty();
+  await registerImage('1.0.0', { project: 'heater' });
+  await registerImage('1.1.0', { project: 'lock' }, { allow: 'OTHER_PROJECT' });
+  await db.app.query(`UPDATE firmware_releases SET revoked_at = now(), revoked_reason = 'no' WHERE version = '1.1.0'`);
+  expect(await registerImage('1.2.0', { project: 'lock' })).toMatchObject({ verdict: 'OTHER_PROJECT' });
+});
+
+test('warns of an unsigned image after signed ones', async () => {
+  await db.empty();
+  const codeBytes = 200_000;
+  const signWith = [signingKeys().rsa.privateKey];
+  expect(await registerImage('1.0.0', { codeBytes, signWith })).toMatchObject({ kind: 'registered' });
+  expect(await registerImage('1.1.0', { codeBytes, signWith })).toMatchObject({ kind: 'registered' });
+  expect(await registerImage('1.2.0', { codeBytes })).toMatchObject({ kind: 'registered', warnings: ['NO_SIGNATURE'] });
+});
+
+test('has no warning for each release of an Arduino sketch', async () => {
+  await db.empty();
+  const arduino = { version: 'esp-idf: v4.4.5 ac5d805d0e', project: 'arduino-lib-builder' };
+  for (const version of ['1.0.0', '1.1.0']) {
+    expect(await registerImage(version, arduino)).toMatchObject({ kind: 'registered', warnings: [] });
+  }
+});
