@@ -9,6 +9,7 @@ import type {
   Revocation,
   TimelineEntry,
 } from './devices.ts';
+import type { Hold, HoldDetail, HoldPreview, NewHold } from './holds.ts';
 import type { Recovery, RecoveryPreview } from './recovery.ts';
 import type {
   NewUpload,
@@ -113,6 +114,15 @@ export class ApiClient {
   groups = () => this.#get<{ items: Group[] }>('/v1/groups');
   changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>
     this.#send<Group>('POST', '/v1/groups', { group_name: group, ...change });
+
+  holds = (query: Query = {}) => this.#get<Page<Hold>>('/v1/holds', query);
+  hold = (hold: string | number) => this.#get<HoldDetail>(`/v1/holds/${hold}`);
+  /** What a hold would stop. Without a device or a group: of the whole service. */
+  previewHold = (target: Partial<Pick<NewHold, 'device_id' | 'group_name'>> = {}) =>
+    this.#get<HoldPreview>('/v1/holds/preview', target);
+  setHold = (hold: NewHold) => this.#send<Hold>('POST', '/v1/holds', hold);
+  removeHold = (hold: string | number, reason: string) =>
+    this.#send<HoldDetail>('POST', `/v1/holds/${hold}/remove`, { reason });
 
   releases = (query: Query = {}) => this.#get<Page<Release>>('/v1/releases', query);
   release = (model: string, version: string) =>

@@ -15,6 +15,7 @@ import {
   refusals,
   timestamp,
 } from './common.ts';
+import { holdInForceSchema } from './holds.ts';
 import { rolloutSchema } from './rollouts.ts';
 
 const metadata = z.record(z.string().min(1).max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
@@ -130,6 +131,9 @@ export const deviceDetailSchema = deviceSchema
       .string()
       .nullable()
       .describe('What it reports instead of its model and MAC address, as a phrase; null if it reports those.'),
+    holds: z
+      .array(holdInForceSchema)
+      .describe('The holds in force that hold it, the widest first: it is sent no command until they have ended.'),
     mac_shared_with: z.array(z.string()).describe('Other devices with the same MAC address; at most five.'),
     command_family: z.enum(['devices', 'edge']).nullable(),
     last_status: z

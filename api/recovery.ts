@@ -47,6 +47,7 @@ export const recoveryPreviewSchema = z
         'True if the state of the rollout allows a recovery. Where a second person must approve rollouts, a recovery is not recovered.',
       ),
     devices: z.number().int().describe('Devices that a recovery would send back now: the sum of `by_version`.'),
+    held: z.number().int().describe('Those of them that are held: they are sent back once the hold has ended.'),
     by_version: z
       .array(
         z.object({

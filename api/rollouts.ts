@@ -252,6 +252,9 @@ export const previewSchema = z
       .describe(
         'Devices that would be updated but are assigned to another rollout. `pending`: this rollout takes them over. `under way`: it waits for them.',
       ),
+    held: z
+      .array(z.object({ reason: z.string(), devices: z.number().int() }))
+      .describe('Devices of `will_be_updated` that wait for the end of a hold, by the hold.'),
   })
   .openapi('Preview');
 export type Preview = z.infer<typeof previewSchema>;

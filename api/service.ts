@@ -24,7 +24,7 @@ export const fleetSchema = z
     attention: z
       .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
       .describe(
-        'What needs attention, the most urgent first: devices that run unverified bytes, halted, paused and stalled rollouts, rollouts that wait for approval, late rollbacks, changed identities of devices, devices with several certificates, dead letters, rejected uploads and messages.',
+        'What needs attention, the most urgent first: a hold of the whole service, devices that run unverified bytes, halted, paused and stalled rollouts, rollouts that wait for approval, other holds, late rollbacks, changed identities of devices, devices with several certificates, dead letters, rejected uploads and messages.',
       ),
   })
   .openapi('Fleet');

@@ -1,6 +1,6 @@
 -- The schema of paku-ota. PostgreSQL 15 features only.
 --
--- In the order of the domain: devices and groups, releases and uploads, rollouts, device updates, events and messages,
+-- In the order of the domain: devices and groups, releases and uploads, rollouts, holds, device updates, events and messages,
 -- counters, identity, leases, views, grants. docs/data-model.md shows the same as tables and a diagram; both that page
 -- and current.sql are made from the comments and definitions here (npm run gen:schema).
 --
@@ -515,6 +515,47 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_members.rollout_id IS 'The rollout.';
   COMMENT ON COLUMN rollout_members.device_id IS 'The device.';
   COMMENT ON INDEX rollout_members_rollout_idx IS 'Read when a rollout starts over or is deleted.';
+END $$;
+
+-- Holds -----------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE holds (
+  id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  scope        text        NOT NULL CHECK (scope IN ('device', 'group', 'service')),
+  device_id    text        REFERENCES devices ON DELETE CASCADE,
+  group_name   text,
+  reason       text        NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
+  created_at   timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
+  created_by   text,
+  ends_at      timestamptz CHECK (isfinite(ends_at)),
+  ended_at     timestamptz,
+  ended_by     text,
+  ended_reason text,
+  CONSTRAINT holds_target_check CHECK ((scope = 'device') = (device_id IS NOT NULL) AND (scope = 'group') = (group_name IS NOT NULL))
+);
+
+CREATE INDEX holds_in_force_idx ON holds (id) WHERE ended_at IS NULL;
+
+CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND ended_at IS NULL;
+
+CREATE INDEX holds_ended_idx ON holds (ended_at) WHERE ended_at IS NOT NULL;
+
+DO $$ BEGIN
+  COMMENT ON TABLE holds IS 'What is held: a device, a group, or the whole service. A held device is sent no command until the hold has ended. A hold is in force until ended_at is set, by an operator or by the orchestrator at ends_at.';
+  COMMENT ON COLUMN holds.id IS 'Id of the hold.';
+  COMMENT ON COLUMN holds.scope IS 'device, group or service: what it holds.';
+  COMMENT ON COLUMN holds.device_id IS 'The device that it holds. Null: it holds a group or the service.';
+  COMMENT ON COLUMN holds.group_name IS 'The group whose devices it holds, those that join later too. Null: it holds a device or the service.';
+  COMMENT ON COLUMN holds.reason IS 'Why, as operators read it.';
+  COMMENT ON COLUMN holds.created_at IS 'When it was set.';
+  COMMENT ON COLUMN holds.created_by IS 'Who set it. Null: SQL.';
+  COMMENT ON COLUMN holds.ends_at IS 'When the orchestrator ends it. Null: it stays until somebody removes it.';
+  COMMENT ON COLUMN holds.ended_at IS 'When it ended. Null: it is in force.';
+  COMMENT ON COLUMN holds.ended_by IS 'Who ended it: an operator, or orchestrator at ends_at. Null: SQL.';
+  COMMENT ON COLUMN holds.ended_reason IS 'Why it was removed.';
+  COMMENT ON INDEX holds_in_force_idx IS 'Read by the rules of assignment and by whatever sends: the holds in force.';
+  COMMENT ON INDEX holds_device_idx IS 'Read by the rules of assignment and by whatever sends: the holds of a device.';
+  COMMENT ON INDEX holds_ended_idx IS 'Read by the orchestrator: when the service was last held.';
 END $$;
 
 -- Device updates --------------------------------------------------------------------------------------------------------
@@ -1047,6 +1088,47 @@ DO $$ BEGIN
   COMMENT ON TRIGGER device_groups_record_change ON device_groups IS 'Read by the scan of rollouts: target filters read groups. Leaving a group can make a device eligible for a rollout of lower priority, so it counts as a change.';
   COMMENT ON TRIGGER device_update_status_record_end ON device_update_status IS 'Read by the scan of rollouts: a device whose update has ended may be assigned by another rollout, or again by the same one.';
   COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
+END $$;
+
+-- One place records a hold, whoever sets or ends it: in the history of the devices that it names, and, if it holds more
+-- than one device, of the rollouts that it holds up.
+CREATE FUNCTION record_hold() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  is_new boolean := NEW.ended_at IS NULL;
+  happened timestamptz := CASE WHEN is_new THEN NEW.created_at ELSE NEW.ended_at END;
+  verb text := CASE WHEN is_new THEN 'held' ELSE 'hold_ended' END;
+  detail jsonb := jsonb_strip_nulls(jsonb_build_object('hold', NEW.id, 'scope', NEW.scope, 'group', NEW.group_name, 'endsAt', NEW.ends_at,
+    'reason', CASE WHEN is_new THEN NEW.reason ELSE NEW.ended_reason END,
+    'by', coalesce(CASE WHEN is_new THEN NEW.created_by ELSE NEW.ended_by END, 'SQL')));
+BEGIN
+  INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
+  SELECT d.device_id, 'device_' || verb, happened, detail, md5(detail::text)
+  FROM (
+    SELECT NEW.device_id WHERE NEW.device_id IS NOT NULL
+    UNION ALL SELECT g.device_id FROM device_groups AS g WHERE g.group_name = NEW.group_name) AS d (device_id)
+  ORDER BY d.device_id ON CONFLICT DO NOTHING;
+  INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+  SELECT r.id, 'rollout_' || verb, happened, detail, md5(r.id || ' ' || detail::text)
+  FROM rollout_configurations AS r
+  WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+    AND (NEW.scope = 'service' OR NEW.scope = 'group' AND EXISTS (
+      SELECT FROM device_groups AS g JOIN devices AS d USING (device_id)
+      WHERE g.group_name = NEW.group_name AND d.device_model = r.device_model))
+  ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER holds_record_begin AFTER INSERT ON holds
+FOR EACH ROW WHEN (NEW.ended_at IS NULL) EXECUTE FUNCTION record_hold();
+
+CREATE TRIGGER holds_record_end AFTER UPDATE OF ended_at ON holds
+FOR EACH ROW WHEN (OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL) EXECUTE FUNCTION record_hold();
+
+DO $$ BEGIN
+  COMMENT ON FUNCTION record_hold() IS 'Trigger: records that a hold was set or has ended, with its reason and its author, as events of the devices that it names and of the active rollouts that it holds up.';
+  COMMENT ON TRIGGER holds_record_begin ON holds IS 'Records a hold that is set.';
+  COMMENT ON TRIGGER holds_record_end ON holds IS 'Records that a hold has ended.';
 END $$;
 
 -- What a role may not write although it may write the column. A grant cannot say that.
@@ -1615,7 +1697,7 @@ DO $$ BEGIN
     family_asked_version, family_received_at, metadata, revoked_at, revoked_reason, revoked_by) ON devices TO paku_control;
 
   REVOKE ALL ON device_groups FROM paku_public;
-  REVOKE ALL ON device_groups FROM paku_ingest;
+  GRANT SELECT (device_id, group_name) ON device_groups TO paku_ingest;
   GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
 
   REVOKE ALL ON device_changes FROM paku_public;
@@ -1659,6 +1741,10 @@ DO $$ BEGIN
   REVOKE ALL ON rollout_stages FROM paku_public;
   REVOKE ALL ON rollout_stages FROM paku_ingest;
   GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
+
+  REVOKE ALL ON holds FROM paku_public;
+  GRANT SELECT (scope, device_id, group_name, ended_at) ON holds TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE (ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
 
   REVOKE ALL ON rollout_members FROM paku_public;
   REVOKE ALL ON rollout_members FROM paku_ingest;

@@ -256,6 +256,30 @@ CREATE TABLE rollout_members (
 );
 CREATE INDEX rollout_members_rollout_idx ON rollout_members (rollout_id);
 
+CREATE TABLE holds (
+  id           bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  scope        text        NOT NULL,
+  device_id    text,
+  group_name   text,
+  reason       text        NOT NULL,
+  created_at   timestamptz DEFAULT now() NOT NULL,
+  created_by   text,
+  ends_at      timestamptz,
+  ended_at     timestamptz,
+  ended_by     text,
+  ended_reason text,
+  CONSTRAINT holds_pkey PRIMARY KEY (id),
+  CONSTRAINT holds_created_at_check CHECK (isfinite(created_at)),
+  CONSTRAINT holds_ends_at_check CHECK (isfinite(ends_at)),
+  CONSTRAINT holds_reason_check CHECK (length(reason) >= 1 AND length(reason) <= 500),
+  CONSTRAINT holds_scope_check CHECK (scope = ANY (ARRAY['device', 'group', 'service'])),
+  CONSTRAINT holds_target_check CHECK ((scope = 'device') = (device_id IS NOT NULL) AND (scope = 'group') = (group_name IS NOT NULL)),
+  CONSTRAINT holds_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(device_id) ON DELETE CASCADE
+);
+CREATE INDEX holds_in_force_idx ON holds (id) WHERE ended_at IS NULL;
+CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX holds_ended_idx ON holds (ended_at) WHERE ended_at IS NOT NULL;
+
 CREATE TABLE device_update_status (
   id                      bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
   device_id               text        NOT NULL,
@@ -489,6 +513,36 @@ CREATE FUNCTION record_device_change()
 AS $$
 BEGIN
   INSERT INTO device_changes (device_id) VALUES (coalesce(NEW.device_id, OLD.device_id));
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION record_hold()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+DECLARE
+  is_new boolean := NEW.ended_at IS NULL;
+  happened timestamptz := CASE WHEN is_new THEN NEW.created_at ELSE NEW.ended_at END;
+  verb text := CASE WHEN is_new THEN 'held' ELSE 'hold_ended' END;
+  detail jsonb := jsonb_strip_nulls(jsonb_build_object('hold', NEW.id, 'scope', NEW.scope, 'group', NEW.group_name, 'endsAt', NEW.ends_at,
+    'reason', CASE WHEN is_new THEN NEW.reason ELSE NEW.ended_reason END,
+    'by', coalesce(CASE WHEN is_new THEN NEW.created_by ELSE NEW.ended_by END, 'SQL')));
+BEGIN
+  INSERT INTO ota_events (device_id, event_type, received_at, payload, payload_hash)
+  SELECT d.device_id, 'device_' || verb, happened, detail, md5(detail::text)
+  FROM (
+    SELECT NEW.device_id WHERE NEW.device_id IS NOT NULL
+    UNION ALL SELECT g.device_id FROM device_groups AS g WHERE g.group_name = NEW.group_name) AS d (device_id)
+  ORDER BY d.device_id ON CONFLICT DO NOTHING;
+  INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+  SELECT r.id, 'rollout_' || verb, happened, detail, md5(r.id || ' ' || detail::text)
+  FROM rollout_configurations AS r
+  WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+    AND (NEW.scope = 'service' OR NEW.scope = 'group' AND EXISTS (
+      SELECT FROM device_groups AS g JOIN devices AS d USING (device_id)
+      WHERE g.group_name = NEW.group_name AND d.device_model = r.device_model))
+  ON CONFLICT DO NOTHING;
   RETURN NULL;
 END
 $$;
@@ -742,6 +796,10 @@ CREATE TRIGGER rollout_configurations_choose_stepping_stones BEFORE INSERT OR UP
 CREATE TRIGGER rollout_configurations_void_approval_request AFTER UPDATE ON rollout_configurations FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION void_approval_request();
 
 CREATE TRIGGER rollout_configurations_canonical_model BEFORE INSERT OR UPDATE OF device_model ON rollout_configurations FOR EACH ROW WHEN (new.device_model <> lower(btrim(new.device_model))) EXECUTE FUNCTION normalize_model();
+
+CREATE TRIGGER holds_record_begin AFTER INSERT ON holds FOR EACH ROW WHEN (new.ended_at IS NULL) EXECUTE FUNCTION record_hold();
+
+CREATE TRIGGER holds_record_end AFTER UPDATE OF ended_at ON holds FOR EACH ROW WHEN (old.ended_at IS NULL AND new.ended_at IS NOT NULL) EXECUTE FUNCTION record_hold();
 
 CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND new.completed_at IS NOT NULL AND new.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
 
@@ -1024,6 +1082,7 @@ GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, i
 GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
 GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
 GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
+GRANT SELECT (device_id, group_name) ON device_groups TO paku_ingest;
 GRANT SELECT, DELETE ON device_changes TO paku_control;
 GRANT SELECT, INSERT, UPDATE (is_signed, signing_key, signature_expires_at, manifest, manifest_signature, image, warnings, revoked_at, revoked_reason, revoked_by) ON firmware_releases TO paku_control;
 GRANT SELECT (id, file_size) ON firmware_releases TO paku_ingest;
@@ -1040,6 +1099,8 @@ GRANT SELECT (rollout_id, is_stopped, start_limit, started_count, finished_count
 GRANT SELECT (rollout_id, is_stopped, started_count, in_flight), UPDATE (started_count, in_flight) ON rollout_runtime TO paku_public;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
 GRANT SELECT, INSERT, DELETE ON rollout_members TO paku_control;
+GRANT SELECT, INSERT, UPDATE (ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
+GRANT SELECT (scope, device_id, group_name, ended_at) ON holds TO paku_ingest;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_control;
 GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, failed_before, status, attempt, sends, result_code, error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted, is_reclaimable), INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted) ON device_update_status TO paku_ingest;
 GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code, error_message, report_interval_seconds, restarts_per_hour, next_family, next_delivery, started_at, reported_at, booted_at, completed_at, declined_count, evaluated_events, holds_slot, counts_as_started), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, evaluated_events, holds_slot, counts_as_started, is_reclaimable) ON device_update_status TO paku_public;

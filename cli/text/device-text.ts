@@ -50,6 +50,7 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['model', modelText(device)],
       ['identity', identityText(device, now)],
       ['revoked', revokedText(device)],
+      ...device.holds.map((hold) => ['held', yellow(`${withInstants(hold.text)}; hold ${hold.hold_id}`)] as const),
       ['runs', device.current_firmware_version],
       ['update', updateText(device)],
       ['rollout', device.update?.rollout_name ?? null],

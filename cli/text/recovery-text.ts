@@ -5,7 +5,7 @@ import { count, number } from './units.ts';
 
 /** What a recovery would do now. */
 export function recoveryPreviewText(preview: RecoveryPreview): string[] {
-  const { devices, by_version, firmware_version: version, state, can_recover } = preview;
+  const { devices, by_version, firmware_version: version, state, can_recover, held } = preview;
   const head =
     devices === 0
       ? `No device would be sent back from ${version}.`
@@ -16,6 +16,13 @@ export function recoveryPreviewText(preview: RecoveryPreview): string[] {
       ({ firmware_version, devices: n, may_run }) =>
         `${pad(number(n), 8, 'right')}  to ${firmware_version}${may_run === 0 ? '' : `, ${number(may_run)} of which went silent in the update and may not run ${version}`}`,
     ),
+    ...(held === 0
+      ? []
+      : [
+          yellow(
+            `${count(held, 'device')} of them ${held === 1 ? 'is' : 'are'} held: sent back once the hold has ended.`,
+          ),
+        ]),
     ...restText(preview),
     ...(can_recover ? [] : [yellow(`The rollout is ${state}: pause it before a recovery.`)]),
   ];

@@ -75,6 +75,7 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
     ...setApartText(preview),
     ...preview.held_by_others.map(heldByOtherText),
+    ...preview.held.map(heldText),
     ...steppingStonesText(preview),
     ...stagesPreviewText(preview),
   ];
@@ -108,6 +109,12 @@ function heldByOtherText({ rollout, status, devices }: Preview['held_by_others']
   const what = status === 'pending' ? 'to be updated by rollout' : 'being updated by rollout';
   const then = status === 'pending' ? 'this one takes them over' : 'this one waits for them';
   return `${count(devices, 'device')} of those that will ${devices === 1 ? 'is' : 'are'} ${what} ${JSON.stringify(rollout)}: ${then}.`;
+}
+
+function heldText({ reason, devices }: Preview['held'][number]): string {
+  return yellow(
+    `${count(devices, 'device')} of those that will ${devices === 1 ? 'waits' : 'wait'}: ${withInstants(reason)}.`,
+  );
 }
 
 /** The strategy of a rollout. */

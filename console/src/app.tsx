@@ -1,6 +1,7 @@
 import { Link, Route, Switch } from 'wouter';
 import { useSessionEnd } from './data/session.ts';
 import { DevicePage, DevicesPage } from './devices/index.ts';
+import { HoldsPage } from './holds/index.ts';
 import { OverviewPage } from './overview/index.ts';
 import { ReleasePage, ReleasesPage } from './releases/index.ts';
 import { NewRolloutPage, RolloutPage, RolloutsPage } from './rollouts/index.ts';
@@ -31,6 +32,9 @@ export function App() {
         </Route>
         <Route path="/rollouts/new">
           <NewRolloutPage />
+        </Route>
+        <Route path="/holds">
+          <HoldsPage />
         </Route>
         <Route path="/rollouts/:id">{({ id }) => <RolloutPage key={id} id={id} />}</Route>
         <Route>

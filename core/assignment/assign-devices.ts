@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { HELD_BY_NAME } from '../holds/index.ts';
 import type { AssignableRelease, Target } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
@@ -21,12 +22,13 @@ const INPUTS: RuleInputs = {
 
 /**
  * Devices `d` that the rollout may assign, over the parameters of {@link assignmentValues}, including those with an open
- * update of another rollout. Any other input of this condition must be part of the scan fingerprint, or changes to it
+ * update of another rollout and those that are held: a rollout takes over their pending updates, so that the end of a
+ * hold sends nothing that is outdated, and does not complete without them. Any other input of this condition must be part of the scan fingerprint, or changes to it
  * are missed until the next full scan.
  */
-const ASSIGNABLE = passesAll(INPUTS, 'busy');
+const ASSIGNABLE = passesAll(INPUTS, 'busy', 'held');
 
-/** The assignable devices that have no open update. */
+/** The assignable devices that are not held and have no open update. */
 const ASSIGNABLE_NOW = passesAll(INPUTS);
 
 /**
@@ -253,7 +255,7 @@ export async function takeOverPending(
 
 /**
  * True if a device is left that this rollout may still have to assign after its scan is complete: one with an open
- * update of another rollout, or one that has changed since it was examined.
+ * update of another rollout, one that is held, or one that has changed since it was examined.
  */
 export async function hasAssignable(
   sql: Sql,
@@ -268,7 +270,8 @@ export async function hasAssignable(
     `SELECT EXISTS (
        SELECT FROM device_update_status AS o JOIN devices AS d ON d.device_id = o.device_id
        WHERE o.completed_at IS NULL AND o.rollout_id <> :rollout AND ${ASSIGNABLE}
-     ) OR EXISTS (SELECT FROM ${CHANGED} WHERE ${ASSIGNABLE}) AS found`,
+     ) OR EXISTS (SELECT FROM ${CHANGED} WHERE ${ASSIGNABLE})
+       OR EXISTS (SELECT FROM devices AS d WHERE d.device_id IN (${HELD_BY_NAME}) AND ${ASSIGNABLE}) AS found`,
     assignmentValues(context, release, { kind: 'changes', since }),
   );
   return row?.found ?? false;

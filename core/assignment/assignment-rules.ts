@@ -1,3 +1,4 @@
+import { isHeld } from '../holds/index.ts';
 import {
   IDENTITY_IS_KNOWN,
   IN_SHARE,
@@ -26,6 +27,7 @@ export const RULES = [
   'assigned',
   'kept',
   'blocked',
+  'held',
   'busy',
   'stage',
 ] as const;
@@ -92,6 +94,7 @@ export const conditionsOf = ({ eligible, version, share, stage }: RuleInputs): R
   assigned: `NOT ${hasUpdate(`u.rollout_id + 0 = :rollout AND u.firmware_version = ${version} AND NOT u.is_reclaimable`)}`,
   blocked: `NOT ${hasUpdate(`(${BLOCKED_BY_HIGHER_PRIORITY})`)}`,
   kept: `NOT ${ON_TARGET_OF_HIGHER_PRIORITY}`,
+  held: `NOT ${isHeld('d.device_id')}`,
   busy: `NOT ${hasUpdate(HAS_OPEN_UPDATE)}`,
   stage,
 });

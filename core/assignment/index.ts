@@ -5,6 +5,7 @@ export {
   BY_STORED_CUTOFF,
   firstFailed,
   HAS_OPEN_UPDATE,
+  passesAll,
   RULES,
   type Rule,
 } from './assignment-rules.ts';

@@ -9,7 +9,16 @@ import {
   type Rule,
 } from '../assignment/index.ts';
 import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
-import { chooseReleases, parseTarget, type RegisteredRelease, stopWord, type Target } from '../policy/index.ts';
+import { heldBy, holdsOf } from '../holds/index.ts';
+import {
+  chooseReleases,
+  describeHold,
+  describeHoldEnd,
+  parseTarget,
+  type RegisteredRelease,
+  stopWord,
+  type Target,
+} from '../policy/index.ts';
 import { describeChange, evaluateVersion, type VersionVerdict } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
@@ -43,8 +52,10 @@ const deviceFacts = z.strictObject({
   /** True if it registered after the targets of the rollout were counted. */
   joined_later: z.boolean(),
   update: updateFacts.nullable(),
+  /** The holds in force that hold it, the widest first. */
+  holds: z.array(heldBy),
   /** An open update of another rollout. */
-  held_by: z.strictObject({ rollout: z.string(), status: z.string(), since: z.string() }).nullable(),
+  busy_with: z.strictObject({ rollout: z.string(), status: z.string(), since: z.string() }).nullable(),
   /** A higher-priority rollout that has already updated the device. */
   served_by: z.strictObject({ rollout: z.string(), since: z.string() }).nullable(),
   /** A higher-priority rollout whose version the device runs. */
@@ -136,7 +147,7 @@ async function evaluateDevice(
     };
   }
   if (device.update !== null) {
-    const explanation = explainUpdate(device.update, device.version, rollout, now);
+    const explanation = explainUpdate(device.update, device.version, rollout, now, device.holds[0]);
     const wait = await explainUnprocessed(sql, device.update, now);
     return { ...explanation, ...(wait === undefined ? {} : { next: wait }), isTargeted: true };
   }
@@ -208,6 +219,7 @@ function releaseFor(
 
 const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.revoked_reason,
        d.device_model, d.model_is_assumed, d.mac_address, d.reported_model, d.reported_mac, d.identity_changed_at,
+       ${holdsOf('d.device_id')} AS holds,
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked', 'identity')} AS rule,
@@ -218,7 +230,7 @@ const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.rev
         ORDER BY u.id DESC LIMIT 1) AS update,
        (SELECT jsonb_build_object('rollout', o.name, 'status', u.status, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS o ON o.id = u.rollout_id
-        WHERE u.device_id = d.device_id AND ${HAS_OPEN_UPDATE} AND u.rollout_id <> :rollout LIMIT 1) AS held_by,
+        WHERE u.device_id = d.device_id AND ${HAS_OPEN_UPDATE} AND u.rollout_id <> :rollout LIMIT 1) AS busy_with,
        (SELECT jsonb_build_object('rollout', w.name, 'since', u.created_at)
         FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
         WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS served_by,
@@ -311,7 +323,7 @@ function explainUnassigned(
   missing: string | undefined,
   now: Date,
 ): Explanation {
-  const { rule, held_by: holder, served_by: servedBy, kept_by: keptBy } = device;
+  const { rule, holds, busy_with: holder, served_by: servedBy, kept_by: keptBy } = device;
   const excluded = rule === 'eligible' ? explainVersion(device, rollout) : undefined;
   if (excluded !== undefined) return { ...excluded, since: device.version_since };
   if (rule === 'kept') {
@@ -364,6 +376,14 @@ function explainUnassigned(
   }
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
+  }
+  const [hold] = holds;
+  if (rule === 'held' && hold !== undefined) {
+    return {
+      rule: describeHold(hold),
+      since: toDate(hold.created_at),
+      next: `it may be updated ${describeHoldEnd(hold)}`,
+    };
   }
   if (rule === 'busy' && holder !== null) {
     const busy = `rollout "${holder.rollout}" is updating it (${holder.status})`;

@@ -1,6 +1,13 @@
 import * as z from 'zod';
 import type { RowOf } from '../db/index.ts';
-import { nextOpening, parsePlan, UPDATE_STATES } from '../policy/index.ts';
+import {
+  describeHold,
+  describeHoldEnd,
+  type HoldFacts,
+  nextOpening,
+  parsePlan,
+  UPDATE_STATES,
+} from '../policy/index.ts';
 import { runsRelease } from '../protocol/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { stateOf } from './rollout-status-text.ts';
@@ -54,8 +61,15 @@ export const at = (time: Date | string | null) => (time === null ? 'an unknown t
 /**
  * Explains the state of a device that the rollout has assigned.
  * @param current the version that the device reports now
+ * @param hold that keeps a pending update from being sent; undefined if none does
  */
-export function explainUpdate(update: UpdateFacts, current: string, rollout: RolloutRuntime, now: Date): Explanation {
+export function explainUpdate(
+  update: UpdateFacts,
+  current: string,
+  rollout: RolloutRuntime,
+  now: Date,
+  hold?: HoldFacts,
+): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
   if (update.unverified_at !== null) {
@@ -90,7 +104,7 @@ export function explainUpdate(update: UpdateFacts, current: string, rollout: Rol
       next: rollout.aborted_at === null ? next : ENDED,
     };
   }
-  if (status === 'pending') return explainPending(update, what, rollout, now);
+  if (status === 'pending') return explainPending(update, what, rollout, now, hold);
   const since = toDate(update.reported_at ?? update.sent_at);
   if (status === 'success' && update.booted_at !== null) {
     return {
@@ -111,12 +125,22 @@ export function explainUpdate(update: UpdateFacts, current: string, rollout: Rol
   };
 }
 
-function explainPending(update: UpdateFacts, what: string, rollout: RolloutRuntime, now: Date): Explanation {
+function explainPending(
+  update: UpdateFacts,
+  what: string,
+  rollout: RolloutRuntime,
+  now: Date,
+  hold: HoldFacts | undefined,
+): Explanation {
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const pending =
     attempt === 0
       ? `has a pending update to ${what}`
       : `has a pending retry of ${what}, because attempt ${attempt} ended with "${reason}"`;
+  if (hold !== undefined) {
+    const rule = `${pending}, which is not sent: ${describeHold(hold)}`;
+    return { rule, since: toDate(created_at), next: `it is sent ${describeHoldEnd(hold)}` };
+  }
   if (not_before !== null && new Date(not_before) > now) {
     return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
   }

@@ -1,6 +1,7 @@
 export { explainByItsRollout, explainDevice } from './explain-device.ts';
 export {
   type FitsCheck,
+  type HeldGroup,
   InvalidRolloutError,
   NO_RULES,
   type Preview,

@@ -9,6 +9,7 @@ import {
   RULES,
 } from '../assignment/index.ts';
 import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
+import { heldBy, holdsOf, isHeld } from '../holds/index.ts';
 import { cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
 import { COMMAND_FAMILIES } from '../protocol/index.ts';
 import {
@@ -31,6 +32,8 @@ const previewGroup = z.strictObject({
   rule: z.enum(RULES).nullable(),
   /** The rollout of rule `blocked` or `kept`. */
   by_rollout: z.string().nullable(),
+  /** The holds in force that hold the devices, the widest first. */
+  holds: z.array(heldBy),
   /** The rollout of the devices' open update, and whether a command of that update was sent. */
   holder: z.string().nullable(),
   is_under_way: z.boolean().nullable(),
@@ -78,7 +81,7 @@ const NOT_STAGED = 'WITH staged AS (SELECT NULL::text AS device_id, NULL::intege
 /** A response of the Data API holds a thousand groups, even with the longest names. */
 const GROUPS_PER_PAGE = 1_000;
 
-const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8, 9';
+const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8, 9, 10';
 
 /** Starts from the failed updates of the model, which are few: a look at the updates of each device would take long. */
 const FAILED = `failed AS MATERIALIZED (
@@ -94,11 +97,12 @@ const groupsStatement = (isSaved: boolean) => `${isSaved ? STAGED : NOT_STAGED},
          WHEN 'blocked' THEN (SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
            WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1)
          WHEN 'kept' THEN (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) END AS by_rollout,
-       o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way,
+       CASE WHEN ${isHeld('d.device_id')} THEN ${holdsOf('d.device_id')} ELSE '[]' END AS holds, o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way,
        d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage, count(*)::integer AS devices
      FROM (
        SELECT d.*, staged.stage, ${firstFailed(
          { ...BY_RELEASE_MAP, share: isSaved ? 'staged.device_id IS NOT NULL' : 'true', stage: 'true' },
+         'held',
          'busy',
          'stage',
        )} AS rule

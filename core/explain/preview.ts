@@ -1,7 +1,9 @@
 import type { Rule } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
+import type { HeldBy } from '../holds/index.ts';
 import {
   chooseReleases,
+  describeHold,
   parsePlan,
   parseTarget,
   type RegisteredRelease,
@@ -38,12 +40,23 @@ export interface Preview {
   /** Why the other matching devices would not be updated. */
   readonly willNot: readonly { readonly reason: string; readonly devices: number }[];
   /** Devices that would be updated but have an open update of another rollout. */
-  readonly heldByOthers: readonly HeldDevices[];
+  readonly heldByOthers: readonly BusyDevices[];
+  /** Devices that would be updated but are held, by their first hold. */
+  readonly held: readonly HeldGroup[];
   /** Rollouts in which the release failed before. */
   readonly failedBefore: readonly string[];
 }
 
-export interface HeldDevices {
+export interface HeldGroup {
+  readonly hold: HeldBy;
+  /** The hold in one sentence. */
+  readonly reason: string;
+  readonly devices: number;
+  /** Those of them that no other hold holds: the end of this one lets them be updated. */
+  readonly byItAlone: number;
+}
+
+export interface BusyDevices {
   readonly rollout: string;
   /** `pending`: this rollout takes them over. `under way`: it waits for them. */
   readonly status: 'pending' | 'under way';
@@ -111,7 +124,8 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     setApart: count(updated.filter(({ failed_before }) => failed_before)),
     steppingStones: stones,
     stages: rollout.isSaved ? stagesOf(stages, groups, updated) : plannedStages(stages, targeted),
-    heldByOthers: summarizeHeld(updated),
+    heldByOthers: summarizeBusy(updated),
+    held: summarizeHeld(updated),
     willNot: summarizeReasons(evaluated),
     failedBefore: await listFailuresOfRelease(sql, rollout.device_model, rollout.firmware_version),
   };
@@ -176,8 +190,25 @@ function summarizeReasons(groups: readonly Reasoned[]): { reason: string; device
   return [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices);
 }
 
-function summarizeHeld(groups: readonly PreviewGroup[]): HeldDevices[] {
-  const held = new Map<string, HeldDevices>();
+function summarizeHeld(groups: readonly PreviewGroup[]): HeldGroup[] {
+  const held = new Map<number, HeldGroup>();
+  for (const { holds, devices } of groups) {
+    const [hold] = holds;
+    if (hold === undefined) continue;
+    const before = held.get(hold.hold_id);
+    const byItAlone = (before?.byItAlone ?? 0) + (holds.length === 1 ? devices : 0);
+    held.set(hold.hold_id, {
+      hold,
+      reason: describeHold(hold),
+      devices: (before?.devices ?? 0) + devices,
+      byItAlone,
+    });
+  }
+  return [...held.values()].sort((a, b) => b.devices - a.devices);
+}
+
+function summarizeBusy(groups: readonly PreviewGroup[]): BusyDevices[] {
+  const held = new Map<string, BusyDevices>();
   for (const { holder, is_under_way, devices } of groups) {
     if (holder === null) continue;
     const status = is_under_way ? 'under way' : 'pending';

@@ -1,20 +1,30 @@
 import * as z from 'zod';
-import { scanStateOf } from '../assignment/index.ts';
+import { BY_RELEASE_MAP, BY_STORED_CUTOFF, passesAll, scanStateOf } from '../assignment/index.ts';
 import { type Sql, select } from '../db/index.ts';
-import { decideRollout, describeDecision, parsePlan, parseTarget } from '../policy/index.ts';
+import { HELD_BY_NAME } from '../holds/index.ts';
+import {
+  chooseReleases,
+  decideRollout,
+  describeDecision,
+  describeHold,
+  parsePlan,
+  parseTarget,
+} from '../policy/index.ts';
 import { uploadKey } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../release-policy/index.ts';
 import { findRejection, loadSteppingStones } from '../releases/index.ts';
 import {
   gatesOf,
   hasSilence,
+  listVersionsInUse,
   loadControlGroup,
+  loadHigherPriorityRollouts,
   loadRolloutRuntime,
   NO_CONTROL_GROUP,
   numbersOf,
   type RolloutRuntime,
 } from '../rollouts/index.ts';
-import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
+import { cutoffValues, MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 import type { RolloutId } from '../util/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
@@ -29,6 +39,7 @@ export async function describeState(
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
   if (rollout.stage_hash_cutoff === null && !(await hasTargets(sql, rollout)))
     return 'waiting: no device matches its target';
+  if (rollout.service_hold !== null) return describeHold(rollout.service_hold);
   // A new scan assigns retried devices first; until then the numbers do not include them.
   if (
     scanStateOf(rollout, await loadSteppingStones(sql, rollout, trust, now), now).fingerprint !==
@@ -37,7 +48,12 @@ export async function describeState(
   )
     return 'about to scan its devices again';
   const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
-  return stateOf(rollout, now, control) + (await describeOnProbation(sql, rolloutId)) + describeSetApart(rollout);
+  return [
+    stateOf(rollout, now, control),
+    await describeOnProbation(sql, rolloutId),
+    describeSetApart(rollout),
+    await describeHeldDevices(sql, rollout, now, trust),
+  ].join('');
 }
 
 /** Also true if the filter is invalid, which is reported elsewhere. */
@@ -75,6 +91,40 @@ function describeSetApart({ failed_before_updates: updates }: RolloutRuntime): s
   if (devices === 0) return '';
   const [subject, verb] = devices === 1 ? ['device', 'is'] : ['devices', 'are'];
   return `; ${devices} ${subject} that failed before ${verb} not counted by the gates`;
+}
+
+const OF_RELEASE_MAP = { ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF };
+
+/** Says how many devices of the rollout wait for the end of a hold; empty if none does. */
+async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date, trust: TrustRule): Promise<string> {
+  const { id, release_id, target_type, target_filter, rollout_percentage, device_model: model, priority } = rollout;
+  const target = parseTarget(target_type, target_filter, rollout_percentage);
+  if (rollout.holds_digest === '' || release_id === null || !target.ok) return '';
+  const versionsInUse = await listVersionsInUse(sql, model);
+  const goal = { id: release_id, version: rollout.firmware_version, min_version: rollout.min_version };
+  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown };
+  const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
+  const releases = chooseReleases(versionsInUse, goal, steppingStones, policy);
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int() }),
+    `SELECT count(*)::integer AS devices FROM devices AS d WHERE d.device_id IN (${HELD_BY_NAME})
+       AND (EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.rollout_id = :rollout::bigint
+           AND u.status = 'pending' AND u.completed_at IS NULL)
+         OR ${passesAll(OF_RELEASE_MAP, 'held', 'busy', 'stage')})`,
+    {
+      rollout: id,
+      priority,
+      ...cutoffValues(rollout),
+      releases: Object.fromEntries(
+        releases.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
+      ),
+      higherPriority: await loadHigherPriorityRollouts(sql, rollout, versionsInUse),
+      ...targetValues(model, target.value),
+    },
+  );
+  const devices = row?.devices ?? 0;
+  return devices === 0 ? '' : `; ${devices} ${devices === 1 ? 'device is' : 'devices are'} held`;
 }
 
 /** What a rollout whose release is registered is doing or waiting for, as a phrase. */

@@ -3,6 +3,7 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import {
   decideRollout,
   describeDecision,
+  describeHold,
   isBlocked,
   isStalled,
   movedBefore,
@@ -93,6 +94,7 @@ async function findWait(
   rollout: RolloutRuntime,
   now: Date,
 ): Promise<{ readonly wait: RolloutWait; readonly text: string } | undefined> {
+  if (rollout.service_hold !== null) return { wait: 'time', text: describeHold(rollout.service_hold) };
   if (rollout.release_id === null) return { wait: 'release', text: await describeMissing(sql, rollout) };
   if (rollout.stage_hash_cutoff === null) return { wait: 'devices', text: 'devices that match its target' };
   const plan = parsePlan(rollout);

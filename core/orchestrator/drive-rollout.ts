@@ -6,6 +6,7 @@ import {
   chooseReleases,
   decideRollout,
   describeDecision,
+  describeHold,
   isGateMet,
   needsControl,
   ORCHESTRATOR,
@@ -101,14 +102,12 @@ export async function driveRollout(
       ? []
       : await pickPendingUpdates(sql, rollout.id, DISPATCHES_PER_TICK, now, DISPATCH_HOLD_SECONDS);
   const isIdle = assigned + furtherAssigned + pending.length === 0;
-  const completed = decision.kind === 'finish' && isIdle && (await finish(sql, afterAssign, releases, now));
-  const dueAt = isIdle && !completed ? dueAfter(decision, rollout, now) : now;
-  return {
-    assigned: assigned + furtherAssigned,
-    pending,
-    state: completed ? 'completed' : describeDecision(decision),
-    dueAt,
-  };
+  const hold = decision.kind === 'halt' ? null : rollout.service_hold;
+  const completed =
+    decision.kind === 'finish' && hold === null && isIdle && (await finish(sql, afterAssign, releases, now));
+  const dueAt = isIdle && !completed ? (hold === null ? dueAfter(decision, rollout, now) : null) : now;
+  const state = completed ? 'completed' : hold === null ? describeDecision(decision) : describeHold(hold);
+  return { assigned: assigned + furtherAssigned, pending, state, dueAt };
 }
 
 const NOTHING = { assigned: 0, pending: [] };
@@ -345,6 +344,8 @@ async function carryOut(
   }
   if (context.plan.stages !== null)
     await recordGate(sql, rollout, isGateMet(decision) ? (rollout.gate_held_since ?? now) : null);
+  // While the service is held, no stage begins and none takes in more devices.
+  if (rollout.service_hold !== null) return 0;
   if (decision.kind !== 'advance' && decision.kind !== 'extend') return 0;
   const next =
     decision.kind === 'advance'

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
+import { HAS_EXPIRED_HOLDS } from '../holds/index.ts';
 import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
 
 /**
@@ -19,6 +20,7 @@ export async function hasWork(sql: Sql, now: Date): Promise<boolean> {
        OR EXISTS (SELECT FROM device_update_status
          WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
        OR ${HAS_UNPUBLISHED_EVENTS}
+       OR ${HAS_EXPIRED_HOLDS}
        OR NOT EXISTS (SELECT FROM leases WHERE name = 'housekeeping' AND expires_at > :now::timestamptz) AS has_work`,
     { now },
   );

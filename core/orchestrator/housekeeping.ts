@@ -18,7 +18,7 @@ export async function sampleFleetVersions(sql: Sql, now: Date): Promise<void> {
 }
 
 /**
- * Deletes what is older than the configured history: events, samples, rejected messages and uploads, requests of uploads, and the updates of
+ * Deletes what is older than the configured history: events, samples, rejected messages and uploads, requests of uploads, holds that have ended, and the updates of
  * rollouts that have ended. Events by which an open update is evaluated are kept, and so are the decisions about
  * rollouts that have not ended, because their gates depend on them.
  */
@@ -40,6 +40,7 @@ export async function sweepHistory(sql: Sql, keepDays: number, now: Date): Promi
        WHERE m.received_at < :before::timestamptz)`,
     values,
   );
+  await sql.query('DELETE FROM holds WHERE ended_at < :before::timestamptz', values);
   await sql.query('DELETE FROM upload_requests WHERE requested_at < :before::timestamptz', values);
   await sql.query('DELETE FROM rejected_uploads WHERE uploaded_at < :before::timestamptz', values);
 }

@@ -53,7 +53,7 @@ const DEVICES_PER_STATEMENT = 500;
 export interface IdleAssessment {
   /** True if there is work that a device or the orchestrator may have to act on soon. */
   readonly isBusy: boolean;
-  /** The earliest deadline of an open update. */
+  /** The earliest deadline of an open update, or end of a hold. */
   readonly dueAt: Date | null;
   /** A text that changes with every change of a rollout. */
   readonly rollouts: string;
@@ -118,7 +118,8 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
        OR EXISTS (SELECT FROM device_update_status
          WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
        OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
-       (SELECT min(deadline_at) FROM device_update_status WHERE completed_at IS NULL) AS "dueAt",
+       least((SELECT min(deadline_at) FROM device_update_status WHERE completed_at IS NULL),
+         (SELECT min(ends_at) FROM holds WHERE ended_at IS NULL)) AS "dueAt",
        (SELECT count(*) || ' ' || coalesce(max(updated_at)::text, '') FROM rollout_configurations
         WHERE completed_at IS NULL AND aborted_at IS NULL) AS rollouts,
        (SELECT count(*)::integer FROM (SELECT FROM devices LIMIT ${TOO_MANY_DEVICES}) AS d) AS devices`,

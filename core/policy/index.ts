@@ -16,6 +16,15 @@ export {
 export { evaluateAttempt } from './evaluate-attempt.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {
+  describeHeld,
+  describeHold,
+  describeHoldEnd,
+  HOLD_SCOPES,
+  HOLD_TIME_OVER,
+  type HoldFacts,
+  type HoldScope,
+} from './hold.ts';
+export {
   type BadRelease,
   type EarlierRelease,
   evaluateRecovery,

@@ -27,6 +27,8 @@ export interface RecoveryPart {
   readonly devices: number;
   /** Those among them that went silent in the update: they may run the bad release, or not. */
   readonly mayRun: number;
+  /** Those among them that are held: they are sent back once the hold has ended. */
+  readonly held: number;
 }
 
 /** Devices that cannot be sent back, and why. */
@@ -132,7 +134,7 @@ export async function planRecovery(
 
 function addPart(
   part: RecoveryPart | undefined,
-  { previous_version: before, devices }: UpdatedGroup,
+  { previous_version: before, devices, held }: UpdatedGroup,
   release: EarlierRelease,
   mayRun: boolean,
 ): RecoveryPart {
@@ -143,6 +145,7 @@ function addPart(
     ],
     devices: (part?.devices ?? 0) + devices,
     mayRun: (part?.mayRun ?? 0) + (mayRun ? devices : 0),
+    held: (part?.held ?? 0) + held,
   };
 }
 

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { isHeld } from '../holds/index.ts';
 import type { EarlierRelease } from '../policy/index.ts';
 import type { TrustRule } from '../release-policy/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
@@ -42,6 +43,8 @@ const updatedGroup = z.strictObject({
   is_recovering: z.boolean(),
   held_by: z.string().nullable(),
   devices: z.int(),
+  /** Those of them that a hold keeps from being sent anything. */
+  held: z.int(),
   device_ids: z.array(z.string()),
   /** Devices of all groups, also of those beyond the limit. */
   total: z.int(),
@@ -67,10 +70,10 @@ export function loadUpdatedGroups(
     sql,
     updatedGroup,
     `SELECT version, previous_version, is_silent, is_under_way, is_revoked, is_changed, is_recovering, held_by,
-       count(*)::integer AS devices, to_jsonb((array_agg(device_id ORDER BY device_id))[1:${NAMED_DEVICES}]) AS device_ids,
+       count(*)::integer AS devices, (count(*) FILTER (WHERE is_held))::integer AS held, to_jsonb((array_agg(device_id ORDER BY device_id))[1:${NAMED_DEVICES}]) AS device_ids,
        (sum(count(*)) OVER ())::integer AS total
      FROM (
-       SELECT d.device_id, d.current_firmware_version AS version, b.previous_version, ${IS_SILENT} AS is_silent,
+       SELECT d.device_id, ${isHeld('d.device_id')} AS is_held, d.current_firmware_version AS version, b.previous_version, ${IS_SILENT} AS is_silent,
          b.completed_at IS NULL AND b.booted_at IS NULL
            AND b.status IN ('downloading', 'downloaded', 'installing', 'success') AS is_under_way,
          d.revoked_at IS NOT NULL AS is_revoked, d.identity_changed_at IS NOT NULL AS is_changed,

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
+import { heldBy, SERVICE_HOLD } from '../holds/index.ts';
 import type { ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../policy/index.ts';
 import {
   boundedFilter,
@@ -123,6 +124,12 @@ const rolloutRuntime = z.strictObject({
   horizon: z.string(),
   /** Hash of the state of all higher-priority rollouts. */
   higher_priority_digest: z.string(),
+  /** Names the holds in force. */
+  holds_digest: z.string(),
+  /** The hold of the whole service; null if it is not held. */
+  service_hold: heldBy.nullable(),
+  /** When the service was last held. */
+  service_held_until: z.date().nullable(),
 });
 
 /** An active rollout with the release it rolls out and the numbers that its gates read. */
@@ -168,7 +175,10 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        EXISTS (SELECT FROM device_changes WHERE changed_in >= p.changes_from_xid) AS has_changes,
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
        (SELECT md5(coalesce(string_agg(${HIGHER_PRIORITY_STATE}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
-        WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS higher_priority_digest
+        WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS higher_priority_digest,
+       (SELECT coalesce(string_agg(h.id::text, ',' ORDER BY h.id), '') FROM holds AS h WHERE h.ended_at IS NULL) AS holds_digest,
+       ${SERVICE_HOLD} AS service_hold,
+       (SELECT max(h.ended_at) FROM holds AS h WHERE h.scope = 'service') AS service_held_until
      FROM rollout_configurations AS r
      LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version
@@ -422,7 +432,7 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
   const others = [...new Set(started_updates.map((counted) => counted.version))].filter((name) => name !== version);
   return {
     stage,
-    stageBeganAt: rollout.stage_extended_at ?? rollout.stage_began_at ?? new Date(0),
+    stageBeganAt: latest(rollout.stage_extended_at ?? rollout.stage_began_at, rollout.service_held_until),
     reachesAll: rollout.stage_is_exhausted || reachesTargets(rollout),
     size: rollout.stage_size ?? 1,
     sample: sampleOf(rollout, version),
@@ -437,6 +447,10 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
     unexpected: rollout.unexpected,
   };
 }
+
+/** Devices that a hold of the service kept from an update are not replaced before they had their time. */
+const latest = (...times: readonly (Date | null)[]): Date =>
+  new Date(Math.max(...times.map((time) => time?.getTime() ?? 0)));
 
 /** True if the present stage includes every target, those that register later too. */
 const reachesTargets = (rollout: RolloutRuntime): boolean =>

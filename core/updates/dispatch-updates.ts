@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { isHeld } from '../holds/index.ts';
 import type { UpdateState } from '../policy/index.ts';
 import { COMMAND_FAMILIES, type CommandFamily, VERIFICATION_FAILED } from '../protocol/index.ts';
 import { type Delivery, deliverySchema } from '../release-policy/index.ts';
@@ -36,6 +37,9 @@ const pendingUpdate = z.strictObject({
   object_key: z.string(),
 });
 
+/** A pending update of a held device waits until the hold has ended. */
+const NOT_HELD = `NOT ${isHeld('u.device_id')}`;
+
 /** A pending update with the data for its command and for the decision whether to send it. */
 export type PendingUpdate = RowOf<typeof pendingUpdate>;
 
@@ -54,7 +58,7 @@ export async function loadPendingUpdates(sql: Sql, ids: readonly UpdateId[], now
        u.is_stepping_stone, u.attempt, u.next_family, u.next_delivery, f.checksum_sha256, f.object_key
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
      JOIN device_update_status AS u ON u.id = requested.id::bigint AND u.status = 'pending'
-       AND coalesce(u.not_before, '-infinity') <= :now::timestamptz
+       AND coalesce(u.not_before, '-infinity') <= :now::timestamptz AND ${NOT_HELD}
      JOIN devices AS d USING (device_id)
      JOIN firmware_releases AS f ON f.id = u.release_id
      JOIN rollout_configurations AS r ON r.id = u.rollout_id
@@ -128,7 +132,7 @@ export async function reserveSends(
        SELECT u.id, u.counts_as_started, u.failed_before, r.family, r.delivery
        FROM device_update_status AS u
        JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
-       WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.completed_at IS NULL
+       WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.completed_at IS NULL AND ${NOT_HELD}
        ORDER BY u.id
        FOR UPDATE OF u SKIP LOCKED
      ), totals AS (
@@ -287,7 +291,8 @@ export async function closePendingUpdates(sql: Sql, closings: readonly UpdateClo
  */
 const HAS_OTHERS_TO_START = `EXISTS (
              SELECT FROM device_update_status AS o WHERE o.rollout_id = u.rollout_id AND o.status = 'pending'
-               AND NOT o.counts_as_started AND NOT o.failed_before AND o.unreachable_since IS NULL)`;
+               AND NOT o.counts_as_started AND NOT o.failed_before AND o.unreachable_since IS NULL
+               AND NOT ${isHeld('o.device_id')})`;
 
 /**
  * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
@@ -308,7 +313,7 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly Device
        JOIN rollout_configurations AS r ON r.id = u.rollout_id
        JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
        WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
-         AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending'
+         AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending' AND ${NOT_HELD}
      ), back_in_reach AS (
        UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
        FROM pending WHERE u.id = pending.id AND pending.unreachable_since IS NOT NULL AND u.status = 'pending'
@@ -342,12 +347,12 @@ export async function pickPendingUpdates(
      ), started AS (
        SELECT u.id FROM device_update_status AS u
        WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND u.counts_as_started
-         AND u.enqueue_after <= :now::timestamptz
+         AND u.enqueue_after <= :now::timestamptz AND ${NOT_HELD}
        ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
      ), fresh AS (
        SELECT u.id, u.device_id, u.failed_before, u.enqueue_after FROM device_update_status AS u
        WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND NOT u.counts_as_started
-         AND u.enqueue_after <= :now::timestamptz
+         AND u.enqueue_after <= :now::timestamptz AND ${NOT_HELD}
        ORDER BY u.failed_before, u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM runtime) FOR UPDATE SKIP LOCKED
      ), picked AS (
        SELECT id FROM started

@@ -3,6 +3,7 @@ import { HTTPException } from 'hono/http-exception';
 import { fieldErrors } from '../../core/util/index.ts';
 import type { App, Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
+import { addHoldRoutes } from './hold-routes.ts';
 import { problemOf, toProblem } from './problems.ts';
 import { addRecoveryRoutes } from './recovery-routes.ts';
 import { addReleaseRoutes } from './release-routes.ts';
@@ -48,6 +49,7 @@ export function createApp(services: Services): App {
   addReleaseRoutes(app, services);
   addRolloutRoutes(app, services);
   addRecoveryRoutes(app, services);
+  addHoldRoutes(app, services);
   addServiceRoutes(app, services);
   return app;
 }

@@ -13,6 +13,8 @@ import {
   type SharedMac,
 } from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
+import { type HoldRow, listHolds } from '../../core/holds/index.ts';
+import { describeHold } from '../../core/policy/index.ts';
 import { describeChange, describeRefusals } from '../../core/protocol/index.ts';
 import {
   type ApprovalRequest,
@@ -31,6 +33,7 @@ type Concern = Fleet['attention'][number];
 export async function listAttention(services: Services): Promise<Concern[]> {
   const { sql, now, deadLetters } = services;
   const [
+    holds,
     stopped,
     requested,
     stalled,
@@ -44,6 +47,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     dead,
     rejections,
   ] = await Promise.all([
+    listHolds(sql),
     listRollouts(sql, { states: ['halted', 'paused'] }, null, 50),
     listApprovalRequests(sql),
     listStalledRollouts(sql, now()),
@@ -58,9 +62,12 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     countRejections(sql, now()),
   ]);
   return [
+    ...holds.filter(({ scope }) => scope === 'service').map(describeHeld),
     ...unverified.map(describeUnverified),
     ...stopped.map(describeStop),
     ...requested.map(describeApproval),
+    ...holds.filter(({ scope }) => scope === 'group').map(describeHeld),
+    ...describeHeldDevices(holds.filter(({ scope }) => scope === 'device')),
     ...stalled.map(describeStall),
     ...describeRefused(refused, services),
     ...lateRollbacks.map(describeLateRollbacks),
@@ -78,6 +85,25 @@ const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: Ro
   message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
   link: `/rollouts/${id}`,
 });
+
+/** A hold of the whole service or of a group. */
+function describeHeld(hold: HoldRow): Concern {
+  const devices = hold.devices === 1 ? '1 device' : `${hold.devices} devices`;
+  const updates = hold.waiting === 1 ? '1 pending update waits' : `${hold.waiting} pending updates wait`;
+  const text = describeHold(hold);
+  return {
+    kind: `${hold.scope}_held`,
+    message: `${text.charAt(0).toUpperCase()}${text.slice(1)}: ${devices}, ${updates}`,
+    link: '/holds',
+  };
+}
+
+/** The newest stands for all. */
+function describeHeldDevices([newest, ...others]: readonly HoldRow[]): Concern[] {
+  if (newest === undefined) return [];
+  const more = others.length === 0 ? '' : `; ${others.length} more holds of devices are in force`;
+  return [{ kind: 'device_held', message: `Device ${describeHold(newest)}${more}`, link: '/holds' }];
+}
 
 function describeApproval(request: ApprovalRequest): Concern {
   const { rollout_id: id, rollout_name: name, devices } = request;

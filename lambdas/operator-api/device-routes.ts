@@ -22,7 +22,9 @@ import {
   type TimelineRow,
 } from '../../core/devices/index.ts';
 import { explainByItsRollout, explainDevice } from '../../core/explain/index.ts';
+import { listHoldsOf } from '../../core/holds/index.ts';
 import { readableBeginning } from '../../core/ingest/index.ts';
+import { describeHold } from '../../core/policy/index.ts';
 import { describeChange, resultText } from '../../core/protocol/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import { type DeviceId, normalizeMacAddress } from '../../core/util/index.ts';
@@ -46,7 +48,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const device = await getDevice(sql, deviceId, await presenceAt());
     if (device === undefined) throw await unknownDevice(services, deviceId);
     const refusals = await refusalsOf(services, device.client_id ?? deviceId);
-    return json({ ...toDeviceDetail(device), refusals, connection: null });
+    const holds = (await listHoldsOf(sql, deviceId)).map((hold) => ({ ...hold, text: describeHold(hold) }));
+    return json({ ...toDeviceDetail(device), holds, refusals, connection: null });
   };
 
   const connectedDeviceOf = async (deviceId: DeviceId) => {

@@ -54,6 +54,7 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
     ],
     will_not: [...preview.willNot],
     held_by_others: [...preview.heldByOthers],
+    held: preview.held.map(({ reason, devices }) => ({ reason, devices })),
   };
 }
 

@@ -26,8 +26,9 @@ export function addRecoveryRoutes(app: App, { sql, now, settings }: Services): v
       may_run: mayRun,
     }));
     const devices = by_version.reduce((sum, part) => sum + part.devices, 0);
+    const held = plan.parts.reduce((sum, part) => sum + part.held, 0);
     const can_recover = RECOVERABLE_STATES.includes(rollout.state) && !mustBeApproved(rollout);
-    return c.json(json({ ...describePlan(rollout, plan), can_recover, devices, by_version }), 200);
+    return c.json(json({ ...describePlan(rollout, plan), can_recover, devices, held, by_version }), 200);
   });
 
   app.openapi(routes.recoverRollout, async (c) => {

@@ -80,6 +80,7 @@ const recovery: RecoveryPreview = {
   state: 'halted',
   firmware_version: '1.1.0',
   can_recover: true,
+  held: 0,
   devices: 4,
   by_version: [{ firmware_version: '1.0.0', devices: 4, may_run: 1 }],
   cannot: [{ reason: 'no release 0.9.0 is registered', devices: 1, device_ids: ['VAN-9'] }],

@@ -186,7 +186,15 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
 
   test('of a new rollout asks before it starts one without devices, and names the group that has none', async () => {
     const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
-    const none = { stepping_stones: [], stages: [], warnings: [], will_not: [], held_by_others: [], set_apart: 0 };
+    const none = {
+      stepping_stones: [],
+      stages: [],
+      warnings: [],
+      will_not: [],
+      held_by_others: [],
+      held: [],
+      set_apart: 0,
+    };
     const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, ...none };
     const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };
     const page = await browser.open('/rollouts/new?model=m&version=1.0.0', { answers });

@@ -66,6 +66,8 @@ const CHANGES = {
       'POST /v1/dead-letters/redrive',
       'POST /v1/devices/{device_id}/update',
       'POST /v1/groups',
+      'POST /v1/holds',
+      'POST /v1/holds/{hold}/remove',
       'POST /v1/tick',
       'POST /v1/uploads/rescan',
       'PUT /v1/devices/{device_id}/groups',

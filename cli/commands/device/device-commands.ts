@@ -167,7 +167,11 @@ function addUpdate(group: Command): void {
       const warning = isAssumed
         ? ` Nobody has stated its model: this is an image for the assumed model, ${model}.`
         : '';
-      await confirmOrStop(`Send ${version} to ${id} on ${session.target.name}? It runs ${current}.${warning}`, yes);
+      const wait = device.holds.map(({ text }) => ` It is sent nothing before this ends: ${text}.`).join('');
+      await confirmOrStop(
+        `Send ${version} to ${id} on ${session.target.name}? It runs ${current}.${warning}${wait}`,
+        yes,
+      );
       const body = { firmware_version: version, allow_downgrade: allowDowngrade };
       session.show(await session.api.updateDevice(id, body), ({ name, firmware_version, approval }) => [
         approval === null

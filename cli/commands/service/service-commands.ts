@@ -4,6 +4,7 @@ import { fleetText, rejectedMessageTable, tickText } from '../../text/index.ts';
 import { addConsole } from './console.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addEvents } from './events.ts';
+import { addHolds } from './holds.ts';
 
 /** Commands about the whole system. */
 export function addServiceCommands(program: Command): void {
@@ -11,6 +12,7 @@ export function addServiceCommands(program: Command): void {
   addRejectedMessages(program);
   addTick(program);
   addEvents(program);
+  addHolds(program);
   addDeadLetters(program);
   addConsole(program);
 }

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../data/client.ts';
+import { HoldDialog } from '../holds/index.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { CheckField, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { attributeChanges, attributeLines } from './attributes.ts';
@@ -53,6 +54,11 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
     </ActionDialog>
   );
 }
+
+/** Holds a device: it is sent nothing until the hold has ended. */
+export const HoldDeviceDialog = ({ device: { device_id }, onClose }: DialogProps) => (
+  <HoldDialog target={{ scope: 'device', device_id }} onClose={onClose} />
+);
 
 /** Revokes a device, for example one that was stolen. */
 export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps) {
@@ -146,6 +152,9 @@ export function SendDialog({ device, onClose }: DialogProps) {
     <ActionDialog title={`Send one release to ${id}`} button="Send" ready={chosen !== ''} act={send} onClose={onClose}>
       <p>It runs {current}. This makes a rollout for it alone, which goes before every other.</p>
       {device.model_is_assumed && <p>Nobody has stated its model: the images are for the assumed model, {model}.</p>}
+      {device.holds.map(({ hold_id: hold, text }) => (
+        <p key={hold}>It is sent nothing before this ends: {text}.</p>
+      ))}
       <SelectField
         label="Release"
         name="firmware_version"

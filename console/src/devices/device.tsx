@@ -11,6 +11,7 @@ import {
   AcceptDialog,
   AttributesDialog,
   GroupsDialog,
+  HoldDeviceDialog,
   ReinstateDialog,
   RevokeDialog,
   SendDialog,
@@ -32,6 +33,7 @@ export function DevicePage({ id }: { readonly id: string }) {
           <>
             <Pill tone={device.data.online ? 'ok' : 'idle'}>{device.data.presence.state.replace('_', ' ')}</Pill>{' '}
             {device.data.revoked_at !== null && <Pill tone="bad">revoked</Pill>}
+            {device.data.holds.length > 0 && <Pill tone="warn">held</Pill>}
             {device.data.identity_changed_at !== null && <Pill tone="warn">identity changed</Pill>}
             {device.data.model_is_assumed && <Pill tone="warn">model assumed</Pill>}
           </>
@@ -58,6 +60,7 @@ const ACTIONS = {
   groups: { name: 'Change groups', Dialog: GroupsDialog },
   attributes: { name: 'Change attributes', Dialog: AttributesDialog },
   send: { name: 'Send a release', Dialog: SendDialog },
+  hold: { name: 'Hold', Dialog: HoldDeviceDialog },
   accept: { name: 'Accept identity', Dialog: AcceptDialog },
   state: { name: 'State model', Dialog: StateModelDialog },
   revoke: { name: 'Revoke', Dialog: RevokeDialog },
@@ -71,7 +74,7 @@ function actionsOf(device: DeviceDetail): readonly Action[] {
   const { revoked_at: revoked, identity_changed_at: changed, model_is_assumed: isAssumed } = device;
   if (revoked !== null) return ['groups', 'attributes', 'again', 'reinstate'];
   const state: readonly Action[] = isAssumed && changed === null ? ['state'] : [];
-  return ['groups', 'attributes', ...state, changed === null ? 'send' : 'accept', 'revoke'];
+  return ['groups', 'attributes', ...state, changed === null ? 'send' : 'accept', 'hold', 'revoke'];
 }
 
 function Actions({ device }: { readonly device: DeviceDetail }) {
@@ -102,6 +105,7 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
       <Facts
         of={[
           ...revocationOf(device),
+          ...device.holds.map(({ hold_id: id, text }) => ({ name: 'Held', value: `${text}; hold ${id}` })),
           { name: 'Version', value: device.current_firmware_version },
           { name: 'Model', value: modelText(device) },
           ...changeOf(device),

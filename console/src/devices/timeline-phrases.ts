@@ -111,6 +111,10 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'bad', text: `revoked by ${caller(textOf(detail.by))}`, note: reason };
     case 'device_reinstated':
       return { tone: 'ok', text: `reinstated by ${caller(textOf(detail.by))}`, note: reason };
+    case 'device_held':
+      return { tone: 'warn', text: `${heldText(detail)} held by ${caller(textOf(detail.by))}`, note: reason };
+    case 'device_hold_ended':
+      return { tone: 'ok', text: `${heldText(detail)} no longer held, by ${caller(textOf(detail.by))}`, note: reason };
     case 'identity_accepted':
       return {
         tone: 'ok',
@@ -135,6 +139,9 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'idle', text: words(event) };
   }
 }
+
+const heldText = ({ group }: TimelineEntry['detail']) =>
+  group === undefined ? 'it is' : `its group ${textOf(group)} is`;
 
 function describeResult({ success, result, message }: TimelineEntry['detail']): Phrase {
   if (success === true) return { tone: 'busy', text: 'image written, rebooting' };

@@ -11,7 +11,7 @@ import { RejectedMessages } from './rejected-messages.tsx';
 
 type Concern = Fleet['attention'][number];
 
-const URGENT = ['rollout_halted', 'unverified_bytes'];
+const URGENT = ['service_held', 'rollout_halted', 'unverified_bytes'];
 
 export function Attention({ of }: { readonly of: readonly Concern[] }) {
   return (
@@ -35,7 +35,13 @@ export function Attention({ of }: { readonly of: readonly Concern[] }) {
 
 /** The kind of page that a link leads to, such as `rollout`. */
 const pageOf = (link: string) =>
-  link.startsWith('/rollouts/') ? 'rollout' : link.startsWith('/devices/') ? 'device' : 'details';
+  link.startsWith('/rollouts/')
+    ? 'rollout'
+    : link.startsWith('/devices/')
+      ? 'device'
+      : link === '/holds'
+        ? 'holds'
+        : 'details';
 
 function Remedy({ concern: { kind, link } }: { readonly concern: Concern }) {
   const [isOpen, setOpen] = useState(false);

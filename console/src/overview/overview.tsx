@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from 'wouter';
 import type { Fleet } from '../../../api/service.ts';
 import { api } from '../data/client.ts';
+import { StopButton } from '../holds/index.ts';
 import { RolloutTable } from '../rollouts/index.ts';
 import { count, dateTime, percent } from '../text/format.ts';
 import { Empty, Loaded } from '../ui/loaded.tsx';
@@ -12,7 +13,7 @@ import { Versions } from './versions.tsx';
 export function OverviewPage() {
   const fleet = useQuery({ queryKey: ['fleet'], queryFn: api.fleet });
   return (
-    <Page title="Overview">
+    <Page title="Overview" actions={<StopButton />}>
       <Loaded of={fleet} lines={12}>
         {(data) => (
           <>

@@ -38,6 +38,8 @@ const TONES: Readonly<Record<string, Tone>> = {
   rollout_stage_extended: 'busy',
   rollout_restarted: 'warn',
   rollout_recovered: 'ok',
+  rollout_held: 'warn',
+  rollout_hold_ended: 'busy',
 };
 
 /** Decisions that are shown at first. */

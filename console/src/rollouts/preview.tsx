@@ -13,7 +13,7 @@ interface PreviewResultProps {
 /** How many devices would be updated, how many would not, and why. */
 export function PreviewResult({ preview, percentage, noneText }: PreviewResultProps) {
   const { matching, targeted, will_be_updated: updated, will_not: not, set_apart: setApart, warnings } = preview;
-  const held = preview.held_by_others;
+  const { held_by_others: busy, held } = preview;
   const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
   if (matching === 0) return <p className="preview-figure">{noneText}</p>;
   return (
@@ -36,7 +36,12 @@ export function PreviewResult({ preview, percentage, noneText }: PreviewResultPr
           last, and not counted in the gates.
         </p>
       )}
-      {held.map(({ rollout, status, devices }) => (
+      {held.map(({ reason, devices }) => (
+        <p key={reason}>
+          {counted(devices, 'device')} of those that would {devices === 1 ? 'waits' : 'wait'}: {reason}.
+        </p>
+      ))}
+      {busy.map(({ rollout, status, devices }) => (
         <p key={`${rollout} ${status}`}>
           {counted(devices, 'device')} of those that would {devices === 1 ? 'is' : 'are'}{' '}
           {status === 'pending' ? 'to be updated' : 'being updated'} by “{rollout}”:{' '}

@@ -70,7 +70,7 @@ function RecoverDialog({ rollout, onClose }: { readonly rollout: Rollout; readon
 }
 
 function RecoveryNumbers({ recovery }: { readonly recovery: RecoveryPreview }) {
-  const { by_version, cannot, under_way, firmware_version: version } = recovery;
+  const { by_version, cannot, held, under_way, firmware_version: version } = recovery;
   return (
     <>
       <p>
@@ -88,6 +88,11 @@ function RecoveryNumbers({ recovery }: { readonly recovery: RecoveryPreview }) {
           </li>
         ))}
       </ul>
+      {held > 0 && (
+        <p>
+          {counted(held, 'device')} of them {held === 1 ? 'is' : 'are'} held, and sent back once the hold has ended.
+        </p>
+      )}
       {under_way > 0 && (
         <p>
           {counted(under_way, 'device')} still {under_way === 1 ? 'downloads or boots' : 'download or boot'} {version}:

@@ -9,6 +9,7 @@ const PAGES = [
   { name: 'Devices', href: '/devices' },
   { name: 'Releases', href: '/releases' },
   { name: 'Rollouts', href: '/rollouts' },
+  { name: 'Holds', href: '/holds' },
 ];
 
 const isWithin = (location: string, href: string) =>

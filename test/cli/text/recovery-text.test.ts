@@ -8,6 +8,7 @@ const preview: RecoveryPreview = {
   state: 'halted',
   firmware_version: '1.1.0',
   can_recover: true,
+  held: 0,
   devices: 5,
   by_version: [
     { firmware_version: '1.0.0', devices: 4, may_run: 1 },

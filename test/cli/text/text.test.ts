@@ -103,6 +103,7 @@ describe('a preview', () => {
     warnings: [],
     set_apart: 0,
     held_by_others: [],
+    held: [],
   };
 
   test('says how many devices would be updated, how many not, and why', () => {
@@ -150,6 +151,7 @@ describe('a preview', () => {
       warnings: [],
       set_apart: 0,
       held_by_others: [],
+      held: [],
     };
     expect(previewText(none, {})[0]).toContain('No device matches');
   });

@@ -218,6 +218,7 @@ describe('a preview', () => {
       stages: [{ devices: 26, willBeUpdated: null }],
       failedBefore: [],
       heldByOthers: [],
+      held: [],
       willNot: [
         { reason: 'below 1.0.0, and no stepping stone leads there', devices: 9 },
         { reason: 'newer than 2.0.0', devices: 5 },

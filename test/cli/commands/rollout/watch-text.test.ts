@@ -75,6 +75,7 @@ const preview = {
   warnings: [],
   set_apart: 0,
   held_by_others: [],
+  held: [],
 };
 
 describe('the live view', () => {

@@ -1,0 +1,139 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { HOLD_SCOPES } from '../core/policy/index.ts';
+import { answer, deviceId, jsonBody, label, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
+
+export const holdInForceSchema = z
+  .object({
+    hold_id: z.number().int(),
+    scope: z.enum(HOLD_SCOPES).describe('What it holds: the whole service, a group, or one device.'),
+    device_id: z.string().nullable(),
+    group_name: z.string().nullable().describe('Devices that join the group later are held, too.'),
+    reason: z.string(),
+    created_at: timestamp,
+    created_by: z.string().nullable().describe('The IAM identity that set it; null: SQL.'),
+    ends_at: timestamp.nullable().describe('When the orchestrator ends it; null: it stays until it is removed.'),
+    text: z.string().describe('The hold in one sentence.'),
+  })
+  .openapi('HoldInForce');
+export type HoldInForce = z.infer<typeof holdInForceSchema>;
+
+export const reachSchema = z
+  .object({
+    rollout_id: z.number().int(),
+    rollout_name: z.string(),
+    firmware_version: z.string(),
+    devices: z.number().int().describe('Devices that it sends the version to, at once or in its later stages.'),
+  })
+  .openapi('Reach');
+export type Reach = z.infer<typeof reachSchema>;
+
+const reached_by = z
+  .array(reachSchema)
+  .describe(
+    'The rollouts that may send because of the change, with the devices that it newly reaches: those that nothing but this keeps from an update now.',
+  );
+
+const hold = {
+  ...holdInForceSchema.shape,
+  ended_at: timestamp.nullable().describe('Null: it is in force.'),
+  ended_by: z.string().nullable(),
+  ended_reason: z.string().nullable(),
+  devices: z.number().int().describe('Devices that it holds.'),
+  waiting: z.number().int().describe('Pending updates of these devices: they wait, and do not fail.'),
+};
+
+export const holdSchema = z.object(hold).openapi('Hold');
+export type Hold = z.infer<typeof holdSchema>;
+
+export const holdDetailSchema = z
+  .object({ ...hold, reached_by: reached_by.describe('What its end would send, by the rollout that sends it.') })
+  .openapi('HoldDetail');
+export type HoldDetail = z.infer<typeof holdDetailSchema>;
+
+export const holdPreviewSchema = z
+  .object({
+    devices: z.number().int().describe('Devices that the hold would hold.'),
+    already_held: z.number().int().describe('Those of them that another hold holds already.'),
+    waiting: z.number().int().describe('Pending updates that would wait.'),
+    under_way: z.number().int().describe('Updates whose command was sent: they go on and are evaluated as usual.'),
+    rollouts: z.number().int().describe('Active rollouts that would send nothing to these devices.'),
+  })
+  .openapi('HoldPreview');
+export type HoldPreview = z.infer<typeof holdPreviewSchema>;
+
+export const newHoldSchema = z
+  .strictObject({
+    scope: z.enum(HOLD_SCOPES),
+    device_id: deviceId.optional().describe('Of the scope `device`.'),
+    group_name: label(64).optional().describe('Of the scope `group`.'),
+    reason: reasonBody.shape.reason,
+    ends_at: timestamp.optional().describe('A time in the future.'),
+  })
+  .openapi('NewHold');
+export type NewHold = z.input<typeof newHoldSchema>;
+
+const params = z.object({
+  hold: z
+    .string()
+    .regex(/^\d{1,18}$/, 'expected the id of a hold')
+    .describe('Id of the hold.'),
+});
+
+export const listHolds = createRoute({
+  method: 'get',
+  path: '/v1/holds',
+  tags: ['Holds'],
+  summary: 'Holds, the newest first: a held device is sent no command',
+  request: {
+    query: z.strictObject({
+      state: z.enum(['in_force', 'ended']).default('in_force'),
+      ...pageQuery,
+    }),
+  },
+  responses: { 200: answer('A page', pageOf('HoldPage', holdSchema)), ...refusals() },
+});
+
+export const previewHold = createRoute({
+  method: 'get',
+  path: '/v1/holds/preview',
+  tags: ['Holds'],
+  summary: 'What a hold would stop, in numbers',
+  request: {
+    query: z.strictObject({
+      device_id: deviceId.optional(),
+      group_name: label(64).optional().describe('Without a device or a group: the whole service.'),
+    }),
+  },
+  responses: { 200: answer('The effect', holdPreviewSchema), ...refusals(404) },
+});
+
+export const setHold = createRoute({
+  method: 'post',
+  path: '/v1/holds',
+  tags: ['Holds'],
+  summary: 'Hold a device, a group or the whole service: it is sent no command until the hold has ended',
+  request: { body: jsonBody(newHoldSchema) },
+  responses: {
+    200: answer('The same hold, which is in force already', holdSchema),
+    201: answer('The new hold', holdSchema),
+    ...refusals(404, 409),
+  },
+});
+
+export const getHold = createRoute({
+  method: 'get',
+  path: '/v1/holds/{hold}',
+  tags: ['Holds'],
+  summary: 'One hold, with what its end would send',
+  request: { params },
+  responses: { 200: answer('The hold', holdDetailSchema), ...refusals(404) },
+});
+
+export const removeHold = createRoute({
+  method: 'post',
+  path: '/v1/holds/{hold}/remove',
+  tags: ['Holds'],
+  summary: 'Remove a hold: what waits for it is sent',
+  request: { params, body: jsonBody(reasonBody) },
+  responses: { 200: answer('The hold, with what its end lets be sent', holdDetailSchema), ...refusals(404, 409) },
+});

@@ -1,0 +1,3 @@
+export { HoldDialog, StopButton } from './hold-dialog.tsx';
+export { HoldsPage } from './holds.tsx';
+export { ReachList } from './reach-list.tsx';

@@ -1,0 +1,220 @@
+import * as z from 'zod';
+import { type RowOf, type Sql, select } from '../db/index.ts';
+import { HOLD_SCOPES, HOLD_TIME_OVER, ORCHESTRATOR } from '../policy/index.ts';
+import { type DeviceId, ID } from '../util/index.ts';
+import { holdsOf, isHeld, isHeldByOne } from './held.ts';
+
+/** A hold in force, as JSON within a row. */
+export const heldBy = z.strictObject({
+  hold_id: z.int(),
+  scope: z.enum(HOLD_SCOPES),
+  device_id: ID.device.nullable(),
+  group_name: z.string().nullable(),
+  reason: z.string(),
+  created_at: z.string(),
+  created_by: z.string().nullable(),
+  ends_at: z.string().nullable(),
+});
+export type HeldBy = RowOf<typeof heldBy>;
+
+const holdRow = z.strictObject({
+  ...heldBy.shape,
+  created_at: z.date(),
+  ends_at: z.date().nullable(),
+  ended_at: z.date().nullable(),
+  ended_by: z.string().nullable(),
+  ended_reason: z.string().nullable(),
+  /** Devices that it holds, or would hold if it were in force. */
+  devices: z.int(),
+  /** Pending updates of those devices that no other hold keeps from being sent. */
+  waiting: z.int(),
+});
+
+/** A hold as operators see it. */
+export type HoldRow = RowOf<typeof holdRow>;
+
+/** What a hold is for: a device, a group, or, without a name, the whole service. */
+export interface HoldTarget {
+  readonly deviceId: DeviceId | null;
+  readonly groupName: string | null;
+}
+
+export interface NewHold extends HoldTarget {
+  readonly reason: string;
+  readonly by: string;
+  readonly endsAt: Date | null;
+}
+
+/** More holds would make each statement that sends slower; a group holds any number of devices. */
+export const MAX_HOLDS = 500;
+
+const SCOPE = `CASE WHEN :device::text IS NOT NULL THEN 'device' WHEN :group::text IS NOT NULL THEN 'group' ELSE 'service' END`;
+
+/** Selects the devices that a hold of the scope, device and group holds. */
+const coveredBy = (scope: string, device: string, group: string) => `(
+         SELECT device_id FROM devices WHERE ${scope} = 'service'
+         UNION ALL SELECT ${device} WHERE ${device} IS NOT NULL
+         UNION ALL SELECT m.device_id FROM device_groups AS m WHERE m.group_name = ${group})`;
+
+/**
+ * Sets a hold. The same one, set again by the same operator while it is in force, changes nothing.
+ * @returns its id, and whether it is new; undefined if {@link MAX_HOLDS} are in force
+ */
+export async function setHold(
+  sql: Sql,
+  { deviceId, groupName, reason, by, endsAt }: NewHold,
+  now: Date,
+): Promise<{ id: number; isNew: boolean } | undefined> {
+  const [row] = await select(
+    sql,
+    z.strictObject({ id: z.int(), is_new: z.boolean() }),
+    `WITH known AS (
+       SELECT id FROM holds WHERE ended_at IS NULL AND scope = ${SCOPE} AND device_id IS NOT DISTINCT FROM :device::text
+         AND group_name IS NOT DISTINCT FROM :group::text AND reason = :reason AND created_by = :by
+         AND ends_at IS NOT DISTINCT FROM :endsAt::timestamptz ORDER BY id LIMIT 1
+     ), added AS (
+       INSERT INTO holds (scope, device_id, group_name, reason, created_at, created_by, ends_at)
+       SELECT ${SCOPE}, :device, :group, :reason, :now::timestamptz, :by, :endsAt::timestamptz
+       WHERE NOT EXISTS (SELECT FROM known) AND (SELECT count(*) FROM holds WHERE ended_at IS NULL) < ${MAX_HOLDS}
+       RETURNING id
+     )
+     SELECT id, true AS is_new FROM added UNION ALL SELECT id, false FROM known`,
+    { device: deviceId, group: groupName, reason, by, endsAt, now },
+  );
+  return row === undefined ? undefined : { id: row.id, isNew: row.is_new };
+}
+
+/**
+ * Ends a hold before its time.
+ * @returns false if it does not exist or had ended
+ */
+export async function endHold(
+  sql: Sql,
+  { holdId, reason, by }: { readonly holdId: number; readonly reason: string; readonly by: string },
+  now: Date,
+): Promise<boolean> {
+  const rows = await sql.query(
+    `UPDATE holds SET ended_at = :now::timestamptz, ended_by = :by, ended_reason = :reason
+     WHERE id = :hold AND ended_at IS NULL RETURNING id`,
+    { hold: holdId, reason, by, now },
+  );
+  return rows.length > 0;
+}
+
+/** Ends the holds whose end time has passed. */
+export async function endExpiredHolds(sql: Sql, now: Date): Promise<void> {
+  await sql.query(
+    `UPDATE holds SET ended_at = :now::timestamptz, ended_by = '${ORCHESTRATOR}', ended_reason = '${HOLD_TIME_OVER}'
+     WHERE ended_at IS NULL AND ends_at <= :now::timestamptz`,
+    { now },
+  );
+}
+
+/** True if a hold is to be ended now. */
+export const HAS_EXPIRED_HOLDS = 'EXISTS (SELECT FROM holds WHERE ended_at IS NULL AND ends_at <= :now::timestamptz)';
+
+const HOLDS_PER_PAGE = 200;
+
+/** Holds, the newest first. @param holdId only this one */
+export async function listHolds(
+  sql: Sql,
+  { inForce = true, before = null as number | null, limit = HOLDS_PER_PAGE, holdId = null as number | null } = {},
+): Promise<HoldRow[]> {
+  return select(
+    sql,
+    holdRow,
+    `SELECT h.id AS hold_id, h.scope, h.device_id, h.group_name, h.reason, h.created_at, h.created_by, h.ends_at, h.ended_at,
+       h.ended_by, h.ended_reason, c.devices,
+       (SELECT count(*)::integer FROM device_update_status AS u
+        WHERE h.ended_at IS NULL AND u.status = 'pending' AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL
+          AND u.device_id IN ${coveredBy('h.scope', 'h.device_id', 'h.group_name')}) AS waiting
+     FROM (
+       SELECT * FROM holds WHERE (:hold::bigint IS NOT NULL OR (ended_at IS NULL) = :inForce::boolean)
+         AND (:hold::bigint IS NULL OR id = :hold::bigint) AND (:before::bigint IS NULL OR id < :before::bigint)
+       ORDER BY id DESC LIMIT :limit) AS h
+     CROSS JOIN LATERAL (
+       SELECT CASE h.scope WHEN 'service' THEN (SELECT coalesce(sum(devices), 0)::integer FROM version_counts)
+         WHEN 'device' THEN 1 ELSE (SELECT count(*)::integer FROM device_groups WHERE group_name = h.group_name) END AS devices) AS c
+     ORDER BY h.id DESC`,
+    { inForce, before, limit, hold: holdId },
+  );
+}
+
+const holdsOfDevice = z.strictObject({ holds: z.array(heldBy) });
+
+/** The holds in force that hold a device, the widest first. */
+export async function listHoldsOf(sql: Sql, deviceId: DeviceId) {
+  const [row] = await select(sql, holdsOfDevice, `SELECT ${holdsOf(':device::text')} AS holds`, { device: deviceId });
+  return (row?.holds ?? []).map((hold) => ({
+    ...hold,
+    created_at: new Date(hold.created_at),
+    ends_at: hold.ends_at === null ? null : new Date(hold.ends_at),
+  }));
+}
+
+const holdEffect = z.strictObject({
+  devices: z.int(),
+  already_held: z.int(),
+  waiting: z.int(),
+  under_way: z.int(),
+  rollouts: z.int(),
+});
+
+/** What a hold would do, in numbers. */
+export type HoldEffect = RowOf<typeof holdEffect>;
+
+/** The effect of a hold that is not set yet. */
+export async function loadHoldEffect(sql: Sql, { deviceId, groupName }: HoldTarget): Promise<HoldEffect> {
+  const [row] = await select(
+    sql,
+    holdEffect,
+    `WITH covered AS MATERIALIZED (SELECT c.device_id FROM ${coveredBy(SCOPE, ':device::text', ':group::text')} AS c (device_id))
+     SELECT (SELECT count(*)::integer FROM covered) AS devices,
+       (SELECT count(*)::integer FROM covered WHERE ${isHeld('covered.device_id')}) AS already_held,
+       count(*) FILTER (WHERE u.status = 'pending')::integer AS waiting,
+       count(*) FILTER (WHERE u.status <> 'pending')::integer AS under_way,
+       (SELECT count(*)::integer FROM rollout_configurations AS r
+        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+          AND (${SCOPE} = 'service' OR EXISTS (SELECT FROM covered JOIN devices AS d USING (device_id)
+            WHERE d.device_model = r.device_model))) AS rollouts
+     FROM device_update_status AS u
+     WHERE u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.device_id IN (SELECT device_id FROM covered)`,
+    { device: deviceId, group: groupName },
+  );
+  return row ?? { devices: 0, already_held: 0, waiting: 0, under_way: 0, rollouts: 0 };
+}
+
+const waitingUpdates = z.strictObject({ rollout_id: ID.rollout, devices: z.int() });
+
+/** Pending updates that nothing but this hold keeps from being sent, by their rollouts. */
+export async function listWaitingFor(sql: Sql, holdId: number): Promise<RowOf<typeof waitingUpdates>[]> {
+  return select(
+    sql,
+    waitingUpdates,
+    `SELECT u.rollout_id, count(*)::integer AS devices
+     FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
+     WHERE u.completed_at IS NULL AND u.status = 'pending' AND r.is_active AND r.paused_at IS NULL
+       AND r.completed_at IS NULL AND r.aborted_at IS NULL AND ${isHeldByOne('u.device_id')}
+     GROUP BY u.rollout_id`,
+    { hold: holdId },
+  );
+}
+
+/**
+ * Gives pending updates of held devices their time again, so that none is given up because of a hold.
+ */
+export async function postponeHeld(sql: Sql, now: Date): Promise<void> {
+  await sql.query(
+    `UPDATE device_update_status AS u SET deadline_at = :now::timestamptz + make_interval(days => r.give_up_days)
+     FROM rollout_configurations AS r
+     WHERE r.id = u.rollout_id AND u.id IN (
+       SELECT o.id FROM device_update_status AS o
+       WHERE o.completed_at IS NULL AND o.status = 'pending' AND EXISTS (SELECT FROM holds WHERE ended_at IS NULL)
+         AND o.deadline_at <= :now::timestamptz + interval '7 days' AND ${isHeld('o.device_id')}
+       LIMIT ${UPDATES_PER_CALL})
+       AND u.deadline_at < :now::timestamptz + make_interval(days => r.give_up_days) / 2`,
+    { now },
+  );
+}
+
+const UPDATES_PER_CALL = 5_000;

@@ -1,0 +1,40 @@
+/** What a hold can hold, the widest first. */
+export const HOLD_SCOPES = ['service', 'group', 'device'] as const;
+export type HoldScope = (typeof HOLD_SCOPES)[number];
+
+/** A hold as people read it. Times are dates, or text as JSON has them. */
+export interface HoldFacts {
+  readonly hold_id: number;
+  readonly scope: HoldScope;
+  readonly device_id: string | null;
+  readonly group_name: string | null;
+  readonly reason: string;
+  readonly created_at: Date | string;
+  /** Null: SQL. */
+  readonly created_by: string | null;
+  readonly ends_at: Date | string | null;
+}
+
+/** Reason with which the orchestrator ends a hold. */
+export const HOLD_TIME_OVER = 'its end time has passed';
+
+/** Names what a hold holds: `the whole service`, `group lab` or the id of a device. */
+export const describeHeld = ({
+  scope,
+  group_name,
+  device_id,
+}: Pick<HoldFacts, 'scope' | 'group_name' | 'device_id'>) =>
+  scope === 'service' ? 'the whole service' : scope === 'group' ? `group ${group_name}` : `${device_id}`;
+
+const iso = (at: Date | string) => new Date(at).toISOString();
+
+/** One sentence about a hold, such as `the whole service is held until …: holiday freeze (set by … at …)`. */
+export function describeHold(hold: HoldFacts): string {
+  const { reason, created_at: at, created_by: by, ends_at: until } = hold;
+  const end = until === null ? '' : ` until ${iso(until)}`;
+  return `${describeHeld(hold)} is held${end}: ${reason} (set by ${by ?? 'SQL'} at ${iso(at)})`;
+}
+
+/** When a held device is served again. */
+export const describeHoldEnd = ({ ends_at: until, hold_id: id }: HoldFacts): string =>
+  until === null ? `when hold ${id} is removed` : `when hold ${id} ends, at ${iso(until)}, or is removed`;
