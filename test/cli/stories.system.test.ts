@@ -261,6 +261,77 @@ describe('a rollout', () => {
   });
 });
 
+describe('holds', () => {
+  test('stop everything that sends with one command, and say what their removal sends', async () => {
+    const sent = () =>
+      system.database.query(
+        `SELECT update_id FROM update_attempts WHERE version = '3.0.0' AND device_id = 'ESP32-VAN1'`,
+      );
+    await cli.print('release', 'add', image('3.bin', buildImage({ version: '3.0.0' })), '--model', 'esp32-s3');
+    const asked = await cli.run('stop');
+    expect(asked).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^3 devices would be sent nothing; \d active/),
+    });
+    expect(asked.stderr).toContain('Hold the whole service on the local system');
+    expect(await cli.print('stop', '--yes')).toMatch(
+      /^the whole service is held: stopped with paku-ota stop \(set by .*\)\.\n3 devices held; 0 pending updates waiting\. /,
+    );
+    const { items } = await cli.json<{ items: { hold_id: number }[] }>('hold', 'list');
+    const id = String(items[0]?.hold_id);
+    const file = rolloutFile('after the stop', '3.0.0', { stages: [] });
+    expect(await cli.print('rollout', 'preview', '--file', file, '--device', 'ESP32-VAN1')).toMatch(
+      /^1 will be updated; 0 will not\.\n1 device of those that will waits: the whole service is held: /,
+    );
+    await cli.print('rollout', 'create', '--file', file, '--device', 'ESP32-VAN1', '--yes');
+    for (let n = 0; n < 3; n++) {
+      await system.runtime.tick();
+      await system.runtime.idle();
+    }
+    expect(await sent()).toEqual([]);
+    expect(await cli.print('device', 'explain', 'ESP32-VAN1')).toContain('ESP32-VAN1: the whole service is held: ');
+    expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(/held +the whole service is held: /);
+    expect(await cli.print('rollout', 'show', 'after the stop')).toMatch(/now +the whole service is held: /);
+    expect(await cli.print('fleet')).toContain('! The whole service is held: ');
+    expect(await cli.run('hold', 'remove', id, '--reason', 'checked')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(
+        'Rollout "after the stop" sends 3.0.0 to 1 device, as its stages and limits allow.',
+      ),
+    });
+    expect(await cli.print('hold', 'remove', id, '--reason', 'checked', '--yes')).toContain(`Hold ${id} has ended.`);
+    expect(await whileTicking(cli.run('rollout', 'watch', 'after the stop', '--interval', '1'))).toMatchObject({
+      code: 0,
+    });
+    expect(await sent()).toHaveLength(1);
+    expect(await cli.print('rollout', 'history', 'after the stop')).toMatch(/hold ended/i);
+    expect(await cli.print('hold', 'list', '--ended')).toContain('stopped with paku-ota stop');
+  });
+
+  test('of a device are set and removed by name, and only one of device, group and service', async () => {
+    const hold = ['hold', 'add', '--reason', 'at a fair'];
+    expect(await cli.run(...hold)).toMatchObject({
+      code: 2,
+      stderr: 'paku-ota: name one of --device, --group and --service\n',
+    });
+    expect(await cli.run(...hold, '--group', 'nobody', '--yes')).toMatchObject({ code: 1 });
+    const set = await cli.json<{ hold_id: number }>(
+      ...hold,
+      '--device',
+      'ESP32-VAN1',
+      '--until',
+      '2099-01-01',
+      '--yes',
+    );
+    expect(set).toMatchObject({ scope: 'device', device_id: 'ESP32-VAN1', ends_at: '2099-01-01T00:00:00.000Z' });
+    expect(await cli.print('hold', 'list')).toMatch(/^ID +HOLDS +DEVICES .*\n *\d+ +ESP32-VAN1 +1 +0 .* 2099-01-01 /);
+    expect(await cli.print('device', 'timeline', 'ESP32-VAN1')).toContain('device held');
+    expect(await cli.print('hold', 'remove', String(set.hold_id), '--reason', 'over', '--yes')).toContain(
+      'No rollout sends',
+    );
+  });
+});
+
 describe('the service', () => {
   test('prints decisions, and follows new ones', async () => {
     const { items } = await cli.json<{ items: { event_id: number }[] }>('events', '--limit', '1');

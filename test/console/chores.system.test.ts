@@ -94,6 +94,26 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByText('waits in the status queue').waitFor({ state: 'detached' });
   });
 
+  test('stops everything that sends, and removes the hold, each after its effect in numbers', async () => {
+    const page = await browser.open('/');
+    await page.getByRole('button', { name: 'Stop everything …' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText(/^\d+ devices are sent nothing until the hold ends\. 0 active rollouts wait\.$/).waitFor();
+    await dialog.getByText('0 updates whose command was sent go on').waitFor();
+    await dialog.getByLabel('Ends').fill('tomorrow');
+    expect(await dialog.getByRole('button', { name: 'Stop everything' }).isDisabled()).toBe(true);
+    await dialog.getByLabel('Ends').fill('');
+    await dialog.getByRole('button', { name: 'Stop everything' }).click();
+    await page.getByText(/^The whole service is held: stopped at the console \(set by /).waitFor();
+    await page.getByRole('link', { name: 'View holds' }).click();
+    await page.getByRole('button', { name: /^Remove hold \d+$/ }).click();
+    await dialog.getByText('No rollout sends anything because of it.').waitFor();
+    await dialog.getByLabel('Reason').fill('a false alarm');
+    await dialog.getByRole('button', { name: 'Remove' }).click();
+    await page.getByText('Nothing is held').waitFor();
+    await page.getByText(/: a false alarm\.$/).waitFor();
+  });
+
   test('no resource or script of a page was refused or failed', () => {
     expect(browser.complaints).toEqual([]);
   });

@@ -51,6 +51,7 @@ const EMPTY = {
   '/v1/fleet/history': NOTHING,
   '/v1/devices': NOTHING,
   '/v1/groups': NOTHING,
+  '/v1/holds': NOTHING,
   '/v1/releases': NOTHING,
   '/v1/rejected-uploads': NOTHING,
   '/v1/rollouts': NOTHING,
@@ -101,6 +102,7 @@ const DEVICE = {
     identity_changed_at: null,
     identity_change: null,
     mac_shared_with: [],
+    holds: [],
     status_fault: null,
     rejected_message: null,
   },
@@ -137,6 +139,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     ['/devices?version=1.0.0', 'No device matches'],
     ['/releases', 'No release yet'],
     ['/rollouts', 'No rollout yet'],
+    ['/holds', 'Nothing is held'],
     ['/rollouts/new', 'Choose a release to see which devices would get it.'],
   ])('%s without data says "%s"', async (path, text) => {
     const page = await browser.open(path, { answers: EMPTY });

@@ -17,7 +17,7 @@ interface HoldDialogProps {
 /** Asks before a hold, and says in numbers what it stops. */
 export function HoldDialog({ target, onClose }: HoldDialogProps) {
   const { scope, ...named } = target;
-  const [reason, setReason] = useState('');
+  const [reason, setReason] = useState(scope === 'service' ? 'stopped at the console' : '');
   const [end, setEnd] = useState('');
   const effect = useQuery({ queryKey: ['hold-preview', named], queryFn: () => api.previewHold(named), staleTime: 0 });
   const until = end === '' ? undefined : new Date(end);
