@@ -19,6 +19,9 @@ CREATE TABLE devices (
   reported_mac             text,
   identity_changed_at      timestamptz,
   client_id                text,
+  certificate_id           text,
+  checked_certificate_id   text,
+  certificate_is_new       boolean     NOT NULL GENERATED ALWAYS AS (certificate_id IS NOT NULL AND certificate_id IS DISTINCT FROM checked_certificate_id) STORED,
   command_family           text,
   family_asked_version     text,
   online                   boolean     NOT NULL DEFAULT false,
@@ -60,6 +63,9 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.reported_mac IS 'MAC address that the device last reported, if it differs from mac_address; else null.';
   COMMENT ON COLUMN devices.identity_changed_at IS 'Receive time of the status since which the device has reported another model or MAC address. No rollout targets it until an operator accepts the change. Null: it reports what is stored.';
   COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
+  COMMENT ON COLUMN devices.certificate_id IS 'Id of the certificate with which the newest status was published, as AWS IoT states it. Null: not known.';
+  COMMENT ON COLUMN devices.checked_certificate_id IS 'Value of certificate_id for which the older certificates of the device were last revoked. Null: never.';
+  COMMENT ON COLUMN devices.certificate_is_new IS 'True if the older certificates of the device remain to be revoked. It is generated, so that a status with the same certificate changes no index.';
   COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report, or the one that the device subscribes to; commands are published there. Null: the default of the deployment.';
   COMMENT ON COLUMN devices.family_asked_version IS 'Version that the device ran when AWS IoT last named its subscriptions. It is asked once before the first command, and once after the version changed.';
   COMMENT ON COLUMN devices.online IS 'True if the newest message about the connection of the device is a status; false if it is a last will. Whether the device is online follows from it and presumed_offline_at.';
@@ -95,6 +101,8 @@ CREATE INDEX devices_identity_changed_idx ON devices (identity_changed_at) WHERE
 
 CREATE INDEX devices_model_assumed_idx ON devices (device_id) WHERE model_is_assumed;
 
+CREATE INDEX devices_certificate_new_idx ON devices (device_id) WHERE certificate_is_new;
+
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 
 CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
@@ -111,6 +119,7 @@ DO $$ BEGIN
   COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices.';
   COMMENT ON INDEX devices_identity_changed_idx IS 'Read by the overview: devices whose changed identity waits for an operator.';
   COMMENT ON INDEX devices_model_assumed_idx IS 'Read by the overview: devices whose model nobody has stated.';
+  COMMENT ON INDEX devices_certificate_new_idx IS 'Read by the orchestrator: devices whose older certificates remain to be revoked.';
   COMMENT ON INDEX devices_mac_address_idx IS 'Read by rollouts that target devices by MAC address.';
   COMMENT ON INDEX devices_id_search_idx IS 'Read by the search for the beginning of a device id.';
   COMMENT ON INDEX devices_suffix_search_idx IS 'Read by the search for the beginning of what follows the last hyphen of a device id.';
@@ -802,7 +811,7 @@ CREATE INDEX ota_events_rollout_idx ON ota_events (rollout_id, id) WHERE device_
 CREATE INDEX ota_events_decisions_idx ON ota_events (id) WHERE device_id IS NULL;
 
 CREATE INDEX ota_events_identity_idx ON ota_events (received_at)
-WHERE event_type IN ('model_changed', 'mac_changed', 'mac_shared');
+WHERE event_type IN ('model_changed', 'mac_changed', 'mac_shared', 'certificates_revoked');
 
 CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NULL AND published_at IS NULL;
 
@@ -1683,17 +1692,18 @@ END $$;
 DO $$ BEGIN
   GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
   GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
-      client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
+      client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
       report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed,
       version_received_at, mac_received_at, family_received_at, reachability_received_at),
-    INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen,
-      registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status,
+    INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
+      client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status,
       status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at),
     UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id,
-      command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts,
+      certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
+      report_interval_seconds, restarts,
       observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at,
       reachability_received_at) ON devices TO paku_ingest;
-  GRANT SELECT, UPDATE (device_model, model_received_at, mac_address, reported_model, reported_mac, identity_changed_at, command_family,
+  GRANT SELECT, UPDATE (device_model, model_received_at, checked_certificate_id, mac_address, reported_model, reported_mac, identity_changed_at, command_family,
     family_asked_version, family_received_at, metadata, revoked_at, revoked_reason, revoked_by) ON devices TO paku_control;
 
   REVOKE ALL ON device_groups FROM paku_public;

@@ -10,6 +10,9 @@ CREATE TABLE devices (
   reported_mac             text,
   identity_changed_at      timestamptz,
   client_id                text,
+  certificate_id           text,
+  checked_certificate_id   text,
+  certificate_is_new       boolean     GENERATED ALWAYS AS (certificate_id IS NOT NULL AND certificate_id IS DISTINCT FROM checked_certificate_id) STORED NOT NULL,
   command_family           text,
   family_asked_version     text,
   online                   boolean     DEFAULT false NOT NULL,
@@ -45,6 +48,7 @@ CREATE INDEX devices_scan_idx ON devices (device_model, device_id COLLATE "C");
 CREATE INDEX devices_revoked_idx ON devices (device_id) WHERE revoked_at IS NOT NULL;
 CREATE INDEX devices_identity_changed_idx ON devices (identity_changed_at) WHERE identity_changed_at IS NOT NULL;
 CREATE INDEX devices_model_assumed_idx ON devices (device_id) WHERE model_is_assumed;
+CREATE INDEX devices_certificate_new_idx ON devices (device_id) WHERE certificate_is_new;
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
 CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
@@ -393,7 +397,7 @@ CREATE INDEX ota_events_attempt_idx ON ota_events (update_id, attempt);
 CREATE INDEX ota_events_device_idx ON ota_events (device_id, received_at) WHERE device_id IS NOT NULL;
 CREATE INDEX ota_events_rollout_idx ON ota_events (rollout_id, id) WHERE device_id IS NULL;
 CREATE INDEX ota_events_decisions_idx ON ota_events (id) WHERE device_id IS NULL;
-CREATE INDEX ota_events_identity_idx ON ota_events (received_at) WHERE event_type = ANY (ARRAY['model_changed', 'mac_changed', 'mac_shared']);
+CREATE INDEX ota_events_identity_idx ON ota_events (received_at) WHERE event_type = ANY (ARRAY['model_changed', 'mac_changed', 'mac_shared', 'certificates_revoked']);
 CREATE INDEX ota_events_unpublished_idx ON ota_events (id) WHERE device_id IS NULL AND published_at IS NULL;
 
 CREATE TABLE rejected_messages (
@@ -1078,8 +1082,8 @@ CREATE VIEW release_health AS
                  LIMIT 10000) s) r
      CROSS JOIN LATERAL ( SELECT (c.seconds + r.seconds)::double precision / 3600.0::double precision AS hours) t;
 
-GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, command_family, family_asked_version, metadata, revoked_at, revoked_reason, revoked_by, model_received_at, family_received_at) ON devices TO paku_control;
-GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
+GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, checked_certificate_id, command_family, family_asked_version, metadata, revoked_at, revoked_reason, revoked_by, model_received_at, family_received_at) ON devices TO paku_control;
+GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
 GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
 GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
 GRANT SELECT (device_id, group_name) ON device_groups TO paku_ingest;

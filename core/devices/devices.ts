@@ -10,6 +10,8 @@ import { type DeviceId, ID } from '../util/index.ts';
 export interface DeviceReport {
   readonly deviceId: DeviceId;
   readonly clientId: string | null;
+  /** Id of the certificate that it was published with; null or undefined if that is not known. */
+  readonly certificateId?: string | null | undefined;
   readonly macAddress: string | null;
   readonly macReceivedAt: Date | null;
   readonly model: string | null;
@@ -52,6 +54,7 @@ export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
   return {
     deviceId: a.deviceId,
     clientId: newer.clientId ?? older.clientId,
+    certificateId: newer.certificateId ?? older.certificateId,
     macAddress: mac.macAddress,
     macReceivedAt: mac.macReceivedAt,
     model: model.model,
@@ -141,7 +144,7 @@ const NEXT_REPORTED_MODEL = `CASE WHEN ${STATES_FIRST_MODEL} THEN excluded.repor
  * The messages of `:rows`. The entry of a device in the list of expected ones states its model and MAC address before the
  * device does, until these are known.
  */
-const STATED_ROWS = `SELECT r.device_id, r.client_id, coalesce(a.mac_address, r.mac_address) AS mac_address,
+const STATED_ROWS = `SELECT r.device_id, r.client_id, r.certificate_id, coalesce(a.mac_address, r.mac_address) AS mac_address,
        CASE WHEN a.mac_address <> r.mac_address THEN r.mac_address END AS reported_mac,
        coalesce(r.mac_received_at, CASE WHEN a.mac_address IS NOT NULL THEN r.reachability_received_at END) AS mac_received_at,
        coalesce(a.device_model, r.device_model) AS device_model,
@@ -149,7 +152,7 @@ const STATED_ROWS = `SELECT r.device_id, r.client_id, coalesce(a.mac_address, r.
        coalesce(r.model_received_at, CASE WHEN a.device_model IS NOT NULL THEN r.reachability_received_at END) AS model_received_at,
        r.version, r.version_received_at, r.online, r.reachability_received_at, r.last_seen, r.uptime_seconds,
        r.signal_strength_dbm, r.last_status, r.status_fault, r.reports, r.restarts, r.seconds
-     FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, mac_address text,
+     FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, certificate_id text, mac_address text,
        mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
        version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
        uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, status_fault text, reports integer,
@@ -167,6 +170,7 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
   const rows = reports.map((r) => ({
     device_id: r.deviceId,
     client_id: r.clientId,
+    certificate_id: r.certificateId ?? null,
     mac_address: r.macAddress,
     mac_received_at: r.macReceivedAt,
     device_model: r.model,
@@ -187,11 +191,11 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
   return select(
     sql,
     z.strictObject({ device_id: ID.device }),
-    `INSERT INTO devices AS d (device_id, client_id, mac_address, reported_mac, mac_received_at, device_model,
+    `INSERT INTO devices AS d (device_id, client_id, certificate_id, mac_address, reported_mac, mac_received_at, device_model,
        reported_model, model_received_at, identity_changed_at, current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
        uptime_seconds, signal_strength_dbm, last_status, status_fault, report_interval_seconds, restarts,
        observed_seconds)
-     SELECT device_id, client_id, mac_address, reported_mac, mac_received_at, coalesce(device_model, 'esp32-s3'),
+     SELECT device_id, client_id, certificate_id, mac_address, reported_mac, mac_received_at, coalesce(device_model, 'esp32-s3'),
        reported_model, model_received_at,
        CASE WHEN reported_model IS NOT NULL OR reported_mac IS NOT NULL THEN reachability_received_at END,
        coalesce(version, 'unknown'), version_received_at, online, reachability_received_at, last_seen,
@@ -216,6 +220,8 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
        client_id = CASE WHEN (excluded.reachability_received_at, NOT excluded.online, coalesce(excluded.client_id, ''))
            >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online, coalesce(d.client_id, ''))
          THEN coalesce(excluded.client_id, d.client_id) ELSE d.client_id END,
+       certificate_id = CASE WHEN excluded.reachability_received_at >= coalesce(d.reachability_received_at, '-infinity')
+         THEN coalesce(excluded.certificate_id, d.certificate_id) ELSE coalesce(d.certificate_id, excluded.certificate_id) END,
        online = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
            >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)
          THEN excluded.online ELSE d.online END,

@@ -11,6 +11,15 @@ export {
   USABLE_MINUTES,
 } from './allowed-devices.ts';
 export {
+  type CheckedCertificate,
+  findRevokedCertificates,
+  HAS_NEW_CERTIFICATE,
+  listNewCertificates,
+  type NewCertificate,
+  type RevokedCertificates,
+  recordCheckedCertificates,
+} from './certificates.ts';
+export {
   changeGroup,
   type DeviceDetailRow,
   deviceTimeline,

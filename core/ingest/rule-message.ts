@@ -12,6 +12,8 @@ const envelope = z.object({
   /** Milliseconds since the epoch at which the rules engine received the message. */
   received_at: z.number().int().positive().max(8.64e15),
   client_id: z.string().max(128).optional(),
+  /** Who published it: the id of a certificate, or an identity of another form. */
+  principal: z.string().max(2048).optional(),
 });
 
 /**
@@ -29,6 +31,9 @@ const undelivered = z.object({
 
 const MAX_FAILURE_LENGTH = 200;
 
+/** SHA-256 of the certificate, in hex. */
+const CERTIFICATE_ID = /^[0-9a-f]{64}$/;
+
 /** Whose messages a function takes. */
 export interface Senders {
   /** The topics; one that any other rule or `$aws/rules/…` led here is refused. */
@@ -42,6 +47,8 @@ export interface RuleMessage {
   readonly topic: string;
   readonly deviceId: DeviceId;
   readonly clientId: string | null;
+  /** Id of the certificate that it was published with; null if that is not known. */
+  readonly certificateId: string | null;
   readonly receivedAt: Date;
   /** The fields that could be read; empty if none could. */
   readonly payload: JsonObject;
@@ -79,7 +86,7 @@ export function decodeRuleMessage(
   const parsed = envelope.safeParse(undeliveredAt === undefined ? queued : dated(queued, undeliveredAt));
   if (!parsed.success) return { ok: false, reason: undatedMessage(queued, now) ?? foreignBody(body, now) };
 
-  const { topic, client_id, received_at } = parsed.data;
+  const { topic, client_id, received_at, principal = '' } = parsed.data;
   const bytes = Buffer.from(parsed.data.payload, 'base64');
   const origin = {
     topic,
@@ -104,7 +111,8 @@ export function decodeRuleMessage(
   if (namesAnother(stated, deviceId)) {
     return reject(`payload states device_id ${excerpt(stated)}, the topic states ${deviceId}`);
   }
-  return { ok: true, value: { ...origin, deviceId, bytes, ...reading } };
+  const certificateId = CERTIFICATE_ID.test(principal) ? principal : null;
+  return { ok: true, value: { ...origin, deviceId, certificateId, bytes, ...reading } };
 }
 
 /** True if a payload names another device than its topic. Null, an empty text, or a list name none. */

@@ -29,6 +29,7 @@ export interface IdlePeriod {
 const deviceSnapshot = z.strictObject({
   device_id: ID.device,
   client_id: z.string().nullable(),
+  certificate_id: z.string().nullable(),
   /** The MAC address and the model that it reported last; null if it has reported none. */
   mac_address: z.string().nullable(),
   device_model: z.string().nullable(),
@@ -93,6 +94,7 @@ export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<
   return (
     report.online === device.online &&
     same(report.clientId, device.client_id) &&
+    same(report.certificateId ?? null, device.certificate_id) &&
     same(report.macAddress, device.mac_address) &&
     same(report.model, device.device_model) &&
     same(report.version, device.version)
@@ -139,7 +141,7 @@ async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
     const page = await select(
       sql,
       deviceSnapshot,
-      `SELECT device_id, client_id, coalesce(reported_mac, mac_address) AS mac_address,
+      `SELECT device_id, client_id, certificate_id, coalesce(reported_mac, mac_address) AS mac_address,
          CASE WHEN model_received_at IS NOT NULL THEN coalesce(reported_model, device_model) END AS device_model,
          current_firmware_version AS version, online
        FROM devices AS d

@@ -37,6 +37,8 @@ export const ENV = {
   thingType: 'THING_TYPE',
   /** JSON: signing settings of the deployment; the model's settings override them. */
   signing: 'SIGNING',
+  /** `true` if the first status with a certificate revokes the older ones of the device, otherwise `false`. */
+  revokeOlderCertificates: 'REVOKE_OLDER_CERTIFICATES',
   /** `true` if a second person must approve what a rollout sends, otherwise `false`. */
   requireApproval: 'REQUIRE_APPROVAL',
   /** Name of the event bus that receives changes of rollouts. */

@@ -27,7 +27,8 @@ export interface ParsedStatus {
  * ignored: before NTP it states 1970, a time of day, or nothing. Of a field with several spellings the first that can be
  * used counts.
  */
-export function parseStatus({ deviceId, clientId, receivedAt, payload, fault, isReadable }: RuleMessage): ParsedStatus {
+export function parseStatus(message: RuleMessage): ParsedStatus {
+  const { deviceId, clientId, certificateId, receivedAt, payload, fault, isReadable } = message;
   const version = parseWord(payload, 'firmware_version');
   const model = parseWord(payload, 'device_model');
   const wifi = isObject(payload.wifi) ? payload.wifi : {};
@@ -39,6 +40,8 @@ export function parseStatus({ deviceId, clientId, receivedAt, payload, fault, is
     report: {
       deviceId,
       clientId,
+      // The broker publishes a last will, not the device.
+      certificateId: isLastWill ? null : certificateId,
       macAddress,
       macReceivedAt: macAddress === null ? null : receivedAt,
       model: model.value === null ? null : normalizeModel(model.value),

@@ -6,10 +6,12 @@ import {
   type ExtraCertificates,
   findAssumedModels,
   findExtraCertificates,
+  findRevokedCertificates,
   findSharedMac,
   listChangedDevices,
   listRefusedClients,
   type RefusedClient,
+  type RevokedCertificates,
   type SharedMac,
 } from '../../core/devices/index.ts';
 import { listStalledRollouts, type StalledRollout } from '../../core/explain/index.ts';
@@ -44,6 +46,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     assumed,
     shared,
     extra,
+    replaced,
     dead,
     rejections,
   ] = await Promise.all([
@@ -58,6 +61,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     findAssumedModels(sql),
     findSharedMac(sql, now()),
     findExtraCertificates(sql),
+    findRevokedCertificates(sql, now()),
     deadLetters.list(),
     countRejections(sql, now()),
   ]);
@@ -75,6 +79,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
     ...describeAssumed(assumed),
     ...(shared === undefined ? [] : [describeSharedMac(shared)]),
     ...(extra === undefined ? [] : [describeExtraCertificates(extra)]),
+    ...(replaced === undefined ? [] : [describeReplaced(replaced)]),
     ...dead.filter(({ messages }) => messages > 0).map(describeDeadLetters),
     ...describeRejections(rejections),
   ];
@@ -226,6 +231,16 @@ function describeExtraCertificates({ device_id: id, certificates, devices }: Ext
     kind: 'extra_certificates',
     message: `Device ${id} got ${certificates} certificates by its provisioning claim${more}: an answer was lost, or somebody else holds the claim. Revoke the device, or remove it from the allowed devices if you know the cause`,
     link: null,
+  };
+}
+
+function describeReplaced({ device_id: id, certificates, devices }: RevokedCertificates): Concern {
+  const more = devices === 1 ? '' : ` (and ${devices - 1} more in the last day)`;
+  const older = certificates.length === 1 ? 'its older certificate was' : `its ${certificates.length} older ones were`;
+  return {
+    kind: 'certificates_revoked',
+    message: `Device ${id} began to use another certificate, and ${older} revoked${more}. If nobody gave it one, revoke the device`,
+    link: `/devices/${id}`,
   };
 }
 

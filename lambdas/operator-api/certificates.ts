@@ -1,13 +1,13 @@
-import {
-  DescribeThingCommand,
-  IoTClient,
-  ListThingPrincipalsCommand,
-  UpdateCertificateCommand,
-} from '@aws-sdk/client-iot';
 import { DeleteConnectionCommand, IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
+import {
+  certificateIdOf,
+  isThingOf,
+  listCertificates,
+  revokeCertificate,
+  unlessAbsent,
+} from '../shared/thing-certificates.ts';
 import type { Services } from './context.ts';
 
-const iot = new IoTClient({});
 const data = new IoTDataPlaneClient({});
 
 /**
@@ -16,14 +16,11 @@ const data = new IoTDataPlaneClient({});
  */
 export function thingCertificates(thingType: string): Services['certificates'] {
   return {
-    async isOurs(deviceId) {
-      const thing = await iot.send(new DescribeThingCommand({ thingName: deviceId })).catch(unlessAbsent);
-      return thing?.thingTypeName === thingType;
-    },
+    isOurs: (deviceId) => isThingOf(thingType, deviceId),
     async revoke(deviceId) {
       const revoked = new Map<string, Promise<unknown>>();
       const revokeAll = async () => {
-        for (const id of await listCertificates(deviceId)) {
+        for (const id of (await listCertificates(deviceId)).map(certificateIdOf)) {
           if (!revoked.has(id)) revoked.set(id, revokeCertificate(id));
         }
         await Promise.allSettled(revoked.values());
@@ -39,24 +36,4 @@ export function thingCertificates(thingType: string): Services['certificates'] {
       return [...revoked.keys()];
     },
   };
-}
-
-const revokeCertificate = (certificateId: string) =>
-  iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'REVOKED' }));
-
-async function listCertificates(thingName: string): Promise<string[]> {
-  const all: string[] = [];
-  let nextToken: string | undefined;
-  do {
-    const page = await iot
-      .send(new ListThingPrincipalsCommand({ thingName, ...(nextToken && { nextToken }) }))
-      .catch(unlessAbsent);
-    all.push(...(page?.principals ?? []));
-    nextToken = page?.nextToken;
-  } while (nextToken !== undefined);
-  return all.filter((principal) => principal.includes(':cert/')).map((arn) => arn.slice(arn.lastIndexOf('/') + 1));
-}
-
-function unlessAbsent(error: Error): undefined {
-  if (error.name !== 'ResourceNotFoundException') throw error;
 }

@@ -25,11 +25,14 @@ import { count } from '../shared/metrics.ts';
 import { enqueue } from '../shared/queue.ts';
 import { countMessages } from './count-messages.ts';
 import { publishRolloutEvents } from './publish-events.ts';
+import { revokeOlderCertificates } from './revoke-older-certificates.ts';
 
 const database = openDatabase();
 const dispatchQueueUrl = requireEnv(ENV.dispatchQueueUrl);
 const trust = trustRule(readModels(), readSigning());
 const requireApproval = requireEnv(ENV.requireApproval) === 'true';
+const revokesCertificates = requireEnv(ENV.revokeOlderCertificates) === 'true';
+const thingType = requireEnv(ENV.thingType);
 const historyDays = Number(requireEnv(ENV.historyDays));
 
 /** Seconds between two samples of the fleet, and between two sweeps of its history. */
@@ -52,7 +55,7 @@ const emitIdleMetrics = () => count({ ticks: 1, rolloutsHalted: 0 });
 
 /** @returns when each rollout is due next; undefined while another tick is running */
 async function runTick(holder: string, now: Date): Promise<(Date | null)[] | undefined> {
-  if (!(await hasWork(database, now))) {
+  if (!(await hasWork(database, now, { revokesCertificates }))) {
     emitIdleMetrics();
     return [];
   }
@@ -69,6 +72,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
     return undefined;
   }
   const published = await publishRolloutEvents(database, now);
+  if (revokesCertificates) await revokeOlderCertificates(database, thingType, now);
   await runHousekeeping(database, holder, now);
   for (const { pending, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: pending.length });
   logger.info('tick', { expired: tick.expired, published: published.length, processedUntil });

@@ -37,7 +37,7 @@ export class Ingestion extends Construct {
     this.status = new TopicIngestion(this, 'Status', {
       base,
       name: 'ingest-status',
-      sources: [{ filter: `${prefix}/edge/+/status` }, REFUSALS],
+      sources: [{ filter: `${prefix}/edge/+/status`, withPrincipal: true }, REFUSALS],
       batchSize: 1_000,
     });
     this.status.fn.addEnvironment(ENV.identityChanges, base.settings.identityChanges);

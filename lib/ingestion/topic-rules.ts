@@ -10,6 +10,8 @@ export interface TopicSource {
   readonly filter: string;
   /** Condition on fields of the payload, as in the rule's SQL. @default all messages */
   readonly where?: string;
+  /** Whether the message names who published it. */
+  readonly withPrincipal?: true;
 }
 
 export interface TopicRulesProps {
@@ -41,12 +43,13 @@ export class TopicRules extends Construct {
     role.addToPolicy(
       new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, undelivered.queueArn] }),
     );
-    sources.forEach(({ filter, where }, index) => {
+    sources.forEach(({ filter, where, withPrincipal }, index) => {
+      const principal = withPrincipal ? ', principal() AS principal' : '';
       new CfnTopicRule(this, `Rule${index}`, {
         topicRulePayload: {
           // The default is the version of 2015, which has no encode().
           awsIotSqlVersion: '2016-03-23',
-          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM '${filter}'${where === undefined ? '' : ` WHERE ${where}`}`,
+          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id${principal} FROM '${filter}'${where === undefined ? '' : ` WHERE ${where}`}`,
           actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
           errorAction: { sqs: { queueUrl: undelivered.queueUrl, roleArn: role.roleArn, useBase64: false } },
         },

@@ -9,6 +9,7 @@ import type { Dispatch } from '../dispatch/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
 import type { Ingestion } from '../ingestion/index.ts';
 import { type Alarms, ownMetric } from '../monitoring/index.ts';
+import type { DeviceIdentity } from '../provisioning/index.ts';
 import { signingSettings } from '../settings/index.ts';
 import { scheduleFunction } from './schedule.ts';
 
@@ -22,13 +23,15 @@ export interface OrchestrationProps {
   readonly dispatch: Dispatch;
   /** Its queues hold messages that silence is evaluated after. */
   readonly ingestion: Ingestion;
+  /** Its devices, whose older certificates the function revokes. */
+  readonly identity: DeviceIdentity;
 }
 
 /** The orchestrator: the function that drives rollouts, its schedule, its events, and the alarms on halts and delays. */
 export class Orchestration extends Construct {
   readonly fn: DatabaseFunction;
 
-  constructor(scope: Construct, id: string, { base, firmware, dispatch, ingestion }: OrchestrationProps) {
+  constructor(scope: Construct, id: string, { base, firmware, dispatch, ingestion, identity }: OrchestrationProps) {
     super(scope, id);
     const { settings, alarms } = base;
     const fn = new DatabaseFunction(this, 'Default', {
@@ -40,6 +43,9 @@ export class Orchestration extends Construct {
     firmware.grantIdleMarker(fn);
     dispatch.grantSend(fn);
     ingestion.grantCount(fn);
+    identity.grantRevokeOlder(fn);
+    fn.addEnvironment(ENV.thingType, identity.thingType.ref);
+    fn.addEnvironment(ENV.revokeOlderCertificates, String(settings.revokeOlderCertificates));
     scheduleFunction(this, fn, settings.scheduleMinutes);
     // Events go to the account's default bus, where users connect their own targets.
     const bus = EventBus.fromEventBusName(this, 'DefaultBus', 'default');

@@ -1,3 +1,4 @@
+import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { type CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
 import { type DeviceTopic, deviceTopicName, type Settings } from '../settings/index.ts';
@@ -47,19 +48,33 @@ export class DeviceIdentity extends Construct {
    * things.
    */
   grantRevoke({ role }: OtaFunction): void {
-    const actions = {
-      thing: ['iot:DescribeThing', 'iot:ListThingPrincipals'],
-      cert: ['iot:UpdateCertificate'],
-      client: ['iot:DeleteConnection'],
-    };
-    for (const [resource, names] of Object.entries(actions)) {
-      grantIotWildcards(role, {
-        actions: names,
-        resources: [[resource, '*']],
-        reason:
-          'Any device may be revoked; the function asks first whether it is one of ours, and sets no other status.',
-      });
-    }
+    grantByResource(
+      role,
+      {
+        thing: ['iot:DescribeThing', 'iot:ListThingPrincipals'],
+        cert: ['iot:UpdateCertificate'],
+        client: ['iot:DeleteConnection'],
+      },
+      'Any device may be revoked; the function asks first whether it is one of ours, and sets no other status.',
+    );
+  }
+
+  /** Lets a function revoke the older certificates of a device. */
+  grantRevokeOlder({ role }: OtaFunction): void {
+    grantByResource(
+      role,
+      {
+        thing: ['iot:DescribeThing', 'iot:ListThingPrincipals'],
+        cert: ['iot:DescribeCertificate', 'iot:ListPrincipalThings', 'iot:UpdateCertificate'],
+      },
+      'Any device may get another certificate; the function asks first whether it is one of ours, and sets no other status.',
+    );
+  }
+}
+
+function grantByResource(role: IRole, actions: Readonly<Record<string, readonly string[]>>, reason: string): void {
+  for (const [resource, names] of Object.entries(actions)) {
+    grantIotWildcards(role, { actions: names, resources: [[resource, '*']], reason });
   }
 }
 

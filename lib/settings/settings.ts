@@ -39,6 +39,11 @@ const settingsSchema = z
      */
     identityChanges: z.enum(['hold', 'accept']).default('hold'),
     /**
+     * When a device has published a status with another certificate, those of its certificates that were created before
+     * it are revoked. `false` is for devices that keep several certificates in use.
+     */
+    revokeOlderCertificates: z.boolean().default(true),
+    /**
      * A second person, with another IAM identity, approves the start of each rollout, its resumption, a retry of failed
      * devices, and a stage before its gate.
      */

@@ -36,7 +36,7 @@ export class ServiceStack extends Stack {
     const dispatch = new Dispatch(this, 'Dispatch', { base, firmware, linkSecret, linkBaseUrl });
     const ingestion = new Ingestion(this, 'Ingest', { base, firmware, dispatch });
     const { status, ota } = ingestion;
-    const orchestration = new Orchestration(this, 'Orchestrate', { base, firmware, dispatch, ingestion });
+    const orchestration = new Orchestration(this, 'Orchestrate', { base, firmware, dispatch, ingestion, identity });
     const releases = new ReleaseRegistration(this, 'RegisterRelease', { base, firmware });
     const queues = { status: status.work, ota: ota.work, upload: releases.work, dispatch: dispatch.work };
     const operatorApi = new OperatorApi(this, 'OperatorApi', {

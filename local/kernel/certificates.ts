@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { randomBytes, webcrypto, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
@@ -15,6 +15,13 @@ const DEVICE_ID = /^[A-Za-z0-9_:-]{1,64}$/;
 export interface CertificateFiles {
   readonly certificateFile: string;
   readonly privateKeyFile: string;
+}
+
+/** A certificate of a device. */
+export interface DeviceCertificate {
+  readonly id: string;
+  readonly deviceId: string;
+  readonly createdAt: Date;
 }
 
 /** A certificate authority in a folder. It keeps its key, so device certificates stay valid after a restart. */
@@ -74,6 +81,17 @@ export class CertificateAuthority {
     const files = { certificateFile: join(folder, 'certificate.pem'), privateKeyFile: join(folder, 'private-key.pem') };
     const id = this.certificateOf(deviceId);
     if (id !== undefined && !this.isRevoked(id)) return files;
+    return this.replaceDevice(deviceId);
+  }
+
+  /**
+   * Creates another key and certificate for a device. The one before stays valid, as on AWS.
+   * @throws Error for an invalid device id
+   */
+  async replaceDevice(deviceId: string): Promise<CertificateFiles> {
+    const folder = this.#folderOf(deviceId);
+    const files = { certificateFile: join(folder, 'certificate.pem'), privateKeyFile: join(folder, 'private-key.pem') };
+    const id = this.certificateOf(deviceId);
     if (id !== undefined) this.#archive(folder, id);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { cert, key } = await this.#issue(`CN=${deviceId}`);
@@ -86,6 +104,27 @@ export class CertificateAuthority {
   certificateOf(deviceId: string): string | undefined {
     const file = join(this.#folderOf(deviceId), 'certificate.pem');
     return existsSync(file) ? certificateId(new X509Certificate(readFileSync(file)).fingerprint256) : undefined;
+  }
+
+  /** All certificates of a device, the present one and those before it. */
+  certificatesOf(deviceId: string): DeviceCertificate[] {
+    return this.#all().filter((certificate) => certificate.deviceId === deviceId);
+  }
+
+  certificateById(id: string): DeviceCertificate | undefined {
+    return this.#all().find((certificate) => certificate.id === id);
+  }
+
+  #all(): DeviceCertificate[] {
+    const files = ['devices', 'replaced'].flatMap((name) => {
+      const parent = join(this.#folder, name);
+      return existsSync(parent) ? readdirSync(parent).map((each) => join(parent, each, 'certificate.pem')) : [];
+    });
+    return files.filter(existsSync).map((file) => {
+      const { subject, fingerprint256 } = new X509Certificate(readFileSync(file));
+      const deviceId = subject.replace(/^CN=/, '');
+      return { id: certificateId(fingerprint256), deviceId, createdAt: statSync(file).mtime };
+    });
   }
 
   /** Revokes the certificate permanently. */

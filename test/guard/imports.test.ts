@@ -80,7 +80,7 @@ const LIB: Record<string, readonly string[]> = {
   dispatch: ['database', 'downloads', 'firmware-store', 'settings', 'shared'],
   ingestion: ['database', 'dispatch', 'firmware-store', 'monitoring', 'shared'],
   releases: ['database', 'firmware-store', 'monitoring', 'settings', 'shared'],
-  orchestration: ['database', 'dispatch', 'firmware-store', 'ingestion', 'monitoring', 'settings'],
+  orchestration: ['database', 'dispatch', 'firmware-store', 'ingestion', 'monitoring', 'provisioning', 'settings'],
   'operator-api': ['database', 'firmware-store', 'front-door', 'provisioning', 'settings', 'shared'],
   stacks: [
     'database',

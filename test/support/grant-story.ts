@@ -1,12 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IoTDataPlaneClient, PublishCommand } from '@aws-sdk/client-iot-data-plane';
+import mqtt from 'mqtt';
 import { ApiClient } from '../../api/client.ts';
 import { signedFetch } from '../../api/signed-fetch.ts';
 import { AWAKE_MINUTES } from '../../core/orchestrator/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import type { VirtualDeviceOptions } from '../../fleet/device-options.ts';
+import { CertificateAuthority } from '../../local/kernel/index.ts';
 import { startRuntime } from '../../local/runtime/index.ts';
 import { ASSEMBLY } from './assembly.ts';
 import { CapturedFirmware } from './captured-firmware.ts';
@@ -30,6 +32,7 @@ export const STORIES: readonly Story[] = [
   { name: 'an operator redrives dead letters', play: redriveDeadLetters },
   { name: 'an operator uploads a file and has it verified again', play: uploadByApi },
   { name: 'an operator revokes a device that never reported', play: revoke },
+  { name: 'a device uses another certificate, and its older one is revoked', play: replaceCertificate },
   { name: 'a device that is not allowed requests a certificate', play: askForCertificate },
   { name: 'the system is in idle mode until a device reports a change', play: idleUntilChange },
   { name: 'a migration that fails is rolled back', play: (_, grants) => failToMigrate(grants) },
@@ -175,6 +178,29 @@ async function revoke(system: TestSystem): Promise<void> {
   await system.runtime.addDevice('lost-1');
   const { certificates } = await apiOf(system).revokeDevice('lost-1', 'lost on its way');
   if (certificates.length !== 1) throw new Error(`${certificates.length} certificates were revoked, expected 1`);
+}
+
+async function replaceCertificate(system: TestSystem): Promise<void> {
+  const authority = await CertificateAuthority.open(join(system.home, 'certificates'));
+  await authority.addDevice('twice-1');
+  const files = await authority.replaceDevice('twice-1');
+  const { host, port, caFile } = system.runtime.endpoints.mqtt;
+  const client = await mqtt.connectAsync({
+    protocol: 'mqtts',
+    host,
+    port,
+    ca: readFileSync(caFile),
+    cert: readFileSync(files.certificateFile),
+    key: readFileSync(files.privateKeyFile),
+    clientId: 'twice-1',
+    protocolVersion: 4,
+    reconnectPeriod: 0,
+  });
+  await client.publishAsync('paku/edge/twice-1/status', '{"firmware_version":"1.0.0"}', { qos: 1 });
+  await client.endAsync();
+  await system.until(`SELECT 1 FROM devices WHERE device_id = 'twice-1' AND certificate_is_new`);
+  await system.runtime.tick();
+  await system.until(`SELECT 1 FROM ota_events WHERE device_id = 'twice-1' AND event_type = 'certificates_revoked'`);
 }
 
 async function redriveDeadLetters(system: TestSystem): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
+import { CertificateAuthority } from '../../local/kernel/index.ts';
 import { Cli } from '../support/cli.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -156,6 +157,34 @@ describe.skipIf(missing.length > 0)(
         await system.database.query(`SELECT 1 FROM devices WHERE device_id IN ('ESP32-OUTSIDE4', 'ESP32-OUTSIDE5')`),
       ).toEqual([]);
       expect(await system.database.query('SELECT 1 FROM rejected_messages')).toEqual([]);
+    });
+
+    test('an older certificate stops working when its device has used another one, and cannot stop that one', async () => {
+      const device = await addDevice('ESP32-OUTSIDE9');
+      const publish = ['-t', `paku/edge/${device.deviceId}/status`, '-q', '1', '-m', status];
+      const uses = (certificateId: string) =>
+        system.until(
+          `SELECT 1 FROM devices WHERE device_id = 'ESP32-OUTSIDE9' AND certificate_id = '${certificateId}'`,
+        );
+      const authority = await CertificateAuthority.open(join(system.home, 'certificates'));
+      await run('mosquitto_pub', [...tlsOf(device), ...publish]);
+      const before = authority.certificateOf(device.deviceId) ?? '';
+      await uses(before);
+      const after = { ...device, ...(await authority.replaceDevice(device.deviceId)) };
+      const stolen = replaced(device, { certificates: [before] });
+      await run('mosquitto_pub', [...tlsOf(stolen), ...publish]);
+      await system.runtime.tick();
+      expect(authority.certificatesOf(device.deviceId).filter(({ id }) => authority.isRevoked(id))).toEqual([]);
+
+      await run('mosquitto_pub', [...tlsOf(after), ...publish]);
+      await uses(authority.certificateOf(device.deviceId) ?? '');
+      await system.runtime.tick();
+      await expect(run('mosquitto_pub', [...tlsOf(stolen), ...publish])).rejects.toThrow(/not authorised/i);
+      await run('mosquitto_pub', [...tlsOf(after), ...publish]);
+      expect(await cli.print('device', 'timeline', device.deviceId)).toContain('certificates revoked');
+      expect(await cli.print('fleet')).toContain(
+        'Device ESP32-OUTSIDE9 began to use another certificate, and its older certificate was revoked',
+      );
     });
 
     test('a revoked device is disconnected and refused until it has a new certificate', async () => {

@@ -145,6 +145,8 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
   'EventBridge Scheduler fires': notTested('needs a watch on the orchestrator: its log has a line for each look'),
   "A custom resource's `ServiceTimeout`": notTested('needs a migration that hangs'),
   '`UpdateCertificate` to': notTested('needs a device whose certificate is revoked while it is connected'),
+  '`principal()` is': notTested('needs a status of a device, and the id of its certificate in the AWS IoT console'),
+  '`DescribeCertificate` says': notTested('needs a device that has used two certificates'),
   'The pre-provisioning hook': notTested('needs a device that asks with a provisioning claim'),
   'Registering takes no': notTested('needs a device that is registered with a provisioning claim'),
   'A client id may': notTested('needs a device that connects with a provisioning claim'),

@@ -115,6 +115,8 @@ function describe({ event, detail, firmware_version: version }: TimelineEntry): 
       return { tone: 'warn', text: `${heldText(detail)} held by ${caller(textOf(detail.by))}`, note: reason };
     case 'device_hold_ended':
       return { tone: 'ok', text: `${heldText(detail)} no longer held, by ${caller(textOf(detail.by))}`, note: reason };
+    case 'certificates_revoked':
+      return { tone: 'warn', text: 'began to use another certificate', note: 'its older ones were revoked' };
     case 'identity_accepted':
       return {
         tone: 'ok',

@@ -22,6 +22,8 @@ export interface BrokerMessage {
   readonly payload: Buffer;
   /** `n/a` for a message that was published over HTTPS. */
   readonly clientId: string;
+  /** Id of the certificate of the client; undefined for a message without one. */
+  readonly principal?: string | undefined;
   readonly receivedAt: number;
 }
 
@@ -60,7 +62,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     // Last wills during shutdown are no information about the devices.
     if (topic.startsWith('$') || closing) return;
     const clientId = client?.id ?? 'n/a';
-    options.onMessage({ topic, payload: Buffer.from(payload), clientId, receivedAt: clock() });
+    const principal = client ? permissions.certificateOf(client) : undefined;
+    options.onMessage({ topic, payload: Buffer.from(payload), clientId, principal, receivedAt: clock() });
   });
   aedes.on('clientError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));
   aedes.on('connectionError', (client, error) => log(`mqtt ${client.id}: ${error.message}`));

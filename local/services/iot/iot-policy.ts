@@ -7,6 +7,7 @@ import { arnOf, type CertificateAuthority, certificateId } from '../../kernel/in
 export class ConnectionPermissions {
   readonly #policy: Policy;
   readonly #things = new WeakMap<Client, string>();
+  readonly #certificates = new WeakMap<Client, string>();
 
   readonly #authority: CertificateAuthority;
 
@@ -17,8 +18,17 @@ export class ConnectionPermissions {
   }
 
   /** True unless the certificate of the connection was revoked. */
-  isActive({ conn }: Client): boolean {
-    return !this.#authority.isRevoked(certificateId((conn as TLSSocket).getPeerCertificate().fingerprint256));
+  isActive(client: Client): boolean {
+    return !this.#authority.isRevoked(this.certificateOf(client));
+  }
+
+  /** Id of the certificate of the connection, also after it was closed. */
+  certificateOf(client: Client): string {
+    const known = this.#certificates.get(client);
+    if (known !== undefined) return known;
+    const id = certificateId((client.conn as TLSSocket).getPeerCertificate().fingerprint256);
+    this.#certificates.set(client, id);
+    return id;
   }
 
   /** The thing of the connection: the common name of its certificate, which the local authority signed. */

@@ -8,9 +8,10 @@ export interface TopicRule {
   apply(message: BrokerMessage): string;
 }
 
-/** The only SQL statement that `lib/` uses. It wraps a message and does not parse it. */
+/** The only SQL statement that `lib/` uses, with or without who published. It wraps a message and does not parse it. */
 const STATEMENT =
-  "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id FROM ";
+  "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id";
+const WITH_PRINCIPAL = ', principal() AS principal';
 
 /** The only condition that `lib/` uses: a field of the payload is one of some texts, and its client id has a form. */
 const CONDITION =
@@ -19,18 +20,29 @@ const CONDITION =
 /** @throws Error for any SQL that `lib/` does not use */
 export function compileTopicRule(sql: string, version: unknown): TopicRule {
   if (version !== '2016-03-23') throw new Error(`awsIotSqlVersion is ${String(version)}, expected 2016-03-23`);
-  const [, filter, where = ''] = /^'([^'#]+)'(.*)$/.exec(sql.slice(STATEMENT.length)) ?? [];
+  const rest = sql.slice(STATEMENT.length);
+  const namesPrincipal = rest.startsWith(WITH_PRINCIPAL);
+  const [, filter, where = ''] =
+    /^ FROM '([^'#]+)'(.*)$/.exec(namesPrincipal ? rest.slice(WITH_PRINCIPAL.length) : rest) ?? [];
   const condition = where === '' ? () => true : compileCondition(where);
   if (!sql.startsWith(STATEMENT) || filter === undefined || condition === undefined) {
-    throw new Error(`the local runtime does not know the SQL: ${sql}. Expected ${STATEMENT}'<topic filter without #>'`);
+    throw new Error(
+      `the local runtime does not know the SQL: ${sql}. Expected ${STATEMENT} FROM '<topic filter without #>'`,
+    );
   }
   // `+` matches one level (MQTT 3.1.1, section 4.7).
   const levels = filter.split('/').map((level) => (level === '+' ? '[^/]*' : escapeRegExp(level)));
   const pattern = new RegExp(`^${levels.join('/')}$`);
   return {
     matches: ({ topic, payload }) => pattern.test(topic) && condition(payload),
-    apply: ({ payload, topic, receivedAt, clientId }) =>
-      JSON.stringify({ payload: payload.toString('base64'), topic, received_at: receivedAt, client_id: clientId }),
+    apply: ({ payload, topic, receivedAt, clientId, principal }) =>
+      JSON.stringify({
+        payload: payload.toString('base64'),
+        topic,
+        received_at: receivedAt,
+        client_id: clientId,
+        ...(namesPrincipal ? { principal } : {}),
+      }),
   };
 }
 

@@ -125,6 +125,7 @@ describe('a heartbeat is redundant', () => {
   const row = {
     device_id: 'd0',
     client_id: 'd0',
+    certificate_id: null,
     mac_address: 'A0:B7:65:20:E9:55',
     device_model: 'esp32-s3',
     version: '1.0.0',

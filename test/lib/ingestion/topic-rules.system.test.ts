@@ -22,6 +22,7 @@ test('topic rules put every message on a queue with its payload, topic, receive 
     'paku/devices/+/ota/+',
     'paku/edge/+/ota/+',
   ]);
+  expect(rules.map(({ Sql }) => Sql.includes(', principal() AS principal FROM'))).toEqual([true, false, false, false]);
   for (const rule of rules) {
     expect(rule.Sql).toContain(
       "SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id",

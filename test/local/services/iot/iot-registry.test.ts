@@ -1,6 +1,8 @@
 import {
+  DescribeCertificateCommand,
   DescribeThingCommand,
   IoTClient,
+  ListPrincipalThingsCommand,
   ListThingPrincipalsCommand,
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
@@ -54,6 +56,26 @@ describe('a revoked certificate', () => {
     await expect(revoke(clientOf(role), 'van-1')).rejects.toThrow('not authorized to perform');
     expect((await broker.connect('van-1')).connected).toBe(true);
   });
+});
+
+it('a device keeps its certificates when it gets another one, each with the time of its creation', async () => {
+  await broker.authority.addDevice('van-1');
+  await broker.authority.replaceDevice('van-1');
+  await broker.authority.addDevice('van-2');
+  const iot = clientOf();
+  const { principals = [] } = await iot.send(new ListThingPrincipalsCommand({ thingName: 'van-1' }));
+  expect(principals).toHaveLength(2);
+  const described = principals.map((arn) =>
+    iot.send(new DescribeCertificateCommand({ certificateId: arn.slice(-64) })),
+  );
+  const [newer, older] = (await Promise.all(described)).map(({ certificateDescription: each }) => each);
+  expect(newer?.status).toBe('ACTIVE');
+  expect(Number(newer?.creationDate)).toBeGreaterThan(Number(older?.creationDate));
+  expect(await iot.send(new ListPrincipalThingsCommand({ principal: principals[1] }))).toMatchObject({
+    things: ['van-1'],
+  });
+  const absent = iot.send(new DescribeCertificateCommand({ certificateId: '0'.repeat(64) }));
+  await expect(absent).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
 });
 
 it('a device with a local certificate is a thing of the deployment, and there are no other things', async () => {

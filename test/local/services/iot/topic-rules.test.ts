@@ -7,6 +7,7 @@ const message = {
   topic: 'paku/edge/van-1/status',
   payload: Buffer.from([0xff, 0x00, 0x7b]),
   clientId: 'van-1',
+  principal: 'f'.repeat(64),
   receivedAt: 1_767_225_600_123,
 };
 
@@ -20,6 +21,13 @@ describe('a topic rule', () => {
       received_at: 1_767_225_600_123,
       client_id: 'van-1',
     });
+  });
+
+  it('names the certificate that the message was published with, if its SQL asks for that', () => {
+    const sql = `SELECT ${COLUMNS}, principal() AS principal FROM 'paku/edge/+/status'`;
+    const { apply } = compileTopicRule(sql, VERSION);
+    expect(JSON.parse(apply(message))).toMatchObject({ client_id: 'van-1', principal: 'f'.repeat(64) });
+    expect(JSON.parse(apply({ ...message, principal: undefined }))).not.toHaveProperty('principal');
   });
 
   it.each([
