@@ -16,6 +16,16 @@ const CONDITION_OF = {
   recovers: 'recovery',
 } as const satisfies Record<keyof TargetFilter, Condition>;
 
+/** The conditions that no device meets if they are stated without a value. */
+const EMPTY_IS_NOBODY: Readonly<Record<Condition, boolean>> = {
+  device: true,
+  group: true,
+  model: true,
+  version: true,
+  attribute: false,
+  recovery: true,
+};
+
 const KEYS = Object.keys(CONDITION_OF) as (keyof TargetFilter)[];
 
 /**
@@ -62,11 +72,9 @@ function textsOf({ recovers, metadata, ...lists }: TargetFilter, key: keyof Targ
   return typeof value === 'string' ? [value] : value;
 }
 
-/**
- * The key with an empty list, which no device matches; undefined if there is none. Empty attributes match every device.
- */
+/** The key with an empty list, which no device matches; undefined if there is none. */
 function emptyCondition(filter: TargetFilter): string | undefined {
-  const conditions = (Object.keys(TEXTS) as Condition[]).filter((condition) => condition !== 'attribute');
+  const conditions = (Object.keys(TEXTS) as Condition[]).filter((condition) => EMPTY_IS_NOBODY[condition]);
   const [first] = conditions.filter(
     (condition) => keysOf(filter, condition).length > 0 && valuesOf(filter, condition).length === 0,
   );

@@ -9,6 +9,7 @@ import type {
   RolloutDraft,
   RolloutSummary,
 } from '../../api/rollouts.ts';
+import { FAILED_STATES } from '../../core/policy/index.ts';
 import { detailText, unprovenText } from './device-text.ts';
 import { type StagedRollout, stageLines } from './stage-text.ts';
 import { bold, cyan, dim, green, red, yellow } from './style.ts';
@@ -192,8 +193,6 @@ export function countsText(rollout: RolloutSummary): string {
   return `${count(devices, 'device')} assigned: ${parts.join(', ')}`;
 }
 
-const FAILED = ['failed', 'rolled_back', 'timed_out'] as const;
-
 export function progressText(progress: Progress, rollout: StagedRollout): string[] {
   if (progress.stages.length === 0) return ['No stage has begun.'];
   const { failures } = progress;
@@ -236,7 +235,7 @@ export function updateTable(updates: readonly DeviceUpdate[], now: Date): string
 function updateState({ status, completed_at, booted_at, progress_percent: progress }: DeviceUpdate): string {
   if (status === 'success' && completed_at === null) return unprovenText(booted_at !== null);
   if (status === 'success') return green('success');
-  if (FAILED.some((failed) => failed === status)) return red(words(status));
+  if (FAILED_STATES.some((failed) => failed === status)) return red(words(status));
   return progress === null ? words(status) : `${words(status)} ${progress} %`;
 }
 

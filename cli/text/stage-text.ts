@@ -1,4 +1,5 @@
 import type { Progress, Rollout } from '../../api/rollouts.ts';
+import { FAILED_STATES, UNDER_WAY_STATES } from '../../core/policy/index.ts';
 import { dim, green, red } from './style.ts';
 import { pad } from './table.ts';
 import { bar, number, percent } from './units.ts';
@@ -7,9 +8,6 @@ import { bar, number, percent } from './units.ts';
 export type StagedRollout = Pick<Rollout, 'stages' | 'completed_at' | 'aborted_at'>;
 
 type Stage = Progress['stages'][number];
-
-const UNDER_WAY = ['sent', 'downloading', 'downloaded', 'installing'] as const;
-const FAILURES = ['failed', 'rolled_back', 'timed_out'] as const;
 
 /** A bar for each stage, or for each wave of a slow start. */
 export function stageLines({ stages }: Progress, rollout: StagedRollout): string[] {
@@ -43,9 +41,9 @@ interface Counts {
 function countsOf({ states }: Stage, isSlowStart: boolean): Counts {
   const sum = (names: readonly (keyof typeof states)[]) =>
     names.reduce((total, each) => total + (states[each] ?? 0), 0);
-  const [succeeded, failed, canceled] = [sum(['success']), sum(FAILURES), sum(['canceled'])];
+  const [succeeded, failed, canceled] = [sum(['success']), sum(FAILED_STATES), sum(['canceled'])];
   const pending = isSlowStart ? 0 : sum(['pending']);
-  const underWay = sum(UNDER_WAY);
+  const underWay = sum(UNDER_WAY_STATES);
   const ended = succeeded + failed + canceled;
   return { assigned: ended + underWay + pending, ended, succeeded, failed, underWay, pending, canceled };
 }

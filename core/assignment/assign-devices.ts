@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { HELD_BY_NAME } from '../holds/index.ts';
-import type { AssignableRelease, Target } from '../policy/index.ts';
+import { type AssignableRelease, FAILED_LIST, type Target } from '../policy/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
 import { ID } from '../util/index.ts';
@@ -137,7 +137,7 @@ export const FAILED_BEFORE = `coalesce((
            FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
            WHERE u.device_id = d.device_id AND u.completed_at IS NOT NULL AND u.rollout_id <> :rollout
              AND (u.status = 'success' OR r.completed_at IS NOT NULL
-               AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.cause IN ('build', 'silence', 'delivery'))
+               AND u.status IN ${FAILED_LIST} AND u.cause IN ('build', 'silence', 'delivery'))
            ORDER BY u.id DESC LIMIT 1), false)`;
 
 const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (

@@ -7,6 +7,7 @@ import {
   NOT_REVOKED,
   ON_TARGET_OF_HIGHER_PRIORITY,
   TARGET_CONDITIONS,
+  TARGET_RULES,
 } from '../targeting/index.ts';
 
 /**
@@ -16,11 +17,7 @@ import {
 export const RULES = [
   'revoked',
   'identity',
-  'model',
-  'list',
-  'group',
-  'version',
-  'metadata',
+  ...TARGET_RULES,
   'stated',
   'share',
   'eligible',

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
+import { FAILED_LIST } from '../policy/index.ts';
 import type { CommandFamily } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 
@@ -319,7 +320,7 @@ export async function findDevicesWithRelevantUpdates(sql: Sql, sightings: readon
      WHERE EXISTS (
        SELECT FROM device_update_status AS u
        WHERE u.device_id = s."deviceId" AND (u.completed_at IS NULL OR u.completed_at >= s."receivedAt"
-         OR u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.unverified_at IS NULL) OFFSET 0)
+         OR u.status IN ${FAILED_LIST} AND u.late_success_at IS NULL AND u.unverified_at IS NULL) OFFSET 0)
        OR s.version IS NOT NULL AND (
          SELECT ltrim(u.firmware_version, 'vV') <> ltrim(s.version, 'vV') AND u.late_rollback_at IS NULL
            AND u.rollout_id IS NOT NULL AND u.status = 'success'

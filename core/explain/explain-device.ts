@@ -23,7 +23,7 @@ import { describeChange, evaluateVersion, type VersionVerdict } from '../protoco
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
-import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';
+import { cutoffValues, JOINED_LATER, KEEPER, type TargetRule, targetValues } from '../targeting/index.ts';
 import { loadProcessedUntil } from '../updates/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import { at, ENDED, type Explanation, explainUpdate, toDate, type UpdateFacts, updateFacts } from './explain-update.ts';
@@ -260,7 +260,7 @@ function whyNotTargeted(deviceId: DeviceId, device: DeviceFacts, rollout: Rollou
       next: `nothing, until its firmware reports a model, or \`paku-ota device accept ${deviceId} --model <model>\` states it`,
     };
   }
-  const parts: Partial<Record<Rule, string>> = {
+  const parts: Readonly<Record<TargetRule | 'share', string>> = {
     model: `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`,
     list: 'is not one of the devices in target_filter',
     group: 'is in none of the groups in target_filter',
@@ -268,8 +268,8 @@ function whyNotTargeted(deviceId: DeviceId, device: DeviceFacts, rollout: Rollou
     metadata: 'does not have the attributes in target_filter.metadata',
     share: `is outside the targeted ${rollout.rollout_percentage}%${whyNotCounted(device, rollout)}`,
   };
-  const part = rule === null ? undefined : parts[rule];
-  return part === undefined ? undefined : { rule: part, next: NOT_FOR_DEVICE };
+  const isPart = (failed: Rule): failed is keyof typeof parts => failed in parts;
+  return rule !== null && isPart(rule) ? { rule: parts[rule], next: NOT_FOR_DEVICE } : undefined;
 }
 
 const VERSION_RULES: Readonly<

@@ -10,7 +10,7 @@ import {
 } from '../assignment/index.ts';
 import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import { heldBy, holdsOf, isHeld } from '../holds/index.ts';
-import { cutoffOfShare, type Stage, type Target } from '../policy/index.ts';
+import { cutoffOfShare, FAILED_LIST, type Stage, type Target } from '../policy/index.ts';
 import { COMMAND_FAMILIES } from '../protocol/index.ts';
 import {
   cutoffValues,
@@ -86,7 +86,7 @@ const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8, 9, 10';
 /** Starts from the failed updates of the model, which are few: a look at the updates of each device would take long. */
 const FAILED = `failed AS MATERIALIZED (
        SELECT DISTINCT d.device_id FROM rollout_configurations AS f
-       JOIN device_update_status AS u ON u.rollout_id = f.id AND u.status IN ('failed', 'rolled_back', 'timed_out')
+       JOIN device_update_status AS u ON u.rollout_id = f.id AND u.status IN ${FAILED_LIST}
        JOIN devices AS d ON d.device_id = u.device_id
        WHERE f.device_model = :model AND f.completed_at IS NOT NULL AND ${FAILED_BEFORE}
      )`;

@@ -101,4 +101,15 @@ export {
   type TargetType,
   targetFilter,
 } from './target-filter.ts';
-export { drawUpdateStates, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from './update-states.ts';
+export {
+  COUNTED_STATES,
+  type CountedState,
+  drawUpdateStates,
+  FAILED_LIST,
+  FAILED_STATES,
+  mayReach,
+  UNDER_WAY_STATES,
+  UPDATE_MOVES,
+  UPDATE_STATES,
+  type UpdateState,
+} from './update-states.ts';

@@ -1,6 +1,13 @@
 import * as z from 'zod';
 import { normalizeModel } from '../protocol/index.ts';
-import { DEVICE_ID, type DeviceId, describeErrors, normalizeMacAddress, type Result } from '../util/index.ts';
+import {
+  DEVICE_ID,
+  type DeviceId,
+  describeErrors,
+  normalizeMacAddress,
+  nothingElse,
+  type Result,
+} from '../util/index.ts';
 
 const macAddress = z.string().transform((text, context) => {
   const normal = normalizeMacAddress(text);
@@ -82,7 +89,8 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
   }
   const parsed = targetFilter.safeParse(filter);
   if (!parsed.success) return { ok: false, reason: `target_filter: ${describeErrors(parsed.error)}` };
-  const { device_ids, mac_addresses, groups, group, models, versions, metadata, recovers } = parsed.data;
+  const { device_ids, mac_addresses, groups, group, models, versions, metadata, recovers, ...others } = parsed.data;
+  nothingElse(others);
   const named = groups !== undefined || group !== undefined ? [...(groups ?? []), ...(group ? [group] : [])] : null;
   const listed = device_ids !== undefined || mac_addresses !== undefined || recovers !== undefined;
   if (type === 'group' && named === null)

@@ -13,6 +13,35 @@ export const UPDATE_STATES = [
 ] as const;
 export type UpdateState = (typeof UPDATE_STATES)[number];
 
+/** The states by which updates are counted, as `counted_state` of the schema gives them. */
+export const COUNTED_STATES = [...UPDATE_STATES, 'on_probation', 'late_success', 'late_rollback'] as const;
+export type CountedState = (typeof COUNTED_STATES)[number];
+
+/** What a state says about an update. `waiting`: it was not sent yet; `installed`: proven, or on probation while it is open. */
+type Phase = 'waiting' | 'under way' | 'installed' | 'failed' | 'canceled';
+
+const PHASES: Readonly<Record<UpdateState, Phase>> = {
+  pending: 'waiting',
+  sent: 'under way',
+  downloading: 'under way',
+  downloaded: 'under way',
+  installing: 'under way',
+  success: 'installed',
+  failed: 'failed',
+  rolled_back: 'failed',
+  timed_out: 'failed',
+  canceled: 'canceled',
+};
+
+const statesIn = (phase: Phase) => UPDATE_STATES.filter((state) => PHASES[state] === phase);
+
+/** The states of an update that was sent and whose result is not known. */
+export const UNDER_WAY_STATES = statesIn('under way');
+/** The states of an update that ended without success. */
+export const FAILED_STATES = statesIn('failed');
+/** The same as a list in SQL. The functions and indexes of the schema name them too, and a test compares both. */
+export const FAILED_LIST = `(${FAILED_STATES.map((state) => `'${state}'`).join(', ')})`;
+
 interface Move {
   readonly from: readonly UpdateState[];
   readonly to: UpdateState;

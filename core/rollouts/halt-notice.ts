@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
-import { describeHalt, type HaltNotice } from '../policy/index.ts';
+import { describeHalt, FAILED_LIST, type HaltNotice } from '../policy/index.ts';
 import type { RolloutEvent } from './rollout-events.ts';
 
 /** Groups of failures, and devices of each, that a message names. */
@@ -20,7 +20,7 @@ export async function loadHaltNotice(sql: Sql, event: RolloutEvent): Promise<Hal
      FROM device_update_status AS u
      JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND p.generation = u.generation
      WHERE u.rollout_id = :rollout AND u.late_success_at IS NULL AND NOT u.is_replaced
-       AND (u.status IN ('failed', 'rolled_back', 'timed_out') OR u.late_rollback_at IS NOT NULL)
+       AND (u.status IN ${FAILED_LIST} OR u.late_rollback_at IS NOT NULL)
      GROUP BY 1 ORDER BY devices DESC, reason LIMIT ${GROUPS}`,
     { rollout: event.rollout_id },
   );

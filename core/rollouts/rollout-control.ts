@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
-import { ORCHESTRATOR, stopWord } from '../policy/index.ts';
+import { FAILED_LIST, ORCHESTRATOR, stopWord } from '../policy/index.ts';
 import type { RolloutId, UpdateId } from '../util/index.ts';
 import {
   ANYONE,
@@ -28,7 +28,7 @@ const ROLLOUT_TOTALS = `(SELECT jsonb_build_object('stage', (SELECT p.stage FROM
          'assigned', coalesce(sum(c.updates), 0),
          'succeeded', coalesce(sum(c.updates) FILTER (WHERE c.state = 'success'), 0),
          'failed', coalesce(sum(c.updates) FILTER (
-           WHERE c.state IN ('failed', 'rolled_back', 'timed_out', 'late_success', 'late_rollback')), 0),
+           WHERE (c.state IN ${FAILED_LIST} OR c.state IN ('late_success', 'late_rollback'))), 0),
          'canceled', coalesce(sum(c.updates) FILTER (WHERE c.state = 'canceled'), 0), 'silent', (
            SELECT count(*) FROM device_update_status AS u WHERE u.rollout_id = changed.id AND u.completed_at IS NULL
              AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL))
@@ -138,7 +138,7 @@ export async function resumeRollout(
 }
 
 /** True for a failed update whose device may be assigned again. */
-const MAY_BE_RETRIED = `rollout_id = :rollout AND status IN ('failed', 'rolled_back', 'timed_out') AND NOT is_reclaimable
+const MAY_BE_RETRIED = `rollout_id = :rollout AND status IN ${FAILED_LIST} AND NOT is_reclaimable
          AND late_success_at IS NULL AND is_counted
          AND device_id IN (SELECT d.device_id FROM devices AS d
            WHERE d.current_firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb)))`;

@@ -1,7 +1,15 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
-import type { RolloutState, TargetType, UpdateState } from '../policy/index.ts';
-import { APPROVABLE_ACTIONS, ROLLOUT_STATES, TARGET_TYPES, UPDATE_STATES } from '../policy/index.ts';
+import {
+  APPROVABLE_ACTIONS,
+  FAILED_LIST,
+  ROLLOUT_STATES,
+  type RolloutState,
+  TARGET_TYPES,
+  type TargetType,
+  UPDATE_STATES,
+  type UpdateState,
+} from '../policy/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
 import { CONTENT, IS_APPROVED } from './approvals.ts';
 
@@ -311,7 +319,7 @@ export async function listFailures(sql: Sql, rolloutId: RolloutId): Promise<Fail
   );
 }
 
-const FAILED_BY_BUILD = `(state = 'late_rollback' OR state IN ('failed', 'rolled_back', 'timed_out') AND cause IN ('build', 'silence'))`;
+const FAILED_BY_BUILD = `(state = 'late_rollback' OR state IN ${FAILED_LIST} AND cause IN ('build', 'silence'))`;
 
 /**
  * Rollouts in which a release failed on a larger share of its devices than their threshold allows, as sentences, the

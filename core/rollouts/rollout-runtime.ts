@@ -1,18 +1,23 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import { heldBy, SERVICE_HOLD } from '../holds/index.ts';
-import type { ControlGroup, Gates, ReleaseEvidence, RolloutNumbers } from '../policy/index.ts';
 import {
   boundedFilter,
   boundedJson,
+  COUNTED_STATES,
+  type ControlGroup,
+  type CountedState,
+  type Gates,
   isRecovery,
   NO_EVIDENCE,
   PLAN_BYTES,
   parseTarget,
+  type ReleaseEvidence,
+  type RolloutNumbers,
   setApart,
   TARGET_TYPES,
 } from '../policy/index.ts';
-import { CAUSES, runsRelease } from '../protocol/index.ts';
+import { CAUSES, type Cause, runsRelease } from '../protocol/index.ts';
 import { type HigherPriorityRollout, laterTargetCutoff, toHigherPriorityRollout } from '../targeting/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
 import { IS_APPROVED } from './approvals.ts';
@@ -21,7 +26,7 @@ import { MAY_RUN } from './rollout-conditions.ts';
 const countedUpdates = z.strictObject({
   version: z.string(),
   stage: z.int(),
-  state: z.string(),
+  state: z.enum(COUNTED_STATES),
   cause: z.enum(CAUSES).nullable(),
   updates: z.int(),
 });
@@ -361,18 +366,37 @@ export async function loadHigherPriorityRollouts(
   });
 }
 
-const FAILED_STATES = ['failed', 'rolled_back', 'timed_out'];
+/** The number of the evidence in which the updates of a state count. Of failures the cause decides. */
+const EVIDENCE_OF: Readonly<Record<CountedState, keyof ReleaseEvidence | 'by cause' | null>> = {
+  pending: 'underWay',
+  sent: 'underWay',
+  downloading: 'underWay',
+  downloaded: 'underWay',
+  installing: 'underWay',
+  on_probation: 'underWay',
+  success: 'proven',
+  late_rollback: 'failed',
+  failed: 'by cause',
+  rolled_back: 'by cause',
+  timed_out: 'by cause',
+  late_success: null,
+  canceled: null,
+};
+
+/** The same for failures, by their cause. */
+const EVIDENCE_OF_CAUSE: Readonly<Record<Cause, keyof ReleaseEvidence | null>> = {
+  build: 'failed',
+  silence: 'silent',
+  delivery: 'undelivered',
+  declined: null,
+  not_reached: null,
+};
 
 /** Adds updates to the evidence of their release. Declined and unreached updates are in none of its numbers. */
 function addUpdates(evidence: ReleaseEvidence, { state, cause, updates }: CountedUpdates): ReleaseEvidence {
-  const add = (key: keyof ReleaseEvidence) => ({ ...evidence, [key]: evidence[key] + updates });
-  if (state === 'success') return add('proven');
-  if (state === 'late_rollback') return add('failed');
-  if (state === 'canceled' || state === 'late_success') return evidence;
-  if (!FAILED_STATES.includes(state)) return add('underWay');
-  if (cause === 'build') return add('failed');
-  if (cause === 'silence') return add('silent');
-  return cause === 'delivery' ? add('undelivered') : evidence;
+  const number = EVIDENCE_OF[state];
+  const key = number === 'by cause' ? cause && EVIDENCE_OF_CAUSE[cause] : number;
+  return key === null ? evidence : { ...evidence, [key]: evidence[key] + updates };
 }
 
 /** The evidence of one release of the rollout, of all stages or of one. Devices that failed before are set apart. */

@@ -19,6 +19,8 @@ export {
   ON_TARGET_OF_HIGHER_PRIORITY,
   STILL_TARGETED,
   TARGET_CONDITIONS,
+  TARGET_RULES,
+  type TargetRule,
   targetValues,
   toHigherPriorityRollout,
 } from './target-conditions.ts';

@@ -1,10 +1,34 @@
 import type { Target } from '../policy/index.ts';
-import type { RolloutId } from '../util/index.ts';
+import { nothingElse, type RolloutId } from '../util/index.ts';
 import { laterTargetCutoff, type TargetCutoffs } from './cutoffs.ts';
 
+/** The conditions of a target filter, in the order in which they are explained. */
+export const TARGET_RULES = ['model', 'list', 'group', 'version', 'metadata'] as const;
+export type TargetRule = (typeof TARGET_RULES)[number];
+
+/** The values of a target, as parameters or as columns of a higher-priority rollout. */
+function listedValues({ deviceIds, macAddresses, groups, models, metadata, recovers, ...others }: Unversioned) {
+  nothingElse(others);
+  return { devices: deviceIds, macs: macAddresses, groups, models, metadata, recovers };
+}
+type Unversioned = Omit<Target, 'versions'>;
+type ListedValue = keyof ReturnType<typeof listedValues>;
+
+/** The types of the values as columns. */
+const LISTED_COLUMNS: Readonly<Record<ListedValue, string>> = {
+  devices: 'jsonb',
+  macs: 'jsonb',
+  groups: 'jsonb',
+  models: 'jsonb',
+  metadata: 'jsonb',
+  recovers: 'jsonb',
+};
+
+type Conditions = Readonly<Record<Exclude<TargetRule, 'version'>, string>>;
+
 /** The conditions of a target on `d` (a row of devices), over values that `of` names. */
-const conditionsOver = (of: (name: string) => string) => ({
-  models: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
+const conditionsOver = (of: (name: ListedValue) => string): Conditions => ({
+  model: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
     OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
     OR d.mac_address IN (SELECT jsonb_array_elements_text(${of('macs')})))
@@ -16,11 +40,15 @@ const conditionsOver = (of: (name: string) => string) => ({
     SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
       AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))`,
   metadata: `d.metadata @> ${of('metadata')}`,
-  stated: `(NOT d.model_is_assumed OR ${of('devices')} ? d.device_id OR ${of('recovers')} IS NOT NULL)`,
 });
 
-/** The conditions over the parameters of {@link targetValues}. */
-const own = conditionsOver((name) => `:${name}::jsonb`);
+/** True of a device whose model somebody has stated, or that the target names by its id. */
+const isStated = (of: (name: ListedValue) => string) =>
+  `(NOT d.model_is_assumed OR ${of('devices')} ? d.device_id OR ${of('recovers')} IS NOT NULL)`;
+
+/** Names a parameter of {@link targetValues}. */
+const parameter = (name: ListedValue) => `:${name}::jsonb`;
+const own = conditionsOver(parameter);
 const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
 
 /** A device whose identity was revoked cannot connect: no rollout targets it or waits for it. */
@@ -36,7 +64,7 @@ export const IDENTITY_IS_KNOWN = 'd.identity_changed_at IS NULL';
  * A device whose model nobody has stated may be of any: an image of the assumed model can make it unusable. Only a
  * rollout that names it by its id targets it, or a recovery from a rollout that did.
  */
-export const MODEL_IS_STATED = own.stated;
+export const MODEL_IS_STATED = isStated(parameter);
 
 const MAY_BE_UPDATED = `${NOT_REVOKED} AND ${IDENTITY_IS_KNOWN} AND ${MODEL_IS_STATED}`;
 
@@ -44,14 +72,12 @@ const MAY_BE_UPDATED = `${NOT_REVOKED} AND ${IDENTITY_IS_KNOWN} AND ${MODEL_IS_S
  * The conditions of a target filter, each true if the device `d` meets it. `version` also holds for a device that
  * `:rollout` has assigned: it had such a version then.
  */
-export const TARGET_CONDITIONS = {
-  model: `d.device_model = :model AND ${own.models}`,
-  list: own.list,
-  group: own.group,
+export const TARGET_CONDITIONS: Readonly<Record<TargetRule, string>> = {
+  ...own,
+  model: `d.device_model = :model AND ${own.model}`,
   version: `(${MATCHES_VERSION} OR EXISTS (
     SELECT FROM device_update_status AS own_update WHERE own_update.rollout_id = :rollout::bigint AND own_update.device_id = d.device_id))`,
-  metadata: own.metadata,
-} as const;
+};
 
 const allOf = (conditions: readonly string[]) => conditions.join('\n  AND ');
 
@@ -68,19 +94,10 @@ const { version: _, ...OF_ANY_VERSION } = TARGET_CONDITIONS;
 export const STILL_TARGETED = `${allOf(Object.values(OF_ANY_VERSION))}
   AND ${MAY_BE_UPDATED}`;
 
-export const targetValues = (model: string, target: Target) => ({
+export const targetValues = (model: string, { versions, ...target }: Target) => ({
   model,
-  versions: target.versions,
+  versions,
   ...listedValues(target),
-});
-
-const listedValues = (target: Target) => ({
-  devices: target.deviceIds,
-  macs: target.macAddresses,
-  groups: target.groups,
-  models: target.models,
-  metadata: target.metadata,
-  recovers: target.recovers,
 });
 
 /** A rollout with a higher priority than another. It keeps the targeted devices that are on its version. */
@@ -96,7 +113,7 @@ export interface HigherPriorityRollout extends ReturnType<typeof listedValues> {
 export const toHigherPriorityRollout = (
   rollout: TargetCutoffs & { readonly id: RolloutId },
   onTarget: readonly string[],
-  target: Target,
+  { versions: _versions, ...target }: Target,
 ): HigherPriorityRollout => ({
   id: rollout.id,
   hashCutoff: rollout.target_hash_cutoff ?? '',
@@ -106,12 +123,16 @@ export const toHigherPriorityRollout = (
   ...listedValues(target),
 });
 
+const COLUMNS = Object.entries(LISTED_COLUMNS).map(([name, type]) => `${name} ${type}`);
+/** Names a column of a higher-priority rollout `k`. */
+const column = (name: ListedValue) => `k.${name}`;
+
 /** Selects those of `:higherPriority` (`k`) that target the device `d` and whose version it runs. */
 const HIGHER_PRIORITY_ON_TARGET = `jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "laterCutoff" text,
-      "countedAt" timestamptz, "onTarget" jsonb, devices jsonb, macs jsonb, groups jsonb, models jsonb, metadata jsonb, recovers jsonb)
+      "countedAt" timestamptz, "onTarget" jsonb, ${COLUMNS.join(', ')})
     WHERE k."onTarget" ? d.current_firmware_version
       AND md5(k.id || ':' || d.device_id) <= CASE WHEN d.registered_at > k."countedAt" THEN k."laterCutoff" ELSE k."hashCutoff" END
-      AND ${Object.values(conditionsOver((name) => `k.${name}`)).join('\n      AND ')}`;
+      AND ${allOf([...Object.values(conditionsOver(column)), isStated(column)])}`;
 
 export const ON_TARGET_OF_HIGHER_PRIORITY = `EXISTS (SELECT FROM ${HIGHER_PRIORITY_ON_TARGET})`;
 

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import {
   type AttemptFacts,
+  FAILED_LIST,
   REPORTED_STATES,
   type ReportedState,
   type StatusReport,
@@ -98,7 +99,7 @@ export function loadFacts(sql: Sql, ids: readonly UpdateId[]): Promise<FactsRow[
        coalesce(u.restarts_per_hour, 0) AS restarts_per_hour, coalesce(r.target_filter ? 'recovers', false) AS is_recovery
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
      JOIN device_update_status AS u ON u.id = requested.id::bigint
-       AND (u.completed_at IS NULL OR u.status IN ('success', 'failed', 'rolled_back', 'timed_out'))
+       AND (u.completed_at IS NULL OR u.status = 'success' OR u.status IN ${FAILED_LIST})
      JOIN LATERAL (
        SELECT attempt, sent_at, command_family, send_result, delivery FROM update_attempts
        WHERE update_id = u.id ORDER BY attempt DESC LIMIT 1

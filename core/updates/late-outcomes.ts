@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { FAILED_LIST } from '../policy/index.ts';
 import { isUnverifiedBoot, runsRelease } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 
@@ -36,7 +37,7 @@ export async function recordLateSuccesses(sql: Sql, deviceIds: readonly DeviceId
          AND NOT (u.cause = 'build' AND u.booted_at IS NOT NULL) AS may_succeed_late
      FROM device_update_status AS u JOIN devices AS d USING (device_id)
      WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
-       AND u.status IN ('failed', 'rolled_back', 'timed_out') AND u.late_success_at IS NULL AND u.unverified_at IS NULL
+       AND u.status IN ${FAILED_LIST} AND u.late_success_at IS NULL AND u.unverified_at IS NULL
        AND d.version_received_at > u.completed_at
      LIMIT ${UPDATES_PER_CALL}`,
     { devices: deviceIds },

@@ -5,6 +5,7 @@ export { describeErrors, type FieldError, fieldErrors } from './field-errors.ts'
 export { type DeviceId, ID, type ReleaseId, type RolloutId, type UpdateId } from './ids.ts';
 export { isNoAddress, normalizeMacAddress } from './mac-address.ts';
 export { METRICS } from './metric-names.ts';
+export { nothingElse } from './nothing-else.ts';
 export { printable } from './printable.ts';
 export type { Result } from './result.ts';
 export { sha256 } from './sha256.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { parseTarget, TARGET_TYPES } from '../../core/policy/index.ts';
+import { parseTarget, TARGET_TYPES, targetFilter } from '../../core/policy/index.ts';
 import { hostileObject, hostileValue } from './hostile.ts';
 
-const KEYS = ['device_ids', 'mac_addresses', 'groups', 'group', 'models', 'versions', 'metadata'];
+const KEYS = Object.keys(targetFilter.shape);
 const list = fc.array(fc.constantFrom('van-1', 'vans', '1.0.0', 'AA:BB:CC:DD:EE:FF'), { maxLength: 3 });
 const good = fc.record({ device_ids: list, groups: list, models: list, versions: list }, { requiredKeys: [] });
 
@@ -28,8 +28,9 @@ export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infe
   const keys = Object.keys(filter as object);
   const unknown = keys.find((key) => !KEYS.includes(key));
   if (unknown !== undefined) throw new Error(`the key ${unknown} was taken`);
-  const { deviceIds, macAddresses, groups, models, versions } = result.value;
-  const conditions = [deviceIds, macAddresses, groups, models, versions].filter((value) => value !== null).length;
+  // Attributes that are not stated are none, which every device has.
+  const { metadata: _, ...others } = result.value;
+  const conditions = Object.values(others).filter((value) => value !== null).length;
   const stated =
     keys.filter((key) => key !== 'metadata').length - (keys.includes('group') && keys.includes('groups') ? 1 : 0);
   if (conditions !== stated) throw new Error(`${stated} conditions were stated, ${conditions} hold`);

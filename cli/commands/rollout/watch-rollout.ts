@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../../../api/client.ts';
 import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
+import { FAILED_STATES } from '../../../core/policy/index.ts';
 import type { Session } from '../../session/index.ts';
 import { addCommand, CliError, integerOption, registerAction, retryRead } from '../../session/index.ts';
 import { caller, lastChange, printable } from '../../text/index.ts';
@@ -90,7 +91,7 @@ function snapshotReader(api: ApiClient, name: string): () => Promise<Snapshot> {
 
 async function latestFailures(api: ApiClient, id: number): Promise<DeviceUpdate[]> {
   const pages = await Promise.all(
-    ['failed', 'rolled_back', 'timed_out'].map((status) => api.updates(id, { status, limit: MAX_FAILURES_SHOWN })),
+    FAILED_STATES.map((status) => api.updates(id, { status, limit: MAX_FAILURES_SHOWN })),
   );
   return pages
     .flatMap(({ items }) => items)

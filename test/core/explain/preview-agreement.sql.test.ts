@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { TargetFilter } from '../../../api/rollouts.ts';
 import { explainDevice, NO_RULES, type Preview, previewRollout } from '../../../core/explain/index.ts';
 import { loadRolloutRuntime } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -175,5 +176,68 @@ test('a device that reached the version by other means is explained by the versi
   expect(await explainDevice(db.app, id, 'd0', service.now)).toMatchObject({
     rule: expect.stringMatching(/^runs 2\.0\.0, which it did not get from this rollout/),
     next: 'nothing: done',
+  });
+});
+
+/** A filter for each key, and the devices of {@link addKinds} that it selects. */
+const FILTERS: Readonly<
+  Record<keyof TargetFilter, readonly [filter: (earlier: number) => TargetFilter, devices: readonly string[]]>
+> = {
+  device_ids: [() => ({ device_ids: ['a-0', 'b-0'] }), ['a-0', 'b-0']],
+  mac_addresses: [() => ({ mac_addresses: ['A0:B7:65:00:00:01'] }), ['a-1']],
+  groups: [() => ({ groups: ['vans', 'boats'] }), ['a-1', 'b-1']],
+  group: [() => ({ group: 'vans' }), ['a-1']],
+  models: [() => ({ models: ['esp32-c3'] }), []],
+  versions: [() => ({ versions: ['1.4.0'] }), ['b-0', 'b-1']],
+  metadata: [() => ({ metadata: { site: 'rome' } }), ['a-0']],
+  recovers: [(rollout) => ({ recovers: { rollout, previous_versions: ['1.0.0'] } }), ['b-0']],
+};
+
+/** Four devices, of which b-0 and b-1 run 1.4.0. @returns the rollout that updated b-0 from 1.0.0 */
+async function addKinds(): Promise<number> {
+  await addDevices(db.app, 2, { prefix: 'a-' });
+  await addDevices(db.app, 2, { prefix: 'b-' });
+  await db.app.query(`UPDATE devices SET mac_address = 'A0:B7:65:00:00:01' WHERE device_id = 'a-1'`);
+  await db.app.query(`UPDATE devices SET metadata = '{"site": "rome"}' WHERE device_id = 'a-0'`);
+  await db.app.query(`UPDATE devices SET current_firmware_version = '1.4.0' WHERE device_id = 'b-1'`);
+  await db.app.query(`INSERT INTO device_groups (device_id, group_name) VALUES ('a-1', 'vans'), ('b-1', 'boats')`);
+  const filter = { device_ids: ['b-0'] };
+  const earlier = await addRollout(db.app, 'earlier', '1.4.0', { target_filter: filter, stages: [] });
+  await service.succeed(...(await service.tick()));
+  await db.app.query('UPDATE rollout_configurations SET aborted_at = now() WHERE id = :id', { id: earlier });
+  return earlier;
+}
+
+/** The devices that a rollout with this filter assigns. Preview and explanations say the same. */
+async function assignedBy(filter: TargetFilter): Promise<readonly string[]> {
+  const id = await addRollout(db.app, 'subject', '2.0.0', { target_filter: filter, stages: [] });
+  const preview = await ofSaved(id);
+  const explained = await explainAll(id);
+  await service.tick();
+  const rows = await db.app.query<{ device_id: string }>(
+    'SELECT device_id FROM device_update_status WHERE rollout_id = :id ORDER BY device_id',
+    { id },
+  );
+  expect(preview.willBeUpdated).toBe(rows.length);
+  expect(explained.filter((rule) => WILL_BE_UPDATED.test(rule))).toHaveLength(rows.length);
+  return rows.map(({ device_id: device }) => device);
+}
+
+describe.each(Object.entries(FILTERS))('the key %s of a target filter', (key, [filterOf, devices]) => {
+  test('narrows assignment, preview and explanations alike', async () => {
+    const earlier = await addKinds();
+    expect(await assignedBy(filterOf(earlier))).toEqual(devices);
+  });
+
+  // What a rollout keeps runs its version, so that its own condition on versions says nothing about it.
+  test.skipIf(key === 'versions')('narrows what a rollout of higher priority keeps', async () => {
+    const filter = filterOf(await addKinds());
+    await db.app.query(`UPDATE devices SET current_firmware_version = '1.4.0'`);
+    await addRollout(db.app, 'keeper', '1.4.0', {
+      ...{ target_filter: filter, stages: [] },
+      ...{ priority: 5, keep_open: true },
+    });
+    await service.tick();
+    expect(await assignedBy({})).toEqual(['a-0', 'a-1', 'b-0', 'b-1'].filter((device) => !devices.includes(device)));
   });
 });
