@@ -3,8 +3,10 @@ import {
   APPROVABLE_ACTIONS,
   HEALTH_STATES,
   ROLLOUT_ACTIONS,
+  ROLLOUT_EVENTS,
   ROLLOUT_STATES,
   type RolloutAction,
+  type RolloutEventName,
   sendWindow,
   stagesSchema,
   steppingStonesSchema,
@@ -348,7 +350,7 @@ export const decisionSchema = z
     event: z
       .string()
       .describe(
-        '`rollout_created`, `rollout_started`, `rollout_halted` (automatically), `rollout_paused` (by a person), …',
+        `${ROLLOUT_EVENTS.map((event) => `\`${event}\``).join(', ')}. A halt is automatic, a pause is by a person.`,
       ),
     reason: z.string().nullable(),
     decided_by: z.string().nullable(),
@@ -356,6 +358,7 @@ export const decisionSchema = z
   })
   .openapi('Decision');
 export type Decision = z.infer<typeof decisionSchema>;
+export type { RolloutEventName };
 
 export const params = z.object({
   rollout: z

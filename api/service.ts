@@ -2,6 +2,28 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { answer, jsonBody, pageOf, pageQuery, refusals, timestamp } from './common.ts';
 import { decisionSchema, rolloutSummarySchema } from './rollouts.ts';
 
+/** What can need attention. The console has a remedy for each. */
+export const ATTENTION_KINDS = [
+  'service_held',
+  'unverified_bytes',
+  'rollout_halted',
+  'rollout_paused',
+  'approval_requested',
+  'group_held',
+  'device_held',
+  'rollout_stalled',
+  'refused_by_policy',
+  'late_rollback',
+  'identity_changed',
+  'model_assumed',
+  'mac_shared',
+  'extra_certificates',
+  'dead_letters',
+  'rejected_uploads',
+  'rejected_messages',
+] as const;
+export type AttentionKind = (typeof ATTENTION_KINDS)[number];
+
 export const fleetSchema = z
   .object({
     devices: z.number().int(),
@@ -22,10 +44,8 @@ export const fleetSchema = z
     versions: z.array(z.object({ device_model: z.string(), firmware_version: z.string(), devices: z.number().int() })),
     rollouts: z.array(rolloutSummarySchema).describe('Active, scheduled, halted and paused rollouts.'),
     attention: z
-      .array(z.object({ kind: z.string(), message: z.string(), link: z.string().nullable() }))
-      .describe(
-        'What needs attention, the most urgent first: a hold of the whole service, devices that run unverified bytes, halted, paused and stalled rollouts, rollouts that wait for approval, other holds, late rollbacks, changed identities of devices, devices with several certificates, dead letters, rejected uploads and messages.',
-      ),
+      .array(z.object({ kind: z.enum(ATTENTION_KINDS), message: z.string(), link: z.string().nullable() }))
+      .describe('What needs attention, the most urgent first. `link` is a page of the console.'),
   })
   .openapi('Fleet');
 export type Fleet = z.infer<typeof fleetSchema>;

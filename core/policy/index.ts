@@ -51,6 +51,7 @@ export {
   type RestartComparison,
 } from './release-health.ts';
 export { DIRECT_MAX_BYTES, planRetry, type Retry } from './retry-policy.ts';
+export { detailType, HALTED, ROLLOUT_EVENTS, type RolloutEventName } from './rollout-events.ts';
 export {
   cutoffOfShare,
   PLAN_BYTES,

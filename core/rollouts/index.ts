@@ -40,7 +40,6 @@ export {
   stopRollout,
 } from './rollout-control.ts';
 export {
-  detailType,
   HAS_UNPUBLISHED_EVENTS,
   loadUnpublishedEvents,
   markPublished,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
-import { FAILED_LIST, ORCHESTRATOR, stopWord } from '../policy/index.ts';
+import { FAILED_LIST, ORCHESTRATOR, type RolloutEventName, stopWord } from '../policy/index.ts';
 import type { RolloutId, UpdateId } from '../util/index.ts';
 import {
   ANYONE,
@@ -84,7 +84,13 @@ export async function stopRollout(sql: Sql, { rolloutId, reason, by }: RolloutCh
        ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
-    { rollout: rolloutId, event: `rollout_${stopWord(by)}`, reason: reason.slice(0, MAX_REASON), by, now },
+    {
+      rollout: rolloutId,
+      event: `rollout_${stopWord(by)}` satisfies RolloutEventName,
+      reason: reason.slice(0, MAX_REASON),
+      by,
+      now,
+    },
   );
   return rows.length > 0;
 }
@@ -106,7 +112,7 @@ export async function abortRollout(sql: Sql, { rolloutId, reason, by }: RolloutC
        ON CONFLICT (rollout_id) DO UPDATE SET is_stopped = true
      )
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
-    { rollout: rolloutId, event: 'rollout_aborted', reason, by, now },
+    { rollout: rolloutId, event: 'rollout_aborted' satisfies RolloutEventName, reason, by, now },
   );
   return rows.length > 0;
 }
@@ -132,7 +138,7 @@ export async function resumeRollout(
        RETURNING r.id
      ), approval AS (${RECORD_APPROVAL}), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
-    { rollout: rolloutId, event: 'rollout_resumed', reason, by, now, request: permission },
+    { rollout: rolloutId, event: 'rollout_resumed' satisfies RolloutEventName, reason, by, now, request: permission },
   );
   return rows.length > 0;
 }
@@ -185,7 +191,15 @@ export async function retryFailed(
        RETURNING r.id
      ), approval AS (${RECORD_APPROVAL}), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT count(*)::integer AS devices FROM retried`,
-    { rollout: rolloutId, event: 'rollout_retried', reason, by, versions, now, request: permission },
+    {
+      rollout: rolloutId,
+      event: 'rollout_retried' satisfies RolloutEventName,
+      reason,
+      by,
+      versions,
+      now,
+      request: permission,
+    },
   );
   return row?.devices ?? 0;
 }
@@ -197,7 +211,7 @@ export async function recordAdvance(sql: Sql, { rolloutId, reason, by }: Rollout
        UPDATE rollout_configurations SET updated_at = :now::timestamptz WHERE id = :rollout RETURNING id
      )
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
-    { rollout: rolloutId, event: 'rollout_advanced', reason, by, now },
+    { rollout: rolloutId, event: 'rollout_advanced' satisfies RolloutEventName, reason, by, now },
   );
 }
 
@@ -224,7 +238,7 @@ export async function completeRollout(
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
     {
       rollout: rolloutId,
-      event: 'rollout_completed',
+      event: 'rollout_completed' satisfies RolloutEventName,
       reason: 'all devices finished',
       by: ORCHESTRATOR,
       unchangedSince,
@@ -249,7 +263,7 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        UPDATE rollout_configurations SET approved_content = NULL WHERE id IN (SELECT id FROM changed)
      )
      ${INSERT_ROLLOUT_EVENT}`,
-    { event: 'rollout_aborted', reason: 'aborted_at was set by SQL', ...by },
+    { event: 'rollout_aborted' satisfies RolloutEventName, reason: 'aborted_at was set by SQL', ...by },
   );
   await sql.query(
     `WITH changed AS (
@@ -260,7 +274,7 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        UPDATE rollout_configurations SET approved_content = NULL WHERE id IN (SELECT id FROM changed)
      )
      ${INSERT_ROLLOUT_EVENT}`,
-    { event: 'rollout_paused', reason: 'is_active or paused_at was set by SQL', ...by },
+    { event: 'rollout_paused' satisfies RolloutEventName, reason: 'is_active or paused_at was set by SQL', ...by },
   );
   await sql.query(
     `WITH changed AS (
@@ -269,7 +283,7 @@ export async function adoptSqlChanges(sql: Sql, now: Date): Promise<void> {
        FOR UPDATE OF r
      ), event AS (${INSERT_ROLLOUT_EVENT} RETURNING id), ${RESET_GATES}
      SELECT id FROM changed`,
-    { event: 'rollout_resumed', reason: 'is_active or paused_at was set by SQL', ...by },
+    { event: 'rollout_resumed' satisfies RolloutEventName, reason: 'is_active or paused_at was set by SQL', ...by },
   );
 }
 
@@ -360,7 +374,7 @@ export async function restartChangedVersions(sql: Sql, now: Date): Promise<numbe
        DELETE FROM rollout_members WHERE rollout_id IN (SELECT id FROM changed)
      )
      ${INSERT_ROLLOUT_EVENT} RETURNING id`,
-    { event: 'rollout_restarted', reason: 'its version was changed', by: 'SQL', now },
+    { event: 'rollout_restarted' satisfies RolloutEventName, reason: 'its version was changed', by: 'SQL', now },
   );
   return rows.length;
 }

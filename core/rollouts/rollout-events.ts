@@ -4,7 +4,7 @@ import { ID } from '../util/index.ts';
 
 const rolloutEvent = z.strictObject({
   event_id: z.int(),
-  /** `rollout_halted`, `rollout_completed`, … */
+  /** One of `ROLLOUT_EVENTS`, or one that a newer version wrote. */
   event: z.string(),
   at: z.date(),
   rollout_id: ID.rollout,
@@ -58,10 +58,3 @@ export async function markPublished(sql: Sql, eventIds: readonly number[], now: 
     { ids: eventIds, now },
   );
 }
-
-/** `rollout_stage_began` becomes the detail type `RolloutStageBegan`. */
-export const detailType = (event: string): string =>
-  event
-    .split('_')
-    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
-    .join('');

@@ -86,7 +86,7 @@ export async function listAttention(services: Services): Promise<Concern[]> {
 }
 
 const describeStop = ({ rollout_id: id, name, paused_reason: reason, state }: RolloutSummaryRow): Concern => ({
-  kind: `rollout_${state}`,
+  kind: state === 'halted' ? 'rollout_halted' : 'rollout_paused',
   message: `Rollout "${name}" is ${state}${reason === null ? '' : `: ${reason}`}`,
   link: `/rollouts/${id}`,
 });
@@ -230,7 +230,7 @@ function describeExtraCertificates({ device_id: id, certificates, devices }: Ext
   return {
     kind: 'extra_certificates',
     message: `Device ${id} got ${certificates} certificates by its provisioning claim${more}: an answer was lost, or somebody else holds the claim. Revoke the device, or remove it from the allowed devices if you know the cause`,
-    link: null,
+    link: `/devices/${id}`,
   };
 }
 
@@ -261,7 +261,7 @@ function describeRejections(counts: {
   const ofUploads = counted(uploads, 'upload', 'rejected in the last day');
   const ofMessages = counted(messages, 'message', 'rejected in the last day');
   return [
-    ...(uploads === 0 ? [] : [{ kind: 'rejected_uploads', message: ofUploads, link: '/releases' }]),
-    ...(messages === 0 ? [] : [{ kind: 'rejected_messages', message: ofMessages, link: null }]),
+    ...(uploads === 0 ? [] : [{ kind: 'rejected_uploads' as const, message: ofUploads, link: '/releases' }]),
+    ...(messages === 0 ? [] : [{ kind: 'rejected_messages' as const, message: ofMessages, link: null }]),
   ];
 }

@@ -14,6 +14,7 @@ import {
   sampleFleetVersions,
   sweepHistory,
 } from '../../core/orchestrator/index.ts';
+import { HALTED } from '../../core/policy/index.ts';
 import { trustRule } from '../../core/release-policy/index.ts';
 import { listUnverified, recordQueues, recountSlots } from '../../core/updates/index.ts';
 import { ENV, type UpdateId } from '../../core/util/index.ts';
@@ -76,7 +77,7 @@ async function runTick(holder: string, now: Date): Promise<(Date | null)[] | und
   await runHousekeeping(database, holder, now);
   for (const { pending, ...rollout } of tick.rollouts) logger.info('rollout', { ...rollout, enqueued: pending.length });
   logger.info('tick', { expired: tick.expired, published: published.length, processedUntil });
-  const halted = published.filter((change) => change.event === 'rollout_halted');
+  const halted = published.filter((change) => change.event === HALTED);
   count({ ticks: 1, rolloutsHalted: halted.length });
   for (const { rolloutId, error } of tick.problems) logger.error(`rollout ${rolloutId}`, error as Error);
   // The tick has finished its other work. The exception counts as an error of the function, and the next tick tries

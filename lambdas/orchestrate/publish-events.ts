@@ -1,12 +1,7 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import type { Sql } from '../../core/db/index.ts';
-import {
-  detailType,
-  loadHaltNotice,
-  loadUnpublishedEvents,
-  markPublished,
-  type RolloutEvent,
-} from '../../core/rollouts/index.ts';
+import { detailType, HALTED } from '../../core/policy/index.ts';
+import { loadHaltNotice, loadUnpublishedEvents, markPublished, type RolloutEvent } from '../../core/rollouts/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { requireEnv } from '../shared/environment.ts';
 
@@ -61,6 +56,6 @@ const toEntry = async (sql: Sql, event: RolloutEvent) => ({
     by: event.decided_by,
     at: event.at,
     ...event.detail,
-    ...(event.event === 'rollout_halted' ? { notification: await loadHaltNotice(sql, event) } : {}),
+    ...(event.event === HALTED ? { notification: await loadHaltNotice(sql, event) } : {}),
   }),
 });

@@ -2,7 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { EventBus } from 'aws-cdk-lib/aws-events';
 import { Construct } from 'constructs';
-import type { HaltNotice } from '../../core/policy/index.ts';
+import { detailType, HALTED, type HaltNotice } from '../../core/policy/index.ts';
 import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { Dispatch } from '../dispatch/index.ts';
@@ -89,7 +89,7 @@ export class Orchestration extends Construct {
     });
     const of = (line: keyof HaltNotice) => `$.detail.notification.${line}`;
     alarms.addNotice(this, 'RolloutHaltedNotice', {
-      detailType: 'RolloutHalted',
+      detailType: detailType(HALTED),
       lines: [
         ['Halted', of('summary')],
         ['Reason', of('reason')],

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { type FC, useState } from 'react';
 import { Link } from 'wouter';
-import type { Fleet } from '../../../api/service.ts';
+import type { AttentionKind, Fleet } from '../../../api/service.ts';
 import { api } from '../data/client.ts';
 import { sentence } from '../text/format.ts';
 import { ActionDialog, Dialog } from '../ui/dialog.tsx';
@@ -11,7 +11,17 @@ import { RejectedMessages } from './rejected-messages.tsx';
 
 type Concern = Fleet['attention'][number];
 
-const URGENT = ['service_held', 'rollout_halted', 'unverified_bytes'];
+const URGENT: readonly AttentionKind[] = ['service_held', 'rollout_halted', 'unverified_bytes'];
+
+interface DialogProps {
+  readonly onClose: () => void;
+}
+
+/** The dialogs of what has no page of its own, and what their buttons open. */
+const DIALOGS: Readonly<Partial<Record<AttentionKind, { readonly of: string; readonly Show: FC<DialogProps> }>>> = {
+  dead_letters: { of: 'the queues', Show: DeadLetters },
+  rejected_messages: { of: 'them', Show: RejectedMessages },
+};
 
 export function Attention({ of }: { readonly of: readonly Concern[] }) {
   return (
@@ -47,17 +57,19 @@ function Remedy({ concern: { kind, link } }: { readonly concern: Concern }) {
   const [isOpen, setOpen] = useState(false);
   const close = () => setOpen(false);
   if (link !== null) return <Link href={link}>View {pageOf(link)}</Link>;
+  const dialog = DIALOGS[kind];
+  if (dialog === undefined) return null;
   return (
     <>
       <button type="button" className="link" onClick={() => setOpen(true)}>
-        View {kind === 'dead_letters' ? 'the queues' : 'them'}
+        View {dialog.of}
       </button>
-      {isOpen && (kind === 'dead_letters' ? <DeadLetters onClose={close} /> : <RejectedMessages onClose={close} />)}
+      {isOpen && <dialog.Show onClose={close} />}
     </>
   );
 }
 
-function DeadLetters({ onClose }: { readonly onClose: () => void }) {
+function DeadLetters({ onClose }: DialogProps) {
   const queues = useQuery({ queryKey: ['dead-letters'], queryFn: api.deadLetters });
   const [redriven, redrive] = useState<string>();
   if (redriven !== undefined) {

@@ -1,3 +1,4 @@
+import type { RolloutEventName } from '../../../api/rollouts.ts';
 import { caller, capital, words } from '../text/format.ts';
 
 /** `by ada`, without the AWS account. */
@@ -15,5 +16,6 @@ interface DecisionText {
 export function decisionText(event: string, by: string | null): DecisionText {
   const what = capital(words(event.replace('rollout_', '')));
   if (by !== ORCHESTRATOR) return { what, who: byWhom(by) };
-  return { what, who: event === 'rollout_halted' ? 'automatically' : '' };
+  const halted: RolloutEventName = 'rollout_halted';
+  return { what, who: event === halted ? 'automatically' : '' };
 }

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import type { Decision, Progress } from '../../../api/rollouts.ts';
+import type { Decision, Progress, RolloutEventName } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
 import { capital, count, counted, dateTime } from '../text/format.ts';
 import type { Tone, UpdateState } from '../text/labels.ts';
@@ -27,20 +27,32 @@ export function Failures({ of }: { readonly of: Progress['failures'] }) {
   );
 }
 
-const TONES: Readonly<Record<string, Tone>> = {
-  rollout_halted: 'bad',
-  rollout_paused: 'warn',
-  rollout_aborted: 'bad',
-  rollout_completed: 'ok',
+const TONES: Readonly<Record<RolloutEventName, Tone>> = {
+  rollout_created: 'idle',
   rollout_started: 'busy',
-  rollout_resumed: 'busy',
   rollout_stage_began: 'busy',
   rollout_stage_extended: 'busy',
+  rollout_halted: 'bad',
+  rollout_paused: 'warn',
+  rollout_resumed: 'busy',
+  rollout_advanced: 'busy',
+  rollout_changed: 'idle',
   rollout_restarted: 'warn',
+  rollout_stepping_stones_decided: 'idle',
+  rollout_retried: 'busy',
   rollout_recovered: 'ok',
+  rollout_aborted: 'bad',
+  rollout_completed: 'ok',
+  rollout_approval_requested: 'warn',
+  rollout_approved: 'ok',
+  rollout_rejected: 'warn',
+  rollout_request_voided: 'warn',
   rollout_held: 'warn',
-  rollout_hold_ended: 'busy',
+  rollout_hold_ended: 'idle',
 };
+
+/** Of an event that a newer service wrote, too. */
+const toneOf = (event: string): Tone => (TONES as Readonly<Record<string, Tone>>)[event] ?? 'idle';
 
 /** Decisions that are shown at first. */
 const SHOWN = 10;
@@ -74,7 +86,7 @@ export function Decisions({ id }: { readonly id: number }) {
 function DecisionLine({ decision: { event, at, reason, decided_by: by, detail } }: { readonly decision: Decision }) {
   const { what, who } = decisionText(event, by);
   return (
-    <li className={TONES[event] ?? 'idle'}>
+    <li className={toneOf(event)}>
       <p>
         <strong>{what}</strong> <span className="muted">{who}</span>
       </p>
