@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { revokeDevice } from '../../../core/devices/index.ts';
-import { mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from '../../../core/policy/index.ts';
+import { FAILED_STATES, mayReach, UPDATE_MOVES, UPDATE_STATES, type UpdateState } from '../../../core/policy/index.ts';
 import { stopRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -313,4 +313,18 @@ test('every drawn transition is in the table', () => {
   ]);
   const drawn = UPDATE_MOVES.flatMap(({ from, to }) => from.map((state) => `${state} -> ${to}`));
   expect(drawn.filter((move) => !made.has(move))).toEqual([]);
+});
+
+test('the schema has the states of the table, and the same of them are failures', async () => {
+  const [check] = await db.app.query<{ definition: string }>(
+    `SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE conname = 'device_update_status_status_check'`,
+  );
+  expect([...(check?.definition ?? '').matchAll(/'(\w+)'::/g)].map(([, state]) => state)).toEqual([...UPDATE_STATES]);
+  const rows = await db.app.query<{ status: string; fails: boolean; ends: boolean }>(
+    `SELECT status, counted_reason(status, 'why') IS NOT NULL AS fails, counted_end(status, now()) IS NOT NULL AS ends
+     FROM jsonb_array_elements_text(:states::jsonb) WITH ORDINALITY AS s(status, n) ORDER BY n`,
+    { states: UPDATE_STATES },
+  );
+  expect(rows.filter(({ fails }) => fails).map(({ status }) => status)).toEqual(FAILED_STATES);
+  expect(rows.filter(({ ends }) => ends).map(({ status }) => status)).toEqual(['success', ...FAILED_STATES]);
 });
