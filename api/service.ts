@@ -18,6 +18,7 @@ export const ATTENTION_KINDS = [
   'model_assumed',
   'mac_shared',
   'extra_certificates',
+  'certificates_revoked',
   'dead_letters',
   'rejected_uploads',
   'rejected_messages',
