@@ -12,7 +12,7 @@ type Stage = Progress['stages'][number];
 /** A bar for each stage, or for each wave of a slow start. */
 export function stageLines({ stages }: Progress, rollout: StagedRollout): string[] {
   const isSlowStart = rollout.stages === null;
-  const name = isSlowStart ? 'window' : 'stage';
+  const name = isSlowStart ? 'wave' : 'stage';
   const digits = String(stages.length).length;
   return stages.map((stage, i) => {
     const counts = countsOf(stage, isSlowStart);

@@ -9,5 +9,5 @@ export {
   RULES,
   type Rule,
 } from './assignment-rules.ts';
-export { assignByScan, forgetChanges, scanStateOf } from './claim-scan.ts';
+export { assignByScan, forgetChanges, scanStateOf } from './device-scan.ts';
 export { findNoLongerTargeted } from './recheck-target.ts';

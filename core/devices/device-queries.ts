@@ -224,7 +224,7 @@ const timelineRow = z.strictObject({
 export type TimelineRow = RowOf<typeof timelineRow>;
 
 /** The order of events with the same timestamp: messages of a device often arrive together. */
-const ATTEMPT_EVENT_ORDER = 'claimed sent accepted fetch progress result status attempt_ended ended';
+const ATTEMPT_EVENT_ORDER = 'assigned sent accepted fetch progress result status attempt_ended ended';
 
 /**
  * Events of a device before a point in time, newest first. All events of the last instant are included, even beyond the

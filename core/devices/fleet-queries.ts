@@ -130,17 +130,17 @@ export async function listRejectedMessages(
   );
 }
 
-const attention = z.strictObject({
+const rejectionCounts = z.strictObject({
   rejected_messages: z.int(),
   rejected_uploads: z.int(),
 });
-export type Attention = RowOf<typeof attention>;
+export type RejectionCounts = RowOf<typeof rejectionCounts>;
 
 /** The number of messages and uploads rejected in the last day. */
-export async function countRejections(sql: Sql, now: Date): Promise<Attention> {
+export async function countRejections(sql: Sql, now: Date): Promise<RejectionCounts> {
   const [row] = await select(
     sql,
-    attention,
+    rejectionCounts,
     `SELECT (SELECT count(*)::integer FROM rejected_messages WHERE received_at > :since::timestamptz) AS rejected_messages,
        (SELECT count(*)::integer FROM rejected_uploads WHERE uploaded_at > :since::timestamptz) AS rejected_uploads`,
     { since: new Date(now.getTime() - 86_400_000) },

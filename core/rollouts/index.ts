@@ -1,4 +1,4 @@
-export { advanceRollout } from './advance-stage.ts';
+export { advanceRollout } from './advance-by-operator.ts';
 export {
   ANYONE,
   type ApprovalRequest,

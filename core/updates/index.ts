@@ -1,4 +1,3 @@
-export { type LeftDevices, listLateRollbacks, listUnverified } from './attention.ts';
 export {
   closePendingUpdates,
   findPendingForDevices,
@@ -24,6 +23,7 @@ export {
   recordQueues,
 } from './ingestion-progress.ts';
 export { recordLateRollbacks, recordLateSuccesses } from './late-outcomes.ts';
+export { type LeftDevices, listLateRollbacks, listUnverified } from './left-devices.ts';
 export { recountSlots, releaseSlots } from './release-slots.ts';
 export { type Fetch, type Report, recordFetches, recordReports } from './reports.ts';
 export { requeueIgnored, requeueUnacknowledged } from './requeue-unacknowledged.ts';

@@ -48,8 +48,7 @@ const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollo
 /** The state in one line, for output that is not a terminal. */
 export function watchLine({ rollout }: Snapshot): string {
   const { state, stage, stages } = rollout;
-  const where =
-    stage === null || state === 'completed' ? '' : ` in ${stages === null ? 'window' : 'stage'} ${stage + 1}`;
+  const where = stage === null || state === 'completed' ? '' : ` in ${stages === null ? 'wave' : 'stage'} ${stage + 1}`;
   return `${state}${where}${phase(rollout)}: ${countsText(rollout)}`;
 }
 

@@ -144,8 +144,8 @@ describe('the bar of a stage', () => {
     expect(
       bars([stage(0, 1, { success: 1, pending: 3 }, ended), stage(1, 2, { installing: 1 }, null)], { stages: null }),
     ).toEqual([
-      'window 1  ████████████████████████ 100 %  of 1:  1 ✓',
-      'window 2  ░░░░░░░░░░░░░░░░░░░░░░░░   0 %  of 2:  1 under way',
+      'wave 1  ████████████████████████ 100 %  of 1:  1 ✓',
+      'wave 2  ░░░░░░░░░░░░░░░░░░░░░░░░   0 %  of 2:  1 under way',
     ]);
   });
 });

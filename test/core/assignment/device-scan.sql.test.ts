@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { assignDevices } from '../../../core/assignment/assign-devices.ts';
-import { assignByScan, scanStateOf } from '../../../core/assignment/claim-scan.ts';
+import { assignByScan, scanStateOf } from '../../../core/assignment/device-scan.ts';
 import type { Sql } from '../../../core/db/index.ts';
 import { changeGroup, setAttributes } from '../../../core/devices/index.ts';
 import { parseTarget } from '../../../core/policy/index.ts';
