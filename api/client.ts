@@ -1,6 +1,8 @@
 import type { Problem } from './common.ts';
 import type {
   AllowedDevice,
+  ChangedDevice,
+  ChangedGroup,
   Device,
   DeviceDetail,
   ExpectedDevice,
@@ -10,6 +12,7 @@ import type {
   TimelineEntry,
 } from './devices.ts';
 import type { Hold, HoldDetail, HoldPreview, NewHold } from './holds.ts';
+import type { DeviceChange, Reach } from './reach.ts';
 import type { Recovery, RecoveryPreview } from './recovery.ts';
 import type {
   NewUpload,
@@ -94,17 +97,20 @@ export class ApiClient {
   explain = (id: string, query: { rollout?: string; version?: string } = {}) =>
     this.#get<Explanation>(`/v1/devices/${segment(id)}/explain`, query);
   setAttributes = (id: string, metadata: Record<string, string | number | boolean | null>) =>
-    this.#send<DeviceDetail>('PATCH', `/v1/devices/${segment(id)}`, { metadata });
+    this.#send<ChangedDevice>('PATCH', `/v1/devices/${segment(id)}`, { metadata });
   setGroups = (id: string, groups: readonly string[]) =>
-    this.#send<DeviceDetail>('PUT', `/v1/devices/${segment(id)}/groups`, { groups });
+    this.#send<ChangedDevice>('PUT', `/v1/devices/${segment(id)}/groups`, { groups });
+  /** The rollouts that would newly reach devices if these were changed; nothing is changed. */
+  previewChange = (change: DeviceChange) =>
+    this.#send<{ reached_by: Reach[] }>('POST', '/v1/devices/preview-change', change);
   updateDevice = (id: string, body: { firmware_version: string; allow_downgrade?: boolean }) =>
     this.#send<Rollout>('POST', `/v1/devices/${segment(id)}/update`, body);
   revokeDevice = (id: string, reason: string) =>
     this.#send<Revocation>('POST', `/v1/devices/${segment(id)}/revoke`, { reason });
   reinstateDevice = (id: string, reason: string) =>
-    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
+    this.#send<ChangedDevice>('POST', `/v1/devices/${segment(id)}/reinstate`, { reason });
   acceptIdentity = (id: string, reason: string, model?: string) =>
-    this.#send<DeviceDetail>('POST', `/v1/devices/${segment(id)}/accept-identity`, {
+    this.#send<ChangedDevice>('POST', `/v1/devices/${segment(id)}/accept-identity`, {
       reason,
       ...(model === undefined ? {} : { device_model: model }),
     });
@@ -113,7 +119,7 @@ export class ApiClient {
     this.#send<{ added: number; removed: number }>('POST', '/v1/allowed-devices', change);
   groups = () => this.#get<{ items: Group[] }>('/v1/groups');
   changeGroup = (group: string, change: { add?: readonly string[]; remove?: readonly string[] }) =>
-    this.#send<Group>('POST', '/v1/groups', { group_name: group, ...change });
+    this.#send<ChangedGroup>('POST', '/v1/groups', { group_name: group, ...change });
 
   holds = (query: Query = {}) => this.#get<Page<Hold>>('/v1/holds', query);
   hold = (hold: string | number) => this.#get<HoldDetail>(`/v1/holds/${hold}`);

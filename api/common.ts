@@ -76,3 +76,9 @@ export const model = name.toLowerCase();
 
 /** Why the change is made; recorded in the history together with the caller. */
 export const reasonBody = z.object({ reason: z.string().trim().min(1).max(500) });
+
+/** Attributes to set by their names; null removes one. */
+export const attributeChanges = z.record(
+  z.string().min(1).max(64),
+  z.union([z.string().max(256), z.number(), z.boolean(), z.null()]),
+);

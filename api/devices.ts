@@ -3,6 +3,7 @@ import { UPDATE_STATES } from '../core/policy/index.ts';
 import { CONNECTION_STATES, PRESENCE_STATES } from '../core/protocol/index.ts';
 import {
   answer,
+  attributeChanges,
   deviceId,
   flag,
   jsonBody,
@@ -16,6 +17,7 @@ import {
   timestamp,
 } from './common.ts';
 import { holdInForceSchema } from './holds.ts';
+import { reached_by } from './reach.ts';
 import { rolloutSchema } from './rollouts.ts';
 
 const metadata = z.record(z.string().min(1).max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
@@ -157,6 +159,9 @@ export const deviceDetailSchema = deviceSchema
   .openapi('DeviceDetail');
 export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
 
+export const changedDeviceSchema = deviceDetailSchema.extend({ reached_by }).openapi('ChangedDevice');
+export type ChangedDevice = z.infer<typeof changedDeviceSchema>;
+
 export const timelineEntrySchema = z
   .object({
     at: timestamp,
@@ -193,6 +198,9 @@ const groupName = label(64);
 
 export const groupSchema = z.object({ group_name: z.string(), devices: z.number().int() }).openapi('Group');
 export type Group = z.infer<typeof groupSchema>;
+
+export const changedGroupSchema = groupSchema.extend({ reached_by }).openapi('ChangedGroup');
+export type ChangedGroup = z.infer<typeof changedGroupSchema>;
 
 const params = z.object({ device_id: deviceId });
 
@@ -239,14 +247,11 @@ export const setAttributes = createRoute({
     params,
     body: jsonBody(
       z.strictObject({
-        metadata: z.record(
-          z.string().min(1).max(64),
-          z.union([z.string().max(256), z.number(), z.boolean(), z.null()]),
-        ),
+        metadata: attributeChanges,
       }),
     ),
   },
-  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404) },
+  responses: { 200: answer('The changed device, with what the change sends', changedDeviceSchema), ...refusals(404) },
 });
 
 export const setGroups = createRoute({
@@ -255,7 +260,7 @@ export const setGroups = createRoute({
   tags: ['Devices'],
   summary: 'Set the groups of a device',
   request: { params, body: jsonBody(z.strictObject({ groups: z.array(groupName).max(100) })) },
-  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404) },
+  responses: { 200: answer('The changed device, with what the change sends', changedDeviceSchema), ...refusals(404) },
 });
 
 export const revocationSchema = z
@@ -283,7 +288,10 @@ export const reinstateDevice = createRoute({
   tags: ['Devices'],
   summary: 'Let a revoked device be updated again; it needs a new certificate',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404, 409) },
+  responses: {
+    200: answer('The changed device, with what the change sends', changedDeviceSchema),
+    ...refusals(404, 409),
+  },
 });
 
 export const acceptIdentity = createRoute({
@@ -304,7 +312,10 @@ export const acceptIdentity = createRoute({
       }),
     ),
   },
-  responses: { 200: answer('The changed device', deviceDetailSchema), ...refusals(404, 409) },
+  responses: {
+    200: answer('The changed device, with what the change sends', changedDeviceSchema),
+    ...refusals(404, 409),
+  },
 });
 
 export const deviceTimeline = createRoute({
@@ -374,7 +385,7 @@ export const changeGroup = createRoute({
       }),
     ),
   },
-  responses: { 200: answer('The changed group', groupSchema), ...refusals() },
+  responses: { 200: answer('The changed group, with what the change sends', changedGroupSchema), ...refusals() },
 });
 
 export const allowedDeviceSchema = z

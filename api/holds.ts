@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { HOLD_SCOPES } from '../core/policy/index.ts';
 import { answer, deviceId, jsonBody, label, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
+import { reached_by } from './reach.ts';
 
 export const holdInForceSchema = z
   .object({
@@ -16,22 +17,6 @@ export const holdInForceSchema = z
   })
   .openapi('HoldInForce');
 export type HoldInForce = z.infer<typeof holdInForceSchema>;
-
-export const reachSchema = z
-  .object({
-    rollout_id: z.number().int(),
-    rollout_name: z.string(),
-    firmware_version: z.string(),
-    devices: z.number().int().describe('Devices that it sends the version to, at once or in its later stages.'),
-  })
-  .openapi('Reach');
-export type Reach = z.infer<typeof reachSchema>;
-
-const reached_by = z
-  .array(reachSchema)
-  .describe(
-    'The rollouts that may send because of the change, with the devices that it newly reaches: those that nothing but this keeps from an update now.',
-  );
 
 const hold = {
   ...holdInForceSchema.shape,

@@ -1,4 +1,5 @@
-import type { Hold, HoldPreview, Reach } from '../../api/holds.ts';
+import type { Hold, HoldPreview } from '../../api/holds.ts';
+import type { Reach } from '../../api/reach.ts';
 import { bold, yellow } from './style.ts';
 import { table } from './table.ts';
 import { ago, caller, count, instant, withInstants } from './units.ts';

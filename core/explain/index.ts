@@ -1,5 +1,7 @@
+export { type DeviceChange, listModelVersions } from './device-change.ts';
 export { explainByItsRollout, explainDevice } from './explain-device.ts';
 export {
+  countReached,
   type FitsCheck,
   type HeldGroup,
   InvalidRolloutError,

@@ -22,6 +22,7 @@ import {
   MATCHES_FILTER,
   targetValues,
 } from '../targeting/index.ts';
+import { CHANGED_TABLES, changeValues, type DeviceChange } from './device-change.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
 
 const previewGroup = z.strictObject({
@@ -51,7 +52,7 @@ export type PreviewGroup = RowOf<typeof previewGroup>;
  * The stage of each device of a saved rollout. Members of the present stage stay in it; each later stage takes the next
  * in order, as `beginStage` does.
  */
-const STAGED = `WITH targeted AS (
+const STAGED = `targeted AS (
        SELECT d.device_id, ${HASH} AS hash, ${JOINED_LATER} AS joined_later,
          :hasCutoff::boolean AND ${BY_STORED_CUTOFF.share} AS is_member, :hasBegun::boolean AND ${BY_STORED_CUTOFF.stage} AS is_in_stage
        FROM devices AS d WHERE ${IS_TARGETED}
@@ -76,7 +77,7 @@ const STAGED = `WITH targeted AS (
      )`;
 
 /** A rollout that is not saved has no order of its devices yet: who takes part, and in which stage, is not known. */
-const NOT_STAGED = 'WITH staged AS (SELECT NULL::text AS device_id, NULL::integer AS stage WHERE false)';
+const NOT_STAGED = 'staged AS (SELECT NULL::text AS device_id, NULL::integer AS stage WHERE false)';
 
 /** A response of the Data API holds a thousand groups, even with the longest names. */
 const GROUPS_PER_PAGE = 1_000;
@@ -91,7 +92,16 @@ const FAILED = `failed AS MATERIALIZED (
        WHERE f.device_model = :model AND f.completed_at IS NOT NULL AND ${FAILED_BEFORE}
      )`;
 
-const groupsStatement = (isSaved: boolean) => `${isSaved ? STAGED : NOT_STAGED}, ${FAILED}
+interface GroupsSql {
+  /** Common table expressions before the statement; they name `staged` and `failed`. */
+  readonly tables: string;
+  /** True if `rollout_percentage` includes the device. */
+  readonly share: string;
+  /** Which of the devices are counted. */
+  readonly where: string;
+}
+
+const groupsStatement = ({ tables, share, where }: GroupsSql) => `WITH ${tables}
      SELECT d.current_firmware_version AS version, length(d.device_id) AS id_length, d.command_family AS family, d.rule,
        CASE d.rule
          WHEN 'blocked' THEN (SELECT w.name FROM device_update_status AS u JOIN rollout_configurations AS w ON w.id = u.rollout_id
@@ -101,19 +111,63 @@ const groupsStatement = (isSaved: boolean) => `${isSaved ? STAGED : NOT_STAGED},
        d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage, count(*)::integer AS devices
      FROM (
        SELECT d.*, staged.stage, ${firstFailed(
-         { ...BY_RELEASE_MAP, share: isSaved ? 'staged.device_id IS NOT NULL' : 'true', stage: 'true' },
+         { ...BY_RELEASE_MAP, share, stage: 'true' },
          'held',
          'busy',
          'stage',
        )} AS rule
-       FROM devices AS d LEFT JOIN staged ON staged.device_id = d.device_id WHERE ${MATCHES_FILTER}
+       FROM devices AS d LEFT JOIN staged ON staged.device_id = d.device_id WHERE ${MATCHES_FILTER} AND ${where}
      ) AS d
      LEFT JOIN device_update_status AS u ON u.device_id = d.device_id AND u.rollout_id <> :rollout::bigint AND ${HAS_OPEN_UPDATE}
      LEFT JOIN rollout_configurations AS o ON o.id = u.rollout_id
      GROUP BY ${COLUMNS} ORDER BY ${COLUMNS} LIMIT :limit OFFSET :offset`;
 
-const OF_SAVED = groupsStatement(true);
-const OF_DRAFT = groupsStatement(false);
+const OF_SAVED = groupsStatement({
+  tables: `${STAGED}, ${FAILED}`,
+  share: 'staged.device_id IS NOT NULL',
+  where: 'true',
+});
+const OF_DRAFT = groupsStatement({ tables: `${NOT_STAGED}, ${FAILED}`, share: 'true', where: 'true' });
+
+/** Some devices of a saved rollout. Their stages and what they failed in before are left out: each would read the fleet. */
+const SOME: GroupsSql = {
+  tables: `${NOT_STAGED}, failed AS (SELECT NULL::text AS device_id WHERE false)`,
+  share: BY_STORED_CUTOFF.share,
+  where: 'd.device_id IN (SELECT jsonb_array_elements_text(:only::jsonb))',
+};
+const OF_SOME = groupsStatement(SOME);
+const OF_CHANGED = groupsStatement({ ...SOME, tables: `${CHANGED_TABLES}, ${SOME.tables}` });
+
+const EVERY_HASH = 'f'.repeat(32);
+
+/** The given devices of a saved rollout, as they are or, with `isChanged`, as they would be after the change. */
+export async function loadGroupsOfSome(
+  sql: Sql,
+  rollout: PreviewedRollout,
+  target: Target,
+  higherPriority: readonly HigherPriorityRollout[],
+  releases: Readonly<Record<string, string>>,
+  change: DeviceChange,
+  isChanged: boolean,
+): Promise<PreviewGroup[]> {
+  const values = {
+    rollout: rollout.id,
+    priority: rollout.priority,
+    higherPriority,
+    releases,
+    only: change.deviceIds,
+    ...targetValues(rollout.device_model, target),
+    // Until the targets are counted, each device may be among them.
+    ...cutoffValues(rollout, EVERY_HASH),
+  };
+  return readInPages(
+    (page) =>
+      isChanged
+        ? select(sql, previewGroup, OF_CHANGED, { ...values, ...changeValues(change), ...page })
+        : select(sql, previewGroup, OF_SOME, { ...values, ...page }),
+    GROUPS_PER_PAGE,
+  );
+}
 
 /** The devices that match the filter of a rollout, by the rules of assignment. */
 export async function loadPreviewGroups(

@@ -9,12 +9,15 @@ import {
   type RegisteredRelease,
   type Stage,
   stageSizes,
+  type Target,
 } from '../policy/index.ts';
 import { evaluateVersion, type VersionVerdict } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { getRelease, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
-import { loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
+import type { HigherPriorityRollout } from '../targeting/index.ts';
+import type { DeviceChange } from './device-change.ts';
+import { loadGroupsOfSome, loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
 
 export interface PreviewStage {
@@ -85,26 +88,12 @@ export class InvalidRolloutError extends Error {
  * @throws InvalidRolloutError with the reason if the target or the stages are invalid
  */
 export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules: PreviewRules): Promise<Preview> {
-  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
-  if (!target.ok) throw new InvalidRolloutError(target.reason);
-  const plan = parsePlan(rollout);
-  if (!plan.ok) throw new InvalidRolloutError(plan.reason);
-  const release = await getRelease(sql, rollout.device_model, rollout.firmware_version);
-  const missing = whyMissing(rollout, release, rules);
-  const goal = missing === undefined && release !== undefined ? asTarget(release) : undefined;
-  const steppingStones = goal === undefined ? [] : await steppingStonesOf(sql, rollout, goal, rules);
-  const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
-  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown };
-  const choices = goal === undefined ? [] : chooseReleases(versionsInUse, goal, steppingStones, policy);
-  const releases = Object.fromEntries(
-    choices.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
-  );
-  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
-  const { stages } = plan.value;
-  const groups = await loadPreviewGroups(sql, rollout, target.value, stages, higherPriority, releases);
+  const basis = await loadBasis(sql, rollout, rules);
+  const { target, stages, steppingStones, releases, higherPriority } = basis;
+  const groups = await loadPreviewGroups(sql, rollout, target, stages, higherPriority, releases);
   const evaluated = groups.map((group) => ({
     ...group,
-    reason: whyNot(group, rollout, release?.min_version ?? null, missing) ?? rules.fits(group.id_length, group.family),
+    reason: reasonOf(group, rollout, basis, rules),
   }));
   const updated = evaluated.filter(({ reason }) => reason === undefined);
   const isTargeted = ({ rule, stage }: PreviewGroup) =>
@@ -133,6 +122,85 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
 
 /** The rules by which no rollout of any percentage targets a device that matches its filter. */
 const NEVER_TARGETED: readonly Rule[] = ['revoked', 'identity', 'stated'];
+
+/** What the preview of a rollout reads before it counts devices. */
+interface Basis {
+  readonly target: Target;
+  readonly stages: readonly Stage[] | null;
+  readonly release: ReleaseDetailRow | undefined;
+  /** Why the release is missing, or must not be sent; undefined if it may be. */
+  readonly missing: string | undefined;
+  readonly steppingStones: readonly RegisteredRelease[];
+  /** The release that each version is updated to. */
+  readonly releases: Readonly<Record<string, string>>;
+  readonly higherPriority: readonly HigherPriorityRollout[];
+}
+
+/** @param versions that devices may have besides those in use on the model */
+async function loadBasis(
+  sql: Sql,
+  rollout: PreviewedRollout,
+  rules: PreviewRules,
+  versions: readonly string[] = [],
+): Promise<Basis> {
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  if (!target.ok) throw new InvalidRolloutError(target.reason);
+  const plan = parsePlan(rollout);
+  if (!plan.ok) throw new InvalidRolloutError(plan.reason);
+  const release = await getRelease(sql, rollout.device_model, rollout.firmware_version);
+  const missing = whyMissing(rollout, release, rules);
+  const goal = missing === undefined && release !== undefined ? asTarget(release) : undefined;
+  const steppingStones = goal === undefined ? [] : await steppingStonesOf(sql, rollout, goal, rules);
+  const versionsInUse = [...new Set([...(await listVersionsInUse(sql, rollout.device_model)), ...versions])];
+  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown };
+  const choices = goal === undefined ? [] : chooseReleases(versionsInUse, goal, steppingStones, policy);
+  const releases = Object.fromEntries(
+    choices.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
+  );
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  return {
+    target: target.value,
+    stages: plan.value.stages,
+    release,
+    missing,
+    steppingStones,
+    releases,
+    higherPriority,
+  };
+}
+
+const reasonOf = (
+  group: PreviewGroup,
+  rollout: PreviewedRollout,
+  { release, missing }: Basis,
+  { fits }: PreviewRules,
+) => whyNot(group, rollout, release?.min_version ?? null, missing) ?? fits(group.id_length, group.family);
+
+/**
+ * How many of the devices of a change a saved rollout would update because of it, by the same rules as its preview.
+ * @param versions that these devices run
+ * @throws InvalidRolloutError with the reason if the target or the stages are invalid
+ */
+export async function countReached(
+  sql: Sql,
+  rollout: PreviewedRollout,
+  rules: PreviewRules,
+  change: DeviceChange,
+  versions: readonly string[],
+): Promise<number> {
+  const basis = await loadBasis(sql, rollout, rules, versions);
+  const countUpdated = async (isChanged: boolean) => {
+    const { target, higherPriority, releases } = basis;
+    const groups = await loadGroupsOfSome(sql, rollout, target, higherPriority, releases, change, isChanged);
+    const updated = groups.filter((group) => reasonOf(group, rollout, basis, rules) === undefined);
+    return { all: count(updated), unheld: count(updated.filter(({ holds }) => holds.length === 0)) };
+  };
+  const after = await countUpdated(true);
+  if (after.all === 0) return 0;
+  const before = await countUpdated(false);
+  // A change can also release a device from the hold of a group.
+  return Math.max(0, after.all - before.all, after.unheld - before.unheld);
+}
 
 const count = (groups: readonly PreviewGroup[]) => groups.reduce((sum, { devices }) => sum + devices, 0);
 

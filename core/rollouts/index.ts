@@ -68,6 +68,7 @@ export {
   gatesOf,
   hasSilence,
   listActiveRolloutIds,
+  listRunnableRolloutIds,
   listVersionsInUse,
   loadControlGroup,
   loadHigherPriorityRollouts,

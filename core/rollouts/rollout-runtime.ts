@@ -241,14 +241,23 @@ export async function listActiveRolloutIds(sql: Sql): Promise<RolloutId[]> {
      WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL
      ON CONFLICT DO NOTHING`,
   );
+  return listRunnableRolloutIds(sql);
+}
+
+/**
+ * Ids of rollouts that may send, highest priority first and newest first among equals.
+ * @param models only rollouts of these models
+ */
+export async function listRunnableRolloutIds(sql: Sql, models: readonly string[] | null = null): Promise<RolloutId[]> {
   const rows = await readInPages(
     (page) =>
       select(
         sql,
         z.strictObject({ id: ID.rollout }),
-        `SELECT id FROM rollout_configurations AS r WHERE ${MAY_RUN}
+        `SELECT id FROM rollout_configurations AS r
+     WHERE ${MAY_RUN} AND (:models::jsonb IS NULL OR :models::jsonb ? r.device_model)
      ORDER BY priority DESC, id DESC LIMIT :limit OFFSET :offset`,
-        { ...page },
+        { models, ...page },
       ),
     IDS_PER_PAGE,
   );

@@ -1,4 +1,5 @@
 import * as routes from '../../api/devices.ts';
+import { previewChange } from '../../api/reach.ts';
 import {
   acceptIdentities,
   allowDevices,
@@ -33,6 +34,7 @@ import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { connectionOf, refusalsOf, unknownDevice } from './device-contact.ts';
 import { invalid, notFound, Refusal } from './problems.ts';
+import { reachOfChange, toChange } from './reach.ts';
 import { trustOf } from './stepping-stones.ts';
 
 /** Higher than any other rollout's, because an operator asked for this device. */
@@ -70,9 +72,14 @@ export function addDeviceRoutes(app: App, services: Services): void {
 
   app.openapi(routes.getDevice, async (c) => c.json(await connectedDeviceOf(c.req.valid('param').device_id), 200));
 
+  app.openapi(previewChange, async (c) => {
+    return c.json({ reached_by: await reachOfChange(services, toChange(c.req.valid('json'))) }, 200);
+  });
+
   app.openapi(routes.setAttributes, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { metadata } = c.req.valid('json');
+    const reached_by = await reachOfChange(services, { deviceIds: [deviceId], attributes: metadata });
     const outcome = await setAttributes(sql, deviceId, metadata, actorOf(c));
     if (outcome === 'unknown device') throw notFound(`device ${deviceId}`);
     if (outcome === 'too large') {
@@ -81,14 +88,20 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `the attributes of ${deviceId} would be over ${MAX_ATTRIBUTES_BYTES} bytes of JSON; remove some`,
       );
     }
-    return c.json(await deviceOf(deviceId), 200);
+    return c.json({ ...(await deviceOf(deviceId)), reached_by }, 200);
   });
 
   app.openapi(routes.setGroups, async (c) => {
     const { device_id: deviceId } = c.req.valid('param');
     const { groups } = c.req.valid('json');
+    const { groups: before } = await deviceOf(deviceId);
+    const reached_by = await reachOfChange(services, {
+      deviceIds: [deviceId],
+      joinGroups: groups,
+      leaveGroups: before.filter((name) => !groups.includes(name)),
+    });
     if (!(await setGroups(sql, deviceId, groups, actorOf(c)))) throw notFound(`device ${deviceId}`);
-    return c.json(await deviceOf(deviceId), 200);
+    return c.json({ ...(await deviceOf(deviceId)), reached_by }, 200);
   });
 
   app.openapi(routes.revokeDevice, async (c) => {
@@ -112,8 +125,9 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_id: deviceId } = c.req.valid('param');
     const change = { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') };
     await deviceOf(deviceId);
+    const reached_by = await reachOfChange(services, { deviceIds: [deviceId], reinstates: true });
     if (!(await reinstateDevice(sql, change, now()))) throw new Refusal(409, `${deviceId} is not revoked.`);
-    return c.json(await deviceOf(deviceId), 200);
+    return c.json({ ...(await deviceOf(deviceId)), reached_by }, 200);
   });
 
   app.openapi(routes.acceptIdentity, async (c) => {
@@ -128,6 +142,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
       );
     }
     const model = stated ?? (isAssumed ? known : null);
+    const reached_by = await reachOfChange(services, { deviceIds: [deviceId], identity: { model } });
     const acceptance = { deviceIds: [deviceId], model, reason, by: c.get('caller') };
     if ((await acceptIdentities(sql, acceptance, now())) === 0) {
       throw new Refusal(
@@ -135,7 +150,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `${deviceId} reports what is known of it, or nothing: model ${known}, MAC address ${mac ?? 'unknown'}.`,
       );
     }
-    return c.json(await deviceOf(deviceId), 200);
+    return c.json({ ...(await deviceOf(deviceId)), reached_by }, 200);
   });
 
   app.openapi(routes.deviceTimeline, async (c) => {
@@ -224,7 +239,11 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { group_name: group, ...change } = c.req.valid('json');
     const unknown = await findUnknownDevices(sql, change.add);
     if (unknown.length > 0) throw invalid('add', `not registered: ${unknown.join(', ')}`);
-    return c.json(await changeGroup(sql, group, change, actorOf(c)), 200);
+    const reached_by = [
+      ...(await reachOfChange(services, { deviceIds: change.add, joinGroups: [group] })),
+      ...(await reachOfChange(services, { deviceIds: change.remove, leaveGroups: [group] })),
+    ];
+    return c.json({ ...(await changeGroup(sql, group, change, actorOf(c))), reached_by }, 200);
   });
 }
 

@@ -279,11 +279,19 @@ describe('holds', () => {
     );
     const { items } = await cli.json<{ items: { hold_id: number }[] }>('hold', 'list');
     const id = String(items[0]?.hold_id);
-    const file = rolloutFile('after the stop', '3.0.0', { stages: [] });
-    expect(await cli.print('rollout', 'preview', '--file', file, '--device', 'ESP32-VAN1')).toMatch(
+    const lab = { target_type: 'group', target_filter: { groups: ['lab'] } };
+    const file = rolloutFile('after the stop', '3.0.0', { stages: [], ...lab });
+    await cli.print('rollout', 'create', '--file', file, '--yes');
+    expect(await cli.run('device', 'group', 'add', 'lab', 'ESP32-VAN1')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /^Rollout "after the stop" sends 3\.0\.0 to 1 device, as its stages and limits allow\.\n.*which sends 1 update\?/,
+      ),
+    });
+    expect(await cli.print('device', 'group', 'add', 'lab', 'ESP32-VAN1', '--yes')).toBe('lab: 1 device\n');
+    expect(await cli.print('rollout', 'preview', 'after the stop')).toMatch(
       /^1 will be updated; 0 will not\.\n1 device of those that will waits: the whole service is held: /,
     );
-    await cli.print('rollout', 'create', '--file', file, '--device', 'ESP32-VAN1', '--yes');
     for (let n = 0; n < 3; n++) {
       await system.runtime.tick();
       await system.runtime.idle();

@@ -54,6 +54,7 @@ const CHANGES = {
   'ci-upload.json': ['POST /v1/uploads'],
   'device-registrar.json': [
     'POST /v1/allowed-devices',
+    'POST /v1/devices/preview-change',
     'POST /v1/devices/{device_id}/accept-identity',
     'POST /v1/devices/{device_id}/reinstate',
     'POST /v1/devices/{device_id}/revoke',
@@ -65,6 +66,7 @@ const CHANGES = {
       'PATCH /v1/devices/{device_id}',
       'POST /v1/dead-letters/redrive',
       'POST /v1/devices/{device_id}/update',
+      'POST /v1/devices/preview-change',
       'POST /v1/groups',
       'POST /v1/holds',
       'POST /v1/holds/{hold}/remove',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { DeviceDetail } from '../../../api/devices.ts';
-import { addCommand, CliError, confirmOrStop, registerAction, type Session } from '../../session/index.ts';
-import { count, deviceText } from '../../text/index.ts';
+import { addCommand, CliError, confirmOrStop, registerAction } from '../../session/index.ts';
+import { deviceText, printable, reachText } from '../../text/index.ts';
 
 interface AcceptOptions {
   readonly reason: string;
@@ -29,9 +29,16 @@ export function addDeviceAccept(group: Command): void {
   registerAction<AcceptOptions, [string[]]>(command, async (session, { reason, model, yes = false }, ids) => {
     const devices = await Promise.all(ids.map((id) => session.api.device(id)));
     const changes = devices.map((device) => changeOf(device, model?.trim().toLowerCase()));
-    const models = [...new Set(changes.map((change) => change.model))];
-    const effects = await Promise.all(models.map((name) => effectOf(session, name)));
-    const question = [...changes.map(({ text }) => `${text}.`), ...effects, `Accept this on ${session.target.name}?`];
+    const { reached_by: reached } = await session.api.previewChange({
+      device_ids: ids,
+      accept_identity: true,
+      ...(model !== undefined && { device_model: model }),
+    });
+    const question = [
+      ...changes.map(({ text }) => `${text}.`),
+      ...reachText(printable(reached)),
+      `Accept this on ${session.target.name}?`,
+    ];
     await confirmOrStop(question.join(' '), yes);
     const items: DeviceDetail[] = [];
     for (const { device_id: id } of devices) items.push(await session.api.acceptIdentity(id, reason, model));
@@ -50,10 +57,4 @@ function changeOf(device: DeviceDetail, stated: string | undefined): { readonly 
   if (isAssumed) return { text: `Nobody has stated the model of ${id}: it becomes ${model}`, model };
   if (model !== known) return { text: `The model of ${id} changes from ${known} to ${model}`, model };
   throw new CliError(`${id} reports what is known of it, or nothing: there is nothing to accept`);
-}
-
-/** What can follow, in numbers. */
-async function effectOf(session: Session, model: string): Promise<string> {
-  const { items } = await session.api.rollouts({ state: 'active', model, limit: 200 });
-  return `${count(items.length, 'active rollout')} of the model ${model} may update it from then on.`;
 }

@@ -19,6 +19,7 @@ import { deviceTable, deviceText, explanationText, timelineTable } from '../../t
 import { addDeviceAccept } from './accept-device.ts';
 import { addDeviceAdd } from './add-device.ts';
 import { addDeviceAllow } from './allow-devices.ts';
+import { askReach } from './ask-reach.ts';
 import { addDeviceGroup } from './device-groups.ts';
 import { addDeviceReinstate, addDeviceRevoke } from './revoke-device.ts';
 
@@ -138,9 +139,11 @@ function addAttributes(group: Command): void {
     ],
   )
     .argument('<device>')
-    .argument('<name=value...>');
-  registerAction<object, [string, string[]]>(command, async (session, _, id, pairs) => {
+    .argument('<name=value...>')
+    .option('--yes', 'do not ask, also if a rollout then sends to it');
+  registerAction<{ yes?: boolean }, [string, string[]]>(command, async (session, { yes = false }, id, pairs) => {
     const metadata = readAttributes(pairs);
+    await askReach(session, [{ device_ids: [id], metadata }], yes);
     session.show(await session.api.setAttributes(id, metadata), (device) => deviceText(device, new Date()));
   });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addCommand, addGroup, registerAction } from '../../session/index.ts';
 import { count, groupTable } from '../../text/index.ts';
+import { askReach } from './ask-reach.ts';
 
 export function addDeviceGroup(parent: Command): void {
   const group = addGroup(parent, 'group', 'groups of devices, which rollouts can be for');
@@ -13,8 +14,13 @@ export function addDeviceGroup(parent: Command): void {
 }
 
 function addChange(group: Command, change: 'add' | 'remove', summary: string, example: string): void {
-  const command = addCommand(group, change, summary, [example]).argument('<group>').argument('<device...>');
-  registerAction<object, [string, string[]]>(command, async (session, _, name, devices) => {
+  const command = addCommand(group, change, summary, [example])
+    .argument('<group>')
+    .argument('<device...>')
+    .option('--yes', 'do not ask, also if a rollout then sends to them');
+  registerAction<{ yes?: boolean }, [string, string[]]>(command, async (session, { yes = false }, name, devices) => {
+    const groups = change === 'add' ? { join_groups: [name] } : { leave_groups: [name] };
+    await askReach(session, [{ device_ids: devices, ...groups }], yes);
     session.show(await session.api.changeGroup(name, { [change]: devices }), (changed) => [
       `${changed.group_name}: ${count(changed.devices, 'device')}`,
     ]);

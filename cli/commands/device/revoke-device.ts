@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { DEVICE_ID, DEVICE_ID_FORM } from '../../../core/util/index.ts';
 import { addCommand, CliError, confirmOrStop, EXIT, registerAction } from '../../session/index.ts';
 import { count, deviceText } from '../../text/index.ts';
+import { askReach } from './ask-reach.ts';
 
 interface RevokeOptions {
   readonly reason: string;
@@ -31,8 +32,10 @@ export function addDeviceReinstate(group: Command): void {
     'paku-ota device reinstate ESP32-20E955A0 --reason "found" && paku-ota device add ESP32-20E955A0',
   ])
     .argument('<device>')
-    .requiredOption('--reason <text>', 'kept in the history');
-  registerAction<{ reason: string }, [string]>(command, async (session, { reason }, id) => {
+    .requiredOption('--reason <text>', 'kept in the history')
+    .option('--yes', 'do not ask, also if a rollout then sends to it');
+  registerAction<RevokeOptions, [string]>(command, async (session, { reason, yes = false }, id) => {
+    await askReach(session, [{ device_ids: [id], reinstate: true }], yes);
     session.show(await session.api.reinstateDevice(id, reason), (device) => deviceText(device, new Date()));
     session.note(`\nIts old certificates stay refused. A new one: paku-ota device add ${id}`);
   });

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../data/client.ts';
-import { HoldDialog } from '../holds/index.ts';
+import { HoldDialog, useChangeReach } from '../holds/index.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { CheckField, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { attributeChanges, attributeLines } from './attributes.ts';
@@ -17,14 +17,22 @@ const listOf = (text: string) => [...new Set(text.split(',').map((name) => name.
 
 export function GroupsDialog({ device, onClose }: DialogProps) {
   const [groups, setGroups] = useState(device.groups.join(', '));
+  const named = listOf(groups);
+  const reach = useChangeReach({
+    device_ids: [device.device_id],
+    join_groups: named,
+    leave_groups: device.groups.filter((name) => !named.includes(name)),
+  });
   return (
     <ActionDialog
       title={`Groups of ${device.device_id}`}
       button="Save"
-      act={() => api.setGroups(device.device_id, listOf(groups))}
+      ready={reach.isKnown}
+      act={() => api.setGroups(device.device_id, named)}
       onClose={onClose}
     >
       <TextField label="Groups" name="groups" value={groups} onChange={setGroups} hint="Names, separated by commas." />
+      {reach.shown}
     </ActionDialog>
   );
 }
@@ -34,11 +42,12 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
   const [before] = useState(() => attributeLines(device.metadata));
   const [lines, setLines] = useState(before);
   const changes = attributeChanges(lines, before);
+  const reach = useChangeReach({ device_ids: [device.device_id], metadata: changes ?? {} });
   return (
     <ActionDialog
       title={`Attributes of ${device.device_id}`}
       button="Save"
-      ready={changes !== undefined}
+      ready={changes !== undefined && reach.isKnown}
       act={() => api.setAttributes(device.device_id, changes ?? {})}
       onClose={onClose}
     >
@@ -51,6 +60,7 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
         value={lines}
         onChange={setLines}
       />
+      {reach.shown}
     </ActionDialog>
   );
 }
@@ -77,6 +87,7 @@ export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps
 }
 
 export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogProps) {
+  const reach = useChangeReach({ device_ids: [id], reinstate: true });
   return (
     <ReasonDialog
       title={`Reinstate ${id}`}
@@ -88,19 +99,15 @@ export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogPr
         Rollouts mean it again. Its old certificates stay refused: it needs a new one,{' '}
         <code>paku-ota device add {id}</code>.
       </p>
+      {reach.shown}
     </ReasonDialog>
   );
 }
 
 /** Accepts the model and MAC address that a device reports instead of those that are known. */
 export function AcceptDialog({ device, onClose }: DialogProps) {
-  const { device_id: id, device_model: before } = device;
-  const model = device.reported_model ?? before;
-  const rollouts = useQuery({
-    queryKey: ['rollouts', 'active', model],
-    queryFn: () => api.rollouts({ state: 'active', model, limit: 200 }),
-  });
-  const number = rollouts.data?.items.length;
+  const { device_id: id } = device;
+  const reach = useChangeReach({ device_ids: [id], accept_identity: true });
   return (
     <ReasonDialog
       title={`Accept the identity of ${id}`}
@@ -109,10 +116,8 @@ export function AcceptDialog({ device, onClose }: DialogProps) {
       onClose={onClose}
     >
       <p>It {device.identity_change}.</p>
-      <p>
-        {number ?? '…'} active {number === 1 ? 'rollout' : 'rollouts'} of the model {model} may update it from then on.
-        If this board was not replaced and its firmware did not change, revoke the device instead.
-      </p>
+      {reach.shown}
+      <p>If this board was not replaced and its firmware did not change, revoke the device instead.</p>
     </ReasonDialog>
   );
 }
@@ -120,11 +125,13 @@ export function AcceptDialog({ device, onClose }: DialogProps) {
 /** States the model of a device that does not report it. */
 export function StateModelDialog({ device: { device_id: id, device_model: assumed }, onClose }: DialogProps) {
   const [model, setModel] = useState('');
+  const stated = model.trim() || assumed;
+  const reach = useChangeReach({ device_ids: [id], accept_identity: true, device_model: stated });
   return (
     <ReasonDialog
       title={`State the model of ${id}`}
       button="State"
-      act={(reason) => api.acceptIdentity(id, reason, model.trim() || assumed)}
+      act={(reason) => api.acceptIdentity(id, reason, stated)}
       onClose={onClose}
     >
       <p>
@@ -132,6 +139,7 @@ export function StateModelDialog({ device: { device_id: id, device_model: assume
         make it unusable.
       </p>
       <TextField label="Model" name="device_model" value={model} onChange={setModel} hint={`Default: ${assumed}.`} />
+      {reach.shown}
     </ReasonDialog>
   );
 }

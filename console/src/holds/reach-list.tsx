@@ -1,4 +1,4 @@
-import type { Reach } from '../../../api/holds.ts';
+import type { Reach } from '../../../api/reach.ts';
 import { counted } from '../text/format.ts';
 
 /** The rollouts that would send because of a change, with their devices. */
