@@ -369,7 +369,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
   COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
   COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
-  COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, by a hash of the device.';
+  COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, and after a device is back in reach, by a hash of the device.';
   COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage or count and its gate (soak_minutes, min_success_rate, min_reports); the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
   COMMENT ON COLUMN rollout_configurations.failure_threshold IS 'Share of failures, from 0 to 1, above which the rollout halts. A stage without min_success_rate demands 1 minus this.';
   COMMENT ON COLUMN rollout_configurations.failure_count IS 'Number of failures at which the rollout halts, whatever their share. Null: no limit.';
@@ -592,6 +592,7 @@ CREATE TABLE device_update_status (
   observed_hours     real,
   created_at         timestamptz NOT NULL DEFAULT now(),
   not_before         timestamptz,
+  spread_at          timestamptz,
   enqueue_after      timestamptz,
   next_family        text,
   next_delivery      text,
@@ -644,6 +645,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_update_status.observed_hours IS 'Hours in which restarts_per_hour was observed; the rate divides by one hour at least. Null: not known.';
   COMMENT ON COLUMN device_update_status.created_at IS 'When it was assigned.';
   COMMENT ON COLUMN device_update_status.not_before IS 'No command is sent before this time, even if the device reports: jitter, or the wait before a retry.';
+  COMMENT ON COLUMN device_update_status.spread_at IS 'When the device came back in reach and the jitter of its rollout gave it a time of its own, which not_before was then. Null: the jitter has not counted from a return.';
   COMMENT ON COLUMN device_update_status.enqueue_after IS 'The orchestrator queues the pending update for dispatch from this time on. A device that reports does not wait for it.';
   COMMENT ON COLUMN device_update_status.next_family IS 'Topic family of the next attempt. Null: as the device and the deployment say.';
   COMMENT ON COLUMN device_update_status.next_delivery IS 'Delivery (redirect, direct or presigned) of the next attempt. Null: as the settings of the model say.';
@@ -1734,7 +1736,7 @@ DO $$ BEGIN
 
   GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active,
     paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
-  GRANT SELECT (id, target_filter, start_at, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
+  GRANT SELECT (id, target_filter, start_at, max_in_flight, jitter_minutes, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
     probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
 
@@ -1769,12 +1771,12 @@ DO $$ BEGIN
       deadline_at, completed_at, evaluated_events, holds_slot, counts_as_started, is_reclaimable) ON device_update_status
     TO paku_public;
   GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code,
-      error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, next_family,
+      error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, spread_at, next_family,
       next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at,
       late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot,
       counts_as_started, is_counted, is_reclaimable, failed_before),
     INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at),
-    UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after,
+    UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, spread_at, enqueue_after,
       next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at,
       deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot,
       counts_as_started, is_counted) ON device_update_status TO paku_ingest;

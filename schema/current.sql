@@ -307,6 +307,7 @@ CREATE TABLE device_update_status (
   observed_hours          real,
   created_at              timestamptz DEFAULT now() NOT NULL,
   not_before              timestamptz,
+  spread_at               timestamptz,
   enqueue_after           timestamptz,
   next_family             text,
   next_delivery           text,
@@ -1095,7 +1096,7 @@ GRANT SELECT, INSERT ON model_chips TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
 GRANT SELECT, INSERT, UPDATE (object_version), DELETE ON upload_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
-GRANT SELECT (id, target_filter, start_at, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
+GRANT SELECT (id, target_filter, start_at, jitter_minutes, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
 GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
 GRANT SELECT, INSERT, UPDATE, DELETE ON approval_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;
@@ -1106,7 +1107,7 @@ GRANT SELECT, INSERT, DELETE ON rollout_members TO paku_control;
 GRANT SELECT, INSERT, UPDATE (ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
 GRANT SELECT (scope, device_id, group_name, ended_at) ON holds TO paku_ingest;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_control;
-GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, failed_before, status, attempt, sends, result_code, error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted, is_reclaimable), INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted) ON device_update_status TO paku_ingest;
+GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, failed_before, status, attempt, sends, result_code, error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, spread_at, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted, is_reclaimable), INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, spread_at, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted) ON device_update_status TO paku_ingest;
 GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code, error_message, report_interval_seconds, restarts_per_hour, next_family, next_delivery, started_at, reported_at, booted_at, completed_at, declined_count, evaluated_events, holds_slot, counts_as_started), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, evaluated_events, holds_slot, counts_as_started, is_reclaimable) ON device_update_status TO paku_public;
 GRANT SELECT, INSERT, UPDATE, DELETE ON update_attempts TO paku_control;
 GRANT SELECT (update_id, attempt, device_id, version, command_family, delivery, sent_at, send_result), INSERT (update_id, attempt, device_id, version, sent_at), UPDATE (ended_at, status, result_code, reason) ON update_attempts TO paku_ingest;

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { HELD_BY_NAME } from '../holds/index.ts';
 import { type AssignableRelease, FAILED_LIST, type Target } from '../policy/index.ts';
-import type { RolloutRuntime } from '../rollouts/index.ts';
+import { jitterWait, type RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
 import { ID } from '../util/index.ts';
 import { BY_STORED_CUTOFF, passesAll, type RuleInputs } from './assignment-rules.ts';
@@ -158,9 +158,7 @@ const assignStatement = ({ from, where }: ScopeSql) => `WITH fence AS (
          :now::timestamptz + jitter.wait
        FROM picked AS d CROSS JOIN LATERAL (SELECT ${FAILED_BEFORE} AS failed_before) AS b
        CROSS JOIN LATERAL (
-         -- The first 24 bits of a hash of the device, as a share of the jitter: the same value at every assignment.
-         SELECT ('x' || substr(md5(d.device_id || :rollout::bigint), 1, 6))::bit(24)::integer / 16777216.0
-           * make_interval(mins => :jitter::integer) AS wait) AS jitter
+         SELECT ${jitterWait('d.device_id', ':rollout::bigint', ':jitter::integer')} AS wait) AS jitter
        ON CONFLICT DO NOTHING
        RETURNING device_id, stage
      ), replaced AS (

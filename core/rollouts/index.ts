@@ -13,6 +13,7 @@ export {
 export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
 export { decideSteppingStones, decideSteppingStonesOf } from './decide-stepping-stones.ts';
 export { loadHaltNotice } from './halt-notice.ts';
+export { jitterWait } from './jitter.ts';
 export {
   findVersionBefore,
   hasBooted,

@@ -4,7 +4,7 @@ import { isHeld } from '../holds/index.ts';
 import type { UpdateState } from '../policy/index.ts';
 import { COMMAND_FAMILIES, type CommandFamily, VERIFICATION_FAILED } from '../protocol/index.ts';
 import { type Delivery, deliverySchema } from '../release-policy/index.ts';
-import { IS_RUNNING } from '../rollouts/index.ts';
+import { IS_RUNNING, jitterWait } from '../rollouts/index.ts';
 import { type DeviceId, ID, type RolloutId, type UpdateId } from '../util/index.ts';
 
 const pendingUpdate = z.strictObject({
@@ -294,16 +294,22 @@ const HAS_OTHERS_TO_START = `EXISTS (
                AND NOT o.counts_as_started AND NOT o.failed_before AND o.unreachable_since IS NULL
                AND NOT ${isHeld('o.device_id')})`;
 
+/** True if the jitter of the rollout is to spread the returns of devices that were out of reach, of which `u` is one. */
+const IS_SPREAD = 'u.unreachable_since IS NOT NULL AND r.jitter_minutes > 0 AND u.spread_at IS NULL';
+
 /**
  * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
- * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has.
+ * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has. The jitter
+ * of the rollout counts from the first return: after a power cut a whole site comes back at once. It counts once per
+ * update, so that a device which sleeps through its time gets its command when it wakes next.
  */
 export async function findPendingForDevices(sql: Sql, deviceIds: readonly DeviceId[], now: Date): Promise<UpdateId[]> {
   const rows = await select(
     sql,
     z.strictObject({ id: ID.update }),
     `WITH pending AS (
-       SELECT u.id, u.unreachable_since, coalesce(u.not_before, '-infinity') <= :now::timestamptz
+       SELECT u.id, u.unreachable_since, ${IS_SPREAD} AS is_spread,
+         ${jitterWait('u.device_id', 'u.rollout_id', 'r.jitter_minutes')} AS wait, coalesce(u.not_before, '-infinity') <= :now::timestamptz
            AND coalesce(r.start_at <= :now::timestamptz, true)
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
@@ -315,10 +321,13 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly Device
        WHERE u.device_id IN (SELECT jsonb_array_elements_text(:devices::jsonb))
          AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.status = 'pending' AND ${NOT_HELD}
      ), back_in_reach AS (
-       UPDATE device_update_status AS u SET unreachable_since = NULL, enqueue_after = :now::timestamptz
+       UPDATE device_update_status AS u SET unreachable_since = NULL,
+         enqueue_after = :now::timestamptz + CASE WHEN pending.is_spread THEN pending.wait ELSE interval '0' END,
+         not_before = CASE WHEN pending.is_spread THEN :now::timestamptz + pending.wait ELSE u.not_before END,
+         spread_at = CASE WHEN pending.is_spread THEN :now::timestamptz ELSE u.spread_at END
        FROM pending WHERE u.id = pending.id AND pending.unreachable_since IS NOT NULL AND u.status = 'pending'
      )
-     SELECT id FROM pending WHERE may_go ORDER BY id`,
+     SELECT id FROM pending WHERE may_go AND NOT is_spread ORDER BY id`,
     { devices: deviceIds, now },
   );
   return rows.map(({ id }) => id);

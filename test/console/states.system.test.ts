@@ -187,6 +187,28 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     }
   });
 
+  test('of a device asks before it saves groups by which a rollout sends to the device, and not before others', async () => {
+    const reached = { rollout_id: 1, rollout_name: 'vans to 1.1.0', firmware_version: '1.1.0', devices: 1 };
+    const device = { ...DEVICE['/v1/devices/d1'], groups: ['vans'] };
+    const answers = {
+      ...EMPTY,
+      ...DEVICE,
+      '/v1/devices/d1/groups': { ...device, reached_by: [reached] },
+      '/v1/devices/preview-change': { reached_by: [reached] },
+    };
+    const page = await browser.open('/devices/d1', { answers });
+    const dialog = page.getByRole('dialog');
+    await page.getByRole('button', { name: 'Change groups' }).click();
+    await dialog.getByLabel('Groups', { exact: true }).fill('vans');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await dialog.getByText('1.1.0 by “vans to 1.1.0”').waitFor();
+    await dialog.getByText('1 device', { exact: true }).waitFor();
+    expect(await seriousViolations(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Save and send' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.context().close();
+  });
+
   test('of a new rollout asks before it starts one without devices, and names the group that has none', async () => {
     const groups = { items: [{ group_name: 'beta', devices: 2 }], next_cursor: null };
     const none = {

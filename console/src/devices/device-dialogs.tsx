@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { useLocation } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../data/client.ts';
-import { HoldDialog, useChangeReach } from '../holds/index.ts';
+import { ChangeReach, HoldDialog, useAskedSave } from '../holds/index.ts';
 import { ActionDialog, ReasonDialog } from '../ui/dialog.tsx';
 import { CheckField, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { attributeChanges, attributeLines } from './attributes.ts';
@@ -18,21 +18,16 @@ const listOf = (text: string) => [...new Set(text.split(',').map((name) => name.
 export function GroupsDialog({ device, onClose }: DialogProps) {
   const [groups, setGroups] = useState(device.groups.join(', '));
   const named = listOf(groups);
-  const reach = useChangeReach({
+  const change = {
     device_ids: [device.device_id],
     join_groups: named,
     leave_groups: device.groups.filter((name) => !named.includes(name)),
-  });
+  };
+  const { act, button, question } = useAskedSave(change, () => api.setGroups(device.device_id, named));
   return (
-    <ActionDialog
-      title={`Groups of ${device.device_id}`}
-      button="Save"
-      ready={reach.isKnown}
-      act={() => api.setGroups(device.device_id, named)}
-      onClose={onClose}
-    >
+    <ActionDialog title={`Groups of ${device.device_id}`} button={button} act={act} onClose={onClose}>
       <TextField label="Groups" name="groups" value={groups} onChange={setGroups} hint="Names, separated by commas." />
-      {reach.shown}
+      {question}
     </ActionDialog>
   );
 }
@@ -42,13 +37,14 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
   const [before] = useState(() => attributeLines(device.metadata));
   const [lines, setLines] = useState(before);
   const changes = attributeChanges(lines, before);
-  const reach = useChangeReach({ device_ids: [device.device_id], metadata: changes ?? {} });
+  const change = { device_ids: [device.device_id], metadata: changes ?? {} };
+  const { act, button, question } = useAskedSave(change, () => api.setAttributes(device.device_id, changes ?? {}));
   return (
     <ActionDialog
       title={`Attributes of ${device.device_id}`}
-      button="Save"
-      ready={changes !== undefined && reach.isKnown}
-      act={() => api.setAttributes(device.device_id, changes ?? {})}
+      button={button}
+      ready={changes !== undefined}
+      act={act}
       onClose={onClose}
     >
       <p>Rollouts can select devices by attributes.</p>
@@ -60,7 +56,7 @@ export function AttributesDialog({ device, onClose }: DialogProps) {
         value={lines}
         onChange={setLines}
       />
-      {reach.shown}
+      {question}
     </ActionDialog>
   );
 }
@@ -87,7 +83,6 @@ export function RevokeDialog({ device: { device_id: id }, onClose }: DialogProps
 }
 
 export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogProps) {
-  const reach = useChangeReach({ device_ids: [id], reinstate: true });
   return (
     <ReasonDialog
       title={`Reinstate ${id}`}
@@ -99,7 +94,7 @@ export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogPr
         Rollouts mean it again. Its old certificates stay refused: it needs a new one,{' '}
         <code>paku-ota device add {id}</code>.
       </p>
-      {reach.shown}
+      <ChangeReach change={{ device_ids: [id], reinstate: true }} />
     </ReasonDialog>
   );
 }
@@ -107,7 +102,6 @@ export function ReinstateDialog({ device: { device_id: id }, onClose }: DialogPr
 /** Accepts the model and MAC address that a device reports instead of those that are known. */
 export function AcceptDialog({ device, onClose }: DialogProps) {
   const { device_id: id } = device;
-  const reach = useChangeReach({ device_ids: [id], accept_identity: true });
   return (
     <ReasonDialog
       title={`Accept the identity of ${id}`}
@@ -116,7 +110,7 @@ export function AcceptDialog({ device, onClose }: DialogProps) {
       onClose={onClose}
     >
       <p>It {device.identity_change}.</p>
-      {reach.shown}
+      <ChangeReach change={{ device_ids: [id], accept_identity: true }} />
       <p>If this board was not replaced and its firmware did not change, revoke the device instead.</p>
     </ReasonDialog>
   );
@@ -126,7 +120,6 @@ export function AcceptDialog({ device, onClose }: DialogProps) {
 export function StateModelDialog({ device: { device_id: id, device_model: assumed }, onClose }: DialogProps) {
   const [model, setModel] = useState('');
   const stated = model.trim() || assumed;
-  const reach = useChangeReach({ device_ids: [id], accept_identity: true, device_model: stated });
   return (
     <ReasonDialog
       title={`State the model of ${id}`}
@@ -139,7 +132,7 @@ export function StateModelDialog({ device: { device_id: id, device_model: assume
         make it unusable.
       </p>
       <TextField label="Model" name="device_model" value={model} onChange={setModel} hint={`Default: ${assumed}.`} />
-      {reach.shown}
+      <ChangeReach change={{ device_ids: [id], accept_identity: true, device_model: stated }} />
     </ReasonDialog>
   );
 }

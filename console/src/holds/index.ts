@@ -1,3 +1,3 @@
-export { useChangeReach } from './change-reach.tsx';
+export { ChangeReach, useAskedSave } from './change-reach.tsx';
 export { HoldDialog, StopButton } from './hold-dialog.tsx';
 export { HoldsPage } from './holds.tsx';

@@ -23,6 +23,9 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   );
 }
 
+/** The result of an action that asks once more before it is done. */
+export const STAYS_OPEN = Symbol('stays open');
+
 interface ActionDialogProps {
   readonly title: string;
   /** Says what will happen. */
@@ -36,13 +39,17 @@ interface ActionDialogProps {
   readonly onClose: () => void;
 }
 
-/** Asks before an action, shows why the service refuses it, and closes when it is done. */
+/**
+ * Asks before an action, shows why the service refuses it, and closes when it is done. An action whose result is
+ * {@link STAYS_OPEN} waits for another confirmation.
+ */
 export function ActionDialog({ title, children, button, act, onClose, ...rest }: ActionDialogProps) {
   const { danger = false, confirmation, ready = true } = rest;
   const [confirmed, setConfirmed] = useState(confirmation === undefined);
   const { mutate, isPending, error } = useMutation({
     mutationFn: act,
-    onSuccess: () => {
+    onSuccess: (result) => {
+      if (result === STAYS_OPEN) return;
       void refresh();
       onClose();
     },

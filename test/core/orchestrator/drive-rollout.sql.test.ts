@@ -473,6 +473,46 @@ describe('pace', () => {
     expect(service.sent).toHaveLength(200);
     expect(Math.max(...counts)).toBeLessThan(45);
   });
+
+  test('jitter counts from the return of devices: after a power cut, a site is not served at once', async () => {
+    await addDevices(db.app, 50);
+    const site = Array.from({ length: 50 }, (_, n) => `d${n}`);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, jitter_minutes: 100, max_attempts: 1, failure_threshold: 1 });
+    for (const device of site) service.absent.add(device);
+    await service.tick();
+    service.later(100);
+    await service.tick();
+    expect(await db.app.query('SELECT device_id FROM device_update_status WHERE unreachable_since IS NULL')).toEqual(
+      [],
+    );
+    service.absent.clear();
+    await service.statuses(site, '1.0.0');
+    expect(service.sent).toEqual([]);
+    const counts: number[] = [];
+    for (let n = 0; n < 10; n++) {
+      service.later(10);
+      counts.push((await service.tick()).length);
+    }
+    expect(service.sent).toHaveLength(50);
+    expect(Math.max(...counts)).toBeLessThan(15);
+  });
+
+  test('a device that sleeps through the time that the jitter gave it gets its command when it wakes next', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, jitter_minutes: 100 });
+    service.absent.add('d0');
+    service.later(100);
+    await service.tick();
+    service.later(100);
+    await service.tick();
+    await service.status('d0', '1.0.0');
+    service.later(100);
+    await service.tick();
+    expect(service.sent).toEqual([]);
+    service.absent.clear();
+    await service.status('d0', '1.0.0');
+    expect(service.sent).toHaveLength(1);
+  });
 });
 
 describe('two rollouts', () => {
