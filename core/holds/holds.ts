@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { HOLD_SCOPES, HOLD_TIME_OVER, ORCHESTRATOR } from '../policy/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
-import { holdsOf, isHeld, isHeldByOne } from './held.ts';
+import { HELD_BY_NAME, holdsOf, isHeld, isHeldByOne } from './held.ts';
 
 /** A hold in force, as JSON within a row. */
 export const heldBy = z.strictObject({
@@ -49,12 +49,6 @@ export interface NewHold extends HoldTarget {
 export const MAX_HOLDS = 500;
 
 const SCOPE = `CASE WHEN :device::text IS NOT NULL THEN 'device' WHEN :group::text IS NOT NULL THEN 'group' ELSE 'service' END`;
-
-/** Selects the devices that a hold of the scope, device and group holds. */
-const coveredBy = (scope: string, device: string, group: string) => `(
-         SELECT device_id FROM devices WHERE ${scope} = 'service'
-         UNION ALL SELECT ${device} WHERE ${device} IS NOT NULL
-         UNION ALL SELECT m.device_id FROM device_groups AS m WHERE m.group_name = ${group})`;
 
 /**
  * Sets a hold. The same one, set again by the same operator while it is in force, changes nothing.
@@ -113,6 +107,18 @@ export async function endExpiredHolds(sql: Sql, now: Date): Promise<void> {
 /** True if a hold is to be ended now. */
 export const HAS_EXPIRED_HOLDS = 'EXISTS (SELECT FROM holds WHERE ended_at IS NULL AND ends_at <= :now::timestamptz)';
 
+const IS_PENDING = `u.status = 'pending' AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL`;
+
+/** Of the whole fleet by the counters, because each of its updates would be read otherwise. */
+const countedIn = (states: string) =>
+  `(SELECT coalesce(sum(updates), 0)::integer FROM update_counts WHERE state IN (${states}))`;
+const PENDING = countedIn(`'pending'`);
+const UNDER_WAY = countedIn(`'sent', 'downloading', 'downloaded', 'installing', 'on_probation'`);
+const DEVICES = '(SELECT coalesce(sum(devices), 0)::integer FROM version_counts)';
+
+/** Rollouts `r` that may send. */
+const ACTIVE = 'r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL';
+
 const HOLDS_PER_PAGE = 200;
 
 /** Holds, the newest first. @param holdId only this one */
@@ -125,15 +131,17 @@ export async function listHolds(
     holdRow,
     `SELECT h.id AS hold_id, h.scope, h.device_id, h.group_name, h.reason, h.created_at, h.created_by, h.ends_at, h.ended_at,
        h.ended_by, h.ended_reason, c.devices,
-       (SELECT count(*)::integer FROM device_update_status AS u
-        WHERE h.ended_at IS NULL AND u.status = 'pending' AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL
-          AND u.device_id IN ${coveredBy('h.scope', 'h.device_id', 'h.group_name')}) AS waiting
+       CASE WHEN h.ended_at IS NOT NULL THEN 0 WHEN h.scope = 'service' THEN ${PENDING}
+         WHEN h.scope = 'device' THEN (SELECT count(*)::integer FROM device_update_status AS u
+           WHERE u.device_id = h.device_id AND ${IS_PENDING})
+         ELSE (SELECT count(*)::integer FROM device_groups AS m JOIN device_update_status AS u USING (device_id)
+           WHERE m.group_name = h.group_name AND ${IS_PENDING}) END AS waiting
      FROM (
        SELECT * FROM holds WHERE (:hold::bigint IS NOT NULL OR (ended_at IS NULL) = :inForce::boolean)
          AND (:hold::bigint IS NULL OR id = :hold::bigint) AND (:before::bigint IS NULL OR id < :before::bigint)
        ORDER BY id DESC LIMIT :limit) AS h
      CROSS JOIN LATERAL (
-       SELECT CASE h.scope WHEN 'service' THEN (SELECT coalesce(sum(devices), 0)::integer FROM version_counts)
+       SELECT CASE h.scope WHEN 'service' THEN ${DEVICES}
          WHEN 'device' THEN 1 ELSE (SELECT count(*)::integer FROM device_groups WHERE group_name = h.group_name) END AS devices) AS c
      ORDER BY h.id DESC`,
     { inForce, before, limit, hold: holdId },
@@ -165,24 +173,30 @@ export type HoldEffect = RowOf<typeof holdEffect>;
 
 /** The effect of a hold that is not set yet. */
 export async function loadHoldEffect(sql: Sql, { deviceId, groupName }: HoldTarget): Promise<HoldEffect> {
-  const [row] = await select(
-    sql,
-    holdEffect,
-    `WITH covered AS MATERIALIZED (SELECT c.device_id FROM ${coveredBy(SCOPE, ':device::text', ':group::text')} AS c (device_id))
-     SELECT (SELECT count(*)::integer FROM covered) AS devices,
-       (SELECT count(*)::integer FROM covered WHERE ${isHeld('covered.device_id')}) AS already_held,
-       count(*) FILTER (WHERE u.status = 'pending')::integer AS waiting,
-       count(*) FILTER (WHERE u.status <> 'pending')::integer AS under_way,
-       (SELECT count(*)::integer FROM rollout_configurations AS r
-        WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
-          AND (${SCOPE} = 'service' OR EXISTS (SELECT FROM covered JOIN devices AS d USING (device_id)
-            WHERE d.device_model = r.device_model))) AS rollouts
-     FROM device_update_status AS u
-     WHERE u.completed_at IS NULL AND u.rollout_id IS NOT NULL AND u.device_id IN (SELECT device_id FROM covered)`,
-    { device: deviceId, group: groupName },
-  );
+  const isOfService = deviceId === null && groupName === null;
+  const [row] = isOfService
+    ? await select(sql, holdEffect, EFFECT_ON_ALL)
+    : await select(sql, holdEffect, EFFECT_ON_SOME, { device: deviceId, group: groupName });
   return row ?? { devices: 0, already_held: 0, waiting: 0, under_way: 0, rollouts: 0 };
 }
+
+const EFFECT_ON_ALL = `SELECT ${DEVICES} AS devices, ${PENDING} AS waiting, ${UNDER_WAY} AS under_way,
+       CASE WHEN EXISTS (SELECT FROM holds WHERE scope = 'service' AND ended_at IS NULL) THEN ${DEVICES}
+         ELSE (SELECT count(*)::integer FROM (${HELD_BY_NAME}) AS held) END AS already_held,
+       (SELECT count(*)::integer FROM rollout_configurations AS r WHERE ${ACTIVE}) AS rollouts`;
+
+const EFFECT_ON_SOME = `WITH covered AS MATERIALIZED (
+       SELECT :device::text AS device_id WHERE :device::text IS NOT NULL
+       UNION ALL SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group::text
+     )
+     SELECT (SELECT count(*)::integer FROM covered) AS devices,
+       (SELECT count(*)::integer FROM covered WHERE ${isHeld('covered.device_id')}) AS already_held,
+       (count(*) FILTER (WHERE u.status = 'pending'))::integer AS waiting,
+       (count(*) FILTER (WHERE u.status <> 'pending'))::integer AS under_way,
+       (SELECT count(*)::integer FROM rollout_configurations AS r WHERE ${ACTIVE} AND EXISTS (
+          SELECT FROM covered JOIN devices AS d USING (device_id) WHERE d.device_model = r.device_model)) AS rollouts
+     FROM covered JOIN device_update_status AS u USING (device_id)
+     WHERE u.completed_at IS NULL AND u.rollout_id IS NOT NULL`;
 
 const waitingUpdates = z.strictObject({ rollout_id: ID.rollout, devices: z.int() });
 
@@ -193,8 +207,7 @@ export async function listWaitingFor(sql: Sql, holdId: number): Promise<RowOf<ty
     waitingUpdates,
     `SELECT u.rollout_id, count(*)::integer AS devices
      FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
-     WHERE u.completed_at IS NULL AND u.status = 'pending' AND r.is_active AND r.paused_at IS NULL
-       AND r.completed_at IS NULL AND r.aborted_at IS NULL AND ${isHeldByOne('u.device_id')}
+     WHERE u.completed_at IS NULL AND u.status = 'pending' AND ${ACTIVE} AND ${isHeldByOne('u.device_id')}
      GROUP BY u.rollout_id`,
     { hold: holdId },
   );

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { HoldPreview, NewHold } from '../../../api/holds.ts';
+import type { NewHold } from '../../../api/holds.ts';
 import {
   addCommand,
   addGroup,
@@ -78,8 +78,8 @@ async function set(
   { scope, ...named }: Pick<NewHold, 'scope' | 'device_id' | 'group_name'>,
   { reason, until, yes = false }: HoldOptions,
 ): Promise<void> {
-  const effect: HoldPreview = await session.api.previewHold(named);
-  session.note(holdEffectText(effect).join('\n'));
+  // With --yes nothing is asked that could fail: the hold itself answers with its numbers.
+  if (!yes) session.note(holdEffectText(await session.api.previewHold(named)).join('\n'));
   const what = named.device_id ?? (named.group_name === undefined ? 'the whole service' : `group ${named.group_name}`);
   await confirmOrStop(`Hold ${what} on ${session.target.name}?`, yes);
   const hold = { scope, ...named, reason, ...(until !== undefined && { ends_at: until }) };
