@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ReleaseManifest, signManifest } from '../../core/image/index.ts';
 import { buildImage, type ImageOptions } from '../../fleet/build-image.ts';
 import { synthesize } from '../../local/start/index.ts';
+import { CapturedFirmware } from '../support/captured-firmware.ts';
 import { Cli } from '../support/cli.ts';
 import { GrantRecorder } from '../support/grant-recorder.ts';
 import { signingKeys } from '../support/signing-keys.ts';
-import { startTestSystem, type TestSystem } from '../support/system.ts';
+import { startTestSystem, TestEnvironment, type TestSystem } from '../support/system.ts';
 
 const { rsa, p256, otherP256, ed25519 } = signingKeys();
 const chip = 'ESP32-S3';
@@ -28,22 +29,33 @@ const SETTINGS = {
     named: { chip, requireSignedFirmware: true, projectName: 'named-firmware' },
     boot: { chip, requireSignedFirmware: true, trustedPublicKeys: [] },
     checked: { chip, requireSignedFirmware: true },
+    'esp32-s3': { chip, requireSignedFirmware: true },
     free: { chip },
     lenient: { chip, allowLowerSecureVersion: true },
   },
 };
-const assembly = mkdtempSync(join(tmpdir(), 'paku-ota-assembly-'));
+const assemblies = mkdtempSync(join(tmpdir(), 'paku-ota-assemblies-'));
 
 const grants = new GrantRecorder();
+let environment: TestEnvironment;
 let system: TestSystem;
 beforeAll(async () => {
-  await synthesize(assembly, SETTINGS);
-  system = await startTestSystem(assembly, {}, undefined, grants);
+  environment = await TestEnvironment.make();
+  await deploy('first', SETTINGS);
 });
 afterAll(async () => {
+  await environment?.switchOff();
   await system?.close();
-  rmSync(assembly, { recursive: true, force: true });
+  await environment?.remove();
+  rmSync(assemblies, { recursive: true, force: true });
 });
+
+/** Starts the system with these settings; it keeps its data, ports and devices. */
+async function deploy(name: string, settings: object): Promise<void> {
+  const assembly = join(assemblies, name);
+  await synthesize(assembly, settings);
+  system = await startTestSystem(assembly, {}, undefined, grants, environment);
+}
 
 const keyOf = (model: string, version: string) => `firmware/${version}/${model}.bin`;
 
@@ -279,7 +291,11 @@ test('an image that another key signed is registered as unsigned if signatures a
   await upload('free', '1.1.0', { signWith: [otherP256.privateKey] });
   expect(await release('free', '1.1.0')).toMatchObject({
     is_signed: false,
-    warnings: [{ code: 'UNTRUSTED_SIGNATURE', message: expect.stringContaining(foreignDigest) }],
+    warnings: [
+      { code: 'OTHER_SIZE' },
+      { code: 'OTHER_SIGNING_KEY' },
+      { code: 'UNTRUSTED_SIGNATURE', message: expect.stringContaining(foreignDigest) },
+    ],
   });
 });
 
@@ -342,3 +358,28 @@ test('registering a release uses the permission that trusted keys add', () => {
     expect(grants.unused).not.toContain(grant);
   }
 });
+
+test('the next deployment withdraws a key that its settings do not have: no device gets what that key signed', async () => {
+  const image = await upload('esp32-s3', '2.0.0');
+  await uploadSignature('esp32-s3', '2.0.0', signed(image, ['esp32-s3', '2.0.0']));
+  await release('esp32-s3', '2.0.0', ({ is_signed }) => is_signed);
+  const window = await new CapturedFirmware(system, '1.4.2', 'withdrawn-1').openWindow();
+  await system.until(`SELECT 1 FROM devices WHERE device_id = 'withdrawn-1'`);
+  await system.database.query(
+    `INSERT INTO rollout_configurations (name, firmware_version, device_model, stages) VALUES ('withdrawn', '2.0.0', 'esp32-s3', '[{"count": 1}]')`,
+  );
+  await system.runtime.tick();
+  const { url } = await window.command;
+  expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
+  await window.close();
+  await system.close();
+
+  await deploy('second', { ...SETTINGS, trustedPublicKeys: [pem(otherP256.publicKey)] });
+  expect((await fetch(url, { redirect: 'manual' })).status).toBe(410);
+  await system.runtime.tick();
+  const { reason } = await system.until<{ reason: string }>(
+    `SELECT paused_reason AS reason FROM rollout_configurations WHERE name = 'withdrawn' AND paused_at IS NOT NULL`,
+  );
+  expect(reason).toMatch(/^release 2\.0\.0 is not trusted: its signing key [0-9a-f]{64} was withdrawn$/);
+  // A deployment synthesizes the templates, which takes minutes on a busy machine.
+}, 300_000);
