@@ -19,9 +19,9 @@ import {
   stopWord,
   type Target,
 } from '../policy/index.ts';
-import { describeChange, evaluateVersion, type VersionVerdict } from '../protocol/index.ts';
+import { describeChange, evaluateVersion, type ReleaseCounter, type VersionVerdict } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
-import { loadSteppingStones } from '../releases/index.ts';
+import { loadCounters, loadSteppingStones } from '../releases/index.ts';
 import { loadHigherPriorityRollouts, loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { cutoffValues, JOINED_LATER, KEEPER, type TargetRule, targetValues } from '../targeting/index.ts';
 import { loadProcessedUntil } from '../updates/index.ts';
@@ -128,13 +128,9 @@ async function evaluateDevice(
   if (!target.ok) {
     return { rule: target.reason, since: null, next: 'nothing, until the rollout is corrected', isTargeted: false };
   }
-  const device = await loadDeviceFacts(
-    sql,
-    rollout,
-    target.value,
-    deviceId,
-    await loadSteppingStones(sql, rollout, trust, now),
-  );
+  const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
+  const counters = await loadCounters(sql, rollout, trust);
+  const device = await loadDeviceFacts(sql, rollout, target.value, deviceId, { steppingStones, counters });
   if (device === undefined) return undefined;
   const outside = whyNotTargeted(deviceId, device, rollout);
   if (device.revoked_at !== null) {
@@ -163,7 +159,7 @@ async function evaluateDevice(
     rollout.release_id === null
       ? await describeMissing(sql, rollout)
       : whyNotSendable({ ...rollout, version: rollout.firmware_version }, trust, now);
-  return { ...explainUnassigned(device, rollout, missing, now), isTargeted: true };
+  return { ...explainUnassigned(device, rollout, { missing, counters }, now), isTargeted: true };
 }
 
 /** Undefined unless the deadline of an open update has passed and messages that were received before it may wait. */
@@ -175,12 +171,18 @@ async function explainUnprocessed(sql: Sql, { completed_at, deadline_at }: Updat
   return `its deadline passed at ${at(deadline)}, and counts once every message that was received before it has been processed; the queues were processed until ${at(until)}`;
 }
 
+/** The releases of a model that decide which one a device gets. */
+interface KnownReleases {
+  readonly steppingStones: readonly RegisteredRelease[];
+  readonly counters: readonly ReleaseCounter[];
+}
+
 async function loadDeviceFacts(
   sql: Sql,
   rollout: RolloutRuntime,
   target: Target,
   deviceId: DeviceId,
-  steppingStones: readonly RegisteredRelease[],
+  known: KnownReleases,
 ): Promise<DeviceFacts | undefined> {
   const [device] = await select(
     sql,
@@ -195,7 +197,7 @@ async function loadDeviceFacts(
     priority: rollout.priority,
     // Before the rollout and its stage begin, every device may be among them.
     ...cutoffValues(rollout, EVERY_HASH),
-    releases: releaseFor(rollout, steppingStones, device.version),
+    releases: releaseFor(rollout, known, device.version),
     higherPriority: await loadHigherPriorityRollouts(sql, rollout, [device.version]),
     ...targetValues(rollout.device_model, target),
   });
@@ -207,13 +209,13 @@ const EVERY_HASH = 'f'.repeat(32);
 /** The release that the rollout would send to this version, by the version; empty if there is none. */
 function releaseFor(
   rollout: RolloutRuntime,
-  steppingStones: readonly RegisteredRelease[],
+  { steppingStones, counters }: KnownReleases,
   version: string,
 ): Record<string, string> {
   if (rollout.release_id === null) return {};
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version } = rollout;
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version };
-  const [release] = chooseReleases([version], target, steppingStones, { allowDowngrade, includeUnknown });
+  const [release] = chooseReleases([version], target, steppingStones, { allowDowngrade, includeUnknown, counters });
   return release === undefined ? {} : { [version]: release.version };
 }
 
@@ -284,6 +286,10 @@ const VERSION_RULES: Readonly<
     rule: `is on ${version}; ${firmware_version} needs at least ${min_version}, and the rollout has no stepping stone that leads there`,
     next: 'nothing: the stepping stones of a rollout are decided when it is created',
   }),
+  'lower-counter': (version, { firmware_version }) => ({
+    rule: `is on ${version}, whose anti-rollback counter is higher than that of ${firmware_version}: its bootloader would refuse it`,
+    next: 'nothing, unless the setting allowLowerSecureVersion says that the devices have no anti-rollback',
+  }),
   unknown: () => ({
     rule: 'has not reported its version',
     next: 'nothing, until it reports one or the rollout includes unknown versions',
@@ -295,13 +301,18 @@ const VERSION_RULES: Readonly<
 };
 
 /** Why no release of the rollout is for the version of the device; undefined if only the release is missing. */
-function explainVersion({ version }: DeviceFacts, rollout: RolloutRuntime): Exclusion | undefined {
+function explainVersion(
+  { version }: DeviceFacts,
+  rollout: RolloutRuntime,
+  counters: readonly ReleaseCounter[],
+): Exclusion | undefined {
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown, min_version: minVersion } = rollout;
   const verdict = evaluateVersion(version, {
     allowDowngrade,
     includeUnknown,
     target: rollout.firmware_version,
     minVersion,
+    counters,
   });
   if (verdict === 'eligible') return undefined;
   if (verdict === 'below-minimum' && rollout.stepping_stones === null) {
@@ -320,11 +331,11 @@ function explainVersion({ version }: DeviceFacts, rollout: RolloutRuntime): Excl
 function explainUnassigned(
   device: DeviceFacts,
   rollout: RolloutRuntime,
-  missing: string | undefined,
+  { missing, counters }: { readonly missing: string | undefined; readonly counters: readonly ReleaseCounter[] },
   now: Date,
 ): Explanation {
   const { rule, holds, busy_with: holder, served_by: servedBy, kept_by: keptBy } = device;
-  const excluded = rule === 'eligible' ? explainVersion(device, rollout) : undefined;
+  const excluded = rule === 'eligible' ? explainVersion(device, rollout, counters) : undefined;
   if (excluded !== undefined) return { ...excluded, since: device.version_since };
   if (rule === 'kept') {
     const on = `is on ${device.version}, which is the target of a higher-priority rollout, "${keptBy}"`;

@@ -11,9 +11,9 @@ import {
   stageSizes,
   type Target,
 } from '../policy/index.ts';
-import { evaluateVersion, type VersionVerdict } from '../protocol/index.ts';
+import { evaluateVersion, type VersionPolicy, type VersionVerdict } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
-import { getRelease, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
+import { getRelease, loadCounters, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
 import type { HigherPriorityRollout } from '../targeting/index.ts';
 import type { DeviceChange } from './device-change.ts';
@@ -127,7 +127,7 @@ const NEVER_TARGETED: readonly Rule[] = ['revoked', 'identity', 'stated'];
 interface Basis {
   readonly target: Target;
   readonly stages: readonly Stage[] | null;
-  readonly release: ReleaseDetailRow | undefined;
+  readonly policy: Omit<VersionPolicy, 'target'>;
   /** Why the release is missing, or must not be sent; undefined if it may be. */
   readonly missing: string | undefined;
   readonly steppingStones: readonly RegisteredRelease[];
@@ -152,7 +152,12 @@ async function loadBasis(
   const goal = missing === undefined && release !== undefined ? asTarget(release) : undefined;
   const steppingStones = goal === undefined ? [] : await steppingStonesOf(sql, rollout, goal, rules);
   const versionsInUse = [...new Set([...(await listVersionsInUse(sql, rollout.device_model)), ...versions])];
-  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown };
+  const policy = {
+    allowDowngrade: rollout.allow_downgrade,
+    includeUnknown: rollout.include_unknown,
+    counters: await loadCounters(sql, rollout, rules.trust),
+    minVersion: release?.min_version ?? null,
+  };
   const choices = goal === undefined ? [] : chooseReleases(versionsInUse, goal, steppingStones, policy);
   const releases = Object.fromEntries(
     choices.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
@@ -161,7 +166,7 @@ async function loadBasis(
   return {
     target: target.value,
     stages: plan.value.stages,
-    release,
+    policy,
     missing,
     steppingStones,
     releases,
@@ -169,12 +174,8 @@ async function loadBasis(
   };
 }
 
-const reasonOf = (
-  group: PreviewGroup,
-  rollout: PreviewedRollout,
-  { release, missing }: Basis,
-  { fits }: PreviewRules,
-) => whyNot(group, rollout, release?.min_version ?? null, missing) ?? fits(group.id_length, group.family);
+const reasonOf = (group: PreviewGroup, rollout: PreviewedRollout, { policy, missing }: Basis, { fits }: PreviewRules) =>
+  whyNot(group, rollout, policy, missing) ?? fits(group.id_length, group.family);
 
 /**
  * How many of the devices of a change a saved rollout would update because of it, by the same rules as its preview.
@@ -289,7 +290,7 @@ function summarizeBusy(groups: readonly PreviewGroup[]): BusyDevices[] {
 function whyNot(
   { version, rule, by_rollout: by }: PreviewGroup,
   rollout: PreviewedRollout,
-  minVersion: string | null,
+  policy: Omit<VersionPolicy, 'target'>,
   missing: string | undefined,
 ): string | undefined {
   if (rule === null) return undefined;
@@ -303,10 +304,9 @@ function whyNot(
   if (rule === 'blocked') return `kept by rollout "${by}", which has a higher priority`;
   if (rule === 'kept') return `on the version of rollout "${by}", which has a higher priority`;
   if (rule !== 'eligible') return 'does not match the filter';
-  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown, minVersion };
   const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version });
   if (verdict === 'eligible') return missing ?? 'its version was first reported a moment ago';
-  return PREVIEW_REASONS[verdict](rollout.firmware_version, minVersion);
+  return PREVIEW_REASONS[verdict](rollout.firmware_version, policy.minVersion);
 }
 
 const PREVIEW_REASONS: Readonly<
@@ -315,6 +315,8 @@ const PREVIEW_REASONS: Readonly<
   'on-target': (target) => `already on ${target}`,
   newer: (target) => `newer than ${target}`,
   'below-minimum': (_, minimum) => `below ${minimum}, and no stepping stone leads there`,
+  'lower-counter': (target) =>
+    `on a version with a higher anti-rollback counter than ${target}, which their bootloader would refuse`,
   unknown: () => 'unknown version',
   'not-comparable': (target, minimum) =>
     `on a version that has no order with ${minimum === null ? target : `${target} or ${minimum}`}`,

@@ -12,7 +12,7 @@ import {
 } from '../policy/index.ts';
 import { uploadKey } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../release-policy/index.ts';
-import { findRejection, loadSteppingStones } from '../releases/index.ts';
+import { findRejection, loadCounters, loadSteppingStones } from '../releases/index.ts';
 import {
   gatesOf,
   hasSilence,
@@ -102,7 +102,8 @@ async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date,
   if (rollout.holds_digest === '' || release_id === null || !target.ok) return '';
   const versionsInUse = await listVersionsInUse(sql, model);
   const goal = { id: release_id, version: rollout.firmware_version, min_version: rollout.min_version };
-  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown };
+  const counters = await loadCounters(sql, rollout, trust);
+  const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown, counters };
   const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
   const releases = chooseReleases(versionsInUse, goal, steppingStones, policy);
   const [row] = await select(

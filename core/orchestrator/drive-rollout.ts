@@ -19,10 +19,10 @@ import {
   type RolloutPlan,
   type Target,
 } from '../policy/index.ts';
-import { runsRelease } from '../protocol/index.ts';
+import { type ReleaseCounter, runsRelease } from '../protocol/index.ts';
 import { assignRest, endProbations } from '../recovery/index.ts';
 import { type TrustRule, whyNotSendable } from '../release-policy/index.ts';
-import { loadSteppingStones } from '../releases/index.ts';
+import { loadCounters, loadSteppingStones } from '../releases/index.ts';
 import {
   beginStage,
   completeRollout,
@@ -73,6 +73,7 @@ interface RolloutContext {
   readonly higherPriority: readonly HigherPriorityRollout[];
   /** Decided with the rollout, by which devices below the minimum version of its release reach it. */
   readonly steppingStones: readonly RegisteredRelease[];
+  readonly counters: readonly ReleaseCounter[];
 }
 
 /**
@@ -182,6 +183,7 @@ async function loadContext(
     versionsInUse,
     higherPriority,
     steppingStones: await loadSteppingStones(sql, rollout, trust, now),
+    counters: await loadCounters(sql, rollout, trust),
   };
 }
 
@@ -295,18 +297,19 @@ export async function eligibleVersions(
   if (release_id === null) return [];
   const versionsInUse = await listVersionsInUse(sql, rollout.device_model);
   const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
-  const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, steppingStones });
+  const counters = await loadCounters(sql, rollout, trust);
+  const releases = releasesFor({ rollout: { ...rollout, release_id }, versionsInUse, steppingStones, counters });
   return releases.flatMap(({ fromVersions }) => fromVersions);
 }
 
-interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'steppingStones'> {
+interface Choice extends Pick<RolloutContext, 'versionsInUse' | 'steppingStones' | 'counters'> {
   readonly rollout: RolloutRuntime & { readonly release_id: ReleaseId };
 }
 
-function releasesFor({ rollout, versionsInUse, steppingStones }: Choice): AssignableRelease[] {
+function releasesFor({ rollout, versionsInUse, steppingStones, counters }: Choice): AssignableRelease[] {
   const target = { id: rollout.release_id, version: rollout.firmware_version, min_version: rollout.min_version };
   const { allow_downgrade: allowDowngrade, include_unknown: includeUnknown } = rollout;
-  return chooseReleases(versionsInUse, target, steppingStones, { allowDowngrade, includeUnknown });
+  return chooseReleases(versionsInUse, target, steppingStones, { allowDowngrade, includeUnknown, counters });
 }
 
 /** @returns how many devices were assigned, and the context with the new state of the scan */

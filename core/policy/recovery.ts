@@ -87,7 +87,7 @@ function releaseBefore(version: string | null, releases: readonly EarlierRelease
 }
 
 /** Devices are sent back to any version, older or not, that their present one may be updated to. */
-const ANY_ORDER = { allowDowngrade: true, includeUnknown: true };
+const ANY_ORDER = { allowDowngrade: true, includeUnknown: true, counters: [] };
 
 function whyNot(
   { version, previous_version: previous, is_revoked, is_changed, held_by }: UpdatedDevices,

@@ -27,6 +27,9 @@ export interface AssignableRelease {
   readonly fromVersions: readonly string[];
 }
 
+/** What decides which versions may be updated, beside the release itself. */
+export type ReleaseChoice = Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown' | 'counters'>;
+
 /** True if a release may be a stepping stone to the target: it is older, and no build for a bench. */
 export const isPossibleSteppingStone = (version: string, target: string): boolean =>
   isBelow(version, target) && !isBenchBuild(version);
@@ -66,7 +69,7 @@ export function chooseReleases(
   versionsInUse: readonly string[],
   target: RegisteredRelease,
   steppingStones: readonly RegisteredRelease[],
-  policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
+  policy: ReleaseChoice,
 ): AssignableRelease[] {
   const nextOf = pathFinder(target, steppingStones, policy);
   const from = new Map<RegisteredRelease, string[]>();
@@ -88,7 +91,7 @@ export function chooseReleases(
 function pathFinder(
   target: RegisteredRelease,
   registered: readonly RegisteredRelease[],
-  policy: Pick<VersionPolicy, 'allowDowngrade' | 'includeUnknown'>,
+  policy: ReleaseChoice,
 ): (current: string) => RegisteredRelease | undefined {
   const steppingStones = registered
     .filter(({ version }) => isBelow(version, target.version))
@@ -111,6 +114,6 @@ function pathFinder(
   return nextOf;
 }
 
-const UPGRADES_ONLY = { allowDowngrade: false, includeUnknown: false };
+const UPGRADES_ONLY = { allowDowngrade: false, includeUnknown: false, counters: [] };
 
 const isBelow = (low: string, high: string) => (compareVersions(low, high) ?? 0) < 0;

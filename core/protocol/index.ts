@@ -71,6 +71,7 @@ export {
   isBenchBuild,
   isPrerelease,
   isSameVersion,
+  type ReleaseCounter,
   runsRelease,
   UNKNOWN_VERSION,
   type VersionPolicy,

@@ -119,15 +119,45 @@ export interface VersionPolicy {
   readonly allowDowngrade: boolean;
   /** Also devices whose version is unknown, or has no place in an order with the target. */
   readonly includeUnknown: boolean;
+  /** The releases of the model with an anti-rollback counter; empty if its devices have no anti-rollback. */
+  readonly counters: readonly ReleaseCounter[];
 }
 
-export type VersionVerdict = 'eligible' | 'on-target' | 'newer' | 'below-minimum' | 'unknown' | 'not-comparable';
+/** A release whose image has an anti-rollback counter above 0. */
+export interface ReleaseCounter {
+  readonly version: string;
+  readonly secure_version: number;
+}
+
+export type VersionVerdict =
+  | 'eligible'
+  | 'on-target'
+  | 'newer'
+  | 'below-minimum'
+  | 'unknown'
+  | 'not-comparable'
+  | 'lower-counter';
+
+/** The anti-rollback counter of the release that a device runs, 0 if none is known. */
+const counterOf = (version: string, counters: readonly ReleaseCounter[]): number =>
+  Math.max(
+    0,
+    ...counters.filter((release) => runsRelease(version, release.version)).map((each) => each.secure_version),
+  );
 
 /**
  * Whether a device that runs `current` may be sent the target. A device is never given an older version unless the
  * rollout allows a downgrade; two versions that have no order could be a downgrade, so they need permission too.
+ * A device with anti-rollback never boots an image with a lower counter than it has run (ESP-IDF, ota.rst).
  */
 export function evaluateVersion(current: string, policy: VersionPolicy): VersionVerdict {
+  const verdict = evaluateOrder(current, policy);
+  const { counters, target } = policy;
+  const isLower = counterOf(current, counters) > counterOf(target, counters);
+  return verdict === 'eligible' && isLower ? 'lower-counter' : verdict;
+}
+
+function evaluateOrder(current: string, policy: VersionPolicy): VersionVerdict {
   if (runsRelease(current, policy.target)) return 'on-target';
   if (current === UNKNOWN_VERSION) return policy.includeUnknown ? 'eligible' : 'unknown';
   const order = compareVersions(current, policy.target);

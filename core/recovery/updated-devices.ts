@@ -118,7 +118,7 @@ export async function loadEarlierReleases(
   );
   return rows.map(({ signing_key, signature_expires_at, ...release }) => ({
     ...release,
-    distrust: trust(model, { signing_key, signature_expires_at }, now),
+    distrust: trust.whyDistrusted(model, { signing_key, signature_expires_at }, now),
   }));
 }
 

@@ -19,8 +19,13 @@ export const trustedKeys = ({ trustedKeyDigests, trustedPublicKeys }: Signing): 
 export const isSignatureValid = (release: KeptSignature, trusted: readonly string[], now: Date): boolean =>
   describeInvalid(release, trusted, now) === undefined;
 
-/** Says why a registered release of a model must not be sent now; null if it may be. */
-export type TrustRule = (deviceModel: string, release: KeptSignature, now: Date) => string | null;
+/** What the settings say about the releases of a model. */
+export interface TrustRule {
+  /** Says why a registered release must not be sent now; null if it may be. */
+  whyDistrusted(deviceModel: string, release: KeptSignature, now: Date): string | null;
+  /** True if devices of the model boot images with a lower anti-rollback counter. */
+  bootsLowerCounter(deviceModel: string): boolean;
+}
 
 /** What decides whether a registered release may be sent. */
 export interface SendableRelease extends KeptSignature {
@@ -34,21 +39,25 @@ export interface SendableRelease extends KeptSignature {
 export function whyNotSendable(release: SendableRelease, trust: TrustRule, now: Date): string | undefined {
   const { version, device_model: model, revoked_reason: revoked } = release;
   if (revoked !== null) return `release ${version} was revoked: ${revoked}`;
-  const distrust = trust(model, release, now);
+  const distrust = trust.whyDistrusted(model, release, now);
   return distrust === null ? undefined : `release ${version} is not trusted: ${distrust}`;
 }
 
-export const NO_SIGNATURE_REQUIRED: TrustRule = () => null;
+export const NO_SIGNATURE_REQUIRED: TrustRule = { whyDistrusted: () => null, bootsLowerCounter: () => false };
 
 /**
  * The rule by which the settings trust releases. It is applied again whenever a release is assigned, sent or fetched, so
  * that a key that was withdrawn, or a signature that has expired, has an effect on releases that are registered.
  */
 export function trustRule(models: Models, signing: Signing): TrustRule {
-  return (deviceModel, release, now) => {
-    const ofModel = signingOf(signing, settingsOf(models, deviceModel));
-    if (!ofModel.requireSignedFirmware) return null;
-    return describeInvalid(release, trustedKeys(ofModel), now) ?? null;
+  const signingFor = (deviceModel: string) => signingOf(signing, settingsOf(models, deviceModel));
+  return {
+    whyDistrusted: (deviceModel, release, now) => {
+      const ofModel = signingFor(deviceModel);
+      if (!ofModel.requireSignedFirmware) return null;
+      return describeInvalid(release, trustedKeys(ofModel), now) ?? null;
+    },
+    bootsLowerCounter: (deviceModel) => signingFor(deviceModel).allowLowerSecureVersion,
   };
 }
 

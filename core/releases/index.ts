@@ -1,3 +1,4 @@
+export { loadCounters } from './counters.ts';
 export {
   findRejection,
   getRelease,

@@ -45,7 +45,7 @@ export async function loadSteppingStones(
   return named.filter(
     (release) =>
       isPossibleSteppingStone(release.version, choice.firmware_version) &&
-      trust(choice.device_model, release, now) === null,
+      trust.whyDistrusted(choice.device_model, release, now) === null,
   );
 }
 
@@ -59,6 +59,6 @@ export async function proposeFor(
 ): Promise<RegisteredRelease[]> {
   if (choice.min_version === null) return [];
   const registered = await loadRegisteredReleases(sql, choice.device_model, choice.newest_release_id);
-  const allowed = registered.filter((release) => trust(choice.device_model, release, now) === null);
+  const allowed = registered.filter((release) => trust.whyDistrusted(choice.device_model, release, now) === null);
   return proposeSteppingStones({ ...target, min_version: choice.min_version }, allowed);
 }

@@ -109,6 +109,8 @@ function closingFor(update: PendingUpdate, trust: TrustRule, now: Date): UpdateC
     minVersion: update.min_version,
     allowDowngrade: update.allow_downgrade && !update.is_stepping_stone,
     includeUnknown: update.include_unknown,
+    // They decided when the device was assigned.
+    counters: [],
   });
   if (verdict === 'eligible') return undefined;
   if (verdict !== 'on-target') return { id, status: 'canceled', message: `not sent: the device now runs ${current}` };

@@ -29,7 +29,7 @@ export async function resolveLink(sql: Sql, target: LinkTarget, now: Date, trust
   if (download === undefined) return { kind: 'unknown' };
   const { is_open: isOpen, stopped_reason: reason } = download;
   if (reason !== null) await cancelUnfetched(sql, target.updateId, reason, now);
-  const distrust = isOpen && reason === null ? trust(download.release_model, download, now) : null;
+  const distrust = isOpen && reason === null ? trust.whyDistrusted(download.release_model, download, now) : null;
   if (distrust !== null) {
     await cancelUnfetched(sql, target.updateId, `the release is not trusted: ${distrust}`, now);
     return { kind: 'distrusted', reason: distrust };

@@ -22,7 +22,7 @@ const HEADER_TEXT = /^[\x20-\x7e]*$/;
 export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Services): void {
   const trust = trustOf(settings);
   const described = <T extends SendableRelease>(release: T) =>
-    json({ ...release, untrusted_reason: trust(release.device_model, release, now()) });
+    json({ ...release, untrusted_reason: trust.whyDistrusted(release.device_model, release, now()) });
 
   const releaseOf = async (model: string, version: string) => {
     const release = await getRelease(sql, model, version);

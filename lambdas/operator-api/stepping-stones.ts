@@ -6,10 +6,12 @@ import type { Services } from './context.ts';
 import { invalid } from './problems.ts';
 
 /** The trust rule of the settings, which are read when it is applied. */
-export const trustOf =
-  (settings: Services['settings']): TrustRule =>
-  (model, release, now) =>
-    trustRule(settings.models, settings.signing)(model, release, now);
+export const trustOf = (settings: Services['settings']): TrustRule => ({
+  whyDistrusted: (model, release, now) => ruleOf(settings).whyDistrusted(model, release, now),
+  bootsLowerCounter: (model) => ruleOf(settings).bootsLowerCounter(model),
+});
+
+const ruleOf = ({ models, signing }: Services['settings']) => trustRule(models, signing);
 
 /**
  * Decides the stepping stones of a rollout that is created: those that its author names, otherwise those that the
@@ -53,6 +55,6 @@ async function checkSteppingStone(
   if (!isPossibleSteppingStone(version, target)) {
     throw refuse(`is not an older version than ${target}, or is a pre-release or a build of changed sources`);
   }
-  const distrust = trustOf(settings)(model, release, now());
+  const distrust = trustOf(settings).whyDistrusted(model, release, now());
   if (distrust !== null) throw refuse(`is not trusted: ${distrust}`);
 }

@@ -31,7 +31,7 @@ const CORE: Record<string, readonly string[]> = {
   ingest: ['db', 'protocol', 'util'],
   devices: ['db', 'policy', 'protocol', 'util'],
   holds: ['db', 'policy', 'util'],
-  releases: ['db', 'policy', 'release-policy', 'util'],
+  releases: ['db', 'policy', 'protocol', 'release-policy', 'util'],
   targeting: ['policy', 'util'],
   rollouts: ['db', 'holds', 'policy', 'protocol', 'release-policy', 'releases', 'targeting', 'util'],
   updates: ['db', 'holds', 'policy', 'protocol', 'release-policy', 'rollouts', 'util'],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice } from '../../../core/explain/index.ts';
+import { NO_SIGNATURE_REQUIRED } from '../../../core/release-policy/index.ts';
 import { getRollout, listRolloutDecisions } from '../../../core/rollouts/index.ts';
 import { expireUpdates } from '../../../core/updates/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -134,7 +135,10 @@ describe('the stepping stones of a rollout', () => {
     await addRelease(db.app, '1.5.0');
     await addDevices(db.app, 1);
     const id = await addRollout(db.app, 'r', '3.0.0', AT_ONCE);
-    service.trust = (_, { signing_key: key }) => (key === null ? 'no trusted key signed it' : null);
+    service.trust = {
+      ...NO_SIGNATURE_REQUIRED,
+      whyDistrusted: (_, { signing_key: key }) => (key === null ? 'no trusted key signed it' : null),
+    };
     expect(await service.tick()).toEqual([]);
     expect(await explainDevice(db.app, id, 'd0', service.now, service.trust)).toMatchObject({
       rule: 'is on 1.0.0; 3.0.0 needs at least 2.0.0, and the rollout has no stepping stone that leads there',

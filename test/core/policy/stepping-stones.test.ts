@@ -8,7 +8,7 @@ const registered = [
   release(3, '2.5.0', '2.0.0'),
   release(4, '3.0.0', '2.0.0'),
 ];
-const policy = { allowDowngrade: false, includeUnknown: false };
+const policy = { allowDowngrade: false, includeUnknown: false, counters: [] };
 const choose = (versions: string[], target = registered[3] as (typeof registered)[number], known = registered) =>
   Object.fromEntries(
     chooseReleases(versions, target, known, policy).flatMap(({ version, fromVersions }) =>

@@ -9,7 +9,13 @@ import {
   type VersionVerdict,
 } from '../../../core/protocol/versions.ts';
 
-const policy = { target: '2.4.0', minVersion: '2.0.0' as string | null, allowDowngrade: false, includeUnknown: false };
+const policy = {
+  target: '2.4.0',
+  minVersion: '2.0.0' as string | null,
+  allowDowngrade: false,
+  includeUnknown: false,
+  counters: [],
+};
 
 describe('a device may be sent 2.4.0, which needs 2.0.0, only if it runs a version from 2.0.0 to below 2.4.0', () => {
   const cases: [string, VersionVerdict, Partial<typeof policy>?][] = [
@@ -37,17 +43,37 @@ describe('a device may be sent 2.4.0, which needs 2.0.0, only if it runs a versi
 });
 
 test.each([
+  ['2.0.0', '1.0.0', 'lower-counter'],
+  ['v2.0.0+build.7', '1.0.0', 'lower-counter'],
+  ['3.0.0', '2.0.0', 'eligible'],
+  ['1.5.0', '1.0.0', 'eligible'],
+  ['nightly', '1.0.0', 'lower-counter'],
+  ['other', '1.0.0', 'eligible'],
+  ['1.0.0', '2.0.0', 'eligible'],
+])('a downgrade of a device on %s to %s is %s by the anti-rollback counters', (current, target, verdict) => {
+  const counters = ['2.0.0', '3.0.0', 'nightly'].map((version) => ({ version, secure_version: 2 }));
+  const policy = { minVersion: null, allowDowngrade: true, includeUnknown: true, counters };
+  expect(evaluateVersion(current, { target, ...policy })).toBe(verdict);
+});
+
+test.each([
   ['1.10', '1.9'],
   ['8.1.0.10', '8.1.0.3'],
   ['2026.01.05', '2025.12.31'],
   ['v1.4.0-12-gdef0123', 'v1.4.0-3-gabc0123'],
   ['1.0.0+8', '1.0.0+7'],
 ])('a device on %s is not sent the older %s', (current, target) => {
-  expect(evaluateVersion(current, { target, minVersion: null, allowDowngrade: false, includeUnknown: true })).toBe(
-    'newer',
-  );
   expect(
-    evaluateVersion(target, { target: current, minVersion: null, allowDowngrade: false, includeUnknown: false }),
+    evaluateVersion(current, { target, minVersion: null, allowDowngrade: false, includeUnknown: true, counters: [] }),
+  ).toBe('newer');
+  expect(
+    evaluateVersion(target, {
+      target: current,
+      minVersion: null,
+      allowDowngrade: false,
+      includeUnknown: false,
+      counters: [],
+    }),
   ).toBe('eligible');
 });
 

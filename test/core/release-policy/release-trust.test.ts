@@ -16,23 +16,23 @@ describe('the trust in a registered release', () => {
   const release = { signing_key: key, signature_expires_at: null };
 
   test('lasts while its key is trusted and its signature has not expired', () => {
-    expect(rule('van', release, now)).toBeNull();
+    expect(rule.whyDistrusted('van', release, now)).toBeNull();
     const expiry = { ...release, signature_expires_at: now };
-    expect(rule('van', expiry, new Date(now.getTime() - 1))).toBeNull();
-    expect(rule('van', expiry, now)).toBe('its signature expired on 2026-06-01T00:00:00.000Z');
+    expect(rule.whyDistrusted('van', expiry, new Date(now.getTime() - 1))).toBeNull();
+    expect(rule.whyDistrusted('van', expiry, now)).toBe('its signature expired on 2026-06-01T00:00:00.000Z');
   });
 
   test('ends when its key is withdrawn, also for one model only', () => {
-    expect(rule('apart', release, now)).toBe(`its signing key ${key} was withdrawn`);
+    expect(rule.whyDistrusted('apart', release, now)).toBe(`its signing key ${key} was withdrawn`);
     const other = trustRule(models, signingSchema.parse({ ...required, trustedKeyDigests: ['ab'.repeat(32)] }));
-    expect(other('van', release, now)).toBe(`its signing key ${key} was withdrawn`);
+    expect(other.whyDistrusted('van', release, now)).toBe(`its signing key ${key} was withdrawn`);
   });
 
   test('is missing where signatures became required after an unsigned release was registered', () => {
-    expect(rule('van', { ...release, signing_key: null }, now)).toBe('no trusted key signed it');
+    expect(rule.whyDistrusted('van', { ...release, signing_key: null }, now)).toBe('no trusted key signed it');
   });
 
   test('is not asked for where signatures are not required', () => {
-    expect(rule('free', { signing_key: null, signature_expires_at: new Date(0) }, now)).toBeNull();
+    expect(rule.whyDistrusted('free', { signing_key: null, signature_expires_at: new Date(0) }, now)).toBeNull();
   });
 });

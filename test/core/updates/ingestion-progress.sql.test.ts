@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { explainDevice } from '../../../core/explain/index.ts';
 import { runTick } from '../../../core/orchestrator/index.ts';
+import { NO_SIGNATURE_REQUIRED } from '../../../core/release-policy/index.ts';
 import { loadProcessedUntil, recordProcessed, recordQueues } from '../../../core/updates/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -103,7 +104,13 @@ describe('messages of devices count as processed', () => {
 
 describe('while messages wait to be processed', () => {
   const tick = async (processedUntil: Date) => {
-    await runTick(db.app, service.now, async () => {}, { trust: () => null, requireApproval: false }, processedUntil);
+    await runTick(
+      db.app,
+      service.now,
+      async () => {},
+      { trust: NO_SIGNATURE_REQUIRED, requireApproval: false },
+      processedUntil,
+    );
     const [update] = await db.app.query('SELECT status, attempt, completed_at FROM device_update_status');
     return update;
   };
