@@ -12,7 +12,7 @@ import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import { heldBy, holdsOf } from '../holds/index.ts';
 import {
   chooseReleases,
-  describeHold,
+  describeHeldDevice,
   describeHoldEnd,
   parseTarget,
   type RegisteredRelease,
@@ -391,7 +391,7 @@ function explainUnassigned(
   const [hold] = holds;
   if (rule === 'held' && hold !== undefined) {
     return {
-      rule: describeHold(hold),
+      rule: describeHeldDevice(hold),
       since: toDate(hold.created_at),
       next: `it may be updated ${describeHoldEnd(hold)}`,
     };

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { RowOf } from '../db/index.ts';
 import {
-  describeHold,
+  describeHeldDevice,
   describeHoldEnd,
   type HoldFacts,
   nextOpening,
@@ -138,7 +138,7 @@ function explainPending(
       ? `has a pending update to ${what}`
       : `has a pending retry of ${what}, because attempt ${attempt} ended with "${reason}"`;
   if (hold !== undefined) {
-    const rule = `${pending}, which is not sent: ${describeHold(hold)}`;
+    const rule = `${pending} and ${describeHeldDevice(hold)}`;
     return { rule, since: toDate(created_at), next: `it is sent ${describeHoldEnd(hold)}` };
   }
   if (not_before !== null && new Date(not_before) > now) {

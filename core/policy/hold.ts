@@ -28,12 +28,17 @@ export const describeHeld = ({
 
 const iso = (at: Date | string) => new Date(at).toISOString();
 
-/** One sentence about a hold, such as `the whole service is held until …: holiday freeze (set by … at …)`. */
-export function describeHold(hold: HoldFacts): string {
-  const { reason, created_at: at, created_by: by, ends_at: until } = hold;
+function describeTerms({ reason, created_at: at, created_by: by, ends_at: until }: HoldFacts): string {
   const end = until === null ? '' : ` until ${iso(until)}`;
-  return `${describeHeld(hold)} is held${end}: ${reason} (set by ${by ?? 'SQL'} at ${iso(at)})`;
+  return `${end}: ${reason} (set by ${by ?? 'SQL'} at ${iso(at)})`;
 }
+
+/** One sentence about a hold, such as `the whole service is held until …: holiday freeze (set by … at …)`. */
+export const describeHold = (hold: HoldFacts): string => `${describeHeld(hold)} is held${describeTerms(hold)}`;
+
+/** The same about a device that it holds, such as `is held with group lab: tests (set by … at …)`. */
+export const describeHeldDevice = (hold: HoldFacts): string =>
+  `is held${hold.scope === 'device' ? '' : ` with ${describeHeld(hold)}`}${describeTerms(hold)}`;
 
 /** When a held device is served again. */
 export const describeHoldEnd = ({ ends_at: until, hold_id: id }: HoldFacts): string =>

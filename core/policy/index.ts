@@ -17,6 +17,7 @@ export { evaluateAttempt } from './evaluate-attempt.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {
   describeHeld,
+  describeHeldDevice,
   describeHold,
   describeHoldEnd,
   HOLD_SCOPES,

@@ -297,7 +297,9 @@ describe('holds', () => {
       await system.runtime.idle();
     }
     expect(await sent()).toEqual([]);
-    expect(await cli.print('device', 'explain', 'ESP32-VAN1')).toContain('ESP32-VAN1: the whole service is held: ');
+    expect(await cli.print('device', 'explain', 'ESP32-VAN1')).toContain(
+      'ESP32-VAN1: is held with the whole service: ',
+    );
     expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(/held +the whole service is held: /);
     expect(await cli.print('rollout', 'show', 'after the stop')).toMatch(/now +the whole service is held: /);
     expect(await cli.print('fleet')).toContain('! The whole service is held: ');

@@ -129,7 +129,7 @@ describe('a device that is held', () => {
     service.absent.add('d1');
     await holdDevice('d0', { endsAt: new Date('2026-03-05T00:00:00Z') });
     await service.tick();
-    const text = `d0 is held until 2026-03-05T00:00:00.000Z: holidays (set by ${ANN} at 2026-03-02T12:00:00.000Z)`;
+    const text = `is held until 2026-03-05T00:00:00.000Z: holidays (set by ${ANN} at 2026-03-02T12:00:00.000Z)`;
     expect(await explainDevice(db.app, id, 'd0', service.now)).toEqual({
       rule: text,
       since: service.now,
@@ -137,7 +137,7 @@ describe('a device that is held', () => {
     });
     await hold();
     expect(await explainDevice(db.app, id, 'd1', service.now)).toMatchObject({
-      rule: `has a pending update to 2.0.0, which is not sent: the whole service is held: holidays (set by ${ANN} at 2026-03-02T12:00:00.000Z)`,
+      rule: `has a pending update to 2.0.0 and is held with the whole service: holidays (set by ${ANN} at 2026-03-02T12:00:00.000Z)`,
       next: expect.stringMatching(/^it is sent when hold \d+ is removed$/),
     });
   });
