@@ -409,6 +409,7 @@ export const listRollouts = createRoute({
       state: z.enum(ROLLOUT_STATES).optional(),
       model: model.optional(),
       name: z.string().min(1).max(MAX_NAME).optional().describe('The rollout of exactly this name.'),
+      version: name.optional().describe('Rollouts of this version, or with it as a stepping stone.'),
       ...pageQuery,
     }),
   },

@@ -114,6 +114,8 @@ export async function listRollouts(
     readonly states?: readonly RolloutState[] | undefined;
     readonly model?: string | undefined;
     readonly name?: string | undefined;
+    /** Of a release that they send, as their own or as a stepping stone. */
+    readonly version?: string | undefined;
   },
   beforeId: number | null,
   limit: number,
@@ -127,8 +129,17 @@ export async function listRollouts(
      WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
        AND (:states::jsonb IS NULL OR :states::jsonb ? o.state) AND (:model::text IS NULL OR o.device_model = :model)
        AND (:name::text IS NULL OR o.name = :name)
+       AND (:version::text IS NULL OR o.firmware_version = :version OR o.rollout_id IN (
+         SELECT r.id FROM rollout_configurations AS r WHERE r.stepping_stones ? :version))
      ORDER BY o.rollout_id DESC LIMIT :limit`,
-    { states: filter.states ?? null, model: filter.model ?? null, name: filter.name ?? null, before: beforeId, limit },
+    {
+      states: filter.states ?? null,
+      model: filter.model ?? null,
+      name: filter.name ?? null,
+      version: filter.version ?? null,
+      before: beforeId,
+      limit,
+    },
   );
 }
 

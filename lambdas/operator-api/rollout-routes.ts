@@ -45,8 +45,8 @@ export function addRolloutRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.listRollouts, async (c) => {
-    const { limit, cursor, state, model, name } = c.req.valid('query');
-    const filter = { model, name, states: state === undefined ? undefined : [state] };
+    const { limit, cursor, state, model, name, version } = c.req.valid('query');
+    const filter = { model, name, version, states: state === undefined ? undefined : [state] };
     const rows = await listRollouts(sql, filter, decodeCursor(cursor, 'number'), limit);
     return c.json(
       toPage(json(rows), limit, ({ rollout_id: id }) => id),

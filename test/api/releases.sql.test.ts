@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { DRAFT, refusal, TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
-import { addDevices, addRelease } from '../support/rows.ts';
+import { addDevices, addRelease, addRollout } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
 
 let db: TestDatabase;
@@ -26,6 +26,20 @@ describe('releases', () => {
     expect((await client.releases()).items).toMatchObject([{ version: '2.0.0', devices: 2, revoked_at: null }]);
     expect(await client.release('esp32-s3', '2.0.0')).toMatchObject({ chip: 'ESP32-S3', image: {} });
     expect(await refusal(client.release('esp32-s3', '9'))).toMatchObject({ status: 404 });
+  });
+
+  test('lists the rollouts that send a release, as their own or as a stepping stone', async () => {
+    await addRollout(db.app, 'own', '2.0.0');
+    await addRollout(db.app, 'stone', '3.0.0', { stepping_stones: ['2.0.0'] });
+    await addRollout(db.app, 'other', '3.0.0');
+    await addRollout(db.app, 'of another model', '2.0.0', { device_model: 'esp32-c3' });
+    const { items } = await client.rollouts({ model: 'esp32-s3', version: '2.0.0' });
+    expect(items.map(({ name }) => name)).toEqual(['stone', 'own']);
+  });
+
+  test('hands an override of a refusal over with the upload', async () => {
+    const upload = { device_model: 'esp32-s3', version: '3.0.0', allow: ['OTHER_PROJECT' as const] };
+    expect(await client.startUpload(upload)).toMatchObject({ headers: { allow: 'OTHER_PROJECT' } });
   });
 
   test('starts an upload with a URL and reports its outcome', async () => {

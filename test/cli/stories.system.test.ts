@@ -108,6 +108,7 @@ describe('releases', () => {
     const revoke = ['release', 'revoke', 'esp32-s3', '1.0.1', '--reason', 'bricks vans'];
     const asked = await cli.run(...revoke);
     expect(asked).toMatchObject({ code: 2, stdout: '' });
+    expect(asked.stderr).toContain('No device runs it.\nNo active rollout sends it.');
     expect(asked.stderr).toContain('This cannot be undone. There is no terminal to answer on: add --yes.');
     expect(await cli.json('release', 'show', 'esp32-s3', '1.0.1')).toMatchObject({ revoked_at: null });
     expect(await cli.print(...revoke, '--yes')).toContain('esp32-s3 1.0.1  revoked');

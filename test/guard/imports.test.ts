@@ -321,7 +321,13 @@ test('a cycle is found', () => {
 });
 
 /** Modules of api/ that carry no schema, so that a browser can load them. */
-const FOR_BROWSERS = ['api/attribute-text.ts', 'api/client.ts', 'api/describe-filter.ts', 'api/uploader-text.ts'];
+const FOR_BROWSERS = [
+  'api/describe-revocation.ts',
+  'api/attribute-text.ts',
+  'api/client.ts',
+  'api/describe-filter.ts',
+  'api/uploader-text.ts',
+];
 
 /** What a file imports as a value. */
 const valueImportsOf = (file: string): Import[] =>

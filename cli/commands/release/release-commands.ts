@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { describeRevocation } from '../../../api/describe-revocation.ts';
 import { OVERRIDABLE } from '../../../core/release-policy/index.ts';
 import {
   addCommand,
@@ -122,7 +123,9 @@ function addRevoke(group: Command): void {
     .requiredOption('--reason <text>', 'kept in the history')
     .option('--yes', 'do not ask');
   registerAction<RevokeOptions, [string, string]>(command, async (session, { reason, yes = false }, model, version) => {
-    await session.api.release(model, version);
+    const found = await session.api.release(model, version);
+    const { items } = await session.api.rollouts({ model, version, limit: 100 });
+    if (!session.json) for (const line of describeRevocation(found, items)) session.note(line);
     await confirmOrStop(`Revoke ${model} ${version} on ${session.target.name}? This cannot be undone.`, yes);
     session.show(await session.api.revokeRelease(model, version, reason), (release) =>
       releaseText(release, new Date()),

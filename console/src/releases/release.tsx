@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
+import { describeRevocation } from '../../../api/describe-revocation.ts';
 import type { ReleaseDetail } from '../../../api/releases.ts';
 import { uploaderText } from '../../../api/uploader-text.ts';
 import { api } from '../data/client.ts';
@@ -95,7 +96,28 @@ function ReleaseFacts({ release }: { readonly release: ReleaseDetail }) {
   );
 }
 
-function Actions({ release: { device_model: model, version } }: { readonly release: ReleaseDetail }) {
+/** What the revocation does, in numbers. */
+function RevocationEffects({ release }: { readonly release: ReleaseDetail }) {
+  const { device_model: model, version } = release;
+  const rollouts = useQuery({
+    queryKey: ['rollouts', 'of', model, version],
+    queryFn: () => api.rollouts({ model, version, limit: 100 }),
+  });
+  return (
+    <Loaded of={rollouts}>
+      {({ items }) => (
+        <ul>
+          {describeRevocation(release, items).map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
+      )}
+    </Loaded>
+  );
+}
+
+function Actions({ release }: { readonly release: ReleaseDetail }) {
+  const { device_model: model, version } = release;
   const [isRevoking, setRevoking] = useState(false);
   return (
     <>
@@ -114,10 +136,8 @@ function Actions({ release: { device_model: model, version } }: { readonly relea
           act={(reason) => api.revokeRelease(model, version, reason)}
           onClose={() => setRevoking(false)}
         >
-          <p>
-            No more devices receive it, its download links stop working, and its rollouts halt. Devices that run it keep
-            it.
-          </p>
+          <p>No more devices receive it, and its download links stop working.</p>
+          <RevocationEffects release={release} />
         </ReasonDialog>
       )}
     </>
