@@ -1,6 +1,7 @@
 import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { type CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
+import { COMMAND_FAMILIES } from '../../core/protocol/index.ts';
 import { type DeviceTopic, deviceTopicName, type Settings } from '../settings/index.ts';
 import { grantIotWildcards, type OtaFunction } from '../shared/index.ts';
 import { type IotStatement, iotPolicy } from './iot-policy.ts';
@@ -13,8 +14,8 @@ const SHORTEN =
 
 /**
  * What a device may do with its certificate: connect as itself, publish (also retained) and subscribe in its own two
- * subtrees of topics, and what `extraDeviceTopics` adds. Firmware uses more topics of these subtrees than this service,
- * and AWS closes the connection of a client that publishes or subscribes elsewhere.
+ * subtrees of topics, except publish commands, and what `extraDeviceTopics` adds. Firmware uses more topics of these
+ * subtrees than this service, and AWS closes the connection of a client that publishes or subscribes elsewhere.
  */
 export class DeviceIdentity extends Construct {
   readonly policy: CfnPolicy;
@@ -78,11 +79,23 @@ function grantByResource(role: IRole, actions: Readonly<Record<string, readonly 
   }
 }
 
-/** Both subtrees of the device, what the settings add, and nothing that another device obeys or says. */
+/** Both subtrees of the device, what the settings add, and nothing that another device obeys or says, nor a command. */
 function statementsOf(settings: Settings): IotStatement[] {
   const permissions = topicsOf(settings).flatMap((topic) => permissionsOf(topic, settings.topicPrefix));
-  return [{ actions: ['iot:Connect'], resources: [['client', THING]] }, ...inFewStatements(permissions)];
+  const commands = commandTopics(settings.topicPrefix, THING).map((topic) => ['topic', topic] as const);
+  return [
+    { actions: ['iot:Connect'], resources: [['client', THING]] },
+    ...inFewStatements(permissions),
+    { effect: 'Deny', actions: ['iot:Publish'], resources: commands },
+  ];
 }
+
+/**
+ * The commands of a device. It may not publish them: a retained command would outlive the certificate that published it,
+ * and the device would install what a revoked copy of its certificate told it to.
+ */
+const commandTopics = (prefix: string, deviceId: string) =>
+  COMMAND_FAMILIES.map((tree) => `${prefix}/${tree}/${deviceId}/cmd/*`);
 
 function topicsOf({ topicPrefix: prefix, extraDeviceTopics }: Settings): DeviceTopic[] {
   const own: DeviceTopic[] = ['edge', 'devices'].map((tree) => ({
@@ -92,7 +105,7 @@ function topicsOf({ topicPrefix: prefix, extraDeviceTopics }: Settings): DeviceT
   return [...own, ...extraDeviceTopics];
 }
 
-/** `subscribe to a, b; publish on c; retain on d`. Retaining includes publishing. */
+/** `subscribe to a, b; publish on c, but not on e; retain on d`. Retaining includes publishing. */
 function allowedText(settings: Settings): string {
   const topics = topicsOf(settings);
   const named = (...actions: DeviceTopic['allow']) =>
@@ -100,7 +113,8 @@ function allowedText(settings: Settings): string {
       .filter(({ allow }) => allow.some((action) => actions.includes(action)))
       .map(({ topic }) => topic.replaceAll('{prefix}', () => settings.topicPrefix))
       .join(', ');
-  return `subscribe to ${named('subscribe')}; publish on ${named('publish', 'retain')}; retain on ${named('retain')}`;
+  const commands = commandTopics(settings.topicPrefix, '{deviceId}').join(', ');
+  return `subscribe to ${named('subscribe')}; publish on ${named('publish', 'retain')}, but not on ${commands}; retain on ${named('retain')}`;
 }
 
 type Permission = readonly [resource: 'topic' | 'topicfilter', name: string, actions: readonly string[]];

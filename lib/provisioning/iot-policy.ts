@@ -6,14 +6,16 @@ import { iotArn } from '../shared/index.ts';
 /** The limit of a policy document, without white space (AWS IoT Core quotas). */
 const MAX_CHARACTERS = 2_048;
 
-/** One statement: the actions, and the kind and pattern of each resource, such as `['topic', 'paku/*']`. */
+/** One statement: the actions that it allows, or denies, and the kind and pattern of each resource, such as `['topic', 'paku/*']`. */
 export interface IotStatement {
+  /** @default Allow */
+  readonly effect?: 'Deny';
   readonly actions: readonly string[];
   readonly resources: readonly (readonly [resource: string, pattern: string])[];
 }
 
 /**
- * An IoT policy that allows these statements.
+ * An IoT policy of these statements.
  * @param remedy what to do if AWS would refuse the policy for its length
  * @throws Error if the policy is too long for AWS in the region with the longest name
  */
@@ -36,8 +38,8 @@ export function iotPolicy(
 function documentOf(statements: readonly IotStatement[], arnOf: (resource: string, pattern: string) => string): object {
   return {
     Version: '2012-10-17',
-    Statement: statements.map(({ actions, resources }) => ({
-      Effect: 'Allow',
+    Statement: statements.map(({ effect = 'Allow', actions, resources }) => ({
+      Effect: effect,
       Action: actions,
       Resource: resources.map(([resource, pattern]) => arnOf(resource, pattern)),
     })),

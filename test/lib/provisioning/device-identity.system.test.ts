@@ -6,9 +6,11 @@ const THING = '$' + '{iot:Connection.Thing.ThingName}';
 /** The statements of the device policy: actions, and the kind and pattern of each resource. */
 function deviceStatements(settings: object = {}): string[] {
   const [statements = []] = statementsOf(synthesize(settings).serviceTemplate, 'AWS::IoT::Policy');
-  return statements.flatMap(({ Action, Resource }) => {
+  return statements.flatMap(({ Effect, Action, Resource }) => {
     const names = [...JSON.stringify(Resource).matchAll(/:(client|topic|topicfilter)\/([^"]*)"/g)];
-    return names.map(([, kind, name]) => `${[Action].flat().join(' ')}: ${kind}/${name}`);
+    return names.map(
+      ([, kind, name]) => `${Effect === 'Deny' ? 'not ' : ''}${[Action].flat().join(' ')}: ${kind}/${name}`,
+    );
   });
 }
 
@@ -20,6 +22,7 @@ const OWN = [
   `iot:Subscribe: topicfilter/paku/edge/${THING}/*`,
   `iot:Subscribe: topicfilter/paku/devices/${THING}/*`,
 ];
+const COMMANDS = ['devices', 'edge'].map((tree) => `not iot:Publish: topic/paku/${tree}/${THING}/cmd/*`);
 
 test('the device policy allows the two subtrees of the device, and what firmware 1.1.0 to 1.4.2 uses beside them', () => {
   expect(deviceStatements()).toEqual([
@@ -29,15 +32,17 @@ test('the device policy allows the two subtrees of the device, and what firmware
     'iot:Receive: topic/paku/control',
     `iot:Receive: topic/paku/heater/${THING}/cmd`,
     'iot:Publish: topic/paku/sensors/*',
+    ...COMMANDS,
   ]);
 });
 
 test('extraDeviceTopics replaces the topics beside the two subtrees', () => {
-  expect(deviceStatements({ extraDeviceTopics: [] })).toEqual(OWN);
+  expect(deviceStatements({ extraDeviceTopics: [] })).toEqual([...OWN, ...COMMANDS]);
   const extraDeviceTopics = [{ topic: '{prefix}/log/{deviceId}', allow: ['retain'] }];
   expect(deviceStatements({ extraDeviceTopics })).toEqual([
     ...OWN,
     `iot:Publish iot:RetainPublish: topic/paku/log/${THING}`,
+    ...COMMANDS,
   ]);
 });
 

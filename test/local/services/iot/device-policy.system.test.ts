@@ -58,7 +58,9 @@ const subscribe = (filter: string) =>
 
 /** The two subtrees of a device. */
 const subtrees = (id: string) => [`paku/edge/${id}`, `paku/devices/${id}`];
-const leaves = ['status', 'ota/status', 'ota/progress', 'ota/result', 'cmd/ota', 'config/report', 'telemetry/gps'];
+const leaves = ['status', 'ota/status', 'ota/progress', 'ota/result', 'config/report', 'telemetry/gps'];
+/** A retained command would outlive the certificate that published it. */
+const commands = subtrees(OWN).flatMap((tree) => [`${tree}/cmd/ota`, `${tree}/cmd/wifi`]);
 
 describe('a device can', () => {
   test.each(subtrees(OWN).flatMap((tree) => leaves.map((leaf) => `${tree}/${leaf}`)))(
@@ -80,7 +82,7 @@ describe('a device can', () => {
     expect(await publish(topic, true)).toBe('taken');
   });
 
-  test.each(['paku/control', `paku/heater/${OWN}/cmd`])('subscribe to %s', async (filter) => {
+  test.each(['paku/control', `paku/heater/${OWN}/cmd`, ...commands])('subscribe to %s', async (filter) => {
     expect(await subscribe(filter)).toBe('taken');
   });
 
@@ -93,6 +95,12 @@ describe('a device can', () => {
 });
 
 describe('a device is disconnected when it publishes to', () => {
+  test.each(commands)('%s, the command of itself, retained or not', async (topic) => {
+    expect(await publish(topic)).toBe('closed');
+    expect(await publish(topic, true)).toBe('closed');
+    expect(published()).toEqual([]);
+  });
+
   const others = [
     OTHER,
     `${OWN}0`,
@@ -108,7 +116,7 @@ describe('a device is disconnected when it publishes to', () => {
   const variable = '${iot:Connection.Thing.ThingName}';
   const topics = [
     ...others.flatMap((id) => subtrees(id).map((tree) => `${tree}/status`)),
-    ...leaves.map((leaf) => `paku/devices/${OTHER}/${leaf}`),
+    ...[...leaves, 'cmd/ota'].map((leaf) => `paku/devices/${OTHER}/${leaf}`),
     ...[...tricks, variable].map((id) => `paku/edge/${id}/status`),
     ...subtrees(OWN),
     `PAKU/edge/${OWN}/status`,
@@ -135,13 +143,14 @@ describe('a device is disconnected when it publishes to', () => {
     expect(published()).toEqual([]);
   });
 
-  test.each([...leaves.map((leaf) => `paku/edge/${OTHER}/${leaf}`), 'paku/sensors/ruuvi_cabin/data', 'paku/control'])(
-    '%s, retained',
-    async (topic) => {
-      expect(await publish(topic, true)).toBe('closed');
-      expect(published()).toEqual([]);
-    },
-  );
+  test.each([
+    ...[...leaves, 'cmd/ota'].map((leaf) => `paku/edge/${OTHER}/${leaf}`),
+    'paku/sensors/ruuvi_cabin/data',
+    'paku/control',
+  ])('%s, retained', async (topic) => {
+    expect(await publish(topic, true)).toBe('closed');
+    expect(published()).toEqual([]);
+  });
 });
 
 describe('a device is disconnected when it subscribes to', () => {
@@ -202,6 +211,7 @@ describe('the policy applies to a last will:', () => {
     [`paku/edge/${OWN}/gone`, true, 1],
     ['paku/sensors/gone', true, 0],
     [`paku/edge/${OTHER}/status`, false, 0],
+    [`paku/edge/${OWN}/cmd/ota`, true, 0],
     [`$aws/things/${OWN}/shadow/update`, false, 0],
   ])('%s, retained: %s', async (topic, retain, delivered) => {
     const will = { topic, payload: Buffer.from('{"online":false}'), qos: 1 as const, retain };
