@@ -21,19 +21,15 @@ export {
 } from './certificates.ts';
 export {
   changeGroup,
-  type DeviceDetailRow,
-  deviceTimeline,
   findUnknownDevices,
   findUnknownGroups,
-  getDevice,
-  listDevices,
   listGroups,
   MAX_ATTRIBUTES_BYTES,
-  type PresenceAt,
   setAttributes,
   setGroups,
-  type TimelineRow,
-} from './device-queries.ts';
+} from './device-groups.ts';
+export { type DeviceDetailRow, getDevice, listDevices, type PresenceAt } from './device-queries.ts';
+export { deviceTimeline, type TimelineRow } from './device-timeline.ts';
 export {
   type DeviceReport,
   findDevicesWithRelevantUpdates,

@@ -13,6 +13,7 @@ export {
 export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
 export { decideSteppingStones, decideSteppingStonesOf } from './decide-stepping-stones.ts';
 export { loadHaltNotice } from './halt-notice.ts';
+export { loadHigherPriorityRollouts, MAX_HIGHER_PRIORITY_BYTES } from './higher-priority.ts';
 export { jitterWait } from './jitter.ts';
 export {
   findVersionBefore,
@@ -46,38 +47,33 @@ export {
   markPublished,
   type RolloutEvent,
 } from './rollout-events.ts';
+export { evidenceOf, gatesOf, hasSilence, loadControlGroup, NO_CONTROL_GROUP, numbersOf } from './rollout-evidence.ts';
+export {
+  listDecisions,
+  listFailures,
+  listFailuresOfRelease,
+  listOutcomes,
+  listRolloutDecisions,
+  listStages,
+  listUpdates,
+} from './rollout-progress.ts';
 export {
   changeRollout,
   getRollout,
   insertRollout,
-  listDecisions,
-  listFailures,
-  listFailuresOfRelease,
   listNumberedRollouts,
-  listOutcomes,
-  listRolloutDecisions,
   listRollouts,
-  listStages,
-  listUpdates,
   type RolloutChanges,
   type RolloutRow,
   type RolloutSummaryRow,
   type RolloutValues,
 } from './rollout-queries.ts';
 export {
-  evidenceOf,
-  gatesOf,
-  hasSilence,
   listActiveRolloutIds,
   listRunnableRolloutIds,
   listVersionsInUse,
-  loadControlGroup,
-  loadHigherPriorityRollouts,
   loadRolloutRuntime,
-  MAX_HIGHER_PRIORITY_BYTES,
   MAX_VERSIONS_IN_USE,
-  NO_CONTROL_GROUP,
-  numbersOf,
   type RolloutRuntime,
   setSendsUntil,
 } from './rollout-runtime.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { resumeRollout, retryFailed, stopRollout } from '../../../core/rollouts/rollout-control.ts';
-import { evidenceOf, loadRolloutRuntime } from '../../../core/rollouts/rollout-runtime.ts';
+import { evidenceOf } from '../../../core/rollouts/rollout-evidence.ts';
+import { loadRolloutRuntime } from '../../../core/rollouts/rollout-runtime.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
