@@ -1,7 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { ROLLOUT_STATES } from '../core/policy/index.ts';
 import { answer, jsonBody, reasonBody, refusals } from './common.ts';
-import { params, rolloutSchema } from './rollouts.ts';
+import { params } from './rollout-routes.ts';
+import { rolloutSchema } from './rollouts.ts';
 
 const plan = {
   rollout_id: z.number().int().describe('The rollout whose devices are sent back.'),

@@ -1,4 +1,4 @@
-import * as routes from '../../api/rollouts.ts';
+import * as routes from '../../api/rollout-routes.ts';
 import { asNewRollout } from '../../core/explain/index.ts';
 import { resultText } from '../../core/protocol/index.ts';
 import {
