@@ -63,7 +63,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.reported_mac IS 'MAC address that the device last reported, if it differs from mac_address; else null.';
   COMMENT ON COLUMN devices.identity_changed_at IS 'Receive time of the status since which the device has reported another model or MAC address. No rollout targets it until an operator accepts the change. Null: it reports what is stored.';
   COMMENT ON COLUMN devices.client_id IS 'MQTT client id that the device was last seen with; commands are addressed to it. Null: the device id is used.';
-  COMMENT ON COLUMN devices.certificate_id IS 'Id of the certificate with which the newest status was published, as AWS IoT states it. Null: not known.';
+  COMMENT ON COLUMN devices.certificate_id IS 'Id of the certificate with which the newest status was published, as AWS IoT states it; while another one remains to be checked, that one. Null: not known.';
   COMMENT ON COLUMN devices.checked_certificate_id IS 'Value of certificate_id for which the older certificates of the device were last revoked. Null: never.';
   COMMENT ON COLUMN devices.certificate_is_new IS 'True if the older certificates of the device remain to be revoked. It is generated, so that a status with the same certificate changes no index.';
   COMMENT ON COLUMN devices.command_family IS 'Topic family (devices or edge) of the newest OTA report, or the one that the device subscribes to; commands are published there. Null: the default of the deployment.';
@@ -1694,8 +1694,8 @@ END $$;
 DO $$ BEGIN
   GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
   GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
-      client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
-      report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed,
+      client_id, certificate_id, checked_certificate_id, command_family, online, last_seen, registered_at, uptime_seconds,
+      signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed,
       version_received_at, mac_received_at, family_received_at, reachability_received_at),
     INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
       client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status,

@@ -87,6 +87,15 @@ function mergeStatuses(older: DeviceReport, newer: DeviceReport): MergedStatuses
 
 const later = (a: Date | null, b: Date | null): boolean => b !== null && (a === null || b >= a);
 
+/**
+ * True if the certificate of the message takes the place of the stored one: it is newer, or the stored one has been
+ * checked. The certificate that was checked last takes no place, so that a copy of it cannot hide another one until the
+ * orchestrator looks.
+ */
+const IS_OTHER_CERTIFICATE = `excluded.certificate_id <> coalesce(d.checked_certificate_id, '')
+           AND (d.certificate_id = d.checked_certificate_id
+             OR excluded.reachability_received_at >= coalesce(d.reachability_received_at, '-infinity'))`;
+
 /** Statuses that `excluded` stands for. */
 const REPORTS = `(1 + coalesce(excluded.observed_seconds / nullif(excluded.report_interval_seconds, 0), 0))`;
 
@@ -221,8 +230,8 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
        client_id = CASE WHEN (excluded.reachability_received_at, NOT excluded.online, coalesce(excluded.client_id, ''))
            >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online, coalesce(d.client_id, ''))
          THEN coalesce(excluded.client_id, d.client_id) ELSE d.client_id END,
-       certificate_id = CASE WHEN excluded.reachability_received_at >= coalesce(d.reachability_received_at, '-infinity')
-         THEN coalesce(excluded.certificate_id, d.certificate_id) ELSE coalesce(d.certificate_id, excluded.certificate_id) END,
+       certificate_id = CASE WHEN ${IS_OTHER_CERTIFICATE} THEN excluded.certificate_id
+         ELSE coalesce(d.certificate_id, excluded.certificate_id) END,
        online = CASE WHEN (excluded.reachability_received_at, NOT excluded.online)
            >= (coalesce(d.reachability_received_at, '-infinity'), NOT d.online)
          THEN excluded.online ELSE d.online END,

@@ -44,7 +44,7 @@ const DEVICES_PER_CALL = 1_000;
  */
 export async function storeStatuses(sql: Sql, statuses: readonly Status[], now: Date): Promise<StoredStatuses> {
   const refused = new Map<string, string>();
-  for (const part of splitSameInstant(statuses)) {
+  for (const part of splitByCertificate(statuses).flatMap(splitSameInstant)) {
     const outcome = await writeIsolatingBadRows(mergeByDevice(part), async (batch) => {
       for (const rows of inBatches(batch, DEVICES_PER_CALL)) await upsertDevices(sql, rows);
       return [];
@@ -78,6 +78,23 @@ function earliestSightings(statuses: readonly Status[]): Sighting[] {
  * order.
  */
 const MAX_SPLITS = 4;
+
+/**
+ * Splits the batch so that no part has statuses of one device with two certificates, of which a merged report would keep
+ * one. Nearly always there is one part.
+ */
+function splitByCertificate(statuses: readonly Status[]): Status[][] {
+  const parts: Status[][] = Array.from({ length: MAX_SPLITS }, () => []);
+  const seen = new Map<string, string[]>();
+  for (const status of statuses) {
+    const { deviceId, certificateId } = status.report;
+    const known = seen.get(deviceId) ?? [];
+    if (certificateId && !known.includes(certificateId)) seen.set(deviceId, [...known, certificateId]);
+    const part = certificateId ? (seen.get(deviceId)?.indexOf(certificateId) ?? 0) : 0;
+    parts[Math.min(part, MAX_SPLITS - 1)]?.push(status);
+  }
+  return parts.filter((part) => part.length > 0);
+}
 
 /**
  * Splits the batch so that no part has two statuses of one device with the same receive time; upsertDevices breaks such

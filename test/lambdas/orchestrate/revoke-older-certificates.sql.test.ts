@@ -50,6 +50,11 @@ beforeEach(async () => {
 
 /** Stores a status of the device that was published with a certificate. */
 async function say(principal: string | undefined, said: object = {}): Promise<void> {
+  await store([message(principal, said)]);
+}
+
+/** A status of the device in the form in which it arrives. */
+function message(principal: string | undefined, said: object = {}): { readonly body: string } {
   const body = JSON.stringify({
     payload: Buffer.from(JSON.stringify({ firmware_version: '1.0.0', ...said })).toString('base64'),
     topic: `paku/edge/${DEVICE}/status`,
@@ -57,9 +62,13 @@ async function say(principal: string | undefined, said: object = {}): Promise<vo
     client_id: DEVICE,
     principal,
   });
-  await storeStatusBatch(db.roles.ingest, parseStatusBatch([{ body }], STATUS_SENDERS, now), now);
   now = new Date(now.getTime() + 60_000);
+  return { body };
 }
+
+const store = async (batch: readonly { readonly body: string }[]) => {
+  await storeStatusBatch(db.roles.ingest, parseStatusBatch(batch, STATUS_SENDERS, now), now);
+};
 
 const hasNew = async () =>
   (await db.app.query<{ is_new: boolean }>('SELECT certificate_is_new AS is_new FROM devices'))[0]?.is_new;
@@ -95,9 +104,30 @@ describe('the first status with a certificate', () => {
     await say(FIRST);
     expect(await check()).toEqual([]);
     await say(SECOND);
+    expect(await check()).toEqual([FIRST]);
+    await say(FIRST);
+    expect(await check()).toEqual([FIRST]);
+  });
+
+  test.each([
+    ['one after the other', [[SECOND], [FIRST]]],
+    ['in one batch', [[SECOND, FIRST]]],
+    ['before it in one batch', [[FIRST, SECOND, FIRST]]],
+  ])('counts although a stolen certificate reports until the next tick: %s', async (_, batches) => {
+    registry({ [FIRST]: 100, [SECOND]: 200 });
     await say(FIRST);
     expect(await check()).toEqual([]);
-    await say(SECOND);
+    for (const batch of batches) await store(batch.map((principal) => message(principal)));
+    expect(await check()).toEqual([FIRST]);
+  });
+
+  test('counts although a status with a stolen certificate, which came later, was processed before', async () => {
+    registry({ [FIRST]: 100, [SECOND]: 200 });
+    await say(FIRST);
+    expect(await check()).toEqual([]);
+    const late = message(SECOND);
+    await say(FIRST);
+    await store([late]);
     expect(await check()).toEqual([FIRST]);
   });
 
