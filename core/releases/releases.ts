@@ -51,6 +51,7 @@ export async function fixModelChip(sql: Sql, deviceModel: string, chip: string):
 }
 
 const signedRelease = z.strictObject({
+  version: z.string(),
   checksum_sha256: z.string(),
   min_version: z.string().nullable(),
   signing_key: z.string().nullable(),
@@ -60,7 +61,10 @@ const signedRelease = z.strictObject({
 /** The bytes of a registered release, and what its signature was found to be. */
 export type SignedRelease = RowOf<typeof signedRelease>;
 
-/** Undefined if the release is not registered. */
+/**
+ * The release of a version, which may be registered in another spelling: `v1.2.0` and `1.2.0` are one version. Undefined if
+ * it is not registered.
+ */
 export async function findSignedRelease(
   sql: Sql,
   deviceModel: string,
@@ -69,8 +73,9 @@ export async function findSignedRelease(
   const [row] = await select(
     sql,
     signedRelease,
-    `SELECT checksum_sha256, min_version, signing_key, signature_expires_at FROM firmware_releases
-     WHERE device_model = :model AND version = :version`,
+    `SELECT version, checksum_sha256, min_version, signing_key, signature_expires_at FROM firmware_releases
+     WHERE device_model = :model AND ltrim(version, 'vV') = ltrim(:version, 'vV')
+     ORDER BY version <> :version, id LIMIT 1`,
     { model: deviceModel, version },
   );
   return row;

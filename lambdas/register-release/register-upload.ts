@@ -208,6 +208,10 @@ async function repeated(
   now: Date,
 ): Promise<RegistrationOutcome> {
   const { version, deviceModel, sha256, isSigned, minVersion } = release;
+  if (known.version !== version) {
+    const message = `${deviceModel} ${version} is registered as ${known.version}, which is the same version; upload it under a new version`;
+    return reject({ verdict: 'VERSION_EXISTS', message });
+  }
   if (known.checksum_sha256 !== sha256) {
     const message = `${deviceModel} ${version} is registered with other bytes (SHA-256 ${known.checksum_sha256}, this one ${sha256}); a release never changes: upload it under a new version, or under the model of its board if it is for another one`;
     return reject({ verdict: 'VERSION_EXISTS', message });

@@ -111,6 +111,20 @@ test.each(['firmware/1.0.0-esp32-s3/van.bin', 'firmware/esp32-s3-1.2.0/van.bin',
   },
 );
 
+test('refuses a version that is registered in another spelling, whatever its bytes', async () => {
+  await db.empty();
+  expect(await registerAs('firmware/1.2.0/pump.bin')).toMatchObject({ kind: 'registered' });
+  for (const version of ['v1.2.0', 'V1.2.0'])
+    expect(await registerAs(`firmware/${version}/pump.bin`)).toMatchObject({
+      kind: 'rejected',
+      verdict: 'VERSION_EXISTS',
+      message: `pump ${version} is registered as 1.2.0, which is the same version; upload it under a new version`,
+    });
+  expect(await registerAs('firmware/1.2/pump.bin')).toMatchObject({ kind: 'registered' });
+  expect(await registerAs('firmware/v2.0.0/pump.bin')).toMatchObject({ kind: 'registered' });
+  expect(await registerAs('firmware/2.0.0/pump.bin')).toMatchObject({ verdict: 'VERSION_EXISTS' });
+});
+
 test('rejects a version that is the name of a model that devices report', async () => {
   await db.empty();
   await addDevices(db.app, 1, { model: 'van' });
