@@ -45,14 +45,17 @@ export interface NewHold extends HoldTarget {
   readonly endsAt: Date | null;
 }
 
-/** More holds would make each statement that sends slower; a group holds any number of devices. */
+/**
+ * More holds would make each statement that sends slower; a group holds any number of devices. Those of the whole service
+ * are counted by themselves, so that it can always be stopped.
+ */
 export const MAX_HOLDS = 500;
 
 const SCOPE = `CASE WHEN :device::text IS NOT NULL THEN 'device' WHEN :group::text IS NOT NULL THEN 'group' ELSE 'service' END`;
 
 /**
  * Sets a hold. The same one, set again by the same operator while it is in force, changes nothing.
- * @returns its id, and whether it is new; undefined if {@link MAX_HOLDS} are in force
+ * @returns its id, and whether it is new; undefined if {@link MAX_HOLDS} of its kind are in force
  */
 export async function setHold(
   sql: Sql,
@@ -69,7 +72,8 @@ export async function setHold(
      ), added AS (
        INSERT INTO holds (scope, device_id, group_name, reason, created_at, created_by, ends_at)
        SELECT ${SCOPE}, :device, :group, :reason, :now::timestamptz, :by, :endsAt::timestamptz
-       WHERE NOT EXISTS (SELECT FROM known) AND (SELECT count(*) FROM holds WHERE ended_at IS NULL) < ${MAX_HOLDS}
+       WHERE NOT EXISTS (SELECT FROM known) AND (SELECT count(*) FROM holds WHERE ended_at IS NULL
+         AND (scope = 'service') = (:device::text IS NULL AND :group::text IS NULL)) < ${MAX_HOLDS}
        RETURNING id
      )
      SELECT id, true AS is_new FROM added UNION ALL SELECT id, false FROM known`,

@@ -297,6 +297,16 @@ test('a hold that is set again by the same operator is the one that is in force'
   expect(await hold({ reason: 'another' })).not.toBe(first);
 });
 
+test('the whole service can be held although no more devices can', async () => {
+  await db.app.query(
+    `INSERT INTO holds (scope, device_id, reason) SELECT 'device', 'd0', 'test' FROM generate_series(1, 500)`,
+  );
+  await expect(holdDevice('d1')).rejects.toThrow('no hold was set');
+  await hold();
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  expect(await service.tick()).toEqual([]);
+});
+
 test('a hold that SQL sets and deletes is respected', async () => {
   await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
   await db.app.query(`INSERT INTO holds (scope, reason) VALUES ('service', 'by hand')`);
