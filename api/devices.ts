@@ -167,7 +167,7 @@ export const timelineEntrySchema = z
     at: timestamp,
     event: z
       .string()
-      .describe('`claimed`, `sent`, `accepted`, `progress`, `fetch`, `result`, `status`, `ended`, `model_changed`, …'),
+      .describe('`assigned`, `sent`, `accepted`, `progress`, `fetch`, `result`, `status`, `ended`, `model_changed`, …'),
     rollout_id: z.number().int().nullable(),
     update_id: z.number().int().nullable(),
     attempt: z.number().int().nullable(),

@@ -1632,7 +1632,7 @@ JOIN rollout_configurations AS r ON r.id = e.rollout_id
 WHERE e.device_id IS NULL;
 
 DO $$ BEGIN
-  COMMENT ON VIEW rollout_timeline IS 'Decisions about rollouts: what, when, why, by whom, and the numbers at that moment. The API, dashboards and the events on the bus read it.';
+  COMMENT ON VIEW rollout_timeline IS 'Decisions about rollouts: what was decided, when, why and by which caller, and the numbers at that moment. The API, dashboards and the events on the bus read it.';
   COMMENT ON COLUMN rollout_timeline.event_id IS 'Id of the decision; pages go by it.';
   COMMENT ON COLUMN rollout_timeline.rollout_id IS 'The rollout.';
   COMMENT ON COLUMN rollout_timeline.rollout_name IS 'Name of the rollout.';

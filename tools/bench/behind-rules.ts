@@ -106,12 +106,12 @@ async function roll(functions: FunctionsUnderTest, sql: TestSql, reached: string
   let [ticks, messages, done] = [0, 0, 0];
   while (done < DEVICES) {
     await spend('Orchestrate', () => functions.fn('Orchestrate').invoke({}));
-    const claimed = await readOwed(sql);
+    const assigned = await readPending(sql);
     await spend('IngestStatus', () =>
       feed(
         functions,
         'IngestStatus',
-        claimed.map((id) => status(id, '1.0.0', 5_060)),
+        assigned.map((id) => status(id, '1.0.0', 5_060)),
       ),
     );
     await spend('Dispatch', () => feed(functions, 'Dispatch', functions.takeQueued('DispatchQueue')));
@@ -121,14 +121,14 @@ async function roll(functions: FunctionsUnderTest, sql: TestSql, reached: string
     for (const report of REPORTS) await spend('IngestOta', () => feed(functions, 'IngestOta', woken.map(report)));
     const reports = woken.map((id) => status(id, VERSION, 2));
     await spend('IngestStatus', () => feed(functions, 'IngestStatus', reports));
-    messages += claimed.length + woken.length * (REPORTS.length + 1);
+    messages += assigned.length + woken.length * (REPORTS.length + 1);
     done = await countDone(sql);
     log(`tick ${ticks}: ${done} done`);
   }
   return { ticks, messages, spent, seconds: Object.values(spent).reduce((sum, seconds) => sum + seconds, 0) };
 }
 
-async function readOwed(sql: TestSql): Promise<string[]> {
+async function readPending(sql: TestSql): Promise<string[]> {
   const rows = await sql.query<{ device_id: string }>(
     `SELECT device_id FROM device_update_status WHERE status = 'pending'`,
   );

@@ -124,7 +124,7 @@ async function dispatch(functions: readonly FunctionsUnderTest[], ids: readonly 
 
 function page(figures: Figures): string {
   const { perSecond, perEnvironment, medianMs, p99Ms, statementsAThousand } = figures;
-  return `${number(COMMANDS)} owed commands in batches of ${BATCH}, through the bundle in ${CONCURRENCY} environments (as many as AWS gives it), against an endpoint that
+  return `${number(COMMANDS)} pending commands in batches of ${BATCH}, through the bundle in ${CONCURRENCY} environments (as many as AWS gives it), against an endpoint that
 acknowledges after ${number(medianMs)} ms (median; ${number(p99Ms)} ms for one in a hundred) and says of a fifth of the devices that they are
 not connected.
 

@@ -212,7 +212,7 @@ function cpuSeconds(fleet: FleetProcesses) {
 /** The phases by the receive times of the broker. */
 async function readPhases(sql: TestSql): Promise<Phase[]> {
   const phases: [string, string, string][] = [
-    ['claimed, until its command is sent', 'created_at', 'sent_at'],
+    ['assigned, until its command is sent', 'created_at', 'sent_at'],
     ['sent, until it is accepted', 'sent_at', 'acknowledged_at'],
     ['accepted, until the image is written', 'acknowledged_at', 'installed_at'],
     ['written, until the new version reports', 'installed_at', 'booted_at'],

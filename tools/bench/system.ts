@@ -14,7 +14,7 @@ function socketsPage(figures: OverSockets): string {
   ]);
   return `One rollout to everyone at once, from its row to the last confirmed update, on the whole local runtime with a tick each 5 s and a
 PostgreSQL server: ${number(devices)} virtual devices, in processes of their own, each with an MQTT connection over TLS and a client
-certificate. Each is told as soon as it is claimed or at its next heartbeat (60 s), downloads ${number(imageBytes / 1000)} KB over HTTP, reboots and
+certificate. Each is told as soon as it is assigned or at its next heartbeat (60 s), downloads ${number(imageBytes / 1000)} KB over HTTP, reboots and
 connects anew.
 
 **${number(devicesAMinute)} devices a minute**, ${number(seconds)} s in all; connecting and registering them took ${number(registeringSeconds)} s.
@@ -39,7 +39,7 @@ function rulesPage(figures: BehindRules): string {
   const { devices, devicesAMinute, seconds, ticks, statements, messages, registeringSeconds } = figures;
   const spent = Object.entries(figures.spent).map(([what, took]) => [what, number(took), share(took, seconds)]);
   return `One rollout to ${number(devices)} devices at once that exist as what they say only, from its row to the last confirmed update: the
-orchestrator's ticks, a heartbeat of each claimed device, its command and the five messages that follow, all through the
+orchestrator's ticks, a heartbeat of each assigned device, its command and the five messages that follow, all through the
 bundles, in batches as the event source mappings make them, one step after the other.
 
 **${number(devicesAMinute)} devices a minute**, ${number(seconds)} s and ${number(ticks)} ticks in all, ${number(statements)} statements for ${number(messages)} messages and ${number(devices)} commands.
@@ -47,7 +47,7 @@ Registering the devices took ${number(registeringSeconds)} s.
 
 ${table(['function', 's', 'share'], spent)}
 
-On AWS the tick comes once a minute and claims 5,000 devices of a rollout at most: that is the limit there, not these figures.`;
+On AWS the tick comes once a minute and assigns 5,000 devices of a rollout at most: that is the limit there, not these figures.`;
 }
 
 export const rulesBenchmark: Benchmark<BehindRules> = {
