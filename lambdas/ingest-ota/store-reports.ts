@@ -1,14 +1,14 @@
 import type { Sql, SqlError } from '../../core/db/index.ts';
 import { inBatches, writeIsolatingBadRows } from '../../core/db/index.ts';
 import { recordCommandFamilies } from '../../core/devices/index.ts';
+import type { RuleMessage } from '../../core/ingest/index.ts';
 import type { CommandFamily } from '../../core/protocol/index.ts';
 import { evaluateUpdates, oldestOf, type Report, recordReports, releaseSlots } from '../../core/updates/index.ts';
 import type { UpdateId } from '../../core/util/index.ts';
 
 /** A report about an update, with the topic family on which it was received. */
-export interface FamilyReport {
+export interface FamilyReport extends Pick<RuleMessage, 'clientId'> {
   readonly family: CommandFamily;
-  readonly clientId: string | null;
   readonly report: Report;
 }
 

@@ -1,5 +1,4 @@
 import type { Sql } from '../../core/db/index.ts';
-import type { DeviceReport } from '../../core/devices/index.ts';
 import {
   describeDropped,
   limitPerMinute,
@@ -13,15 +12,11 @@ import {
 import type { UpdateId } from '../../core/util/index.ts';
 import { parseBatch } from '../shared/parse-batch.ts';
 import type { QueueMessage } from '../shared/queue-message.ts';
-import { parseStatus } from './status-message.ts';
+import { type ParsedStatus, parseStatus } from './status-message.ts';
 import { storeStatuses } from './store-statuses.ts';
 
-/** A status message, with the report that was read from it. */
-export interface StatusMessage extends RuleMessage {
-  readonly report: DeviceReport;
-  /** Why the message is recorded as rejected; null if it is not. */
-  readonly rejection: string | null;
-}
+/** A status message, with what was read from it. */
+export type StatusMessage = RuleMessage & ParsedStatus;
 
 export interface StatusBatch {
   readonly statuses: readonly StatusMessage[];

@@ -7,7 +7,7 @@ import {
   type Sighting,
   upsertDevices,
 } from '../../core/devices/index.ts';
-import { limitPerMinute, MAX_PER_MINUTE } from '../../core/ingest/index.ts';
+import { limitPerMinute, MAX_PER_MINUTE, type RuleMessage } from '../../core/ingest/index.ts';
 import {
   evaluateUpdates,
   findPendingForDevices,
@@ -20,13 +20,10 @@ import {
   requeueUnacknowledged,
 } from '../../core/updates/index.ts';
 import type { DeviceId, UpdateId } from '../../core/util/index.ts';
+import type { ParsedStatus } from './status-message.ts';
 
-export interface Status {
-  readonly receivedAt: Date;
-  /** Identifies the message together with device and receive time: a second delivery has the same hash. */
-  readonly payloadHash: string;
-  readonly report: DeviceReport;
-}
+/** The parts of a status message that are stored. */
+export type Status = Pick<RuleMessage, 'receivedAt' | 'payloadHash'> & Pick<ParsedStatus, 'report'>;
 
 export interface StoredStatuses {
   /** Ids of pending updates of the reporting devices that may be sent now. */

@@ -105,7 +105,7 @@ export async function createForDevice(
   return (await createRollout(services, { ...draft, name }, by)).id;
 }
 
-export const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft) as RolloutValues;
+export const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft);
 
 function sameRollout(known: RolloutRow, values: RolloutValues): { id: RolloutId; isNew: boolean } {
   const keys = Object.keys(values) as (keyof RolloutValues)[];
