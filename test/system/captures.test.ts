@@ -89,7 +89,10 @@ describe('captured messages of field devices, from MQTT to the database', () => 
 
   test('firmware 1.4.2 on an ESP8266: the topic family edge, and a failed download', async () => {
     const id = 'ESP8266-9608CF16';
-    await publish(id, [statusOf(id, 'status-1.4.2.json'), ...otaOf('ota-1.4.2.jsonl')]);
+    await publish(id, [statusOf(id, 'status-1.4.2.json')]);
+    // Statuses and reports wait in two queues; a device boots long before it is updated.
+    await system.until(`SELECT 1 FROM devices WHERE device_id = '${id}'`);
+    await publish(id, otaOf('ota-1.4.2.jsonl'));
     const update = await system.until<Record<string, unknown>>(
       `SELECT * FROM device_update_status WHERE device_id = '${id}' AND status = 'failed'`,
     );

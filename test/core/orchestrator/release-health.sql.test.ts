@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Sql } from '../../../core/db/index.ts';
 import { loadHealthEvidence, loadRolloutRuntime, resumeRollout } from '../../../core/rollouts/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -185,26 +185,32 @@ describe('devices that proved the release and went dark later', () => {
 });
 
 test('the health of a rollout is read by indexes, for a thousand devices at most', async () => {
-  await addDevices(db.owner, 20_000);
-  const id = await addRollout(db.app, 'r', '2.0.0', { stages: [] });
-  await db.owner.query(
+  // A database of its own, so that no statistics exist before the test makes them.
+  const fresh = await openTestDatabase();
+  onTestFinished(() => fresh.close());
+  for (const table of ['devices', 'device_update_status'])
+    await fresh.owner.query(`ALTER TABLE ${table} SET (autovacuum_enabled = false)`);
+  await addRelease(fresh.app, '2.0.0');
+  await addDevices(fresh.owner, 20_000);
+  const id = await addRollout(fresh.app, 'r', '2.0.0', { stages: [] });
+  await fresh.owner.query(
     `INSERT INTO device_update_status (device_id, rollout_id, firmware_version, status, booted_at, completed_at)
      SELECT device_id, :id, '2.0.0', 'success', now(), now() FROM devices`,
     { id },
   );
-  await db.owner.query(`UPDATE devices SET current_firmware_version = '2.0.0'`);
-  const rollout = await loadRolloutRuntime(db.app, id);
+  await fresh.owner.query(`UPDATE devices SET current_firmware_version = '2.0.0'`);
+  const rollout = await loadRolloutRuntime(fresh.app, id);
   if (rollout === undefined) throw new Error('the rollout is gone');
   let plan = '';
   const watched: Sql = {
     async query(sql: string, values = {}) {
-      const lines = await db.owner.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`, values);
+      const lines = await fresh.owner.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`, values);
       plan = lines.map((line) => line['QUERY PLAN']).join('\n');
-      return db.app.query(sql, values);
+      return fresh.app.query(sql, values);
     },
   };
   for (const isAnalyzed of [false, true]) {
-    if (isAnalyzed) await db.owner.query('VACUUM ANALYZE');
+    if (isAnalyzed) await fresh.owner.query('VACUUM ANALYZE');
     const { observed } = await loadHealthEvidence(watched, rollout, ['1.0.0', '2.0.0'], new Date());
     expect(observed).toHaveLength(1_000);
     expect(plan).toMatch(/Index Scan using devices_pkey/);
