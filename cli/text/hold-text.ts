@@ -19,7 +19,7 @@ export const holdText = (hold: Hold): string[] => [
 ];
 
 export function holdTable(holds: readonly Hold[], now: Date): string[] {
-  if (holds.length === 0) return ['Nothing is held.'];
+  if (holds.length === 0) return ['No holds.'];
   return table(holds, [
     { head: 'ID', value: ({ hold_id }) => hold_id, align: 'right' },
     {
