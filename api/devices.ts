@@ -90,7 +90,7 @@ export const deviceSchema = z
     model_is_assumed: z
       .boolean()
       .describe(
-        'Whether nobody has stated its model, so that `esp32-s3` is assumed. Only rollouts that name it by its id target it.',
+        'Whether its model was never stated, so that `esp32-s3` is assumed. Only rollouts that name it by its id target it.',
       ),
     reported_model: z.string().nullable().describe('The model that it reports now, if that differs.'),
     reported_mac: z.string().nullable().describe('The MAC address that it reports now, if that differs.'),

@@ -84,7 +84,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.revoked_reason IS 'Why the identity was revoked.';
   COMMENT ON COLUMN devices.revoked_by IS 'Who revoked the identity.';
   COMMENT ON COLUMN devices.model_received_at IS 'Receive time of the newest message that stated a model, or when the model was stated otherwise: by an operator, by the settings, or by the entry of the device in allowed_devices. Null: nobody has stated it, unless SQL set another one than the default.';
-  COMMENT ON COLUMN devices.model_is_assumed IS 'True if nobody has stated the model, so that device_model is the default. Only rollouts that name such a device by its id target it. It is generated, so that a status that repeats the model changes no index.';
+  COMMENT ON COLUMN devices.model_is_assumed IS 'True if the model was never stated, so that device_model is the default. Only rollouts that name such a device by its id target it. It is generated, so that a status that repeats the model changes no index.';
   COMMENT ON COLUMN devices.version_received_at IS 'Receive time of the message that current_firmware_version comes from.';
   COMMENT ON COLUMN devices.mac_received_at IS 'Receive time of the newest message that stated a MAC address.';
   COMMENT ON COLUMN devices.family_received_at IS 'Receive time of the message that command_family comes from.';
@@ -118,7 +118,7 @@ DO $$ BEGIN
   COMMENT ON INDEX devices_scan_idx IS 'Read by the scan of a rollout, which goes through the devices of a model in the order of the bytes of their ids.';
   COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices.';
   COMMENT ON INDEX devices_identity_changed_idx IS 'Read by the overview: devices whose changed identity waits for an operator.';
-  COMMENT ON INDEX devices_model_assumed_idx IS 'Read by the overview: devices whose model nobody has stated.';
+  COMMENT ON INDEX devices_model_assumed_idx IS 'Read by the overview: devices whose model was never stated.';
   COMMENT ON INDEX devices_certificate_new_idx IS 'Read by the orchestrator: devices whose older certificates remain to be revoked.';
   COMMENT ON INDEX devices_mac_address_idx IS 'Read by rollouts that target devices by MAC address.';
   COMMENT ON INDEX devices_id_search_idx IS 'Read by the search for the beginning of a device id.';
@@ -1477,7 +1477,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN device_overview.reported_model IS 'Model that it reports now, if that differs and nobody has accepted it.';
   COMMENT ON COLUMN device_overview.reported_mac IS 'MAC address that it reports now, if that differs and nobody has accepted it.';
   COMMENT ON COLUMN device_overview.identity_changed_at IS 'Since when it has reported another model or MAC address. No rollout targets it until an operator accepts that.';
-  COMMENT ON COLUMN device_overview.model_is_assumed IS 'True if nobody has stated the model. Only rollouts that name the device by its id target it.';
+  COMMENT ON COLUMN device_overview.model_is_assumed IS 'True if the model was never stated. Only rollouts that name the device by its id target it.';
 END $$;
 
 CREATE VIEW update_overview AS

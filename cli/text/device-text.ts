@@ -85,7 +85,7 @@ function identityText(device: DeviceDetail, now: Date) {
   const { identity_change: change, identity_changed_at: at, model_is_assumed: isAssumed, device_id: id } = device;
   if (change === null && isAssumed) {
     return yellow(
-      `nobody has stated its model; only rollouts that name it by its id update it: paku-ota device accept ${id} --model <model>`,
+      `its model was never stated; only rollouts that name it by its id update it: paku-ota device accept ${id} --model <model>`,
     );
   }
   if (change === null) return null;

@@ -25,7 +25,7 @@ export async function acceptIdentities(sql: Sql, acceptance: IdentityAcceptance,
 }
 
 /**
- * States the model of those devices whose model nobody has stated.
+ * States the model of those devices whose model was never stated.
  * @returns how many they were
  */
 export async function stateAssumedModels(sql: Sql, acceptance: IdentityAcceptance, now: Date): Promise<number> {

@@ -49,7 +49,7 @@ export async function listChangedDevices(sql: Sql): Promise<ChangedDevices[]> {
 
 const assumedModels = z.strictObject({ devices: z.int(), examples: z.array(z.string()) });
 
-/** Devices whose model nobody has stated, and some of their ids. */
+/** Devices whose model was never stated, and some of their ids. */
 export type AssumedModels = RowOf<typeof assumedModels>;
 
 export async function findAssumedModels(sql: Sql): Promise<AssumedModels> {
@@ -64,7 +64,7 @@ export async function findAssumedModels(sql: Sql): Promise<AssumedModels> {
   return row ?? { devices: 0, examples: [] };
 }
 
-/** Those of the given devices whose model nobody has stated. */
+/** Those of the given devices whose model was never stated. */
 export async function listAssumed(sql: Sql, deviceIds: readonly DeviceId[]): Promise<DeviceId[]> {
   const rows = await select(
     sql,

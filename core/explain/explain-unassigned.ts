@@ -30,7 +30,7 @@ export function whyNotTargeted(
   const { rule, version, model_is_assumed: isAssumed, device_model: model } = device;
   if (isAssumed && (rule === 'stated' || rule === 'model')) {
     return {
-      rule: `nobody has stated its model: ${model} is assumed, and only a rollout that names it by its id targets it`,
+      rule: `its model was never stated: ${model} is assumed, and only a rollout that names it by its id targets it`,
       next: `nothing, until its firmware reports a model, or \`paku-ota device accept ${deviceId} --model <model>\` states it`,
     };
   }

@@ -61,7 +61,7 @@ export const NOT_REVOKED = 'd.revoked_at IS NULL';
 export const IDENTITY_IS_KNOWN = 'd.identity_changed_at IS NULL';
 
 /**
- * A device whose model nobody has stated may be of any: an image of the assumed model can make it unusable. Only a
+ * A device whose model was never stated may be of any: an image of the assumed model can make it unusable. Only a
  * rollout that names it by its id targets it, or a recovery from a rollout that did.
  */
 export const MODEL_IS_STATED = isStated(parameter);

@@ -12,7 +12,7 @@ export async function acceptChanges(sql: Sql, statuses: readonly StatusMessage[]
   );
 }
 
-/** States the model of the settings for those devices of these statuses whose model nobody has stated. */
+/** States the model of the settings for those devices of these statuses whose model was never stated. */
 export async function stateDefaultModel(
   sql: Sql,
   statuses: readonly StatusMessage[],

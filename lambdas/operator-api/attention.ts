@@ -210,7 +210,7 @@ function describeAssumed({ devices, examples }: AssumedModels): Concern[] {
   return [
     {
       kind: 'model_assumed',
-      message: `Nobody has stated the model of ${subject}: only rollouts that name ${devices === 1 ? 'it by its id update it' : 'them by their ids update them'}. State it with paku-ota device accept <device>… --model <model>, or with the setting defaultModel`,
+      message: `The model of ${subject} was never stated: only rollouts that name ${devices === 1 ? 'it by its id update it' : 'them by their ids update them'}. State it with paku-ota device accept <device>… --model <model>, or with the setting defaultModel`,
       link: `/devices/${device}`,
     },
   ];

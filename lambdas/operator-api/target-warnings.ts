@@ -32,7 +32,7 @@ export async function warnOfTarget(sql: Sql, { target_type: type, target_filter:
       : [
           {
             code: 'ASSUMED_MODEL',
-            message: `nobody has stated the model of ${someNames(assumed, assumed.length)}: an image for another board can make a device unusable`,
+            message: `the model of ${someNames(assumed, assumed.length)} was never stated: an image for another board can make a device unusable`,
           },
         ]),
   ];

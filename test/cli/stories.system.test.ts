@@ -439,9 +439,9 @@ test('the model of devices that report none is shown as assumed, and stated', as
   await system.database.query(`INSERT INTO devices (device_id) VALUES ('ESP32-M1'), ('ESP32-M2')`);
   expect(await cli.print('device', 'list', '--search', 'ESP32-M')).toMatch(/^○ ESP32-M1 +esp32-s3 \(assumed\)/m);
   expect(await cli.print('device', 'show', 'ESP32-M1')).toContain(
-    'nobody has stated its model; only rollouts that name it by its id update it: paku-ota device accept ESP32-M1 --model <model>',
+    'its model was never stated; only rollouts that name it by its id update it: paku-ota device accept ESP32-M1 --model <model>',
   );
-  expect(await cli.print('fleet')).toContain('Nobody has stated the model of ');
+  expect(await cli.print('fleet')).toContain(' was never stated: ');
   const stated = await cli.run(
     ...['device', 'accept', 'ESP32-M1', 'ESP32-M2', '--model', 'ESP32-C3', '--reason', 'read on the boards', '--yes'],
   );

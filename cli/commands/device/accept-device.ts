@@ -54,7 +54,7 @@ function changeOf(device: DeviceDetail, stated: string | undefined): { readonly 
   const { device_id: id, identity_change: change, model_is_assumed: isAssumed, device_model: known } = device;
   const model = stated ?? device.reported_model ?? known;
   if (change !== null) return { text: `${id} ${change}`, model };
-  if (isAssumed) return { text: `Nobody has stated the model of ${id}: it becomes ${model}`, model };
+  if (isAssumed) return { text: `The model of ${id} was never stated: it becomes ${model}`, model };
   if (model !== known) return { text: `The model of ${id} changes from ${known} to ${model}`, model };
   throw new CliError(`${id} reports what is known of it, or nothing: there is nothing to accept`);
 }

@@ -167,9 +167,7 @@ function addUpdate(group: Command): void {
     async (session, { version, allowDowngrade = false, yes = false }, id) => {
       const device = await withSuggestion(session, id, session.api.device(id));
       const { current_firmware_version: current, device_model: model, model_is_assumed: isAssumed } = device;
-      const warning = isAssumed
-        ? ` Nobody has stated its model: this is an image for the assumed model, ${model}.`
-        : '';
+      const warning = isAssumed ? ` Its model was never stated: this is an image for the assumed model, ${model}.` : '';
       const wait = device.holds.map(({ text }) => ` It is sent nothing before this ends: ${text}.`).join('');
       await confirmOrStop(
         `Send ${version} to ${id} on ${session.target.name}? It runs ${current}.${warning}${wait}`,

@@ -128,7 +128,7 @@ export function StateModelDialog({ device: { device_id: id, device_model: assume
       onClose={onClose}
     >
       <p>
-        Nobody has stated its model. Rollouts of this model may update it from then on. An image for another board can
+        Its model was never stated. Rollouts of this model may update it from then on. An image for another board can
         make it unusable.
       </p>
       <TextField label="Model" name="device_model" value={model} onChange={setModel} hint={`Default: ${assumed}.`} />
@@ -152,7 +152,7 @@ export function SendDialog({ device, onClose }: DialogProps) {
   return (
     <ActionDialog title={`Send one release to ${id}`} button="Send" ready={chosen !== ''} act={send} onClose={onClose}>
       <p>It runs {current}. This makes a rollout for it alone, which goes before every other.</p>
-      {device.model_is_assumed && <p>Nobody has stated its model: the images are for the assumed model, {model}.</p>}
+      {device.model_is_assumed && <p>Its model was never stated: the images are for the assumed model, {model}.</p>}
       {device.holds.map(({ hold_id: hold, text }) => (
         <p key={hold}>It is sent nothing before this ends: {text}.</p>
       ))}

@@ -196,7 +196,7 @@ describe('the model of a device', () => {
   });
 });
 
-describe('a board whose model nobody has stated', () => {
+describe('a board whose model was never stated', () => {
   const BOARD = 'ESP8266-9608CF16';
   const silent = (changes: object = {}) =>
     client.createRollout({ ...DRAFT, name: 'silent', device_model: 'esp32-s3', ...changes });
@@ -227,7 +227,7 @@ describe('a board whose model nobody has stated', () => {
       ]),
     });
     const expected = {
-      rule: 'nobody has stated its model: esp32-s3 is assumed, and only a rollout that names it by its id targets it',
+      rule: 'its model was never stated: esp32-s3 is assumed, and only a rollout that names it by its id targets it',
       next: `nothing, until its firmware reports a model, or \`paku-ota device accept ${BOARD} --model <model>\` states it`,
     };
     expect(await client.explain(BOARD, {})).toMatchObject(expected);
@@ -239,7 +239,7 @@ describe('a board whose model nobody has stated', () => {
     expect(await client.device(BOARD)).toMatchObject({ device_model: 'esp32-s3', model_is_assumed: true });
     expect((await client.fleet()).attention).toContainEqual({
       kind: 'model_assumed',
-      message: `Nobody has stated the model of device ${BOARD}: only rollouts that name it by its id update it. State it with paku-ota device accept <device>… --model <model>, or with the setting defaultModel`,
+      message: `The model of device ${BOARD} was never stated: only rollouts that name it by its id update it. State it with paku-ota device accept <device>… --model <model>, or with the setting defaultModel`,
       link: `/devices/${BOARD}`,
     });
   });
@@ -248,7 +248,7 @@ describe('a board whose model nobody has stated', () => {
     const byId = { target_type: 'specific' as const, target_filter: { device_ids: [BOARD] } };
     expect((await client.previewRollout({ ...DRAFT, device_model: 'esp32-s3', ...byId })).warnings).toContainEqual({
       code: 'ASSUMED_MODEL',
-      message: `nobody has stated the model of ${BOARD}: an image for another board can make a device unusable`,
+      message: `the model of ${BOARD} was never stated: an image for another board can make a device unusable`,
     });
     await client.updateDevice(BOARD, { firmware_version: '2.0.0' });
     expect(await service.tick()).toEqual([BOARD]);
