@@ -123,7 +123,7 @@ export class ApiClient {
 
   holds = (query: Query = {}) => this.#get<Page<Hold>>('/v1/holds', query);
   hold = (hold: string | number) => this.#get<HoldDetail>(`/v1/holds/${hold}`);
-  /** What a hold would stop. Without a device or a group: of the whole service. */
+  /** The effect of a hold, in numbers. Without a device or a group: of the whole service. */
   previewHold = (target: Partial<Pick<NewHold, 'device_id' | 'group_name'>> = {}) =>
     this.#get<HoldPreview>('/v1/holds/preview', target);
   setHold = (hold: NewHold) => this.#send<Hold>('POST', '/v1/holds', hold);

@@ -82,7 +82,7 @@ export const previewHold = createRoute({
   method: 'get',
   path: '/v1/holds/preview',
   tags: ['Holds'],
-  summary: 'What a hold would stop, in numbers',
+  summary: 'The effect of a hold, in numbers',
   request: {
     query: z.strictObject({
       device_id: deviceId.optional(),

@@ -4,7 +4,7 @@ import { bold, yellow } from './style.ts';
 import { table } from './table.ts';
 import { ago, caller, count, instant, withInstants } from './units.ts';
 
-/** What a hold would stop, and what goes on. */
+/** The effect of a hold: the updates that would wait, and those that would go on. */
 export function holdEffectText({ devices, already_held: held, waiting, under_way, rollouts }: HoldPreview): string[] {
   const other = held === 0 ? '' : `, of which ${count(held, 'device')} ${held === 1 ? 'is' : 'are'} held already`;
   return [

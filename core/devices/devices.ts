@@ -142,7 +142,7 @@ const REPORTED_MODEL = `CASE
              > (coalesce(d.model_received_at, '-infinity'), coalesce(d.reported_model, d.device_model))
            THEN excluded.device_model ELSE coalesce(d.reported_model, d.device_model) END`;
 
-/** True if the stored model is assumed and one is stated now: a default that nobody stated pins nothing. */
+/** True if the stored model is assumed and one is stated now: an assumed model pins nothing. */
 const STATES_FIRST_MODEL = '(d.model_is_assumed AND excluded.model_received_at IS NOT NULL)';
 
 const NEXT_REPORTED_MAC = `nullif(${REPORTED_MAC}, d.mac_address)`;

@@ -13,6 +13,7 @@ export interface EarlierImage {
   readonly idfVersion: string | null;
   readonly secureVersion: number | null;
   readonly minChipRevision: number | null;
+  /** Null where it was registered without parsing, or states no known one. */
   readonly flashMode: string | null;
   readonly flashBytes: number | null;
   /** Digests of the keys of its secure boot signatures, trusted or not. */
@@ -56,14 +57,16 @@ export function warnOfDifferences(release: ComparedRelease, earlier: EarlierImag
       code: 'HIGHER_MIN_CHIP_REVISION',
       message: `the image needs chip revision ${revision(image.minChipRevision)}, ${before} ${revision(earlier.minChipRevision)}: a board with an older chip does not boot it`,
     },
-    image.flashBytes !== earlier.flashBytes && {
-      code: 'OTHER_FLASH_SIZE',
-      message: `the image is built for ${megabytes(image.flashBytes)} of flash, ${before} for ${megabytes(earlier.flashBytes)}`,
-    },
-    image.flashMode !== earlier.flashMode && {
-      code: 'OTHER_FLASH_MODE',
-      message: `the image is built for the flash mode ${image.flashMode ?? '(unknown)'}, ${before} for ${earlier.flashMode ?? '(unknown)'}`,
-    },
+    earlier.flashBytes !== null &&
+      image.flashBytes !== earlier.flashBytes && {
+        code: 'OTHER_FLASH_SIZE',
+        message: `the image is built for ${megabytes(image.flashBytes)} of flash, ${before} for ${megabytes(earlier.flashBytes)}`,
+      },
+    earlier.flashMode !== null &&
+      image.flashMode !== earlier.flashMode && {
+        code: 'OTHER_FLASH_MODE',
+        message: `the image is built for the flash mode ${image.flashMode ?? '(unknown)'}, ${before} for ${earlier.flashMode ?? '(unknown)'}`,
+      },
     (compareVersions(idfVersion, earlier.idfVersion ?? '') ?? 0) < 0 && {
       code: 'OLDER_IDF',
       message: `the image is built with ESP-IDF ${idfVersion}, ${before} with ${earlier.idfVersion}`,

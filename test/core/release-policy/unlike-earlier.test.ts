@@ -82,6 +82,7 @@ test.each([
   ['a pre-release after a pre-release', { version: '2.0.0-rc.2' }, { version: '2.0.0-rc.1' }],
   ['a newer ESP-IDF', {}, { idfVersion: 'v3.0' }],
   ['an unknown ESP-IDF', {}, { idfVersion: null }],
+  ['a release before it of which only the size is known', {}, { flashMode: null, flashBytes: null, idfVersion: null }],
 ])('does not warn of %s', (_, changed, before) => {
   expect(warnOfDifferences({ ...release, ...changed }, { ...earlier, ...before })).toEqual([]);
 });
