@@ -12,7 +12,7 @@ export interface Catalog {
   readonly grants: readonly Grant[];
   /** Functions that not everybody may call. */
   readonly privateFunctions: readonly PrivateFunction[];
-  /** Of the database, such as `jit=off`. */
+  /** Statements about the database, with %I for its name, such as `ALTER DATABASE %I SET jit = off`. */
   readonly settings: readonly string[];
 }
 
@@ -133,9 +133,15 @@ const PRIVATE_FUNCTIONS = `SELECT p.oid::regprocedure::text AS name, (
     SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a WHERE a.grantee = 0)
   ORDER BY p.oid`;
 
-const SETTINGS = `SELECT s.setting FROM pg_db_role_setting AS d CROSS JOIN LATERAL unnest(d.setconfig) AS s(setting)
-  WHERE d.setrole = 0 AND d.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
-  ORDER BY s.setting`;
+const SETTINGS = `WITH this AS (SELECT oid, datdba, datacl FROM pg_database WHERE datname = current_database())
+  SELECT 'ALTER DATABASE %I SET ' || replace(s.setting, '=', ' = ') AS statement
+  FROM this JOIN pg_db_role_setting AS d ON d.setdatabase = this.oid AND d.setrole = 0
+  CROSS JOIN LATERAL unnest(d.setconfig) AS s(setting)
+  UNION ALL
+  SELECT 'REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC' FROM this WHERE NOT EXISTS (
+    SELECT FROM aclexplode(coalesce(this.datacl, acldefault('d', this.datdba))) AS a
+    WHERE a.grantee = 0 AND a.privilege_type = 'TEMPORARY')
+  ORDER BY statement`;
 
 type OfRelation<T> = T & { readonly relation: string };
 
@@ -150,7 +156,7 @@ export async function readCatalog(sql: Sql): Promise<Catalog> {
   const constraints = await select(sql, z.strictObject({ ...constraint.shape, relation: z.string() }), CONSTRAINTS);
   const indexes = await select(sql, z.strictObject({ ...catalogObject.shape, relation: z.string() }), INDEXES);
   const triggers = await select(sql, z.strictObject({ ...catalogObject.shape, relation: z.string() }), TRIGGERS);
-  const settings = await select(sql, z.strictObject({ setting: z.string() }), SETTINGS);
+  const settings = await select(sql, z.strictObject({ statement: z.string() }), SETTINGS);
   return {
     relations: relations.map((relation) => ({
       ...relation,
@@ -162,7 +168,7 @@ export async function readCatalog(sql: Sql): Promise<Catalog> {
     functions: await select(sql, catalogObject, FUNCTIONS),
     grants: await select(sql, grant, GRANTS),
     privateFunctions: await select(sql, privateFunction, PRIVATE_FUNCTIONS),
-    settings: settings.map(({ setting }) => setting),
+    settings: settings.map(({ statement }) => statement),
   };
 }
 

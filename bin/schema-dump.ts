@@ -47,5 +47,5 @@ const renderCallers = ({ name, callers }: PrivateFunction) => [
   ...callers.map((role) => `GRANT EXECUTE ON FUNCTION ${name} TO ${role};`),
 ];
 
-const renderSetting = (setting: string) =>
-  `DO $$\nBEGIN\n  EXECUTE format('ALTER DATABASE %I SET ${setting.replace('=', ' = ')}', current_database());\nEND\n$$;`;
+const renderSetting = (statement: string) =>
+  `DO $$\nBEGIN\n  EXECUTE format('${statement}', current_database());\nEND\n$$;`;

@@ -1688,7 +1688,7 @@ END $$;
 -- Grants and settings ---------------------------------------------------------------------------------------------------
 
 -- The roles of the functions, see core/db/roles.ts. Each table has a line for each role, also for a role that may do nothing
--- with it; a test says which line is missing, and another one which grant of paku_public or paku_ingest no statement needs.
+-- with it; a test says which line is missing, and another one which grant no statement needs.
 -- No role but the owner may delete events, releases, rollouts or devices, or change the image of a release.
 
 DO $$ BEGIN
@@ -1863,7 +1863,7 @@ DO $$ BEGIN
   GRANT EXECUTE ON FUNCTION delete_old_events TO paku_control;
 END $$;
 
--- A role that may create temporary tables could otherwise run these with rows of its own.
+-- A role that may create tables could otherwise run these with rows of its own.
 REVOKE EXECUTE ON FUNCTION record_device_change, record_identity_change, count_new_updates, count_changed_updates,
   count_deleted_updates, count_device_version, delete_old_events FROM PUBLIC;
 
@@ -1874,5 +1874,12 @@ BEGIN
   EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
 EXCEPTION WHEN insufficient_privilege THEN
   NULL;
+END
+$$;
+
+-- By default every role may create temporary tables, which fill the storage that Aurora bills.
+DO $$
+BEGIN
+  EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
 END
 $$;

@@ -1151,3 +1151,9 @@ BEGIN
   EXECUTE format('ALTER DATABASE %I SET jit = off', current_database());
 END
 $$;
+
+DO $$
+BEGIN
+  EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END
+$$;

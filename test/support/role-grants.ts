@@ -63,11 +63,12 @@ export async function checkRoleGrants(
   });
 }
 
-/** The statement with NULL for each value, which its permissions do not depend on. */
+/** The statement with NULL for each value, which its permissions do not depend on; a number of rows may not be NULL. */
 function withoutValues(statement: string): string {
   const names = [...statement.matchAll(/:([A-Za-z_]\w*)/g)].map(([, name = '']) => name);
-  return bindParameters(
+  const { text } = bindParameters(
     statement,
     names.map((name) => ({ name, value: { isNull: true } })),
-  ).text;
+  );
+  return text.replace(/FETCH FIRST \(NULL[^)]*\)/, 'FETCH FIRST (1)');
 }

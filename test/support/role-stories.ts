@@ -5,6 +5,7 @@ import { recordProcessed } from '../../core/updates/index.ts';
 import { ingestReports } from '../../lambdas/ingest-ota/report-batch.ts';
 import { parseStatusBatch, storeStatusBatch } from '../../lambdas/ingest-status/status-batch.ts';
 import type { QueueMessage } from '../../lambdas/shared/queue-message.ts';
+import { playControlStory } from './control-story.ts';
 import type { TestDatabase } from './database.ts';
 import { addDevices, addRelease, addRollout } from './rows.ts';
 import { OTA_SENDERS, STATUS_SENDERS } from './senders.ts';
@@ -20,13 +21,13 @@ function recording(sql: Sql, statements: Set<string>): Sql {
   };
 }
 
-/** Plays stories that together run every statement of the functions of the roles public and ingest. */
-export async function playRoleStories(db: TestDatabase): Promise<Readonly<Record<'public' | 'ingest', Set<string>>>> {
-  const recorded = { public: new Set<string>(), ingest: new Set<string>() };
+/** Plays stories that together use each grant of each role. @returns the statements of each role */
+export async function playRoleStories(db: TestDatabase): Promise<Readonly<Record<DatabaseRole, Set<string>>>> {
+  const recorded = { public: new Set<string>(), ingest: new Set<string>(), control: new Set<string>() };
   const roles: Readonly<Record<DatabaseRole, Sql>> = {
     public: recording(db.roles.public, recorded.public),
     ingest: recording(db.roles.ingest, recorded.ingest),
-    control: db.roles.control,
+    control: recording(db.roles.control, recorded.control),
   };
   const service = new TestService(db.app, roles);
   await addDevices(db.app, 4);
@@ -39,6 +40,7 @@ export async function playRoleStories(db: TestDatabase): Promise<Readonly<Record
   await db.app.query(`INSERT INTO allowed_devices (device_id, allowed_at, allowed_by) VALUES ('new', now(), 'ann')`);
   const certificate = { certificateId: 'c', claimCertificateId: 'a-claim' };
   if (!(await spendAllowance(roles.public, 'new', certificate, service.now))) throw new Error('no certificate');
+  await playControlStory(db, roles.control, service);
   return recorded;
 }
 
