@@ -1,7 +1,6 @@
 import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { type CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
-import { COMMAND_FAMILIES } from '../../core/protocol/index.ts';
 import { type DeviceTopic, deviceTopicName, type Settings } from '../settings/index.ts';
 import { grantIotWildcards, type OtaFunction } from '../shared/index.ts';
 import { type IotStatement, iotPolicy } from './iot-policy.ts';
@@ -82,7 +81,7 @@ function grantByResource(role: IRole, actions: Readonly<Record<string, readonly 
 /** Both subtrees of the device, what the settings add, and nothing that another device obeys or says, nor a command. */
 function statementsOf(settings: Settings): IotStatement[] {
   const permissions = topicsOf(settings).flatMap((topic) => permissionsOf(topic, settings.topicPrefix));
-  const commands = commandTopics(settings.topicPrefix, THING).map((topic) => ['topic', topic] as const);
+  const commands = commandTopics(THING).map((topic) => ['topic', topic] as const);
   return [
     { actions: ['iot:Connect'], resources: [['client', THING]] },
     ...inFewStatements(permissions),
@@ -91,11 +90,10 @@ function statementsOf(settings: Settings): IotStatement[] {
 }
 
 /**
- * The commands of a device. It may not publish them: a retained command would outlive the certificate that published it,
- * and the device would install what a revoked copy of its certificate told it to.
+ * The topics on which a device is told something. It may not publish there: a retained message would outlive the
+ * certificate that published it, and the device would obey what a revoked copy of its certificate told it.
  */
-const commandTopics = (prefix: string, deviceId: string) =>
-  COMMAND_FAMILIES.map((tree) => `${prefix}/${tree}/${deviceId}/cmd/*`);
+const commandTopics = (deviceId: string) => ['cmd/*', 'control', 'config/set'].map((leaf) => `*/${deviceId}/${leaf}`);
 
 function topicsOf({ topicPrefix: prefix, extraDeviceTopics }: Settings): DeviceTopic[] {
   const own: DeviceTopic[] = ['edge', 'devices'].map((tree) => ({
@@ -113,7 +111,7 @@ function allowedText(settings: Settings): string {
       .filter(({ allow }) => allow.some((action) => actions.includes(action)))
       .map(({ topic }) => topic.replaceAll('{prefix}', () => settings.topicPrefix))
       .join(', ');
-  const commands = commandTopics(settings.topicPrefix, '{deviceId}').join(', ');
+  const commands = commandTopics('{deviceId}').join(', ');
   return `subscribe to ${named('subscribe')}; publish on ${named('publish', 'retain')}, but not on ${commands}; retain on ${named('retain')}`;
 }
 

@@ -22,7 +22,7 @@ const OWN = [
   `iot:Subscribe: topicfilter/paku/edge/${THING}/*`,
   `iot:Subscribe: topicfilter/paku/devices/${THING}/*`,
 ];
-const COMMANDS = ['devices', 'edge'].map((tree) => `not iot:Publish: topic/paku/${tree}/${THING}/cmd/*`);
+const COMMANDS = ['cmd/*', 'control', 'config/set'].map((leaf) => `not iot:Publish: topic/*/${THING}/${leaf}`);
 
 test('the device policy allows the two subtrees of the device, and what firmware 1.1.0 to 1.4.2 uses beside them', () => {
   expect(deviceStatements()).toEqual([

@@ -59,8 +59,10 @@ const subscribe = (filter: string) =>
 /** The two subtrees of a device. */
 const subtrees = (id: string) => [`paku/edge/${id}`, `paku/devices/${id}`];
 const leaves = ['status', 'ota/status', 'ota/progress', 'ota/result', 'config/report', 'telemetry/gps'];
-/** A retained command would outlive the certificate that published it. */
-const commands = subtrees(OWN).flatMap((tree) => [`${tree}/cmd/ota`, `${tree}/cmd/wifi`]);
+/** A retained message on these would outlive the certificate that published it. */
+const commands = subtrees(OWN).flatMap((tree) =>
+  ['cmd/ota', 'cmd/wifi', 'control', 'config/set'].map((leaf) => `${tree}/${leaf}`),
+);
 
 describe('a device can', () => {
   test.each(subtrees(OWN).flatMap((tree) => leaves.map((leaf) => `${tree}/${leaf}`)))(
@@ -95,7 +97,7 @@ describe('a device can', () => {
 });
 
 describe('a device is disconnected when it publishes to', () => {
-  test.each(commands)('%s, the command of itself, retained or not', async (topic) => {
+  test.each(commands)('%s, on which it is told something, retained or not', async (topic) => {
     expect(await publish(topic)).toBe('closed');
     expect(await publish(topic, true)).toBe('closed');
     expect(published()).toEqual([]);
