@@ -190,7 +190,10 @@ CREATE TABLE firmware_releases (
   CONSTRAINT firmware_releases_checksum_check CHECK (checksum_sha256 ~ '^[0-9a-f]{64}$')
 );
 
+CREATE UNIQUE INDEX firmware_releases_spelling_idx ON firmware_releases (device_model, ltrim(version, 'vV'));
+
 DO $$ BEGIN
+  COMMENT ON INDEX firmware_releases_spelling_idx IS 'A leading v makes no other version. Read by the registration, which asks whether a version is registered in any spelling.';
   COMMENT ON TABLE firmware_releases IS 'Verified images. A release never changes, except that its signature may come later and that it may be revoked.';
   COMMENT ON COLUMN firmware_releases.id IS 'Id of the release.';
   COMMENT ON COLUMN firmware_releases.version IS 'Version by which it is rolled out, from the key of the upload.';

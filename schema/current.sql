@@ -101,6 +101,7 @@ CREATE TABLE firmware_releases (
   CONSTRAINT firmware_releases_model_version_key UNIQUE (device_model, version),
   CONSTRAINT firmware_releases_checksum_check CHECK (checksum_sha256 ~ '^[0-9a-f]{64}$')
 );
+CREATE UNIQUE INDEX firmware_releases_spelling_idx ON firmware_releases (device_model, ltrim(version, 'vV'));
 
 CREATE TABLE model_chips (
   device_model text NOT NULL,

@@ -163,7 +163,7 @@ export async function insertRelease(sql: Sql, release: NewRelease, now: Date): P
        "uploadedVersion" text, "requestedBy" text, "putBy" text, "putFrom" text)
      LEFT JOIN (SELECT object_key, object_version, requested_by, put_by, put_from FROM rejected_uploads) AS rejected
        ON rejected.object_key = "uploadedKey" AND rejected.object_version = "uploadedVersion"
-     ON CONFLICT (device_model, version) DO NOTHING
+     ON CONFLICT DO NOTHING
      RETURNING id`,
     { release, now },
   );

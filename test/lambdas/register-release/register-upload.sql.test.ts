@@ -125,6 +125,28 @@ test('refuses a version that is registered in another spelling, whatever its byt
   expect(await registerAs('firmware/2.0.0/pump.bin')).toMatchObject({ verdict: 'VERSION_EXISTS' });
 });
 
+test('registers one of two spellings of a version that are verified at the same moment', async () => {
+  await db.empty();
+  const keys = ['firmware/1.2.0/pump.bin', 'firmware/v1.2.0/pump.bin'];
+  for (const path of keys)
+    s3.on(GetObjectCommand, { Key: path }).callsFake(() => ({ Body: Readable.from([image]), Metadata: {} }));
+  // Each is stored only after both have found that the version is not registered.
+  let copies = 0;
+  let bothCopied = () => {};
+  const copied = new Promise<void>((resolve) => {
+    bothCopied = resolve;
+  });
+  s3.on(CopyObjectCommand).callsFake(async () => {
+    if (++copies === keys.length) bothCopied();
+    await copied;
+    return {};
+  });
+  const outcomes = await Promise.all(
+    keys.map((path) => registerUpload(db.app, { ...upload, key: path }, none, new Date('2026-03-01T00:00:01Z'))),
+  );
+  expect(outcomes.map(({ kind }) => kind).toSorted()).toEqual(['registered', 'rejected']);
+});
+
 test('rejects a version that is the name of a model that devices report', async () => {
   await db.empty();
   await addDevices(db.app, 1, { model: 'van' });
