@@ -1,8 +1,9 @@
 import { formatAttribute } from './attribute-text.ts';
+import { formatFactCondition } from './fact-text.ts';
 import type { TargetFilter } from './rollouts.ts';
 
 /** A condition on a device. Keys of the filter with the same condition are alternatives. */
-type Condition = 'device' | 'group' | 'model' | 'version' | 'attribute' | 'recovery';
+type Condition = 'device' | 'group' | 'model' | 'version' | 'attribute' | 'fact' | 'recovery';
 
 /** The condition of each key; a missing key is a compile error. */
 const CONDITION_OF = {
@@ -13,6 +14,7 @@ const CONDITION_OF = {
   models: 'model',
   versions: 'version',
   metadata: 'attribute',
+  facts: 'fact',
   recovers: 'recovery',
 } as const satisfies Record<keyof TargetFilter, Condition>;
 
@@ -23,6 +25,7 @@ const EMPTY_IS_NOBODY: Readonly<Record<Condition, boolean>> = {
   model: true,
   version: true,
   attribute: false,
+  fact: false,
   recovery: true,
 };
 
@@ -38,6 +41,7 @@ const TEXTS: Readonly<Record<Condition, (list: string, isOne: boolean) => string
   model: (list, isOne) => `of ${isOne ? 'the model' : 'one of the models'} ${list}`,
   version: (list, isOne) => `on ${isOne ? 'version' : 'one of the versions'} ${list}`,
   attribute: (list, isOne) => `with the ${isOne ? 'attribute' : 'attributes'} ${list}`,
+  fact: (list) => `that state ${list}`,
   recovery: (list) => list,
 };
 
@@ -63,11 +67,12 @@ const valuesOf = (filter: TargetFilter, condition: Condition): string[] => [
   ...new Set(keysOf(filter, condition).flatMap((key) => textsOf(filter, key))),
 ];
 
-function textsOf({ recovers, metadata, ...lists }: TargetFilter, key: keyof TargetFilter): readonly string[] {
+function textsOf({ recovers, metadata, facts, ...lists }: TargetFilter, key: keyof TargetFilter): readonly string[] {
   if (key === 'recovers') {
     return recovers ? [`that rollout ${recovers.rollout} updated from ${recovers.previous_versions.join(' or ')}`] : [];
   }
   if (key === 'metadata') return Object.entries(metadata ?? {}).map(([name, value]) => formatAttribute(name, value));
+  if (key === 'facts') return Object.entries(facts ?? {}).map(([name, wanted]) => formatFactCondition(name, wanted));
   const value = lists[key] ?? [];
   return typeof value === 'string' ? [value] : value;
 }

@@ -138,6 +138,15 @@ export const deviceDetailSchema = deviceSchema
       .describe('The holds in force that hold it, the widest first: it is sent no command until they have ended.'),
     mac_shared_with: z.array(z.string()).describe('Other devices with the same MAC address; at most five.'),
     command_family: z.enum(['devices', 'edge']).nullable(),
+    facts: z
+      .record(
+        z.string(),
+        z.object({
+          value: z.union([z.string(), z.number(), z.boolean()]),
+          stated_at: timestamp.nullable().describe('Receive time of the newest status that stated it.'),
+        }),
+      )
+      .describe('What the device states about itself, such as `slot_bytes`, `chip_revision` or `battery_percent`.'),
     last_status: z
       .record(z.string(), z.unknown())
       .describe('The fields of the last status that could be read, as the device sent them.'),

@@ -39,7 +39,7 @@ export class DeviceMessenger {
     const uptimeSeconds = Math.floor((this.clock.now() - this.bootedAt) / 1000);
     const { version } = this;
     const facts = { deviceId, model, version, mac, rssiDbm: RSSI_DBM, uptimeSeconds, timestamp: this.timestamp() };
-    this.publish(this.topics.status, statusPayload(statusForm, facts), true);
+    this.publish(this.topics.status, { ...statusPayload(statusForm, facts), ...this.profile.facts?.() }, true);
   }
 
   /** What the firmware publishes at a connect after its status. */

@@ -75,6 +75,8 @@ export interface VirtualDeviceOptions {
   readonly otaPartitionBytes?: number;
   /** The broker publishes `{"online":false}` when the device is gone. @default true */
   readonly hasLastWill?: boolean;
+  /** Further fields of each status, such as what the device states about its board. @default none */
+  readonly facts?: () => Readonly<Record<string, unknown>>;
   /** What the firmware does at a connect besides listening for commands and reporting its status. @default nothing */
   readonly habits?: ConnectHabits;
   /** @default the device stays connected */

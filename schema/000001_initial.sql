@@ -36,6 +36,8 @@ CREATE TABLE devices (
   last_status              jsonb       NOT NULL DEFAULT '{}',
   status_fault             text,
   metadata                 jsonb       NOT NULL DEFAULT '{}',
+  facts                    jsonb       NOT NULL DEFAULT '{}',
+  fact_times               jsonb       NOT NULL DEFAULT '{}',
   revoked_at               timestamptz,
   revoked_reason           text,
   revoked_by               text,
@@ -80,6 +82,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN devices.last_status IS 'Newest status as the device sent it; empty if it has more than 8 KiB.';
   COMMENT ON COLUMN devices.status_fault IS 'What could not be read of the newest status, and at which character; null if it was read whole.';
   COMMENT ON COLUMN devices.metadata IS 'Attributes, set by operators: an object of texts, numbers and booleans. Rollouts can select devices by them.';
+  COMMENT ON COLUMN devices.facts IS 'What the device states about itself, such as slot_bytes or battery_percent: an object of texts, numbers and booleans, each from the newest message that stated it. Rollouts can select devices by them.';
+  COMMENT ON COLUMN devices.fact_times IS 'Receive time of the message that each fact comes from, in milliseconds since 1970, by the name of the fact.';
   COMMENT ON COLUMN devices.revoked_at IS 'When the identity of the device was revoked. A revoked device cannot connect and no rollout targets it.';
   COMMENT ON COLUMN devices.revoked_reason IS 'Why the identity was revoked.';
   COMMENT ON COLUMN devices.revoked_by IS 'Who revoked the identity.';
@@ -352,6 +356,9 @@ CREATE TABLE rollout_configurations (
     AND probation_minutes BETWEEN 0 AND 1440 AND give_up_days BETWEEN 1 AND 365 AND max_in_flight > 0 AND max_per_minute > 0)
 );
 
+CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id)
+  WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND target_filter ? 'facts';
+
 DO $$ BEGIN
   COMMENT ON TABLE rollout_configurations IS 'Rollouts: which version goes to which devices, how, and what became of the rollout. A row that is inserted by SQL is a complete rollout.';
   COMMENT ON COLUMN rollout_configurations.id IS 'Id of the rollout; higher ids are newer.';
@@ -359,7 +366,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.firmware_version IS 'Version that it brings. The rollout waits until a release of that version is registered.';
   COMMENT ON COLUMN rollout_configurations.device_model IS 'Model whose devices it targets.';
   COMMENT ON COLUMN rollout_configurations.target_type IS 'Which conditions target_filter must have: all none, group a group, specific device ids or MAC addresses, canary one of these or a percentage below 100.';
-  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, recovers (devices that another rollout updated from one of these versions). Empty: every device of the model.';
+  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, facts, recovers (devices that another rollout updated from one of these versions). Empty: every device of the model.';
   COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted, from 1. It can be raised later; lowering it changes nothing.';
   COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted, of the devices that registered up to counted_at; it only rises. Null until a device meets the filter.';
   COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for. A device that registers after counted_at takes part with this probability.';
@@ -397,6 +404,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.created_at IS 'When it was created.';
   COMMENT ON COLUMN rollout_configurations.created_by IS 'Identity of the operator who created it. Null: it was inserted by SQL.';
   COMMENT ON COLUMN rollout_configurations.updated_at IS 'When it was last changed or decided about. Whoever changes it names the value that was read, so that no change is lost.';
+  COMMENT ON INDEX rollout_configurations_facts_idx IS 'Read by the trigger of changed facts and by idle mode: active rollouts that select devices by facts, which are few.';
 END $$;
 
 -- Requests that wait for a second person. One that is decided is deleted; its events stay.
@@ -1085,6 +1093,25 @@ FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version, OLD.mac_addr
     NEW.identity_changed_at IS NULL, NEW.model_is_assumed))
 EXECUTE FUNCTION record_device_change();
 
+CREATE FUNCTION record_fact_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  volatile_facts text[] := '{battery_percent,free_heap_bytes,reset_reason}';
+BEGIN
+  IF NEW.facts - volatile_facts <> OLD.facts - volatile_facts OR EXISTS (
+      SELECT FROM rollout_configurations AS r
+      WHERE r.is_active AND r.completed_at IS NULL AND r.aborted_at IS NULL AND r.target_filter ? 'facts' AND EXISTS (
+        SELECT FROM unnest(volatile_facts) AS name
+        WHERE r.target_filter -> 'facts' ? name AND NEW.facts -> name IS DISTINCT FROM OLD.facts -> name)) THEN
+    INSERT INTO device_changes (device_id) VALUES (NEW.device_id);
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER devices_record_facts AFTER UPDATE OF facts ON devices
+FOR EACH ROW WHEN (OLD.facts <> NEW.facts) EXECUTE FUNCTION record_fact_change();
+
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR UPDATE OR DELETE ON device_groups
 FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
@@ -1099,6 +1126,8 @@ DO $$ BEGIN
   COMMENT ON FUNCTION record_device_change() IS 'Trigger: records that the device of the row has changed in a way that decides whether a rollout may assign it.';
   COMMENT ON TRIGGER devices_record_insert ON devices IS 'Read by the scan of rollouts: a new device may be assigned.';
   COMMENT ON TRIGGER devices_record_change ON devices IS 'Read by the scan of rollouts: target filters and the update policy read these columns.';
+  COMMENT ON FUNCTION record_fact_change() IS 'Trigger: records that a device states another fact, if rollouts may select it by that. Facts that change while a device runs count only while the filter of a rollout names them.';
+  COMMENT ON TRIGGER devices_record_facts ON devices IS 'Read by the scan of rollouts: target filters read facts, and a device may have become too small for an image, or large enough.';
   COMMENT ON TRIGGER device_groups_record_change ON device_groups IS 'Read by the scan of rollouts: target filters read groups. Leaving a group can make a device eligible for a rollout of lower priority, so it counts as a change.';
   COMMENT ON TRIGGER device_update_status_record_end ON device_update_status IS 'Read by the scan of rollouts: a device whose update has ended may be assigned by another rollout, or again by the same one.';
   COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
@@ -1698,15 +1727,15 @@ DO $$ BEGIN
   GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
   GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
       client_id, certificate_id, checked_certificate_id, command_family, online, last_seen, registered_at, uptime_seconds,
-      signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed,
+      signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, facts, fact_times, model_received_at, model_is_assumed,
       version_received_at, mac_received_at, family_received_at, reachability_received_at),
     INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at,
       client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status,
-      status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at),
+      status_fault, facts, fact_times, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at),
     UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id,
       certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm,
       report_interval_seconds, restarts,
-      observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at,
+      observed_seconds, last_status, status_fault, facts, fact_times, model_received_at, version_received_at, mac_received_at, family_received_at,
       reachability_received_at) ON devices TO paku_ingest;
   GRANT SELECT, UPDATE (device_model, model_received_at, checked_certificate_id, mac_address, reported_model, reported_mac, identity_changed_at, command_family,
     family_asked_version, family_received_at, metadata, revoked_at, revoked_reason, revoked_by) ON devices TO paku_control;

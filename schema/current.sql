@@ -27,6 +27,8 @@ CREATE TABLE devices (
   last_status              jsonb       DEFAULT '{}' NOT NULL,
   status_fault             text,
   metadata                 jsonb       DEFAULT '{}' NOT NULL,
+  facts                    jsonb       DEFAULT '{}' NOT NULL,
+  fact_times               jsonb       DEFAULT '{}' NOT NULL,
   revoked_at               timestamptz,
   revoked_reason           text,
   revoked_by               text,
@@ -189,6 +191,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) >= 1 AND length(firmware_version) <= 64 AND length(device_model) >= 1 AND length(device_model) <= 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256 AND length(created_by) <= 256),
   CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz)
 );
+CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id) WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND target_filter ? 'facts';
 
 CREATE TABLE approval_requests (
   id           bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -523,6 +526,26 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION record_fact_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $$
+DECLARE
+  volatile_facts text[] := '{battery_percent,free_heap_bytes,reset_reason}';
+BEGIN
+  IF NEW.facts - volatile_facts <> OLD.facts - volatile_facts OR EXISTS (
+      SELECT FROM rollout_configurations AS r
+      WHERE r.is_active AND r.completed_at IS NULL AND r.aborted_at IS NULL AND r.target_filter ? 'facts' AND EXISTS (
+        SELECT FROM unnest(volatile_facts) AS name
+        WHERE r.target_filter -> 'facts' ? name AND NEW.facts -> name IS DISTINCT FROM OLD.facts -> name)) THEN
+    INSERT INTO device_changes (device_id) VALUES (NEW.device_id);
+  END IF;
+  RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION record_hold()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -786,6 +809,8 @@ $$;
 CREATE TRIGGER devices_record_insert AFTER INSERT ON devices FOR EACH ROW EXECUTE FUNCTION record_device_change();
 
 CREATE TRIGGER devices_record_change AFTER UPDATE OF device_model, current_firmware_version, mac_address, metadata, revoked_at, identity_changed_at, model_received_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR old.mac_address IS DISTINCT FROM new.mac_address OR old.metadata IS DISTINCT FROM new.metadata OR old.revoked_at IS DISTINCT FROM new.revoked_at OR (old.identity_changed_at IS NULL) IS DISTINCT FROM (new.identity_changed_at IS NULL) OR old.model_is_assumed IS DISTINCT FROM new.model_is_assumed) EXECUTE FUNCTION record_device_change();
+
+CREATE TRIGGER devices_record_facts AFTER UPDATE OF facts ON devices FOR EACH ROW WHEN (old.facts <> new.facts) EXECUTE FUNCTION record_fact_change();
 
 CREATE TRIGGER devices_record_identity_insert AFTER INSERT ON devices FOR EACH ROW WHEN (new.mac_address IS NOT NULL) EXECUTE FUNCTION record_identity_change();
 
@@ -1085,7 +1110,7 @@ CREATE VIEW release_health AS
      CROSS JOIN LATERAL ( SELECT (c.seconds + r.seconds)::double precision / 3600.0::double precision AS hours) t;
 
 GRANT SELECT, UPDATE (device_model, mac_address, reported_model, reported_mac, identity_changed_at, checked_certificate_id, command_family, family_asked_version, metadata, revoked_at, revoked_reason, revoked_by, model_received_at, family_received_at) ON devices TO paku_control;
-GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, checked_certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, model_is_assumed, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
+GRANT SELECT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, checked_certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, facts, fact_times, model_received_at, model_is_assumed, version_received_at, mac_received_at, family_received_at, reachability_received_at), INSERT (device_id, device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, facts, fact_times, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at), UPDATE (device_model, current_firmware_version, mac_address, reported_model, reported_mac, identity_changed_at, client_id, certificate_id, command_family, online, last_seen, registered_at, uptime_seconds, signal_strength_dbm, report_interval_seconds, restarts, observed_seconds, last_status, status_fault, facts, fact_times, model_received_at, version_received_at, mac_received_at, family_received_at, reachability_received_at) ON devices TO paku_ingest;
 GRANT SELECT (device_id, device_model, identity_changed_at, revoked_at) ON devices TO paku_public;
 GRANT SELECT, INSERT, DELETE ON device_groups TO paku_control;
 GRANT SELECT (device_id, group_name) ON device_groups TO paku_ingest;

@@ -1,4 +1,5 @@
 import type { AllowedDevice, Device, DeviceDetail, Explanation, Group, TimelineEntry } from '../../api/devices.ts';
+import { describeFact } from '../../api/fact-text.ts';
 import { bold, dim, green, red, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, caller, duration, instant, instantAgo, withInstants, words } from './units.ts';
@@ -65,11 +66,19 @@ export function deviceText(device: DeviceDetail, now: Date): string[] {
       ['uptime', uptime === null ? null : duration(uptime)],
       ['groups', device.groups.join(', ')],
       ['attributes', attributes.join(', ')],
+      ...factRows(device, now),
       ['MQTT client', device.client_id === device.device_id ? null : device.client_id],
       ['commands on', device.command_family && `…/${device.command_family}/${device.device_id}/cmd/ota`],
     ]),
   ];
 }
+
+/** What the device states about itself; with the age of what its last status did not state. */
+const factRows = ({ facts: stated, last_seen }: DeviceDetail, now: Date) =>
+  Object.entries(stated).map(([name, { value, stated_at: at }]) => {
+    const age = at === null || at === last_seen ? '' : `, stated ${ago(at, now)}`;
+    return ['states', `${name} = ${describeFact(name, value)}${age}`] as const;
+  });
 
 /** `● online: last heard 12 s ago, usually every 30 s` */
 function presenceText({ state, since, text }: Device['presence']): string {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import { UPDATE_STATES } from '../policy/index.ts';
-import { COMMAND_FAMILIES, type Presence, presenceOf, type RecordingPause } from '../protocol/index.ts';
+import { COMMAND_FAMILIES, type FactValue, type Presence, presenceOf, type RecordingPause } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 import { IS_ONLINE, onlineValues } from './online.ts';
 
@@ -50,6 +50,7 @@ const deviceDetailColumns = z.strictObject({
   ...deviceColumns.shape,
   client_id: z.string().nullable(),
   command_family: z.enum(COMMAND_FAMILIES).nullable(),
+  facts: anyJson<Record<string, { readonly value: FactValue; readonly stated_at: string | null }>>(),
   last_status: z.record(z.string(), z.unknown()),
   mac_shared_with: z.array(z.string()),
   status_fault: z.string().nullable(),
@@ -199,6 +200,9 @@ export async function getDevice(sql: Sql, deviceId: DeviceId, at: PresenceAt): P
     sql,
     z.strictObject({ ...deviceDetailColumns.shape, ...contactColumns.shape }),
     `SELECT ${COLUMNS}, ${CONTACT}, d.client_id, d.command_family, d.last_status, d.status_fault,
+       (SELECT coalesce(jsonb_object_agg(f.key, jsonb_build_object('value', f.value, 'stated_at',
+          to_char(to_timestamp((d.fact_times ->> f.key)::bigint / 1000.0) AT TIME ZONE 'UTC', ${ISO_TIME}))), '{}')
+        FROM jsonb_each(d.facts) AS f) AS facts,
        (SELECT coalesce(jsonb_agg(m.device_id), '[]') FROM (
           SELECT s.device_id FROM devices AS s WHERE s.mac_address = coalesce(d.reported_mac, d.mac_address) AND s.device_id <> d.device_id
           ORDER BY s.device_id LIMIT 5) AS m) AS mac_shared_with,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import { FAILED_LIST } from '../policy/index.ts';
-import type { CommandFamily } from '../protocol/index.ts';
+import { type CommandFamily, type FactValue, KNOWN_FACT_NAMES, MAX_STORED_FACTS } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 
 /**
@@ -27,10 +27,18 @@ export interface DeviceReport {
   readonly signalStrengthDbm: number | null;
   /** The whole status as it was received; null for a last will. */
   readonly status: object | null;
+  /** What the device states about itself, by the names of the facts; undefined: nothing. */
+  readonly facts?: Readonly<Record<string, StatedFact>> | undefined;
   /** What could not be read of the status; null or undefined if it was read whole. */
   readonly statusFault?: string | null | undefined;
   /** Of several statuses that were merged; undefined for one. */
   readonly merged?: MergedStatuses | undefined;
+}
+
+/** A fact and the receive time of the message that stated it. */
+export interface StatedFact {
+  readonly value: FactValue;
+  readonly at: Date;
 }
 
 /** Statuses of one device that were merged into one report. */
@@ -69,8 +77,18 @@ export function mergeReports(a: DeviceReport, b: DeviceReport): DeviceReport {
     signalStrengthDbm: seen.signalStrengthDbm,
     status: seen.status,
     statusFault: seen.statusFault,
+    facts: mergeFacts(older.facts ?? {}, newer.facts ?? {}),
     merged: mergeStatuses(older, newer),
   };
+}
+
+/** Each fact from the later message that states it. */
+function mergeFacts(older: Readonly<Record<string, StatedFact>>, newer: Readonly<Record<string, StatedFact>>) {
+  const kept = Object.entries(older).filter(([name, { at }]) => {
+    const other = Object.hasOwn(newer, name) ? newer[name] : undefined;
+    return other === undefined || other.at < at;
+  });
+  return { ...newer, ...Object.fromEntries(kept) };
 }
 
 function mergeStatuses(older: DeviceReport, newer: DeviceReport): MergedStatuses | undefined {
@@ -150,6 +168,24 @@ const NEXT_REPORTED_MAC = `nullif(${REPORTED_MAC}, d.mac_address)`;
 const NEXT_REPORTED_MODEL = `CASE WHEN ${STATES_FIRST_MODEL} THEN excluded.reported_model
          ELSE nullif(${REPORTED_MODEL}, d.device_model) END`;
 
+const NAMES_OF_KNOWN = KNOWN_FACT_NAMES.map((name) => `'${name}'`).join(', ');
+
+/**
+ * Each fact from the newest message that stated it, up to the maximum. A fact that a message does not state is kept: firmware
+ * may state the size of its slot at its start only.
+ * @param of the stored facts or their times
+ */
+const nextFacts = (of: 'value' | 'at') => `CASE
+         WHEN excluded.facts = '{}' THEN d.${of === 'value' ? 'facts' : 'fact_times'}
+         ELSE (SELECT jsonb_object_agg(f.name, f.${of}) FROM (
+           SELECT newest.* FROM (
+             SELECT DISTINCT ON (stated.name) stated.* FROM (
+               SELECT o.key AS name, o.value, d.fact_times -> o.key AS at FROM jsonb_each(d.facts) AS o
+               UNION ALL
+               SELECT n.key, n.value, excluded.fact_times -> n.key FROM jsonb_each(excluded.facts) AS n) AS stated
+             ORDER BY stated.name, stated.at DESC NULLS LAST, stated.value DESC) AS newest
+           ORDER BY newest.name IN (${NAMES_OF_KNOWN}) DESC, newest.at DESC, newest.name LIMIT ${MAX_STORED_FACTS}) AS f) END`;
+
 /**
  * The messages of `:rows`. The entry of a device in the list of expected ones states its model and MAC address before the
  * device does, until these are known.
@@ -161,11 +197,11 @@ const STATED_ROWS = `SELECT r.device_id, r.client_id, r.certificate_id, coalesce
        CASE WHEN a.device_model <> r.device_model THEN r.device_model END AS reported_model,
        coalesce(r.model_received_at, CASE WHEN a.device_model IS NOT NULL THEN r.reachability_received_at END) AS model_received_at,
        r.version, r.version_received_at, r.online, r.reachability_received_at, r.last_seen, r.uptime_seconds,
-       r.signal_strength_dbm, r.last_status, r.status_fault, r.reports, r.restarts, r.seconds
+       r.signal_strength_dbm, r.last_status, r.status_fault, r.facts, r.fact_times, r.reports, r.restarts, r.seconds
      FROM jsonb_to_recordset(:rows::jsonb) AS r(device_id text, client_id text, certificate_id text, mac_address text,
        mac_received_at timestamptz, device_model text, model_received_at timestamptz, version text,
        version_received_at timestamptz, online boolean, reachability_received_at timestamptz, last_seen timestamptz,
-       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, status_fault text, reports integer,
+       uptime_seconds bigint, signal_strength_dbm integer, last_status jsonb, status_fault text, facts jsonb, fact_times jsonb, reports integer,
        restarts integer, seconds bigint)
      LEFT JOIN allowed_devices AS a ON a.device_id = r.device_id
        AND NOT EXISTS (SELECT FROM devices AS known WHERE known.device_id = r.device_id AND NOT known.model_is_assumed)`;
@@ -194,6 +230,9 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
     signal_strength_dbm: r.signalStrengthDbm,
     last_status: r.status,
     status_fault: r.statusFault ?? null,
+    facts: factsOf(r, ({ value }) => value),
+    // Milliseconds, so that times compare as numbers.
+    fact_times: factsOf(r, ({ at }) => at.getTime()),
     reports: r.merged?.reports ?? 1,
     restarts: r.merged?.restarts ?? 0,
     seconds: Math.round(r.merged?.seconds ?? 0),
@@ -203,14 +242,14 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
     z.strictObject({ device_id: ID.device }),
     `INSERT INTO devices AS d (device_id, client_id, certificate_id, mac_address, reported_mac, mac_received_at, device_model,
        reported_model, model_received_at, identity_changed_at, current_firmware_version, version_received_at, online, reachability_received_at, last_seen, registered_at,
-       uptime_seconds, signal_strength_dbm, last_status, status_fault, report_interval_seconds, restarts,
+       uptime_seconds, signal_strength_dbm, last_status, status_fault, facts, fact_times, report_interval_seconds, restarts,
        observed_seconds)
      SELECT device_id, client_id, certificate_id, mac_address, reported_mac, mac_received_at, coalesce(device_model, 'esp32-s3'),
        reported_model, model_received_at,
        CASE WHEN reported_model IS NOT NULL OR reported_mac IS NOT NULL THEN reachability_received_at END,
        coalesce(version, 'unknown'), version_received_at, online, reachability_received_at, last_seen,
        reachability_received_at, uptime_seconds, signal_strength_dbm, coalesce(last_status, '{}'), status_fault,
-       seconds::real / nullif(reports - 1, 0), restarts, seconds
+       facts, fact_times, seconds::real / nullif(reports - 1, 0), restarts, seconds
      FROM (${STATED_ROWS}) AS r
      ORDER BY device_id
      ON CONFLICT (device_id) DO UPDATE SET
@@ -246,6 +285,8 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
        status_fault = CASE WHEN (excluded.last_seen, excluded.last_status, coalesce(excluded.status_fault, ''))
            > (coalesce(d.last_seen, '-infinity'), d.last_status, coalesce(d.status_fault, ''))
          THEN excluded.status_fault ELSE d.status_fault END,
+       facts = ${nextFacts('value')},
+       fact_times = ${nextFacts('at')},
        report_interval_seconds = CASE WHEN excluded.last_seen > d.last_seen THEN ${NEXT_INTERVAL}
          ELSE d.report_interval_seconds END,
        restarts = CASE WHEN ${IS_NEW_VERSION} THEN 0 WHEN excluded.last_seen > d.last_seen
@@ -258,6 +299,9 @@ export async function upsertDevices(sql: Sql, reports: readonly DeviceReport[]):
     { rows },
   );
 }
+
+const factsOf = <T>({ facts }: DeviceReport, part: (fact: StatedFact) => T): Record<string, T> =>
+  Object.fromEntries(Object.entries(facts ?? {}).map(([name, fact]) => [name, part(fact)]));
 
 /** Stores the topic family that each device last reported on. A device that is not registered yet is registered. */
 export async function recordCommandFamilies(

@@ -17,7 +17,7 @@ export interface DeviceChange {
 
 /** The columns of devices that a change does not touch and that the rules of assignment read. */
 const UNCHANGED =
-  'device_id, current_firmware_version, command_family, registered_at, reported_model, reported_mac, version_received_at';
+  'device_id, current_firmware_version, command_family, registered_at, reported_model, reported_mac, version_received_at, facts';
 
 /**
  * Tables as they would be after the change of {@link changeValues}. A statement that begins with them reads them in place

@@ -40,6 +40,7 @@ export function whyNotTargeted(
     group: 'is in none of the groups in target_filter',
     version: `is on ${version}, which is not in target_filter.versions`,
     metadata: 'does not have the attributes in target_filter.metadata',
+    fact: 'does not state the facts in target_filter.facts',
     share: `is outside the targeted ${rollout.rollout_percentage}%${whyNotCounted(device, rollout)}`,
   };
   const isPart = (failed: Rule): failed is keyof typeof parts => failed in parts;

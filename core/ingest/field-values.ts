@@ -16,6 +16,12 @@ export function readNumber(value: unknown): number | null {
   return Number.isFinite(number) ? number : null;
 }
 
+/** What programs write in place of a text that they do not have. */
+const NO_WORD = /^(?:\(?null\)?|nil|none|nan|undefined|unknown|n\/a|\?+|-+)$/i;
+
+/** True if the text stands for a text that the program does not have, such as `(null)` or `unknown`. */
+export const isNoWord = (text: string): boolean => NO_WORD.test(text);
+
 const BOOLEANS = new Map([
   ['true', true],
   ['false', false],

@@ -1,4 +1,4 @@
-export { readBoolean, readNumber, readText } from './field-values.ts';
+export { isNoWord, readBoolean, readNumber, readText } from './field-values.ts';
 export { describeDropped, limitPerMinute, limitReports, MAX_PER_MINUTE } from './rate-limit.ts';
 export { readPayload } from './read-payload.ts';
 export { recordRejectedMessages } from './rejected-messages.ts';
@@ -9,4 +9,4 @@ export {
   rejectMessage,
   type Senders,
 } from './rule-message.ts';
-export { excerpt, isObject, parseJson, readableBeginning, truncate } from './sanitize.ts';
+export { excerpt, isObject, type JsonObject, parseJson, readableBeginning, truncate } from './sanitize.ts';

@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import { type RowOf, type Sql, select } from '../db/index.ts';
+import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import type { DeviceReport } from '../devices/index.ts';
-import type { RecordingPause } from '../protocol/index.ts';
-import { HAS_UNPUBLISHED_EVENTS } from '../rollouts/index.ts';
+import { type FactValue, isVolatileFact, type RecordingPause, VOLATILE_FACTS } from '../protocol/index.ts';
+import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
 import { ID } from '../util/index.ts';
 
 /**
@@ -35,6 +35,8 @@ const deviceSnapshot = z.strictObject({
   device_model: z.string().nullable(),
   version: z.string(),
   online: z.boolean(),
+  /** What it states about itself, except what changes while it runs; empty if that is too long for a snapshot. */
+  facts: anyJson<Readonly<Record<string, FactValue>>>(),
 });
 
 /**
@@ -49,6 +51,10 @@ export const AWAKE_MINUTES = 5;
 const MAX_SNAPSHOT_DEVICES = 5_000;
 const TOO_MANY_DEVICES = MAX_SNAPSHOT_DEVICES + 1;
 const DEVICES_PER_STATEMENT = 500;
+/** Bytes of facts of one device. The answer of a statement, with all its devices, has at most a megabyte. */
+const MAX_FACTS_BYTES = 1_000;
+
+const VOLATILE_LIST = `'{${VOLATILE_FACTS.join(',')}}'::text[]`;
 
 /** Whether the system may enter idle mode, and for how long. */
 export interface IdleAssessment {
@@ -86,7 +92,10 @@ export function lastPause(marker: IdleMarker | undefined): RecordingPause | null
   return pause === undefined ? null : { from: new Date(pause.from), to: new Date(pause.to) };
 }
 
-/** True if the status repeats what is stored. A field that the status does not state does not change the device. */
+/**
+ * True if the status repeats what is stored. A field that the status does not state does not change the device, and
+ * neither does a fact that changes while it runs: the service is awake while a rollout selects devices by one.
+ */
 export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<string, DeviceSnapshot>): boolean {
   const device = devices.get(report.deviceId);
   if (device === undefined) return false;
@@ -97,7 +106,10 @@ export function isRedundantHeartbeat(report: DeviceReport, devices: ReadonlyMap<
     same(report.certificateId ?? null, device.certificate_id) &&
     same(report.macAddress, device.mac_address) &&
     same(report.model, device.device_model) &&
-    same(report.version, device.version)
+    same(report.version, device.version) &&
+    Object.entries(report.facts ?? {}).every(
+      ([name, { value }]) => isVolatileFact(name) || device.facts[name] === value,
+    )
   );
 }
 
@@ -119,6 +131,8 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
            AND (u.status <> 'pending' OR d.last_seen > :now::timestamptz - interval '24 hours'))
        OR EXISTS (SELECT FROM device_update_status
          WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
+       OR EXISTS (SELECT FROM rollout_configurations AS r
+         WHERE ${MAY_RUN} AND r.target_filter ? 'facts' AND r.target_filter -> 'facts' ?| ${VOLATILE_LIST})
        OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
        least((SELECT min(deadline_at) FROM device_update_status WHERE completed_at IS NULL),
          (SELECT min(ends_at) FROM holds WHERE ended_at IS NULL)) AS "dueAt",
@@ -143,7 +157,8 @@ async function loadDeviceSnapshots(sql: Sql): Promise<DeviceSnapshot[]> {
       deviceSnapshot,
       `SELECT device_id, client_id, certificate_id, coalesce(reported_mac, mac_address) AS mac_address,
          CASE WHEN model_received_at IS NOT NULL THEN coalesce(reported_model, device_model) END AS device_model,
-         current_firmware_version AS version, online
+         current_firmware_version AS version, online,
+         CASE WHEN octet_length((facts - ${VOLATILE_LIST})::text) <= ${MAX_FACTS_BYTES} THEN facts - ${VOLATILE_LIST} ELSE '{}' END AS facts
        FROM devices AS d
        WHERE device_id > :after
          AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.completed_at IS NULL)

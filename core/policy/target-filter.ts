@@ -8,6 +8,7 @@ import {
   nothingElse,
   type Result,
 } from '../util/index.ts';
+import { type FactCondition, factConditions } from './fact-conditions.ts';
 
 const macAddress = z.string().transform((text, context) => {
   const normal = normalizeMacAddress(text);
@@ -32,6 +33,8 @@ export const targetFilter = z.strictObject({
   metadata: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected text, a number, true or false'))
     .optional(),
+  /** What the device states about itself; it must state all of them. */
+  facts: factConditions.optional(),
   /** Devices that another rollout updated from one of these versions; set for a recovery. */
   recovers: z
     .strictObject({ rollout: z.number().int().positive(), previous_versions: z.array(name).min(1) })
@@ -58,6 +61,7 @@ export interface Target {
   readonly models: readonly string[] | null;
   readonly versions: readonly string[] | null;
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
+  readonly facts: Readonly<Record<string, FactCondition>>;
   readonly recovers: Recovered | null;
 }
 
@@ -89,7 +93,8 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
   }
   const parsed = targetFilter.safeParse(filter);
   if (!parsed.success) return { ok: false, reason: `target_filter: ${describeErrors(parsed.error)}` };
-  const { device_ids, mac_addresses, groups, group, models, versions, metadata, recovers, ...others } = parsed.data;
+  const { device_ids, mac_addresses, groups, group, models, versions, metadata, facts, recovers, ...others } =
+    parsed.data;
   nothingElse(others);
   const named = groups !== undefined || group !== undefined ? [...(groups ?? []), ...(group ? [group] : [])] : null;
   const listed = device_ids !== undefined || mac_addresses !== undefined || recovers !== undefined;
@@ -113,6 +118,7 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
       models: models?.map(normalizeModel) ?? null,
       versions: versions ?? null,
       metadata: metadata ?? {},
+      facts: facts ?? {},
       recovers: recovers ? { rollout: recovers.rollout, previousVersions: recovers.previous_versions } : null,
     },
   };

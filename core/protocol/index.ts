@@ -6,6 +6,22 @@ export {
   publishPacketBytes,
 } from './command.ts';
 export { CONNECTION_STATES, type ConnectionAnswer, describeConnection } from './connection.ts';
+export {
+  describeRevision,
+  FACT_NAME,
+  FACT_TEXT_LENGTH,
+  type FactValue,
+  isKnownFact,
+  isVolatileFact,
+  KNOWN_FACT_NAMES,
+  KNOWN_FACTS,
+  type KnownFactName,
+  knownFact,
+  MAX_FREE_FACTS,
+  MAX_STORED_FACTS,
+  nameOfAlias,
+  VOLATILE_FACTS,
+} from './device-facts.ts';
 export { isLinkOver, type LinkTarget, linkToken, parseLinkToken, TOKEN_LENGTH } from './link.ts';
 export { normalizeModel, similarName, unknownModelWarning } from './model-names.ts';
 export {

@@ -3,13 +3,13 @@ import { nothingElse, type RolloutId } from '../util/index.ts';
 import { laterTargetCutoff, type TargetCutoffs } from './cutoffs.ts';
 
 /** The conditions of a target filter, in the order in which they are explained. */
-export const TARGET_RULES = ['model', 'list', 'group', 'version', 'metadata'] as const;
+export const TARGET_RULES = ['model', 'list', 'group', 'version', 'metadata', 'fact'] as const;
 export type TargetRule = (typeof TARGET_RULES)[number];
 
 /** The values of a target, as parameters or as columns of a higher-priority rollout. */
-function listedValues({ deviceIds, macAddresses, groups, models, metadata, recovers, ...others }: Unversioned) {
+function listedValues({ deviceIds, macAddresses, groups, models, metadata, facts, recovers, ...others }: Unversioned) {
   nothingElse(others);
-  return { devices: deviceIds, macs: macAddresses, groups, models, metadata, recovers };
+  return { devices: deviceIds, macs: macAddresses, groups, models, metadata, facts, recovers };
 }
 type Unversioned = Omit<Target, 'versions'>;
 type ListedValue = keyof ReturnType<typeof listedValues>;
@@ -21,6 +21,7 @@ const LISTED_COLUMNS: Readonly<Record<ListedValue, string>> = {
   groups: 'jsonb',
   models: 'jsonb',
   metadata: 'jsonb',
+  facts: 'jsonb',
   recovers: 'jsonb',
 };
 
@@ -40,6 +41,13 @@ const conditionsOver = (of: (name: ListedValue) => string): Conditions => ({
     SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
       AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))`,
   metadata: `d.metadata @> ${of('metadata')}`,
+  // A fact of another type than a number is in no range; bounds of numbers compare as jsonb.
+  fact: `(${of('facts')} = '{}' OR NOT EXISTS (
+    SELECT FROM jsonb_each(${of('facts')}) AS wanted WHERE NOT CASE
+      WHEN jsonb_typeof(wanted.value) <> 'object' THEN coalesce(d.facts -> wanted.key = wanted.value, false)
+      ELSE coalesce(jsonb_typeof(d.facts -> wanted.key) = 'number'
+        AND d.facts -> wanted.key >= coalesce(wanted.value -> 'min', d.facts -> wanted.key)
+        AND d.facts -> wanted.key <= coalesce(wanted.value -> 'max', d.facts -> wanted.key), false) END))`,
 });
 
 /** True of a device whose model somebody has stated, or that the target names by its id. */

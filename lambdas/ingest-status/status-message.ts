@@ -1,8 +1,9 @@
 import type { DeviceReport } from '../../core/devices/index.ts';
 import type { RuleMessage } from '../../core/ingest/index.ts';
-import { excerpt, isObject, readBoolean, readNumber, readText } from '../../core/ingest/index.ts';
-import { normalizeModel } from '../../core/protocol/index.ts';
+import { excerpt, isNoWord, isObject, readBoolean, readNumber, readText } from '../../core/ingest/index.ts';
+import { type FactValue, normalizeModel } from '../../core/protocol/index.ts';
 import { isNoAddress, normalizeMacAddress } from '../../core/util/index.ts';
+import { parseFacts } from './parse-facts.ts';
 
 /**
  * Maximum characters of a version or model. A longer one is not used, because two truncated versions could become
@@ -34,6 +35,7 @@ export function parseStatus(message: RuleMessage): ParsedStatus {
   const wifi = isObject(payload.wifi) ? payload.wifi : {};
   const macAddress = parseMac(payload.mac) ?? parseMac(payload.mac_address) ?? parseMac(wifi.mac);
   const isLastWill = readBoolean(payload.online) === false;
+  const facts = isLastWill ? NO_FACTS : parseFacts(payload);
   const rejection = isReadable ? (version.fault ?? model.fault) : `payload cannot be read: ${fault}`;
   return {
     rejection,
@@ -54,10 +56,17 @@ export function parseStatus(message: RuleMessage): ParsedStatus {
       uptimeSeconds: parseUptime(payload.uptime_seconds) ?? parseUptime(payload.uptime_s),
       signalStrengthDbm: parseSignal(payload.signal_strength_dbm) ?? parseSignal(wifi.rssi),
       status: isLastWill ? null : keep(payload),
-      statusFault: rejection ?? fault,
+      statusFault: rejection ?? fault ?? facts.fault,
+      facts: statedAt(facts.values, receivedAt),
     },
   };
 }
+
+/** A last will was written when the device connected. */
+const NO_FACTS = { values: {}, fault: null };
+
+const statedAt = (values: Readonly<Record<string, FactValue>>, at: Date) =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { value, at }]));
 
 const parseUptime = (value: unknown) => parseInteger(value, 0, Number.MAX_SAFE_INTEGER);
 const parseSignal = (value: unknown) => parseInteger(value, -1000, 1000);
@@ -68,9 +77,6 @@ function parseMac(value: unknown): string | null {
   return mac === undefined || isNoAddress(mac) ? null : mac;
 }
 
-/** What programs write in place of a text that they do not have. */
-const NO_WORD = /^(?:\(?null\)?|nil|none|nan|undefined|unknown|n\/a|\?+|-+)$/i;
-
 interface Word {
   readonly value: string | null;
   readonly fault: string | null;
@@ -80,7 +86,7 @@ function parseWord(payload: Record<string, unknown>, field: string): Word {
   const value = payload[field];
   const word = readText(value);
   const isAbsent = value === undefined || value === null || value === '';
-  if (isAbsent || (word !== null && NO_WORD.test(word))) return { value: null, fault: null };
+  if (isAbsent || (word !== null && isNoWord(word))) return { value: null, fault: null };
   if (word !== null && word.length <= WORD_LENGTH) return { value: word, fault: null };
   return { value: null, fault: `${field} is ${excerpt(value)}; expected text of 1 to ${WORD_LENGTH} characters` };
 }

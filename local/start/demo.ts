@@ -15,6 +15,12 @@ import type { StartOptions } from './options.ts';
 
 const VAN = { model: 'esp32-s3', chip: 'ESP32-S3' } as const;
 
+/** What a van states about its board, as newer firmware does. */
+const BOARD = {
+  ...{ slot_bytes: 1_966_080, flash_bytes: 8_388_608, psram_bytes: 8_388_608 },
+  ...{ chip_revision: 'v0.2', board_revision: 'C', battery_percent: 87 },
+};
+
 /** Vans that do what the firmware of the field does. One sleeps and wakes, which the view shows. */
 const VANS: readonly MemberKind[] = [
   { ...VAN, ...GENERATIONS['1.1.0'] },
@@ -25,6 +31,7 @@ const VANS: readonly MemberKind[] = [
     chip: 'ESP32-S3',
     topicFamily: 'both',
     statusForm: '1.4.2',
+    facts: () => BOARD,
     behaviours: { sleep: { awakeSeconds: 10, asleepSeconds: 15 } },
   },
 ];
@@ -114,8 +121,10 @@ function makeFleet(
   own: OwnFleet | undefined,
   bootFails: (version: string) => boolean,
 ): Fleet {
-  // Older firmware does not report its model, and the service would register it as an esp32-s3.
-  const kinds = own === undefined ? VANS : VANS.map((kind) => ({ ...kind, ...own, statusForm: '1.4.2' as const }));
+  // Older firmware does not report its model, and the service would register it as an esp32-s3. Which board the image of
+  // the user is for is not known.
+  const kinds =
+    own === undefined ? VANS : VANS.map(({ facts: _, ...kind }) => ({ ...kind, ...own, statusForm: '1.4.2' as const }));
   return new Fleet({
     size,
     firmwareVersion: FIRST_VERSION,

@@ -12,6 +12,10 @@ const EXAMPLES = {
   models: [{ models: ['esp32-s3'] }, 'all devices of the model esp32-s3'],
   versions: [{ versions: ['1.0.0'] }, 'all devices on version 1.0.0'],
   metadata: [{ metadata: { site: 'rome', slot: 3 } }, 'all devices with the attributes site=rome, slot=3'],
+  facts: [
+    { facts: { board_revision: 'C', battery_percent: { min: 50, max: 90 }, slot_bytes: { min: 1_310_720 } } },
+    'all devices that state board_revision=C, battery_percent from 50 to 90, slot_bytes from 1310720',
+  ],
   recovers: [
     { recovers: { rollout: 7, previous_versions: ['1.0.0'] } },
     'all devices that rollout 7 updated from 1.0.0',
@@ -30,13 +34,19 @@ describe('the description of a filter', () => {
   test('names every condition', () => {
     const everything = Object.assign({}, ...Object.values(EXAMPLES).map(([filter]) => filter)) as TargetFilter;
     expect(describeFilter(everything)).toBe(
-      'the devices ESP32-1, A0:B7:65:20:E9:55 in one of the groups vans, boats of the model esp32-s3 on version 1.0.0 with the attributes site=rome, slot=3 that rollout 7 updated from 1.0.0',
+      'the devices ESP32-1, A0:B7:65:20:E9:55 in one of the groups vans, boats of the model esp32-s3 on version 1.0.0 with the attributes site=rome, slot=3 that state board_revision=C, battery_percent from 50 to 90, slot_bytes from 1310720 that rollout 7 updated from 1.0.0',
     );
   });
 
   test('is "all devices" without a condition', () => {
     expect(describeFilter({})).toBe('all devices');
     expect(describeFilter({ metadata: {} })).toBe('all devices');
+  });
+
+  test('names a fact with an upper bound alone, and with a text that looks like a number', () => {
+    expect(describeFilter({ facts: { free_heap_bytes: { max: 5 }, board_revision: '3' } })).toBe(
+      'all devices that state free_heap_bytes up to 5, board_revision="3"',
+    );
   });
 
   test('is "no device" for a list that is empty', () => {

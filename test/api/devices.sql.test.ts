@@ -77,6 +77,18 @@ describe('devices', () => {
     expect(await client.setGroups('d0', [])).toMatchObject({ groups: [] });
   });
 
+  test('shows what a device states about itself, and since when, apart from its attributes', async () => {
+    await service.status('d0', '1.0.0', 5, { slot_bytes: 1_310_720, battery_percent: 80 });
+    service.later(1);
+    await service.status('d0', '1.0.0', 65, { battery_percent: 79 });
+    const { facts, metadata } = await client.device('d0');
+    expect(metadata).toEqual({});
+    expect(facts).toEqual({
+      slot_bytes: { value: 1_310_720, stated_at: iso(-1) },
+      battery_percent: { value: 79, stated_at: iso(0) },
+    });
+  });
+
   test('records in the timeline who changed groups and attributes', async () => {
     await addDevices(db.app, 2);
     await client.changeGroup('vans', { add: ['d0', 'd1'] });

@@ -103,6 +103,7 @@ const DEVICE = {
     identity_change: null,
     mac_shared_with: [],
     holds: [],
+    facts: {},
     status_fault: null,
     rejected_message: null,
   },

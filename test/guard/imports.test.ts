@@ -326,6 +326,7 @@ const FOR_BROWSERS = [
   'api/attribute-text.ts',
   'api/client.ts',
   'api/describe-filter.ts',
+  'api/fact-text.ts',
   'api/uploader-text.ts',
 ];
 

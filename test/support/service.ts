@@ -1,8 +1,7 @@
 import type { DatabaseRole, Sql } from '../../core/db/index.ts';
 import { runTick } from '../../core/orchestrator/index.ts';
 import type { ReportedState } from '../../core/policy/index.ts';
-import type { CommandFamily } from '../../core/protocol/index.ts';
-import { type LinkTarget, parseLinkToken } from '../../core/protocol/index.ts';
+import { type CommandFamily, type FactValue, type LinkTarget, parseLinkToken } from '../../core/protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../../core/release-policy/index.ts';
 import type { Report, SendOutcome } from '../../core/updates/index.ts';
 import { sha256 } from '../../core/util/index.ts';
@@ -71,12 +70,22 @@ export class TestService {
   }
 
   /** Handles a status of a device, and sends its pending update. */
-  status(deviceId: string, version: string, uptimeSeconds: number | null = 30): Promise<void> {
-    return this.statuses([deviceId], version, uptimeSeconds);
+  status(
+    deviceId: string,
+    version: string,
+    uptimeSeconds: number | null = 30,
+    facts: Readonly<Record<string, FactValue>> = {},
+  ): Promise<void> {
+    return this.statuses([deviceId], version, uptimeSeconds, facts);
   }
 
   /** Handles a status of each device in one batch. */
-  async statuses(deviceIds: readonly string[], version: string, uptimeSeconds: number | null = 30): Promise<void> {
+  async statuses(
+    deviceIds: readonly string[],
+    version: string,
+    uptimeSeconds: number | null = 30,
+    facts: Readonly<Record<string, FactValue>> = {},
+  ): Promise<void> {
     const receivedAt = this.now;
     const statuses = deviceIds.map((deviceId) => ({
       receivedAt,
@@ -96,6 +105,7 @@ export class TestService {
         uptimeSeconds,
         signalStrengthDbm: null,
         status: {},
+        facts: Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, { value, at: receivedAt }])),
       },
     }));
     const { pending } = await storeStatuses(this.#as('ingest'), statuses, this.now);

@@ -28,10 +28,11 @@ export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infe
   const keys = Object.keys(filter as object);
   const unknown = keys.find((key) => !KEYS.includes(key));
   if (unknown !== undefined) throw new Error(`the key ${unknown} was taken`);
-  // Attributes that are not stated are none, which every device has.
-  const { metadata: _, ...others } = result.value;
+  // Attributes and facts that are not stated are none, which every device has.
+  const { metadata: _, facts: __, ...others } = result.value;
   const conditions = Object.values(others).filter((value) => value !== null).length;
   const stated =
-    keys.filter((key) => key !== 'metadata').length - (keys.includes('group') && keys.includes('groups') ? 1 : 0);
+    keys.filter((key) => key !== 'metadata' && key !== 'facts').length -
+    (keys.includes('group') && keys.includes('groups') ? 1 : 0);
   if (conditions !== stated) throw new Error(`${stated} conditions were stated, ${conditions} hold`);
 }

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { DeviceDetail } from '../../../api/devices.ts';
+import { describeFact } from '../../../api/fact-text.ts';
 import { api } from '../data/client.ts';
 import { dateTime, duration } from '../text/format.ts';
 import { Ago, Facts, Pill, UpdatePill } from '../ui/components.tsx';
@@ -128,11 +129,36 @@ function DeviceFacts({ device }: { readonly device: DeviceDetail }) {
           ...faultsOf(device),
         ]}
       />
+      <StatedFacts device={device} />
       <details>
         <summary>Last status (raw)</summary>
         <pre>{JSON.stringify(device.last_status, null, 2)}</pre>
       </details>
     </Panel>
+  );
+}
+
+/** What the device states about itself, with the age of each statement. */
+function StatedFacts({ device }: { readonly device: DeviceDetail }) {
+  const facts = Object.entries(device.facts);
+  if (facts.length === 0) return null;
+  return (
+    <>
+      <h3>Facts</h3>
+      <Facts
+        of={facts.map(([name, { value, stated_at: at }]) => ({
+          name,
+          value: (
+            <>
+              {describeFact(name, value)}{' '}
+              <span className="muted">
+                <Ago at={at} />
+              </span>
+            </>
+          ),
+        }))}
+      />
+    </>
   );
 }
 

@@ -124,6 +124,14 @@ export function TargetFields({ form, change }: DraftProps) {
         value={form.attributes}
         onChange={(attributes) => change({ attributes })}
       />
+      <TextAreaField
+        label="Facts"
+        name="target_filter.facts"
+        hint="What devices state: name=value, name>=number or name<=number, one per line."
+        rows={2}
+        value={form.facts}
+        onChange={(facts) => change({ facts })}
+      />
     </fieldset>
   );
 }

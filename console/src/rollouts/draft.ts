@@ -1,4 +1,5 @@
 import { parseAttribute } from '../../../api/attribute-text.ts';
+import { parseFactConditions } from '../../../api/fact-text.ts';
 import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
@@ -15,6 +16,8 @@ export interface DraftForm {
   readonly devices: string;
   /** `name=value`, one per line. */
   readonly attributes: string;
+  /** `name=value`, `name>=number` or `name<=number`, one per line. */
+  readonly facts: string;
   /** Only devices on one of these versions; empty for any version. */
   readonly versions: readonly string[];
   readonly percentage: string;
@@ -60,6 +63,7 @@ export const EMPTY_FORM: DraftForm = {
   groups: [],
   devices: '',
   attributes: '',
+  facts: '',
   versions: [],
   percentage: '100',
   pace: 'slow-start',
@@ -135,13 +139,15 @@ export function shareOf(percent: string): number | undefined {
 
 const MAC_ADDRESS = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
 
-function filterOf({ target, groups, devices, versions, attributes }: DraftForm): TargetFilter {
+function filterOf({ target, groups, devices, versions, attributes, facts: lines }: DraftForm): TargetFilter {
   const metadata = readAttributes(attributes);
+  const facts = readFacts(lines);
   return {
     ...(target === 'group' ? { groups: [...groups] } : {}),
     ...(target === 'specific' ? devicesOf(devices) : {}),
     ...(versions.length > 0 ? { versions: [...versions] } : {}),
     ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
+    ...(Object.keys(facts).length > 0 ? { facts } : {}),
   };
 }
 
@@ -160,6 +166,14 @@ function readAttributes(text: string): Record<string, string> {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   const pairs = lines.map((line) => parseAttribute(line) ?? [line.trim(), null]);
   return Object.fromEntries(pairs) as Record<string, string>;
+}
+
+/** A line that is not a condition becomes null, which the service refuses. */
+function readFacts(text: string): NonNullable<TargetFilter['facts']> {
+  const read = parseFactConditions(text.split('\n').filter((line) => line.trim() !== ''));
+  return 'facts' in read
+    ? read.facts
+    : ({ [read.invalid.trim()]: null } as unknown as NonNullable<TargetFilter['facts']>);
 }
 
 function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {

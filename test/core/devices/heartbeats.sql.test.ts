@@ -116,6 +116,8 @@ test('heartbeats do not write to any index, because no index has a column that t
     'signal_strength_dbm',
     'last_status',
     'status_fault',
+    'facts',
+    'fact_times',
     '\\w+_received_at',
   ];
   const indexes = await db.app.query<{ definition: string }>(

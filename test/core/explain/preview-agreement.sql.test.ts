@@ -190,6 +190,7 @@ const FILTERS: Readonly<
   models: [() => ({ models: ['esp32-c3'] }), []],
   versions: [() => ({ versions: ['1.4.0'] }), ['b-0', 'b-1']],
   metadata: [() => ({ metadata: { site: 'rome' } }), ['a-0']],
+  facts: [() => ({ facts: { board_revision: 'C', battery_percent: { min: 50, max: 90 } } }), ['b-0']],
   recovers: [(rollout) => ({ recovers: { rollout, previous_versions: ['1.0.0'] } }), ['b-0']],
 };
 
@@ -199,6 +200,10 @@ async function addKinds(): Promise<number> {
   await addDevices(db.app, 2, { prefix: 'b-' });
   await db.app.query(`UPDATE devices SET mac_address = 'A0:B7:65:00:00:01' WHERE device_id = 'a-1'`);
   await db.app.query(`UPDATE devices SET metadata = '{"site": "rome"}' WHERE device_id = 'a-0'`);
+  await db.app.query(
+    `UPDATE devices SET facts = jsonb_build_object('board_revision', 'C', 'battery_percent', CASE device_id
+       WHEN 'a-0' THEN '49' WHEN 'b-0' THEN '50' WHEN 'b-1' THEN '"80"' END::jsonb)`,
+  );
   await db.app.query(`UPDATE devices SET current_firmware_version = '1.4.0' WHERE device_id = 'b-1'`);
   await db.app.query(`INSERT INTO device_groups (device_id, group_name) VALUES ('a-1', 'vans'), ('b-1', 'boats')`);
   const filter = { device_ids: ['b-0'] };

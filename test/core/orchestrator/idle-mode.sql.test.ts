@@ -7,6 +7,7 @@ import {
   isRedundantHeartbeat,
   mayEnterIdle,
 } from '../../../core/orchestrator/idle-mode.ts';
+import type { FactValue } from '../../../core/protocol/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
 import { TestService } from '../../support/service.ts';
@@ -67,6 +68,31 @@ describe('the system may enter idle mode', () => {
     await service.tick();
     await seen('d0', 48);
     expect(await assess()).toMatchObject({ isBusy: true });
+  });
+
+  test('with the facts of each device that do not change while it runs', async () => {
+    await addDevices(db.app, 2);
+    await db.app.query(
+      `UPDATE devices SET facts = CASE device_id WHEN 'd0' THEN '{"slot_bytes": 5, "battery_percent": 80}'::jsonb
+         ELSE jsonb_build_object('long', repeat('x', 1000)) END`,
+    );
+    // The facts of d1 would not fit the answer of a statement: each of its statuses that states one is processed.
+    expect((await assess()).devices?.map(({ facts }) => facts)).toEqual([{ slot_bytes: 5 }, {}]);
+  });
+
+  test('not while a rollout selects devices by a fact that changes while they run', async () => {
+    await addDevices(db.app, 1);
+    await addRollout(db.app, 'board', '2.0.0', { target_filter: { facts: { board_revision: 'C' } } });
+    await db.app.query('UPDATE ota_events SET published_at = received_at');
+    expect(await assess()).toMatchObject({ isBusy: false });
+    const id = await addRollout(db.app, 'battery', '2.0.0', {
+      target_filter: { facts: { battery_percent: { min: 50 } } },
+    });
+    await db.app.query('UPDATE ota_events SET published_at = received_at');
+    expect(await assess()).toMatchObject({ isBusy: true });
+    await db.app.query('UPDATE rollout_configurations SET paused_at = now() WHERE id = :id', { id });
+    await db.app.query('UPDATE ota_events SET published_at = received_at');
+    expect(await assess()).toMatchObject({ isBusy: false });
   });
 
   test('not with more devices than a marker holds', async () => {
@@ -130,6 +156,7 @@ describe('a heartbeat is redundant', () => {
     device_model: 'esp32-s3',
     version: '1.0.0',
     online: true,
+    facts: { slot_bytes: 1_310_720, site: 'rome' },
   };
   const known = new Map([[row.device_id, row]]);
   const said = (part: Partial<DeviceReport>) =>
@@ -149,7 +176,16 @@ describe('a heartbeat is redundant', () => {
     expect(said({})).toBe(true);
     expect(said({ version: null, model: 'esp32-s3', macAddress: row.mac_address })).toBe(true);
   });
+  const stating = (facts: Record<string, FactValue>) => ({
+    facts: Object.fromEntries(Object.entries(facts).map(([name, value]) => [name, { value, at: new Date() }])),
+  });
+  test('if it states the same facts, or others that change while a device runs', () => {
+    expect(said(stating({ site: 'rome' }))).toBe(true);
+    expect(said(stating({ battery_percent: 79, free_heap_bytes: 1, reset_reason: 'panic' }))).toBe(true);
+  });
   test.each([
+    ['another slot', stating({ slot_bytes: 1_048_576 })],
+    ['a fact that it did not state before', stating({ board_revision: 'C' })],
     ['another version', { version: '1.0.1' }],
     ['another model', { model: 'esp32-c3' }],
     ['another MAC address', { macAddress: '00:00:00:00:00:01' }],

@@ -78,6 +78,20 @@ describe('a draft', () => {
     });
   });
 
+  test('targets devices by what they state', () => {
+    const base = { model: 'esp32-s3', version: '2.1.0' };
+    const fact = ['board_revision=C', 'battery_percent>=50', 'battery_percent <= 90', 'slot_bytes >= 1310720'];
+    expect(readDraft({ ...base, fact })).toMatchObject({
+      target_type: 'all',
+      target_filter: {
+        facts: { board_revision: 'C', battery_percent: { min: 50, max: 90 }, slot_bytes: { min: 1_310_720 } },
+      },
+    });
+    for (const wrong of ['battery_percent', 'battery_percent>50', 'battery_percent>=much', '=C', 'board_revision=']) {
+      expect(() => readDraft({ ...base, fact: [wrong] })).toThrow(`"${wrong}" is not a condition on a fact`);
+    }
+  });
+
   test('is read from a file, whose values flags override', () => {
     const folder = mkdtempSync(join(tmpdir(), 'paku-ota-cli-'));
     const file = join(folder, 'rollout.json');

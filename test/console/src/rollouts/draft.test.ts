@@ -29,6 +29,12 @@ describe('the draft of a form', () => {
     expect(rolloutDraft.safeParse(draftOf({ attributes: 'rome' })).success).toBe(false);
   });
 
+  test('targets facts, one condition per line', () => {
+    const { target_filter } = draftOf({ facts: 'board_revision=C\n\nbattery_percent>=50\nbattery_percent<=90' });
+    expect(target_filter).toEqual({ facts: { board_revision: 'C', battery_percent: { min: 50, max: 90 } } });
+    expect(rolloutDraft.safeParse(draftOf({ facts: 'battery_percent > 50' })).success).toBe(false);
+  });
+
   test('has a window on the chosen days', () => {
     const { send_window } = draftOf({ windowFrom: '22:00', windowTo: '05:00', windowDays: ['mon', 'tue'] });
     expect(send_window).toMatchObject({ days: ['mon', 'tue'], from: '22:00', to: '05:00' });
