@@ -268,7 +268,9 @@ export const progressSchema = z
     ),
     failures: z
       .array(z.object({ status: z.string(), reason: z.string(), devices: z.number().int() }))
-      .describe('Failed, rolled back and timed out updates by reason, most frequent first.'),
+      .describe(
+        'Failed, rolled back and timed out updates by reason, most frequent first; after 20 reasons, one row for the others of each status.',
+      ),
     outcomes: z
       .array(z.object({ at: timestamp, succeeded: z.number().int(), failed: z.number().int() }))
       .describe('Outcomes over time, in at most 200 steps.'),

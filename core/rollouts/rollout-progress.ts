@@ -39,14 +39,24 @@ const failureRow = z.strictObject({
 });
 export type FailureRow = RowOf<typeof failureRow>;
 
-/** Failures of a rollout by reason, most frequent first. */
+/** Reasons of failures that are listed one by one. */
+const REASONS = 20;
+
+/** Devices by failure and reason, the most frequent first. The rest of the reasons is one row for each kind of failure. */
 export async function listFailures(sql: Sql, rolloutId: RolloutId): Promise<FailureRow[]> {
   return select(
     sql,
     failureRow,
-    `SELECT CASE state WHEN 'late_rollback' THEN 'rolled_back' ELSE state END AS status, reason, sum(updates)::integer AS devices
-     FROM update_counts WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
-     GROUP BY 1, reason HAVING sum(updates) > 0 ORDER BY devices DESC, reason LIMIT 20`,
+    `WITH counted AS (
+       SELECT CASE state WHEN 'late_rollback' THEN 'rolled_back' ELSE state END AS status, reason, sum(updates)::integer AS devices
+       FROM update_counts WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
+       GROUP BY 1, reason HAVING sum(updates) > 0
+     ), ranked AS (
+       SELECT *, row_number() OVER (ORDER BY devices DESC, reason, status) <= ${REASONS} AS is_listed FROM counted
+     )
+     SELECT status, coalesce(listed, format('other reasons (%s)', count(*))) AS reason, sum(devices)::integer AS devices
+     FROM (SELECT *, CASE WHEN is_listed THEN reason END AS listed FROM ranked) AS named
+     GROUP BY status, listed ORDER BY listed IS NULL, devices DESC, reason`,
     { rollout: rolloutId },
   );
 }
