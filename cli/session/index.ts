@@ -1,3 +1,4 @@
+export { readAmazonRoots } from './amazon-roots.ts';
 export { confirmOrStop } from './ask.ts';
 export { addCommand, addGroup, registerAction, registerLocalAction } from './command.ts';
 export { CliError, describeFailure, EXIT, exitCodeOf } from './failure.ts';

@@ -62,7 +62,8 @@ export function writeNvsTable(device: DeviceConnection): void {
     ['device_id', 'data', 'string', device.deviceId],
     ['mqtt_host', 'data', 'string', device.host],
     ['mqtt_port', 'data', 'u16', String(device.port)],
-    ['ca_cert', 'file', 'string', file(device.caFile)],
+    // The roots for AWS are longer than a string may be (4,000 bytes), so this is a blob, without a NUL at its end.
+    ['ca_cert', 'file', 'binary', file(device.caFile)],
     ['device_cert', 'file', 'string', file(device.certificateFile)],
     ['device_key', 'file', 'string', file(device.privateKeyFile)],
   ];

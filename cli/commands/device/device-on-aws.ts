@@ -15,6 +15,7 @@ import {
 } from '@aws-sdk/client-iot';
 import * as x509 from '@peculiar/x509';
 import { DEVICE_ID, DEVICE_ID_FORM } from '../../../core/util/index.ts';
+import { readAmazonRoots } from '../../session/index.ts';
 import { type DeviceConnection, writeNvsTable, writeSecret, writeSecretsHeader } from './device-files.ts';
 
 export interface AwsDeviceOptions {
@@ -26,14 +27,6 @@ export interface AwsDeviceOptions {
 
 const CURVE = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const MQTT_PORT = 8883;
-/**
- * The roots of the chains that AWS IoT Core and S3 present with RSA and with ECC: IoT developer guide, "Server
- * authentication". The other two roots are reserved for later use there, and all four exceed a string of NVS (4,000 bytes).
- */
-const AMAZON_ROOT_CA_URLS = ['AmazonRootCA1.pem', 'AmazonRootCA3.pem'].map(
-  (file) => `https://www.amazontrust.com/repository/${file}`,
-);
-
 /**
  * Registers a device: a thing in the deployment's group, a certificate from a request signed here, and the policy. The
  * private key is made on this machine and never leaves it.
@@ -77,7 +70,7 @@ export async function addDeviceOnAws(deviceId: string, options: AwsDeviceOptions
       { cause },
     );
   }
-  await fetchRootCas(files.caFile);
+  if (!existsSync(files.caFile)) writeSecret(files.caFile, readAmazonRoots());
   const device = { deviceId, host: endpointAddress, port: MQTT_PORT, ...files };
   writeSecretsHeader(device);
   writeNvsTable(device);
@@ -116,15 +109,4 @@ async function createThing(iot: IoTClient, thingName: string, thingTypeName: str
   } catch (error) {
     if (!(error instanceof ResourceAlreadyExistsException)) throw error;
   }
-}
-
-async function fetchRootCas(file: string): Promise<void> {
-  if (existsSync(file)) return;
-  const responses = await Promise.all(AMAZON_ROOT_CA_URLS.map((url) => fetch(url).catch(() => undefined)));
-  const texts = await Promise.all(responses.map((response) => (response?.ok ? response.text() : undefined)));
-  if (texts.includes(undefined))
-    throw new Error(
-      `the device is registered, but its CAs could not be fetched; save ${AMAZON_ROOT_CA_URLS.join(' and ')}, one after the other, as ${file}`,
-    );
-  writeSecret(file, texts.map((text) => `${text?.trim()}\n`).join(''));
 }

@@ -4,9 +4,16 @@ import {
   ResourceNotFoundException,
   SendDirectMessageCommand,
 } from '@aws-sdk/client-iot-data-plane';
-import { GetBucketNotificationConfigurationCommand, GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
-import type { Target } from '../../session/index.ts';
+import {
+  GetBucketNotificationConfigurationCommand,
+  GetBucketVersioningCommand,
+  GetObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { readAmazonRoots, type Target } from '../../session/index.ts';
 import type { Check } from './check.ts';
+import { checkRoots } from './check-roots.ts';
 import { checkTlsHandshake } from './tls-handshake.ts';
 
 const clientOf = ({ region, credentials }: Target) => ({ region, credentials, maxAttempts: 2 });
@@ -33,6 +40,22 @@ export function checkBroker(target: Target): Promise<Check> {
     await checkTlsHandshake(endpointAddress, MQTT_PORT);
     const detail = `mqtts://${endpointAddress}:${MQTT_PORT} shows a certificate that this machine trusts`;
     return { check: 'broker', outcome: 'pass', detail };
+  });
+}
+
+/** Compares the chains of the broker, of the links and of the bucket with the roots that devices get. */
+export function checkTrustAnchors(target: Target): Promise<Check> {
+  return unlessDenied('roots of devices', async () => {
+    const iot = new IoTClient(clientOf(target));
+    const { endpointAddress = '' } = await iot.send(new DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
+    const s3 = new S3Client(clientOf(target));
+    const url = await getSignedUrl(
+      s3,
+      new GetObjectCommand({ Bucket: target.outputs?.get('FirmwareBucket'), Key: 'x' }),
+    );
+    const hosts = [new URL(target.apiUrl).hostname, new URL(url).hostname];
+    const endpoints = [{ host: endpointAddress, port: MQTT_PORT }, ...hosts.map((host) => ({ host, port: 443 }))];
+    return checkRoots(endpoints, readAmazonRoots());
   });
 }
 

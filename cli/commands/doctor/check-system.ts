@@ -34,7 +34,12 @@ export async function checkSystem(session: Session): Promise<{ checks: Check[]; 
     await orFailure('device links', () => checkLinks(target.apiUrl)),
     await orFailure('dead letters', () => checkDeadLetters(session)),
     await orFailure('broker', async () => (extras ? (await extras).checkBroker(target) : checkLocalBroker(session))),
-    ...(extras ? [await orFailure('firmware bucket', async () => (await extras).checkBucket(target))] : []),
+    ...(extras
+      ? [
+          await orFailure('roots of devices', async () => (await extras).checkTrustAnchors(target)),
+          await orFailure('firmware bucket', async () => (await extras).checkBucket(target)),
+        ]
+      : []),
   ];
   return { checks, clock: { skewSeconds: front.skewSeconds, databaseSkewSeconds } };
 }

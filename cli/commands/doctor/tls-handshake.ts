@@ -18,7 +18,7 @@ export function checkTlsHandshake(host: string, port: number, ca?: string): Prom
     const end = (error?: Error) => {
       socket.destroy();
       if (error === undefined) resolve();
-      else reject(new Error(`mqtts://${host}:${port}: ${error.message}`));
+      else reject(new Error(`${host}:${port}: ${error.message}`));
     };
     socket.setTimeout(TIMEOUT_MS, () => end(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
     socket.once('secureConnect', () => end()).once('error', end);
