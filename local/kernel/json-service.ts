@@ -1,4 +1,3 @@
-import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
 import { AwsError, type AwsService, type Identity } from './aws-service.ts';
 
@@ -34,7 +33,7 @@ export function jsonService(
         const known = Object.keys(operations).join(', ');
         throw new AwsError('UnknownOperationException', 404, `'${name}' is not imitated here; known are ${known}.`);
       }
-      const sent = await buffer(body);
+      const sent = Buffer.concat(await body.toArray());
       if (sent.length > maxBytes) {
         const message = `The request has ${sent.length} bytes; the service takes at most ${maxBytes}.`;
         throw new AwsError('BadRequestException', 400, message);

@@ -6,9 +6,10 @@ import { DATABASE_ROLES, type DatabaseRole, dataApiDatabase, migrate } from '../
 import { dataApiService, openPglite, openPostgres } from '../../local/services/rds-data/index.ts';
 import { Secrets } from '../../local/services/secrets/index.ts';
 import { directDataApi } from './direct-data-api.ts';
+import { emptierOf } from './empty-tables.ts';
 import { readMigrations } from './migrations.ts';
 import { type OwnDatabase, ownDatabase } from './own-database.ts';
-import { type TestSql, type TypedDatabase, typed } from './test-sql.ts';
+import { type TypedDatabase, typed } from './test-sql.ts';
 
 /** A migrated database behind a Data API endpoint, as functions use it. */
 export interface TestDatabase {
@@ -59,6 +60,7 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
     typed(dataApiDatabase(client, { resourceArn: CLUSTER, secretArn: secretOf(username), database: 'paku_ota' }));
   const owner = as('paku_owner');
   if (migrated) await migrate(owner, readMigrations(), { public: 'a', ingest: 'b', control: 'c' });
+  const emptier = emptierOf(url, owner);
   return {
     app: owner,
     owner,
@@ -70,31 +72,11 @@ export async function openDatabaseAt(url: string | undefined, migrated = true): 
     as,
     url,
     isConcurrent: url !== undefined,
-    empty: () => emptyTables(owner),
+    empty: emptier.empty,
     async close() {
+      await emptier.close();
       await engine.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Truncates only the tables that have rows: an empty one costs as much, and most are. */
-const EMPTY_TABLES = `
-DO $$
-DECLARE
-  name text;
-  has_rows boolean;
-  used text[] := '{}';
-BEGIN
-  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations' LOOP
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO has_rows;
-    IF has_rows THEN used := used || quote_ident(name); END IF;
-  END LOOP;
-  IF used <> '{}' THEN EXECUTE format('TRUNCATE %s CASCADE', array_to_string(used, ', ')); END IF;
-  PERFORM setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences
-  WHERE schemaname = 'public' AND last_value IS NOT NULL;
-END $$`;
-
-async function emptyTables(owner: TestSql): Promise<void> {
-  await owner.query(EMPTY_TABLES);
 }

@@ -102,9 +102,11 @@ function admit(
   throw new AwsError('InvalidSecretException', 400, `The secret ${secretArn} is no JSON with username and password.`);
 }
 
+const databaseSecret = z.object({ username: z.string(), password: z.string() });
+
 function roleIn(secret: string): string | undefined {
   try {
-    return z.object({ username: z.string(), password: z.string() }).parse(JSON.parse(secret)).username;
+    return databaseSecret.parse(JSON.parse(secret)).username;
   } catch {
     return undefined;
   }

@@ -71,22 +71,25 @@ async function queryPglite(database: PGlite, sql: string, parameters: readonly s
  *
  * @param url `postgresql://…` with a user that may SET ROLE to the functions' roles
  */
-export function openPostgres(url: string, connections = 20): SqlEngine {
+export function openPostgres(url: string, size = 20): SqlEngine {
   const pool = new pg.Pool({
     connectionString: url,
-    max: connections,
+    max: size,
     // The settings that the schema makes for the database; a connection that is older than the migration lacks them.
     options: '-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c jit=off',
   });
   // The query of a broken connection fails, or the pool replaces it. Without a listener the event would end the process.
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
+  const connections = new WeakMap<pg.PoolClient, Connection>();
   return {
     async use(options, work) {
       const client = await pool.connect();
       try {
-        await client.query(sessionSql(options));
-        return await work((sql, parameters = []) => queryPostgres(client, sql, parameters));
+        const connection = connections.get(client) ?? { client, session: '', prepared: new Map() };
+        connections.set(client, connection);
+        await beginSession(connection, options);
+        return await work((sql, parameters = []) => queryPostgres(connection, sql, parameters));
       } finally {
         client.release();
       }
@@ -95,8 +98,40 @@ export function openPostgres(url: string, connections = 20): SqlEngine {
   };
 }
 
-async function queryPostgres(client: pg.PoolClient, text: string, parameters: readonly string[]): Promise<SqlResult> {
+/** A connection of the pool, and what the server keeps for it. */
+interface Connection {
+  readonly client: pg.PoolClient;
+  /** The settings in effect; empty if they are not known. */
+  session: string;
+  /** Names of prepared statements by their text. A statement without a name is parsed and planned in each call. */
+  readonly prepared: Map<string, string | undefined>;
+}
+
+/** A plan takes up to some hundred kilobytes on the server; the functions together have a few hundred statements. */
+const MAX_PREPARED = 500;
+/** Statements with a plan. All others run once, in migrations. */
+const HAS_PLAN = /^\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b/i;
+/** Statements after which the settings of the session are not known. */
+const CHANGES_SESSION = /^\s*(?:SET|RESET|DISCARD)\b/i;
+
+/** Makes the settings that are not yet in effect: they would cost every statement a second message to the server. */
+async function beginSession(connection: Connection, options: SessionOptions): Promise<void> {
+  const session = sessionSql(options);
+  if (connection.session === session) return;
+  connection.session = '';
+  await connection.client.query(session);
+  connection.session = session;
+}
+
+/** Prepares the statement: PostgreSQL needs more time to plan most of them than to run them. */
+async function queryPostgres(connection: Connection, text: string, parameters: readonly string[]): Promise<SqlResult> {
+  const { client, prepared } = connection;
+  if (CHANGES_SESSION.test(text)) connection.session = '';
+  if (!prepared.has(text) && prepared.size < MAX_PREPARED && HAS_PLAN.test(text)) {
+    prepared.set(text, `s${prepared.size}`);
+  }
   const query: pg.QueryArrayConfig & { queryMode: 'extended' } = {
+    name: prepared.get(text),
     text,
     values: [...parameters],
     rowMode: 'array',
@@ -104,9 +139,19 @@ async function queryPostgres(client: pg.PoolClient, text: string, parameters: re
     queryMode: 'extended',
     types: { getTypeParser: () => (value: string) => value },
   };
-  const { fields, rows, rowCount, command } = await client.query<(string | null)[]>(query);
-  return { columns: columnsOf(fields), rows, affectedRows: command === 'SELECT' ? 0 : (rowCount ?? 0) };
+  try {
+    const { fields, rows, rowCount, command } = await client.query<(string | null)[]>(query);
+    return { columns: columnsOf(fields), rows, affectedRows: command === 'SELECT' ? 0 : (rowCount ?? 0) };
+  } catch (error) {
+    if (query.name === undefined || !isOutdatedPlan(error)) throw error;
+    prepared.set(text, undefined);
+    return queryPostgres(connection, text, parameters);
+  }
 }
+
+/** The tables of a prepared statement have changed, so that its rows have other columns now. It was not run. */
+const isOutdatedPlan = (error: unknown) =>
+  isPostgresError(error) && error.code === '0A000' && error.message.startsWith('cached plan');
 
 function sessionSql({ role, statementTimeoutMs }: SessionOptions): string {
   const setRole = role === undefined ? 'RESET ROLE' : `SET ROLE ${pg.escapeIdentifier(role)}`;

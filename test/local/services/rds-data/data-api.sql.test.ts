@@ -340,6 +340,41 @@ describe('callers', () => {
   });
 });
 
+// A server keeps prepared statements and settings for each connection, and a connection serves many calls.
+describe('a statement', () => {
+  it('that was run before has the columns and types that its table has now', async () => {
+    await execute('CREATE TABLE changing (a int)');
+    await execute('INSERT INTO changing VALUES (1)');
+    const rows = async () => (await execute('SELECT * FROM changing')).records;
+    for (let n = 0; n < 7; n++) expect(await rows()).toEqual([[{ longValue: 1 }]]);
+    await execute(`ALTER TABLE changing ADD COLUMN b text DEFAULT 'new'`);
+    expect(await rows()).toEqual([[{ longValue: 1 }, { stringValue: 'new' }]]);
+    await execute('ALTER TABLE changing ALTER COLUMN a TYPE text');
+    expect(await rows()).toEqual([[{ stringValue: '1' }, { stringValue: 'new' }]]);
+    await execute('DROP TABLE changing');
+    await expect(rows()).rejects.toThrow('SQLState: 42P01');
+  });
+
+  it('that failed before is run again', async () => {
+    const read = () => value('SELECT n FROM later');
+    for (let n = 0; n < 2; n++) await expect(read()).rejects.toThrow('SQLState: 42P01');
+    await execute('CREATE TABLE later AS SELECT 3 AS n');
+    expect(await read()).toEqual({ longValue: 3 });
+    await execute('DROP TABLE later');
+  });
+
+  it('leaves the role and the time limit of the next call as they were', async () => {
+    await execute(`CREATE ROLE ${ROLE}_kept`);
+    const settings = () => value(`SELECT current_user || ' ' || current_setting('statement_timeout')`);
+    const before = await settings();
+    for (const change of [`SET ROLE ${ROLE}_kept`, 'SET statement_timeout = 7000', 'RESET statement_timeout']) {
+      await execute(change);
+      expect(await settings()).toEqual(before);
+    }
+    await execute(`DROP ROLE ${ROLE}_kept`);
+  });
+});
+
 describe('the direct client of other tests', () => {
   const withoutMetadata = ({ $metadata: _, ...output }: { $metadata?: object }) => output;
   /** The output of a call, or its error as callers see it. */
