@@ -13,6 +13,7 @@ import {
   targetFilter,
   UPDATE_STATES,
 } from '../core/policy/index.ts';
+import { CAUSES } from '../core/protocol/index.ts';
 import { label, model, name, reasonBody, timestamp } from './common.ts';
 import { releaseHealthSchema, warning } from './releases.ts';
 
@@ -250,6 +251,16 @@ export type Preview = z.infer<typeof previewSchema>;
 
 export const progressSchema = z
   .object({
+    funnel: z
+      .object({
+        assigned: z.number().int(),
+        sent: z.number().int().describe('A command was sent.'),
+        answered: z.number().int().describe('The device opened its link or reported.'),
+        installed: z.number().int().describe('The image was written.'),
+        booted: z.number().int().describe('A status named the new version.'),
+        succeeded: z.number().int().describe('A status named it after the probation.'),
+      })
+      .describe('How far the updates to the release came, in any attempt. Each number includes those after it.'),
     stages: z.array(
       z.object({
         stage: z.number().int(),
@@ -267,9 +278,19 @@ export const progressSchema = z
       }),
     ),
     failures: z
-      .array(z.object({ status: z.string(), reason: z.string(), devices: z.number().int() }))
+      .array(
+        z.object({
+          status: z.string(),
+          cause: z
+            .enum(CAUSES)
+            .nullable()
+            .describe('Only `build` and `silence` count against the release; null: not known.'),
+          reason: z.string(),
+          devices: z.number().int(),
+        }),
+      )
       .describe(
-        'Failed, rolled back and timed out updates by reason, most frequent first; after 20 reasons, one row for the others of each status.',
+        'Failed, rolled back and timed out updates by reason, most frequent first; after 20 reasons, one row for the others of each status and cause.',
       ),
     outcomes: z
       .array(z.object({ at: timestamp, succeeded: z.number().int(), failed: z.number().int() }))

@@ -4,7 +4,7 @@ import { DevicePage, DevicesPage } from './devices/index.ts';
 import { HoldsPage } from './holds/index.ts';
 import { OverviewPage } from './overview/index.ts';
 import { ReleasePage, ReleasesPage } from './releases/index.ts';
-import { NewRolloutPage, RolloutPage, RolloutsPage } from './rollouts/index.ts';
+import { NewRolloutPage, ReportPage, RolloutPage, RolloutsPage } from './rollouts/index.ts';
 import { Page } from './ui/page.tsx';
 import { SessionEnd } from './ui/session-end.tsx';
 import { Shell } from './ui/shell.tsx';
@@ -36,6 +36,7 @@ export function App() {
         <Route path="/holds">
           <HoldsPage />
         </Route>
+        <Route path="/rollouts/:id/report">{({ id }) => <ReportPage key={id} id={id} />}</Route>
         <Route path="/rollouts/:id">{({ id }) => <RolloutPage key={id} id={id} />}</Route>
         <Route>
           <Page title="No such page">

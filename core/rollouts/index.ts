@@ -56,6 +56,7 @@ export {
   listRolloutDecisions,
   listStages,
   listUpdates,
+  readFunnel,
 } from './rollout-progress.ts';
 export {
   changeRollout,

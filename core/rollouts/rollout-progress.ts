@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { FAILED_LIST, UPDATE_STATES, type UpdateState } from '../policy/index.ts';
+import { CAUSES } from '../protocol/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
 
 const stageRow = z.strictObject({
@@ -34,6 +35,8 @@ export async function listStages(sql: Sql, rolloutId: RolloutId): Promise<StageR
 
 const failureRow = z.strictObject({
   status: z.enum([...UPDATE_STATES, 'late_success']),
+  /** Null: nothing says what it was. */
+  cause: z.enum(CAUSES).nullable(),
   reason: z.string(),
   devices: z.int(),
 });
@@ -42,23 +45,57 @@ export type FailureRow = RowOf<typeof failureRow>;
 /** Reasons of failures that are listed one by one. */
 const REASONS = 20;
 
-/** Devices by failure and reason, the most frequent first. The rest of the reasons is one row for each kind of failure. */
+/** Devices by failure and reason, the most frequent first. The rest of the reasons is one row for each kind and cause of failure. */
 export async function listFailures(sql: Sql, rolloutId: RolloutId): Promise<FailureRow[]> {
   return select(
     sql,
     failureRow,
     `WITH counted AS (
-       SELECT CASE state WHEN 'late_rollback' THEN 'rolled_back' ELSE state END AS status, reason, sum(updates)::integer AS devices
+       SELECT CASE state WHEN 'late_rollback' THEN 'rolled_back' ELSE state END AS status, cause, reason,
+         sum(updates)::integer AS devices
        FROM update_counts WHERE rollout_id = :rollout AND reason IS NOT NULL AND NOT is_reclaimable
-       GROUP BY 1, reason HAVING sum(updates) > 0
+       GROUP BY 1, cause, reason HAVING sum(updates) > 0
      ), ranked AS (
-       SELECT *, row_number() OVER (ORDER BY devices DESC, reason, status) <= ${REASONS} AS is_listed FROM counted
+       SELECT *, row_number() OVER (ORDER BY devices DESC, reason, status, cause) <= ${REASONS} AS is_listed FROM counted
      )
-     SELECT status, coalesce(listed, format('other reasons (%s)', count(*))) AS reason, sum(devices)::integer AS devices
+     SELECT status, cause, coalesce(listed, format('other reasons (%s)', count(*))) AS reason,
+       sum(devices)::integer AS devices
      FROM (SELECT *, CASE WHEN is_listed THEN reason END AS listed FROM ranked) AS named
-     GROUP BY status, listed ORDER BY listed IS NULL, devices DESC, reason`,
+     GROUP BY status, cause, listed ORDER BY listed IS NULL, devices DESC, reason`,
     { rollout: rolloutId },
   );
+}
+
+const funnel = z.strictObject({
+  assigned: z.int(),
+  sent: z.int(),
+  answered: z.int(),
+  installed: z.int(),
+  booted: z.int(),
+  succeeded: z.int(),
+});
+export type Funnel = RowOf<typeof funnel>;
+
+/** How far the updates of a rollout to its release came, in any attempt. Stepping stones do not count. */
+export async function readFunnel(sql: Sql, rolloutId: RolloutId): Promise<Funnel> {
+  const [row] = await select(
+    sql,
+    funnel,
+    `SELECT count(*)::integer AS assigned,
+       (count(*) FILTER (WHERE sends > 0 OR started_at IS NOT NULL OR was_booted))::integer AS sent,
+       (count(*) FILTER (WHERE started_at IS NOT NULL OR was_booted))::integer AS answered,
+       (count(*) FILTER (WHERE installed_at IS NOT NULL OR was_booted))::integer AS installed,
+       (count(*) FILTER (WHERE was_booted))::integer AS booted,
+       (count(*) FILTER (WHERE state = 'success'))::integer AS succeeded
+     FROM (
+       SELECT sends, started_at, installed_at, booted_at IS NOT NULL OR status = 'success' AS was_booted,
+         counted_state(status, completed_at, late_success_at, late_rollback_at) AS state
+       FROM device_update_status
+       WHERE rollout_id = :rollout AND NOT is_stepping_stone AND NOT is_reclaimable) AS u`,
+    { rollout: rolloutId },
+  );
+  if (row === undefined) throw new Error('an aggregate has one row');
+  return row;
 }
 
 const FAILED_BY_BUILD = `(state = 'late_rollback' OR state IN ${FAILED_LIST} AND cause IN ('build', 'silence'))`;

@@ -10,6 +10,7 @@ import {
   listStages,
   listUpdates,
   type RolloutChanges,
+  readFunnel,
 } from '../../core/rollouts/index.ts';
 import { act, approve, change } from './act-on-rollout.ts';
 import { reject } from './approvals.ts';
@@ -93,12 +94,13 @@ export function addRolloutRoutes(app: App, services: Services): void {
 
   app.openapi(routes.rolloutProgress, async (c) => {
     const id = await idOf(c.req.valid('param').rollout);
-    const [stages, failures, outcomes] = await Promise.all([
+    const [funnel, stages, failures, outcomes] = await Promise.all([
+      readFunnel(sql, id),
       listStages(sql, id),
       listFailures(sql, id),
       listOutcomes(sql, id),
     ]);
-    return c.json(json({ stages, failures, outcomes }), 200);
+    return c.json(json({ funnel, stages, failures, outcomes }), 200);
   });
 
   app.openapi(routes.rolloutHealth, async (c) => {

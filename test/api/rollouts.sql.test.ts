@@ -218,7 +218,9 @@ describe('a running rollout', () => {
     await service.tick();
     const progress = await client.progress('r');
     expect(progress.stages).toMatchObject([{ stage: 0, size: 3, states: { success: 1, failed: 1, sent: 1 } }]);
-    expect(progress.failures).toEqual([{ status: 'failed', reason: 'invalid firmware (9): code 9', devices: 1 }]);
+    expect(progress.failures).toEqual([
+      { status: 'failed', cause: 'build', reason: 'invalid firmware (9): code 9', devices: 1 },
+    ]);
     expect(progress.outcomes.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)).toBe(2);
     expect((await client.updates('r', { status: 'failed' })).items).toMatchObject([
       { device_id: 'd1', result_code: 9 },

@@ -92,7 +92,12 @@ const sent = { name: 'vans to 1.1.0 (#7) back to 1.0.0', firmware_version: '1.0.
 const counts = { devices: 4, pending: 3, in_progress: 0, succeeded: 1, failed: 0, canceled: 0 };
 const answersOf = (rollout: Rollout, preview: RecoveryPreview) => ({
   '/v1/rollouts/7': rollout,
-  '/v1/rollouts/7/progress': { stages: [], failures: [], outcomes: [] },
+  '/v1/rollouts/7/progress': {
+    funnel: { assigned: 0, sent: 0, answered: 0, installed: 0, booted: 0, succeeded: 0 },
+    stages: [],
+    failures: [],
+    outcomes: [],
+  },
   '/v1/rollouts/7/decisions': { items: [] },
   '/v1/rollouts/7/updates': { items: [], next_cursor: null },
   '/v1/rollouts/7/recovery': preview,

@@ -166,6 +166,15 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await state(page, 'aborted').waitFor();
     await page.getByText(/^Aborted by operator, .*: the partition is too small\.$/).waitFor();
     expect(await page.getByRole('button', { name: /Resume|Retry|Abort/ }).count()).toBe(0);
+
+    await page.getByRole('link', { name: 'Report' }).click();
+    await page.getByRole('row', { name: 'command sent 1 100%' }).waitFor();
+    await page.getByRole('row', { name: /^the build failed .* 1$/ }).waitFor();
+    const saving = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Save Markdown' }).click();
+    const saved = readFileSync(await (await saving).path(), 'utf8');
+    expect(saved).toMatch(/^# Rollout "too large": aborted\n/);
+    expect(saved).toMatch(/\| aborted \| .* \| the partition is too small \|/);
   });
 
   test('starts a draft, pauses it, changes its limits, resumes it and advances it, with a reason for each', async () => {

@@ -30,6 +30,7 @@ import { addApproval, approvalHint } from './approve-rollout.ts';
 import { addCreate, addPreview } from './create-rollout.ts';
 import { parseRatio, parseShare, parseWindow } from './draft-flags.ts';
 import { addRecover } from './recover-rollout.ts';
+import { addReport } from './report-rollout.ts';
 import { addWatch } from './watch-rollout.ts';
 
 export function addRolloutCommands(program: Command): void {
@@ -42,6 +43,7 @@ export function addRolloutCommands(program: Command): void {
   addDevices(group);
   addHealth(group);
   addHistory(group);
+  addReport(group);
   addWatch(group);
   addChange(group);
   addRecover(group);

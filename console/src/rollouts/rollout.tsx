@@ -93,7 +93,7 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
       </Link>{' '}
       for {targetOf(rollout)}
       {steppingStonesOf(rollout)}; created <Ago at={at} />
-      {by !== null && ` by ${caller(by)}`}.
+      {by !== null && ` by ${caller(by)}`}. <Link href={`/rollouts/${rollout.rollout_id}/report`}>Report</Link>
     </p>
   );
 }

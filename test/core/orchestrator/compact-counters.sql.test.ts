@@ -50,7 +50,7 @@ test('counts follow every change of a row and stay the same after compaction', a
   expect(await counts()).toEqual({ devices: 4, pending: 0, succeeded: 2, failed: 1 });
   expect(await listStages(db.app, rolloutId)).toMatchObject([{ states: { success: 2, failed: 1, sent: 1 } }]);
   expect(await listFailures(db.app, rolloutId)).toEqual([
-    { status: 'failed', reason: 'invalid firmware (9): code 9', devices: 1 },
+    { status: 'failed', cause: 'build', reason: 'invalid firmware (9): code 9', devices: 1 },
   ]);
   const outcomes = await listOutcomes(db.app, rolloutId);
   expect(outcomes.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)).toBe(3);

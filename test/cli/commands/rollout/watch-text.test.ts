@@ -49,7 +49,8 @@ const progress: Progress = {
       states: { success: 6, failed: 1, canceled: 1, downloading: 3, sent: 1, pending: 8 },
     },
   ],
-  failures: [{ status: 'failed', reason: 'download failed', devices: 1 }],
+  funnel: { assigned: 1, sent: 1, answered: 1, installed: 0, booted: 0, succeeded: 0 },
+  failures: [{ status: 'failed', cause: 'delivery', reason: 'download failed', devices: 1 }],
   outcomes: [
     { at: earlier(900), succeeded: 5, failed: 0 },
     { at: earlier(300), succeeded: 6, failed: 1 },
@@ -131,7 +132,7 @@ describe('the bar of a stage', () => {
     states,
   });
   const bars = (stages: Progress['stages'], of: Partial<Rollout>) =>
-    stageLines({ stages, failures: [], outcomes: [] }, { ...rollout, ...of });
+    stageLines({ ...progress, stages, failures: [] }, { ...rollout, ...of });
 
   test('is full when the stage is over, even if targeted devices ran the version before', () => {
     expect(bars([stage(0, 5, { success: 3 }, ended), stage(1, 20, {}, ended)], {})).toEqual([
