@@ -143,9 +143,10 @@ function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
 function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): string {
   if (!stages) return 'slowly at first, faster while devices succeed';
   if (stages.length === 0) return 'everyone at once';
-  const parts = stages.map(({ percentage, count: devices, soak_minutes: soak }) => {
+  const parts = stages.map(({ percentage, count: devices, soak_minutes: soak, until }) => {
     const reach = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
-    return soak ? `${reach} (soaks ${soak} min)` : reach;
+    const gate = [...(soak ? [`soaks ${soak} min`] : []), ...(until === undefined ? [] : [`until ${until}`])];
+    return gate.length === 0 ? reach : `${reach} (${gate.join(', ')})`;
   });
   const isWhole = stages.at(-1)?.percentage === 100;
   return [...parts, ...(isWhole ? [] : ['everyone'])].join(', then ');

@@ -133,7 +133,7 @@ async function decide(
 /** When the rollout is due next. Open updates are not considered, because they have deadlines of their own. */
 function dueAfter(decision: RolloutDecision, { has_open, keep_open }: RolloutRuntime, now: Date): Date | null {
   if (decision.kind === 'soak') return decision.until;
-  if (decision.kind === 'hold') return null;
+  if (decision.kind === 'hold' || decision.kind === 'person') return null;
   return decision.kind === 'finish' && (has_open || keep_open) ? null : now;
 }
 

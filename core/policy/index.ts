@@ -62,6 +62,7 @@ export {
   type Stage,
   stageSizes,
   stagesSchema,
+  UNTIL_ADVANCED,
 } from './rollout-plan.ts';
 export {
   decideRollout,

@@ -14,7 +14,11 @@ export interface Gate {
 
 /** The first `share` of the targeted devices (0 to 1), or the first `count` of them. */
 export type Reach = { readonly share: number } | { readonly count: number };
-export type Stage = Gate & { readonly reach: Reach };
+export type Stage = Gate & {
+  readonly reach: Reach;
+  /** True if the next stage begins only once a person advances the rollout, however good the outcomes are. */
+  readonly waitsForPerson: boolean;
+};
 
 /**
  * `stages` is null for a slow start, whose waves grow automatically. The last stage always reaches every targeted
@@ -36,6 +40,9 @@ export function cutoffOfShare(share: number): string {
 
 const ALL_TARGETED: Reach = { share: 1 };
 
+/** The value of `until` of a stage that waits for a person. */
+export const UNTIL_ADVANCED = 'a person advances';
+
 const stageSchema = z
   .strictObject({
     percentage: z.number().gt(0).max(100).optional(),
@@ -47,6 +54,10 @@ const stageSchema = z
       .default(0),
     min_success_rate: z.number().min(0).max(1).optional(),
     min_reports: z.number().int().positive().optional(),
+    until: z.literal(UNTIL_ADVANCED).optional(),
+  })
+  .refine(({ percentage, until }) => percentage !== 100 || until === undefined, {
+    message: 'until: no stage follows one that reaches every device, so there is nothing to advance to',
   })
   .refine(({ percentage, count }) => (percentage === undefined) !== (count === undefined), {
     message: 'a stage has either a percentage or a count',
@@ -90,6 +101,7 @@ export function parsePlan(row: {
       soakMinutes: stage.soak_minutes,
       minSuccessRate: stage.min_success_rate ?? ownGate.minSuccessRate,
       minReports: stage.min_reports ?? ownGate.minReports,
+      waitsForPerson: stage.until !== undefined,
     }),
   );
   return {
@@ -107,7 +119,7 @@ const tooLarge = (column: string, bytes: number, max: number) =>
 function coverAllTargeted(stages: readonly Stage[], ownGate: Gate): Stage[] {
   const last = stages.at(-1);
   const coversAll = last !== undefined && 'share' in last.reach && last.reach.share === 1;
-  return coversAll ? [...stages] : [...stages, { ...ownGate, reach: ALL_TARGETED }];
+  return coversAll ? [...stages] : [...stages, { ...ownGate, reach: ALL_TARGETED, waitsForPerson: false }];
 }
 
 /** How many of the targeted devices each stage has together with those before it. A slow start is one stage. */

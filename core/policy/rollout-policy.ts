@@ -63,6 +63,8 @@ export type RolloutDecision =
   | { readonly kind: 'extend'; readonly devices: number; readonly reason: string }
   | { readonly kind: 'soak'; readonly until: Date }
   | { readonly kind: 'hold'; readonly waitingFor: string }
+  /** The gate is met, and the next stage begins only once a person advances the rollout. */
+  | { readonly kind: 'person' }
   /** The plan has no further stage: the rollout completes once every target has ended. */
   | { readonly kind: 'finish' };
 
@@ -203,7 +205,8 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
   if (now < until) return { kind: 'soak', until };
   // Stages may have been removed while it ran: the last of them may not have begun.
   const isLast = index === stages.length - 1 && reachesAll;
-  return isLast ? { kind: 'finish' } : { kind: 'advance', stage: numbers.stage + 1, size: null };
+  if (isLast) return { kind: 'finish' };
+  return stage.waitsForPerson ? { kind: 'person' } : { kind: 'advance', stage: numbers.stage + 1, size: null };
 }
 
 const haltStage = (reason: string): RolloutDecision => ({ kind: 'halt', code: 'stage', reason });
@@ -233,12 +236,13 @@ function endSlowStart({ stage }: RolloutNumbers, stages: readonly Stage[]): Roll
 
 /** True from the soak of the present stage on: its gate holds. */
 export const isGateMet = ({ kind }: RolloutDecision): boolean =>
-  kind === 'soak' || kind === 'advance' || kind === 'finish';
+  kind === 'soak' || kind === 'person' || kind === 'advance' || kind === 'finish';
 
 /** The decision as a phrase, such as "waiting for 3 more outcomes". */
 export function describeDecision(decision: RolloutDecision): string {
   if (decision.kind === 'halt') return `halted: ${decision.reason}`;
   if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
+  if (decision.kind === 'person') return 'waiting for a person to advance it: its stage has met its gate';
   if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
   if (decision.kind === 'extend') return `${decision.devices} more devices take part in this stage: ${decision.reason}`;
   return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';

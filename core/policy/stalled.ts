@@ -1,8 +1,9 @@
 /**
  * What a running rollout waits for: `proof` of devices before it may go on, or its `release`; or only for `devices` that
- * are out of reach or have yet to register, each of which has a deadline of its own; or for a `time` that is planned.
+ * are out of reach or have yet to register, each of which has a deadline of its own; or for a `time` that is planned; or,
+ * as planned, for a `person` to advance it.
  */
-export type RolloutWait = 'proof' | 'release' | 'devices' | 'time';
+export type RolloutWait = 'proof' | 'release' | 'devices' | 'time' | 'person';
 
 /** A device may take a day to report. */
 const STALLED_HOURS = 24;

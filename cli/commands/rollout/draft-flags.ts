@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { parseFactConditions } from '../../../api/fact-text.ts';
 import type { RolloutDraft } from '../../../api/rollouts.ts';
-import { DAYS } from '../../../core/policy/index.ts';
+import { DAYS, UNTIL_ADVANCED } from '../../../core/policy/index.ts';
 import { CliError, EXIT, integerOption, listOption, readAttributes, timeOption } from '../../session/index.ts';
 
 type Stages = NonNullable<RolloutDraft['stages']>;
@@ -193,19 +193,26 @@ function readJson(file: string): Partial<RolloutDraft> {
 
 const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 24 * 60 };
 
-/** Parses `5%,25%:60m,100%`: for each stage a share or a number of devices, and its soak. @throws InvalidArgumentError */
+/**
+ * Parses `5%:1d:person,25%:60m,100%`: for each stage a share or a number of devices, its soak, and whether a person
+ * advances it. @throws InvalidArgumentError
+ */
 export function parseStages(text: string): Stages {
   if (text === 'all') return [];
   return text.split(',').map((part) => {
-    const [, size, percent, soak, unit = 'm'] =
-      /^(\d+(?:\.\d+)?)(%?)(?::(\d+(?:\.\d+)?)([mhd]))?$/.exec(part.trim()) ?? [];
+    const [, size, percent, soak, unit = 'm', person] =
+      /^(\d+(?:\.\d+)?)(%?)(?::(\d+(?:\.\d+)?)([mhd]))?(:person)?$/.exec(part.trim()) ?? [];
     if (size === undefined) {
       throw new InvalidArgumentError(
-        `"${part.trim()}" is not a valid stage; expected a form like 5%, 25%:60m or 10:1h.`,
+        `"${part.trim()}" is not a valid stage; expected a form like 5%, 25%:60m, 10:1h or 5%:1d:person.`,
       );
     }
     const reach = percent === '%' ? { percentage: Number(size) } : { count: Number(size) };
-    return soak === undefined ? reach : { ...reach, soak_minutes: Number(soak) * (MINUTES[unit] ?? 1) };
+    return {
+      ...reach,
+      ...(soak === undefined ? {} : { soak_minutes: Number(soak) * (MINUTES[unit] ?? 1) }),
+      ...(person === undefined ? {} : { until: UNTIL_ADVANCED }),
+    };
   });
 }
 

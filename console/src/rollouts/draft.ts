@@ -53,6 +53,8 @@ export interface StageForm {
   readonly amount: string;
   readonly soakMinutes: string;
   readonly successPercent: string;
+  /** True if the next stage begins only once a person advances the rollout. */
+  readonly waitsForPerson: boolean;
 }
 
 export const EMPTY_FORM: DraftForm = {
@@ -68,8 +70,8 @@ export const EMPTY_FORM: DraftForm = {
   percentage: '100',
   pace: 'slow-start',
   stages: [
-    { id: 1, unit: 'percentage', amount: '5', soakMinutes: '60', successPercent: '95' },
-    { id: 2, unit: 'percentage', amount: '25', soakMinutes: '60', successPercent: '95' },
+    { id: 1, unit: 'percentage', amount: '5', soakMinutes: '60', successPercent: '95', waitsForPerson: false },
+    { id: 2, unit: 'percentage', amount: '25', soakMinutes: '60', successPercent: '95', waitsForPerson: false },
   ],
   failurePercent: '10',
   failureCount: '',
@@ -179,9 +181,10 @@ function readFacts(text: string): NonNullable<TargetFilter['facts']> {
 function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {
   if (pace === 'slow-start') return null;
   if (pace === 'at-once') return [];
-  return stages.map(({ unit, amount, soakMinutes, successPercent }) => ({
+  return stages.map(({ unit, amount, soakMinutes, successPercent, waitsForPerson }) => ({
     [unit]: Number(amount),
     ...omitUndefined({ soak_minutes: numberOf(soakMinutes), min_success_rate: shareOf(successPercent) }),
+    ...(waitsForPerson ? { until: 'a person advances' as const } : {}),
   }));
 }
 

@@ -66,9 +66,16 @@ function nameOf({ stages }: Rollout, index: number): string {
   return `Stage ${index + 1}, up to ${reach}:`;
 }
 
-function describePlan({ soak_minutes: soak = 0, min_success_rate: rate }: NonNullable<Rollout['stages']>[number]) {
-  const rest = soak === 0 ? 'no soak' : `soak ${soak} min`;
-  return rate === undefined ? rest : `${rest}, success rate at least ${Number((rate * 100).toFixed(2))}%`;
+function describePlan({
+  soak_minutes: soak = 0,
+  min_success_rate: rate,
+  until,
+}: NonNullable<Rollout['stages']>[number]) {
+  return [
+    soak === 0 ? 'no soak' : `soak ${soak} min`,
+    ...(rate === undefined ? [] : [`success rate at least ${Number((rate * 100).toFixed(2))}%`]),
+    ...(until === undefined ? [] : [`until ${until}`]),
+  ].join(', ');
 }
 
 /** The waves of a slow start, which grow while devices succeed. A pending device belongs to no wave. */

@@ -132,6 +132,7 @@ function StageFields({ form: { stages }, change }: DraftProps) {
           amount: '',
           soakMinutes: last?.soakMinutes ?? '60',
           successPercent: '95',
+          waitsForPerson: false,
         },
       ],
     });
@@ -169,6 +170,11 @@ function StageFields({ form: { stages }, change }: DraftProps) {
               max={100}
               value={stage.successPercent}
               onChange={(successPercent) => set(stage.id, { successPercent })}
+            />
+            <CheckField
+              label="Until a person advances"
+              checked={stage.waitsForPerson}
+              onChange={(waitsForPerson) => set(stage.id, { waitsForPerson })}
             />
             <button
               type="button"

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { NO_EVIDENCE, type ReleaseEvidence } from '../../../core/policy/release-evidence.ts';
 import { parsePlan, type Stage } from '../../../core/policy/rollout-plan.ts';
-import { decideRollout, type Gates, type RolloutNumbers } from '../../../core/policy/rollout-policy.ts';
+import {
+  decideRollout,
+  describeDecision,
+  type Gates,
+  isGateMet,
+  type RolloutNumbers,
+} from '../../../core/policy/rollout-policy.ts';
 
 const now = new Date('2026-03-01T12:00:00Z');
 const minutes = (n: number) => new Date(now.getTime() + n * 60_000);
@@ -210,6 +216,32 @@ describe('stages', () => {
   ];
   test.each(cases)('%s', (_, given, expected) => {
     expect(decide(given)).toMatchObject(expected);
+  });
+
+  describe('until a person advances', () => {
+    const careful = stages.map((stage) => ({ ...stage, waitsForPerson: true }));
+    const next = (given: RolloutNumbers) => decideRollout({ ...given, startLimit: null }, gates, careful, now);
+
+    test('soak first, then wait, however good the outcomes are', () => {
+      expect(next(numbers({ proven: 10 }))).toMatchObject({ kind: 'soak' });
+      const waits = next(numbers({ proven: 10 }, { gateHeldSince: minutes(-60) }));
+      expect(waits).toEqual({ kind: 'person' });
+      expect(isGateMet(waits)).toBe(true);
+      expect(describeDecision(waits)).toBe('waiting for a person to advance it: its stage has met its gate');
+    });
+
+    test('halt as other stages do', () => {
+      expect(next(numbers({ proven: 2, failed: 8 }, { gateHeldSince: minutes(-60) }))).toMatchObject({ kind: 'halt' });
+    });
+
+    test('is refused for a stage that reaches every device', () => {
+      const plan = { send_window: null, failure_threshold: 0.1, min_reports: 5 };
+      expect(parsePlan({ ...plan, stages: [{ percentage: 100, until: 'a person advances' }] })).toEqual({
+        ok: false,
+        reason: expect.stringContaining('there is nothing to advance to'),
+      });
+      expect(parsePlan({ ...plan, stages: [{ percentage: 10, until: 'tomorrow' }] })).toMatchObject({ ok: false });
+    });
   });
 
   test('that are given to a slow start while it runs halt it', () => {

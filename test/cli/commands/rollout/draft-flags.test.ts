@@ -16,15 +16,22 @@ describe('--stages', () => {
       ],
     ],
     ['0.5%', [{ percentage: 0.5 }]],
+    [
+      '1:person,5%:1d:person',
+      [
+        { count: 1, until: 'a person advances' },
+        { percentage: 5, soak_minutes: 1440, until: 'a person advances' },
+      ],
+    ],
   ])('%s is parsed into what the API accepts', (text, stages) => {
     expect(parseStages(text)).toEqual(stages);
     expect(stagesSchema.safeParse(stages).success).toBe(true);
   });
 
-  test.each(['', '5%,', 'half', '5%:60', '5%:60s', '-5%', '5 %'])(
+  test.each(['', '5%,', 'half', '5%:60', '5%:60s', '-5%', '5 %', '5%:person:60m'])(
     '"%s" is refused with an example of the form',
     (text) => {
-      expect(() => parseStages(text)).toThrow('expected a form like 5%, 25%:60m or 10:1h');
+      expect(() => parseStages(text)).toThrow('expected a form like 5%, 25%:60m, 10:1h or 5%:1d:person');
     },
   );
 });
