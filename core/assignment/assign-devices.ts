@@ -3,7 +3,7 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import { HELD_BY_NAME } from '../holds/index.ts';
 import { type AssignableRelease, FAILED_LIST, type Target } from '../policy/index.ts';
 import { jitterWait, type RolloutRuntime } from '../rollouts/index.ts';
-import { cutoffValues, type HigherPriorityRollout, targetValues } from '../targeting/index.ts';
+import { cutoffValues, type HigherPriorityRollout, imagesOf, targetValues } from '../targeting/index.ts';
 import { ID } from '../util/index.ts';
 import { BY_STORED_CUTOFF, passesAll, type RuleInputs } from './assignment-rules.ts';
 
@@ -17,6 +17,7 @@ export interface AssignmentContext {
 const INPUTS: RuleInputs = {
   eligible: ':eligible::jsonb ? d.current_firmware_version',
   version: ':version',
+  images: imagesOf('f.version = :version'),
   ...BY_STORED_CUTOFF,
 };
 

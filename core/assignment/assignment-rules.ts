@@ -1,8 +1,12 @@
 import { isHeld } from '../holds/index.ts';
+import { BARS } from '../policy/index.ts';
 import {
+  barsOf,
   IDENTITY_IS_KNOWN,
   IN_SHARE,
   IN_STAGE,
+  imageOf,
+  imagesOf,
   MODEL_IS_STATED,
   NOT_REVOKED,
   ON_TARGET_OF_HIGHER_PRIORITY,
@@ -24,6 +28,7 @@ export const RULES = [
   'assigned',
   'kept',
   'blocked',
+  ...BARS,
   'held',
   'busy',
   'stage',
@@ -56,6 +61,8 @@ export interface RuleInputs {
   readonly eligible: string;
   /** The version that it would be updated to. */
   readonly version: string;
+  /** The limits of images by the versions of their releases, as `imagesOf` selects them. */
+  readonly images: string;
   /** True if `rollout_percentage` includes the device. */
   readonly share: string;
   /** True if the present stage includes the device. */
@@ -69,10 +76,14 @@ export const BY_STORED_CUTOFF: Pick<RuleInputs, 'share' | 'stage'> = {
 };
 
 /** A rollout sends different releases to different versions: a map from the version of the device to its release. */
-export const BY_RELEASE_MAP: Pick<RuleInputs, 'eligible' | 'version'> = {
+export const BY_RELEASE_MAP: Pick<RuleInputs, 'eligible' | 'version' | 'images'> = {
   eligible: ':releases::jsonb ? d.current_firmware_version',
   version: '(:releases::jsonb ->> d.current_firmware_version)',
+  images: imagesOf('f.version IN (SELECT value FROM jsonb_each_text(:releases::jsonb))'),
 };
+
+/** The limits of the image that a device `d` would be sent, over {@link BY_RELEASE_MAP}; null if there is none. */
+export const IMAGE_BY_RELEASE_MAP = imageOf(BY_RELEASE_MAP.images, BY_RELEASE_MAP.version);
 
 /**
  * The condition of each rule, true if the device passes it.
@@ -81,7 +92,13 @@ export const BY_RELEASE_MAP: Pick<RuleInputs, 'eligible' | 'version'> = {
  * index on assigned updates answers it. The addition keeps the planner from an index by rollout, in which it expects
  * almost no rows for a new rollout.
  */
-export const conditionsOf = ({ eligible, version, share, stage }: RuleInputs): Readonly<Record<Rule, string>> => ({
+export const conditionsOf = ({
+  eligible,
+  version,
+  images,
+  share,
+  stage,
+}: RuleInputs): Readonly<Record<Rule, string>> => ({
   revoked: NOT_REVOKED,
   identity: IDENTITY_IS_KNOWN,
   ...TARGET_CONDITIONS,
@@ -91,6 +108,7 @@ export const conditionsOf = ({ eligible, version, share, stage }: RuleInputs): R
   assigned: `NOT ${hasUpdate(`u.rollout_id + 0 = :rollout AND u.firmware_version = ${version} AND NOT u.is_reclaimable`)}`,
   blocked: `NOT ${hasUpdate(`(${BLOCKED_BY_HIGHER_PRIORITY})`)}`,
   kept: `NOT ${ON_TARGET_OF_HIGHER_PRIORITY}`,
+  ...barsOf(imageOf(images, version)),
   held: `NOT ${isHeld('d.device_id')}`,
   busy: `NOT ${hasUpdate(HAS_OPEN_UPDATE)}`,
   stage,

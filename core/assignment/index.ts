@@ -5,6 +5,7 @@ export {
   BY_STORED_CUTOFF,
   firstFailed,
   HAS_OPEN_UPDATE,
+  IMAGE_BY_RELEASE_MAP,
   passesAll,
   RULES,
   type Rule,

@@ -10,7 +10,7 @@ import {
   type Target,
 } from '../policy/index.ts';
 import { runsRelease } from '../protocol/index.ts';
-import { STILL_TARGETED, targetValues } from '../targeting/index.ts';
+import { barsOf, imageOf, imagesOf, STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
 import { ID, type RolloutId, type UpdateId } from '../util/index.ts';
 
@@ -29,7 +29,7 @@ type RolloutColumns = RowOf<typeof rolloutColumns>;
 
 /**
  * Finds the pending updates of a rollout whose devices it no longer targets: since the assignment, the rollout's row
- * may have been edited or a device may have moved to another group. A row that cannot be parsed targets no device; the
+ * may have been edited, or a device may have moved to another group or stated that the image does not fit. A row that cannot be parsed targets no device; the
  * orchestrator halts its rollout.
  * @returns the ids of those updates
  */
@@ -65,6 +65,9 @@ function hasLeftBadRelease({ current_firmware_version: current, firmware_version
   return !(target.versions ?? []).some((version) => runsRelease(current, version));
 }
 
+const OF_PENDING = 'f.version IN (SELECT p.version FROM jsonb_to_recordset(:pending::jsonb) AS p(version text))';
+const NOT_BARRED = Object.values(barsOf(imageOf(imagesOf(OF_PENDING), 'pending.version'))).join('\n       AND ');
+
 async function findTargeted(
   sql: Sql,
   { device_model }: RolloutColumns,
@@ -74,10 +77,13 @@ async function findTargeted(
   const rows = await select(
     sql,
     z.strictObject({ device_id: ID.device }), // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
-    `SELECT d.device_id FROM jsonb_array_elements_text(:pending::jsonb) AS pending(id)
-     CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.id OFFSET 0) AS d
-     WHERE ${STILL_TARGETED}`,
-    { pending: updates.map(({ device_id }) => device_id), ...targetValues(device_model, target) },
+    `SELECT d.device_id FROM jsonb_to_recordset(:pending::jsonb) AS pending(device text, version text)
+     CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.device OFFSET 0) AS d
+     WHERE ${STILL_TARGETED} AND ${NOT_BARRED}`,
+    {
+      pending: updates.map(({ device_id: device, firmware_version: version }) => ({ device, version })),
+      ...targetValues(device_model, target),
+    },
   );
   return new Set(rows.map(({ device_id }) => device_id));
 }

@@ -5,14 +5,15 @@ import {
   BY_STORED_CUTOFF,
   firstFailed,
   HAS_OPEN_UPDATE,
+  IMAGE_BY_RELEASE_MAP,
   RULES,
 } from '../assignment/index.ts';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { heldBy, holdsOf } from '../holds/index.ts';
-import { chooseReleases, type RegisteredRelease, type Target } from '../policy/index.ts';
+import { chooseReleases, imageLimits, type RegisteredRelease, type Target } from '../policy/index.ts';
 import type { ReleaseCounter } from '../protocol/index.ts';
 import { loadHigherPriorityRollouts, type RolloutRuntime } from '../rollouts/index.ts';
-import { cutoffValues, JOINED_LATER, KEEPER, targetValues } from '../targeting/index.ts';
+import { cutoffValues, JOINED_LATER, KEEPER, statedOfBar, targetValues } from '../targeting/index.ts';
 import type { DeviceId } from '../util/index.ts';
 import { updateFacts } from './explain-update.ts';
 
@@ -42,6 +43,10 @@ const deviceFacts = z.strictObject({
   served_by: z.strictObject({ rollout: z.string(), since: z.string() }).nullable(),
   /** A higher-priority rollout whose version the device runs. */
   kept_by: z.string().nullable(),
+  /** The limits of the image that it would be sent; null if there is none. */
+  image: imageLimits.nullable(),
+  /** What it states, if `rule` is that the image contradicts it. */
+  stated: z.number().nullable(),
 });
 export type DeviceFacts = RowOf<typeof deviceFacts>;
 
@@ -98,7 +103,7 @@ const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.rev
        ${holdsOf('d.device_id')} AS holds,
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
-       ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked', 'identity')} AS rule,
+       failed.rule, ${statedOfBar('failed.rule')} AS stated, ${IMAGE_BY_RELEASE_MAP} AS image,
        ${JOINED_LATER} AS joined_later, d.registered_at,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
@@ -112,4 +117,6 @@ const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.rev
         WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1) AS served_by,
        (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) AS kept_by
      FROM devices AS d LEFT JOIN rollout_runtime AS p ON p.rollout_id = :rollout
+     CROSS JOIN LATERAL (
+       SELECT ${firstFailed({ ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF }, 'revoked', 'identity')} AS rule OFFSET 0) AS failed
      WHERE d.device_id = :device`;

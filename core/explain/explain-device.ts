@@ -1,13 +1,13 @@
 import * as z from 'zod';
 import { readInPages, type Sql, select } from '../db/index.ts';
-import { parseTarget } from '../policy/index.ts';
+import { isBar, parseTarget } from '../policy/index.ts';
 import { describeChange } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadCounters, loadSteppingStones } from '../releases/index.ts';
 import { loadRolloutRuntime } from '../rollouts/index.ts';
 import { loadProcessedUntil } from '../updates/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
-import { loadDeviceFacts } from './device-facts.ts';
+import { type DeviceFacts, loadDeviceFacts } from './device-facts.ts';
 import { explainUnassigned, whyNotTargeted } from './explain-unassigned.ts';
 import { at, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing } from './rollout-status-text.ts';
@@ -96,7 +96,7 @@ async function evaluateDevice(
       isTargeted: outside === undefined,
     };
   }
-  if (device.update !== null) {
+  if (device.update !== null && !isStoppedByBar(device)) {
     const explanation = explainUpdate(device.update, device.version, rollout, now, device.holds[0]);
     const wait = await explainUnprocessed(sql, device.update, now);
     return { ...explanation, ...(wait === undefined ? {} : { next: wait }), isTargeted: true };
@@ -115,6 +115,14 @@ async function evaluateDevice(
       : whyNotSendable({ ...rollout, version: rollout.firmware_version }, trust, now);
   return { ...explainUnassigned(device, rollout, { missing, counters }, now), isTargeted: true };
 }
+
+/** True if the device runs a stepping stone and the image that would be next contradicts what it states. */
+const isStoppedByBar = ({ update, rule }: DeviceFacts): boolean =>
+  update?.is_stepping_stone === true &&
+  update.status === 'success' &&
+  update.completed_at !== null &&
+  update.late_rollback_at === null &&
+  isBar(rule);
 
 /** Undefined unless the deadline of an open update has passed and messages that were received before it may wait. */
 async function explainUnprocessed(sql: Sql, { completed_at, deadline_at }: UpdateFacts, now: Date) {

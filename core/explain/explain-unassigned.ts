@@ -1,5 +1,5 @@
 import type { Rule } from '../assignment/index.ts';
-import { describeHeldDevice, describeHoldEnd, stopWord } from '../policy/index.ts';
+import { BAR_ENDS, describeBar, describeHeldDevice, describeHoldEnd, isBar, stopWord } from '../policy/index.ts';
 import { evaluateVersion, type ReleaseCounter, type VersionVerdict } from '../protocol/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import type { TargetRule } from '../targeting/index.ts';
@@ -120,6 +120,10 @@ export function explainUnassigned(
       since: toDate(servedBy?.since ?? null),
       next: NOT_FOR_DEVICE,
     };
+  }
+  const { image, stated } = device;
+  if (isBar(rule) && image !== null && stated !== null) {
+    return { rule: describeBar(rule, image, stated), since: null, next: BAR_ENDS[rule] };
   }
   if (rollout.aborted_at !== null) {
     return {

@@ -6,11 +6,12 @@ import {
   FAILED_BEFORE,
   firstFailed,
   HAS_OPEN_UPDATE,
+  IMAGE_BY_RELEASE_MAP,
   RULES,
 } from '../assignment/index.ts';
 import { type RowOf, readInPages, type Sql, select } from '../db/index.ts';
 import { heldBy, holdsOf, isHeld } from '../holds/index.ts';
-import { cutoffOfShare, FAILED_LIST, type Stage, type Target } from '../policy/index.ts';
+import { cutoffOfShare, FAILED_LIST, imageLimits, type Stage, type Target } from '../policy/index.ts';
 import { COMMAND_FAMILIES } from '../protocol/index.ts';
 import {
   cutoffValues,
@@ -20,6 +21,7 @@ import {
   JOINED_LATER,
   KEEPER,
   MATCHES_FILTER,
+  statedOfBar,
   targetValues,
 } from '../targeting/index.ts';
 import { CHANGED_TABLES, changeValues, type DeviceChange } from './device-change.ts';
@@ -43,6 +45,11 @@ const previewGroup = z.strictObject({
   /** The stage that includes the devices, from 0; null if the percentage leaves them out or the rollout is not saved. */
   stage: z.int().nullable(),
   devices: z.int(),
+  /** The limits of the image that the devices would be sent; null if there is none. */
+  image: imageLimits.nullable(),
+  /** The least and the most that the devices state, if `rule` is that the image contradicts it. */
+  least: z.number().nullable(),
+  most: z.number().nullable(),
 });
 
 /** Devices that match the filter and are alike in everything that the preview tells apart. */
@@ -108,7 +115,8 @@ const groupsStatement = ({ tables, share, where }: GroupsSql) => `WITH ${tables}
            WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1)
          WHEN 'kept' THEN (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) END AS by_rollout,
        CASE WHEN ${isHeld('d.device_id')} THEN ${holdsOf('d.device_id')} ELSE '[]' END AS holds, o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way,
-       d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage, count(*)::integer AS devices
+       d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage, count(*)::integer AS devices,
+       ${IMAGE_BY_RELEASE_MAP} AS image, min(${statedOfBar('d.rule')}) AS least, max(${statedOfBar('d.rule')}) AS most
      FROM (
        SELECT d.*, staged.stage, ${firstFailed(
          { ...BY_RELEASE_MAP, share, stage: 'true' },

@@ -3,7 +3,9 @@ import type { Sql } from '../db/index.ts';
 import type { HeldBy } from '../holds/index.ts';
 import {
   chooseReleases,
+  describeBarOfMany,
   describeHold,
+  isBar,
   parsePlan,
   parseTarget,
   type RegisteredRelease,
@@ -91,7 +93,8 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
   const basis = await loadBasis(sql, rollout, rules);
   const { target, stages, steppingStones, releases, higherPriority } = basis;
   const groups = await loadPreviewGroups(sql, rollout, target, stages, higherPriority, releases);
-  const evaluated = groups.map((group) => ({
+  const merged = withStatedOfAll(groups);
+  const evaluated = merged.map((group) => ({
     ...group,
     reason: reasonOf(group, rollout, basis, rules),
   }));
@@ -249,6 +252,19 @@ async function steppingStonesOf(
   return loadSteppingStones(sql, choice, trust, now);
 }
 
+/** Groups that the same limit of an image bars have one reason, with the least and the most that any of them states. */
+function withStatedOfAll(groups: readonly PreviewGroup[]): PreviewGroup[] {
+  const all = new Map<string, { least: number; most: number }>();
+  const keyOf = ({ rule, image }: PreviewGroup) => JSON.stringify([rule, image]);
+  for (const group of groups) {
+    const { least, most } = group;
+    if (least === null || most === null) continue;
+    const known = all.get(keyOf(group)) ?? { least, most };
+    all.set(keyOf(group), { least: Math.min(known.least, least), most: Math.max(known.most, most) });
+  }
+  return groups.map((group) => ({ ...group, ...all.get(keyOf(group)) }));
+}
+
 type Reasoned = PreviewGroup & { readonly reason: string | undefined };
 
 function summarizeReasons(groups: readonly Reasoned[]): { reason: string; devices: number }[] {
@@ -288,7 +304,7 @@ function summarizeBusy(groups: readonly PreviewGroup[]): BusyDevices[] {
 }
 
 function whyNot(
-  { version, rule, by_rollout: by }: PreviewGroup,
+  { version, rule, by_rollout: by, image, least, most }: PreviewGroup,
   rollout: PreviewedRollout,
   policy: Omit<VersionPolicy, 'target'>,
   missing: string | undefined,
@@ -302,6 +318,9 @@ function whyNot(
   if (rule === 'share') return `outside of the ${rollout.rollout_percentage}% that take part`;
   if (rule === 'assigned') return 'assigned by this rollout already';
   if (rule === 'blocked') return `kept by rollout "${by}", which has a higher priority`;
+  if (isBar(rule) && image !== null && least !== null && most !== null) {
+    return describeBarOfMany(rule, image, { least, most });
+  }
   if (rule === 'kept') return `on the version of rollout "${by}", which has a higher priority`;
   if (rule !== 'eligible') return 'does not match the filter';
   const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version });

@@ -13,6 +13,16 @@ export {
   type ReportedState,
   type StatusReport,
 } from './attempt-facts.ts';
+export {
+  BAR_ENDS,
+  BARS,
+  type Bar,
+  describeBar,
+  describeBarOfMany,
+  type ImageLimits,
+  imageLimits,
+  isBar,
+} from './bars.ts';
 export { evaluateAttempt } from './evaluate-attempt.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {

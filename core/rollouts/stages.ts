@@ -2,11 +2,14 @@ import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { cutoffOfShare, type Reach, type Target } from '../policy/index.ts';
 import {
+  barsOf,
   cutoffValues,
   HASH,
   IN_SHARE,
   IN_STAGE,
   IS_TARGETED,
+  imageOf,
+  imagesOf,
   JOINED_LATER,
   laterTargetCutoff,
   targetValues,
@@ -21,6 +24,9 @@ export type StageStart = { readonly reach: Reach } | { readonly waveSize: number
 
 /** The first wave of a slow start has this share of the targeted devices. */
 const FIRST_WAVE_SHARE = 0.01;
+
+/** True if the image of the release contradicts what the device states, so that the stage cannot have its outcome. */
+const IS_BARRED = `NOT (${Object.values(barsOf(imageOf(imagesOf('f.version = :goal'), ':goal'))).join('\n         AND ')})`;
 
 /** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
 const shareOf = (devices: string) => `ceil(round((:share::double precision * ${devices})::numeric, 6))::integer`;
@@ -62,7 +68,7 @@ export async function beginStage(
        WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
      ), targeted AS NOT MATERIALIZED (
        SELECT d.device_id, ${HASH} AS hash, d.current_firmware_version AS version, ${JOINED_LATER} AS joined_later,
-         ${IN_STAGE} AS is_member
+         ${IN_STAGE} AS is_member, ${IS_BARRED} AS is_barred
        FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE}
      ), counted AS (
        SELECT count(*)::integer AS targeted, (count(*) FILTER (WHERE NOT joined_later))::integer AS counted,
@@ -92,7 +98,7 @@ export async function beginStage(
        FROM before
      ), reached AS (
        SELECT count(*)::integer AS devices, (count(*) FILTER (
-         WHERE NOT is_member AND version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))))::integer AS sample
+         WHERE NOT is_member AND NOT is_barred AND version IN (SELECT jsonb_array_elements_text(:eligible::jsonb))))::integer AS sample
        FROM targeted, cutoff
        WHERE NOT :slow::boolean AND (is_member OR device_id IN (SELECT device_id FROM named)
          OR hash <= CASE WHEN joined_later THEN cutoff.later_cutoff ELSE cutoff.hash_cutoff END)
@@ -136,6 +142,7 @@ export async function beginStage(
       count: 'count' in reach ? reach.count : null,
       laterShare: 'share' in reach ? laterShareOf(rollout, reach.share) : '',
       eligible: eligibleVersions,
+      goal: rollout.firmware_version,
       now,
       ...cutoffValues(rollout),
       ...targetValues(rollout.device_model, target),
@@ -180,7 +187,7 @@ export async function setStartLimit(sql: Sql, rollout: RolloutRuntime): Promise<
 
 /**
  * Gives the present stage more devices by name, the next in order: it is repeated after a halt, or members that give no
- * outcome are replaced. Devices that registered after the targets were counted come last.
+ * outcome are replaced. Devices that the image does not fit come last. Devices that registered after the targets were counted come last.
  * @returns undefined if the rollout changed meanwhile
  */
 export async function extendStage(
@@ -196,7 +203,7 @@ export async function extendStage(
     z.strictObject({ stage_is_exhausted: z.boolean() }),
     `WITH next AS MATERIALIZED (
        SELECT d.device_id FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE} AND NOT ${IN_STAGE}
-       ORDER BY ${JOINED_LATER}, ${HASH} LIMIT :extra::integer
+       ORDER BY ${IS_BARRED}, ${JOINED_LATER}, ${HASH} LIMIT :extra::integer
      ), extended AS (
        UPDATE rollout_stages AS s SET is_exhausted = (SELECT count(*) FROM next) < :extra::integer,
          extended_at = :now::timestamptz, must_repeat = false, gate_held_since = NULL
@@ -219,6 +226,7 @@ export async function extendStage(
       rollout: rollout.id,
       generation: rollout.generation,
       extra: devices,
+      goal: rollout.firmware_version,
       reason,
       now,
       ...cutoffValues(rollout),

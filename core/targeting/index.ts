@@ -1,3 +1,4 @@
+export { barsOf, imageOf, imagesOf, statedOfBar } from './bars.ts';
 export {
   type Cutoffs,
   cutoffValues,
