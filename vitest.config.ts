@@ -52,7 +52,14 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { ...shared, ...SHARE_IMPORTS, name: 'sql', include: SQL, exclude: isPGlite ? SLOW_ON_PGLITE : [] },
+        test: {
+          ...shared,
+          ...SHARE_IMPORTS,
+          name: 'sql',
+          include: SQL,
+          exclude: isPGlite ? SLOW_ON_PGLITE : [],
+          globalSetup: ['test/support/template-database.ts'],
+        },
       },
       {
         extends: true,
@@ -61,7 +68,7 @@ export default defineConfig({
           ...SHARE_IMPORTS,
           name: 'system',
           include: SYSTEM,
-          globalSetup: ['test/support/synthesize.ts'],
+          globalSetup: ['test/support/synthesize.ts', 'test/support/template-database.ts'],
         },
       },
     ],

@@ -42,7 +42,7 @@ export async function openTestDatabase({
   /** An existing database instead of a new one. It is dropped at the end. */
   readonly server?: OwnDatabase;
 } = {}): Promise<TestDatabase> {
-  const server = given ?? (await ownDatabase());
+  const server = given ?? (await ownDatabase({ migrated }));
   const database = await openDatabaseAt(server?.url, migrated);
   return { ...database, close: () => database.close().then(() => server?.drop()) };
 }

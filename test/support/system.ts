@@ -56,9 +56,12 @@ export class TestEnvironment {
     this.#server = server;
   }
 
-  /** Creates an environment with PGlite, or with a new database on the server of TEST_DATABASE_URL. */
-  static async make(): Promise<TestEnvironment> {
-    return new TestEnvironment(await ownDatabase());
+  /**
+   * Creates an environment with PGlite, or with a new database on the server of TEST_DATABASE_URL.
+   * @param migrated false for an empty database on the server, which the first deployment migrates
+   */
+  static async make({ migrated = true } = {}): Promise<TestEnvironment> {
+    return new TestEnvironment(await ownDatabase({ migrated }));
   }
 
   get databaseUrl(): string | undefined {

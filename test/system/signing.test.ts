@@ -40,7 +40,7 @@ const grants = new GrantRecorder();
 let environment: TestEnvironment;
 let system: TestSystem;
 beforeAll(async () => {
-  environment = await TestEnvironment.make();
+  environment = await TestEnvironment.make({ migrated: false });
   await deploy('first', SETTINGS);
 });
 afterAll(async () => {

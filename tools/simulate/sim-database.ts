@@ -67,7 +67,7 @@ async function openPgliteSession(): Promise<Session> {
 
 /** Each statement is planned once: a simulation repeats a few dozen statements many thousand times. */
 async function openServerSession(): Promise<Session | undefined> {
-  const server = await ownDatabase();
+  const server = await ownDatabase({ migrated: true });
   if (server === undefined) return undefined;
   const client = new pg.Client({
     connectionString: server.url,
