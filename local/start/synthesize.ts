@@ -1,6 +1,7 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -23,6 +24,22 @@ export async function synthesize(folder: string, settings?: object): Promise<voi
   if (existsSync(file) && readFileSync(file, 'utf8') === fingerprint) return;
   await synthesizeSources(ROOT, folder, settings);
   writeFileSync(file, fingerprint);
+}
+
+/**
+ * Runs `cdk synth` into cdk.out also if nothing has changed, and shows its output. {@link synthesize} does not repeat it.
+ * @param args more arguments of `cdk synth`; after one that changes the templates (a context) the run is repeated
+ * @returns the exit code
+ */
+export async function synthesizeNow(args: readonly string[]): Promise<number> {
+  const folder = join(ROOT, 'cdk.out');
+  const file = join(folder, FINGERPRINT_FILE);
+  const fingerprint = fingerprintOf(SOURCES);
+  rmSync(file, { force: true });
+  const child = spawn(process.execPath, [CDK, 'synth', '--quiet', ...args], { cwd: ROOT, stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  if (code === 0 && args.every((argument) => argument === '--strict')) writeFileSync(file, fingerprint);
+  return code ?? 1;
 }
 
 /**
