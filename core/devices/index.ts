@@ -58,9 +58,9 @@ export {
   type SharedMac,
 } from './identity-changes.ts';
 export {
+  type ClientRefusal,
   findRefusals,
   listRefusedClients,
-  type Refusal,
   type RefusedClient,
   recordRefusals,
 } from './refused-clients.ts';

@@ -3,7 +3,7 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import type { RefusalReason, Refusals } from '../protocol/index.ts';
 
 /** A disconnection of a client by its policy. */
-export interface Refusal {
+export interface ClientRefusal {
   readonly clientId: string;
   readonly reason: RefusalReason;
   readonly at: Date;
@@ -29,7 +29,7 @@ const SERIES_HOURS = 2;
  * Records refusals in one row per client, which counts those that follow each other. A second delivery of a batch
  * changes nothing; refusals that arrive after later ones do not count.
  */
-export async function recordRefusals(sql: Sql, refusals: readonly Refusal[]): Promise<void> {
+export async function recordRefusals(sql: Sql, refusals: readonly ClientRefusal[]): Promise<void> {
   if (refusals.length === 0) return;
   await sql.query(
     `INSERT INTO refused_clients AS c (client_id, reason, times, first_at, last_at)

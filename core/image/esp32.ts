@@ -15,7 +15,7 @@ import {
 import { BLOCKS, isSignatureSector, readSignatureSector, type SignatureBlock } from './signature-blocks.ts';
 import { SignedBytes } from './signed-bytes.ts';
 import { isV1Signature, readTrailing, refuseTrailing, type Trailing, trailingWarnings } from './trailing.ts';
-import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
+import { hex, ImageRejection, UPLOAD_APP_BINARY } from './verdicts.ts';
 
 const HEADER_BYTES = 24;
 const MB = 1024 * 1024;
@@ -29,7 +29,7 @@ export interface Esp32Options {
  * Reads an image of the ESP32 family to the end of the file: header, segments, checksum, hash and trailing bytes
  * (ESP-IDF, esp_image_format.c).
  * @param sha256 of the file so far
- * @throws Refusal if the image is incomplete or damaged
+ * @throws ImageRejection if the image is incomplete or damaged
  */
 export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32Options): Promise<Reading> {
   const partsFrom = watchForFlashParts(reader);
@@ -75,18 +75,21 @@ export async function readEsp32(reader: ByteReader, sha256: Hash, options: Esp32
 
 function readHeader(header: Buffer): ExtendedHeader & { readonly chip: Chip } {
   if (header.length < HEADER_BYTES)
-    throw new Refusal(
+    throw new ImageRejection(
       'TRUNCATED_HEADER',
       `the file is ${header.length} bytes, the header needs ${HEADER_BYTES}: the upload was cut short; upload it again`,
     );
   const chipId = header.readUInt16LE(12);
   const chip = chipById(chipId);
   if (chip === undefined) {
-    throw new Refusal('UNKNOWN_CHIP_ID', `chip id ${chipId} is not a known Espressif chip; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection(
+      'UNKNOWN_CHIP_ID',
+      `chip id ${chipId} is not a known Espressif chip; ${UPLOAD_APP_BINARY}`,
+    );
   }
   const hashFlag = header.readUInt8(23);
   if (hashFlag > 1)
-    throw new Refusal(
+    throw new ImageRejection(
       'BAD_HASH_FLAG',
       `byte 23 (hash appended) is ${hashFlag}, expected 0 or 1: the file is damaged; build and upload it again`,
     );
@@ -104,7 +107,7 @@ function readHeader(header: Buffer): ExtendedHeader & { readonly chip: Chip } {
 interface Signature {
   readonly kind: ParsedImage['signature'];
   readonly blocks: readonly SignatureBlock[];
-  readonly refusal?: Refusal;
+  readonly refusal?: ImageRejection;
 }
 
 /** Does not throw for a damaged signature, because the kind of image is checked first. */
@@ -117,7 +120,7 @@ function readSignature(trailing: Trailing, signed: SignedBytes, chip: Chip): Sig
   try {
     return { kind: 'secure-boot-v2', blocks: readSignatureSector(sector, signed) };
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof ImageRejection)) throw error;
     return { kind: 'secure-boot-v2', blocks: [], refusal: error };
   }
 }
@@ -125,11 +128,11 @@ function readSignature(trailing: Trailing, signed: SignedBytes, chip: Chip): Sig
 function refuseKind({ segments, bootloader }: ParsedImage): void {
   if (segments.some(({ flashMapped }) => flashMapped)) return;
   if (bootloader !== null)
-    throw new Refusal(
+    throw new ImageRejection(
       'BOOTLOADER_IMAGE',
       `this is a second-stage bootloader (descriptor, idf ${bootloader.idfVersion}); ${UPLOAD_APP_BINARY}`,
     );
-  throw new Refusal(
+  throw new ImageRejection(
     'NO_FLASH_SEGMENTS',
     `no segment lies in mapped flash: this is a bootloader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
@@ -143,7 +146,7 @@ function refuseMisaligned(segments: readonly Segment[], chip: Chip, descriptor: 
   const page = recorded >= chip.minPageBytes && recorded <= MAX_PAGE_BYTES ? recorded : chip.minPageBytes;
   segments.forEach(({ fileOffset, loadAddress, flashMapped }, index) => {
     if (!flashMapped || fileOffset % page === loadAddress % page) return;
-    throw new Refusal(
+    throw new ImageRejection(
       'SEGMENT_MISALIGNED',
       `segment ${index} at file offset ${hex(fileOffset)} does not match its load address ${hex(loadAddress)} in MMU pages of ${page} bytes; build it again with the chip's own tools`,
     );
@@ -157,7 +160,7 @@ function refuseWithoutDescriptor(chip: Chip, allowed = false): void {
   const remedy = needed
     ? `bootloaders of the ${chip.name} refuse such an image; build it with ESP-IDF 3.3 or later`
     : 'if that is intended, set allowWithoutDescriptor for the model';
-  throw new Refusal(
+  throw new ImageRejection(
     'NO_APP_DESCRIPTOR',
     `the image has no application description (Arduino core 1.x, ESP-IDF before 3.3 or a bare-metal build); ${remedy}`,
   );

@@ -6,7 +6,7 @@ import { refuseFlashImage, watchForFlashParts } from './flash-parts.ts';
 import { type ImageBody, readAppendedHash, readBody, refuseChecksum, truncatedHash, xorOf } from './image-body.ts';
 import { type CheckValue, type Reading, readCommonHeader, type Warning } from './parsed-image.ts';
 import { readTrailing, refuseTrailing, trailingWarnings } from './trailing.ts';
-import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
+import { hex, ImageRejection, UPLOAD_APP_BINARY } from './verdicts.ts';
 
 const HEADER_BYTES = 8;
 const SHA256_BYTES = 32;
@@ -20,8 +20,8 @@ const STAMP_BYTES = 8;
 /** The size field of the header does not encode a power of two on this chip (esptool, targets/esp8266.py). */
 const FLASH_KB = [512, 256, 1024, 2048, 4096, 2048, 4096, undefined, 8192, 16384];
 
-export function refuseEsp8266(loadAddress: number): Refusal {
-  return new Refusal(
+export function refuseEsp8266(loadAddress: number): ImageRejection {
+  return new ImageRejection(
     'ESP8266_V1',
     `this is an ESP8266 image (first segment load ${hex(loadAddress)} at offset 8), and the model is not known to have an ESP8266; upload the image that was built for the model's chip, or set the model's chip to ESP8266`,
   );
@@ -31,7 +31,7 @@ export function refuseEsp8266(loadAddress: number): Refusal {
  * Reads an ESP8266 image to the end of the file: an 8-byte header, segments, a checksum. The RTOS SDK appends a SHA-256
  * that no flag announces; Arduino puts a bootloader before the application (tools/elf2bin.py of its core).
  * @param sha256 of the file so far
- * @throws Refusal if the image is incomplete or damaged
+ * @throws ImageRejection if the image is incomplete or damaged
  */
 export async function readEsp8266(reader: ByteReader, sha256: Hash, sizeBytes: number): Promise<Reading> {
   const partsFrom = watchForFlashParts(reader);
@@ -82,7 +82,7 @@ const UNPROTECTED: Warning = { code: 'NO_APPENDED_HASH', message: 'only a one-by
 async function readPart(reader: ByteReader, sizeBytes: number) {
   const header = await reader.take(HEADER_BYTES);
   if (header.length < HEADER_BYTES) {
-    throw new Refusal(
+    throw new ImageRejection(
       'TRUNCATED_HEADER',
       `only ${header.length} of the ${HEADER_BYTES} bytes of the header at ${hex(reader.offset - header.length)} are there: the upload was cut short; upload it again`,
     );
@@ -145,7 +145,7 @@ async function readUnannouncedHash(reader: ByteReader, sha256: Hash): Promise<Ch
 
 function refuseWithoutFlash(body: ImageBody): void {
   if (hasFlash(body)) return;
-  throw new Refusal(
+  throw new ImageRejection(
     'NO_FLASH_SEGMENTS',
     `no segment lies in mapped flash: this is an ESP8266 bootloader or RAM-only build; ${UPLOAD_APP_BINARY}`,
   );
@@ -153,7 +153,7 @@ function refuseWithoutFlash(body: ImageBody): void {
 
 function refuseStamp(length: number, imageBytes: number, { stored, calculated }: CheckValue<number>): void {
   if (length === imageBytes && stored === calculated) return;
-  throw new Refusal(
+  throw new ImageRejection(
     'CHECKSUM_MISMATCH',
     `the file states ${length} bytes with CRC ${hex(stored)} at ${hex(STAMP_AT)}, calculated ${imageBytes} with ${hex(calculated)}: the file is damaged; upload it again`,
   );

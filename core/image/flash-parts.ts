@@ -1,7 +1,7 @@
 import type { ByteReader } from './byte-reader.ts';
 import { chipById, ESP8266, isEsp8266LoadAddress } from './chips.ts';
 import { DESCRIPTOR_BYTES, DESCRIPTOR_OFFSET, readDescriptor } from './descriptor.ts';
-import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
+import { hex, ImageRejection, UPLOAD_APP_BINARY } from './verdicts.ts';
 
 /** A partition table may lie at any sector below this; its offset is a build option (0x8000 by default). */
 const TABLE_SEARCH_END = 0x20000;
@@ -96,19 +96,19 @@ function chipOfImage(bytes: Buffer): string | undefined {
   return plausible ? chipById(bytes.readUInt16LE(12))?.name : undefined;
 }
 
-/** @throws Refusal if an image for the chip is followed by the rest of a flash */
+/** @throws ImageRejection if an image for the chip is followed by the rest of a flash */
 export function refuseFlashImage(imageEnd: number, { partitionTableAt, app }: FlashParts, chip: string): void {
   if (partitionTableAt === undefined && app?.chip !== chip) return;
   throw mergedImage(`image at 0 ends ${hex(imageEnd)}`, { partitionTableAt, app });
 }
 
 /** The refusal names the application inside, because the uploader has the right firmware in the wrong kind of file. */
-export function mergedImage(start: string, { partitionTableAt, app }: FlashParts): Refusal {
+export function mergedImage(start: string, { partitionTableAt, app }: FlashParts): ImageRejection {
   const table = partitionTableAt === undefined ? '' : `, partition table at ${hex(partitionTableAt)}`;
   const label = app === undefined ? '' : [app.project, app.version].filter(Boolean).join(' ');
   const inside =
     app === undefined ? '' : `; the application in it is at ${hex(app.offset)}${label === '' ? '' : ` (${label})`}`;
-  return new Refusal(
+  return new ImageRejection(
     'MERGED_FLASH_IMAGE',
     `this is a full flash image for serial flashing, not OTA (${start}${table})${inside}; ${UPLOAD_APP_BINARY}`,
   );

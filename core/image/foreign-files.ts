@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { isPartitionEntry } from './flash-parts.ts';
-import { hex, Refusal, UPLOAD_APP_BINARY } from './verdicts.ts';
+import { hex, ImageRejection, UPLOAD_APP_BINARY } from './verdicts.ts';
 
 /** How many bytes from the start of a file the checks below need. */
 export const HEAD_BYTES = 0x2000 + 32;
@@ -31,7 +31,7 @@ const UF2_FAMILIES: Readonly<Record<number, string>> = {
 /**
  * Recognizes files that people upload by mistake, so that the message can name them.
  * @param head the first {@link HEAD_BYTES} of the file, or all of it
- * @throws Refusal that says what the file is
+ * @throws ImageRejection that says what the file is
  */
 export function refuseForeignFile(head: Buffer, sizeBytes: number): void {
   refuseBuildProducts(head);
@@ -43,13 +43,16 @@ export function refuseForeignFile(head: Buffer, sizeBytes: number): void {
 function refuseBuildProducts(head: Buffer): void {
   if (u32(head, 0) === 0x464c457f) {
     const machine = MACHINES[u16(head, 18)] ?? hex(Math.max(0, u16(head, 18)));
-    throw new Refusal('ELF', `this is the build's ELF file (machine ${machine}), not an image; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection(
+      'ELF',
+      `this is the build's ELF file (machine ${machine}), not an image; ${UPLOAD_APP_BINARY}`,
+    );
   }
   if (u32(head, 0) === 0x0a324655 && u32(head, 4) === 0x9e5d5157) {
-    throw new Refusal('UF2', `this is a UF2 file (${uf2Family(head)}) for drag-and-drop; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('UF2', `this is a UF2 file (${uf2Family(head)}) for drag-and-drop; ${UPLOAD_APP_BINARY}`);
   }
   if (/^:[0-9A-Fa-f]{10}/.test(ascii(head, 0, 16)))
-    throw new Refusal('INTEL_HEX', `this is an Intel HEX file; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('INTEL_HEX', `this is an Intel HEX file; ${UPLOAD_APP_BINARY}`);
 }
 
 function uf2Family(head: Buffer): string {
@@ -58,44 +61,46 @@ function uf2Family(head: Buffer): string {
 }
 
 function refuseArchives(head: Buffer): void {
-  if (u16(head, 0) === 0x8b1f) throw new Refusal('GZIP', `this is gzip-compressed; unpack it and ${UPLOAD_APP_BINARY}`);
+  if (u16(head, 0) === 0x8b1f)
+    throw new ImageRejection('GZIP', `this is gzip-compressed; unpack it and ${UPLOAD_APP_BINARY}`);
   if (u32(head, 0) === 0x04034b50)
-    throw new Refusal('ZIP', `this is a zip archive; unpack it and ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('ZIP', `this is a zip archive; unpack it and ${UPLOAD_APP_BINARY}`);
 }
 
 function refuseFlashParts(head: Buffer, sizeBytes: number): void {
-  if (isPartitionEntry(head)) throw new Refusal('PARTITION_TABLE', `this is a partition table; ${UPLOAD_APP_BINARY}`);
+  if (isPartitionEntry(head))
+    throw new ImageRejection('PARTITION_TABLE', `this is a partition table; ${UPLOAD_APP_BINARY}`);
   const sequence = otadataSequence(head, sizeBytes);
   if (sequence !== undefined) {
-    throw new Refusal('OTADATA', `this is OTA data (boot_app0.bin, ota_seq=${sequence}); ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('OTADATA', `this is OTA data (boot_app0.bin, ota_seq=${sequence}); ${UPLOAD_APP_BINARY}`);
   }
   if (ascii(head, 8, 16) === 'littlefs') {
-    throw new Refusal('LITTLEFS', `this is a LittleFS file system image, not firmware; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('LITTLEFS', `this is a LittleFS file system image, not firmware; ${UPLOAD_APP_BINARY}`);
   }
   if (sizeBytes % SECTOR_BYTES === 0 && NVS_STATES.includes(u32(head, 0)) && (head[8] ?? 0) >= 0xfe) {
-    throw new Refusal('NVS', `this is an NVS partition image, not firmware; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('NVS', `this is an NVS partition image, not firmware; ${UPLOAD_APP_BINARY}`);
   }
 }
 
 function refuseText(head: Buffer): void {
   const start = head.toString('hex', 0, 3);
   if (start === 'efbfbd' || start === 'efbfbf') {
-    throw new Refusal(
+    throw new ImageRejection(
       'TEXT_MANGLED',
       'the file was converted as text on its way, which destroyed it; transfer it as binary',
     );
   }
   const text = head.toString('utf8', 0, 256).trimStart();
   if (text.startsWith('version https://git-lfs.github.com/spec/')) {
-    throw new Refusal(
+    throw new ImageRejection(
       'GIT_LFS_POINTER',
       `this is a Git LFS pointer, not the file that it stands for; run "git lfs pull" (in GitHub Actions: checkout with "lfs: true") and ${UPLOAD_APP_BINARY}`,
     );
   }
   if (text.startsWith('<'))
-    throw new Refusal('WEB_PAGE', `this is a web page, perhaps of a failed download; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('WEB_PAGE', `this is a web page, perhaps of a failed download; ${UPLOAD_APP_BINARY}`);
   if (/^[{[]\s*["{[\]}]/.test(text))
-    throw new Refusal('JSON', `this is JSON, perhaps the error of a failed download; ${UPLOAD_APP_BINARY}`);
+    throw new ImageRejection('JSON', `this is JSON, perhaps the error of a failed download; ${UPLOAD_APP_BINARY}`);
 }
 
 /** The sequence number of an otadata partition whose first or second record is intact (esp_ota_select_entry_t). */
@@ -108,17 +113,17 @@ function otadataSequence(head: Buffer, sizeBytes: number): number | undefined {
   return undefined;
 }
 
-/** @throws Refusal if the first byte is not that of an image for any ESP32 */
+/** @throws ImageRejection if the first byte is not that of an image for any ESP32 */
 export function refuseMagic(head: Buffer, sizeBytes: number): void {
   const magic = head[0] ?? 0;
   if (magic === 0xe9) return;
   if (magic === 0xea && head[1] === 4) {
-    throw new Refusal(
+    throw new ImageRejection(
       'ESP8266_V2',
       'this is an ESP8266 image in the format of the NONOS SDK (user1/user2), which this service does not support; build for the RTOS SDK or Arduino',
     );
   }
-  throw new Refusal(
+  throw new ImageRejection(
     'NOT_ESP_IMAGE',
     `the first byte is ${hex(magic)}, expected 0xe9${hint(head, sizeBytes)}; ${UPLOAD_APP_BINARY}`,
   );

@@ -3,7 +3,7 @@ import type { ByteReader } from './byte-reader.ts';
 import { type Chip, isFlashMapped } from './chips.ts';
 import { DESCRIPTOR_BYTES } from './descriptor.ts';
 import type { CheckValue, Segment } from './parsed-image.ts';
-import { hex, Refusal } from './verdicts.ts';
+import { hex, ImageRejection } from './verdicts.ts';
 
 export interface ImageBody {
   readonly segments: readonly Segment[];
@@ -29,7 +29,7 @@ export interface BodyRules {
 /**
  * Reads the segments and their checksum byte: XOR of 0xEF and every byte of segment data (esp_image_format.c,
  * process_segment_data and process_checksum). {@link refuseChecksum} checks the checksum.
- * @throws Refusal
+ * @throws ImageRejection
  */
 export async function readBody(reader: ByteReader, segmentCount: number, rules: BodyRules): Promise<ImageBody> {
   refuseSegmentCount(segmentCount);
@@ -50,7 +50,7 @@ export async function readBody(reader: ByteReader, segmentCount: number, rules: 
 
 function refuseSegmentCount(count: number): void {
   if (count >= 1 && count <= MAX_SEGMENTS) return;
-  throw new Refusal(
+  throw new ImageRejection(
     'BAD_SEGMENT_COUNT',
     `the header declares ${count} segments, 1 to ${MAX_SEGMENTS} are possible: the file is damaged; build and upload it again`,
   );
@@ -60,7 +60,7 @@ async function readSegmentHeader(reader: ByteReader, index: number, rules: BodyR
   const headerOffset = reader.offset;
   const header = await reader.take(SEGMENT_HEADER_BYTES);
   if (header.length < SEGMENT_HEADER_BYTES) {
-    throw new Refusal(
+    throw new ImageRejection(
       'TRUNCATED_SEGMENT',
       `the file ends in the header of segment ${index} at ${hex(headerOffset)}: the upload was cut short; upload it again`,
     );
@@ -75,7 +75,7 @@ async function readSegmentHeader(reader: ByteReader, index: number, rules: BodyR
 function refuseLength(index: number, segment: Segment, { sizeBytes, wholeWords }: BodyRules): void {
   const { dataBytes, fileOffset } = segment;
   if (dataBytes >= MAX_SEGMENT_BYTES) {
-    throw new Refusal(
+    throw new ImageRejection(
       'SEGMENT_TOO_LARGE',
       `segment ${index} declares ${dataBytes} bytes, less than 16 MiB are possible: the file is damaged; build and upload it again`,
     );
@@ -84,7 +84,7 @@ function refuseLength(index: number, segment: Segment, { sizeBytes, wholeWords }
   const left = sizeBytes - fileOffset;
   if (dataBytes > left) throw truncated(index, segment, left);
   if (wholeWords && dataBytes % 4 !== 0) {
-    throw new Refusal(
+    throw new ImageRejection(
       'SEGMENT_UNALIGNED',
       `segment ${index} is ${dataBytes} bytes long, which is not a multiple of 4: the file is damaged; build and upload it again`,
     );
@@ -92,7 +92,7 @@ function refuseLength(index: number, segment: Segment, { sizeBytes, wholeWords }
 }
 
 const truncated = (index: number, { fileOffset, dataBytes }: Segment, left: number) =>
-  new Refusal(
+  new ImageRejection(
     'TRUNCATED_SEGMENT',
     `segment ${index} at ${hex(fileOffset)} declares ${dataBytes} bytes, only ${left} remain: the upload was cut short; upload it again`,
   );
@@ -103,7 +103,7 @@ async function readChecksum(reader: ByteReader): Promise<{ offset: number; store
   const padding = await reader.take(offset + 1 - reader.offset);
   const stored = padding.at(-1);
   if (reader.offset <= offset || stored === undefined) {
-    throw new Refusal(
+    throw new ImageRejection(
       'TRUNCATED_CHECKSUM',
       `the file ends at ${hex(reader.offset)}, its checksum byte belongs at ${hex(offset)}: the upload was cut short; upload it again`,
     );
@@ -111,10 +111,10 @@ async function readChecksum(reader: ByteReader): Promise<{ offset: number; store
   return { offset, stored };
 }
 
-/** @throws Refusal if the checksum is wrong */
+/** @throws ImageRejection if the checksum is wrong */
 export function refuseChecksum({ offset, stored, calculated }: CheckValue<number>): void {
   if (stored === calculated) return;
-  throw new Refusal(
+  throw new ImageRejection(
     'CHECKSUM_MISMATCH',
     `the checksum at ${hex(offset)} is ${hex(stored)}, calculated ${hex(calculated)}: the file is damaged; upload it again`,
   );
@@ -122,7 +122,7 @@ export function refuseChecksum({ offset, stored, calculated }: CheckValue<number
 
 /**
  * Reads the SHA-256 that follows the checksum and compares it with that of the preceding bytes.
- * @throws Refusal
+ * @throws ImageRejection
  */
 export async function readAppendedHash(reader: ByteReader, hash: Hash): Promise<CheckValue<string>> {
   const calculated = hash.copy().digest('hex');
@@ -131,7 +131,7 @@ export async function readAppendedHash(reader: ByteReader, hash: Hash): Promise<
   if (bytes.length < SHA256_BYTES) throw truncatedHash(bytes.length, offset);
   const stored = bytes.toString('hex');
   if (stored !== calculated) {
-    throw new Refusal(
+    throw new ImageRejection(
       'HASH_MISMATCH',
       `the SHA-256 at ${hex(offset)} is ${stored}, calculated ${calculated}: the file is damaged; upload it again`,
     );
@@ -139,8 +139,8 @@ export async function readAppendedHash(reader: ByteReader, hash: Hash): Promise<
   return { offset, stored, calculated };
 }
 
-export const truncatedHash = (bytes: number, offset: number): Refusal =>
-  new Refusal(
+export const truncatedHash = (bytes: number, offset: number): ImageRejection =>
+  new ImageRejection(
     'TRUNCATED_HASH',
     `only ${bytes} of the ${SHA256_BYTES} bytes of the appended SHA-256 at ${hex(offset)} are there: the upload was cut short; upload it again`,
   );

@@ -6,7 +6,7 @@ import { readEsp8266, refuseEsp8266 } from './esp8266.ts';
 import { mergedImage, watchForFlashParts } from './flash-parts.ts';
 import { HEAD_BYTES, refuseForeignFile, refuseMagic } from './foreign-files.ts';
 import type { ParsedImage, Reading, Warning } from './parsed-image.ts';
-import { hex, Refusal, UPLOAD_APP_BINARY, type Verdict } from './verdicts.ts';
+import { hex, ImageRejection, UPLOAD_APP_BINARY, type Verdict } from './verdicts.ts';
 
 export type { ParsedImage, Warning } from './parsed-image.ts';
 
@@ -88,7 +88,7 @@ async function evaluateBytes(
     reading.validate();
     return { verdict: 'ACCEPT', message: describe(image), image, warnings: reading.warnings };
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof ImageRejection)) throw error;
     return { verdict: error.verdict, message: error.message, image, warnings: [] };
   }
 }
@@ -124,8 +124,8 @@ async function refuseBlank(reader: ByteReader, head: Buffer): Promise<void> {
   await reader.each(Number.POSITIVE_INFINITY, (chunk) => {
     blank &&= chunk.every((byte) => byte === fill);
   });
-  if (blank) throw new Refusal('BLANK', `every byte is ${hex(fill)}: the file is blank; ${UPLOAD_APP_BINARY}`);
-  throw new Refusal(
+  if (blank) throw new ImageRejection('BLANK', `every byte is ${hex(fill)}: the file is blank; ${UPLOAD_APP_BINARY}`);
+  throw new ImageRejection(
     'NOT_ESP_IMAGE',
     `the file begins with a long run of ${hex(fill)}, expected 0xe9; ${UPLOAD_APP_BINARY}`,
   );

@@ -73,7 +73,7 @@ export interface Warning {
 export interface Reading {
   readonly image: ParsedImage;
   readonly warnings: readonly Warning[];
-  /** @throws Refusal */
+  /** @throws ImageRejection */
   readonly validate: () => void;
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { BLOCK_BYTES, CRC_OFFSET, type Scheme, schemeOf } from './signature-scheme.ts';
 import type { SignedBytes } from './signed-bytes.ts';
-import { hex, Refusal } from './verdicts.ts';
+import { hex, ImageRejection } from './verdicts.ts';
 
 /**
  * A block of a secure boot v2 sector that signs this file: intact, with the right digest, and verified under its own
@@ -28,7 +28,7 @@ export const isSignatureSector = (sector: Buffer): boolean =>
 /**
  * Reads up to three blocks of 1,216 bytes, followed by FF (ESP-IDF, secure-boot-v2.rst, "Signature Block Format"). Each
  * block must sign these bytes. Anyone can make such a block; its digest tells whose key it is.
- * @throws Refusal
+ * @throws ImageRejection
  */
 export function readSignatureSector(sector: Buffer, signed: SignedBytes): SignatureBlock[] {
   refuseUnblank(sector.subarray(BLOCKS * BLOCK_BYTES));
@@ -48,14 +48,17 @@ const isBlank = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0xff)
 
 function refuseUnblank(rest: Buffer): void {
   if (isBlank(rest)) return;
-  throw new Refusal('SIGNATURE_CRC', 'the signature sector does not end in 0xff: it is damaged; sign and upload again');
+  throw new ImageRejection(
+    'SIGNATURE_CRC',
+    'the signature sector does not end in 0xff: it is damaged; sign and upload again',
+  );
 }
 
 function readScheme(block: Buffer, index: number): Scheme {
   const scheme = schemeOf(block);
   const damage = damageOf(block, scheme);
   if (damage === undefined && scheme !== undefined) return scheme;
-  throw new Refusal('SIGNATURE_CRC', `signature block ${index} ${damage}: it is damaged; sign and upload again`);
+  throw new ImageRejection('SIGNATURE_CRC', `signature block ${index} ${damage}: it is damaged; sign and upload again`);
 }
 
 function damageOf(block: Buffer, scheme: Scheme | undefined): string | undefined {
@@ -71,7 +74,7 @@ function damageOf(block: Buffer, scheme: Scheme | undefined): string | undefined
 function refuseOtherDigest(block: Buffer, index: number, calculated: Buffer): void {
   const stored = block.subarray(4, 4 + calculated.length);
   if (stored.equals(calculated)) return;
-  throw new Refusal(
+  throw new ImageRejection(
     'SIGNATURE_DIGEST',
     `signature block ${index} is for an image with digest ${stored.toString('hex')}, this one has ${calculated.toString('hex')}: sign it again after the last change`,
   );
@@ -87,8 +90,8 @@ function isVerified(block: Buffer, scheme: Scheme, signed: SignedBytes): boolean
   }
 }
 
-const unverified = (index: number, { name }: Scheme, keyDigest: string): Refusal =>
-  new Refusal(
+const unverified = (index: number, { name }: Scheme, keyDigest: string): ImageRejection =>
+  new ImageRejection(
     'SIGNATURE_INVALID',
     `signature block ${index} does not verify under the ${name} key that it contains (digest ${keyDigest}): no device with secure boot accepts it; sign and upload again`,
   );

@@ -2,7 +2,7 @@ import type { ByteReader } from './byte-reader.ts';
 import type { Warning } from './parsed-image.ts';
 import { SECTOR_BYTES } from './signature-blocks.ts';
 import type { SignedBytes } from './signed-bytes.ts';
-import { hex, Refusal } from './verdicts.ts';
+import { hex, ImageRejection } from './verdicts.ts';
 
 /** The bytes after an image. */
 export interface Trailing {
@@ -55,10 +55,10 @@ export function isV1Signature({ bytes, head }: Trailing): boolean {
   return head.subarray(4, V1_BYTES).some((byte) => byte !== 0 && byte !== 0xff);
 }
 
-/** @throws Refusal if they are neither padding nor a signature */
+/** @throws ImageRejection if they are neither padding nor a signature */
 export function refuseTrailing({ bytes, blank, offset }: Trailing): void {
   if (bytes === 0 || blank) return;
-  throw new Refusal(
+  throw new ImageRejection(
     'TRAILING_DATA',
     `${bytes} unexplained bytes follow the image's end at ${hex(offset)}: neither padding nor a signature; upload the .bin as the build made it`,
   );

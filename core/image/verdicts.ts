@@ -45,7 +45,7 @@ export const VERDICTS = [
 export type Verdict = (typeof VERDICTS)[number];
 
 /** Why an image is not accepted; caught at the end of the inspection. The message is for the uploader. */
-export class Refusal extends Error {
+export class ImageRejection extends Error {
   readonly verdict: Exclude<Verdict, 'ACCEPT'>;
 
   constructor(verdict: Exclude<Verdict, 'ACCEPT'>, message: string) {

@@ -22,7 +22,7 @@ export interface ResultReport {
 }
 
 /** A device that does not want the update now. */
-export interface Refusal {
+export interface Decline {
   readonly receivedAt: Date;
   readonly reason: string;
   /** The wait that the device asks for; null where it names none. */
@@ -56,7 +56,7 @@ export interface AttemptFacts {
   readonly failedAt: Date | null;
   /** In order of receipt. */
   readonly results: readonly ResultReport[];
-  readonly refusal: Refusal | null;
+  readonly decline: Decline | null;
   /** In order of receipt. */
   readonly statuses: readonly StatusReport[];
 }

@@ -10,12 +10,12 @@ import {
 import {
   type AttemptFacts,
   type AttemptVerdict,
+  type Decline,
   type Evaluated,
   earliest,
   type Habits,
   latest,
   plusMinutes,
-  type Refusal,
   type ResultReport,
   restartedSince,
   type StatusReport,
@@ -99,13 +99,13 @@ function describeFailure({ code, message }: ResultReport, cause: Cause, linkOpen
 
 /** Before anything was written: progress extends the deadline, up to a cap; a restart ends the attempt. */
 function evaluateDownload(facts: AttemptFacts, times: UpdateTimes, now: Date): Evaluated {
-  const refusal = refusalOf(facts);
+  const decline = declineOf(facts);
   // A device that declined has said all about this attempt; one that accepted forgets the command when it restarts.
-  const heldSince = facts.linkOpenedAt ?? (refusal === undefined ? facts.acknowledgedAt : null);
+  const heldSince = facts.linkOpenedAt ?? (decline === undefined ? facts.acknowledgedAt : null);
   const restart = facts.statuses.find((status) => restartedSince(status, heldSince));
   if (restart !== undefined) return evaluateInterruption(facts, restart);
   const isUnderWay = facts.linkOpenedAt !== null || facts.furthestState !== null;
-  const declined = isUnderWay ? undefined : refusal;
+  const declined = isUnderWay ? undefined : decline;
   if (declined !== undefined) {
     const errorMessage = `the device declined: ${declined.reason}`;
     return { status: 'failed', cause: 'declined', errorMessage, completedAt: declined.receivedAt, isTransient: true };
@@ -136,9 +136,9 @@ function describeTimeout(facts: AttemptFacts, times: UpdateTimes): Pick<AttemptV
   return { cause: 'delivery', errorMessage: `${doing} for ${minutes} min` };
 }
 
-/** An explicit refusal, or the code for a running update while nothing else shows one. */
-function refusalOf({ refusal, results }: AttemptFacts): Refusal | undefined {
-  if (refusal !== null) return refusal;
+/** An explicit decline, or the code for a running update while nothing else shows one. */
+function declineOf({ decline, results }: AttemptFacts): Decline | undefined {
+  if (decline !== null) return decline;
   const busy = results.find(({ code, success }) => !success && code === ALREADY_RUNNING);
   if (busy === undefined) return undefined;
   return {

@@ -66,7 +66,7 @@ const factsRow = z.strictObject({
       }),
     )
     .nullable(),
-  refusal: z
+  decline: z
     .strictObject({
       received_at: z.string(),
       reason: z.string().nullable(),
@@ -128,7 +128,7 @@ export function loadFacts(sql: Sql, ids: readonly UpdateId[]): Promise<FactsRow[
            ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result') AS results,
          (jsonb_agg(jsonb_build_object('received_at', e.received_at, 'reason', e.payload -> 'reason',
              'retry_after_seconds', e.payload -> 'retryAfterSeconds')
-           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'declined')) -> 0 AS refusal,
+           ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'declined')) -> 0 AS decline,
          jsonb_agg(${STATUS_OBJECT} ORDER BY e.received_at, e.payload_hash)
            FILTER (WHERE e.event_type = 'status' AND ${IS_BOOT_EVIDENCE}) AS boots,
          (jsonb_agg(${STATUS_OBJECT} ORDER BY e.received_at DESC, e.payload_hash)
@@ -153,13 +153,13 @@ export function toFacts(row: FactsRow): AttemptFacts {
     lastProgressAt: row.last_progress_at,
     failedAt: row.reported_failed_at,
     results: (row.results ?? []).map((result) => ({ ...result, receivedAt: new Date(result.received_at) })),
-    refusal:
-      row.refusal === null
+    decline:
+      row.decline === null
         ? null
         : {
-            receivedAt: new Date(row.refusal.received_at),
-            reason: row.refusal.reason ?? 'no reason given',
-            retryAfterSeconds: row.refusal.retry_after_seconds,
+            receivedAt: new Date(row.decline.received_at),
+            reason: row.decline.reason ?? 'no reason given',
+            retryAfterSeconds: row.decline.retry_after_seconds,
           },
     statuses: statusesOf(row),
   };

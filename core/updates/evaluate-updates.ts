@@ -78,7 +78,7 @@ const toEndedAttempt = (row: FactsRow) => ({
   delivery: row.delivery,
   linkOpened: row.link_opened_at !== null,
   declinedCount: row.declined_count,
-  retryAfterSeconds: row.refusal?.retry_after_seconds ?? null,
+  retryAfterSeconds: row.decline?.retry_after_seconds ?? null,
   imageBytes: row.file_size,
   isRecovery: row.is_recovery,
 });

@@ -21,18 +21,18 @@ import { noLongerWaits, request, requestFor } from './approvals.ts';
 import { checkRelease } from './check-release.ts';
 import type { Services } from './context.ts';
 import type { getRolloutResource } from './create-rollout.ts';
-import { Refusal } from './problems.ts';
+import { RefusedCall } from './problems.ts';
 import { retryVersions } from './retry-versions.ts';
 import { trustOf } from './stepping-stones.ts';
 
 type Resource = Awaited<ReturnType<typeof getRolloutResource>>;
 
 const cannot = ({ name }: Resource, action: string, why: string) =>
-  new Refusal(409, `Rollout "${name}" cannot ${action}: ${why}.`);
+  new RefusedCall(409, `Rollout "${name}" cannot ${action}: ${why}.`);
 
 /**
  * Does what an operator asks, or requests it if a second person must approve it.
- * @throws Refusal if the state of the rollout does not allow the action
+ * @throws RefusedCall if the state of the rollout does not allow the action
  */
 export async function act(
   services: Services,
@@ -54,7 +54,7 @@ export async function act(
 
 /**
  * Approves what another person requested, and does it.
- * @throws Refusal if the caller requested it, or it is no longer possible
+ * @throws RefusedCall if the caller requested it, or it is no longer possible
  */
 export async function approve(
   services: Services,
@@ -75,7 +75,7 @@ export async function approve(
 /**
  * Changes a rollout, and starts a draft, or requests its start if a second person must approve it.
  * @param etag `updated_at` of the rollout as the caller read it
- * @throws Refusal if it was changed since, or one person may not make the change
+ * @throws RefusedCall if it was changed since, or one person may not make the change
  */
 export async function change(
   services: Services,
@@ -87,9 +87,9 @@ export async function change(
   const { sql, now, settings } = services;
   const { name, state, updated_at: updatedAt } = rollout;
   if (rollout.completed_at !== null || rollout.aborted_at !== null) {
-    throw new Refusal(409, `Rollout "${name}" is ${state}.`);
+    throw new RefusedCall(409, `Rollout "${name}" is ${state}.`);
   }
-  const changedMeanwhile = new Refusal(412, `Rollout "${name}" was changed at ${updatedAt}; read it again.`);
+  const changedMeanwhile = new RefusedCall(412, `Rollout "${name}" was changed at ${updatedAt}; read it again.`);
   if (etag !== updatedAt) throw changedMeanwhile;
   const { is_active: isActive, ...limits } = changes;
   const starts = isActive === true && !rollout.is_active;
@@ -105,7 +105,7 @@ export async function change(
 }
 
 const mustNotLoosen = (rollout: Resource, looser: readonly string[]) =>
-  new Refusal(
+  new RefusedCall(
     409,
     `Rollout "${rollout.name}" runs as a second person has approved it, and one person can only make it stricter: ${looser.join(', ')} would be looser. Pause it, change it and resume it; the resumption then waits for approval.`,
   );
@@ -131,7 +131,7 @@ async function checkMayResume(
   throw cannot(rollout, action, `its devices are being sent back by rollout "${recovery.name}"; abort that first`);
 }
 
-/** @throws Refusal if it is not possible any more */
+/** @throws RefusedCall if it is not possible any more */
 async function perform(
   services: Services,
   action: ApprovableAction,

@@ -20,7 +20,7 @@ import type { RolloutId } from '../../core/util/index.ts';
 import { checkRelease } from './check-release.ts';
 import type { Services } from './context.ts';
 import { previewSaved } from './preview-rollout.ts';
-import { notFound, Refusal } from './problems.ts';
+import { notFound, RefusedCall } from './problems.ts';
 import { retryVersions } from './retry-versions.ts';
 import { trustOf } from './stepping-stones.ts';
 
@@ -54,7 +54,7 @@ const WORDS: Readonly<Record<ApprovableAction, string>> = {
 
 /**
  * Requests an action that waits for a second person. A repeated call of the same operator changes nothing.
- * @throws Refusal if somebody else's request waits, or the rollout cannot be approved as it is
+ * @throws RefusedCall if somebody else's request waits, or the rollout cannot be approved as it is
  */
 export async function request(
   services: Services,
@@ -66,7 +66,7 @@ export async function request(
   const rollout = await getRollout(sql, String(rolloutId));
   if (rollout === undefined) throw notFound(`rollout ${rolloutId}`);
   if (!approvableStates(action).includes(rollout.state)) {
-    throw new Refusal(409, `Rollout "${rollout.name}" cannot ${action}: it is ${rollout.state}.`);
+    throw new RefusedCall(409, `Rollout "${rollout.name}" cannot ${action}: it is ${rollout.state}.`);
   }
   // An approval is for the bytes that are sent.
   await checkRelease(services, { ...rollout, is_active: true });
@@ -80,11 +80,11 @@ export async function request(
   if (await requestApproval(sql, requested, now())) return;
   const [other] = await listApprovalRequests(sql, rolloutId);
   if (other !== undefined) throw alreadyRequested(rollout.name, other);
-  throw new Refusal(409, `Rollout "${rollout.name}" was changed meanwhile; read it again.`);
+  throw new RefusedCall(409, `Rollout "${rollout.name}" was changed meanwhile; read it again.`);
 }
 
 const alreadyRequested = (name: string, { requested_by: by, action }: ApprovalRequest) =>
-  new Refusal(409, `Rollout "${name}" waits already: ${by} requested ${WORDS[action]}. Approve or reject that.`);
+  new RefusedCall(409, `Rollout "${name}" waits already: ${by} requested ${WORDS[action]}. Approve or reject that.`);
 
 /** How many devices an action would send to before the gates decide again. */
 async function countDevices(
@@ -96,14 +96,14 @@ async function countDevices(
   if (action === 'retry') {
     const devices = await countRetryDevices(services.sql, id, await retryVersions(services, id));
     if (devices > 0) return devices;
-    throw new Refusal(409, `Rollout "${name}" cannot retry: none of its failed devices may still be updated.`);
+    throw new RefusedCall(409, `Rollout "${name}" cannot retry: none of its failed devices may still be updated.`);
   }
   return (action === 'resume' ? await countResumeDevices(services.sql, id) : null) ?? eligible;
 }
 
 /**
  * The request that a caller may approve.
- * @throws Refusal if it no longer waits, or the caller requested it
+ * @throws RefusedCall if it no longer waits, or the caller requested it
  */
 export async function requestFor(
   { sql }: Services,
@@ -113,11 +113,11 @@ export async function requestFor(
 ): Promise<ApprovalRequest> {
   const waiting = await findRequest(sql, { id, name }, requestId);
   const why = describeSamePerson(waiting.requested_by, caller);
-  if (why !== undefined) throw new Refusal(403, `You cannot approve rollout "${name}": ${why}.`);
+  if (why !== undefined) throw new RefusedCall(403, `You cannot approve rollout "${name}": ${why}.`);
   return waiting;
 }
 
-/** @throws Refusal if the request no longer waits */
+/** @throws RefusedCall if the request no longer waits */
 export async function reject(
   { sql, now }: Services,
   { rollout_id: id, name }: Pick<RolloutRow, 'rollout_id' | 'name'>,
@@ -140,7 +140,7 @@ async function findRequest(
 
 /** A request that was decided by somebody else, replaced, or voided by a change of its rollout. */
 export const noLongerWaits = (name: string, requestId: number) =>
-  new Refusal(
+  new RefusedCall(
     409,
     `Request ${requestId} of rollout "${name}" no longer waits: it was decided, taken back, or the rollout was changed since. Read the rollout again.`,
   );

@@ -8,7 +8,7 @@ import { trustOf } from './stepping-stones.ts';
 
 /**
  * A draft may wait for its release. A rollout that starts now needs a registered release for the chip of the model.
- * @throws Refusal if it has none
+ * @throws RefusedCall if it has none
  */
 export async function checkRelease(
   { sql, settings, now }: Services,

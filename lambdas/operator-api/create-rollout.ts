@@ -17,12 +17,12 @@ import { approvalResource, describeRequest, needsApproval, request } from './app
 import { checkRelease } from './check-release.ts';
 import { json, type Services } from './context.ts';
 import { previewRules } from './preview-rollout.ts';
-import { invalid, notFound, Refusal } from './problems.ts';
+import { invalid, notFound, RefusedCall } from './problems.ts';
 import { decideSteppingStones, trustOf } from './stepping-stones.ts';
 
 /**
  * A rollout in the form that the API returns.
- * @throws Refusal if it does not exist
+ * @throws RefusedCall if it does not exist
  */
 export async function getRolloutResource(services: Services, idOrName: string, caller: string) {
   const { sql, now, settings } = services;
@@ -45,7 +45,7 @@ async function describeWait(sql: Sql, rolloutId: RolloutId, now: Date, trust: Tr
 /**
  * Creates a rollout, or finds the identical one that an earlier call created. Where the deployment requires approval, one
  * that is to start is a draft until a second person has approved it.
- * @throws Refusal if the rollout could never run
+ * @throws RefusedCall if the rollout could never run
  */
 export async function createRollout(
   services: Services,
@@ -82,7 +82,7 @@ export async function createRollout(
 /**
  * Creates a rollout that updates one device, or finds the one that an earlier call created and that has not finished.
  * Appends a number to the name if it is taken.
- * @throws Refusal that says why the device would not be updated
+ * @throws RefusedCall that says why the device would not be updated
  */
 export async function createForDevice(
   services: Services,
@@ -96,7 +96,7 @@ export async function createForDevice(
   const [why] = willNot;
   if (why !== undefined) {
     const hint = why.reason.startsWith('newer') ? '; allow a downgrade to send it anyway' : '';
-    throw new Refusal(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
+    throw new RefusedCall(409, `${deviceId} would not be updated to ${values.firmware_version}: ${why.reason}${hint}.`);
   }
   const before = await listNumberedRollouts(services.sql, values.name);
   const [newest] = before;
@@ -114,7 +114,7 @@ function sameRollout(known: RolloutRow, values: RolloutValues): { id: RolloutId;
   const isDecided = (key: string) => key === 'is_active' || (key === 'stepping_stones' && values[key] === null);
   const differing = keys.filter((key) => !isDecided(key) && !isDeepStrictEqual(before[key], json(values)[key]));
   if (differing.length === 0) return { id: known.rollout_id, isNew: false };
-  throw new Refusal(
+  throw new RefusedCall(
     409,
     `There is already a rollout "${values.name}" with another ${differing.join(', ')}; choose another name.`,
   );

@@ -5,7 +5,7 @@ import { invalid } from './problems.ts';
  */
 export const encodeCursor = (key: string | number): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 
-/** @throws Refusal for a text that is not a cursor */
+/** @throws RefusedCall for a text that is not a cursor */
 export function decodeCursor(cursor: string | undefined, type: 'string'): string | null;
 export function decodeCursor(cursor: string | undefined, type: 'number'): number | null;
 export function decodeCursor(cursor: string | undefined, type: 'string' | 'number'): string | number | null {

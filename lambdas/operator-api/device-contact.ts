@@ -3,7 +3,7 @@ import { findRefusals } from '../../core/devices/index.ts';
 import { describeConnection, describeRefusals } from '../../core/protocol/index.ts';
 import type { DeviceId } from '../../core/util/index.ts';
 import { json, type Services } from './context.ts';
-import { notFound, Refusal } from './problems.ts';
+import { notFound, RefusedCall } from './problems.ts';
 
 /** What AWS IoT says about the connection of the client of a device. */
 export async function connectionOf(
@@ -27,8 +27,8 @@ export async function refusalsOf({ sql, now, settings }: Services, clientId: str
 }
 
 /** The answer about a device that never reported, which may be because its policy does not let it. */
-export async function unknownDevice(services: Services, deviceId: DeviceId): Promise<Refusal> {
+export async function unknownDevice(services: Services, deviceId: DeviceId): Promise<RefusedCall> {
   const refusals = await refusalsOf(services, deviceId);
   if (refusals === null) return notFound(`device ${deviceId}`);
-  return new Refusal(404, `There is no device ${deviceId}: it never reported, and it was ${refusals.text}.`);
+  return new RefusedCall(404, `There is no device ${deviceId}: it never reported, and it was ${refusals.text}.`);
 }

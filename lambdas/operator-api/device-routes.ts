@@ -33,7 +33,7 @@ import { type App, json, type Services } from './context.ts';
 import { createForDevice, getRolloutResource } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { connectionOf, refusalsOf, unknownDevice } from './device-contact.ts';
-import { invalid, notFound, Refusal } from './problems.ts';
+import { invalid, notFound, RefusedCall } from './problems.ts';
 import { reachOfChange, toChange } from './reach.ts';
 import { trustOf } from './stepping-stones.ts';
 
@@ -108,7 +108,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_id: deviceId } = c.req.valid('param');
     const device = await getDevice(sql, deviceId, await presenceAt());
     if (device === undefined && !(await services.certificates.isOurs(deviceId))) {
-      throw new Refusal(
+      throw new RefusedCall(
         404,
         `There is no device ${deviceId}: it never reported, and AWS IoT has no such thing of this deployment.`,
       );
@@ -126,7 +126,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const change = { deviceId, reason: c.req.valid('json').reason, by: c.get('caller') };
     await deviceOf(deviceId);
     const reached_by = await reachOfChange(services, { deviceIds: [deviceId], reinstates: true });
-    if (!(await reinstateDevice(sql, change, now()))) throw new Refusal(409, `${deviceId} is not revoked.`);
+    if (!(await reinstateDevice(sql, change, now()))) throw new RefusedCall(409, `${deviceId} is not revoked.`);
     return c.json({ ...(await deviceOf(deviceId)), reached_by }, 200);
   });
 
@@ -136,7 +136,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { device_model: known, model_is_assumed: isAssumed, ...device } = await deviceOf(deviceId);
     const { reported_model: reported, mac_address: mac } = device;
     if (stated !== undefined && reported !== null && stated !== reported) {
-      throw new Refusal(
+      throw new RefusedCall(
         409,
         `${deviceId} reports the model ${reported}, not ${stated}: accept that, or change its firmware.`,
       );
@@ -145,7 +145,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const reached_by = await reachOfChange(services, { deviceIds: [deviceId], identity: { model } });
     const acceptance = { deviceIds: [deviceId], model, reason, by: c.get('caller') };
     if ((await acceptIdentities(sql, acceptance, now())) === 0) {
-      throw new Refusal(
+      throw new RefusedCall(
         409,
         `${deviceId} reports what is known of it, or nothing: model ${known}, MAC address ${mac ?? 'unknown'}.`,
       );
@@ -186,15 +186,18 @@ export function addDeviceRoutes(app: App, services: Services): void {
     const { firmware_version: version, allow_downgrade } = c.req.valid('json');
     const device = await deviceOf(deviceId);
     if (device.revoked_at !== null) {
-      throw new Refusal(409, `The identity of ${deviceId} was revoked: reinstate it, and give it a new certificate.`);
+      throw new RefusedCall(
+        409,
+        `The identity of ${deviceId} was revoked: reinstate it, and give it a new certificate.`,
+      );
     }
     if (device.identity_change !== null) {
       const command = `paku-ota device accept ${deviceId}`;
-      throw new Refusal(409, `${deviceId} ${device.identity_change}; accept that first: ${command}`);
+      throw new RefusedCall(409, `${deviceId} ${device.identity_change}; accept that first: ${command}`);
     }
     if (device.update?.is_open && device.update.rollout_name !== null && device.update.status !== 'pending') {
       const { rollout_name: rollout, status } = device.update;
-      throw new Refusal(
+      throw new RefusedCall(
         409,
         `${deviceId} is being updated by rollout "${rollout}" (${status}); wait until that has ended.`,
       );

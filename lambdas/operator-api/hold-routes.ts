@@ -13,7 +13,7 @@ import { describeHeld, describeHold } from '../../core/policy/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { unknownDevice } from './device-contact.ts';
-import { invalid, notFound, Refusal } from './problems.ts';
+import { invalid, notFound, RefusedCall } from './problems.ts';
 import { reachOfRemoval } from './reach.ts';
 
 const HOLDS_PER_PAGE = 50;
@@ -32,10 +32,10 @@ export function addHoldRoutes(app: App, services: Services): void {
   const inForce = async (id: string): Promise<HoldRow> => {
     const hold = await find(id);
     if (hold.ended_at === null) return hold;
-    throw new Refusal(409, `Hold ${id} of ${describeHeld(hold)} ended at ${hold.ended_at.toISOString()}.`);
+    throw new RefusedCall(409, `Hold ${id} of ${describeHeld(hold)} ended at ${hold.ended_at.toISOString()}.`);
   };
 
-  /** @throws Refusal if there is no such device, or no device in the group */
+  /** @throws RefusedCall if there is no such device, or no device in the group */
   const effectOf = async ({ deviceId, groupName }: HoldTarget) => {
     if (deviceId !== null && (await getDevice(sql, deviceId, { now: now(), pause: null })) === undefined) {
       throw await unknownDevice(services, deviceId);
@@ -72,7 +72,7 @@ export function addHoldRoutes(app: App, services: Services): void {
     await effectOf({ deviceId, groupName });
     const hold = await setHold(sql, { deviceId, groupName, reason, by: c.get('caller'), endsAt }, now());
     if (hold === undefined) {
-      throw new Refusal(
+      throw new RefusedCall(
         409,
         `${MAX_HOLDS} holds are in force, and no more can be: remove some, or hold a group of devices.`,
       );

@@ -12,7 +12,7 @@ import { getRelease } from '../../core/releases/index.ts';
 import { loadRolloutRuntime } from '../../core/rollouts/index.ts';
 import type { RolloutId } from '../../core/util/index.ts';
 import type { Services } from './context.ts';
-import { notFound, Refusal } from './problems.ts';
+import { notFound, RefusedCall } from './problems.ts';
 import { trustOf } from './stepping-stones.ts';
 import { warnOfTarget } from './target-warnings.ts';
 
@@ -32,7 +32,7 @@ const NEEDS_APPROVAL = {
 
 /**
  * The preview in the form that the API returns.
- * @throws Refusal if the target or the stages of a row that SQL wrote are invalid
+ * @throws RefusedCall if the target or the stages of a row that SQL wrote are invalid
  */
 export async function previewResource(services: Services, rollout: PreviewedRollout, isApproved = false) {
   const { sql } = services;
@@ -62,7 +62,7 @@ async function orRefuse(preview: Promise<Preview>): Promise<Preview> {
   try {
     return await preview;
   } catch (error) {
-    if (error instanceof InvalidRolloutError) throw new Refusal(409, `The rollout cannot run: ${error.message}.`);
+    if (error instanceof InvalidRolloutError) throw new RefusedCall(409, `The rollout cannot run: ${error.message}.`);
     throw error;
   }
 }

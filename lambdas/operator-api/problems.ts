@@ -4,21 +4,21 @@ import type { FieldError } from '../../core/util/index.ts';
 import { logger } from '../shared/log.ts';
 
 /** A refused call with its reason; becomes problem details. */
-export class Refusal extends Error {
-  override readonly name = 'Refusal';
+export class RefusedCall extends Error {
+  override readonly name = 'RefusedCall';
   readonly status: 400 | 403 | 404 | 409 | 412;
   readonly errors: readonly FieldError[] | undefined;
 
-  constructor(status: Refusal['status'], detail: string, errors?: readonly FieldError[]) {
+  constructor(status: RefusedCall['status'], detail: string, errors?: readonly FieldError[]) {
     super(detail);
     this.status = status;
     this.errors = errors;
   }
 }
 
-export const notFound = (what: string) => new Refusal(404, `There is no ${what}.`);
+export const notFound = (what: string) => new RefusedCall(404, `There is no ${what}.`);
 export const invalid = (field: string, message: string) =>
-  new Refusal(400, `${field}: ${message}`, [{ field, message }]);
+  new RefusedCall(400, `${field}: ${message}`, [{ field, message }]);
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Not valid',
@@ -38,7 +38,7 @@ export function problemOf(status: number, detail: string, errors?: readonly Fiel
 
 /** The response to an error. Details that do not concern the caller are only logged. */
 export function toProblem(error: unknown): Problem {
-  if (error instanceof Refusal) return problemOf(error.status, error.message, error.errors);
+  if (error instanceof RefusedCall) return problemOf(error.status, error.message, error.errors);
   if (error instanceof DatabaseUnavailableError) return problemOf(503, 'The database is resuming; try again in 30 s.');
   if (error instanceof SqlError && error.isDataProblem) {
     logger.warn('refused by the database', { sqlState: error.sqlState, reason: error.message });

@@ -3,7 +3,7 @@ import { RECOVERABLE_STATES } from '../../core/policy/index.ts';
 import { listRecoveries, planRecovery, type RecoveryPlan, recoverDevices } from '../../core/recovery/index.ts';
 import { getRollout, type RolloutRow } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
-import { notFound, Refusal } from './problems.ts';
+import { notFound, RefusedCall } from './problems.ts';
 import { trustOf } from './stepping-stones.ts';
 
 export function addRecoveryRoutes(app: App, { sql, now, settings }: Services): void {
@@ -35,11 +35,11 @@ export function addRecoveryRoutes(app: App, { sql, now, settings }: Services): v
     const rollout = await find(c.req.valid('param').rollout);
     if (!RECOVERABLE_STATES.includes(rollout.state)) {
       const detail = `Rollout "${rollout.name}" cannot be recovered: it is ${rollout.state}. Pause it first, so that it sends ${rollout.firmware_version} to no further device.`;
-      throw new Refusal(409, detail);
+      throw new RefusedCall(409, detail);
     }
     if (mustBeApproved(rollout)) {
       const detail = `Rollout "${rollout.name}" is a recovery, and a second person must approve that its devices get the release again that they were sent back from. Create a rollout of that release.`;
-      throw new Refusal(409, detail);
+      throw new RefusedCall(409, detail);
     }
     const change = { rolloutId: rollout.rollout_id, reason: c.req.valid('json').reason, by: c.get('caller') };
     const { assigned, plan } = await recoverDevices(sql, rollout, change, now(), trust, rulesOf());

@@ -16,7 +16,7 @@ const ruleOf = ({ models, signing }: Services['settings']) => trustRule(models, 
 /**
  * Decides the stepping stones of a rollout that is created: those that its author names, otherwise those that the
  * preview proposes. Null while its release is not registered.
- * @throws Refusal if one that the author names cannot be a stepping stone
+ * @throws RefusedCall if one that the author names cannot be a stepping stone
  */
 export async function decideSteppingStones(services: Services, values: RolloutValues): Promise<string[] | null> {
   const { device_model: model, firmware_version: version, stepping_stones: named } = values;

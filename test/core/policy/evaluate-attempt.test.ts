@@ -40,7 +40,7 @@ const sent: AttemptFacts = {
   percent: null,
   failedAt: null,
   results: [],
-  refusal: null,
+  decline: null,
   statuses: [],
 };
 const downloading: AttemptFacts = {
@@ -308,8 +308,8 @@ describe('a device that does not want the update now', () => {
   });
 
   test('declined by a status that is not "accepted", with its reason', () => {
-    const refusal = { receivedAt: at(2), reason: 'battery low', retryAfterSeconds: 600 };
-    expect(evaluate({ ...sent, acknowledgedAt: at(2), refusal }, 3)).toMatchObject({ cause: 'declined' });
+    const decline = { receivedAt: at(2), reason: 'battery low', retryAfterSeconds: 600 };
+    expect(evaluate({ ...sent, acknowledgedAt: at(2), decline }, 3)).toMatchObject({ cause: 'declined' });
   });
 });
 
@@ -407,7 +407,7 @@ describe('for any facts', () => {
         { maxLength: 3 },
       )
       .map(byTime),
-    refusal: maybe(fc.record({ receivedAt: time, reason: fc.string(), retryAfterSeconds: fc.constant(null) })),
+    decline: maybe(fc.record({ receivedAt: time, reason: fc.string(), retryAfterSeconds: fc.constant(null) })),
     statuses: fc
       .array(
         fc.record({
