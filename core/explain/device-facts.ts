@@ -29,6 +29,10 @@ const deviceFacts = z.strictObject({
   revoked_at: z.date().nullable(),
   revoked_reason: z.string().nullable(),
   identity_changed_at: z.date().nullable(),
+  /** The update with whose version the identity changed; null if it changed without one, or did not change. */
+  changed_by: z.strictObject({ rollout: z.string(), version: z.string() }).nullable(),
+  /** True if a rollout is for its model. */
+  has_rollout: z.boolean(),
   /** The first rule of assignment that the device does not pass; null if it passes all. */
   rule: z.enum(RULES).nullable(),
   registered_at: z.date(),
@@ -100,6 +104,12 @@ function releaseFor(
 
 const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.revoked_reason,
        d.device_model, d.model_is_assumed, d.mac_address, d.reported_model, d.reported_mac, d.identity_changed_at,
+       (SELECT jsonb_build_object('rollout', r.name, 'version', u.firmware_version)
+        FROM (SELECT * FROM device_update_status
+              WHERE device_id = d.device_id AND rollout_id IS NOT NULL AND sends > 0 AND created_at <= d.identity_changed_at
+              ORDER BY id DESC LIMIT 1) AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
+        WHERE ltrim(u.firmware_version, 'vV') = ltrim(d.current_firmware_version, 'vV')) AS changed_by,
+       EXISTS (SELECT FROM rollout_configurations AS r WHERE r.device_model = d.device_model) AS has_rollout,
        ${holdsOf('d.device_id')} AS holds,
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,

@@ -4,7 +4,7 @@ import { isBar, parseTarget } from '../policy/index.ts';
 import { describeChange } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadCounters, loadSteppingStones } from '../releases/index.ts';
-import { loadRolloutRuntime } from '../rollouts/index.ts';
+import { loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { loadProcessedUntil } from '../updates/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import { type DeviceFacts, loadDeviceFacts } from './device-facts.ts';
@@ -34,8 +34,8 @@ export async function explainDevice(
 const CANDIDATES_PER_PAGE = 5_000;
 
 /**
- * Explains a device by the rollout that is updating it; otherwise by the newest rollout that targets it; otherwise by
- * the newest rollout of its model.
+ * Explains a device by the rollout that is updating it; otherwise by the newest rollout that targets it, one of its model
+ * before one that updated it when it was of another; otherwise by the newest rollout of its model.
  * @param version only rollouts of this version; null: any
  * @returns undefined if there is no such rollout
  */
@@ -52,9 +52,10 @@ export async function explainByItsRollout(
         sql,
         z.strictObject({ id: ID.rollout }),
         `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
+       OR r.id IN (SELECT o.rollout_id FROM device_update_status AS o WHERE o.device_id = d.device_id)
      LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.completed_at IS NULL
      WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
-     ORDER BY u.id IS NULL, r.aborted_at IS NOT NULL, r.id DESC LIMIT :limit OFFSET :offset`,
+     ORDER BY u.id IS NULL, r.device_model <> d.device_model, r.aborted_at IS NOT NULL, r.id DESC LIMIT :limit OFFSET :offset`,
         { device: deviceId, version, ...page },
       ),
     CANDIDATES_PER_PAGE,
@@ -96,17 +97,23 @@ async function evaluateDevice(
       isTargeted: outside === undefined,
     };
   }
-  if (device.update !== null && !isStoppedByBar(device)) {
+  const isUpdated = isProven(device.update);
+  const isChanged = device.identity_changed_at !== null;
+  const goesOn = isUpdated && (isChanged || (device.update?.is_stepping_stone === true && isBar(device.rule)));
+  if (device.update !== null && !goesOn) {
     const explanation = explainUpdate(device.update, device.version, rollout, now, device.holds[0]);
     const wait = await explainUnprocessed(sql, device.update, now);
-    return { ...explanation, ...(wait === undefined ? {} : { next: wait }), isTargeted: true };
+    const next = wait ?? (isUpdated ? afterNewModel(device, rollout) : undefined) ?? explanation.next;
+    return { ...explanation, next, isTargeted: true };
   }
   // A rollout of the model that the device reports instead of its own is asked about, too.
   const isMeant = outside === undefined || device.reported_model === rollout.device_model;
-  if (device.identity_changed_at !== null && isMeant) {
-    const next = `nothing, until that is accepted with \`paku-ota device accept ${deviceId}\``;
-    const isTargeted = outside === undefined;
-    return { rule: describeChange(device), since: device.identity_changed_at, next, isTargeted };
+  if (isChanged && isMeant) {
+    const { changed_by: by, reported_model: model, identity_changed_at: since } = device;
+    const cause = by === null ? '' : ` since rollout "${by.rollout}" updated it to ${by.version}`;
+    const later = by === null || model === null ? '' : `; then rollouts of the model ${model} update it`;
+    const next = `nothing, until that is accepted with \`paku-ota device accept ${deviceId}\`${later}`;
+    return { rule: `${describeChange(device)}${cause}`, since, next, isTargeted: outside === undefined };
   }
   if (outside !== undefined) return { ...outside, since: null, isTargeted: false };
   const missing =
@@ -116,13 +123,15 @@ async function evaluateDevice(
   return { ...explainUnassigned(device, rollout, { missing, counters }, now), isTargeted: true };
 }
 
-/** True if the device runs a stepping stone and the image that would be next contradicts what it states. */
-const isStoppedByBar = ({ update, rule }: DeviceFacts): boolean =>
-  update?.is_stepping_stone === true &&
-  update.status === 'success' &&
-  update.completed_at !== null &&
-  update.late_rollback_at === null &&
-  isBar(rule);
+const isProven = (update: DeviceFacts['update']): boolean =>
+  update?.status === 'success' && update.completed_at !== null && update.late_rollback_at === null;
+
+/** What follows for a device that is of another model than the rollout that updated it; undefined if it is of the same. */
+function afterNewModel({ device_model: model, has_rollout }: DeviceFacts, rollout: RolloutRuntime): string | undefined {
+  if (model === rollout.device_model) return undefined;
+  const rest = has_rollout ? '' : ', for which there is no rollout';
+  return `nothing by this rollout, which is for the model ${rollout.device_model}: the device is of ${model} now${rest}`;
+}
 
 /** Undefined unless the deadline of an open update has passed and messages that were received before it may wait. */
 async function explainUnprocessed(sql: Sql, { completed_at, deadline_at }: UpdateFacts, now: Date) {

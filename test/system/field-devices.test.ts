@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { explainDevice } from '../../core/explain/index.ts';
 import { buildImage } from '../../fleet/build-image.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
@@ -31,6 +32,11 @@ beforeAll(async () => {
       behaviours: { bootFails: () => true, slowRebootSeconds: 10 },
     }),
     system.device({ deviceId: 'small-partition', otaPartitionBytes: 32 * 1024 }),
+    system.device({
+      deviceId: 'states-its-slot',
+      otaPartitionBytes: 32 * 1024,
+      facts: () => ({ slot_size: '32768', facts: { modem: 'SIM7080G' }, battery_level: '80%' }),
+    }),
     // How many messages precede a status depends on the machine: if one is lost, the next one must come soon.
     system.device({
       deviceId: 'loses-results',
@@ -42,7 +48,7 @@ beforeAll(async () => {
   ]);
   await system.until(
     'SELECT count(*)::integer AS devices FROM devices',
-    ({ devices }: { devices: number }) => devices === 6,
+    ({ devices }: { devices: number }) => devices === 7,
   );
   await absent.stop();
   // As after the first report of the device on the newer topics.
@@ -85,6 +91,19 @@ describe('in a rollout to field devices,', () => {
   test('a device refuses an image that does not fit, and the update has its reason', async () => {
     const update = await outcomeOf('small-partition', ({ status }) => status === 'failed');
     expect(update).toMatchObject({ result_code: 8, attempt: 1 });
+  });
+
+  test('a device that has stated that the image does not fit is sent none, and the reason has both numbers', async () => {
+    const [row] = await system.database.query<{ id: number; facts: object }>(
+      `SELECT r.id, d.facts FROM rollout_configurations AS r, devices AS d WHERE d.device_id = 'states-its-slot'`,
+    );
+    expect(row?.facts).toEqual({ slot_bytes: 32_768, battery_percent: 80, modem: 'SIM7080G' });
+    await outcomeOf('small-partition', ({ status }) => status === 'failed');
+    const explained = await explainDevice(system.database, row?.id ?? 0, 'states-its-slot', new Date());
+    expect(explained?.rule).toMatch(/^the image has [\d,]+ bytes, the device reports a slot of 32,768$/);
+    expect(
+      await system.database.query(`SELECT status FROM device_update_status WHERE device_id = 'states-its-slot'`),
+    ).toEqual([]);
   });
 
   test('a device whose reports are lost is proven by its status', async () => {

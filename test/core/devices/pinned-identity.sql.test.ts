@@ -416,6 +416,38 @@ describe('an update that changes the model', () => {
       },
     ]);
   });
+
+  test('is named by the explanation, with what the operator can do, and so it is after that was accepted', async () => {
+    const renamed = { firmware_version: '2.0.0', device_model: 'pump-v2' };
+    await say('pump-0', { ...renamed, uptime_seconds: 30 });
+    service.later(10);
+    await say('pump-0', { ...renamed, uptime_seconds: 800 });
+    await service.tick();
+    expect(await client.explain('pump-0')).toMatchObject({
+      rollout_name: 'renames',
+      rule: 'reports model pump-v2 instead of pump since rollout "renames" updated it to 2.0.0',
+      next: 'nothing, until that is accepted with `paku-ota device accept pump-0`; then rollouts of the model pump-v2 update it',
+    });
+    await addRelease(db.app, '3.0.0', { model: 'pump' });
+    await rollout('later', { firmware_version: '3.0.0' });
+    expect(await client.explain('pump-0')).toMatchObject({
+      rollout_name: 'later',
+      rule: 'reports model pump-v2 instead of pump since rollout "renames" updated it to 2.0.0',
+    });
+
+    await client.acceptIdentity('pump-0', 'renamed');
+    expect(await client.explain('pump-0')).toMatchObject({
+      rollout_name: 'renames',
+      rule: 'runs 2.0.0',
+      next: 'nothing by this rollout, which is for the model pump: the device is of pump-v2 now, for which there is no rollout',
+    });
+    await addRelease(db.app, '3.0.0', { model: 'pump-v2' });
+    await rollout('of the new model', { firmware_version: '3.0.0', device_model: 'pump-v2' });
+    expect(await client.explain('pump-0')).toMatchObject({ rollout_name: 'of the new model', rule: 'may be updated' });
+    expect((await client.explain('pump-0', { rollout: 'renames' })).next).toBe(
+      'nothing by this rollout, which is for the model pump: the device is of pump-v2 now',
+    );
+  });
 });
 
 describe('two devices with one MAC address', () => {
