@@ -130,10 +130,9 @@ export function timelineTable(entries: readonly TimelineEntry[]): string[] {
 
 /** Details with a column of their own, and the timestamp of the device's clock, which is not reliable. */
 const SHOWN_ELSEWHERE = ['timestamp', 'updateId', 'attempt'];
-/** Numbers that `result` names. */
-const RESULT_CODES = ['code', 'result_code', 'resultCode'];
+/** The number is not shown where `result` names it. */
 const hiddenOf = (detail: TimelineEntry['detail']) =>
-  detail.result === undefined ? SHOWN_ELSEWHERE : [...SHOWN_ELSEWHERE, ...RESULT_CODES];
+  detail.result === undefined ? SHOWN_ELSEWHERE : [...SHOWN_ELSEWHERE, 'resultCode'];
 /** The history of a rollout has further columns. */
 const HIDDEN_IN_HISTORY = [...SHOWN_ELSEWHERE, 'by', 'reason'];
 

@@ -124,7 +124,7 @@ export function loadFacts(sql: Sql, ids: readonly UpdateId[]): Promise<FactsRow[
          min(e.received_at) FILTER (WHERE e.event_type = 'progress' AND lower(e.payload ->> 'state') = 'failed')
            AS reported_failed_at,
          jsonb_agg(jsonb_build_object('received_at', e.received_at, 'success', e.payload -> 'success',
-             'code', e.payload -> 'code', 'message', e.payload -> 'message')
+             'code', e.payload -> 'resultCode', 'message', e.payload -> 'message')
            ORDER BY e.received_at, e.payload_hash) FILTER (WHERE e.event_type = 'result') AS results,
          (jsonb_agg(jsonb_build_object('received_at', e.received_at, 'reason', e.payload -> 'reason',
              'retry_after_seconds', e.payload -> 'retryAfterSeconds')

@@ -68,8 +68,8 @@ function parseAnswer(message: RuleMessage, version: string | null): Result<Repor
 
 function parseResult(message: RuleMessage, version: string | null): Result<Report> {
   const { payload, fault } = message;
-  const code = wholeNumber(payload.result_code);
-  const success = readBoolean(payload.success) ?? (code === null ? null : code === 0);
+  const resultCode = wholeNumber(payload.result_code);
+  const success = readBoolean(payload.success) ?? (resultCode === null ? null : resultCode === 0);
   if (success === null) {
     return reject(
       'result',
@@ -78,7 +78,7 @@ function parseResult(message: RuleMessage, version: string | null): Result<Repor
     );
   }
   const text = readText(payload.message);
-  const facts = { success, code, message: text === null ? null : truncate(text, MAX_TEXT_LENGTH) };
+  const facts = { success, resultCode, message: text === null ? null : truncate(text, MAX_TEXT_LENGTH) };
   return { ok: true, value: toReport(message, 'result', version, null, facts) };
 }
 

@@ -272,6 +272,6 @@ function sharedMacHint({ mac_shared_with: others }: Pick<DeviceDetailRow, 'mac_s
 
 /** A result with the name of its code. */
 function withResult(row: TimelineRow): TimelineRow {
-  const result = resultText(row.event === 'result' ? row.detail.code : row.detail.resultCode);
+  const result = resultText(row.detail.resultCode);
   return result === null ? row : { ...row, detail: { ...row.detail, result } };
 }

@@ -121,7 +121,7 @@ export class TestService {
   }
 
   result(deviceId: string, code: number): Promise<void> {
-    return this.#report(deviceId, 'result', { success: code === 0, code, message: `code ${code}` });
+    return this.#report(deviceId, 'result', { success: code === 0, resultCode: code, message: `code ${code}` });
   }
 
   /** Fetches the image and reports that it is not valid, which is final and the build's own failure. */

@@ -377,7 +377,9 @@ export class Simulation {
       progress: { payload: { percent: 50 }, state: 'downloading' as const },
       result: {
         payload:
-          'code' in action ? { success: action.code === 0, code: action.code, message: `code ${action.code}` } : {},
+          'code' in action
+            ? { success: action.code === 0, resultCode: action.code, message: `code ${action.code}` }
+            : {},
         state: null,
       },
     }[action.kind];

@@ -111,7 +111,8 @@ function toMessage({ second, said }: Saying): Message {
     type: said.kind === 'result' ? said.kind : isProgress ? ('progress' as const) : ('accepted' as const),
     receivedAt,
     payloadHash,
-    payload: said.kind === 'result' ? { success: said.code === 0, code: said.code, message: 'said' } : { percent: 50 },
+    payload:
+      said.kind === 'result' ? { success: said.code === 0, resultCode: said.code, message: 'said' } : { percent: 50 },
     version: isProgress ? null : '2.0.0',
     state: isProgress ? (said.kind as 'downloading' | 'installing') : null,
   };

@@ -47,8 +47,8 @@ const say = (seconds: number, type: Report['type'], payload: object, extra: Part
 const accepted = say(1, 'accepted', { status: 'accepted' }, { version: '2.0.0' });
 const half = say(5, 'progress', { percent: 50 }, { state: 'downloading' });
 const installing = say(9, 'progress', { percent: 100 }, { state: 'installing' });
-const success = say(10, 'result', { success: true, code: 0, message: 'Success' }, { version: '2.0.0' });
-const failure = say(11, 'result', { success: false, code: 2, message: 'Download failed' }, { version: '2.0.0' });
+const success = say(10, 'result', { success: true, resultCode: 0, message: 'Success' }, { version: '2.0.0' });
+const failure = say(11, 'result', { success: false, resultCode: 2, message: 'Download failed' }, { version: '2.0.0' });
 const running = say(40, 'status', { version: '2.0.0', uptimeSeconds: 5 }, { version: '2.0.0' });
 const wentBack = say(50, 'status', { version: '1.0.0', uptimeSeconds: 5 }, { version: '1.0.0' });
 
@@ -132,7 +132,7 @@ describe('the messages of an attempt', () => {
 
   test('messages of different updates in one batch do not affect each other', async () => {
     await sendUpdate();
-    const other = say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' });
+    const other = say(3, 'result', { success: true, resultCode: 0 }, { version: '9.9.9' });
     await deliver([accepted, other]);
     const rows = await db.app.query('SELECT firmware_version, sent_at FROM device_update_status ORDER BY id');
     expect(rows).toEqual([
@@ -147,7 +147,7 @@ describe('the messages of an attempt', () => {
 
   test('a link belongs to the update that it names, whatever the device has started since', async () => {
     await sendUpdate();
-    await deliver([say(3, 'result', { success: true, code: 0 }, { version: '9.9.9' })]);
+    await deliver([say(3, 'result', { success: true, resultCode: 0 }, { version: '9.9.9' })]);
     await recordOpened(db.app, [{ deviceId: 'd0', updateId: 1, attempt: 1 }], at(5));
     const [update] = await db.app.query('SELECT status FROM device_update_status WHERE id = 1');
     expect(update).toEqual({ status: 'downloading' });

@@ -78,7 +78,7 @@ describe('OTA messages captured from field devices', () => {
       ['result', null],
     ]);
     expect(reports[0]).toMatchObject({ family: 'devices', version: '1.2.3' });
-    expect(reports.at(-1)).toMatchObject({ version: '1.2.3', payload: { success: true, code: 0 } });
+    expect(reports.at(-1)).toMatchObject({ version: '1.2.3', payload: { success: true, resultCode: 0 } });
   });
 
   test('firmware 1.4.2 reports under paku/edge and names the target version', () => {
@@ -86,7 +86,7 @@ describe('OTA messages captured from field devices', () => {
     expect(reports[0]).toMatchObject({ family: 'edge', type: 'accepted', version: '1.5.0' });
     expect(reports.at(-1)).toMatchObject({
       version: '1.5.0',
-      payload: { success: false, code: 2, message: 'Download failed' },
+      payload: { success: false, resultCode: 2, message: 'Download failed' },
     });
   });
 });

@@ -112,13 +112,13 @@ describe('a report about an update', () => {
   };
 
   test.each<['status' | 'progress' | 'result', string, object]>([
-    ['result', '{"success":false,"result_code":"4"}', { payload: { success: false, code: 4 } }],
-    ['result', '{"success":0,"result_code":2}', { payload: { success: false, code: 2 } }],
-    ['result', '{"success":"true"}', { payload: { success: true, code: null } }],
-    ['result', '{"result_code":0}', { payload: { success: true, code: 0 } }],
-    ['result', '{"success":false,"result_code":2,"heap":nan}', { payload: { success: false, code: 2 } }],
+    ['result', '{"success":false,"result_code":"4"}', { payload: { success: false, resultCode: 4 } }],
+    ['result', '{"success":0,"result_code":2}', { payload: { success: false, resultCode: 2 } }],
+    ['result', '{"success":"true"}', { payload: { success: true, resultCode: null } }],
+    ['result', '{"result_code":0}', { payload: { success: true, resultCode: 0 } }],
+    ['result', '{"success":false,"result_code":2,"heap":nan}', { payload: { success: false, resultCode: 2 } }],
     ['result', '{"success":false,"result_code":2,"message":{"a":1}}', { payload: { message: null } }],
-    ['result', '{"success":false,"result_code":2,"message":"Downl', { payload: { success: false, code: 2 } }],
+    ['result', '{"success":false,"result_code":2,"message":"Downl', { payload: { success: false, resultCode: 2 } }],
     ['result', '{"version":"1.2.0","success":true,"speed":inf}', { version: '1.2.0', payload: { success: true } }],
     ['result', '{"version":1.20,"success":1}', { version: '1.20', payload: { success: true } }],
     ['progress', '{"state":"Downloading","percent":"45"}', { state: 'downloading', payload: { percent: 45 } }],
