@@ -380,7 +380,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
   COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
   COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, and after a device is back in reach, by a hash of the device.';
-  COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage or count, its gate (soak_minutes, min_success_rate, min_reports) and until, if a person must advance it; the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
+  COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage, count or group, its gate (soak_minutes, min_success_rate, min_reports) and until, if a person must advance it; the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
   COMMENT ON COLUMN rollout_configurations.failure_threshold IS 'Share of failures, from 0 to 1, above which the rollout halts. A stage without min_success_rate demands 1 minus this.';
   COMMENT ON COLUMN rollout_configurations.failure_count IS 'Number of failures at which the rollout halts, whatever their share. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_restart_ratio IS 'How many times as often as before devices on the new version may restart; beyond that, with confidence, the rollout halts. Null: restarts do not halt it.';

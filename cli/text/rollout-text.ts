@@ -143,8 +143,9 @@ function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
 function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): string {
   if (!stages) return 'slowly at first, faster while devices succeed';
   if (stages.length === 0) return 'everyone at once';
-  const parts = stages.map(({ percentage, count: devices, soak_minutes: soak, until }) => {
-    const reach = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
+  const parts = stages.map(({ percentage, count: devices, group, soak_minutes: soak, until }) => {
+    const some = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
+    const reach = group === undefined ? some : `group ${group}`;
     const gate = [...(soak ? [`soaks ${soak} min`] : []), ...(until === undefined ? [] : [`until ${until}`])];
     return gate.length === 0 ? reach : `${reach} (${gate.join(', ')})`;
   });

@@ -55,13 +55,18 @@ const previewGroup = z.strictObject({
 /** Devices that match the filter and are alike in everything that the preview tells apart. */
 export type PreviewGroup = RowOf<typeof previewGroup>;
 
+/** The stages that have yet to begin. */
+const PLANNED = `jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share double precision, count integer, "group" text, later text)`;
+
 /**
  * The stage of each device of a saved rollout. Members of the present stage stay in it; each later stage takes the next
  * in order, as `beginStage` does.
  */
 const STAGED = `targeted AS (
        SELECT d.device_id, ${HASH} AS hash, ${JOINED_LATER} AS joined_later,
-         :hasCutoff::boolean AND ${BY_STORED_CUTOFF.share} AS is_member, :hasBegun::boolean AND ${BY_STORED_CUTOFF.stage} AS is_in_stage
+         :hasCutoff::boolean AND ${BY_STORED_CUTOFF.share} AS is_member, :hasBegun::boolean AND ${BY_STORED_CUTOFF.stage} AS is_in_stage,
+         CASE WHEN :hasGroups::boolean THEN (SELECT min(s.stage) FROM ${PLANNED} JOIN device_groups AS g ON g.group_name = s."group"
+           WHERE g.device_id = d.device_id) END AS stage_of_group
        FROM devices AS d WHERE ${IS_TARGETED}
      ), shared AS (
        SELECT *, is_member OR NOT :isFixed::boolean AND CASE WHEN joined_later THEN hash <= :laterPercentage
@@ -69,15 +74,14 @@ const STAGED = `targeted AS (
            <= greatest(ceil(:percentage::integer * count(*) OVER (PARTITION BY joined_later) / 100.0), 1) END AS takes_part
        FROM targeted
      ), placed AS (
-       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, joined_later, hash) AS place,
+       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, stage_of_group IS NULL, joined_later, hash) AS place,
          row_number() OVER (PARTITION BY takes_part, joined_later ORDER BY hash) AS place_in_share,
          count(*) FILTER (WHERE takes_part AND NOT joined_later) OVER () AS counted
        FROM shared
      ), staged AS (
        SELECT device_id, CASE WHEN is_in_stage THEN :stage::integer ELSE (
-         SELECT min(s.stage)
-         FROM jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share double precision, count integer, later text)
-         WHERE CASE WHEN s.count IS NOT NULL THEN place <= s.count
+         SELECT min(s.stage) FROM ${PLANNED}
+         WHERE CASE WHEN s."group" IS NOT NULL THEN s.stage = stage_of_group WHEN s.count IS NOT NULL THEN place <= s.count
            WHEN joined_later OR s.share = 1 THEN s.share = 1 OR hash <= s.later
            ELSE place_in_share <= greatest(1, ceil(round((s.share * counted)::numeric, 6))) END) END AS stage
        FROM placed WHERE takes_part
@@ -202,6 +206,7 @@ export async function loadPreviewGroups(
     ...cutoffValues(rollout),
     stage: stages === null ? 0 : Math.min(rollout.stage, later.length - 1),
     // A slow start has more waves than stages; the last stage takes whatever is left.
+    hasGroups: later.some((stage) => 'group' in stage),
     stages: hasBegun ? later.slice(-Math.max(1, later.length - rollout.stage - 1)) : later,
   };
   const values = {
@@ -219,4 +224,28 @@ export async function loadPreviewGroups(
         : select(sql, previewGroup, OF_DRAFT, { ...values, ...page }),
     GROUPS_PER_PAGE,
   );
+}
+
+/** Targeted devices that the stages of groups of a draft add, by stage. */
+export async function countInGroups(
+  sql: Sql,
+  model: string,
+  target: Target,
+  stages: readonly Stage[] | null,
+): Promise<Map<number, number>> {
+  const groups = (stages ?? []).flatMap(({ reach }, stage) =>
+    'group' in reach ? [{ stage, group: reach.group }] : [],
+  );
+  if (groups.length === 0) return new Map();
+  const rows = await select(
+    sql,
+    z.strictObject({ stage: z.int(), devices: z.int() }),
+    `SELECT stage, count(*)::integer AS devices FROM (
+       SELECT min(s.stage) AS stage FROM jsonb_to_recordset(:stageGroups::jsonb) AS s(stage integer, "group" text)
+       JOIN device_groups AS g ON g.group_name = s."group" JOIN devices AS d ON d.device_id = g.device_id
+       WHERE ${IS_TARGETED} GROUP BY d.device_id) AS named
+     GROUP BY stage`,
+    { stageGroups: groups, rollout: null, ...targetValues(model, target) },
+  );
+  return new Map(rows.map(({ stage, devices }) => [stage, devices]));
 }

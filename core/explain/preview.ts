@@ -19,7 +19,7 @@ import { getRelease, loadCounters, loadSteppingStones, proposeFor, type ReleaseD
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
 import type { HigherPriorityRollout } from '../targeting/index.ts';
 import type { DeviceChange } from './device-change.ts';
-import { loadGroupsOfSome, loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
+import { countInGroups, loadGroupsOfSome, loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
 
 export interface PreviewStage {
@@ -115,7 +115,9 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     viaSteppingStone: stones.reduce((sum, { devices }) => sum + devices, 0),
     setApart: count(updated.filter(({ failed_before }) => failed_before)),
     steppingStones: stones,
-    stages: rollout.isSaved ? stagesOf(stages, groups, updated) : plannedStages(stages, targeted),
+    stages: rollout.isSaved
+      ? stagesOf(stages, groups, updated)
+      : plannedStages(stages, targeted, await countInGroups(sql, rollout.device_model, target, stages)),
     heldByOthers: summarizeBusy(updated),
     held: summarizeHeld(updated),
     willNot: summarizeReasons(evaluated),
@@ -220,8 +222,12 @@ function stagesOf(
   }));
 }
 
-function plannedStages(stages: readonly Stage[] | null, targeted: number): PreviewStage[] {
-  const sizes = stageSizes(stages, targeted);
+function plannedStages(
+  stages: readonly Stage[] | null,
+  targeted: number,
+  inGroups: ReadonlyMap<number, number>,
+): PreviewStage[] {
+  const sizes = stageSizes(stages, targeted, inGroups);
   return sizes.map((size, index) => ({ devices: Math.max(0, size - (sizes[index - 1] ?? 0)), willBeUpdated: null }));
 }
 

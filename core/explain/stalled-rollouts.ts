@@ -104,7 +104,7 @@ async function findWait(
   const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
   const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.value.stages, now);
   if (decision.kind === 'hold') return { wait: 'proof', text: decision.waitingFor };
-  if (decision.kind === 'person') return { wait: 'person', text: 'a person to advance it' };
+  if (decision.kind === 'person') return { wait: 'person', text: `a person to advance it: ${decision.because}` };
   if (decision.kind === 'finish' && (rollout.has_open || !rollout.keep_open)) {
     return { wait: 'devices', text: 'the assigned devices to finish' };
   }

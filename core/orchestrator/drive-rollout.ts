@@ -243,8 +243,10 @@ async function extend(
   reason: string,
   now: Date,
 ): Promise<RolloutContext | undefined> {
-  const { rollout, target } = context;
-  const extended = await extendStage(sql, rollout, target, devices, reason, now);
+  const { rollout, target, plan } = context;
+  const reach = plan.stages?.[rollout.stage]?.reach;
+  const group = reach !== undefined && 'group' in reach ? reach.group : null;
+  const extended = await extendStage(sql, rollout, target, devices, group, reason, now);
   if (extended === undefined) return undefined;
   return {
     ...context,

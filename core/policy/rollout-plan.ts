@@ -12,8 +12,8 @@ export interface Gate {
   readonly minReports: number;
 }
 
-/** The first `share` of the targeted devices (0 to 1), or the first `count` of them. */
-export type Reach = { readonly share: number } | { readonly count: number };
+/** The first `share` of the targeted devices (0 to 1), the first `count` of them, or those in a group. */
+export type Reach = { readonly share: number } | { readonly count: number } | { readonly group: string };
 export type Stage = Gate & {
   readonly reach: Reach;
   /** True if the next stage begins only once a person advances the rollout, however good the outcomes are. */
@@ -43,10 +43,14 @@ const ALL_TARGETED: Reach = { share: 1 };
 /** The value of `until` of a stage that waits for a person. */
 export const UNTIL_ADVANCED = 'a person advances';
 
+const reachKeys = (stage: { readonly [Key in 'percentage' | 'count' | 'group']?: unknown }) =>
+  (['percentage', 'count', 'group'] as const).filter((key) => stage[key] !== undefined);
+
 const stageSchema = z
   .strictObject({
     percentage: z.number().gt(0).max(100).optional(),
     count: z.number().int().positive().optional(),
+    group: z.string().min(1).max(64).optional(),
     soak_minutes: z
       .number()
       .min(0)
@@ -59,8 +63,8 @@ const stageSchema = z
   .refine(({ percentage, until }) => percentage !== 100 || until === undefined, {
     message: 'until: no stage follows one that reaches every device, so there is nothing to advance to',
   })
-  .refine(({ percentage, count }) => (percentage === undefined) !== (count === undefined), {
-    message: 'a stage has either a percentage or a count',
+  .refine((stage) => reachKeys(stage).length === 1, {
+    message: 'a stage has either a percentage, a count or a group',
   });
 
 export const stagesSchema = z
@@ -73,6 +77,10 @@ export const stagesSchema = z
     };
     if (falling('percentage') || falling('count')) {
       context.addIssue({ code: 'custom', message: 'each stage must be larger than the one before' });
+    }
+    // A count includes the devices of the stages before it, so that the preview can say which they are.
+    if (stages.some(({ group }, index) => group !== undefined && index > 0 && stages[index - 1]?.group === undefined)) {
+      context.addIssue({ code: 'custom', message: 'stages of groups come first' });
     }
   });
 
@@ -97,7 +105,7 @@ export function parsePlan(row: {
   const ownGate: Gate = { soakMinutes: 0, minSuccessRate: 1 - row.failure_threshold, minReports: row.min_reports };
   const given = stages.data?.map(
     (stage): Stage => ({
-      reach: stage.count === undefined ? { share: (stage.percentage ?? 0) / 100 } : { count: stage.count },
+      reach: reachOf(stage),
       soakMinutes: stage.soak_minutes,
       minSuccessRate: stage.min_success_rate ?? ownGate.minSuccessRate,
       minReports: stage.min_reports ?? ownGate.minReports,
@@ -108,6 +116,11 @@ export function parsePlan(row: {
     ok: true,
     value: { stages: given === undefined ? null : coverAllTargeted(given, ownGate), sendWindow: window.data },
   };
+}
+
+function reachOf({ percentage = 0, count, group }: z.output<typeof stageSchema>): Reach {
+  if (group !== undefined) return { group };
+  return count === undefined ? { share: percentage / 100 } : { count };
 }
 
 const isLength = (value: unknown, max: number): value is number => typeof value === 'number' && value > max;
@@ -122,13 +135,30 @@ function coverAllTargeted(stages: readonly Stage[], ownGate: Gate): Stage[] {
   return coversAll ? [...stages] : [...stages, { ...ownGate, reach: ALL_TARGETED, waitsForPerson: false }];
 }
 
-/** How many of the targeted devices each stage has together with those before it. A slow start is one stage. */
-export const stageSizes = (stages: readonly Stage[] | null, targeted: number): number[] =>
-  (stages ?? [{ reach: ALL_TARGETED }]).map(({ reach }) => sizeOf(reach, targeted));
+/**
+ * How many of the targeted devices each stage has together with those before it. A slow start is one stage.
+ * @param inGroups targeted devices that a stage with a group adds, by stage
+ */
+export function stageSizes(
+  stages: readonly Stage[] | null,
+  targeted: number,
+  inGroups: ReadonlyMap<number, number> = new Map(),
+): number[] {
+  let named = 0;
+  return (stages ?? [{ reach: ALL_TARGETED }]).map(({ reach }, index) => {
+    named = Math.min(targeted, named + (inGroups.get(index) ?? 0));
+    return 'group' in reach ? named : sizeOf(reach, targeted, named);
+  });
+}
 
-/** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
-const sizeOf = (reach: Reach, targeted: number) =>
-  Math.min(
-    targeted,
-    Math.max(1, 'count' in reach ? reach.count : Math.ceil(Number((reach.share * targeted).toFixed(6)))),
-  );
+/**
+ * A count includes those that groups have named. A share may or may not: which, the order of the devices decides, so that
+ * the size is what is to be expected. In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8.
+ */
+function sizeOf(reach: Exclude<Reach, { readonly group: string }>, targeted: number, named: number): number {
+  const size =
+    'count' in reach
+      ? Math.max(reach.count, named)
+      : named + Math.ceil(Number((reach.share * (targeted - named)).toFixed(6)));
+  return Math.min(targeted, Math.max(1, size));
+}

@@ -32,6 +32,8 @@ export interface RolloutNumbers {
   readonly size: number;
   /** Devices that the present stage added and that could be updated when it began. */
   readonly sample: number;
+  /** True if the present stage added no such device. */
+  readonly isEmpty: boolean;
   readonly gateHeldSince: Date | null;
   readonly ofStage: ReleaseEvidence;
   readonly total: ReleaseEvidence;
@@ -63,8 +65,8 @@ export type RolloutDecision =
   | { readonly kind: 'extend'; readonly devices: number; readonly reason: string }
   | { readonly kind: 'soak'; readonly until: Date }
   | { readonly kind: 'hold'; readonly waitingFor: string }
-  /** The gate is met, and the next stage begins only once a person advances the rollout. */
-  | { readonly kind: 'person' }
+  /** The next stage begins only once a person advances the rollout. */
+  | { readonly kind: 'person'; readonly because: string }
   /** The plan has no further stage: the rollout completes once every target has ended. */
   | { readonly kind: 'finish' };
 
@@ -175,16 +177,23 @@ function decideSlowStart(numbers: RolloutNumbers, { minReports, failureThreshold
 
 function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Date): RolloutDecision {
   if (numbers.startLimit !== null) return endSlowStart(numbers, stages);
-  const { ofStage, control, isUnderWay, gateHeldSince, sample, reachesAll } = numbers;
+  const { ofStage, control, isUnderWay, gateHeldSince, sample, isEmpty, reachesAll } = numbers;
   const index = Math.min(numbers.stage, stages.length - 1);
   const stage = stages[index] as Stage;
   const allowed = 1 - stage.minSuccessRate;
   if (exceedsThreshold(ofStage, control, allowed)) {
     return haltStage(`stage ${index + 1}: ${describeEvidence(ofStage)}; the stage allows ${percent(allowed)}`);
   }
+  const group = 'group' in stage.reach ? stage.reach.group : null;
+  if (group !== null && isEmpty && !reachesAll) {
+    return {
+      kind: 'person',
+      because: `no device of group ${group} could be updated, so nothing is known of the build`,
+    };
+  }
   const outcomes = ofStage.proven + ofStage.failed + ofStage.silent;
   const missing = Math.min(stage.minReports, sample) - outcomes;
-  if (missing > 0) return waitForSample(numbers, missing, now);
+  if (missing > 0) return waitForSample(numbers, missing, group, now);
   if (isUnderWay) return { kind: 'hold', waitingFor: 'devices within reach to end' };
   const bad = ofStage.failed + ofStage.silent;
   if (bad > allowed * outcomes && !(reachesAll && index === stages.length - 1)) {
@@ -195,6 +204,7 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
     }
     // No device is left that could decide it.
     if (reachesAll) return { kind: 'finish' };
+    if (group !== null) return { kind: 'person', because: 'one device failed, which decides nothing' };
     return {
       kind: 'extend',
       devices: Math.max(1, stage.minReports),
@@ -206,24 +216,31 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
   // Stages may have been removed while it ran: the last of them may not have begun.
   const isLast = index === stages.length - 1 && reachesAll;
   if (isLast) return { kind: 'finish' };
-  return stage.waitsForPerson ? { kind: 'person' } : { kind: 'advance', stage: numbers.stage + 1, size: null };
+  return stage.waitsForPerson
+    ? { kind: 'person', because: 'its stage has met its gate' }
+    : { kind: 'advance', stage: numbers.stage + 1, size: null };
 }
 
 const haltStage = (reason: string): RolloutDecision => ({ kind: 'halt', code: 'stage', reason });
 
-/** A stage needs its sample from its own devices. Those that cannot give it are replaced by the next in order. */
+/**
+ * A stage needs its sample from its own devices. Those that cannot give it are replaced by the next in order; those of a
+ * group by nobody.
+ */
 function waitForSample(
   { isUnderWay, stageBeganAt, reachesAll }: RolloutNumbers,
   missing: number,
+  group: string | null,
   now: Date,
 ): RolloutDecision {
   if (reachesAll && !isUnderWay) return { kind: 'finish' };
   const replaceAt = stageBeganAt.getTime() + REPLACE_AFTER_HOURS * 3_600_000;
-  if (!isUnderWay && !reachesAll && now.getTime() >= replaceAt) {
+  if (group === null && !isUnderWay && !reachesAll && now.getTime() >= replaceAt) {
     const reason = `devices of this stage were busy or out of reach for ${REPLACE_AFTER_HOURS} h`;
     return { kind: 'extend', devices: missing, reason };
   }
-  return { kind: 'hold', waitingFor: `${missing} more ${missing === 1 ? 'outcome' : 'outcomes'}` };
+  const of = group === null ? '' : ` of group ${group}`;
+  return { kind: 'hold', waitingFor: `${missing} more ${missing === 1 ? 'outcome' : 'outcomes'}${of}` };
 }
 
 /** A slow start that was given stages while it ran. Its waves have assigned every target: no smaller stage is left. */
@@ -242,7 +259,7 @@ export const isGateMet = ({ kind }: RolloutDecision): boolean =>
 export function describeDecision(decision: RolloutDecision): string {
   if (decision.kind === 'halt') return `halted: ${decision.reason}`;
   if (decision.kind === 'hold') return `waiting for ${decision.waitingFor}`;
-  if (decision.kind === 'person') return 'waiting for a person to advance it: its stage has met its gate';
+  if (decision.kind === 'person') return `waiting for a person to advance it: ${decision.because}`;
   if (decision.kind === 'soak') return `soaking until ${decision.until.toISOString()}`;
   if (decision.kind === 'extend') return `${decision.devices} more devices take part in this stage: ${decision.reason}`;
   return decision.kind === 'advance' ? `stage ${decision.stage + 1} begins` : 'active';

@@ -108,6 +108,7 @@ export function numbersOf(rollout: RolloutRuntime, assigned: number, control: Co
     reachesAll: rollout.stage_is_exhausted || reachesTargets(rollout),
     size: rollout.stage_size ?? 1,
     sample: sampleOf(rollout, version),
+    isEmpty: rollout.stage_sample === 0,
     gateHeldSince: rollout.gate_held_since,
     ofStage: evidenceOf(rollout, version, stage),
     total: evidenceOf(rollout, version),

@@ -31,6 +31,9 @@ const IS_BARRED = `NOT (${Object.values(barsOf(imageOf(imagesOf('f.version = :go
 /** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
 const shareOf = (devices: string) => `ceil(round((:share::double precision * ${devices})::numeric, 6))::integer`;
 
+const isInGroup = (device: string) =>
+  `EXISTS (SELECT FROM device_groups AS g WHERE g.device_id = ${device}.device_id AND g.group_name = :group)`;
+
 const begunStage = z.strictObject({
   hash_cutoff: z.string(),
   later_cutoff: z.string(),
@@ -44,8 +47,8 @@ export type BegunStage = RowOf<typeof begunStage>;
 /**
  * Starts a stage: fixes the devices that it reaches and allows them to be assigned. A share reaches the first
  * ceil(share × targets) in the order of their hashes, at least one, and each device that registered after the targets
- * were counted with that probability. A count reaches as many devices by name, and none that registers later. A null
- * `waveSize` is the first wave of a slow start. Does nothing if the stage has already started.
+ * were counted with that probability. A count reaches as many devices by name, and none that registers later; so does a
+ * group, whose members are those that it has now. A null `waveSize` is the first wave of a slow start. Does nothing if the stage has already started.
  * @param eligibleVersions from which the rollout may update devices
  * @returns the cutoffs, size and sample now in force; undefined if the rollout changed meanwhile
  */
@@ -75,25 +78,27 @@ export async function beginStage(
          (count(*) FILTER (WHERE is_member))::integer AS members
        FROM targeted
      ), next AS (
-       SELECT device_id FROM targeted WHERE NOT is_member AND :count::integer IS NOT NULL ORDER BY joined_later, hash
-       LIMIT (SELECT greatest(:count::integer - members, 0) FROM counted)
+       SELECT device_id FROM targeted
+       WHERE NOT is_member AND :byName::boolean AND (:group::text IS NULL OR ${isInGroup('targeted')})
+       ORDER BY joined_later, hash
+       LIMIT CASE WHEN :group::text IS NULL THEN (SELECT greatest(:count::integer - members, 0) FROM counted) END
      ), named AS MATERIALIZED (
        -- A count is closed to devices that register later, so that it names those which an earlier share took in.
        SELECT device_id FROM next
-       UNION ALL SELECT device_id FROM targeted WHERE is_member AND joined_later AND :count::integer IS NOT NULL
+       UNION ALL SELECT device_id FROM targeted WHERE is_member AND joined_later AND :byName::boolean
      ), before AS (
        SELECT coalesce(max(hash_cutoff), '') AS hash_cutoff, coalesce(max(later_cutoff), '') AS later_cutoff
        FROM rollout_stages WHERE rollout_id = :rollout
      ), cutoff AS (
        SELECT CASE
            WHEN :slow::boolean OR :share::double precision = 1 THEN :targetCutoff
-           WHEN :count::integer IS NOT NULL THEN before.hash_cutoff
+           WHEN :byName::boolean THEN before.hash_cutoff
            -- If no device is counted, the stage reaches none: an empty text sorts before every hash.
            ELSE greatest((SELECT hash FROM targeted WHERE NOT joined_later ORDER BY hash
              OFFSET (SELECT greatest(${shareOf('counted')}, 1) - 1 FROM counted) LIMIT 1), before.hash_cutoff) END AS hash_cutoff,
          CASE
            WHEN :slow::boolean OR :share::double precision = 1 THEN :laterTargetCutoff
-           WHEN :count::integer IS NOT NULL THEN ''
+           WHEN :byName::boolean THEN ''
            ELSE greatest(:laterShare, before.later_cutoff) END AS later_cutoff
        FROM before
      ), reached AS (
@@ -106,7 +111,7 @@ export async function beginStage(
        INSERT INTO rollout_stages
          (rollout_id, stage, hash_cutoff, later_cutoff, target_count, sample_count, start_quota, began_at)
        SELECT fence.rollout_id, :stage, cutoff.hash_cutoff, cutoff.later_cutoff,
-         CASE WHEN NOT :slow::boolean THEN greatest(reached.devices, 1) END,
+         CASE WHEN NOT :slow::boolean THEN greatest(reached.devices, CASE WHEN :group::text IS NULL THEN 1 ELSE 0 END) END,
          CASE WHEN NOT :slow::boolean THEN reached.sample END,
          CASE WHEN :slow::boolean THEN greatest(coalesce(:waveSize::integer, ${shareOf('counted.targeted')}), 1) END,
          :now::timestamptz
@@ -140,6 +145,8 @@ export async function beginStage(
       waveSize: isSlowStart ? start.waveSize : null,
       share: 'share' in reach ? reach.share : null,
       count: 'count' in reach ? reach.count : null,
+      group: 'group' in reach ? reach.group : null,
+      byName: !('share' in reach),
       laterShare: 'share' in reach ? laterShareOf(rollout, reach.share) : '',
       eligible: eligibleVersions,
       goal: rollout.firmware_version,
@@ -187,7 +194,9 @@ export async function setStartLimit(sql: Sql, rollout: RolloutRuntime): Promise<
 
 /**
  * Gives the present stage more devices by name, the next in order: it is repeated after a halt, or members that give no
- * outcome are replaced. Devices that the image does not fit come last. Devices that registered after the targets were counted come last.
+ * outcome are replaced. Devices that the image does not fit come last, before them those that registered after the
+ * targets were counted.
+ * @param group of the stage, from which alone it takes devices; null: it has none
  * @returns undefined if the rollout changed meanwhile
  */
 export async function extendStage(
@@ -195,6 +204,7 @@ export async function extendStage(
   rollout: RolloutRuntime,
   target: Target,
   devices: number,
+  group: string | null,
   reason: string,
   now: Date,
 ): Promise<{ readonly stage_is_exhausted: boolean } | undefined> {
@@ -203,9 +213,10 @@ export async function extendStage(
     z.strictObject({ stage_is_exhausted: z.boolean() }),
     `WITH next AS MATERIALIZED (
        SELECT d.device_id FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE} AND NOT ${IN_STAGE}
+         AND (:group::text IS NULL OR ${isInGroup('d')})
        ORDER BY ${IS_BARRED}, ${JOINED_LATER}, ${HASH} LIMIT :extra::integer
      ), extended AS (
-       UPDATE rollout_stages AS s SET is_exhausted = (SELECT count(*) FROM next) < :extra::integer,
+       UPDATE rollout_stages AS s SET is_exhausted = :group::text IS NULL AND (SELECT count(*) FROM next) < :extra::integer,
          extended_at = :now::timestamptz, must_repeat = false, gate_held_since = NULL
        FROM rollout_runtime AS p
        WHERE s.rollout_id = :rollout AND p.rollout_id = s.rollout_id AND s.stage = p.stage
@@ -227,6 +238,7 @@ export async function extendStage(
       generation: rollout.generation,
       extra: devices,
       goal: rollout.firmware_version,
+      group,
       reason,
       now,
       ...cutoffValues(rollout),

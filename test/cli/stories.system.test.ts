@@ -258,7 +258,9 @@ describe('a rollout', () => {
     });
     const usage = await cli.run(...create, '--stages', 'some');
     expect(usage.code).toBe(2);
-    expect(usage.stderr).toContain('"some" is not a valid stage; expected a form like 5%, 25%:60m, 10:1h or 5%:1d:person.');
+    expect(usage.stderr).toContain(
+      '"some" is not a valid stage; expected a form like 5%, 25%:60m, 10:1h, group=lab or 5%:1d:person.',
+    );
   });
 });
 

@@ -194,22 +194,22 @@ function readJson(file: string): Partial<RolloutDraft> {
 const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 24 * 60 };
 
 /**
- * Parses `5%:1d:person,25%:60m,100%`: for each stage a share or a number of devices, its soak, and whether a person
- * advances it. @throws InvalidArgumentError
+ * Parses `group=lab:person,5%:1d,25%:60m,100%`: for each stage a group, a share or a number of devices, its soak, and
+ * whether a person advances it. @throws InvalidArgumentError
  */
 export function parseStages(text: string): Stages {
   if (text === 'all') return [];
   return text.split(',').map((part) => {
-    const [, size, percent, soak, unit = 'm', person] =
-      /^(\d+(?:\.\d+)?)(%?)(?::(\d+(?:\.\d+)?)([mhd]))?(:person)?$/.exec(part.trim()) ?? [];
-    if (size === undefined) {
+    const [whole, group, size, percent, soak, unit = 'm', person] =
+      /^(?:group=([^:,]+)|(\d+(?:\.\d+)?)(%?))(?::(\d+(?:\.\d+)?)([mhd]))?(:person)?$/.exec(part.trim()) ?? [];
+    if (whole === undefined) {
       throw new InvalidArgumentError(
-        `"${part.trim()}" is not a valid stage; expected a form like 5%, 25%:60m, 10:1h or 5%:1d:person.`,
+        `"${part.trim()}" is not a valid stage; expected a form like 5%, 25%:60m, 10:1h, group=lab or 5%:1d:person.`,
       );
     }
-    const reach = percent === '%' ? { percentage: Number(size) } : { count: Number(size) };
+    const devices = percent === '%' ? { percentage: Number(size) } : { count: Number(size) };
     return {
-      ...reach,
+      ...(group === undefined ? devices : { group }),
       ...(soak === undefined ? {} : { soak_minutes: Number(soak) * (MINUTES[unit] ?? 1) }),
       ...(person === undefined ? {} : { until: UNTIL_ADVANCED }),
     };

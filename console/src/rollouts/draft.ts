@@ -49,7 +49,8 @@ export interface DraftForm {
 export interface StageForm {
   /** Identifies the row when rows before it are added or removed. */
   readonly id: number;
-  readonly unit: 'percentage' | 'count';
+  readonly unit: 'percentage' | 'count' | 'group';
+  /** A number; the name of a group. */
   readonly amount: string;
   readonly soakMinutes: string;
   readonly successPercent: string;
@@ -182,7 +183,7 @@ function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {
   if (pace === 'slow-start') return null;
   if (pace === 'at-once') return [];
   return stages.map(({ unit, amount, soakMinutes, successPercent, waitsForPerson }) => ({
-    [unit]: Number(amount),
+    [unit]: unit === 'group' ? amount.trim() : Number(amount),
     ...omitUndefined({ soak_minutes: numberOf(soakMinutes), min_success_rate: shareOf(successPercent) }),
     ...(waitsForPerson ? { until: 'a person advances' as const } : {}),
   }));

@@ -62,6 +62,7 @@ function Times({ of: { began_at: began, ended_at: ended } }: { readonly of: Stag
 function nameOf({ stages }: Rollout, index: number): string {
   const stage = stages?.[index];
   if (stage === undefined) return 'Remaining devices:';
+  if (stage.group !== undefined) return `Stage ${index + 1}, group ${stage.group}:`;
   const reach = stage.percentage === undefined ? counted(stage.count ?? 0, 'device') : `${stage.percentage}%`;
   return `Stage ${index + 1}, up to ${reach}:`;
 }

@@ -115,6 +115,7 @@ export function StrategyFields({ form, change }: DraftProps) {
 const UNITS: Options = [
   ['percentage', '% of the devices'],
   ['count', 'devices'],
+  ['group', 'the group (first stages only)'],
 ];
 
 function StageFields({ form: { stages }, change }: DraftProps) {
@@ -145,8 +146,7 @@ function StageFields({ form: { stages }, change }: DraftProps) {
             <TextField
               label="Up to"
               name={`stages.${index}`}
-              type="number"
-              min={0}
+              {...(stage.unit === 'group' ? {} : { type: 'number' as const, min: 0 })}
               value={stage.amount}
               onChange={(amount) => set(stage.id, { amount })}
             />

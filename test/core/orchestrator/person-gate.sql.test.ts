@@ -26,7 +26,7 @@ test('a stage that waits for a person sends nothing more, for days, until somebo
     expect(await service.tick()).toEqual([]);
   }
   expect(await listStalledRollouts(db.app, service.now)).toMatchObject([
-    { waitingFor: 'a person to advance it', isBlocked: false },
+    { waitingFor: 'a person to advance it: its stage has met its gate', isBlocked: false },
   ]);
   const change = { rolloutId, reason: 'the two boards on the bench are well', by: 'ann' };
   expect(await advanceRollout(db.roles.control, change, service.now)).toBe(true);

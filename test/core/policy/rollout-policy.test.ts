@@ -21,6 +21,7 @@ function numbers(given: Partial<ReleaseEvidence>, more: Partial<RolloutNumbers> 
     reachesAll: false,
     size: 10,
     sample: 10,
+    isEmpty: false,
     gateHeldSince: null,
     ofStage: evidence(given),
     total: evidence(given),
@@ -218,6 +219,43 @@ describe('stages', () => {
     expect(decide(given)).toMatchObject(expected);
   });
 
+  describe('of a group', () => {
+    const lab = stages.map((stage, index) => (index === 0 ? { ...stage, reach: { group: 'lab' } } : stage));
+    const next = (given: RolloutNumbers) => decideRollout({ ...given, startLimit: null }, gates, lab, now);
+
+    test.each<[string, RolloutNumbers, object]>([
+      [
+        'wait for a person where no member could be updated',
+        numbers({}, { isEmpty: true }),
+        { kind: 'person', because: 'no device of group lab could be updated, so nothing is known of the build' },
+      ],
+      [
+        'are not filled up with other devices',
+        numbers({ proven: 1 }, { sample: 2, stageBeganAt: minutes(-48 * 60) }),
+        { kind: 'hold', waitingFor: '1 more outcome of group lab' },
+      ],
+      [
+        'wait for a person where one failure decides nothing',
+        numbers({ failed: 1 }, { sample: 1 }),
+        { kind: 'person', because: 'one device failed, which decides nothing' },
+      ],
+      ['soak as others do', numbers({ proven: 2 }, { sample: 2 }), { kind: 'soak' }],
+    ])('%s', (_, given, expected) => {
+      expect(next(given)).toMatchObject(expected);
+    });
+
+    test('come first, and have neither a count nor a percentage', () => {
+      const plan = { send_window: null, failure_threshold: 0.1, min_reports: 5 };
+      const reasonOf = (given: object[]) => parsePlan({ ...plan, stages: given });
+      expect(reasonOf([{ count: 1 }, { group: 'lab' }])).toEqual({
+        ok: false,
+        reason: expect.stringContaining('come first'),
+      });
+      expect(reasonOf([{ count: 1, group: 'lab' }])).toMatchObject({ ok: false });
+      expect(reasonOf([{ group: 'lab' }, { group: 'staff' }, { percentage: 5 }])).toMatchObject({ ok: true });
+    });
+  });
+
   describe('until a person advances', () => {
     const careful = stages.map((stage) => ({ ...stage, waitsForPerson: true }));
     const next = (given: RolloutNumbers) => decideRollout({ ...given, startLimit: null }, gates, careful, now);
@@ -225,7 +263,7 @@ describe('stages', () => {
     test('soak first, then wait, however good the outcomes are', () => {
       expect(next(numbers({ proven: 10 }))).toMatchObject({ kind: 'soak' });
       const waits = next(numbers({ proven: 10 }, { gateHeldSince: minutes(-60) }));
-      expect(waits).toEqual({ kind: 'person' });
+      expect(waits).toEqual({ kind: 'person', because: 'its stage has met its gate' });
       expect(isGateMet(waits)).toBe(true);
       expect(describeDecision(waits)).toBe('waiting for a person to advance it: its stage has met its gate');
     });

@@ -16,6 +16,7 @@ describe('--stages', () => {
       ],
     ],
     ['0.5%', [{ percentage: 0.5 }]],
+    ['group=the lab:2h,5%', [{ group: 'the lab', soak_minutes: 120 }, { percentage: 5 }]],
     [
       '1:person,5%:1d:person',
       [
@@ -28,10 +29,10 @@ describe('--stages', () => {
     expect(stagesSchema.safeParse(stages).success).toBe(true);
   });
 
-  test.each(['', '5%,', 'half', '5%:60', '5%:60s', '-5%', '5 %', '5%:person:60m'])(
+  test.each(['', '5%,', 'half', '5%:60', '5%:60s', '-5%', '5 %', '5%:person:60m', 'group=', 'lab'])(
     '"%s" is refused with an example of the form',
     (text) => {
-      expect(() => parseStages(text)).toThrow('expected a form like 5%, 25%:60m, 10:1h or 5%:1d:person');
+      expect(() => parseStages(text)).toThrow('expected a form like 5%, 25%:60m, 10:1h, group=lab or 5%:1d:person');
     },
   );
 });
