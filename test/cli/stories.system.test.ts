@@ -18,7 +18,8 @@ let cli: Cli;
 beforeAll(async () => {
   system = await startTestSystem();
   cli = new Cli(system.home);
-  await system.device({ deviceId: 'ESP32-VAN1', mac: 'A0:B7:65:20:E9:56', clock: scaledClock(10) });
+  const facts = () => ({ slot_size: 1_966_080, chip_revision: 'v0.2', facts: { bay: 'C3' } });
+  await system.device({ deviceId: 'ESP32-VAN1', mac: 'A0:B7:65:20:E9:56', clock: scaledClock(10), facts });
   await system.device({ deviceId: 'ESP32-VAN2', mac: 'A0:B7:65:20:E9:57', clock: scaledClock(10) });
   await system.device({ deviceId: 'ESP32-SMALL', clock: scaledClock(10), otaPartitionBytes: 1024 });
   await system.until<{ n: number }>('SELECT count(*)::integer AS n FROM devices', ({ n }) => n === 3);
@@ -134,6 +135,9 @@ describe('devices', () => {
     expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(
       /^ESP32-VAN1 {2}● online: last heard .+\nmodel +esp32-s3\n/,
     );
+    expect(await cli.print('device', 'show', 'ESP32-VAN1')).toMatch(
+      /states +bay = C3\nstates +slot_bytes = 1,966,080 bytes\nstates +chip_revision = v0\.2\n/,
+    );
     expect(await cli.print('device', 'timeline', 'ESP32-VAN1')).toMatch(
       /attributes set .* by: user\/operator, attributes: site=rome\n.* joined group .* by: user\/operator, group: vans\n$/,
     );
@@ -163,6 +167,8 @@ describe('a rollout', () => {
     const file = rolloutFile('van 1 to 1.2', '1.2.0', { stages: [{ count: 1 }] });
     const flags = ['--file', file, '--device', 'ESP32-VAN1'];
     expect(await cli.print('rollout', 'preview', ...flags)).toBe('1 will be updated; 0 will not.\n');
+    const ofBay = ['--model', 'esp32-s3', '--version', '1.2.0', '--fact', 'bay=C3', '--fact', 'slot_bytes>=1900000'];
+    expect(await cli.print('rollout', 'preview', ...ofBay)).toBe('1 will be updated; 0 will not.\n');
     expect(await cli.print('rollout', 'preview', '--model', 'esp32-s3', '--version', '1.0.0')).toBe(
       '0 will be updated; 3 will not:\n       2  already on 1.0.0\n       1  newer than 1.0.0\n',
     );

@@ -110,6 +110,11 @@ const DEVICE = {
   '/v1/devices/d1/timeline': { items: [] },
 };
 
+const STATED = {
+  slot_bytes: { value: 1_966_080, stated_at: SOON },
+  note: { value: '<b>hostile</b>', stated_at: null },
+};
+
 const releaseOf = (version: string, revoked_at: string | null = null) => ({ device_model: 'm', version, revoked_at });
 const ROLLOUT = {
   '/v1/releases': {
@@ -147,6 +152,14 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
     await page.getByText(text).waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     await page.context().close();
+  });
+
+  test('the page of a device shows what it states about itself as text', async () => {
+    const answers = { ...EMPTY, ...DEVICE, '/v1/devices/d1': { ...DEVICE['/v1/devices/d1'], facts: STATED } };
+    const page = await browser.open('/devices/d1', { answers });
+    const facts = await page.textContent('.facts-panel');
+    expect(facts).toContain('1,966,080 bytes');
+    expect(facts).toContain('<b>hostile</b>');
   });
 
   test('of a device without a rollout says so, and does not call explain', async () => {
