@@ -88,7 +88,7 @@ export interface Story {
   /** Number of updates by state. */
   readonly states: Readonly<Record<string, number>>;
   readonly onTarget: number;
-  /** Devices that have power and can be updated, and do not run the new version. */
+  /** Devices that registered before the end, have power and can be updated, and do not run the new version. */
   readonly stuck: number;
   readonly lateRollbacks: number;
   /** Devices that are listed for attention because they left a version that they had proven. */
@@ -236,8 +236,13 @@ async function readStory(
   const began = now.getTime() / 1000 - second;
   const reason = rollout?.reason ?? null;
   const fleet = [...devices.values()];
-  const isStuck = (device: (typeof fleet)[number]) =>
-    !device.isOff && !broken.has(device.options.id) && device.version !== version;
+  // A device that registers when the rollout completes, or later, is not of this rollout.
+  const targets = await sql.query<{ device_id: string }>(
+    `SELECT device_id FROM devices, rollout_configurations AS r WHERE registered_at < coalesce(r.completed_at, 'infinity')`,
+  );
+  const targeted = new Set(targets.map(({ device_id }) => device_id));
+  const isStuck = ({ isOff, options: { id }, version: running }: (typeof fleet)[number]) =>
+    !isOff && targeted.has(id) && !broken.has(id) && running !== version;
   return {
     ended: endOf(rollout?.is_completed ?? false, reason, isDone),
     reason,
