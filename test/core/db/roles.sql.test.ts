@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DATABASE_ROLES, type DatabaseRole } from '../../../core/db/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { ownDatabase } from '../../support/own-database.ts';
 import { checkRoleGrants } from '../../support/role-grants.ts';
 import { playRoleStories } from '../../support/role-stories.ts';
 
 let db: TestDatabase;
 beforeAll(async () => {
-  db = await openTestDatabase();
+  // Migrated here: a copy of a migrated database does not have the privileges on it.
+  const server = await ownDatabase();
+  db = await openTestDatabase(server === undefined ? {} : { server });
 });
 afterAll(() => db?.close());
 
