@@ -75,6 +75,13 @@ export const rolloutDraft = z
     probation_minutes: z.number().int().min(0).max(1440).default(5),
     give_up_days: minutes(365).default(30),
     start_at: timestamp.nullable().default(null),
+    after_rollout_id: z
+      .number()
+      .int()
+      .positive()
+      .nullable()
+      .default(null)
+      .describe('A rollout that must complete before this one sends anything; null: none.'),
     jitter_minutes: z.number().int().min(0).max(1440).default(0),
     priority: z
       .number()

@@ -307,6 +307,7 @@ CREATE TABLE rollout_configurations (
   priority                integer          NOT NULL DEFAULT 0,
   keep_open               boolean          NOT NULL DEFAULT false,
   start_at                timestamptz,
+  after_rollout_id        bigint           REFERENCES rollout_configurations,
   send_window             jsonb,
   jitter_minutes          integer          NOT NULL DEFAULT 0,
   stages                  jsonb,
@@ -343,6 +344,8 @@ CREATE TABLE rollout_configurations (
     AND approved_at BETWEEN '2000-01-01' AND '2200-01-01'),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage BETWEEN 1 AND 100
     AND member_percentage BETWEEN 0 AND 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
+  -- Rollouts cannot wait for each other.
+  CONSTRAINT rollout_configurations_after_check CHECK (after_rollout_id < id),
   -- Also refuses infinity, which no program can show.
   CONSTRAINT rollout_configurations_times_check CHECK (start_at BETWEEN '2000-01-01' AND '2200-01-01'
     AND paused_at BETWEEN '2000-01-01' AND '2200-01-01' AND completed_at BETWEEN '2000-01-01' AND '2200-01-01'
@@ -378,6 +381,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.priority IS 'Decides which of two rollouts gets a device: the higher one, of equals the newer one.';
   COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
   COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
+  COMMENT ON COLUMN rollout_configurations.after_rollout_id IS 'An earlier rollout that must complete before this one sends anything. Null: none.';
   COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
   COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, and after a device is back in reach, by a hash of the device.';
   COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage, count or group, its gate (soak_minutes, min_success_rate, min_reports) and until, if a person must advance it; the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';
@@ -1607,7 +1611,8 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
     WHEN r.paused_at IS NOT NULL THEN 'paused'
     WHEN NOT r.is_active AND c.devices > 0 THEN 'paused'
     WHEN NOT r.is_active THEN 'draft'
-    WHEN r.start_at > now() THEN 'scheduled'
+    WHEN r.start_at > now() OR EXISTS (SELECT FROM rollout_configurations AS a WHERE a.id = r.after_rollout_id AND a.completed_at IS NULL)
+      THEN 'scheduled'
     ELSE 'active'
   END AS state,
   r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
@@ -1768,7 +1773,7 @@ DO $$ BEGIN
 
   GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active,
     paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
-  GRANT SELECT (id, target_filter, start_at, max_in_flight, jitter_minutes, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
+  GRANT SELECT (id, target_filter, start_at, after_rollout_id, max_in_flight, jitter_minutes, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
     probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
 

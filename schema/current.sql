@@ -154,6 +154,7 @@ CREATE TABLE rollout_configurations (
   priority                integer          DEFAULT 0 NOT NULL,
   keep_open               boolean          DEFAULT false NOT NULL,
   start_at                timestamptz,
+  after_rollout_id        bigint,
   send_window             jsonb,
   jitter_minutes          integer          DEFAULT 0 NOT NULL,
   stages                  jsonb,
@@ -182,6 +183,7 @@ CREATE TABLE rollout_configurations (
   updated_at              timestamptz      DEFAULT now() NOT NULL,
   CONSTRAINT rollout_configurations_pkey PRIMARY KEY (id),
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
+  CONSTRAINT rollout_configurations_after_check CHECK (after_rollout_id < id),
   CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object' AND approved_targets >= 0 AND approved_at >= '2000-01-01 00:00:00+00'::timestamptz AND approved_at <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes >= 1 AND attempt_timeout_minutes <= 1440 AND boot_timeout_minutes >= 1 AND boot_timeout_minutes <= 1440 AND probation_minutes >= 0 AND probation_minutes <= 1440 AND give_up_days >= 1 AND give_up_days <= 365 AND max_in_flight > 0 AND max_per_minute > 0),
@@ -189,7 +191,8 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 1 AND rollout_percentage <= 100 AND member_percentage >= 0 AND member_percentage <= 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific'])),
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) >= 1 AND length(firmware_version) <= 64 AND length(device_model) >= 1 AND length(device_model) <= 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256 AND length(created_by) <= 256),
-  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz)
+  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz),
+  CONSTRAINT rollout_configurations_after_rollout_id_fkey FOREIGN KEY (after_rollout_id) REFERENCES rollout_configurations(id)
 );
 CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id) WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND target_filter ? 'facts';
 
@@ -1026,7 +1029,9 @@ CREATE VIEW rollout_overview AS
             WHEN r.paused_at IS NOT NULL THEN 'paused'
             WHEN NOT r.is_active AND c.devices > 0 THEN 'paused'
             WHEN NOT r.is_active THEN 'draft'
-            WHEN r.start_at > now() THEN 'scheduled'
+            WHEN r.start_at > now() OR (EXISTS ( SELECT
+               FROM rollout_configurations a
+              WHERE a.id = r.after_rollout_id AND a.completed_at IS NULL)) THEN 'scheduled'
             ELSE 'active'
         END AS state,
     r.created_at,
@@ -1122,7 +1127,7 @@ GRANT SELECT, INSERT ON model_chips TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
 GRANT SELECT, INSERT, UPDATE (object_version), DELETE ON upload_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
-GRANT SELECT (id, target_filter, start_at, jitter_minutes, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
+GRANT SELECT (id, target_filter, start_at, after_rollout_id, jitter_minutes, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
 GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
 GRANT SELECT, INSERT, UPDATE, DELETE ON approval_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;

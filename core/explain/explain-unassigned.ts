@@ -1,5 +1,13 @@
 import type { Rule } from '../assignment/index.ts';
-import { BAR_ENDS, describeBar, describeHeldDevice, describeHoldEnd, isBar, stopWord } from '../policy/index.ts';
+import {
+  BAR_ENDS,
+  describeBar,
+  describeHeldDevice,
+  describeHoldEnd,
+  describePredecessor,
+  isBar,
+  stopWord,
+} from '../policy/index.ts';
 import { evaluateVersion, type ReleaseCounter, type VersionVerdict } from '../protocol/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
 import type { TargetRule } from '../targeting/index.ts';
@@ -164,6 +172,9 @@ export function explainUnassigned(
   }
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { rule: 'the rollout has not started', since: null, next: `it starts at ${at(rollout.start_at)}` };
+  }
+  if (rollout.waits_for !== null) {
+    return { rule: 'the rollout has not started', since: null, next: describePredecessor(rollout.waits_for) };
   }
   const [hold] = holds;
   if (rule === 'held' && hold !== undefined) {

@@ -7,6 +7,7 @@ import {
   decideRollout,
   describeDecision,
   describeHold,
+  describePredecessor,
   parsePlan,
   parseTarget,
 } from '../policy/index.ts';
@@ -36,6 +37,7 @@ export async function describeState(
 ): Promise<string | null> {
   const rollout = await loadRolloutRuntime(sql, rolloutId);
   if (rollout === undefined) return null;
+  if (rollout.waits_for !== null) return describePredecessor(rollout.waits_for);
   if (rollout.release_id === null) return `waiting: ${await describeMissing(sql, rollout)}`;
   if (rollout.stage_hash_cutoff === null && !(await hasTargets(sql, rollout)))
     return 'waiting: no device matches its target';

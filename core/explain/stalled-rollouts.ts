@@ -4,6 +4,7 @@ import {
   decideRollout,
   describeDecision,
   describeHold,
+  describePredecessor,
   isBlocked,
   isStalled,
   movedBefore,
@@ -95,6 +96,10 @@ async function findWait(
   now: Date,
 ): Promise<{ readonly wait: RolloutWait; readonly text: string } | undefined> {
   if (rollout.service_hold !== null) return { wait: 'time', text: describeHold(rollout.service_hold) };
+  if (rollout.waits_for !== null) {
+    const wait = rollout.waits_for.is_aborted ? 'proof' : 'time';
+    return { wait, text: describePredecessor(rollout.waits_for).replace(/^waiting for /, '') };
+  }
   if (rollout.release_id === null) return { wait: 'release', text: await describeMissing(sql, rollout) };
   if (rollout.stage_hash_cutoff === null) return { wait: 'devices', text: 'devices that match its target' };
   const plan = parsePlan(rollout);

@@ -7,6 +7,7 @@ import {
   decideRollout,
   describeDecision,
   describeHold,
+  describePredecessor,
   isGateMet,
   needsControl,
   ORCHESTRATOR,
@@ -90,6 +91,7 @@ export async function driveRollout(
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
+  if (rollout.waits_for !== null) return { ...NOTHING, state: describePredecessor(rollout.waits_for), dueAt: null };
   const context = await loadContext(sql, rollout, now, trust);
   if (typeof context === 'string') return { ...NOTHING, state: context, dueAt: null };
   const withStage = await preparePresentStage(sql, context, now);

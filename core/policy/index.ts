@@ -83,6 +83,7 @@ export {
   type RolloutNumbers,
 } from './rollout-policy.ts';
 export {
+  describePredecessor,
   drawRolloutStates,
   ORCHESTRATOR,
   ROLLOUT_ACTIONS,

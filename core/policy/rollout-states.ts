@@ -51,3 +51,9 @@ export function drawRolloutStates(): string {
     '  aborted --> [*]',
   ].join('\n');
 }
+
+/** What a rollout waits for that starts after another one. */
+export const describePredecessor = ({ name, is_aborted: isAborted }: { name: string; is_aborted: boolean }): string =>
+  isAborted
+    ? `waiting for rollout "${name}", which was aborted: abort this one too, or create it again without waiting`
+    : `waiting for rollout "${name}" to complete`;

@@ -127,6 +127,7 @@ function valuesOf(
     max_in_flight: null,
     max_per_minute: null,
     start_at: null,
+    after_rollout_id: null,
     send_window: null,
     jitter_minutes: 0,
     priority: rollout.priority,

@@ -23,7 +23,7 @@ export {
   type VersionHealth,
 } from './release-health.ts';
 export { countResumeDevices } from './resume-devices.ts';
-export { IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
+export { HAS_PREDECESSOR_COMPLETED, IS_RUNNING, MAY_RUN } from './rollout-conditions.ts';
 export {
   abortRollout,
   adoptSqlChanges,

@@ -4,7 +4,7 @@ import { isHeld } from '../holds/index.ts';
 import type { UpdateState } from '../policy/index.ts';
 import { COMMAND_FAMILIES, type CommandFamily, VERIFICATION_FAILED } from '../protocol/index.ts';
 import { type Delivery, deliverySchema } from '../release-policy/index.ts';
-import { IS_RUNNING, jitterWait } from '../rollouts/index.ts';
+import { HAS_PREDECESSOR_COMPLETED, IS_RUNNING, jitterWait } from '../rollouts/index.ts';
 import { type DeviceId, ID, type RolloutId, type UpdateId } from '../util/index.ts';
 
 const pendingUpdate = z.strictObject({
@@ -44,7 +44,7 @@ const NOT_HELD = `NOT ${isHeld('u.device_id')}`;
 export type PendingUpdate = RowOf<typeof pendingUpdate>;
 
 const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)
-         AND coalesce(r.start_at <= :now::timestamptz, true)`;
+         AND coalesce(r.start_at <= :now::timestamptz, true) AND ${HAS_PREDECESSOR_COMPLETED}`;
 
 /** Loads those of the given updates that may be sent now and whose rollout may send. */
 export async function loadPendingUpdates(sql: Sql, ids: readonly UpdateId[], now: Date): Promise<PendingUpdate[]> {
@@ -310,7 +310,7 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly Device
     `WITH pending AS (
        SELECT u.id, u.unreachable_since, ${IS_SPREAD} AS is_spread,
          ${jitterWait('u.device_id', 'u.rollout_id', 'r.jitter_minutes')} AS wait, coalesce(u.not_before, '-infinity') <= :now::timestamptz
-           AND coalesce(r.start_at <= :now::timestamptz, true)
+           AND coalesce(r.start_at <= :now::timestamptz, true) AND ${HAS_PREDECESSOR_COMPLETED}
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
            AND NOT (u.failed_before AND NOT u.counts_as_started AND p.start_limit IS NOT NULL AND ${HAS_OTHERS_TO_START})

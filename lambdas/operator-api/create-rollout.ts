@@ -30,7 +30,9 @@ export async function getRolloutResource(services: Services, idOrName: string, c
   if (rollout === undefined) throw notFound(`rollout ${idOrName}`);
   const approval = await approvalResource(services, rollout, caller);
   const waits =
-    rollout.state === 'active' ? await describeWait(sql, rollout.rollout_id, now(), trustOf(settings)) : null;
+    rollout.state === 'active' || (rollout.state === 'scheduled' && rollout.after_rollout_id !== null)
+      ? await describeWait(sql, rollout.rollout_id, now(), trustOf(settings))
+      : null;
   const waiting_for = waits ?? (approval === null ? null : describeRequest(approval));
   const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
   const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
@@ -58,6 +60,7 @@ export async function createRollout(
   const known = await getRollout(sql, values.name);
   if (known !== undefined) return finish(sameRollout(known, values));
   checkTarget(values);
+  await checkPredecessor(sql, values);
   await checkRelease(services, values);
   const stepping_stones = await decideSteppingStones(services, values);
   const id = await insertRollout(
@@ -118,6 +121,14 @@ function sameRollout(known: RolloutRow, values: RolloutValues): { id: RolloutId;
     409,
     `There is already a rollout "${values.name}" with another ${differing.join(', ')}; choose another name.`,
   );
+}
+
+async function checkPredecessor(sql: Sql, { after_rollout_id: id }: RolloutValues): Promise<void> {
+  if (id === null) return;
+  const before = await getRollout(sql, String(id));
+  if (before === undefined) throw invalid('after_rollout_id', `there is no rollout ${id}`);
+  if (before.state === 'aborted')
+    throw invalid('after_rollout_id', `rollout "${before.name}" was aborted and never completes`);
 }
 
 export function checkTarget({

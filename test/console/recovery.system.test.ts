@@ -47,6 +47,7 @@ const halted: Rollout = {
   probation_minutes: 5,
   give_up_days: 30,
   start_at: null,
+  after_rollout_id: null,
   jitter_minutes: 0,
   priority: 0,
   allow_downgrade: false,

@@ -22,7 +22,7 @@ export function addPreview(group: Command): void {
   ).argument('[rollout]', 'id or name of a saved rollout; without one, the flags describe a draft');
   registerAction<DraftFlags, [string | undefined]>(addDraftFlags(command), async (session, flags, name) => {
     if (name === undefined) {
-      const draft = readDraft(flags);
+      const draft = await readDraftOf(session, flags);
       session.show(await session.api.previewRollout(draft), (preview) => previewText(preview, draft));
       return;
     }
@@ -47,7 +47,7 @@ export function addCreate(group: Command): void {
 }
 
 async function createRollout(session: Session, flags: DraftFlags & { yes?: boolean }): Promise<void> {
-  const draft = readDraft(flags);
+  const draft = await readDraftOf(session, flags);
   const before = await getRolloutIfExists(session, draft.name);
   const decided = before === undefined ? await previewAndAsk(session, draft, flags.yes === true) : draft;
   // The API answers a repeated call with the existing rollout, or refuses it and names what differs.
@@ -55,6 +55,14 @@ async function createRollout(session: Session, flags: DraftFlags & { yes?: boole
   session.show(rollout, (made) => [createdText(made, before === undefined), ...approvalHint(made)]);
   if (rollout.approval !== null) return;
   session.note(`Watch it: paku-ota rollout watch ${JSON.stringify(rollout.name)}`);
+}
+
+/** The draft, with the id of the rollout that it starts after. */
+async function readDraftOf({ api }: Session, flags: DraftFlags): Promise<RolloutDraft> {
+  const draft = readDraft(flags);
+  return flags.after === undefined
+    ? draft
+    : { ...draft, after_rollout_id: (await api.rollout(flags.after)).rollout_id };
 }
 
 async function getRolloutIfExists({ api }: Session, name: string): Promise<Rollout | undefined> {

@@ -30,6 +30,7 @@ export interface DraftFlags {
   readonly maxAttempts?: number;
   readonly probation?: number;
   readonly startAt?: string;
+  readonly after?: string;
   readonly window?: SendWindow;
   readonly priority?: number;
   readonly keepOpen?: boolean;
@@ -92,6 +93,7 @@ export const addDraftFlags = (command: Command): Command =>
     .optionsGroup('When and how fast:')
     .option('--draft', 'create as draft; start it with rollout change --start')
     .option('--start-at <time>', 'start at this time', timeOption)
+    .option('--after <rollout>', 'start once this rollout has completed (id or name)')
     .option(
       '--window <window>',
       "send only during this window: 'mon-fri 22:00-05:00 Europe/Rome' (default time zone: UTC)",

@@ -40,7 +40,9 @@ export function watchLines(snapshot: Snapshot, now: Date): string[] {
 const phase = ({ state, waiting_for, paused_reason, paused_by, start_at }: Rollout): string => {
   if (state === 'halted' || state === 'paused') return ` by ${caller(paused_by ?? '')}: ${paused_reason}`;
   if (state === 'scheduled' && start_at !== null) return `, starts ${instant(start_at)}`;
-  return (state === 'active' || state === 'draft') && waiting_for !== null && waiting_for !== state
+  return (state === 'active' || state === 'draft' || state === 'scheduled') &&
+    waiting_for !== null &&
+    waiting_for !== state
     ? `, ${withInstants(waiting_for)}`
     : '';
 };

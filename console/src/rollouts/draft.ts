@@ -37,6 +37,8 @@ export interface DraftForm {
   readonly jitter: string;
   readonly priority: string;
   readonly startAt: string;
+  /** Id of a rollout. */
+  readonly after: string;
   /** Empty for every day. */
   readonly windowDays: readonly Day[];
   readonly windowFrom: string;
@@ -88,6 +90,7 @@ export const EMPTY_FORM: DraftForm = {
   jitter: '',
   priority: '',
   startAt: '',
+  after: '',
   windowDays: [],
   windowFrom: '',
   windowTo: '',
@@ -122,6 +125,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
       give_up_days: numberOf(form.giveUpDays),
       jitter_minutes: numberOf(form.jitter),
       priority: numberOf(form.priority),
+      after_rollout_id: numberOf(form.after),
       start_at: form.startAt === '' ? undefined : new Date(form.startAt).toISOString(),
       send_window: windowOf(form),
     }),
