@@ -90,7 +90,7 @@ function remainingTable({ will_be_updated: eligible, will_not: others }: Rollout
     ...(eligible > 0 ? [['may still be updated', eligible]] : []),
     ...others.map(({ reason, devices }) => [reason, devices]),
   ];
-  return { title: 'Targeted now and not updated', head: ['reason', 'devices'], rows, none: 'No device.' };
+  return { title: 'Targeted, and not to be updated now', head: ['reason', 'devices'], rows, none: 'No device.' };
 }
 
 const CAUSE_TEXTS: Readonly<Record<NonNullable<Progress['failures'][number]['cause']>, string>> = {
@@ -111,6 +111,9 @@ function failureTable({ failures }: Progress): ReportTable {
   return { title: 'Failures by cause', head: ['cause', 'outcome', 'reason', 'devices'], rows, none: 'None.' };
 }
 
+/** A rate of less exposure says nothing. */
+const FEWEST_HOURS = 1;
+
 function healthTable(health: RolloutHealth | null): ReportTable {
   const row = (
     name: string,
@@ -118,8 +121,8 @@ function healthTable(health: RolloutHealth | null): ReportTable {
   ) => [
     name,
     devices,
-    Math.round(device_hours),
-    rate === null ? 'not known' : Number(rate.toPrecision(2)),
+    Number(device_hours.toFixed(1)),
+    rate === null || device_hours < FEWEST_HOURS ? 'too little exposure' : Number(rate.toPrecision(2)),
     `${silent} of ${heard_of}`,
   ];
   const rows =
@@ -137,14 +140,14 @@ function timeLine(decisions: readonly Decision[]): ReportTable {
   const rows = decisions.map(({ at, event, decided_by: by, reason, detail }) => [
     at,
     event.replace(/^rollout_/, '').replaceAll('_', ' '),
-    by ?? 'SQL',
+    by ?? '',
     reason ?? detailText(detail),
   ]);
   return { title: 'Time line', head: ['at', 'event', 'by', 'why'], rows, none: 'Nothing was decided.' };
 }
 
-const detailText = (detail: Decision['detail']) =>
-  Object.entries(detail)
+const detailText = ({ stage, ...detail }: Decision['detail']) =>
+  Object.entries(typeof stage === 'number' ? { stage: stage + 1, ...detail } : detail)
     .map(([name, value]) => `${name.replaceAll('_', ' ')} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(', ');
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { reportMarkdown } from '../../api/rollout-report.ts';
+import { type RolloutReport, reportMarkdown, reportText } from '../../api/rollout-report.ts';
+import type { Decision } from '../../api/rollouts.ts';
 
 const table = { title: 'Failures', head: ['reason', 'devices'], none: 'None.' };
 
@@ -25,4 +26,19 @@ test('a table without rows says so', () => {
   expect(reportMarkdown({ title: 't', sentences: [], tables: [{ ...table, rows: [] }] })).toContain(
     '## Failures\n\nNone.',
   );
+});
+
+test('a decision of the service has no author, and stages count from 1', () => {
+  const decision: Decision = {
+    ...{ event_id: 1, rollout_id: 1, rollout_name: 'r', firmware_version: '2.0.0', device_model: 'esp32-s3' },
+    ...{ at: '2026-03-02T12:00:00.000Z', event: 'rollout_stage_began', reason: null, decided_by: null },
+    detail: { stage: 0, devices: 2 },
+  };
+  const report = {
+    ...{ at: '', decisions: [decision], remaining: { will_be_updated: 0, will_not: [] }, health: null },
+    rollout: { target_filter: {}, paused_reason: null },
+    progress: { funnel: { assigned: 0, sent: 0, answered: 0, installed: 0, booted: 0, succeeded: 0 }, failures: [] },
+  } as unknown as RolloutReport;
+  const { rows } = reportText(report).tables.at(-1) ?? {};
+  expect(rows).toEqual([['2026-03-02T12:00:00.000Z', 'stage began', '', 'stage 1, devices 2']]);
 });

@@ -64,7 +64,6 @@ export function StrategyFields({ form, change }: DraftProps) {
             value={form.startAt}
             onChange={(startAt) => change({ startAt })}
           />
-          {number('After rollout (its number)', 'after_rollout_id', 'after', 'Starts once that one has completed.')}
           <TextField
             label="Sends daily from"
             name="send_window"
@@ -79,6 +78,7 @@ export function StrategyFields({ form, change }: DraftProps) {
             value={form.windowTo}
             onChange={(windowTo) => change({ windowTo })}
           />
+          {number('After rollout (its number)', 'after_rollout_id', 'after', 'Starts once that one has completed.')}
           {number(
             'Priority',
             'priority',
