@@ -224,8 +224,8 @@ function decideStage(numbers: RolloutNumbers, stages: readonly Stage[], now: Dat
 const haltStage = (reason: string): RolloutDecision => ({ kind: 'halt', code: 'stage', reason });
 
 /**
- * A stage needs its sample from its own devices. Those that cannot give it are replaced by the next in order; those of a
- * group by nobody.
+ * A stage needs its sample from its own devices. Those that cannot give it are replaced by the next in order; members of
+ * a group are not replaced.
  */
 function waitForSample(
   { isUnderWay, stageBeganAt, reachesAll }: RolloutNumbers,

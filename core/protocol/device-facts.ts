@@ -53,8 +53,8 @@ export const isKnownFact = (name: string): name is KnownFactName => Object.hasOw
 export const knownFact = (name: KnownFactName): KnownFact => KNOWN_FACTS[name];
 
 /**
- * Facts that change while a device runs. A heartbeat that differs in nothing else is no change: it does not wake a
- * service in idle mode, and rollouts examine the device again only if their filter names the fact.
+ * Facts that change while a device runs. A heartbeat in which only these differ does not wake a service in
+ * idle mode, and rollouts examine the device again only if their filter names the fact.
  */
 export const VOLATILE_FACTS: readonly KnownFactName[] = KNOWN_FACT_NAMES.filter((name) => knownFact(name).isVolatile);
 
