@@ -82,6 +82,10 @@ export const rolloutDraft = z
       .nullable()
       .default(null)
       .describe('A rollout that must complete before this one sends anything; null: none.'),
+    end_at: timestamp
+      .nullable()
+      .default(null)
+      .describe('The rollout is aborted if it has not ended by then; null: it has no end date.'),
     jitter_minutes: z.number().int().min(0).max(1440).default(0),
     priority: z
       .number()

@@ -308,6 +308,7 @@ CREATE TABLE rollout_configurations (
   keep_open               boolean          NOT NULL DEFAULT false,
   start_at                timestamptz,
   after_rollout_id        bigint           REFERENCES rollout_configurations,
+  end_at                  timestamptz,
   send_window             jsonb,
   jitter_minutes          integer          NOT NULL DEFAULT 0,
   stages                  jsonb,
@@ -348,6 +349,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_after_check CHECK (after_rollout_id < id),
   -- Also refuses infinity, which no program can show.
   CONSTRAINT rollout_configurations_times_check CHECK (start_at BETWEEN '2000-01-01' AND '2200-01-01'
+    AND end_at BETWEEN '2000-01-01' AND '2200-01-01'
     AND paused_at BETWEEN '2000-01-01' AND '2200-01-01' AND completed_at BETWEEN '2000-01-01' AND '2200-01-01'
     AND aborted_at BETWEEN '2000-01-01' AND '2200-01-01' AND created_at BETWEEN '2000-01-01' AND '2200-01-01'
     AND updated_at BETWEEN '2000-01-01' AND '2200-01-01' AND counted_at BETWEEN '2000-01-01' AND '2200-01-01'),
@@ -382,6 +384,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
   COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
   COMMENT ON COLUMN rollout_configurations.after_rollout_id IS 'An earlier rollout that must complete before this one sends anything. Null: none.';
+  COMMENT ON COLUMN rollout_configurations.end_at IS 'The rollout is aborted if it has not ended by then. Null: it has no end date.';
   COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
   COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, and after a device is back in reach, by a hash of the device.';
   COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage, count or group, its gate (soak_minutes, min_success_rate, min_reports) and until, if a person must advance it; the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';

@@ -155,6 +155,7 @@ CREATE TABLE rollout_configurations (
   keep_open               boolean          DEFAULT false NOT NULL,
   start_at                timestamptz,
   after_rollout_id        bigint,
+  end_at                  timestamptz,
   send_window             jsonb,
   jitter_minutes          integer          DEFAULT 0 NOT NULL,
   stages                  jsonb,
@@ -191,7 +192,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 1 AND rollout_percentage <= 100 AND member_percentage >= 0 AND member_percentage <= 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
   CONSTRAINT rollout_configurations_target_type_check CHECK (target_type = ANY (ARRAY['all', 'group', 'canary', 'specific'])),
   CONSTRAINT rollout_configurations_text_check CHECK (length(firmware_version) >= 1 AND length(firmware_version) <= 64 AND length(device_model) >= 1 AND length(device_model) <= 64 AND length(paused_reason) <= 2000 AND length(paused_by) <= 256 AND length(created_by) <= 256),
-  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz),
+  CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND end_at >= '2000-01-01 00:00:00+00'::timestamptz AND end_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_configurations_after_rollout_id_fkey FOREIGN KEY (after_rollout_id) REFERENCES rollout_configurations(id)
 );
 CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id) WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND target_filter ? 'facts';

@@ -122,7 +122,7 @@ function heldText({ reason, devices }: Preview['held'][number]): string {
 export const planText = (draft: RolloutDraft): string[] => facts(planFacts(draft));
 
 function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
-  const { stages, send_window: window, start_at, max_in_flight, max_per_minute, failure_count } = draft;
+  const { stages, send_window: window, start_at, end_at, max_in_flight, max_per_minute, failure_count } = draft;
   const threshold = Math.round((draft.failure_threshold ?? 0.1) * 1000) / 10;
   const limits = [
     max_in_flight ? `${number(max_in_flight)} at once` : '',
@@ -133,6 +133,7 @@ function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
     ['at most', limits.join(', ')],
     ['halts', `above ${threshold} % failures${failure_count ? `, or at ${count(failure_count, 'failure')}` : ''}`],
     ['starts', draft.is_active === false ? 'not yet: a draft' : start_at ? instant(start_at) : null],
+    ['ends', end_at ? `${instant(end_at)}: aborted if it is not done by then` : null],
     [
       'sends',
       window ? `${window.days?.join(',') ?? 'daily'} ${window.from}–${window.to} ${window.time_zone ?? 'UTC'}` : null,

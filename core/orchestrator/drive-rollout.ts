@@ -25,6 +25,7 @@ import { assignRest, endProbations } from '../recovery/index.ts';
 import { type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadCounters, loadSteppingStones } from '../releases/index.ts';
 import {
+  abortRollout,
   beginStage,
   completeRollout,
   countTargets,
@@ -88,10 +89,12 @@ export async function driveRollout(
   trust: TrustRule,
   processedUntil = now,
 ): Promise<RolloutTick> {
+  if (rollout.end_at !== null && now >= rollout.end_at) return end(sql, rollout, rollout.end_at, now);
   if (rollout.start_at !== null && now < rollout.start_at) {
     return { ...NOTHING, state: `scheduled for ${rollout.start_at.toISOString()}`, dueAt: rollout.start_at };
   }
-  if (rollout.waits_for !== null) return { ...NOTHING, state: describePredecessor(rollout.waits_for), dueAt: null };
+  if (rollout.waits_for !== null)
+    return { ...NOTHING, state: describePredecessor(rollout.waits_for), dueAt: rollout.end_at };
   const context = await loadContext(sql, rollout, now, trust);
   if (typeof context === 'string') return { ...NOTHING, state: context, dueAt: null };
   const withStage = await preparePresentStage(sql, context, now);
@@ -110,10 +113,24 @@ export async function driveRollout(
     decision.kind === 'finish' && hold === null && isIdle && (await finish(sql, afterAssign, releases, now));
   const dueAt = isIdle && !completed ? (hold === null ? dueAfter(decision, rollout, now) : null) : now;
   const state = completed ? 'completed' : hold === null ? describeDecision(decision) : describeHold(hold);
-  return { assigned: assigned + furtherAssigned, pending, state, dueAt };
+  return {
+    assigned: assigned + furtherAssigned,
+    pending,
+    state,
+    dueAt: earlier(dueAt, completed ? null : rollout.end_at),
+  };
 }
 
 const NOTHING = { assigned: 0, pending: [] };
+
+const earlier = (a: Date | null, b: Date | null): Date | null => (a === null || (b !== null && b < a) ? b : a);
+
+/** Aborts a rollout that has not ended by its end date. What has begun to download goes on, as after every abort. */
+async function end(sql: Sql, { id: rolloutId }: RolloutRuntime, endAt: Date, now: Date): Promise<RolloutTick> {
+  const reason = `it had not ended by its end date, ${endAt.toISOString()}`;
+  await abortRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
+  return { ...NOTHING, state: `aborted: ${reason}`, dueAt: now };
+}
 
 /** Reads the gates: those of the outcomes first, then release health. */
 async function decide(

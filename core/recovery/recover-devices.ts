@@ -128,6 +128,7 @@ function valuesOf(
     max_per_minute: null,
     start_at: null,
     after_rollout_id: null,
+    end_at: null,
     send_window: null,
     jitter_minutes: 0,
     priority: rollout.priority,

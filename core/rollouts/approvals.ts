@@ -17,7 +17,7 @@ export const CONTENT = `jsonb_build_object(
        'attempt_timeout_minutes', r.attempt_timeout_minutes, 'boot_timeout_minutes', r.boot_timeout_minutes,
        'probation_minutes', r.probation_minutes, 'give_up_days', r.give_up_days, 'max_in_flight', r.max_in_flight,
        'max_per_minute', r.max_per_minute, 'start_at', extract(epoch FROM r.start_at),
-       'after_rollout_id', r.after_rollout_id, 'send_window', r.send_window,
+       'after_rollout_id', r.after_rollout_id, 'end_at', extract(epoch FROM r.end_at), 'send_window', r.send_window,
        'jitter_minutes', r.jitter_minutes, 'priority', r.priority, 'keep_open', r.keep_open,
        'allow_downgrade', r.allow_downgrade, 'include_unknown', r.include_unknown, 'stepping_stones', r.stepping_stones,
        'releases', (SELECT coalesce(jsonb_object_agg(f.version, jsonb_build_object('checksum_sha256', f.checksum_sha256,

@@ -33,6 +33,7 @@ export interface RolloutValues {
   readonly max_per_minute: number | null;
   readonly start_at: string | null;
   readonly after_rollout_id: number | null;
+  readonly end_at: string | null;
   readonly send_window: object | null;
   readonly jitter_minutes: number;
   readonly priority: number;
@@ -96,6 +97,7 @@ const rolloutRow = z.strictObject({
   stepping_stones: anyJson<string[]>().nullable(),
   start_at: z.date().nullable(),
   after_rollout_id: ID.rollout.nullable(),
+  end_at: z.date().nullable(),
   paused_by: z.string().nullable(),
   paused_at: z.date().nullable(),
   created_by: z.string().nullable(),
@@ -151,7 +153,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
        r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.max_attempts,
        r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
-       r.max_per_minute, r.start_at, r.after_rollout_id, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
+       r.max_per_minute, r.start_at, r.after_rollout_id, r.end_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, r.stepping_stones, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
        r.completed_at, r.aborted_at, o.stage, o.requested_action, ${COUNTS}
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
@@ -178,12 +180,12 @@ export async function insertRollout(
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
          rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
          attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
-         max_per_minute, start_at, after_rollout_id, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
+         max_per_minute, start_at, after_rollout_id, end_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          stepping_stones, approved_content, created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
          -- A JSON null would be stored as a value.
          nullif(stages, 'null'), failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts, attempt_timeout_minutes,
-         boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at, after_rollout_id,
+         boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at, after_rollout_id, end_at,
          nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          nullif(stepping_stones, 'null'), CASE WHEN is_active THEN ${CONTENT} END, :now::timestamptz, :now::timestamptz, :by
        FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb) AS r

@@ -61,6 +61,7 @@ export async function createRollout(
   if (known !== undefined) return finish(sameRollout(known, values));
   checkTarget(values);
   await checkPredecessor(sql, values);
+  checkEnd(values, now());
   await checkRelease(services, values);
   const stepping_stones = await decideSteppingStones(services, values);
   const id = await insertRollout(
@@ -120,6 +121,16 @@ function sameRollout(known: RolloutRow, values: RolloutValues): { id: RolloutId;
   throw new RefusedCall(
     409,
     `There is already a rollout "${values.name}" with another ${differing.join(', ')}; choose another name.`,
+  );
+}
+
+function checkEnd({ start_at: start, end_at: end }: RolloutValues, now: Date): void {
+  if (end === null) return;
+  const earliest = start === null ? now : new Date(start);
+  if (new Date(end) > earliest) return;
+  throw invalid(
+    'end_at',
+    `${end} is not after ${start === null ? 'now' : 'start_at'}, ${earliest.toISOString()}: it would send nothing`,
   );
 }
 

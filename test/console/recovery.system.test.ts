@@ -48,6 +48,7 @@ const halted: Rollout = {
   give_up_days: 30,
   start_at: null,
   after_rollout_id: null,
+  end_at: null,
   jitter_minutes: 0,
   priority: 0,
   allow_downgrade: false,

@@ -31,6 +31,7 @@ export interface DraftFlags {
   readonly probation?: number;
   readonly startAt?: string;
   readonly after?: string;
+  readonly endAt?: string;
   readonly window?: SendWindow;
   readonly priority?: number;
   readonly keepOpen?: boolean;
@@ -93,6 +94,7 @@ export const addDraftFlags = (command: Command): Command =>
     .optionsGroup('When and how fast:')
     .option('--draft', 'create as draft; start it with rollout change --start')
     .option('--start-at <time>', 'start at this time', timeOption)
+    .option('--end-at <time>', 'abort it if it has not ended by this time', timeOption)
     .option('--after <rollout>', 'start once this rollout has completed (id or name)')
     .option(
       '--window <window>',
@@ -143,6 +145,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     max_attempts: flags.maxAttempts,
     probation_minutes: flags.probation,
     start_at: flags.startAt,
+    end_at: flags.endAt,
     send_window: flags.window,
     priority: flags.priority,
     keep_open: flags.keepOpen,

@@ -37,6 +37,7 @@ export interface DraftForm {
   readonly jitter: string;
   readonly priority: string;
   readonly startAt: string;
+  readonly endAt: string;
   /** Id of a rollout. */
   readonly after: string;
   /** Empty for every day. */
@@ -90,6 +91,7 @@ export const EMPTY_FORM: DraftForm = {
   jitter: '',
   priority: '',
   startAt: '',
+  endAt: '',
   after: '',
   windowDays: [],
   windowFrom: '',
@@ -126,6 +128,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
       jitter_minutes: numberOf(form.jitter),
       priority: numberOf(form.priority),
       after_rollout_id: numberOf(form.after),
+      end_at: form.endAt === '' ? undefined : new Date(form.endAt).toISOString(),
       start_at: form.startAt === '' ? undefined : new Date(form.startAt).toISOString(),
       send_window: windowOf(form),
     }),

@@ -65,6 +65,15 @@ export function StrategyFields({ form, change }: DraftProps) {
             onChange={(startAt) => change({ startAt })}
           />
           <TextField
+            label="Ends at"
+            name="end_at"
+            className="grow"
+            type="datetime-local"
+            hint="Aborted if it has not ended by then. Empty: no end date."
+            value={form.endAt}
+            onChange={(endAt) => change({ endAt })}
+          />
+          <TextField
             label="Sends daily from"
             name="send_window"
             placeholder="e.g. 22:00"

@@ -53,6 +53,7 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     priority: { 2147483647: 'honored', '-2147483648': 'honored' },
     keep_open: FLAG,
     start_at: TIME,
+    end_at: TIME,
     after_rollout_id: { NULL: 'honored', 0: REFUSED, 9999: REFUSED, id: REFUSED },
     send_window: { NULL: 'honored', ...JSONS },
     jitter_minutes: minutes(1440),
