@@ -85,7 +85,9 @@ export const rolloutDraft = z
     end_at: timestamp
       .nullable()
       .default(null)
-      .describe('The rollout is aborted if it has not ended by then; null: it has no end date.'),
+      .describe(
+        'The orchestrator aborts the rollout at this time if it is running or scheduled, otherwise once it is started or resumed; null: it has no end date.',
+      ),
     jitter_minutes: z.number().int().min(0).max(1440).default(0),
     priority: z
       .number()

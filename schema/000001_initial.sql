@@ -384,7 +384,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.keep_open IS 'True if the rollout does not complete, but goes on to update devices that join later.';
   COMMENT ON COLUMN rollout_configurations.start_at IS 'When it starts. Null: at once. Set to a later time while it runs, nothing more is sent before then.';
   COMMENT ON COLUMN rollout_configurations.after_rollout_id IS 'An earlier rollout that must complete before this one sends anything. Null: none.';
-  COMMENT ON COLUMN rollout_configurations.end_at IS 'The rollout is aborted if it has not ended by then. Null: it has no end date.';
+  COMMENT ON COLUMN rollout_configurations.end_at IS 'The orchestrator aborts the rollout at this time if it is running or scheduled, otherwise once it is started or resumed. Null: it has no end date.';
   COMMENT ON COLUMN rollout_configurations.send_window IS 'Weekdays and times of day at which commands are sent, with a time zone. Null: at any time.';
   COMMENT ON COLUMN rollout_configurations.jitter_minutes IS 'The first commands are spread over this time after the assignment, and after a device is back in reach, by a hash of the device.';
   COMMENT ON COLUMN rollout_configurations.stages IS 'Array of stages, each with percentage, count or group, its gate (soak_minutes, min_success_rate, min_reports) and until, if a person must advance it; the devices that remain follow after the last. Null: a slow start, whose waves double by themselves. Empty: all devices at once.';

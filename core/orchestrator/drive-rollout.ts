@@ -125,7 +125,7 @@ const NOTHING = { assigned: 0, pending: [] };
 
 const earlier = (a: Date | null, b: Date | null): Date | null => (a === null || (b !== null && b < a) ? b : a);
 
-/** Aborts a rollout that has not ended by its end date. What has begun to download goes on, as after every abort. */
+/** Aborts a rollout that has not ended by its end date. Downloads that have begun go on, as after every abort. */
 async function end(sql: Sql, { id: rolloutId }: RolloutRuntime, endAt: Date, now: Date): Promise<RolloutTick> {
   const reason = `it had not ended by its end date, ${endAt.toISOString()}`;
   await abortRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);

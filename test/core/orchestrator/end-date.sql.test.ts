@@ -48,6 +48,23 @@ test('a rollout that has not ended by its end date is aborted, and a device that
   expect(others.map(({ status }) => status)).toEqual(['canceled', 'canceled']);
 });
 
+test('a rollout that is scheduled then is aborted, and one that is paused once it is resumed', async () => {
+  const late = await client.createRollout({ ...DRAFT, name: 'late', end_at: inMinutes(10) });
+  await addRelease(db.app, '3.0.0');
+  const first = await client.createRollout({ ...DRAFT, name: 'first', firmware_version: '3.0.0', keep_open: true });
+  const after_rollout_id = first.rollout_id;
+  await client.createRollout({ ...DRAFT, name: 'scheduled', end_at: inMinutes(10), after_rollout_id });
+  await client.act(late.rollout_id, 'pause', 'the line is busy');
+  service.later(11);
+  await service.tick();
+  expect((await client.rollout('scheduled')).state).toBe('aborted');
+  expect((await client.rollout('late')).state).toBe('paused');
+  await client.act(late.rollout_id, 'resume', 'the line is free');
+  await service.tick();
+  expect((await client.rollout('late')).state).toBe('aborted');
+  expect(service.sent.filter(({ version }) => version === '2.0.0')).toEqual([]);
+});
+
 test('a rollout that only waits is due at its end date, so that an idle service wakes for it', async () => {
   service.absent.add('d0').add('d1').add('d2');
   const { rollout_id: id } = await client.createRollout({ ...DRAFT, end_at: inMinutes(600) });
