@@ -70,7 +70,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
   const { cert, key } = await authority.issueServer();
   const ca = readFileSync(authority.caFile);
-  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, aedes.handle);
+  const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, (socket) => {
+    if (permissions.admit(socket)) aedes.handle(socket);
+    else socket.destroy();
+  });
   server.on('tlsClientError', (error) => log(`mqtt TLS: ${error.message}`));
   const port = await listen(server, options);
   const sockets = new Set<TLSSocket>();

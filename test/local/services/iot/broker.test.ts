@@ -1,5 +1,11 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import mqtt, { type MqttClient } from 'mqtt';
+import { generate } from 'mqtt-packet';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { CertificateFiles } from '../../../../local/kernel/index.ts';
 import {
   type BrokerUnderTest,
   closed,
@@ -18,6 +24,26 @@ beforeEach(async () => {
 });
 
 afterEach(() => broker.broker.close());
+
+/** Sends a CONNECT over TLS and, after `turns` turns of the event loop, a TCP reset. */
+async function connectAndReset(
+  { broker, authority }: BrokerUnderTest,
+  { certificateFile, privateKeyFile }: CertificateFiles,
+  turns: number,
+): Promise<void> {
+  const tcp = connectTcp(broker.port, '127.0.0.1').on('error', () => {});
+  const cert = readFileSync(certificateFile);
+  const tls = connectTls({ socket: tcp, ca: readFileSync(authority.caFile), cert, key: readFileSync(privateKeyFile) });
+  tls.on('error', () => {});
+  await once(tls, 'secureConnect');
+  tls.write(
+    generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId: 'van-1', clean: true, keepalive: 0 }),
+  );
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+  const end = once(tcp, 'close');
+  tcp.resetAndDestroy();
+  await end;
+}
 
 /** Does something for which the broker must close the connection. */
 async function expectClosed(act: (client: MqttClient) => void): Promise<void> {
@@ -69,6 +95,13 @@ describe('a device on the local broker', () => {
   it('cannot connect without a certificate', async () => {
     const url = `mqtts://127.0.0.1:${broker.broker.port}`;
     await expect(mqtt.connectAsync(url, { reconnectPeriod: 0, rejectUnauthorized: false })).rejects.toThrow();
+  });
+
+  it('may break its connection right behind its CONNECT', async () => {
+    const files = await broker.authority.addDevice('van-1');
+    for (let attempt = 0; attempt < 50; attempt++) await connectAndReset(broker, files, attempt % 5);
+    const client = await broker.connect('van-2');
+    expect(client.connected).toBe(true);
   });
 
   it('is disconnected when it publishes outside of its policy', async () => {
