@@ -57,15 +57,20 @@ export class Dispatch extends Construct {
   }
 }
 
-/** A direct message names a client and a topic. AWS does not document which of them it checks, so both are granted. */
+/**
+ * A published command is authorized by its topic. A direct message is authorized by its client, with the topic as
+ * condition key (Service Authorization Reference).
+ */
 function grantCommands({ role }: DatabaseFunction, { commandTransport, topicPrefix }: Settings): void {
-  const topics = ['devices', 'edge'].map((family) => ['topic', `${topicPrefix}/${family}/*/cmd/ota`] as const);
-  const isDirect = commandTransport === 'direct';
-  grantIotWildcards(role, {
-    actions: [isDirect ? 'iot:SendDirectMessage' : 'iot:Publish'],
-    resources: isDirect ? [['client', '*'], ...topics] : topics,
-    reason: 'Any registered device may be commanded; nothing but its command topic.',
-  });
+  const topics = ['devices', 'edge'].map((family) => `${topicPrefix}/${family}/*/cmd/ota`);
+  const reason = 'Any registered device may be commanded, on the command topic of a device.';
+  if (commandTransport === 'direct') {
+    const like = { 'iot:Topic': topics };
+    grantIotWildcards(role, { actions: ['iot:SendDirectMessage'], resources: [['client', '*']], like, reason });
+  } else {
+    const resources = topics.map((topic) => ['topic', topic] as const);
+    grantIotWildcards(role, { actions: ['iot:Publish'], resources, reason });
+  }
   grantIotWildcards(role, {
     actions: ['iot:ListSubscriptions'],
     resources: [['client', '*']],

@@ -13,16 +13,19 @@ export interface IotWildcards {
   readonly actions: readonly string[];
   /** Kind and pattern of each resource, such as `['thing', '*']`. */
   readonly resources: readonly (readonly [resource: string, pattern: string])[];
+  /** Patterns of the values that condition keys must have. */
+  readonly like?: Readonly<Record<string, readonly string[]>>;
   /** Why the patterns cannot be narrower. */
   readonly reason: string;
 }
 
 /** Grants actions on patterns of IoT resources, and acknowledges each pattern to cdk-nag. */
-export function grantIotWildcards(role: IRole, { actions, resources, reason }: IotWildcards): void {
+export function grantIotWildcards(role: IRole, { actions, resources, like, reason }: IotWildcards): void {
   role.addToPrincipalPolicy(
     new PolicyStatement({
       actions: [...actions],
       resources: resources.map(([resource, pattern]) => iotArn(role, resource, pattern)),
+      ...(like && { conditions: { StringLike: like } }),
     }),
   );
   for (const [resource, pattern] of resources) {

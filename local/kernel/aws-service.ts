@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Answer } from './http-server.ts';
+import type { PolicyContext } from './iam-policy.ts';
 
 /** The signer of a request: a role of the template, or the operator. */
 export interface Identity {
@@ -7,7 +8,7 @@ export interface Identity {
   readonly name: string;
   readonly arn: string;
   /** Evaluates the identity's policies as IAM does: an explicit Deny wins, and no match means no. */
-  allows(action: string, resource: string): boolean;
+  allows(action: string, resource: string, context?: PolicyContext): boolean;
 }
 
 /** Headers by name in lower case. */
@@ -56,8 +57,14 @@ export class AwsError extends Error {
  * @param code the service's error code: `AccessDenied` in S3, `ForbiddenException` in IoT
  * @throws AwsError with IAM's message if the identity may not
  */
-export function authorize({ arn, allows }: Identity, action: string, resource: string, code = 'AccessDeniedException') {
-  if (allows(action, resource)) return;
+export function authorize(
+  { arn, allows }: Identity,
+  action: string,
+  resource: string,
+  code = 'AccessDeniedException',
+  context: PolicyContext = {},
+) {
+  if (allows(action, resource, context)) return;
   throw new AwsError(code, 403, `User: ${arn} is not authorized to perform: ${action} on resource: ${resource}`);
 }
 

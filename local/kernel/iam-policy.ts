@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { escapeRegExp } from './text.ts';
 
-/** Values of the `${…}` variables of policies, such as `iot:Connection.Thing.ThingName`. */
+/** Values of the condition keys of a call, which are also the `${…}` variables of policies, such as `iot:Topic`. */
 export type PolicyContext = Readonly<Record<string, string>>;
 
 /** The compiled policy statements of one principal. */
@@ -16,7 +16,12 @@ export interface Grant {
   readonly principal: string;
   readonly action: string;
   readonly resource: string;
+  /** Keys that must have one of the patterns as their value. */
+  readonly conditions?: Conditions;
 }
+
+/** The patterns of each condition key. */
+export type Conditions = Readonly<Record<string, readonly string[]>>;
 
 /** Observes grants, to find out which ones are used. */
 export interface Audit {
@@ -29,12 +34,19 @@ export interface Audit {
 const oneOrMany = z.union([z.string(), z.array(z.string())]).transform((value) => [value].flat());
 
 /**
- * The elements that `lib/` uses. Any other element is an error, a Condition too: an element that is ignored could grant
- * too much.
+ * The elements that `lib/` uses. Any other element is an error, another operator of a condition too: an element that is
+ * ignored could grant too much.
  */
 const documentSchema = z.strictObject({
   Version: z.literal('2012-10-17'),
-  Statement: z.array(z.strictObject({ Effect: z.enum(['Allow', 'Deny']), Action: oneOrMany, Resource: oneOrMany })),
+  Statement: z.array(
+    z.strictObject({
+      Effect: z.enum(['Allow', 'Deny']),
+      Action: oneOrMany,
+      Resource: oneOrMany,
+      Condition: z.strictObject({ StringLike: z.record(z.string(), oneOrMany) }).optional(),
+    }),
+  ),
 });
 
 interface Rule extends Grant {
@@ -67,17 +79,25 @@ function parseDocument(principal: string, document: unknown): Rule[] {
     const text = JSON.stringify(document);
     throw new Error(`${principal}: its policy cannot be evaluated here. ${z.prettifyError(error)}: ${text}`);
   }
-  return data.Statement.flatMap(({ Effect: effect, Action, Resource }) =>
-    Action.flatMap((action) => Resource.map((resource) => ({ principal, effect, action, resource }))),
-  );
+  return data.Statement.flatMap(({ Effect: effect, Action, Resource, Condition }) => {
+    const conditions = Condition && { conditions: Condition.StringLike };
+    return Action.flatMap((action) =>
+      Resource.map((resource) => ({ principal, effect, action, resource, ...conditions })),
+    );
+  });
 }
 
 function matches(rule: Rule, action: string, resource: string, context: PolicyContext): boolean {
   return (
     matchesPattern(rule.action.toLowerCase(), action.toLowerCase(), {}) &&
-    matchesPattern(rule.resource, resource, context)
+    matchesPattern(rule.resource, resource, context) &&
+    Object.entries(rule.conditions ?? {}).every(([key, patterns]) => hasValueLike(context[key], patterns, context))
   );
 }
+
+/** A condition on a key that the call does not have is not met. */
+const hasValueLike = (value: string | undefined, patterns: readonly string[], context: PolicyContext): boolean =>
+  value !== undefined && patterns.some((pattern) => matchesPattern(pattern, value, context));
 
 /** A wildcard in the value of a variable is an ordinary character. A variable without a value matches nothing. */
 function matchesPattern(pattern: string, value: string, context: PolicyContext): boolean {

@@ -60,8 +60,14 @@ export class GrantRecorder implements Audit {
   }
 }
 
-/** The text of a grant without account, region, the hashes of logical ids, and the random end of a secret's name. */
-function textOf({ principal, action, resource }: Grant): string {
+/**
+ * The text of a grant with its conditions, without account, region, the hashes of logical ids, and the random end of a
+ * secret's name.
+ */
+function textOf({ principal, action, resource, conditions = {} }: Grant): string {
   const name = resource.replace(/^arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d*:/, '').replace(/^(secret:.*)-\w{6}$/, '$1');
-  return [principal, action, name].map((text) => text.replaceAll(/(?<=[a-z])[0-9A-F]{8}(?=$|[/:*-])/gi, '')).join(' ');
+  const limits = Object.entries(conditions).map(([key, patterns]) => `if ${key} is like ${patterns.join(' or ')}`);
+  return [principal, action, name, ...limits]
+    .map((text) => text.replaceAll(/(?<=[a-z])[0-9A-F]{8}(?=$|[/:*-])/gi, ''))
+    .join(' ');
 }

@@ -10,9 +10,8 @@ const ITSELF = '${iot:Connection.Thing.ThingName}';
 /** Grants with wildcards, each with its reason. Log groups and X-Ray have their own test. */
 const REVIEWED: Readonly<Record<string, string>> = {
   'DispatchRole iot:ListSubscriptions client/*': 'any device may be asked which command topic it listens on',
-  'DispatchRole iot:SendDirectMessage client/*': 'any device may be commanded',
-  'DispatchRole iot:SendDirectMessage topic/paku/devices/*/cmd/ota': 'any device, only on its command topic',
-  'DispatchRole iot:SendDirectMessage topic/paku/edge/*/cmd/ota': 'any device, only on its command topic',
+  'DispatchRole iot:SendDirectMessage client/* if iot:Topic is like paku/devices/*/cmd/ota or paku/edge/*/cmd/ota':
+    'any device may be commanded, only on a command topic',
   'DownloadRole s3:GetObject firmwarebucket/releases/*': 'any release may be downloaded; uploads may not',
   'OperatorApiRole iot:DeleteConnection client/*': 'any device may be disconnected',
   'OperatorApiRole iot:GetConnection client/*': 'any device may be asked about',

@@ -79,9 +79,10 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
     const reached = update === null ? '' : `; ${update.device_id} was reached`;
     return { outcome: 'partly', detail: `404 for a client that is not connected${reached}; 504 needs one that sleeps` };
   },
-  'Which IAM resource': notTested(
-    'your rights are not those of the function: see whether commands fail as "not permitted"',
-  ),
+  '`SendDirectMessage` is authorized on': given('update', ({ device_id }) => ({
+    outcome: 'pass',
+    detail: `${device_id} was reached under the grant`,
+  })),
   "The data plane's default endpoint": ({ direct }) =>
     direct.kind === 'absent'
       ? { outcome: 'pass', detail: 'it answered for this account' }

@@ -77,10 +77,9 @@ export function iotDataService(broker: Broker): AwsService {
 
   async function sendDirect({ identity, query }: AwsRequest, clientId: string, payload: Buffer): Promise<void> {
     const topic = query.get('topic') ?? '';
-    // AWS does not document which resource it checks. A role needs both here, so neither grant can be missing on AWS.
-    for (const resource of [`client/${clientId}`, `topic/${topic}`]) {
-      authorize(identity, 'iot:SendDirectMessage', arnOf('iot', resource), 'ForbiddenException');
-    }
+    // The resource and the condition key of the Service Authorization Reference
+    const resource = arnOf('iot', `client/${clientId}`);
+    authorize(identity, 'iot:SendDirectMessage', resource, 'ForbiddenException', { 'iot:Topic': topic });
     if (query.get('confirmation') !== 'true') throw notImitated('SendDirectMessage without confirmation');
     const result = await broker.sendDirect({ clientId, topic, payload, confirmWithinMs: confirmationMs(query) });
     if (result !== 'delivered') throw new AwsError(...FAILURES[result]);

@@ -68,6 +68,25 @@ describe('a policy', () => {
   });
 });
 
+describe('a condition of a statement', () => {
+  const policy = policyOf({
+    Effect: 'Allow',
+    Action: 'iot:SendDirectMessage',
+    Resource: 'client/*',
+    Condition: { StringLike: { 'iot:Topic': ['edge/*/cmd', 'devices/*/cmd'] } },
+  });
+
+  it.each([
+    [{ 'iot:Topic': 'edge/ESP32-1/cmd' }, true],
+    [{ 'iot:Topic': 'devices/ESP32-1/cmd' }, true],
+    [{ 'iot:Topic': 'edge/ESP32-1/status' }, false],
+    [{ 'iot:Other': 'edge/ESP32-1/cmd' }, false],
+    [{}, false],
+  ])('with %j: %s', (context, isMet) => {
+    expect(policy.allows('iot:SendDirectMessage', 'client/ESP32-1', context)).toBe(isMet);
+  });
+});
+
 describe('the audit of a policy', () => {
   const documents = [
     {

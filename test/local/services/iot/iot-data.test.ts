@@ -17,7 +17,8 @@ import {
 
 const region = 'eu-west-1';
 const TOPIC = 'paku/edge/van-1/cmd/ota';
-const GRANTS = ['topic/paku/edge/*', 'client/*'].map((resource) => ARN_PREFIX + resource);
+const TOPICS = `${ARN_PREFIX}topic/paku/edge/*`;
+const CLIENTS = `${ARN_PREFIX}client/*`;
 
 let broker: BrokerUnderTest;
 let aws: AwsServer;
@@ -30,7 +31,16 @@ beforeEach(async () => {
     {
       Version: '2012-10-17',
       Statement: [
-        { Effect: 'Allow', Action: ['iot:GetConnection', 'iot:Publish', 'iot:SendDirectMessage'], Resource: GRANTS },
+        { Effect: 'Allow', Action: 'iot:GetConnection', Resource: CLIENTS },
+        { Effect: 'Allow', Action: 'iot:Publish', Resource: TOPICS },
+        {
+          Effect: 'Allow',
+          Action: 'iot:SendDirectMessage',
+          Resource: CLIENTS,
+          Condition: { StringLike: { 'iot:Topic': 'paku/edge/*' } },
+        },
+        // It allows no direct message: they are authorized by their client.
+        { Effect: 'Allow', Action: 'iot:SendDirectMessage', Resource: `${ARN_PREFIX}topic/*` },
       ],
     },
   ]);
