@@ -12,6 +12,7 @@ import type {
   TimelineEntry,
 } from './devices.ts';
 import type { Hold, HoldDetail, HoldPreview, NewHold } from './holds.ts';
+import type { IssueDetail, IssuePreview, KnownIssue, NewIssue } from './known-issues.ts';
 import type { DeviceChange, Reach } from './reach.ts';
 import type { Recovery, RecoveryPreview } from './recovery.ts';
 import type {
@@ -129,6 +130,17 @@ export class ApiClient {
   setHold = (hold: NewHold) => this.#send<Hold>('POST', '/v1/holds', hold);
   removeHold = (hold: string | number, reason: string) =>
     this.#send<HoldDetail>('POST', `/v1/holds/${hold}/remove`, { reason });
+
+  issues = (query: Query = {}) => this.#get<Page<KnownIssue>>('/v1/issues', query);
+  /** @param fixedIn the release that may fix it: what that would send */
+  issue = (issue: string | number, fixedIn?: string) =>
+    this.#get<IssueDetail>(`/v1/issues/${issue}`, { fixed_in: fixedIn });
+  previewIssue = (issue: NewIssue) => this.#send<IssuePreview>('POST', '/v1/issues/preview', issue);
+  addIssue = (issue: NewIssue) => this.#send<IssueDetail>('POST', '/v1/issues', issue);
+  fixIssue = (issue: string | number, version: string) =>
+    this.#send<IssueDetail>('POST', `/v1/issues/${issue}/fix`, { version });
+  withdrawIssue = (issue: string | number, reason: string) =>
+    this.#send<IssueDetail>('POST', `/v1/issues/${issue}/withdraw`, { reason });
 
   releases = (query: Query = {}) => this.#get<Page<Release>>('/v1/releases', query);
   release = (model: string, version: string) =>

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { addCost } from './commands/cost/index.ts';
 import { addDeviceCommands } from './commands/device/index.ts';
 import { addDoctor } from './commands/doctor/index.ts';
-import { addReleaseCommands } from './commands/release/index.ts';
+import { addIssueCommands, addReleaseCommands } from './commands/release/index.ts';
 import { addRolloutCommands } from './commands/rollout/index.ts';
 import { addServiceCommands } from './commands/service/index.ts';
 import { EXIT, ROOT } from './session/index.ts';
@@ -29,6 +29,7 @@ export function makeProgram(): Command {
     .addHelpText('after', HELP);
 
   addReleaseCommands(program);
+  addIssueCommands(program);
   addDeviceCommands(program);
   addRolloutCommands(program);
   addServiceCommands(program);

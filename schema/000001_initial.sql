@@ -1,6 +1,6 @@
 -- The schema of paku-ota. PostgreSQL 15 features only.
 --
--- In the order of the domain: devices and groups, releases and uploads, rollouts, holds, device updates, events and messages,
+-- In the order of the domain: devices and groups, releases and uploads, rollouts, holds, known issues, device updates, events and messages,
 -- counters, identity, leases, views, grants. docs/data-model.md shows the same as tables and a diagram; both that page
 -- and current.sql are made from the comments and definitions here (npm run gen:schema).
 --
@@ -583,6 +583,48 @@ DO $$ BEGIN
   COMMENT ON INDEX holds_in_force_idx IS 'Read by the rules of assignment and by whatever sends: the holds in force.';
   COMMENT ON INDEX holds_device_idx IS 'Read by the rules of assignment and by whatever sends: the holds of a device.';
   COMMENT ON INDEX holds_ended_idx IS 'Read by the orchestrator: when the service was last held.';
+END $$;
+
+-- Known issues ----------------------------------------------------------------------------------------------------------
+
+CREATE TABLE known_issues (
+  id               bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  device_model     text        NOT NULL,
+  found_version    text        NOT NULL,
+  title            text        NOT NULL CHECK (length(title) BETWEEN 1 AND 200),
+  link             text        CHECK (link ~ '^https?://' AND length(link) <= 500),
+  device_filter    jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(device_filter) = 'object'),
+  created_at       timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
+  created_by       text,
+  fixed_version    text,
+  fixed_at         timestamptz,
+  fixed_by         text,
+  withdrawn_at     timestamptz,
+  withdrawn_by     text,
+  withdrawn_reason text,
+  CONSTRAINT known_issues_found_fkey FOREIGN KEY (device_model, found_version) REFERENCES firmware_releases (device_model, version),
+  CONSTRAINT known_issues_fixed_fkey FOREIGN KEY (device_model, fixed_version) REFERENCES firmware_releases (device_model, version)
+);
+
+CREATE INDEX known_issues_model_idx ON known_issues (device_model, id) WHERE withdrawn_at IS NULL;
+
+DO $$ BEGIN
+  COMMENT ON TABLE known_issues IS 'Known issues of releases. The devices that the filter selects are not sent the release in which the issue was found, nor a later one of the model, until the release that fixes it. A recovery is not kept back.';
+  COMMENT ON COLUMN known_issues.id IS 'Id of the issue.';
+  COMMENT ON COLUMN known_issues.device_model IS 'Model of the releases.';
+  COMMENT ON COLUMN known_issues.found_version IS 'The release in which it was found. It applies to this one and to every higher version.';
+  COMMENT ON COLUMN known_issues.title IS 'The issue in one line, as operators read it.';
+  COMMENT ON COLUMN known_issues.link IS 'Where more about it is written. Null: nowhere.';
+  COMMENT ON COLUMN known_issues.device_filter IS 'The devices that it concerns, in the form of rollout_configurations.target_filter. Empty: every device of the model. A filter that cannot be read keeps every device.';
+  COMMENT ON COLUMN known_issues.created_at IS 'When it was added.';
+  COMMENT ON COLUMN known_issues.created_by IS 'Who added it. Null: SQL.';
+  COMMENT ON COLUMN known_issues.fixed_version IS 'The release that fixes it: it does not apply to this one or to a higher version. Null: none is known.';
+  COMMENT ON COLUMN known_issues.fixed_at IS 'When the release that fixes it was stated.';
+  COMMENT ON COLUMN known_issues.fixed_by IS 'Who stated it. Null: SQL.';
+  COMMENT ON COLUMN known_issues.withdrawn_at IS 'When it was withdrawn: it applies to no release. Null: it was not.';
+  COMMENT ON COLUMN known_issues.withdrawn_by IS 'Who withdrew it. Null: SQL.';
+  COMMENT ON COLUMN known_issues.withdrawn_reason IS 'Why it was withdrawn.';
+  COMMENT ON INDEX known_issues_model_idx IS 'Read by the rules of assignment and by dispatch: the issues of a model that apply to a release.';
 END $$;
 
 -- Device updates --------------------------------------------------------------------------------------------------------
@@ -1797,6 +1839,11 @@ DO $$ BEGIN
   REVOKE ALL ON holds FROM paku_public;
   GRANT SELECT (scope, device_id, group_name, ended_at) ON holds TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE (ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
+
+  REVOKE ALL ON known_issues FROM paku_public;
+  REVOKE ALL ON known_issues FROM paku_ingest;
+  GRANT SELECT, INSERT, UPDATE (fixed_version, fixed_at, fixed_by, withdrawn_at, withdrawn_by, withdrawn_reason) ON known_issues
+    TO paku_control;
 
   REVOKE ALL ON rollout_members FROM paku_public;
   REVOKE ALL ON rollout_members FROM paku_ingest;

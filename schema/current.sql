@@ -292,6 +292,31 @@ CREATE INDEX holds_in_force_idx ON holds (id) WHERE ended_at IS NULL;
 CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX holds_ended_idx ON holds (ended_at) WHERE ended_at IS NOT NULL;
 
+CREATE TABLE known_issues (
+  id               bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
+  device_model     text        NOT NULL,
+  found_version    text        NOT NULL,
+  title            text        NOT NULL,
+  link             text,
+  device_filter    jsonb       DEFAULT '{}' NOT NULL,
+  created_at       timestamptz DEFAULT now() NOT NULL,
+  created_by       text,
+  fixed_version    text,
+  fixed_at         timestamptz,
+  fixed_by         text,
+  withdrawn_at     timestamptz,
+  withdrawn_by     text,
+  withdrawn_reason text,
+  CONSTRAINT known_issues_pkey PRIMARY KEY (id),
+  CONSTRAINT known_issues_created_at_check CHECK (isfinite(created_at)),
+  CONSTRAINT known_issues_device_filter_check CHECK (jsonb_typeof(device_filter) = 'object'),
+  CONSTRAINT known_issues_link_check CHECK (link ~ '^https?://' AND length(link) <= 500),
+  CONSTRAINT known_issues_title_check CHECK (length(title) >= 1 AND length(title) <= 200),
+  CONSTRAINT known_issues_fixed_fkey FOREIGN KEY (device_model, fixed_version) REFERENCES firmware_releases(device_model, version),
+  CONSTRAINT known_issues_found_fkey FOREIGN KEY (device_model, found_version) REFERENCES firmware_releases(device_model, version)
+);
+CREATE INDEX known_issues_model_idx ON known_issues (device_model, id) WHERE withdrawn_at IS NULL;
+
 CREATE TABLE device_update_status (
   id                      bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
   device_id               text        NOT NULL,
@@ -1138,6 +1163,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
 GRANT SELECT, INSERT, DELETE ON rollout_members TO paku_control;
 GRANT SELECT, INSERT, UPDATE (ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
 GRANT SELECT (scope, device_id, group_name, ended_at) ON holds TO paku_ingest;
+GRANT SELECT, INSERT, UPDATE (fixed_version, fixed_at, fixed_by, withdrawn_at, withdrawn_by, withdrawn_reason) ON known_issues TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_control;
 GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, failed_before, status, attempt, sends, result_code, error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, spread_at, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted, is_reclaimable), INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, spread_at, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted) ON device_update_status TO paku_ingest;
 GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, status, attempt, sends, result_code, error_message, report_interval_seconds, restarts_per_hour, next_family, next_delivery, started_at, reported_at, booted_at, completed_at, declined_count, evaluated_events, holds_slot, counts_as_started), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, evaluated_events, holds_slot, counts_as_started, is_reclaimable) ON device_update_status TO paku_public;

@@ -2,6 +2,7 @@ export { readAmazonRoots } from './amazon-roots.ts';
 export { confirmOrStop } from './ask.ts';
 export { addCommand, addGroup, registerAction, registerLocalAction } from './command.ts';
 export { CliError, describeFailure, EXIT, exitCodeOf } from './failure.ts';
+export { addFilterFlags, type FilterFlags, readFilter } from './filter-flags.ts';
 export { decidePlace, readEndpoints } from './find-target.ts';
 export { integerOption, listOption, readAttributes, timeOption } from './options.ts';
 export { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts';

@@ -3,15 +3,22 @@ import { type RowOf, type Sql, select } from '../db/index.ts';
 import { HELD_BY_NAME } from '../holds/index.ts';
 import { type AssignableRelease, FAILED_LIST, type Target } from '../policy/index.ts';
 import { jitterWait, type RolloutRuntime } from '../rollouts/index.ts';
-import { cutoffValues, type HigherPriorityRollout, imagesOf, targetValues } from '../targeting/index.ts';
+import {
+  cutoffValues,
+  type HigherPriorityRollout,
+  imagesOf,
+  type KnownIssue,
+  targetValues,
+} from '../targeting/index.ts';
 import { ID } from '../util/index.ts';
 import { BY_STORED_CUTOFF, passesAll, type RuleInputs } from './assignment-rules.ts';
 
-/** A rollout that assigns devices, with the rollouts that have a higher priority. */
+/** A rollout that assigns devices, with the rollouts that have a higher priority and the known issues of its releases. */
 export interface AssignmentContext {
   readonly rollout: RolloutRuntime;
   readonly target: Target;
   readonly higherPriority: readonly HigherPriorityRollout[];
+  readonly knownIssues: readonly KnownIssue[];
 }
 
 const INPUTS: RuleInputs = {
@@ -63,7 +70,7 @@ const SCOPES: Readonly<Record<Scope['kind'], ScopeSql>> = {
 type EligibleRelease = Pick<AssignableRelease, 'version' | 'fromVersions'>;
 
 const assignmentValues = (
-  { rollout, target, higherPriority }: AssignmentContext,
+  { rollout, target, higherPriority, knownIssues }: AssignmentContext,
   release: EligibleRelease,
   { kind, ...scope }: Scope,
 ) => ({
@@ -73,6 +80,7 @@ const assignmentValues = (
   version: release.version,
   eligible: release.fromVersions,
   higherPriority,
+  knownIssues,
   ...targetValues(rollout.device_model, target),
   ...scope,
 });

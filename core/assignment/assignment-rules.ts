@@ -2,6 +2,7 @@ import { isHeld } from '../holds/index.ts';
 import { BARS } from '../policy/index.ts';
 import {
   barsOf,
+  hasKnownIssue,
   IDENTITY_IS_KNOWN,
   IN_SHARE,
   IN_STAGE,
@@ -29,6 +30,7 @@ export const RULES = [
   'kept',
   'blocked',
   ...BARS,
+  'known issue',
   'held',
   'busy',
   'stage',
@@ -109,6 +111,7 @@ export const conditionsOf = ({
   blocked: `NOT ${hasUpdate(`(${BLOCKED_BY_HIGHER_PRIORITY})`)}`,
   kept: `NOT ${ON_TARGET_OF_HIGHER_PRIORITY}`,
   ...barsOf(imageOf(images, version)),
+  'known issue': `NOT ${hasKnownIssue(version)}`,
   held: `NOT ${isHeld('d.device_id')}`,
   busy: `NOT ${hasUpdate(HAS_OPEN_UPDATE)}`,
   stage,

@@ -46,7 +46,7 @@ const SCAN_START = '';
 
 /**
  * The current scan of a rollout, or a new one where its fingerprint has changed: whether a device may be assigned also
- * depends on the rollout's row, its stage, the higher-priority rollouts and the holds. The date is part of the fingerprint, so that
+ * depends on the rollout's row, its stage, the higher-priority rollouts, the holds and the known issues. The date is part of the fingerprint, so that
  * one scan a day corrects changes that `device_changes` did not record.
  */
 export function scanStateOf(
@@ -56,12 +56,13 @@ export function scanStateOf(
 ): ScanState {
   const { generation, stage, stage_extended_at, stage_hash_cutoff, stage_later_cutoff } = rollout;
   const { device_model, target_type, target_filter } = rollout;
-  const { priority, higher_priority_digest, holds_digest } = rollout;
+  const { priority, higher_priority_digest, holds_digest, known_issues_digest } = rollout;
   const { release_id, firmware_version, min_version, allow_downgrade, include_unknown } = rollout;
   const fingerprint = sha256(
     JSON.stringify([
       [generation, stage, stage_extended_at, stage_hash_cutoff, stage_later_cutoff],
       [device_model, target_type, target_filter, priority, higher_priority_digest, holds_digest],
+      known_issues_digest,
       [release_id, firmware_version, min_version, allow_downgrade, include_unknown, steppingStones],
       Math.floor(now.getTime() / DAY_MS),
     ]),

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
+import { loadKnownIssues } from '../known-issues/index.ts';
 import {
   boundedFilter,
   boundedJson,
@@ -10,7 +11,7 @@ import {
   type Target,
 } from '../policy/index.ts';
 import { runsRelease } from '../protocol/index.ts';
-import { barsOf, imageOf, imagesOf, STILL_TARGETED, targetValues } from '../targeting/index.ts';
+import { barsOf, hasKnownIssue, imageOf, imagesOf, STILL_TARGETED, targetValues } from '../targeting/index.ts';
 import type { PendingUpdate } from '../updates/index.ts';
 import { ID, type RolloutId, type UpdateId } from '../util/index.ts';
 
@@ -29,7 +30,8 @@ type RolloutColumns = RowOf<typeof rolloutColumns>;
 
 /**
  * Finds the pending updates of a rollout whose devices it no longer targets: since the assignment, the rollout's row
- * may have been edited, or a device may have moved to another group or stated that the image does not fit. A row that cannot be parsed targets no device; the
+ * may have been edited, or a device may have moved to another group or stated that the image does not fit, or an
+ * issue of the release may have become known. A row that cannot be parsed targets no device; the
  * orchestrator halts its rollout.
  * @returns the ids of those updates
  */
@@ -70,19 +72,21 @@ const NOT_BARRED = Object.values(barsOf(imageOf(imagesOf(OF_PENDING), 'pending.v
 
 async function findTargeted(
   sql: Sql,
-  { device_model }: RolloutColumns,
+  rollout: RolloutColumns,
   target: Target,
   updates: readonly PendingUpdate[],
 ): Promise<Set<string>> {
+  const pendingVersions = updates.map(({ firmware_version: version }) => ({ version }));
   const rows = await select(
     sql,
     z.strictObject({ device_id: ID.device }), // Looks up each device by itself: in a young fleet, statistics may suggest that reading all devices is cheaper.
     `SELECT d.device_id FROM jsonb_to_recordset(:pending::jsonb) AS pending(device text, version text)
      CROSS JOIN LATERAL (SELECT * FROM devices WHERE device_id = pending.device OFFSET 0) AS d
-     WHERE ${STILL_TARGETED} AND ${NOT_BARRED}`,
+     WHERE ${STILL_TARGETED} AND ${NOT_BARRED} AND NOT ${hasKnownIssue('pending.version')}`,
     {
       pending: updates.map(({ device_id: device, firmware_version: version }) => ({ device, version })),
-      ...targetValues(device_model, target),
+      knownIssues: await loadKnownIssues(sql, rollout, target, pendingVersions),
+      ...targetValues(rollout.device_model, target),
     },
   );
   return new Set(rows.map(({ device_id }) => device_id));

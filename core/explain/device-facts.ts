@@ -13,7 +13,15 @@ import { heldBy, holdsOf } from '../holds/index.ts';
 import { chooseReleases, imageLimits, type RegisteredRelease, type Target } from '../policy/index.ts';
 import type { ReleaseCounter } from '../protocol/index.ts';
 import { loadHigherPriorityRollouts, type RolloutRuntime } from '../rollouts/index.ts';
-import { cutoffValues, JOINED_LATER, KEEPER, statedOfBar, targetValues } from '../targeting/index.ts';
+import {
+  cutoffValues,
+  JOINED_LATER,
+  KEEPER,
+  type KnownIssue,
+  knownIssuesOf,
+  statedOfBar,
+  targetValues,
+} from '../targeting/index.ts';
 import type { DeviceId } from '../util/index.ts';
 import { updateFacts } from './explain-update.ts';
 
@@ -49,6 +57,8 @@ const deviceFacts = z.strictObject({
   kept_by: z.string().nullable(),
   /** The limits of the image that it would be sent; null if there is none. */
   image: imageLimits.nullable(),
+  /** The known issues that keep it from the release that it would be sent, by their ids. */
+  issues: z.array(z.int()),
   /** What it states, if `rule` is that the image contradicts it. */
   stated: z.number().nullable(),
 });
@@ -58,6 +68,7 @@ export type DeviceFacts = RowOf<typeof deviceFacts>;
 interface KnownReleases {
   readonly steppingStones: readonly RegisteredRelease[];
   readonly counters: readonly ReleaseCounter[];
+  readonly knownIssues: readonly KnownIssue[];
 }
 
 export async function loadDeviceFacts(
@@ -80,6 +91,7 @@ export async function loadDeviceFacts(
     priority: rollout.priority,
     // Before the rollout and its stage begin, every device may be among them.
     ...cutoffValues(rollout, EVERY_HASH),
+    knownIssues: known.knownIssues,
     releases: releaseFor(rollout, known, device.version),
     higherPriority: await loadHigherPriorityRollouts(sql, rollout, [device.version]),
     ...targetValues(rollout.device_model, target),
@@ -114,6 +126,7 @@ const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.rev
        (SELECT max(u.booted_at) FROM device_update_status AS u
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        failed.rule, ${statedOfBar('failed.rule')} AS stated, ${IMAGE_BY_RELEASE_MAP} AS image,
+       ${knownIssuesOf(BY_RELEASE_MAP.version)} AS issues,
        ${JOINED_LATER} AS joined_later, d.registered_at,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { readInPages, type Sql, select } from '../db/index.ts';
+import { loadKnownIssues } from '../known-issues/index.ts';
 import { isBar, parseTarget } from '../policy/index.ts';
 import { describeChange } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
@@ -85,7 +86,8 @@ async function evaluateDevice(
   }
   const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
   const counters = await loadCounters(sql, rollout, trust);
-  const device = await loadDeviceFacts(sql, rollout, target.value, deviceId, { steppingStones, counters });
+  const knownIssues = await loadKnownIssues(sql, rollout, target.value, steppingStones);
+  const device = await loadDeviceFacts(sql, rollout, target.value, deviceId, { steppingStones, counters, knownIssues });
   if (device === undefined) return undefined;
   const outside = whyNotTargeted(deviceId, device, rollout);
   if (device.revoked_at !== null) {
@@ -99,9 +101,11 @@ async function evaluateDevice(
   }
   const isUpdated = isProven(device.update);
   const isChanged = device.identity_changed_at !== null;
-  const goesOn = isUpdated && (isChanged || (device.update?.is_stepping_stone === true && isBar(device.rule)));
+  const isKeptFromRelease = isBar(device.rule) || device.rule === 'known issue';
+  const issue = knownIssues.find(({ issue_id: id }) => device.issues.includes(id));
+  const goesOn = isUpdated && (isChanged || (device.update?.is_stepping_stone === true && isKeptFromRelease));
   if (device.update !== null && !goesOn) {
-    const explanation = explainUpdate(device.update, device.version, rollout, now, device.holds[0]);
+    const explanation = explainUpdate(device.update, device.version, rollout, now, { hold: device.holds[0], issue });
     const wait = await explainUnprocessed(sql, device.update, now);
     const next = wait ?? (isUpdated ? afterNewModel(device, rollout) : undefined) ?? explanation.next;
     return { ...explanation, next, isTargeted: true };
@@ -120,7 +124,7 @@ async function evaluateDevice(
     rollout.release_id === null
       ? await describeMissing(sql, rollout)
       : whyNotSendable({ ...rollout, version: rollout.firmware_version }, trust, now);
-  return { ...explainUnassigned(device, rollout, { missing, counters }, now), isTargeted: true };
+  return { ...explainUnassigned(device, rollout, { missing, counters, issue }, now), isTargeted: true };
 }
 
 const isProven = (update: DeviceFacts['update']): boolean =>

@@ -4,7 +4,10 @@ import {
   describeBar,
   describeHeldDevice,
   describeHoldEnd,
+  describeIssue,
+  describeIssueEnd,
   describePredecessor,
+  type IssueFacts,
   isBar,
   stopWord,
 } from '../policy/index.ts';
@@ -105,14 +108,21 @@ function explainVersion(
   return VERSION_RULES[verdict](version, rollout);
 }
 
+interface Reasons {
+  readonly missing: string | undefined;
+  readonly counters: readonly ReleaseCounter[];
+  readonly issue: IssueFacts | undefined;
+}
+
 /**
  * Explains a device that the rollout targets and has not assigned.
+ * @param issue the known issue that keeps it from the release; undefined if none does
  * @param missing why the release is missing, or must not be sent; undefined if it may be
  */
 export function explainUnassigned(
   device: DeviceFacts,
   rollout: RolloutRuntime,
-  { missing, counters }: { readonly missing: string | undefined; readonly counters: readonly ReleaseCounter[] },
+  { missing, counters, issue }: Reasons,
   now: Date,
 ): Explanation {
   const { rule, holds, busy_with: holder, served_by: servedBy, kept_by: keptBy } = device;
@@ -132,6 +142,9 @@ export function explainUnassigned(
   const { image, stated } = device;
   if (isBar(rule) && image !== null && stated !== null) {
     return { rule: describeBar(rule, image, stated), since: null, next: BAR_ENDS[rule] };
+  }
+  if (rule === 'known issue' && issue !== undefined) {
+    return { rule: describeIssue(issue), since: null, next: describeIssueEnd(issue) };
   }
   if (rollout.aborted_at !== null) {
     return {

@@ -3,7 +3,10 @@ import type { RowOf } from '../db/index.ts';
 import {
   describeHeldDevice,
   describeHoldEnd,
+  describeIssue,
+  describeIssueEnd,
   type HoldFacts,
+  type IssueFacts,
   nextOpening,
   parsePlan,
   UPDATE_STATES,
@@ -58,17 +61,22 @@ const afterCancel = ({ is_reclaimable }: UpdateFacts) =>
 export const toDate = (time: string | null) => (time === null ? null : new Date(time));
 export const at = (time: Date | string | null) => (time === null ? 'an unknown time' : new Date(time).toISOString());
 
+interface KeptBy {
+  readonly hold?: HoldFacts | undefined;
+  readonly issue?: IssueFacts | undefined;
+}
+
 /**
  * Explains the state of a device that the rollout has assigned.
  * @param current the version that the device reports now
- * @param hold that keeps a pending update from being sent; undefined if none does
+ * @param kept what keeps a pending update from being sent
  */
 export function explainUpdate(
   update: UpdateFacts,
   current: string,
   rollout: RolloutRuntime,
   now: Date,
-  hold?: HoldFacts,
+  kept: KeptBy = {},
 ): Explanation {
   const { status, firmware_version: version, error_message: reason, attempt } = update;
   const what = update.is_stepping_stone ? `${version}, the stepping stone to ${rollout.firmware_version}` : version;
@@ -104,7 +112,7 @@ export function explainUpdate(
       next: rollout.aborted_at === null ? next : ENDED,
     };
   }
-  if (status === 'pending') return explainPending(update, what, rollout, now, hold);
+  if (status === 'pending') return explainPending(update, what, rollout, now, kept);
   const since = toDate(update.reported_at ?? update.sent_at);
   if (status === 'success' && update.booted_at !== null) {
     return {
@@ -130,13 +138,17 @@ function explainPending(
   what: string,
   rollout: RolloutRuntime,
   now: Date,
-  hold: HoldFacts | undefined,
+  { hold, issue }: KeptBy,
 ): Explanation {
   const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
   const pending =
     attempt === 0
       ? `has a pending update to ${what}`
       : `has a pending retry of ${what}, because attempt ${attempt} ended with "${reason}"`;
+  if (issue !== undefined) {
+    const rule = `${pending}, and ${describeIssue(issue)}`;
+    return { rule, since: toDate(created_at), next: describeIssueEnd(issue) };
+  }
   if (hold !== undefined) {
     const rule = `${pending} and ${describeHeldDevice(hold)}`;
     return { rule, since: toDate(created_at), next: `it is sent ${describeHoldEnd(hold)}` };

@@ -20,6 +20,8 @@ import {
   IS_TARGETED,
   JOINED_LATER,
   KEEPER,
+  type KnownIssue,
+  knownIssuesOf,
   MATCHES_FILTER,
   statedOfBar,
   targetValues,
@@ -44,6 +46,8 @@ const previewGroup = z.strictObject({
   failed_before: z.boolean(),
   /** The stage that includes the devices, from 0; null if the percentage leaves them out or the rollout is not saved. */
   stage: z.int().nullable(),
+  /** The known issues of rule `known issue`, by their ids. */
+  issues: z.array(z.int()),
   devices: z.int(),
   /** The limits of the image that the devices would be sent; null if there is none. */
   image: imageLimits.nullable(),
@@ -93,7 +97,7 @@ const NOT_STAGED = 'staged AS (SELECT NULL::text AS device_id, NULL::integer AS 
 /** A response of the Data API holds a thousand groups, even with the longest names. */
 const GROUPS_PER_PAGE = 1_000;
 
-const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8, 9, 10';
+const COLUMNS = '1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11';
 
 /** Starts from the failed updates of the model, which are few: a look at the updates of each device would take long. */
 const FAILED = `failed AS MATERIALIZED (
@@ -119,7 +123,8 @@ const groupsStatement = ({ tables, share, where }: GroupsSql) => `WITH ${tables}
            WHERE u.device_id = d.device_id AND ${BLOCKED_BY_HIGHER_PRIORITY} ORDER BY u.id DESC LIMIT 1)
          WHEN 'kept' THEN (SELECT w.name FROM rollout_configurations AS w WHERE w.id = ${KEEPER}) END AS by_rollout,
        CASE WHEN ${isHeld('d.device_id')} THEN ${holdsOf('d.device_id')} ELSE '[]' END AS holds, o.name AS holder, u.status <> 'pending' OR u.attempt > 0 AS is_under_way,
-       d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage, count(*)::integer AS devices,
+       d.device_id IN (SELECT device_id FROM failed) AS failed_before, d.stage,
+       CASE WHEN d.rule = 'known issue' THEN ${knownIssuesOf(BY_RELEASE_MAP.version)} ELSE '[]' END AS issues, count(*)::integer AS devices,
        ${IMAGE_BY_RELEASE_MAP} AS image, min(${statedOfBar('d.rule')}) AS least, max(${statedOfBar('d.rule')}) AS most
      FROM (
        SELECT d.*, staged.stage, ${firstFailed(
@@ -152,13 +157,20 @@ const OF_CHANGED = groupsStatement({ ...SOME, tables: `${CHANGED_TABLES}, ${SOME
 
 const EVERY_HASH = 'f'.repeat(32);
 
+/** What a rollout sends. */
+interface Sent {
+  /** The release that each version is updated to. */
+  readonly releases: Readonly<Record<string, string>>;
+  readonly knownIssues: readonly KnownIssue[];
+}
+
 /** The given devices of a saved rollout, as they are or, with `isChanged`, as they would be after the change. */
 export async function loadGroupsOfSome(
   sql: Sql,
   rollout: PreviewedRollout,
   target: Target,
   higherPriority: readonly HigherPriorityRollout[],
-  releases: Readonly<Record<string, string>>,
+  { releases, knownIssues }: Sent,
   change: DeviceChange,
   isChanged: boolean,
 ): Promise<PreviewGroup[]> {
@@ -167,6 +179,7 @@ export async function loadGroupsOfSome(
     priority: rollout.priority,
     higherPriority,
     releases,
+    knownIssues,
     only: change.deviceIds,
     ...targetValues(rollout.device_model, target),
     // Until the targets are counted, each device may be among them.
@@ -188,7 +201,7 @@ export async function loadPreviewGroups(
   target: Target,
   stages: readonly Stage[] | null,
   higherPriority: readonly HigherPriorityRollout[],
-  releases: Readonly<Record<string, string>>,
+  { releases, knownIssues }: Sent,
 ): Promise<PreviewGroup[]> {
   const { target_hash_cutoff, stage_hash_cutoff, rollout_percentage: percentage, member_percentage } = rollout;
   const hasBegun = stage_hash_cutoff !== null;
@@ -214,6 +227,7 @@ export async function loadPreviewGroups(
     priority: rollout.priority,
     higherPriority,
     releases,
+    knownIssues,
     ...targetValues(rollout.device_model, target),
     ...(rollout.isSaved ? ofSaved : {}),
   };

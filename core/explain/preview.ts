@@ -1,10 +1,12 @@
 import type { Rule } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import type { HeldBy } from '../holds/index.ts';
+import { loadKnownIssues } from '../known-issues/index.ts';
 import {
   chooseReleases,
   describeBarOfMany,
   describeHold,
+  describeIssue,
   isBar,
   parsePlan,
   parseTarget,
@@ -17,7 +19,7 @@ import { evaluateVersion, type VersionPolicy, type VersionVerdict } from '../pro
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { getRelease, loadCounters, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
-import type { HigherPriorityRollout } from '../targeting/index.ts';
+import type { HigherPriorityRollout, KnownIssue } from '../targeting/index.ts';
 import type { DeviceChange } from './device-change.ts';
 import { countInGroups, loadGroupsOfSome, loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
@@ -48,6 +50,8 @@ export interface Preview {
   readonly heldByOthers: readonly BusyDevices[];
   /** Devices that would be updated but are held, by their first hold. */
   readonly held: readonly HeldGroup[];
+  /** Devices that known issues, and nothing else, keep from the version that they would be sent. */
+  readonly keptByIssues: readonly KeptDevices[];
   /** Rollouts in which the release failed before. */
   readonly failedBefore: readonly string[];
 }
@@ -59,6 +63,13 @@ export interface HeldGroup {
   readonly devices: number;
   /** Those of them that no other hold holds: the end of this one lets them be updated. */
   readonly byItAlone: number;
+}
+
+export interface KeptDevices {
+  /** Ids of the issues. */
+  readonly issues: readonly number[];
+  readonly version: string;
+  readonly devices: number;
 }
 
 export interface BusyDevices {
@@ -92,7 +103,7 @@ export class InvalidRolloutError extends Error {
 export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules: PreviewRules): Promise<Preview> {
   const basis = await loadBasis(sql, rollout, rules);
   const { target, stages, steppingStones, releases, higherPriority } = basis;
-  const groups = await loadPreviewGroups(sql, rollout, target, stages, higherPriority, releases);
+  const groups = await loadPreviewGroups(sql, rollout, target, stages, higherPriority, basis);
   const merged = withStatedOfAll(groups);
   const evaluated = merged.map((group) => ({
     ...group,
@@ -120,6 +131,11 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
       : plannedStages(stages, targeted, await countInGroups(sql, rollout.device_model, target, stages)),
     heldByOthers: summarizeBusy(updated),
     held: summarizeHeld(updated),
+    keptByIssues: groups.flatMap((group) => {
+      const version = nextOf(group);
+      const isKept = group.rule === 'known issue' && rules.fits(group.id_length, group.family) === undefined;
+      return isKept && version !== undefined ? { issues: group.issues, version, devices: group.devices } : [];
+    }),
     willNot: summarizeReasons(evaluated),
     failedBefore: await listFailuresOfRelease(sql, rollout.device_model, rollout.firmware_version),
   };
@@ -139,6 +155,7 @@ interface Basis {
   /** The release that each version is updated to. */
   readonly releases: Readonly<Record<string, string>>;
   readonly higherPriority: readonly HigherPriorityRollout[];
+  readonly knownIssues: readonly KnownIssue[];
 }
 
 /** @param versions that devices may have besides those in use on the model */
@@ -176,11 +193,12 @@ async function loadBasis(
     steppingStones,
     releases,
     higherPriority,
+    knownIssues: await loadKnownIssues(sql, rollout, target.value, steppingStones),
   };
 }
 
-const reasonOf = (group: PreviewGroup, rollout: PreviewedRollout, { policy, missing }: Basis, { fits }: PreviewRules) =>
-  whyNot(group, rollout, policy, missing) ?? fits(group.id_length, group.family);
+const reasonOf = (group: PreviewGroup, rollout: PreviewedRollout, basis: Basis, { fits }: PreviewRules) =>
+  whyNot(group, rollout, basis) ?? fits(group.id_length, group.family);
 
 /**
  * How many of the devices of a change a saved rollout would update because of it, by the same rules as its preview.
@@ -196,8 +214,8 @@ export async function countReached(
 ): Promise<number> {
   const basis = await loadBasis(sql, rollout, rules, versions);
   const countUpdated = async (isChanged: boolean) => {
-    const { target, higherPriority, releases } = basis;
-    const groups = await loadGroupsOfSome(sql, rollout, target, higherPriority, releases, change, isChanged);
+    const { target, higherPriority } = basis;
+    const groups = await loadGroupsOfSome(sql, rollout, target, higherPriority, basis, change, isChanged);
     const updated = groups.filter((group) => reasonOf(group, rollout, basis, rules) === undefined);
     return { all: count(updated), unheld: count(updated.filter(({ holds }) => holds.length === 0)) };
   };
@@ -310,10 +328,9 @@ function summarizeBusy(groups: readonly PreviewGroup[]): BusyDevices[] {
 }
 
 function whyNot(
-  { version, rule, by_rollout: by, image, least, most }: PreviewGroup,
+  { version, rule, by_rollout: by, image, least, most, issues }: PreviewGroup,
   rollout: PreviewedRollout,
-  policy: Omit<VersionPolicy, 'target'>,
-  missing: string | undefined,
+  { policy, missing, knownIssues }: Basis,
 ): string | undefined {
   if (rule === null) return undefined;
   if (rule === 'revoked') return 'its identity was revoked';
@@ -328,11 +345,19 @@ function whyNot(
     return describeBarOfMany(rule, image, { least, most });
   }
   if (rule === 'kept') return `on the version of rollout "${by}", which has a higher priority`;
+  if (rule === 'known issue') return describeIssues(issues, knownIssues);
   if (rule !== 'eligible') return 'does not match the filter';
   const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version });
   if (verdict === 'eligible') return missing ?? 'its version was first reported a moment ago';
   return PREVIEW_REASONS[verdict](rollout.firmware_version, policy.minVersion);
 }
+
+/** Names each issue, with the command that shows it. */
+const describeIssues = (ids: readonly number[], known: readonly KnownIssue[]) =>
+  known
+    .filter(({ issue_id: id }) => ids.includes(id))
+    .map((issue) => `${describeIssue(issue)} (\`paku-ota issue show ${issue.issue_id}\`)`)
+    .join('; ');
 
 const PREVIEW_REASONS: Readonly<
   Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>

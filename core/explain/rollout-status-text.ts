@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { BY_RELEASE_MAP, BY_STORED_CUTOFF, passesAll, scanStateOf } from '../assignment/index.ts';
 import { type Sql, select } from '../db/index.ts';
 import { HELD_BY_NAME } from '../holds/index.ts';
+import { loadKnownIssues } from '../known-issues/index.ts';
 import {
   chooseReleases,
   decideRollout,
@@ -123,6 +124,7 @@ async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date,
         releases.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
       ),
       higherPriority: await loadHigherPriorityRollouts(sql, rollout, versionsInUse),
+      knownIssues: await loadKnownIssues(sql, rollout, target.value, steppingStones),
       ...targetValues(model, target.value),
     },
   );

@@ -1,5 +1,6 @@
 import { assignByScan, hasAssignable, scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
+import { loadKnownIssues } from '../known-issues/index.ts';
 import type { AssignableRelease } from '../policy/index.ts';
 import {
   checkHealth,
@@ -49,7 +50,7 @@ import {
   setStartLimit,
   stopRollout,
 } from '../rollouts/index.ts';
-import type { HigherPriorityRollout } from '../targeting/index.ts';
+import type { HigherPriorityRollout, KnownIssue } from '../targeting/index.ts';
 import { pickPendingUpdates } from '../updates/index.ts';
 import type { ReleaseId, UpdateId } from '../util/index.ts';
 
@@ -76,6 +77,7 @@ interface RolloutContext {
   /** Decided with the rollout, by which devices below the minimum version of its release reach it. */
   readonly steppingStones: readonly RegisteredRelease[];
   readonly counters: readonly ReleaseCounter[];
+  readonly knownIssues: readonly KnownIssue[];
 }
 
 /**
@@ -195,14 +197,16 @@ async function loadContext(
   await setSendsUntil(sql, rollout.id, window === null ? null : (openUntil(window, now) ?? now));
   const checked = { ...rollout, ...counted, release_id: rollout.release_id };
   const has_changes = (await endBadProbations(sql, rollout, target.value, now)) || rollout.has_changes;
+  const stones = await loadSteppingStones(sql, rollout, trust, now);
   return {
     rollout: { ...checked, has_changes },
     plan: plan.value,
     target: target.value,
     versionsInUse,
     higherPriority,
-    steppingStones: await loadSteppingStones(sql, rollout, trust, now),
+    steppingStones: stones,
     counters: await loadCounters(sql, rollout, trust),
+    knownIssues: await loadKnownIssues(sql, rollout, target.value, stones),
   };
 }
 

@@ -3,7 +3,6 @@ export {
   type ApprovableAction,
   actionsToApprove,
   approvableStates,
-  type ChangedLimits,
   describeSamePerson,
   listLooserLimits,
 } from './approval.ts';
@@ -36,6 +35,16 @@ export {
   type HoldFacts,
   type HoldScope,
 } from './hold.ts';
+export {
+  describeIssue,
+  describeIssueEnd,
+  hasIssue,
+  ISSUE_STATES,
+  type IssueFacts,
+  type IssueRange,
+  type IssueState,
+  isFixedIn,
+} from './known-issues.ts';
 export {
   type BadRelease,
   type EarlierRelease,

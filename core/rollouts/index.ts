@@ -78,4 +78,5 @@ export {
   type RolloutRuntime,
   setSendsUntil,
 } from './rollout-runtime.ts';
+export { listSenders, type Sender } from './senders.ts';
 export { beginStage, extendStage, recordGate, type StageStart, setStartLimit } from './stages.ts';

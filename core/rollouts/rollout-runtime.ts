@@ -118,6 +118,8 @@ export const rolloutRuntime = z.strictObject({
   higher_priority_digest: z.string(),
   /** Names the holds in force. */
   holds_digest: z.string(),
+  /** Names the known issues of the model, and what each applies to; empty if there are none. */
+  known_issues_digest: z.string(),
   /** The hold of the whole service; null if it is not held. */
   service_hold: heldBy.nullable(),
   /** When the service was last held. */
@@ -171,6 +173,8 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        (SELECT md5(coalesce(string_agg(${HIGHER_PRIORITY_STATE}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
         WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS higher_priority_digest,
        (SELECT coalesce(string_agg(h.id::text, ',' ORDER BY h.id), '') FROM holds AS h WHERE h.ended_at IS NULL) AS holds_digest,
+       (SELECT coalesce(md5(string_agg(concat_ws(',', i.id, i.found_version, i.fixed_version, i.device_filter), ';' ORDER BY i.id)), '')
+        FROM known_issues AS i WHERE i.device_model = r.device_model AND i.withdrawn_at IS NULL) AS known_issues_digest,
        ${SERVICE_HOLD} AS service_hold,
        (SELECT max(h.ended_at) FROM holds AS h WHERE h.scope = 'service') AS service_held_until
      FROM rollout_configurations AS r

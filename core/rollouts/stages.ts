@@ -1,10 +1,12 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
+import { loadKnownIssues } from '../known-issues/index.ts';
 import { cutoffOfShare, type Reach, type Target } from '../policy/index.ts';
 import {
   barsOf,
   cutoffValues,
   HASH,
+  hasKnownIssue,
   IN_SHARE,
   IN_STAGE,
   IS_TARGETED,
@@ -25,8 +27,12 @@ export type StageStart = { readonly reach: Reach } | { readonly waveSize: number
 /** The first wave of a slow start has this share of the targeted devices. */
 const FIRST_WAVE_SHARE = 0.01;
 
-/** True if the image of the release contradicts what the device states, so that the stage cannot have its outcome. */
-const IS_BARRED = `NOT (${Object.values(barsOf(imageOf(imagesOf('f.version = :goal'), ':goal'))).join('\n         AND ')})`;
+/**
+ * True if the image of the release contradicts what the device states, or a known issue keeps the device from it, so that the
+ * stage cannot have its outcome.
+ */
+const IS_BARRED = `(NOT (${Object.values(barsOf(imageOf(imagesOf('f.version = :goal'), ':goal'))).join('\n         AND ')})
+         OR ${hasKnownIssue(':goal')})`;
 
 /** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
 const shareOf = (devices: string) => `ceil(round((:share::double precision * ${devices})::numeric, 6))::integer`;
@@ -150,6 +156,7 @@ export async function beginStage(
       laterShare: 'share' in reach ? laterShareOf(rollout, reach.share) : '',
       eligible: eligibleVersions,
       goal: rollout.firmware_version,
+      knownIssues: await loadKnownIssues(sql, rollout, target),
       now,
       ...cutoffValues(rollout),
       ...targetValues(rollout.device_model, target),
@@ -194,7 +201,7 @@ export async function setStartLimit(sql: Sql, rollout: RolloutRuntime): Promise<
 
 /**
  * Gives the present stage more devices by name, the next in order: it is repeated after a halt, or members that give no
- * outcome are replaced. Devices that the image does not fit come last, before them those that registered after the
+ * outcome are replaced. Devices that the image does not fit, or that a known issue keeps from it, come last, before them those that registered after the
  * targets were counted.
  * @param group of the stage, from which alone it takes devices; null: it has none
  * @returns undefined if the rollout changed meanwhile
@@ -238,6 +245,7 @@ export async function extendStage(
       generation: rollout.generation,
       extra: devices,
       goal: rollout.firmware_version,
+      knownIssues: await loadKnownIssues(sql, rollout, target),
       group,
       reason,
       now,

@@ -9,6 +9,7 @@ export {
   laterTargetCutoff,
   type TargetCutoffs,
 } from './cutoffs.ts';
+export { hasKnownIssue, type KnownIssue, knownIssuesOf, toKnownIssue } from './known-issues.ts';
 export {
   type HigherPriorityRollout,
   IDENTITY_IS_KNOWN,

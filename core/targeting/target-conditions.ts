@@ -7,12 +7,21 @@ export const TARGET_RULES = ['model', 'list', 'group', 'version', 'metadata', 'f
 export type TargetRule = (typeof TARGET_RULES)[number];
 
 /** The values of a target, as parameters or as columns of a higher-priority rollout. */
-function listedValues({ deviceIds, macAddresses, groups, models, metadata, facts, recovers, ...others }: Unversioned) {
+export function listedValues({
+  deviceIds,
+  macAddresses,
+  groups,
+  models,
+  metadata,
+  facts,
+  recovers,
+  ...others
+}: Unversioned) {
   nothingElse(others);
   return { devices: deviceIds, macs: macAddresses, groups, models, metadata, facts, recovers };
 }
 type Unversioned = Omit<Target, 'versions'>;
-type ListedValue = keyof ReturnType<typeof listedValues>;
+export type ListedValue = keyof ReturnType<typeof listedValues>;
 
 /** The types of the values as columns. */
 const LISTED_COLUMNS: Readonly<Record<ListedValue, string>> = {
@@ -25,10 +34,13 @@ const LISTED_COLUMNS: Readonly<Record<ListedValue, string>> = {
   recovers: 'jsonb',
 };
 
+/** The values as columns of a record set. */
+export const LISTED = Object.entries(LISTED_COLUMNS).map(([name, type]) => `${name} ${type}`);
+
 type Conditions = Readonly<Record<Exclude<TargetRule, 'version'>, string>>;
 
 /** The conditions of a target on `d` (a row of devices), over values that `of` names. */
-const conditionsOver = (of: (name: ListedValue) => string): Conditions => ({
+export const conditionsOver = (of: (name: ListedValue) => string): Conditions => ({
   model: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
     OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
@@ -87,7 +99,7 @@ export const TARGET_CONDITIONS: Readonly<Record<TargetRule, string>> = {
     SELECT FROM device_update_status AS own_update WHERE own_update.rollout_id = :rollout::bigint AND own_update.device_id = d.device_id))`,
 };
 
-const allOf = (conditions: readonly string[]) => conditions.join('\n  AND ');
+export const allOf = (conditions: readonly string[]) => conditions.join('\n  AND ');
 
 /** Devices that match the filter, including those whose identity was revoked or changed, or whose model is assumed. */
 export const MATCHES_FILTER = allOf(Object.values(TARGET_CONDITIONS));
@@ -131,13 +143,12 @@ export const toHigherPriorityRollout = (
   ...listedValues(target),
 });
 
-const COLUMNS = Object.entries(LISTED_COLUMNS).map(([name, type]) => `${name} ${type}`);
 /** Names a column of a higher-priority rollout `k`. */
 const column = (name: ListedValue) => `k.${name}`;
 
 /** Selects those of `:higherPriority` (`k`) that target the device `d` and whose version it runs. */
 const HIGHER_PRIORITY_ON_TARGET = `jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "laterCutoff" text,
-      "countedAt" timestamptz, "onTarget" jsonb, ${COLUMNS.join(', ')})
+      "countedAt" timestamptz, "onTarget" jsonb, ${LISTED.join(', ')})
     WHERE k."onTarget" ? d.current_firmware_version
       AND md5(k.id || ':' || d.device_id) <= CASE WHEN d.registered_at > k."countedAt" THEN k."laterCutoff" ELSE k."hashCutoff" END
       AND ${allOf([...Object.values(conditionsOver(column)), isStated(column)])}`;

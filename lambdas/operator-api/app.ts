@@ -4,6 +4,7 @@ import { fieldErrors } from '../../core/util/index.ts';
 import type { App, Caller, Services } from './context.ts';
 import { addDeviceRoutes } from './device-routes.ts';
 import { addHoldRoutes } from './hold-routes.ts';
+import { addIssueRoutes } from './issue-routes.ts';
 import { problemOf, toProblem } from './problems.ts';
 import { addRecoveryRoutes } from './recovery-routes.ts';
 import { addReleaseRoutes } from './release-routes.ts';
@@ -50,6 +51,7 @@ export function createApp(services: Services): App {
   addRolloutRoutes(app, services);
   addRecoveryRoutes(app, services);
   addHoldRoutes(app, services);
+  addIssueRoutes(app, services);
   addServiceRoutes(app, services);
   return app;
 }

@@ -7,6 +7,7 @@ import {
   previewRollout,
 } from '../../core/explain/index.ts';
 import { listWaitingFor } from '../../core/holds/index.ts';
+import { type IssueRow, isFreed, listKeptUpdates } from '../../core/known-issues/index.ts';
 import { listRunnableRolloutIds, loadRolloutRuntime, type RolloutRuntime } from '../../core/rollouts/index.ts';
 import type { Services } from './context.ts';
 import { previewRules } from './preview-rollout.ts';
@@ -20,6 +21,22 @@ export async function reachOfRemoval(services: Services, holdId: number): Promis
     const { held } = await previewRollout(sql, saved, previewRules(services, rollout));
     const freed = held.find(({ hold }) => hold.hold_id === holdId)?.byItAlone ?? 0;
     return freed + (waiting.get(rollout.id) ?? 0);
+  });
+}
+
+/** What the end of a known issue would send. @param fixedIn the release that fixes it; null: it is withdrawn */
+export async function reachOfIssueEnd(services: Services, issue: IssueRow, fixedIn: string | null): Promise<Reach[]> {
+  const { sql } = services;
+  const pending = await listKeptUpdates(sql, issue, fixedIn);
+  const sum = (groups: readonly { readonly devices: number }[]) =>
+    groups.reduce((total, { devices }) => total + devices, 0);
+  return listReach(services, [issue.device_model], async (rollout) => {
+    const saved = { ...rollout, isSaved: true };
+    const { keptByIssues } = await previewRollout(sql, saved, previewRules(services, rollout));
+    const freed = keptByIssues.filter(
+      ({ issues, version }) => issues.length === 1 && issues[0] === issue.issue_id && isFreed(version, fixedIn),
+    );
+    return sum(freed) + sum(pending.filter(({ rollout_id: id }) => id === rollout.id));
   });
 }
 

@@ -44,6 +44,7 @@ export async function playControlStory(db: TestDatabase, sql: Sql, service: Test
   await rollOut(api, service);
   await approve(sql, service);
   await holdDevices(api);
+  await knowIssues(api);
   await readEverything(api);
   await revoke(api, service);
   await orchestrate(sql, service.now);
@@ -127,6 +128,16 @@ async function holdDevices({ client }: TestApi): Promise<void> {
   const { hold_id: hold } = await client.setHold({ scope: 'group', group_name: 'g', reason });
   await client.hold(hold);
   await client.removeHold(hold, reason);
+}
+
+async function knowIssues({ client }: TestApi): Promise<void> {
+  const issue = { device_model: 'esp32-s3', found_version: '3.0.0', title: 'x', filter: { groups: ['g'] } };
+  await client.previewIssue(issue);
+  const { issue_id: fixed } = await client.addIssue(issue);
+  await client.issues();
+  await client.issue(fixed, '4.0.0');
+  await client.fixIssue(fixed, '4.0.0');
+  await client.withdrawIssue(fixed, reason);
 }
 
 async function readEverything({ client }: TestApi): Promise<void> {

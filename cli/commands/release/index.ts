@@ -1,1 +1,2 @@
+export { addIssueCommands } from './known-issues.ts';
 export { addReleaseCommands } from './release-commands.ts';

@@ -1,25 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import { parseFactConditions } from '../../../api/fact-text.ts';
 import type { RolloutDraft } from '../../../api/rollouts.ts';
 import { DAYS, UNTIL_ADVANCED } from '../../../core/policy/index.ts';
-import { CliError, EXIT, integerOption, listOption, readAttributes, timeOption } from '../../session/index.ts';
+import {
+  addFilterFlags,
+  CliError,
+  EXIT,
+  type FilterFlags,
+  integerOption,
+  listOption,
+  readFilter,
+  timeOption,
+} from '../../session/index.ts';
 
 type Stages = NonNullable<RolloutDraft['stages']>;
 type SendWindow = NonNullable<RolloutDraft['send_window']>;
 
-export interface DraftFlags {
+export interface DraftFlags extends FilterFlags {
   readonly file?: string;
   readonly model?: string;
   readonly version?: string;
   readonly name?: string;
   readonly percentage?: number;
-  readonly group?: string[];
-  readonly device?: string[];
-  readonly mac?: string[];
-  readonly from?: string[];
-  readonly attribute?: string[];
-  readonly fact?: string[];
   readonly stages?: Stages;
   readonly maxInFlight?: number;
   readonly maxPerMinute?: number;
@@ -42,22 +44,14 @@ export interface DraftFlags {
 }
 
 export const addDraftFlags = (command: Command): Command =>
-  command
-    .option('--model <model>', 'device model')
-    .option('--version <version>', 'firmware version to update to')
-    .option('--name <name>', 'unique name (default: "<model> <version>")')
-    .option('--file <file>', 'JSON of the rollout as the API takes it, - for standard input; flags override it')
-    .optionsGroup('Which devices (default: all of the model):')
-    .option('--group <group>', 'devices of a group; may be repeated', listOption)
-    .option('--device <id>', 'one device, by id; may be repeated', listOption)
-    .option('--mac <address>', 'one device by its MAC address; may be repeated', listOption)
-    .option('--from <version>', 'devices on this version; may be repeated', listOption)
-    .option('--attribute <name=value>', 'devices with this attribute; may be repeated', listOption)
-    .option(
-      '--fact <condition>',
-      'devices that state this: board_revision=C or battery_percent>=50; may be repeated',
-      listOption,
-    )
+  addFilterFlags(
+    command
+      .option('--model <model>', 'device model')
+      .option('--version <version>', 'firmware version to update to')
+      .option('--name <name>', 'unique name (default: "<model> <version>")')
+      .option('--file <file>', 'JSON of the rollout as the API takes it, - for standard input; flags override it')
+      .optionsGroup('Which devices (default: all of the model):'),
+  )
     .option('--percentage <n>', 'percentage of these devices', integerOption(1, 100))
     .option('--include-unknown', 'also devices whose version is unknown')
     .option('--allow-downgrade', 'also devices on a newer version')
@@ -158,28 +152,11 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
 
 /** Ids and MAC addresses make the target `specific`, groups make it `group`. The file's other conditions are kept. */
 function targetOf(flags: DraftFlags, file: Partial<RolloutDraft>): Partial<RolloutDraft> {
-  const { device, mac, group, from, attribute, fact } = flags;
-  const added = omitUndefined({
-    device_ids: device,
-    mac_addresses: mac,
-    groups: group,
-    versions: from,
-    metadata: attribute && readAttributes(attribute),
-    facts: fact && readFacts(fact),
-  });
+  const { device, mac, group } = flags;
+  const added = readFilter(flags);
   if (Object.keys(added).length === 0) return {};
   const type = device || mac ? 'specific' : group ? 'group' : (file.target_type ?? 'all');
   return { target_type: type, target_filter: { ...file.target_filter, ...added } } as Partial<RolloutDraft>;
-}
-
-/** @throws CliError for a text that is not a condition */
-function readFacts(texts: readonly string[]) {
-  const read = parseFactConditions(texts);
-  if ('facts' in read) return read.facts;
-  throw new CliError(
-    `"${read.invalid}" is not a condition on a fact; expected name=value, name>=number or name<=number`,
-    EXIT.usage,
-  );
 }
 
 /** Without the keys whose value is undefined. */

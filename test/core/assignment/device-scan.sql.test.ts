@@ -190,7 +190,7 @@ describe('a scan', () => {
     if (read === undefined) throw new Error('there is no rollout');
     const target = parseTarget(read.target_type, read.target_filter, 100);
     if (!target.ok) throw new Error(target.reason);
-    const context = { rollout: read, target: target.value, higherPriority: [] };
+    const context = { rollout: read, target: target.value, higherPriority: [], knownIssues: [] };
     const releases = [{ releaseId: 1, version: '2.0.0', isSteppingStone: false, fromVersions: ['1.0.0'] }];
     const what = { releases, onTarget: { version: '2.0.0', fromVersions: [] } };
     const limits = { devicesPerChunk: limit === undefined ? 2 : 100, chunks, ...(limit && { limit }) };
@@ -378,7 +378,7 @@ async function countMissed(): Promise<number> {
     if (!filter.ok) throw new Error(filter.reason);
     const older = ['1.0.0', '2.0.0'].filter((current) => current < target);
     const higherPriority = await loadHigherPriorityRollouts(db.app, read, ['1.0.0', '2.0.0', '3.0.0']);
-    const context = { rollout: read, target: filter.value, higherPriority };
+    const context = { rollout: read, target: filter.value, higherPriority, knownIssues: [] };
     const release = { releaseId: read.release_id ?? 0, version: target, isSteppingStone: false, fromVersions: older };
     const scope = { kind: 'chunk', after: '', until: null } as const;
     left += (await assignDevices(db.app, context, release, scope, 10, service.now)).assigned;

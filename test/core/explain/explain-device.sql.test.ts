@@ -219,6 +219,7 @@ describe('a preview', () => {
       failedBefore: [],
       heldByOthers: [],
       held: [],
+      keptByIssues: [],
       willNot: [
         { reason: 'below 1.0.0, and no stepping stone leads there', devices: 9 },
         { reason: 'newer than 2.0.0', devices: 5 },

@@ -58,6 +58,7 @@ async function assign(rollout: RolloutRuntime, limit = 1_000): Promise<number> {
     },
     target,
     higherPriority: [],
+    knownIssues: [],
   };
   const scope = { kind: 'chunk', after: '', until: null } as const;
   return (await assignDevices(db.app, context, release, scope, limit, now)).assigned;
