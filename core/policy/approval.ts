@@ -25,13 +25,17 @@ export interface Limits {
   readonly keep_open: boolean;
 }
 
+/** New values of limits; undefined keeps the one before. */
+export type ChangedLimits = { readonly [Limit in keyof Limits]?: Limits[Limit] | undefined };
+
 /**
  * The limits that a change would make looser: a gate that allows more, a higher rate, a longer life, or other times.
  * Null means no limit. With fewer `min_reports` a slow start grows sooner, with more of them the failure threshold
  * applies later.
  */
-export function listLooserLimits(before: Limits, changes: Partial<Limits>): string[] {
-  const after = { ...before, ...changes };
+export function listLooserLimits(before: Limits, changes: ChangedLimits): string[] {
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+  const after: Limits = { ...before, ...Object.fromEntries(given) };
   const HIGHER = [
     'failure_threshold',
     'failure_count',

@@ -3,6 +3,7 @@ export {
   type ApprovableAction,
   actionsToApprove,
   approvableStates,
+  type ChangedLimits,
   describeSamePerson,
   listLooserLimits,
 } from './approval.ts';

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import {
   APPROVABLE_ACTIONS,
+  type ChangedLimits,
   ROLLOUT_STATES,
   type RolloutState,
   TARGET_TYPES,
@@ -226,20 +227,7 @@ export async function listNumberedRollouts(sql: Sql, name: string): Promise<Name
 }
 
 /** The columns of a running rollout that may be changed. */
-export type RolloutChanges = Partial<
-  Pick<
-    RolloutValues,
-    | 'failure_threshold'
-    | 'failure_count'
-    | 'max_restart_ratio'
-    | 'min_reports'
-    | 'max_in_flight'
-    | 'max_per_minute'
-    | 'send_window'
-    | 'keep_open'
-    | 'is_active'
-  >
->;
+export type RolloutChanges = ChangedLimits & { readonly is_active?: true | undefined };
 
 /**
  * Changes a rollout that has not ended, unless it was changed since it was loaded.

@@ -9,7 +9,6 @@ import {
   listRollouts,
   listStages,
   listUpdates,
-  type RolloutChanges,
   readFunnel,
 } from '../../core/rollouts/index.ts';
 import { act, approve, change } from './act-on-rollout.ts';
@@ -64,8 +63,7 @@ export function addRolloutRoutes(app: App, services: Services): void {
   app.openapi(routes.changeRollout, async (c) => {
     const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
     const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
-    const changes = c.req.valid('json') as RolloutChanges;
-    await change(services, rollout, changes, etag, c.get('caller'));
+    await change(services, rollout, c.req.valid('json'), etag, c.get('caller'));
     const changed = await getRolloutResource(services, String(rollout.rollout_id), c.get('caller'));
     c.header('etag', `"${changed.updated_at}"`);
     return c.json(changed, 200);

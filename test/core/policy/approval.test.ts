@@ -100,6 +100,7 @@ describe('limits of a running rollout', () => {
     [{ ...before }],
     [{ failure_threshold: 0, failure_count: 1, max_restart_ratio: 1, min_reports: 5 }],
     [{ max_in_flight: 1, max_per_minute: 1 }],
+    [{ max_in_flight: undefined, send_window: undefined }],
   ])('are not looser after %j', (changes) => {
     expect(listLooserLimits(before, changes)).toEqual([]);
   });
