@@ -38,6 +38,7 @@ export const updateFacts = z.object({
   completed_at: z.string().nullable(),
   deadline_at: z.string().nullable(),
   not_before: z.string().nullable(),
+  enqueue_after: z.string().nullable(),
   unreachable_since: z.string().nullable(),
   late_success_at: z.string().nullable(),
   late_rollback_at: z.string().nullable(),
@@ -140,11 +141,10 @@ function explainPending(
   now: Date,
   { hold, issue }: KeptBy,
 ): Explanation {
-  const { attempt, error_message: reason, created_at, not_before, unreachable_since } = update;
-  const pending =
-    attempt === 0
-      ? `has a pending update to ${what}`
-      : `has a pending retry of ${what}, because attempt ${attempt} ended with "${reason}"`;
+  const { attempt, error_message: reason, created_at, not_before, enqueue_after, unreachable_since } = update;
+  const owed =
+    attempt === 0 ? `has a pending update to ${what}` : `has a pending retry of ${what} after attempt ${attempt}`;
+  const pending = reason === null || unreachable_since !== null ? owed : `${owed}; last: ${reason}`;
   if (issue !== undefined) {
     const rule = `${pending}, and ${describeIssue(issue)}`;
     return { rule, since: toDate(created_at), next: describeIssueEnd(issue) };
@@ -155,6 +155,10 @@ function explainPending(
   }
   if (not_before !== null && new Date(not_before) > now) {
     return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };
+  }
+  if (reason !== null && unreachable_since === null && enqueue_after !== null && new Date(enqueue_after) > now) {
+    const next = `it is sent again at ${at(enqueue_after)}, or when the device reports; given up at ${at(update.deadline_at)}`;
+    return { rule: pending, since: toDate(created_at), next };
   }
   if (unreachable_since !== null) {
     const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;

@@ -182,10 +182,22 @@ export async function reserveSends(
 }
 
 /**
- * `absent` and `throttled` make the update pending again without using an attempt; `refused` ends it. `published` says
- * that the broker took the command, which says nothing about the device.
+ * `absent`, `throttled` and `denied` make the update pending again without using an attempt: AWS answered, and the
+ * device said nothing. `refused` ends it, because no other command would be accepted either. `published` says that the
+ * broker took the command, which says nothing about the device.
  */
-export const SEND_OUTCOMES = ['acknowledged', 'unconfirmed', 'published', 'absent', 'throttled', 'refused'] as const;
+export const SEND_OUTCOMES = [
+  'acknowledged',
+  'unconfirmed',
+  'published',
+  'absent',
+  'throttled',
+  'denied',
+  'refused',
+] as const;
+
+/** Nothing was delivered, so the attempt never was, and the limits have room for another device. */
+const NOTHING_SENT = "('absent', 'denied')";
 
 export interface SendOutcome {
   readonly id: UpdateId;
@@ -223,7 +235,7 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
          ended_at = CASE WHEN outcomes.outcome = 'refused' THEN :now::timestamptz ELSE a.ended_at END,
          status = CASE WHEN outcomes.outcome = 'refused' THEN 'failed' ELSE a.status END,
          reason = CASE WHEN outcomes.outcome = 'refused' THEN outcomes.message ELSE a.reason END
-       FROM outcomes WHERE a.update_id = outcomes.id AND a.attempt = outcomes.attempt AND outcomes.outcome <> 'absent'
+       FROM outcomes WHERE a.update_id = outcomes.id AND a.attempt = outcomes.attempt AND outcomes.outcome NOT IN ${NOTHING_SENT}
      ), requeued AS (
        UPDATE device_update_status AS u SET
          status = 'pending', attempt = u.attempt - 1, sends = u.sends - 1, holds_slot = false,
@@ -233,13 +245,13 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
          deadline_at = greatest(u.created_at + make_interval(days => r.give_up_days), outcomes."retryAt")
        FROM outcomes, rollout_configurations AS r, device_update_status AS before
        WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND u.acknowledged_at IS NULL
-         AND r.id = u.rollout_id AND outcomes.outcome IN ('absent', 'throttled') AND before.id = u.id
+         AND r.id = u.rollout_id AND outcomes.outcome IN ('absent', 'throttled', 'denied') AND before.id = u.id
        RETURNING u.id, outcomes.attempt, outcomes.outcome, u.rollout_id, before.holds_slot,
          before.counts_as_started AND u.started_at IS NULL AS start_returned
      ), undone AS (
        -- Nothing was delivered, so no message can belong to this attempt.
        DELETE FROM update_attempts AS a USING requeued
-       WHERE a.update_id = requeued.id AND a.attempt = requeued.attempt AND requeued.outcome = 'absent'
+       WHERE a.update_id = requeued.id AND a.attempt = requeued.attempt AND requeued.outcome IN ${NOTHING_SENT}
      ), refused AS (
        UPDATE device_update_status AS u SET
          status = 'failed', cause = 'not_reached', error_message = outcomes.message, completed_at = :now::timestamptz,
@@ -247,11 +259,10 @@ export async function storeSendOutcomes(sql: Sql, outcomes: readonly SendOutcome
        FROM outcomes
        WHERE u.id = outcomes.id AND u.attempt = outcomes.attempt AND u.status = 'sent' AND outcomes.outcome = 'refused'
      ), ${RELEASE_SLOTS},
-       -- A 5xx does not prove that nothing was delivered, and a 429 asks for fewer sends: only absent devices make room
-       -- for others.
+       -- A 5xx does not prove that nothing was delivered, and a 429 asks for fewer sends: they make no room for others.
        sent_in_minute = CASE WHEN p.minute = date_trunc('minute', :now::timestamptz)
          THEN greatest(p.sent_in_minute - (SELECT count(*) FROM requeued
-           WHERE requeued.rollout_id = p.rollout_id AND requeued.outcome = 'absent' AND requeued.holds_slot), 0)
+           WHERE requeued.rollout_id = p.rollout_id AND requeued.outcome IN ${NOTHING_SENT} AND requeued.holds_slot), 0)
          ELSE p.sent_in_minute END
      FROM freed WHERE p.rollout_id = freed.rollout_id`,
     { outcomes, now },

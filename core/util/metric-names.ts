@@ -17,6 +17,8 @@ export const METRICS = {
   stalledRollouts: 'StalledRollouts',
   /** Devices that run an image whose verification had failed. A level, not a count of events. */
   unverifiedDevices: 'UnverifiedDevices',
+  /** Commands that AWS IoT denied to the service, three times in a row each. */
+  deniedCommands: 'DeniedCommands',
   /** 1 for each completed tick. */
   ticks: 'Ticks',
 } as const;

@@ -7,6 +7,7 @@ import { openDatabase } from '../shared/database.ts';
 import { readModels, readSigning, requireEnv } from '../shared/environment.ts';
 import { listSubscriptions } from '../shared/list-subscriptions.ts';
 import { logger } from '../shared/log.ts';
+import { count } from '../shared/metrics.ts';
 import { readSecret } from '../shared/secrets.ts';
 import { type CommandMaker, commandMaker } from './command-maker.ts';
 import { dispatchUpdates } from './dispatch-updates.ts';
@@ -22,6 +23,7 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const ids = parseUpdateIds(event);
   const outcomes = await dispatchUpdates(database, ids, new Date(), trust, await makeCommandMaker(), sendCommand);
   logger.info('commands', { requested: ids.length, outcomes: outcomes.map(({ id, outcome }) => ({ id, outcome })) });
+  count({ deniedCommands: outcomes.filter(({ outcome }) => outcome === 'denied').length });
   return { batchItemFailures: [] };
 }
 

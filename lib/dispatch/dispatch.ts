@@ -5,6 +5,7 @@ import { ENV } from '../../core/util/index.ts';
 import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import type { LinkSecret } from '../downloads/index.ts';
 import type { FirmwareStore } from '../firmware-store/index.ts';
+import { ownMetric } from '../monitoring/index.ts';
 import { type Settings, signingSettings } from '../settings/index.ts';
 import { grantIotWildcards, WorkQueue } from '../shared/index.ts';
 
@@ -41,6 +42,13 @@ export class Dispatch extends Construct {
     fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
     fn.addEnvironment(ENV.signing, signingSettings(settings));
     grantCommands(fn, settings);
+    // One command in a hundred is denied once without a cause; three denials in a row are not chance.
+    alarms.add(this, 'DeniedAlarm', {
+      metric: ownMetric('deniedCommands', Duration.minutes(5)),
+      evaluationPeriods: 3,
+      description: 'For 15 minutes AWS IoT has denied commands to the service; their devices are not updated.',
+      section: 'denied-commands',
+    });
     this.fn = fn;
     this.work = new WorkQueue(this, 'Queue', {
       fn,

@@ -30,7 +30,26 @@ export interface TopicRulesProps {
 export class TopicRules extends Construct {
   constructor(scope: Construct, id: string, { sources, queue, undelivered }: TopicRulesProps) {
     super(scope, id);
-    const role = new Role(this, 'Role', {
+    const role = this.roleFor('Role', queue);
+    // With one role for both, a role that lost its rights would drop messages without a trace.
+    const errorRole = this.roleFor('ErrorRole', undelivered);
+    sources.forEach(({ filter, where, withPrincipal }, index) => {
+      const principal = withPrincipal ? ', principal() AS principal' : '';
+      new CfnTopicRule(this, `Rule${index}`, {
+        topicRulePayload: {
+          // The default is the version of 2015, which has no encode().
+          awsIotSqlVersion: '2016-03-23',
+          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id${principal} FROM '${filter}'${where === undefined ? '' : ` WHERE ${where}`}`,
+          actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
+          errorAction: { sqs: { queueUrl: undelivered.queueUrl, roleArn: errorRole.roleArn, useBase64: false } },
+        },
+      }).node.addDependency(role, errorRole);
+    });
+  }
+
+  /** A role with which AWS IoT sends to one queue. */
+  private roleFor(id: string, queue: Queue): Role {
+    const role = new Role(this, id, {
       assumedBy: new ServicePrincipal('iot.amazonaws.com', {
         conditions: {
           StringEquals: { 'aws:SourceAccount': Stack.of(this).account },
@@ -40,20 +59,7 @@ export class TopicRules extends Construct {
         },
       }),
     });
-    role.addToPolicy(
-      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn, undelivered.queueArn] }),
-    );
-    sources.forEach(({ filter, where, withPrincipal }, index) => {
-      const principal = withPrincipal ? ', principal() AS principal' : '';
-      new CfnTopicRule(this, `Rule${index}`, {
-        topicRulePayload: {
-          // The default is the version of 2015, which has no encode().
-          awsIotSqlVersion: '2016-03-23',
-          sql: `SELECT encode(*, 'base64') AS payload, topic() AS topic, timestamp() AS received_at, clientid() AS client_id${principal} FROM '${filter}'${where === undefined ? '' : ` WHERE ${where}`}`,
-          actions: [{ sqs: { queueUrl: queue.queueUrl, roleArn: role.roleArn, useBase64: false } }],
-          errorAction: { sqs: { queueUrl: undelivered.queueUrl, roleArn: role.roleArn, useBase64: false } },
-        },
-      }).node.addDependency(role);
-    });
+    role.addToPolicy(new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn] }));
+    return role;
   }
 }

@@ -1,9 +1,9 @@
-import { Stack } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import {
   type Alarm,
   ComparisonOperator,
   type CreateAlarmOptions,
-  type Metric,
+  Metric,
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
@@ -73,6 +73,21 @@ export class Alarms extends Construct {
     });
     if (notifies) alarm.addAlarmAction(new SnsAction(this.topic));
     this.all.push(alarm);
+  }
+
+  /** Goes off when Lambda refuses invocations, of any function of the account: one metric in place of one each. */
+  addThrottles(): void {
+    this.add(this, 'FunctionsThrottledAlarm', {
+      metric: new Metric({
+        namespace: 'AWS/Lambda',
+        metricName: 'Throttles',
+        statistic: 'Sum',
+        period: Duration.minutes(5),
+      }),
+      evaluationPeriods: 3,
+      description: 'Lambda has refused invocations for 15 minutes, because too many functions run at the same time.',
+      section: 'functions-throttled',
+    });
   }
 
   /** Sends one message for each event, however many come while an alarm is on. */

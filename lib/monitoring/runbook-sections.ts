@@ -3,6 +3,7 @@
  * and a test compares this list with the document.
  */
 export const RUNBOOK_SECTIONS = [
+  'messages-wait',
   'dead-letters',
   'undelivered-messages',
   'rejected-messages',
@@ -13,7 +14,9 @@ export const RUNBOOK_SECTIONS = [
   'rollout-stalled',
   'unverified-bytes',
   'orchestrator-late',
+  'denied-commands',
   'function-errors',
+  'functions-throttled',
   'database-at-its-capacity',
   'front-door-failing',
   'front-door-throttled',

@@ -38,6 +38,13 @@ export class WorkQueue extends Construct {
       description: `Messages that ${constructName(this)} could not handle wait in its dead-letter queue.`,
       section: 'dead-letters',
     });
+    props.alarms.add(this, 'WaitingAlarm', {
+      metric: this.queue.metricApproximateAgeOfOldestMessage({ period: Duration.minutes(5) }),
+      threshold: Duration.minutes(15).toSeconds(),
+      evaluationPeriods: 2,
+      description: `The oldest message of ${constructName(this)} has waited for a quarter of an hour.`,
+      section: 'messages-wait',
+    });
   }
 
   /** Another queue whose messages the same function handles, with the same dead-letter queue. */

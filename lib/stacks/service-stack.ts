@@ -49,6 +49,7 @@ export class ServiceStack extends Stack {
     });
 
     database.alarmAtCapacity(this, alarms);
+    alarms.addThrottles();
     const capabilities = [provisioning, dispatch, downloads, orchestration, status, ota, releases, operatorApi];
     const dashboard = new OperationsDashboard(this, 'Dashboard', {
       alarms,

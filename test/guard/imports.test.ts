@@ -80,7 +80,7 @@ const LIB: Record<string, readonly string[]> = {
   'front-door': ['monitoring', 'settings'],
   provisioning: ['database', 'monitoring', 'settings', 'shared'],
   downloads: ['database', 'firmware-store', 'front-door', 'settings', 'shared'],
-  dispatch: ['database', 'downloads', 'firmware-store', 'settings', 'shared'],
+  dispatch: ['database', 'downloads', 'firmware-store', 'monitoring', 'settings', 'shared'],
   ingestion: ['database', 'dispatch', 'firmware-store', 'monitoring', 'shared'],
   releases: ['database', 'firmware-store', 'monitoring', 'settings', 'shared'],
   orchestration: ['database', 'dispatch', 'firmware-store', 'ingestion', 'monitoring', 'provisioning', 'settings'],

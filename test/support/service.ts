@@ -28,6 +28,9 @@ export interface SentCommand {
   readonly link: LinkTarget;
 }
 
+/** As in lambdas/dispatch/send-command.ts. */
+const RETRY_MINUTES: Readonly<Record<string, number>> = { throttled: 1, denied: 10 };
+
 /** The work of the functions on a database. The test advances the clock and sends the messages of devices. */
 export class TestService {
   sql: Sql;
@@ -38,7 +41,7 @@ export class TestService {
   /** Devices that are not connected. */
   readonly absent = new Set<string>();
   /** Outcomes of sending for devices whose commands do not arrive. */
-  readonly fates = new Map<string, 'unconfirmed' | 'published' | 'throttled' | 'refused'>();
+  readonly fates = new Map<string, 'unconfirmed' | 'published' | 'throttled' | 'denied' | 'refused'>();
   trust: TrustRule = NO_SIGNATURE_REQUIRED;
   /** True if nothing runs that a second person has not approved. */
   requireApproval = false;
@@ -192,7 +195,8 @@ export class TestService {
     this.sends++;
     const fate = this.fates.get(deviceId);
     if (fate !== undefined) {
-      const retryAt = fate === 'throttled' ? new Date(now.getTime() + 60_000) : null;
+      const minutes = RETRY_MINUTES[fate];
+      const retryAt = minutes === undefined ? null : new Date(now.getTime() + minutes * 60_000);
       return { id, attempt, outcome: fate, message: fate === 'unconfirmed' ? null : fate, retryAt };
     }
     if (this.absent.has(deviceId)) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { explainDevice } from '../../../core/explain/index.ts';
 import { evidenceOf, loadRolloutRuntime } from '../../../core/rollouts/index.ts';
 import { loadPendingUpdates, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -47,6 +48,28 @@ describe('a command that AWS did not accept', () => {
     expect(await service.fetch('d0')).toBe('open');
     expect(await updateOf('d0')).toMatchObject({ status: 'downloading', attempt: 1, rollout_id: rollout });
   });
+});
+
+test('a command that AWS denies is sent again and again, uses no attempt and keeps no place from others', async () => {
+  await addDevices(db.app, 3);
+  const rollout = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, max_per_minute: 2 });
+  for (const device of ['d0', 'd1', 'd2']) service.fates.set(device, 'denied');
+  for (let minute = 0; minute < 30; minute++) {
+    service.later(1);
+    await service.tick();
+  }
+  for (const device of ['d0', 'd1', 'd2']) {
+    expect(await updateOf(device)).toMatchObject({ status: 'pending', attempt: 0, error_message: 'denied' });
+  }
+  expect(await paceOf()).toEqual({ in_flight: 0, started_count: 0, finished_count: 0 });
+  expect(await db.app.query('SELECT * FROM update_attempts')).toEqual([]);
+  expect(await explainDevice(db.app, rollout, 'd0', service.now)).toMatchObject({
+    rule: 'has a pending update to 2.0.0; last: denied',
+    next: expect.stringMatching(/^it is sent again at .*; given up at /),
+  });
+  service.fates.clear();
+  service.later(10);
+  expect(await service.tick()).toHaveLength(2);
 });
 
 test('a command that AWS refuses fails, and the reason is stored with the attempt', async () => {

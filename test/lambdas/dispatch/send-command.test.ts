@@ -60,10 +60,8 @@ describe('the outcome of a command:', () => {
     ['404, not connected', failure(ResourceNotFoundException), 'absent', new Date('2026-03-01T13:00:00Z')],
     ['504, no PUBACK', failure(GatewayTimeoutException), 'unconfirmed', null],
     ['429', failure(ThrottlingException), 'throttled', new Date('2026-03-01T12:01:00Z')],
-    ['403', failure(ForbiddenException), 'refused', null],
     ['400', failure(InvalidRequestException), 'refused', null],
     ['413', failure(RequestEntityTooLargeException), 'refused', null],
-    ['401', failure(UnauthorizedException), 'refused', null],
     ['500', failure(InternalFailureException), 'throttled', new Date('2026-03-01T12:01:00Z')],
     ['503', failure(ServiceUnavailableException), 'throttled', new Date('2026-03-01T12:01:00Z')],
     ['502, which the model does not name', unnamed(502), 'throttled', new Date('2026-03-01T12:01:00Z')],
@@ -74,6 +72,26 @@ describe('the outcome of a command:', () => {
     iot.on(SendDirectMessageCommand).rejects(error);
     expect(await sendCommand(command, 1, now)).toMatchObject({ outcome, retryAt });
     expect(iot.commandCalls(SendDirectMessageCommand)).toHaveLength(1);
+  });
+
+  test.each([
+    ['403', failure(ForbiddenException)],
+    ['401', failure(UnauthorizedException)],
+  ])('denied after three %s in a row, and sent again in ten minutes', async (_, error) => {
+    const { sendCommand } = await load('direct');
+    const waits: number[] = [];
+    iot.on(SendDirectMessageCommand).rejects(error);
+    const outcome = await sendCommand(command, 1, now, async (ms) => void waits.push(ms));
+    expect(outcome).toMatchObject({ outcome: 'denied', retryAt: new Date('2026-03-01T12:10:00Z') });
+    expect(outcome.message).toBe('AWS IoT denied the command, 3 times in a row: no');
+    expect(waits).toEqual([200, 1_000]);
+    expect(iot.commandCalls(SendDirectMessageCommand)).toHaveLength(3);
+  });
+
+  test('acknowledged if only the first answer is 403, as about one in a hundred is with correct rights', async () => {
+    const { sendCommand } = await load('direct');
+    iot.on(SendDirectMessageCommand).rejectsOnce(failure(ForbiddenException)).resolves({ message: 'ok' });
+    expect(await sendCommand(command, 1, now, async () => {})).toMatchObject({ outcome: 'acknowledged' });
   });
 
   test('published at QoS 1 if the deployment has no direct messages: the broker does not report the delivery', async () => {

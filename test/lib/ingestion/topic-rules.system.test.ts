@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { propertiesOf, synthesize } from '../../support/lib/templates.ts';
+import { propertiesOf, resources, synthesize } from '../../support/lib/templates.ts';
 
 const { serviceTemplate } = synthesize();
 
@@ -10,6 +10,18 @@ const functionsFedBy = (action: object | undefined): unknown[] => {
     .filter(({ EventSourceArn }) => JSON.stringify(EventSourceArn).includes(`"${QueueUrl.Ref}"`))
     .map(({ FunctionName }) => FunctionName);
 };
+
+test('each rule has another role for its error action than for its action, so that no single one drops messages', () => {
+  const rules = resources(serviceTemplate, 'AWS::IoT::TopicRule');
+  expect(rules).toHaveLength(4);
+  for (const [id, { Properties }] of rules) {
+    const { Actions, ErrorAction } = Properties.TopicRulePayload as {
+      Actions: { Sqs: { RoleArn: object } }[];
+      ErrorAction: { Sqs: { RoleArn: object } };
+    };
+    expect(Actions[0]?.Sqs.RoleArn, id).not.toEqual(ErrorAction.Sqs.RoleArn);
+  }
+});
 
 test('topic rules put every message on a queue with its payload, topic, receive time and client id', () => {
   const rules = propertiesOf(serviceTemplate, 'AWS::IoT::TopicRule').map(

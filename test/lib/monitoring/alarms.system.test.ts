@@ -140,20 +140,29 @@ describe('an alarm watches', () => {
     expect(watched('NumberOfMessagesSent').sort()).toEqual([...new Set(rules)].sort());
   });
 
+  test('the oldest message of each of the four queues, and the throttles of all functions by one metric', () => {
+    expect(new Set(watched('ApproximateAgeOfOldestMessage')).size).toBe(4);
+    expect(alarmOn('Throttles')).toMatchObject({ Namespace: 'AWS/Lambda', TreatMissingData: 'notBreaching' });
+    expect(alarmOn('Throttles')?.Dimensions).toBeUndefined();
+  });
+
   test('the errors of every function', () => {
     const functions = resources(serviceTemplate, 'AWS::Lambda::Function').map(([id]) => JSON.stringify({ Ref: id }));
     expect(watched('Errors').sort()).toEqual(functions.sort());
   });
 
-  test.each([METRICS.rolloutsHalted, METRICS.rejectedMessages, METRICS.rejectedUploads, METRICS.ticks])(
-    'the metric %s with the dimensions that the functions write',
-    (metric) => {
-      expect(alarmOn(metric)).toMatchObject({
-        Namespace: METRICS.namespace,
-        Dimensions: [{ Name: 'service', Value: METRICS.service }],
-      });
-    },
-  );
+  test.each([
+    METRICS.rolloutsHalted,
+    METRICS.rejectedMessages,
+    METRICS.rejectedUploads,
+    METRICS.deniedCommands,
+    METRICS.ticks,
+  ])('the metric %s with the dimensions that the functions write', (metric) => {
+    expect(alarmOn(metric)).toMatchObject({
+      Namespace: METRICS.namespace,
+      Dimensions: [{ Name: 'service', Value: METRICS.service }],
+    });
+  });
 
   test('missing ticks, and goes off when there is no data', () => {
     expect(alarmOn('Ticks')).toMatchObject({ Period: 300, TreatMissingData: 'breaching' });
