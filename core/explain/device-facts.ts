@@ -65,7 +65,7 @@ const deviceFacts = z.strictObject({
 export type DeviceFacts = RowOf<typeof deviceFacts>;
 
 /** The releases of a model that decide which one a device gets. */
-interface KnownReleases {
+export interface KnownReleases {
   readonly steppingStones: readonly RegisteredRelease[];
   readonly counters: readonly ReleaseCounter[];
   readonly knownIssues: readonly KnownIssue[];

@@ -1,14 +1,14 @@
 import * as z from 'zod';
 import { readInPages, type Sql, select } from '../db/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
-import { isBar, parseTarget } from '../policy/index.ts';
+import { describeHeldDevice, isBar, parseTarget, type RolloutState } from '../policy/index.ts';
 import { describeChange } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadCounters, loadSteppingStones } from '../releases/index.ts';
 import { loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { loadProcessedUntil } from '../updates/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
-import { type DeviceFacts, loadDeviceFacts } from './device-facts.ts';
+import { type DeviceFacts, type KnownReleases, loadDeviceFacts } from './device-facts.ts';
 import { explainUnassigned, whyNotTargeted } from './explain-unassigned.ts';
 import { at, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing } from './rollout-status-text.ts';
@@ -32,11 +32,16 @@ export async function explainDevice(
   return explanation;
 }
 
+/** A draft sends nothing, and one that has ended sends nothing more. */
+const STATES: readonly RolloutState[] = ['active', 'halted', 'paused', 'scheduled', 'completed', 'aborted', 'draft'];
+const STATES_IN_ORDER = `array_position('{${STATES.join()}}', o.state)`;
+
 const CANDIDATES_PER_PAGE = 5_000;
 
 /**
- * Explains a device by the rollout that is updating it; otherwise by the newest rollout that targets it, one of its model
- * before one that updated it when it was of another; otherwise by the newest rollout of its model.
+ * Explains a device by the rollout that is updating it; otherwise by the first that targets it: one of its model before
+ * one that updated it when it was of another, then in the order of {@link STATES}, then by priority, of those that have
+ * not ended, then the newest. If none targets it, the first of them all explains that.
  * @param version only rollouts of this version; null: any
  * @returns undefined if there is no such rollout
  */
@@ -53,10 +58,13 @@ export async function explainByItsRollout(
         sql,
         z.strictObject({ id: ID.rollout }),
         `SELECT r.id FROM devices AS d JOIN rollout_configurations AS r ON r.device_model = d.device_model
-       OR r.id IN (SELECT o.rollout_id FROM device_update_status AS o WHERE o.device_id = d.device_id)
+       OR r.id IN (SELECT e.rollout_id FROM device_update_status AS e WHERE e.device_id = d.device_id)
+     JOIN rollout_overview AS o ON o.rollout_id = r.id
      LEFT JOIN device_update_status AS u ON u.rollout_id = r.id AND u.device_id = d.device_id AND u.completed_at IS NULL
      WHERE d.device_id = :device AND (:version::text IS NULL OR r.firmware_version = :version)
-     ORDER BY u.id IS NULL, r.device_model <> d.device_model, r.aborted_at IS NOT NULL, r.id DESC LIMIT :limit OFFSET :offset`,
+     ORDER BY u.id IS NULL, r.device_model <> d.device_model, ${STATES_IN_ORDER},
+       CASE WHEN o.state NOT IN ('completed', 'aborted', 'draft') THEN r.priority END DESC, r.id DESC
+     LIMIT :limit OFFSET :offset`,
         { device: deviceId, version, ...page },
       ),
     CANDIDATES_PER_PAGE,
@@ -89,6 +97,29 @@ async function evaluateDevice(
   const knownIssues = await loadKnownIssues(sql, rollout, target.value, steppingStones);
   const device = await loadDeviceFacts(sql, rollout, target.value, deviceId, { steppingStones, counters, knownIssues });
   if (device === undefined) return undefined;
+  const explained = await explainFacts(
+    sql,
+    rollout,
+    deviceId,
+    device,
+    { steppingStones, counters, knownIssues },
+    now,
+    trust,
+  );
+  const held = device.holds.length === 0 ? undefined : describeHeldDevice(device.holds);
+  if (held === undefined || explained.rule.includes(held)) return explained;
+  return { ...explained, rule: `${explained.rule}; the device ${held}` };
+}
+
+async function explainFacts(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  deviceId: DeviceId,
+  device: DeviceFacts,
+  { counters, knownIssues }: KnownReleases,
+  now: Date,
+  trust: TrustRule,
+): Promise<Evaluated> {
   const outside = whyNotTargeted(deviceId, device, rollout);
   if (device.revoked_at !== null) {
     const rule = `its identity was revoked: ${device.revoked_reason ?? 'no reason given'}`;
@@ -105,7 +136,7 @@ async function evaluateDevice(
   const issue = knownIssues.find(({ issue_id: id }) => device.issues.includes(id));
   const goesOn = isUpdated && (isChanged || (device.update?.is_stepping_stone === true && isKeptFromRelease));
   if (device.update !== null && !goesOn) {
-    const explanation = explainUpdate(device.update, device.version, rollout, now, { hold: device.holds[0], issue });
+    const explanation = explainUpdate(device.update, device.version, rollout, now, { holds: device.holds, issue });
     const wait = await explainUnprocessed(sql, device.update, now);
     const next = wait ?? (isUpdated ? afterNewModel(device, rollout) : undefined) ?? explanation.next;
     return { ...explanation, next, isTargeted: true };

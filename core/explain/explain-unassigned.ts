@@ -192,9 +192,9 @@ export function explainUnassigned(
   const [hold] = holds;
   if (rule === 'held' && hold !== undefined) {
     return {
-      rule: describeHeldDevice(hold),
+      rule: describeHeldDevice(holds),
       since: toDate(hold.created_at),
-      next: `it may be updated ${describeHoldEnd(hold)}`,
+      next: `it may be updated ${describeHoldEnd(holds)}`,
     };
   }
   if (rule === 'busy' && holder !== null) {

@@ -63,7 +63,7 @@ export const toDate = (time: string | null) => (time === null ? null : new Date(
 export const at = (time: Date | string | null) => (time === null ? 'an unknown time' : new Date(time).toISOString());
 
 interface KeptBy {
-  readonly hold?: HoldFacts | undefined;
+  readonly holds?: readonly HoldFacts[];
   readonly issue?: IssueFacts | undefined;
 }
 
@@ -139,7 +139,7 @@ function explainPending(
   what: string,
   rollout: RolloutRuntime,
   now: Date,
-  { hold, issue }: KeptBy,
+  { holds = [], issue }: KeptBy,
 ): Explanation {
   const { attempt, error_message: reason, created_at, not_before, enqueue_after, unreachable_since } = update;
   const owed =
@@ -149,9 +149,9 @@ function explainPending(
     const rule = `${pending}, and ${describeIssue(issue)}`;
     return { rule, since: toDate(created_at), next: describeIssueEnd(issue) };
   }
-  if (hold !== undefined) {
-    const rule = `${pending} and ${describeHeldDevice(hold)}`;
-    return { rule, since: toDate(created_at), next: `it is sent ${describeHoldEnd(hold)}` };
+  if (holds.length > 0) {
+    const rule = `${pending} and ${describeHeldDevice(holds)}`;
+    return { rule, since: toDate(created_at), next: `it is sent ${describeHoldEnd(holds)}` };
   }
   if (not_before !== null && new Date(not_before) > now) {
     return { rule: pending, since: toDate(created_at), next: `it is sent at ${at(not_before)} or soon after` };

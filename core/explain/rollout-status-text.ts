@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { BY_RELEASE_MAP, BY_STORED_CUTOFF, passesAll, scanStateOf } from '../assignment/index.ts';
 import { type Sql, select } from '../db/index.ts';
-import { HELD_BY_NAME } from '../holds/index.ts';
+import { HELD_BY_EACH, HELD_BY_NAME, HOLD, heldBy } from '../holds/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
 import {
   chooseReleases,
@@ -51,11 +51,12 @@ export async function describeState(
   )
     return 'about to scan its devices again';
   const control = hasSilence(rollout) ? await loadControlGroup(sql, rollout, now) : NO_CONTROL_GROUP;
+  const held = await describeHeldDevices(sql, rollout, now, trust);
   return [
-    stateOf(rollout, now, control),
+    stateOf(rollout, now, control, held !== ''),
     await describeOnProbation(sql, rolloutId),
     describeSetApart(rollout),
-    await describeHeldDevices(sql, rollout, now, trust),
+    held,
   ].join('');
 }
 
@@ -98,7 +99,7 @@ function describeSetApart({ failed_before_updates: updates }: RolloutRuntime): s
 
 const OF_RELEASE_MAP = { ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF };
 
-/** Says how many devices of the rollout wait for the end of a hold; empty if none does. */
+/** Says how many devices of the rollout wait for the end of a hold, and names the one that holds most; empty if none does. */
 async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date, trust: TrustRule): Promise<string> {
   const { id, release_id, target_type, target_filter, rollout_percentage, device_model: model, priority } = rollout;
   const target = parseTarget(target_type, target_filter, rollout_percentage);
@@ -111,11 +112,18 @@ async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date,
   const releases = chooseReleases(versionsInUse, goal, steppingStones, policy);
   const [row] = await select(
     sql,
-    z.strictObject({ devices: z.int() }),
-    `SELECT count(*)::integer AS devices FROM devices AS d WHERE d.device_id IN (${HELD_BY_NAME})
-       AND (EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.rollout_id = :rollout::bigint
-           AND u.status = 'pending' AND u.completed_at IS NULL)
-         OR ${passesAll(OF_RELEASE_MAP, 'held', 'busy', 'stage')})`,
+    z.strictObject({ devices: z.int(), holds: z.int(), hold: heldBy.nullable() }),
+    `WITH waiting AS MATERIALIZED (
+       SELECT d.device_id FROM devices AS d WHERE d.device_id IN (${HELD_BY_NAME})
+         AND (EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.rollout_id = :rollout::bigint
+             AND u.status = 'pending' AND u.completed_at IS NULL)
+           OR ${passesAll(OF_RELEASE_MAP, 'held', 'busy', 'stage')})
+     ), most AS (
+       SELECT named.hold_id, count(*) OVER ()::integer AS holds FROM (${HELD_BY_EACH}) AS named JOIN waiting USING (device_id)
+       GROUP BY named.hold_id ORDER BY count(*) DESC, named.hold_id LIMIT 1
+     )
+     SELECT (SELECT count(*)::integer FROM waiting) AS devices, coalesce((SELECT holds FROM most), 0) AS holds,
+       (SELECT ${HOLD} FROM holds AS h WHERE h.id = (SELECT hold_id FROM most)) AS hold`,
     {
       rollout: id,
       priority,
@@ -128,18 +136,23 @@ async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date,
       ...targetValues(model, target.value),
     },
   );
-  const devices = row?.devices ?? 0;
-  return devices === 0 ? '' : `; ${devices} ${devices === 1 ? 'device is' : 'devices are'} held`;
+  if (!row?.hold) return '';
+  const others = row.holds === 1 ? '' : `, and by ${row.holds - 1} more hold${row.holds === 2 ? '' : 's'}`;
+  return `; ${row.devices} ${row.devices === 1 ? 'device is' : 'devices are'} held: ${describeHold(row.hold)}${others}`;
 }
 
-/** What a rollout whose release is registered is doing or waiting for, as a phrase. */
-export function stateOf(rollout: RolloutRuntime, now: Date, control = NO_CONTROL_GROUP): string {
+/**
+ * What a rollout whose release is registered is doing or waiting for, as a phrase.
+ * @param hasHeld true if devices of it wait for the end of a hold
+ */
+export function stateOf(rollout: RolloutRuntime, now: Date, control = NO_CONTROL_GROUP, hasHeld = false): string {
   if (rollout.stage_hash_cutoff === null) return 'about to start';
   const plan = parsePlan(rollout);
   if (!plan.ok) return plan.reason;
   const decision = decideRollout(numbersOf(rollout, 0, control), gatesOf(rollout), plan.value.stages, now);
   if (decision.kind !== 'finish') return describeDecision(decision);
   if (rollout.has_open) return 'waiting for the assigned devices to finish';
+  if (hasHeld) return 'waiting for the end of a hold';
   return rollout.keep_open
     ? 'open for devices that join later'
     : 'about to complete, unless another rollout has an open update of one of its devices';

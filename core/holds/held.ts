@@ -19,18 +19,23 @@ export const isHeldByOne = (device: string): string =>
 export const HELD_BY_NAME = `SELECT h.device_id FROM holds AS h WHERE h.device_id IS NOT NULL AND h.ended_at IS NULL
          UNION SELECT g.device_id FROM holds AS h JOIN device_groups AS g ON g.group_name = h.group_name WHERE h.ended_at IS NULL`;
 
-const COLUMNS = `'hold_id', h.id, 'scope', h.scope, 'device_id', h.device_id, 'group_name', h.group_name, 'reason', h.reason,
-         'created_at', h.created_at, 'created_by', h.created_by, 'ends_at', h.ends_at`;
+/** The same with the id of each hold. */
+export const HELD_BY_EACH = `SELECT h.id AS hold_id, h.device_id FROM holds AS h WHERE h.device_id IS NOT NULL AND h.ended_at IS NULL
+         UNION ALL SELECT h.id, g.device_id FROM holds AS h JOIN device_groups AS g ON g.group_name = h.group_name WHERE h.ended_at IS NULL`;
+
+/** The hold `h` as JSON. */
+export const HOLD = `jsonb_build_object('hold_id', h.id, 'scope', h.scope, 'device_id', h.device_id, 'group_name', h.group_name, 'reason', h.reason,
+         'created_at', h.created_at, 'created_by', h.created_by, 'ends_at', h.ends_at)`;
 
 /**
  * The holds in force that hold a device, the widest first, as JSON; an empty list if none does.
  * @param device SQL that names the id of the device
  */
-export const holdsOf = (device: string): string => `(SELECT coalesce(jsonb_agg(jsonb_build_object(${COLUMNS})
+export const holdsOf = (device: string): string => `(SELECT coalesce(jsonb_agg(${HOLD}
            ORDER BY h.scope DESC, h.id), '[]') FROM holds AS h
          WHERE h.ended_at IS NULL AND (h.scope = 'service' OR h.device_id = ${device}
            OR h.group_name IN (SELECT m.group_name FROM device_groups AS m WHERE m.device_id = ${device})))`;
 
 /** The hold of the whole service that was set first, as JSON; null if the service is not held. */
-export const SERVICE_HOLD = `(SELECT jsonb_build_object(${COLUMNS}) FROM holds AS h
+export const SERVICE_HOLD = `(SELECT ${HOLD} FROM holds AS h
          WHERE h.scope = 'service' AND h.ended_at IS NULL ORDER BY h.id LIMIT 1)`;

@@ -1,4 +1,4 @@
-export { HELD_BY_NAME, holdsOf, isHeld, isHeldByOne, SERVICE_HOLD } from './held.ts';
+export { HELD_BY_EACH, HELD_BY_NAME, HOLD, holdsOf, isHeld, isHeldByOne, SERVICE_HOLD } from './held.ts';
 export {
   endExpiredHolds,
   endHold,

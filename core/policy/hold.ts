@@ -36,10 +36,27 @@ function describeTerms({ reason, created_at: at, created_by: by, ends_at: until 
 /** One sentence about a hold, such as `the whole service is held until …: holiday freeze (set by … at …)`. */
 export const describeHold = (hold: HoldFacts): string => `${describeHeld(hold)} is held${describeTerms(hold)}`;
 
-/** The same about a device that it holds, such as `is held with group lab: tests (set by … at …)`. */
-export const describeHeldDevice = (hold: HoldFacts): string =>
-  `is held${hold.scope === 'device' ? '' : ` with ${describeHeld(hold)}`}${describeTerms(hold)}`;
+/** More holds of one device are only counted. */
+const MOST_NAMED = 3;
 
-/** When a held device is served again. */
-export const describeHoldEnd = ({ ends_at: until, hold_id: id }: HoldFacts): string =>
-  until === null ? `when hold ${id} is removed` : `when hold ${id} ends, at ${iso(until)}, or is removed`;
+const andMore = (holds: readonly HoldFacts[]) =>
+  holds.length > MOST_NAMED ? `, and ${holds.length - MOST_NAMED} more` : '';
+
+/**
+ * The same about a device, such as `is held with group lab: tests (set by … at …)`.
+ * @param holds that hold it, at least one
+ */
+export const describeHeldDevice = (holds: readonly HoldFacts[]): string =>
+  holds
+    .slice(0, MOST_NAMED)
+    .map((hold) => `is held${hold.scope === 'device' ? '' : ` with ${describeHeld(hold)}`}${describeTerms(hold)}`)
+    .join(', and ') + andMore(holds);
+
+/** When a held device is served again: at the end of the last of its holds. */
+export const describeHoldEnd = (holds: readonly HoldFacts[]): string =>
+  holds
+    .slice(0, MOST_NAMED)
+    .map(({ ends_at: until, hold_id: id }) =>
+      until === null ? `when hold ${id} is removed` : `when hold ${id} ends, at ${iso(until)}, or is removed`,
+    )
+    .join(', and ') + andMore(holds);

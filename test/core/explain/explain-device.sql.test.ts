@@ -179,6 +179,29 @@ describe('explains why a device is not on the version:', () => {
     expect(others).toBeGreaterThan(first);
   });
 
+  test('chooses an active rollout, then one that is stopped or scheduled, then one that has ended, and a draft last', async () => {
+    await addDevices(db.app, 1);
+    const inOrder: number[] = [];
+    const add = async (name: string, columns: object) =>
+      inOrder.push(await addRollout(db.app, name, '2.0.0', { ...columns }));
+    const ended = { completed_at: '2026-01-01' };
+    await add('active and urgent', { priority: 1 });
+    await add('active', {});
+    await add('scheduled', { start_at: '2099-01-01', priority: 9 });
+    await add('completed', ended);
+    await add('aborted', { aborted_at: '2026-01-01', is_active: false });
+    await add('draft', { is_active: false });
+    const which = async () => (await explainByItsRollout(db.app, 'd0', null, service.now))?.rolloutId;
+    for (const rollout of inOrder) {
+      expect(await which()).toBe(rollout);
+      await db.app.query('DELETE FROM rollout_configurations WHERE id = :rollout', { rollout });
+    }
+    const older = await addRollout(db.app, 'older', '2.0.0', { ...ended, priority: 5 });
+    expect(await which()).toBe(older);
+    expect(await which()).toBeLessThan(await addRollout(db.app, 'newer', '2.0.0', ended));
+    expect(await which()).toBe(older + 1);
+  });
+
   test('returns nothing for an unknown device or rollout', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0');
     expect(await explain(id)).toBeUndefined();

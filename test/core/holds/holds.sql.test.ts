@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { explainDevice, NO_RULES, previewRollout } from '../../../core/explain/index.ts';
+import {
+  describeState,
+  explainByItsRollout,
+  explainDevice,
+  NO_RULES,
+  previewRollout,
+} from '../../../core/explain/index.ts';
 import { endHold, listHolds, loadHoldEffect, type NewHold, setHold } from '../../../core/holds/index.ts';
 import { hasWork } from '../../../core/orchestrator/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -185,7 +191,40 @@ describe('a device that is held', () => {
   });
 });
 
+test('each explanation of a held device states all of its holds', async () => {
+  const id = await addRollout(db.app, 'started', '2.0.0', AT_ONCE);
+  const draft = await addRollout(db.app, 'draft', '2.0.0', { is_active: false });
+  await holdDevice('d0', { endsAt: new Date('2027-04-01T00:00:00Z'), reason: 'repair' });
+  await hold();
+  await service.tick();
+  const holds =
+    /is held with the whole service: holidays \(set by .*, and is held until 2027-04-01T00:00:00.000Z: repair \(set by/;
+  const next =
+    'it may be updated when hold 2 is removed, and when hold 1 ends, at 2027-04-01T00:00:00.000Z, or is removed';
+  const explained = await explainByItsRollout(db.app, 'd0', null, service.now);
+  expect(explained).toMatchObject({ rolloutId: id, rule: expect.stringMatching(holds), next });
+  expect((await explainDevice(db.app, draft, 'd0', service.now))?.rule).toMatch(
+    new RegExp(`^the rollout is not active; the device ${holds.source}`),
+  );
+});
+
 describe('a group that is held', () => {
+  test('is named in the state of a rollout that waits for nothing else', async () => {
+    const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+    await join('d0', 'lab');
+    const endsAt = new Date('2027-04-01T00:00:00Z');
+    await hold({ groupName: 'lab', endsAt });
+    for (const device of await service.tick()) await service.succeed(device);
+    service.later(10);
+    await service.tick();
+    const held = '1 device is held: group lab is held until 2027-04-01T00:00:00.000Z: holidays (set by';
+    const state = () => describeState(db.app, id, service.now);
+    expect(await state()).toContain(`waiting for the end of a hold; ${held}`);
+    await holdDevice('d0');
+    await service.tick();
+    expect(await state()).toMatch(/; 1 device is held: .*\), and by 1 more hold$/);
+  });
+
   test('holds the devices that are in it now, those that join later too', async () => {
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await join('d0', 'lab');
