@@ -18,7 +18,7 @@ import {
 } from './common.ts';
 import { holdInForceSchema } from './holds.ts';
 import { reached_by } from './reach.ts';
-import { rolloutSchema } from './rollouts.ts';
+import { rolloutAnswer } from './rollouts.ts';
 
 const metadata = z.record(z.string().min(1).max(64), z.union([z.string().max(256), z.number(), z.boolean()]));
 
@@ -369,7 +369,7 @@ export const updateDevice = createRoute({
     params,
     body: jsonBody(z.strictObject({ firmware_version: name, allow_downgrade: z.boolean().default(false) })),
   },
-  responses: { 201: answer('The rollout that was created for the device', rolloutSchema), ...refusals(404, 409) },
+  responses: { 201: rolloutAnswer('The rollout that was created for the device'), ...refusals(404, 409) },
 });
 
 export const listGroups = createRoute({

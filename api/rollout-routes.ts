@@ -9,10 +9,10 @@ import {
   previewDraft,
   previewSchema,
   progressSchema,
+  rolloutAnswer,
   rolloutChange,
   rolloutDraft,
   rolloutHealthSchema,
-  rolloutSchema,
   rolloutSummarySchema,
 } from './rollouts.ts';
 
@@ -22,7 +22,6 @@ export const params = z.object({
     .regex(/^\d{1,18}$/, 'expected the id of a rollout; GET /v1/rollouts?name= finds it by its name')
     .describe('Id of the rollout.'),
 });
-const etag = { etag: { schema: { type: 'string' as const }, description: 'For `If-Match`.' } };
 
 export const previewRollout = createRoute({
   method: 'post',
@@ -49,8 +48,8 @@ export const createRollout = createRoute({
   summary: 'Create a rollout; a repeated call returns the existing one',
   request: { body: jsonBody(rolloutDraft) },
   responses: {
-    200: answer('The existing rollout, with the same values', rolloutSchema),
-    201: answer('The new rollout', rolloutSchema),
+    200: rolloutAnswer('The existing rollout, with the same values'),
+    201: rolloutAnswer('The new rollout'),
     ...refusals(409),
   },
 });
@@ -78,7 +77,7 @@ export const getRollout = createRoute({
   tags: ['Rollouts'],
   summary: 'One rollout',
   request: { params },
-  responses: { 200: { ...answer('The rollout', rolloutSchema), headers: etag }, ...refusals(404) },
+  responses: { 200: rolloutAnswer('The rollout'), ...refusals(404) },
 });
 
 export const changeRollout = createRoute({
@@ -88,7 +87,7 @@ export const changeRollout = createRoute({
   summary: 'Change settings of a running rollout, or start a draft',
   request: { params, headers: z.object({ 'if-match': z.string() }), body: jsonBody(rolloutChange) },
   responses: {
-    200: { ...answer('The changed rollout', rolloutSchema), headers: etag },
+    200: rolloutAnswer('The changed rollout'),
     ...refusals(404, 409, 412),
   },
 });
@@ -111,7 +110,7 @@ export const rolloutActions = ROLLOUT_ACTIONS.map(
         tags: ['Rollouts'],
         summary: ACTIONS[action],
         request: { params, body: jsonBody(reasonBody) },
-        responses: { 200: answer('The changed rollout', rolloutSchema), ...refusals(404, 409) },
+        responses: { 200: rolloutAnswer('The changed rollout'), ...refusals(404, 409) },
       }),
     ] as const,
 );
@@ -122,7 +121,7 @@ export const approveRequest = createRoute({
   tags: ['Rollouts'],
   summary: 'Approve and do what another person requested: a start, a resumption, a retry or the next stage',
   request: { params, body: jsonBody(approvalAction) },
-  responses: { 200: answer('The changed rollout', rolloutSchema), ...refusals(404, 409) },
+  responses: { 200: rolloutAnswer('The changed rollout'), ...refusals(404, 409) },
 });
 
 export const rejectRequest = createRoute({
@@ -131,7 +130,7 @@ export const rejectRequest = createRoute({
   tags: ['Rollouts'],
   summary: 'Reject what another person requested, or take back your own request',
   request: { params, body: jsonBody(approvalAction) },
-  responses: { 200: answer('The rollout', rolloutSchema), ...refusals(404, 409) },
+  responses: { 200: rolloutAnswer('The rollout'), ...refusals(404, 409) },
 });
 
 export const rolloutProgress = createRoute({

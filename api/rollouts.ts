@@ -14,7 +14,7 @@ import {
   UPDATE_STATES,
 } from '../core/policy/index.ts';
 import { CAUSES } from '../core/protocol/index.ts';
-import { label, model, name, reasonBody, timestamp } from './common.ts';
+import { answer, label, model, name, reasonBody, timestamp } from './common.ts';
 import { releaseHealthSchema, warning } from './releases.ts';
 
 const minutes = (max: number) => z.number().int().min(1).max(max);
@@ -190,6 +190,11 @@ export const rolloutSchema = z
   })
   .openapi('Rollout');
 export type Rollout = z.infer<typeof rolloutSchema>;
+
+const etag = { etag: { schema: { type: 'string' as const }, description: 'For `If-Match`.' } };
+
+/** An answer with a rollout, and the `ETag` that a change of it sends back. */
+export const rolloutAnswer = (description: string) => ({ ...answer(description, rolloutSchema), headers: etag });
 
 export const rolloutSummarySchema = rolloutSchema
   .pick({

@@ -18,7 +18,7 @@ import {
   takeRequest,
 } from '../../core/rollouts/index.ts';
 import { noLongerWaits, request, requestFor } from './approvals.ts';
-import { checkRelease } from './check-release.ts';
+import { checkReleaseOf } from './check-release.ts';
 import type { Services } from './context.ts';
 import type { getRolloutResource } from './create-rollout.ts';
 import { RefusedCall } from './problems.ts';
@@ -63,7 +63,7 @@ export async function approve(
   by: string,
 ): Promise<void> {
   const { action } = await requestFor(services, rollout, requestId, by);
-  if (action === 'start') await checkRelease(services, { ...rollout, is_active: true });
+  if (action === 'start') await checkReleaseOf(services, rollout, action);
   else {
     checkState(rollout, action);
     if (action !== 'advance') await checkMayResume(services, rollout, action);
@@ -95,6 +95,7 @@ export async function change(
   const starts = isActive === true && !rollout.is_active;
   const looser = settings.requireApproval ? listLooserLimits(rollout, limits) : [];
   if (looser.length > 0 && (state === 'active' || state === 'scheduled')) throw mustNotLoosen(rollout, looser);
+  if (starts && state === 'draft') await checkReleaseOf(services, rollout, 'start');
   const mustWait = starts && settings.requireApproval;
   const applied = mustWait ? limits : changes;
   const isDone =

@@ -17,7 +17,7 @@ import {
   requestApproval,
 } from '../../core/rollouts/index.ts';
 import type { RolloutId } from '../../core/util/index.ts';
-import { checkRelease } from './check-release.ts';
+import { checkReleaseOf } from './check-release.ts';
 import type { Services } from './context.ts';
 import { previewSaved } from './preview-rollout.ts';
 import { notFound, RefusedCall } from './problems.ts';
@@ -69,7 +69,7 @@ export async function request(
     throw new RefusedCall(409, `Rollout "${rollout.name}" cannot ${action}: it is ${rollout.state}.`);
   }
   // An approval is for the bytes that are sent.
-  await checkRelease(services, { ...rollout, is_active: true });
+  await checkReleaseOf(services, rollout, action);
   const [waiting] = await listApprovalRequests(sql, rolloutId);
   if (waiting?.requested_by === by && waiting.action === action && waiting.reason === reason) return;
   if (waiting !== undefined && waiting.requested_by !== by) throw alreadyRequested(rollout.name, waiting);

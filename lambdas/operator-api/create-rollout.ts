@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Context } from 'hono';
 import { type RolloutDraft, rolloutDraft } from '../../api/rollouts.ts';
 import type { Sql } from '../../core/db/index.ts';
 import { asNewRollout, describeStall, describeState, previewRollout } from '../../core/explain/index.ts';
@@ -15,7 +16,7 @@ import {
 import type { DeviceId, RolloutId } from '../../core/util/index.ts';
 import { approvalResource, describeRequest, needsApproval, request } from './approvals.ts';
 import { checkRelease } from './check-release.ts';
-import { json, type Services } from './context.ts';
+import { type Caller, json, type Services } from './context.ts';
 import { previewRules } from './preview-rollout.ts';
 import { invalid, notFound, RefusedCall } from './problems.ts';
 import { decideSteppingStones, trustOf } from './stepping-stones.ts';
@@ -37,6 +38,16 @@ export async function getRolloutResource(services: Services, idOrName: string, c
   const isStopped = rollout.state === 'halted' || rollout.state === 'paused';
   const resume_devices = isStopped ? await countResumeDevices(sql, rollout.rollout_id) : null;
   return json({ ...rollout, waiting_for, resume_devices, needs_approval: needsApproval(services, rollout), approval });
+}
+
+/**
+ * The same for the answer to a call, whose `ETag` it sets.
+ * @throws RefusedCall if it does not exist
+ */
+export async function answerOf(services: Services, c: Context<Caller>, idOrName: string | number) {
+  const rollout = await getRolloutResource(services, String(idOrName), c.get('caller'));
+  c.header('etag', `"${rollout.updated_at}"`);
+  return rollout;
 }
 
 async function describeWait(sql: Sql, rolloutId: RolloutId, now: Date, trust: TrustRule): Promise<string | null> {

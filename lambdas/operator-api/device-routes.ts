@@ -30,7 +30,7 @@ import { describeChange, resultText } from '../../core/protocol/index.ts';
 import { getRollout } from '../../core/rollouts/index.ts';
 import { type DeviceId, normalizeMacAddress } from '../../core/util/index.ts';
 import { type App, json, type Services } from './context.ts';
-import { createForDevice, getRolloutResource } from './create-rollout.ts';
+import { answerOf, createForDevice } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { connectionOf, refusalsOf, unknownDevice } from './device-contact.ts';
 import { invalid, notFound, RefusedCall } from './problems.ts';
@@ -218,7 +218,7 @@ export function addDeviceRoutes(app: App, services: Services): void {
       },
       c.get('caller'),
     );
-    return c.json(await getRolloutResource(services, String(id), c.get('caller')), 201);
+    return c.json(await answerOf(services, c, id), 201);
   });
 
   app.openapi(routes.listAllowedDevices, async (c) => {

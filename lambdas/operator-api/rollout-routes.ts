@@ -14,7 +14,7 @@ import {
 import { act, approve, change } from './act-on-rollout.ts';
 import { reject } from './approvals.ts';
 import { type App, json, type Services } from './context.ts';
-import { checkTarget, createRollout, getRolloutResource, valuesOf } from './create-rollout.ts';
+import { answerOf, checkTarget, createRollout, getRolloutResource, valuesOf } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { readRolloutHealth } from './health.ts';
 import { previewResource, previewSaved } from './preview-rollout.ts';
@@ -41,7 +41,7 @@ export function addRolloutRoutes(app: App, services: Services): void {
 
   app.openapi(routes.createRollout, async (c) => {
     const { id, isNew } = await createRollout(services, c.req.valid('json'), c.get('caller'));
-    return c.json(await getRolloutResource(services, String(id), c.get('caller')), isNew ? 201 : 200);
+    return c.json(await answerOf(services, c, id), isNew ? 201 : 200);
   });
 
   app.openapi(routes.listRollouts, async (c) => {
@@ -55,18 +55,14 @@ export function addRolloutRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.getRollout, async (c) => {
-    const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
-    c.header('etag', `"${rollout.updated_at}"`);
-    return c.json(rollout, 200);
+    return c.json(await answerOf(services, c, c.req.valid('param').rollout), 200);
   });
 
   app.openapi(routes.changeRollout, async (c) => {
     const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
     const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
     await change(services, rollout, c.req.valid('json'), etag, c.get('caller'));
-    const changed = await getRolloutResource(services, String(rollout.rollout_id), c.get('caller'));
-    c.header('etag', `"${changed.updated_at}"`);
-    return c.json(changed, 200);
+    return c.json(await answerOf(services, c, rollout.rollout_id), 200);
   });
 
   for (const [action, route] of routes.rolloutActions) {
@@ -74,20 +70,20 @@ export function addRolloutRoutes(app: App, services: Services): void {
       const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
       const { reason } = c.req.valid('json');
       await act(services, action, { rolloutId: rollout.rollout_id, reason, by: c.get('caller') }, rollout);
-      return c.json(await getRolloutResource(services, String(rollout.rollout_id), c.get('caller')), 200);
+      return c.json(await answerOf(services, c, rollout.rollout_id), 200);
     });
   }
 
   app.openapi(routes.approveRequest, async (c) => {
     const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
     await approve(services, rollout, c.req.valid('json'), c.get('caller'));
-    return c.json(await getRolloutResource(services, String(rollout.rollout_id), c.get('caller')), 200);
+    return c.json(await answerOf(services, c, rollout.rollout_id), 200);
   });
 
   app.openapi(routes.rejectRequest, async (c) => {
     const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
     await reject(services, rollout, c.req.valid('json'), c.get('caller'));
-    return c.json(await getRolloutResource(services, String(rollout.rollout_id), c.get('caller')), 200);
+    return c.json(await answerOf(services, c, rollout.rollout_id), 200);
   });
 
   app.openapi(routes.rolloutProgress, async (c) => {

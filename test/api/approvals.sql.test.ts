@@ -279,7 +279,7 @@ describe('where a second person must approve', () => {
     await first.createRollout({ ...DRAFT, firmware_version: '3.0.0', is_active: false });
     const { updated_at } = await first.rollout('r');
     const start = () => first.changeRollout('r', updated_at, { is_active: true });
-    expect(await refusal(start())).toMatchObject({ status: 400, detail: expect.stringContaining('no release 3.0.0') });
+    expect(await refusal(start())).toMatchObject({ status: 409, detail: expect.stringContaining('no release 3.0.0') });
     await addRelease(db.app, '3.0.0', { minVersion: '2.0.0' });
     expect(await start()).toMatchObject({ stepping_stones: ['2.0.0'], requested_action: 'start' });
     await approve();

@@ -29,6 +29,16 @@ test('names what halts, what never starts, and what loses a stepping stone', () 
   ]);
 });
 
+test.each([
+  ['aborted', 'recover "vans".'],
+  ['halted', 'recover "vans".'],
+  ['completed', 'recover "vans".'],
+  ['scheduled', 'recover "vans" once it is paused.'],
+] as const)('says how to recover the devices of a rollout that is %s', (state, how) => {
+  const sentences = describeRevocation({ ...release, devices: 1 }, [rollout('vans', { state, succeeded: 1 })]);
+  expect(sentences.at(-1)).toBe(`To send devices back to the version before, ${how}`);
+});
+
 test('counts one as one', () => {
   expect(describeRevocation({ ...release, devices: 1 }, [rollout('vans', { pending: 1, in_progress: 0 })])).toEqual([
     '1 device runs it and keeps it.',

@@ -136,6 +136,33 @@ describe('creating rollouts', () => {
     expect(await client.changeRollout('r', draft.updated_at, { is_active: true })).toMatchObject({ state: 'active' });
     expect(await service.tick()).toEqual(['d0']);
   });
+
+  test('a draft whose release was revoked meanwhile is not started', async () => {
+    const draft = await client.createRollout({ ...DRAFT, is_active: false });
+    await client.revokeRelease('esp32-s3', '2.0.0', 'leaks');
+    expect(await refusal(client.changeRollout('r', draft.updated_at, { is_active: true }))).toMatchObject({
+      status: 409,
+      detail:
+        'Rollout "r" cannot start: release 2.0.0 was revoked: leaks. Start it when that has changed, or abort it and create a rollout of another release.',
+    });
+    expect(await client.rollout('r')).toMatchObject({ state: 'draft' });
+  });
+
+  test('each answer with a rollout has the ETag for its next change', async () => {
+    const { app } = new TestApi(db.roles.control, () => service.now);
+    const event = { requestContext: { authorizer: { iam: { userArn: CALLER } } } };
+    const headers = { 'content-type': 'application/json' };
+    const post = (path: string, body: object) =>
+      app.request(path, { method: 'POST', body: JSON.stringify(body), headers }, { event });
+    for (const answer of [
+      await post('/v1/rollouts', DRAFT),
+      await post('/v1/rollouts', DRAFT),
+      await post('/v1/rollouts/1/pause', { reason: 'lunch' }),
+    ]) {
+      const { updated_at: updated } = (await answer.json()) as { updated_at: string };
+      expect(answer.headers.get('etag')).toBe(`"${updated}"`);
+    }
+  });
 });
 
 describe('a running rollout', () => {

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Cli } from '../support/cli.ts';
+import { Cli, ended } from '../support/cli.ts';
 
 let home: string;
 let cli: Cli;
@@ -33,6 +33,12 @@ describe('paku-ota', () => {
     });
     expect(await cli.run('device', 'show')).toMatchObject({ code: 2 });
     expect((await cli.run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('ends without a word when the reader of its output has read enough', async () => {
+    const child = cli.start('cost', '--devices', '1000');
+    child.stdout?.destroy();
+    expect(await ended(child)).toMatchObject({ code: 0, stderr: '' });
   });
 
   test('says what to do when no system runs, or when the system was stopped', async () => {

@@ -137,5 +137,9 @@ describe('a model is compared without regard to case', () => {
       { code: 'UNKNOWN_GROUP', message: 'no device is in the group beta; did you mean Beta?' },
       { code: 'UNKNOWN_GROUP', message: 'no device is in the group gamma' },
     ]);
+    const stages = [{ group: 'Beta' }, { group: 'site-s10' }, { percentage: 100 }];
+    expect((await client.previewRollout({ ...draft, device_model: 'van-2', stages })).warnings).toEqual([
+      { code: 'UNKNOWN_GROUP', message: 'no device is in the group site-s10' },
+    ]);
   });
 });
