@@ -64,7 +64,8 @@ const PLANNED = `jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share do
 
 /**
  * The stage of each device of a saved rollout. Members of the present stage stay in it; each later stage takes the next
- * in order, as `beginStage` does.
+ * in order, as `beginStage` does. It is materialized because PostgreSQL, before it has analyzed the tables, expects few
+ * devices and would order the fleet again for each of them.
  */
 const STAGED = `targeted AS (
        SELECT d.device_id, ${HASH} AS hash, ${JOINED_LATER} AS joined_later,
@@ -82,7 +83,7 @@ const STAGED = `targeted AS (
          row_number() OVER (PARTITION BY takes_part, joined_later ORDER BY hash) AS place_in_share,
          count(*) FILTER (WHERE takes_part AND NOT joined_later) OVER () AS counted
        FROM shared
-     ), staged AS (
+     ), staged AS MATERIALIZED (
        SELECT device_id, CASE WHEN is_in_stage THEN :stage::integer ELSE (
          SELECT min(s.stage) FROM ${PLANNED}
          WHERE CASE WHEN s."group" IS NOT NULL THEN s.stage = stage_of_group WHEN s.count IS NOT NULL THEN place <= s.count

@@ -43,17 +43,32 @@ export function isPostgresError(error: unknown): error is PostgresError {
   return error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string';
 }
 
-/** Opens PGlite in a folder, or in memory. It has one connection, so sessions wait for each other. */
-export async function openPglite(folder?: string): Promise<SqlEngine> {
+/** PGlite has no autovacuum. Without statistics PostgreSQL expects a handful of rows in each table. */
+const ANALYZE_EVERY_MS = 60_000;
+
+/**
+ * Opens PGlite in a folder, or in memory. It has one connection, so sessions wait for each other.
+ * @param clock milliseconds since the epoch
+ */
+export async function openPglite(folder?: string, clock = Date.now): Promise<SqlEngine> {
   const database = await PGlite.create(folder === undefined ? {} : { dataDir: folder });
   for (const oid of Object.keys(database.parsers)) database.parsers[oid] = (value) => value;
   for (const oid of Object.keys(database.serializers)) database.serializers[oid] = (value) => value;
   await database.exec(`SET TIME ZONE 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'`);
   const query: Query = (sql, parameters = []) => queryPglite(database, sql, parameters);
   let last: Promise<unknown> = Promise.resolve();
+  let analyzedAt = clock();
+  const analyze = async () => {
+    if (clock() - analyzedAt < ANALYZE_EVERY_MS) return;
+    analyzedAt = clock();
+    await database.exec('RESET ROLE; ANALYZE');
+  };
   return {
     use(options, work) {
-      const result = last.then(() => database.exec(sessionSql(options))).then(() => work(query));
+      const result = last
+        .then(analyze)
+        .then(() => database.exec(sessionSql(options)))
+        .then(() => work(query));
       last = result.catch(() => {});
       return result;
     },
