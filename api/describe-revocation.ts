@@ -13,6 +13,8 @@ const AFTER: Partial<Record<Sending['state'], string>> = { active: ' after its h
 const counted = (count: number, noun: string) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 const named = (rollouts: readonly Sending[]) => rollouts.map(({ name }) => `"${name}"`).join(', ');
 
+const withTime = ({ name, state }: Sending) => `"${name}"${AFTER[state] ?? ''}`;
+
 /**
  * What the revocation of a release does, in sentences.
  * @param rollouts those that send it, as their release or as a stepping stone
@@ -24,7 +26,7 @@ export function describeRevocation({ version, devices }: Revoked, rollouts: read
   const waiting = target.filter(({ state }) => state !== 'active');
   const stones = open.filter((rollout) => rollout.firmware_version !== version);
   const sum = (key: 'pending' | 'in_progress') => halting.reduce((total, rollout) => total + rollout[key], 0);
-  const updated = rollouts.find((rollout) => rollout.firmware_version === version && rollout.succeeded > 0);
+  const updated = rollouts.filter((rollout) => rollout.firmware_version === version && rollout.succeeded > 0);
   return [
     devices === 0
       ? 'No device runs it.'
@@ -34,8 +36,8 @@ export function describeRevocation({ version, devices }: Revoked, rollouts: read
       : `${counted(halting.length, 'active rollout')} halt${halting.length === 1 ? 's' : ''}: ${named(halting)} (${counted(sum('pending'), 'update')} pending, ${sum('in_progress').toLocaleString('en')} under way).`,
     ...(waiting.length === 0 ? [] : [`Rollouts that will not send it: ${named(waiting)}.`]),
     ...(stones.length === 0 ? [] : [`Rollouts that lose it as a stepping stone and go on: ${named(stones)}.`]),
-    ...(devices > 0 && updated !== undefined
-      ? [`To send devices back to the version before, recover "${updated.name}"${AFTER[updated.state] ?? ''}.`]
+    ...(devices > 0 && updated.length > 0
+      ? [`To send devices back to the version before, recover ${updated.map(withTime).join(', ')}.`]
       : []),
   ];
 }

@@ -1,8 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { ISSUE_STATES, ROLLOUT_STATES, targetFilter } from '../core/policy/index.ts';
+import { ISSUE_STATES, targetFilter } from '../core/policy/index.ts';
 import { answer, jsonBody, label, model, name, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
 import { reached_by } from './reach.ts';
 import { warning } from './releases.ts';
+import { senders } from './senders.ts';
 
 export const issueSchema = z
   .object({
@@ -31,26 +32,11 @@ export const issueSchema = z
   .openapi('KnownIssue');
 export type KnownIssue = z.infer<typeof issueSchema>;
 
-export const senderSchema = z
-  .object({
-    rollout_id: z.number().int(),
-    rollout_name: z.string(),
-    firmware_version: z.string(),
-    state: z.enum(ROLLOUT_STATES),
-    succeeded: z.number().int().describe('Devices that it brought the version to.'),
-  })
-  .openapi('Sender');
-export type Sender = z.infer<typeof senderSchema>;
-
 const effect = {
   devices: z.number().int().describe('Devices that it concerns: they are not sent a release with the issue.'),
   running: z.number().int().describe('Those of them that run such a release already, and keep it.'),
   pending: z.number().int().describe('Those of them with a pending update to such a release: it is not sent.'),
-  recoverable: z
-    .array(senderSchema)
-    .describe(
-      'Rollouts that brought such a release to devices. A recovery sends their devices back to the version before.',
-    ),
+  recoverable: senders,
 };
 
 export const issuePreviewSchema = z.object({ ...effect, warnings: z.array(warning) }).openapi('KnownIssuePreview');

@@ -12,6 +12,7 @@ import {
   refusals,
   timestamp,
 } from './common.ts';
+import { senders } from './senders.ts';
 
 export const warning = z.object({ code: z.string(), message: z.string() });
 
@@ -73,6 +74,9 @@ export const releaseDetailSchema = releaseSchema
   })
   .openapi('ReleaseDetail');
 export type ReleaseDetail = z.infer<typeof releaseDetailSchema>;
+
+export const revokedReleaseSchema = releaseDetailSchema.extend({ recoverable: senders }).openapi('RevokedRelease');
+export type RevokedRelease = z.infer<typeof revokedReleaseSchema>;
 
 export const versionHealthSchema = z
   .object({
@@ -186,7 +190,10 @@ export const revokeRelease = createRoute({
   tags: ['Releases'],
   summary: 'Revoke a release: no more devices receive it, its download links stop working, its rollouts halt',
   request: { params, body: jsonBody(reasonBody) },
-  responses: { 200: answer('The revoked release', releaseDetailSchema), ...refusals(404) },
+  responses: {
+    200: answer('The revoked release, with the rollouts whose recovery sends its devices back', revokedReleaseSchema),
+    ...refusals(404),
+  },
 });
 
 export const startUpload = createRoute({

@@ -6,7 +6,7 @@ import {
   chooseReleases,
   describeBarOfMany,
   describeHold,
-  describeIssue,
+  describeIssues,
   isBar,
   parsePlan,
   parseTarget,
@@ -345,19 +345,12 @@ function whyNot(
     return describeBarOfMany(rule, image, { least, most });
   }
   if (rule === 'kept') return `on the version of rollout "${by}", which has a higher priority`;
-  if (rule === 'known issue') return describeIssues(issues, knownIssues);
+  if (rule === 'known issue') return describeIssues(knownIssues.filter(({ issue_id: id }) => issues.includes(id)));
   if (rule !== 'eligible') return 'does not match the filter';
   const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version });
   if (verdict === 'eligible') return missing ?? 'its version was first reported a moment ago';
   return PREVIEW_REASONS[verdict](rollout.firmware_version, policy.minVersion);
 }
-
-/** Names each issue, with the command that shows it. */
-const describeIssues = (ids: readonly number[], known: readonly KnownIssue[]) =>
-  known
-    .filter(({ issue_id: id }) => ids.includes(id))
-    .map((issue) => `${describeIssue(issue)} (\`paku-ota issue show ${issue.issue_id}\`)`)
-    .join('; ');
 
 const PREVIEW_REASONS: Readonly<
   Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>

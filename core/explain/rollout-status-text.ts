@@ -8,6 +8,7 @@ import {
   decideRollout,
   describeDecision,
   describeHold,
+  describeIssues,
   describePredecessor,
   parsePlan,
   parseTarget,
@@ -57,6 +58,7 @@ export async function describeState(
     await describeOnProbation(sql, rolloutId),
     describeSetApart(rollout),
     held,
+    await describeKnownIssues(sql, rollout),
   ].join('');
 }
 
@@ -139,6 +141,13 @@ async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date,
   if (!row?.hold) return '';
   const others = row.holds === 1 ? '' : `, and by ${row.holds - 1} more hold${row.holds === 2 ? '' : 's'}`;
   return `; ${row.devices} ${row.devices === 1 ? 'device is' : 'devices are'} held: ${describeHold(row.hold)}${others}`;
+}
+
+/** Names the known issues that keep devices from the release of the rollout; empty if there are none. */
+async function describeKnownIssues(sql: Sql, rollout: RolloutRuntime): Promise<string> {
+  const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
+  const issues = target.ok ? await loadKnownIssues(sql, rollout, target.value) : [];
+  return issues.length === 0 ? '' : `; not sent to devices of ${describeIssues(issues)}`;
 }
 
 /**

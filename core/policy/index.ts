@@ -39,6 +39,7 @@ export {
 export {
   describeIssue,
   describeIssueEnd,
+  describeIssues,
   hasIssue,
   ISSUE_STATES,
   type IssueFacts,

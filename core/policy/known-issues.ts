@@ -33,6 +33,10 @@ export const isFixedIn = (version: string, fixed: string): boolean => (compareVe
 /** `known issue 3: the heater stays on` */
 export const describeIssue = ({ issue_id: id, title }: IssueFacts): string => `known issue ${id}: ${title}`;
 
+/** Names issues, each with the command that shows it. */
+export const describeIssues = (issues: readonly IssueFacts[]): string =>
+  issues.map((issue) => `${describeIssue(issue)} (\`paku-ota issue show ${issue.issue_id}\`)`).join('; ');
+
 /** What has to happen so that a device which it concerns is updated, with the command that shows it. */
 export function describeIssueEnd({ issue_id: id, fixed_version: fixed }: IssueFacts): string {
   const end = fixed === null ? 'a release that fixes it is sent' : `${fixed} is sent, which fixes it`;

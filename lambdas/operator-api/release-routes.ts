@@ -10,6 +10,7 @@ import {
   recordUploadRequest,
   revokeRelease,
 } from '../../core/releases/index.ts';
+import { listSenders } from '../../core/rollouts/index.ts';
 import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { readReleaseHealth } from './health.ts';
@@ -54,7 +55,8 @@ export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Serv
     const { device_model: model, version } = c.req.valid('param');
     const { reason } = c.req.valid('json');
     await revokeRelease(sql, { model, version, reason, by: c.get('caller') }, now());
-    return c.json(await releaseOf(model, version), 200);
+    const recoverable = await listSenders(sql, model, [version]);
+    return c.json({ ...(await releaseOf(model, version)), recoverable }, 200);
   });
 
   app.openapi(routes.startUpload, async (c) => {

@@ -25,7 +25,7 @@ test('names what halts, what never starts, and what loses a stepping stone', () 
     '2 active rollouts halt: "vans", "boats" (6 updates pending, 4 under way).',
     'Rollouts that will not send it: "cabins".',
     'Rollouts that lose it as a stepping stone and go on: "to 3".',
-    'To send devices back to the version before, recover "vans" after its halt.',
+    'To send devices back to the version before, recover "vans" after its halt, "earlier".',
   ]);
 });
 

@@ -40,7 +40,7 @@ test('an issue says whom it concerns, who runs a release with it, and which reco
     devices: 3,
     running: 1,
     pending: 0,
-    recoverable: [{ rollout_id: 1, rollout_name: 'first', firmware_version: '2.0.0', state: 'active', succeeded: 1 }],
+    recoverable: [{ rollout_id: 1, rollout_name: 'first', firmware_version: '2.0.0', state: 'active', devices: 1 }],
   };
   expect(await client.previewIssue({ ...issue, filter: { groups: ['old', 'odl'] } })).toEqual({
     ...effect,
@@ -51,6 +51,19 @@ test('an issue says whom it concerns, who runs a release with it, and which reco
   expect(added).toMatchObject({ ...effect, ...issue, state: 'open', created_by: CALLER, reached_by: [] });
   expect((await client.addIssue(issue)).issue_id).toBe(added.issue_id);
   expect((await client.issues({ model: 'esp32-s3', version: '2.1.0' })).items).toMatchObject([{ title: ISSUE.title }]);
+});
+
+test('an active rollout names the issues that keep devices from it', async () => {
+  await client.createRollout({ ...AT_ONCE, keep_open: true });
+  await service.tick();
+  const { issue_id: issue } = await client.addIssue(ISSUE);
+  await client.addIssue({ ...ISSUE, found_version: '2.1.0' });
+  await service.tick();
+  expect((await client.rollout('r')).waiting_for).toMatch(
+    new RegExp(
+      `; not sent to devices of known issue ${issue}: the heater stays on \\(\`paku-ota issue show ${issue}\`\\)$`,
+    ),
+  );
 });
 
 test('the end of an issue says which rollouts send because of it, and to how many devices', async () => {

@@ -102,7 +102,10 @@ describe('releases', () => {
     service.absent.add('d2');
     await client.createRollout(DRAFT);
     await service.tick();
-    await client.revokeRelease('esp32-s3', '2.0.0', 'bricks');
+    expect(await client.revokeRelease('esp32-s3', '2.0.0', 'bricks')).toMatchObject({
+      revoked_reason: 'bricks',
+      recoverable: [{ rollout_name: 'r', firmware_version: '2.0.0', state: 'active', devices: 2 }],
+    });
     expect(await service.fetch('d0')).toBe('over');
     service.absent.clear();
     await service.status('d2', '1.0.0');

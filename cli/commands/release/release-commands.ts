@@ -14,7 +14,7 @@ import {
   registerLocalAction,
   timeOption,
 } from '../../session/index.ts';
-import { healthText, rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
+import { healthText, issueTable, recoverText, rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
 import { type AddReleaseOptions, addRelease } from './add-release.ts';
 import { type SignReleaseOptions, signRelease } from './sign-release.ts';
 
@@ -93,7 +93,7 @@ function addList(group: Command): void {
 }
 
 function addShow(group: Command): void {
-  const command = addCommand(group, 'show', 'one release: its image, and its health in the fleet', [
+  const command = addCommand(group, 'show', 'one release: its image, its known issues, and its health in the fleet', [
     'paku-ota release show esp32-s3 2.1.0',
   ])
     .argument('<model>')
@@ -101,8 +101,10 @@ function addShow(group: Command): void {
   registerAction<object, [string, string]>(command, async (session, _, model, version) => {
     const release = await session.api.release(model, version);
     const health = await session.api.releaseHealth(model, version);
-    session.show({ ...release, health }, (shown) => [
+    const { items: known_issues } = await session.api.issues({ model, version });
+    session.show({ ...release, health, known_issues }, (shown) => [
       ...releaseText(shown, new Date()),
+      ...(shown.known_issues.length === 0 ? [] : ['', 'Known issues:', ...issueTable(shown.known_issues)]),
       '',
       ...healthText(shown.health),
     ]);
@@ -127,9 +129,10 @@ function addRevoke(group: Command): void {
     const { items } = await session.api.rollouts({ model, version, limit: 100 });
     if (!session.json) for (const line of describeRevocation(found, items)) session.note(line);
     await confirmOrStop(`Revoke ${model} ${version} on ${session.target.name}? This cannot be undone.`, yes);
-    session.show(await session.api.revokeRelease(model, version, reason), (release) =>
-      releaseText(release, new Date()),
-    );
+    session.show(await session.api.revokeRelease(model, version, reason), (release) => [
+      ...releaseText(release, new Date()),
+      ...recoverText(release.recoverable),
+    ]);
   });
 }
 
