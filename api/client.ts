@@ -21,7 +21,6 @@ import type {
   Release,
   ReleaseDetail,
   ReleaseHealth,
-  RevokedRelease,
   StartedUpload,
   UploadOutcome,
 } from './releases.ts';
@@ -149,7 +148,7 @@ export class ApiClient {
   releaseHealth = (model: string, version: string) =>
     this.#get<ReleaseHealth>(`/v1/releases/${modelSegment(model)}/${segment(version)}/health`);
   revokeRelease = (model: string, version: string, reason: string) =>
-    this.#send<RevokedRelease>('POST', `/v1/releases/${modelSegment(model)}/${segment(version)}/revoke`, { reason });
+    this.#send<ReleaseDetail>('POST', `/v1/releases/${modelSegment(model)}/${segment(version)}/revoke`, { reason });
   startUpload = (body: NewUpload) => this.#send<StartedUpload>('POST', '/v1/uploads', body);
   uploadOutcome = (model: string, version: string, query: { since: string; sha256?: string }) =>
     this.#get<UploadOutcome>(`/v1/uploads/${modelSegment(model)}/${segment(version)}`, query);

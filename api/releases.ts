@@ -70,13 +70,11 @@ export const releaseDetailSchema = releaseSchema
     revoked_by: z.string().nullable(),
     manifest: z.string().nullable().describe('The text that was signed; null: it has no manifest.'),
     manifest_signature: z.string().nullable().describe('Its signature, in base64.'),
+    recoverable: senders,
     image: z.record(z.string(), z.unknown()).describe('The image as it was parsed: header, segments, descriptor.'),
   })
   .openapi('ReleaseDetail');
 export type ReleaseDetail = z.infer<typeof releaseDetailSchema>;
-
-export const revokedReleaseSchema = releaseDetailSchema.extend({ recoverable: senders }).openapi('RevokedRelease');
-export type RevokedRelease = z.infer<typeof revokedReleaseSchema>;
 
 export const versionHealthSchema = z
   .object({
@@ -191,7 +189,7 @@ export const revokeRelease = createRoute({
   summary: 'Revoke a release: no more devices receive it, its download links stop working, its rollouts halt',
   request: { params, body: jsonBody(reasonBody) },
   responses: {
-    200: answer('The revoked release, with the rollouts whose recovery sends its devices back', revokedReleaseSchema),
+    200: answer('The revoked release, with the rollouts whose recovery sends its devices back', releaseDetailSchema),
     ...refusals(404),
   },
 });

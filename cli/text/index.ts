@@ -2,7 +2,7 @@ export { printable } from '../../core/util/index.ts';
 export { allowedTable, deviceTable, deviceText, explanationText, groupTable, timelineTable } from './device-text.ts';
 export { healthText, rolloutHealthText } from './health-text.ts';
 export { holdEffectText, holdTable, holdText, reachText } from './hold-text.ts';
-export { issueEffectText, issueTable, issueText, recoverText } from './issue-text.ts';
+export { issueEffectText, issueTable, issueText } from './issue-text.ts';
 export { recoveryPreviewText, recoveryText } from './recovery-text.ts';
 export { registeredText, rejectedTable, rejectedText, releaseTable, releaseText } from './release-text.ts';
 export {

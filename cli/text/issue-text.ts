@@ -1,7 +1,7 @@
 import { describeFilter } from '../../api/describe-filter.ts';
 import type { IssueDetail, IssuePreview, KnownIssue } from '../../api/known-issues.ts';
 import type { TargetFilter } from '../../api/rollouts.ts';
-import type { Sender } from '../../api/senders.ts';
+import { recoverText } from './recovery-text.ts';
 import { bold, green, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { caller, count, instantAgo } from './units.ts';
@@ -24,17 +24,6 @@ export function issueEffectText({ devices, running, pending, recoverable }: Issu
     ...(running === 0 ? [] : recoverText(recoverable)),
   ];
 }
-
-const RECOVERIES = 5;
-
-/** The commands that send devices back to the version before. */
-export const recoverText = (senders: readonly Sender[]): string[] =>
-  senders
-    .slice(0, RECOVERIES)
-    .map(
-      ({ rollout_id: id, rollout_name: name, firmware_version: version, devices, state }) =>
-        `Rollout ${JSON.stringify(name)} sent ${version} to ${count(devices, 'device')}. To send them back to the version before${state === 'active' ? ', once it is stopped' : ''}: paku-ota rollout recover ${id} --preview`,
-    );
 
 /** One issue with its history. */
 export function issueText(issue: IssueDetail, now: Date): string[] {

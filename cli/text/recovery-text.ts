@@ -1,4 +1,5 @@
 import type { Recovery, RecoveryPreview } from '../../api/recovery.ts';
+import type { Sender } from '../../api/senders.ts';
 import { bold, yellow } from './style.ts';
 import { pad, table } from './table.ts';
 import { count, number } from './units.ts';
@@ -64,3 +65,15 @@ function restText({ cannot, under_way, recoveries, firmware_version }: RecoveryP
         ])),
   ];
 }
+
+/** Rollouts that are named. */
+const RECOVERIES = 5;
+
+/** The commands that send devices back to the version before. */
+export const recoverText = (senders: readonly Sender[]): string[] =>
+  senders
+    .slice(0, RECOVERIES)
+    .map(
+      ({ rollout_id: id, rollout_name: name, firmware_version: version, devices, state }) =>
+        `Rollout ${JSON.stringify(name)} sent ${version} to ${count(devices, 'device')}. To send them back to the version before${state === 'active' ? ', once it is stopped' : ''}: paku-ota rollout recover ${id} --preview`,
+    );

@@ -1,5 +1,6 @@
 import type { RejectedUpload, Release, ReleaseDetail } from '../../api/releases.ts';
 import { uploaderText } from '../../api/uploader-text.ts';
+import { recoverText } from './recovery-text.ts';
 import { bold, green, red, yellow } from './style.ts';
 import { facts, table } from './table.ts';
 import { ago, bytes, caller, count, instantAgo } from './units.ts';
@@ -55,6 +56,7 @@ export function releaseText(release: ReleaseDetail, now: Date): string[] {
       ['uploaded by', uploaderText(release, caller)],
     ]),
     ...warningLines(release),
+    ...(release.revoked_at === null || release.devices === 0 ? [] : recoverText(release.recoverable)),
   ];
 }
 

@@ -28,7 +28,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Serv
   const releaseOf = async (model: string, version: string) => {
     const release = await getRelease(sql, model, version);
     if (release === undefined) throw notFound(`release ${version} for ${model}`);
-    return described(release);
+    return { ...described(release), recoverable: await listSenders(sql, model, [version]) };
   };
 
   app.openapi(routes.listReleases, async (c) => {
@@ -55,8 +55,7 @@ export function addReleaseRoutes(app: App, { sql, now, uploads, settings }: Serv
     const { device_model: model, version } = c.req.valid('param');
     const { reason } = c.req.valid('json');
     await revokeRelease(sql, { model, version, reason, by: c.get('caller') }, now());
-    const recoverable = await listSenders(sql, model, [version]);
-    return c.json({ ...(await releaseOf(model, version)), recoverable }, 200);
+    return c.json(await releaseOf(model, version), 200);
   });
 
   app.openapi(routes.startUpload, async (c) => {

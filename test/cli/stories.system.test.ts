@@ -413,6 +413,39 @@ describe('the service', () => {
   });
 });
 
+test('a known issue keeps devices from a release until the one that fixes it', async () => {
+  for (const version of ['8.0.0', '8.1.0']) {
+    await cli.print('release', 'add', image(`${version}.bin`, buildImage({ version })), '--model', 'esp32-s3');
+  }
+  const add = ['issue', 'add', 'esp32-s3', '8.0.0', '--title', 'old heaters stay on', '--device', 'ESP32-VAN1'];
+  expect(await cli.run(...add)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(
+      /^1 device is sent no release that has it; 0 pending updates to such a release are not sent\.\n.*Keep 1 device on .* from 8\.0\.0\?/,
+    ),
+  });
+  const added = await cli.print(...add, '--yes');
+  const id = /^known issue (\d+): old heaters stay on {2}open\n/.exec(added)?.[1] ?? '';
+  expect(added).toMatch(/^concerns +the device ESP32-VAN1$/m);
+  expect(await cli.print('release', 'show', 'esp32-s3', '8.1.0')).toMatch(
+    /^Known issues:\nID .*\n *\d+ .*old heaters/m,
+  );
+  expect(await cli.print('rollout', 'preview', '--model', 'esp32-s3', '--version', '8.0.0')).toContain(
+    `known issue ${id}: old heaters stay on (\`paku-ota issue show ${id}\`)`,
+  );
+  const fix = ['issue', 'fix', id, '--in', '8.1.0'];
+  expect(await cli.run(...fix)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`No rollout sends anything because of it.\n`),
+  });
+  expect(await cli.print(...fix, '--yes')).toContain(`Known issue ${id} is fixed in 8.1.0.`);
+  expect(await cli.print('issue', 'list')).toBe('No known issues.\n');
+  expect(await cli.print('issue', 'list', '--model', 'esp32-s3', '--version', '8.0.0')).toContain('fixed in 8.1.0');
+  await cli.print('issue', 'withdraw', id, '--reason', 'wired wrongly', '--yes');
+  expect(await cli.print('issue', 'show', id)).toMatch(/^because +wired wrongly$/m);
+  expect(await cli.run('issue', 'show', 'x')).toMatchObject({ code: 2 });
+});
+
 test('output has no colours in a pipe, unless FORCE_COLOR is set', async () => {
   expect(await cli.print('device', 'list')).not.toContain('\x1b');
   expect(await new Cli(system.home, { FORCE_COLOR: '1' }).print('device', 'list')).toContain('\x1b[32m●');

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildImage } from '../../fleet/build-image.ts';
-import { BROWSER_NOTE, type BrowserSession, isBrowserMissing, startBrowser } from '../support/browser.ts';
+import {
+  BROWSER_NOTE,
+  type BrowserSession,
+  isBrowserMissing,
+  seriousViolations,
+  startBrowser,
+} from '../support/browser.ts';
 import { addDeadStatus } from '../support/dead-letters.ts';
+import { addRelease } from '../support/rows.ts';
 import { startTestSystem, type TestSystem } from '../support/system.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -51,6 +58,29 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await page.getByLabel('Last seen').selectOption('not for 1 week');
     await page.getByRole('button', { name: 'Show all devices' }).click();
     await page.getByRole('link', { name: 'CROWD-50' }).waitFor();
+  });
+
+  test('keeps devices from a release with a known issue, and states the release that fixes it', async () => {
+    for (const version of ['2.0.0', '2.1.0']) await addRelease(system.database, version, { model: 'crowd' });
+    const page = await browser.open('/releases/crowd/2.0.0');
+    await page.getByRole('button', { name: 'Add known issue …' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('60 devices', { exact: true }).waitFor();
+    await dialog.getByLabel('Title').fill('the heater stays on');
+    await dialog.getByLabel('Device ids or MAC addresses').fill('CROWD-01 CROWD-02');
+    await dialog.getByText('2 devices', { exact: true }).waitFor();
+    expect(await seriousViolations(page)).toEqual([]);
+    await dialog.getByRole('button', { name: 'Add', exact: true }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByText('Concerns the devices CROWD-01, CROWD-02').waitFor();
+
+    await page.getByRole('button', { name: /^Fix known issue/ }).click();
+    await dialog.getByLabel('Release that fixes it').selectOption('2.1.0');
+    await dialog.getByText('No rollout sends anything because of it.').waitFor();
+    await dialog.getByRole('button', { name: 'State the fix' }).click();
+    await page.getByText('fixed in 2.1.0').waitFor();
+    await page.goto(page.url().replace('2.0.0', '2.1.0'));
+    await page.getByText('None is known.').waitFor();
   });
 
   test('sees new devices without a reload', async () => {

@@ -14,7 +14,7 @@ import {
   registerLocalAction,
   timeOption,
 } from '../../session/index.ts';
-import { healthText, issueTable, recoverText, rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
+import { healthText, issueTable, rejectedTable, releaseTable, releaseText } from '../../text/index.ts';
 import { type AddReleaseOptions, addRelease } from './add-release.ts';
 import { type SignReleaseOptions, signRelease } from './sign-release.ts';
 
@@ -129,10 +129,9 @@ function addRevoke(group: Command): void {
     const { items } = await session.api.rollouts({ model, version, limit: 100 });
     if (!session.json) for (const line of describeRevocation(found, items)) session.note(line);
     await confirmOrStop(`Revoke ${model} ${version} on ${session.target.name}? This cannot be undone.`, yes);
-    session.show(await session.api.revokeRelease(model, version, reason), (release) => [
-      ...releaseText(release, new Date()),
-      ...recoverText(release.recoverable),
-    ]);
+    session.show(await session.api.revokeRelease(model, version, reason), (release) =>
+      releaseText(release, new Date()),
+    );
   });
 }
 

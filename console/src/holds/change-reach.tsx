@@ -5,7 +5,7 @@ import { api } from '../data/client.ts';
 import { useDebounced } from '../ui/debounced.ts';
 import { STAYS_OPEN } from '../ui/dialog.tsx';
 import { Loaded } from '../ui/loaded.tsx';
-import { ReachList } from './reach-list.tsx';
+import { ReachList } from '../ui/reach-list.tsx';
 
 /** Which rollouts a change of devices makes send, before it is made. */
 export function ChangeReach({ change }: { readonly change: DeviceChange }) {

@@ -7,8 +7,8 @@ import { ReasonDialog } from '../ui/dialog.tsx';
 import { TextField } from '../ui/form.tsx';
 import { Empty, Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
+import { ReachList } from '../ui/reach-list.tsx';
 import { HoldDialog, StopButton } from './hold-dialog.tsx';
-import { ReachList } from './reach-list.tsx';
 
 /** The holds in force, and those that have ended. */
 export function HoldsPage() {

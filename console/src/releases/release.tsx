@@ -13,6 +13,8 @@ import { Page, Panel } from '../ui/page.tsx';
 import { ReleaseHealthPanel } from './health.tsx';
 import { isParsed, type ParsedImage } from './image.ts';
 import { ImageContents } from './image-contents.tsx';
+import { KnownIssuesPanel } from './known-issues.tsx';
+import { Senders } from './new-issue.tsx';
 import { Warnings } from './verdict.tsx';
 
 const PARENT = { name: 'Releases', href: '/releases' };
@@ -40,6 +42,7 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
                   Revoked {dateTime(data.revoked_at)} by {data.revoked_by}: {data.revoked_reason}. No more devices
                   receive it.
                 </p>
+                {data.devices > 0 && <Senders of={data.recoverable} />}
               </div>
             )}
             {data.untrusted_reason !== null && (
@@ -51,6 +54,7 @@ export function ReleasePage({ model, version }: ReleasePageProps) {
             <Panel title="Release" className="columned">
               <ReleaseFacts release={data} />
             </Panel>
+            <KnownIssuesPanel model={model} version={version} />
             <ReleaseHealthPanel model={model} version={version} />
             <Panel title="Image contents">
               {isParsed(data.image as ParsedImage) ? (

@@ -1,6 +1,5 @@
-import { parseAttribute } from '../../../api/attribute-text.ts';
-import { parseFactConditions } from '../../../api/fact-text.ts';
 import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
+import { devicesOf, readAttributes, readFacts } from '../text/filter-lines.ts';
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 type Day = (typeof DAYS)[number];
@@ -147,8 +146,6 @@ export function shareOf(percent: string): number | undefined {
   return value === undefined ? undefined : Number((value / 100).toFixed(6));
 }
 
-const MAC_ADDRESS = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
-
 function filterOf({ target, groups, devices, versions, attributes, facts: lines }: DraftForm): TargetFilter {
   const metadata = readAttributes(attributes);
   const facts = readFacts(lines);
@@ -159,31 +156,6 @@ function filterOf({ target, groups, devices, versions, attributes, facts: lines 
     ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
     ...(Object.keys(facts).length > 0 ? { facts } : {}),
   };
-}
-
-function devicesOf(text: string): TargetFilter {
-  const names = text.split(/[\s,;]+/).filter((name) => name !== '');
-  const addresses = names.filter((name) => MAC_ADDRESS.test(name));
-  const ids = names.filter((name) => !MAC_ADDRESS.test(name));
-  return {
-    ...(ids.length > 0 || addresses.length === 0 ? { device_ids: ids } : {}),
-    ...(addresses.length > 0 ? { mac_addresses: addresses } : {}),
-  };
-}
-
-/** A line that is not an attribute becomes null, which the service refuses. */
-function readAttributes(text: string): Record<string, string> {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const pairs = lines.map((line) => parseAttribute(line) ?? [line.trim(), null]);
-  return Object.fromEntries(pairs) as Record<string, string>;
-}
-
-/** A line that is not a condition becomes null, which the service refuses. */
-function readFacts(text: string): NonNullable<TargetFilter['facts']> {
-  const read = parseFactConditions(text.split('\n').filter((line) => line.trim() !== ''));
-  return 'facts' in read
-    ? read.facts
-    : ({ [read.invalid.trim()]: null } as unknown as NonNullable<TargetFilter['facts']>);
 }
 
 function stagesOf({ pace, stages }: DraftForm): RolloutDraft['stages'] {
