@@ -11,8 +11,11 @@ export interface RolloutReport {
   readonly progress: Progress;
   /** Oldest first. */
   readonly decisions: readonly Decision[];
-  /** Devices that it would update now, and those that it targets and does not update, by reason. */
-  readonly remaining: Pick<Preview, 'will_be_updated' | 'will_not'>;
+  /**
+   * Devices that it would update now, and those that it targets and does not update, by reason. Null if it has ended:
+   * the reasons of today say nothing about its end.
+   */
+  readonly remaining: Pick<Preview, 'will_be_updated' | 'will_not'> | null;
   /** Null before a device was assigned. */
   readonly health: RolloutHealth | null;
 }
@@ -37,14 +40,17 @@ export interface ReportText {
 export async function readReport(client: ApiClient, named: string | number, now: Date): Promise<RolloutReport> {
   const rollout = await client.rollout(named);
   const { rollout_id: id } = rollout;
-  const [progress, { items }, { will_be_updated, will_not }, health] = await Promise.all([
+  const hasEnded = rollout.completed_at !== null || rollout.aborted_at !== null;
+  const [progress, { items }, remaining, health] = await Promise.all([
     client.progress(id),
     client.decisions(id),
-    client.previewOf(rollout),
+    hasEnded
+      ? null
+      : client.previewOf(rollout).then(({ will_be_updated, will_not }) => ({ will_be_updated, will_not })),
     rollout.devices > 0 ? client.rolloutHealth(id) : null,
   ]);
   const decisions = items.toSorted((a, b) => a.event_id - b.event_id);
-  return { at: now.toISOString(), rollout, progress, decisions, remaining: { will_be_updated, will_not }, health };
+  return { at: now.toISOString(), rollout, progress, decisions, remaining, health };
 }
 
 /** The report for people. */
@@ -59,9 +65,9 @@ export function reportText(report: RolloutReport): ReportText {
     ],
     tables: [
       funnelTable(progress),
-      remainingTable(remaining),
+      ...(remaining === null ? [] : [remainingTable(remaining, at)]),
       failureTable(progress),
-      healthTable(health),
+      healthTable(health, at),
       timeLine(decisions),
     ],
   };
@@ -85,12 +91,20 @@ function funnelTable({ funnel }: Progress): ReportTable {
   return { title: 'Devices', head: ['step', 'devices', 'of assigned'], rows, none: '' };
 }
 
-function remainingTable({ will_be_updated: eligible, will_not: others }: RolloutReport['remaining']): ReportTable {
+function remainingTable(
+  { will_be_updated: eligible, will_not: others }: NonNullable<RolloutReport['remaining']>,
+  at: string,
+): ReportTable {
   const rows = [
     ...(eligible > 0 ? [['may still be updated', eligible]] : []),
     ...others.map(({ reason, devices }) => [reason, devices]),
   ];
-  return { title: 'Targeted, and not to be updated now', head: ['reason', 'devices'], rows, none: 'No device.' };
+  return {
+    title: `Targeted, and not to be updated as of ${at}`,
+    head: ['reason', 'devices'],
+    rows,
+    none: 'No device.',
+  };
 }
 
 const CAUSE_TEXTS: Readonly<Record<NonNullable<Progress['failures'][number]['cause']>, string>> = {
@@ -114,7 +128,7 @@ function failureTable({ failures }: Progress): ReportTable {
 /** A rate of less exposure says nothing. */
 const FEWEST_HOURS = 1;
 
-function healthTable(health: RolloutHealth | null): ReportTable {
+function healthTable(health: RolloutHealth | null, at: string): ReportTable {
   const row = (
     name: string,
     { devices, device_hours, restarts_per_device_hour: rate, silent, heard_of }: VersionHealth,
@@ -133,7 +147,7 @@ function healthTable(health: RolloutHealth | null): ReportTable {
           ...(health.before === null ? [] : [row(`${health.before.firmware_version} (before)`, health.before)]),
         ];
   const head = ['version', 'devices', 'device-hours', 'restarts an hour', 'silent'];
-  return { title: 'Health against the version before', head, rows, none: 'No device has run it.' };
+  return { title: `Health against the version before, as of ${at}`, head, rows, none: 'No device has run it.' };
 }
 
 function timeLine(decisions: readonly Decision[]): ReportTable {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type RolloutReport, reportMarkdown, reportText } from '../../api/rollout-report.ts';
+import type { ApiClient } from '../../api/client.ts';
+import { type RolloutReport, readReport, reportMarkdown, reportText } from '../../api/rollout-report.ts';
 import type { Decision } from '../../api/rollouts.ts';
 
 const table = { title: 'Failures', head: ['reason', 'devices'], none: 'None.' };
@@ -41,4 +42,21 @@ test('a decision of the service has no author, and stages count from 1', () => {
   } as unknown as RolloutReport;
   const { rows } = reportText(report).tables.at(-1) ?? {};
   expect(rows).toEqual([['2026-03-02T12:00:00.000Z', 'stage began', '', 'stage 1, devices 2']]);
+});
+
+test.each([
+  ['active', null, ['Targeted, and not to be updated as of 2026-03-02T12:00:00.000Z']],
+  ['completed', '2026-03-01T12:00:00.000Z', []],
+])('reasons of today are marked, and a rollout that has ended has none: %s', async (state, completed, titles) => {
+  const rollout = { rollout_id: 1, state, devices: 0, target_filter: {}, paused_reason: null, completed_at: completed };
+  const now = { will_be_updated: 0, will_not: [{ reason: 'release 2.0.0 was revoked: leaks', devices: 18 }] };
+  const client = {
+    rollout: async () => ({ ...rollout, aborted_at: null }),
+    progress: async () => ({ funnel: {}, failures: [] }),
+    decisions: async () => ({ items: [] }),
+    previewOf: async () => now,
+  } as unknown as ApiClient;
+  const { tables } = reportText(await readReport(client, 1, new Date('2026-03-02T12:00:00Z')));
+  expect(tables.map(({ title }) => title).filter((title) => title.startsWith('Targeted'))).toEqual(titles);
+  expect(JSON.stringify(tables).includes('was revoked')).toBe(titles.length > 0);
 });
