@@ -1182,8 +1182,8 @@ DO $$ BEGIN
   COMMENT ON TRIGGER device_update_status_record_delete ON device_update_status IS 'Read by the scan of rollouts: a device whose open update is deleted, with its rollout, may be assigned by another one.';
 END $$;
 
--- One place records a hold, whoever sets or ends it: in the history of the devices that it names, and, if it holds more
--- than one device, of the rollouts that it holds up.
+-- One place records a hold, whoever sets or ends it, in the history of the devices that it names. The orchestrator
+-- evaluates which rollouts it holds up, and records that; its end is recorded for these.
 CREATE FUNCTION record_hold() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   is_new boolean := NEW.ended_at IS NULL;
@@ -1200,12 +1200,11 @@ BEGIN
     UNION ALL SELECT g.device_id FROM device_groups AS g WHERE g.group_name = NEW.group_name) AS d (device_id)
   ORDER BY d.device_id ON CONFLICT DO NOTHING;
   INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
-  SELECT r.id, 'rollout_' || verb, happened, detail, md5(r.id || ' ' || detail::text)
+  SELECT r.id, 'rollout_hold_ended', happened, detail, md5(r.id || ' ' || detail::text)
   FROM rollout_configurations AS r
-  WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
-    AND (NEW.scope = 'service' OR NEW.scope = 'group' AND EXISTS (
-      SELECT FROM device_groups AS g JOIN devices AS d USING (device_id)
-      WHERE g.group_name = NEW.group_name AND d.device_model = r.device_model))
+  WHERE NOT is_new AND r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+    AND EXISTS (SELECT FROM ota_events AS e WHERE e.rollout_id = r.id AND e.device_id IS NULL
+      AND e.event_type = 'rollout_held' AND (e.payload ->> 'hold')::bigint = NEW.id)
   ON CONFLICT DO NOTHING;
   RETURN NULL;
 END
@@ -1218,7 +1217,7 @@ CREATE TRIGGER holds_record_end AFTER UPDATE OF ended_at ON holds
 FOR EACH ROW WHEN (OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL) EXECUTE FUNCTION record_hold();
 
 DO $$ BEGIN
-  COMMENT ON FUNCTION record_hold() IS 'Trigger: records that a hold was set or has ended, with its reason and its author, as events of the devices that it names and of the active rollouts that it holds up.';
+  COMMENT ON FUNCTION record_hold() IS 'Trigger: records that a hold was set or has ended, with its reason and its author, as events of the devices that it names. Its end is an event of the active rollouts that it held up, too.';
   COMMENT ON TRIGGER holds_record_begin ON holds IS 'Records a hold that is set.';
   COMMENT ON TRIGGER holds_record_end ON holds IS 'Records that a hold has ended.';
 END $$;
@@ -1235,6 +1234,18 @@ FOR EACH ROW WHEN (current_user = 'paku_public' AND NEW.event_type NOT IN ('fetc
   OR current_user = 'paku_ingest' AND NEW.event_type NOT IN ('accepted', 'declined', 'progress', 'result', 'status')
     AND NOT (NEW.event_type = 'identity_accepted' AND NEW.payload ->> 'by' = 'settings'))
 EXECUTE FUNCTION refuse_row();
+
+CREATE FUNCTION keep_decisions_in_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.received_at := greatest(NEW.received_at, (
+    SELECT CASE WHEN e.received_at < NEW.received_at + interval '5 minutes' THEN e.received_at END
+    FROM ota_events AS e WHERE e.rollout_id = NEW.rollout_id AND e.device_id IS NULL ORDER BY e.id DESC LIMIT 1));
+  RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER ota_events_in_order BEFORE INSERT ON ota_events
+FOR EACH ROW WHEN (NEW.device_id IS NULL) EXECUTE FUNCTION keep_decisions_in_order();
 
 CREATE TRIGGER ota_events_append_only BEFORE UPDATE ON ota_events
 FOR EACH ROW WHEN (OLD.rollout_id IS NOT NULL AND NEW.rollout_id IS DISTINCT FROM OLD.rollout_id
@@ -1269,6 +1280,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $
 $$;
 
 DO $$ BEGIN
+  COMMENT ON FUNCTION keep_decisions_in_order() IS 'Trigger: gives a decision about a rollout the time of the one before it, if its own is up to five minutes earlier.';
+  COMMENT ON TRIGGER ota_events_in_order ON ota_events IS 'A decision of a tick bears the time at which the tick began, and a caller may have decided since. The history of a rollout is in the order of its times.';
   COMMENT ON FUNCTION refuse_row() IS 'Trigger: refuses the row.';
   COMMENT ON TRIGGER ota_events_only_own_types ON ota_events IS 'Functions that serve links or store messages record what they saw and what the settings decide, never a decision of a person.';
   COMMENT ON TRIGGER ota_events_append_only ON ota_events IS 'An event gets the update that it belongs to, and the time of its publication, once.';

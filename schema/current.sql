@@ -594,12 +594,11 @@ BEGIN
     UNION ALL SELECT g.device_id FROM device_groups AS g WHERE g.group_name = NEW.group_name) AS d (device_id)
   ORDER BY d.device_id ON CONFLICT DO NOTHING;
   INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
-  SELECT r.id, 'rollout_' || verb, happened, detail, md5(r.id || ' ' || detail::text)
+  SELECT r.id, 'rollout_hold_ended', happened, detail, md5(r.id || ' ' || detail::text)
   FROM rollout_configurations AS r
-  WHERE r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
-    AND (NEW.scope = 'service' OR NEW.scope = 'group' AND EXISTS (
-      SELECT FROM device_groups AS g JOIN devices AS d USING (device_id)
-      WHERE g.group_name = NEW.group_name AND d.device_model = r.device_model))
+  WHERE NOT is_new AND r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+    AND EXISTS (SELECT FROM ota_events AS e WHERE e.rollout_id = r.id AND e.device_id IS NULL
+      AND e.event_type = 'rollout_held' AND (e.payload ->> 'hold')::bigint = NEW.id)
   ON CONFLICT DO NOTHING;
   RETURN NULL;
 END
@@ -611,6 +610,18 @@ CREATE FUNCTION refuse_row()
 AS $$
 BEGIN
   RAISE insufficient_privilege USING MESSAGE = format('permission denied for this row of %s: role %s, %s', TG_TABLE_NAME, current_user, TG_NAME);
+END
+$$;
+
+CREATE FUNCTION keep_decisions_in_order()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  NEW.received_at := greatest(NEW.received_at, (
+    SELECT CASE WHEN e.received_at < NEW.received_at + interval '5 minutes' THEN e.received_at END
+    FROM ota_events AS e WHERE e.rollout_id = NEW.rollout_id AND e.device_id IS NULL ORDER BY e.id DESC LIMIT 1));
+  RETURN NEW;
 END
 $$;
 
@@ -876,6 +887,8 @@ CREATE TRIGGER device_update_status_count_delete AFTER DELETE ON device_update_s
 CREATE TRIGGER update_attempts_no_outcome_by_links BEFORE UPDATE ON update_attempts FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name) EXECUTE FUNCTION refuse_row();
 
 CREATE TRIGGER ota_events_only_own_types BEFORE INSERT ON ota_events FOR EACH ROW WHEN (CURRENT_USER = 'paku_public'::name AND (new.event_type <> ALL (ARRAY['fetch', 'device_provisioned'])) OR CURRENT_USER = 'paku_ingest'::name AND (new.event_type <> ALL (ARRAY['accepted', 'declined', 'progress', 'result', 'status'])) AND NOT (new.event_type = 'identity_accepted' AND (new.payload ->> 'by') = 'settings')) EXECUTE FUNCTION refuse_row();
+
+CREATE TRIGGER ota_events_in_order BEFORE INSERT ON ota_events FOR EACH ROW WHEN (new.device_id IS NULL) EXECUTE FUNCTION keep_decisions_in_order();
 
 CREATE TRIGGER ota_events_append_only BEFORE UPDATE ON ota_events FOR EACH ROW WHEN (old.rollout_id IS NOT NULL AND new.rollout_id IS DISTINCT FROM old.rollout_id OR old.update_id IS NOT NULL AND new.update_id IS DISTINCT FROM old.update_id OR old.attempt IS NOT NULL AND new.attempt IS DISTINCT FROM old.attempt OR old.published_at IS NOT NULL AND new.published_at IS DISTINCT FROM old.published_at) EXECUTE FUNCTION refuse_row();
 

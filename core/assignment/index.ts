@@ -12,3 +12,4 @@ export {
 } from './assignment-rules.ts';
 export { assignByScan, forgetChanges, scanStateOf } from './device-scan.ts';
 export { findNoLongerTargeted } from './recheck-target.ts';
+export { holdValues, recordHolds, WAITS_FOR_HOLD } from './record-holds.ts';

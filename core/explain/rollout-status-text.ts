@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { BY_RELEASE_MAP, BY_STORED_CUTOFF, passesAll, scanStateOf } from '../assignment/index.ts';
+import { holdValues, scanStateOf, WAITS_FOR_HOLD } from '../assignment/index.ts';
 import { type Sql, select } from '../db/index.ts';
 import { HELD_BY_EACH, HELD_BY_NAME, HOLD, heldBy } from '../holds/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
@@ -27,7 +27,7 @@ import {
   numbersOf,
   type RolloutRuntime,
 } from '../rollouts/index.ts';
-import { cutoffValues, MATCHES_FILTER, targetValues } from '../targeting/index.ts';
+import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
 import type { RolloutId } from '../util/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
@@ -99,11 +99,9 @@ function describeSetApart({ failed_before_updates: updates }: RolloutRuntime): s
   return `; ${devices} ${subject} that failed before ${verb} not counted by the gates`;
 }
 
-const OF_RELEASE_MAP = { ...BY_RELEASE_MAP, ...BY_STORED_CUTOFF };
-
 /** Says how many devices of the rollout wait for the end of a hold, and names the one that holds most; empty if none does. */
 async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date, trust: TrustRule): Promise<string> {
-  const { id, release_id, target_type, target_filter, rollout_percentage, device_model: model, priority } = rollout;
+  const { release_id, target_type, target_filter, rollout_percentage, device_model: model } = rollout;
   const target = parseTarget(target_type, target_filter, rollout_percentage);
   if (rollout.holds_digest === '' || release_id === null || !target.ok) return '';
   const versionsInUse = await listVersionsInUse(sql, model);
@@ -112,31 +110,21 @@ async function describeHeldDevices(sql: Sql, rollout: RolloutRuntime, now: Date,
   const policy = { allowDowngrade: rollout.allow_downgrade, includeUnknown: rollout.include_unknown, counters };
   const steppingStones = await loadSteppingStones(sql, rollout, trust, now);
   const releases = chooseReleases(versionsInUse, goal, steppingStones, policy);
+  const higherPriority = await loadHigherPriorityRollouts(sql, rollout, versionsInUse);
+  const knownIssues = await loadKnownIssues(sql, rollout, target.value, steppingStones);
   const [row] = await select(
     sql,
     z.strictObject({ devices: z.int(), holds: z.int(), hold: heldBy.nullable() }),
     `WITH waiting AS MATERIALIZED (
        SELECT d.device_id FROM devices AS d WHERE d.device_id IN (${HELD_BY_NAME})
-         AND (EXISTS (SELECT FROM device_update_status AS u WHERE u.device_id = d.device_id AND u.rollout_id = :rollout::bigint
-             AND u.status = 'pending' AND u.completed_at IS NULL)
-           OR ${passesAll(OF_RELEASE_MAP, 'held', 'busy', 'stage')})
+         AND ${WAITS_FOR_HOLD}
      ), most AS (
        SELECT named.hold_id, count(*) OVER ()::integer AS holds FROM (${HELD_BY_EACH}) AS named JOIN waiting USING (device_id)
        GROUP BY named.hold_id ORDER BY count(*) DESC, named.hold_id LIMIT 1
      )
      SELECT (SELECT count(*)::integer FROM waiting) AS devices, coalesce((SELECT holds FROM most), 0) AS holds,
        (SELECT ${HOLD} FROM holds AS h WHERE h.id = (SELECT hold_id FROM most)) AS hold`,
-    {
-      rollout: id,
-      priority,
-      ...cutoffValues(rollout),
-      releases: Object.fromEntries(
-        releases.flatMap(({ version, fromVersions }) => fromVersions.map((from) => [from, version])),
-      ),
-      higherPriority: await loadHigherPriorityRollouts(sql, rollout, versionsInUse),
-      knownIssues: await loadKnownIssues(sql, rollout, target.value, steppingStones),
-      ...targetValues(model, target.value),
-    },
+    holdValues({ rollout, target: target.value, higherPriority, knownIssues }, releases),
   );
   if (!row?.hold) return '';
   const others = row.holds === 1 ? '' : `, and by ${row.holds - 1} more hold${row.holds === 2 ? '' : 's'}`;

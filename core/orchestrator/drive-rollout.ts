@@ -1,4 +1,4 @@
-import { assignByScan, hasAssignable, scanStateOf } from '../assignment/index.ts';
+import { assignByScan, hasAssignable, recordHolds, scanStateOf } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
 import type { AssignableRelease } from '../policy/index.ts';
@@ -348,6 +348,10 @@ async function assign(
   const fromVersions = context.versionsInUse.filter((inUse) => runsRelease(inUse, rollout.firmware_version));
   const what = { releases, onTarget: { version: rollout.firmware_version, fromVersions } };
   const initial = scanStateOf(rollout, context.steppingStones, now);
+  // Another hold begins a new scan, and so does each day, in which devices may have joined a held group.
+  if (rollout.holds_digest !== '' && initial.fingerprint !== rollout.scan_fingerprint) {
+    await recordHolds(sql, context, releases, now);
+  }
   const { assigned, scan } = await assignByScan(sql, context, what, initial, now);
   const columns = {
     scan_fingerprint: scan.fingerprint,

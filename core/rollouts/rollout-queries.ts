@@ -191,10 +191,12 @@ export async function insertRollout(
          nullif(stepping_stones, 'null'), CASE WHEN is_active THEN ${CONTENT} END, :now::timestamptz, :now::timestamptz, :by
        FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb) AS r
        ON CONFLICT ON CONSTRAINT rollout_configurations_name_key DO NOTHING
-       RETURNING id
+       RETURNING id, is_active
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
-       SELECT id, 'rollout_created', :now::timestamptz, jsonb_build_object('by', :by::text), md5(id || ' created') FROM created
+       SELECT id, 'rollout_created', :now::timestamptz,
+         jsonb_strip_nulls(jsonb_build_object('by', :by::text, 'draft', CASE WHEN NOT is_active THEN true END)), md5(id || ' created')
+       FROM created
      )
      SELECT id AS rollout_id FROM created`,
     { values, by, now },

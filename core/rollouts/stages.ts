@@ -18,6 +18,14 @@ import {
 } from '../targeting/index.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
 
+/** Who last let the rollout `started` run: created it as active, started its draft, approved or resumed it; null: SQL. */
+const STARTED_BY = `(SELECT e.payload ->> 'by' FROM ota_events AS e
+           WHERE e.rollout_id = started.rollout_id AND e.device_id IS NULL AND (
+             e.event_type = 'rollout_created' AND NOT e.payload ? 'draft'
+             OR e.event_type = 'rollout_changed' AND e.payload #> '{changes,is_active}' = 'true'
+             OR e.event_type IN ('rollout_approved', 'rollout_resumed'))
+           ORDER BY e.id DESC LIMIT 1)`;
+
 /**
  * How a stage starts: with the devices that it reaches, or as a wave of a slow start with the number of devices that
  * may start.
@@ -137,7 +145,8 @@ export async function beginStage(
      ), event AS (
        INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
        SELECT rollout_id, CASE WHEN stage = 0 THEN 'rollout_started' ELSE 'rollout_stage_began' END, :now::timestamptz,
-         jsonb_build_object('stage', stage, 'devices', started.size, 'targeted', targeted),
+         jsonb_strip_nulls(jsonb_build_object('stage', stage, 'devices', started.size, 'targeted', targeted,
+           'by', CASE WHEN stage = 0 THEN coalesce(${STARTED_BY}, 'SQL') END)),
          md5(rollout_id || ' stage ' || stage || ' ' || :generation)
        FROM started, counted
        ON CONFLICT DO NOTHING

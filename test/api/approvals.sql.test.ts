@@ -73,7 +73,7 @@ describe('where a second person must approve', () => {
       ['rollout_created', CALLER],
       ['rollout_approval_requested', CALLER],
       ['rollout_approved', SECOND],
-      ['rollout_started', null],
+      ['rollout_started', SECOND],
     ]);
     expect(events[1]).toMatchObject({ detail: { action: 'start', numbers: { devices: 3 } } });
     expect(events[2]).toMatchObject({ reason: 'read it', detail: { action: 'start', requestedBy: CALLER } });

@@ -166,6 +166,23 @@ describe('creating rollouts', () => {
 });
 
 describe('a running rollout', () => {
+  test('has a history in the order of its times, which says who started it', async () => {
+    await addDevices(db.app, 1);
+    const ann = 'arn:aws:iam::000000000000:user/ann';
+    const api = new TestApi(db.roles.control, () => new Date(service.now.getTime() + 1_873));
+    const draft = await api.client.createRollout({ ...DRAFT, is_active: false });
+    await api.as(ann).changeRollout('r', draft.updated_at, { is_active: true });
+    await service.tick();
+    const { items } = await client.decisions('r');
+    expect(items.map(({ event, decided_by: by }) => [event, by])).toEqual([
+      ['rollout_created', CALLER],
+      ['rollout_changed', ann],
+      ['rollout_started', ann],
+    ]);
+    const times = items.map(({ at }) => at);
+    expect(times).toEqual(times.toSorted());
+  });
+
   test('rejects a change by a caller who has read an older state', async () => {
     const rollout = await client.createRollout(DRAFT);
     const changed = await client.changeRollout('r', rollout.updated_at, { max_in_flight: 3, send_window: null });

@@ -235,11 +235,14 @@ describe('a group that is held', () => {
     expect(await service.tick()).toEqual(['d1']);
   });
 
-  test('appears in the history of its devices and of the rollouts of their model', async () => {
+  test('appears in the history of its devices and of the active rollouts that it holds up', async () => {
     const id = await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     await addRollout(db.app, 'other', '2.0.0', { ...AT_ONCE, device_model: 'esp32-c3' });
+    await addRollout(db.app, 'others', '2.0.0', { ...AT_ONCE, target_filter: { device_ids: ['d1'] } });
     await join('d0', 'lab');
-    await hold({ groupName: 'lab' });
+    const held = await hold({ groupName: 'lab' });
+    await service.tick();
+    await service.tick();
     expect(await db.app.query(`SELECT device_id FROM ota_events WHERE event_type = 'device_held'`)).toEqual([
       { device_id: 'd0' },
     ]);
@@ -248,6 +251,24 @@ describe('a group that is held', () => {
         `SELECT rollout_id, event, reason, decided_by FROM rollout_timeline WHERE event = 'rollout_held'`,
       ),
     ).toEqual([{ rollout_id: id, event: 'rollout_held', reason: 'holidays', decided_by: ANN }]);
+    await remove(held);
+    expect(await db.app.query(`SELECT rollout_id FROM rollout_timeline WHERE event = 'rollout_hold_ended'`)).toEqual([
+      { rollout_id: id },
+    ]);
+  });
+
+  test('is recorded for a rollout that starts while its devices are held, not for one whose devices are done', async () => {
+    await addRollout(db.app, 'done', '2.0.0', { ...AT_ONCE, keep_open: true });
+    await join('d0', 'lab');
+    for (const device of await service.tick()) await service.succeed(device);
+    await addRelease(db.app, '3.0.0');
+    await hold({ groupName: 'lab' });
+    await service.tick();
+    const later = await addRollout(db.app, 'later', '3.0.0', AT_ONCE);
+    await service.tick();
+    expect(await db.app.query(`SELECT rollout_id FROM rollout_timeline WHERE event = 'rollout_held'`)).toEqual([
+      { rollout_id: later },
+    ]);
   });
 });
 

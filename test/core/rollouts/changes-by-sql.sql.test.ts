@@ -74,7 +74,7 @@ describe.each([
     expect(await service.tick()).toEqual(['d1', 'd2', 'd3']);
     const events = await db.app.query('SELECT event, decided_by FROM rollout_timeline ORDER BY event_id');
     expect(events).toEqual([
-      { event: 'rollout_started', decided_by: null },
+      { event: 'rollout_started', decided_by: 'SQL' },
       { event: 'rollout_paused', decided_by: 'SQL' },
       { event: 'rollout_resumed', decided_by: 'SQL' },
     ]);

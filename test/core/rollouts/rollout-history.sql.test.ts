@@ -128,7 +128,7 @@ describe('what dashboards read', () => {
     expect(
       await db.app.query('SELECT event, rollout_name, reason, decided_by FROM rollout_timeline ORDER BY event_id'),
     ).toEqual([
-      { event: 'rollout_started', rollout_name: 'r', reason: null, decided_by: null },
+      { event: 'rollout_started', rollout_name: 'r', reason: null, decided_by: 'SQL' },
       { event: 'rollout_paused', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
       { event: 'rollout_resumed', rollout_name: 'r', reason: 'because', decided_by: 'an operator' },
     ]);
