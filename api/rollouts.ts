@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import {
   APPROVABLE_ACTIONS,
   HEALTH_STATES,
+  limitPer,
   ROLLOUT_EVENTS,
   ROLLOUT_STATES,
   type RolloutAction,
@@ -48,6 +49,12 @@ const changeable = {
     ),
   min_reports: z.number().int().min(1).default(5).describe('Minimum results before the threshold applies.'),
   max_in_flight: z.number().int().min(1).nullable().default(null),
+  max_in_flight_per: limitPer
+    .nullable()
+    .default(null)
+    .describe(
+      'Of the devices with the same value of this attribute, the rollout sends to one only while fewer than `max` have an update in flight, those of every rollout counted: a site behind one modem. Devices without the attribute are not limited. null: no such limit.',
+    ),
   max_per_minute: z.number().int().min(1).nullable().default(null),
   send_window: sendWindow.nullable().default(null).describe('When the rollout may send; null: always.'),
   keep_open: z.boolean().default(false).describe('The rollout takes in devices that join later and never completes.'),
@@ -116,7 +123,7 @@ export const previewDraft = rolloutDraft.partial({ name: true }).openapi('Previe
 export type PreviewDraft = z.input<typeof previewDraft>;
 
 const { failure_threshold, failure_count, max_restart_ratio, min_reports, max_in_flight, max_per_minute } = changeable;
-const { send_window, keep_open } = changeable;
+const { send_window, max_in_flight_per, keep_open } = changeable;
 export const rolloutChange = z
   .strictObject({
     failure_threshold: failure_threshold.removeDefault().optional(),
@@ -124,6 +131,7 @@ export const rolloutChange = z
     max_restart_ratio: max_restart_ratio.removeDefault().optional(),
     min_reports: min_reports.removeDefault().optional(),
     max_in_flight: max_in_flight.removeDefault().optional(),
+    max_in_flight_per: max_in_flight_per.removeDefault().optional(),
     max_per_minute: max_per_minute.removeDefault().optional(),
     send_window: send_window.removeDefault().optional(),
     keep_open: keep_open.removeDefault().optional(),

@@ -317,6 +317,7 @@ CREATE TABLE rollout_configurations (
   max_restart_ratio       double precision DEFAULT 2,
   min_reports             integer          NOT NULL DEFAULT 5,
   max_in_flight           integer,
+  max_in_flight_per       jsonb,
   max_per_minute          integer,
   max_attempts            integer          NOT NULL DEFAULT 3,
   attempt_timeout_minutes integer          NOT NULL DEFAULT 15,
@@ -358,7 +359,12 @@ CREATE TABLE rollout_configurations (
     AND min_reports > 0 AND max_attempts BETWEEN 1 AND 20 AND jitter_minutes BETWEEN 0 AND 1440),
   CONSTRAINT rollout_configurations_limits_check CHECK (
     attempt_timeout_minutes BETWEEN 1 AND 1440 AND boot_timeout_minutes BETWEEN 1 AND 1440
-    AND probation_minutes BETWEEN 0 AND 1440 AND give_up_days BETWEEN 1 AND 365 AND max_in_flight > 0 AND max_per_minute > 0)
+    AND probation_minutes BETWEEN 0 AND 1440 AND give_up_days BETWEEN 1 AND 365 AND max_in_flight > 0 AND max_per_minute > 0),
+  -- Dispatch reads it without a check of its own.
+  CONSTRAINT rollout_configurations_in_flight_per_check CHECK (max_in_flight_per IS NULL OR coalesce(
+    CASE WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN max_in_flight_per - '{attribute,max}'::text[] = '{}'
+      AND jsonb_typeof(max_in_flight_per -> 'attribute') = 'string' AND length(max_in_flight_per ->> 'attribute') BETWEEN 1 AND 64
+      AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND max_in_flight_per ->> 'max' ~ '^[1-9][0-9]{0,5}$' END, false))
 );
 
 CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id)
@@ -392,6 +398,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.failure_count IS 'Number of failures at which the rollout halts, whatever their share. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_restart_ratio IS 'How many times as often as before devices on the new version may restart; beyond that, with confidence, the rollout halts. Null: restarts do not halt it.';
   COMMENT ON COLUMN rollout_configurations.min_reports IS 'Outcomes that must be in before failure_threshold applies and a slow start grows; fewer if fewer devices are expected. A stage can demand its own number.';
+  COMMENT ON COLUMN rollout_configurations.max_in_flight_per IS 'An attribute and a number: of the devices with the same value of the attribute, at most so many are sent an update of this rollout while updates are in flight, those of every rollout counted. Null: no such limit.';
   COMMENT ON COLUMN rollout_configurations.max_in_flight IS 'Most updates at a time that were sent and have not ended. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_per_minute IS 'Most commands in a minute. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_attempts IS 'Most attempts for one device.';
@@ -756,6 +763,8 @@ CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_i
 CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id)
   WHERE completed_at IS NULL AND status IN ('pending', 'sent');
 
+CREATE INDEX device_update_status_in_flight_idx ON device_update_status (device_id) WHERE holds_slot AND completed_at IS NULL;
+
 CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE completed_at IS NULL;
 
 CREATE INDEX device_update_status_uncounted_idx ON device_update_status (rollout_id)
@@ -797,6 +806,7 @@ DO $$ BEGIN
   COMMENT ON INDEX device_update_status_unverified_idx IS 'Read by the overview, which lists what needs attention, and by the alarm on unverified bytes.';
   COMMENT ON INDEX device_update_status_pending_idx IS 'Read by the orchestrator, which picks updates for dispatch; those that have started first, so that retries do not wait behind a fleet.';
   COMMENT ON INDEX device_update_status_cancelable_idx IS 'Read by the orchestrator: whether there is anything to send or to cancel, and what a stopped rollout cancels.';
+  COMMENT ON INDEX device_update_status_in_flight_idx IS 'Read by in_flight_by_value: updates in flight, of which there are few in a large fleet.';
   COMMENT ON INDEX device_update_status_deadline_idx IS 'Read by the orchestrator for overdue updates, and for the next deadline before idle mode.';
   COMMENT ON INDEX device_update_status_uncounted_idx IS 'Read by the orchestrator and by ingestion, which take back the slots of ended updates.';
   COMMENT ON INDEX device_update_status_reachable_idx IS 'Read by the gates: a stage is under way while it has an open update of a device within reach.';
@@ -1264,6 +1274,21 @@ EXECUTE FUNCTION refuse_row();
 CREATE TRIGGER update_attempts_no_outcome_by_links BEFORE UPDATE ON update_attempts
 FOR EACH ROW WHEN (current_user = 'paku_public') EXECUTE FUNCTION refuse_row();
 
+-- Each statement of a volatile function has a new snapshot: the count sees every send of the transaction that had the lock
+-- before. A count in the statement that calls it would be older than the lock.
+CREATE FUNCTION in_flight_by_value(attribute text, is_exclusive boolean) RETURNS TABLE (value text, in_flight integer)
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF is_exclusive THEN
+    PERFORM pg_advisory_xact_lock(hashtext('in_flight_by_value'), hashtext(attribute));
+  END IF;
+  RETURN QUERY
+  SELECT d.metadata ->> attribute, count(*)::integer
+  FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
+  WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata ? attribute GROUP BY 1;
+END
+$$;
+
 -- The clock of the database decides what is old: no function can delete the events of the last week, whatever it says.
 CREATE FUNCTION delete_old_events(before timestamptz, max_rows integer) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -1287,6 +1312,7 @@ DO $$ BEGIN
   COMMENT ON TRIGGER ota_events_append_only ON ota_events IS 'An event gets the update that it belongs to, and the time of its publication, once.';
   COMMENT ON TRIGGER device_update_status_no_outcome_by_links ON device_update_status IS 'Whoever opens links can begin a download or cancel one that has not begun, never end an update otherwise.';
   COMMENT ON TRIGGER update_attempts_no_outcome_by_links ON update_attempts IS 'Whoever opens links does not end attempts.';
+  COMMENT ON FUNCTION in_flight_by_value(text, boolean) IS 'Updates in flight, of every rollout, by the value that their devices have of an attribute. With is_exclusive no other such call for the attribute runs before the end of the transaction.';
   COMMENT ON FUNCTION delete_old_events(timestamptz, integer) IS 'Deletes the events that were received before a time, and more than a week ago, among the oldest max_rows. Events of open updates and decisions about open rollouts stay. Returns how many were deleted. No role may delete events otherwise.';
 END $$;
 
@@ -1831,7 +1857,7 @@ DO $$ BEGIN
 
   GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active,
     paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
-  GRANT SELECT (id, target_filter, start_at, after_rollout_id, max_in_flight, jitter_minutes, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
+  GRANT SELECT (id, target_filter, start_at, after_rollout_id, max_in_flight, max_in_flight_per, jitter_minutes, max_attempts, attempt_timeout_minutes, boot_timeout_minutes,
     probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
 
@@ -1960,12 +1986,14 @@ DO $$ BEGIN
   REVOKE ALL ON release_health FROM paku_ingest;
   GRANT SELECT ON release_health TO paku_control;
 
-  GRANT EXECUTE ON FUNCTION delete_old_events TO paku_control;
+  GRANT EXECUTE ON FUNCTION delete_old_events, in_flight_by_value TO paku_control;
 END $$;
 
 -- A role that may create tables could otherwise run these with rows of its own.
 REVOKE EXECUTE ON FUNCTION record_device_change, record_identity_change, count_new_updates, count_changed_updates,
   count_deleted_updates, count_device_version, delete_old_events FROM PUBLIC;
+-- It can keep dispatch waiting.
+REVOKE EXECUTE ON FUNCTION in_flight_by_value FROM PUBLIC;
 
 -- Plans over many devices are dear by estimate and run in milliseconds, while compiling one takes seconds. A role that
 -- does not own the database goes without this setting.

@@ -164,6 +164,7 @@ CREATE TABLE rollout_configurations (
   max_restart_ratio       double precision DEFAULT 2,
   min_reports             integer          DEFAULT 5 NOT NULL,
   max_in_flight           integer,
+  max_in_flight_per       jsonb,
   max_per_minute          integer,
   max_attempts            integer          DEFAULT 3 NOT NULL,
   attempt_timeout_minutes integer          DEFAULT 15 NOT NULL,
@@ -187,6 +188,11 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_after_check CHECK (after_rollout_id < id),
   CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object' AND approved_targets >= 0 AND approved_at >= '2000-01-01 00:00:00+00'::timestamptz AND approved_at <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
+  CONSTRAINT rollout_configurations_in_flight_per_check CHECK (max_in_flight_per IS NULL OR COALESCE(
+CASE
+    WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN (max_in_flight_per - '{attribute,max}'[]) = '{}' AND jsonb_typeof(max_in_flight_per -> 'attribute') = 'string' AND length(max_in_flight_per ->> 'attribute') >= 1 AND length(max_in_flight_per ->> 'attribute') <= 64 AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND (max_in_flight_per ->> 'max') ~ '^[1-9][0-9]{0,5}$'
+    ELSE NULL::boolean
+END, false)),
   CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes >= 1 AND attempt_timeout_minutes <= 1440 AND boot_timeout_minutes >= 1 AND boot_timeout_minutes <= 1440 AND probation_minutes >= 0 AND probation_minutes <= 1440 AND give_up_days >= 1 AND give_up_days <= 365 AND max_in_flight > 0 AND max_per_minute > 0),
   CONSTRAINT rollout_configurations_name_check CHECK (length(name) <= 255 AND name ~ '[^0-9]'),
   CONSTRAINT rollout_configurations_percentage_check CHECK (rollout_percentage >= 1 AND rollout_percentage <= 100 AND member_percentage >= 0 AND member_percentage <= 100 AND target_hash_cutoff ~ '^[0-9a-f]{32}$'),
@@ -380,6 +386,7 @@ CREATE INDEX device_update_status_late_rollback_idx ON device_update_status (lat
 CREATE INDEX device_update_status_unverified_idx ON device_update_status (unverified_at) WHERE unverified_at IS NOT NULL;
 CREATE INDEX device_update_status_pending_idx ON device_update_status (rollout_id, counts_as_started, failed_before, enqueue_after) WHERE status = 'pending';
 CREATE INDEX device_update_status_cancelable_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND (status = ANY (ARRAY['pending', 'sent']));
+CREATE INDEX device_update_status_in_flight_idx ON device_update_status (device_id) WHERE holds_slot AND completed_at IS NULL;
 CREATE INDEX device_update_status_deadline_idx ON device_update_status (deadline_at) WHERE completed_at IS NULL;
 CREATE INDEX device_update_status_uncounted_idx ON device_update_status (rollout_id) WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL;
 CREATE INDEX device_update_status_reachable_idx ON device_update_status (rollout_id) WHERE completed_at IS NULL AND unreachable_since IS NULL;
@@ -622,6 +629,21 @@ BEGIN
     SELECT CASE WHEN e.received_at < NEW.received_at + interval '5 minutes' THEN e.received_at END
     FROM ota_events AS e WHERE e.rollout_id = NEW.rollout_id AND e.device_id IS NULL ORDER BY e.id DESC LIMIT 1));
   RETURN NEW;
+END
+$$;
+
+CREATE FUNCTION in_flight_by_value(attribute text, is_exclusive boolean)
+ RETURNS TABLE(value text, in_flight integer)
+ LANGUAGE plpgsql
+AS $$
+BEGIN
+  IF is_exclusive THEN
+    PERFORM pg_advisory_xact_lock(hashtext('in_flight_by_value'), hashtext(attribute));
+  END IF;
+  RETURN QUERY
+  SELECT d.metadata ->> attribute, count(*)::integer
+  FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
+  WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata ? attribute GROUP BY 1;
 END
 $$;
 
@@ -1166,7 +1188,7 @@ GRANT SELECT, INSERT ON model_chips TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rejected_uploads TO paku_control;
 GRANT SELECT, INSERT, UPDATE (object_version), DELETE ON upload_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_configurations TO paku_control;
-GRANT SELECT (id, target_filter, start_at, after_rollout_id, jitter_minutes, max_in_flight, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
+GRANT SELECT (id, target_filter, start_at, after_rollout_id, jitter_minutes, max_in_flight, max_in_flight_per, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_ingest;
 GRANT SELECT (id, target_filter, max_attempts, attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, is_active, paused_at, completed_at, aborted_at) ON rollout_configurations TO paku_public;
 GRANT SELECT, INSERT, UPDATE, DELETE ON approval_requests TO paku_control;
 GRANT SELECT, INSERT, UPDATE ON rollout_runtime TO paku_control;
@@ -1209,6 +1231,8 @@ GRANT SELECT ON release_health TO paku_control;
 GRANT SELECT ON schema_migrations TO paku_control;
 
 REVOKE EXECUTE ON FUNCTION record_device_change() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION in_flight_by_value(text,boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION in_flight_by_value(text,boolean) TO paku_control;
 REVOKE EXECUTE ON FUNCTION delete_old_events(timestamp with time zone,integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION delete_old_events(timestamp with time zone,integer) TO paku_control;
 REVOKE EXECUTE ON FUNCTION record_identity_change() FROM PUBLIC;

@@ -122,10 +122,20 @@ function heldText({ reason, devices }: Preview['held'][number]): string {
 export const planText = (draft: RolloutDraft): string[] => facts(planFacts(draft));
 
 function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
-  const { stages, send_window: window, start_at, end_at, max_in_flight, max_per_minute, failure_count } = draft;
+  const {
+    stages,
+    send_window: window,
+    start_at,
+    end_at,
+    max_in_flight,
+    max_in_flight_per: per,
+    max_per_minute,
+    failure_count,
+  } = draft;
   const threshold = Math.round((draft.failure_threshold ?? 0.1) * 1000) / 10;
   const limits = [
     max_in_flight ? `${number(max_in_flight)} at once` : '',
+    per ? `${number(per.max)} at once for each ${per.attribute}` : '',
     max_per_minute ? `${number(max_per_minute)} a minute` : '',
   ].filter((part) => part !== '');
   return [

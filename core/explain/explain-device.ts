@@ -6,7 +6,7 @@ import { describeChange } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadCounters, loadSteppingStones } from '../releases/index.ts';
 import { loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
-import { loadProcessedUntil } from '../updates/index.ts';
+import { findFullValue, loadProcessedUntil } from '../updates/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import { type DeviceFacts, type KnownReleases, loadDeviceFacts } from './device-facts.ts';
 import { explainUnassigned, whyNotTargeted } from './explain-unassigned.ts';
@@ -136,7 +136,9 @@ async function explainFacts(
   const issue = knownIssues.find(({ issue_id: id }) => device.issues.includes(id));
   const goesOn = isUpdated && (isChanged || (device.update?.is_stepping_stone === true && isKeptFromRelease));
   if (device.update !== null && !goesOn) {
-    const explanation = explainUpdate(device.update, device.version, rollout, now, { holds: device.holds, issue });
+    const full = device.update.status === 'pending' ? await findFullValue(sql, rollout.id, deviceId) : undefined;
+    const kept = { holds: device.holds, issue, full };
+    const explanation = explainUpdate(device.update, device.version, rollout, now, kept);
     const wait = await explainUnprocessed(sql, device.update, now);
     const next = wait ?? (isUpdated ? afterNewModel(device, rollout) : undefined) ?? explanation.next;
     return { ...explanation, next, isTargeted: true };

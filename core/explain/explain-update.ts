@@ -13,6 +13,7 @@ import {
 } from '../policy/index.ts';
 import { runsRelease } from '../protocol/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
+import type { FullValue } from '../updates/index.ts';
 import { stateOf } from './rollout-status-text.ts';
 
 /** Why a device is, or is not, on a rollout's version: the rule that applies, since when, and what happens next. */
@@ -65,6 +66,7 @@ export const at = (time: Date | string | null) => (time === null ? 'an unknown t
 interface KeptBy {
   readonly holds?: readonly HoldFacts[];
   readonly issue?: IssueFacts | undefined;
+  readonly full?: FullValue | undefined;
 }
 
 /**
@@ -139,7 +141,7 @@ function explainPending(
   what: string,
   rollout: RolloutRuntime,
   now: Date,
-  { holds = [], issue }: KeptBy,
+  { holds = [], issue, full }: KeptBy,
 ): Explanation {
   const { attempt, error_message: reason, created_at, not_before, enqueue_after, unreachable_since } = update;
   const owed =
@@ -164,10 +166,15 @@ function explainPending(
     const next = `it is sent as soon as the device reports; given up at ${at(update.deadline_at)}`;
     return { rule: `${pending}, and is not connected`, since: toDate(unreachable_since), next };
   }
-  return { rule: pending, since: toDate(created_at), next: explainWait(update, rollout, now) };
+  return { rule: pending, since: toDate(created_at), next: explainWait(update, rollout, now, full) };
 }
 
-function explainWait({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime, now: Date): string {
+function explainWait(
+  { counts_as_started }: UpdateFacts,
+  rollout: RolloutRuntime,
+  now: Date,
+  full: FullValue | undefined,
+): string {
   const plan = parsePlan(rollout);
   if (plan.ok && plan.value.sendWindow !== null && rollout.sends_until !== null && rollout.sends_until <= now) {
     return `it is sent when the send window opens, at ${at(nextOpening(plan.value.sendWindow, now))}`;
@@ -175,6 +182,10 @@ function explainWait({ counts_as_started }: UpdateFacts, rollout: RolloutRuntime
   const { start_limit: allowed, started_count: starts } = rollout;
   if (allowed !== null && !counts_as_started && starts >= allowed) {
     return `it waits for its turn: the slow start has let ${starts} ${starts === 1 ? 'device' : 'devices'} start, and is ${stateOf(rollout, now)}`;
+  }
+  if (full !== undefined) {
+    const { attribute, value, in_flight: inFlight, max } = full;
+    return `it waits for room at ${attribute} ${value}: ${inFlight} of its devices ${inFlight === 1 ? 'has' : 'have'} an update in flight, and the rollout allows ${max}`;
   }
   return 'it is sent at once, or as soon as the limits of the rollout leave room';
 }

@@ -13,3 +13,4 @@ export {
 export { asNewRollout, type PreviewedRollout } from './previewed-rollout.ts';
 export { describeState } from './rollout-status-text.ts';
 export { describeStall, listStalledRollouts, type StalledRollout } from './stalled-rollouts.ts';
+export { countWithoutAttribute } from './without-attribute.ts';

@@ -16,6 +16,7 @@ export interface PreviewedRollout
     | 'priority'
     | 'stages'
     | 'send_window'
+    | 'max_in_flight_per'
     | 'failure_threshold'
     | 'min_reports'
     | 'stepping_stones'
@@ -46,6 +47,7 @@ type DraftColumns =
   | 'priority'
   | 'stages'
   | 'send_window'
+  | 'max_in_flight_per'
   | 'failure_threshold'
   | 'min_reports'
   | 'stepping_stones';

@@ -28,7 +28,8 @@ import {
   type RolloutRuntime,
 } from '../rollouts/index.ts';
 import { MATCHES_FILTER, targetValues } from '../targeting/index.ts';
-import type { RolloutId } from '../util/index.ts';
+import { findFullValues } from '../updates/index.ts';
+import { type RolloutId, someNames } from '../util/index.ts';
 
 /** What a rollout is doing or waiting for, as a phrase; null if the rollout does not exist. */
 export async function describeState(
@@ -59,6 +60,7 @@ export async function describeState(
     describeSetApart(rollout),
     held,
     await describeKnownIssues(sql, rollout),
+    await describeFullValues(sql, rolloutId),
   ].join('');
 }
 
@@ -136,6 +138,16 @@ async function describeKnownIssues(sql: Sql, rollout: RolloutRuntime): Promise<s
   const target = parseTarget(rollout.target_type, rollout.target_filter, rollout.rollout_percentage);
   const issues = target.ok ? await loadKnownIssues(sql, rollout, target.value) : [];
   return issues.length === 0 ? '' : `; not sent to devices of ${describeIssues(issues)}`;
+}
+
+/** Says how many devices wait because of `max_in_flight_per`, and for which values; empty if none does. */
+async function describeFullValues(sql: Sql, rolloutId: RolloutId): Promise<string> {
+  const full = await findFullValues(sql, rolloutId);
+  if (full === undefined) return '';
+  const { attribute, max, examples, values, devices } = full;
+  const subject = devices === 1 ? '1 device waits' : `${devices} devices wait`;
+  const limit = `${max} ${max === 1 ? 'update' : 'updates'} in flight`;
+  return `; ${subject}, because the limit of ${limit} is reached for ${attribute} ${someNames(examples, values)}`;
 }
 
 /**

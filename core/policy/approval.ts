@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { LimitPer } from './limit-per.ts';
 import { type RolloutState, statesFor } from './rollout-states.ts';
 
 /** The actions on a rollout that wait for a second person where `requireApproval` is set. */
@@ -20,6 +21,7 @@ export interface Limits {
   readonly max_restart_ratio: number | null;
   readonly min_reports: number;
   readonly max_in_flight: number | null;
+  readonly max_in_flight_per: LimitPer | null;
   readonly max_per_minute: number | null;
   readonly send_window: object | null;
   readonly keep_open: boolean;
@@ -47,8 +49,17 @@ export function listLooserLimits(before: Limits, changes: ChangedLimits): string
   const other = (['min_reports', 'send_window'] as const).filter(
     (limit) => !isDeepStrictEqual(after[limit], before[limit]),
   );
-  return [...higher, ...other, ...(after.keep_open && !before.keep_open ? ['keep_open'] : [])];
+  return [
+    ...higher,
+    ...other,
+    ...(isLooserPerValue(before.max_in_flight_per, after.max_in_flight_per) ? ['max_in_flight_per'] : []),
+    ...(after.keep_open && !before.keep_open ? ['keep_open'] : []),
+  ];
 }
+
+/** Also true for the values of another attribute, because nobody has approved to leave those of the first without a limit. */
+const isLooserPerValue = (before: LimitPer | null, after: LimitPer | null): boolean =>
+  before !== null && (after?.attribute !== before.attribute || after.max > before.max);
 
 /** Roles of IAM Identity Center, which sets the session name to the name of the user. */
 const IDENTITY_CENTER_ROLE = /^AWSReservedSSO_.+_[0-9a-f]{16}$/;

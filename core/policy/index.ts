@@ -47,6 +47,7 @@ export {
   type IssueState,
   isFixedIn,
 } from './known-issues.ts';
+export { type LimitPer, limitPer } from './limit-per.ts';
 export {
   type BadRelease,
   type EarlierRelease,

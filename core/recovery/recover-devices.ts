@@ -97,7 +97,8 @@ const nameOf = ({ name, rollout_id: id }: BadRollout, version: string, n: number
 
 /**
  * It has the priority of the rollout: as the newer one of the two it goes before it, and a rollout that brings a better
- * version later goes before the recovery. The times are those of the rollout, because they are about the same devices.
+ * version later goes before the recovery. The times and the limit per value of an attribute are those
+ * of the rollout, because they are about the same devices.
  */
 function valuesOf(
   rollout: RolloutRow,
@@ -125,6 +126,7 @@ function valuesOf(
     probation_minutes: rollout.probation_minutes,
     give_up_days: GIVE_UP_DAYS,
     max_in_flight: null,
+    max_in_flight_per: rollout.max_in_flight_per,
     max_per_minute: null,
     start_at: null,
     after_rollout_id: null,

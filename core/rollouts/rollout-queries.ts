@@ -3,6 +3,8 @@ import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import {
   APPROVABLE_ACTIONS,
   type ChangedLimits,
+  type LimitPer,
+  limitPer,
   ROLLOUT_STATES,
   type RolloutState,
   TARGET_TYPES,
@@ -31,6 +33,7 @@ export interface RolloutValues {
   readonly probation_minutes: number;
   readonly give_up_days: number;
   readonly max_in_flight: number | null;
+  readonly max_in_flight_per: LimitPer | null;
   readonly max_per_minute: number | null;
   readonly start_at: string | null;
   readonly after_rollout_id: number | null;
@@ -88,6 +91,7 @@ const rolloutRow = z.strictObject({
   probation_minutes: z.int(),
   give_up_days: z.int(),
   max_in_flight: z.int().nullable(),
+  max_in_flight_per: limitPer.nullable(),
   max_per_minute: z.int().nullable(),
   send_window: anyJson<object>().nullable(),
   jitter_minutes: z.int(),
@@ -153,7 +157,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
     rolloutRow,
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
        r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.max_attempts,
-       r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight,
+       r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight, r.max_in_flight_per,
        r.max_per_minute, r.start_at, r.after_rollout_id, r.end_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, r.stepping_stones, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
        r.completed_at, r.aborted_at, o.stage, o.requested_action, ${COUNTS}
@@ -180,13 +184,13 @@ export async function insertRollout(
     `WITH created AS (
        INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
          rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
-         attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight,
+         attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_in_flight_per,
          max_per_minute, start_at, after_rollout_id, end_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          stepping_stones, approved_content, created_at, updated_at, created_by)
        SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
          -- A JSON null would be stored as a value.
          nullif(stages, 'null'), failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts, attempt_timeout_minutes,
-         boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_per_minute, start_at, after_rollout_id, end_at,
+         boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, nullif(max_in_flight_per, 'null'), max_per_minute, start_at, after_rollout_id, end_at,
          nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
          nullif(stepping_stones, 'null'), CASE WHEN is_active THEN ${CONTENT} END, :now::timestamptz, :now::timestamptz, :by
        FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb) AS r
@@ -250,7 +254,7 @@ export async function changeRollout(
     `WITH changed AS (
        UPDATE rollout_configurations AS r SET
          failure_threshold = n.failure_threshold, failure_count = n.failure_count, max_restart_ratio = n.max_restart_ratio, min_reports = n.min_reports,
-         max_in_flight = n.max_in_flight, max_per_minute = n.max_per_minute,
+         max_in_flight = n.max_in_flight, max_in_flight_per = nullif(n.max_in_flight_per, 'null'), max_per_minute = n.max_per_minute,
          send_window = nullif(n.send_window, 'null'), keep_open = n.keep_open, is_active = n.is_active,
          approved_content = CASE
            WHEN n.is_active AND NOT r.is_active THEN (SELECT ${CONTENT} FROM (SELECT n.*) AS r)

@@ -6,6 +6,7 @@ import { COMMAND_FAMILIES, type CommandFamily, VERIFICATION_FAILED } from '../pr
 import { type Delivery, deliverySchema } from '../release-policy/index.ts';
 import { HAS_PREDECESSOR_COMPLETED, IS_RUNNING, jitterWait } from '../rollouts/index.ts';
 import { type DeviceId, ID, type RolloutId, type UpdateId } from '../util/index.ts';
+import { inFlightByValue } from './limit-per-value.ts';
 
 const pendingUpdate = z.strictObject({
   id: ID.update,
@@ -38,12 +39,13 @@ const pendingUpdate = z.strictObject({
 });
 
 /** A pending update of a held device waits until the hold has ended. */
-const NOT_HELD = `NOT ${isHeld('u.device_id')}`;
+export const NOT_HELD = `NOT ${isHeld('u.device_id')}`;
 
 /** A pending update with the data for its command and for the decision whether to send it. */
 export type PendingUpdate = RowOf<typeof pendingUpdate>;
 
-const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)
+/** True if the rollout `r` with its runtime row `p` may send now. */
+export const MAY_SEND = `${IS_RUNNING} AND coalesce(p.sends_until > :now::timestamptz, true)
          AND coalesce(r.start_at <= :now::timestamptz, true) AND ${HAS_PREDECESSOR_COMPLETED}`;
 
 /** Loads those of the given updates that may be sent now and whose rollout may send. */
@@ -116,7 +118,8 @@ const GRANTED_SLOTS = `greatest(0, least(
  * Reserves slots and marks updates of one rollout as sent before anything is sent, so that an update is sent at most
  * once per attempt. Rows that another dispatcher holds are skipped. Only the locked runtime row decides how many may
  * go, so that concurrent dispatchers cannot exceed a limit. Counting open updates instead would read a snapshot older
- * than the lock (measured on PostgreSQL 15: a limit of 5 gave 10).
+ * than the lock (measured on PostgreSQL 15: a limit of 5 gave 10). The limit per value of an attribute is for all
+ * rollouts, so its count has a lock of its own, and a snapshot that is newer than that lock.
  * @returns the updates to send now, with their attempt number; the others stay pending
  */
 export async function reserveSends(
@@ -128,13 +131,21 @@ export async function reserveSends(
   return select(
     sql,
     z.strictObject({ id: ID.update, attempt: z.int() }),
-    `WITH requested AS (
-       SELECT u.id, u.counts_as_started, u.failed_before, r.family, r.delivery
+    `WITH locked AS (
+       SELECT u.id, u.device_id, u.counts_as_started, u.failed_before, r.family, r.delivery
        FROM device_update_status AS u
        JOIN jsonb_to_recordset(:sends::jsonb) AS r(id bigint, family text, delivery text) ON r.id = u.id
        WHERE u.rollout_id = :rollout AND u.status = 'pending' AND u.completed_at IS NULL AND ${NOT_HELD}
        ORDER BY u.id
        FOR UPDATE OF u SKIP LOCKED
+     ), ${inFlightByValue(true)}, requested AS (
+       SELECT id, counts_as_started, failed_before, family, delivery FROM (
+         SELECT l.*, v.value, p.max - coalesce(b.in_flight, 0) AS room,
+           row_number() OVER (PARTITION BY v.value ORDER BY l.counts_as_started DESC, l.failed_before, l.id) AS place
+         FROM locked AS l LEFT JOIN per_value AS p ON true
+         LEFT JOIN LATERAL (SELECT metadata ->> p.attribute AS value FROM devices WHERE device_id = l.device_id OFFSET 0) AS v ON true
+         LEFT JOIN busy AS b ON b.value = v.value) AS placed
+       WHERE value IS NULL OR place <= room
      ), totals AS (
        SELECT count(*)::integer AS slots, (count(*) FILTER (WHERE NOT counts_as_started))::integer AS starts,
          date_trunc('minute', :now::timestamptz) AS minute
@@ -312,7 +323,9 @@ const IS_SPREAD = 'u.unreachable_since IS NOT NULL AND r.jitter_minutes > 0 AND 
  * Finds the pending updates of devices that have just reported, if they may be sent now. A device that was out of reach
  * is marked as reachable; if its rollout has no room now, the orchestrator picks the update as soon as it has. The jitter
  * of the rollout counts from the first return: after a power cut a whole site comes back at once. It counts once per
- * update, so that a device which sleeps through its time gets its command when it wakes next.
+ * update, so that a device which sleeps through its time gets its command when it wakes next. Where the rollout has a
+ * limit per value of an attribute, only a device that returns goes to dispatch, which counts: a device that waits for
+ * room would ask at each of its reports.
  */
 export async function findPendingForDevices(sql: Sql, deviceIds: readonly DeviceId[], now: Date): Promise<UpdateId[]> {
   const rows = await select(
@@ -325,7 +338,8 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly Device
            AND coalesce(p.sends_until > :now::timestamptz, true)
            AND (u.counts_as_started OR p.started_count < coalesce(p.start_limit, p.started_count + 1))
            AND NOT (u.failed_before AND NOT u.counts_as_started AND p.start_limit IS NOT NULL AND ${HAS_OTHERS_TO_START})
-           AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1) AS may_go
+           AND p.in_flight < coalesce(r.max_in_flight, p.in_flight + 1)
+           AND (r.max_in_flight_per IS NULL OR u.unreachable_since IS NOT NULL OR u.sends > 0) AS may_go
        FROM device_update_status AS u
        JOIN rollout_configurations AS r ON r.id = u.rollout_id
        JOIN rollout_runtime AS p ON p.rollout_id = u.rollout_id AND ${IS_RUNNING}
@@ -342,53 +356,4 @@ export async function findPendingForDevices(sql: Sql, deviceIds: readonly Device
     { devices: deviceIds, now },
   );
   return rows.map(({ id }) => id);
-}
-
-/**
- * Picks pending updates of a rollout to dispatch: every device that has started, and twice as many others as the limits
- * allow (some will be out of reach), online devices first. Postpones them, so that the next tick does not pick them
- * again while they are in the queue.
- */
-export async function pickPendingUpdates(
-  sql: Sql,
-  rolloutId: RolloutId,
-  limit: number,
-  now: Date,
-  putOffSeconds: number,
-): Promise<UpdateId[]> {
-  const rows = await select(
-    sql,
-    z.strictObject({ id: ID.update }),
-    `WITH runtime AS (
-       SELECT p.rollout_id, 2 * greatest(0, least(:limit::integer, p.start_limit - p.started_count,
-         r.max_in_flight - p.in_flight, r.max_per_minute)) AS room
-       FROM rollout_runtime AS p JOIN rollout_configurations AS r ON r.id = p.rollout_id
-       WHERE p.rollout_id = :rollout AND ${MAY_SEND}
-     ), started AS (
-       SELECT u.id FROM device_update_status AS u
-       WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND u.counts_as_started
-         AND u.enqueue_after <= :now::timestamptz AND ${NOT_HELD}
-       ORDER BY u.enqueue_after LIMIT :limit FOR UPDATE SKIP LOCKED
-     ), fresh AS (
-       SELECT u.id, u.device_id, u.failed_before, u.enqueue_after FROM device_update_status AS u
-       WHERE u.rollout_id = (SELECT rollout_id FROM runtime) AND u.status = 'pending' AND NOT u.counts_as_started
-         AND u.enqueue_after <= :now::timestamptz AND ${NOT_HELD}
-       ORDER BY u.failed_before, u.enqueue_after LIMIT (SELECT coalesce(sum(2 * room), 0) FROM runtime) FOR UPDATE SKIP LOCKED
-     ), picked AS (
-       SELECT id FROM started
-       UNION ALL (
-         -- Looks up each device by itself, because the planner cannot estimate how many there are.
-         SELECT fresh.id FROM fresh
-         CROSS JOIN LATERAL (
-           SELECT online AND coalesce(presumed_offline_at(last_seen, report_interval_seconds) > :now::timestamptz, false)
-             AS online
-           FROM devices WHERE device_id = fresh.device_id OFFSET 0) AS d
-         ORDER BY d.online DESC, fresh.failed_before, fresh.enqueue_after, fresh.id LIMIT (SELECT coalesce(sum(room), 0) FROM runtime))
-     )
-     UPDATE device_update_status AS u SET enqueue_after = :now::timestamptz + make_interval(secs => :seconds)
-     FROM picked WHERE u.id = picked.id
-     RETURNING u.id`,
-    { rollout: rolloutId, limit, now, seconds: putOffSeconds },
-  );
-  return rows.map(({ id }) => id).sort((a, b) => a - b);
 }

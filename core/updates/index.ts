@@ -4,7 +4,6 @@ export {
   loadPendingUpdates,
   type PendingUpdate,
   type PlannedSend,
-  pickPendingUpdates,
   reserveSends,
   type SendOutcome,
   storeSendOutcomes,
@@ -24,6 +23,8 @@ export {
 } from './ingestion-progress.ts';
 export { recordLateRollbacks, recordLateSuccesses } from './late-outcomes.ts';
 export { type LeftDevices, listLateRollbacks, listUnverified } from './left-devices.ts';
+export { type FullValue, findFullValue, findFullValues } from './limit-per-value.ts';
+export { pickPendingUpdates } from './pick-updates.ts';
 export { recountSlots, releaseSlots } from './release-slots.ts';
 export { type Fetch, type Report, recordFetches, recordReports } from './reports.ts';
 export { requeueIgnored, requeueUnacknowledged } from './requeue-unacknowledged.ts';

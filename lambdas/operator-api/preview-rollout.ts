@@ -14,7 +14,7 @@ import type { RolloutId } from '../../core/util/index.ts';
 import type { Services } from './context.ts';
 import { notFound, RefusedCall } from './problems.ts';
 import { trustOf } from './stepping-stones.ts';
-import { warnOfTarget } from './target-warnings.ts';
+import { warnOfTarget, warnOfUnlimited } from './target-warnings.ts';
 
 type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
 
@@ -50,6 +50,7 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
       ...(release?.warnings ?? []),
       ...preview.failedBefore.map((message) => ({ code: 'FAILED_BEFORE', message })),
       ...(await warnOfTarget(sql, rollout)),
+      ...(await warnOfUnlimited(sql, rollout)),
       ...(services.settings.requireApproval && !isApproved ? [NEEDS_APPROVAL] : []),
     ],
     will_not: [...preview.willNot],

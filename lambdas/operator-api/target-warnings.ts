@@ -1,6 +1,6 @@
 import type { Sql } from '../../core/db/index.ts';
 import { findUnknownGroups, listAssumed, listSharedMacs } from '../../core/devices/index.ts';
-import type { PreviewedRollout } from '../../core/explain/index.ts';
+import { countWithoutAttribute, type PreviewedRollout } from '../../core/explain/index.ts';
 import { parsePlan, parseTarget } from '../../core/policy/index.ts';
 import { someNames } from '../../core/util/index.ts';
 
@@ -43,4 +43,24 @@ export async function warnOfTarget(sql: Sql, { target_type: type, target_filter:
 function groupsOfStages(stages: unknown): string[] {
   const plan = parsePlan({ stages, send_window: null, failure_threshold: 0, min_reports: 1 });
   return plan.ok ? (plan.value.stages ?? []).flatMap(({ reach }) => ('group' in reach ? [reach.group] : [])) : [];
+}
+
+type Limited = Targeting & Pick<PreviewedRollout, 'device_model' | 'max_in_flight_per'>;
+
+/** Warns of devices without the attribute of `max_in_flight_per`; nothing if all have it, or no device matches. */
+export async function warnOfUnlimited(
+  sql: Sql,
+  { device_model: model, target_type: type, target_filter: filter, max_in_flight_per: limit }: Limited,
+) {
+  const target = parseTarget(type, filter, 100);
+  if (limit === null || !target.ok) return [];
+  const { attribute } = limit;
+  const { devices, without, similar } = await countWithoutAttribute(sql, model, target.value, attribute);
+  if (without === 0) return [];
+  const hint = similar === null ? '' : `; did you mean ${similar}?`;
+  const message =
+    without === devices
+      ? `no device has the attribute ${attribute}, so max_in_flight_per limits none${hint}`
+      : `max_in_flight_per does not limit ${without} of ${devices} devices, which have no attribute ${attribute}`;
+  return [{ code: 'NOT_LIMITED', message }];
 }

@@ -222,8 +222,10 @@ describe('a rollout', () => {
       state: 'active',
       max_in_flight: 3,
     });
-    expect(await cli.json('rollout', 'change', 'held', '--max-in-flight', 'none')).toMatchObject({
+    const limits = ['--max-in-flight', 'none', '--max-in-flight-per', 'site=2'];
+    expect(await cli.json('rollout', 'change', 'held', ...limits)).toMatchObject({
       max_in_flight: null,
+      max_in_flight_per: { attribute: 'site', max: 2 },
     });
     expect(await cli.run('rollout', 'advance', 'held', ...because, '--yes')).toMatchObject({
       code: 1,

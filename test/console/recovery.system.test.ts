@@ -38,6 +38,7 @@ const halted: Rollout = {
   max_restart_ratio: 2,
   min_reports: 5,
   max_in_flight: null,
+  max_in_flight_per: null,
   max_per_minute: null,
   send_window: null,
   keep_open: false,

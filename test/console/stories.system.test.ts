@@ -189,15 +189,22 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await act('Pause', because('lunch'));
     await state(page, 'paused').waitFor();
     await page.getByText(/^Paused by operator, .*: lunch\.$/).waitFor();
-    await act('Change limits', (dialog) => dialog.getByLabel('Max in flight').fill('3'), 'Change');
+    await act(
+      'Change limits',
+      async (dialog) => {
+        await dialog.getByLabel('Max in flight').fill('3');
+        await dialog.getByLabel('Max per attribute value').fill('site=2');
+      },
+      'Change',
+    );
     await act('Resume', because('lunch is over'));
     await state(page, 'active').waitFor();
     await act('Advance', because('no need to wait'));
     await page.getByRole('region', { name: 'Activity' }).getByText('No need to wait').waitFor();
     const [changed] = await system.database.query(
-      "SELECT max_in_flight, paused_at FROM rollout_configurations WHERE name = 'held up'",
+      "SELECT max_in_flight, max_in_flight_per, paused_at FROM rollout_configurations WHERE name = 'held up'",
     );
-    expect(changed).toEqual({ max_in_flight: 3, paused_at: null });
+    expect(changed).toEqual({ max_in_flight: 3, max_in_flight_per: { attribute: 'site', max: 2 }, paused_at: null });
   });
 
   test('sets attributes of a device, revokes it, and reinstates it', async () => {

@@ -330,6 +330,7 @@ const FOR_BROWSERS = [
   'api/client.ts',
   'api/describe-filter.ts',
   'api/fact-text.ts',
+  'api/limit-per-text.ts',
   'api/rollout-report.ts',
   'api/uploader-text.ts',
 ];

@@ -13,6 +13,7 @@ export const newRollout = (values: Partial<PreviewedRollout> = {}): PreviewedRol
     priority: 0,
     stages: [],
     send_window: null,
+    max_in_flight_per: null,
     failure_threshold: 0.1,
     min_reports: 5,
     stepping_stones: null,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
+import { parseLimitPer } from '../../../api/limit-per-text.ts';
 import type { RolloutDraft } from '../../../api/rollouts.ts';
 import { DAYS, UNTIL_ADVANCED } from '../../../core/policy/index.ts';
 import {
@@ -15,6 +16,7 @@ import {
 
 type Stages = NonNullable<RolloutDraft['stages']>;
 type SendWindow = NonNullable<RolloutDraft['send_window']>;
+type LimitPer = NonNullable<RolloutDraft['max_in_flight_per']>;
 
 export interface DraftFlags extends FilterFlags {
   readonly file?: string;
@@ -24,6 +26,7 @@ export interface DraftFlags extends FilterFlags {
   readonly percentage?: number;
   readonly stages?: Stages;
   readonly maxInFlight?: number;
+  readonly maxInFlightPer?: LimitPer;
   readonly maxPerMinute?: number;
   readonly failureThreshold?: number;
   readonly failureCount?: number;
@@ -100,6 +103,11 @@ export const addDraftFlags = (command: Command): Command =>
       'maximum number of devices that update at the same time',
       integerOption(1, 1_000_000),
     )
+    .option(
+      '--max-in-flight-per <attribute=n>',
+      'site=2: of the devices with the same site, at most 2 update at the same time',
+      parseLimit,
+    )
     .option('--max-per-minute <n>', 'maximum number of commands per minute', integerOption(1, 1_000_000))
     .option(
       '--priority <n>',
@@ -131,6 +139,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     rollout_percentage: flags.percentage,
     stages: flags.stages,
     max_in_flight: flags.maxInFlight,
+    max_in_flight_per: flags.maxInFlightPer,
     max_per_minute: flags.maxPerMinute,
     failure_threshold: flags.failureThreshold,
     failure_count: flags.failureCount,
@@ -211,6 +220,13 @@ export function parseRatio(text: string): number {
   const ratio = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (ratio >= 1 && ratio <= 1000) return ratio;
   throw new InvalidArgumentError('Expected a number from 1 to 1000, such as 2 or 1.5.');
+}
+
+/** Parses `site=2`. @throws InvalidArgumentError */
+export function parseLimit(text: string): LimitPer {
+  const limit = parseLimitPer(text);
+  if (limit !== undefined) return limit;
+  throw new InvalidArgumentError('Expected an attribute and a number from 1 to 999999, such as site=2.');
 }
 
 type Day = (typeof DAYS)[number];

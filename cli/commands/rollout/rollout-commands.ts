@@ -28,7 +28,7 @@ import {
 } from '../../text/index.ts';
 import { addApproval, approvalHint } from './approve-rollout.ts';
 import { addCreate, addPreview } from './create-rollout.ts';
-import { parseRatio, parseShare, parseWindow } from './draft-flags.ts';
+import { parseLimit, parseRatio, parseShare, parseWindow } from './draft-flags.ts';
 import { addRecover } from './recover-rollout.ts';
 import { addReport } from './report-rollout.ts';
 import { addWatch } from './watch-rollout.ts';
@@ -148,6 +148,7 @@ interface ChangeFlags {
   readonly maxRestartRatio?: number | None;
   readonly minReports?: number;
   readonly maxInFlight?: number | None;
+  readonly maxInFlightPer?: NonNullable<RolloutChange['max_in_flight_per']> | None;
   readonly maxPerMinute?: number | None;
   readonly window?: NonNullable<RolloutChange['send_window']> | None;
   readonly keepOpen?: boolean;
@@ -169,6 +170,11 @@ function addChange(group: Command): void {
   )
     .option('--start', 'start a draft')
     .option('--max-in-flight <n>', 'maximum number of devices that update at the same time, or none', limit)
+    .option(
+      '--max-in-flight-per <attribute=n>',
+      'site=2: of the devices with the same site, at most 2 update at the same time; or none',
+      parseOrNone(parseLimit),
+    )
     .option('--max-per-minute <n>', 'maximum number of commands per minute, or none', limit)
     .option('--failure-threshold <share>', 'share of failures that halts it, such as 10%', parseShare)
     .option('--failure-count <n>', 'number of failures that halts it, or none', limit)
@@ -213,6 +219,7 @@ function readChange(flags: ChangeFlags): RolloutChange {
     max_restart_ratio: flags.maxRestartRatio,
     min_reports: flags.minReports,
     max_in_flight: flags.maxInFlight,
+    max_in_flight_per: flags.maxInFlightPer,
     max_per_minute: flags.maxPerMinute,
     send_window: flags.window,
     keep_open: flags.keepOpen,

@@ -1,5 +1,8 @@
+import { parseLimitPer } from '../../../api/limit-per-text.ts';
 import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
 import { devicesOf, readAttributes, readFacts } from '../text/filter-lines.ts';
+
+type LimitPer = NonNullable<RolloutDraft['max_in_flight_per']>;
 
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
 type Day = (typeof DAYS)[number];
@@ -27,6 +30,8 @@ export interface DraftForm {
   readonly maxRestartRatio: string;
   readonly minReports: string;
   readonly maxInFlight: string;
+  /** `site=2`. */
+  readonly maxInFlightPer: string;
   readonly maxPerMinute: string;
   readonly maxAttempts: string;
   readonly attemptTimeout: string;
@@ -81,6 +86,7 @@ export const EMPTY_FORM: DraftForm = {
   maxRestartRatio: '2',
   minReports: '5',
   maxInFlight: '',
+  maxInFlightPer: '',
   maxPerMinute: '',
   maxAttempts: '3',
   attemptTimeout: '15',
@@ -118,6 +124,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
       max_restart_ratio: numberOf(form.maxRestartRatio) ?? null,
       min_reports: numberOf(form.minReports),
       max_in_flight: numberOf(form.maxInFlight),
+      max_in_flight_per: limitPerOf(form.maxInFlightPer) ?? undefined,
       max_per_minute: numberOf(form.maxPerMinute),
       max_attempts: numberOf(form.maxAttempts),
       attempt_timeout_minutes: numberOf(form.attemptTimeout),
@@ -137,6 +144,10 @@ export function toDraft(form: DraftForm): RolloutDraft {
     include_unknown: form.includeUnknown,
   };
 }
+
+/** Null for an empty text. A text that is not a limit becomes one without a number, which the service refuses. */
+export const limitPerOf = (text: string): LimitPer | null =>
+  text.trim() === '' ? null : (parseLimitPer(text) ?? { attribute: text.trim(), max: Number.NaN });
 
 const numberOf = (text: string) => (text.trim() === '' ? undefined : Number(text));
 

@@ -1,9 +1,10 @@
 import { useState } from 'react';
+import { formatLimitPer } from '../../../api/limit-per-text.ts';
 import type { Rollout, RolloutChange } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
 import { ActionDialog } from '../ui/dialog.tsx';
 import { TextField } from '../ui/form.tsx';
-import { shareOf } from './draft.ts';
+import { limitPerOf, shareOf } from './draft.ts';
 
 const text = (value: number | null) => (value === null ? '' : String(value));
 const orNull = (value: string) => (value.trim() === '' ? null : Number(value));
@@ -17,6 +18,7 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
     maxRestartRatio: text(before.max_restart_ratio),
     minReports: String(before.min_reports),
     maxInFlight: text(before.max_in_flight),
+    maxInFlightPer: formatLimitPer(before.max_in_flight_per),
     maxPerMinute: text(before.max_per_minute),
   });
   const change: RolloutChange = {
@@ -25,6 +27,7 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
     max_restart_ratio: orNull(typed.maxRestartRatio),
     min_reports: orNull(typed.minReports) ?? before.min_reports,
     max_in_flight: orNull(typed.maxInFlight),
+    max_in_flight_per: limitPerOf(typed.maxInFlightPer),
     max_per_minute: orNull(typed.maxPerMinute),
   };
   const field = (label: string, name: keyof RolloutChange, key: keyof typeof typed) => (
@@ -50,6 +53,13 @@ export function LimitsDialog({ rollout, onClose }: { readonly rollout: Rollout; 
         {field('Max failures (blank: no limit)', 'failure_count', 'failureCount')}
         {field('Max restarts (times as before)', 'max_restart_ratio', 'maxRestartRatio')}
         {field('Max in flight', 'max_in_flight', 'maxInFlight')}
+        <TextField
+          label="Max per attribute value"
+          name="max_in_flight_per"
+          placeholder="e.g. site=2"
+          value={typed.maxInFlightPer}
+          onChange={(maxInFlightPer) => setTyped({ ...typed, maxInFlightPer })}
+        />
         {field('Max per minute', 'max_per_minute', 'maxPerMinute')}
       </div>
       <p className="hint">Empty means no limit.</p>

@@ -92,7 +92,8 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
         {device_model} {version}
       </Link>{' '}
       for {targetOf(rollout)}
-      {steppingStonesOf(rollout)}; created <Ago at={at} />
+      {steppingStonesOf(rollout)}
+      {limitOf(rollout)}; created <Ago at={at} />
       {by !== null && ` by ${caller(by)}`}. <Link href={`/rollouts/${rollout.rollout_id}/report`}>Report</Link>
     </p>
   );
@@ -100,6 +101,9 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
 
 const steppingStonesOf = ({ stepping_stones: steps }: Rollout): string =>
   steps === null || steps.length === 0 ? '' : `, older devices by way of ${steps.join(', ')}`;
+
+const limitOf = ({ max_in_flight_per: per }: Rollout): string =>
+  per === null ? '' : `, at most ${per.max} at once for each ${per.attribute}`;
 
 /** The most values of a condition that fit the line. */
 const MOST_VALUES = 3;

@@ -48,6 +48,14 @@ export function StrategyFields({ form, change }: DraftProps) {
         <summary>Advanced</summary>
         <div className="fields">
           {number('Max in flight', 'max_in_flight', 'maxInFlight', 'Empty: no limit.')}
+          <TextField
+            label="Max per attribute value"
+            name="max_in_flight_per"
+            placeholder="e.g. site=2"
+            hint="In flight, of the devices with the same value. Empty: no limit."
+            value={form.maxInFlightPer}
+            onChange={(maxInFlightPer) => change({ maxInFlightPer })}
+          />
           {number('Max per minute', 'max_per_minute', 'maxPerMinute', 'Empty: no limit.')}
           {number('Attempts per device', 'max_attempts', 'maxAttempts')}
           {number('Attempt timeout (min)', 'attempt_timeout_minutes', 'attemptTimeout')}

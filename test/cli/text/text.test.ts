@@ -167,6 +167,7 @@ describe('a preview', () => {
         ...draft,
         stages: [{ count: 3 }, { percentage: 25, soak_minutes: 60 }],
         max_in_flight: 200,
+        max_in_flight_per: { attribute: 'site', max: 2 },
         failure_threshold: 0.05,
         failure_count: 1,
         start_at: '2026-03-02T22:00:00.000Z',
@@ -174,7 +175,7 @@ describe('a preview', () => {
       }),
     ).toEqual([
       'stages   3 devices, then 25 % (soaks 60 min), then everyone',
-      'at most  200 at once',
+      'at most  200 at once, 2 at once for each site',
       'halts    above 5 % failures, or at 1 failure',
       'starts   2026-03-02 22:00:00Z',
       'sends    daily 22:00–05:00 Europe/Rome',

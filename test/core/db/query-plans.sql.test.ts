@@ -82,3 +82,32 @@ test('release health reads the devices of a version by an index, also where the 
   expect(lines).toContain('devices_model_version_idx');
   expect(lines).not.toMatch(/Seq Scan on devices/);
 });
+
+test('the limit per value of an attribute reads the devices in flight, not all devices or updates', async () => {
+  await db.owner.query(`UPDATE devices SET metadata = '{"site": "north"}' WHERE device_id LIKE 'd1%'`);
+  await db.owner.query(
+    `UPDATE rollout_configurations SET max_in_flight_per = '{"attribute": "site", "max": 2}' WHERE name = 'newer'`,
+  );
+  await db.owner.query(
+    `UPDATE device_update_status SET status = 'sent', holds_slot = true WHERE completed_at IS NULL AND device_id LIKE 'd100%'`,
+  );
+  await db.owner.query('VACUUM ANALYZE devices');
+  await db.owner.query('VACUUM ANALYZE device_update_status');
+  const picking = (await tickAndExplain()).filter((plan) => plan.includes('in_flight_by_value'));
+  expect(picking).not.toEqual([]);
+  expect(picking.filter((plan) => /Seq Scan on device/.test(plan))).toEqual([]);
+  const counting = await db.owner.query<{ 'QUERY PLAN': string }>(
+    `EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM in_flight_by_value('site', true)`,
+  );
+  const [, buffers = ''] = /shared hit=(\d+)/.exec(counting.map((line) => line['QUERY PLAN']).join('\n')) ?? [];
+  const [table] = await db.owner.query<{ pages: number }>(
+    `SELECT relpages AS pages FROM pg_class WHERE relname = 'devices'`,
+  );
+  const [held] = await db.owner.query<{ updates: number }>(
+    'SELECT count(*)::integer AS updates FROM device_update_status WHERE holds_slot AND completed_at IS NULL',
+  );
+  expect(held?.updates).toBeGreaterThan(50);
+  // An index of updates, and for each of them one of devices and a page.
+  expect(Number(buffers)).toBeLessThan(8 * (held?.updates ?? 0) + 300);
+  expect(Number(buffers)).toBeLessThan(table?.pages ?? 0);
+});

@@ -79,6 +79,7 @@ describe('limits of a running rollout', () => {
     max_restart_ratio: 2,
     min_reports: 5,
     max_in_flight: 10,
+    max_in_flight_per: { attribute: 'site', max: 2 },
     max_per_minute: null,
     send_window: { from: '22:00', to: '06:00' },
     keep_open: false,
@@ -89,6 +90,9 @@ describe('limits of a running rollout', () => {
     [{ failure_count: null, max_in_flight: 11 }, ['failure_count', 'max_in_flight']],
     [{ max_restart_ratio: null, min_reports: 6 }, ['max_restart_ratio', 'min_reports']],
     [{ min_reports: 4 }, ['min_reports']],
+    [{ max_in_flight_per: null }, ['max_in_flight_per']],
+    [{ max_in_flight_per: { attribute: 'site', max: 3 } }, ['max_in_flight_per']],
+    [{ max_in_flight_per: { attribute: 'room', max: 1 } }, ['max_in_flight_per']],
     [{ send_window: null, keep_open: true }, ['send_window', 'keep_open']],
     [{ send_window: { from: '22:00', to: '07:00' } }, ['send_window']],
   ])('are looser after %j', (changes, looser) => {
@@ -99,8 +103,8 @@ describe('limits of a running rollout', () => {
     [{}],
     [{ ...before }],
     [{ failure_threshold: 0, failure_count: 1, max_restart_ratio: 1, min_reports: 5 }],
-    [{ max_in_flight: 1, max_per_minute: 1 }],
-    [{ max_in_flight: undefined, send_window: undefined }],
+    [{ max_in_flight: 1, max_in_flight_per: { attribute: 'site', max: 1 }, max_per_minute: 1 }],
+    [{ max_in_flight: undefined, max_in_flight_per: undefined, send_window: undefined }],
   ])('are not looser after %j', (changes) => {
     expect(listLooserLimits(before, changes)).toEqual([]);
   });

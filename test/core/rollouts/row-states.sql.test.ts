@@ -63,6 +63,13 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     max_restart_ratio: { 0: REFUSED, 1001: REFUSED, "'NaN'": REFUSED, NULL: 'honored', 1: 'honored' },
     min_reports: { 0: REFUSED, '-1': REFUSED, 2147483647: 'honored' },
     max_in_flight: NO_LIMIT,
+    max_in_flight_per: {
+      NULL: 'honored',
+      "'null'": REFUSED,
+      "'[1]'": REFUSED,
+      '\'{"attribute": "site", "max": 0}\'': REFUSED,
+      '\'{"attribute": "site", "max": 1}\'': 'honored',
+    },
     max_per_minute: NO_LIMIT,
     max_attempts: { 0: REFUSED, 21: REFUSED, 20: 'honored' },
     attempt_timeout_minutes: minutes(1440),

@@ -8,12 +8,8 @@ import {
   loadRolloutRuntime,
   type RolloutRuntime,
 } from '../../../core/rollouts/index.ts';
-import {
-  type PlannedSend,
-  pickPendingUpdates,
-  reserveSends,
-  storeSendOutcomes,
-} from '../../../core/updates/dispatch-updates.ts';
+import { type PlannedSend, reserveSends, storeSendOutcomes } from '../../../core/updates/dispatch-updates.ts';
+import { pickPendingUpdates } from '../../../core/updates/pick-updates.ts';
 import { releaseSlots } from '../../../core/updates/release-slots.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { findExceeded } from '../../support/losses.ts';

@@ -65,6 +65,8 @@ const worlds = fc.record({
   ),
   one: rollouts,
   two: rollouts,
+  /** The limit of both rollouts for a site; every third device has none. */
+  perSite: fc.constantFrom(null, 1, 2),
   /** The minimum version of the second release, for which the first is the stepping stone. */
   minVersion: fc.constantFrom(null, '2.0.0'),
   /** When and how the second rollout is stopped; ten minutes later it is resumed or aborted. */
@@ -79,7 +81,7 @@ const LIMIT_SECONDS = 6 * 86_400;
 /** Afterwards little happens, and the invariants are checked every ten minutes. */
 const BUSY_SECONDS = 3 * 3_600;
 
-async function build({ seed, chaos, transport, devices, one, two, minVersion }: World): Promise<Simulation> {
+async function build({ seed, chaos, transport, devices, one, two, perSite, minVersion }: World): Promise<Simulation> {
   const world = await Simulation.open(seed, chaos, transport);
   await world.addDevices(
     devices.map(({ outcome, ...device }, n) => ({
@@ -89,13 +91,18 @@ async function build({ seed, chaos, transport, devices, one, two, minVersion }: 
       install: () => outcome,
     })),
   );
+  await world.reliableSql.query(
+    `UPDATE devices SET metadata = jsonb_build_object('site', right(device_id, 1)::integer % 3)
+     WHERE right(device_id, 1)::integer % 3 <> 2`,
+  );
   await world.addRelease('2.0.0');
   await world.addRelease('3.0.0', minVersion);
   for (const rollout of [
     { name: 'one', firmware_version: '2.0.0', ...one },
     { name: 'two', firmware_version: '3.0.0', ...two },
   ]) {
-    const values = { give_up_days: 1, ...rollout };
+    const limit = perSite === null ? {} : { max_in_flight_per: { attribute: 'site', max: perSite } };
+    const values = { give_up_days: 1, ...rollout, ...limit };
     const columns = Object.keys(values).join(', ');
     await world.reliableSql.query(
       `INSERT INTO rollout_configurations (${columns})
@@ -119,6 +126,8 @@ interface Snapshot {
     begun: number;
     devices: number;
   }[];
+  /** Updates in flight at the site that has the most. */
+  readonly mostAtSite: number;
 }
 
 async function look({ reliableSql }: Simulation): Promise<Snapshot> {
@@ -135,10 +144,17 @@ async function look({ reliableSql }: Simulation): Promise<Snapshot> {
        FROM device_update_status WHERE rollout_id = p.rollout_id
      ) AS u`,
   );
-  return { outcomes: Object.fromEntries(outcomes.map(({ id, outcome }) => [id, outcome])), paces };
+  const [most] = await reliableSql.query<{ updates: number }>(
+    `SELECT coalesce(max(updates), 0)::integer AS updates FROM (
+       SELECT count(*) AS updates FROM device_update_status AS u JOIN devices AS d USING (device_id)
+       WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata ? 'site' GROUP BY d.metadata -> 'site') AS at_site`,
+  );
+  const mostAtSite = most?.updates ?? 0;
+  return { mostAtSite, outcomes: Object.fromEntries(outcomes.map(({ id, outcome }) => [id, outcome])), paces };
 }
 
-function check(before: Snapshot, after: Snapshot, { one, two, devices }: World): void {
+function check(before: Snapshot, after: Snapshot, { one, two, perSite, devices }: World): void {
+  expect(after.mostAtSite).toBeLessThanOrEqual(perSite ?? devices.length);
   for (const [id, outcome] of Object.entries(before.outcomes)) expect(after.outcomes[id]).toBe(outcome);
   for (const pace of after.paces) {
     const rollout = pace.rollout_id === 1 ? one : two;

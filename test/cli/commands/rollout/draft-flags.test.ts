@@ -2,7 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseShare, parseStages, parseWindow, readDraft } from '../../../../cli/commands/rollout/draft-flags.ts';
+import {
+  parseLimit,
+  parseShare,
+  parseStages,
+  parseWindow,
+  readDraft,
+} from '../../../../cli/commands/rollout/draft-flags.ts';
 import { sendWindow, stagesSchema } from '../../../../core/policy/index.ts';
 
 describe('--stages', () => {
@@ -134,4 +140,11 @@ describe('a draft', () => {
   test('without a model or version is an error that names what is missing', () => {
     expect(() => readDraft({ model: 'esp32-s3' })).toThrow('needs --model and --version');
   });
+});
+
+test('reads the limit for each value of an attribute', () => {
+  expect(parseLimit('site=2')).toEqual({ attribute: 'site', max: 2 });
+  expect(parseLimit(' gateway id = 10 ')).toEqual({ attribute: 'gateway id', max: 10 });
+  for (const text of ['site', 'site=0', 'site=1.5', '=2', 'site=x', 'a=b=2', 'site=1000000'])
+    expect(() => parseLimit(text)).toThrow('such as site=2');
 });
