@@ -362,7 +362,7 @@ CREATE TABLE rollout_configurations (
     AND probation_minutes BETWEEN 0 AND 1440 AND give_up_days BETWEEN 1 AND 365 AND max_in_flight > 0 AND max_per_minute > 0),
   -- Dispatch reads it without a check of its own.
   CONSTRAINT rollout_configurations_in_flight_per_check CHECK (max_in_flight_per IS NULL OR coalesce(
-    CASE WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN max_in_flight_per - '{attribute,max}'::text[] = '{}'
+    CASE WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN max_in_flight_per - 'attribute' - 'max' = '{}'
       AND jsonb_typeof(max_in_flight_per -> 'attribute') = 'string' AND length(max_in_flight_per ->> 'attribute') BETWEEN 1 AND 64
       AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND max_in_flight_per ->> 'max' ~ '^[1-9][0-9]{0,5}$' END, false))
 );

@@ -190,7 +190,7 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
   CONSTRAINT rollout_configurations_in_flight_per_check CHECK (max_in_flight_per IS NULL OR COALESCE(
 CASE
-    WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN (max_in_flight_per - '{attribute,max}'[]) = '{}' AND jsonb_typeof(max_in_flight_per -> 'attribute') = 'string' AND length(max_in_flight_per ->> 'attribute') >= 1 AND length(max_in_flight_per ->> 'attribute') <= 64 AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND (max_in_flight_per ->> 'max') ~ '^[1-9][0-9]{0,5}$'
+    WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN (max_in_flight_per - 'attribute' - 'max') = '{}' AND jsonb_typeof(max_in_flight_per -> 'attribute') = 'string' AND length(max_in_flight_per ->> 'attribute') >= 1 AND length(max_in_flight_per ->> 'attribute') <= 64 AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND (max_in_flight_per ->> 'max') ~ '^[1-9][0-9]{0,5}$'
     ELSE NULL::boolean
 END, false)),
   CONSTRAINT rollout_configurations_limits_check CHECK (attempt_timeout_minutes >= 1 AND attempt_timeout_minutes <= 1440 AND boot_timeout_minutes >= 1 AND boot_timeout_minutes <= 1440 AND probation_minutes >= 0 AND probation_minutes <= 1440 AND give_up_days >= 1 AND give_up_days <= 365 AND max_in_flight > 0 AND max_per_minute > 0),
