@@ -54,11 +54,13 @@ describe('a hold', () => {
     expect((await client.hold(hold.hold_id)).reached_by).toEqual([
       { rollout_id: 1, rollout_name: 'r', firmware_version: '2.0.0', devices: 1 },
     ]);
+    await service.tick();
     expect(await client.removeHold(hold.hold_id, 'over')).toMatchObject({
       ended_by: CALLER,
       ended_reason: 'over',
       reached_by: [{ devices: 1 }],
     });
+    await service.tick();
     expect((await client.holds()).items).toMatchObject([{ scope: 'group' }]);
     expect((await client.holds({ state: 'ended' })).items).toMatchObject([{ scope: 'service' }]);
     expect((await client.rollout('r')).waiting_for).toContain('; 1 device is held');
