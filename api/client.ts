@@ -169,6 +169,9 @@ export class ApiClient {
    */
   changeRollout = async (rollout: string | number, updatedAt: string, change: RolloutChange) =>
     this.#send<Rollout>('PATCH', await this.#rolloutPath(rollout), change, { 'if-match': `"${updatedAt}"` });
+  /** @param updatedAt as in `changeRollout` */
+  replaceDraft = async (rollout: string | number, updatedAt: string, draft: RolloutDraft) =>
+    this.#send<Rollout>('PUT', await this.#rolloutPath(rollout), draft, { 'if-match': `"${updatedAt}"` });
   act = async (rollout: string | number, action: RolloutAction, reason: string) =>
     this.#send<Rollout>('POST', `${await this.#rolloutPath(rollout)}/${action}`, { reason });
   /** Approves or rejects the request that a rollout was read with. */

@@ -92,6 +92,20 @@ export const changeRollout = createRoute({
   },
 });
 
+export const replaceDraft = createRoute({
+  method: 'put',
+  path: '/v1/rollouts/{rollout}',
+  tags: ['Rollouts'],
+  summary: 'Replace a draft, which keeps its id',
+  description:
+    'The body is the whole draft, with `is_active` false; a field that it leaves out gets its default. Stepping stones that it leaves out are decided again. Any request for approval ends.',
+  request: { params, headers: z.object({ 'if-match': z.string() }), body: jsonBody(rolloutDraft) },
+  responses: {
+    200: rolloutAnswer('The replaced draft'),
+    ...refusals(404, 409, 412),
+  },
+});
+
 const ACTIONS: Record<RolloutAction, string> = {
   pause: 'Pause a rollout; updates that were not fetched yet are canceled',
   resume: 'Resume a halted or paused rollout; earlier failures are ignored, and the next stage may start at once',

@@ -1323,8 +1323,9 @@ BEGIN
       IF NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones THEN
         NEW.stepping_stones := NULL;
       END IF;
-    ELSIF OLD.stepping_stones IS NULL OR NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones THEN
-      NEW.newest_release_id := OLD.newest_release_id;
+    -- A statement that sets newest_release_id chooses again, as of now.
+    ELSIF NEW.newest_release_id = OLD.newest_release_id
+      AND (OLD.stepping_stones IS NULL OR NEW.stepping_stones IS NOT DISTINCT FROM OLD.stepping_stones) THEN
       RETURN NEW;
     END IF;
   END IF;

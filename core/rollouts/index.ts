@@ -68,6 +68,7 @@ export {
   type RolloutRow,
   type RolloutSummaryRow,
   type RolloutValues,
+  replaceDraft,
 } from './rollout-queries.ts';
 export {
   listActiveRolloutIds,

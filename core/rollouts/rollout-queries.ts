@@ -48,6 +48,45 @@ export interface RolloutValues {
   readonly stepping_stones: string[] | null;
 }
 
+/** The columns of a rollout that its author chooses; a JSON null in one of JSON is stored as no value. */
+const AUTHORED_COLUMNS: Readonly<Record<keyof RolloutValues, 'value' | 'json'>> = {
+  name: 'value',
+  firmware_version: 'value',
+  device_model: 'value',
+  target_type: 'value',
+  target_filter: 'value',
+  rollout_percentage: 'value',
+  is_active: 'value',
+  stages: 'json',
+  failure_threshold: 'value',
+  failure_count: 'value',
+  max_restart_ratio: 'value',
+  min_reports: 'value',
+  max_attempts: 'value',
+  attempt_timeout_minutes: 'value',
+  boot_timeout_minutes: 'value',
+  probation_minutes: 'value',
+  give_up_days: 'value',
+  max_in_flight: 'value',
+  max_in_flight_per: 'json',
+  max_per_minute: 'value',
+  start_at: 'value',
+  after_rollout_id: 'value',
+  end_at: 'value',
+  send_window: 'json',
+  jitter_minutes: 'value',
+  priority: 'value',
+  keep_open: 'value',
+  allow_downgrade: 'value',
+  include_unknown: 'value',
+  stepping_stones: 'json',
+};
+const AUTHORED = Object.keys(AUTHORED_COLUMNS).join(', ');
+const authoredOf = (alias: string) =>
+  Object.entries(AUTHORED_COLUMNS)
+    .map(([column, kind]) => (kind === 'json' ? `nullif(${alias}.${column}, 'null')` : `${alias}.${column}`))
+    .join(', ');
+
 const rolloutCounts = z.strictObject({
   devices: z.int(),
   pending: z.int(),
@@ -182,17 +221,8 @@ export async function insertRollout(
     sql,
     z.strictObject({ rollout_id: ID.rollout }),
     `WITH created AS (
-       INSERT INTO rollout_configurations (name, firmware_version, device_model, target_type, target_filter,
-         rollout_percentage, is_active, stages, failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts,
-         attempt_timeout_minutes, boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, max_in_flight_per,
-         max_per_minute, start_at, after_rollout_id, end_at, send_window, jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
-         stepping_stones, approved_content, created_at, updated_at, created_by)
-       SELECT name, firmware_version, device_model, target_type, target_filter, rollout_percentage, is_active,
-         -- A JSON null would be stored as a value.
-         nullif(stages, 'null'), failure_threshold, failure_count, max_restart_ratio, min_reports, max_attempts, attempt_timeout_minutes,
-         boot_timeout_minutes, probation_minutes, give_up_days, max_in_flight, nullif(max_in_flight_per, 'null'), max_per_minute, start_at, after_rollout_id, end_at,
-         nullif(send_window, 'null'), jitter_minutes, priority, keep_open, allow_downgrade, include_unknown,
-         nullif(stepping_stones, 'null'), CASE WHEN is_active THEN ${CONTENT} END, :now::timestamptz, :now::timestamptz, :by
+       INSERT INTO rollout_configurations (${AUTHORED}, approved_content, created_at, updated_at, created_by)
+       SELECT ${authoredOf('r')}, CASE WHEN is_active THEN ${CONTENT} END, :now::timestamptz, :now::timestamptz, :by
        FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb) AS r
        ON CONFLICT ON CONSTRAINT rollout_configurations_name_key DO NOTHING
        RETURNING id, is_active
@@ -230,6 +260,44 @@ export async function listNumberedRollouts(sql: Sql, name: string): Promise<Name
      ORDER BY id DESC`,
     { name },
   );
+}
+
+/**
+ * Replaces every column of a draft that its author chooses, unless it was changed since it was loaded, has been started,
+ * or another rollout has the name.
+ * @param unchangedSince its `updated_at` as it was loaded, to the millisecond
+ * @returns false if nothing was changed
+ */
+export async function replaceDraft(
+  sql: Sql,
+  rolloutId: RolloutId,
+  values: RolloutValues,
+  unchangedSince: string,
+  by: string,
+  now: Date,
+): Promise<boolean> {
+  const rows = await select(
+    sql,
+    z.strictObject({ id: z.int() }),
+    `WITH changed AS (
+       -- Any other newest_release_id makes the trigger choose the newest release of now.
+       UPDATE rollout_configurations AS r SET newest_release_id = -1, (${AUTHORED}, updated_at) = (SELECT ${authoredOf('n')},
+         greatest(:now::timestamptz, r.updated_at + interval '1 millisecond')
+         FROM jsonb_populate_record(NULL::rollout_configurations, :values::jsonb) AS n)
+       WHERE r.id = :rollout AND NOT r.is_active AND r.paused_at IS NULL AND r.completed_at IS NULL AND r.aborted_at IS NULL
+         AND date_trunc('milliseconds', r.updated_at) = :unchanged_since::timestamptz
+         AND NOT EXISTS (SELECT FROM device_update_status AS u WHERE u.rollout_id = r.id)
+         AND NOT EXISTS (SELECT FROM rollout_configurations AS o WHERE o.name = :name AND o.id <> r.id)
+       RETURNING r.id
+     )
+     INSERT INTO ota_events (rollout_id, event_type, received_at, payload, payload_hash)
+     SELECT id, 'rollout_changed', :now::timestamptz, jsonb_build_object('by', :by::text, 'changes', :values::jsonb),
+       md5(id || ' replaced ' || :unchanged_since)
+     FROM changed
+     ON CONFLICT DO NOTHING RETURNING id`,
+    { rollout: rolloutId, name: values.name, values, unchanged_since: unchangedSince, by, now },
+  );
+  return rows.length > 0;
 }
 
 /** The columns of a running rollout that may be changed. */

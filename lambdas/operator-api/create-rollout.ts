@@ -70,10 +70,7 @@ export async function createRollout(
   const mustWait = values.is_active && services.settings.requireApproval;
   const known = await getRollout(sql, values.name);
   if (known !== undefined) return finish(sameRollout(known, values));
-  checkTarget(values);
-  await checkPredecessor(sql, values);
-  checkEnd(values, now());
-  await checkRelease(services, values);
+  await checkValues(services, values);
   const stepping_stones = await decideSteppingStones(services, values);
   const id = await insertRollout(
     sql,
@@ -118,6 +115,14 @@ export async function createForDevice(
   if (newest?.is_awaited && newest.allow_downgrade === values.allow_downgrade) return newest.rollout_id;
   const name = before.length === 0 ? values.name : `${values.name} (${before.length + 1})`;
   return (await createRollout(services, { ...draft, name }, by)).id;
+}
+
+/** @throws RefusedCall if a rollout with these values could never run */
+export async function checkValues(services: Services, values: RolloutValues): Promise<void> {
+  checkTarget(values);
+  await checkPredecessor(services.sql, values);
+  checkEnd(values, services.now());
+  await checkRelease(services, values);
 }
 
 export const valuesOf = (draft: RolloutDraft): RolloutValues => rolloutDraft.parse(draft);

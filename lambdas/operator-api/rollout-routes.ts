@@ -19,6 +19,7 @@ import { decodeCursor, toPage } from './cursors.ts';
 import { readRolloutHealth } from './health.ts';
 import { previewResource, previewSaved } from './preview-rollout.ts';
 import { notFound } from './problems.ts';
+import { replaceDraft } from './replace-draft.ts';
 
 export function addRolloutRoutes(app: App, services: Services): void {
   const { sql } = services;
@@ -62,6 +63,13 @@ export function addRolloutRoutes(app: App, services: Services): void {
     const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
     const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
     await change(services, rollout, c.req.valid('json'), etag, c.get('caller'));
+    return c.json(await answerOf(services, c, rollout.rollout_id), 200);
+  });
+
+  app.openapi(routes.replaceDraft, async (c) => {
+    const rollout = await getRolloutResource(services, c.req.valid('param').rollout, c.get('caller'));
+    const etag = c.req.valid('header')['if-match'].replaceAll('"', '');
+    await replaceDraft(services, rollout, c.req.valid('json'), etag, c.get('caller'));
     return c.json(await answerOf(services, c, rollout.rollout_id), 200);
   });
 

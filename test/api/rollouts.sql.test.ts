@@ -19,6 +19,57 @@ beforeEach(async () => {
   client = new TestApi(db.roles.control, () => service.now).client;
 });
 
+describe('a draft', () => {
+  const PLAN = { ...DRAFT, name: 'march', is_active: false, start_at: '2027-03-01T00:00:00.000Z' };
+
+  test('is replaced as a whole, under the same id, and starts as it is then', async () => {
+    await addDevices(db.app, 3);
+    const { rollout_id: id, updated_at: read } = await client.createRollout(PLAN);
+    const moved = { ...PLAN, name: 'april', start_at: '2027-04-01T00:00:00.000Z', priority: 3, give_up_days: 7 };
+    const changed = await client.replaceDraft(id, read, { ...moved, target_filter: { versions: ['1.0.0'] } });
+    expect(changed).toMatchObject({ ...moved, rollout_id: id, state: 'draft', target_filter: { versions: ['1.0.0'] } });
+    expect(changed.updated_at > read).toBe(true);
+    const { items } = await client.decisions(id);
+    expect(items).toContainEqual(expect.objectContaining({ event: 'rollout_changed', decided_by: CALLER }));
+    // The name is free again.
+    expect((await client.createRollout(PLAN)).rollout_id).not.toBe(id);
+    await client.changeRollout(id, changed.updated_at, { is_active: true });
+    expect(await client.rollout(id)).toMatchObject({ name: 'april', state: 'scheduled' });
+  });
+
+  test('that was made before its release gets its stepping stones when it is replaced', async () => {
+    await addDevices(db.app, 3);
+    const plan = { ...PLAN, firmware_version: '3.0.0' };
+    const early = await client.createRollout(plan);
+    expect(early).toMatchObject({ stepping_stones: null });
+    await addRelease(db.app, '2.5.0');
+    await addRelease(db.app, '3.0.0', { minVersion: '2.5.0' });
+    const replaced = await client.replaceDraft(early.rollout_id, early.updated_at, plan);
+    expect(replaced).toMatchObject({ stepping_stones: ['2.5.0'] });
+    expect(await client.previewOf(replaced)).toMatchObject({ via_stepping_stone: 3, will_be_updated: 3 });
+  });
+
+  test('is checked like a new one, and is not replaced if it was changed, runs, or would start', async () => {
+    await client.createRollout({ ...PLAN, name: 'taken' });
+    const { rollout_id: id, updated_at: read } = await client.createRollout(PLAN);
+    const refused = async (draft: object, etag = read) => refusal(client.replaceDraft(id, etag, { ...PLAN, ...draft }));
+    expect(await refused({ name: 'taken' })).toMatchObject({ status: 409, detail: expect.stringContaining('taken') });
+    expect(await refused({ end_at: '2027-02-01T00:00:00.000Z' })).toMatchObject({ status: 400 });
+    expect(await refused({ after_rollout_id: id })).toMatchObject({ status: 400 });
+    expect(await refused({ is_active: true })).toMatchObject({
+      status: 400,
+      errors: [expect.objectContaining({ field: 'is_active' })],
+    });
+    expect(await refused({}, '2026-01-01T00:00:00.000Z')).toMatchObject({ status: 412 });
+    await client.changeRollout(id, read, { is_active: true });
+    const { updated_at: running } = await client.rollout(id);
+    expect(await refused({}, running)).toMatchObject({
+      status: 409,
+      detail: expect.stringContaining('only a draft can be replaced'),
+    });
+  });
+});
+
 describe('creating rollouts', () => {
   test('a repeated call returns the existing rollout; other values under its name are rejected', async () => {
     const made = await client.createRollout(DRAFT);

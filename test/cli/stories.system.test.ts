@@ -217,6 +217,17 @@ describe('a rollout', () => {
       stderr: 'paku-ota: "held" is a draft: start it with paku-ota rollout change "held" --start\n',
     });
     expect(await cli.run('rollout', 'change', 'held')).toMatchObject({ code: 2 });
+    const { rollout_id: id } = await cli.json<{ rollout_id: number }>('rollout', 'show', 'held');
+    const edit = ['rollout', 'edit', 'held', '--priority', '4', '--percentage', '50'];
+    expect((await cli.run(...edit)).stderr).toContain('Replace the draft? There is no terminal to answer on');
+    expect(await cli.json(...edit, '--yes')).toMatchObject({
+      rollout_id: id,
+      state: 'draft',
+      priority: 4,
+      rollout_percentage: 50,
+      stages: [{ percentage: 50 }],
+      target_filter: { versions: ['0.1'] },
+    });
     expect((await cli.run('rollout', 'change', 'held', '--start')).stderr).toContain('nothing would be updated');
     expect(await cli.json('rollout', 'change', 'held', '--start', '--max-in-flight', '3', '--yes')).toMatchObject({
       state: 'active',
@@ -226,6 +237,10 @@ describe('a rollout', () => {
     expect(await cli.json('rollout', 'change', 'held', ...limits)).toMatchObject({
       max_in_flight: null,
       max_in_flight_per: { attribute: 'site', max: 2 },
+    });
+    expect(await cli.run(...edit, '--yes')).toMatchObject({
+      code: 1,
+      stderr: 'paku-ota: "held" is active: only a draft can be edited\n',
     });
     expect(await cli.run('rollout', 'advance', 'held', ...because, '--yes')).toMatchObject({
       code: 1,

@@ -93,7 +93,12 @@ async function rollOut({ client }: TestApi, service: TestService): Promise<void>
   await client.previewRollout(draft);
   const saved = await client.createRollout({ ...draft, name: 'saved', is_active: false });
   await client.previewOf(saved);
-  await client.changeRollout(saved.rollout_id, saved.updated_at, { failure_count: 3 });
+  const replaced = await client.replaceDraft(saved.rollout_id, saved.updated_at, {
+    ...draft,
+    name: 'saved',
+    is_active: false,
+  });
+  await client.changeRollout(saved.rollout_id, replaced.updated_at, { failure_count: 3 });
   const stages = [{ percentage: 50 }, { percentage: 100 }];
   const { rollout_id: id } = await client.createRollout({ ...draft, name: 'failing', failure_count: 2, stages });
   await service.tick();

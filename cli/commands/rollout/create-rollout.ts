@@ -3,7 +3,7 @@ import { ApiError } from '../../../api/client.ts';
 import type { Rollout, RolloutDraft } from '../../../api/rollouts.ts';
 import type { Session } from '../../session/index.ts';
 import { addCommand, CliError, confirmOrStop, EXIT, registerAction } from '../../session/index.ts';
-import { createdText, planText, previewText, printable } from '../../text/index.ts';
+import { createdText, planText, previewText, printable, rolloutText } from '../../text/index.ts';
 import { approvalHint } from './approve-rollout.ts';
 import { addDraftFlags, type DraftFlags, readDraft } from './draft-flags.ts';
 
@@ -46,10 +46,68 @@ export function addCreate(group: Command): void {
   registerAction<DraftFlags & { yes?: boolean }, []>(addDraftFlags(command), createRollout);
 }
 
+export function addEdit(group: Command): void {
+  const command = addCommand(
+    group,
+    'edit',
+    'replace what the flags name of a draft, which keeps its id; its stepping stones are proposed again',
+    [
+      'paku-ota rollout edit "vans to 2.1" --start-at 2027-03-01T22:00:00Z',
+      "paku-ota rollout edit 7 --name 'vans to 2.2' --version 2.2.0",
+    ],
+  )
+    .argument('<rollout>', 'id or name of a draft')
+    .option('--yes', 'do not ask');
+  registerAction<DraftFlags & { yes?: boolean }, [string]>(addDraftFlags(command), async (session, flags, name) => {
+    const before = await session.api.rollout(name);
+    if (before.state !== 'draft')
+      throw new CliError(`"${before.name}" is ${before.state}: only a draft can be edited`, EXIT.failed);
+    const draft = await readDraftOf(session, flags, { ...draftOf(before), stepping_stones: null });
+    const decided = await previewAndAsk(
+      session,
+      { ...draft, is_active: false },
+      'Replace the draft?',
+      flags.yes === true,
+    );
+    const { rollout_id: id, updated_at: readAt } = before;
+    session.show(await session.api.replaceDraft(id, readAt, decided), (rollout) => rolloutText(rollout, new Date()));
+  });
+}
+
+/** The fields of a rollout that its author chooses. */
+function draftOf(rollout: Rollout): RolloutDraft {
+  const {
+    rollout_id,
+    state,
+    paused_reason,
+    paused_by,
+    paused_at,
+    created_at,
+    created_by,
+    updated_at,
+    completed_at,
+    aborted_at,
+    stage,
+    waiting_for,
+    requested_action,
+    approval,
+    needs_approval,
+    resume_devices,
+    devices,
+    pending,
+    in_progress,
+    succeeded,
+    failed,
+    canceled,
+    ...draft
+  } = rollout;
+  return draft;
+}
+
 async function createRollout(session: Session, flags: DraftFlags & { yes?: boolean }): Promise<void> {
   const draft = await readDraftOf(session, flags);
   const before = await getRolloutIfExists(session, draft.name);
-  const decided = before === undefined ? await previewAndAsk(session, draft, flags.yes === true) : draft;
+  const decided = before === undefined ? await previewAndAsk(session, draft, undefined, flags.yes === true) : draft;
   // The API answers a repeated call with the existing rollout, or refuses it and names what differs.
   const rollout = await session.api.createRollout(decided);
   session.show(rollout, (made) => [createdText(made, before === undefined), ...approvalHint(made)]);
@@ -58,8 +116,8 @@ async function createRollout(session: Session, flags: DraftFlags & { yes?: boole
 }
 
 /** The draft, with the id of the rollout that it starts after. */
-async function readDraftOf({ api }: Session, flags: DraftFlags): Promise<RolloutDraft> {
-  const draft = readDraft(flags);
+async function readDraftOf({ api }: Session, flags: DraftFlags, before?: Partial<RolloutDraft>): Promise<RolloutDraft> {
+  const draft = readDraft(flags, before);
   return flags.after === undefined
     ? draft
     : { ...draft, after_rollout_id: (await api.rollout(flags.after)).rollout_id };
@@ -75,7 +133,12 @@ async function getRolloutIfExists({ api }: Session, name: string): Promise<Rollo
 }
 
 /** @returns the draft with the stepping stones that were shown, so that no upload in the meantime changes them */
-async function previewAndAsk(session: Session, draft: RolloutDraft, isYes: boolean): Promise<RolloutDraft> {
+async function previewAndAsk(
+  session: Session,
+  draft: RolloutDraft,
+  asked: string | undefined,
+  isYes: boolean,
+): Promise<RolloutDraft> {
   const preview = printable(await session.api.previewRollout(draft));
   session.note(
     [
@@ -85,7 +148,7 @@ async function previewAndAsk(session: Session, draft: RolloutDraft, isYes: boole
     ].join('\n'),
   );
   const start = preview.will_be_updated === 0 ? 'No device would be updated now. Start it all the same?' : 'Start it?';
-  await confirmOrStop(draft.is_active === false ? 'Make the draft?' : start, isYes);
+  await confirmOrStop(asked ?? (draft.is_active === false ? 'Make the draft?' : start), isYes);
   session.note('');
   return { ...draft, stepping_stones: draft.stepping_stones ?? preview.stepping_stones.map(({ version }) => version) };
 }

@@ -115,9 +115,13 @@ export const addDraftFlags = (command: Command): Command =>
       integerOption(-1000, 1000),
     );
 
-/** The draft that the flags describe. @throws CliError when a file is not JSON, or no model or version is given */
-export function readDraft(flags: DraftFlags): RolloutDraft {
-  const file = flags.file === undefined ? {} : readJson(flags.file);
+/**
+ * The draft that the flags describe.
+ * @param before values that neither the file nor the flags name
+ * @throws CliError when a file is not JSON, or no model or version is given
+ */
+export function readDraft(flags: DraftFlags, before: Partial<RolloutDraft> = {}): RolloutDraft {
+  const file = { ...before, ...(flags.file === undefined ? {} : readJson(flags.file)) };
   const model = flags.model ?? file.device_model;
   const version = flags.version ?? file.firmware_version;
   if (model === undefined || version === undefined) {

@@ -27,7 +27,7 @@ import {
   updateTable,
 } from '../../text/index.ts';
 import { addApproval, approvalHint } from './approve-rollout.ts';
-import { addCreate, addPreview } from './create-rollout.ts';
+import { addCreate, addEdit, addPreview } from './create-rollout.ts';
 import { parseLimit, parseRatio, parseShare, parseWindow } from './draft-flags.ts';
 import { addRecover } from './recover-rollout.ts';
 import { addReport } from './report-rollout.ts';
@@ -46,6 +46,7 @@ export function addRolloutCommands(program: Command): void {
   addReport(group);
   addWatch(group);
   addChange(group);
+  addEdit(group);
   addRecover(group);
   addApproval(group);
   for (const action of ROLLOUT_ACTIONS) addAction(group, action);
