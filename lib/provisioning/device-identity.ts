@@ -1,3 +1,4 @@
+import { type CfnResource, RemovalPolicy } from 'aws-cdk-lib';
 import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { type CfnPolicy, CfnThingGroup, CfnThingType } from 'aws-cdk-lib/aws-iot';
 import { Construct } from 'constructs';
@@ -10,6 +11,13 @@ const THING = '${iot:Connection.Thing.ThingName}';
 
 const SHORTEN =
   'shorten topicPrefix or the topics of extraDeviceTopics, remove some, or let one with * stand for several';
+
+/**
+ * Lets the stack be deleted while devices exist: CloudFormation's handlers neither detach a policy from certificates nor
+ * delete a thing type that things have.
+ */
+export const keepWithDevices = (resource: CfnResource) =>
+  resource.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
 
 /**
  * What a device may do with its certificate: connect as itself, publish (also retained) and subscribe in its own two
@@ -32,6 +40,7 @@ export class DeviceIdentity extends Construct {
       thingTypeProperties: { thingTypeDescription: 'An ESP32 or ESP8266 that paku-ota updates' },
     });
     this.thingGroup = new CfnThingGroup(this, 'ThingGroup');
+    for (const resource of [this.policy, this.thingType, this.thingGroup]) keepWithDevices(resource);
   }
 
   /** Lets a function ask whether a device is connected, and what it listens on. */

@@ -6,7 +6,7 @@ import { DatabaseFunction, type ServiceBase } from '../database/index.ts';
 import { ownMetric } from '../monitoring/index.ts';
 import { iotArn } from '../shared/index.ts';
 import { claimStatements } from './claim-policy.ts';
-import type { DeviceIdentity } from './device-identity.ts';
+import { type DeviceIdentity, keepWithDevices } from './device-identity.ts';
 import { iotPolicy } from './iot-policy.ts';
 import { registrationRole } from './registration-role.ts';
 import { thingTemplate } from './thing-template.ts';
@@ -61,5 +61,6 @@ export class Provisioning extends Construct {
       section: 'extra-certificates',
     });
     this.claimPolicy = iotPolicy(this, 'ClaimPolicy', claimStatements(templateName), 'shorten the name of the stack');
+    keepWithDevices(this.claimPolicy);
   }
 }

@@ -12,10 +12,9 @@ export class DataStack extends Stack {
   readonly linkSecret: LinkSecret;
 
   constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
-    super(scope, id, {
-      description: 'paku-ota: firmware and fleet data',
-      terminationProtection: settings.dataRemovalPolicy === 'retain',
-    });
+    // The CLI would switch termination protection on before the first deployment, which could then not be removed if it
+    // failed. Deleting the stack keeps what it holds.
+    super(scope, id, { description: 'paku-ota: firmware and fleet data' });
     this.database = new Database(this, 'Database', { settings });
     this.firmware = new FirmwareStore(this, 'Firmware', { settings });
     this.linkSecret = new LinkSecret(this, 'LinkSecret', { settings });

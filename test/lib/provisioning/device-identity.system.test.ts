@@ -46,6 +46,14 @@ test('extraDeviceTopics replaces the topics beside the two subtrees', () => {
   ]);
 });
 
+test('what certificates and things refer to is kept when the stack is deleted, which could not delete it', () => {
+  const { serviceTemplate } = synthesize();
+  const kept = { DeletionPolicy: 'RetainExceptOnCreate', UpdateReplacePolicy: 'Retain' };
+  for (const type of ['AWS::IoT::Policy', 'AWS::IoT::ThingType', 'AWS::IoT::ThingGroup'])
+    serviceTemplate.allResources(type, kept);
+  serviceTemplate.resourceCountIs('AWS::IoT::Policy', 2);
+});
+
 test('a device policy that is too long for AWS in the region with the longest name fails the synthesis', () => {
   const topics = (count: number) =>
     Array.from({ length: count }, (_, n) => ({ topic: `{prefix}/house/{deviceId}/room-${n}`, allow: ['subscribe'] }));

@@ -23,17 +23,17 @@ describe('resources that hold data', () => {
     dataTemplate.resourceCountIs('AWS::SecretsManager::Secret', FIXED.secrets);
   });
 
-  test('are retained when their stack is deleted', () => {
-    expect(data.terminationProtection).toBe(true);
+  test('are kept when their stack is deleted, and deleted when its first deployment fails', () => {
+    expect(data.terminationProtection).toBeFalsy();
     for (const type of HOLDING_DATA) {
-      dataTemplate.allResources(type, { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+      dataTemplate.allResources(type, { DeletionPolicy: 'RetainExceptOnCreate', UpdateReplacePolicy: 'Retain' });
     }
-    dataTemplate.hasResourceProperties('AWS::RDS::DBCluster', { DeletionProtection: true });
+    const [[, cluster] = []] = resources(dataTemplate, 'AWS::RDS::DBCluster');
+    expect(cluster?.Properties.DeletionProtection).toBeUndefined();
   });
 
   test('are deleted with their stack if the settings ask for it', () => {
     const { dataTemplate: destroyed } = synthesize({ dataRemovalPolicy: 'destroy' });
     destroyed.allResources('AWS::S3::Bucket', { DeletionPolicy: 'Delete' });
-    destroyed.hasResourceProperties('AWS::RDS::DBCluster', { DeletionProtection: false });
   });
 });
