@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const CLI = fileURLToPath(new URL('../../cli/paku-ota.mjs', import.meta.url));
+const SOURCE = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 export interface Ran {
   readonly code: number | null;
@@ -31,6 +32,12 @@ export class Cli {
 
   async json<T>(...args: string[]): Promise<T> {
     return JSON.parse(await this.print(...args, '--json')) as T;
+  }
+
+  /** Runs its sources with their output piped into another command; the exit code is that of the latter. */
+  startInto(command: string, ...args: string[]): ChildProcess {
+    const piped = ['-c', `"$@" | ${command}`, 'sh', process.execPath, '--import', 'tsx', SOURCE, ...args];
+    return spawn('sh', piped, { env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
   start(...args: string[]): ChildProcess {
