@@ -41,6 +41,7 @@ const BUNDLING: BundlingOptions = {
     '--alias:zod': `${ROOT}lambdas/shared/zod-without-locales.js`,
     // esbuild applies an alias to the subpaths of a package too, and the file above imports this one.
     '--alias:zod/v4': 'zod/v4',
+    '--alias:@asteasolutions/zod-to-openapi': `${ROOT}lambdas/shared/openapi-without-generators.js`,
     '--alias:@aws-sdk/credential-provider-node': `${ROOT}lambdas/shared/credentials-from-environment.js`,
   },
 };
