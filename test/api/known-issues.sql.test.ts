@@ -24,7 +24,7 @@ beforeEach(async () => {
 const AT_ONCE = { ...DRAFT, stages: [], keep_open: true };
 const ISSUE = { device_model: 'esp32-s3', found_version: '2.0.0', title: 'the heater stays on' };
 
-test('an issue says whom it concerns, who runs a release with it, and which recovery sends these back', async () => {
+test('an issue says which devices it concerns, which of them run a release with it, and which recovery sends these back', async () => {
   await client.createRollout({
     ...AT_ONCE,
     name: 'first',
