@@ -57,7 +57,7 @@ export function listLooserLimits(before: Limits, changes: ChangedLimits): string
   ];
 }
 
-/** Also true for the values of another attribute, because nobody has approved to leave those of the first without a limit. */
+/** Also true for another attribute: the approval was for a limit on the values of the first. */
 const isLooserPerValue = (before: LimitPer | null, after: LimitPer | null): boolean =>
   before !== null && (after?.attribute !== before.attribute || after.max > before.max);
 
