@@ -43,6 +43,10 @@ export const ENV = {
   requireApproval: 'REQUIRE_APPROVAL',
   /** Name of the event bus that receives changes of rollouts. */
   eventBus: 'EVENT_BUS',
+  /** Source of these events. */
+  eventSource: 'EVENT_SOURCE',
+  /** Namespace of the metrics; Powertools reads it. */
+  metricNamespace: 'POWERTOOLS_METRICS_NAMESPACE',
   uploadQueueUrl: 'UPLOAD_QUEUE_URL',
   /** JSON: URL and ARN of each dead-letter queue, by the name of its work. */
   deadLetters: 'DEAD_LETTERS',

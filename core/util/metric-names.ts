@@ -1,6 +1,5 @@
 /** Metrics of the functions, in CloudWatch's embedded metric format: written by lambdas/, watched by lib/. */
 export const METRICS = {
-  namespace: 'PakuOta',
   /** Powertools adds it as a dimension. */
   service: 'paku-ota',
   /** Rollouts that the orchestrator halted; rollouts paused by operators do not count. */

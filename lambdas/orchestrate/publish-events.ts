@@ -7,6 +7,7 @@ import { requireEnv } from '../shared/environment.ts';
 
 const client = new EventBridgeClient({});
 const bus = requireEnv(ENV.eventBus);
+const source = requireEnv(ENV.eventSource);
 
 /** PutEvents accepts ten entries per call. */
 const EVENTS_PER_CALL = 10;
@@ -44,7 +45,7 @@ async function put(sql: Sql, events: readonly RolloutEvent[]): Promise<RolloutEv
 /** A halt carries the lines of the message that the alarm topic gets, because a rule can only insert them. */
 const toEntry = async (sql: Sql, event: RolloutEvent) => ({
   EventBusName: bus,
-  Source: 'paku-ota',
+  Source: source,
   DetailType: detailType(event.event),
   Time: event.at,
   Detail: JSON.stringify({

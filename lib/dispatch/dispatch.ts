@@ -44,7 +44,7 @@ export class Dispatch extends Construct {
     grantCommands(fn, settings);
     // One command in a hundred is denied once without a cause; three denials in a row are not chance.
     alarms.add(this, 'DeniedAlarm', {
-      metric: ownMetric('deniedCommands', Duration.minutes(5)),
+      metric: ownMetric(this, 'deniedCommands', Duration.minutes(5)),
       evaluationPeriods: 3,
       description: 'For 15 minutes AWS IoT has denied commands to the service; their devices are not updated.',
       section: 'denied-commands',

@@ -1,4 +1,4 @@
-import { Duration, Validations } from 'aws-cdk-lib';
+import { Duration, Stack, Validations } from 'aws-cdk-lib';
 import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { BlockPublicAccess, Bucket, BucketEncryption, type CfnBucket } from 'aws-cdk-lib/aws-s3';
@@ -9,9 +9,10 @@ import type { Settings } from '../settings/index.ts';
 import { acknowledgeWildcard, removalPolicyOf } from '../shared/index.ts';
 
 /**
- * The bucket's ARN as cdk-nag writes it in the other stack. It contains the bucket's logical id, which must not change.
+ * The bucket's ARN as cdk-nag writes it in the other stack, after the name of this one. It contains the bucket's logical
+ * id, which must not change.
  */
-const BUCKET_ARN_EXPORT = 'PakuOtaData:ExportsOutputFnGetAttFirmwareBucket59E574FAArn70433906';
+const BUCKET_ARN_EXPORT = 'ExportsOutputFnGetAttFirmwareBucket59E574FAArn70433906';
 
 /** The bucket of uploads and released images: private, TLS only, versioned, with its events on EventBridge. */
 export class FirmwareStore extends Construct {
@@ -117,7 +118,8 @@ export class FirmwareStore extends Construct {
 
   private grant(fn: LambdaFunction, actions: string[], keys: string, reason: string): void {
     fn.addToRolePolicy(new PolicyStatement({ actions, resources: [this.bucket.arnForObjects(keys)] }));
-    if (fn.role !== undefined) acknowledgeWildcard(fn.role, `${BUCKET_ARN_EXPORT}/${keys}`, reason);
+    if (fn.role !== undefined)
+      acknowledgeWildcard(fn.role, `${Stack.of(this).stackName}:${BUCKET_ARN_EXPORT}/${keys}`, reason);
     fn.addEnvironment(ENV.firmwareBucket, this.bucket.bucketName);
   }
 }

@@ -14,8 +14,7 @@ import { GraphWidget, type IWidget, type Metric } from 'aws-cdk-lib/aws-cloudwat
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { FilterPattern, LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { METRICS } from '../../core/util/index.ts';
-import type { Alarms } from '../monitoring/index.ts';
+import { type Alarms, metricNamespaceOf } from '../monitoring/index.ts';
 import type { Settings } from '../settings/index.ts';
 
 /**
@@ -53,6 +52,7 @@ export class FrontDoor extends Construct {
     super(scope, id);
     const { customDomain } = settings;
     this.api = new HttpApi(this, 'Api', {
+      apiName: settings.name,
       createDefaultStage: false,
       disableExecuteApiEndpoint: customDomain !== undefined,
     });
@@ -161,7 +161,7 @@ export class FrontDoor extends Construct {
 function throttledRequests(logs: LogGroup): Metric {
   const filter = logs.addMetricFilter('Throttled', {
     filterPattern: FilterPattern.stringValue('$.status', '=', '429'),
-    metricNamespace: METRICS.namespace,
+    metricNamespace: metricNamespaceOf(logs),
     metricName: 'ThrottledRequests',
   });
   return filter.metric({ statistic: 'Sum' });

@@ -52,12 +52,12 @@ export class Ingestion extends Construct {
     });
     base.alarms.add(this, 'RejectedMessagesAlarm', {
       // A faulty device sends a rejected message each time; a long period makes one mail of them.
-      metric: ownMetric('rejectedMessages', Duration.hours(1)),
+      metric: ownMetric(this, 'rejectedMessages', Duration.hours(1)),
       description: 'Devices sent messages that could not be taken.',
       section: 'rejected-messages',
     });
     base.alarms.add(this, 'RefusedClientsAlarm', {
-      metric: ownMetric('refusedClients', Duration.hours(1)),
+      metric: ownMetric(this, 'refusedClients', Duration.hours(1)),
       description: 'AWS IoT disconnected clients again and again, because their policy does not allow what they do.',
       section: 'refused-devices',
       threshold: 3,

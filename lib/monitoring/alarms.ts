@@ -12,7 +12,7 @@ import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
-import type { Settings } from '../settings/index.ts';
+import { eventSourceOf, type Settings } from '../settings/index.ts';
 import type { RunbookSection } from './runbook-sections.ts';
 
 export interface AlarmProps extends Partial<CreateAlarmOptions> {
@@ -27,7 +27,7 @@ export interface AlarmProps extends Partial<CreateAlarmOptions> {
 
 /** A message about each event of a kind, in place of the state of an alarm. */
 export interface NoticeProps {
-  /** The detail type of the event, which the source `paku-ota` puts on the default bus. */
+  /** The detail type of the event, which the orchestrator puts on the default bus. */
   readonly detailType: string;
   /** Lines of the message: a label, and the path of a text in the event. */
   readonly lines: readonly (readonly [label: string, path: string])[];
@@ -39,9 +39,11 @@ export class Alarms extends Construct {
   /** Every alarm, in the order of creation. */
   readonly all: Alarm[] = [];
   private readonly topic: Topic;
+  private readonly eventSource: string;
 
   constructor(scope: Construct, id: string, { settings }: { readonly settings: Settings }) {
     super(scope, id);
+    this.eventSource = eventSourceOf(settings.name);
     this.topic = new Topic(this, 'Topic', { enforceSSL: true });
     // The default policy of a topic lets the whole account publish, and this one replaces it.
     const account = Stack.of(this).account;
@@ -97,7 +99,7 @@ export class Alarms extends Construct {
     const { topic } = this;
     const rule = new Rule(scope, id, {
       description: `A message for each ${detailType}`,
-      eventPattern: { source: ['paku-ota'], detailType: [detailType] },
+      eventPattern: { source: [this.eventSource], detailType: [detailType] },
       // The CDK's own target would let every rule of every account publish.
       targets: [{ bind: () => ({ arn: topic.topicArn, input: message }) }],
     });

@@ -20,22 +20,24 @@ export class OperationsDashboard extends Dashboard {
   constructor(scope: Construct, id: string, { alarms, functions, graphs }: OperationsDashboardProps) {
     super(scope, id, { defaultInterval: Duration.days(1) });
     this.addWidgets(new AlarmStatusWidget({ title: 'Alarms', alarms: alarms.all, width: WHOLE_WIDTH, height: 5 }));
-    this.addWidgets(...ownGraphs(), ...functionGraphs(functions));
+    this.addWidgets(...ownGraphs(this), ...functionGraphs(functions));
     for (const row of graphs) this.addWidgets(...row);
   }
 }
 
-function ownGraphs(): IWidget[] {
+function ownGraphs(scope: Construct): IWidget[] {
   const period = Duration.minutes(5);
+  const own = (name: Parameters<typeof ownMetric>[1], statistic?: 'Maximum') =>
+    ownMetric(scope, name, period, statistic);
   return [
-    new GraphWidget({ title: 'Orchestrator', left: [ownMetric('ticks', period), ownMetric('rolloutsHalted', period)] }),
+    new GraphWidget({ title: 'Orchestrator', left: [own('ticks'), own('rolloutsHalted')] }),
     new GraphWidget({
       title: 'Need attention',
-      left: [ownMetric('stalledRollouts', period, 'Maximum'), ownMetric('unverifiedDevices', period, 'Maximum')],
+      left: [own('stalledRollouts', 'Maximum'), own('unverifiedDevices', 'Maximum')],
     }),
     new GraphWidget({
       title: 'Rejected',
-      left: [ownMetric('rejectedMessages', period), ownMetric('rejectedUploads', period)],
+      left: [own('rejectedMessages'), own('rejectedUploads')],
     }),
   ];
 }

@@ -10,7 +10,7 @@ import type { FirmwareStore } from '../firmware-store/index.ts';
 import type { Ingestion } from '../ingestion/index.ts';
 import { type Alarms, ownMetric } from '../monitoring/index.ts';
 import type { DeviceIdentity } from '../provisioning/index.ts';
-import { signingSettings } from '../settings/index.ts';
+import { eventSourceOf, signingSettings } from '../settings/index.ts';
 import { scheduleFunction } from './schedule.ts';
 
 /** Levels are written every five minutes while the service is awake; in idle mode an alarm keeps its state. */
@@ -51,6 +51,7 @@ export class Orchestration extends Construct {
     const bus = EventBus.fromEventBusName(this, 'DefaultBus', 'default');
     bus.grantPutEventsTo(fn);
     fn.addEnvironment(ENV.eventBus, bus.eventBusName);
+    fn.addEnvironment(ENV.eventSource, eventSourceOf(settings.name));
     fn.addEnvironment(ENV.historyDays, String(settings.historyDays));
     fn.addEnvironment(ENV.models, JSON.stringify(settings.models));
     fn.addEnvironment(ENV.signing, signingSettings(settings));
@@ -62,27 +63,27 @@ export class Orchestration extends Construct {
   private addAlarms(alarms: Alarms, scheduleMinutes: number): void {
     const limit = Duration.minutes(Math.max(5, 3 * scheduleMinutes));
     alarms.add(this, 'LateAlarm', {
-      metric: ownMetric('ticks', limit),
+      metric: ownMetric(this, 'ticks', limit),
       description: `The orchestrator has not come to the end of a tick for ${limit.toMinutes()} minutes: rollouts stand still.`,
       section: 'orchestrator-late',
       comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
       treatMissingData: TreatMissingData.BREACHING,
     });
     alarms.add(this, 'RolloutHaltedAlarm', {
-      metric: ownMetric('rolloutsHalted', Duration.minutes(5)),
+      metric: ownMetric(this, 'rolloutsHalted', Duration.minutes(5)),
       description: 'A rollout stopped itself: too many of its devices failed.',
       section: 'rollout-halted',
       notifies: false,
     });
     const level = { treatMissingData: TreatMissingData.IGNORE };
     alarms.add(this, 'StalledRolloutAlarm', {
-      metric: ownMetric('stalledRollouts', LEVEL_PERIOD, 'Maximum'),
+      metric: ownMetric(this, 'stalledRollouts', LEVEL_PERIOD, 'Maximum'),
       description: 'A rollout cannot go on by itself, and nothing has ended or begun in it for a day.',
       section: 'rollout-stalled',
       ...level,
     });
     alarms.add(this, 'UnverifiedBytesAlarm', {
-      metric: ownMetric('unverifiedDevices', LEVEL_PERIOD, 'Maximum'),
+      metric: ownMetric(this, 'unverifiedDevices', LEVEL_PERIOD, 'Maximum'),
       description: 'A device runs an image although it reported that its verification failed.',
       section: 'unverified-bytes',
       ...level,

@@ -56,7 +56,7 @@ export class Provisioning extends Construct {
     });
     this.template.addResourceDependency(permission);
     base.alarms.add(this, 'ExtraCertificatesAlarm', {
-      metric: ownMetric('extraCertificates', Duration.hours(1)),
+      metric: ownMetric(this, 'extraCertificates', Duration.hours(1)),
       description: 'A device got a second certificate by a provisioning claim.',
       section: 'extra-certificates',
     });

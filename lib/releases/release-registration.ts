@@ -38,7 +38,7 @@ export class ReleaseRegistration extends Construct {
     this.work = new WorkQueue(this, 'Queue', { fn, alarms, batchSize: 1 });
     this.queueUploads(firmware);
     alarms.add(this, 'RejectedUploadsAlarm', {
-      metric: ownMetric('rejectedUploads', Duration.minutes(5)),
+      metric: ownMetric(this, 'rejectedUploads', Duration.minutes(5)),
       description: 'An upload did not become a release.',
       section: 'rejected-uploads',
     });

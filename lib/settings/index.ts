@@ -1,3 +1,4 @@
 export { type DeviceTopic, deviceTopicName, type TopicAction } from './device-topics.ts';
+export { eventSourceOf } from './name.ts';
 export { parseSettings, readSettings, type Settings } from './settings.ts';
 export { signingSettings, trustsDetachedSignatures } from './signing.ts';

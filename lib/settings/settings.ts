@@ -5,6 +5,7 @@ import { fieldErrors } from '../../core/util/index.ts';
 import { commandSizeProblems } from './command-size.ts';
 import { extraDeviceTopics } from './device-topics.ts';
 import { foreignTopicProblems } from './foreign-topics.ts';
+import { DEFAULT_TOPIC_PREFIX, nameSchema, prefixProblem } from './name.ts';
 import { signingProblems } from './signing.ts';
 
 const topicSegment = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 of A-Z a-z 0-9 _ -');
@@ -12,8 +13,10 @@ const topicSegment = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32
 /** Everything that a deployment may choose: the `paku-ota` object in the context of cdk.json (or cdk.context.json). */
 const settingsSchema = z
   .strictObject({
+    /** Names the stacks, and with them everything that an account has once. */
+    name: nameSchema,
     /** First segment of every topic. */
-    topicPrefix: topicSegment.default('paku'),
+    topicPrefix: topicSegment.optional(),
     /** Topic family of the command of a device that has sent nothing on either family yet. */
     commandFamily: z.enum(['devices', 'edge']).default('devices'),
     /** `publish` for regions without SendDirectMessage. */
@@ -60,6 +63,10 @@ const settingsSchema = z
           .regex(/^sg-[0-9a-f]{8,17}$/, 'expected sg- and 8 to 17 hexadecimal digits')
           .optional(),
       })
+      .refine(({ minCapacity, maxCapacity }) => minCapacity <= maxCapacity, {
+        path: ['minCapacity'],
+        message: 'it is above maxCapacity',
+      })
       .prefault({}),
     /** Minutes between two runs of the orchestrator. */
     scheduleMinutes: z.number().int().min(1).max(60).default(1),
@@ -85,6 +92,11 @@ const settingsSchema = z
     /** Address that gets a mail for every alarm. */
     alarmEmail: z.email().optional(),
   })
+  .superRefine(({ name, topicPrefix }, context) => {
+    const message = prefixProblem(name, topicPrefix);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['topicPrefix'], message });
+  })
+  .transform((settings) => ({ ...settings, topicPrefix: settings.topicPrefix ?? DEFAULT_TOPIC_PREFIX }))
   .superRefine((settings, context) => {
     for (const message of commandSizeProblems(settings))
       context.addIssue({ code: 'custom', path: ['topicPrefix'], message });

@@ -5,7 +5,8 @@ import { Architecture, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
 import { type BundlingOptions, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import type { Alarms } from '../monitoring/index.ts';
+import { ENV } from '../../core/util/index.ts';
+import { type Alarms, metricNamespaceOf } from '../monitoring/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 
@@ -75,7 +76,7 @@ export class OtaFunction extends NodejsFunction {
       awsSdkConnectionReuse: false,
       timeout,
       memorySize,
-      environment: { NODE_OPTIONS: '--enable-source-maps' },
+      environment: { NODE_OPTIONS: '--enable-source-maps', [ENV.metricNamespace]: metricNamespaceOf(scope) },
       role,
       logGroup,
       bundling: BUNDLING,

@@ -1,2 +1,1 @@
-export { DataStack } from './data-stack.ts';
-export { ServiceStack } from './service-stack.ts';
+export { deployment } from './deployment.ts';

@@ -59,6 +59,7 @@ export class ServiceStack extends Stack {
 
     this.output({
       FirmwareBucket: firmware.bucket.bucketName,
+      TopicPrefix: settings.topicPrefix,
       ApiUrl: frontDoor.url,
       DashboardName: dashboard.dashboardName,
       DevicePolicy: identity.policy.ref,

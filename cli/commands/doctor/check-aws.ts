@@ -16,7 +16,11 @@ import type { Check } from './check.ts';
 import { checkRoots } from './check-roots.ts';
 import { checkTlsHandshake } from './tls-handshake.ts';
 
-const clientOf = ({ region, credentials }: Target) => ({ region, credentials, maxAttempts: 2 });
+const clientOf = ({ region, credentials }: Pick<Target, 'region' | 'credentials'>) => ({
+  region,
+  credentials,
+  maxAttempts: 2,
+});
 const MQTT_PORT = 8883;
 
 /** Operators may lack the rights for these checks. */
@@ -80,15 +84,21 @@ export function checkBucket(target: Target): Promise<Check> {
 
 export type DirectAnswer =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'other' | 'denied'; readonly message: string };
+  | { readonly kind: 'other' | 'denied'; readonly message: string; readonly error?: Error };
 
-/** Sends a message to a client id that no device has, so that nothing is delivered; 404 is expected. */
-export async function sendToAbsentClient(target: Target): Promise<DirectAnswer> {
+/**
+ * Sends a message to a client id that no device has, so that nothing is delivered; 404 is expected.
+ * @param topicPrefix of the deployment, which may be all that the caller is granted
+ */
+export async function sendToAbsentClient(
+  target: Pick<Target, 'region' | 'credentials'>,
+  topicPrefix: string,
+): Promise<DirectAnswer> {
   const client = new IoTDataPlaneClient({ ...clientOf(target), maxAttempts: 1 });
   const clientId = `paku-ota-doctor-${crypto.randomUUID()}`;
   const message = {
     clientId,
-    topic: `paku/devices/${clientId}/cmd/ota`,
+    topic: `${topicPrefix}/devices/${clientId}/cmd/ota`,
     payload: new Uint8Array(),
     confirmation: true,
   };
@@ -98,6 +108,6 @@ export async function sendToAbsentClient(target: Target): Promise<DirectAnswer> 
   } catch (error) {
     if (error instanceof ResourceNotFoundException) return { kind: 'absent' };
     const { name, message: said } = error as Error;
-    return { kind: isDenied(error as Error) ? 'denied' : 'other', message: `${name}: ${said}` };
+    return { kind: isDenied(error as Error) ? 'denied' : 'other', message: `${name}: ${said}`, error: error as Error };
   }
 }

@@ -12,7 +12,7 @@ export async function gatherEvidence(session: Session, { databaseSkewSeconds }: 
     orNull(() => anyDevice(session)),
     orNull(() => anyRelease(session)),
     orNull(() => anyUpdated(session)),
-    sendToAbsentClient(session.target),
+    sendToAbsentClient(session.target, session.target.outputs?.get('TopicPrefix') ?? 'paku'),
   ]);
   return { device, release, update, direct, databaseSkewSeconds };
 }

@@ -245,6 +245,7 @@ describe('changes of rollouts on the event bus', () => {
     published = [];
     const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
     vi.stubEnv('EVENT_BUS', 'default');
+    vi.stubEnv('EVENT_SOURCE', 'paku-ota');
     vi.stubEnv('AWS_REGION', REGION);
     vi.stubEnv('AWS_ENDPOINT_URL', endpoints.aws.url);
     vi.stubEnv('AWS_ACCESS_KEY_ID', accessKeyId);

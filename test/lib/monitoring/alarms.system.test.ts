@@ -159,7 +159,7 @@ describe('an alarm watches', () => {
     METRICS.ticks,
   ])('the metric %s with the dimensions that the functions write', (metric) => {
     expect(alarmOn(metric)).toMatchObject({
-      Namespace: METRICS.namespace,
+      Namespace: 'PakuOta',
       Dimensions: [{ Name: 'service', Value: METRICS.service }],
     });
   });
@@ -174,9 +174,9 @@ describe('an alarm watches', () => {
     const [[, filter] = []] = resources(serviceTemplate, 'AWS::Logs::MetricFilter');
     expect(filter?.Properties).toMatchObject({
       FilterPattern: '{ $.status = "429" }',
-      MetricTransformations: [{ MetricNamespace: METRICS.namespace, MetricName: 'ThrottledRequests' }],
+      MetricTransformations: [{ MetricNamespace: 'PakuOta', MetricName: 'ThrottledRequests' }],
     });
-    expect(alarmOn('ThrottledRequests')).toMatchObject({ Namespace: METRICS.namespace });
+    expect(alarmOn('ThrottledRequests')).toMatchObject({ Namespace: 'PakuOta' });
   });
 
   test('the capacity of the database, from the service stack, which depends on the data stack', () => {

@@ -21,6 +21,11 @@ test.each([
   [{ requireApproval: 'yes' }, 'requireApproval'],
   [{ requireApprovals: true }, 'requireApprovals'],
   [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
+  [{ database: { minCapacity: 4 } }, 'database.minCapacity: it is above maxCapacity'],
+  [{ name: 'a'.repeat(29), topicPrefix: 'test' }, 'name: expected 1 to 28'],
+  [{ name: 'my_fleet', topicPrefix: 'test' }, 'name: expected 1 to 28'],
+  [{ name: 'PakuOtaData', topicPrefix: 'test' }, 'name: it ends in Data'],
+  [{ name: 'Test' }, 'topicPrefix: the deployment Test must state it'],
   [{ database: { allowedSecurityGroupId: 'grafana' } }, 'database.allowedSecurityGroupId'],
   [{ scheduleMinutes: 0 }, 'scheduleMinutes'],
   [

@@ -1,14 +1,13 @@
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { parseSettings } from '../../../lib/settings/index.ts';
-import { DataStack, ServiceStack } from '../../../lib/stacks/index.ts';
+import { deployment } from '../../../lib/stacks/index.ts';
 
 /** Both stacks and their templates, without bundles: tests of templates do not look at code. */
 export function synthesize(input: object = {}) {
   const app = new App({ context: { 'aws:cdk:bundling-stacks': [] } });
   const settings = parseSettings(input);
-  const data = new DataStack(app, 'PakuOtaData', { settings });
-  const service = new ServiceStack(app, 'PakuOta', { settings, data });
+  const { data, service } = deployment(app, settings);
   return { data, service, dataTemplate: Template.fromStack(data), serviceTemplate: Template.fromStack(service) };
 }
 

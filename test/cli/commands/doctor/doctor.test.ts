@@ -163,14 +163,19 @@ describe('the message to an absent client', () => {
 
   test('names a client id that no device has, for which 404 is expected', async () => {
     iot.on(SendDirectMessageCommand).rejects(new ResourceNotFoundException({ $metadata: {}, message: 'gone' }));
-    expect(await sendToAbsentClient(target)).toEqual({ kind: 'absent' });
-    expect(iot.commandCalls(SendDirectMessageCommand)[0]?.args[0].input.clientId).toMatch(/^paku-ota-doctor-/);
+    expect(await sendToAbsentClient(target, 'vans')).toEqual({ kind: 'absent' });
+    const { clientId, topic } = iot.commandCalls(SendDirectMessageCommand)[0]?.args[0].input ?? {};
+    expect(clientId).toMatch(/^paku-ota-doctor-/);
+    expect(topic).toBe(`vans/devices/${clientId}/cmd/ota`);
   });
 
   test('distinguishes acceptance from a denial by IAM', async () => {
     iot.on(SendDirectMessageCommand).resolves({});
-    expect(await sendToAbsentClient(target)).toMatchObject({ kind: 'other' });
+    expect(await sendToAbsentClient(target, 'paku')).toMatchObject({ kind: 'other' });
     iot.on(SendDirectMessageCommand).rejects(Object.assign(new Error('no'), { name: 'ForbiddenException' }));
-    expect(await sendToAbsentClient(target)).toEqual({ kind: 'denied', message: 'ForbiddenException: no' });
+    expect(await sendToAbsentClient(target, 'paku')).toMatchObject({
+      kind: 'denied',
+      message: 'ForbiddenException: no',
+    });
   });
 });
